@@ -1,0 +1,422 @@
+"""podium.toml: validated as a whole, every value with its origin; flag > env > file > default."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from podium import registry
+from podium.errors import NotFoundError, Problem, UsageError, suggest
+
+FILE = "podium.toml"
+TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
+SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+Check = tuple[Callable[[Any], bool], str]
+
+
+def _setting(default: Any = MISSING, check: Check | None = None) -> Any:
+    metadata = {"check": check} if check else {}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _at_least(low: float) -> Check:
+    return (lambda value: value >= low, f"at least {low}")
+
+
+def _inside(low: float, high: float) -> Check:
+    return (lambda value: low < value < high, f"between {low} and {high}, both excluded")
+
+
+def _one_of(*known: str) -> Check:
+    return (lambda value: value in known, f"one of {', '.join(known)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectSection:
+    """Who this project is in a record that several projects may share."""
+
+    name: str = _setting()
+    id: str = _setting()
+    default_slot: str = _setting("")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerSection:
+    """Where the record lives: an SQLAlchemy URL; relative SQLite paths start at the project."""
+
+    url: str = _setting("sqlite:///podium.db")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathsSection:
+    """Folders podium writes, relative to the project."""
+
+    registry: str = _setting("models/registry")
+    reports: str = _setting("reports")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSection:
+    """Bars of several tickers; their order is remembered."""
+
+    path: str = _setting()
+    tickers: tuple[str, ...] = _setting(check=(lambda v: len(v) > 0, "at least one ticker"))
+    timeframe: str = _setting(check=_one_of(*TIMEFRAMES))
+    reader: str = _setting("csv")
+    adjust: bool = _setting(True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotSection:
+    """What production asks for: the task, and how a candidate for it is judged."""
+
+    dataset: str = _setting()
+    target: str = _setting()
+    horizon: int = _setting(check=_at_least(1))
+    features: tuple[str, ...] = _setting(check=(lambda v: len(v) > 0, "at least one feature"))
+    test_from: str = _setting()
+    test_to: str = _setting("")
+    task: str = _setting("forecast", check=_one_of("forecast"))
+    window: int = _setting(40, check=_at_least(2))
+    families: tuple[str, ...] = _setting(("lstm",), check=(lambda v: len(v) > 0, "at least one"))
+    metric: str = _setting("mse")
+    signal: str = _setting("sign")
+    policy: str = _setting("forecast")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSection:
+    """The search for a config, on a validation slice before the sealed test."""
+
+    trials: int = _setting(24, check=_at_least(1))
+    search: str = _setting("tpe")
+    epochs: int = _setting(12, check=_at_least(1))
+    generation: int = _setting(8, check=_at_least(1))
+    validation_fraction: float = _setting(0.25, check=_inside(0, 1))
+    seed: int = _setting(7, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtendSection:
+    """Walk-forward cross-validation of the best configs."""
+
+    top: int = _setting(3, check=_at_least(1))
+    folds: int = _setting(4, check=_at_least(2))
+    epochs: int = _setting(12, check=_at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalizeSection:
+    """Training on everything before the sealed test."""
+
+    epochs: int = _setting(12, check=_at_least(1))
+    validation_fraction: float = _setting(0.15, check=_inside(0, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestSection:
+    """Trading the forecasts on the sealed test, with costs."""
+
+    fee_bps: float = _setting(5.0, check=_at_least(0))
+    slippage_bps: float = _setting(0.0, check=_at_least(0))
+    execution: str = _setting("next_open", check=_one_of("next_open", "next_close"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerSection:
+    """Where trials run; ``jobs = 0`` means one a core."""
+
+    name: str = _setting("local")
+    jobs: int = _setting(0, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything podium.toml says, completed and checked."""
+
+    root: Path
+    project: ProjectSection
+    ledger: LedgerSection
+    paths: PathsSection
+    tune: TuneSection
+    extend: ExtendSection
+    finalize: FinalizeSection
+    backtest: BacktestSection
+    runner: RunnerSection
+    datasets: Mapping[str, DatasetSection]
+    slots: Mapping[str, SlotSection]
+    space: Mapping[str, Mapping[str, Any]]
+    policies: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+    origins: Mapping[str, str]
+
+    def slot(self, name: str) -> SlotSection:
+        """Declared slot of that name, or NotFoundError with near names."""
+        if name not in self.slots:
+            raise NotFoundError(f"no slot '{name}' in {FILE}", fix=suggest(name, self.slots))
+        return self.slots[name]
+
+    def values(self) -> dict[str, Any]:
+        """Every value by its dotted key, in the file's order."""
+        found: dict[str, Any] = {}
+        for part in fields(self):
+            if part.name not in ("root", "origins"):
+                _flatten(part.name, getattr(self, part.name), found)
+        return found
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "project": ProjectSection,
+    "ledger": LedgerSection,
+    "paths": PathsSection,
+    "tune": TuneSection,
+    "extend": ExtendSection,
+    "finalize": FinalizeSection,
+    "backtest": BacktestSection,
+    "runner": RunnerSection,
+}
+_TABLES: dict[str, type[Any]] = {"datasets": DatasetSection, "slots": SlotSection}
+
+
+def find_root(start: Path) -> Path:
+    """Nearest folder from ``start`` upwards that holds a podium.toml.
+
+    Raises
+    ------
+    NotFoundError
+        There is none up to the root of the file system.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise NotFoundError(
+        f"no {FILE} in {start} or above it", fix="run: podium init NAME, then cd into it"
+    )
+
+
+def load(
+    root: Path,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Config of the project in ``root``, with all its problems reported at once.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    flags : mapping of dotted key to value, optional
+        What the command line said, for example ``{"tune.trials": 8}``; strongest.
+    environ : mapping, optional
+        Environment; ``PODIUM_TUNE_TRIALS`` sets ``tune.trials``. Default ``os.environ``.
+
+    Raises
+    ------
+    UsageError
+        With every problem: unknown keys (near names suggested), wrong types, values out of bounds,
+        names that refer to nothing.
+    """
+    path = root / FILE
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"no {FILE} in {root}", fix="run: podium init NAME") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as TOML: {error}") from None
+    reader = _Reader(FILE)
+    known = [*_SECTIONS, *_TABLES, "space", "policies"]
+    reader.unknown_keys(raw, known, "")
+    overrides = _environment(os.environ if environ is None else environ)
+    overrides.update({key: (value, "flag") for key, value in (flags or {}).items()})
+    sections = {
+        name: reader.section(kind, raw.get(name, {}), name, overrides)
+        for name, kind in _SECTIONS.items()
+    }
+    tables = {
+        name: {
+            key: reader.section(kind, value, f"{name}.{key}", {})
+            for key, value in reader.table(raw.get(name, {}), name).items()
+        }
+        for name, kind in _TABLES.items()
+    }
+    space = {k: reader.table(v, f"space.{k}") for k, v in reader.table(raw.get("space", {}), "space").items()}
+    policies = reader.policies(raw.get("policies", {}))
+    if not reader.problems:
+        _cross_check(reader, sections["project"], tables)
+    if reader.problems:
+        raise UsageError.of(reader.problems)
+    return Config(
+        root=root, **sections, **tables, space=space, policies=policies, origins=reader.origins
+    )
+
+
+class _Reader:
+    """Reads sections into their dataclasses and collects what is wrong."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.origins: dict[str, str] = {}
+
+    def unknown_keys(self, table: Mapping[str, Any], known: list[str], where: str) -> None:
+        for key in table:
+            if key not in known:
+                place = f"[{where}] of {self.file}" if where else self.file
+                self.problems.append(Problem(f"unknown key '{key}' in {place}", fix=suggest(key, known)))
+
+    def table(self, value: Any, where: str) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self.problems.append(Problem(f"{where} is {value!r} in {self.file}", "a table"))
+        return {}
+
+    def section(
+        self, kind: type[Any], value: Any, where: str, overrides: Mapping[str, tuple[Any, str]]
+    ) -> Any:
+        table = self.table(value, where)
+        hints = get_type_hints(kind)
+        self.unknown_keys(table, list(hints), where)
+        chosen: dict[str, Any] = {}
+        for part in fields(kind):
+            key = f"{where}.{part.name}"
+            if key in overrides:
+                given, self.origins[key] = overrides[key]
+            elif part.name in table:
+                given, self.origins[key] = table[part.name], self.file
+            elif part.default is not MISSING:
+                chosen[part.name], self.origins[key] = part.default, "default"
+                continue
+            else:
+                self.problems.append(
+                    Problem(f"'{part.name}' is missing in [{where}] of {self.file}")
+                )
+                continue
+            origin = self.origins[key]
+            place = key if origin == "default" else f"{key} ({origin})"
+            ok, chosen[part.name], wanted = _convert(given, hints[part.name], "env" in origin)
+            check: Check | None = part.metadata.get("check")
+            if ok and check and not check[0](chosen[part.name]):
+                ok, wanted = False, check[1]
+            if not ok:
+                self.problems.append(Problem(f"{place} is {given!r}", wanted))
+        if len(chosen) < len(fields(kind)):
+            return None
+        return kind(**chosen)
+
+    def policies(self, value: Any) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+        found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+        for name, stages in self.table(value, "policies").items():
+            for stage, gates in self.table(stages, f"policies.{name}").items():
+                if stage not in ("beta", "champion"):
+                    self.problems.append(
+                        Problem(f"policies.{name}.{stage} in {self.file}", "beta or champion")
+                    )
+                for gate, limits in self.table(gates, f"policies.{name}.{stage}").items():
+                    where = f"policies.{name}.{stage}.{gate}"
+                    limits = self.table(limits, where)
+                    for limit, number in limits.items():
+                        if isinstance(number, bool) or not isinstance(number, int | float):
+                            self.problems.append(Problem(f"{where}.{limit} is {number!r}", "a number"))
+                    found.setdefault(name, {}).setdefault(stage, {})[gate] = limits
+        return found
+
+
+def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
+    """Whether the value fits the type, the value as that type, and what was wanted."""
+    if kind == tuple[str, ...]:
+        fits = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        return fits, tuple(value) if fits else value, "a list of texts"
+    if kind is str and isinstance(value, dt.date):
+        return True, value.isoformat(), ""
+    wanted = _WORDS[kind]
+    if from_text and kind is not str:
+        try:
+            value = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+        except (KeyError, ValueError):
+            return False, value, wanted
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return True, float(value), wanted
+    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return fits, value, wanted
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    found: dict[str, tuple[Any, str]] = {}
+    for section, kind in _SECTIONS.items():
+        for part in fields(kind):
+            name = f"PODIUM_{section}_{part.name}".upper()
+            if name in environ:
+                found[f"{section}.{part.name}"] = (environ[name], f"env {name}")
+    return found
+
+
+def _cross_check(reader: _Reader, project: ProjectSection, tables: Mapping[str, Any]) -> None:
+    slots: Mapping[str, SlotSection] = tables["slots"]
+    if project.default_slot and project.default_slot not in slots:
+        reader.problems.append(
+            Problem(
+                f"project.default_slot is '{project.default_slot}', which is no slot",
+                fix=suggest(project.default_slot, slots),
+            )
+        )
+    for name, slot in slots.items():
+        where = f'[slots."{name}"]'
+        if not SLOT_NAME.fullmatch(name):
+            reader.problems.append(
+                Problem(f"slot name '{name}'", "parts of letters, digits, _ and -, joined by /")
+            )
+        if slot.dataset not in tables["datasets"]:
+            reader.problems.append(
+                Problem(
+                    f"{where} names dataset '{slot.dataset}', which is not in [datasets]",
+                    fix=suggest(slot.dataset, tables["datasets"]),
+                )
+            )
+        for kind, members in {
+            "families": slot.families,
+            "features": [feature.partition(":")[0] for feature in slot.features],
+            "targets": [slot.target],
+            "metrics": [slot.metric],
+            "signals": [slot.signal],
+        }.items():
+            for member in members:
+                if not registry.exists(kind, member):
+                    reader.problems.append(
+                        Problem(
+                            f"{where} names '{member}', which is not in {kind}",
+                            fix=suggest(member, registry.names(kind)),
+                        )
+                    )
+        for key in ("test_from", "test_to"):
+            text = getattr(slot, key)
+            try:
+                if text or key == "test_from":
+                    dt.datetime.fromisoformat(text)
+            except ValueError:
+                reader.problems.append(
+                    Problem(f"{where} {key} is {text!r}", "an ISO 8601 date such as 2010-01-01")
+                )
+
+
+def _flatten(key: str, value: Any, found: dict[str, Any]) -> None:
+    if hasattr(value, "__dataclass_fields__"):
+        for part in fields(value):
+            _flatten(f"{key}.{part.name}", getattr(value, part.name), found)
+    elif isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            _flatten(f"{key}.{name}", inner, found)
+    elif not isinstance(value, Mapping):
+        found[key] = value
+
+

@@ -1,0 +1,128 @@
+"""Decision: who moved which candidate where, on what evidence, and why; stages and their moves."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from podium.errors import RefusedError
+from podium.hashing import digest
+
+
+class Stage(enum.StrEnum):
+    """Where a candidate stands in its life."""
+
+    DEVELOPMENT = "development"
+    BETA = "beta"
+    CHAMPION = "champion"
+    ARCHIVED = "archived"
+
+
+STAGE_MOVES: Mapping[Stage, frozenset[Stage]] = {
+    Stage.DEVELOPMENT: frozenset({Stage.BETA, Stage.ARCHIVED}),
+    Stage.BETA: frozenset({Stage.DEVELOPMENT, Stage.CHAMPION, Stage.ARCHIVED}),
+    Stage.CHAMPION: frozenset({Stage.BETA, Stage.ARCHIVED}),
+    Stage.ARCHIVED: frozenset({Stage.DEVELOPMENT, Stage.BETA}),
+}
+
+
+def require_move(current: Stage, target: Stage) -> None:
+    """Refuse a move that is not one of the nine, naming those that are.
+
+    Raises
+    ------
+    RefusedError
+
+    Examples
+    --------
+    >>> require_move(Stage.BETA, Stage.CHAMPION)
+    """
+    if target not in STAGE_MOVES[current]:
+        allowed = ", ".join(sorted(STAGE_MOVES[current]))
+        raise RefusedError(
+            f"a candidate in stage {current} cannot move to {target}", f"one of {allowed}"
+        )
+
+
+class Result(enum.StrEnum):
+    """What a gate says; only ``pass`` lets a candidate through."""
+
+    PASS = "pass"
+    REFUSE = "refuse"
+    UNDECIDABLE = "undecidable"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's answer, with the finding as a sentence and the limits it was held against."""
+
+    gate: str
+    result: Result
+    finding: str
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate lets the candidate through."""
+        return self.result is Result.PASS
+
+
+class Kind(enum.StrEnum):
+    """What a decision does."""
+
+    REGISTER = "register"
+    SIGN = "sign"
+    MOVE = "move"
+    WAIVE = "waive"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One link of the hash chain; never changed, never deleted.
+
+    Parameters
+    ----------
+    accepted : bool
+        A refused request is a decision too: heads stay, the verdicts are kept.
+    expected_champion : str or None
+        The champion it was judged against; a different one at write time is a conflict.
+    policy : mapping
+        Text of the gates and limits that applied.
+    """
+
+    id: str
+    kind: Kind
+    slot: str
+    candidate_id: str
+    from_stage: Stage | None
+    to_stage: Stage
+    accepted: bool
+    actor: str
+    reason: str
+    expected_champion: str | None
+    policy: Mapping[str, Mapping[str, float]]
+    verdicts: tuple[Verdict, ...]
+    evidence: tuple[str, ...]
+    created_at: str
+    previous_hash: str = ""
+
+    @property
+    def policy_hash(self) -> str:
+        """SHA-256 of the policy's text."""
+        return digest(self.policy)
+
+    def body(self) -> dict[str, object]:
+        """JSON content that the hash covers."""
+        return {
+            **vars(self),
+            "verdicts": [vars(v) for v in self.verdicts],
+            "evidence": list(self.evidence),
+        }
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the content and of the decision before."""
+        return digest(self.body())

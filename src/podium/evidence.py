@@ -1,0 +1,56 @@
+"""Evidence: an immutable finding about a candidate, with units and hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from podium.errors import NotFoundError, suggest
+
+SCHEMA = 1
+
+
+class Scalar(NamedTuple):
+    """One number: its unit, and which way is better (``min``, ``max`` or ``none``)."""
+
+    value: float
+    unit: str = ""
+    direction: str = "none"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a producer found about one artefact on one dataset and split.
+
+    Parameters
+    ----------
+    kind : str
+        ``validation``, ``test``, ``backtest``, ``signature`` ...; gates ask for kinds.
+    scalars : mapping of name to Scalar
+    series : mapping of name to SHA-256
+        Long arrays live in the record under their hash.
+    notes : mapping of name to str
+        What is not a number: the naive method, the interval, the execution rule.
+    """
+
+    id: str
+    kind: str
+    candidate_id: str
+    artifact_hash: str
+    dataset_fingerprint: str
+    split_hash: str
+    producer: str
+    producer_version: str
+    created_at: str
+    scalars: Mapping[str, Scalar]
+    series: Mapping[str, str]
+    notes: Mapping[str, str]
+
+    def scalar(self, name: str) -> float:
+        """Value of one scalar, or NotFoundError with near names."""
+        if name not in self.scalars:
+            raise NotFoundError(
+                f"evidence {self.id} ({self.kind}) has no '{name}'", fix=suggest(name, self.scalars)
+            )
+        return self.scalars[name].value

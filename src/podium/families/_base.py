@@ -1,0 +1,120 @@
+"""The contract of a family and of the models it fits."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from podium.dataset import View
+from podium.prediction import Prediction
+from podium.space import ConfigDict, Space
+from podium.split import Windows
+from podium.trial import Epoch, Fitted
+
+Report = Callable[[int, Mapping[str, float]], None]
+
+
+class Diverged(Exception):
+    """Training left the finite numbers; the trial fails with this message."""
+
+
+class Model(abc.ABC):
+    """A fitted model: predicts windows and writes itself into a folder."""
+
+    @abc.abstractmethod
+    def predict(self, windows: Windows) -> Prediction:
+        """Forecasts of the windows in their order; may read bars up to each decision only."""
+
+    @abc.abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model's files; no pickled Python object in any of them."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs behind this model: of the best one when it was validated. 0: not iterative."""
+        return 0
+
+
+class Family(abc.ABC):
+    """A kind of model. ``families/<name>.py`` holds one as ``FAMILY``.
+
+    A family says with a new ``VERSION`` that its numbers changed, so that old trials are not taken
+    for its own.
+    """
+
+    name: str
+    VERSION: int = 1
+
+    @abc.abstractmethod
+    def space(self, view: View) -> Space:
+        """What can be tuned for this task."""
+
+    @abc.abstractmethod
+    def fit(
+        self,
+        config: ConfigDict,
+        train: Windows,
+        validation: Windows | None,
+        *,
+        seed: int,
+        report: Report,
+    ) -> Model:
+        """Fit one config.
+
+        Parameters
+        ----------
+        config : dict
+            Fits the family's space.
+        train : Windows
+            All that may be fitted on, scalers included.
+        validation : Windows or None
+            To choose the epoch by; None: train all epochs and keep the last.
+        seed : int
+            The same seed gives the same model to the bit on CPU.
+        report : callable
+            ``report(epoch, {"train_loss": ..., "val_loss": ...})`` after each epoch, from 1.
+
+        Raises
+        ------
+        Diverged
+            A loss is not finite.
+        """
+
+    @abc.abstractmethod
+    def load(self, read: Callable[[str], bytes]) -> Model:
+        """Model from its files; ``read(name)`` returns bytes whose hash was checked."""
+
+    def complexity(self, config: ConfigDict, n_features: int) -> float:
+        """Size by which the simpler of two equally good configs is told; usually parameters."""
+        del config, n_features
+        return 0.0
+
+    def fit_many(
+        self,
+        configs: Sequence[ConfigDict],
+        train: Windows,
+        validation: Windows | None,
+        *,
+        seeds: Sequence[int],
+    ) -> Iterator[Epoch | Fitted]:
+        """Fit a list of configs on the same windows, one after another by default.
+
+        Families that train several at once override this. Epochs come in order for each config,
+        then its Fitted; configs may be interleaved.
+        """
+        for number, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
+            events: list[Epoch] = []
+
+            def report(epoch: int, scores: Mapping[str, float], n: int = number) -> None:
+                events.append(Epoch(n, epoch, dict(scores)))  # noqa: B023 - consumed at once
+
+            try:
+                model: Model | None = self.fit(
+                    config, train, validation, seed=seed, report=report
+                )
+                reason = ""
+            except Diverged as error:
+                model, reason = None, str(error)
+            yield from events
+            yield Fitted(number, model, reason)

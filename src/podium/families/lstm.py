@@ -1,0 +1,195 @@
+"""A small LSTM over a window of features, with a linear head; PyTorch."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from podium.dataset import View
+from podium.families._base import Diverged, Family, Model, Report
+from podium.families._torch import gather, one_thread, predict_in_batches
+from podium.prediction import Prediction
+from podium.space import Choice, ConfigDict, Float, Int, Space
+from podium.split import Windows
+from podium.trial import BUDGET
+
+FILE = "model.pt"
+
+
+class Network(nn.Module):
+    """LSTM, then a linear layer on its last output; scalers are buffers, so they are saved."""
+
+    def __init__(self, n_features: int, units: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(n_features, units, layers, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(units, 1)
+        self.register_buffer("feature_mean", torch.zeros(n_features))
+        self.register_buffer("feature_std", torch.ones(n_features))
+        self.register_buffer("target_mean", torch.zeros(()))
+        self.register_buffer("target_std", torch.ones(()))
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Scaled forecasts (B,) of feature windows (B, L, F)."""
+        output, _ = self.lstm((windows - self.feature_mean) / self.feature_std)
+        scaled: Tensor = self.head(self.dropout(output[:, -1])).squeeze(-1)
+        return scaled
+
+    def forecast(self, windows: Tensor) -> Tensor:
+        """Forecasts (B,) in the target's unit."""
+        scaled: Tensor = self(windows)
+        return scaled * self.target_std + self.target_mean
+
+
+class LSTM(Model):
+    """A fitted network with the config that shapes it."""
+
+    def __init__(self, network: Network, shape: dict[str, Any], epochs: int) -> None:
+        self.network = network.eval()
+        self.shape = shape
+        self._epochs = epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epoch this network was taken from."""
+        return self._epochs
+
+    def predict(self, windows: Windows) -> Prediction:
+        """Forecasts of the windows."""
+        return Prediction.of(windows, predict_in_batches(self.network.forecast, windows))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.pt``, which ``torch.load`` opens without running code from it."""
+        state = {
+            "model_state_dict": self.network.state_dict(),
+            "shape": self.shape,
+            "epochs": self._epochs,
+        }
+        torch.save(state, folder / FILE)
+
+
+class LSTMFamily(Family):
+    """One network for all tickers; it learns from each ticker's windows alike."""
+
+    name = "lstm"
+
+    def space(self, view: View) -> Space:
+        """Size, step and regularization; bounds are what a project may widen them to."""
+        del view
+        return Space(
+            parameters={
+                "lstm_units": Choice((16, 32, 64)),
+                "learning_rate": Float(5e-4, 1e-2, log=True),
+                "batch_size": Choice((64, 128, 256)),
+                "dropout": Float(0.0, 0.4),
+                "weight_decay": Float(1e-5, 1e-1, log=True),
+            },
+            constants={"layers": 1, BUDGET: 12},
+            bounds={
+                "lstm_units": Int(1, 1024),
+                "learning_rate": Float(1e-7, 1.0),
+                "batch_size": Int(1, 65536),
+                "dropout": Float(0.0, 0.95),
+                "weight_decay": Float(0.0, 10.0),
+                "layers": Int(1, 8),
+                BUDGET: Int(1, 100_000),
+            },
+        )
+
+    def complexity(self, config: ConfigDict, n_features: int) -> float:
+        """Number of weights."""
+        units, layers = int(config["lstm_units"]), int(config["layers"])
+        inner = sum(
+            4 * units * ((n_features if layer == 0 else units) + units + 2)
+            for layer in range(layers)
+        )
+        return float(inner + units + 1)
+
+    def fit(
+        self,
+        config: ConfigDict,
+        train: Windows,
+        validation: Windows | None,
+        *,
+        seed: int,
+        report: Report,
+    ) -> LSTM:
+        """Minimize squared error of the scaled target with AdamW; keep the best epoch."""
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return _fit(config, train, validation, report)
+
+    def load(self, read: Callable[[str], bytes]) -> LSTM:
+        """Network from ``model.pt``; only tensors and plain values are unpickled."""
+        state = torch.load(io.BytesIO(read(FILE)), weights_only=True)
+        network = Network(**state["shape"])
+        network.load_state_dict(state["model_state_dict"])
+        return LSTM(network, state["shape"], state["epochs"])
+
+
+FAMILY = LSTMFamily()
+
+
+def _fit(
+    config: ConfigDict, train: Windows, validation: Windows | None, report: Report
+) -> LSTM:
+    shape: dict[str, Any] = {
+        "n_features": train.view.features.shape[2],
+        "units": int(config["lstm_units"]),
+        "layers": int(config["layers"]),
+        "dropout": float(config["dropout"]),
+    }
+    network = Network(**shape)
+    _fit_scalers(network, train)
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=float(config["learning_rate"]),
+        weight_decay=float(config["weight_decay"]),
+        fused=True,
+    )
+    batch = gather(train)
+    truth = torch.from_numpy(train.truth().astype(np.float32))
+    target = (truth - network.target_mean) / network.target_std
+    batch_size = int(config["batch_size"])
+    best, best_loss, best_epoch = network.state_dict(), math.inf, 0
+    for epoch in range(1, int(config[BUDGET]) + 1):
+        network.train()
+        total = 0.0
+        for rows in torch.randperm(len(train)).split(batch_size):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(network(batch(rows)), target[rows])
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            total += loss.item() * len(rows)
+        variance = float(network.target_std) ** 2
+        scores = {"train_loss": total / len(train) * variance}
+        if validation is not None:
+            forecast = predict_in_batches(network.eval().forecast, validation)
+            scores["val_loss"] = float(np.mean((validation.truth() - forecast) ** 2))
+        report(epoch, scores)
+        if not all(map(math.isfinite, scores.values())):
+            raise Diverged(f"loss is not finite in epoch {epoch}: {scores}")
+        current = scores.get("val_loss", -math.inf)
+        if validation is None or current < best_loss:
+            best = {name: value.clone() for name, value in network.state_dict().items()}
+            best_loss, best_epoch = current, epoch
+    network.load_state_dict(best)
+    return LSTM(network, shape, best_epoch)
+
+
+def _fit_scalers(network: Network, train: Windows) -> None:
+    """Mean and spread of features and target, from training decisions only."""
+    features = torch.from_numpy(train.view.features[train.at, train.item])
+    network.feature_mean.copy_(features.mean(0))
+    network.feature_std.copy_(features.std(0).clamp_min(1e-6))
+    truth = torch.from_numpy(train.truth())
+    network.target_mean.copy_(truth.mean())
+    network.target_std.copy_(truth.std().clamp_min(1e-12))

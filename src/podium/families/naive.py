@@ -1,0 +1,122 @@
+"""The bar to beat: last value, moving, exponential and historical means; no training loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from podium.dataset import Floats, View
+from podium.families._base import Family, Model, Report
+from podium.prediction import Prediction
+from podium.space import Choice, ConfigDict, Space
+from podium.split import Windows
+
+FILE = "naive.json"
+MONTH = 21
+HALF_LIFE = 10.0
+
+
+def _last(view: View) -> Floats:
+    return view.past
+
+
+def _last_21(view: View) -> Floats:
+    known = view.increments
+    means = np.full_like(known, np.nan)
+    if len(known) >= MONTH:
+        means[MONTH - 1 :] = sliding_window_view(known, MONTH, axis=0).mean(axis=-1)
+    return view.aggregate(means, view.horizon)
+
+
+def _ewma(view: View) -> Floats:
+    """Exponentially weighted mean of all increments so far, by the recursion of its weights."""
+    decay = 0.5 ** (1.0 / HALF_LIFE)
+    total = np.zeros(view.increments.shape[1])
+    weight = np.zeros_like(total)
+    means = np.full_like(view.increments, np.nan)
+    for t, row in enumerate(view.increments):
+        known = np.isfinite(row)
+        total = total * decay + np.where(known, row, 0.0)
+        weight = weight * decay + known
+        means[t] = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+    return view.aggregate(means, view.horizon)
+
+
+def _history(view: View) -> Floats:
+    known = np.isfinite(view.past)
+    count = known.cumsum(axis=0)
+    total = np.where(known, view.past, 0.0).cumsum(axis=0)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _zero(view: View) -> Floats:
+    return np.zeros_like(view.past)
+
+
+METHODS: dict[str, Callable[[View], Floats]] = {
+    "last": _last,
+    "last_21": _last_21,
+    "ewma": _ewma,
+    "history": _history,
+    "zero": _zero,
+}
+
+
+@dataclass(frozen=True)
+class Naive(Model):
+    """A method and the one number fitted to it."""
+
+    method: str
+    offset: float
+
+    def predict(self, windows: Windows) -> Prediction:
+        """The method's value at each decision, plus the offset."""
+        values = METHODS[self.method](windows.view)[windows.at, windows.item]
+        return Prediction.of(windows, values + self.offset)
+
+    def save(self, folder: Path) -> None:
+        """Write ``naive.json``."""
+        (folder / FILE).write_text(json.dumps({"method": self.method, "offset": self.offset}))
+
+
+class NaiveFamily(Family):
+    """Forecasts every quant would try first; a model that cannot beat them is not worth running.
+
+    ``debias`` adds the mean error on the training part, so that a target whose mean of logarithms
+    is not the logarithm of its mean (volatility) gives no model an easy win.
+    """
+
+    name = "naive"
+
+    def space(self, view: View) -> Space:
+        """Methods that make sense for the target, plain and debiased."""
+        methods = tuple(METHODS) if view.centered else tuple(m for m in METHODS if m != "zero")
+        return Space({"method": Choice(methods), "debias": Choice((False, True))})
+
+    def fit(
+        self,
+        config: ConfigDict,
+        train: Windows,
+        validation: Windows | None,
+        *,
+        seed: int,
+        report: Report,
+    ) -> Naive:
+        """Measure the method's mean error on the training part, if asked to remove it."""
+        del validation, seed, report
+        plain = Naive(str(config["method"]), 0.0)
+        if not config["debias"]:
+            return plain
+        return Naive(plain.method, float(np.mean(train.truth() - plain.predict(train).mean)))
+
+    def load(self, read: Callable[[str], bytes]) -> Naive:
+        """Model from ``naive.json``."""
+        return Naive(**json.loads(read(FILE)))
+
+
+FAMILY = NaiveFamily()

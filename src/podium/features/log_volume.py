@@ -1,0 +1,18 @@
+"""Logarithm of the volume against its mean over the last n bars (default 21)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from podium.dataset import Dataset, Floats
+
+
+def compute(dataset: Dataset, bars: int = 21) -> Floats:
+    """``log(1 + volume) - mean of the same over the last bars``; NaN for the first rows."""
+    log_volume = np.log1p(dataset["volume"])
+    found = np.full_like(log_volume, np.nan)
+    if len(log_volume) >= bars:
+        means = sliding_window_view(log_volume, bars, axis=0).mean(axis=-1)
+        found[bars - 1 :] = log_volume[bars - 1 :] - means
+    return found

@@ -1,0 +1,1 @@
+"""Gates: evidence in, a verdict out; pure functions that never read files, records or clocks."""

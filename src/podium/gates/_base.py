@@ -1,0 +1,46 @@
+"""The contract of a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from podium.decision import Result, Verdict
+from podium.evidence import Evidence
+
+
+class Gate(Protocol):
+    """``gates/<name>.py``: a pure function and what it needs.
+
+    ``NEEDS`` names the kinds of evidence without which the verdict is ``missing``; ``LIMITS``
+    holds the default limits a policy may change. The module's docstring has five headings (asks,
+    why, passes when, refuses when, what to do) and is the gate's help.
+    """
+
+    NEEDS: tuple[str, ...]
+    LIMITS: Mapping[str, float]
+
+    def judge(
+        self,
+        candidate: Mapping[str, Evidence],
+        champion: Mapping[str, Evidence] | None,
+        limits: Mapping[str, float],
+    ) -> tuple[Result, str]:
+        """Result and finding, from the newest evidence of each kind."""
+
+
+def verdict(
+    name: str,
+    gate: Gate,
+    candidate: Mapping[str, Evidence],
+    champion: Mapping[str, Evidence] | None,
+    limits: Mapping[str, float],
+) -> Verdict:
+    """Verdict of a gate; ``missing`` when evidence it needs is not there."""
+    limits = {**gate.LIMITS, **limits}
+    absent = [kind for kind in gate.NEEDS if kind not in candidate]
+    if absent:
+        return Verdict(
+            name, Result.MISSING, f"there is no {' and no '.join(absent)} evidence yet", limits
+        )
+    return Verdict(name, *gate.judge(candidate, champion, limits), limits)

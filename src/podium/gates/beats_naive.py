@@ -1,0 +1,71 @@
+"""Does the candidate forecast the sealed test better than the best naive method?
+
+Asks
+----
+Whether the candidate's losses on the sealed test are smaller than those of the naive method that
+was best on validation, by more than chance explains.
+
+Why
+---
+A model that cannot beat a moving average costs training, monitoring and trust, and returns
+nothing. The naive method is chosen on validation, so it cannot be a strawman picked on the test.
+
+Passes when
+-----------
+The mean loss is smaller and the two-sided p-value of the Diebold-Mariano test with the
+Harvey-Leybourne-Newbold correction, multiplied by the number of candidates that have looked at
+this test interval, is below ``p_value`` (0.05).
+
+Refuses when
+------------
+The mean loss is not smaller, or the difference is within what chance explains. Undecidable when
+the test cannot be computed (too few bars, identical losses).
+
+What to do
+----------
+Look at the folds: a candidate that beats naive on some folds only needs other features, not more
+trials. Use a longer history. Do not try again and again on the same test: every look raises the
+bar.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from podium.decision import Result
+from podium.evidence import Evidence
+
+NEEDS = ("test",)
+LIMITS = {"p_value": 0.05}
+
+
+def judge(
+    candidate: Mapping[str, Evidence],
+    champion: Mapping[str, Evidence] | None,
+    limits: Mapping[str, float],
+) -> tuple[Result, str]:
+    """Compare losses and the p-value adjusted for looks with the limit."""
+    del champion
+    test = candidate["test"]
+    loss, naive = test.scalar("loss"), test.scalar("naive_loss")
+    p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
+    if not math.isfinite(p_value):
+        return Result.UNDECIDABLE, f"the test against naive gave no answer: {test.notes['dm_reason']}"
+    adjusted = min(1.0, p_value * looks)
+    method, metric = test.notes["naive_method"], test.notes["metric"]
+    seen = f"p = {adjusted:.2g}"
+    if looks > 1:
+        seen += f" (p = {p_value:.2g} times {looks} looks at this test)"
+    if loss >= naive:
+        return Result.REFUSE, (
+            f"on the test it is no better than the naive {method} forecast: "
+            f"{metric} {loss:.4g} against {naive:.4g}"
+        )
+    gain = f"{metric} {loss:.4g} against {naive:.4g} for the naive {method} forecast"
+    if adjusted >= limits["p_value"]:
+        return Result.REFUSE, (
+            f"{gain}: smaller, but chance alone gives as much with {seen}, and the limit is "
+            f"{limits['p_value']:g}"
+        )
+    return Result.PASS, f"{gain}, {seen}"

@@ -1,0 +1,51 @@
+"""Canonical JSON and SHA-256: how a value becomes a name that two machines agree on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def canonical(value: object) -> str:
+    """JSON text with sorted keys and no spaces; NaN is refused.
+
+    Examples
+    --------
+    >>> canonical({"b": 1.0, "a": [True, None]})
+    '{"a":[true,null],"b":1.0}'
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a value's canonical JSON, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def digest_bytes(*parts: bytes | memoryview) -> str:
+    """SHA-256 of byte strings one after another."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def digest_folder(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of every file below a folder, by its relative POSIX path."""
+    return {
+        path.relative_to(folder).as_posix(): digest_bytes(path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def new_id(prefix: str) -> str:
+    """Fresh id such as ``t-3k9x0a7m2q5vd``; 65 random bits, so machines never collide."""
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    bits = int.from_bytes(os.urandom(9))
+    return prefix + "-" + "".join(alphabet[(bits >> (5 * i)) & 31] for i in range(13))

@@ -1,0 +1,1 @@
+"""The record: append-only tables, heads that decisions move, and plain reads."""

@@ -1,0 +1,179 @@
+"""Ledger: the connection to the record, its transactions, its schema version."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from podium.errors import DataError, MissingExtraError, UsageError
+from podium.ledger import schema
+
+# Version n -> function that takes a connection from n to n + 1. A new record is created at
+# schema.VERSION at once; an older one walks this table.
+MIGRATIONS: dict[int, Any] = {}
+
+
+def now() -> str:
+    """Current UTC time, ISO 8601 with milliseconds."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Ledger:
+    """The record of one project in one database; only the driver opens it.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///path`` or ``postgresql+psycopg://...``.
+    root : Path
+        The project's folder; relative SQLite paths start there.
+    project_id, project_name : str
+
+    Raises
+    ------
+    UsageError
+        The URL cannot be understood.
+    DataError
+        The file is no database, or was written by a newer podium.
+    """
+
+    def __init__(self, url: str, root: Path, project_id: str, project_name: str) -> None:
+        self.project_id = project_id
+        try:
+            parsed = sa.make_url(url)
+            if parsed.get_backend_name() == "sqlite":
+                if not parsed.database or parsed.database == ":memory:":
+                    raise UsageError(f"ledger.url is {url!r}", "a file, such as sqlite:///podium.db")
+                parsed = parsed.set(database=str(root / parsed.database))
+            self.engine = sa.create_engine(parsed, connect_args=_connect_args(parsed))
+        except sa.exc.ArgumentError:
+            raise UsageError(f"ledger.url is {url!r}", "an SQLAlchemy URL") from None
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"ledger.url needs the package '{error.name}', which is not installed",
+                fix=f"run: pip install {error.name}",
+            ) from None
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_immediate)
+        self.place = str(parsed.database) if self.is_sqlite else parsed.render_as_string()
+        self._open(project_name)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sa.Connection]:
+        """One write transaction; ``durable`` returns only when its end is on the disk.
+
+        Starts may be lost with the machine (they are asked again, identically), so they are not
+        flushed; ends and decisions are.
+        """
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                # Outside a transaction, and through the driver: SQLAlchemy would begin one.
+                raw = connection.connection.cursor()
+                raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                raw.close()
+            try:
+                with connection.begin():
+                    yield connection
+            except sa.exc.OperationalError as error:
+                raise _explained(error, self.place) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One consistent view of the record that takes no write lock."""
+        with self.engine.connect().execution_options(podium_reading=True) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except sa.exc.OperationalError as error:
+                raise _explained(error, self.place) from error
+
+    def _open(self, project_name: str) -> None:
+        try:
+            with self.transaction() as connection:
+                self._upgrade(connection)
+                present = connection.execute(
+                    sa.select(schema.project.c.name).where(
+                        schema.project.c.project_id == self.project_id
+                    )
+                ).first()
+                if present is None:
+                    connection.execute(
+                        schema.project.insert().values(
+                            project_id=self.project_id, name=project_name, created_at=now()
+                        )
+                    )
+        except sa.exc.DatabaseError as error:
+            raise DataError(
+                f"{self.place} cannot be read as podium's record: {error.orig}",
+                "a database that podium made",
+                "restore it from a backup, or set ledger.url to another file",
+            ) from None
+
+    def _upgrade(self, connection: sa.Connection) -> None:
+        tables = sa.inspect(connection).get_table_names()
+        if "schema_version" not in tables:
+            if tables:
+                raise DataError(
+                    f"{self.place} holds other tables ({', '.join(sorted(tables)[:3])} ...)",
+                    "an empty database or podium's own",
+                    "set ledger.url to another file",
+                )
+            schema.metadata.create_all(connection)
+            found = schema.VERSION
+            _stamp(connection, found)
+        else:
+            found = connection.execute(sa.func.max(schema.schema_version.c.version).select()).scalar()
+        if found > schema.VERSION:
+            raise DataError(
+                f"{self.place} has schema version {found}, written by a newer podium",
+                f"at most {schema.VERSION}",
+                "run: pip install --upgrade podium",
+            )
+        for version in range(found, schema.VERSION):
+            MIGRATIONS[version](connection)
+            _stamp(connection, version + 1)
+
+
+def _stamp(connection: sa.Connection, version: int) -> None:
+    connection.execute(schema.schema_version.insert().values(version=version, applied_at=now()))
+
+
+def _connect_args(url: sa.URL) -> dict[str, Any]:
+    return {"timeout": 30} if url.get_backend_name() == "sqlite" else {}
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    # The driver must not begin by itself: BEGIN IMMEDIATE below takes the write lock up front, so
+    # two writers queue instead of failing half way.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    reading = connection.get_execution_options().get("podium_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _explained(error: sa.exc.OperationalError, place: str) -> DataError:
+    text = str(error.orig)
+    if "full" in text:
+        return DataError(
+            f"the disk under {place} is full",
+            "room for the record",
+            "free some space and run the same command again; every finished trial is kept",
+        )
+    return DataError(
+        f"{place}: {text}", "a record that can be written", "run: podium doctor"
+    )

@@ -1,0 +1,239 @@
+"""What the driver reads back from the record, as nouns."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from podium.candidate import Candidate
+from podium.errors import NotFoundError
+from podium.evidence import Evidence, Scalar
+from podium.ledger import schema
+from podium.ledger.ledger import Ledger
+from podium.space import ConfigDict
+from podium.trial import State
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial as the record has it, with its place in one study."""
+
+    id: str
+    phase: str
+    number: int
+    family: str
+    config: ConfigDict
+    config_hash: str
+    fold: int
+    seed: int
+    state: State
+    score: float
+    loss_hash: str | None
+    index_hash: str | None
+    artifact_hash: str | None
+    seconds: float
+    reason: str
+
+
+_TRIAL = [name for name in TrialRow.__dataclass_fields__ if name in schema.trial.c]
+
+
+def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) -> list[TrialRow]:
+    """Trials a study looked at in these phases, in the order it asked for them."""
+    trial, link = schema.trial.c, schema.study_trial.c
+    rows = tx.execute(
+        sa.select(*(trial[name] for name in _TRIAL), link.phase, link.number)
+        .select_from(
+            schema.study_trial.join(
+                schema.trial,
+                sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
+            )
+        )
+        .where(
+            link.project_id == ledger.project_id,
+            link.study_id == study_id,
+            link.phase.in_(phases),
+        )
+        .order_by(link.phase, link.number)
+    )
+    return [_trial(row) for row in rows.mappings()]
+
+
+def trials_by_id(
+    ledger: Ledger, tx: sa.Connection, ids: Sequence[str]
+) -> dict[str, TrialRow]:
+    """Trials by their id; outside any study, so without phase and number."""
+    trial = schema.trial.c
+    rows = tx.execute(
+        sa.select(*(trial[name] for name in _TRIAL)).where(
+            trial.project_id == ledger.project_id, trial.id.in_(ids)
+        )
+    )
+    return {row["id"]: _trial({**row, "phase": "", "number": 0}) for row in rows.mappings()}
+
+
+def _trial(row: Mapping[str, Any]) -> TrialRow:
+    return TrialRow(
+        **{
+            **row,
+            "config": json.loads(row["config"]),
+            "state": State(row["state"]),
+            "score": _real(row["score"]),
+            "seconds": _real(row["seconds"]),
+        }
+    )
+
+
+def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
+    """Stored array of that hash.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    table = schema.blob.c
+    row = tx.execute(
+        sa.select(table.dtype, table.data).where(
+            table.project_id == ledger.project_id, table.hash == name
+        )
+    ).first()
+    if row is None:
+        raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
+    return np.frombuffer(zlib.decompress(row.data), dtype=np.dtype(row.dtype))
+
+
+def receipt(
+    ledger: Ledger, tx: sa.Connection, slot: str, step: str, inputs_hash: str
+) -> dict[str, Any] | None:
+    """Outputs of a step that was done for these inputs, or None."""
+    table = schema.receipt.c
+    found = tx.execute(
+        sa.select(table.outputs)
+        .where(
+            table.project_id == ledger.project_id,
+            table.slot == slot,
+            table.step == step,
+            table.inputs_hash == inputs_hash,
+        )
+        .order_by(table.seq.desc())
+        .limit(1)
+    ).scalar()
+    return None if found is None else json.loads(found)
+
+
+def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Candidate:
+    """A candidate.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    table = schema.candidate
+    row = (
+        tx.execute(
+            sa.select(*(table.c[name] for name in Candidate.__dataclass_fields__)).where(
+                table.c.project_id == ledger.project_id, table.c.id == candidate_id
+            )
+        )
+        .mappings()
+        .first()
+    )
+    if row is None:
+        raise NotFoundError(f"no candidate '{candidate_id}'", fix="run: podium list candidates")
+    return Candidate(**{**row, "config": json.loads(row["config"])})
+
+
+def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Evidence]:
+    """Newest evidence of each kind about a candidate, by kind."""
+    table = schema.evidence
+    rows = tx.execute(
+        sa.select(*(table.c[name] for name in Evidence.__dataclass_fields__))
+        .where(table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id)
+        .order_by(table.c.seq)
+    )
+    return {row["kind"]: _evidence(row) for row in rows.mappings()}
+
+
+def _evidence(row: Mapping[str, Any]) -> Evidence:
+    scalars = {
+        name: Scalar(_real(value), unit, direction)
+        for name, (value, unit, direction) in json.loads(row["scalars"]).items()
+    }
+    return Evidence(
+        **{
+            **row,
+            "scalars": scalars,
+            "series": json.loads(row["series"]),
+            "notes": json.loads(row["notes"]),
+        }
+    )
+
+
+def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
+    """Stage of a candidate, or None before it is registered."""
+    table = schema.stage.c
+    return tx.execute(
+        sa.select(table.stage).where(
+            table.project_id == ledger.project_id, table.candidate_id == candidate_id
+        )
+    ).scalar()
+
+
+def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
+    """Candidate that holds a slot, or None."""
+    table = schema.champion.c
+    return tx.execute(
+        sa.select(table.candidate_id).where(
+            table.project_id == ledger.project_id, table.slot == slot
+        )
+    ).scalar()
+
+
+def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]) -> int:
+    """Distinct configs ever looked at for a slot on an overlapping validation interval.
+
+    Folds, seeds and training lengths of one config count once; pruned and failed ones count too;
+    configs of the naive family are the bar, not a try at it.
+    """
+    trial, link, study, split = (
+        schema.trial.c,
+        schema.study_trial.c,
+        schema.study.c,
+        schema.split.c,
+    )
+    query = (
+        sa.select(sa.func.count(sa.distinct(trial.config_hash)))
+        .select_from(
+            schema.trial.join(
+                schema.study_trial,
+                sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
+            )
+            .join(
+                schema.study,
+                sa.and_(study.project_id == link.project_id, study.id == link.study_id),
+            )
+            .join(
+                schema.split,
+                sa.and_(split.project_id == trial.project_id, split.hash == trial.split_hash),
+            )
+        )
+        .where(
+            trial.project_id == ledger.project_id,
+            study.slot == slot,
+            trial.family != "naive",
+            split.validation_from <= interval[1],
+            split.validation_to >= interval[0],
+        )
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def _real(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,276 @@
+"""Tables of the record, and the triggers that make decisions and evidence append-only."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+VERSION = 1
+
+metadata = sa.MetaData()
+
+
+def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    """Table with the project in it and a sequence number that orders it; clocks do not."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("project_id", sa.Text, nullable=False),
+        *columns,
+        sqlite_autoincrement=True,
+    )
+
+
+def _text(name: str, *, null: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=null)
+
+
+def _integer(name: str, *, null: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=null)
+
+
+def _real(name: str) -> sa.Column[float]:
+    # SQLite stores NaN as NULL; so NULL reads as NaN everywhere.
+    return sa.Column(name, sa.Double, nullable=True)
+
+
+schema_version = sa.Table(
+    "schema_version",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    _text("applied_at"),
+)
+project = _table("project", _text("name"), _text("created_at"), sa.UniqueConstraint("project_id"))
+dataset = _table(
+    "dataset",
+    _text("fingerprint"),
+    _text("name"),
+    _text("timeframe"),
+    _text("tickers"),
+    _integer("bars"),
+    _text("first_at"),
+    _text("last_at"),
+    _text("created_at"),
+    sa.UniqueConstraint("project_id", "fingerprint", "name"),
+)
+split = _table(
+    "split",
+    _text("hash"),
+    _text("name"),
+    _text("spec"),
+    _text("validation_from"),
+    _text("validation_to"),
+    sa.UniqueConstraint("project_id", "hash"),
+)
+environment = _table(
+    "environment",
+    _text("hash"),
+    _text("git_commit", null=True),
+    _text("git_diff_hash", null=True),
+    _text("packages"),
+    _text("machine"),
+    sa.UniqueConstraint("project_id", "hash"),
+)
+blob = _table(
+    # Arrays and texts by content hash: losses per window, their index, predictions, diffs.
+    "blob",
+    _text("hash"),
+    _text("dtype"),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("project_id", "hash"),
+)
+study = _table(
+    "study",
+    _text("id"),
+    _text("key"),
+    _text("slot"),
+    _text("question"),
+    _text("created_at"),
+    sa.UniqueConstraint("project_id", "id"),
+    sa.UniqueConstraint("project_id", "key"),
+)
+trial = _table(
+    "trial",
+    _text("id"),
+    _text("key"),
+    _text("family"),
+    _integer("family_version"),
+    _text("config"),
+    _text("config_hash"),
+    _text("dataset_fingerprint"),
+    _text("task_hash"),
+    _text("split_hash"),
+    _integer("fold"),
+    _integer("seed"),
+    _text("state"),
+    _text("metric"),
+    _real("score"),
+    _text("loss_hash", null=True),
+    _text("index_hash", null=True),
+    _text("prediction_hash", null=True),
+    _text("artifact_hash", null=True),
+    _text("environment_hash"),
+    _real("seconds"),
+    _text("reason"),
+    _text("created_at"),
+    _text("ended_at", null=True),
+    sa.UniqueConstraint("project_id", "id"),
+    sa.UniqueConstraint("project_id", "key"),
+    sa.Index("trial_config", "project_id", "config_hash"),
+)
+study_trial = _table(
+    # A study looks at a trial; two studies may look at the same one, which is trained once, and
+    # so may two numbers of one study that asked for the same config.
+    "study_trial",
+    _text("study_id"),
+    _text("phase"),
+    _integer("number"),
+    _text("trial_id"),
+    sa.UniqueConstraint("project_id", "study_id", "phase", "number", "trial_id"),
+    sa.Index("study_trial_by_trial", "project_id", "trial_id"),
+)
+score = sa.Table(
+    "score",
+    metadata,
+    _text("project_id"),
+    _text("trial_id"),
+    _text("part"),
+    _integer("fold"),
+    _integer("epoch"),
+    _text("metric"),
+    _real("value"),
+    sa.PrimaryKeyConstraint("project_id", "trial_id", "part", "fold", "epoch", "metric"),
+    sqlite_with_rowid=False,
+)
+receipt = _table(
+    # A step that finished: what went in (hash), what came out.
+    "receipt",
+    _text("slot"),
+    _text("step"),
+    _text("inputs_hash"),
+    _text("outputs"),
+    _text("created_at"),
+    sa.Index("receipt_by_step", "project_id", "slot", "step", "inputs_hash"),
+)
+candidate = _table(
+    "candidate",
+    _text("id"),
+    _text("slot"),
+    _integer("version"),
+    _text("model_type"),
+    _text("family"),
+    _text("config"),
+    _text("study_id"),
+    _text("trial_id"),
+    _text("artifact_hash"),
+    _text("artifact_path"),
+    _text("dataset_fingerprint"),
+    _text("trained_until"),
+    _text("parent_id", null=True),
+    _text("root_id"),
+    _text("created_at"),
+    sa.UniqueConstraint("project_id", "id"),
+    sa.UniqueConstraint("project_id", "slot", "version"),
+    sa.UniqueConstraint("project_id", "slot", "artifact_hash"),
+)
+evidence = _table(
+    "evidence",
+    _text("id"),
+    _text("kind"),
+    _text("candidate_id"),
+    _text("artifact_hash"),
+    _text("dataset_fingerprint"),
+    _text("split_hash"),
+    _text("producer"),
+    _text("producer_version"),
+    _integer("schema"),
+    _text("scalars"),
+    _text("series"),
+    _text("notes"),
+    _text("created_at"),
+    sa.UniqueConstraint("project_id", "id"),
+    sa.Index("evidence_by_candidate", "project_id", "candidate_id", "kind"),
+)
+test_look = _table(
+    "test_look",
+    _text("dataset"),
+    _text("interval_from"),
+    _text("interval_to"),
+    _text("candidate_id"),
+    _text("created_at"),
+)
+decision = _table(
+    "decision",
+    _text("id"),
+    _text("kind"),
+    _text("slot"),
+    _text("candidate_id"),
+    _text("from_stage", null=True),
+    _text("to_stage"),
+    _integer("accepted"),
+    _text("actor"),
+    _text("reason"),
+    _text("expected_champion", null=True),
+    _text("policy"),
+    _text("policy_hash"),
+    _text("verdicts"),
+    _text("evidence"),
+    _text("created_at"),
+    _text("previous_hash"),
+    _text("hash"),
+    sa.UniqueConstraint("project_id", "id"),
+    sa.UniqueConstraint("project_id", "previous_hash"),
+)
+
+
+def _head(name: str, *keys: str) -> sa.Table:
+    """What decisions move; its unique index is the promise that there is only one."""
+    return sa.Table(
+        name,
+        metadata,
+        _text("project_id"),
+        *(_text(key) for key in keys),
+        _text("candidate_id"),
+        _text("decision_id"),
+        _text("since"),
+        sa.PrimaryKeyConstraint("project_id", *keys),
+    )
+
+
+champion = _head("champion", "slot")
+latest = _head("latest", "slot", "model_type")
+stage = sa.Table(
+    "stage",
+    metadata,
+    _text("project_id"),
+    _text("candidate_id"),
+    _text("stage"),
+    _text("decision_id"),
+    _text("since"),
+    sa.PrimaryKeyConstraint("project_id", "candidate_id"),
+)
+
+APPEND_ONLY = ("decision", "evidence", "test_look")
+
+
+def _trigger(table: str, verb: str) -> list[sa.DDL]:
+    words = f"podium: {table} is append-only"
+    sqlite = sa.DDL(
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
+    ).execute_if(dialect="sqlite")
+    function = sa.DDL(
+        f"CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ "
+        f"BEGIN RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
+    ).execute_if(dialect="postgresql")
+    postgres = sa.DDL(
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION podium_append_only()"
+    ).execute_if(dialect="postgresql")
+    return [sqlite, function, postgres]
+
+
+for _name in APPEND_ONLY:
+    for _verb in ("UPDATE", "DELETE"):
+        for _ddl in _trigger(_name, _verb):
+            sa.event.listen(metadata.tables[_name], "after_create", _ddl)

@@ -1,0 +1,517 @@
+"""Everything that is written to the record, one function a fact; each runs in a transaction."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from podium.candidate import Candidate
+from podium.dataset import Dataset
+from podium.decision import Decision, Kind, Stage, require_move
+from podium.errors import ConflictError
+from podium.evidence import SCHEMA, Evidence
+from podium.hashing import canonical, digest, digest_bytes, new_id
+from podium.ledger import schema
+from podium.ledger.ledger import Ledger, now
+from podium.split import Split
+from podium.study import Study
+from podium.trial import MOVES, Ended, Key, State, config_hash
+
+
+@dataclass(frozen=True)
+class NewTrial:
+    """A trial about to start, with its place in a study."""
+
+    key: Key
+    phase: str
+    number: int
+    metric: str
+
+
+def _put(tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, leaving those that are there already (same unique key) alone."""
+    if rows:
+        insert = sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert
+        tx.execute(insert(table).on_conflict_do_nothing(), list(rows))
+
+
+def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset) -> None:
+    """Remember which data a fingerprint stands for."""
+    row = {
+        "project_id": ledger.project_id,
+        "fingerprint": dataset.fingerprint,
+        "name": dataset.name,
+        "timeframe": dataset.timeframe,
+        "tickers": canonical(dataset.tickers),
+        "bars": len(dataset),
+        "first_at": str(dataset.times[0]),
+        "last_at": str(dataset.times[-1]),
+        "created_at": now(),
+    }
+    _put(tx, schema.dataset, [row])
+
+
+def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
+    """Remember which bars a split's hash stands for."""
+    start, stop = split.validation_interval()
+    row = {
+        "project_id": ledger.project_id,
+        "hash": split.hash,
+        "name": split.name,
+        "spec": canonical(split.spec()),
+        "validation_from": start,
+        "validation_to": stop,
+    }
+    _put(tx, schema.split, [row])
+
+
+def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any]) -> str:
+    """Remember code state, packages and machine; returns their hash."""
+    diff = facts.get("git_diff")
+    diff_hash = put_text(ledger, tx, diff) if diff else None
+    row = {
+        "git_commit": facts.get("git_commit"),
+        "git_diff_hash": diff_hash,
+        "packages": canonical(facts["packages"]),
+        "machine": canonical(facts["machine"]),
+    }
+    name = digest(row)
+    _put(tx, schema.environment, [{"project_id": ledger.project_id, "hash": name, **row}])
+    return name
+
+
+def put_text(ledger: Ledger, tx: sa.Connection, text: str) -> str:
+    """Store a text under its hash."""
+    return _put_blob(ledger, tx, "text", text.encode())
+
+
+def put_array(ledger: Ledger, tx: sa.Connection, array: NDArray[Any]) -> str:
+    """Store a one-dimensional array under the hash of its type and bytes."""
+    plain = np.ascontiguousarray(array)
+    if plain.dtype.kind == "M":
+        plain = plain.astype("datetime64[s]")
+    return _put_blob(ledger, tx, plain.dtype.str, plain.tobytes())
+
+
+def _put_blob(ledger: Ledger, tx: sa.Connection, dtype: str, data: bytes) -> str:
+    name = digest_bytes(dtype.encode(), data)
+    # Level 1: losses compress little, and a higher level costs more than the write.
+    row = {
+        "project_id": ledger.project_id,
+        "hash": name,
+        "dtype": dtype,
+        "data": zlib.compress(data, 1),
+    }
+    _put(tx, schema.blob, [row])
+    return name
+
+
+def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]) -> Study:
+    """The study that asks this question; found again when it was asked before."""
+    study = Study(new_id("s"), slot, question)
+    row = {
+        "project_id": ledger.project_id,
+        "id": study.id,
+        "key": study.key,
+        "slot": slot,
+        "question": canonical(question),
+        "created_at": now(),
+    }
+    _put(tx, schema.study, [row])
+    table = schema.study.c
+    found = tx.execute(
+        sa.select(table.id).where(
+            table.project_id == ledger.project_id, table.key == study.key
+        )
+    ).scalar_one()
+    return replace(study, id=found)
+
+
+def start_trials(
+    ledger: Ledger,
+    tx: sa.Connection,
+    study: Study,
+    trials: Sequence[NewTrial],
+    environment_hash: str,
+) -> list[str]:
+    """Put a batch of trials into a study; returns their ids, known ones found by their key.
+
+    A trial that ended stays as it is; one that was cut off (its driver died) is started again
+    under its own id.
+    """
+    started = now()
+    rows = [
+        {
+            "project_id": ledger.project_id,
+            "id": new_id("t"),
+            "key": trial.key.hash,
+            "family": trial.key.family,
+            "family_version": trial.key.family_version,
+            "config": canonical(trial.key.config),
+            "config_hash": config_hash(trial.key.family, trial.key.config),
+            "dataset_fingerprint": trial.key.dataset,
+            "task_hash": trial.key.task,
+            "split_hash": trial.key.split,
+            "fold": trial.key.fold,
+            "seed": trial.key.seed,
+            "state": State.RUNNING,
+            "metric": trial.metric,
+            "score": None,
+            "environment_hash": environment_hash,
+            "seconds": None,
+            "reason": "",
+            "created_at": started,
+        }
+        for trial in trials
+    ]
+    _put(tx, schema.trial, rows)
+    table = schema.trial.c
+    known = {
+        row.key: (row.id, State(row.state))
+        for row in tx.execute(
+            sa.select(table.key, table.id, table.state).where(
+                table.project_id == ledger.project_id, table.key.in_([r["key"] for r in rows])
+            )
+        )
+    }
+    again = [id_ for id_, state in known.values() if not state.ended and state is not State.RUNNING]
+    _move(ledger, tx, again, State.RUNNING)
+    ids = [known[row["key"]][0] for row in rows]
+    _put(
+        tx,
+        schema.study_trial,
+        [
+            {
+                "project_id": ledger.project_id,
+                "study_id": study.id,
+                "phase": trial.phase,
+                "number": trial.number,
+                "trial_id": id_,
+            }
+            for trial, id_ in zip(trials, ids, strict=True)
+        ],
+    )
+    return ids
+
+
+def end_trial(
+    ledger: Ledger, tx: sa.Connection, ended: Ended, *, metric: str, index_hash: str | None
+) -> None:
+    """Write how a trial ended, with all its epochs, in the transaction's one commit."""
+    trial_id, fold = ended.task.trial_id, ended.task.fold
+    common = {"project_id": ledger.project_id, "trial_id": trial_id, "fold": fold}
+    scores = [
+        {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": _real(value)}
+        for epoch in ended.epochs
+        for part_name, value in epoch.scores.items()
+        for part, _, name in [part_name.partition("_")]
+    ]
+    if ended.state is State.COMPLETE:
+        final = {"part": "best", "epoch": 0, "metric": metric, "value": _real(ended.score)}
+        scores.append({**common, **final})
+    tx.execute(
+        sa.delete(schema.score).where(
+            schema.score.c.project_id == ledger.project_id, schema.score.c.trial_id == trial_id
+        )
+    )
+    if scores:
+        tx.execute(schema.score.insert(), scores)
+    values: dict[str, Any] = {
+        "state": ended.state,
+        "score": _real(ended.score),
+        "seconds": ended.seconds,
+        "reason": ended.reason,
+        "ended_at": now(),
+    }
+    if len(ended.losses):
+        values["loss_hash"] = put_array(ledger, tx, ended.losses)
+        values["index_hash"] = index_hash
+    if ended.prediction is not None:
+        values["prediction_hash"] = put_array(ledger, tx, ended.prediction.mean.astype(np.float32))
+    table = schema.trial
+    tx.execute(
+        sa.update(table)
+        .where(table.c.project_id == ledger.project_id, table.c.id == trial_id)
+        .values(values)
+    )
+
+
+def set_artifact(ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str) -> None:
+    """Remember the artefact a finished trial left."""
+    table = schema.trial
+    tx.execute(
+        sa.update(table)
+        .where(table.c.project_id == ledger.project_id, table.c.id == trial_id)
+        .values(artifact_hash=artifact_hash)
+    )
+
+
+def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]) -> None:
+    """Mark trials whose driver stopped; the next run starts them again with the same config."""
+    _move(ledger, tx, list(trial_ids), State.INTERRUPTED)
+
+
+def _move(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], target: State) -> None:
+    table = schema.trial
+    allowed = [state for state, moves in MOVES.items() if target in moves]
+    if trial_ids:
+        tx.execute(
+            sa.update(table)
+            .where(
+                table.c.project_id == ledger.project_id,
+                table.c.id.in_(trial_ids),
+                table.c.state.in_(allowed),
+            )
+            .values(state=target)
+        )
+
+
+def put_receipt(
+    ledger: Ledger,
+    tx: sa.Connection,
+    slot: str,
+    step: str,
+    inputs_hash: str,
+    outputs: Mapping[str, Any],
+) -> None:
+    """Remember that a step is done for these inputs, and what came out."""
+    tx.execute(
+        schema.receipt.insert().values(
+            project_id=ledger.project_id,
+            slot=slot,
+            step=step,
+            inputs_hash=inputs_hash,
+            outputs=canonical(outputs),
+            created_at=now(),
+        )
+    )
+
+
+def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
+    """Append one finding."""
+    row = {
+        **vars(evidence),
+        "project_id": ledger.project_id,
+        "schema": SCHEMA,
+        "scalars": canonical(
+            {k: [_real(s.value), s.unit, s.direction] for k, s in evidence.scalars.items()}
+        ),
+        "series": canonical(evidence.series),
+        "notes": canonical(evidence.notes),
+    }
+    tx.execute(schema.evidence.insert().values(row))
+
+
+def count_look(
+    ledger: Ledger, tx: sa.Connection, dataset: str, interval: tuple[str, str], candidate_id: str
+) -> int:
+    """Count one look at a sealed test; returns how often it has been looked at, this included."""
+    table = schema.test_look
+    tx.execute(
+        table.insert().values(
+            project_id=ledger.project_id,
+            dataset=dataset,
+            interval_from=interval[0],
+            interval_to=interval[1],
+            candidate_id=candidate_id,
+            created_at=now(),
+        )
+    )
+    # Intervals that overlap share bars, so a look at one is a look at the other.
+    looks = tx.execute(
+        sa.select(sa.func.count(sa.distinct(table.c.candidate_id))).where(
+            table.c.project_id == ledger.project_id,
+            table.c.dataset == dataset,
+            table.c.interval_from <= interval[1],
+            table.c.interval_to >= interval[0],
+        )
+    ).scalar_one()
+    return int(looks)
+
+
+def register(ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str) -> Candidate:
+    """Give a candidate the slot's next version and the stage development, by a decision.
+
+    The same artefact registered again is the candidate it already was.
+    """
+    table = schema.candidate
+    same = tx.execute(
+        sa.select(table.c.id).where(
+            table.c.project_id == ledger.project_id,
+            table.c.slot == candidate.slot,
+            table.c.artifact_hash == candidate.artifact_hash,
+        )
+    ).scalar()
+    if same is not None:
+        from podium.ledger.reads import candidate_by_id
+
+        return candidate_by_id(ledger, tx, same)
+    version = tx.execute(
+        sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0) + 1).where(
+            table.c.project_id == ledger.project_id, table.c.slot == candidate.slot
+        )
+    ).scalar_one()
+    candidate = replace(candidate, version=version)
+    row = {**vars(candidate), "project_id": ledger.project_id, "config": canonical(candidate.config)}
+    tx.execute(table.insert().values(row))
+    decision = Decision(
+        id=new_id("d"),
+        kind=Kind.REGISTER,
+        slot=candidate.slot,
+        candidate_id=candidate.id,
+        from_stage=None,
+        to_stage=Stage.DEVELOPMENT,
+        accepted=True,
+        actor=actor,
+        reason=f"trained by {candidate.trial_id}",
+        expected_champion=None,
+        policy={},
+        verdicts=(),
+        evidence=(),
+        created_at=now(),
+    )
+    decide(ledger, tx, decision)
+    head = schema.latest
+    tx.execute(
+        sa.delete(head).where(
+            head.c.project_id == ledger.project_id,
+            head.c.slot == candidate.slot,
+            head.c.model_type == candidate.model_type,
+        )
+    )
+    tx.execute(
+        head.insert().values(
+            project_id=ledger.project_id,
+            slot=candidate.slot,
+            model_type=candidate.model_type,
+            candidate_id=candidate.id,
+            decision_id=decision.id,
+            since=decision.created_at,
+        )
+    )
+    return candidate
+
+
+def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
+    """Append a decision to the chain and move the heads it moves.
+
+    Raises
+    ------
+    ConflictError
+        The slot's champion is not the one the decision was made against, or the candidate's stage
+        has changed meanwhile.
+    RefusedError
+        The move is not one of the nine.
+    """
+    decision = replace(decision, previous_hash=_last_hash(ledger, tx))
+    if decision.accepted:
+        _move_heads(ledger, tx, decision)
+    body = decision.body()
+    row = {
+        **body,
+        "project_id": ledger.project_id,
+        "accepted": int(decision.accepted),
+        "policy": canonical(decision.policy),
+        "policy_hash": decision.policy_hash,
+        "verdicts": canonical(body["verdicts"]),
+        "evidence": canonical(body["evidence"]),
+        "hash": decision.hash,
+    }
+    tx.execute(schema.decision.insert().values(row))
+    return decision
+
+
+def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
+    table = schema.decision.c
+    found = tx.execute(
+        sa.select(table.hash)
+        .where(table.project_id == ledger.project_id)
+        .order_by(table.seq.desc())
+        .limit(1)
+    ).scalar()
+    return found or digest(["podium", ledger.project_id])
+
+
+def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
+    champion, project = schema.champion, ledger.project_id
+    stage = _stage(ledger, tx, decision.candidate_id)
+    if stage != decision.from_stage:
+        raise ConflictError(
+            f"candidate {decision.candidate_id} is in stage {stage}",
+            f"{decision.from_stage}, as when the decision was made",
+            f"run: podium show {decision.candidate_id}",
+        )
+    if stage is not None:
+        require_move(stage, decision.to_stage)
+    held_by = tx.execute(
+        sa.select(champion.c.candidate_id).where(
+            champion.c.project_id == project, champion.c.slot == decision.slot
+        )
+    ).scalar()
+    if decision.to_stage is Stage.CHAMPION:
+        if held_by != decision.expected_champion:
+            raise ConflictError(
+                f"the champion of {decision.slot} is now {held_by or 'nobody'}",
+                f"{decision.expected_champion or 'nobody'}, as when the decision was made",
+                f"compare again, then: podium promote {decision.slot}",
+            )
+        if held_by is not None:
+            _set_stage(ledger, tx, held_by, Stage.ARCHIVED, decision)
+    if Stage.CHAMPION in (decision.to_stage, decision.from_stage):
+        tx.execute(
+            sa.delete(champion).where(
+                champion.c.project_id == project, champion.c.slot == decision.slot
+            )
+        )
+    if decision.to_stage is Stage.CHAMPION:
+        tx.execute(
+            champion.insert().values(
+                project_id=project,
+                slot=decision.slot,
+                candidate_id=decision.candidate_id,
+                decision_id=decision.id,
+                since=decision.created_at,
+            )
+        )
+    _set_stage(ledger, tx, decision.candidate_id, decision.to_stage, decision)
+
+
+def _stage(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Stage | None:
+    table = schema.stage.c
+    found = tx.execute(
+        sa.select(table.stage).where(
+            table.project_id == ledger.project_id, table.candidate_id == candidate_id
+        )
+    ).scalar()
+    return None if found is None else Stage(found)
+
+
+def _set_stage(
+    ledger: Ledger, tx: sa.Connection, candidate_id: str, stage: Stage, decision: Decision
+) -> None:
+    table = schema.stage
+    mine = sa.and_(table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id)
+    tx.execute(sa.delete(table).where(mine))
+    tx.execute(
+        table.insert().values(
+            project_id=ledger.project_id,
+            candidate_id=candidate_id,
+            stage=stage,
+            decision_id=decision.id,
+            since=decision.created_at,
+        )
+    )
+
+
+def _real(value: float) -> float | None:
+    return None if value != value else float(value)
+
+

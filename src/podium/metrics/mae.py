@@ -1,0 +1,14 @@
+"""Mean absolute error, in the target's unit; lower is better."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Floats
+
+DIRECTION = "min"
+
+
+def losses(truth: Floats, forecast: Floats) -> Floats:
+    """Absolute error per window, (N,)."""
+    return np.abs(truth - forecast)

@@ -1,0 +1,12 @@
+"""Mean squared error, in the target's unit squared; lower is better."""
+
+from __future__ import annotations
+
+from podium.dataset import Floats
+
+DIRECTION = "min"
+
+
+def losses(truth: Floats, forecast: Floats) -> Floats:
+    """Squared error per window, (N,)."""
+    return (truth - forecast) ** 2

@@ -1,0 +1,14 @@
+"""Share of forecasts whose sign is not the outcome's; lower is better."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Floats
+
+DIRECTION = "min"
+
+
+def losses(truth: Floats, forecast: Floats) -> Floats:
+    """1 where the signs differ, 0 where they agree, (N,)."""
+    return (np.sign(truth) != np.sign(forecast)).astype(np.float64)

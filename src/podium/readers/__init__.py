@@ -1,0 +1,1 @@
+"""Readers: files in, a Dataset out."""

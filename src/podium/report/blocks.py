@@ -1,0 +1,284 @@
+"""The parts of one slot's report: tables, charts, notes, and what stands where one is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from podium.report import svg
+from podium.report.found import Pair, SlotReport
+from podium.report.table import number, p_value, percent
+
+_KINDS = {"promoted": "pass", "pass": "pass", "refused": "fail", "refuse": "fail"}
+# A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
+_SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
+_RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor", re.IGNORECASE)
+# Two charts stand side by side on a desk, one on a phone; at this width both can be read.
+_WIDTH = 420
+
+
+@dataclass(frozen=True)
+class Block:
+    """A titled table with sentences after it, or the sentence that says why it is not there."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    missing: str
+    after: Sequence[str] = ()
+    stacked: bool = False
+    result: int | None = None
+
+
+def kind_of(verdict: str) -> str:
+    """The sign and colour of a verdict or a gate's result.
+
+    Parameters
+    ----------
+    verdict : str
+
+    Examples
+    --------
+    >>> kind_of("refused"), kind_of("missing"), kind_of("champion unchanged")
+    ('fail', 'wait', 'same')
+    """
+    return "same" if verdict == "champion unchanged" else _KINDS.get(verdict, "wait")
+
+
+def about(slot: SlotReport) -> str:
+    """One line on what the slot's model is asked and from which data.
+
+    Parameters
+    ----------
+    slot : SlotReport
+    """
+    steps = f"{slot.horizon} bar{'s' * (slot.horizon != 1)} ahead"
+    parts = [f"{slot.task} of {slot.target}, {steps}", f"data {slot.dataset}"]
+    if slot.tickers:
+        shown = ", ".join(slot.tickers[:6])
+        more = len(slot.tickers) - 6
+        parts.append(shown + (f" and {more} more" if more > 0 else ""))
+    parts += [f"{slot.bars:,} bars"] if slot.bars else []
+    parts += [f"{slot.period[0]} to {slot.period[1]}"] if slot.period else []
+    if slot.test_period:
+        parts.append(f"sealed test {slot.test_period[0]} to {slot.test_period[1]}")
+    return "; ".join(parts)
+
+
+def config_text(slot: SlotReport) -> str:
+    """The family and its config on one line, empty where none was chosen.
+
+    Parameters
+    ----------
+    slot : SlotReport
+    """
+    settings = (f"{key}={_setting(value)}" for key, value in slot.config.items())
+    return " ".join([*([slot.family] if slot.family else []), *settings])
+
+
+def blocks(slot: SlotReport) -> list[Block]:
+    """The tables of one slot in the order of the page.
+
+    Parameters
+    ----------
+    slot : SlotReport
+    """
+    return [_numbers(slot), _gates(slot), _trading(slot), _tickers(slot), _config(slot)]
+
+
+def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
+    """The charts of one slot as SVG, and a sentence for each that is not there.
+
+    Parameters
+    ----------
+    slot : SlotReport
+    """
+    drawn, missing = [], []
+    better = f"{_better(slot)} is better"
+    if slot.tuning:
+        values = [p.value if p.state == "complete" else None for p in slot.tuning]
+        title = f"Tuning: {len(values)} trials and the best so far"
+        label = f"{slot.metric} on validation, {better}; × pruned or failed"
+        if all(value is not None for value in values):
+            label = f"{slot.metric} on validation by trial, {better}"
+        naive = slot.validation[1] if slot.validation else None
+        drawn.append(
+            svg.history(
+                values,
+                _best(values, lowest=_better(slot) == "lower"),
+                title=title,
+                y_label=label,
+                reference=naive,
+                width=_WIDTH,
+            )
+        )
+    else:
+        missing.append("No tuning has run yet.")
+    if slot.folds:
+        drawn.append(
+            svg.dots(
+                [svg.Dot(row.label, row.values, row.mean, row.chosen) for row in slot.folds],
+                title="Folds of the best configs",
+                x_label=f"{slot.metric}: ○ a fold, ● the mean; {better}",
+                reference=slot.folds_naive_mean,
+                width=_WIDTH,
+            )
+        )
+    else:
+        missing.append("No cross-validation has run yet.")
+    if slot.equity is None or not len(slot.equity.times):
+        return drawn, [*missing, "No backtest has run yet, so there is no equity to show."]
+    curves = [
+        svg.Line("buy and hold", slot.equity.buy_and_hold, "naive"),
+        svg.Line("equal weight", slot.equity.equal_weight, "reference"),
+        svg.Line("candidate", slot.equity.candidate, "candidate"),
+    ]
+    seen = np.concatenate([np.asarray(line.y, dtype=float) for line in curves])
+    seen = seen[np.isfinite(seen)]
+    wide = len(seen) > 0 and seen.min() > 0 and seen.max() > 3 * seen.min()
+    # Where the curves are the test and nothing else there is nothing to set apart.
+    begins = slot.test_period is not None and _day(slot.test_period[0]) > slot.equity.times[0]
+    shade = None
+    if slot.test_period and begins:
+        shade = (_day(slot.test_period[0]), _day(slot.test_period[1]), "sealed test")
+    drawn.append(
+        svg.lines(
+            slot.equity.times,
+            curves,
+            title="Equity after costs",
+            y_label="value of the portfolio",
+            log=bool(wide),
+            shade=shade,
+            width=_WIDTH,
+            height=240,
+        )
+    )
+    drawn.append(
+        svg.drawdown(slot.equity.times, curves, title="Drawdown", width=_WIDTH, height=240)
+    )
+    return drawn, missing
+
+
+def notes(slot: SlotReport) -> list[str]:
+    """What a reader must know to trust the numbers: luck, looks, costs, lineage.
+
+    Parameters
+    ----------
+    slot : SlotReport
+    """
+    found = [
+        f"Looked at for this slot in all: {_count(slot.trials_counted, 'config', 'configs')}, "
+        "every study, log and import counted.",
+        f"The sealed test was looked at {_count(slot.test_looks, 'time', 'times')}"
+        + ("; its p-value is multiplied by that." if slot.test_looks > 1 else "."),
+        f"Naive method: {slot.naive_method}.",
+        slot.distinguishable,
+        f"Costs: {slot.costs}" if slot.costs else "Costs: no backtest has charged any yet.",
+        f"Execution: {slot.execution}" if slot.execution else "",
+        f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else "",
+    ]
+    return [note for note in found if note]
+
+
+def _numbers(slot: SlotReport) -> Block:
+    rows: list[list[object]] = []
+    if slot.validation:
+        rows.append(["validation", *slot.validation, _change(slot, slot.validation), None, None])
+    if slot.test:
+        p_values = [p_value(slot.dm_p_value), p_value(slot.dm_p_adjusted)]
+        rows.append(["sealed test", *slot.test, _change(slot, slot.test), *p_values])
+    after = []
+    if rows and not slot.test:
+        after.append("The sealed test has not been opened yet.")
+    if slot.dm_statistic is not None:
+        after.append(
+            f"Diebold-Mariano statistic against naive on the sealed test: "
+            f"{number(slot.dm_statistic)}. The adjusted p-value counts "
+            f"{_count(slot.test_looks, 'look', 'looks')} at that test."
+        )
+    columns = ["part", "candidate", "naive", "against naive", "p-value", "p, adjusted for looks"]
+    title = f"{slot.metric} ({_better(slot)} is better)"
+    return Block(title, columns, rows, "No config has been scored yet.", after, stacked=True)
+
+
+def _gates(slot: SlotReport) -> Block:
+    rows = [[gate.name, gate.result, gate.finding, gate.limit] for gate in slot.gates]
+    columns = ["gate", "result", "found", "limit"]
+    missing = "No gate has been asked yet."
+    return Block("Gates", columns, rows, missing, stacked=True, result=1)
+
+
+def _trading(slot: SlotReport) -> Block:
+    names = list(slot.trading)
+    measures = list(dict.fromkeys(key for name in names for key in slot.trading[name]))
+    rows: list[list[object]] = []
+    for measure in measures:
+        share = _SHARES.search(measure) and not _RATIOS.search(measure)
+        values = [slot.trading[name].get(measure) for name in names]
+        rows.append([measure.replace("_", " "), *map(percent if share else number, values)])
+    missing = "No backtest has run yet, so there are no trading measures."
+    return Block("Trading on the sealed test, after costs", ["measure", *names], rows, missing)
+
+
+def _tickers(slot: SlotReport) -> Block:
+    rows = [
+        [ticker, mine, naive, _change(slot, (mine, naive))]
+        for ticker, mine, naive in slot.loss_by_ticker
+    ]
+    title = f"{slot.metric} by ticker on the sealed test"
+    columns = ["ticker", "candidate", "naive", "against naive"]
+    return Block(title, columns, rows, "No losses by ticker have been measured yet.")
+
+
+def _config(slot: SlotReport) -> Block:
+    rows: list[list[object]] = [["family", slot.family]] if slot.family else []
+    rows += [[str(key), _setting(value)] for key, value in slot.config.items()]
+    version = f", version {slot.version}" if slot.version is not None else ""
+    after = [f"Candidate {slot.candidate}{version}."] if slot.candidate else []
+    return Block("Config", ["setting", "value"], rows, "No config has been chosen yet.", after)
+
+
+def _better(slot: SlotReport) -> str:
+    return "lower" if slot.metric_direction.startswith(("low", "min")) else "higher"
+
+
+def _change(slot: SlotReport, pair: Pair) -> str | None:
+    mine, naive = pair
+    if mine is None or naive is None or not np.isfinite([mine, naive]).all():
+        return None
+    gain = naive - mine if _better(slot) == "lower" else mine - naive
+    if gain == 0:
+        return "the same"
+    # A share of a number that can be zero or negative (a Sharpe ratio) would say nothing.
+    size = percent(abs(gain) / naive) if naive > 0 and mine >= 0 else number(abs(gain))
+    return f"{size} {'better' if gain > 0 else 'worse'}"
+
+
+def _best(values: Sequence[float | None], *, lowest: bool) -> list[float | None]:
+    best: list[float | None] = []
+    top: float | None = None
+    for value in values:
+        if value is not None and np.isfinite(value):
+            top = value if top is None else min(top, value) if lowest else max(top, value)
+        best.append(top)
+    return best
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _count(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _day(text: str) -> np.datetime64:
+    try:
+        return np.datetime64(text)
+    except ValueError:
+        return np.datetime64("NaT")

@@ -1,0 +1,255 @@
+"""The strings a chart is made of: strokes, words, circles, axes, labels at the ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from podium.report.axis import Floats, Scale, Ticks, spread, thin
+from podium.report.table import cut, escape, number
+from podium.report.table import percent as percentage
+
+Role = Literal["candidate", "reference", "naive"]
+
+# Presentation attributes, not style attributes: a strict content policy refuses the latter.
+# The second value serves where no page sets the variable, as in a notebook.
+COLOUR = {
+    "candidate": "var(--candidate, #0072B2)",
+    "reference": "var(--ink, #16191D)",
+    "naive": "var(--naive, #5C646E)",
+    "muted": "var(--muted, #59616B)",
+    "grid": "var(--grid, #DFE3E8)",
+    "pane": "var(--pane, #FFFFFF)",
+    "shade": "var(--shade, #EDF1F5)",
+}
+LETTER, LEADING = 6.8, 15  # width and height of 12 px letters in the widest system fonts
+TOP, BOTTOM = 46, 26
+LONGEST = 22
+
+
+class End(NamedTuple):
+    """A label for the end of a line: words, whose colour, and where the line ends."""
+
+    words: str
+    role: Role
+    x: float
+    y: float
+
+
+def words(
+    x: float,
+    y: float,
+    text: str,
+    *,
+    colour: str = "muted",
+    anchor: str = "",
+    bold: bool = False,
+    halo: bool = False,
+) -> str:
+    """A piece of text.
+
+    Parameters
+    ----------
+    x, y : float
+        Where its anchor stands on the base line.
+    text : str
+    colour : str
+    anchor : str
+        "middle", "end", or empty for the start.
+    bold : bool
+    halo : bool
+        Keep lines behind the text from crossing its letters.
+
+    Examples
+    --------
+    >>> words(1, 2, "a < b")
+    '<text x="1" y="2" fill="var(--muted, #59616B)">a &lt; b</text>'
+    """
+    more = f' text-anchor="{anchor}"' if anchor else ""
+    more += ' font-weight="600"' if bold else ""
+    more += f' stroke="{COLOUR["pane"]}" stroke-width="4" paint-order="stroke"' if halo else ""
+    return f'<text x="{x:.4g}" y="{y:.4g}" fill="{COLOUR[colour]}"{more}>{escape(text)}</text>'
+
+
+def stroke(path: str, colour: str, width: float = 1, *, dash: bool = False) -> str:
+    """A path that is drawn and not filled.
+
+    Parameters
+    ----------
+    path : str
+    colour : str
+    width : float
+    dash : bool
+
+    Examples
+    --------
+    >>> stroke("M0 0H9", "grid")
+    '<path d="M0 0H9" fill="none" stroke="var(--grid, #DFE3E8)"/>'
+    """
+    more = f' stroke-width="{width:g}" stroke-linejoin="round"' if width != 1 else ""
+    more += ' stroke-dasharray="5 4"' if dash else ' stroke-linecap="round"' if width > 1 else ""
+    return f'<path d="{path}" fill="none" stroke="{COLOUR[colour]}"{more}/>'
+
+
+def circle(x: float, y: float, radius: float, colour: str, *, filled: bool = False) -> str:
+    """A dot, hollow unless filled.
+
+    Parameters
+    ----------
+    x, y, radius : float
+    colour : str
+    filled : bool
+
+    Examples
+    --------
+    >>> circle(1, 2, 3, "grid", filled=True)
+    '<circle cx="1.0" cy="2.0" r="3" fill="var(--grid, #DFE3E8)"/>'
+    """
+    inside = COLOUR[colour if filled else "pane"]
+    edge = "" if filled else f' stroke="{COLOUR[colour]}"'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{inside}"{edge}/>'
+
+
+def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
+    """A line through the values, thinned, broken where a value is missing.
+
+    Parameters
+    ----------
+    at, y : array, shape (T,)
+    across, up : Scale
+    role : {"candidate", "reference", "naive"}
+        A naive line is dashed.
+
+    Examples
+    --------
+    >>> x, y = np.arange(4.0), np.array([1, 2, np.nan, 3])
+    >>> curve(x, y, Scale(0, 3, 0, 3), Scale(0, 3, 0, 3), "candidate")[:34]
+    '<path d="M0.0 1.0L1.0 2.0M3.0 3.0h'
+    """
+    path, pen, last = [], "M", 0
+    kept = thin(y)
+    for i in kept:
+        if not np.isfinite(y[i]):
+            # A value that stands alone between two gaps is a dot, not nothing.
+            path += ["h0"] if last == 1 else []
+            pen, last = "M", 0
+            continue
+        path.append(f"{pen}{across(at[i]):.1f} {up(y[i]):.1f}")
+        pen, last = "L", last + 1
+    path += ["h0"] if last == 1 else []
+    return stroke("".join(path), role, 2.2 if role == "candidate" else 1.6, dash=role == "naive")
+
+
+def axes(across: Scale, up: Scale, x_ticks: Ticks, y_ticks: Ticks) -> list[str]:
+    """Grid lines and the labels of both axes; x has lines where y has none.
+
+    Parameters
+    ----------
+    across, up : Scale
+    x_ticks, y_ticks : list of (value, label)
+    """
+    parts = []
+    base = max(up.start, up.end)
+    for value, label in y_ticks:
+        y = up(value)
+        parts.append(stroke(f"M{across.start:.1f} {y:.1f}H{across.end:.1f}", "grid"))
+        parts.append(words(across.start - 6, y + 4, label, anchor="end"))
+    for value, label in x_ticks:
+        x = across(value)
+        start = base if y_ticks else min(up.start, up.end)
+        parts.append(stroke(f"M{x:.1f} {start:.1f}V{base + 4:.1f}", "grid"))
+        if label:
+            centre = max(x, len(label) * LETTER / 2 + 2)
+            parts.append(words(centre, base + 18, label, anchor="middle"))
+    return parts
+
+
+def end_labels(ends: Sequence[End], x: float, up: Scale) -> list[str]:
+    """The names of lines to the right of the plot, never one on another.
+
+    Parameters
+    ----------
+    ends : sequence of End
+    x : float
+        The plot's right edge.
+    up : Scale
+    """
+    parts = []
+    places = spread([end.y for end in ends], LEADING, up.end + 4, up.start)
+    for end, y in zip(ends, places, strict=True):
+        # A label that had to move, or a line that ended early, is tied to its end.
+        if abs(y - end.y) > 4 or x - end.x > 4:
+            parts.append(stroke(f"M{end.x + 2:.1f} {end.y:.1f}L{x + 7:.1f} {y:.1f}", "grid"))
+        name = cut(end.words, LONGEST)
+        parts.append(words(x + 9, y + 4, name, colour=end.role, bold=end.role == "candidate"))
+    return parts
+
+
+def svg(width: float, height: float, title: str, axis: str, told: str, parts: Iterable[str]) -> str:
+    """A whole drawing with its title in sight and its description for screen readers.
+
+    Parameters
+    ----------
+    width, height : float
+    title, axis : str
+        What stands above the chart: its name, and what is measured.
+    told : str
+        The description.
+    parts : iterable of str
+
+    Examples
+    --------
+    >>> svg(300, 100, "Equity", "growth", "rises", [])[:60]
+    '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="'
+    """
+    room = int((width - 12) / (LETTER + 1))
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:g} {height:g}"'
+            f' width="{width:g}" height="{height:g}" font-family="system-ui, sans-serif"'
+            ' font-size="12">',
+            f"<title>{escape(title)}</title>",
+            f"<desc>{escape(f'{axis}. {told}' if told else axis)}</desc>",
+            words(2, 14, cut(title, room), colour="reference", bold=True),
+            words(2, 31, cut(axis, int((width - 8) / LETTER))),
+            *parts,
+            "</svg>",
+        ]
+    )
+
+
+def nothing(title: str, axis: str, width: float) -> str:
+    """A drawing that says that there is no value yet.
+
+    Parameters
+    ----------
+    title, axis : str
+    width : float
+
+    Examples
+    --------
+    >>> "no values yet" in nothing("Equity", "growth", 300)
+    True
+    """
+    return svg(width, 84, title, axis, "no values yet", [words(2, 64, "no values yet")])
+
+
+def spoken(value: float | None, *, percent: bool = False) -> str:
+    """A value as a chart's description says it.
+
+    Parameters
+    ----------
+    value : float or None
+    percent : bool
+
+    Examples
+    --------
+    >>> spoken(0.5, percent=True), spoken(None)
+    ('50.0%', 'none')
+    """
+    if value is None or not math.isfinite(value):
+        return "none"
+    return percentage(value) if percent else number(value)

@@ -1,0 +1,201 @@
+"""What a run found, as one page, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from podium.report.blocks import about, blocks, charts, config_text, kind_of, notes
+from podium.report.found import (
+    EquityCurves,
+    FoldRow,
+    GateRow,
+    RunReport,
+    SlotReport,
+    TuningPoint,
+    Verdict,
+)
+from podium.report.page import SIGNS, mark, page, region
+from podium.report.table import Safe, cell, cut, escape, html, markdown, p_value, plain_markdown
+
+__all__ = [
+    "EquityCurves",
+    "FoldRow",
+    "GateRow",
+    "RunReport",
+    "SlotReport",
+    "TuningPoint",
+    "Verdict",
+    "run_dict",
+    "run_markdown",
+    "run_page",
+    "summary_rows",
+]
+
+
+def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
+    """The columns and one row a slot of the table that sums a run up.
+
+    Parameters
+    ----------
+    report : RunReport
+
+    Examples
+    --------
+    >>> columns, rows = summary_rows(RunReport("demo", "2025-01-01"))
+    >>> columns[0], columns[-1], rows
+    ('slot', 'verdict', [])
+    """
+    columns = ["slot", "best config", "metric", "validation", "test", "naive on test"]
+    columns += ["p, adjusted", "Sharpe after costs", "verdict"]
+    rows: list[list[object]] = []
+    for slot in report.slots:
+        mine = slot.trading.get("candidate", {})
+        sharpe = next((v for k, v in mine.items() if k.lower().startswith("sharpe")), None)
+        validation, test = slot.validation or (None, None), slot.test or (None, None)
+        best = config_text(slot) or None
+        row = [slot.slot, best, slot.metric, validation[0], *test, p_value(slot.dm_p_adjusted)]
+        rows.append([*row, sharpe, slot.verdict])
+    return columns, rows
+
+
+def run_page(report: RunReport) -> str:
+    """The whole report as one HTML file that loads nothing.
+
+    Parameters
+    ----------
+    report : RunReport
+
+    Examples
+    --------
+    >>> "No slot has been run yet." in run_page(RunReport("demo", "2025-01-01"))
+    True
+    """
+    ids = [f"slot-{i}-{re.sub(r'[^A-Za-z0-9]+', '-', s.slot)}" for i, s in enumerate(report.slots)]
+    body = [f'<p class="about">podium run, {escape(report.created_at)}</p>']
+    if report.slots:
+        columns, rows = _brief(report)
+        for row, name, slot in zip(rows, ids, report.slots, strict=True):
+            row[0] = Safe(f'<a href="#{name}">{escape(slot.slot)}</a>')
+            row[-1] = mark(kind_of(slot.verdict), slot.verdict)
+        body.append(region("Summary", html(columns, rows, caption="Summary", stacked=True)))
+    else:
+        body.append('<p class="missing">No slot has been run yet.</p>')
+    body += map(_section, report.slots, ids)
+    return page(f"{report.project}: report", "\n".join(body), provenance=report.provenance)
+
+
+def run_markdown(report: RunReport) -> str:
+    """The report as Markdown: every table and note, no charts.
+
+    Parameters
+    ----------
+    report : RunReport
+
+    Examples
+    --------
+    >>> run_markdown(RunReport("demo", "2025-01-01")).splitlines()[0]
+    '# demo: report'
+    """
+    say = plain_markdown
+    parts = [f"# {say(report.project)}: report", f"podium run, {say(report.created_at)}"]
+    parts.append(markdown(*_brief(report)) if report.slots else "No slot has been run yet.")
+    for slot in report.slots:
+        sign = SIGNS[kind_of(slot.verdict)]
+        parts += [f"## {say(slot.slot)}", say(about(slot))]
+        parts.append(f"**{sign} {say(slot.verdict)}.** {say(slot.sentence)}".rstrip())
+        for block in blocks(slot):
+            parts.append(f"### {say(block.title)}")
+            parts.append(markdown(block.columns, block.rows) if block.rows else block.missing)
+            parts += [say(line) for line in block.after]
+        parts += ["### Notes", "\n".join(f"- {say(note)}" for note in notes(slot))]
+        if slot.commands:
+            # Indented, so that no back tick in a command can end the block.
+            parts += ["### Next", "\n".join(f"    {cell(line)}" for line in slot.commands)]
+    if report.provenance:
+        facts = [f"- {say(key)}: {say(value)}" for key, value in report.provenance.items()]
+        parts += ["## Where this comes from", "\n".join(facts)]
+    return "\n\n".join(parts) + "\n"
+
+
+def run_dict(report: RunReport) -> dict[str, Any]:
+    """The report as plain values for JSON; a number that is not finite is None.
+
+    Parameters
+    ----------
+    report : RunReport
+
+    Examples
+    --------
+    >>> run_dict(RunReport("demo", "2025-01-01"))["items"]
+    []
+    """
+    plain = _plain(report)
+    return {"podium": 1, "kind": "run", "items": plain.pop("slots"), **plain}
+
+
+def _brief(report: RunReport) -> tuple[list[str], list[list[object]]]:
+    # A long config would make every row of the summary tall; its section has it in full.
+    columns, rows = summary_rows(report)
+    return columns, [[row[0], cut(cell(row[1]), 44), *row[2:]] for row in rows]
+
+
+def _section(slot: SlotReport, name: str) -> str:
+    kind = kind_of(slot.verdict)
+    parts = [
+        f'<section id="{name}" aria-labelledby="{name}-title">',
+        f'<h2 id="{name}-title">{escape(slot.slot)}</h2>',
+        f'<p class="about">{escape(about(slot))}</p>',
+        f'<p class="verdict {kind}"><b>{SIGNS[kind]} {escape(slot.verdict)}.</b> '
+        f"<span>{escape(slot.sentence)}</span></p>",
+    ]
+    for block in blocks(slot):
+        parts.append(f"<h3>{escape(block.title)}</h3>")
+        if block.rows:
+            rows = [list(row) for row in block.rows]
+            if block.result is not None:
+                for row in rows:
+                    word = str(row[block.result])
+                    row[block.result] = mark(kind_of(word), word)
+            table = html(block.columns, rows, caption=block.title, stacked=block.stacked)
+            parts.append(region(f"{slot.slot}: {block.title}", table))
+        else:
+            parts.append(f'<p class="missing">{escape(block.missing)}</p>')
+        parts += [f"<p>{escape(line)}</p>" for line in block.after]
+        if block.title == "Gates":
+            drawn, missing = charts(slot)
+            figures = "\n".join(f"<figure>\n{chart}\n</figure>" for chart in drawn)
+            parts += [f'<div class="charts">\n{figures}\n</div>'] if drawn else []
+            parts += [f'<p class="missing">{escape(" ".join(missing))}</p>'] if missing else []
+    listed = "\n".join(f"<li>{escape(note)}</li>" for note in notes(slot))
+    parts.append(f"<h3>Notes</h3>\n<ul>\n{listed}\n</ul>")
+    if slot.commands:
+        typed = "\n".join(escape(command) for command in slot.commands)
+        parts.append(f"<h3>Next</h3>\n<pre><code>{typed}</code></pre>")
+    return "\n".join([*parts, "</section>"])
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind == "M":
+            texts = np.datetime_as_string(value).tolist()
+            return [None if text == "NaT" else text for text in texts]
+        return _plain(value.tolist())
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else str(value)
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,304 @@
+"""Charts as SVG strings: colours by role through CSS variables, labels at the line's end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from podium.errors import DataError
+from podium.report import axis, marks
+from podium.report.axis import Floats, Scale
+from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, End, Role
+from podium.report.table import cut, number
+
+
+class Line(NamedTuple):
+    """One curve: its name, its values and what it stands for."""
+
+    name: str
+    y: ArrayLike
+    role: Role = "candidate"
+
+
+class Dot(NamedTuple):
+    """One row of `dots`: a label, a value for each fold, their mean, and whether it was chosen."""
+
+    label: str
+    values: Sequence[float]
+    mean: float | None = None
+    chosen: bool = False
+
+
+def lines(
+    x: ArrayLike,
+    series: Sequence[Line],
+    *,
+    title: str,
+    y_label: str,
+    percent: bool = False,
+    log: bool = False,
+    shade: tuple[Any, Any, str] | None = None,
+    width: int = 720,
+    height: int = 260,
+) -> str:
+    """A line chart, each curve labelled at its end.
+
+    Parameters
+    ----------
+    x : array, shape (T,)
+        datetime64 (UTC, without zone) or numbers, ascending.
+    series : sequence of Line, each y of shape (T,)
+        A naive curve is dashed; NaN leaves a gap.
+    title, y_label : str
+        The chart's name and what is measured.
+    percent : bool
+        Write 0.1 as 10%.
+    log : bool
+        Logarithmic y; values of zero or less leave a gap.
+    shade : (from, to, words), optional
+        A stretch of x to shade, with words for it.
+    width, height : int
+        Size in units of the drawing; the page scales it.
+
+    Examples
+    --------
+    >>> chart = lines([0, 1, 2], [Line("model", [1, 1.5, 2])], title="Equity", y_label="growth")
+    >>> chart[:4], ">model</text>" in chart
+    ('<svg', True)
+    """
+    at, dates = axis.places(x)
+    curves = [_column(line, at) for line in series]
+    if log:
+        curves = [np.log10(y, out=np.full(len(y), np.nan), where=y > 0) for y in curves]
+    seen = [y[np.isfinite(y)] for y in curves]
+    if not any(len(y) for y in seen):
+        return marks.nothing(title, y_label, width)
+    low, high = axis.padded(np.concatenate(seen))
+    y_ticks = axis.logarithmic(low, high) if log else axis.linear(low, high, percent=percent)
+    height = max(height, TOP + BOTTOM + LEADING * len(series))
+    known = at[np.isfinite(at)]
+    first, last = float(known[0]), float(known[-1])
+    edge = width - 14 - min(max(len(s.name) for s in series), marks.LONGEST) * LETTER
+    across = Scale(first, last if last > first else first + 1, axis.gutter(y_ticks), edge)
+    up = Scale(low, high, height - BOTTOM, TOP)
+    parts = _shaded(shade, across, up) if shade else []
+    parts += marks.axes(across, up, axis.horizontal(across, dates), y_ticks)
+    ends, told = [], []
+    for line, y, values in zip(series, curves, seen, strict=True):
+        if not len(values):
+            continue
+        parts.append(marks.curve(at, y, across, up, line.role))
+        end = int(np.flatnonzero(np.isfinite(y))[-1])
+        ends.append(End(line.name, line.role, across(at[end]), up(y[end])))
+        real = 10**values if log else values
+        said = [
+            marks.spoken(float(v), percent=percent)
+            for v in (real[0], real[-1], real.min(), real.max())
+        ]
+        told.append("{}: from {} to {}, lowest {}, highest {}".format(line.name, *said))
+    parts += marks.end_labels(ends, edge, up)
+    label = y_label + (", log scale" if log else "")
+    return marks.svg(width, height, title, label, "; ".join(told), parts)
+
+
+def drawdown(
+    x: ArrayLike, series: Sequence[Line], *, title: str, width: int = 720, height: int = 200
+) -> str:
+    """A chart of the fall below the highest value so far, in per cent.
+
+    Parameters
+    ----------
+    x : array, shape (T,)
+    series : sequence of Line, each y of shape (T,)
+        Equity curves, above zero.
+    title : str
+    width, height : int
+
+    Examples
+    --------
+    >>> "lowest -50.0%" in drawdown([0, 1, 2], [Line("model", [1, 2, 1])], title="Drawdown")
+    True
+    """
+    at, _ = axis.places(x)
+    falls = []
+    for line in series:
+        y = _column(line, at)
+        top = np.fmax.accumulate(y) if len(y) else y
+        fall = np.divide(y, top, out=np.full(len(y), np.nan), where=top > 0) - 1
+        falls.append(line._replace(y=fall))
+    label = "below the highest value so far"
+    return lines(x, falls, title=title, y_label=label, percent=True, width=width, height=height)
+
+
+def dots(
+    rows: Sequence[Dot],
+    *,
+    title: str,
+    x_label: str,
+    reference: float | None = None,
+    width: int = 720,
+) -> str:
+    """A dot-and-whisker chart: hollow for each fold, filled for the mean.
+
+    Parameters
+    ----------
+    rows : sequence of Dot
+        Drawn from top to bottom; a chosen row has a sign, a bold label and the candidate's colour.
+    title, x_label : str
+    reference : float, optional
+        The naive method's value, a dashed line from top to bottom.
+    width : int
+        Below 600 the labels stand above their rows, else to the left.
+
+    Examples
+    --------
+    >>> chart = dots([Dot("lstm", [1.0, 3.0], 2.0)], title="Folds", x_label="rmse", reference=4)
+    >>> chart.count("<circle"), "naive 4" in chart
+    (3, True)
+    """
+    naive = axis.finite([reference])
+    known = [axis.finite([*row.values, row.mean]) for row in rows]
+    if not any(len(values) for values in known):
+        return marks.nothing(title, x_label, width)
+    low, high = axis.padded(np.concatenate([*known, naive]))
+    beside = width >= 600
+    column = min(max(len(row.label) for row in rows) + 3, 42) * LETTER if beside else 0.0
+    letters = int((column or width - 8) / LETTER)
+    step, top = 26 if beside else 38, TOP + 14 * len(naive)
+    height = top + step * len(rows) + BOTTOM
+    across = Scale(low, high, 10 + column, width - 12)
+    up = Scale(0, 1, height - BOTTOM, top)
+    parts = marks.axes(across, up, axis.linear(low, high, 6 if beside else 4), [])
+    told = []
+    for value in naive:
+        label, x = f"naive {number(float(value))}", across(value)
+        half = len(label) * LETTER / 2
+        # Labels above their rows are not crossed out: the line is drawn beside the dots only.
+        rule = "".join(f"M{x:.1f} {top + step * row + 16}v22" for row in range(len(rows)))
+        rule = f"M{x:.1f} {top - 4}V{up.start}" if beside else f"M{x:.1f} {top - 5}v5{rule}"
+        parts.append(marks.stroke(rule, "naive", 1.6, dash=True))
+        centre = min(max(x, half), width - half)
+        parts.append(marks.words(centre, top - 8, label, colour="naive", anchor="middle"))
+        told.append(label)
+    for place, (row, values) in enumerate(zip(rows, known, strict=True)):
+        colour = "candidate" if row.chosen else "reference"
+        base = top + step * place
+        y = base + (step / 2 if beside else 26)
+        label = cut(f"✓ {row.label}" if row.chosen else row.label, letters)
+        below = y + 4 if beside else base + 14
+        parts.append(marks.words(2, below, label, colour=colour, bold=row.chosen, halo=True))
+        chosen = " (chosen)" if row.chosen else ""
+        told.append(f"{row.label}{chosen}: mean {marks.spoken(row.mean)}")
+        if not len(values):
+            continue
+        whisker = f"M{across(values.min()):.1f} {y:g}H{across(values.max()):.1f}"
+        parts.append(marks.stroke(whisker, colour))
+        folds = axis.finite(row.values)
+        parts += [marks.circle(across(v), y, 3.2, colour) for v in folds]
+        parts += [
+            marks.circle(across(v), y, 5, colour, filled=True) for v in axis.finite([row.mean])
+        ]
+    return marks.svg(width, height, title, x_label, "; ".join(told), parts)
+
+
+def history(
+    values: Sequence[float | None],
+    best: Sequence[float | None],
+    *,
+    title: str,
+    y_label: str,
+    reference: float | None = None,
+    width: int = 720,
+    height: int = 240,
+) -> str:
+    """A tuning history: a dot for each trial and the best so far as steps.
+
+    Parameters
+    ----------
+    values : sequence of float or None, shape (N,)
+        One a trial; None or NaN (pruned, failed) is a cross at the foot. A value far outside the
+        others is a triangle at the edge, so that it does not flatten the rest.
+    best : sequence of float or None, shape (N,)
+        The best up to each trial.
+    title, y_label : str
+    reference : float, optional
+        The naive method's value, a dashed line.
+    width, height : int
+
+    Examples
+    --------
+    >>> chart = history([3, None, 2], [3, 3, 2], title="Tuning", y_label="rmse", reference=4)
+    >>> chart.count("<circle"), ">best 2.000</text>" in chart
+    (2, True)
+    """
+    y, top = axis.floats(values), axis.floats(best)
+    if len(y) != len(top):
+        raise DataError(f"{len(y)} trials and {len(top)} best values", "one best value a trial")
+    known, tops, naive = y[np.isfinite(y)], axis.finite(best), axis.finite([reference])
+    if not len(known):
+        return marks.nothing(title, y_label, width)
+    low, high = axis.padded(np.concatenate([axis.fenced(known), tops, naive]))
+    y_ticks = axis.linear(low, high)
+    named: list[tuple[str, Role, float]] = [
+        *[(f"best {number(v)}", "candidate", v) for v in tops[-1:].tolist()],
+        *[(f"naive {number(v)}", "naive", v) for v in naive.tolist()],
+    ]
+    edge = width - 14 - max((len(name) for name, *_ in named), default=0) * LETTER
+    foot = height - BOTTOM - 6
+    across = Scale(0.5, len(y) + 0.5, axis.gutter(y_ticks), edge)
+    up = Scale(low, high, foot - 8, TOP)
+    parts = marks.axes(across, up, [], y_ticks)
+    for value, label in axis.horizontal(across, dates=False):
+        parts.append(marks.words(across(value), height - 8, label, anchor="middle"))
+    for value in naive:
+        flat = f"M{across.start:.1f} {up(value):.1f}H{edge:.1f}"
+        parts.append(marks.stroke(flat, "naive", 1.6, dash=True))
+    crosses = ""
+    for i in axis.thin(y):
+        x = across(i + 1)
+        if not math.isfinite(y[i]):
+            crosses += f"M{x - 2.5:.1f} {foot - 5}l5 5m0 -5l-5 5"
+        elif low <= y[i] <= high:
+            parts.append(marks.circle(x, up(y[i]), 2.8, "muted"))
+        else:
+            tip, side = (up.end - 3, 6) if y[i] > high else (up.start + 3, -6)
+            parts.append(marks.stroke(f"M{x:.1f} {tip}l3.5 {side}h-7z", "muted"))
+    parts += [marks.stroke(crosses, "muted")] if crosses else []
+    if len(tops):
+        begun = int(np.flatnonzero(np.isfinite(top))[0])
+        path = f"M{across(begun + 1):.1f} {up(top[begun]):.1f}"
+        for i in range(begun + 1, len(top)):
+            if math.isfinite(top[i]) and top[i] != top[i - 1]:
+                path += f"H{across(i + 1):.1f}V{up(top[i]):.1f}"
+        parts.append(marks.stroke(f"{path}H{edge:.1f}", "candidate", 2.2))
+    ends = [End(name, role, edge, up(v)) for name, role, v in named]
+    parts += marks.end_labels(ends, edge, up)
+    told = ", ".join([f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)])
+    return marks.svg(width, height, title, y_label, told, parts)
+
+
+def _column(line: Line, at: Floats) -> Floats:
+    y = np.asarray(line.y, dtype=float)
+    if y.shape != at.shape:
+        raise DataError(
+            f"the curve {line.name!r} has the shape {y.shape}", f"the shape of x, {at.shape}"
+        )
+    return np.where(np.isfinite(at), y, np.nan)
+
+
+def _shaded(shade: tuple[Any, Any, str], across: Scale, up: Scale) -> list[str]:
+    ends = [float(axis.places(np.asarray([end]))[0][0]) for end in shade[:2]]
+    # An end that is not known leaves nothing to shade; one outside the plot is its edge.
+    left, right = (across(min(max(end, across.low), across.high)) for end in ends)
+    if not right > left:
+        return []
+    box = (
+        f'<rect x="{left:.1f}" y="{up.end:g}" width="{right - left:.1f}" '
+        f'height="{up.start - up.end:g}" fill="{marks.COLOUR["shade"]}"/>'
+    )
+    fits = len(shade[2]) * LETTER + 8 <= right - left
+    return [box, marks.words(left + 4, up.end + 13, shade[2])] if fits else [box]

@@ -1,0 +1,315 @@
+"""Tables as text for a terminal, as Markdown and as HTML, with one way to write numbers."""
+
+from __future__ import annotations
+
+import html as _html
+import math
+import re
+from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
+
+import numpy as np
+
+from podium.errors import DataError
+
+# Control characters would break XML or move a terminal's cursor; signs that turn the direction
+# of writing or break a line could make a cell read as something else.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
+_NUMERIC = re.compile(r"[<>]?[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?|-|nan|[+-]?inf")
+_MARKDOWN = re.compile(r"([\\`*|<>\[\]])")
+_NARROWEST = 6
+
+
+class Safe(str):
+    """HTML that is already escaped, so `html` writes it as it is."""
+
+    __slots__ = ()
+
+
+def number(value: float | None) -> str:
+    """Four significant digits of a number, '-' for None.
+
+    Integers are written in full; the whole part of a large number is never rounded away.
+
+    Parameters
+    ----------
+    value : float or None
+
+    Examples
+    --------
+    >>> number(0.00482134), number(1.5), number(123456.7), number(0.0000123), number(12)
+    ('0.004821', '1.500', '123,457', '1.230e-05', '12')
+    >>> number(None), number(float("nan"))
+    ('-', 'nan')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    real = float(value)
+    if not math.isfinite(real):
+        return str(real)
+    if real == 0:
+        return "0"
+    if abs(real) >= 999.95:
+        return f"{real:,.0f}"
+    return f"{real:.3e}" if abs(real) < 0.0001 else f"{real:#.4g}"
+
+
+def p_value(value: float | None) -> str:
+    """Four decimals of a probability, '<0.0001' below that, '-' for None.
+
+    Parameters
+    ----------
+    value : float or None
+
+    Examples
+    --------
+    >>> p_value(0.03127), p_value(0.0000004), p_value(None)
+    ('0.0313', '<0.0001', '-')
+    """
+    if value is None:
+        return "-"
+    return "<0.0001" if value < 0.0001 else f"{float(value):.4f}"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal, more for small ones.
+
+    Parameters
+    ----------
+    value : float or None
+        0.1 means ten per cent.
+
+    Examples
+    --------
+    >>> percent(0.1234), percent(-0.0042), percent(None)
+    ('12.3%', '-0.42%', '-')
+    """
+    if value is None:
+        return "-"
+    hundred = float(value) * 100
+    if not math.isfinite(hundred):
+        return str(hundred)
+    if abs(hundred) >= 0.995 or abs(hundred) < 1e-9:
+        return f"{hundred + 0.0:,.1f}%".replace("-0.0%", "0.0%")
+    return f"{hundred:.2g}%"
+
+
+def escape(value: object) -> str:
+    """Text that is safe inside HTML and XML, elements and attributes alike.
+
+    Parameters
+    ----------
+    value : object
+
+    Examples
+    --------
+    >>> escape('<b a="1">')
+    '&lt;b a=&quot;1&quot;&gt;'
+    """
+    return _html.escape(_CONTROL.sub(" ", str(value)), quote=True)
+
+
+def cell(value: object) -> str:
+    r"""One line of plain text for any value of a table.
+
+    Parameters
+    ----------
+    value : object
+        Numbers get `number`, None gives '-', control characters become a space.
+
+    Examples
+    --------
+    >>> cell(0.5), cell(True), cell("two\nlines"), cell(None)
+    ('0.5000', 'yes', 'two lines', '-')
+    """
+    if value is None or isinstance(value, bool | int | float | np.number | np.bool_):
+        return number(value)  # type: ignore[arg-type]
+    return _CONTROL.sub(" ", str(value))
+
+
+def cut(words: str, width: int) -> str:
+    """The words, cut to a width with an ellipsis as the last character.
+
+    Parameters
+    ----------
+    words : str
+    width : int
+        Columns of a terminal; East Asian wide characters take two.
+
+    Examples
+    --------
+    >>> cut("learning_rate=0.003", 10), cut("short", 10)
+    ('learning_…', 'short')
+    """
+    if _columns(words) <= width:
+        return words
+    kept, room = "", width - 1
+    for sign in words:
+        room -= _columns(sign)
+        if room < 0:
+            break
+        kept += sign
+    return kept.rstrip() + "…" if width > 0 else ""
+
+
+def text(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None = None
+) -> str:
+    """A table for a terminal: numbers to the right, words to the left.
+
+    Parameters
+    ----------
+    columns : sequence of str, shape (C,)
+    rows : sequence of sequences, shape (R, C)
+    width : int, optional
+        No line is wider; the widest column of words is cut first, with an ellipsis.
+
+    Examples
+    --------
+    >>> print(text(["slot", "rmse"], [["eurusd/1H", 0.004821], ["us4/D", None]]))
+    slot           rmse
+    ---------  --------
+    eurusd/1H  0.004821
+    us4/D             -
+    """
+    cells = _cells(columns, rows)
+    right = _right(columns, rows)
+    grid = [[cell(name) for name in columns], *cells]
+    sizes = [max(_columns(line[c]) for line in grid) for c in range(len(columns))]
+    while width is not None and sum(sizes) + 2 * (len(sizes) - 1) > width:
+        words = [c for c, numeric in enumerate(right) if not numeric and sizes[c] > _NARROWEST]
+        if not words:
+            break
+        sizes[max(words, key=lambda c: sizes[c])] -= 1
+    grid.insert(1, ["-" * size for size in sizes])
+    lines = ("  ".join(map(_pad, line, sizes, right)).rstrip() for line in grid)
+    return "\n".join(line if width is None else cut(line, width) for line in lines)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    r"""A table in Markdown, everything in it escaped.
+
+    Parameters
+    ----------
+    columns : sequence of str, shape (C,)
+    rows : sequence of sequences, shape (R, C)
+
+    Examples
+    --------
+    >>> print(markdown(["a|b", "n"], [["x", 1.5]]))
+    | a\|b | n |
+    | --- | ---: |
+    | x | 1.500 |
+    """
+    rule = ["---:" if numeric else "---" for numeric in _right(columns, rows)]
+    grid = [
+        [plain_markdown(name) for name in columns],
+        rule,
+        *([plain_markdown(words) for words in line] for line in _cells(columns, rows)),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in grid)
+
+
+def plain_markdown(words: object) -> str:
+    r"""Text whose characters mean nothing to a Markdown reader.
+
+    Parameters
+    ----------
+    words : object
+
+    Examples
+    --------
+    >>> print(plain_markdown("*bold* <0.01"))
+    \*bold\* \<0.01
+    """
+    return _MARKDOWN.sub(r"\\\1", cell(words))
+
+
+def html(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    caption: str = "",
+    stacked: bool = False,
+) -> str:
+    """A table in HTML, escaped, with class "num" on numbers.
+
+    Parameters
+    ----------
+    columns : sequence of str, shape (C,)
+    rows : sequence of sequences, shape (R, C)
+        A `Safe` cell is written as it is.
+    caption : str
+        Read by screen readers; the page hides it from view.
+    stacked : bool
+        Let a narrow screen show each row as a list, for tables of many columns.
+
+    Examples
+    --------
+    >>> print(html(["part"], [["<test>"]]).splitlines()[-2])
+    <tr><th scope="row">&lt;test&gt;</th></tr>
+    """
+
+    def role(name: str) -> str:
+        # A table laid out as blocks loses its meaning for screen readers unless roles say it.
+        return f' role="{name}"' if stacked else ""
+
+    right = _right(columns, rows)
+    number_class = [' class="num"' if numeric else "" for numeric in right]
+    heads = "".join(
+        f'<th scope="col"{role("columnheader")}{number_class[c]}>{escape(name)}</th>'
+        for c, name in enumerate(columns)
+    )
+    body = []
+    for row, words in zip(rows, _cells(columns, rows), strict=True):
+        line = ""
+        for c, (value, plain) in enumerate(zip(row, words, strict=True)):
+            inner = str(value) if isinstance(value, Safe) else escape(plain)
+            if c == 0:
+                line += f'<th scope="row"{role("rowheader")}{number_class[0]}>{inner}</th>'
+                continue
+            named = f' data-label="{escape(columns[c])}"' if stacked else ""
+            line += f"<td{role('cell')}{number_class[c]}{named}>{inner}</td>"
+        body.append(f"<tr{role('row')}>{line}</tr>")
+    group = role("rowgroup")
+    return "\n".join(
+        [
+            f"<table{role('table')}" + (' class="stacked">' if stacked else ">"),
+            *([f"<caption>{escape(caption)}</caption>"] if caption else []),
+            f"<thead{group}><tr{role('row')}>{heads}</tr></thead><tbody{group}>",
+            *body,
+            "</tbody></table>",
+        ]
+    )
+
+
+def _cells(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[list[str]]:
+    for place, row in enumerate(rows):
+        if len(row) != len(columns):
+            raise DataError(
+                f"row {place} of the table has {len(row)} cells",
+                f"{len(columns)} cells, one for each of {', '.join(columns)}",
+            )
+    return [[cell(value) for value in row] for row in rows]
+
+
+def _right(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[bool]:
+    cells = _cells(columns, rows)
+    return [
+        any(line[c] != "-" for line in cells) and all(_NUMERIC.fullmatch(line[c]) for line in cells)
+        for c in range(len(columns))
+    ]
+
+
+def _columns(words: str) -> int:
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in words)
+
+
+def _pad(words: str, size: int, right: bool) -> str:
+    words = cut(words, size)
+    space = " " * (size - _columns(words))
+    return space + words if right else words + space

@@ -1,0 +1,1 @@
+"""Runners: where trials run; they hand a family a list and pass its events on."""

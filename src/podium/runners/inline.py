@@ -1,0 +1,22 @@
+"""In this process, one task after another; for tests, notebooks and tasks of milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from podium.runners._base import Runner, work
+from podium.trial import Ended, Job, Task
+
+
+class InlineRunner(Runner):
+    """Runs tasks where the driver runs."""
+
+    def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
+        """Work through the list."""
+        yield from work(job, tasks)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+RUNNER = InlineRunner

@@ -1,0 +1,1 @@
+"""Searches: which configs to look at next; Optuna lives in this folder and nowhere else."""

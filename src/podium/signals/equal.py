@@ -1,0 +1,48 @@
+"""Long only, every item that has a forecast at the same weight: the benchmark."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.errors import DataError, UsageError
+
+__all__ = ["weights"]
+
+
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+    """Equal target weights of the items that have a forecast, whatever it says.
+
+    Parameters
+    ----------
+    forecast : (T, S) float
+        Any forecast of S items over T bars; only where it is NaN, none, counts.
+    gross : float, > 0
+        What the weights of each row sum to.
+
+    Returns
+    -------
+    (T, S) float, >= 0
+        A row without any forecast is NaN, no order. An item without one gets 0, the others share
+        its part.
+
+    Raises
+    ------
+    DataError
+        A forecast that is not a matrix.
+    UsageError
+        `gross` not above 0.
+
+    Examples
+    --------
+    >>> weights([[0.02, -0.01], [np.nan, 0.3], [np.nan, np.nan]]).tolist()
+    [[0.5, 0.5], [0.0, 1.0], [nan, nan]]
+    """
+    values = np.asarray(forecast, dtype=np.float64)
+    if values.ndim != 2:
+        raise DataError(f"forecast has shape {values.shape}", "a matrix of bars by items")
+    if not 0.0 < gross < np.inf:
+        raise UsageError(f"gross is {gross}", "a number above 0")
+    known = ~np.isnan(values)
+    count = known.sum(axis=1, keepdims=True)
+    return np.where(count > 0, gross * known / np.maximum(count, 1), np.nan)

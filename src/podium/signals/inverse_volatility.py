@@ -1,0 +1,61 @@
+"""Long only, the less volatile the forecast the larger the weight."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.errors import DataError, UsageError
+
+__all__ = ["weights"]
+
+
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+    """Target weights proportional to one over the forecast volatility.
+
+    Parameters
+    ----------
+    forecast : (T, S) float
+        Forecast of the natural logarithm of volatility of S items over T bars, all in one unit.
+        NaN: no forecast.
+    gross : float, > 0
+        What the weights of each row sum to.
+
+    Returns
+    -------
+    (T, S) float, >= 0
+        A row without any forecast is NaN, no order. An item without one gets 0, the others share
+        its part.
+
+    Raises
+    ------
+    DataError
+        A forecast that is not a matrix, or that is infinite.
+    UsageError
+        `gross` not above 0.
+
+    Examples
+    --------
+    >>> weights(np.log([[0.1, 0.3], [0.2, np.nan]])).round(4).tolist()
+    [[0.75, 0.25], [1.0, 0.0]]
+    """
+    values = np.asarray(forecast, dtype=np.float64)
+    if values.ndim != 2:
+        raise DataError(f"forecast has shape {values.shape}", "a matrix of bars by items")
+    if np.isinf(values).any():
+        bar, item = (int(at) for at in np.argwhere(np.isinf(values))[0])
+        raise DataError(
+            f"forecast of item {item} at bar {bar} is {values[bar, item]}",
+            "the logarithm of a volatility above 0",
+        )
+    if not 0.0 < gross < np.inf:
+        raise UsageError(f"gross is {gross}", "a number above 0")
+    missing = np.isnan(values)
+    silent = missing.all(axis=1)
+    known = np.where(missing, np.inf, values)
+    # Only differences within a row matter; taken from the calmest item, exp cannot overflow.
+    calmest = np.where(silent, 0.0, known.min(axis=1, initial=np.inf))
+    share = np.exp(calmest[:, np.newaxis] - known)
+    share[silent] = np.nan
+    scaled: NDArray[np.float64] = gross * share / share.sum(axis=1, keepdims=True)
+    return scaled

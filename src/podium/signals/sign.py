@@ -1,0 +1,51 @@
+"""Long what is forecast to rise, short what is forecast to fall, all of one size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.errors import DataError, UsageError
+
+__all__ = ["weights"]
+
+
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+    """Target weights of ``gross / S`` by the sign of each forecast.
+
+    Parameters
+    ----------
+    forecast : (T, S) float
+        Forecast return of S items over T bars; only the sign counts. NaN: no forecast.
+    gross : float, > 0
+        Sum of absolute weights if every item has a position.
+
+    Returns
+    -------
+    (T, S) float
+        A row without any forecast is NaN, no order. An item without one, or one of 0, gets 0; its
+        share stays in cash.
+
+    Raises
+    ------
+    DataError
+        A forecast that is not a matrix.
+    UsageError
+        `gross` not above 0.
+
+    Examples
+    --------
+    >>> weights([[0.02, -0.01], [np.nan, 0.3], [np.nan, np.nan]]).tolist()
+    [[0.5, -0.5], [0.0, 0.5], [nan, nan]]
+    """
+    values = np.asarray(forecast, dtype=np.float64)
+    if values.ndim != 2:
+        raise DataError(f"forecast has shape {values.shape}", "a matrix of bars by items")
+    if not 0.0 < gross < np.inf:
+        raise UsageError(f"gross is {gross}", "a number above 0")
+    missing = np.isnan(values)
+    sized: NDArray[np.float64] = np.sign(np.where(missing, 0.0, values)) * (
+        gross / max(values.shape[1], 1)
+    )
+    sized[missing.all(axis=1)] = np.nan
+    return sized

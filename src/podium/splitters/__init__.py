@@ -1,0 +1,1 @@
+"""Splitters: a view in, a Split with purged folds out."""

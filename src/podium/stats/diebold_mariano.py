@@ -1,0 +1,229 @@
+"""Whether two forecasts differ by more than chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr
+
+from podium.errors import DataError, UsageError
+
+FEWEST_PERIODS = 30
+"""Below this many periods the test is undecidable."""
+
+PERIODS_PER_LAG = 10
+"""Periods needed for each step of the horizon: with fewer, the test rejects far too often."""
+
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class DieboldMariano:
+    """Outcome of a Diebold-Mariano test, decidable or not.
+
+    Parameters
+    ----------
+    statistic : float
+        Corrected statistic; negative where the first forecast lost less. NaN if undecidable.
+    p_value : float in [0, 1]
+        Two-sided, from Student's t with n - 1 degrees of freedom. NaN if undecidable.
+    mean_difference : float
+        Mean of ``loss_a - loss_b``, in the unit of the losses. NaN without any period.
+    n : int
+        Periods compared.
+    variance : {"rectangular", "bartlett", "none"}
+        Window of the long-run variance that was used; "none" if undecidable.
+    reason : str or None
+        Why the test cannot decide; None where it did.
+    """
+
+    statistic: float
+    p_value: float
+    mean_difference: float
+    n: int
+    variance: Literal["rectangular", "bartlett", "none"]
+    reason: str | None = None
+
+
+def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> DieboldMariano:
+    """Test of equal expected loss of two forecasts, corrected for small samples.
+
+    Parameters
+    ----------
+    loss_a, loss_b : (T,) float
+        Loss of each forecast per period, in time order, in the same unit, smaller is better.
+        Several series of the same period are averaged first, see `panel_loss`.
+    horizon : int, >= 1
+        Periods ahead the forecasts were made; their errors overlap by ``horizon - 1`` periods.
+
+    Returns
+    -------
+    DieboldMariano
+        With NaN and a `reason` where the test cannot decide: fewer than 30 periods, fewer than
+        10 periods for each step of the horizon, or losses whose difference never varies.
+
+    Raises
+    ------
+    DataError
+        Losses of different lengths, not one-dimensional, NaN or infinite.
+    UsageError
+        A horizon that is not a whole number of at least 1.
+
+    Notes
+    -----
+    With d the loss difference, m its mean and g(k) its k-th autocovariance divided by T, the
+    variance of m is (g(0) + 2 sum_{0<k<h} g(k)) / T, as in [1]_. Where that is not positive, g(k)
+    is weighted by 1 - k/h (Bartlett), which cannot be negative. The statistic m / sd(m) is
+    multiplied by sqrt((T + 1 - 2h + h(h-1)/T) / T), the correction of [2]_.
+
+    The test still rejects too often at long horizons. Rejections at a nominal 5 per cent, in
+    percent of 20,000 simulated differences of mean zero that overlap by h - 1 periods: 4.9 (T=30,
+    h=1), 5.0 (T=100, h=1), 5.7 (T=250, h=5), 6.5 (T=100, h=5), 9.5 (T=100, h=10) and 14.8 (T=100,
+    h=20); hence the limit of 10 periods a step. Differences that overlap less than that cost more:
+    7.9 (T=100, h=5) for independent ones.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> errors = rng.standard_normal((2, 250))
+    >>> worse, better = 1.5 * errors[0] ** 2, errors[1] ** 2
+    >>> result = diebold_mariano(worse, better)
+    >>> result.statistic > 0, result.p_value < 0.05, result.variance
+    (True, True, 'rectangular')
+    >>> diebold_mariano(better, better).reason
+    'the two losses never differ'
+
+    References
+    ----------
+    .. [1] Diebold & Mariano (1995), Comparing predictive accuracy, J. Business & Economic
+       Statistics 13(3).
+    .. [2] Harvey, Leybourne & Newbold (1997), Testing the equality of prediction mean squared
+       errors, Int. J. Forecasting 13(2).
+    """
+    first, second = _losses("loss_a", loss_a), _losses("loss_b", loss_b)
+    if first.size != second.size:
+        raise DataError(
+            f"loss_a has {first.size} periods and loss_b has {second.size}",
+            "the same periods in both",
+            "compare the forecasts on the periods they share",
+        )
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise UsageError(f"horizon is {horizon!r}", "a whole number of periods, at least 1")
+
+    horizon = int(horizon)
+    difference = first - second
+    n = difference.size
+    mean = float(difference.mean()) if n else float("nan")
+    reason = _why_undecidable(first, second, difference - mean, horizon)
+    if reason:
+        return DieboldMariano(float("nan"), float("nan"), mean, n, "none", reason)
+
+    long_run, window = _long_run_variance(difference - mean, horizon)
+    correction = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
+    statistic = float(correction * mean / np.sqrt(long_run / n))
+    p_value = float(2.0 * stdtr(n - 1, -abs(statistic)))
+    return DieboldMariano(statistic, p_value, mean, n, window)
+
+
+def panel_loss(
+    loss: ArrayLike, period: ArrayLike
+) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Each period once, in order, with the mean loss of its series.
+
+    Series that share a period share its shocks: counted one by one they would pass for independent
+    observations, and a test would be sure of nothing but their correlation.
+
+    Parameters
+    ----------
+    loss : (N,) float
+        Loss of one series in one period; any order.
+    period : (N,) integer or datetime64
+        The period each loss belongs to.
+
+    Returns
+    -------
+    periods : (T,) integer or datetime64
+        Distinct periods, ascending, of the type that was given.
+    mean_loss : (T,) float
+        Mean over the series present in each period. Two forecasts compare only if both have the
+        same series in every period.
+
+    Raises
+    ------
+    DataError
+        Different lengths, a loss that is NaN or infinite, a NaT, or periods of another type.
+
+    Examples
+    --------
+    >>> periods, loss = panel_loss([1.0, 3.0, 5.0], [7, 6, 7])
+    >>> periods.tolist(), loss.tolist()
+    ([6, 7], [3.0, 3.0])
+    """
+    losses, keys = _losses("loss", loss), np.asarray(period)
+    if keys.shape != losses.shape:
+        raise DataError(
+            f"period has shape {keys.shape} and loss {losses.shape}", "one period for each loss"
+        )
+    # An empty list has no type of its own, so there is nothing to refuse.
+    if keys.dtype.kind not in "iuM" and keys.size:
+        raise DataError(f"period is of type {keys.dtype}", "integers or datetime64")
+    if keys.dtype.kind == "M" and np.isnat(keys).any():
+        raise DataError(f"period[{int(np.isnat(keys).argmax())}] is NaT", "a time for every loss")
+    periods, group = np.unique(keys, return_inverse=True)
+    sums = np.bincount(group, weights=losses, minlength=periods.size)
+    return periods, sums / np.bincount(group, minlength=periods.size)
+
+
+def _losses(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    array: NDArray[Any] = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise DataError(
+            f"{name} has shape {array.shape}",
+            "one loss per period, a one-dimensional array",
+            "average several series with panel_loss",
+        )
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise DataError(
+            f"{name}[{at}] is {array[at]}, one of {int(wrong.sum())} that are not finite",
+            "a finite loss for every period",
+            "leave the period out of both losses, or find out why it has none",
+        )
+    return array
+
+
+def _why_undecidable(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    centred: NDArray[np.float64],
+    horizon: int,
+) -> str | None:
+    n = centred.size
+    if n < FEWEST_PERIODS:
+        return f"{n} periods, at least {FEWEST_PERIODS} are needed"
+    if n < PERIODS_PER_LAG * horizon:
+        return f"{n} periods, a horizon of {horizon} needs at least {PERIODS_PER_LAG * horizon}"
+    if np.array_equal(first, second):
+        return "the two losses never differ"
+    # a - b of two losses a constant apart varies by their rounding, which is no evidence.
+    rounding = 4 * _EPSILON * max(float(np.abs(first).max()), float(np.abs(second).max()))
+    if float(np.abs(centred).max()) <= rounding:
+        return "the difference of the two losses never varies"
+    return None
+
+
+def _long_run_variance(
+    centred: NDArray[np.float64], horizon: int
+) -> tuple[float, Literal["rectangular", "bartlett"]]:
+    n = centred.size
+    lags = np.array([centred[k:] @ centred[: n - k] for k in range(horizon)]) / n
+    rectangular = float(lags[0] + 2.0 * lags[1:].sum())
+    # A sum that cancels to rounding error counts as zero: its square root would prove anything.
+    if rectangular > n * _EPSILON * lags[0]:
+        return rectangular, "rectangular"
+    shrink = 1.0 - np.arange(1, horizon) / horizon
+    return float(lags[0] + 2.0 * (shrink @ lags[1:])), "bartlett"

@@ -1,0 +1,1 @@
+"""Steps: one file a verb; the only code that joins kinds and the record."""

@@ -1,0 +1,49 @@
+"""What a result depends on besides data and config: code state, packages, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("podium", "numpy", "scipy", "pandas", "optuna", "sqlalchemy", "torch")
+
+
+def capture(root: Path) -> dict[str, Any]:
+    """Git commit and uncommitted changes of a folder, versions, and the machine.
+
+    ``git_commit`` and ``git_diff`` are None where the folder is not in a git repository.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    return {
+        "git_commit": commit.strip() if commit else None,
+        "git_diff": _git(root, "diff", "HEAD") if commit else None,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "machine": {
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "device": "cpu",
+            "threads_a_trial": 1,
+        },
+    }
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,158 @@
+"""An opened project: its config, its record, its artefact store, its locks."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from podium import config as configuration
+from podium import registry
+from podium.config import Config
+from podium.errors import UsageError
+from podium.files import full_disk_explained, lock
+from podium.hashing import digest
+from podium.ledger import writes
+from podium.ledger.ledger import Ledger
+from podium.runners._base import Runner
+from podium.steps import _environment
+
+
+class Reporter(Protocol):
+    """Whoever wants to hear how a step goes; the default hears nothing."""
+
+    def say(self, text: str) -> None:
+        """One sentence about what happened."""
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        """``done`` of ``total`` pieces of work are finished."""
+
+
+class Silent:
+    """Reporter that drops everything."""
+
+    def say(self, text: str) -> None:
+        """Drop it."""
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        """Drop it."""
+
+
+class Project:
+    """A project's folder, opened for work.
+
+    Parameters
+    ----------
+    root : Path
+        Folder with podium.toml.
+    flags : mapping, optional
+        Settings of the command line by dotted key.
+    reporter : Reporter, optional
+
+    Examples
+    --------
+    >>> from podium.steps import init
+    >>> import tempfile, pathlib
+    >>> root = init.init(pathlib.Path(tempfile.mkdtemp()) / "mine", demo=True)
+    >>> with Project(root) as project:
+    ...     sorted(project.config.slots)
+    ['us4/D/return', 'us4/D/volatility']
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        flags: Mapping[str, Any] | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        self.root = root.resolve()
+        self.config: Config = configuration.load(self.root, flags=flags)
+        self.reporter: Reporter = reporter or Silent()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The record, opened on first use."""
+        section = self.config.project
+        with full_disk_explained(self.root):
+            ledger = Ledger(self.config.ledger.url, self.root, section.id, section.name)
+        self._stack.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Where trials run, started on first use."""
+        section = self.config.runner
+        jobs = section.jobs or len(os.sched_getaffinity(0))
+        runner: Runner = registry.load("runners", section.name).RUNNER(jobs)
+        self._stack.callback(runner.close)
+        return runner
+
+    @cached_property
+    def environment(self) -> str:
+        """Hash of the recorded code state, packages and machine."""
+        facts = _environment.capture(self.root)
+        with self.ledger.transaction() as tx:
+            return writes.put_environment(self.ledger, tx, facts)
+
+    @property
+    def store(self) -> Path:
+        """Folder that holds artefacts by their hash."""
+        return self.root / self.config.paths.registry
+
+    @property
+    def state(self) -> Path:
+        """Folder for what is not the record: locks, half-made artefacts, the resolve cache."""
+        return self.root / ".podium"
+
+    @property
+    def actor(self) -> str:
+        """Who decides: ``PODIUM_ACTOR``, else the login name."""
+        try:
+            return os.environ.get("PODIUM_ACTOR") or getpass.getuser()
+        except (KeyError, OSError):
+            return f"uid-{os.getuid()}"
+
+    def default_slot(self, name: str | None) -> str:
+        """The slot named, else the default one, else the only one.
+
+        Raises
+        ------
+        UsageError
+            None was named and there are several.
+        NotFoundError
+            No such slot.
+        """
+        slots = list(self.config.slots)
+        if name is None:
+            name = self.config.project.default_slot or (slots[0] if len(slots) == 1 else None)
+        if name is None:
+            raise UsageError(
+                f"{len(slots)} slots and no default", "a slot: " + ", ".join(slots)
+            )
+        self.config.slot(name)
+        return name
+
+    @contextmanager
+    def locked(self, slot: str, verb: str) -> Iterator[None]:
+        """Be the only one at work on a slot."""
+        path = self.state / "locks" / f"{digest(slot)[:16]}.lock"
+        with full_disk_explained(self.root), lock(path, f"podium {verb} for {slot}"):
+            yield

@@ -1,0 +1,141 @@
+"""Running trials against the record: start, run what is not done, end each as it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sqlalchemy as sa
+
+from podium.ledger import reads, writes
+from podium.ledger.reads import TrialRow
+from podium.ledger.writes import NewTrial
+from podium.space import ConfigDict
+from podium.split import Fold, Split, Windows
+from podium.steps._project import Project
+from podium.steps._task import SlotData
+from podium.study import Study
+from podium.trial import BUDGET, Job, Key, Task
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial a step wants: which config on which fold with which seed."""
+
+    phase: str
+    number: int
+    config: ConfigDict
+    fold: int
+    seed: int
+
+
+def key_of(data: SlotData, split: Split, family: str, version: int, plan: Planned) -> Key:
+    """Key of a planned trial."""
+    return Key(
+        family=family,
+        family_version=version,
+        config=plan.config,
+        dataset=data.dataset.fingerprint,
+        task=data.task_hash,
+        split=split.hash,
+        fold=plan.fold,
+        seed=plan.seed,
+    )
+
+
+def job_of(data: SlotData, split: Split, family: str) -> Job:
+    """What a runner needs to train on a split's folds; only bars before the test are in it."""
+    return Job(
+        family=family,
+        metric=data.section.metric,
+        view=data.tuning,
+        folds={fold.number: fold for fold in split.folds},
+    )
+
+
+def run(
+    project: Project,
+    study: Study,
+    data: SlotData,
+    split: Split,
+    job: Job,
+    version: int,
+    plans: Sequence[Planned],
+    heard: Callable[[float], None] = lambda score: None,
+) -> list[TrialRow]:
+    """Rows of the planned trials in their order, all ended; trained only where not known yet.
+
+    One transaction starts the batch; each end is one of its own, flushed before it counts. When
+    the driver stops in between, running trials are marked interrupted (or, after a kill, found
+    running with nobody at work) and are started again with the same config.
+    """
+    ledger = project.ledger
+    new = [
+        NewTrial(key_of(data, split, job.family, version, p), p.phase, p.number, job.metric)
+        for p in plans
+    ]
+    environment = project.environment
+    with ledger.transaction() as tx:
+        ids = writes.start_trials(ledger, tx, study, new, environment)
+        indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
+    known = _rows(project, ids, plans)
+    todo: dict[str, Task] = {}
+    for id_, plan, row in zip(ids, plans, known, strict=True):
+        if row.state.ended:
+            heard(row.score)
+        else:
+            todo[id_] = Task(id_, plan.config, plan.fold, plan.seed)
+    running = set(todo)
+    try:
+        for ended in project.runner.run(job, list(todo.values())):
+            with ledger.transaction(durable=True) as tx:
+                writes.end_trial(
+                    ledger, tx, ended, metric=job.metric, index_hash=indexes[ended.task.fold]
+                )
+            running.discard(ended.task.trial_id)
+            heard(ended.score)
+    except BaseException:
+        with ledger.transaction() as tx:
+            writes.interrupt_trials(ledger, tx, running)
+        raise
+    return _rows(project, ids, plans)
+
+
+def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
+    """Rows in the order of the plans; two plans of one trial get it twice."""
+    with project.ledger.reading() as tx:
+        found = reads.trials_by_id(project.ledger, tx, ids)
+    return [
+        replace(found[id_], phase=plan.phase, number=plan.number)
+        for id_, plan in zip(ids, plans, strict=True)
+    ]
+
+
+def _put_index(project: Project, tx: sa.Connection, data: SlotData, fold: Fold) -> str | None:
+    """Store once which (item, decision) each of a fold's losses belongs to."""
+    if not len(fold.validation):
+        return None
+    windows = Windows.of(data.tuning, fold.validation)
+    seconds = windows.decided_at.astype("datetime64[s]").astype(np.int64)
+    index = np.concatenate([windows.item, seconds])
+    return writes.put_array(project.ledger, tx, index)
+
+
+def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:
+    """The same config trained for another number of epochs, where it has epochs at all."""
+    return {**config, BUDGET: epochs} if BUDGET in config else dict(config)
+
+
+def progress(project: Project, label: str, total: int) -> Callable[[float], None]:
+    """Callback for ``run`` that tells the reporter how many trials are done, and the best."""
+    scores: list[float] = []
+
+    def heard(score: float) -> None:
+        scores.append(score)
+        finite = [s for s in scores if math.isfinite(s)]
+        note = f"best {min(finite):.4g}" if finite else ""
+        project.reporter.progress(label, len(scores), total, note)
+
+    return heard

@@ -1,0 +1,100 @@
+"""Choose a config from the folds: the simplest within one standard error of the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from podium import registry
+from podium.ledger import reads
+from podium.stats import DieboldMariano, diebold_mariano, panel_loss
+from podium.steps._project import Project
+from podium.steps.extend import Extended, Extension, extend
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The chosen config and why.
+
+    Parameters
+    ----------
+    chosen : Extended
+    naive : Extended
+        Best naive config over the same folds.
+    against_naive : DieboldMariano
+        Chosen against naive on the folds' windows.
+    looked_at : int
+        Distinct configs ever looked at for this slot on an overlapping validation interval.
+    reason, distinguishable : str
+        Sentences: why this one, and whether it can be told from the next.
+    """
+
+    extension: Extension
+    chosen: Extended
+    naive: Extended
+    against_naive: DieboldMariano
+    looked_at: int
+    reason: str
+    distinguishable: str
+
+
+def analyze(project: Project, slot: str) -> Analysis:
+    """Judge the extended configs of a slot; trains only folds that are missing."""
+    return analyzed(project, extend(project, slot))
+
+
+def analyzed(project: Project, extension: Extension) -> Analysis:
+    """Judge an extension: one standard error rule, naive beside it, the luck counted."""
+    data = extension.tuned.data
+    best = extension.configs[0]
+    limit = best.mean + best.standard_error
+    n_features = len(data.view.feature_names)
+    within = [c for c in extension.configs if c.mean <= limit]
+    chosen = min(within, key=lambda c: (_complexity(c, n_features), c.mean))
+    with project.ledger.reading() as tx:
+        looked_at = reads.luck(
+            project.ledger, tx, data.slot, extension.tuned.split.validation_interval()
+        )
+    metric = data.section.metric
+    if chosen is best:
+        reason = f"lowest mean {metric} over {len(best.folds)} folds ({best.mean:.4g})"
+    else:
+        reason = (
+            f"simpler than the best and within one standard error of it "
+            f"({chosen.mean:.4g} against {best.mean:.4g} + {best.standard_error:.2g})"
+        )
+    naive = extension.naive[0]
+    return Analysis(
+        extension=extension,
+        chosen=chosen,
+        naive=naive,
+        against_naive=_compare(chosen, naive, data.view.horizon),
+        looked_at=looked_at,
+        reason=reason,
+        distinguishable=_next(extension, chosen, data.view.horizon),
+    )
+
+
+def _complexity(extended: Extended, n_features: int) -> float:
+    family = registry.load("families", extended.family).FAMILY
+    return float(family.complexity(extended.config, n_features))
+
+
+def _compare(a: Extended, b: Extended, horizon: int) -> DieboldMariano:
+    """Diebold-Mariano over the decisions both were judged at, tickers of a day averaged."""
+    _, loss_a = panel_loss(a.losses.astype(np.float64), a.days)
+    _, loss_b = panel_loss(b.losses.astype(np.float64), b.days)
+    return diebold_mariano(loss_a, loss_b, horizon)
+
+
+def _next(extension: Extension, chosen: Extended, horizon: int) -> str:
+    others = [c for c in extension.configs if c is not chosen]
+    if not others:
+        return "only one config was extended, so there is nothing to tell it from"
+    test = _compare(chosen, others[0], horizon)
+    if test.reason:
+        return f"whether it differs from the next config cannot be told: {test.reason}"
+    if test.p_value < 0.05:
+        return f"it can be told from the next config (p = {test.p_value:.2g})"
+    return f"it cannot be told from the next config (p = {test.p_value:.2g}): a tie, not a win"

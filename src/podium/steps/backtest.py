@@ -1,0 +1,244 @@
+"""Judge a candidate on the sealed test: losses against naive, and its forecasts traded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from podium import __version__, registry
+from podium.backtest import Backtest, periods_per_year, simulate, summary
+from podium.backtest.kernel import Execution
+from podium.candidate import Candidate
+from podium.dataset import Floats
+from podium.evidence import Evidence, Scalar
+from podium.hashing import digest, new_id
+from podium.ledger import reads, writes
+from podium.ledger.ledger import now
+from podium.prediction import Prediction
+from podium.split import Windows
+from podium.stats import diebold_mariano, panel_loss
+from podium.steps import _artifact
+from podium.steps._project import Project
+from podium.steps._task import SlotData
+from podium.steps.finalize import Final, naive_name
+from podium.steps.finalize import finalize as _finalize
+
+STEP = "backtest"
+BENCHMARKS = ("equal weight", "buy and hold")
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A candidate with its evidence from the sealed test.
+
+    Parameters
+    ----------
+    evidence : mapping of kind to Evidence
+        ``validation``, ``test`` and ``backtest``.
+    """
+
+    final: Final
+    evidence: dict[str, Evidence]
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate that was judged."""
+        return self.final.candidate
+
+
+def backtest(project: Project, slot: str) -> Judged:
+    """Judge the slot's candidate on its sealed test, once; asked again, the record answers.
+
+    Every candidate that is judged on an interval counts as a look at it.
+    """
+    return judged(project, _finalize(project, slot))
+
+
+def judged(project: Project, final: Final) -> Judged:
+    """Judge a finalized candidate."""
+    data, candidate = final.analysis.extension.tuned.data, final.candidate
+    naive = final.analysis.naive.config
+    settings = asdict(project.config.backtest)
+    inputs = digest(
+        [
+            candidate.artifact_hash,
+            data.dataset.fingerprint,
+            data.test_interval,
+            naive,
+            data.section.signal,
+            settings,
+        ]
+    )
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        known = reads.receipt(ledger, tx, data.slot, STEP, inputs)
+        if known is not None:
+            return Judged(final, reads.evidence_of(ledger, tx, candidate.id))
+    project.reporter.progress(f"{data.slot}: backtest", 0, 1)
+    model = _artifact.load(project.store / candidate.artifact_path, candidate.artifact_hash)
+    windows = Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
+    forecast = model.predict(windows)
+    with ledger.transaction(durable=True) as tx:
+        looks = writes.count_look(
+            ledger, tx, data.dataset.name, data.test_interval, candidate.id
+        )
+        scores, losses = _scores(data, forecast, _naive(data, naive), looks)
+        trading, curves = _trade(project, data, forecast)
+        found = {
+            kind: _evidence(project, data, candidate, kind, *parts, tx)
+            for kind, parts in (
+                ("test", (*scores, losses)),
+                ("backtest", (trading, _notes(project, data), curves)),
+            )
+        }
+        for evidence in found.values():
+            writes.put_evidence(ledger, tx, evidence)
+        outputs = {kind: evidence.id for kind, evidence in found.items()}
+        writes.put_receipt(ledger, tx, data.slot, STEP, inputs, outputs)
+    project.reporter.progress(f"{data.slot}: backtest", 1, 1)
+    with ledger.reading() as tx:
+        return Judged(final, reads.evidence_of(ledger, tx, candidate.id))
+
+
+def _naive(data: SlotData, config: dict) -> tuple[str, Prediction]:
+    """The naive method that was best on validation, fitted on everything before the test."""
+    family = registry.load("families", "naive").FAMILY
+    bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
+    before = Windows.of(data.tuning, bars)
+    model = family.fit(config, before, None, seed=0, report=lambda epoch, scores: None)
+    return naive_name(config), model.predict(Windows.of(data.view.blind(), data.test_bars))
+
+
+def _scores(
+    data: SlotData, forecast: Prediction, naive: tuple[str, Prediction], looks: int
+) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
+    metric = data.section.metric
+    losses_of = registry.load("metrics", metric).losses
+    windows = Windows.of(data.view, data.test_bars)
+    truth = windows.truth()
+    # The forecast reaches to the newest bar; only what has an outcome is judged.
+    mine = losses_of(truth, forecast.mean[: len(windows)])
+    bar = losses_of(truth, naive[1].mean)
+    days, mine_a_day = panel_loss(mine, windows.at)
+    _, naive_a_day = panel_loss(bar, windows.at)
+    test = diebold_mariano(mine_a_day, naive_a_day, data.view.horizon)
+    by_ticker = {
+        f"loss:{ticker}": Scalar(float(mine[windows.item == n].mean()), metric, "min")
+        for n, ticker in enumerate(data.view.tickers)
+    } | {
+        f"naive_loss:{ticker}": Scalar(float(bar[windows.item == n].mean()), metric, "min")
+        for n, ticker in enumerate(data.view.tickers)
+    }
+    scalars = {
+        "loss": Scalar(float(mine.mean()), metric, "min"),
+        "naive_loss": Scalar(float(bar.mean()), metric, "min"),
+        "dm_statistic": Scalar(test.statistic),
+        "dm_p_value": Scalar(test.p_value, "probability"),
+        "looks": Scalar(looks, "candidates"),
+        "windows": Scalar(len(windows), "windows"),
+        "days": Scalar(len(days), "bars"),
+        **by_ticker,
+    }
+    notes = {
+        "metric": metric,
+        "naive_method": naive[0],
+        "dm_reason": test.reason or "",
+        "from": str(data.view.times[data.test_bars[0]]),
+        "to": str(data.view.times[data.test_bars[-1]]),
+    }
+    arrays = {"loss": mine.astype(np.float32), "naive_loss": bar.astype(np.float32)}
+    return (scalars, notes), arrays
+
+
+def _trade(
+    project: Project, data: SlotData, forecast: Prediction
+) -> tuple[dict[str, Scalar], dict[str, np.ndarray]]:
+    """Trade the forecasts every ``horizon`` bars, beside the two benchmarks, with the same costs."""
+    bars = slice(data.test_start, len(data.view))
+    times = data.view.times[bars]
+    grid = forecast.grid(times, data.view.tickers)
+    every = np.arange(len(times)) % data.view.horizon == 0
+    targets = registry.load("signals", data.section.signal).weights(grid)
+    equal = registry.load("signals", "equal").weights(grid)
+    plans = {
+        "candidate": np.where(every[:, None], targets, np.nan),
+        "equal weight": np.where(every[:, None], equal, np.nan),
+        "buy and hold": np.where((np.arange(len(times)) == 0)[:, None], equal, np.nan),
+    }
+    periods = periods_per_year(times)
+    scalars: dict[str, Scalar] = {}
+    curves: dict[str, np.ndarray] = {"times": times}
+    for name, weights in plans.items():
+        result = _simulate(project, data, bars, weights)
+        curves[name] = result.equity
+        for measure, value in summary(result, periods).items():
+            scalars[f"{name}:{measure}"] = Scalar(value, *_MEASURES.get(measure, ("", "none")))
+    return scalars, curves
+
+
+def _simulate(project: Project, data: SlotData, bars: slice, weights: Floats) -> Backtest:
+    settings = project.config.backtest
+    execution: Execution = "next_open" if settings.execution == "next_open" else "next_close"
+    return simulate(
+        data.dataset["close"][bars],
+        weights,
+        open_prices=data.dataset["open"][bars],
+        execution=execution,
+        fee_bps=settings.fee_bps,
+        slippage_bps=settings.slippage_bps,
+    )
+
+
+_MEASURES = {
+    "sharpe": ("a year", "max"),
+    "sortino": ("a year", "max"),
+    "cagr": ("a year", "max"),
+    "volatility": ("a year", "min"),
+    "max_drawdown": ("fraction", "max"),
+    "max_drawdown_bars": ("bars", "min"),
+    "calmar": ("a year", "max"),
+    "hit_rate": ("fraction", "max"),
+    "turnover": ("a year", "min"),
+    "total_return": ("fraction", "max"),
+}
+
+
+def _notes(project: Project, data: SlotData) -> dict[str, str]:
+    settings = project.config.backtest
+    return {
+        "signal": data.section.signal,
+        "execution": f"decided at the close, filled at the {settings.execution.replace('_', ' ')}, "
+        f"every {data.view.horizon} bars",
+        "costs": f"{settings.fee_bps:g} bps fee and {settings.slippage_bps:g} bps slippage on "
+        "traded value",
+    }
+
+
+def _evidence(
+    project: Project,
+    data: SlotData,
+    candidate: Candidate,
+    kind: str,
+    scalars: dict[str, Scalar],
+    notes: dict[str, str],
+    arrays: dict[str, np.ndarray],
+    tx: object,
+) -> Evidence:
+    return Evidence(
+        id=new_id("e"),
+        kind=kind,
+        candidate_id=candidate.id,
+        artifact_hash=candidate.artifact_hash,
+        dataset_fingerprint=data.dataset.fingerprint,
+        split_hash=digest(["test", *data.test_interval]),
+        producer=STEP,
+        producer_version=__version__,
+        created_at=now(),
+        scalars=scalars,
+        series={
+            name: writes.put_array(project.ledger, tx, values)  # type: ignore[arg-type]
+            for name, values in arrays.items()
+        },
+        notes=notes,
+    )

@@ -1,0 +1,168 @@
+"""Train the best configs again over walk-forward folds, beside the naive family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from podium import registry
+from podium.dataset import Floats
+from podium.errors import NotFoundError
+from podium.ledger import reads, writes
+from podium.ledger.reads import TrialRow
+from podium.space import ConfigDict
+from podium.split import Split
+from podium.steps import _trials
+from podium.steps._project import Project
+from podium.steps._trials import Planned
+from podium.steps.tune import NAIVE, Tuned, tuned
+from podium.trial import State, trial_seed
+
+PHASE, NAIVE_PHASE = "extend", "extend_naive"
+
+
+@dataclass(frozen=True, eq=False)
+class Extended:
+    """One config over all folds.
+
+    Parameters
+    ----------
+    tuning_score : float
+        What the search saw of it, for comparison.
+    folds : list of TrialRow, one a fold
+    losses : (W,) float32
+        Loss of every validation window over all folds, in time order.
+    days : (W,) int
+        Second since 1970 of each window's decision.
+    """
+
+    family: str
+    config: ConfigDict
+    tuning_score: float
+    folds: Sequence[TrialRow]
+    losses: Floats
+    days: Floats
+
+    @property
+    def scores(self) -> list[float]:
+        """Score of each fold."""
+        return [row.score for row in self.folds]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the folds; NaN when one failed."""
+        return float(np.mean(self.scores))
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean over the folds."""
+        return float(np.std(self.scores, ddof=1) / math.sqrt(len(self.scores)))
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """All configs that were extended, best first, and the naive ones likewise."""
+
+    tuned: Tuned
+    split: Split
+    configs: Sequence[Extended]
+    naive: Sequence[Extended]
+
+
+def extend(project: Project, slot: str) -> Extension:
+    """Cross-validate the best configs of a search, or what is left of that.
+
+    Each fold trains on all that ended before its validation part begins; labels never overlap.
+
+    Raises
+    ------
+    NotFoundError
+        The search is not finished, or every config failed on some fold.
+    DataError
+        Too few bars for the folds.
+    """
+    found = tuned(project, slot)
+    settings = project.config.extend
+    split: Split = registry.load("splitters", "walk_forward").split(
+        found.data.tuning, folds=settings.folds
+    )
+    with project.ledger.transaction() as tx:
+        writes.put_split(project.ledger, tx, split)
+    top = _top(found.trials, settings.top)
+    heard = _trials.progress(project, f"{slot}: extend", len(top) * settings.folds)
+    configs = []
+    for rank, row in enumerate(top):
+        config = _trials.with_epochs(row.config, settings.epochs)
+        configs.append(_over_folds(project, found, split, row, config, PHASE, rank, heard))
+    naive = [
+        _over_folds(project, found, split, row, row.config, NAIVE_PHASE, row.number)
+        for row in found.naive
+    ]
+    return Extension(found, split, _ranked(configs, slot), _ranked(naive, slot))
+
+
+def _top(trials: Sequence[TrialRow], count: int) -> list[TrialRow]:
+    """Best trials of different configs."""
+    best: dict[str, TrialRow] = {}
+    for row in sorted(
+        (r for r in trials if r.state is State.COMPLETE), key=lambda r: (r.score, r.number)
+    ):
+        best.setdefault(row.config_hash, row)
+    return list(best.values())[:count]
+
+
+def _over_folds(
+    project: Project,
+    found: Tuned,
+    split: Split,
+    row: TrialRow,
+    config: ConfigDict,
+    phase: str,
+    rank: int,
+    heard: object = None,
+) -> Extended:
+    family = registry.load("families", row.family).FAMILY
+    seed = project.config.tune.seed
+    n_folds = len(split.folds)
+    plans = [
+        Planned(
+            phase,
+            number=rank * n_folds + fold.number,
+            config=config,
+            fold=fold.number,
+            seed=0 if row.family == NAIVE else trial_seed(seed, fold.number),
+        )
+        for fold in split.folds
+    ]
+    job = _trials.job_of(found.data, split, row.family)
+    tell = {"heard": heard} if heard else {}
+    rows = _trials.run(
+        project, found.study, found.data, split, job, family.VERSION, plans, **tell
+    )
+    losses, days = _losses(project, rows)
+    return Extended(row.family, config, row.score, rows, losses, days)
+
+
+def _losses(project: Project, rows: Sequence[TrialRow]) -> tuple[Floats, Floats]:
+    losses, days = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    with project.ledger.reading() as tx:
+        for row in rows:
+            if row.loss_hash and row.index_hash:
+                losses.append(reads.array(project.ledger, tx, row.loss_hash))
+                index = reads.array(project.ledger, tx, row.index_hash)
+                days.append(index[len(index) // 2 :])
+    return np.concatenate(losses), np.concatenate(days)
+
+
+def _ranked(configs: Sequence[Extended], slot: str) -> list[Extended]:
+    whole = [c for c in configs if math.isfinite(c.mean)]
+    if not whole:
+        reason = next((r.reason for c in configs for r in c.folds if r.reason), "no reason kept")
+        raise NotFoundError(
+            f"{slot}: every config failed on some fold; {reason.strip().splitlines()[-1]}",
+            fix=f"run: podium show {configs[0].folds[0].id}" if configs else "",
+        )
+    return sorted(whole, key=lambda c: c.mean)

@@ -1,0 +1,234 @@
+"""Train the chosen config on everything before the sealed test and register the candidate."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from podium import __version__, registry
+from podium.candidate import Candidate
+from podium.errors import DataError
+from podium.evidence import Evidence, Scalar
+from podium.files import full_disk_explained
+from podium.hashing import digest, new_id
+from podium.ledger import reads, writes
+from podium.ledger.ledger import now
+from podium.space import ConfigDict
+from podium.split import Fold, Split
+from podium.steps import _artifact, _trials
+from podium.steps._project import Project
+from podium.steps._task import SlotData
+from podium.steps.analyze import Analysis
+from podium.steps.analyze import analyze as _analyze
+from podium.trial import BUDGET, Ended, State, Task, trial_seed
+
+PHASE, STEP = "finalize", "finalize"
+
+
+@dataclass(frozen=True, eq=False)
+class Final:
+    """A registered candidate and the analysis that chose its config."""
+
+    analysis: Analysis
+    candidate: Candidate
+    fresh: bool
+
+
+def finalize(project: Project, slot: str) -> Final:
+    """Train the chosen config twice and register it as a candidate in stage development.
+
+    First with the last slice before the test held out, to find the best epoch (``best_model``);
+    then on all bars before the test for that many epochs (``final_model``). Both trials end, and
+    the candidate is registered with its validation evidence, in one transaction.
+    """
+    return finalized(project, _analyze(project, slot))
+
+
+def finalized(project: Project, analysis: Analysis) -> Final:
+    """Finalize an analysis; a candidate made from the same inputs before is found again."""
+    data = analysis.extension.tuned.data
+    inputs = _inputs_hash(project, analysis)
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        known = reads.receipt(ledger, tx, data.slot, STEP, inputs)
+        if known is not None:
+            candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
+            return Final(analysis, candidate, fresh=False)
+    return Final(analysis, _train(project, analysis, inputs), fresh=True)
+
+
+def _inputs_hash(project: Project, analysis: Analysis) -> str:
+    data, chosen = analysis.extension.tuned.data, analysis.chosen
+    version = registry.load("families", chosen.family).FAMILY.VERSION
+    return digest(
+        [
+            chosen.family,
+            version,
+            chosen.config,
+            data.dataset.fingerprint,
+            data.task_hash,
+            data.test_interval[0],
+            asdict(project.config.finalize),
+            project.config.tune.seed,
+            analysis.extension.split.hash,
+        ]
+    )
+
+
+def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
+    data = analysis.extension.tuned.data
+    study, chosen = analysis.extension.tuned.study, analysis.chosen
+    split = _split(project, data)
+    family = registry.load("families", chosen.family).FAMILY
+    seed = trial_seed(project.config.tune.seed, 0)
+    work = project.state / "work" / digest([data.slot, inputs])[:16]
+    job = replace(_trials.job_of(data, split, chosen.family), save_to=str(work))
+    heard = _trials.progress(project, f"{data.slot}: finalize", 2)
+    config = _trials.with_epochs(chosen.config, project.config.finalize.epochs)
+    with full_disk_explained(project.root):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            held_out = _fit(project, job, config, fold=0, seed=seed)
+            heard(held_out.score)
+            config = _trials.with_epochs(chosen.config, held_out.best_epoch)
+            whole = _fit(project, job, config, fold=1, seed=seed)
+            heard(held_out.score)
+            folders = {"best_model": work / held_out.task.trial_id}
+            folders["final_model"] = work / whole.task.trial_id
+            artifact_hash, path = _artifact.store(
+                project.store, folders, _manifest(data, chosen.family, family.VERSION, whole)
+            )
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    plans = [
+        _trials.Planned(PHASE, n, ended.task.config, n, seed)
+        for n, ended in enumerate((held_out, whole))
+    ]
+    new = [
+        writes.NewTrial(
+            _trials.key_of(data, split, chosen.family, family.VERSION, plan),
+            PHASE,
+            plan.number,
+            data.section.metric,
+        )
+        for plan in plans
+    ]
+    ledger, environment = project.ledger, project.environment
+    with ledger.transaction(durable=True) as tx:
+        writes.put_split(ledger, tx, split)
+        ids = writes.start_trials(ledger, tx, study, new, environment)
+        for id_, ended in zip(ids, (held_out, whole), strict=True):
+            mine = replace(ended, task=replace(ended.task, trial_id=id_))
+            writes.end_trial(ledger, tx, mine, metric=data.section.metric, index_hash=None)
+            writes.set_artifact(ledger, tx, id_, artifact_hash)
+        id_ = new_id("c")
+        candidate = writes.register(
+            ledger,
+            tx,
+            Candidate(
+                id=id_,
+                slot=data.slot,
+                version=0,
+                model_type="base",
+                family=chosen.family,
+                config=whole.task.config,
+                study_id=study.id,
+                trial_id=ids[1],
+                artifact_hash=artifact_hash,
+                artifact_path=path,
+                dataset_fingerprint=data.dataset.fingerprint,
+                trained_until=str(data.tuning.times[-1]),
+                parent_id=None,
+                root_id=id_,
+                created_at=now(),
+            ),
+            project.actor,
+        )
+        writes.put_evidence(ledger, tx, _validation(analysis, candidate))
+        writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
+    return candidate
+
+
+def _split(project: Project, data: SlotData) -> Split:
+    """Fold 0 holds the last slice out; fold 1 trains on every labelled bar."""
+    fraction = project.config.finalize.validation_fraction
+    split: Split = registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
+    fold = split.folds[0]
+    bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
+    whole = Fold(1, bars, bars[:0])
+    return replace(split, name="final", folds=(fold, whole))
+
+
+def _fit(project: Project, job: object, config: ConfigDict, fold: int, seed: int) -> Ended:
+    task = Task(new_id("t"), config, fold, seed)
+    [ended] = project.runner.run(job, [task])  # type: ignore[arg-type]
+    if ended.state is not State.COMPLETE:
+        raise DataError(
+            f"the final training failed: {ended.reason.strip().splitlines()[-1]}",
+            "a config that trains to the end",
+            "look at the failed trials of the study: podium list trials",
+        )
+    return ended
+
+
+def _manifest(data: SlotData, family: str, version: int, whole: Ended) -> dict[str, object]:
+    return {
+        "slot": data.slot,
+        "family": family,
+        "family_version": version,
+        "config": whole.task.config,
+        "epochs": whole.task.config.get(BUDGET, 0),
+        "seed": whole.task.seed,
+        "tickers": data.dataset.tickers,
+        "timeframe": data.dataset.timeframe,
+        "task": asdict(data.section),
+        "dataset_fingerprint": data.dataset.fingerprint,
+        "trained_from": str(data.tuning.times[data.tuning.first_bar]),
+        "trained_until": str(data.tuning.times[-1]),
+    }
+
+
+def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
+    data, metric = analysis.extension.tuned.data, analysis.extension.tuned.data.section.metric
+    against = analysis.against_naive
+    chosen, naive = analysis.chosen, analysis.naive
+    return Evidence(
+        id=new_id("e"),
+        kind="validation",
+        candidate_id=candidate.id,
+        artifact_hash=candidate.artifact_hash,
+        dataset_fingerprint=data.dataset.fingerprint,
+        split_hash=analysis.extension.split.hash,
+        producer="analyze",
+        producer_version=__version__,
+        created_at=now(),
+        scalars={
+            "loss": Scalar(chosen.mean, metric, "min"),
+            "loss_standard_error": Scalar(chosen.standard_error, metric),
+            "naive_loss": Scalar(naive.mean, metric, "min"),
+            "dm_statistic": Scalar(against.statistic),
+            "dm_p_value": Scalar(against.p_value, "probability"),
+            "configs_looked_at": Scalar(analysis.looked_at, "configs"),
+        },
+        series={},
+        notes={
+            "metric": metric,
+            "naive_method": naive_name(naive.config),
+            "reason": analysis.reason,
+            "distinguishable": analysis.distinguishable,
+        },
+    )
+
+
+def naive_name(config: ConfigDict) -> str:
+    """How a naive config is called in a sentence.
+
+    Examples
+    --------
+    >>> naive_name({"method": "ewma", "debias": True})
+    'ewma (debiased)'
+    """
+    return str(config["method"]) + (" (debiased)" if config["debias"] else "")

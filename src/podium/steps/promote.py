@@ -1,0 +1,219 @@
+"""Ask for a stage: gates read the evidence, the decision and its reasons go on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from podium import registry
+from podium.candidate import Candidate, require_hash
+from podium.config import Config
+from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
+from podium.errors import NotFoundError, RefusedError, suggest
+from podium.evidence import Evidence
+from podium.files import write_atomic
+from podium.gates._base import verdict
+from podium.hashing import digest, new_id
+from podium.ledger import reads, writes
+from podium.ledger.door import Door
+from podium.ledger.ledger import now
+from podium.steps._project import Project
+
+STEP = "promote"
+# What a candidate of each kind of task must show by default; podium.toml may add or change.
+POLICIES: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]] = {
+    "forecast": {
+        "beta": {"fresh_evidence": {}},
+        "champion": {"fresh_evidence": {}, "beats_naive": {}},
+    }
+}
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was asked and what came of it.
+
+    Parameters
+    ----------
+    decisions : tuple of Decision
+        In order; the last one may be a refusal.
+    fresh : bool
+        False when the same request on the same evidence had been decided before.
+    """
+
+    candidate: Candidate
+    stage: Stage
+    verdicts: tuple[Verdict, ...]
+    refused: bool
+    fresh: bool
+    sentence: str
+
+
+def promote(project: Project, candidate_id: str, *, to: str = "champion", reason: str = "") -> Promotion:
+    """Move a candidate towards a stage as far as its gates let it.
+
+    On the way to champion a candidate in development first becomes beta; each move is a decision
+    of its own. A refusal is recorded too and moves nothing.
+
+    Parameters
+    ----------
+    candidate_id : str
+    to : {"beta", "champion", "development", "archived"}
+    reason : str
+        Why; kept with the decision.
+
+    Raises
+    ------
+    RefusedError
+        The move is not one of the nine.
+    DataError
+        The artefact is not what was judged.
+    ConflictError
+        The slot's champion changed while this was decided.
+    """
+    ledger = project.ledger
+    target = _stage(to)
+    with ledger.reading() as tx:
+        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
+        current = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
+        evidence = reads.evidence_of(ledger, tx, candidate_id)
+        champion_id = reads.champion_of(ledger, tx, candidate.slot)
+        champion = reads.evidence_of(ledger, tx, champion_id) if champion_id else None
+    require_hash(project.store / candidate.artifact_path, candidate.artifact_hash)
+    if current is target:
+        return _known(project, candidate, current)
+    through = [target]
+    if target is Stage.CHAMPION and current is Stage.DEVELOPMENT:
+        through = [Stage.BETA, Stage.CHAMPION]
+    policy = _policy(project.config, candidate.slot)
+    ids = tuple(sorted(e.id for e in evidence.values()))
+
+    def request(stage: Stage) -> str:
+        return digest([candidate_id, stage, to, champion_id, policy, ids])
+
+    with ledger.reading() as tx:
+        asked_before = reads.receipt(ledger, tx, candidate.slot, STEP, request(current))
+    if asked_before is not None:
+        return _known(project, candidate, current)
+    verdicts: tuple[Verdict, ...] = ()
+    decisions: list[Decision] = []
+    refused = False
+    for step in through:
+        require_move(current, step)
+        verdicts = _judge(policy.get(step, {}), evidence, champion)
+        refused = not all(v.passed for v in verdicts)
+        decisions.append(
+            Decision(
+                id=new_id("d"),
+                kind=Kind.MOVE,
+                slot=candidate.slot,
+                candidate_id=candidate_id,
+                from_stage=current,
+                to_stage=step,
+                accepted=not refused,
+                actor=project.actor,
+                reason=reason or "asked for by podium",
+                expected_champion=champion_id,
+                policy=policy.get(step, {}),
+                verdicts=verdicts,
+                evidence=ids,
+                created_at=now(),
+            )
+        )
+        if refused:
+            break
+        current = step
+    with ledger.transaction(durable=True) as tx:
+        for decision in decisions:
+            writes.decide(ledger, tx, decision)
+        if refused:
+            # Asked again from where it stands now, the same evidence gets the same answer.
+            writes.put_receipt(
+                ledger, tx, candidate.slot, STEP, request(current), {"decision": decisions[-1].id}
+            )
+    write_champions(project)
+    return Promotion(
+        candidate, current, verdicts, refused, True, _sentence(candidate, current, verdicts, refused)
+    )
+
+
+def _stage(name: str) -> Stage:
+    if name not in list(Stage):
+        raise NotFoundError(f"no stage '{name}'", fix=suggest(name, Stage))
+    return Stage(name)
+
+
+def _policy(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+    """The slot's policy: podium.toml's stages over the default ones."""
+    name = config.slots[slot].policy
+    known = {**POLICIES, **config.policies}
+    if name not in known:
+        raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
+    policy = {**POLICIES.get(name, {}), **config.policies.get(name, {})}
+    for gates in policy.values():
+        for gate in gates:
+            registry.load("gates", gate)
+    return policy
+
+
+def _judge(
+    gates: Mapping[str, Mapping[str, float]],
+    candidate: Mapping[str, Evidence],
+    champion: Mapping[str, Evidence] | None,
+) -> tuple[Verdict, ...]:
+    return tuple(
+        verdict(name, registry.load("gates", name), candidate, champion, limits)  # type: ignore[arg-type]
+        for name, limits in gates.items()
+    )
+
+
+def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
+    """What the last decision about a candidate said."""
+    door = Door(project.config.ledger.url, project.root, project.config.project.id)
+    last = next(
+        (d for d in door.rows("decisions") if d["candidate_id"] == candidate.id and d["kind"] == "move"),
+        None,
+    )
+    verdicts = tuple(
+        Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
+        for v in (last["verdicts"] if last else ())
+    )
+    refused = bool(last) and not last["accepted"]
+    return Promotion(
+        candidate, stage, verdicts, refused, False, _sentence(candidate, stage, verdicts, refused)
+    )
+
+
+def _sentence(
+    candidate: Candidate, stage: Stage, verdicts: tuple[Verdict, ...], refused: bool
+) -> str:
+    """What a colleague would say about it."""
+    name = f"version {candidate.version} of {candidate.slot} ({candidate.family})"
+    if not refused:
+        found = {v.gate: v.finding for v in verdicts}
+        why = found.get("beats_naive") or "; ".join(found.values())
+        return f"{name} is now {stage}: {why}." if why else f"{name} is now {stage}."
+    why = "; ".join(v.finding for v in verdicts if not v.passed)
+    return f"{name} stays in {stage}: {why}."
+
+
+def require_promoted(promotion: Promotion) -> None:
+    """Raise the refusal of a promotion, so that a command can end with its exit code.
+
+    Raises
+    ------
+    RefusedError
+    """
+    if promotion.refused:
+        raise RefusedError(
+            promotion.sentence, fix=f"look at the evidence: podium show {promotion.candidate.id}"
+        )
+
+
+def write_champions(project: Project) -> None:
+    """Rewrite the file that answers ``resolve`` when the record cannot be read."""
+    door = Door(project.config.ledger.url, project.root, project.config.project.id)
+    champions = {slot: asdict(champion) for slot, champion in door.champions().items()}
+    text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
+    write_atomic(project.state / "champions.json", text + "\n")

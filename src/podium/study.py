@@ -1,0 +1,33 @@
+"""Study: a search that knows its question and its budget and counts every config it looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podium.hashing import digest
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question asked of one slot's data.
+
+    Parameters
+    ----------
+    id : str
+    slot : str
+    question : mapping
+        Everything that decides which trials a search asks for, in which order: dataset
+        fingerprint, task, split, families, spaces, search, seed, generation, metric. A budget
+        (how many trials) is no part of it, so a study can always go on.
+    """
+
+    id: str
+    slot: str
+    question: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of slot and question; the same question finds the same study again."""
+        return digest([self.slot, self.question])

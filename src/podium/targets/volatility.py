@@ -1,0 +1,27 @@
+"""Logarithm of the realized volatility per bar over the next h bars."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+
+UNIT = "log volatility per bar"
+# Whether a forecast of exactly zero means "nothing will happen".
+CENTERED = False
+# One basis point squared: keeps the logarithm finite where a price did not move.
+FLOOR = 1e-8
+
+
+def increments(dataset: Dataset) -> Floats:
+    """Squared logarithmic return of each bar, (T, S); NaN in the first row."""
+    log_close = np.log(dataset["close"])
+    found = np.full_like(log_close, np.nan)
+    found[1:] = np.diff(log_close, axis=0) ** 2
+    return found
+
+
+def aggregate(mean: Floats, horizon: int) -> Floats:
+    """``log(sqrt(mean))`` of a mean squared return, whatever the horizon."""
+    del horizon
+    return 0.5 * np.log(mean + FLOOR)

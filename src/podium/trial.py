@@ -1,0 +1,157 @@
+"""Trial: one config trained on one fold of one split with one seed; what runs it and what it says."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.dataset import View
+from podium.hashing import digest
+from podium.prediction import Prediction
+from podium.space import ConfigDict
+from podium.split import Fold
+
+KEY_SCHEMA = 1
+# How long a config trains is a budget, not an idea: two lengths are one look at one config.
+BUDGET = "max_epochs"
+
+
+class State(enum.StrEnum):
+    """Where a trial stands."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trial will not run again by itself."""
+        return self in (State.COMPLETE, State.PRUNED, State.FAILED)
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.CREATED: frozenset({State.RUNNING, State.INTERRUPTED}),
+    State.RUNNING: frozenset(
+        {State.PAUSED, State.COMPLETE, State.PRUNED, State.FAILED, State.INTERRUPTED}
+    ),
+    State.PAUSED: frozenset({State.RUNNING, State.PRUNED, State.INTERRUPTED}),
+    State.INTERRUPTED: frozenset({State.RUNNING}),
+    State.FAILED: frozenset({State.RUNNING}),
+    State.COMPLETE: frozenset(),
+    State.PRUNED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """What makes two trials the same training, so that it is done once.
+
+    The git commit is recorded beside a trial and is no part of its key: a new commit alone retrains
+    nothing. A family says with its VERSION that its numbers changed.
+    """
+
+    family: str
+    family_version: int
+    config: ConfigDict
+    dataset: str
+    task: str
+    split: str
+    fold: int
+    seed: int
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all parts and the schema version of keys."""
+        return digest([KEY_SCHEMA, *vars(self).values()])
+
+
+def config_hash(family: str, config: Mapping[str, object]) -> str:
+    """Identity of a config for the luck of a search: its training length is left out."""
+    return digest([family, {k: v for k, v in config.items() if k != BUDGET}])
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Seed of a study's n-th trial, spread over 31 bits."""
+    return int(digest([study_seed, number])[:8], 16) & 0x7FFF_FFFF
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trial handed to a runner."""
+
+    trial_id: str
+    config: ConfigDict
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all tasks of one call to a runner share; sent to each worker once."""
+
+    family: str
+    metric: str
+    view: View
+    folds: Mapping[int, Fold]
+    # Where workers leave the fitted models, one folder a trial; empty: models are not kept.
+    save_to: str = ""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Scores of one training epoch, by metric name; of the batch's ``trial``-th config."""
+
+    trial: int
+    epoch: int
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """How a trial ended, with everything the record keeps of it.
+
+    Parameters
+    ----------
+    task : Task
+    state : State
+        COMPLETE or FAILED.
+    score : float
+        The job's metric on the fold's validation part; NaN when failed.
+    losses : (N,) float32
+        Metric's loss per validation window, in the order of ``Windows.of``.
+    epochs : tuple of Epoch
+    seconds : float
+        Wall time in the worker.
+    reason : str
+        Why it failed; empty when complete.
+    best_epoch : int
+        Epoch the model was taken from; 0 for families without epochs.
+    """
+
+    task: Task
+    state: State
+    score: float = float("nan")
+    losses: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    prediction: Prediction | None = None
+    epochs: tuple[Epoch, ...] = ()
+    seconds: float = 0.0
+    reason: str = ""
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A family finished the batch's ``trial``-th config: a model, or why there is none."""
+
+    trial: int
+    model: Any
+    reason: str = ""
