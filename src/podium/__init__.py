@@ -1,3 +1,44 @@
-"""podium takes time-series models from a search space to a champion you can defend."""
+"""podium takes time-series models from a search space to a champion you can defend.
+
+The names below are imported when they are first used, so ``import podium`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_NAMES = {
+    "Project": "podium.steps._project",
+    "analyze": "podium.steps.analyze",
+    "champion": "podium.resolve",
+    "doctor": "podium.steps.doctor",
+    "extend": "podium.steps.extend",
+    "finalize": "podium.steps.finalize",
+    "init": "podium.steps.init",
+    "predict": "podium.steps.predict",
+    "promote": "podium.steps.promote",
+    "run": "podium.steps.run",
+    "tune": "podium.steps.tune",
+}
+# `podium.backtest` is the kernel's package; the verb is podium.steps.backtest.backtest.
+__all__ = ["__version__", *_NAMES]
+
+if TYPE_CHECKING:
+    from podium.resolve import champion as champion
+    from podium.steps._project import Project as Project
+    from podium.steps.analyze import analyze as analyze
+    from podium.steps.doctor import doctor as doctor
+    from podium.steps.extend import extend as extend
+    from podium.steps.finalize import finalize as finalize
+    from podium.steps.init import init as init
+    from podium.steps.predict import predict as predict
+    from podium.steps.promote import promote as promote
+    from podium.steps.run import run as run
+    from podium.steps.tune import tune as tune
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'podium' has no attribute {name!r}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podium.errors import DataError
 from podium.hashing import canonical, digest_bytes
-from podium.space import ConfigDict
+
+if TYPE_CHECKING:
+    # Space needs numpy; resolving a champion does not.
+    from podium.space import ConfigDict
 
 MANIFEST = "manifest.json"
 
@@ -69,7 +72,9 @@ def require_hash(folder: Path, expected: str) -> bytes:
         data = path.read_bytes()
     except OSError:
         raise DataError(
-            f"{path} is missing", "the artefact that the record refers to", "restore it from a backup"
+            f"{path} is missing",
+            "the artefact that the record refers to",
+            "restore it from a backup",
         ) from None
     found = digest_bytes(data)
     if found != expected:
@@ -98,6 +103,8 @@ def read_checked(folder: Path, files: Mapping[str, str], name: str) -> bytes:
         raise DataError(f"{path} is missing", "every file of the manifest") from None
     if digest_bytes(data) != files[name]:
         raise DataError(
-            f"{path} differs from its manifest", "the bytes that were judged", "restore the artefact"
+            f"{path} differs from its manifest",
+            "the bytes that were judged",
+            "restore the artefact",
         )
     return data

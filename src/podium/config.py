@@ -239,18 +239,21 @@ def load(
     reader.unknown_keys(raw, known, "")
     overrides = _environment(os.environ if environ is None else environ)
     overrides.update({key: (value, "flag") for key, value in (flags or {}).items()})
-    sections = {
+    sections: dict[str, Any] = {
         name: reader.section(kind, raw.get(name, {}), name, overrides)
         for name, kind in _SECTIONS.items()
     }
-    tables = {
+    tables: dict[str, Any] = {
         name: {
             key: reader.section(kind, value, f"{name}.{key}", {})
             for key, value in reader.table(raw.get(name, {}), name).items()
         }
         for name, kind in _TABLES.items()
     }
-    space = {k: reader.table(v, f"space.{k}") for k, v in reader.table(raw.get("space", {}), "space").items()}
+    space = {
+        k: reader.table(v, f"space.{k}")
+        for k, v in reader.table(raw.get("space", {}), "space").items()
+    }
     policies = reader.policies(raw.get("policies", {}))
     if not reader.problems:
         _cross_check(reader, sections["project"], tables)
@@ -273,7 +276,9 @@ class _Reader:
         for key in table:
             if key not in known:
                 place = f"[{where}] of {self.file}" if where else self.file
-                self.problems.append(Problem(f"unknown key '{key}' in {place}", fix=suggest(key, known)))
+                self.problems.append(
+                    Problem(f"unknown key '{key}' in {place}", fix=suggest(key, known))
+                )
 
     def table(self, value: Any, where: str) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -327,7 +332,9 @@ class _Reader:
                     limits = self.table(limits, where)
                     for limit, number in limits.items():
                         if isinstance(number, bool) or not isinstance(number, int | float):
-                            self.problems.append(Problem(f"{where}.{limit} is {number!r}", "a number"))
+                            self.problems.append(
+                                Problem(f"{where}.{limit} is {number!r}", "a number")
+                            )
                     found.setdefault(name, {}).setdefault(stage, {})[gate] = limits
         return found
 
@@ -418,5 +425,3 @@ def _flatten(key: str, value: Any, found: dict[str, Any]) -> None:
             _flatten(f"{key}.{name}", inner, found)
     elif not isinstance(value, Mapping):
         found[key] = value
-
-

@@ -65,7 +65,9 @@ class Dataset:
         missing = [t for t in tickers if t not in self.tickers]
         if missing:
             raise DataError.of(
-                Problem(f"ticker '{t}' is not in dataset '{self.name}'", fix=suggest(t, self.tickers))
+                Problem(
+                    f"ticker '{t}' is not in dataset '{self.name}'", fix=suggest(t, self.tickers)
+                )
                 for t in missing
             )
         if tuple(tickers) == self.tickers:

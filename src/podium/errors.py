@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import NamedTuple, Self
 
 
@@ -111,6 +110,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     >>> suggest("lstn", ["lstm", "naive"])
     "did you mean 'lstm'? Known: lstm, naive"
     """
+    # Imported on a mistake only: a command that goes well should not pay for it.
+    from difflib import get_close_matches
+
     names: Sequence[str] = sorted(known)
     near = get_close_matches(name, names, n=1)
     listed = ", ".join(names) if names else "none"

@@ -8,7 +8,7 @@ importing anything.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -63,7 +63,7 @@ def exists(kind: str, name: str) -> bool:
     return name in names(kind) or bool(_entry_points(kind, name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(kind: str, name: str) -> ModuleType:
     """Module of one member.
 

@@ -173,12 +173,16 @@ class Space:
         problems: list[Problem] = []
         for name, setting in settings.items():
             if name not in allowed:
-                problems.append(Problem(f"unknown parameter '{name}' in {where}", fix=suggest(name, allowed)))
+                problems.append(
+                    Problem(f"unknown parameter '{name}' in {where}", fix=suggest(name, allowed))
+                )
                 continue
             parameter = _parameter(setting, allowed[name])
             if parameter is None:
                 problems.append(
-                    Problem(f"{where}.{name} is {setting!r}", "a value, a list, or {low, high, log}")
+                    Problem(
+                        f"{where}.{name} is {setting!r}", "a value, a list, or {low, high, log}"
+                    )
                 )
                 continue
             corners = (
@@ -188,7 +192,9 @@ class Space:
             )
             wrong = [v for v in corners if not allowed[name].holds(v)]
             if wrong or not corners:
-                problems.append(Problem(f"{where}.{name} has {wrong or corners!r}", str(allowed[name])))
+                problems.append(
+                    Problem(f"{where}.{name} has {wrong or corners!r}", str(allowed[name]))
+                )
             parameters.pop(name, None)
             constants.pop(name, None)
             if isinstance(parameter, Choice) and len(parameter.options) == 1:
@@ -201,7 +207,9 @@ class Space:
 
     def spec(self) -> dict[str, Any]:
         """JSON description, for records and hashes."""
-        described = {name: [type(p).__name__, *vars(p).values()] for name, p in self.parameters.items()}
+        described = {
+            name: [type(p).__name__, *vars(p).values()] for name, p in self.parameters.items()
+        }
         return {"parameters": described, "constants": dict(self.constants)}
 
 
@@ -226,6 +234,4 @@ def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

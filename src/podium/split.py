@@ -99,9 +99,7 @@ class Split:
     def hash(self) -> str:
         """SHA-256 of the splitter, its parameters, the horizon and the times of every fold."""
         seconds = self.times.astype("datetime64[s]").astype("int64")
-        bounds = [
-            [seconds[f.train].tolist(), seconds[f.validation].tolist()] for f in self.folds
-        ]
+        bounds = [[seconds[f.train].tolist(), seconds[f.validation].tolist()] for f in self.folds]
         return digest([self.name, self.parameters, self.horizon, bounds])
 
     def validation_interval(self) -> tuple[str, str]:
@@ -152,7 +150,8 @@ def purged(train: Indices, validation: Indices, horizon: int) -> Indices:
     """
     before = train + horizon <= validation.min()
     after = train >= validation.max() + horizon
-    return train[before | after]
+    kept: Indices = train[before | after]
+    return kept
 
 
 def require_folds(folds: Sequence[Fold], minimum: int) -> None:

@@ -1,4 +1,4 @@
-"""Trial: one config trained on one fold of one split with one seed; what runs it and what it says."""
+"""Trial: one config trained on one fold of one split with one seed, and what runners say of it."""
 
 from __future__ import annotations
 

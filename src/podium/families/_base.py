@@ -15,7 +15,7 @@ from podium.trial import Epoch, Fitted
 Report = Callable[[int, Mapping[str, float]], None]
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """Training left the finite numbers; the trial fails with this message."""
 
 
@@ -77,7 +77,7 @@ class Family(abc.ABC):
 
         Raises
         ------
-        Diverged
+        DivergedError
             A loss is not finite.
         """
 
@@ -110,11 +110,9 @@ class Family(abc.ABC):
                 events.append(Epoch(n, epoch, dict(scores)))  # noqa: B023 - consumed at once
 
             try:
-                model: Model | None = self.fit(
-                    config, train, validation, seed=seed, report=report
-                )
+                model: Model | None = self.fit(config, train, validation, seed=seed, report=report)
                 reason = ""
-            except Diverged as error:
+            except DivergedError as error:
                 model, reason = None, str(error)
             yield from events
             yield Fitted(number, model, reason)

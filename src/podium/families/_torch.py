@@ -48,5 +48,5 @@ def predict_in_batches(forecast: Callable[[Tensor], Tensor], windows: Windows) -
     """Forecasts (N,) of all windows, without gradients."""
     batch = gather(windows)
     with one_thread(), torch.inference_mode():
-        parts = [forecast(batch(rows)) for rows in torch.arange(len(windows)).split(BATCH)]
+        parts = [forecast(batch(rows)) for rows in torch.split(torch.arange(len(windows)), BATCH)]
     return torch.cat(parts).double().numpy() if parts else np.empty(0)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from podium.dataset import View
-from podium.families._base import Diverged, Family, Model, Report
+from podium.families._base import DivergedError, Family, Model, Report
 from podium.families._torch import gather, one_thread, predict_in_batches
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Float, Int, Space
@@ -25,6 +25,11 @@ FILE = "model.pt"
 
 class Network(nn.Module):
     """LSTM, then a linear layer on its last output; scalers are buffers, so they are saved."""
+
+    feature_mean: Tensor
+    feature_std: Tensor
+    target_mean: Tensor
+    target_std: Tensor
 
     def __init__(self, n_features: int, units: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -137,9 +142,7 @@ class LSTMFamily(Family):
 FAMILY = LSTMFamily()
 
 
-def _fit(
-    config: ConfigDict, train: Windows, validation: Windows | None, report: Report
-) -> LSTM:
+def _fit(config: ConfigDict, train: Windows, validation: Windows | None, report: Report) -> LSTM:
     shape: dict[str, Any] = {
         "n_features": train.view.features.shape[2],
         "units": int(config["lstm_units"]),
@@ -162,7 +165,7 @@ def _fit(
     for epoch in range(1, int(config[BUDGET]) + 1):
         network.train()
         total = 0.0
-        for rows in torch.randperm(len(train)).split(batch_size):
+        for rows in torch.split(torch.randperm(len(train)), batch_size):
             optimizer.zero_grad()
             loss = nn.functional.mse_loss(network(batch(rows)), target[rows])
             loss.backward()  # type: ignore[no-untyped-call]
@@ -176,7 +179,7 @@ def _fit(
             scores["val_loss"] = float(np.mean((validation.truth() - forecast) ** 2))
         report(epoch, scores)
         if not all(map(math.isfinite, scores.values())):
-            raise Diverged(f"loss is not finite in epoch {epoch}: {scores}")
+            raise DivergedError(f"loss is not finite in epoch {epoch}: {scores}")
         current = scores.get("val_loss", -math.inf)
         if validation is None or current < best_loss:
             best = {name: value.clone() for name, value in network.state_dict().items()}

@@ -51,7 +51,8 @@ def _history(view: View) -> Floats:
     known = np.isfinite(view.past)
     count = known.cumsum(axis=0)
     total = np.where(known, view.past, 0.0).cumsum(axis=0)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    means: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return means
 
 
 def _zero(view: View) -> Floats:

@@ -51,7 +51,10 @@ def judge(
     loss, naive = test.scalar("loss"), test.scalar("naive_loss")
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
     if not math.isfinite(p_value):
-        return Result.UNDECIDABLE, f"the test against naive gave no answer: {test.notes['dm_reason']}"
+        return (
+            Result.UNDECIDABLE,
+            f"the test against naive gave no answer: {test.notes['dm_reason']}",
+        )
     adjusted = min(1.0, p_value * looks)
     method, metric = test.notes["naive_method"], test.notes["metric"]
     seen = f"p = {adjusted:.2g}"

@@ -55,7 +55,9 @@ class Door:
         try:
             yield connection
         except sqlite3.DatabaseError as error:
-            raise DataError(f"{self.path}: {error}", "podium's record", "run: podium doctor") from None
+            raise DataError(
+                f"{self.path}: {error}", "podium's record", "run: podium doctor"
+            ) from None
         finally:
             connection.close()
 
@@ -111,7 +113,9 @@ class Door:
             ids = ", ".join(row["id"] for _, row in found)
             raise NotFoundError(f"several ids start with '{start}': {ids}", fix="type more of it")
         if not found:
-            raise NotFoundError(f"nothing has an id like '{start}'", fix="run: podium list candidates")
+            raise NotFoundError(
+                f"nothing has an id like '{start}'", fix="run: podium list candidates"
+            )
         return found[0]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.errors import DataError, MissingExtraError, UsageError
+from podium.hashing import digest
 from podium.ledger import schema
 
 # Version n -> function that takes a connection from n to n + 1. A new record is created at
@@ -21,6 +22,11 @@ MIGRATIONS: dict[int, Any] = {}
 def now() -> str:
     """Current UTC time, ISO 8601 with milliseconds."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def first_link(project_id: str) -> str:
+    """What the first decision of a project has in place of the hash before it."""
+    return digest(["podium", project_id])
 
 
 class Ledger:
@@ -48,7 +54,9 @@ class Ledger:
             parsed = sa.make_url(url)
             if parsed.get_backend_name() == "sqlite":
                 if not parsed.database or parsed.database == ":memory:":
-                    raise UsageError(f"ledger.url is {url!r}", "a file, such as sqlite:///podium.db")
+                    raise UsageError(
+                        f"ledger.url is {url!r}", "a file, such as sqlite:///podium.db"
+                    )
                 parsed = parsed.set(database=str(root / parsed.database))
             self.engine = sa.create_engine(parsed, connect_args=_connect_args(parsed))
         except sa.exc.ArgumentError:
@@ -133,7 +141,8 @@ class Ledger:
             found = schema.VERSION
             _stamp(connection, found)
         else:
-            found = connection.execute(sa.func.max(schema.schema_version.c.version).select()).scalar()
+            newest = sa.select(sa.func.max(schema.schema_version.c.version))
+            found = int(connection.execute(newest).scalar_one())
         if found > schema.VERSION:
             raise DataError(
                 f"{self.place} has schema version {found}, written by a newer podium",
@@ -174,6 +183,4 @@ def _explained(error: sa.exc.OperationalError, place: str) -> DataError:
             "room for the record",
             "free some space and run the same command again; every finished trial is kept",
         )
-    return DataError(
-        f"{place}: {text}", "a record that can be written", "run: podium doctor"
-    )
+    return DataError(f"{place}: {text}", "a record that can be written", "run: podium doctor")

@@ -63,12 +63,10 @@ def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) ->
         )
         .order_by(link.phase, link.number)
     )
-    return [_trial(row) for row in rows.mappings()]
+    return [_trial({**row}) for row in rows.mappings()]
 
 
-def trials_by_id(
-    ledger: Ledger, tx: sa.Connection, ids: Sequence[str]
-) -> dict[str, TrialRow]:
+def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, TrialRow]:
     """Trials by their id; outside any study, so without phase and number."""
     trial = schema.trial.c
     rows = tx.execute(
@@ -158,7 +156,7 @@ def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[st
         .where(table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id)
         .order_by(table.c.seq)
     )
-    return {row["kind"]: _evidence(row) for row in rows.mappings()}
+    return {row["kind"]: _evidence({**row}) for row in rows.mappings()}
 
 
 def _evidence(row: Mapping[str, Any]) -> Evidence:

@@ -253,17 +253,21 @@ stage = sa.Table(
 APPEND_ONLY = ("decision", "evidence", "test_look")
 
 
+def _ddl(statement: str) -> sa.DDL:
+    return sa.DDL(statement)  # type: ignore[no-untyped-call]
+
+
 def _trigger(table: str, verb: str) -> list[sa.DDL]:
     words = f"podium: {table} is append-only"
-    sqlite = sa.DDL(
+    sqlite = _ddl(
         f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
         f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
     ).execute_if(dialect="sqlite")
-    function = sa.DDL(
-        f"CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ "
-        f"BEGIN RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
+    function = _ddl(
+        "CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ "
+        "BEGIN RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
     ).execute_if(dialect="postgresql")
-    postgres = sa.DDL(
+    postgres = _ddl(
         f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION podium_append_only()"
     ).execute_if(dialect="postgresql")
@@ -272,5 +276,5 @@ def _trigger(table: str, verb: str) -> list[sa.DDL]:
 
 for _name in APPEND_ONLY:
     for _verb in ("UPDATE", "DELETE"):
-        for _ddl in _trigger(_name, _verb):
-            sa.event.listen(metadata.tables[_name], "after_create", _ddl)
+        for _statement in _trigger(_name, _verb):
+            sa.event.listen(metadata.tables[_name], "after_create", _statement)

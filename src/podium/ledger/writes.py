@@ -20,7 +20,7 @@ from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import schema
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import Ledger, first_link, now
 from podium.split import Split
 from podium.study import Study
 from podium.trial import MOVES, Ended, Key, State, config_hash
@@ -128,9 +128,7 @@ def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[st
     _put(tx, schema.study, [row])
     table = schema.study.c
     found = tx.execute(
-        sa.select(table.id).where(
-            table.project_id == ledger.project_id, table.key == study.key
-        )
+        sa.select(table.id).where(table.project_id == ledger.project_id, table.key == study.key)
     ).scalar_one()
     return replace(study, id=found)
 
@@ -360,7 +358,11 @@ def register(ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str
         )
     ).scalar_one()
     candidate = replace(candidate, version=version)
-    row = {**vars(candidate), "project_id": ledger.project_id, "config": canonical(candidate.config)}
+    row = {
+        **vars(candidate),
+        "project_id": ledger.project_id,
+        "config": canonical(candidate.config),
+    }
     tx.execute(table.insert().values(row))
     decision = Decision(
         id=new_id("d"),
@@ -437,7 +439,7 @@ def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
         .order_by(table.seq.desc())
         .limit(1)
     ).scalar()
-    return found or digest(["podium", ledger.project_id])
+    return found or first_link(ledger.project_id)
 
 
 def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
@@ -513,5 +515,3 @@ def _set_stage(
 
 def _real(value: float) -> float | None:
     return None if value != value else float(value)
-
-

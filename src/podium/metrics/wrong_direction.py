@@ -11,4 +11,4 @@ DIRECTION = "min"
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
     """1 where the signs differ, 0 where they agree, (N,)."""
-    return (np.sign(truth) != np.sign(forecast)).astype(np.float64)
+    return np.asarray(np.sign(truth) != np.sign(forecast), dtype=np.float64)

@@ -37,9 +37,7 @@ def read(
         repeated or unordered dates, NaN, prices at or below zero, a high below the low, a gap.
     """
     if not folder.is_dir():
-        raise DataError(
-            f"dataset '{name}': no folder {folder}", "one <ticker>.csv a ticker in it"
-        )
+        raise DataError(f"dataset '{name}': no folder {folder}", "one <ticker>.csv a ticker in it")
     problems: list[Problem] = []
     frames = {}
     for ticker in tickers:
@@ -73,7 +71,9 @@ def _one(path: Path, adjust: bool, problems: list[Problem]) -> pd.DataFrame | No
         frame = pd.read_csv(path)
     except FileNotFoundError:
         known = [p.stem for p in path.parent.glob("*.csv")]
-        problems.append(Problem(f"ticker '{path.stem}': no file {path}", fix=suggest(path.stem, known)))
+        problems.append(
+            Problem(f"ticker '{path.stem}': no file {path}", fix=suggest(path.stem, known))
+        )
         return None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         problems.append(Problem(f"{path}: {error}", "comma separated values with a header"))
@@ -110,7 +110,9 @@ def _one(path: Path, adjust: bool, problems: list[Problem]) -> pd.DataFrame | No
     elif not frame.index.is_monotonic_increasing:
         back = np.flatnonzero(np.diff(frame.index.to_numpy()) < np.timedelta64(0)) + 1
         problems.append(
-            Problem(f"{_row(path, back)} goes back in time", "rows ordered by date", "sort the file")
+            Problem(
+                f"{_row(path, back)} goes back in time", "rows ordered by date", "sort the file"
+            )
         )
     for column in needed[1:]:
         numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)

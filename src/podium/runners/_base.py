@@ -91,7 +91,9 @@ def _ended(
         event.model.save(folder)
     _, validation = job.folds[task.fold].windows(job.view)
     if not len(validation):
-        return Ended(task, State.COMPLETE, epochs=curve, seconds=seconds, best_epoch=event.model.epochs)
+        return Ended(
+            task, State.COMPLETE, epochs=curve, seconds=seconds, best_epoch=event.model.epochs
+        )
     prediction = event.model.predict(validation.blind())
     loss = losses(validation.truth(), prediction.mean)  # type: ignore[operator]
     if not np.isfinite(loss).all():

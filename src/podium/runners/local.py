@@ -93,7 +93,7 @@ class LocalRunner(Runner):
 
     def _hear(self, worker: _Worker) -> Ended:
         task = worker.task
-        assert task is not None  # noqa: S101 - only busy workers are heard
+        assert task is not None
         worker.task = None
         try:
             ended: Ended = worker.pipe.recv()
@@ -125,7 +125,7 @@ def _serve(pipe: Connection) -> None:
     while True:
         job, task = inbox.get()
         current = job or current
-        assert current is not None  # noqa: S101 - a job comes with the first task
+        assert current is not None
         for ended in work(current, [task]):
             pipe.send(ended)
 

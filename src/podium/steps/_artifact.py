@@ -74,7 +74,9 @@ class LoadedModel:
     @property
     def section(self) -> SlotSection:
         """What the model was trained to forecast, and from what."""
-        task = {k: tuple(v) if isinstance(v, list) else v for k, v in self.manifest["task"].items()}
+        task: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in self.manifest["task"].items()
+        }
         return SlotSection(**task)
 
     def predict(self, windows: Windows) -> Prediction:

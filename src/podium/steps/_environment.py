@@ -21,7 +21,7 @@ def capture(root: Path) -> dict[str, Any]:
     return {
         "git_commit": commit.strip() if commit else None,
         "git_diff": _git(root, "diff", "HEAD") if commit else None,
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "machine": {
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
@@ -42,7 +42,8 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Installed version of a package, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

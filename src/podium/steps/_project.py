@@ -18,6 +18,7 @@ from podium.errors import UsageError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import writes
+from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.runners._base import Runner
 from podium.steps import _environment
@@ -96,6 +97,11 @@ class Project:
         self._stack.callback(ledger.close)
         return ledger
 
+    @property
+    def door(self) -> Door:
+        """Plain reads of the same record."""
+        return Door(self.config.ledger.url, self.root, self.config.project.id)
+
     @cached_property
     def runner(self) -> Runner:
         """Where trials run, started on first use."""
@@ -144,9 +150,7 @@ class Project:
         if name is None:
             name = self.config.project.default_slot or (slots[0] if len(slots) == 1 else None)
         if name is None:
-            raise UsageError(
-                f"{len(slots)} slots and no default", "a slot: " + ", ".join(slots)
-            )
+            raise UsageError(f"{len(slots)} slots and no default", "a slot: " + ", ".join(slots))
         self.config.slot(name)
         return name
 

@@ -142,7 +142,9 @@ def _features(specs: tuple[str, ...]) -> list[Callable[[Dataset], Floats]]:
         takes = len(inspect.signature(compute).parameters) - 1
         if len(numbers) > takes or not all(n.isdigit() and int(n) > 0 for n in numbers):
             problems.append(
-                Problem(f"feature '{spec}'", f"'{name}' and at most {takes} whole number(s) above 0")
+                Problem(
+                    f"feature '{spec}'", f"'{name}' and at most {takes} whole number(s) above 0"
+                )
             )
             continue
         found.append(_bound(compute, [int(n) for n in numbers]))

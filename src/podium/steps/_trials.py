@@ -31,6 +31,10 @@ class Planned:
     seed: int
 
 
+def unheard(score: float) -> None:
+    """Nobody wants to hear how trials end."""
+
+
 def key_of(data: SlotData, split: Split, family: str, version: int, plan: Planned) -> Key:
     """Key of a planned trial."""
     return Key(
@@ -63,7 +67,7 @@ def run(
     job: Job,
     version: int,
     plans: Sequence[Planned],
-    heard: Callable[[float], None] = lambda score: None,
+    heard: Callable[[float], None] = unheard,
 ) -> list[TrialRow]:
     """Rows of the planned trials in their order, all ended; trained only where not known yet.
 

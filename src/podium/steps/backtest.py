@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import sqlalchemy as sa
 
 from podium import __version__, registry
 from podium.backtest import Backtest, periods_per_year, simulate, summary
@@ -16,6 +17,7 @@ from podium.hashing import digest, new_id
 from podium.ledger import reads, writes
 from podium.ledger.ledger import now
 from podium.prediction import Prediction
+from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps import _artifact
@@ -80,9 +82,7 @@ def judged(project: Project, final: Final) -> Judged:
     windows = Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
     forecast = model.predict(windows)
     with ledger.transaction(durable=True) as tx:
-        looks = writes.count_look(
-            ledger, tx, data.dataset.name, data.test_interval, candidate.id
-        )
+        looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
         scores, losses = _scores(data, forecast, _naive(data, naive), looks)
         trading, curves = _trade(project, data, forecast)
         found = {
@@ -101,7 +101,7 @@ def judged(project: Project, final: Final) -> Judged:
         return Judged(final, reads.evidence_of(ledger, tx, candidate.id))
 
 
-def _naive(data: SlotData, config: dict) -> tuple[str, Prediction]:
+def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:
     """The naive method that was best on validation, fitted on everything before the test."""
     family = registry.load("families", "naive").FAMILY
     bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
@@ -154,7 +154,7 @@ def _scores(
 def _trade(
     project: Project, data: SlotData, forecast: Prediction
 ) -> tuple[dict[str, Scalar], dict[str, np.ndarray]]:
-    """Trade the forecasts every ``horizon`` bars, beside the two benchmarks, with the same costs."""
+    """Trade the forecasts every ``horizon`` bars, and the benchmarks with the same costs."""
     bars = slice(data.test_start, len(data.view))
     times = data.view.times[bars]
     grid = forecast.grid(times, data.view.tickers)
@@ -223,7 +223,7 @@ def _evidence(
     scalars: dict[str, Scalar],
     notes: dict[str, str],
     arrays: dict[str, np.ndarray],
-    tx: object,
+    tx: sa.Connection,
 ) -> Evidence:
     return Evidence(
         id=new_id("e"),
@@ -237,8 +237,7 @@ def _evidence(
         created_at=now(),
         scalars=scalars,
         series={
-            name: writes.put_array(project.ledger, tx, values)  # type: ignore[arg-type]
-            for name, values in arrays.items()
+            name: writes.put_array(project.ledger, tx, values) for name, values in arrays.items()
         },
         notes=notes,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +122,7 @@ def _over_folds(
     config: ConfigDict,
     phase: str,
     rank: int,
-    heard: object = None,
+    heard: Callable[[float], None] = _trials.unheard,
 ) -> Extended:
     family = registry.load("families", row.family).FAMILY
     seed = project.config.tune.seed
@@ -138,10 +138,7 @@ def _over_folds(
         for fold in split.folds
     ]
     job = _trials.job_of(found.data, split, row.family)
-    tell = {"heard": heard} if heard else {}
-    rows = _trials.run(
-        project, found.study, found.data, split, job, family.VERSION, plans, **tell
-    )
+    rows = _trials.run(project, found.study, found.data, split, job, family.VERSION, plans, heard)
     losses, days = _losses(project, rows)
     return Extended(row.family, config, row.score, rows, losses, days)
 

@@ -22,7 +22,7 @@ from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
-from podium.trial import BUDGET, Ended, State, Task, trial_seed
+from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
 
 PHASE, STEP = "finalize", "finalize"
 
@@ -162,9 +162,9 @@ def _split(project: Project, data: SlotData) -> Split:
     return replace(split, name="final", folds=(fold, whole))
 
 
-def _fit(project: Project, job: object, config: ConfigDict, fold: int, seed: int) -> Ended:
+def _fit(project: Project, job: Job, config: ConfigDict, fold: int, seed: int) -> Ended:
     task = Task(new_id("t"), config, fold, seed)
-    [ended] = project.runner.run(job, [task])  # type: ignore[arg-type]
+    [ended] = project.runner.run(job, [task])
     if ended.state is not State.COMPLETE:
         raise DataError(
             f"the final training failed: {ended.reason.strip().splitlines()[-1]}",

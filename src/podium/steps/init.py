@@ -43,14 +43,18 @@ def init(folder: Path, *, demo: bool = False) -> Path:
     folder = folder.resolve()
     if (folder / FILE).exists():
         raise ConflictError(
-            f"{folder / FILE} exists", "a folder without one", "choose another name; nothing was changed"
+            f"{folder / FILE} exists",
+            "a folder without one",
+            "choose another name; nothing was changed",
         )
     shipped = files("podium.demo")
     with full_disk_explained(folder):
         if demo:
             for source in (shipped / "us4").iterdir():
                 write_atomic(folder / "data" / "us4" / source.name, source.read_bytes())
-            text = (shipped / "podium.toml").read_text(encoding="utf-8").replace("@id@", new_id("p"))
+            text = (
+                (shipped / "podium.toml").read_text(encoding="utf-8").replace("@id@", new_id("p"))
+            )
         else:
             text = _TEMPLATE.format(name=folder.name, id=new_id("p"))
         write_atomic(folder / ".gitignore", _IGNORED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from podium import registry
 from podium.candidate import Candidate, require_hash
@@ -16,8 +17,8 @@ from podium.files import write_atomic
 from podium.gates._base import verdict
 from podium.hashing import digest, new_id
 from podium.ledger import reads, writes
-from podium.ledger.door import Door
 from podium.ledger.ledger import now
+from podium.resolve import CACHE
 from podium.steps._project import Project
 
 STEP = "promote"
@@ -50,7 +51,9 @@ class Promotion:
     sentence: str
 
 
-def promote(project: Project, candidate_id: str, *, to: str = "champion", reason: str = "") -> Promotion:
+def promote(
+    project: Project, candidate_id: str, *, to: str = "champion", reason: str = ""
+) -> Promotion:
     """Move a candidate towards a stage as far as its gates let it.
 
     On the way to champion a candidate in development first becomes beta; each move is a decision
@@ -134,8 +137,32 @@ def promote(project: Project, candidate_id: str, *, to: str = "champion", reason
             )
     write_champions(project)
     return Promotion(
-        candidate, current, verdicts, refused, True, _sentence(candidate, current, verdicts, refused)
+        candidate,
+        current,
+        verdicts,
+        refused,
+        True,
+        _sentence(candidate, current, verdicts, refused),
     )
+
+
+def newest(project: Project, what: str) -> dict[str, Any]:
+    """Row of the candidate with that id, or of a slot's newest candidate.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    door = project.door
+    if what in project.config.slots:
+        rows = door.rows("candidates", slot=what, limit=1)
+        if not rows:
+            raise NotFoundError(f"{what} has no candidate yet", fix=f"run: podium finalize {what}")
+        return rows[0]
+    kind, row = door.find(what)
+    if kind != "candidates":
+        raise NotFoundError(f"'{what}' is one of the {kind}", "a candidate's id or a slot")
+    return row
 
 
 def _stage(name: str) -> Stage:
@@ -163,23 +190,26 @@ def _judge(
     champion: Mapping[str, Evidence] | None,
 ) -> tuple[Verdict, ...]:
     return tuple(
-        verdict(name, registry.load("gates", name), candidate, champion, limits)  # type: ignore[arg-type]
+        verdict(name, registry.load("gates", name), candidate, champion, limits)
         for name, limits in gates.items()
     )
 
 
 def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     """What the last decision about a candidate said."""
-    door = Door(project.config.ledger.url, project.root, project.config.project.id)
     last = next(
-        (d for d in door.rows("decisions") if d["candidate_id"] == candidate.id and d["kind"] == "move"),
+        (
+            d
+            for d in project.door.rows("decisions")
+            if d["candidate_id"] == candidate.id and d["kind"] == "move"
+        ),
         None,
     )
     verdicts = tuple(
         Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
         for v in (last["verdicts"] if last else ())
     )
-    refused = bool(last) and not last["accepted"]
+    refused = last is not None and not last["accepted"]
     return Promotion(
         candidate, stage, verdicts, refused, False, _sentence(candidate, stage, verdicts, refused)
     )
@@ -213,7 +243,6 @@ def require_promoted(promotion: Promotion) -> None:
 
 def write_champions(project: Project) -> None:
     """Rewrite the file that answers ``resolve`` when the record cannot be read."""
-    door = Door(project.config.ledger.url, project.root, project.config.project.id)
-    champions = {slot: asdict(champion) for slot, champion in door.champions().items()}
+    champions = {slot: asdict(holder) for slot, holder in project.door.champions().items()}
     text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
-    write_atomic(project.state / "champions.json", text + "\n")
+    write_atomic(project.root / CACHE, text + "\n")

@@ -11,6 +11,7 @@ from podium import __version__
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
+from podium.report.found import SlotReport
 from podium.report.run import RunReport, run_dict, run_markdown, run_page
 from podium.steps import _report
 from podium.steps._project import Project
@@ -69,7 +70,7 @@ def run(project: Project, slots: Sequence[str] | None = None) -> Run:
     return Run(found, page)
 
 
-def _one(project: Project, slot: str) -> _report.SlotReport:
+def _one(project: Project, slot: str) -> SlotReport:
     say = project.reporter.say
     tuned = tune(project, slot)
     say(

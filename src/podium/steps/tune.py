@@ -198,7 +198,5 @@ def best_of(rows: Sequence[TrialRow], slot: str) -> TrialRow:
     if not complete:
         failed = next((row.reason for row in rows if row.reason), "")
         told = f"; the first failed with: {failed.strip().splitlines()[-1]}" if failed else ""
-        raise NotFoundError(
-            f"{slot} has no complete trial{told}", fix=f"run: podium tune {slot}"
-        )
+        raise NotFoundError(f"{slot} has no complete trial{told}", fix=f"run: podium tune {slot}")
     return min(complete, key=lambda row: row.score)

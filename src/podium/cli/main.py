@@ -1,0 +1,66 @@
+"""Entry point: the fast path of ``resolve``, lazy verbs, and what each ending returns."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+from podium.errors import PodiumError
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code of one command line; see docs/cli.md for what each means."""
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        if _is_plain_resolve(arguments):
+            from podium import resolve
+
+            return resolve.main(arguments[1:])
+        from podium.cli.group import invoke
+
+        return invoke(arguments)
+    except PodiumError as error:
+        if debug:
+            traceback.print_exc()
+        for problem in error.problems:
+            _say(f"podium: {problem}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("podium: interrupted; what had finished is on record, the same command goes on")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader left; nothing more can be said to it, not even by the interpreter's own flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - a user sees a sentence, never a traceback
+        if debug:
+            traceback.print_exc()
+        else:
+            _say(f"podium: a bug in podium: {type(error).__name__}: {error}")
+            _say("  The record is intact. The same command with --debug prints where it happened.")
+        return 1
+
+
+def _is_plain_resolve(arguments: list[str]) -> bool:
+    """Whether this is ``resolve SLOT`` with flags that need no parser."""
+    if arguments[:1] != ["resolve"]:
+        return False
+    rest = [a for a in arguments[1:] if a != "--json"]
+    if "--project" in rest[:-1]:
+        place = rest.index("--project")
+        del rest[place : place + 2]
+    return len(rest) == 1 and not rest[0].startswith("-")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Verbs: one file each; the first docstring line is ``Group: help`` and is read without import."""

@@ -1,0 +1,55 @@
+"""Search: cross-validate the best configs over walk-forward folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+
+@click.command()
+@options.slot
+@click.option("--top-n", type=int, help="How many configs.")
+@click.option("--folds", type=int, help="How many folds.")
+@click.option("--epochs", type=int, help="Most epochs of a fold.")
+@options.jobs
+@options.common
+def command(
+    slot: str | None,
+    top_n: int | None,
+    folds: int | None,
+    epochs: int | None,
+    jobs: int | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train the best configs of SLOT's search again on every fold."""
+    from podium.steps.extend import extend
+
+    out = Output(as_json=as_json, quiet=quiet)
+    flags = {
+        "extend__top": top_n,
+        "extend__folds": folds,
+        "extend__epochs": epochs,
+        "runner__jobs": jobs,
+    }
+    with options.opened(folder, out, **flags) as project:
+        name = project.default_slot(slot)
+        with project.locked(name, "extend"):
+            found = extend(project, name)
+    items = [
+        {
+            "family": row.family,
+            "mean": row.mean,
+            "standard error": row.standard_error,
+            "folds": row.scores,
+            "config": row.config,
+        }
+        for row in [*found.configs, found.naive[0]]
+    ]
+    out.answer("extended", items)
+    out.hint(f"podium analyze {name}")

@@ -1,0 +1,45 @@
+"""Start: take every slot from search to decision, doing what is not done yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+
+@click.command()
+@click.argument("slots", nargs=-1)
+@click.option("--trials", type=int, help="Trials of each search.")
+@options.jobs
+@options.common
+def command(
+    slots: tuple[str, ...],
+    trials: int | None,
+    jobs: int | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Tune, extend, analyze, finalize, backtest and ask for promotion, for SLOTS or all.
+
+    What is up to date is not done again; after an interruption the same command goes on. A refusal
+    is a result, so it ends with 0 too; ask a single slot with podium promote for exit code 4.
+    """
+    from podium.report.run import run_dict, summary_rows
+    from podium.steps.run import run
+
+    out = Output(as_json=as_json, quiet=quiet)
+    with options.opened(folder, out, tune__trials=trials, runner__jobs=jobs) as project:
+        found = run(project, slots or None)
+    columns, rows = summary_rows(found.report)
+    items = [dict(zip(columns, row, strict=True)) for row in rows]
+    out.answer("run", run_dict(found.report)["items"] if as_json else items, columns)
+    out.say("")
+    for slot in found.report.slots:
+        out.say(slot.sentence)
+    out.say(f"report: {found.page}")
+    if found.report.slots:
+        out.hint(*found.report.slots[0].commands)

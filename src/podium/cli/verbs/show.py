@@ -1,0 +1,101 @@
+"""Judge: show one thing by its id, a slot with its history, or the config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.config import Config, find_root, load
+from podium.ledger.door import Door
+
+
+@click.command()
+@click.argument("what")
+@options.common
+def command(what: str, folder: Path, as_json: bool, quiet: bool) -> None:
+    """Show WHAT: an id (its beginning is enough), a slot, or ``config`` with every origin."""
+    out = Output(as_json=as_json, quiet=quiet)
+    root = find_root(folder)
+    config = load(root)
+    if what == "config":
+        items = [
+            {"key": key, "value": value, "origin": _origin(config, key)}
+            for key, value in config.values().items()
+        ]
+        out.answer("config", items)
+        return
+    door = Door(config.ledger.url, root, config.project.id)
+    if what in config.slots:
+        _slot(out, config, door, what)
+        return
+    kind, row = door.find(what)
+    if kind != "candidates" or as_json:
+        out.facts(kind, row)
+    if kind == "candidates" and not as_json:
+        _candidate(out, door, row)
+
+
+def _origin(config: Config, key: str) -> str:
+    return config.origins.get(key, "podium.toml")
+
+
+def _slot(out: Output, config: Config, door: Door, slot: str) -> None:
+    holder = door.champions().get(slot)
+    decisions = door.rows("decisions", slot=slot)
+    if out.as_json:
+        item = {"slot": slot, "champion": holder, "decisions": decisions}
+        out.answer("slot", [item])
+        return
+    section = config.slots[slot]
+    champion = (
+        f"{holder.candidate_id} (version {holder.version}) since {holder.since}"
+        if holder
+        else "nobody"
+    )
+    out.facts(
+        "slot",
+        {
+            "slot": slot,
+            "champion": champion,
+            "forecasts": f"{section.target}, {section.horizon} bars ahead",
+            "judged by": section.metric,
+            "sealed test from": section.test_from,
+        },
+    )
+    print()
+    out.answer("decisions", [_told(d) for d in decisions])
+
+
+def _candidate(out: Output, door: Door, row: dict[str, Any]) -> None:
+    stage = door.stages().get(row["id"])
+    out.facts("candidate", {**row, "stage": stage})
+    evidence = [e for e in door.rows("evidence") if e["candidate_id"] == row["id"]]
+    for one in reversed(evidence):
+        print(f"\n{one['kind']} evidence {one['id']}, {one['created_at']}")
+        items = [
+            {"what": what, "value": value, "unit": unit}
+            for what, (value, unit, _) in one["scalars"].items()
+        ]
+        out.answer("evidence", items)
+        for name, text in one["notes"].items():
+            print(f"{name}: {text}")
+    decisions = [d for d in door.rows("decisions") if d["candidate_id"] == row["id"]]
+    print("\ndecisions, newest first")
+    out.answer("decisions", [_told(d) for d in decisions])
+
+
+def _told(decision: dict[str, Any]) -> dict[str, Any]:
+    """A decision in one row, the gates' findings as its why."""
+    findings = "; ".join(f"{v['gate']}: {v['finding']}" for v in decision["verdicts"])
+    return {
+        "when": decision["created_at"],
+        "candidate": decision["candidate_id"],
+        "move": f"{decision['from_stage'] or 'new'} -> {decision['to_stage']}",
+        "result": "accepted" if decision["accepted"] else "refused",
+        "by": decision["actor"],
+        "why": findings or decision["reason"],
+    }

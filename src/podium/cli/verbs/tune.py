@@ -1,0 +1,60 @@
+"""Search: look for a slot's config on its validation slice, beside naive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+
+@click.command()
+@options.slot
+@click.option("--trials", type=int, help="Trials of each family.")
+@click.option("--epochs", type=int, help="Most epochs of a trial.")
+@click.option("--search", help="How configs are chosen: podium list searches.")
+@click.option("--seed", type=int, help="Another seed is another study.")
+@options.jobs
+@options.common
+def command(
+    slot: str | None,
+    trials: int | None,
+    epochs: int | None,
+    search: str | None,
+    seed: int | None,
+    jobs: int | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run the search of SLOT (or the default one), or what is left of it."""
+    from podium.steps.tune import tune
+
+    out = Output(as_json=as_json, quiet=quiet)
+    flags = {
+        "tune__trials": trials,
+        "tune__epochs": epochs,
+        "tune__search": search,
+        "tune__seed": seed,
+        "runner__jobs": jobs,
+    }
+    with options.opened(folder, out, **flags) as project:
+        name = project.default_slot(slot)
+        with project.locked(name, "tune"):
+            found = tune(project, name)
+    rows = sorted(found.trials, key=lambda row: (row.score != row.score, row.score))
+    rows = [*rows, *sorted(found.naive, key=lambda row: row.score)[:1]]
+    items = [
+        {
+            "trial": row.id,
+            "family": row.family,
+            found.data.section.metric: row.score,
+            "state": row.state,
+            "config": row.config,
+        }
+        for row in rows
+    ]
+    out.answer("trials", items)
+    out.hint(f"podium extend {name}")

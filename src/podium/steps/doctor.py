@@ -1,0 +1,148 @@
+"""Check what a project stands on: versions, settings, record, chain, artefacts, disk."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium import config as configuration
+from podium.candidate import MANIFEST, read_checked, require_hash
+from podium.config import Config
+from podium.decision import Decision, Kind, Result, Stage, Verdict
+from podium.errors import NotFoundError, PodiumError
+from podium.ledger.door import Door
+from podium.steps._environment import PACKAGES, version
+
+LEAST_FREE_BYTES = 200 * 1024**2
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    check: str
+    ok: bool
+    finding: str
+
+
+def doctor(folder: Path) -> list[Check]:
+    """Every check that can be made from a folder; outside a project only the installation's."""
+    checks = [
+        Check("python", True, platform.python_version()),
+        Check("packages", True, ", ".join(f"{n} {version(n) or 'absent'}" for n in PACKAGES)),
+        Check("sqlite", True, sqlite3.sqlite_version),
+    ]
+    try:
+        root = configuration.find_root(folder)
+    except NotFoundError as error:
+        return [*checks, Check("project", True, str(error))]
+    free = shutil.disk_usage(root).free
+    checks.append(
+        Check("disk", free > LEAST_FREE_BYTES, f"{free / 1024**3:.1f} GiB free under {root}")
+    )
+    try:
+        config = configuration.load(root)
+        checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
+        door = Door(config.ledger.url, root, config.project.id)
+    except PodiumError as error:
+        return [*checks, Check("project", isinstance(error, NotFoundError), str(error))]
+    for name, look in (
+        ("record", _record),
+        ("decisions", _chain),
+        ("artefacts", _artifacts),
+        ("champions", _champions),
+        ("trials", _trials),
+    ):
+        checks.append(_checked(name, look, config, door))
+    return checks
+
+
+def _checked(name: str, look: Callable[[Config, Door], str], config: Config, door: Door) -> Check:
+    try:
+        return Check(name, True, look(config, door))
+    except (PodiumError, ValueError) as error:
+        return Check(name, False, str(error))
+
+
+def _record(config: Config, door: Door) -> str:
+    answers = [next(iter(row.values())) for row in door.query("PRAGMA integrity_check")]
+    if answers != ["ok"]:
+        raise ValueError(f"{door.path} is damaged: {answers[0]}; restore it from a backup")
+    size = door.path.stat().st_size / 1024**2
+    [counted] = door.query("SELECT max(version) AS version FROM schema_version")
+    return f"{door.path} is whole, schema {counted['version']}, {size:.1f} MiB"
+
+
+def _chain(config: Config, door: Door) -> str:
+    """Recompute every link; a decision that was altered, lost or added breaks the next one."""
+    from podium.ledger.ledger import first_link
+
+    link = first_link(config.project.id)
+    rows = list(reversed(door.rows("decisions")))
+    for row in rows:
+        decision = _decision(row)
+        if decision.previous_hash != link or decision.hash != row["hash"]:
+            raise ValueError(f"the chain of decisions breaks at {row['id']}: it was altered")
+        link = row["hash"]
+    return f"{len(rows)} decisions, every link holds"
+
+
+def _decision(row: dict[str, Any]) -> Decision:
+    names = set(Decision.__dataclass_fields__)
+    fields = {name: value for name, value in row.items() if name in names}
+    return Decision(
+        **{
+            **fields,
+            "kind": Kind(row["kind"]),
+            "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
+            "to_stage": Stage(row["to_stage"]),
+            "accepted": bool(row["accepted"]),
+            "verdicts": tuple(
+                Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
+                for v in row["verdicts"]
+            ),
+            "evidence": tuple(row["evidence"]),
+        }
+    )
+
+
+def _artifacts(config: Config, door: Door) -> str:
+    store = config.root / config.paths.registry
+    rows = door.rows("candidates")
+    for row in rows:
+        folder = store / row["artifact_path"]
+        files = json.loads(require_hash(folder, row["artifact_hash"]))["files"]
+        for name in files:
+            read_checked(folder, files, name)
+    kept = {row["artifact_path"] for row in rows}
+    stray = [p.name for p in store.iterdir() if p.name not in kept] if store.is_dir() else []
+    extra = f"; {len(stray)} folders belong to no candidate" if stray else ""
+    return f"{len(rows)} artefacts match their hashes ({MANIFEST} and every file){extra}"
+
+
+def _champions(config: Config, door: Door) -> str:
+    from podium.resolve import CACHE
+
+    champions = door.champions()
+    path = config.root / CACHE
+    cached = json.loads(path.read_text())["champions"] if path.is_file() else {}
+    told = {slot: holder["candidate_id"] for slot, holder in cached.items()}
+    held = {slot: holder.candidate_id for slot, holder in champions.items()}
+    if told != held:
+        raise ValueError(f"{path} differs from the record; run: podium run")
+    return f"{len(held)} of {len(config.slots)} slots have one"
+
+
+def _trials(config: Config, door: Door) -> str:
+    counted = door.query(
+        "SELECT state, count(*) AS n FROM trial WHERE project_id = ? GROUP BY state ORDER BY state",
+        config.project.id,
+    )
+    told = ", ".join(f"{row['n']} {row['state']}" for row in counted) or "none"
+    return f"{told} (running ones with nobody at work are started again by: podium run)"
