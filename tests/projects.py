@@ -23,7 +23,7 @@ from podium.study import Study
 from podium.trial import Ended, Epoch, Key, State, Task
 
 SLOT = "us4/D/volatility"
-# Two models of the same size train in a fraction of a second each; nothing here is meant to be good.
+# One model trains in a fraction of a second; nothing here is meant to be good.
 SMALL: dict[str, Any] = {
     "project": {"name": "small", "default_slot": SLOT},
     "datasets": {"us4": {"path": "data/us4", "tickers": ["AAPL", "IBM"], "timeframe": "D"}},
@@ -185,7 +185,9 @@ def ended(trial_id: str, score: float = 0.5, **other: Any) -> Ended:
     """How a trial with one epoch ended."""
     epochs = (Epoch(0, 1, {"train_loss": score, "val_loss": score}),)
     task = Task(trial_id, {}, 0, 0)
-    return Ended(**{"task": task, "state": State.COMPLETE, "score": score, "epochs": epochs, **other})
+    return Ended(
+        **{"task": task, "state": State.COMPLETE, "score": score, "epochs": epochs, **other}
+    )
 
 
 def new_study(ledger: Ledger, slot: str = SLOT, question: str = "q") -> Study:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import NoReturn
 
 from podium.errors import PodiumError
@@ -22,6 +21,12 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
+        # These two are asked often, by people and by programs; neither waits for click.
+        if not arguments or arguments[0] in ("-h", "--help"):
+            from podium.cli.overview import overview
+
+            print(overview())
+            return 0
         if _is_plain_resolve(arguments):
             from podium import resolve
 
@@ -31,7 +36,7 @@ def run(arguments: list[str]) -> int:
         return invoke(arguments)
     except PodiumError as error:
         if debug:
-            traceback.print_exc()
+            _trace()
         for problem in error.problems:
             _say(f"podium: {problem}")
         return error.exit_code
@@ -44,7 +49,7 @@ def run(arguments: list[str]) -> int:
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - a user sees a sentence, never a traceback
         if debug:
-            traceback.print_exc()
+            _trace()
         else:
             _say(f"podium: a bug in podium: {type(error).__name__}: {error}")
             _say("  The record is intact. The same command with --debug prints where it happened.")
@@ -60,6 +65,12 @@ def _is_plain_resolve(arguments: list[str]) -> bool:
         place = rest.index("--project")
         del rest[place : place + 2]
     return len(rest) == 1 and not rest[0].startswith("-")
+
+
+def _trace() -> None:
+    import traceback
+
+    traceback.print_exc()
 
 
 def _say(text: str) -> None:

@@ -62,13 +62,16 @@ def judge(
         seen += f" (p = {p_value:.2g} times {looks} looks at this test)"
     if loss >= naive:
         return Result.REFUSE, (
-            f"on the test it is no better than the naive {method} forecast: "
-            f"{metric} {loss:.4g} against {naive:.4g}"
+            f"on the sealed test it does no better than the naive {method} forecast "
+            f"({metric} {loss:.4g} against {naive:.4g})"
         )
-    gain = f"{metric} {loss:.4g} against {naive:.4g} for the naive {method} forecast"
+    gain = (
+        f"on the sealed test its {metric} is {loss:.4g} against {naive:.4g} for the naive {method} "
+        "forecast"
+    )
     if adjusted >= limits["p_value"]:
         return Result.REFUSE, (
-            f"{gain}: smaller, but chance alone gives as much with {seen}, and the limit is "
-            f"{limits['p_value']:g}"
+            f"{gain}; that is better, but not by more than chance explains: {seen}, and the limit "
+            f"is {limits['p_value']:g}"
         )
     return Result.PASS, f"{gain}, {seen}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from podium.report.table import number, p_value, percent
 _KINDS = {"promoted": "pass", "pass": "pass", "refused": "fail", "refuse": "fail"}
 # A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
-_RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor", re.IGNORECASE)
+_RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor|bars", re.IGNORECASE)
 # Two charts stand side by side on a desk, one on a phone; at this width both can be read.
 _WIDTH = 420
 
@@ -75,8 +75,25 @@ def config_text(slot: SlotReport) -> str:
     ----------
     slot : SlotReport
     """
-    settings = (f"{key}={_setting(value)}" for key, value in slot.config.items())
-    return " ".join([*([slot.family] if slot.family else []), *settings])
+    return " ".join(part for part in (slot.family, short(slot.config)) if part)
+
+
+def short(config: Mapping[str, object]) -> str:
+    """A config in few characters: the last word of each name and three digits.
+
+    Parameters
+    ----------
+    config : mapping of name to value
+
+    Examples
+    --------
+    >>> short({"lstm_units": 32, "learning_rate": 0.00123456})
+    'units 32, rate 0.00123'
+    """
+    return ", ".join(
+        f"{name.rpartition('_')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
+        for name, value in config.items()
+    )
 
 
 def blocks(slot: SlotReport) -> list[Block]:
@@ -104,14 +121,13 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         label = f"{slot.metric} on validation, {better}; × pruned or failed"
         if all(value is not None for value in values):
             label = f"{slot.metric} on validation by trial, {better}"
-        naive = slot.validation[1] if slot.validation else None
         drawn.append(
             svg.history(
                 values,
                 _best(values, lowest=_better(slot) == "lower"),
                 title=title,
                 y_label=label,
-                reference=naive,
+                reference=slot.tuning_naive,
                 width=_WIDTH,
             )
         )

@@ -72,6 +72,8 @@ class SlotReport:
     sentence : str
         The verdict for people.
     validation, test : (candidate, naive), optional
+    tuning_naive : float, optional
+        The best naive method on the windows the search was judged on.
     trials_counted, test_looks : int
         Configs ever looked at for the slot, and looks at the sealed test.
     dm_statistic, dm_p_value, dm_p_adjusted : float, optional
@@ -112,6 +114,7 @@ class SlotReport:
     dm_p_value: float | None = None
     dm_p_adjusted: float | None = None
     tuning: Sequence[TuningPoint] = ()
+    tuning_naive: float | None = None
     folds: Sequence[FoldRow] = ()
     folds_naive_mean: float | None = None
     distinguishable: str = ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from podium.evidence import Evidence
 from podium.ledger import reads
+from podium.report.blocks import short
 from podium.report.found import EquityCurves, FoldRow, GateRow, SlotReport, TuningPoint
-from podium.space import ConfigDict
 from podium.steps._project import Project
 from podium.steps.backtest import BENCHMARKS, Judged
 from podium.steps.extend import Extended
@@ -56,6 +57,7 @@ def slot_report(project: Project, judged: Judged, promotion: Promotion) -> SlotR
             TuningPoint(row.number, row.family, _finite(row.score), row.state.value)
             for row in tuned.trials
         ],
+        tuning_naive=tuned.best_naive.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.naive, False)],
         folds_naive_mean=analysis.naive.mean,
@@ -110,24 +112,8 @@ def _fold(extended: Extended, chosen: bool) -> FoldRow:
     return FoldRow(label, extended.scores, extended.mean, chosen)
 
 
-def short(config: ConfigDict) -> str:
-    """A config in few characters.
-
-    Examples
-    --------
-    >>> short({"lstm_units": 32, "learning_rate": 0.00123456})
-    'units 32, rate 0.00123'
-    """
-    words = []
-    for name, value in config.items():
-        if name not in ("max_epochs", "layers"):
-            told = f"{value:.3g}" if isinstance(value, float) else str(value)
-            words.append(f"{name.rpartition('_')[2]} {told}")
-    return ", ".join(words)
-
-
-def _limits(limits: object) -> str:
-    return ", ".join(f"{k} {v:g}" for k, v in dict(limits).items())  # type: ignore[call-overload]
+def _limits(limits: Mapping[str, float]) -> str:
+    return ", ".join(f"{k} {v:g}" for k, v in limits.items())
 
 
 def _finite(value: float) -> float | None:

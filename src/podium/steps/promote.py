@@ -219,13 +219,13 @@ def _sentence(
     candidate: Candidate, stage: Stage, verdicts: tuple[Verdict, ...], refused: bool
 ) -> str:
     """What a colleague would say about it."""
-    name = f"version {candidate.version} of {candidate.slot} ({candidate.family})"
+    name = f"Version {candidate.version} of {candidate.slot} ({candidate.family})"
     if not refused:
         found = {v.gate: v.finding for v in verdicts}
         why = found.get("beats_naive") or "; ".join(found.values())
-        return f"{name} is now {stage}: {why}." if why else f"{name} is now {stage}."
+        return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
     why = "; ".join(v.finding for v in verdicts if not v.passed)
-    return f"{name} stays in {stage}: {why}."
+    return f"{name} stays in {stage}, because {why}."
 
 
 def require_promoted(promotion: Promotion) -> None:

@@ -11,6 +11,7 @@ from podium import __version__
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
+from podium.report.blocks import short
 from podium.report.found import SlotReport
 from podium.report.run import RunReport, run_dict, run_markdown, run_page
 from podium.steps import _report
@@ -78,7 +79,7 @@ def _one(project: Project, slot: str) -> SlotReport:
         f"{tuned.best_naive.score:.4g} ({tuned.data.section.metric} on validation)"
     )
     analysis = analyzed(project, extend(project, slot))
-    say(f"{slot}: chosen {_report.short(analysis.chosen.config)}: {analysis.reason}")
+    say(f"{slot}: chosen {short(analysis.chosen.config)}: {analysis.reason}")
     final = finalized(project, analysis)
     verb = "trained" if final.fresh else "is up to date"
     say(f"{slot}: candidate {final.candidate.id} (version {final.candidate.version}) {verb}")

@@ -1,0 +1,49 @@
+# make demo    a demo project in ./demo, from nothing to a champion
+# make test    the fast tests
+# make check   format, lint, types, and the slow tests
+# make bench   overhead and start-up, as ratios measured in one run
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# More flags for pip, for example an index that has torch's CPU build.
+PIP_FLAGS ?=
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+
+.PHONY: demo test check bench lint types clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	@test -f demo/podium.toml || $(BIN)/podium init demo --demo
+	cd demo && ../$(BIN)/podium run
+
+test: $(VENV)/.tools
+	$(BIN)/python -m pytest -m "not slow"
+
+check: lint types
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.tools
+	$(BIN)/mypy
+
+bench: $(VENV)/.tools
+	$(BIN)/python benchmarks/overhead.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podium needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@# torch first and pinned: a range could bring gigabytes of CUDA packages.
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[torch]'
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
+	$(PIP) -e '.[torch,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,139 @@
+"""Files that appear whole or not at all, and locks that die with their process."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from podium.errors import ConflictError, DataError
+from podium.files import full_disk_explained, lock, write_atomic
+
+HOLD = """
+import pathlib, sys, time
+from podium.files import lock
+with lock(pathlib.Path(sys.argv[1]), "podium tune for us4/D/return"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds ``tmp_path / "a.lock"``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "a.lock")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_written_file_has_the_content_and_nothing_lies_beside_it(tmp_path):
+    target = tmp_path / "deep" / "er" / "a.json"
+    write_atomic(target, "für\n")
+    assert target.read_bytes() == b"f\xc3\xbcr\n"
+    write_atomic(target, b"\x00\xff")
+    assert target.read_bytes() == b"\x00\xff"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_write_that_cannot_be_renamed_in_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.json"
+    # A folder in the target's place is a rename that fails after the bytes were written.
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(OSError):
+        write_atomic(target, "new")
+    assert (target / "old").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_write_that_runs_out_of_room_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.json"
+    write_atomic(target, "old")
+    # In a child process, because a limit on the size of files cannot be lifted again.
+    code = (
+        "import pathlib, resource, signal, sys\n"
+        "from podium.files import write_atomic\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_atomic(pathlib.Path(sys.argv[1]), 'n' * 100_000)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(target)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert "File too large" in done.stderr
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_second_holder_is_refused_and_told_who_is_first(holder, tmp_path):
+    with (
+        pytest.raises(ConflictError, match=rf"podium tune for us4/D/return.*{holder.pid}"),
+        lock(tmp_path / "a.lock", "second"),
+    ):
+        pass
+
+
+def test_being_refused_does_not_rename_the_holder(holder, tmp_path):
+    for _ in range(2):
+        with (
+            pytest.raises(ConflictError, match="podium tune for us4/D/return"),
+            lock(tmp_path / "a.lock", "second"),
+        ):
+            pass
+
+
+def test_a_lock_is_free_after_its_holder_was_killed(holder, tmp_path):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with lock(tmp_path / "a.lock", "second"):
+        assert (tmp_path / "a.lock").read_text() == f"second (process {os.getpid()})"
+
+
+def test_a_lock_is_free_again_after_an_error_inside_it(tmp_path):
+    with pytest.raises(ZeroDivisionError), lock(tmp_path / "a.lock", "first"):
+        raise ZeroDivisionError
+    with lock(tmp_path / "a.lock", "second"):
+        pass
+
+
+def test_one_process_cannot_hold_a_lock_twice(tmp_path):
+    with (
+        lock(tmp_path / "a.lock", "first"),
+        pytest.raises(ConflictError, match="first"),
+        lock(tmp_path / "a.lock", "second"),
+    ):
+        pass
+
+
+def test_a_program_started_under_a_lock_does_not_keep_it(tmp_path):
+    with lock(tmp_path / "a.lock", "first"):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        with lock(tmp_path / "a.lock", "second"):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_full_or_read_only_disk_is_told_in_a_sentence_and_other_errors_pass(tmp_path):
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        with pytest.raises(DataError, match=str(tmp_path)), full_disk_explained(tmp_path):
+            raise OSError(code, os.strerror(code))
+    with pytest.raises(FileNotFoundError), full_disk_explained(tmp_path):
+        Path(tmp_path / "nowhere").read_text()
