@@ -25,7 +25,7 @@ from podium.trial import Ended, Epoch, Key, State, Task
 SLOT = "us4/D/volatility"
 # One model trains in a fraction of a second; nothing here is meant to be good.
 SMALL: dict[str, Any] = {
-    "project": {"name": "small", "default_slot": SLOT},
+    "project": {"name": "small", "id": "p-small", "default_slot": SLOT},
     "datasets": {"us4": {"path": "data/us4", "tickers": ["AAPL", "IBM"], "timeframe": "D"}},
     "slots": {
         SLOT: {
@@ -58,9 +58,8 @@ def small_project(folder: Path, **settings: Mapping[str, Any]) -> Path:
 
 
 def configure(root: Path, **settings: Mapping[str, Any]) -> None:
-    """Rewrite a small project's podium.toml with other settings; its id stays."""
-    merged = merge(SMALL, {"project": {"id": digest(str(root))[:12]}}, settings)
-    (root / "podium.toml").write_text(toml(merged), encoding="utf-8")
+    """Rewrite a small project's podium.toml with other settings; its name and id stay."""
+    (root / "podium.toml").write_text(toml(merge(SMALL, settings)), encoding="utf-8")
 
 
 def merge(*tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,8 +132,9 @@ def outcome(root: Path) -> dict[str, Any]:
         "studies": query(root, "SELECT key, slot FROM study ORDER BY key"),
         "asked": query(
             root,
-            """SELECT l.phase, l.number, t.key FROM study_trial l JOIN trial t ON t.id = l.trial_id
-               ORDER BY l.phase, l.number""",
+            """SELECT s.slot, l.phase, l.number, t.key FROM study_trial l
+               JOIN trial t ON t.id = l.trial_id JOIN study s ON s.id = l.study_id
+               ORDER BY s.slot, l.phase, l.number""",
         ),
         "candidates": query(
             root,
@@ -248,12 +248,13 @@ def move(
 # What other processes do in a test; here, because a spawned process must be able to import it.
 
 
-def _report(answers: Any, work: Callable[[], Any]) -> None:
+def _report(barrier: Any, answers: Any, work: Callable[[], Any]) -> None:
     try:
         answers.put(work())
-    except BaseException as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+        # The others would wait for this process until their patience ends.
+        barrier.abort()
         answers.put(f"{type(error).__name__}: {error}")
-        raise
 
 
 def write_trials(folder: Path, worker: int, count: int, barrier: Any, answers: Any) -> None:
@@ -272,19 +273,23 @@ def write_trials(folder: Path, worker: int, count: int, barrier: Any, answers: A
         ledger.close()
         return "done"
 
-    _report(answers, work)
+    _report(barrier, answers, work)
 
 
 def open_many(folders: list[Path], barrier: Any, answers: Any) -> None:
     """Open one new record after the other, each at the same moment as others do."""
 
-    def work() -> str:
+    def work() -> list[str]:
+        failed = []
         for folder in folders:
             barrier.wait(60)
-            open_ledger(folder).close()
-        return "done"
+            try:
+                open_ledger(folder).close()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+                failed.append(f"{type(error).__name__}: {error}")
+        return failed
 
-    _report(answers, work)
+    _report(barrier, answers, work)
 
 
 def promote_each_round(folder: Path, me: str, rounds: int, barrier: Any, answers: Any) -> None:
@@ -308,7 +313,7 @@ def promote_each_round(folder: Path, me: str, rounds: int, barrier: Any, answers
         ledger.close()
         return results
 
-    _report(answers, work)
+    _report(barrier, answers, work)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,7 @@ _CHAMPION = """
 class Door:
     """Read-only look into a project's record.
 
-    Raises
-    ------
-    NotFoundError
-        There is no record yet.
+    Every read raises NotFoundError while there is no record, DataError when it cannot be read.
     """
 
     def __init__(self, url: str, root: Path, project_id: str) -> None:
@@ -45,11 +42,11 @@ class Door:
             raise UsageError(f"ledger.url is {url!r}", "sqlite:///path; a server comes later")
         self.path = root / url.removeprefix("sqlite:///")
         self.project_id = project_id
-        if not self.path.is_file():
-            raise NotFoundError(f"no record at {self.path} yet", fix="run: podium run")
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.is_file():
+            raise NotFoundError(f"no record at {self.path} yet", fix="run: podium run")
         connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=30)
         connection.row_factory = sqlite3.Row
         try:

@@ -51,7 +51,9 @@ def doctor(folder: Path) -> list[Check]:
         checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
         door = Door(config.ledger.url, root, config.project.id)
     except PodiumError as error:
-        return [*checks, Check("project", isinstance(error, NotFoundError), str(error))]
+        return [*checks, Check("podium.toml", False, str(error))]
+    if not door.path.is_file():
+        return [*checks, Check("record", True, f"no record at {door.path} yet")]
     for name, look in (
         ("record", _record),
         ("decisions", _chain),

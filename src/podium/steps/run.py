@@ -85,5 +85,4 @@ def _one(project: Project, slot: str) -> SlotReport:
     say(f"{slot}: candidate {final.candidate.id} (version {final.candidate.version}) {verb}")
     verdict = judged(project, final)
     promotion = promote(project, final.candidate.id, reason="podium run")
-    say(promotion.sentence)
     return _report.slot_report(project, verdict, promotion)

@@ -1,0 +1,598 @@
+"""The road from bars to a decision, on real prices: repeated, interrupted, run elsewhere."""
+
+import json
+import math
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import projects
+from podium.decision import Stage
+from podium.errors import ConflictError, DataError, NotFoundError
+from podium.ledger import reads
+from podium.ledger.door import Door
+from podium.split import Windows
+from podium.steps import _artifact, _task
+from podium.steps._project import Project, Silent
+from podium.steps.backtest import backtest
+from podium.steps.promote import promote
+from podium.steps.run import run
+from podium.steps.tune import tune
+from projects import SLOT, configure, query, run_project, small_project
+
+LOCAL = {"runner__name": "local"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small project after one run; tests only look at it, or at a copy of it."""
+    root = small_project(tmp_path_factory.mktemp("finished") / "small")
+    run_project(root)
+    return root
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished project to do things to."""
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A project whose candidate has all its evidence and no decision about it yet."""
+    root = small_project(tmp_path_factory.mktemp("judged") / "small", policies=projects.LENIENT)
+    with Project(root) as project:
+        tune(project, SLOT)
+        backtest(project, SLOT)
+    return root
+
+
+def dump(root):
+    """The record as text, but for SQLite's own counters."""
+    connection = sqlite3.connect(root / "podium.db")
+    try:
+        return [line for line in connection.iterdump() if "sqlite_sequence" not in line]
+    finally:
+        connection.close()
+
+
+def only(rows):
+    """The only row there is."""
+    [row] = rows
+    return row
+
+
+def candidate(root):
+    return only(query(root, "SELECT * FROM candidate"))
+
+
+def artifact(root):
+    """Folder and hash of the only candidate's artefact."""
+    row = candidate(root)
+    return root / "models" / "registry" / row["artifact_path"], row["artifact_hash"]
+
+
+def ends(root):
+    """When and how each trial ended, by its id."""
+    rows = query(
+        root, "SELECT id, state, score, loss_hash, ended_at FROM trial WHERE ended_at IS NOT NULL"
+    )
+    return {row.pop("id"): row for row in rows}
+
+
+# One run
+
+
+def test_a_run_leaves_a_candidate_its_evidence_a_decision_and_a_report(finished):
+    projects.assert_clean(finished)
+    found = projects.outcome(finished)
+    assert [row["kind"] for row in found["evidence"]] == ["backtest", "test", "validation"]
+    assert [row["stage"] for row in found["candidates"]] == [Stage.BETA]
+    assert [(row["kind"], row["to_stage"], row["accepted"]) for row in found["decisions"]] == [
+        ("register", "development", 1),
+        ("move", "beta", 1),
+        ("move", "champion", 0),
+    ]
+    verdicts = {v["gate"]: v for v in json.loads(found["decisions"][-1]["verdicts"])}
+    assert verdicts["beats_naive"]["result"] == "refuse"
+    assert "naive" in verdicts["beats_naive"]["finding"]
+    assert SLOT in (finished / "reports" / "run.html").read_text()
+    told = json.loads((finished / "reports" / "run.json").read_text())
+    assert told["items"][0]["verdict"] == "refused"
+
+
+def test_every_trial_keeps_its_loss_in_each_window_it_was_judged_on(finished):
+    with Project(finished) as project, project.ledger.reading() as tx:
+        rows = query(finished, "SELECT id FROM trial WHERE score IS NOT NULL")
+        trials = reads.trials_by_id(project.ledger, tx, [row["id"] for row in rows])
+        judged_on = [t for t in trials.values() if t.index_hash]
+        for trial in judged_on:
+            losses = reads.array(project.ledger, tx, trial.loss_hash)
+            index = reads.array(project.ledger, tx, trial.index_hash)
+            assert len(index) == 2 * len(losses)
+            assert float(losses.mean()) == pytest.approx(trial.score, rel=1e-5)
+    # All but the two final trainings, whose windows nobody judges a config by.
+    assert len(judged_on) == len(rows) - 1
+
+
+def test_no_trial_saw_a_bar_of_the_sealed_test(finished):
+    sealed = query(finished, "SELECT min(interval_from) AS start FROM test_look")[0]["start"]
+    for row in query(finished, "SELECT * FROM split"):
+        spec = json.loads(row["spec"])
+        assert row["validation_to"] < sealed
+        assert all(fold["train"][-1] < sealed for fold in spec["folds"])
+    assert candidate(finished)["trained_until"] < sealed
+
+
+def test_a_run_again_trains_nothing_and_writes_nothing(copied):
+    before = dump(copied)
+    again = run_project(copied)
+    assert dump(copied) == before
+    assert again.report.slots[0].verdict == "refused"
+
+
+def test_a_run_again_tells_the_same_story(copied):
+    pages = []
+    for _ in range(2):
+        run_project(copied)
+        told = json.loads((copied / "reports" / "run.json").read_text())
+        pages.append(told["items"])
+    assert pages[0] == pages[1]
+
+
+def test_a_candidate_that_passes_its_gates_becomes_champion_and_stays_it(judged, tmp_path):
+    root = shutil.copytree(judged, tmp_path / "copied")
+    assert run_project(root).report.slots[0].verdict == "promoted"
+    project_id = only(query(root, "SELECT project_id FROM project"))["project_id"]
+    champions = Door("sqlite:///podium.db", root, project_id).champions()
+    assert champions[SLOT].candidate_id == candidate(root)["id"]
+    kept = json.loads((root / ".podium" / "champions.json").read_text())
+    assert kept["champions"][SLOT]["artifact_hash"] == candidate(root)["artifact_hash"]
+    before = dump(root)
+    assert run_project(root).report.slots[0].verdict == "promoted"
+    assert dump(root) == before
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [{**LOCAL, "runner__jobs": 1}, {**LOCAL, "runner__jobs": 2}],
+    ids=["1 job", "2 jobs"],
+)
+def test_worker_processes_find_what_one_process_finds(finished, tmp_path, flags):
+    root = small_project(tmp_path / "small")
+    run_project(root, **flags)
+    assert projects.outcome(root) == projects.outcome(finished)
+
+
+def test_a_slot_at_which_somebody_is_at_work_is_left_alone(copied):
+    before = dump(copied)
+    with (
+        Project(copied) as first,
+        first.locked(SLOT, "tune"),
+        pytest.raises(ConflictError, match=f"podium tune for {SLOT}"),
+    ):
+        run_project(copied)
+    assert dump(copied) == before
+
+
+# Interrupted runs
+
+
+def interrupt(root, after, **flags):
+    """Run until the reporter stops it; False when the run ended before that."""
+    try:
+        run_project(root, reporter=projects.Interrupting(after), **flags)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def test_a_run_interrupted_again_and_again_ends_as_if_nothing_had_happened(finished, tmp_path):
+    root = small_project(tmp_path / "small")
+    done = {}
+    after = 0
+    while interrupt(root, after):
+        assert query(root, "SELECT id FROM trial WHERE state = 'running'") == []
+        # What ended before was not trained again, and did not change.
+        now_done = ends(root)
+        assert done.items() <= now_done.items()
+        done = now_done
+        after += 1
+    assert after >= 10
+    projects.assert_clean(root)
+    assert projects.outcome(root) == projects.outcome(finished)
+    assert not list((root / ".podium" / "work").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", range(12))
+def test_a_run_interrupted_once_ends_as_if_nothing_had_happened(finished, tmp_path, after):
+    root = small_project(tmp_path / "small")
+    flags = {**LOCAL, "runner__jobs": 2}
+    assert interrupt(root, after, **flags)
+    done = ends(root)
+    run_project(root, **flags)
+    assert done.items() <= ends(root).items()
+    projects.assert_clean(root)
+    assert projects.outcome(root) == projects.outcome(finished)
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_an_open_project_goes_on_after_an_interruption_as_in_a_notebook(finished, tmp_path, after):
+    root = small_project(tmp_path / "small", runner={"name": "local", "jobs": 2})
+    with Project(root, reporter=projects.Interrupting(after)) as project:
+        with pytest.raises(KeyboardInterrupt):
+            run(project)
+        project.reporter = Silent()
+        run(project)
+    assert projects.outcome(root) == projects.outcome(finished)
+
+
+def test_work_left_from_an_interruption_is_not_taken_for_that_of_the_next_slot(tmp_path):
+    other = {**projects.SMALL["slots"][SLOT], "target": "log_return", "horizon": 3}
+    settings = {"slots": {"us4/D/return": other}, "runner": {"name": "local", "jobs": 2}}
+    trials = []
+    for name in ("interrupted", "plain"):
+        # Long enough for the second worker to be at work still when the first one is done.
+        root = small_project(tmp_path / name, **settings, tune={"epochs": 10})
+        with Project(root, reporter=projects.Interrupting(0)) as project:
+            if name == "interrupted":
+                with pytest.raises(KeyboardInterrupt):
+                    tune(project, SLOT)
+            project.reporter = Silent()
+            tune(project, "us4/D/return")
+            tune(project, SLOT)
+        trials.append(projects.outcome(root)["trials"])
+    assert len(trials[0]) == len(trials[1])
+    for interrupted, plain in zip(*trials, strict=True):
+        assert interrupted == plain
+
+
+# A family that is not ours
+
+BRITTLE = '''
+"""A constant forecast that cannot bear low levels."""
+
+import json
+
+import numpy as np
+
+from podium.families._base import DivergedError, Family, Model
+from podium.prediction import Prediction
+from podium.space import Float, Space
+
+
+class Constant(Model):
+    def __init__(self, level):
+        self.level = level
+
+    def predict(self, windows):
+        return Prediction.of(windows, np.full(len(windows), self.level))
+
+    def save(self, folder):
+        (folder / "level.json").write_text(json.dumps(self.level))
+
+
+class Brittle(Family):
+    name = "NAME"
+
+    def space(self, view):
+        return Space({"level": Float(-6.0, -3.0)})
+
+    def fit(self, config, train, validation, *, seed, report):
+        if config["level"] < LIMIT:
+            raise ERROR(f"level {config['level']:.3f} is too low")
+        return Constant(config["level"])
+
+    def load(self, read):
+        return Constant(json.loads(read("level.json")))
+
+
+FAMILY = Brittle()
+'''
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Put a package with one family beside podium, as ``pip install`` would."""
+
+    def put(name, *, error="ValueError", limit=-4.5):
+        site = tmp_path / "site"
+        information = site / f"{name}-1.dist-info"
+        information.mkdir(parents=True)
+        code = BRITTLE.replace("NAME", name).replace("ERROR", error).replace("LIMIT", str(limit))
+        (site / f"{name}.py").write_text(code)
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (information / "entry_points.txt").write_text(f"[podium.families]\n{name} = {name}\n")
+        monkeypatch.syspath_prepend(str(site))
+        slot = {SLOT: {"families": [name]}}
+        return small_project(
+            tmp_path / "small", slots=slot, space={"lstm": {}}, tune={"trials": 8, "generation": 4}
+        )
+
+    return put
+
+
+@pytest.mark.parametrize("error", ["ValueError", "DivergedError"])
+@pytest.mark.parametrize("runner", ["inline", "local"])
+def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(install, error, runner):
+    root = install(f"brittle_{error}_{runner}".lower(), error=error)
+    run_project(root, runner__name=runner, runner__jobs=2)
+    rows = query(
+        root,
+        "SELECT config, state, score, reason FROM trial WHERE family LIKE 'brittle%' AND fold = 0",
+    )
+    failed = [row for row in rows if json.loads(row["config"])["level"] < -4.5]
+    assert 0 < len(failed) < 8
+    for row in rows:
+        if row in failed:
+            level = json.loads(row["config"])["level"]
+            assert (row["state"], row["score"]) == ("failed", None)
+            assert f"level {level:.3f} is too low" in row["reason"]
+        else:
+            assert (row["state"], row["reason"]) == ("complete", "")
+    assert len(query(root, "SELECT id FROM candidate")) == 1
+    # Failed ones are tries too.
+    looked = json.loads(
+        only(query(root, "SELECT scalars FROM evidence WHERE kind = 'validation'"))["scalars"]
+    )
+    assert looked["configs_looked_at"][0] == 8
+
+
+def test_a_search_in_which_everything_fails_tells_the_first_reason(install):
+    root = install("hopeless", limit=0.0)
+    with Project(root) as project, pytest.raises(NotFoundError, match=r"ValueError: level .* low"):
+        tune(project, SLOT)
+    states = query(root, "SELECT DISTINCT state FROM trial WHERE family = 'hopeless'")
+    assert [row["state"] for row in states] == ["failed"]
+
+
+def test_every_naive_method_is_a_finite_bar_when_windows_are_short(tmp_path):
+    slot = {SLOT: {"window": 8, "features": ["log_return", "log_volatility:5"]}}
+    root = small_project(tmp_path / "small", slots=slot, tune={"trials": 1})
+    with Project(root) as project:
+        tune(project, SLOT)
+    assert query(root, "SELECT config, reason FROM trial WHERE state = 'failed'") == []
+
+
+# Other settings
+
+
+def tuned(root, **flags):
+    """Number, config and score of a search's trials, in the order asked."""
+    dotted = {key.replace("__", "."): value for key, value in flags.items()}
+    with Project(root, flags=dotted) as project:
+        found = tune(project, SLOT)
+        return [(row.number, row.config, row.score) for row in found.trials]
+
+
+def test_a_wider_budget_keeps_what_was_tried_and_ends_as_if_asked_at_once(tmp_path):
+    root = small_project(tmp_path / "small")
+    narrow = tuned(root, tune__trials=3)
+    done = ends(root)
+    wide = tuned(root, tune__trials=6)
+    assert wide[:3] == narrow
+    assert done.items() <= ends(root).items()
+    assert query(root, "SELECT count(*) AS n FROM study") == [{"n": 1}]
+    assert wide == tuned(small_project(tmp_path / "at_once"), tune__trials=6)
+
+
+def test_a_smaller_budget_later_forgets_nothing(tmp_path):
+    root = small_project(tmp_path / "small")
+    wide = tuned(root)
+    before = dump(root)
+    assert tuned(root, tune__trials=2) == wide
+    assert dump(root) == before
+
+
+def test_another_seed_or_space_is_another_study_and_another_order_of_tickers_too(tmp_path):
+    root = small_project(tmp_path / "small")
+    tuned(root, tune__trials=1)
+    for n, settings in enumerate(
+        (
+            {"tune": {"seed": 8}},
+            {"space": {"lstm": {"lstm_units": [5]}}},
+            {"datasets": {"us4": {"tickers": ["IBM", "AAPL"]}}},
+        )
+    ):
+        configure(root, **settings)
+        tuned(root, tune__trials=1)
+        assert len(query(root, "SELECT id FROM study")) == n + 2
+    rows = query(root, "SELECT count(*) AS n FROM trial WHERE family = 'lstm'")
+    assert rows == [{"n": 4}]
+
+
+def test_champions_follow_the_settings_there_and_back(tmp_path):
+    root = small_project(tmp_path / "small", policies=projects.LENIENT)
+    run_project(root)
+    configure(root, policies=projects.LENIENT, tune={"seed": 8})
+    run_project(root)
+    stages = query(root, "SELECT stage FROM stage ORDER BY stage")
+    assert [row["stage"] for row in stages] == ["archived", "champion"]
+    # The first candidate is archived now; asking for it again must not end in an error.
+    configure(root, policies=projects.LENIENT)
+    run_project(root)
+    assert len(query(root, "SELECT candidate_id FROM champion")) == 1
+    assert len(query(root, "SELECT id FROM candidate")) == 2
+
+
+# The sealed test
+
+
+def looks(root):
+    rows = query(root, "SELECT scalars FROM evidence WHERE kind = 'test' ORDER BY seq")
+    return [json.loads(row["scalars"])["looks"][0] for row in rows]
+
+
+def test_a_candidate_looks_at_the_test_once_however_often_it_is_judged(copied):
+    run_project(copied)
+    assert len(query(copied, "SELECT seq FROM test_look")) == 1
+    configure(copied, backtest={"fee_bps": 50})
+    run_project(copied)
+    assert looks(copied) == [1, 1]
+
+
+def test_a_second_candidate_is_a_second_look_and_is_held_to_it(copied):
+    configure(copied, tune={"seed": 8})
+    page = run_project(copied).report.slots[0]
+    assert looks(copied) == [1, 2]
+    assert page.test_looks == 2
+    assert page.dm_p_adjusted == pytest.approx(min(1.0, 2 * page.dm_p_value))
+
+
+def shuffle(root, seed):
+    """Rewrite a project's prices with their days permuted, the same way for every ticker."""
+    folder = root / "data" / "us4"
+    frames = {t: pd.read_csv(folder / f"{t}.csv") for t in ("AAPL", "IBM")}
+    order = np.random.default_rng(seed).permutation(len(frames["IBM"]) - 1) + 1
+    for ticker, frame in frames.items():
+        factor = (frame["adj_close"] / frame["close"]).to_numpy()
+        close = frame["close"].to_numpy() * factor
+        before = np.concatenate([close[:1], close[:-1]])
+        growth = (close / before)[order]
+        level = close[0] * np.concatenate([[1.0], np.cumprod(growth)])
+        previous = np.concatenate([level[:1], level[:-1]])
+        day = np.concatenate([[0], order])
+        for column in ("open", "high", "low"):
+            frame[column] = (frame[column].to_numpy() * factor / before)[day] * previous
+        frame["close"] = frame["adj_close"] = level
+        frame["volume"] = frame["volume"].to_numpy()[day]
+        frame.to_csv(folder / f"{ticker}.csv", index=False)
+
+
+@pytest.mark.parametrize("target", ["volatility", "log_return"])
+def test_on_shuffled_days_the_candidate_is_refused_and_the_reasons_are_kept(tmp_path, target):
+    root = small_project(tmp_path / "small", slots={SLOT: {"target": target, "signal": "sign"}})
+    shuffle(root, seed=1)
+    report = run_project(root).report.slots[0]
+    assert report.verdict == "refused"
+    assert query(root, "SELECT candidate_id FROM champion") == []
+    last = query(root, "SELECT * FROM decision ORDER BY seq DESC LIMIT 1")[0]
+    assert (last["accepted"], last["to_stage"]) == (0, "champion")
+    [refused] = [v for v in json.loads(last["verdicts"]) if v["result"] != "pass"]
+    assert refused["gate"] == "beats_naive"
+    assert refused["limits"] == {"p_value": 0.05}
+    assert refused["finding"] in report.sentence
+    evidence = query(root, "SELECT id FROM evidence ORDER BY id")
+    assert json.loads(last["evidence"]) == [row["id"] for row in evidence]
+
+
+# The artefact
+
+
+def change_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_loaded_model_forecasts_what_was_judged(finished):
+    folder, name = artifact(finished)
+    evidence = only(query(finished, "SELECT scalars FROM evidence WHERE kind = 'test'"))
+    with Project(finished) as project:
+        data = _task.slot_data(project.config, SLOT)
+    windows = Windows.of(data.view, data.test_bars)
+    forecast = _artifact.load(folder, name).predict(windows)
+    loss = float(np.mean((windows.truth() - forecast.mean) ** 2))
+    assert loss == pytest.approx(json.loads(evidence["scalars"])["loss"][0], rel=1e-12)
+
+
+def test_the_best_epoch_and_the_final_model_are_both_kept_without_pickles(finished):
+    folder, name = artifact(finished)
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert files == ["best_model/model.pt", "final_model/model.pt", "manifest.json"]
+    for checkpoint in _artifact.CHECKPOINTS:
+        assert _artifact.load(folder, name, checkpoint).tickers == ("AAPL", "IBM")
+
+
+@pytest.mark.parametrize("checkpoint", _artifact.CHECKPOINTS)
+@pytest.mark.parametrize("file", ["model", "manifest"])
+def test_a_changed_byte_is_found_before_anything_is_loaded(copied, checkpoint, file):
+    folder, name = artifact(copied)
+    changed = folder / ("manifest.json" if file == "manifest" else f"{checkpoint}/model.pt")
+    change_a_byte(changed)
+    with pytest.raises(DataError, match=str(changed)):
+        _artifact.load(folder, name, checkpoint)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "best_model/model.pt", "final_model/model.pt"])
+@pytest.mark.parametrize("how", [change_a_byte, os.unlink], ids=["changed", "missing"])
+def test_an_artefact_that_is_not_what_was_judged_is_not_promoted(judged, tmp_path, file, how):
+    root = shutil.copytree(judged, tmp_path / "copied")
+    folder, _ = artifact(root)
+    how(folder / file)
+    before = dump(root)
+    with Project(root) as project, pytest.raises(DataError, match=str(folder / file)):
+        promote(project, candidate(root)["id"])
+    assert dump(root) == before
+
+
+def test_a_missing_artefact_is_named(copied):
+    folder, name = artifact(copied)
+    shutil.rmtree(folder)
+    with pytest.raises(DataError, match=str(folder)):
+        _artifact.load(folder, name)
+
+
+@pytest.mark.parametrize("tickers", [("IBM", "AAPL"), ("AAPL",), ("AAPL", "MSFT")])
+def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tickers):
+    folder, name = artifact(finished)
+    model = _artifact.load(folder, name)
+    with Project(finished) as project:
+        section = project.config.datasets["us4"]
+        dataset = _task.load_dataset(project.config, "us4")
+        if "MSFT" in tickers:
+            reader = _task.registry.load("readers", section.reader)
+            dataset = reader.read(
+                finished / "data" / "us4", name="us4", tickers=tickers, timeframe="D", adjust=True
+            )
+    view = _task.build_view(dataset.select(tickers), model.section)
+    windows = Windows.of(view, np.arange(view.first_bar, view.first_bar + 5))
+    with pytest.raises(DataError, match=f"{', '.join(tickers)}.*AAPL, IBM in this order"):
+        model.predict(windows)
+
+
+def test_a_model_cannot_read_the_truth_it_is_asked_for(finished):
+    folder, name = artifact(finished)
+    model = _artifact.load(folder, name)
+    with Project(finished) as project:
+        view = _task.slot_data(project.config, SLOT).view
+    bars = np.arange(len(view) - 5, len(view))
+    forecast = model.predict(Windows.of(view, bars)).mean
+    assert np.isfinite(forecast).all()
+    # The last bars have no target yet: nothing to read, and still a forecast.
+    assert math.isnan(Windows.of(view, bars).truth()[-1])
+    blind = model.predict(Windows.of(view.blind(), bars)).mean
+    assert np.array_equal(forecast, blind)
+
+
+# A user's own script
+
+
+@pytest.mark.slow
+def test_a_plain_script_runs_a_project_with_worker_processes(tmp_path):
+    # Scripts of many colleagues have no "if __name__ == '__main__'"; workers must not run them.
+    root = small_project(tmp_path / "small", runner={"name": "local", "jobs": 2})
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import pathlib\n"
+        "from podium.steps._project import Project\n"
+        "from podium.steps.run import run\n"
+        f"with Project(pathlib.Path({str(root)!r})) as project:\n"
+        "    run(project)\n"
+        "print('ran')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr[-2000:]
