@@ -255,8 +255,7 @@ def load(
         for k, v in reader.table(raw.get("space", {}), "space").items()
     }
     policies = reader.policies(raw.get("policies", {}))
-    if not reader.problems:
-        _cross_check(reader, sections["project"], tables)
+    _cross_check(reader, sections["project"], tables)
     if reader.problems:
         raise UsageError.of(reader.problems)
     return Config(
@@ -368,9 +367,12 @@ def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     return found
 
 
-def _cross_check(reader: _Reader, project: ProjectSection, tables: Mapping[str, Any]) -> None:
-    slots: Mapping[str, SlotSection] = tables["slots"]
-    if project.default_slot and project.default_slot not in slots:
+def _cross_check(
+    reader: _Reader, project: ProjectSection | None, tables: Mapping[str, Any]
+) -> None:
+    """Names that refer to nothing; sections that were not read are None and are passed over."""
+    slots: Mapping[str, SlotSection | None] = tables["slots"]
+    if project and project.default_slot and project.default_slot not in slots:
         reader.problems.append(
             Problem(
                 f"project.default_slot is '{project.default_slot}', which is no slot",
@@ -378,6 +380,8 @@ def _cross_check(reader: _Reader, project: ProjectSection, tables: Mapping[str, 
             )
         )
     for name, slot in slots.items():
+        if slot is None:
+            continue
         where = f'[slots."{name}"]'
         if not SLOT_NAME.fullmatch(name):
             reader.problems.append(

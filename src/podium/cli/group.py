@@ -54,7 +54,11 @@ def invoke(arguments: list[str]) -> int:
     """Run a verb; click's own errors get exit code 2, podium's pass through."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = podium.main(arguments, prog_name="podium", standalone_mode=False)
+        # Not podium.main(): it would turn a reader that left into exit code 1.
+        with podium.make_context("podium", arguments) as context:
+            code = podium.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.exceptions.Abort:
         raise KeyboardInterrupt from None
     except click.exceptions.NoArgsIsHelpError as error:
