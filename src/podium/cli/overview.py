@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from podium.registry import first_line
@@ -13,8 +12,8 @@ GROUPS = ("Start", "Search", "Judge", "Ship", "Serve")
 
 def verbs() -> dict[str, Path]:
     """Every verb and its file; an underscore at the end of a file's name is not the verb's."""
-    found = {entry.removesuffix(".py").rstrip("_"): entry for entry in os.listdir(FOLDER)}
-    return {name: FOLDER / found[name] for name in sorted(found) if name[:1].isalpha()}
+    found = {path.stem.rstrip("_"): path for path in FOLDER.glob("[!_]*.py")}
+    return dict(sorted(found.items()))
 
 
 def overview() -> str:
