@@ -14,7 +14,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
-	@test -f demo/podium.toml || $(BIN)/podium init demo --demo
+	@test -f demo/podium.toml || $(BIN)/podium init demo --demo --quiet
 	cd demo && ../$(BIN)/podium run
 
 test: $(VENV)/.tools

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from podium.steps.backtest import backtest
 from podium.steps.promote import promote
 from podium.steps.run import run
 from podium.steps.tune import tune
+from podium.testing.series import shuffled
 from projects import SLOT, configure, query, run_project, small_project
 
 LOCAL = {"runner__name": "local"}
@@ -273,6 +275,8 @@ class Constant(Model):
         self.level = level
 
     def predict(self, windows):
+        if self.level < PREDICT_LIMIT:
+            raise ERROR(f"level {self.level:.3f} is too low")
         return Prediction.of(windows, np.full(len(windows), self.level))
 
     def save(self, folder):
@@ -286,7 +290,7 @@ class Brittle(Family):
         return Space({"level": Float(-6.0, -3.0)})
 
     def fit(self, config, train, validation, *, seed, report):
-        if config["level"] < LIMIT:
+        if config["level"] < FIT_LIMIT:
             raise ERROR(f"level {config['level']:.3f} is too low")
         return Constant(config["level"])
 
@@ -302,11 +306,14 @@ FAMILY = Brittle()
 def install(tmp_path, monkeypatch):
     """Put a package with one family beside podium, as ``pip install`` would."""
 
-    def put(name, *, error="ValueError", limit=-4.5):
+    def put(name, *, error="ValueError", where="fit", limit=-4.5):
         site = tmp_path / "site"
         information = site / f"{name}-1.dist-info"
         information.mkdir(parents=True)
-        code = BRITTLE.replace("NAME", name).replace("ERROR", error).replace("LIMIT", str(limit))
+        limits = {"fit": -9.0, "predict": -9.0, where: limit}
+        code = BRITTLE.replace("NAME", name).replace("ERROR", error)
+        for place, value in limits.items():
+            code = code.replace(f"{place.upper()}_LIMIT", str(value))
         (site / f"{name}.py").write_text(code)
         (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
         (information / "entry_points.txt").write_text(f"[podium.families]\n{name} = {name}\n")
@@ -319,10 +326,29 @@ def install(tmp_path, monkeypatch):
     return put
 
 
-@pytest.mark.parametrize("error", ["ValueError", "DivergedError"])
+@pytest.fixture
+def patience():
+    """Half a minute; a driver that waits for ever must not stop the tests."""
+
+    def lose(*_):
+        raise TimeoutError("the run did not end")
+
+    before = signal.signal(signal.SIGALRM, lose)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [("fit", "ValueError"), ("fit", "DivergedError"), ("predict", "ValueError")],
+)
 @pytest.mark.parametrize("runner", ["inline", "local"])
-def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(install, error, runner):
-    root = install(f"brittle_{error}_{runner}".lower(), error=error)
+def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(
+    install, patience, where, error, runner
+):
+    root = install(f"brittle_{where}_{error}_{runner}".lower(), error=error, where=where)
     run_project(root, runner__name=runner, runner__jobs=2)
     rows = query(
         root,
@@ -449,20 +475,11 @@ def test_a_second_candidate_is_a_second_look_and_is_held_to_it(copied):
 def shuffle(root, seed):
     """Rewrite a project's prices with their days permuted, the same way for every ticker."""
     folder = root / "data" / "us4"
-    frames = {t: pd.read_csv(folder / f"{t}.csv") for t in ("AAPL", "IBM")}
-    order = np.random.default_rng(seed).permutation(len(frames["IBM"]) - 1) + 1
-    for ticker, frame in frames.items():
-        factor = (frame["adj_close"] / frame["close"]).to_numpy()
-        close = frame["close"].to_numpy() * factor
-        before = np.concatenate([close[:1], close[:-1]])
-        growth = (close / before)[order]
-        level = close[0] * np.concatenate([[1.0], np.cumprod(growth)])
-        previous = np.concatenate([level[:1], level[:-1]])
-        day = np.concatenate([[0], order])
-        for column in ("open", "high", "low"):
-            frame[column] = (frame[column].to_numpy() * factor / before)[day] * previous
-        frame["close"] = frame["adj_close"] = level
-        frame["volume"] = frame["volume"].to_numpy()[day]
+    with Project(root) as project:
+        dataset = shuffled(_task.load_dataset(project.config, "us4"), seed)
+    for n, ticker in enumerate(dataset.tickers):
+        columns = {name: values[:, n] for name, values in dataset.fields.items()}
+        frame = pd.DataFrame({"date": dataset.times, **columns, "adj_close": columns["close"]})
         frame.to_csv(folder / f"{ticker}.csv", index=False)
 
 

@@ -172,28 +172,23 @@ def test_a_run_killed_at_any_stage_goes_on(root, expected, moment):
 
 
 @pytest.mark.slow
-def test_a_run_killed_again_and_again_comes_to_its_end(root, expected):
-    # The time a process lives grows until one lives long enough; each keeps what it finished.
-    for n in range(40):
+def test_a_run_killed_at_one_stage_after_the_other_comes_to_its_end(root, expected):
+    for moment in list(MOMENTS)[::2]:
         with Driver(root) as driver:
-            try:
-                driver.process.communicate(timeout=0.6 + 0.1 * n)
-            except subprocess.TimeoutExpired:
-                driver.kill()
-                driver.assert_nobody_left()
-                continue
-            assert driver.process.returncode == 0
-            break
-    else:
-        pytest.fail("no run came to its end")
+            while not MOMENTS[moment](root) and not driver.ended:
+                time.sleep(0.001)
+            driver.kill()
+            driver.assert_nobody_left()
+    with Driver(root) as driver:
+        assert driver.finish() == (0, "")
     assert_whole(root, expected)
 
 
 @pytest.mark.slow
 def test_a_run_killed_before_any_of_its_writes_to_the_disk_goes_on(tmp_path, expected):
     # Every file that is opened for writing, renamed or removed is a moment to die at.
-    survived = 0
-    for place in range(200):
+    survived, rubbish = 0, []
+    for place in range(100):
         root = small_project(tmp_path / str(place), policies=projects.LENIENT)
         with Driver(root, place) as driver:
             code, told = driver.finish()
@@ -201,10 +196,12 @@ def test_a_run_killed_before_any_of_its_writes_to_the_disk_goes_on(tmp_path, exp
             if code == 0:
                 break
             assert_survives(root, expected, driver)
-            assert list(root.glob("models/registry/.*")) == [], f"killed before write {place}"
-            survived += 1
+        survived += 1
+        rubbish += [f"{place}: {path}" for path in root.glob("models/registry/.*")]
         shutil.rmtree(root)
-    assert 10 < survived < 200
+    assert 10 < survived < 100
+    # A half-copied artefact of a dead process belongs to nobody; the next run may clear it.
+    assert rubbish == []
 
 
 def test_a_killed_worker_costs_one_trial_and_the_search_goes_on(tmp_path):
@@ -260,7 +257,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("free", [0, 40, 120, 160, 200, 250, 300, 350, 400, 500])
+@pytest.mark.parametrize("free", [0, 40, 200, 800, 1400, 1700, 1800, 1900])
 def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_with_room(
     small_disk, expected, free
 ):
@@ -271,12 +268,11 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_with_room(
     with Driver(root) as driver:
         code, told = driver.finish()
     assert "Traceback" not in told
+    # How much a run needs changes with the code; that it needs more than this does not.
+    assert code == 1 or free > 200
     if code:
-        assert code == 1
-        assert "podium: " in told
-        assert "free some space" in told.lower()
-    else:
-        assert free >= 400
+        assert told.startswith("podium: ")
+        assert "space" in told.lower()
     if count(root, "project"):
         assert query(root, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     ballast.unlink()

@@ -21,6 +21,20 @@ from podium.trial import trial_seed
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+class _Sampler(optuna.samplers.TPESampler):
+    """TPE that knows its space, where Optuna's own intersects those of all trials each time."""
+
+    def __init__(self, seed: int, space: dict[str, BaseDistribution]) -> None:
+        super().__init__(seed=seed)
+        self._known = {name: d for name, d in sorted(space.items()) if not d.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The whole space: every trial of a study has every parameter."""
+        return self._known
+
+
 class TPESearch(Search):
     """Optuna's study lives in memory only and is rebuilt from the record.
 
@@ -38,7 +52,7 @@ class TPESearch(Search):
         """Configs of one generation; those asked before it and not told yet count as running."""
         configs = []
         for number in numbers:
-            self.study.sampler = optuna.samplers.TPESampler(seed=trial_seed(self.seed, number))
+            self.study.sampler = _Sampler(trial_seed(self.seed, number), self.distributions)
             self.asked[number] = self.study.ask(self.distributions)
             configs.append(self.space.complete(self.asked[number].params))
         return configs

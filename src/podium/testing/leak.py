@@ -216,9 +216,7 @@ def _up_to(values: NDArray[Any], at: int) -> NDArray[Any]:
     return np.asarray(values)[: at + 1]
 
 
-def _first_difference(
-    one: NDArray[Any], other: NDArray[Any]
-) -> tuple[int, tuple[int, ...]] | None:
+def _first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
     """Place of the first value that is not the same to the bit; NaN is the same as NaN."""
     if one.shape != other.shape:
         bar = min(len(one), len(other))

@@ -202,5 +202,7 @@ def _dataset(
 
 
 def _weekdays(n: int) -> Times:
-    days: Times = np.busday_offset("2000-01-03", np.arange(n)).astype("datetime64[s]")
+    days: Times = np.busday_offset(np.datetime64("2000-01-03"), np.arange(n)).astype(
+        "datetime64[s]"
+    )
     return days

@@ -1,0 +1,111 @@
+"""A family that does on demand what none should: raise, diverge, vanish, end its process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from podium.dataset import View
+from podium.families._base import DivergedError, Family, Model, Report
+from podium.prediction import Prediction
+from podium.space import Choice, ConfigDict, Space
+from podium.split import Windows
+
+NAME = "misbehaving"
+FITS, RAISES, DIVERGES, DIES, SLEEPS = "fits", "raises", "diverges", "dies", "sleeps"
+PREDICT_RAISES, NOT_FINITE = "predict raises", "forecasts nan"
+REASON = "the fake was told to"
+NAP = 0.5
+
+
+class Constant(Model):
+    """Forecasts the number of the process it was fitted in, so that a test can tell them apart."""
+
+    def __init__(self, does: str, value: float) -> None:
+        self.does = does
+        self.value = value
+
+    def predict(self, windows: Windows) -> Prediction:
+        """The same number for every window."""
+        if self.does == PREDICT_RAISES:
+            raise RuntimeError(REASON)
+        return Prediction.of(windows, np.full(len(windows), self.value))
+
+    def save(self, folder: Path) -> None:
+        """Write the number."""
+        (folder / "value.txt").write_text(str(self.value))
+
+
+class MisbehavingFamily(Family):
+    """Does what its config says."""
+
+    name = NAME
+
+    def space(self, view: View) -> Space:
+        """What it can be told to do."""
+        del view
+        known = (FITS, RAISES, DIVERGES, DIES, SLEEPS, PREDICT_RAISES, NOT_FINITE)
+        return Space({"does": Choice(known)})
+
+    def fit(
+        self,
+        config: ConfigDict,
+        train: Windows,
+        validation: Windows | None,
+        *,
+        seed: int,
+        report: Report,
+    ) -> Constant:
+        """Do it."""
+        del train, validation, seed, report
+        does = str(config["does"])
+        if does == RAISES:
+            raise RuntimeError(REASON)
+        if does == DIVERGES:
+            raise DivergedError(REASON)
+        if does == DIES:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if does == SLEEPS:
+            time.sleep(NAP)
+        return Constant(does, float("nan") if does == NOT_FINITE else float(os.getpid()))
+
+    def load(self, read: Callable[[str], bytes]) -> Constant:
+        """The number again."""
+        return Constant(FITS, float(read("value.txt")))
+
+
+FAMILY = MisbehavingFamily()
+
+
+@contextmanager
+def installed() -> Iterator[str]:
+    """Offer the family as an installed package would, in this process and in those it starts.
+
+    Yields
+    ------
+    str
+        Its name in the registry.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        info = Path(folder) / "podium_fakes-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: podium-fakes\nVersion: 1\n")
+        entry = f"[podium.families]\n{NAME} = {__name__}\n"
+        (info / "entry_points.txt").write_text(entry)
+        # Worker processes are given the path of the process that starts them.
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+        try:
+            yield NAME
+        finally:
+            sys.path.remove(folder)
+            importlib.invalidate_caches()

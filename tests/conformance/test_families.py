@@ -1,0 +1,158 @@
+"""Every file in families/ keeps the contract; a new one is tested without a line here."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from podium import registry
+from podium.families._base import Family, Model
+from podium.prediction import Prediction
+from podium.space import Choice, Space
+from podium.testing import kit
+
+CHECKS = [
+    kit.check_name_and_space,
+    kit.check_wrong_config_refused,
+    kit.check_every_window_gets_a_forecast,
+    kit.check_same_seed,
+    kit.check_many_like_one,
+    kit.check_future_is_ignored,
+    kit.check_scaler_uses_training_only,
+    kit.check_tickers_by_name,
+    kit.check_beats_untrained,
+]
+
+
+@pytest.fixture(params=registry.names("families"))
+def family(request):
+    return registry.load("families", request.param).FAMILY
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_a_family_keeps_the_contract(family, check):
+    check(family)
+
+
+def test_a_saved_family_is_the_same_when_loaded(family, tmp_path):
+    kit.check_save_load(family, tmp_path)
+
+
+def test_torch_opens_every_checkpoint_without_running_code(family, tmp_path):
+    torch = pytest.importorskip("torch")
+    kit.check_save_load(family, tmp_path)
+    for path in tmp_path.rglob("*.pt"):
+        assert torch.load(path, weights_only=True)
+
+
+def test_an_iterative_family_uses_its_seed(family):
+    if not kit.is_iterative(family):
+        pytest.skip("it draws no random numbers")
+    kit.check_other_seed_differs(family)
+
+
+def test_a_familys_name_is_its_files(family):
+    assert type(family).__module__ == f"podium.families.{family.name}"
+
+
+# ------------------------------------------------- the kit itself finds what it is there to find
+
+
+class Last(Model):
+    """Last return times a factor; what it is told, it does wrong in one place."""
+
+    def __init__(self, wrong, slope=1.0, shift=0.0):
+        self.wrong, self.slope, self.shift = wrong, slope, shift
+
+    def predict(self, windows):
+        past = windows.view.past
+        bars = windows.at
+        if self.wrong == "looks ahead":
+            bars = np.minimum(bars + 1, len(past) - 1)
+        if self.wrong == "reads the target":
+            past = np.nan_to_num(windows.view.target)
+        values = past[bars, windows.item] * self.slope + self.shift
+        if self.wrong == "tickers by place":
+            values = values + windows.item
+        if self.wrong == "forgets a window":
+            values = np.where(np.arange(len(values)) == 3, np.nan, values)
+        return Prediction.of(windows, values)
+
+    def save(self, folder):
+        content = (self.slope, self.shift)
+        if self.wrong == "pickles":
+            content = np.float64(self.slope), np.float64(self.shift)
+        if self.wrong == "loses digits":
+            content = (round(self.slope, 3), self.shift)
+        (folder / "model").write_bytes(pickle.dumps(content))
+
+
+class LastFamily(Family):
+    name = "last"
+
+    def __init__(self, wrong=""):
+        self.wrong = wrong
+
+    def space(self, view):
+        return Space({"shrink": Choice((1.0, 0.9))})
+
+    def fit(self, config, train, validation, *, seed, report):
+        slope = float(config["shrink"]) / 1.1
+        if self.wrong == "learns nothing":
+            slope = -1.0
+        seen = train.view.past[train.at, train.item]
+        if self.wrong == "scales by everything":
+            seen = np.nan_to_num(train.view.past)
+        shift = 1e-9 * float(np.std(seen))
+        if self.wrong == "another seed each time":
+            shift = float(np.random.default_rng().normal())
+        return Last(self.wrong, slope, shift)
+
+    def load(self, read):
+        return Last(self.wrong, *map(float, pickle.loads(read("model"))))
+
+
+def test_the_kit_accepts_an_honest_family(tmp_path):
+    kit.check_family(LastFamily(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("looks ahead", "only bars after the decision"),
+        ("reads the target", "only bars after the decision|forecasts depend on the past"),
+        ("scales by everything", "only bars after|reads the future|only later bars"),
+        ("another seed each time", "same seed|after save and load|one by one"),
+        ("tickers by place", "another order of the tickers"),
+        ("forgets a window", "1 of .* not finite"),
+        ("learns nothing", "shows that it learns"),
+        ("pickles", "runs code when it is opened"),
+        ("loses digits", "after save and load"),
+    ],
+)
+def test_the_kit_tells_what_a_family_does_wrong(wrong, told, tmp_path):
+    with pytest.raises(AssertionError, match=told):
+        kit.check_family(LastFamily(wrong), tmp_path)
+
+
+def test_the_kit_finds_objects_inside_arrays_and_archives(tmp_path):
+    objects = tmp_path / "objects.npy"
+    np.save(objects, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(AssertionError):
+        kit.check_no_pickled_object(objects)
+    archive = tmp_path / "archive.npz"
+    np.savez(archive, fine=np.arange(3))
+    kit.check_no_pickled_object(archive)
+    np.savez(archive, fine=np.arange(3), odd=np.array([print], dtype=object))
+    with pytest.raises(AssertionError, match="odd"):
+        kit.check_no_pickled_object(archive)
+
+
+def test_the_kit_finds_an_object_in_a_torch_checkpoint(tmp_path):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "model.pt"
+    torch.save({"weights": torch.zeros(3), "half": torch.zeros(2).half()}, path)
+    kit.check_no_pickled_object(path)
+    torch.save({"network": torch.nn.Linear(1, 1)}, path)
+    with pytest.raises(AssertionError, match="Linear"):
+        kit.check_no_pickled_object(path)

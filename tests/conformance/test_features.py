@@ -1,0 +1,70 @@
+"""Every file in features/ and targets/ keeps the contract, with each of its lengths."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from podium import registry
+from podium.testing import kit
+from podium.testing.series import bars, view
+
+
+@pytest.fixture(params=registry.names("features"))
+def feature(request):
+    return request.param
+
+
+@pytest.fixture(params=registry.names("targets"))
+def target(request):
+    return request.param
+
+
+def test_a_feature_is_causal(feature):
+    kit.check_feature(registry.load("features", feature).compute)
+
+
+@pytest.mark.parametrize("bars_back", [2, 30])
+def test_a_feature_is_causal_for_every_length(feature, bars_back):
+    compute = registry.load("features", feature).compute
+    if len(inspect.signature(compute).parameters) < 2:
+        pytest.skip("it has no length")
+    kit.check_feature(lambda dataset: compute(dataset, bars_back))
+
+
+def test_a_feature_explains_itself_in_one_line(feature):
+    line = registry.describe("features")[feature]
+    assert line.endswith(".")
+    assert len(line) > 20
+
+
+def test_a_feature_of_fewer_bars_than_it_needs_is_unknown_not_an_error(feature):
+    compute = registry.load("features", feature).compute
+    assert compute(bars(2)).shape == (2, 3)
+
+
+def test_a_target_keeps_the_contract(target):
+    kit.check_target(registry.load("targets", target))
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_target_decided_now_is_the_past_known_a_horizon_later(target, horizon):
+    seen = view(bars(80), target=target, horizon=horizon)
+    np.testing.assert_array_equal(seen.target[:-horizon], seen.past[horizon:])
+    assert np.isnan(seen.target[-horizon:]).all()
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_the_past_of_a_target_is_made_of_its_last_bars_alone(target, horizon):
+    module = registry.load("targets", target)
+    dataset = bars(80)
+    seen = view(dataset, target=target, horizon=horizon)
+    last = module.increments(dataset)[50 - horizon + 1 : 51].mean(axis=0)
+    np.testing.assert_allclose(seen.past[50], module.aggregate(last, horizon), rtol=1e-12)
+
+
+def test_a_log_return_of_two_bars_adds_those_of_one():
+    dataset = bars(50)
+    compute = registry.load("features", "log_return").compute
+    one, two = compute(dataset), compute(dataset, 2)
+    np.testing.assert_allclose(two[2:], one[2:] + one[1:-1], atol=1e-12)

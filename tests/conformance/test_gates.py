@@ -1,0 +1,87 @@
+"""Every file in gates/ keeps the contract; a new one is tested without a line here."""
+
+import importlib.util
+
+import pytest
+
+from podium import registry
+from podium.gates._base import verdict
+from podium.testing import kit
+
+HONEST = f'''"""{registry.load("gates", "fresh_evidence").__doc__}"""
+
+from podium.decision import Result
+
+NEEDS = ("test",)
+LIMITS = {{}}
+asked = []
+
+
+def judge(candidate, champion, limits):
+    return Result.PASS, "all is well with this one"
+'''
+
+
+@pytest.fixture(params=registry.names("gates"))
+def gate(request):
+    return registry.load("gates", request.param)
+
+
+def test_a_gate_keeps_the_contract(gate):
+    kit.check_gate(gate)
+
+
+def test_a_policys_limits_are_told_in_the_verdict(gate):
+    given = {kind: kit.evidence(kind) for kind in gate.NEEDS}
+    limits = dict.fromkeys(gate.LIMITS, 0.123)
+    assert verdict("any", gate, given, None, limits).limits == limits
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Makes a gate of its text."""
+
+    def make(text):
+        path = tmp_path / "gate.py"
+        path.write_text(text)
+        spec = importlib.util.spec_from_file_location("gate_under_test", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return make
+
+
+def test_the_kit_accepts_an_honest_gate(written):
+    kit.check_gate(written(HONEST))
+
+
+@pytest.mark.parametrize(
+    ("honest", "wrong", "told"),
+    [
+        ("What to do\n", "Advice\n", "headings"),
+        ("-------\nRefuses", "-------\n\nRefuses", "headings"),
+        ("data?", "data.", "asks no question"),
+        ("NEEDS = (", "NEEDS = list(", "no tuple"),
+        ("{}", "{'share': 0.1}", "``share``"),
+        ("NEEDS =", "import os\nNEEDS =", "imports os"),
+        ("NEEDS =", "from pathlib import Path\nNEEDS =", "imports pathlib"),
+        ("    return", "    open(__file__).close()\n    return", "opens a file"),
+        ('"all is well with this one"', '""', "no sentence"),
+        ("    return", "    candidate.clear()\n    return", "two verdicts|changed the evidence"),
+        (
+            '"all is well with this one"',
+            'f"this is answer number {asked.append(1) or len(asked)}"',
+            "two verdicts",
+        ),
+    ],
+)
+def test_the_kit_tells_what_a_gate_does_wrong(written, honest, wrong, told):
+    text = (
+        HONEST.replace(honest, wrong)
+        if "Refuses" not in honest
+        else HONEST.replace("Refuses when\n------------\n", "")
+    )
+    assert text != HONEST
+    with pytest.raises(AssertionError, match=told):
+        kit.check_gate(written(text))

@@ -1,0 +1,96 @@
+"""Every file in searches/ keeps the contract; a new one is tested without a line here."""
+
+import pytest
+
+from podium import registry
+from podium.searches.random import RandomSearch
+from podium.space import Choice, Float, Int, Space
+from podium.testing import kit
+from podium.trial import BUDGET
+
+
+@pytest.fixture(params=registry.names("searches"))
+def search(request):
+    return registry.load("searches", request.param).SEARCH
+
+
+def test_a_search_keeps_the_contract(search):
+    kit.check_search(search)
+
+
+@pytest.mark.parametrize("generation", [1, 3, 8])
+def test_a_search_keeps_the_contract_for_any_generation(search, generation):
+    kit.check_search(search, generation=generation)
+
+
+def test_a_search_works_on_the_space_of_every_family(search):
+    case = kit.Case.planted(60)
+    for name in registry.names("families"):
+        space = registry.load("families", name).FAMILY.space(case.view)
+        for config in search(space, 3).ask(range(12)):
+            assert not space.problems(config)
+
+
+def test_a_space_with_nothing_left_to_choose_gives_its_constants(search):
+    space = Space({}, {BUDGET: 2, "units": 16})
+    assert search(space, 1).ask([0, 1]) == [{BUDGET: 2, "units": 16}] * 2
+
+
+def test_a_study_where_every_trial_failed_still_goes_on(search):
+    made = search(kit.SPACE, 1)
+    for number in range(15):
+        (config,) = made.ask([number])
+        made.tell(number, config, float("nan"))
+    assert not kit.SPACE.problems(made.ask([15])[0])
+
+
+def test_an_infinite_score_counts_as_failed(search):
+    made = search(kit.SPACE, 1)
+    for number in range(12):
+        (config,) = made.ask([number])
+        made.tell(number, config, float("inf") if number % 2 else 1.0)
+    assert not kit.SPACE.problems(made.ask([12])[0])
+
+
+def test_trials_told_from_a_wider_choice_do_no_harm(search):
+    narrow = Space({"units": Choice((16, 32)), "rate": Float(0.1, 1.0), "n": Int(1, 3)})
+    made = search(narrow, 1)
+    for number in range(12):
+        made.tell(number, {"units": 32, "rate": 0.5, "n": 2}, float(number))
+    assert not narrow.problems(made.ask([12])[0])
+
+
+def test_a_search_learns_where_scores_are_low(search):
+    if search is RandomSearch:
+        pytest.skip("it does not learn")
+    space = Space({"x": Float(0.0, 1.0)})
+    far = []
+    for seed in range(4):
+        made = search(space, seed)
+        for number in range(30):
+            (config,) = made.ask([number])
+            made.tell(number, config, abs(float(config["x"]) - 0.8))
+        far += [abs(float(config["x"]) - 0.8) for config in made.ask(range(30, 38))]
+    # Draws at random are 0.34 away on average.
+    assert sum(far) / len(far) < 0.2
+
+
+def test_the_kit_finds_a_search_that_keeps_a_secret():
+    class Secretive(RandomSearch):
+        told = 0
+
+        def ask(self, numbers):
+            self.told += 1
+            return [self.space.sample(self.seed * 10_007 + n + 100 * self.told) for n in numbers]
+
+    with pytest.raises(AssertionError, match="goes another way"):
+        kit.check_search(Secretive)
+
+
+def test_the_kit_finds_a_search_that_ignores_its_seed():
+    class Same(RandomSearch):
+        def ask(self, numbers):
+            return [self.space.sample(number) for number in numbers]
+
+    with pytest.raises(AssertionError, match="another seed"):
+        kit.check_search(Same)
