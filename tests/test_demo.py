@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from podium import config
 from podium.dataset import FIELDS
 from podium.steps._project import Project

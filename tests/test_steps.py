@@ -19,7 +19,8 @@ from podium.errors import ConflictError, DataError, NotFoundError
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium.steps import _artifact, _task
+from podium import artifact as artifacts
+from podium.steps import _task
 from podium.steps._project import Project, Silent
 from podium.steps.backtest import backtest
 from podium.steps.promote import promote
@@ -328,13 +329,13 @@ def install(tmp_path, monkeypatch):
 
 @pytest.fixture
 def patience():
-    """Half a minute; a driver that waits for ever must not stop the tests."""
+    """Twenty seconds; a driver that waits for ever must not stop the tests."""
 
     def lose(*_):
         raise TimeoutError("the run did not end")
 
     before = signal.signal(signal.SIGALRM, lose)
-    signal.alarm(30)
+    signal.alarm(20)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -515,7 +516,7 @@ def test_a_loaded_model_forecasts_what_was_judged(finished):
     with Project(finished) as project:
         data = _task.slot_data(project.config, SLOT)
     windows = Windows.of(data.view, data.test_bars)
-    forecast = _artifact.load(folder, name).predict(windows)
+    forecast = artifacts.load(folder, name).predict(windows)
     loss = float(np.mean((windows.truth() - forecast.mean) ** 2))
     assert loss == pytest.approx(json.loads(evidence["scalars"])["loss"][0], rel=1e-12)
 
@@ -524,18 +525,18 @@ def test_the_best_epoch_and_the_final_model_are_both_kept_without_pickles(finish
     folder, name = artifact(finished)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     assert files == ["best_model/model.pt", "final_model/model.pt", "manifest.json"]
-    for checkpoint in _artifact.CHECKPOINTS:
-        assert _artifact.load(folder, name, checkpoint).tickers == ("AAPL", "IBM")
+    for checkpoint in artifacts.CHECKPOINTS:
+        assert artifacts.load(folder, name, checkpoint).tickers == ("AAPL", "IBM")
 
 
-@pytest.mark.parametrize("checkpoint", _artifact.CHECKPOINTS)
+@pytest.mark.parametrize("checkpoint", artifacts.CHECKPOINTS)
 @pytest.mark.parametrize("file", ["model", "manifest"])
 def test_a_changed_byte_is_found_before_anything_is_loaded(copied, checkpoint, file):
     folder, name = artifact(copied)
     changed = folder / ("manifest.json" if file == "manifest" else f"{checkpoint}/model.pt")
     change_a_byte(changed)
     with pytest.raises(DataError, match=str(changed)):
-        _artifact.load(folder, name, checkpoint)
+        artifacts.load(folder, name, checkpoint)
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "best_model/model.pt", "final_model/model.pt"])
@@ -554,13 +555,13 @@ def test_a_missing_artefact_is_named(copied):
     folder, name = artifact(copied)
     shutil.rmtree(folder)
     with pytest.raises(DataError, match=str(folder)):
-        _artifact.load(folder, name)
+        artifacts.load(folder, name)
 
 
 @pytest.mark.parametrize("tickers", [("IBM", "AAPL"), ("AAPL",), ("AAPL", "MSFT")])
 def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tickers):
     folder, name = artifact(finished)
-    model = _artifact.load(folder, name)
+    model = artifacts.load(folder, name)
     with Project(finished) as project:
         section = project.config.datasets["us4"]
         dataset = _task.load_dataset(project.config, "us4")
@@ -569,7 +570,7 @@ def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tick
             dataset = reader.read(
                 finished / "data" / "us4", name="us4", tickers=tickers, timeframe="D", adjust=True
             )
-    view = _task.build_view(dataset.select(tickers), model.section)
+    view = _task.view_of(dataset.select(tickers), model.section)
     windows = Windows.of(view, np.arange(view.first_bar, view.first_bar + 5))
     with pytest.raises(DataError, match=f"{', '.join(tickers)}.*AAPL, IBM in this order"):
         model.predict(windows)
@@ -577,7 +578,7 @@ def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tick
 
 def test_a_model_cannot_read_the_truth_it_is_asked_for(finished):
     folder, name = artifact(finished)
-    model = _artifact.load(folder, name)
+    model = artifacts.load(folder, name)
     with Project(finished) as project:
         view = _task.slot_data(project.config, SLOT).view
     bars = np.arange(len(view) - 5, len(view))

@@ -16,6 +16,8 @@ from podium.errors import NotFoundError, Problem, UsageError, suggest
 
 FILE = "podium.toml"
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
+# What numpy and people read alike; fromisoformat() also takes 20100101, which numpy calls a year.
+DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -411,13 +413,21 @@ def _cross_check(
                     )
         for key in ("test_from", "test_to"):
             text = getattr(slot, key)
-            try:
-                if text or key == "test_from":
-                    dt.datetime.fromisoformat(text)
-            except ValueError:
+            if (text or key == "test_from") and not _is_date(text):
                 reader.problems.append(
-                    Problem(f"{where} {key} is {text!r}", "an ISO 8601 date such as 2010-01-01")
+                    Problem(
+                        f"{where} {key} is {text!r}",
+                        "a date such as 2010-01-01 or 2010-01-01T09:30, UTC",
+                    )
                 )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return DATE.fullmatch(text) is not None
 
 
 def _flatten(key: str, value: Any, found: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""Dataset: bars of several tickers in a remembered order; View: what one task sees of them."""
+"""Dataset: bars of several tickers in a remembered order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -84,73 +84,3 @@ class Dataset:
         """Bars ``start`` to ``stop``, the last one excluded."""
         columns = {name: v[start:stop] for name, v in self.fields.items()}
         return replace(self, times=self.times[start:stop], fields=columns)
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """What a forecasting task sees of a dataset: one copy of it, addressed by windows.
-
-    Parameters
-    ----------
-    tickers, times
-        As in the dataset.
-    features : (T, S, F) float32
-        Causal: row ``t`` uses bars up to ``t`` only. Not scaled; families fit their scaler on
-        training windows.
-    increments : (T, S) float
-        One bar's contribution to the target, known at its close (a squared return, say).
-    target : (T, S) float
-        Target decided at ``t`` and known at ``t + horizon``; NaN where that lies beyond the data.
-    past : (T, S) float
-        The same quantity over the last ``horizon`` bars, known at ``t``.
-    aggregate : callable
-        ``(mean of increments, horizon) -> target``.
-    horizon, window : int
-        Bars ahead, and bars a model looks back.
-    centered : bool
-        Whether a forecast of zero is one (a return), not nonsense (a log volatility).
-    """
-
-    tickers: tuple[str, ...]
-    times: Times
-    feature_names: tuple[str, ...]
-    features: NDArray[np.float32]
-    increments: Floats
-    target: Floats
-    past: Floats
-    aggregate: Callable[[Floats, int], Floats]
-    horizon: int
-    window: int
-    centered: bool
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    @cached_property
-    def first_bar(self) -> int:
-        """First bar whose whole window of features, and past, is known for every ticker."""
-        known = np.isfinite(self.features).all(axis=(1, 2)) & np.isfinite(self.past).all(axis=1)
-        unknown = np.flatnonzero(~known)
-        return int(unknown[-1] + 1 if len(unknown) else 0) + self.window - 1
-
-    @cached_property
-    def last_labelled(self) -> int:
-        """Last bar whose target is known, that is ``T - 1 - horizon``."""
-        return len(self) - 1 - self.horizon
-
-    def until(self, stop: int) -> View:
-        """The first ``stop`` bars; targets that end at or after ``stop`` become unknown."""
-        target = self.target[:stop].copy()
-        target[max(0, stop - self.horizon) :] = np.nan
-        return replace(
-            self,
-            times=self.times[:stop],
-            features=self.features[:stop],
-            increments=self.increments[:stop],
-            target=target,
-            past=self.past[:stop],
-        )
-
-    def blind(self) -> View:
-        """The same view without any target: what a family is given to predict from."""
-        return replace(self, target=np.full_like(self.target, np.nan))

@@ -66,13 +66,16 @@ def lock(path: Path, holder: str) -> Iterator[None]:
         yield
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
 @contextmanager
 def full_disk_explained(place: Path) -> Iterator[None]:
     """Turn 'no space left' and 'read-only' into one sentence instead of a traceback."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in NO_ROOM:
             raise
         raise DataError(
             f"cannot write {error.filename or place}: {(error.strerror or '').lower()}",

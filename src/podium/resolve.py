@@ -18,7 +18,7 @@ from podium.ledger.door import Door
 from podium.slot import Champion
 
 if TYPE_CHECKING:
-    from podium.steps._artifact import LoadedModel
+    from podium.artifact import LoadedModel
 
 
 # Rewritten after each decision; answers when the record cannot be read.
@@ -44,9 +44,9 @@ class Resolved:
 
     def load(self, checkpoint: str = "final_model") -> LoadedModel:
         """The model, after the hashes of its manifest and of every file read were checked."""
-        from podium.steps import _artifact
+        from podium import artifact
 
-        return _artifact.load(self.path, self.champion.artifact_hash, checkpoint)
+        return artifact.load(self.path, self.champion.artifact_hash, checkpoint)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able facts."""

@@ -98,7 +98,7 @@ class Space:
     --------
     >>> space = Space({"units": Choice((16, 32)), "lr": Float(1e-4, 1e-2, log=True)})
     >>> space.problems({"units": 64, "lr": 0.001})[0].found
-    "units is 64"
+    'units is 64'
     """
 
     parameters: Mapping[str, Parameter]
@@ -181,7 +181,8 @@ class Space:
             if parameter is None:
                 problems.append(
                     Problem(
-                        f"{where}.{name} is {setting!r}", "a value, a list, or {low, high, log}"
+                        f"{where}.{name} is {setting!r}",
+                        "a value, a list, or {low, high, log} with low < high (0 < low if log)",
                     )
                 )
                 continue
@@ -224,6 +225,9 @@ def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
             return None
         low, high, log = setting["low"], setting["high"], setting.get("log", False)
         if not (_is_number(low) and _is_number(high) and low < high and isinstance(log, bool)):
+            return None
+        if log and low <= 0:
+            # There is no logarithm to sample.
             return None
         if isinstance(kin, Int) and isinstance(low, int) and isinstance(high, int):
             return Int(low, high, log)

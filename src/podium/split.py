@@ -10,9 +10,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from podium.dataset import Floats, Times, View
+from podium.dataset import Floats, Times
 from podium.errors import DataError
 from podium.hashing import digest
+from podium.view import View
 
 Indices = NDArray[np.int64]
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import View
 from podium.hashing import digest
 from podium.prediction import Prediction
 from podium.space import ConfigDict
 from podium.split import Fold
+from podium.view import View
 
 KEY_SCHEMA = 1
 # How long a config trains is a budget, not an idea: two lengths are one look at one config.

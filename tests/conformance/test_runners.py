@@ -12,6 +12,7 @@ CHECKS = [
     kit.check_every_task_ends_once,
     kit.check_failures_are_told,
     kit.check_a_failing_forecast_is_told,
+    kit.check_a_forgotten_config_is_told,
     kit.check_lost_worker_costs_one_trial,
     kit.check_a_worker_lost_between_runs_costs_at_most_one_trial,
     kit.check_an_abandoned_run_is_forgotten,

@@ -230,6 +230,7 @@ def test_a_killed_worker_costs_one_trial_and_the_search_goes_on(tmp_path):
     assert "SIGKILL" in reason
 
 
+@pytest.mark.slow
 def test_nobody_is_left_after_a_run_that_ended_by_itself(root):
     with Driver(root) as driver:
         code, told = driver.finish()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import abc
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from podium.dataset import View
 from podium.prediction import Prediction
 from podium.space import ConfigDict, Space
 from podium.split import Windows
 from podium.trial import Epoch, Fitted
+from podium.view import View
 
 Report = Callable[[int, Mapping[str, float]], None]
 
@@ -114,5 +115,7 @@ class Family(abc.ABC):
                 reason = ""
             except DivergedError as error:
                 model, reason = None, str(error)
+            except Exception:  # noqa: BLE001 - one config's failure is not the next one's
+                model, reason = None, traceback.format_exc(limit=-3)
             yield from events
             yield Fitted(number, model, reason)

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from podium.dataset import View
 from podium.families._base import DivergedError, Family, Model, Report
 from podium.families._torch import gather, one_thread, predict_in_batches
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Float, Int, Space
 from podium.split import Windows
 from podium.trial import BUDGET
+from podium.view import View
 
 FILE = "model.pt"
 
@@ -77,7 +77,10 @@ class LSTM(Model):
             "shape": self.shape,
             "epochs": self._epochs,
         }
-        torch.save(state, folder / FILE)
+        # Through memory: torch does not name a full disk when it writes the file itself.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        (folder / FILE).write_bytes(buffer.getvalue())
 
 
 class LSTMFamily(Family):

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from podium.dataset import Floats, View
+from podium.dataset import Floats
 from podium.families._base import Family, Model, Report
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
+from podium.view import View
 
 FILE = "naive.json"
 MONTH = 21
@@ -26,10 +27,14 @@ def _last(view: View) -> Floats:
 
 
 def _last_21(view: View) -> Floats:
-    known = view.increments
-    means = np.full_like(known, np.nan)
-    if len(known) >= MONTH:
-        means[MONTH - 1 :] = sliding_window_view(known, MONTH, axis=0).mean(axis=-1)
+    """Mean of the last 21 increments, or of as many as there are yet."""
+    known = np.isfinite(view.increments)
+    before = np.zeros((MONTH - 1, known.shape[1]))
+    total = sliding_window_view(
+        np.vstack([before, np.where(known, view.increments, 0.0)]), MONTH, axis=0
+    ).sum(axis=-1)
+    count = sliding_window_view(np.vstack([before, known]), MONTH, axis=0).sum(axis=-1)
+    means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return view.aggregate(means, view.horizon)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from podium.ledger import schema
 # Version n -> function that takes a connection from n to n + 1. A new record is created at
 # schema.VERSION at once; an older one walks this table.
 MIGRATIONS: dict[int, Any] = {}
+BUSY_SECONDS = 30
 
 
 def now() -> str:
@@ -107,6 +110,8 @@ class Ledger:
                 raise _explained(error, self.place) from error
 
     def _open(self, project_name: str) -> None:
+        if self.is_sqlite:
+            _require_own(Path(self.place))
         try:
             with self.transaction() as connection:
                 self._upgrade(connection)
@@ -122,21 +127,11 @@ class Ledger:
                         )
                     )
         except sa.exc.DatabaseError as error:
-            raise DataError(
-                f"{self.place} cannot be read as podium's record: {error.orig}",
-                "a database that podium made",
-                "restore it from a backup, or set ledger.url to another file",
-            ) from None
+            raise _unreadable(self.place, error.orig) from None
 
     def _upgrade(self, connection: sa.Connection) -> None:
         tables = sa.inspect(connection).get_table_names()
         if "schema_version" not in tables:
-            if tables:
-                raise DataError(
-                    f"{self.place} holds other tables ({', '.join(sorted(tables)[:3])} ...)",
-                    "an empty database or podium's own",
-                    "set ledger.url to another file",
-                )
             schema.metadata.create_all(connection)
             found = schema.VERSION
             _stamp(connection, found)
@@ -159,15 +154,52 @@ def _stamp(connection: sa.Connection, version: int) -> None:
 
 
 def _connect_args(url: sa.URL) -> dict[str, Any]:
-    return {"timeout": 30} if url.get_backend_name() == "sqlite" else {}
+    return {"timeout": BUSY_SECONDS} if url.get_backend_name() == "sqlite" else {}
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
     # The driver must not begin by itself: BEGIN IMMEDIATE below takes the write lock up front, so
     # two writers queue instead of failing half way.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    # Changing the mode does not wait for other processes the way statements do.
+    give_up = time.monotonic() + BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+
+
+def _require_own(path: Path) -> None:
+    """Refuse a file that is not podium's, before anything is written to it."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name for (name,) in rows}
+    except sqlite3.OperationalError:
+        # Being made by another process at this moment; the transaction below will wait for it.
+        return
+    except sqlite3.DatabaseError as error:
+        raise _unreadable(path, error) from None
+    if tables and "schema_version" not in tables:
+        raise DataError(
+            f"{path} holds other tables ({', '.join(sorted(tables)[:3])} ...)",
+            "an empty database or podium's own",
+            "set ledger.url to another file",
+        )
+
+
+def _unreadable(place: object, error: object) -> DataError:
+    return DataError(
+        f"{place} cannot be read as podium's record: {error}",
+        "a database that podium made",
+        "restore it from a backup, or set ledger.url to another file",
+    )
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
@@ -177,6 +209,12 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 def _explained(error: sa.exc.OperationalError, place: str) -> DataError:
     text = str(error.orig)
+    if "locked" in text:
+        return DataError(
+            f"{place} was locked by another process for {BUSY_SECONDS} s",
+            "writers that take turns",
+            "run: podium doctor; if a program holds the file open for writing, end it",
+        )
     if "full" in text:
         return DataError(
             f"the disk under {place} is full",

@@ -233,5 +233,5 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     return int(tx.execute(query).scalar_one())
 
 
-def _real(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _real(value: float | str | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -274,6 +274,23 @@ def _trigger(table: str, verb: str) -> list[sa.DDL]:
     return [sqlite, function, postgres]
 
 
+def _no_replace(table: sa.Table) -> sa.DDL:
+    """SQLite's INSERT OR REPLACE deletes without firing delete triggers; this one it fires."""
+    keys = [["seq"]] + [
+        [column.name for column in constraint.columns]
+        for constraint in table.constraints
+        if isinstance(constraint, sa.UniqueConstraint)
+    ]
+    same = " OR ".join("(" + " AND ".join(f"{k} = NEW.{k}" for k in key) + ")" for key in keys)
+    return _ddl(
+        f"CREATE TRIGGER {table.name}_no_replace BEFORE INSERT ON {table.name} "
+        f"WHEN EXISTS (SELECT 1 FROM {table.name} WHERE {same}) "
+        f"BEGIN SELECT RAISE(ABORT, 'podium: {table.name} is append-only'); END"
+    ).execute_if(dialect="sqlite")
+
+
+for _name in APPEND_ONLY:
+    sa.event.listen(metadata.tables[_name], "after_create", _no_replace(metadata.tables[_name]))
 for _name in APPEND_ONLY:
     for _verb in ("UPDATE", "DELETE"):
         for _statement in _trigger(_name, _verb):

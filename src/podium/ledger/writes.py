@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -215,13 +216,6 @@ def end_trial(
     if ended.state is State.COMPLETE:
         final = {"part": "best", "epoch": 0, "metric": metric, "value": _real(ended.score)}
         scores.append({**common, **final})
-    tx.execute(
-        sa.delete(schema.score).where(
-            schema.score.c.project_id == ledger.project_id, schema.score.c.trial_id == trial_id
-        )
-    )
-    if scores:
-        tx.execute(schema.score.insert(), scores)
     values: dict[str, Any] = {
         "state": ended.state,
         "score": _real(ended.score),
@@ -235,11 +229,21 @@ def end_trial(
     if ended.prediction is not None:
         values["prediction_hash"] = put_array(ledger, tx, ended.prediction.mean.astype(np.float32))
     table = schema.trial
-    tx.execute(
+    moved = tx.execute(
         sa.update(table)
-        .where(table.c.project_id == ledger.project_id, table.c.id == trial_id)
+        .where(
+            table.c.project_id == ledger.project_id,
+            table.c.id == trial_id,
+            table.c.state.in_(_from(ended.state)),
+        )
         .values(values)
     )
+    if not moved.rowcount:
+        raise ConflictError(
+            f"trial {trial_id} is not running any more", "one end a trial", "run the command again"
+        )
+    if scores:
+        tx.execute(schema.score.insert(), scores)
 
 
 def set_artifact(ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str) -> None:
@@ -259,17 +263,21 @@ def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]
 
 def _move(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], target: State) -> None:
     table = schema.trial
-    allowed = [state for state, moves in MOVES.items() if target in moves]
     if trial_ids:
         tx.execute(
             sa.update(table)
             .where(
                 table.c.project_id == ledger.project_id,
                 table.c.id.in_(trial_ids),
-                table.c.state.in_(allowed),
+                table.c.state.in_(_from(target)),
             )
             .values(state=target)
         )
+
+
+def _from(target: State) -> list[State]:
+    """States a trial may be in to move to the target."""
+    return [state for state, moves in MOVES.items() if target in moves]
 
 
 def put_receipt(
@@ -300,7 +308,7 @@ def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
         "project_id": ledger.project_id,
         "schema": SCHEMA,
         "scalars": canonical(
-            {k: [_real(s.value), s.unit, s.direction] for k, s in evidence.scalars.items()}
+            {k: [_json_real(s.value), s.unit, s.direction] for k, s in evidence.scalars.items()}
         ),
         "series": canonical(evidence.series),
         "notes": canonical(evidence.notes),
@@ -444,6 +452,18 @@ def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
 
 def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
     champion, project = schema.champion, ledger.project_id
+    belongs = tx.execute(
+        sa.select(schema.candidate.c.slot).where(
+            schema.candidate.c.project_id == project,
+            schema.candidate.c.id == decision.candidate_id,
+        )
+    ).scalar()
+    if belongs != decision.slot:
+        raise ConflictError(
+            f"candidate {decision.candidate_id} belongs to {belongs or 'no slot'}",
+            f"a candidate of {decision.slot}",
+            "run: podium list candidates",
+        )
     stage = _stage(ledger, tx, decision.candidate_id)
     if stage != decision.from_stage:
         raise ConflictError(
@@ -511,6 +531,11 @@ def _set_stage(
             since=decision.created_at,
         )
     )
+
+
+def _json_real(value: float) -> float | str | None:
+    """JSON knows no infinity; it is kept as the text that float() reads."""
+    return str(value) if math.isinf(value) else _real(value)
 
 
 def _real(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,14 +69,17 @@ def read(
 def _one(path: Path, adjust: bool, problems: list[Problem]) -> pd.DataFrame | None:
     """One ticker's adjusted bars, or None with what is wrong appended to ``problems``."""
     try:
-        frame = pd.read_csv(path)
+        with warnings.catch_warnings():
+            # A row with more values than the header has columns: pandas would cut it off.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, dtype={"date": str}, index_col=False)
     except FileNotFoundError:
         known = [p.stem for p in path.parent.glob("*.csv")]
         problems.append(
             Problem(f"ticker '{path.stem}': no file {path}", fix=suggest(path.stem, known))
         )
         return None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         problems.append(Problem(f"{path}: {error}", "comma separated values with a header"))
         return None
     needed = ["date", *FIELDS, *(["adj_close"] if adjust else [])]
@@ -89,6 +93,9 @@ def _one(path: Path, adjust: bool, problems: list[Problem]) -> pd.DataFrame | No
                 else "rename the columns",
             )
         )
+        return None
+    if not len(frame):
+        problems.append(Problem(f"{path} has a header and no rows", "one row a bar"))
         return None
     before = len(problems)
     dates = pd.to_datetime(frame["date"], errors="coerce", utc=True, format="ISO8601")

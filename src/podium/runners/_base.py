@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,8 @@ from typing import Self
 import numpy as np
 
 from podium import registry
+from podium.dataset import Floats
+from podium.files import NO_ROOM
 from podium.trial import Ended, Epoch, Fitted, Job, State, Task
 
 
@@ -70,42 +73,57 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 task = batch[event.trial]
                 seconds = time.perf_counter() - started
                 curve = tuple(epochs[event.trial])
+                ended = _ended(job, task, event, curve, seconds, metric.losses)
                 done.add(event.trial)
-                yield _ended(job, task, event, curve, seconds, metric.losses)
+                yield ended
                 started = time.perf_counter()
-        except Exception:  # noqa: BLE001 - whatever a family raises fails its trials, not the search
+            reason = f"family {job.family} did not finish it"
+        except Exception as error:
+            if _no_room(error):
+                raise
             reason = traceback.format_exc(limit=-3)
-            for n, task in enumerate(batch):
-                if n not in done:
-                    yield Ended(task, State.FAILED, epochs=tuple(epochs[n]), reason=reason)
+        for n, task in enumerate(batch):
+            if n not in done:
+                yield Ended(task, State.FAILED, epochs=tuple(epochs[n]), reason=reason)
 
 
 def _ended(
-    job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float, losses: object
+    job: Job,
+    task: Task,
+    event: Fitted,
+    curve: tuple[Epoch, ...],
+    seconds: float,
+    losses_of: Callable[[Floats, Floats], Floats],
 ) -> Ended:
+    """How the trial ended: its model saved if asked for, its forecasts judged."""
+    failed = Ended(task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason)
     if event.model is None:
-        return Ended(task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason)
-    if job.save_to:
-        folder = Path(job.save_to) / task.trial_id
-        folder.mkdir(parents=True, exist_ok=True)
-        event.model.save(folder)
-    _, validation = job.folds[task.fold].windows(job.view)
-    if not len(validation):
-        return Ended(
-            task, State.COMPLETE, epochs=curve, seconds=seconds, best_epoch=event.model.epochs
-        )
-    prediction = event.model.predict(validation.blind())
-    loss = losses(validation.truth(), prediction.mean)  # type: ignore[operator]
-    if not np.isfinite(loss).all():
-        reason = "a forecast on the validation part is not finite"
-        return Ended(task, State.FAILED, epochs=curve, seconds=seconds, reason=reason)
-    return Ended(
-        task,
-        State.COMPLETE,
-        score=float(np.mean(loss)),
-        losses=loss.astype(np.float32),
+        return failed
+    try:
+        if job.save_to:
+            folder = Path(job.save_to) / task.trial_id
+            folder.mkdir(parents=True, exist_ok=True)
+            event.model.save(folder)
+        complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs)
+        _, validation = job.folds[task.fold].windows(job.view)
+        if not len(validation):
+            return complete
+        prediction = event.model.predict(validation.blind())
+        losses = losses_of(validation.truth(), prediction.mean)
+    except Exception as error:
+        if _no_room(error):
+            raise
+        return replace(failed, reason=traceback.format_exc(limit=-3))
+    if not np.isfinite(losses).all():
+        return replace(failed, reason="a forecast on the validation part is not finite")
+    return replace(
+        complete,
+        score=float(np.mean(losses)),
+        losses=losses.astype(np.float32),
         prediction=prediction,
-        epochs=curve,
-        seconds=seconds,
-        best_epoch=event.model.epochs,
     )
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether the disk is to blame: no model is at fault then, and the search must stop."""
+    return isinstance(error, OSError) and error.errno in NO_ROOM

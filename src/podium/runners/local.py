@@ -6,10 +6,12 @@ import multiprocessing as mp
 import os
 import queue
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -27,7 +29,6 @@ class _Worker:
     pipe: Connection
     job: Job | None = None
     task: Task | None = None
-    said: list[Ended] = field(default_factory=list)
 
 
 class LocalRunner(Runner):
@@ -44,67 +45,107 @@ class LocalRunner(Runner):
         self._workers: list[_Worker] = []
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Run the tasks, longest-waiting first, on whichever worker is free."""
+        """Run the tasks in their order, each on the first worker that is free."""
         waiting = deque(tasks)
         while len(self._workers) < min(self.jobs, len(tasks)):
             self._workers.append(self._start())
-        for worker in self._workers:
-            self._give(worker, job, waiting)
-        while busy := [w for w in self._workers if w.task is not None]:
-            ready = wait([w.pipe for w in busy])
-            for worker in [w for w in busy if w.pipe in ready]:
-                ended = self._hear(worker)
+        try:
+            for worker in self._workers:
                 self._give(worker, job, waiting)
-                yield ended
+            while busy := [w for w in self._workers if w.task is not None]:
+                ready = wait([w.pipe for w in busy])
+                for worker in [w for w in busy if w.pipe in ready]:
+                    ended = self._hear(worker)
+                    self._give(worker, job, waiting)
+                    yield ended
+        finally:
+            # Whoever left this loop early does not want what is still being worked on.
+            for worker in [w for w in self._workers if w.task is not None]:
+                self._workers.remove(worker)
+                self._end(worker)
 
     def close(self) -> None:
-        """Break the pipes; workers leave, those still training are ended."""
-        for worker in self._workers:
-            worker.pipe.close()
-        for worker in self._workers:
-            worker.process.join(timeout=2)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-        self._workers.clear()
+        """End all workers, whatever they are at."""
+        while self._workers:
+            self._end(self._workers.pop())
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        before = {name: os.environ.get(name) for name in THREADS}
-        os.environ.update(THREADS)
-        try:
-            process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        with _threads_set(), _script_hidden():
             process.start()
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name)
-                else:
-                    os.environ[name] = value
         theirs.close()
         return _Worker(process, ours)
 
+    def _end(self, worker: _Worker) -> None:
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+
+    def _restart(self, worker: _Worker) -> None:
+        self._end(worker)
+        fresh = self._start()
+        worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
+
     def _give(self, worker: _Worker, job: Job, waiting: deque[Task]) -> None:
-        if worker.task is None and waiting:
-            worker.task = waiting.popleft()
-            known = worker.job is job
-            worker.job = job
-            worker.pipe.send((None if known else job, worker.task))
+        if not waiting:
+            return
+        task = waiting.popleft()
+        try:
+            worker.pipe.send((None if worker.job is job else job, task))
+        except OSError:
+            # It died while it had nothing to do; nothing is lost but the worker.
+            self._restart(worker)
+            worker.pipe.send((job, task))
+        worker.job, worker.task = job, task
 
     def _hear(self, worker: _Worker) -> Ended:
-        task = worker.task
+        task, worker.task = worker.task, None
         assert task is not None
-        worker.task = None
         try:
-            ended: Ended = worker.pipe.recv()
+            answer: Ended | BaseException = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join()
             code = worker.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            worker.pipe.close()
-            self._workers[self._workers.index(worker)] = self._start()
+            self._restart(worker)
             return Ended(task, State.FAILED, reason=f"its worker process ended with {how}")
-        return ended
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+@contextmanager
+def _threads_set() -> Iterator[None]:
+    """Set the thread variables for what is started meanwhile."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(THREADS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Keep multiprocessing from running the user's script again in every worker.
+
+    Workers import what they need by name; a script without ``if __name__ == "__main__"`` would
+    otherwise start the whole run once more.
+    """
+    script = sys.modules["__main__"]
+    hidden = {name: getattr(script, name, None) for name in ("__file__", "__spec__")}
+    for name in hidden:
+        setattr(script, name, None)
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(script, name, value)
 
 
 def _serve(pipe: Connection) -> None:
@@ -126,8 +167,11 @@ def _serve(pipe: Connection) -> None:
         job, task = inbox.get()
         current = job or current
         assert current is not None
-        for ended in work(current, [task]):
-            pipe.send(ended)
+        try:
+            for ended in work(current, [task]):
+                pipe.send(ended)
+        except OSError as error:
+            pipe.send(error)
 
 
 RUNNER = LocalRunner

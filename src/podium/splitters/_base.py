@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from podium.dataset import View
 from podium.errors import DataError
 from podium.split import Fold, Indices, Split, purged, require_folds
+from podium.view import View
 
 MINIMUM_BARS = 30
 

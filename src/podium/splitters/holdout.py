@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from podium.dataset import View
 from podium.errors import DataError
 from podium.split import Split
 from podium.splitters._base import MINIMUM_BARS, build, labelled
+from podium.view import View
+
+# Training ends before validation begins.
+ORDERED = True
 
 
 def split(view: View, *, fraction: float) -> Split:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from podium import registry
 from podium.config import Config, SlotSection
-from podium.dataset import Dataset, Floats, View
-from podium.errors import DataError, Problem, UsageError
+from podium.dataset import Dataset
+from podium.errors import DataError
 from podium.hashing import digest
 from podium.split import Indices
+from podium.view import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +85,7 @@ def slot_data(config: Config, slot: str, dataset: Dataset | None = None) -> Slot
             f"at least {needed}",
             f"set an earlier test_from; the data end at {dataset.times[-1]}",
         )
-    view = build_view(dataset.slice(0, stop), section)
+    view = view_of(dataset.slice(0, stop), section)
     return SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
 
 
@@ -106,75 +103,12 @@ def task_hash(section: SlotSection) -> str:
     return digest(parts)
 
 
-def build_view(dataset: Dataset, section: SlotSection) -> View:
-    """View of a dataset through a slot's features and target."""
-    target = registry.load("targets", section.target)
-    increments = target.increments(dataset)
-    past = target.aggregate(_trailing_mean(increments, section.horizon), section.horizon)
-    future = np.full_like(past, np.nan)
-    future[: -section.horizon] = past[section.horizon :]
-    columns = [compute(dataset) for compute in _features(section.features)]
-    features = np.stack(columns, axis=-1).astype(np.float32)
-    _require_finite(dataset, section.features, features)
-    return View(
-        tickers=dataset.tickers,
-        times=dataset.times,
-        feature_names=section.features,
-        features=features,
-        increments=increments,
-        target=future,
-        past=past,
-        aggregate=target.aggregate,
+def view_of(dataset: Dataset, section: SlotSection) -> View:
+    """A dataset as a slot's task sees it."""
+    return View.of(
+        dataset,
+        features=section.features,
+        target=section.target,
         horizon=section.horizon,
         window=section.window,
-        centered=target.CENTERED,
     )
-
-
-def _features(specs: tuple[str, ...]) -> list[Callable[[Dataset], Floats]]:
-    """Functions of feature specs such as ``log_return`` or ``log_volatility:21``."""
-    found: list[Callable[[Dataset], Floats]] = []
-    problems: list[Problem] = []
-    for spec in specs:
-        name, _, rest = spec.partition(":")
-        compute = registry.load("features", name).compute
-        numbers = rest.split(":") if rest else []
-        takes = len(inspect.signature(compute).parameters) - 1
-        if len(numbers) > takes or not all(n.isdigit() and int(n) > 0 for n in numbers):
-            problems.append(
-                Problem(
-                    f"feature '{spec}'", f"'{name}' and at most {takes} whole number(s) above 0"
-                )
-            )
-            continue
-        found.append(_bound(compute, [int(n) for n in numbers]))
-    if problems:
-        raise UsageError.of(problems)
-    return found
-
-
-def _bound(compute: Callable[..., Any], numbers: list[int]) -> Callable[[Dataset], Floats]:
-    return lambda dataset: compute(dataset, *numbers)
-
-
-def _trailing_mean(values: Floats, bars: int) -> Floats:
-    """Mean of each row and the ``bars - 1`` before it; NaN while there are too few."""
-    means = np.full_like(values, np.nan)
-    if len(values) >= bars:
-        means[bars - 1 :] = sliding_window_view(values, bars, axis=0).mean(axis=-1)
-    return means
-
-
-def _require_finite(dataset: Dataset, names: tuple[str, ...], features: np.ndarray) -> None:
-    """Refuse a feature that is unknown after its warm-up."""
-    known = np.isfinite(features)
-    started = np.maximum.accumulate(known, axis=0)
-    bad = np.argwhere(started & ~known)
-    if len(bad):
-        bar, ticker, feature = bad[0]
-        raise DataError(
-            f"feature '{names[feature]}' of {dataset.tickers[ticker]} is not finite at "
-            f"{dataset.times[bar]} ({len(bad)} such values)",
-            "finite values after the warm-up",
-            "correct the bars or leave the feature out",
-        )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, registry
+from podium import __version__, artifact, registry
 from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.backtest.kernel import Execution
 from podium.candidate import Candidate
@@ -20,7 +20,6 @@ from podium.prediction import Prediction
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
-from podium.steps import _artifact
 from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps.finalize import Final, naive_name
@@ -78,7 +77,7 @@ def judged(project: Project, final: Final) -> Judged:
         if known is not None:
             return Judged(final, reads.evidence_of(ledger, tx, candidate.id))
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    model = _artifact.load(project.store / candidate.artifact_path, candidate.artifact_hash)
+    model = artifact.load(project.store / candidate.artifact_path, candidate.artifact_hash)
     windows = Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
     forecast = model.predict(windows)
     with ledger.transaction(durable=True) as tx:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from podium import artifact
 from podium import config as configuration
-from podium.candidate import MANIFEST, read_checked, require_hash
 from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError
@@ -118,14 +118,11 @@ def _artifacts(config: Config, door: Door) -> str:
     store = config.root / config.paths.registry
     rows = door.rows("candidates")
     for row in rows:
-        folder = store / row["artifact_path"]
-        files = json.loads(require_hash(folder, row["artifact_hash"]))["files"]
-        for name in files:
-            read_checked(folder, files, name)
+        artifact.verify(store / row["artifact_path"], row["artifact_hash"])
     kept = {row["artifact_path"] for row in rows}
     stray = [p.name for p in store.iterdir() if p.name not in kept] if store.is_dir() else []
     extra = f"; {len(stray)} folders belong to no candidate" if stray else ""
-    return f"{len(rows)} artefacts match their hashes ({MANIFEST} and every file){extra}"
+    return f"{len(rows)} artefacts match their hashes, file by file{extra}"
 
 
 def _champions(config: Config, door: Door) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from podium import __version__, registry
+from podium import __version__, artifact, registry
 from podium.candidate import Candidate
 from podium.errors import DataError
 from podium.evidence import Evidence, Scalar
@@ -17,7 +17,7 @@ from podium.ledger import reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps import _artifact, _trials
+from podium.steps import _trials
 from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps.analyze import Analysis
@@ -83,7 +83,7 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
     split = _split(project, data)
     family = registry.load("families", chosen.family).FAMILY
     seed = trial_seed(project.config.tune.seed, 0)
-    work = project.state / "work" / digest([data.slot, inputs])[:16]
+    work = project.state / "work" / digest(data.slot)[:16]
     job = replace(_trials.job_of(data, split, chosen.family), save_to=str(work))
     heard = _trials.progress(project, f"{data.slot}: finalize", 2)
     config = _trials.with_epochs(chosen.config, project.config.finalize.epochs)
@@ -98,8 +98,11 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
             heard(held_out.score)
             folders = {"best_model": work / held_out.task.trial_id}
             folders["final_model"] = work / whole.task.trial_id
-            artifact_hash, path = _artifact.store(
-                project.store, folders, _manifest(data, chosen.family, family.VERSION, whole)
+            artifact_hash, path = artifact.store(
+                project.store,
+                folders,
+                _manifest(data, chosen.family, family.VERSION, whole),
+                writer=work.name,
             )
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from podium import registry
+from podium import artifact, registry
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads
 from podium.prediction import Prediction
 from podium.resolve import champion
 from podium.split import Windows
-from podium.steps import _artifact
 from podium.steps._project import Project
-from podium.steps._task import build_view, load_dataset
+from podium.steps._task import load_dataset, view_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +80,11 @@ def predict(
                 f"candidate {candidate} belongs to {row.slot}",
                 fix=f"run: podium predict {row.slot} --candidate {candidate}",
             )
-        model = _artifact.load(project.store / row.artifact_path, row.artifact_hash)
+        model = artifact.load(project.store / row.artifact_path, row.artifact_hash)
         name, rule = row.id, f"candidate {row.id}, named explicitly"
     section = model.section
     dataset = load_dataset(project.config, section.dataset).select(model.tickers)
-    view = build_view(dataset, section)
+    view = view_of(dataset, section)
     first = max(view.first_bar, len(view) - bars)
     if first >= len(view):
         raise NotFoundError(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from podium import registry
-from podium.candidate import Candidate, require_hash
+from podium import artifact, registry
+from podium.candidate import Candidate
 from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
 from podium.errors import NotFoundError, RefusedError, suggest
@@ -56,8 +56,8 @@ def promote(
 ) -> Promotion:
     """Move a candidate towards a stage as far as its gates let it.
 
-    On the way to champion a candidate in development first becomes beta; each move is a decision
-    of its own. A refusal is recorded too and moves nothing.
+    On the way to champion a candidate in development or archived first becomes beta; each move is
+    a decision of its own. A refusal is recorded too and moves nothing.
 
     Parameters
     ----------
@@ -83,11 +83,11 @@ def promote(
         evidence = reads.evidence_of(ledger, tx, candidate_id)
         champion_id = reads.champion_of(ledger, tx, candidate.slot)
         champion = reads.evidence_of(ledger, tx, champion_id) if champion_id else None
-    require_hash(project.store / candidate.artifact_path, candidate.artifact_hash)
+    artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
     if current is target:
         return _known(project, candidate, current)
     through = [target]
-    if target is Stage.CHAMPION and current is Stage.DEVELOPMENT:
+    if target is Stage.CHAMPION and current in (Stage.DEVELOPMENT, Stage.ARCHIVED):
         through = [Stage.BETA, Stage.CHAMPION]
     policy = _policy(project.config, candidate.slot)
     ids = tuple(sorted(e.id for e in evidence.values()))
@@ -197,6 +197,8 @@ def _judge(
 
 def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     """What the last decision about a candidate said."""
+    # A kill right after that decision may have come before this file was written.
+    write_champions(project)
     last = next(
         (
             d

@@ -8,21 +8,22 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from podium.dataset import View
 from podium.families._base import DivergedError, Family, Model, Report
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
+from podium.trial import Epoch, Fitted
+from podium.view import View
 
 NAME = "misbehaving"
 FITS, RAISES, DIVERGES, DIES, SLEEPS = "fits", "raises", "diverges", "dies", "sleeps"
-PREDICT_RAISES, NOT_FINITE = "predict raises", "forecasts nan"
+PREDICT_RAISES, NOT_FINITE, FORGETS = "predict raises", "forecasts nan", "forgets"
 REASON = "the fake was told to"
 NAP = 0.5
 
@@ -53,7 +54,7 @@ class MisbehavingFamily(Family):
     def space(self, view: View) -> Space:
         """What it can be told to do."""
         del view
-        known = (FITS, RAISES, DIVERGES, DIES, SLEEPS, PREDICT_RAISES, NOT_FINITE)
+        known = (FITS, RAISES, DIVERGES, DIES, SLEEPS, PREDICT_RAISES, NOT_FINITE, FORGETS)
         return Space({"does": Choice(known)})
 
     def fit(
@@ -77,6 +78,19 @@ class MisbehavingFamily(Family):
         if does == SLEEPS:
             time.sleep(NAP)
         return Constant(does, float("nan") if does == NOT_FINITE else float(os.getpid()))
+
+    def fit_many(
+        self,
+        configs: Sequence[ConfigDict],
+        train: Windows,
+        validation: Windows | None,
+        *,
+        seeds: Sequence[int],
+    ) -> Iterator[Epoch | Fitted]:
+        """What ``fit`` gives, but for the configs it forgets."""
+        for event in super().fit_many(configs, train, validation, seeds=seeds):
+            if configs[event.trial]["does"] != FORGETS:
+                yield event
 
     def load(self, read: Callable[[str], bytes]) -> Constant:
         """The number again."""

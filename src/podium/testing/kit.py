@@ -31,7 +31,7 @@ from zlib import crc32
 
 import numpy as np
 
-from podium.dataset import Dataset, Floats, View
+from podium.dataset import Dataset, Floats
 from podium.decision import Result, Verdict
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
@@ -47,6 +47,7 @@ from podium.testing import fakes
 from podium.testing.leak import probe, probe_family, probe_split
 from podium.testing.series import bars, planted, view
 from podium.trial import BUDGET, Ended, Epoch, Fitted, Job, State, Task
+from podium.view import View
 
 SEED = 11
 EPOCHS = 2
@@ -709,7 +710,7 @@ def _score(number: int, config: ConfigDict) -> float:
 # ------------------------------------------------------------------ runners
 
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 
 
 def check_runner(runner: type[Runner]) -> None:
@@ -717,6 +718,7 @@ def check_runner(runner: type[Runner]) -> None:
     check_every_task_ends_once(runner)
     check_failures_are_told(runner)
     check_a_failing_forecast_is_told(runner)
+    check_a_forgotten_config_is_told(runner)
     check_lost_worker_costs_one_trial(runner)
     check_a_worker_lost_between_runs_costs_at_most_one_trial(runner)
     check_an_abandoned_run_is_forgotten(runner)
@@ -758,6 +760,15 @@ def check_a_failing_forecast_is_told(runner: type[Runner]) -> None:
     ended = _told(runner, [fakes.FITS, fakes.PREDICT_RAISES, fakes.FITS])
     _require(ended[1].state is State.FAILED, "a model that cannot forecast is complete")
     _require(fakes.REASON in ended[1].reason, f"the reason is lost: {ended[1].reason!r}")
+    states = [end.state for end in ended[::2]]
+    _require(states == [State.COMPLETE] * 2, f"the others are {states}")
+
+
+def check_a_forgotten_config_is_told(runner: type[Runner]) -> None:
+    """A family that gives no model for a config fails that trial; nobody waits for it for ever."""
+    ended = _told(runner, [fakes.FITS, fakes.FORGETS, fakes.FITS])
+    _require(ended[1].state is State.FAILED, "a config without a model is complete")
+    _require(bool(ended[1].reason), "no reason is given for a config without a model")
     states = [end.state for end in ended[::2]]
     _require(states == [State.COMPLETE] * 2, f"the others are {states}")
 

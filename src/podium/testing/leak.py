@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Dataset, Floats, View
+from podium.dataset import Dataset, Floats
 from podium.errors import PodiumError
 from podium.space import ConfigDict
 from podium.split import Split, Windows
+from podium.view import View
 
 Compute = Callable[[Dataset], NDArray[Any]]
 PRICES = ("open", "high", "low", "close")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from podium.dataset import FIELDS, Dataset, Floats, Times, View
+from podium.dataset import FIELDS, Dataset, Floats, Times
+from podium.view import View
 
 TICKERS = ("AAA", "BBB", "CCC")
 DAILY = 0.01
@@ -147,19 +148,8 @@ def view(
     horizon: int = 1,
     window: int = 8,
 ) -> View:
-    """What a forecasting task sees of a dataset, made exactly as for a slot of podium.toml."""
-    from podium.config import SlotSection
-    from podium.steps._task import build_view
-
-    section = SlotSection(
-        dataset=dataset.name,
-        target=target,
-        horizon=horizon,
-        features=tuple(features),
-        window=window,
-        test_from="",
-    )
-    return build_view(dataset, section)
+    """A small view of a dataset, made exactly as for a slot of podium.toml."""
+    return View.of(dataset, features=features, target=target, horizon=horizon, window=window)
 
 
 def _shocks(seed: int, ticker: str, n: int) -> Floats:

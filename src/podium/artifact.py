@@ -14,7 +14,7 @@ from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_has
 from podium.config import SlotSection
 from podium.errors import DataError
 from podium.files import flush_folder, full_disk_explained
-from podium.hashing import digest_bytes, digest_folder, new_id
+from podium.hashing import digest_bytes, digest_folder
 from podium.prediction import Prediction
 from podium.split import Windows
 
@@ -22,16 +22,18 @@ CHECKPOINTS = ("final_model", "best_model")
 
 
 def store(
-    place: Path, checkpoints: Mapping[str, Path], description: Mapping[str, Any]
+    place: Path, checkpoints: Mapping[str, Path], description: Mapping[str, Any], *, writer: str
 ) -> tuple[str, str]:
     """Move model folders into the store as one artefact; returns its hash and relative path.
 
     The same files and description give the same hash and the same place, so a step that was cut
-    off after this and is done again finds its artefact there already.
+    off after this and is done again finds its artefact there already. What is half copied has
+    the writer's name, so the same writer sweeps it up next time; no two may share one at once.
     """
     with full_disk_explained(place):
         place.mkdir(parents=True, exist_ok=True)
-        beside = place / f".{new_id('a')}"
+        beside = place / f".{writer}"
+        shutil.rmtree(beside, ignore_errors=True)
         try:
             for name, source in checkpoints.items():
                 shutil.copytree(source, beside / name)
@@ -44,10 +46,24 @@ def store(
                 flush_folder(beside)
                 beside.rename(target)
             else:
-                require_hash(target, name)
+                verify(target, name)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return name, target.name
+
+
+def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
+    """Manifest of an artefact, after the hash of it and of every file was checked.
+
+    Raises
+    ------
+    DataError
+        Something is missing or changed.
+    """
+    manifest: dict[str, Any] = json.loads(require_hash(folder, artifact_hash))
+    for name in manifest["files"]:
+        read_checked(folder, manifest["files"], name)
+    return manifest
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,179 @@
+"""View: what a forecasting task sees of a dataset."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from podium import registry
+from podium.dataset import Dataset, Floats, Times
+from podium.errors import DataError, Problem, UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a forecasting task sees of a dataset: one copy of it, addressed by windows.
+
+    Parameters
+    ----------
+    tickers, times
+        As in the dataset.
+    features : (T, S, F) float32
+        Causal: row ``t`` uses bars up to ``t`` only. Not scaled; families fit their scaler on
+        training windows.
+    increments : (T, S) float
+        One bar's contribution to the target, known at its close (a squared return, say).
+    target : (T, S) float
+        Target decided at ``t`` and known at ``t + horizon``; NaN where that lies beyond the data.
+    past : (T, S) float
+        The same quantity over the last ``horizon`` bars, known at ``t``.
+    aggregate : callable
+        ``(mean of increments, horizon) -> target``.
+    horizon, window : int
+        Bars ahead, and bars a model looks back.
+    centered : bool
+        Whether a forecast of zero is one (a return), not nonsense (a log volatility).
+    """
+
+    tickers: tuple[str, ...]
+    times: Times
+    feature_names: tuple[str, ...]
+    features: NDArray[np.float32]
+    increments: Floats
+    target: Floats
+    past: Floats
+    aggregate: Callable[[Floats, int], Floats]
+    horizon: int
+    window: int
+    centered: bool
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, *, features: Sequence[str], target: str, horizon: int, window: int
+    ) -> View:
+        """View of a dataset through features and a target, named as in podium.toml.
+
+        Parameters
+        ----------
+        features : sequence of str
+            A feature's name, and after a colon its numbers: ``log_volatility:21``.
+        target : str
+        horizon, window : int
+            Bars ahead; bars a model looks back.
+
+        Raises
+        ------
+        UsageError
+            A feature does not take such numbers.
+        DataError
+            A feature is not finite after its warm-up.
+        """
+        kind = registry.load("targets", target)
+        increments = kind.increments(dataset)
+        past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
+        future = np.full_like(past, np.nan)
+        future[:-horizon] = past[horizon:]
+        columns = [compute(dataset) for compute in _features(features)]
+        values = np.stack(columns, axis=-1).astype(np.float32)
+        _require_finite(dataset, features, values)
+        return cls(
+            tickers=dataset.tickers,
+            times=dataset.times,
+            feature_names=tuple(features),
+            features=values,
+            increments=increments,
+            target=future,
+            past=past,
+            aggregate=kind.aggregate,
+            horizon=horizon,
+            window=window,
+            centered=kind.CENTERED,
+        )
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @cached_property
+    def first_bar(self) -> int:
+        """First bar whose whole window of features, and past, is known for every ticker."""
+        known = np.isfinite(self.features).all(axis=(1, 2)) & np.isfinite(self.past).all(axis=1)
+        unknown = np.flatnonzero(~known)
+        return int(unknown[-1] + 1 if len(unknown) else 0) + self.window - 1
+
+    @cached_property
+    def last_labelled(self) -> int:
+        """Last bar whose target is known, that is ``T - 1 - horizon``."""
+        return len(self) - 1 - self.horizon
+
+    def until(self, stop: int) -> View:
+        """The first ``stop`` bars; targets that end at or after ``stop`` become unknown."""
+        target = self.target[:stop].copy()
+        target[max(0, stop - self.horizon) :] = np.nan
+        return replace(
+            self,
+            times=self.times[:stop],
+            features=self.features[:stop],
+            increments=self.increments[:stop],
+            target=target,
+            past=self.past[:stop],
+        )
+
+    def blind(self) -> View:
+        """The same view without any target: what a family is given to predict from."""
+        return replace(self, target=np.full_like(self.target, np.nan))
+
+
+def _features(specs: Sequence[str]) -> list[Callable[[Dataset], Floats]]:
+    """Functions of feature specs such as ``log_return`` or ``log_volatility:21``."""
+    found: list[Callable[[Dataset], Floats]] = []
+    problems: list[Problem] = []
+    for spec in specs:
+        name, _, rest = spec.partition(":")
+        compute = registry.load("features", name).compute
+        numbers = rest.split(":") if rest else []
+        takes = len(inspect.signature(compute).parameters) - 1
+        if len(numbers) > takes or not all(n.isdigit() and int(n) > 0 for n in numbers):
+            problems.append(
+                Problem(
+                    f"feature '{spec}'", f"'{name}' and at most {takes} whole number(s) above 0"
+                )
+            )
+            continue
+        found.append(_bound(compute, [int(n) for n in numbers]))
+    if problems:
+        raise UsageError.of(problems)
+    return found
+
+
+def _bound(compute: Callable[..., Any], numbers: list[int]) -> Callable[[Dataset], Floats]:
+    return lambda dataset: compute(dataset, *numbers)
+
+
+def _trailing_mean(values: Floats, bars: int) -> Floats:
+    """Mean of each row and the ``bars - 1`` before it; NaN while there are too few."""
+    means = np.full_like(values, np.nan)
+    if len(values) >= bars:
+        means[bars - 1 :] = sliding_window_view(values, bars, axis=0).mean(axis=-1)
+    return means
+
+
+def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np.float32]) -> None:
+    """Refuse a feature that is unknown after its warm-up."""
+    known = np.isfinite(features)
+    started = np.maximum.accumulate(known, axis=0)
+    bad = np.argwhere(started & ~known)
+    if len(bad):
+        bar, ticker, feature = bad[0]
+        raise DataError(
+            f"feature '{names[feature]}' of {dataset.tickers[ticker]} is not finite at "
+            f"{dataset.times[bar]} ({len(bad)} such values)",
+            "finite values after the warm-up",
+            "correct the bars or leave the feature out",
+        )

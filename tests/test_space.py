@@ -1,0 +1,164 @@
+"""Spaces draw what fits them, refuse what does not, and take what a project narrows."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podium.errors import DataError, UsageError
+from podium.hashing import canonical
+from podium.space import Choice, Float, Int, Space
+
+few = settings(max_examples=60, deadline=None)
+
+SPACE = Space(
+    parameters={
+        "units": Choice((16, 32)),
+        "rate": Float(1e-4, 1e-2, log=True),
+        "layers": Int(1, 3),
+    },
+    constants={"epochs": 12},
+    bounds={"units": Int(1, 128), "rate": Float(0.0, 1.0), "epochs": Int(1, 100)},
+)
+
+numbers = st.floats(1e-6, 1e6)
+parameters = st.one_of(
+    st.tuples(numbers, numbers, st.booleans()).map(lambda t: Float(min(t[:2]), max(t[:2]), t[2])),
+    st.tuples(st.integers(1, 999), st.integers(1, 999), st.booleans()).map(
+        lambda t: Int(min(t[:2]), max(t[:2]), t[2])
+    ),
+    st.lists(st.sampled_from(["a", "b", 1, 2, 0.5, True]), min_size=1, unique_by=repr).map(
+        lambda options: Choice(tuple(options))
+    ),
+)
+
+
+@few
+@given(parameters=st.dictionaries(st.text("abc", min_size=1), parameters), seed=st.integers(0, 99))
+def test_whatever_is_drawn_fits_and_survives_the_record(parameters, seed):
+    space = Space(parameters, {"zz": 3})
+    config = space.sample(seed)
+    assert space.problems(config) == []
+    assert config == space.sample(seed)
+    assert json.loads(canonical(config)) == config
+    assert list(config) == sorted(config)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "inside", "outside"),
+    [
+        (Float(0.1, 0.5), [0.1, 0.5, 0.3], [0.0, 0.6, math.nan, math.inf, "0.3", None, True]),
+        (Int(1, 5), [1, 5], [0, 6, 2.0, 2.5, "2", True, math.nan]),
+        (Choice((1, "a")), [1, "a"], [1.0, True, 2, "b", None, [1]]),
+        (Choice((True, 0.5)), [True, 0.5], [1, 0]),
+    ],
+    ids=str,
+)
+def test_a_parameter_holds_its_values_and_nothing_like_them(parameter, inside, outside):
+    assert [value for value in inside if not parameter.holds(value)] == []
+    assert [value for value in outside if parameter.holds(value)] == []
+
+
+def test_all_problems_of_a_config_are_told_at_once():
+    with pytest.raises(UsageError) as caught:
+        SPACE.require({"units": 999, "rat": 0.001, "layers": 2.0})
+    text = str(caught.value)
+    assert "unknown parameter 'rat'. Did you mean 'rate'?" in text
+    assert "parameter 'rate' is missing" in text
+    assert "units is 999. Expected a whole number from 1 to 128." in text
+    assert "layers is 2.0" in text
+    assert len(caught.value.problems) == 5
+
+
+def test_a_good_config_passes_inside_the_bounds_not_only_the_parameters():
+    SPACE.require({"units": 100, "rate": 0.5, "layers": 1, "epochs": 40})
+
+
+def test_a_grid_holds_every_combination_once():
+    space = Space({"a": Choice((1, 2)), "b": Choice((True, False))}, {"c": "x"})
+    configs = list(space.grid())
+    assert len(configs) == len({canonical(config) for config in configs}) == 4
+    assert all(config["c"] == "x" for config in configs)
+
+
+def test_a_continuous_parameter_has_no_grid():
+    with pytest.raises(DataError, match="parameter 'rate' is a number from"):
+        list(SPACE.grid())
+
+
+def test_a_project_narrows_with_values_lists_and_ranges():
+    narrowed = SPACE.narrowed(
+        {
+            "units": [8, 100],
+            "rate": {"low": 0.1, "high": 0.2},
+            "layers": 2,
+            "epochs": {"low": 2, "high": 9},
+        },
+        "[space.any]",
+    )
+    assert narrowed.parameters["units"] == Choice((8, 100))
+    assert narrowed.parameters["rate"] == Float(0.1, 0.2)
+    assert narrowed.parameters["epochs"] == Int(2, 9)
+    assert narrowed.constants == {"layers": 2}
+    assert not narrowed.problems(narrowed.sample(3))
+
+
+def test_whole_numbers_set_for_a_real_parameter_become_real():
+    narrowed = SPACE.narrowed({"rate": [0, 1]}, "[space.any]")
+    assert [type(option) for option in narrowed.parameters["rate"].options] == [float, float]
+
+
+def test_narrowing_leaves_the_space_it_came_from():
+    before = canonical(SPACE.spec())
+    SPACE.narrowed({"units": 8, "layers": [1, 2]}, "[space.any]")
+    assert canonical(SPACE.spec()) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"unit": 8}, "unknown parameter 'unit' in \\[space.any\\]. Did you mean 'units'?"),
+        ({"units": 999}, "units has \\[999\\]"),
+        ({"units": []}, "units has"),
+        ({"units": "many"}, "units has"),
+        ({"units": [[8]]}, "units has"),
+        ({"units": {"low": 1}}, "a value, a list, or"),
+        ({"units": {"low": 9, "high": 1}}, "a value, a list, or"),
+        ({"units": {"low": 1.5, "high": 4}}, "units has"),
+        ({"rate": {"low": 0.1, "high": 7.0}}, "rate has \\[7.0\\]"),
+        ({"rate": {"low": 0.1, "high": 0.2, "step": 1}}, "a value, a list, or"),
+        ({"rate": {"low": math.nan, "high": 0.2}}, "a value, a list, or"),
+        ({"layers": True}, "layers has"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_is_refused_where_it_stands(settings, told):
+    with pytest.raises(UsageError, match=told):
+        SPACE.narrowed(settings, "[space.any]")
+
+
+def test_a_logarithmic_range_from_zero_is_refused_before_anything_is_drawn():
+    with pytest.raises(UsageError, match="rate"):
+        SPACE.narrowed({"rate": {"low": 0.0, "high": 0.1, "log": True}}, "[space.any]")
+
+
+def test_all_wrong_settings_are_told_at_once():
+    with pytest.raises(UsageError) as caught:
+        SPACE.narrowed({"unit": 8, "rate": 3.0}, "[space.any]")
+    assert len(caught.value.problems) == 2
+
+
+@few
+@given(low=st.integers(1, 50), width=st.integers(0, 50))
+def test_a_logarithmic_whole_number_reaches_both_ends(low, width):
+    parameter = Int(low, low + width, log=True)
+    space = Space({"n": parameter})
+    drawn = {space.sample(seed)["n"] for seed in range(30)}
+    assert all(parameter.holds(value) for value in drawn)
+
+
+def test_the_spec_tells_two_spaces_apart():
+    assert canonical(SPACE.spec()) != canonical(SPACE.narrowed({"layers": 2}, "").spec())
+    assert canonical(SPACE.spec()) != canonical(SPACE.narrowed({"epochs": 3}, "").spec())
