@@ -177,8 +177,11 @@ def _require_own(path: Path) -> None:
     """Refuse a file that is not podium's, before anything is written to it."""
     if not path.is_file() or not path.stat().st_size:
         return
+    # Immutable leaves no files beside it, but must not be said of one whose log is still waiting.
+    waiting = path.with_name(path.name + "-wal").exists()
+    how = "mode=ro" if waiting else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {name for (name,) in rows}
     except sqlite3.OperationalError:
