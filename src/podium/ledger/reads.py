@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +103,7 @@ def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
     ).first()
     if row is None:
         raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
-    return np.frombuffer(zlib.decompress(row.data), dtype=np.dtype(row.dtype))
+    return np.frombuffer(row.data, dtype=np.dtype(row.dtype))
 
 
 def receipt(

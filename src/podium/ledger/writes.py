@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,7 +91,7 @@ def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any])
 
 def put_text(ledger: Ledger, tx: sa.Connection, text: str) -> str:
     """Store a text under its hash."""
-    return _put_blob(ledger, tx, "text", text.encode())
+    return _put_blob(ledger, tx, "text", text.encode(), zlib.compress)
 
 
 def put_array(ledger: Ledger, tx: sa.Connection, array: NDArray[Any]) -> str:
@@ -99,17 +99,19 @@ def put_array(ledger: Ledger, tx: sa.Connection, array: NDArray[Any]) -> str:
     plain = np.ascontiguousarray(array)
     if plain.dtype.kind == "M":
         plain = plain.astype("datetime64[s]")
-    return _put_blob(ledger, tx, plain.dtype.str, plain.tobytes())
+    # Losses and forecasts hardly compress; trying costs more than the write.
+    return _put_blob(ledger, tx, plain.dtype.str, plain.tobytes(), bytes)
 
 
-def _put_blob(ledger: Ledger, tx: sa.Connection, dtype: str, data: bytes) -> str:
+def _put_blob(
+    ledger: Ledger, tx: sa.Connection, dtype: str, data: bytes, pack: Callable[[bytes], bytes]
+) -> str:
     name = digest_bytes(dtype.encode(), data)
-    # Level 1: losses compress little, and a higher level costs more than the write.
     row = {
         "project_id": ledger.project_id,
         "hash": name,
         "dtype": dtype,
-        "data": zlib.compress(data, 1),
+        "data": pack(data),
     }
     _put(tx, schema.blob, [row])
     return name
@@ -210,8 +212,8 @@ def end_trial(
     scores = [
         {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": _real(value)}
         for epoch in ended.epochs
-        for part_name, value in epoch.scores.items()
-        for part, _, name in [part_name.partition("_")]
+        for said, value in epoch.scores.items()
+        for part, name in [_part(said)]
     ]
     if ended.state is State.COMPLETE:
         final = {"part": "best", "epoch": 0, "metric": metric, "value": _real(ended.score)}
@@ -531,6 +533,12 @@ def _set_stage(
             since=decision.created_at,
         )
     )
+
+
+def _part(said: str) -> tuple[str, str]:
+    """Part and metric of a reported name: ``val_loss`` is the loss of the validation part."""
+    part, _, metric = said.partition("_")
+    return (part, metric) if part in ("train", "val") and metric else ("", said)
 
 
 def _json_real(value: float) -> float | str | None:

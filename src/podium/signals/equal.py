@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.errors import DataError, UsageError
+from podium.signals._base import checked
 
 __all__ = ["weights"]
 
@@ -38,11 +38,7 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     >>> weights([[0.02, -0.01], [np.nan, 0.3], [np.nan, np.nan]]).tolist()
     [[0.5, 0.5], [0.0, 1.0], [nan, nan]]
     """
-    values = np.asarray(forecast, dtype=np.float64)
-    if values.ndim != 2:
-        raise DataError(f"forecast has shape {values.shape}", "a matrix of bars by items")
-    if not 0.0 < gross < np.inf:
-        raise UsageError(f"gross is {gross}", "a number above 0")
+    values = checked(forecast, gross)
     known = ~np.isnan(values)
     count = known.sum(axis=1, keepdims=True)
     return np.where(count > 0, gross * known / np.maximum(count, 1), np.nan)
