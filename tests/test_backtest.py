@@ -1,4 +1,4 @@
-"""The portfolio kernel and its measures: by hand, against other engines, and by their laws."""
+"""The portfolio kernel: by hand, against other engines, and by their laws."""
 
 import math
 import time
@@ -9,30 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.backtest import (
-    cagr,
-    calmar,
-    hit_rate,
-    max_drawdown,
-    max_drawdown_bars,
-    periods_per_year,
-    sharpe,
-    simulate,
-    sortino,
-    summary,
-    turnover,
-    volatility,
-)
+from podium.backtest import simulate, summary
 from podium.errors import DataError, UsageError
 
 NAN = math.nan
-MEASURES = [
-    sharpe, sortino, volatility, cagr, max_drawdown, max_drawdown_bars, calmar, hit_rate, turnover,
-]  # fmt: skip
-SUMMARY = [
-    "sharpe", "sortino", "volatility", "cagr", "max_drawdown", "max_drawdown_bars", "calmar",
-    "hit_rate", "turnover", "total_return",
-]  # fmt: skip
 
 
 def column(*values: float) -> np.ndarray:
@@ -453,136 +433,6 @@ def test_equity_is_that_of_a_slow_account_written_out_item_by_item():
         equity.append(cash + sum(held[i] * data["prices"][bar, i] for i in range(3)))
     result = simulate(**data, execution="next_open", **COSTS)
     assert result.equity == pytest.approx(equity, rel=1e-12)
-
-
-# --- measures -----------------------------------------------------------------------------------
-
-
-def test_measures_agree_with_another_implementation():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import empyrical
-
-    returns = 0.01 * np.random.default_rng(0).standard_t(4, 1500)
-    year = {"annualization": 252}
-    assert sharpe(returns, 252) == pytest.approx(empyrical.sharpe_ratio(returns, **year))
-    assert sortino(returns, 252) == pytest.approx(empyrical.sortino_ratio(returns, **year))
-    assert volatility(returns, 252) == pytest.approx(empyrical.annual_volatility(returns, **year))
-    assert cagr(returns, 252) == pytest.approx(empyrical.cagr(returns, **year))
-    assert calmar(returns, 252) == pytest.approx(empyrical.calmar_ratio(returns, **year))
-    assert max_drawdown(returns) == pytest.approx(empyrical.max_drawdown(returns))
-    assert max_drawdown([-0.1, 0.05]) == pytest.approx(empyrical.max_drawdown(np.array([-0.1, 0])))
-
-
-def test_a_loss_on_the_first_bar_is_a_drawdown_from_the_initial_capital():
-    assert max_drawdown([-0.1]) == pytest.approx(-0.1)
-    assert max_drawdown_bars([-0.1]) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("returns", "bars"),
-    [
-        ([0.1, -0.5, 1.0, -0.1], 2),
-        ([0.1, -0.5, 0.1, 0.1], 3),
-        ([-0.1, 0.5, -0.5, 0.2, 0.1], 3),
-        ([0.1, 0.1], 0),
-        ([0.0, 0.0, -0.1], 1),
-    ],
-)
-def test_the_length_of_the_deepest_fall_runs_from_its_peak_to_its_recovery(returns, bars):
-    assert max_drawdown_bars(returns) == bars
-
-
-def test_bars_without_a_gain_or_loss_do_not_count_as_misses():
-    assert hit_rate([0.0, 0.01, 0.0, -0.01, 0.02, 0.03]) == 0.75
-
-
-@pytest.mark.parametrize("returns", [[], [0.01], [0.0] * 9, [0.01] * 9, [-0.01] * 9, [0.1, 1e-300]])
-@pytest.mark.parametrize("measure", MEASURES)
-def test_a_measure_without_an_answer_is_never_infinite(measure, returns):
-    assert not math.isinf(measure(returns, 252))
-
-
-def test_ratios_over_nothing_are_nan():
-    for constant in ([0.0] * 9, [0.01] * 9, [0.1 + 0.2] * 7):
-        assert math.isnan(sharpe(constant, 252))
-        assert volatility(constant, 252) == 0.0
-        assert math.isnan(sortino(constant, 252))
-        assert math.isnan(calmar(constant, 252))
-        assert max_drawdown(constant) == 0.0
-    assert all(math.isnan(measure([], 252)) for measure in MEASURES)
-    assert math.isnan(hit_rate([0.0, 0.0]))
-    assert math.isnan(volatility([0.01], 252))
-
-
-def test_growth_that_no_number_holds_is_nan():
-    assert math.isnan(cagr([9.0], 8766))
-    assert cagr([0.5, -1.0, 0.5], 252) == -1.0
-
-
-@given(st.lists(st.floats(-0.99, 3.0), max_size=60), st.floats(1.0, 10_000.0))
-def test_no_returns_make_a_measure_infinite_or_warn(returns, periods):
-    for measure in MEASURES:
-        assert not math.isinf(measure(returns, periods))
-    assert len(returns) == 0 or -1.0 <= max_drawdown(returns) <= 0.0
-    assert 0.0 <= max_drawdown_bars(returns) <= len(returns) or not returns
-
-
-@pytest.mark.parametrize("measure", MEASURES)
-def test_a_measure_refuses_returns_that_are_not_finite(measure):
-    with pytest.raises(DataError, match="bar 1 is nan"):
-        measure([0.1, NAN], 252)
-
-
-@pytest.mark.parametrize("measure", [sharpe, sortino, volatility, cagr, calmar, turnover])
-def test_a_measure_refuses_a_year_without_bars(measure):
-    with pytest.raises(UsageError, match="periods_per_year is 0"):
-        measure([0.1, 0.2], 0)
-
-
-def test_bars_a_year_come_from_the_calendar_and_not_from_a_guess():
-    days = np.arange("2010-01-01", "2020-01-01", dtype="datetime64[D]")
-    weekdays = days[np.is_busday(days)]
-    hours = np.arange("2020-01-01T00", "2021-01-01T00", dtype="datetime64[h]")
-    assert periods_per_year(days) == pytest.approx(365.25)
-    assert periods_per_year(weekdays) == pytest.approx(260.9, abs=0.1)
-    assert periods_per_year(weekdays.astype("datetime64[ns]")) == periods_per_year(weekdays)
-    assert periods_per_year(hours) == pytest.approx(8766.0)
-    assert periods_per_year(days[::7]) == pytest.approx(52.18, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("times", "text"),
-    [
-        (np.array(["2020-01-01"], dtype="datetime64[D]"), "1 bars span no time"),
-        (np.array(["2020-01-02", "2020-01-01"], dtype="datetime64[D]"), r"times\[1\]"),
-        (np.array(["2020-01-01", "2020-01-01"], dtype="datetime64[D]"), r"times\[1\]"),
-        (np.array(["2020-01-01", "NaT"], dtype="datetime64[D]"), r"times\[1\] is NaT"),
-        ([1.0, 2.0], "of type float64"),
-    ],
-)
-def test_times_that_are_no_calendar_are_refused(times, text):
-    with pytest.raises(DataError, match=text):
-        periods_per_year(times)
-
-
-def test_the_summary_names_every_measure_and_leaves_out_the_bar_that_holds_nothing():
-    result = simulate(column(10.0, 10.0, 11.0, 9.9, 12.0), column(1.0, NAN, 0.5, NAN, NAN))
-    numbers = summary(result, 252)
-    returns = result.returns[1:]
-    assert list(numbers) == SUMMARY
-    assert all(type(value) is float for value in numbers.values())
-    assert numbers["sharpe"] == sharpe(returns, 252)
-    assert numbers["total_return"] == pytest.approx(np.prod(1 + returns) - 1)
-    assert (1 + numbers["cagr"]) ** (4 / 252) == pytest.approx(1 + numbers["total_return"])
-    assert numbers["turnover"] == pytest.approx((1.0 + 0.5) / 4 * 252)
-
-
-def test_the_summary_of_a_portfolio_that_never_trades_has_no_sharpe():
-    numbers = summary(simulate(np.ones((50, 2)), np.zeros((50, 2))), 252)
-    assert math.isnan(numbers["sharpe"])
-    assert math.isnan(numbers["hit_rate"])
-    assert numbers["total_return"] == numbers["cagr"] == numbers["turnover"] == 0.0
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from podium.cli.main import run
-from projects import SLOT, SMALL, small_project
+from projects import SLOT, SMALL, query, small_project
 
 RETURN = "us4/D/return"
 TWO_SLOTS = {RETURN: {**SMALL["slots"][SLOT], "target": "log_return", "signal": "sign"}}
@@ -282,3 +282,36 @@ def _wait(happened, seconds=60):
     while not happened():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.01)
+
+
+def test_a_project_without_slots_cannot_run_and_says_what_to_add(tmp_path, capsys):
+    run(["init", str(tmp_path / "mine"), "-q"])
+    capsys.readouterr()
+    code, _, err = say(capsys, "run", "--project", str(tmp_path / "mine"))
+    assert code == 2
+    assert "declares no slot" in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"extend": {"folds": 500}}, "use at most"),
+        ({"space": {"lstmm": {"lstm_units": [4]}}}, "did you mean 'lstm'?"),
+        (
+            {"policies": {"forecast": {"champion": {"beat_naive": {}}}}},
+            "did you mean 'beats_naive'?",
+        ),
+        ({"policies": {"forecast": {"champion": {"beats_naive": {"p": 0.1}}}}}, "no limit 'p'"),
+        ({"space": {"lstm": {"lstm_unit": [4]}}}, "did you mean 'lstm_units'?"),
+    ],
+)
+def test_what_would_stop_a_later_step_is_refused_before_anything_is_trained(
+    tmp_path, capsys, settings, said
+):
+    root = small_project(tmp_path / "demo", **settings)
+    code, _, err = say(capsys, "run", "--project", str(root))
+    assert code in (2, 7)
+    assert said in err.lower()
+    assert not (root / "models").exists()
+    if (root / "podium.db").exists():
+        assert not query(root, "SELECT * FROM trial WHERE family != 'naive'")

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 import projects
+from podium import artifact as artifacts
 from podium.decision import Stage
 from podium.errors import ConflictError, DataError, NotFoundError
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium import artifact as artifacts
 from podium.steps import _task
 from podium.steps._project import Project, Silent
 from podium.steps.backtest import backtest

@@ -257,7 +257,7 @@ def load(
         for k, v in reader.table(raw.get("space", {}), "space").items()
     }
     policies = reader.policies(raw.get("policies", {}))
-    _cross_check(reader, sections["project"], tables)
+    _cross_check(reader, sections["project"], tables, space, policies)
     if reader.problems:
         raise UsageError.of(reader.problems)
     return Config(
@@ -370,7 +370,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 
 def _cross_check(
-    reader: _Reader, project: ProjectSection | None, tables: Mapping[str, Any]
+    reader: _Reader,
+    project: ProjectSection | None,
+    tables: Mapping[str, Any],
+    space: Mapping[str, Any],
+    policies: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Names that refer to nothing; sections that were not read are None and are passed over."""
     slots: Mapping[str, SlotSection | None] = tables["slots"]
@@ -381,6 +385,24 @@ def _cross_check(
                 fix=suggest(project.default_slot, slots),
             )
         )
+    for family in space:
+        if not registry.exists("families", family):
+            reader.problems.append(
+                Problem(
+                    f"[space.{family}] is about no family",
+                    fix=suggest(family, registry.names("families")),
+                )
+            )
+    for policy, stages in policies.items():
+        for stage, gates in stages.items():
+            for gate in gates:
+                if not registry.exists("gates", gate):
+                    reader.problems.append(
+                        Problem(
+                            f"[policies.{policy}.{stage}] names gate '{gate}'",
+                            fix=suggest(gate, registry.names("gates")),
+                        )
+                    )
     for name, slot in slots.items():
         if slot is None:
             continue

@@ -9,18 +9,19 @@ from podium import registry
 from podium.families._base import Family, Model
 from podium.prediction import Prediction
 from podium.space import Choice, Space
-from podium.testing import kit
+from podium.testing import families
+from podium.testing.pickles import check_no_pickled_object
 
 CHECKS = [
-    kit.check_name_and_space,
-    kit.check_wrong_config_refused,
-    kit.check_every_window_gets_a_forecast,
-    kit.check_same_seed,
-    kit.check_many_like_one,
-    kit.check_future_is_ignored,
-    kit.check_scaler_uses_training_only,
-    kit.check_tickers_by_name,
-    kit.check_beats_untrained,
+    families.check_name_and_space,
+    families.check_wrong_config_refused,
+    families.check_every_window_gets_a_forecast,
+    families.check_same_seed,
+    families.check_many_like_one,
+    families.check_future_is_ignored,
+    families.check_scaler_uses_training_only,
+    families.check_tickers_by_name,
+    families.check_beats_untrained,
 ]
 
 
@@ -35,20 +36,20 @@ def test_a_family_keeps_the_contract(family, check):
 
 
 def test_a_saved_family_is_the_same_when_loaded(family, tmp_path):
-    kit.check_save_load(family, tmp_path)
+    families.check_save_load(family, tmp_path)
 
 
 def test_torch_opens_every_checkpoint_without_running_code(family, tmp_path):
     torch = pytest.importorskip("torch")
-    kit.check_save_load(family, tmp_path)
+    families.check_save_load(family, tmp_path)
     for path in tmp_path.rglob("*.pt"):
         assert torch.load(path, weights_only=True)
 
 
 def test_an_iterative_family_uses_its_seed(family):
-    if not kit.is_iterative(family):
+    if not families.is_iterative(family):
         pytest.skip("it draws no random numbers")
-    kit.check_other_seed_differs(family)
+    families.check_other_seed_differs(family)
 
 
 def test_a_familys_name_is_its_files(family):
@@ -113,7 +114,7 @@ class LastFamily(Family):
 
 
 def test_the_kit_accepts_an_honest_family(tmp_path):
-    kit.check_family(LastFamily(), tmp_path)
+    families.check_family(LastFamily(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -132,27 +133,27 @@ def test_the_kit_accepts_an_honest_family(tmp_path):
 )
 def test_the_kit_tells_what_a_family_does_wrong(wrong, told, tmp_path):
     with pytest.raises(AssertionError, match=told):
-        kit.check_family(LastFamily(wrong), tmp_path)
+        families.check_family(LastFamily(wrong), tmp_path)
 
 
 def test_the_kit_finds_objects_inside_arrays_and_archives(tmp_path):
     objects = tmp_path / "objects.npy"
     np.save(objects, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(AssertionError):
-        kit.check_no_pickled_object(objects)
+        check_no_pickled_object(objects)
     archive = tmp_path / "archive.npz"
     np.savez(archive, fine=np.arange(3))
-    kit.check_no_pickled_object(archive)
+    check_no_pickled_object(archive)
     np.savez(archive, fine=np.arange(3), odd=np.array([print], dtype=object))
     with pytest.raises(AssertionError, match="odd"):
-        kit.check_no_pickled_object(archive)
+        check_no_pickled_object(archive)
 
 
 def test_the_kit_finds_an_object_in_a_torch_checkpoint(tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "model.pt"
     torch.save({"weights": torch.zeros(3), "half": torch.zeros(2).half()}, path)
-    kit.check_no_pickled_object(path)
+    check_no_pickled_object(path)
     torch.save({"network": torch.nn.Linear(1, 1)}, path)
     with pytest.raises(AssertionError, match="Linear"):
-        kit.check_no_pickled_object(path)
+        check_no_pickled_object(path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podium import registry
-from podium.testing import kit
+from podium.testing.features import check_feature, check_target
 from podium.testing.series import bars, view
 
 
@@ -21,7 +21,7 @@ def target(request):
 
 
 def test_a_feature_is_causal(feature):
-    kit.check_feature(registry.load("features", feature).compute)
+    check_feature(registry.load("features", feature).compute)
 
 
 @pytest.mark.parametrize("bars_back", [2, 30])
@@ -29,7 +29,7 @@ def test_a_feature_is_causal_for_every_length(feature, bars_back):
     compute = registry.load("features", feature).compute
     if len(inspect.signature(compute).parameters) < 2:
         pytest.skip("it has no length")
-    kit.check_feature(lambda dataset: compute(dataset, bars_back))
+    check_feature(lambda dataset: compute(dataset, bars_back))
 
 
 def test_a_feature_explains_itself_in_one_line(feature):
@@ -44,7 +44,7 @@ def test_a_feature_of_fewer_bars_than_it_needs_is_unknown_not_an_error(feature):
 
 
 def test_a_target_keeps_the_contract(target):
-    kit.check_target(registry.load("targets", target))
+    check_target(registry.load("targets", target))
 
 
 @pytest.mark.parametrize("horizon", [1, 5])

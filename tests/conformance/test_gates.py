@@ -6,7 +6,7 @@ import pytest
 
 from podium import registry
 from podium.gates._base import verdict
-from podium.testing import kit
+from podium.testing.gates import check_gate, evidence
 
 HONEST = f'''"""{registry.load("gates", "fresh_evidence").__doc__}"""
 
@@ -28,11 +28,11 @@ def gate(request):
 
 
 def test_a_gate_keeps_the_contract(gate):
-    kit.check_gate(gate)
+    check_gate(gate)
 
 
 def test_a_policys_limits_are_told_in_the_verdict(gate):
-    given = {kind: kit.evidence(kind) for kind in gate.NEEDS}
+    given = {kind: evidence(kind) for kind in gate.NEEDS}
     limits = dict.fromkeys(gate.LIMITS, 0.123)
     assert verdict("any", gate, given, None, limits).limits == limits
 
@@ -53,7 +53,7 @@ def written(tmp_path):
 
 
 def test_the_kit_accepts_an_honest_gate(written):
-    kit.check_gate(written(HONEST))
+    check_gate(written(HONEST))
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_the_kit_tells_what_a_gate_does_wrong(written, honest, wrong, told):
     )
     assert text != HONEST
     with pytest.raises(AssertionError, match=told):
-        kit.check_gate(written(text))
+        check_gate(written(text))

@@ -5,17 +5,17 @@ import pytest
 from podium import registry
 from podium.runners._base import work
 from podium.runners.inline import InlineRunner
-from podium.testing import fakes, kit
+from podium.testing import fakes, runners
 from podium.trial import State, Task
 
 CHECKS = [
-    kit.check_every_task_ends_once,
-    kit.check_failures_are_told,
-    kit.check_a_failing_forecast_is_told,
-    kit.check_a_forgotten_config_is_told,
-    kit.check_lost_worker_costs_one_trial,
-    kit.check_a_worker_lost_between_runs_costs_at_most_one_trial,
-    kit.check_an_abandoned_run_is_forgotten,
+    runners.check_every_task_ends_once,
+    runners.check_failures_are_told,
+    runners.check_a_failing_forecast_is_told,
+    runners.check_a_forgotten_config_is_told,
+    runners.check_lost_worker_costs_one_trial,
+    runners.check_a_worker_lost_between_runs_costs_at_most_one_trial,
+    runners.check_an_abandoned_run_is_forgotten,
 ]
 
 
@@ -31,7 +31,7 @@ def test_a_runner_keeps_the_contract(runner, check):
 
 def test_every_runner_gives_the_same_scores_to_the_bit(runner):
     pytest.importorskip("torch")
-    job = kit._job("lstm")
+    job = runners.small_job("lstm")
     config = {
         "lstm_units": 8,
         "learning_rate": 0.01,
@@ -49,7 +49,7 @@ def test_every_runner_gives_the_same_scores_to_the_bit(runner):
 
 
 def test_models_are_left_in_a_folder_a_trial(runner, tmp_path):
-    base = kit._job("naive")
+    base = runners.small_job("naive")
     job = type(base)(base.family, base.metric, base.view, base.folds, save_to=str(tmp_path))
     task = Task("t-7", {"method": "last", "debias": True}, 0, seed=0)
     with runner(1) as running:
@@ -64,7 +64,7 @@ def test_the_kit_finds_a_runner_that_loses_a_task():
             return super().run(job, tasks[:-1])
 
     with pytest.raises(AssertionError, match="were to end once each"):
-        kit.check_every_task_ends_once(Forgetful)
+        runners.check_every_task_ends_once(Forgetful)
 
 
 def test_the_kit_finds_a_runner_that_says_it_twice():
@@ -75,11 +75,11 @@ def test_the_kit_finds_a_runner_that_says_it_twice():
                 yield end
 
     with pytest.raises(AssertionError, match="were to end once each"):
-        kit.check_every_task_ends_once(Stammering)
+        runners.check_every_task_ends_once(Stammering)
 
 
 def test_the_kit_gives_up_on_a_runner_that_says_nothing(monkeypatch):
-    monkeypatch.setattr(kit, "PATIENCE", 0.1)
+    monkeypatch.setattr(runners, "PATIENCE", 0.1)
 
     class Silent(InlineRunner):
         def run(self, job, tasks):
@@ -89,7 +89,7 @@ def test_the_kit_gives_up_on_a_runner_that_says_nothing(monkeypatch):
             yield from super().run(job, tasks)
 
     with pytest.raises(AssertionError, match="nothing was heard"):
-        kit.check_every_task_ends_once(Silent)
+        runners.check_every_task_ends_once(Silent)
 
 
 def test_the_misbehaving_family_is_gone_when_the_test_is():

@@ -5,7 +5,8 @@ import pytest
 from podium import registry
 from podium.searches.random import RandomSearch
 from podium.space import Choice, Float, Int, Space
-from podium.testing import kit
+from podium.testing.searches import SPACE, check_search
+from podium.testing.series import bars, view
 from podium.trial import BUDGET
 
 
@@ -15,18 +16,18 @@ def search(request):
 
 
 def test_a_search_keeps_the_contract(search):
-    kit.check_search(search)
+    check_search(search)
 
 
 @pytest.mark.parametrize("generation", [1, 3, 8])
 def test_a_search_keeps_the_contract_for_any_generation(search, generation):
-    kit.check_search(search, generation=generation)
+    check_search(search, generation=generation)
 
 
 def test_a_search_works_on_the_space_of_every_family(search):
-    case = kit.Case.planted(60)
+    seen = view(bars(60))
     for name in registry.names("families"):
-        space = registry.load("families", name).FAMILY.space(case.view)
+        space = registry.load("families", name).FAMILY.space(seen)
         for config in search(space, 3).ask(range(12)):
             assert not space.problems(config)
 
@@ -37,19 +38,19 @@ def test_a_space_with_nothing_left_to_choose_gives_its_constants(search):
 
 
 def test_a_study_where_every_trial_failed_still_goes_on(search):
-    made = search(kit.SPACE, 1)
+    made = search(SPACE, 1)
     for number in range(15):
         (config,) = made.ask([number])
         made.tell(number, config, float("nan"))
-    assert not kit.SPACE.problems(made.ask([15])[0])
+    assert not SPACE.problems(made.ask([15])[0])
 
 
 def test_an_infinite_score_counts_as_failed(search):
-    made = search(kit.SPACE, 1)
+    made = search(SPACE, 1)
     for number in range(12):
         (config,) = made.ask([number])
         made.tell(number, config, float("inf") if number % 2 else 1.0)
-    assert not kit.SPACE.problems(made.ask([12])[0])
+    assert not SPACE.problems(made.ask([12])[0])
 
 
 def test_trials_told_from_a_wider_choice_do_no_harm(search):
@@ -85,7 +86,7 @@ def test_the_kit_finds_a_search_that_keeps_a_secret():
             return [self.space.sample(self.seed * 10_007 + n + 100 * self.told) for n in numbers]
 
     with pytest.raises(AssertionError, match="goes another way"):
-        kit.check_search(Secretive)
+        check_search(Secretive)
 
 
 def test_the_kit_finds_a_search_that_ignores_its_seed():
@@ -94,4 +95,4 @@ def test_the_kit_finds_a_search_that_ignores_its_seed():
             return [self.space.sample(number) for number in numbers]
 
     with pytest.raises(AssertionError, match="another seed"):
-        kit.check_search(Same)
+        check_search(Same)

@@ -149,6 +149,11 @@ class Project:
         slots = list(self.config.slots)
         if name is None:
             name = self.config.project.default_slot or (slots[0] if len(slots) == 1 else None)
+        if not slots:
+            raise UsageError(
+                f"{self.root / configuration.FILE} declares no slot",
+                fix='add a [datasets.NAME] and a [slots."NAME"] table: docs/config.md shows how',
+            )
         if name is None:
             raise UsageError(f"{len(slots)} slots and no default", "a slot: " + ", ".join(slots))
         self.config.slot(name)

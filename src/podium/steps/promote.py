@@ -11,7 +11,7 @@ from podium import artifact, registry
 from podium.candidate import Candidate
 from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
-from podium.errors import NotFoundError, RefusedError, suggest
+from podium.errors import NotFoundError, Problem, RefusedError, UsageError, suggest
 from podium.evidence import Evidence
 from podium.files import write_atomic
 from podium.gates._base import verdict
@@ -89,7 +89,7 @@ def promote(
     through = [target]
     if target is Stage.CHAMPION and current in (Stage.DEVELOPMENT, Stage.ARCHIVED):
         through = [Stage.BETA, Stage.CHAMPION]
-    policy = _policy(project.config, candidate.slot)
+    policy = policy_of(project.config, candidate.slot)
     ids = tuple(sorted(e.id for e in evidence.values()))
 
     def request(stage: Stage) -> str:
@@ -171,16 +171,31 @@ def _stage(name: str) -> Stage:
     return Stage(name)
 
 
-def _policy(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    """The slot's policy: podium.toml's stages over the default ones."""
+def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+    """Gates and limits of each stage of a slot: podium.toml's stages over the default ones.
+
+    Raises
+    ------
+    NotFoundError
+        No such policy.
+    UsageError
+        A gate has no such limit.
+    """
     name = config.slots[slot].policy
     known = {**POLICIES, **config.policies}
     if name not in known:
         raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
     policy = {**POLICIES.get(name, {}), **config.policies.get(name, {})}
-    for gates in policy.values():
-        for gate in gates:
-            registry.load("gates", gate)
+    problems = [
+        Problem(f"gate '{gate}' of policy '{name}' has no limit '{limit}'", fix=suggest(limit, has))
+        for gates in policy.values()
+        for gate, limits in gates.items()
+        for has in [registry.load("gates", gate).LIMITS]
+        for limit in limits
+        if limit not in has
+    ]
+    if problems:
+        raise UsageError.of(problems)
     return policy
 
 

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium import __version__
+from podium import __version__, registry
+from podium.errors import PodiumError
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
@@ -16,11 +17,12 @@ from podium.report.found import SlotReport
 from podium.report.run import RunReport, run_dict, run_markdown, run_page
 from podium.steps import _report
 from podium.steps._project import Project
+from podium.steps._task import slot_data
 from podium.steps.analyze import analyzed
 from podium.steps.backtest import judged
 from podium.steps.extend import extend
 from podium.steps.finalize import finalized
-from podium.steps.promote import promote
+from podium.steps.promote import policy_of, promote
 from podium.steps.tune import tune
 
 
@@ -48,10 +50,13 @@ def run(project: Project, slots: Sequence[str] | None = None) -> Run:
     ConflictError
         Another command is at work on one of the slots.
     """
-    chosen = [project.default_slot(name) for name in slots] if slots else list(project.config.slots)
+    if not project.config.slots:
+        project.default_slot(None)
+    chosen = [project.default_slot(name) for name in slots or project.config.slots]
     with ExitStack() as stack, full_disk_explained(project.root):
         for slot in chosen:
             stack.enter_context(project.locked(slot, "run"))
+        _require_ready(project, chosen)
         reports = [_one(project, slot) for slot in chosen]
         found = RunReport(
             project=project.config.project.name,
@@ -69,6 +74,27 @@ def run(project: Project, slots: Sequence[str] | None = None) -> Run:
         write_atomic(place / "run.md", run_markdown(found))
         write_atomic(place / "run.json", canonical(run_dict(found)) + "\n")
     return Run(found, page)
+
+
+def _require_ready(project: Project, slots: Sequence[str]) -> None:
+    """Refuse what would stop a later step, before the first one trains anything."""
+    errors: list[PodiumError] = []
+    for slot in slots:
+        try:
+            data = slot_data(project.config, slot)
+            policy_of(project.config, slot)
+            for splitter, arguments in (
+                ("holdout", {"fraction": project.config.tune.validation_fraction}),
+                ("walk_forward", {"folds": project.config.extend.folds}),
+                ("holdout", {"fraction": project.config.finalize.validation_fraction}),
+            ):
+                registry.load("splitters", splitter).split(data.tuning, **arguments)
+        except PodiumError as error:
+            errors.append(error)
+    if errors:
+        # Slots that share a dataset have its problems in common; each is told once.
+        problems = dict.fromkeys(problem for error in errors for problem in error.problems)
+        raise type(errors[0]).of(problems)
 
 
 def _one(project: Project, slot: str) -> SlotReport:

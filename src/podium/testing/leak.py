@@ -174,6 +174,27 @@ def probe_family(
     return probe(forecasts, dataset, at, seed=seed)
 
 
+def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]]:
+    """The view with all that is known only after bar ``at`` replaced, and how; also by NaN.
+
+    For what was fitted already: nothing it forecasts up to the bar may move.
+    """
+    rng = np.random.default_rng(seed)
+    poisons: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+        "multiplied by 50": lambda rest: rest * 50,
+        "replaced": lambda rest: rng.permutation(rest) + 1,
+        "NaN": lambda rest: np.full_like(rest, np.nan),
+    }
+    starts = dict.fromkeys(("features", "increments", "past"), at + 1)
+    starts["target"] = max(0, at + 1 - seen.horizon)
+    for how, poison in poisons.items():
+        changed: dict[str, Any] = {
+            name: np.concatenate([(values := getattr(seen, name))[:start], poison(values[start:])])
+            for name, start in starts.items()
+        }
+        yield how, replace(seen, **changed)
+
+
 def _rewritten(
     dataset: Dataset, start: int, stop: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, Dataset]]:

@@ -1,0 +1,296 @@
+"""A family's test calls ``check_family(family, folder)``; the folder is an empty one, its own.
+
+>>> import tempfile
+>>> from podium.families.naive import FAMILY
+>>> with tempfile.TemporaryDirectory() as folder:
+...     check_family(FAMILY, Path(folder))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from podium.errors import UsageError
+from podium.families._base import Family, Model
+from podium.hashing import canonical
+from podium.prediction import Prediction
+from podium.space import Choice, ConfigDict
+from podium.split import Windows
+from podium.testing._base import SEED, refusal, require
+from podium.testing.leak import poisoned, probe_family
+from podium.testing.pickles import check_no_pickled_object
+from podium.testing.series import Case, view
+from podium.trial import BUDGET, Epoch, Fitted
+from podium.view import View
+
+EPOCHS = 2
+
+
+def check_family(family: Family, folder: Path) -> None:
+    """Everything a family promises; ``folder`` is an empty one for its files."""
+    check_name_and_space(family)
+    check_wrong_config_refused(family)
+    check_every_window_gets_a_forecast(family)
+    check_save_load(family, folder)
+    check_same_seed(family)
+    check_many_like_one(family)
+    check_future_is_ignored(family)
+    check_scaler_uses_training_only(family)
+    check_tickers_by_name(family)
+    check_beats_untrained(family)
+
+
+def check_name_and_space(family: Family) -> None:
+    """It has a name, a whole VERSION, and a space whose draws fit it and can be recorded."""
+    require(bool(family.name), "the family has no name")
+    require(isinstance(family.VERSION, int), "VERSION is no whole number")
+    space = family.space(Case.planted().view)
+    for seed in range(20):
+        found = space.problems(space.sample(seed))
+        require(not found, f"a config drawn from the space does not fit it: {found}")
+    require(space.sample(1) == space.sample(1), "two draws with one seed differ")
+    canonical(space.spec())
+
+
+def check_wrong_config_refused(family: Family) -> None:
+    """Unknown, missing and impossible values are refused by name before anything is trained."""
+    space = family.space(Case.planted().view)
+    good = space.sample(SEED)
+    wrong: list[tuple[str, dict[str, object]]] = [("no_such_knob", {**good, "no_such_knob": 1})]
+    for name in good:
+        wrong.append((name, {k: v for k, v in good.items() if k != name}))
+        wrong.append((name, {**good, name: "no such value"}))
+        wrong.append((name, {**good, name: math.nan}))
+    asked: list[tuple[str, Callable[[], object]]] = [
+        *((name, partial(space.require, config)) for name, config in wrong),
+        ("no_such_knob", partial(space.narrowed, {"no_such_knob": 1}, "[space] of the kit")),
+    ]
+    for name, act in asked:
+        told = refusal(UsageError, act, f"a wrong '{name}' was not refused")
+        require(name in told, f"the refusal does not name '{name}': {told}")
+
+
+def check_every_window_gets_a_forecast(family: Family) -> None:
+    """A finite forecast a window, in the windows' order, and none for no window."""
+    case = Case.planted()
+    for config in _configs(family, case.view):
+        model = _fit(family, config, case.train, case.validation)
+        asked = case.validation.blind()
+        found = model.predict(asked)
+        _same(Prediction.of(asked, found.mean), found, "from the index of the windows asked for")
+        unknown = int(np.sum(~np.isfinite(found.mean)))
+        require(not unknown, f"{unknown} of {len(found)} forecasts are not finite ({config})")
+        none = model.predict(Windows.of(asked.view, asked.at[:0]))
+        require(len(none) == 0, "no window was asked for, and there is a forecast")
+
+
+def check_save_load(family: Family, folder: Path) -> None:
+    """A model written and read again forecasts the same to the bit; no file holds an object."""
+    case = Case.planted()
+    for number, config in enumerate(_configs(family, case.view)):
+        model = _fit(family, config, case.train, case.validation)
+        place = folder / f"model-{number}"
+        place.mkdir(parents=True)
+        model.save(place)
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        require(bool(files), "save() wrote no file")
+        for path in files:
+            check_no_pickled_object(path)
+
+        def read(name: str, place: Path = place) -> bytes:
+            return (place / name).read_bytes()
+
+        again = family.load(read)
+        asked = case.validation.blind()
+        _same(model.predict(asked), again.predict(asked), f"after save and load ({config})")
+        require(model.epochs == again.epochs, "the number of epochs is lost on save")
+
+
+def check_same_seed(family: Family) -> None:
+    """The same seed gives the same forecasts to the bit, whatever was drawn in between."""
+    case = Case.planted()
+    for config in _configs(family, case.view):
+        one = _fit(family, config, case.train, case.validation)
+        _fit(family, config, case.train, None, seed=SEED + 1)
+        two = _fit(family, config, case.train, case.validation)
+        asked = case.validation.blind()
+        _same(one.predict(asked), two.predict(asked), f"with the same seed ({config})")
+
+
+def check_other_seed_differs(family: Family) -> None:
+    """Another seed gives another model; only for families that draw random numbers."""
+    case = Case.planted()
+    config = _configs(family, case.view)[0]
+    one, two = (_fit(family, config, case.train, None, seed=SEED + k) for k in (0, 1))
+    asked = case.validation.blind()
+    require(
+        not np.array_equal(one.predict(asked).mean, two.predict(asked).mean),
+        f"two seeds give the same model ({config}), so the seed is not used",
+    )
+
+
+def check_many_like_one(family: Family) -> None:
+    """``fit_many`` gives what ``fit`` gives one by one; epochs count up, then comes the model."""
+    case = Case.planted()
+    configs = _configs(family, case.view)
+    configs = [*configs, configs[0]]
+    seeds = [SEED + n for n in range(len(configs))]
+    models: dict[int, Model] = {}
+    epochs: dict[int, int] = dict.fromkeys(range(len(configs)), 0)
+    for event in family.fit_many(configs, case.train, case.validation, seeds=seeds):
+        require(event.trial in epochs, f"an event of trial {event.trial}, which was not asked for")
+        require(event.trial not in models, f"trial {event.trial} goes on after its model")
+        if isinstance(event, Epoch):
+            epochs[event.trial] += 1
+            require(event.epoch == epochs[event.trial], f"epoch {event.epoch} came out of order")
+        elif isinstance(event, Fitted):
+            require(event.model is not None, f"trial {event.trial} failed: {event.reason}")
+            models[event.trial] = event.model
+    require(sorted(models) == list(range(len(configs))), "fit_many gave not one model a config")
+    asked = case.validation.blind()
+    for n, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
+        alone = _fit(family, config, case.train, case.validation, seed=seed)
+        _same(alone.predict(asked), models[n].predict(asked), f"one by one ({config})")
+
+
+def check_future_is_ignored(family: Family) -> None:
+    """Forecasts up to a bar do not move by a bit when everything after it does.
+
+    First shown on a fitted model, with what it is given replaced by other numbers and by NaN; then
+    on the bars themselves, fitted anew each time. Changing the past must move the forecasts of at
+    least one config, else nothing was shown.
+    """
+    case = Case.planted()
+    at = int(case.validation.at[len(case.validation) // 2])
+    asked = np.arange(case.view.first_bar, at + 1)
+    sighted = 0
+    for config in _configs(family, case.view):
+        model = _fit(family, config, case.train, None)
+        honest = model.predict(Windows.of(case.view.blind(), asked))
+        for how, changed in poisoned(case.view, at, seed=SEED):
+            found = model.predict(Windows.of(changed, asked))
+            _same(honest, found, f"although only bars after the decision were {how} ({config})")
+        past = replace(
+            case.view,
+            features=case.view.features * np.float32(3),
+            increments=case.view.increments * 3,
+            past=case.view.past * 3,
+        )
+        moved = model.predict(Windows.of(past, asked))
+        if np.array_equal(honest.mean, moved.mean):
+            continue
+        sighted += 1
+        leak = probe_family(family, config, case.dataset, at, view_of=view)
+        require(leak is None, f"the family reads the future ({config}): {leak}")
+    require(sighted > 0, "no config's forecasts depend on the past: nothing can be shown")
+
+
+def check_scaler_uses_training_only(family: Family) -> None:
+    """A model fitted without validation does not know what comes after its training windows.
+
+    Everything after the last training label is replaced: a scaler fitted on more than the training
+    windows moves, and the forecasts with it.
+    """
+    case = Case.planted()
+    last = int(case.train.at.max()) + case.view.horizon
+    asked = case.train.blind()
+    for config in _configs(family, case.view):
+        honest = _fit(family, config, case.train, None).predict(asked)
+        for how, changed in poisoned(case.view, last, seed=SEED):
+            train = Windows(changed, case.train.item, case.train.at)
+            found = _fit(family, config, train, None).predict(asked)
+            _same(honest, found, f"although only later bars than training's were {how} ({config})")
+
+
+def check_tickers_by_name(family: Family) -> None:
+    """A dataset with its tickers in another order gets the same forecasts by name, to 1e-6."""
+    case = Case.planted()
+    turned = view(case.dataset.select(case.dataset.tickers[::-1]))
+    bars_asked = np.unique(case.validation.at)
+    scale = float(np.std(case.train.truth()))
+    for config in _configs(family, case.view):
+        model = _fit(family, config, case.train, case.validation)
+        one, other = (
+            model.predict(Windows.of(seen.blind(), bars_asked)).grid(seen.times, case.view.tickers)
+            for seen in (case.view, turned)
+        )
+        require(
+            np.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True),
+            f"another order of the tickers gives other forecasts ({config})",
+        )
+
+
+def check_beats_untrained(family: Family, *, share: float = 0.5, tries: int = 6) -> None:
+    """On a series with a planted dependence the family finds at least half of what is to be found.
+
+    An untrained model knows no more than the training targets' mean, so that constant forecast is
+    the loss to start from; the oracle of :func:`podium.testing.series.planted` is the loss nobody
+    can beat. The best of a few configs must close ``share`` of the distance between the two on
+    windows it was not fitted on. This holds for a trained network and for a rule without training
+    alike: a naive family must have a method that follows the last value.
+    """
+    case = Case.planted(400)
+    truth = case.validation.truth()
+    untrained = float(np.mean((truth - np.mean(case.train.truth())) ** 2))
+    wanted = untrained - share * (untrained - case.oracle)
+    losses = []
+    for config in _configs(family, case.view, epochs=12, count=tries):
+        model = _fit(family, config, case.train, case.validation)
+        losses.append(float(np.mean((truth - model.predict(case.validation.blind()).mean) ** 2)))
+        if losses[-1] <= wanted:
+            return
+    raise AssertionError(
+        f"on a series where {untrained:.3g} can be brought down to {case.oracle:.3g}, the best of "
+        f"{len(losses)} configs lost {min(losses):.3g}; at most {wanted:.3g} shows that it learns"
+    )
+
+
+def is_iterative(family: Family) -> bool:
+    """Whether the family trains in epochs, and so is expected to use its seed."""
+    case = Case.planted()
+    return _fit(family, _configs(family, case.view)[0], case.train, None).epochs > 0
+
+
+def _configs(
+    family: Family, seen: View, *, epochs: int = EPOCHS, count: int = 2
+) -> list[ConfigDict]:
+    """The whole grid of a small discrete space, else a few draws; short training."""
+    space = family.space(seen)
+    if BUDGET in {**space.parameters, **space.constants}:
+        space = space.narrowed({BUDGET: epochs}, "the kit")
+    options = [len(p.options) for p in space.parameters.values() if isinstance(p, Choice)]
+    if len(options) == len(space.parameters) and math.prod(options) <= 32:
+        return list(space.grid())
+    return [space.sample(seed) for seed in range(count)]
+
+
+def _fit(
+    family: Family,
+    config: ConfigDict,
+    train: Windows,
+    validation: Windows | None,
+    *,
+    seed: int = SEED,
+) -> Model:
+    return family.fit(config, train, validation, seed=seed, report=lambda epoch, scores: None)
+
+
+def _same(one: Prediction, other: Prediction, when: str) -> None:
+    require(
+        np.array_equal(one.item, other.item) and np.array_equal(one.decided_at, other.decided_at),
+        f"the forecasts' index differs {when}",
+    )
+    same = (one.mean == other.mean) | (np.isnan(one.mean) & np.isnan(other.mean))
+    unlike = np.flatnonzero(~same)
+    if len(unlike):
+        n = int(unlike[0])
+        raise AssertionError(
+            f"{len(unlike)} of {len(one)} forecasts differ {when}; the first, {one.item[n]} at "
+            f"{one.decided_at[n]}: {one.mean[n]!r} and {other.mean[n]!r}"
+        )

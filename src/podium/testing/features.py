@@ -1,0 +1,57 @@
+"""A feature's or target's test calls ``check_feature(compute)`` or ``check_target(module)``.
+
+>>> from podium.features import log_return as feature
+>>> from podium.targets import log_return as target
+>>> check_feature(feature.compute)
+>>> check_target(target)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+from podium.testing._base import SEED, require
+from podium.testing.leak import probe
+from podium.testing.series import bars
+
+
+def check_feature(compute: Callable[[Dataset], Floats]) -> None:
+    """One causal column a ticker, finite after its warm-up, in the tickers' order."""
+    dataset = bars(120, seed=SEED)
+    values = compute(dataset)
+    shape = (len(dataset), len(dataset.tickers))
+    require(values.shape == shape, f"shape {values.shape}, expected {shape}")
+    known = np.isfinite(values)
+    require(bool(known[-1].all()), "it is not finite at the last bar")
+    started = np.maximum.accumulate(known, axis=0)
+    require(bool((known == started).all()), "it is not finite somewhere after its warm-up")
+    turned = compute(dataset.select(dataset.tickers[::-1]))
+    require(
+        np.array_equal(values, turned[:, ::-1], equal_nan=True),
+        "another order of the tickers gives other values",
+    )
+    before = {name: column.copy() for name, column in dataset.fields.items()}
+    compute(dataset)
+    require(
+        all(np.array_equal(before[name], dataset[name]) for name in before),
+        "it changed the dataset it was given",
+    )
+    for at in (40, 77, len(dataset) - 2):
+        leak = probe(compute, dataset, at, seed=at)
+        require(leak is None, f"it reads the future: {leak}")
+
+
+def check_target(module: ModuleType) -> None:
+    """Increments are causal, a unit is named, and the aggregate of a mean is finite."""
+    check_feature(module.increments)
+    require(isinstance(module.UNIT, str) and bool(module.UNIT), "UNIT is no text")
+    require(isinstance(module.CENTERED, bool), "CENTERED is neither True nor False")
+    mean = module.increments(bars(120, seed=SEED))[1:]
+    for horizon in (1, 5):
+        found = module.aggregate(mean, horizon)
+        require(found.shape == mean.shape, "aggregate changes the shape")
+        require(bool(np.isfinite(found).all()), "aggregate is not finite")

@@ -1,0 +1,64 @@
+"""A test of a family's files calls ``check_no_pickled_object(path)``; ``check_family`` does too.
+
+>>> import tempfile
+>>> import numpy as np
+>>> with tempfile.TemporaryDirectory() as folder:
+...     path = Path(folder) / "weights.npz"
+...     np.savez(path, weights=np.zeros(3))
+...     check_no_pickled_object(path)
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import zipfile
+from pathlib import Path
+
+from podium.testing._base import require
+
+# What torch's own weights-only loader accepts in a checkpoint of plain tensors.
+PLAIN_GLOBALS = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "torch Size",
+    "torch device",
+}
+
+
+def check_no_pickled_object(path: Path) -> None:
+    """No file makes Python build anything but plain tensors when it is opened.
+
+    Every pickle, also inside a zip such as torch's ``.pt`` or numpy's ``.npz``, is read opcode by
+    opcode without running it.
+    """
+    data = path.read_bytes()
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+    else:
+        parts = {path.name: data}
+    for name, content in parts.items():
+        objects = sorted(_imported(content) - PLAIN_GLOBALS)
+        strange = [o for o in objects if not (o.startswith("torch ") and o.endswith("Storage"))]
+        require(not strange, f"{path} ({name}) runs code when it is opened: {strange}")
+        header = content[:4096] if content.startswith(b"\x93NUMPY") else b""
+        require(b"'|O'" not in header, f"{path} ({name}) is an array of Python objects")
+
+
+def _imported(data: bytes) -> set[str]:
+    """Every name a pickle would import; empty when the bytes are no pickle."""
+    found: set[str] = set()
+    texts: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in ("GLOBAL", "INST"):
+                found.add(str(argument))
+            elif opcode.name == "STACK_GLOBAL":
+                found.add(" ".join(texts[-2:]))
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the bytes, they are no pickle
+        return set()
+    return found

@@ -1,0 +1,188 @@
+"""A runner's test calls ``check_runner(runner)`` with the class.
+
+>>> from podium.runners.inline import InlineRunner
+>>> check_runner(InlineRunner)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from podium.runners._base import Runner
+from podium.split import Fold, Indices
+from podium.testing import fakes
+from podium.testing._base import SEED, require
+from podium.testing.series import bars, view
+from podium.trial import Ended, Job, State, Task
+
+PATIENCE = 20.0
+
+
+def check_runner(runner: type[Runner]) -> None:
+    """Every task ends exactly once, whatever the family or its worker does."""
+    check_every_task_ends_once(runner)
+    check_failures_are_told(runner)
+    check_a_failing_forecast_is_told(runner)
+    check_a_forgotten_config_is_told(runner)
+    check_lost_worker_costs_one_trial(runner)
+    check_a_worker_lost_between_runs_costs_at_most_one_trial(runner)
+    check_an_abandoned_run_is_forgotten(runner)
+
+
+def check_every_task_ends_once(runner: type[Runner]) -> None:
+    """All tasks of several folds, of two jobs one after another, and of no task at all."""
+    with runner(2) as running:
+        require(not _run(running, small_job("naive"), []), "no task, and something ended")
+        for horizon in (1, 2):
+            job = small_job("naive", horizon)
+            tasks = [
+                Task(f"t-{n}", {"method": method, "debias": False}, n % 2, seed=n)
+                for n, method in enumerate(("last", "zero", "history", "ewma", "last_21"))
+            ]
+            ended = _run(running, job, tasks)
+            for task in tasks:
+                end = ended[task.trial_id]
+                require(end.state is State.COMPLETE, f"{task.config} failed: {end.reason}")
+                require(math.isfinite(end.score), "a complete trial has no score")
+                wanted = len(job.folds[task.fold].validation) * len(job.view.tickers)
+                require(len(end.losses) == wanted, "not one loss a validation window")
+
+
+def check_failures_are_told(runner: type[Runner]) -> None:
+    """A family that raises, diverges or forecasts NaN fails its trial with the reason."""
+    does = [fakes.FITS, fakes.RAISES, fakes.FITS, fakes.DIVERGES, fakes.NOT_FINITE, fakes.FITS]
+    ended = _told(runner, does)
+    for end, what in zip(ended, does, strict=True):
+        wanted = State.COMPLETE if what == fakes.FITS else State.FAILED
+        require(end.state is wanted, f"a task that {what} is {end.state}: {end.reason}")
+        if what in (fakes.RAISES, fakes.DIVERGES):
+            require(fakes.REASON in end.reason, f"the reason is lost: {end.reason!r}")
+        require(bool(end.reason) == (wanted is State.FAILED), f"{what}: reason {end.reason!r}")
+
+
+def check_a_failing_forecast_is_told(runner: type[Runner]) -> None:
+    """A model that cannot forecast fails its trial, and its trial only."""
+    reason = _fails_alone(runner, fakes.PREDICT_RAISES)
+    require(fakes.REASON in reason, f"the reason is lost: {reason!r}")
+
+
+def check_a_forgotten_config_is_told(runner: type[Runner]) -> None:
+    """A family that gives no model for a config fails that trial; nobody waits for it for ever."""
+    require(bool(_fails_alone(runner, fakes.FORGETS)), "no reason is given")
+
+
+def check_lost_worker_costs_one_trial(runner: type[Runner]) -> None:
+    """A worker that is killed takes one trial with it; runners without workers are left alone."""
+    if not _has_workers(runner):
+        return
+    does = [fakes.FITS, fakes.DIES, fakes.FITS, fakes.DIES, fakes.FITS, fakes.FITS]
+    for end, what in zip(_told(runner, does), does, strict=True):
+        wanted = State.FAILED if what == fakes.DIES else State.COMPLETE
+        require(end.state is wanted, f"a task that {what} is {end.state}: {end.reason}")
+        require(what == fakes.FITS or "SIGKILL" in end.reason, f"the reason is {end.reason!r}")
+
+
+def check_a_worker_lost_between_runs_costs_at_most_one_trial(runner: type[Runner]) -> None:
+    """An idle worker that was killed, by the system short of memory, does not end the search."""
+    if not _has_workers(runner):
+        return
+    with fakes.installed() as family, runner(2) as running:
+        job, tasks = small_job(family), _tasks([fakes.SLEEPS] * 4)
+        workers = {_process(end) for end in _run(running, job, tasks).values()}
+        for process in workers:
+            os.kill(process, signal.SIGKILL)
+        ended = _run(running, job, _tasks([fakes.FITS] * 6))
+        failed = [end.reason for end in ended.values() if end.state is not State.COMPLETE]
+        require(len(failed) <= len(workers), f"{len(failed)} trials failed: {failed}")
+
+
+def check_an_abandoned_run_is_forgotten(runner: type[Runner]) -> None:
+    """After a run that was left half way, the next one hears of its own tasks only."""
+    with fakes.installed() as family, runner(2) as running:
+        job = small_job(family)
+        left = cast("Any", running.run(job, _tasks([fakes.FITS, fakes.SLEEPS, fakes.SLEEPS], "a")))
+        next(left)
+        left.close()
+        _run(running, job, _tasks([fakes.FITS] * 3, "b"))
+
+
+def small_job(family: str, horizon: int = 1) -> Job:
+    """A job of milliseconds for a family of this name, with two folds."""
+    seen = view(bars(120, seed=SEED), horizon=horizon)
+    labelled: Indices = np.arange(seen.first_bar, seen.last_labelled + 1)
+    folds = {
+        number: Fold(number, labelled[: cut - horizon], labelled[cut:])
+        for number, cut in ((0, 50), (1, 70))
+    }
+    return Job(family, "mse", seen, folds)
+
+
+def _tasks(does: Sequence[str], prefix: str = "t") -> list[Task]:
+    return [Task(f"{prefix}-{n}", {"does": what}, 0, seed=n) for n, what in enumerate(does)]
+
+
+def _told(runner: type[Runner], does: Sequence[str]) -> list[Ended]:
+    """How tasks of the misbehaving family ended, each in a list of its own, in their order."""
+    with fakes.installed() as family, runner(2) as running:
+        job, tasks = small_job(family), _tasks(does)
+        if _has_workers(runner):
+            ended = _run(running, job, tasks)
+        else:
+            # What one process is handed as one list may fail as one list.
+            ended = {}
+            for task in tasks:
+                ended |= _run(running, job, [task])
+        return [ended[task.trial_id] for task in tasks]
+
+
+def _fails_alone(runner: type[Runner], what: str) -> str:
+    """Reason of the one task that does not fit, between two that do."""
+    before, end, after = _told(runner, [fakes.FITS, what, fakes.FITS])
+    require(end.state is State.FAILED, f"a task whose family {what} is {end.state}")
+    states = [before.state, after.state]
+    require(states == [State.COMPLETE] * 2, f"the others are {states}")
+    return end.reason
+
+
+def _has_workers(runner: type[Runner]) -> bool:
+    with fakes.installed() as family, runner(1) as running:
+        ended = _run(running, small_job(family), _tasks([fakes.FITS]))
+    return _process(ended["t-0"]) != os.getpid()
+
+
+def _process(end: Ended) -> int:
+    """Number of the process a task of the misbehaving family was fitted in."""
+    if end.prediction is None:
+        raise AssertionError(f"{end.task.trial_id} has no forecast: {end.reason}")
+    return int(end.prediction.mean[0])
+
+
+def _run(runner: Runner, job: Job, tasks: Sequence[Task]) -> dict[str, Ended]:
+    """Ends by trial, each task exactly once; a runner that says nothing more is given up on."""
+    ended: list[Ended] = []
+    raised: list[BaseException] = []
+
+    def listen() -> None:
+        try:
+            ended.extend(runner.run(job, tasks))
+        except BaseException as error:  # noqa: BLE001 - told by the thread that asked
+            raised.append(error)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if raised:
+        raise AssertionError(f"the runner raised {raised[0]!r}") from raised[0]
+    heard = sorted(end.task.trial_id for end in ended)
+    wanted = sorted(task.trial_id for task in tasks)
+    silent = thread.is_alive()
+    require(not silent, f"nothing was heard for {PATIENCE:g} s; {heard} of {wanted} ended")
+    require(heard == wanted, f"{wanted} were to end once each, {heard} did")
+    return {end.task.trial_id: end for end in ended}

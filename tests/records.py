@@ -1,0 +1,89 @@
+"""Shorthand for a test of the record: one transaction a call, and what is wrong with the chain."""
+
+import json
+
+import projects
+from podium.decision import Decision, Result, Stage, Verdict
+from podium.hashing import digest
+from podium.ledger import reads, writes
+
+ENVIRONMENT = "e" * 64
+
+
+def start(ledger, study, *trials):
+    with ledger.transaction() as tx:
+        return writes.start_trials(ledger, tx, study, trials, ENVIRONMENT)
+
+
+def end(ledger, trial_id, **how):
+    with ledger.transaction(durable=True) as tx:
+        writes.end_trial(ledger, tx, projects.ended(trial_id, **how), metric="mse", index_hash=None)
+
+
+def trial(ledger, trial_id):
+    with ledger.reading() as tx:
+        return reads.trials_by_id(ledger, tx, [trial_id])[trial_id]
+
+
+def register(ledger, *names, **how):
+    with ledger.transaction(durable=True) as tx:
+        return [
+            writes.register(ledger, tx, projects.new_candidate(name, **how), "tester")
+            for name in names
+        ]
+
+
+def decide(ledger, *moves):
+    with ledger.transaction(durable=True) as tx:
+        return [writes.decide(ledger, tx, decision) for decision in moves]
+
+
+def to_beta(ledger, *names):
+    """Registered candidates in stage beta."""
+    for name in names:
+        register(ledger, name)
+        decide(ledger, projects.move(f"c-{name}", Stage.DEVELOPMENT, Stage.BETA))
+
+
+def crown(ledger, name, expected=None):
+    decide(ledger, projects.move(f"c-{name}", Stage.BETA, Stage.CHAMPION, expected=expected))
+
+
+def champion(ledger, slot=projects.SLOT):
+    with ledger.reading() as tx:
+        return reads.champion_of(ledger, tx, slot)
+
+
+def stage(ledger, candidate_id):
+    with ledger.reading() as tx:
+        return reads.stage_of(ledger, tx, candidate_id)
+
+
+def broken_links(folder) -> list[str]:
+    """What is wrong with the chain of decisions, from the rows alone."""
+    found = []
+    expected = digest(["podium", "p-test"])
+    for row in projects.query(folder, "SELECT * FROM decision ORDER BY seq"):
+        verdicts = tuple(
+            Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
+            for v in json.loads(row["verdicts"])
+        )
+        decision = Decision(
+            **{
+                name: row[name]
+                for name in Decision.__dataclass_fields__
+                if name not in ("policy", "verdicts", "evidence", "accepted")
+            },
+            accepted=bool(row["accepted"]),
+            policy=json.loads(row["policy"]),
+            verdicts=verdicts,
+            evidence=tuple(json.loads(row["evidence"])),
+        )
+        if decision.hash != row["hash"]:
+            found.append(f"{row['id']}: content")
+        if row["previous_hash"] != expected:
+            found.append(f"{row['id']}: link")
+        if decision.policy_hash != row["policy_hash"]:
+            found.append(f"{row['id']}: policy")
+        expected = row["hash"]
+    return found

@@ -1,0 +1,100 @@
+"""How often a slot was looked at: the configs tried, and the looks at the test."""
+
+import math
+
+import numpy as np
+
+import projects
+from podium.ledger import reads, writes
+from podium.split import Fold, Split
+from podium.trial import State
+from records import end, start
+
+
+def split_of(first: int, last: int, *, folds: int = 1) -> Split:
+    """Split that validates on bars ``first`` to ``last`` of a hundred days, in some folds."""
+    times = np.datetime64("2009-01-01", "s") + np.arange(100) * np.timedelta64(86400, "s")
+    parts = np.array_split(np.arange(first, last + 1), folds)
+    return Split(
+        "given",
+        {},
+        tuple(Fold(n, np.arange(5), part) for n, part in enumerate(parts)),
+        times,
+        1,
+    )
+
+
+def look(ledger, split, configs, *, slot=projects.SLOT, question="q", **key):
+    """Let a study look at configs on a split."""
+    study = projects.new_study(ledger, slot, question)
+    with ledger.transaction() as tx:
+        writes.put_split(ledger, tx, split)
+    for dropout in configs:
+        config = {"dropout": dropout, **key.get("config", {})}
+        start(
+            ledger,
+            study,
+            projects.new_trial(0, split=split.hash, **{**key, "config": config}),
+        )
+
+
+def luck(ledger, split, slot=projects.SLOT):
+    with ledger.reading() as tx:
+        return reads.luck(ledger, tx, slot, split.validation_interval())
+
+
+def test_luck_counts_a_config_once_whatever_its_folds_seeds_and_epochs(ledger):
+    split = split_of(50, 90, folds=2)
+    look(ledger, split, [0.1, 0.2])
+    for key in ({"fold": 1}, {"seed": 99}, {"config": {"max_epochs": 3}}, {"family_version": 2}):
+        look(ledger, split, [0.1, 0.2], **key)
+    assert luck(ledger, split) == 2
+    look(ledger, split, [0.3], config={"max_epochs": 3})
+    assert luck(ledger, split) == 3
+
+
+def test_luck_counts_over_all_studies_of_the_slot_and_no_other_slot(ledger):
+    split = split_of(50, 90)
+    look(ledger, split, [0.1, 0.2])
+    look(ledger, split, [0.2, 0.3], question="another search")
+    look(ledger, split, [0.4, 0.5, 0.6], slot="us4/D/return")
+    assert luck(ledger, split) == 3
+    assert luck(ledger, split, "us4/D/return") == 3
+
+
+def test_luck_counts_what_was_seen_on_an_overlapping_interval_only(ledger):
+    mine = split_of(50, 70)
+    look(ledger, mine, [0.1])
+    look(ledger, split_of(70, 90), [0.2])
+    look(ledger, split_of(40, 95), [0.3])
+    look(ledger, split_of(71, 90), [0.4])
+    look(ledger, split_of(20, 49), [0.5])
+    assert luck(ledger, mine) == 3
+
+
+def test_luck_does_not_count_the_naive_family_and_counts_what_failed(ledger):
+    split = split_of(50, 90)
+    look(ledger, split, [0.1], family="naive")
+    assert luck(ledger, split) == 0
+    look(ledger, split, [0.1], family="bilstm")
+    look(ledger, split, [0.1])
+    study = projects.new_study(ledger)
+    with ledger.reading() as tx:
+        [first, *_] = reads.trials_of(ledger, tx, study.id, "tune")
+    end(ledger, first.id, state=State.FAILED, score=math.nan)
+    assert luck(ledger, split) == 2
+
+
+def test_a_look_at_the_test_is_counted_by_candidate_and_by_overlap(ledger):
+    def count(candidate, start, stop, dataset="us4"):
+        with ledger.transaction(durable=True) as tx:
+            return writes.count_look(ledger, tx, dataset, (start, stop), candidate)
+
+    assert count("c-1", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 1
+    assert count("c-2", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 2
+    assert count("c-2", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 2
+    # One bar in common is a look at the same test; none is another test.
+    assert count("c-3", "2011-12-30T00:00:00", "2012-12-31T00:00:00") == 3
+    assert count("c-4", "2012-01-03T00:00:00", "2012-06-29T00:00:00") == 2
+    assert count("c-5", "2009-01-02T00:00:00", "2009-12-31T00:00:00") == 1
+    assert count("c-6", "2010-01-04T00:00:00", "2011-12-30T00:00:00", dataset="fx") == 1
