@@ -158,7 +158,7 @@ def test_a_candidate_that_passes_its_gates_becomes_champion_and_stays_it(judged,
     kept = json.loads((root / ".podium" / "champions.json").read_text())
     assert kept["champions"][SLOT]["artifact_hash"] == candidate(root)["artifact_hash"]
     before = dump(root)
-    assert run_project(root).report.slots[0].verdict == "promoted"
+    assert run_project(root).report.slots[0].verdict == "champion unchanged"
     assert dump(root) == before
 
 
@@ -614,3 +614,20 @@ def test_a_plain_script_runs_a_project_with_worker_processes(tmp_path):
         timeout=120,
     )
     assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr[-2000:]
+
+
+def test_a_run_does_not_put_back_what_a_person_took_out_of_use(tmp_path):
+    root = small_project(tmp_path / "small", policies=projects.LENIENT)
+    first = run_project(root).report.slots[0]
+    assert first.verdict == "promoted"
+    with Project(root) as project:
+        promote(project, first.candidate, to="archived", reason="drifts since May")
+    again = run_project(root).report.slots[0]
+    assert again.candidate == first.candidate
+    assert again.verdict == "waiting"
+    assert "drifts since May" in again.sentence
+    with Project(root) as project:
+        # Asking for it is another matter.
+        found = promote(project, first.candidate, reason="the feed was wrong, not the model")
+    assert found.stage is Stage.CHAMPION
+    assert run_project(root).report.slots[0].verdict == "champion unchanged"

@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
 from podium.report.blocks import short
-from podium.report.found import EquityCurves, FoldRow, GateRow, SlotReport, TuningPoint
+from podium.report.found import (
+    EquityCurves,
+    FoldRow,
+    GateRow,
+    SlotReport,
+    TuningPoint,
+    Verdict,
+)
 from podium.steps._project import Project
 from podium.steps.backtest import BENCHMARKS, Judged
 from podium.steps.extend import Extended
@@ -35,7 +43,7 @@ def slot_report(project: Project, judged: Judged, promotion: Promotion) -> SlotR
         test_period=(_day(data.test_interval[0]), _day(data.test_interval[1])),
         metric=section.metric,
         metric_direction="lower",
-        verdict="refused" if promotion.refused else "promoted",
+        verdict=_verdict(promotion),
         sentence=promotion.sentence,
         gates=[
             GateRow(v.gate, v.result.value, v.finding, _limits(v.limits))
@@ -84,13 +92,23 @@ def slot_report(project: Project, judged: Judged, promotion: Promotion) -> SlotR
             f"candidate {candidate.id}, version {candidate.version}",
             f"artefact {candidate.artifact_hash[:12]}",
         ],
-        commands=commands(data.slot, candidate.id, promotion.refused),
+        commands=_commands(data.slot, candidate.id, promotion.stage),
     )
 
 
-def commands(slot: str, candidate_id: str, refused: bool) -> list[str]:
+def _verdict(promotion: Promotion) -> Verdict:
+    if promotion.refused:
+        return "refused"
+    if promotion.stage is not Stage.CHAMPION:
+        return "waiting"
+    return "promoted" if promotion.fresh else "champion unchanged"
+
+
+def _commands(slot: str, candidate_id: str, stage: Stage) -> list[str]:
     """What to type next, with the real names."""
-    predict = f"podium predict {slot}" + (f" --candidate {candidate_id}" if refused else "")
+    predict = f"podium predict {slot}" + (
+        "" if stage is Stage.CHAMPION else f" --candidate {candidate_id}"
+    )
     return ["podium list candidates", f"podium show {candidate_id}", predict]
 
 

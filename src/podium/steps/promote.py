@@ -146,6 +146,25 @@ def promote(
     )
 
 
+def demoted(project: Project, candidate: Candidate) -> Promotion | None:
+    """How a candidate stands that a person took out of use, or None.
+
+    What someone archived or took from the championship by a decision about this very candidate is
+    not put back by a run that finds its gates still passing; only asking for it does that.
+    """
+    last = _last_move(project, candidate)
+    if last is None or not last["accepted"]:
+        return None
+    if last["to_stage"] != Stage.ARCHIVED and last["from_stage"] != Stage.CHAMPION:
+        return None
+    stage = Stage(last["to_stage"])
+    sentence = (
+        f"{_name(candidate)} stays in {stage}, because {last['actor']} moved it there on "
+        f"{last['created_at'][:10]} ({last['reason']})."
+    )
+    return Promotion(candidate, stage, (), False, False, sentence)
+
+
 def newest(project: Project, what: str) -> dict[str, Any]:
     """Row of the candidate with that id, or of a slot's newest candidate.
 
@@ -181,7 +200,7 @@ def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[st
     UsageError
         A gate has no such limit.
     """
-    name = config.slots[slot].policy
+    name = config.slot(slot).policy
     known = {**POLICIES, **config.policies}
     if name not in known:
         raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
@@ -214,14 +233,7 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     """What the last decision about a candidate said."""
     # A kill right after that decision may have come before this file was written.
     write_champions(project)
-    last = next(
-        (
-            d
-            for d in project.door.rows("decisions")
-            if d["candidate_id"] == candidate.id and d["kind"] == "move"
-        ),
-        None,
-    )
+    last = _last_move(project, candidate)
     verdicts = tuple(
         Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
         for v in (last["verdicts"] if last else ())
@@ -232,11 +244,21 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     )
 
 
+def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:
+    decisions = project.door.rows("decisions", slot=candidate.slot)
+    mine = (d for d in decisions if d["candidate_id"] == candidate.id and d["kind"] == Kind.MOVE)
+    return next(mine, None)
+
+
+def _name(candidate: Candidate) -> str:
+    return f"Version {candidate.version} of {candidate.slot} ({candidate.family})"
+
+
 def _sentence(
     candidate: Candidate, stage: Stage, verdicts: tuple[Verdict, ...], refused: bool
 ) -> str:
     """What a colleague would say about it."""
-    name = f"Version {candidate.version} of {candidate.slot} ({candidate.family})"
+    name = _name(candidate)
     if not refused:
         found = {v.gate: v.finding for v in verdicts}
         why = found.get("beats_naive") or "; ".join(found.values())

@@ -22,7 +22,7 @@ from podium.steps.analyze import analyzed
 from podium.steps.backtest import judged
 from podium.steps.extend import extend
 from podium.steps.finalize import finalized
-from podium.steps.promote import policy_of, promote
+from podium.steps.promote import demoted, policy_of, promote
 from podium.steps.tune import tune
 
 
@@ -110,5 +110,7 @@ def _one(project: Project, slot: str) -> SlotReport:
     verb = "trained" if final.fresh else "is up to date"
     say(f"{slot}: candidate {final.candidate.id} (version {final.candidate.version}) {verb}")
     verdict = judged(project, final)
-    promotion = promote(project, final.candidate.id, reason="podium run")
+    promotion = demoted(project, final.candidate) or promote(
+        project, final.candidate.id, reason="podium run"
+    )
     return _report.slot_report(project, verdict, promotion)
