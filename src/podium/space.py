@@ -31,7 +31,9 @@ class Float:
     def sample(self, rng: np.random.Generator) -> Value:
         """One uniform draw (uniform in the logarithm when ``log``)."""
         if self.log:
-            return float(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+            # exp(log(x)) may miss x by a bit, and the bounds belong to the range.
+            return float(min(self.high, max(self.low, drawn)))
         return float(rng.uniform(self.low, self.high))
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -11,8 +12,9 @@ from dataclasses import asdict, is_dataclass
 from math import isfinite
 from typing import Any
 
-from podium.report.table import text
+from podium.report.table import markdown, text
 
+FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
 LINE_EVERY_SECONDS = 60.0
 
 
@@ -46,6 +48,25 @@ class Output:
         rows = [[_cell(item.get(column)) for column in shown] for item in items]
         width = shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else None
         print(text(shown, rows, width=width))
+
+    def listing(
+        self, kind: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str
+    ) -> None:
+        """Print things in one of the forms; JSON has every fact, the others the columns."""
+        if form in ("table", "json"):
+            self.answer(kind, items, columns)
+        elif form == "jsonl":
+            for item in items:
+                print(json.dumps(_plain(item), allow_nan=False))
+        elif form == "ids":
+            for item in items:
+                print(item.get("id", item.get("name")))
+        elif form == "md":
+            print(markdown(columns, [[_cell(item.get(c)) for c in columns] for item in items]))
+        else:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([_csv(item.get(c)) for c in columns] for item in items)
 
     def facts(self, kind: str, item: Mapping[str, Any]) -> None:
         """Print one thing: JSON, or a line a fact."""
@@ -93,6 +114,15 @@ class Output:
         if self._bar:
             print("\r" + " " * len(self._bar) + "\r", end="", file=sys.stderr, flush=True)
             self._bar = ""
+
+
+def _csv(value: Any) -> Any:
+    """Cell of a CSV file; a text that a spreadsheet would run as a formula gets a quote first."""
+    if isinstance(value, Mapping | list | tuple):
+        value = json.dumps(_plain(value), allow_nan=False)
+    return (
+        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    )
 
 
 def _seconds(value: float) -> str:

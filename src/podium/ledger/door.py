@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from podium.errors import DataError, NotFoundError, UsageError
+from podium.errors import DataError, NotFoundError, UsageError, suggest
+from podium.ledger.query import METRIC, Parameter, Sql, condition
 from podium.slot import Champion
 
 TABLES = {
@@ -29,6 +30,20 @@ _CHAMPION = """
            h.decision_id
     FROM champion h JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
     WHERE h.project_id = ?"""
+
+
+_OF_SLOT = {
+    "trials": "t.id IN (SELECT l.trial_id FROM study_trial l JOIN study s "
+    "ON s.project_id = l.project_id AND s.id = l.study_id WHERE s.slot = ?)",
+    "evidence": "t.candidate_id IN (SELECT c.id FROM candidate c WHERE c.slot = ?)",
+    "datasets": "t.fingerprint IN (SELECT c.dataset_fingerprint FROM candidate c WHERE c.slot = ?)",
+}
+_STAGE = "(SELECT s.stage FROM stage s WHERE s.project_id = t.project_id AND s.candidate_id = t.id)"
+# Losses and errors, so the lowest epoch is the best one.
+_BEST_EPOCH = (
+    "(SELECT min(m.value) FROM score m WHERE m.project_id = t.project_id AND m.trial_id = t.id "
+    "AND m.part = ? AND m.metric = ?)"
+)
 
 
 class Door:
@@ -68,17 +83,81 @@ class Door:
         rows = self.query(_CHAMPION, self.project_id)
         return {row["slot"]: Champion(**row) for row in rows}
 
-    def rows(self, kind: str, *, slot: str | None = None, limit: int = -1) -> list[dict[str, Any]]:
-        """Newest first rows of one kind of thing in the record, JSON columns decoded."""
-        table = TABLES[kind]
-        where, parameters = "WHERE project_id = ?", [self.project_id]
-        if slot is not None and kind in ("studies", "candidates", "decisions"):
-            where += " AND slot = ?"
-            parameters.append(slot)
+    def rows(
+        self,
+        kind: str,
+        *,
+        slot: str | None = None,
+        where: str = "",
+        sort: str = "",
+        limit: int = -1,
+    ) -> list[dict[str, Any]]:
+        """Rows of one kind of thing in the record, JSON columns decoded; newest first.
+
+        Parameters
+        ----------
+        slot : str, optional
+            Only what belongs to this slot.
+        where : str
+            A filter: ``val_loss<0.02 and family=lstm``; see :func:`podium.ledger.query.condition`.
+        sort : str
+            A name, with a minus before it for the largest first; rows without a value come last.
+
+        Raises
+        ------
+        UsageError
+            The filter cannot be read.
+        NotFoundError
+            It names what no such thing has; near names are suggested.
+        """
+        conditions = ["t.project_id = ?"]
+        values: list[Parameter] = [self.project_id]
+        if slot is not None:
+            conditions.append(_OF_SLOT.get(kind, "t.slot = ?"))
+            values.append(slot)
+        if where:
+            found = condition(where, lambda name: self._column(kind, name))
+            conditions.append(found.text)
+            values.extend(found.values)
+        order = "t.seq DESC"
+        if sort:
+            key = self._column(kind, sort.removeprefix("-"))
+            direction = "DESC" if sort.startswith("-") else "ASC"
+            order = f"{key.text} {direction} NULLS LAST, {order}"
+            values.extend(key.values)
         rows = self.query(
-            f"SELECT * FROM {table} {where} ORDER BY seq DESC LIMIT ?", *parameters, limit
+            f"SELECT t.* FROM {TABLES[kind]} t WHERE {' AND '.join(conditions)} "
+            f"ORDER BY {order} LIMIT ?",
+            *values,
+            limit,
         )
         return [_decoded(row) for row in rows]
+
+    def _columns(self, kind: str) -> list[str]:
+        described = self.query(f"PRAGMA table_info({TABLES[kind]})")
+        return [row["name"] for row in described if row["name"] != "project_id"]
+
+    def _column(self, kind: str, name: str) -> Sql:
+        """SQL of a name: a column, a stage, a metric's best epoch, or a config's parameter."""
+        columns = self._columns(kind)
+        if name in columns:
+            return Sql(f"t.{name}")
+        if kind == "candidates" and name == "stage":
+            return Sql(_STAGE)
+        metric = METRIC.fullmatch(name)
+        if kind == "trials" and metric:
+            return Sql(_BEST_EPOCH, (metric[1], metric[2]))
+        known = [*columns, *(["stage"] if kind == "candidates" else [])]
+        if "config" in columns:
+            parameters = self.query(
+                f"SELECT DISTINCT j.key FROM {TABLES[kind]} t, json_each(t.config) j "
+                "WHERE t.project_id = ?",
+                self.project_id,
+            )
+            known += [row["key"] for row in parameters]
+            if name in known:
+                return Sql("json_extract(t.config, ?)", (f'$."{name}"',))
+        raise NotFoundError(f"{kind} have no '{name}'", fix=suggest(name, known))
 
     def stages(self) -> dict[str, str]:
         """Stage of every candidate, by its id."""

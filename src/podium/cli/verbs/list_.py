@@ -9,7 +9,7 @@ import click
 
 from podium import registry
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.output import FORMS, Output
 from podium.config import Config, find_root, load
 from podium.errors import NotFoundError, suggest
 from podium.ledger.door import TABLES, Door
@@ -26,18 +26,39 @@ COLUMNS = {
 
 @click.command()
 @click.argument("kind", default="slots")
-@click.option("--slot", help="Only of this slot (studies, candidates, decisions).")
+@click.option("--slot", help="Only what belongs to this slot.")
+@click.option("--where", default="", help="A filter: 'val_loss<0.02 and family=lstm'.")
+@click.option("--sort", default="", help="A name; -name for the largest first.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(FORMS),
+    help="How to print; ids feed xargs.  [default: table]",
+)
 @click.option("--limit", type=int, default=50, show_default=True, help="At most so many.")
 @options.common
 def command(
-    kind: str, slot: str | None, limit: int, folder: Path, as_json: bool, quiet: bool
+    kind: str,
+    slot: str | None,
+    where: str,
+    sort: str,
+    output: str | None,
+    limit: int,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """List things of one KIND, newest first.
+
+    A filter has terms NAME OP VALUE with = != < <= > >= and ~ (contains), joined by and, or, not
+    and parentheses. A name is a column of the JSON answer, a parameter of the config, and for
+    trials a reported metric such as val_loss (its best epoch).
 
     KIND: slots, candidates, trials, studies, decisions, evidence, datasets; families, features,
     targets, metrics, searches, signals, gates, splitters, readers, runners.
     """
-    out = Output(as_json=as_json, quiet=quiet)
+    form = output or ("json" if as_json else "table")
+    out = Output(as_json=form == "json", quiet=quiet)
     if kind in registry.KINDS:
         told = registry.describe(kind)
         out.answer(kind, [{"name": name, "what": what} for name, what in told.items()])
@@ -53,11 +74,28 @@ def command(
     if kind == "slots":
         out.answer("slots", _slots(config, door))
         return
-    items = door.rows(kind, slot=slot, limit=limit)
+    items = door.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
     if kind == "candidates":
         stages = door.stages()
         items = [{**item, "stage": stages.get(item["id"])} for item in items]
-    out.answer(kind, items, COLUMNS[kind])
+    columns = COLUMNS[kind]
+    if not items and (where or slot):
+        out.say(f"none of the {kind} fits {where or slot}")
+    if kind == "trials" and sort:
+        _warn_of_ranking(out, items)
+    out.listing(kind, items, columns, form)
+
+
+def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:
+    """Scores of other data, another task or another split are other numbers."""
+    parts = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
+    groups = {tuple(trial[part] for part in parts) for trial in trials}
+    if len(groups) > 1:
+        out.say(
+            f"warning: these trials were judged in {len(groups)} ways (data, task, split, fold or "
+            "metric); their scores cannot be ranked together. Narrow with --slot, or --where "
+            "'split_hash=... and fold=...'"
+        )
 
 
 def _slots(config: Config, door: Door) -> list[dict[str, Any]]:
