@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door

@@ -1,0 +1,22 @@
+"""Start: unpack a backup into a new project, every hash checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli.output import Output
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--quiet", "-q", is_flag=True, help="No hints.")
+def command(source: Path, folder: Path, quiet: bool) -> None:
+    """Lay out the project of the backup SOURCE in FOLDER, which must be new or empty."""
+    from podium.steps.restore import restore
+
+    out = Output(quiet=quiet)
+    print(restore(source, folder))
+    out.hint(f"cd {folder}", "podium list slots", "put the bars back, then: podium run")
