@@ -631,3 +631,13 @@ def test_a_run_does_not_put_back_what_a_person_took_out_of_use(tmp_path):
         found = promote(project, first.candidate, reason="the feed was wrong, not the model")
     assert found.stage is Stage.CHAMPION
     assert run_project(root).report.slots[0].verdict == "champion unchanged"
+
+
+def test_other_settings_that_come_to_the_same_training_find_the_same_candidate(tmp_path):
+    root = small_project(tmp_path / "small")
+    first = run_project(root).report.slots[0]
+    # The best epoch is found within fewer epochs too, so the last training is the one known.
+    configure(root, finalize={"epochs": first.config["max_epochs"]})
+    second = run_project(root).report.slots[0]
+    assert second.candidate == first.candidate
+    assert query(root, "SELECT count(*) AS n FROM candidate") == [{"n": 1}]

@@ -123,7 +123,11 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
     with ledger.transaction(durable=True) as tx:
         writes.put_split(ledger, tx, split)
         ids = writes.start_trials(ledger, tx, study, new, environment)
+        known = reads.trials_by_id(ledger, tx, ids)
         for id_, ended in zip(ids, (held_out, whole), strict=True):
+            if known[id_].state.ended:
+                # Another candidate came from the same training; it gave the same model then.
+                continue
             mine = replace(ended, task=replace(ended.task, trial_id=id_))
             writes.end_trial(ledger, tx, mine, metric=data.section.metric, index_hash=None)
             writes.set_artifact(ledger, tx, id_, artifact_hash)

@@ -1,0 +1,197 @@
+"""Hold candidates or trials side by side: what differs, and whether it can be told from chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from podium.errors import NotFoundError, UsageError
+from podium.ledger.door import Door
+from podium.stats import diebold_mariano
+from podium.steps._project import Project
+
+# What must be the same for two figures to be about the same thing.
+GROUNDS = {
+    "trials": ("metric", "dataset_fingerprint", "task_hash", "split_hash", "fold"),
+    "candidates": ("slot", "dataset_fingerprint"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fact of each thing, in the order they were named.
+
+    Parameters
+    ----------
+    best : int or None
+        Which one is better; None where neither is, or where they cannot be ranked.
+    """
+
+    what: str
+    values: tuple[Any, ...]
+    best: int | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the things differ in it."""
+        return any(value != self.values[0] for value in self.values[1:])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Things side by side.
+
+    Parameters
+    ----------
+    kind : str
+        ``candidates`` or ``trials``.
+    differing : tuple of str
+        Grounds on which they differ; not empty: their figures are never ranked.
+    sentence : str
+        Whether the difference between the first two can be told from chance.
+    """
+
+    kind: str
+    ids: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differing: tuple[str, ...]
+    sentence: str
+
+
+def compare(project: Project, names: Sequence[str]) -> Comparison:
+    """Compare candidates, or trials, by their ids (or the beginnings of them).
+
+    Figures from other data, another task or another split are shown and never ranked.
+
+    Raises
+    ------
+    UsageError
+        Fewer than two, or things of different kinds.
+    NotFoundError
+        There is no such candidate or trial.
+    """
+    door = project.door
+    if len(names) < 2:
+        raise UsageError(f"{len(names)} to compare", "two or more ids")
+    found = [door.find(name) for name in names]
+    kinds = {kind for kind, _ in found}
+    if len(kinds) > 1 or not kinds <= set(GROUNDS):
+        raise UsageError(f"these are {', '.join(sorted(kinds))}", "candidates only, or trials only")
+    [kind] = kinds
+    things = [thing for _, thing in found]
+    differing = [g for g in GROUNDS[kind] if len({thing[g] for thing in things}) > 1]
+    if kind == "candidates":
+        figures, looked = _evidence(door, things)
+        if len({e["split_hash"] for e in looked}) > 1:
+            differing.append("test interval")
+    else:
+        figures, looked = _scores(door, things), []
+    rows = [Row(ground, tuple(thing[ground] for thing in things)) for ground in GROUNDS[kind]]
+    rows += _settings(things)
+    rows += [
+        Row(name, values, None if differing else _best(values, direction))
+        for name, (values, direction) in figures.items()
+    ]
+    sentence = ""
+    if differing:
+        sentence = f"they differ in {', '.join(differing)}, so their figures cannot be ranked"
+    elif len(looked) == len(things):
+        sentence = _told_apart(project, things, looked)
+    ids = tuple(thing["id"] for thing in things)
+    return Comparison(kind, ids, tuple(rows), tuple(differing), sentence)
+
+
+def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
+    """Family and config, what differs first."""
+    names = dict.fromkeys(name for thing in things for name in thing["config"])
+    rows = [Row("family", tuple(thing["family"] for thing in things))]
+    rows += [Row(name, tuple(thing["config"].get(name) for thing in things)) for name in names]
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+def _scores(door: Door, trials: Sequence[dict[str, Any]]) -> dict[str, tuple[tuple[Any, ...], str]]:
+    """Score and the best epoch of every reported metric."""
+    epochs: list[dict[str, float]] = []
+    for trial in trials:
+        rows = door.query(
+            "SELECT part || '_' || metric AS name, min(value) AS value FROM score "
+            "WHERE project_id = ? AND trial_id = ? AND part != 'best' GROUP BY part, metric",
+            door.project_id,
+            trial["id"],
+        )
+        epochs.append({row["name"]: row["value"] for row in rows})
+    figures: dict[str, tuple[tuple[Any, ...], str]] = {
+        "score": (tuple(trial["score"] for trial in trials), "min")
+    }
+    for name in sorted({name for each in epochs for name in each}):
+        figures[name] = (tuple(each.get(name) for each in epochs), "min")
+    figures["seconds"] = (tuple(trial["seconds"] for trial in trials), "none")
+    return figures
+
+
+def _evidence(
+    door: Door, candidates: Sequence[dict[str, Any]]
+) -> tuple[dict[str, tuple[tuple[Any, ...], str]], list[dict[str, Any]]]:
+    """Scalars of the newest evidence of each kind, and each candidate's test evidence."""
+    newest: list[dict[str, dict[str, Any]]] = [{} for _ in candidates]
+    for row in reversed(door.rows("evidence")):
+        for mine, candidate in zip(newest, candidates, strict=True):
+            if row["candidate_id"] == candidate["id"]:
+                mine[row["kind"]] = row
+    figures: dict[str, tuple[tuple[Any, ...], str]] = {}
+    for kind in dict.fromkeys(kind for mine in newest for kind in mine):
+        scalars = [mine[kind]["scalars"] if kind in mine else {} for mine in newest]
+        for name in dict.fromkeys(name for each in scalars for name in each):
+            values = tuple(_real(each[name][0]) if name in each else None for each in scalars)
+            direction = next(each[name][2] for each in scalars if name in each)
+            figures[f"{kind} {name}"] = (values, direction)
+    return figures, [mine["test"] for mine in newest if "test" in mine]
+
+
+def _told_apart(
+    project: Project, candidates: Sequence[dict[str, Any]], looked: Sequence[dict[str, Any]]
+) -> str:
+    """Diebold-Mariano between the first two on the windows of the sealed test."""
+    section = project.config.slot(candidates[0]["slot"])
+    [dataset] = [
+        row
+        for row in project.door.rows("datasets")
+        if row["fingerprint"] == candidates[0]["dataset_fingerprint"]
+        and row["name"] == section.dataset
+    ]
+    losses = [
+        _array(project.door, evidence["series"]["loss"]).reshape(-1, len(dataset["tickers"]))
+        for evidence in looked[:2]
+    ]
+    a, b = (loss.mean(axis=1, dtype=np.float64) for loss in losses)
+    test = diebold_mariano(a, b, section.horizon)
+    if test.reason:
+        return f"whether the first two differ on the sealed test cannot be told: {test.reason}"
+    better = "first" if test.mean_difference < 0 else "second"
+    if test.p_value < 0.05:
+        return f"on the sealed test the {better} is better than the other (p = {test.p_value:.2g})"
+    return f"on the sealed test the first two cannot be told apart (p = {test.p_value:.2g})"
+
+
+def _array(door: Door, name: str) -> np.ndarray:
+    rows = door.query(
+        "SELECT dtype, data FROM blob WHERE project_id = ? AND hash = ?", door.project_id, name
+    )
+    if not rows:
+        raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
+    return np.frombuffer(rows[0]["data"], dtype=np.dtype(rows[0]["dtype"]))
+
+
+def _best(values: Sequence[Any], direction: str) -> int | None:
+    known = [v for v in values if v is not None and v == v]
+    if direction not in ("min", "max") or len(known) < 2 or min(known) == max(known):
+        return None
+    best = min(known) if direction == "min" else max(known)
+    return values.index(best) if list(values).count(best) == 1 else None
+
+
+def _real(value: Any) -> float | None:
+    return None if value is None else float(value)
