@@ -15,7 +15,7 @@ from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
 from podium.errors import ConflictError, PodiumError
 from podium.hashing import digest, new_id
-from podium.ledger import writes
+from podium.ledger import decisions, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.writes import NewTrial
 from podium.steps import init
@@ -308,7 +308,7 @@ def promote_each_round(folder: Path, me: str, rounds: int, barrier: Any, answers
             decision = move(f"c-{me}{n}", Stage.BETA, Stage.CHAMPION, expected=row[0])
             try:
                 with ledger.transaction(durable=True) as tx:
-                    writes.decide(ledger, tx, decision)
+                    decisions.decide(ledger, tx, decision)
                 results.append("won")
             except ConflictError:
                 results.append("conflict")

@@ -5,7 +5,7 @@ import json
 import projects
 from podium.decision import Decision, Result, Stage, Verdict
 from podium.hashing import digest
-from podium.ledger import reads, writes
+from podium.ledger import decisions, reads, writes
 
 ENVIRONMENT = "e" * 64
 
@@ -28,14 +28,14 @@ def trial(ledger, trial_id):
 def register(ledger, *names, **how):
     with ledger.transaction(durable=True) as tx:
         return [
-            writes.register(ledger, tx, projects.new_candidate(name, **how), "tester")
+            decisions.register(ledger, tx, projects.new_candidate(name, **how), "tester")
             for name in names
         ]
 
 
 def decide(ledger, *moves):
     with ledger.transaction(durable=True) as tx:
-        return [writes.decide(ledger, tx, decision) for decision in moves]
+        return [decisions.decide(ledger, tx, decision) for decision in moves]
 
 
 def to_beta(ledger, *names):

@@ -8,7 +8,7 @@ import pytest
 import projects
 from podium.decision import Result, Stage, Verdict
 from podium.errors import ConflictError, PodiumError
-from podium.ledger import writes
+from podium.ledger import decisions
 from records import broken_links, champion, crown, decide, register, stage, to_beta
 
 
@@ -52,7 +52,7 @@ def test_the_same_artefact_registered_again_is_the_candidate_it_was(ledger, tmp_
     [first] = register(ledger, "a")
     copy = replace(projects.new_candidate("a"), id="c-copy", root_id="c-copy")
     with ledger.transaction(durable=True) as tx:
-        assert writes.register(ledger, tx, copy, "tester") == first
+        assert decisions.register(ledger, tx, copy, "tester") == first
     assert projects.query(tmp_path, "SELECT count(*) AS n FROM decision") == [{"n": 1}]
 
 

@@ -13,7 +13,7 @@ from podium.errors import DataError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained
 from podium.hashing import digest, new_id
-from podium.ledger import reads, writes
+from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
@@ -132,7 +132,7 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
             writes.end_trial(ledger, tx, mine, metric=data.section.metric, index_hash=None)
             writes.set_artifact(ledger, tx, id_, artifact_hash)
         id_ = new_id("c")
-        candidate = writes.register(
+        candidate = decisions.register(
             ledger,
             tx,
             Candidate(

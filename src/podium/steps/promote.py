@@ -16,7 +16,7 @@ from podium.evidence import Evidence
 from podium.files import write_atomic
 from podium.gates._base import verdict
 from podium.hashing import digest, new_id
-from podium.ledger import reads, writes
+from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
 from podium.steps._project import Project
@@ -100,13 +100,13 @@ def promote(
     if asked_before is not None:
         return _known(project, candidate, current)
     verdicts: tuple[Verdict, ...] = ()
-    decisions: list[Decision] = []
+    made: list[Decision] = []
     refused = False
     for step in through:
         require_move(current, step)
         verdicts = _judge(policy.get(step, {}), evidence, champion)
         refused = not all(v.passed for v in verdicts)
-        decisions.append(
+        made.append(
             Decision(
                 id=new_id("d"),
                 kind=Kind.MOVE,
@@ -128,12 +128,12 @@ def promote(
             break
         current = step
     with ledger.transaction(durable=True) as tx:
-        for decision in decisions:
-            writes.decide(ledger, tx, decision)
+        for decision in made:
+            decisions.decide(ledger, tx, decision)
         if refused:
             # Asked again from where it stands now, the same evidence gets the same answer.
             writes.put_receipt(
-                ledger, tx, candidate.slot, STEP, request(current), {"decision": decisions[-1].id}
+                ledger, tx, candidate.slot, STEP, request(current), {"decision": made[-1].id}
             )
     write_champions(project)
     return Promotion(
@@ -245,8 +245,8 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
 
 
 def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:
-    decisions = project.door.rows("decisions", slot=candidate.slot)
-    mine = (d for d in decisions if d["candidate_id"] == candidate.id and d["kind"] == Kind.MOVE)
+    rows = project.door.rows("decisions", slot=candidate.slot)
+    mine = (d for d in rows if d["candidate_id"] == candidate.id and d["kind"] == Kind.MOVE)
     return next(mine, None)
 
 
