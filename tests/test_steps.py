@@ -641,3 +641,45 @@ def test_other_settings_that_come_to_the_same_training_find_the_same_candidate(t
     second = run_project(root).report.slots[0]
     assert second.candidate == first.candidate
     assert query(root, "SELECT count(*) AS n FROM candidate") == [{"n": 1}]
+
+
+def test_a_newcomer_takes_the_slot_only_if_it_forecasts_the_same_windows_better(tmp_path):
+    policy = {"forecast": {"champion": {"beats_champion": {}}}}
+    root = small_project(tmp_path / "small", policies=policy)
+    assert run_project(root).report.slots[0].verdict == "promoted"
+    outcomes = set()
+    for seed in (11, 12, 13, 14):
+        with Project(root) as project, project.ledger.reading() as tx:
+            before = reads.champion_of(project.ledger, tx, SLOT)
+        configure(root, policies=policy, tune={"trials": 4, "generation": 2, "seed": seed})
+        slot = run_project(root).report.slots[0]
+        with Project(root) as project, project.ledger.reading() as tx:
+            found = reads.evidence_of(project.ledger, tx, slot.candidate)["against_champion"]
+            old = reads.evidence_of(project.ledger, tx, before)["test"]
+            new = reads.evidence_of(project.ledger, tx, slot.candidate)["test"]
+            after = reads.champion_of(project.ledger, tx, SLOT)
+        # Both on the windows of one test, so the figures are those of their own judgements.
+        assert found.notes["champion"] == before
+        assert found.scalar("champion_loss") == pytest.approx(old.scalar("loss"), rel=1e-6)
+        assert found.scalar("loss") == pytest.approx(new.scalar("loss"), rel=1e-6)
+        better = found.scalar("loss") < found.scalar("champion_loss")
+        assert after == (slot.candidate if better else before)
+        assert slot.verdict == ("promoted" if better else "refused")
+        counted = query(root, "SELECT count(*) AS n FROM evidence")
+        run_project(root)
+        assert query(root, "SELECT count(*) AS n FROM evidence") == counted
+        outcomes.add(better)
+    assert outcomes == {True, False}
+
+
+def test_a_champion_that_answers_another_question_leaves_the_newcomer_undecided(tmp_path):
+    policy = {"forecast": {"champion": {"beats_champion": {}}}}
+    root = small_project(tmp_path / "small", policies=policy)
+    run_project(root)
+    changed = {SLOT: {**projects.SMALL["slots"][SLOT], "horizon": 3}}
+    configure(root, policies=policy, slots=changed)
+    slot = run_project(root).report.slots[0]
+    assert slot.verdict == "refused"
+    [gate] = [gate for gate in slot.gates if gate.name == "beats_champion"]
+    assert gate.result == "undecidable"
+    assert "not judged against the champion" in slot.sentence

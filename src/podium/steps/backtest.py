@@ -21,11 +21,12 @@ from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps._project import Project
-from podium.steps._task import SlotData
+from podium.steps._task import SlotData, view_of
 from podium.steps.finalize import Final, naive_name
 from podium.steps.finalize import finalize as _finalize
 
 STEP = "backtest"
+AGAINST = "against_champion"
 BENCHMARKS = ("equal weight", "buy and hold")
 
 
@@ -57,7 +58,15 @@ def backtest(project: Project, slot: str) -> Judged:
 
 
 def judged(project: Project, final: Final) -> Judged:
-    """Judge a finalized candidate."""
+    """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
+    _judge(project, final)
+    _against_champion(project, final)
+    with project.ledger.reading() as tx:
+        return Judged(final, reads.evidence_of(project.ledger, tx, final.candidate.id))
+
+
+def _judge(project: Project, final: Final) -> None:
+    """Test and backtest evidence, unless the same inputs gave them before."""
     data, candidate = final.analysis.extension.tuned.data, final.candidate
     naive = final.analysis.naive.config
     settings = asdict(project.config.backtest)
@@ -73,9 +82,8 @@ def judged(project: Project, final: Final) -> Judged:
     )
     ledger = project.ledger
     with ledger.reading() as tx:
-        known = reads.receipt(ledger, tx, data.slot, STEP, inputs)
-        if known is not None:
-            return Judged(final, reads.evidence_of(ledger, tx, candidate.id))
+        if reads.receipt(ledger, tx, data.slot, STEP, inputs) is not None:
+            return
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
     model = artifact.load(project.store / candidate.artifact_path, candidate.artifact_hash)
     windows = Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
@@ -96,8 +104,53 @@ def judged(project: Project, final: Final) -> Judged:
         outputs = {kind: evidence.id for kind, evidence in found.items()}
         writes.put_receipt(ledger, tx, data.slot, STEP, inputs, outputs)
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
+
+
+def _against_champion(project: Project, final: Final) -> None:
+    """Evidence on the very windows of the test, where the champion answers the same question."""
+    data, candidate, ledger = final.analysis.extension.tuned.data, final.candidate, project.ledger
     with ledger.reading() as tx:
-        return Judged(final, reads.evidence_of(ledger, tx, candidate.id))
+        holder = reads.champion_of(ledger, tx, data.slot)
+        if holder is None or holder == candidate.id:
+            return
+        champion = reads.candidate_by_id(ledger, tx, holder)
+        hashes = [candidate.artifact_hash, champion.artifact_hash]
+        inputs = digest([*hashes, data.dataset.fingerprint, data.test_interval])
+        if reads.receipt(ledger, tx, data.slot, AGAINST, inputs) is not None:
+            return
+    models = [
+        artifact.load(project.store / c.artifact_path, c.artifact_hash)
+        for c in (candidate, champion)
+    ]
+    asked = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
+    if asked[0] != asked[1] or set(models[1].tickers) != set(data.dataset.tickers):
+        return
+    metric = data.section.metric
+    losses_of = registry.load("metrics", metric).losses
+    truth = Windows.of(data.view, data.test_bars).truth()
+    bars = data.dataset.slice(0, len(data.view))
+    losses = []
+    for model in models:
+        view = view_of(bars.select(model.tickers), model.section)
+        # By name, in the order of the candidate's tickers: nothing is read by position.
+        grid = model.predict(Windows.of(view, data.test_bars)).grid(
+            data.view.times, data.view.tickers
+        )
+        losses.append(losses_of(truth, grid[data.test_bars].ravel()))
+    at = Windows.of(data.view, data.test_bars).at
+    mine, other = (panel_loss(loss, at)[1] for loss in losses)
+    test = diebold_mariano(mine, other, data.view.horizon)
+    scalars = {
+        "loss": Scalar(float(losses[0].mean()), metric, "min"),
+        "champion_loss": Scalar(float(losses[1].mean()), metric, "min"),
+        "dm_statistic": Scalar(test.statistic),
+        "dm_p_value": Scalar(test.p_value, "probability"),
+    }
+    notes = {"metric": metric, "champion": holder, "dm_reason": test.reason or ""}
+    with ledger.transaction(durable=True) as tx:
+        found = _evidence(project, data, candidate, AGAINST, scalars, notes, {}, tx)
+        writes.put_evidence(ledger, tx, found)
+        writes.put_receipt(ledger, tx, data.slot, AGAINST, inputs, {AGAINST: found.id})
 
 
 def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:

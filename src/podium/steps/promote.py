@@ -26,7 +26,7 @@ STEP = "promote"
 POLICIES: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]] = {
     "forecast": {
         "beta": {"fresh_evidence": {}},
-        "champion": {"fresh_evidence": {}, "beats_naive": {}},
+        "champion": {"fresh_evidence": {}, "beats_naive": {}, "beats_champion": {}},
     }
 }
 

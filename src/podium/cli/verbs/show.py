@@ -82,6 +82,8 @@ def _candidate(out: Output, door: Door, row: dict[str, Any]) -> None:
         ]
         out.answer("evidence", items)
         for name, text in one["notes"].items():
+            if not text:
+                continue
             print(f"{name}: {text}")
     decisions = [d for d in door.rows("decisions") if d["candidate_id"] == row["id"]]
     print("\ndecisions, newest first")
