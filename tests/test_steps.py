@@ -22,6 +22,7 @@ from podium.ledger.door import Door
 from podium.split import Windows
 from podium.steps import _task
 from podium.steps._project import Project, Silent
+from podium.steps.analyze import analyze
 from podium.steps.backtest import backtest
 from podium.steps.promote import promote
 from podium.steps.run import run
@@ -683,3 +684,25 @@ def test_a_champion_that_answers_another_question_leaves_the_newcomer_undecided(
     [gate] = [gate for gate in slot.gates if gate.name == "beats_champion"]
     assert gate.result == "undecidable"
     assert "not judged against the champion" in slot.sentence
+
+
+def test_the_final_training_takes_the_epochs_that_were_best_on_average_over_the_folds(tmp_path):
+    root = small_project(
+        tmp_path / "small", tune={"trials": 2, "generation": 2, "epochs": 2}, extend={"epochs": 6}
+    )
+    slot = run_project(root).report.slots[0]
+    with Project(root) as project:
+        chosen = analyze(project, SLOT).chosen
+    curves = [
+        [
+            row["value"]
+            for row in query(
+                root,
+                "SELECT value FROM score WHERE trial_id = ? AND part = 'val' ORDER BY epoch",
+                fold.id,
+            )
+        ]
+        for fold in chosen.folds
+    ]
+    assert [len(curve) for curve in curves] == [6, 6]
+    assert slot.config["max_epochs"] == 1 + int(np.argmin(np.mean(curves, axis=0)))

@@ -106,6 +106,27 @@ def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
     return np.frombuffer(row.data, dtype=np.dtype(row.dtype))
 
 
+def curves(
+    ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], part: str, metric: str
+) -> dict[str, list[float]]:
+    """Values of one metric over the epochs of trials, by trial; empty where none was reported."""
+    table = schema.score.c
+    rows = tx.execute(
+        sa.select(table.trial_id, table.value)
+        .where(
+            table.project_id == ledger.project_id,
+            table.trial_id.in_(trial_ids),
+            table.part == part,
+            table.metric == metric,
+        )
+        .order_by(table.trial_id, table.epoch)
+    )
+    found: dict[str, list[float]] = {id_: [] for id_ in trial_ids}
+    for row in rows:
+        found[row.trial_id].append(_real(row.value))
+    return found
+
+
 def receipt(
     ledger: Ledger, tx: sa.Connection, slot: str, step: str, inputs_hash: str
 ) -> dict[str, Any] | None:

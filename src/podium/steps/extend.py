@@ -37,6 +37,9 @@ class Extended:
         Loss of every validation window over all folds, in time order.
     days : (W,) int
         Second since 1970 of each window's decision.
+    epochs : int
+        Epoch at which the mean validation loss over the folds is lowest; 0 where no curve was
+        reported.
     """
 
     family: str
@@ -45,6 +48,7 @@ class Extended:
     folds: Sequence[TrialRow]
     losses: Floats
     days: Floats
+    epochs: int
 
     @property
     def scores(self) -> list[float]:
@@ -140,7 +144,18 @@ def _over_folds(
     job = _trials.job_of(found.data, split, row.family)
     rows = _trials.run(project, found.study, found.data, split, job, family.VERSION, plans, heard)
     losses, days = _losses(project, rows)
-    return Extended(row.family, config, row.score, rows, losses, days)
+    return Extended(row.family, config, row.score, rows, losses, days, _best_epoch(project, rows))
+
+
+def _best_epoch(project: Project, rows: Sequence[TrialRow]) -> int:
+    """Epoch with the lowest mean over the folds; one fold's own best is mostly luck."""
+    with project.ledger.reading() as tx:
+        found = reads.curves(project.ledger, tx, [row.id for row in rows], "val", "loss")
+    shortest = min(len(curve) for curve in found.values())
+    if not shortest:
+        return 0
+    mean = np.mean([curve[:shortest] for curve in found.values()], axis=0)
+    return int(np.nanargmin(mean)) + 1 if np.isfinite(mean).any() else 0
 
 
 def _losses(project: Project, rows: Sequence[TrialRow]) -> tuple[Floats, Floats]:

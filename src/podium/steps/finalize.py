@@ -39,8 +39,9 @@ class Final:
 def finalize(project: Project, slot: str) -> Final:
     """Train the chosen config twice and register it as a candidate in stage development.
 
-    First with the last slice before the test held out, to find the best epoch (``best_model``);
-    then on all bars before the test for that many epochs (``final_model``). Both trials end, and
+    First with the last slice before the test held out, keeping the best epoch on it
+    (``best_model``); then on all bars before the test (``final_model``), for as many epochs as were
+    best on average over the walk-forward folds. Both trials end, and
     the candidate is registered with its validation evidence, in one transaction.
     """
     return finalized(project, _analyze(project, slot))
@@ -67,6 +68,7 @@ def _inputs_hash(project: Project, analysis: Analysis) -> str:
             chosen.family,
             version,
             chosen.config,
+            chosen.epochs,
             data.dataset.fingerprint,
             data.task_hash,
             data.test_interval[0],
@@ -93,7 +95,7 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
         try:
             held_out = _fit(project, job, config, fold=0, seed=seed)
             heard(held_out.score)
-            config = _trials.with_epochs(chosen.config, held_out.best_epoch)
+            config = _trials.with_epochs(chosen.config, chosen.epochs or held_out.best_epoch)
             whole = _fit(project, job, config, fold=1, seed=seed)
             heard(held_out.score)
             folders = {"best_model": work / held_out.task.trial_id}
