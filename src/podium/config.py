@@ -281,6 +281,15 @@ class _Reader:
                     Problem(f"unknown key '{key}' in {place}", fix=suggest(key, known))
                 )
 
+    def require_member(self, kind: str, name: str, where: str) -> None:
+        if not registry.exists(kind, name):
+            self.problems.append(
+                Problem(
+                    f"{where} names '{name}', which is not in {kind}",
+                    fix=suggest(name, registry.names(kind)),
+                )
+            )
+
     def table(self, value: Any, where: str) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
@@ -386,23 +395,11 @@ def _cross_check(
             )
         )
     for family in space:
-        if not registry.exists("families", family):
-            reader.problems.append(
-                Problem(
-                    f"[space.{family}] is about no family",
-                    fix=suggest(family, registry.names("families")),
-                )
-            )
+        reader.require_member("families", family, f"[space.{family}]")
     for policy, stages in policies.items():
         for stage, gates in stages.items():
             for gate in gates:
-                if not registry.exists("gates", gate):
-                    reader.problems.append(
-                        Problem(
-                            f"[policies.{policy}.{stage}] names gate '{gate}'",
-                            fix=suggest(gate, registry.names("gates")),
-                        )
-                    )
+                reader.require_member("gates", gate, f"[policies.{policy}.{stage}]")
     for name, slot in slots.items():
         if slot is None:
             continue
@@ -426,13 +423,7 @@ def _cross_check(
             "signals": [slot.signal],
         }.items():
             for member in members:
-                if not registry.exists(kind, member):
-                    reader.problems.append(
-                        Problem(
-                            f"{where} names '{member}', which is not in {kind}",
-                            fix=suggest(member, registry.names(kind)),
-                        )
-                    )
+                reader.require_member(kind, member, where)
         for key in ("test_from", "test_to"):
             text = getattr(slot, key)
             if (text or key == "test_from") and not _is_date(text):

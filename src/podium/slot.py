@@ -31,14 +31,3 @@ class Champion:
     artifact_path: str
     since: str
     decision_id: str
-
-
-def registered_name(slot: str) -> str:
-    """The slot's name where ``/`` is not allowed, as in MLflow's registry.
-
-    Examples
-    --------
-    >>> registered_name("us4/D/volatility")
-    'us4.D.volatility'
-    """
-    return slot.replace("/", ".")

@@ -25,6 +25,17 @@ TABLES = {
     "evidence": "evidence",
     "datasets": "dataset",
 }
+JSON_COLUMNS = (
+    "config",
+    "evidence",
+    "notes",
+    "policy",
+    "question",
+    "scalars",
+    "series",
+    "tickers",
+    "verdicts",
+)
 _CHAMPION = """
     SELECT h.slot, h.candidate_id, c.version, c.artifact_hash, c.artifact_path, h.since,
            h.decision_id
@@ -197,10 +208,7 @@ class Door:
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
     """Row with its JSON columns as values and without what only the database needs."""
-    for name in ("config", "question", "policy", "verdicts", "evidence", "scalars", "series"):
-        if isinstance(row.get(name), str):
-            row[name] = json.loads(row[name])
-    for name in ("notes", "tickers"):
+    for name in JSON_COLUMNS:
         if isinstance(row.get(name), str):
             row[name] = json.loads(row[name])
     row.pop("project_id", None)

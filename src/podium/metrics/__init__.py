@@ -1,1 +1,1 @@
-"""Metrics: truth and prediction in, a loss per window and one figure out, with its direction."""
+"""Metrics: truth and prediction in, a loss per window out; lower is better."""

@@ -6,8 +6,6 @@ import numpy as np
 
 from podium.dataset import Floats
 
-DIRECTION = "min"
-
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
     """Absolute error per window, (N,)."""

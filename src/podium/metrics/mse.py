@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from podium.dataset import Floats
 
-DIRECTION = "min"
-
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
     """Squared error per window, (N,)."""

@@ -6,8 +6,6 @@ import numpy as np
 
 from podium.dataset import Floats
 
-DIRECTION = "min"
-
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
     """1 where the signs differ, 0 where they agree, (N,)."""
