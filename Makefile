@@ -42,7 +42,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed
-	$(PIP) -e '.[torch,dev]'
+	$(PIP) -e '.[torch,mlflow,postgresql,dev]'
 	@touch $@
 
 clean:

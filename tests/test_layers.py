@@ -20,6 +20,7 @@ LAYERS = [
         "space",
         "study",
         "trial",
+        "record",
         "candidate",
         "evidence",
         "decision",

@@ -143,6 +143,16 @@ class RunnerSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MlflowSection:
+    """Where runs are shown in MLflow; an empty URI is the project's own store, ``mlflow.db``."""
+
+    enabled: bool = _setting(False)
+    tracking_uri: str = _setting("")
+    experiment: str = _setting("")
+    run_name: str = _setting("{data_version}-{window_size}-{model_tag}-{run_id}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything podium.toml says, completed and checked."""
 
@@ -155,6 +165,8 @@ class Config:
     finalize: FinalizeSection
     backtest: BacktestSection
     runner: RunnerSection
+    mlflow: MlflowSection
+    metrics: Mapping[str, str]
     datasets: Mapping[str, DatasetSection]
     slots: Mapping[str, SlotSection]
     space: Mapping[str, Mapping[str, Any]]
@@ -185,6 +197,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "finalize": FinalizeSection,
     "backtest": BacktestSection,
     "runner": RunnerSection,
+    "mlflow": MlflowSection,
 }
 _TABLES: dict[str, type[Any]] = {"datasets": DatasetSection, "slots": SlotSection}
 
@@ -237,7 +250,7 @@ def load(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     reader = _Reader(FILE)
-    known = [*_SECTIONS, *_TABLES, "space", "policies"]
+    known = [*_SECTIONS, *_TABLES, "metrics", "space", "policies"]
     reader.unknown_keys(raw, known, "")
     overrides = _environment(os.environ if environ is None else environ)
     overrides.update({key: (value, "flag") for key, value in (flags or {}).items()})
@@ -256,12 +269,19 @@ def load(
         k: reader.table(v, f"space.{k}")
         for k, v in reader.table(raw.get("space", {}), "space").items()
     }
+    metrics = reader.directions(raw.get("metrics", {}))
     policies = reader.policies(raw.get("policies", {}))
     _cross_check(reader, sections["project"], tables, space, policies)
     if reader.problems:
         raise UsageError.of(reader.problems)
     return Config(
-        root=root, **sections, **tables, space=space, policies=policies, origins=reader.origins
+        root=root,
+        **sections,
+        **tables,
+        metrics=metrics,
+        space=space,
+        policies=policies,
+        origins=reader.origins,
     )
 
 
@@ -328,6 +348,14 @@ class _Reader:
         if len(chosen) < len(fields(kind)):
             return None
         return kind(**chosen)
+
+    def directions(self, value: Any) -> dict[str, str]:
+        """Which way each metric is better."""
+        table = self.table(value, "metrics")
+        for name, way in table.items():
+            if way not in ("min", "max"):
+                self.problems.append(Problem(f"metrics.{name} is {way!r}", '"min" or "max"'))
+        return table
 
     def policies(self, value: Any) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
         found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}

@@ -22,6 +22,27 @@ def canonical(value: object) -> str:
     )
 
 
+def json_text(value: object) -> str:
+    """JSON in Python's dialect, which keeps NaN and infinities; sorted keys, no spaces.
+
+    For what users bring: podium's own names are made from :func:`canonical`, which refuses them.
+
+    Examples
+    --------
+    >>> json_text({"loss": float("nan")})
+    '{"loss":NaN}'
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+    )
+
+
+def _plain(value: object) -> object:
+    """A number of numpy or torch as Python's, anything else as its text."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "size", 1) == 1 else str(value)
+
+
 def digest(value: object) -> str:
     """SHA-256 of a value's canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()

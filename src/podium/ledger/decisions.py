@@ -10,7 +10,7 @@ from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
 from podium.hashing import canonical, new_id
-from podium.ledger import reads, schema
+from podium.ledger import reads, schema, writes
 from podium.ledger.ledger import Ledger, first_link, now
 
 
@@ -41,6 +41,7 @@ def register(ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str
         "config": canonical(candidate.config),
     }
     tx.execute(table.insert().values(row))
+    writes.announce(ledger, tx, "candidate", [candidate.id])
     decision = Decision(
         id=new_id("d"),
         kind=Kind.REGISTER,
@@ -105,6 +106,7 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         "hash": decision.hash,
     }
     tx.execute(schema.decision.insert().values(row))
+    writes.announce(ledger, tx, "decision", [decision.id])
     return decision
 
 

@@ -1,20 +1,21 @@
-"""Plain reads for the runtime and the command line: standard library only, never a write.
+"""Plain reads for the runtime and the command line: one small driver, never a write.
 
 Opening podium's record with SQLAlchemy costs more than the whole answer; ``podium resolve``,
-``list`` and ``show`` come through here.
+``list`` and ``show`` come through here: the standard library for SQLite, psycopg for PostgreSQL.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from podium.errors import DataError, NotFoundError, UsageError, suggest
-from podium.ledger.query import METRIC, Parameter, Sql, condition
+from podium.errors import DataError, MissingExtraError, NotFoundError, UsageError, suggest
+from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
 
 TABLES = {
@@ -31,11 +32,13 @@ JSON_COLUMNS = (
     "notes",
     "policy",
     "question",
+    "said",
     "scalars",
     "series",
     "tickers",
     "verdicts",
 )
+PIECE = 500
 _CHAMPION = """
     SELECT h.slot, h.candidate_id, c.version, c.artifact_hash, c.artifact_path, h.since,
            h.decision_id
@@ -50,24 +53,47 @@ _OF_SLOT = {
     "datasets": "t.fingerprint IN (SELECT c.dataset_fingerprint FROM candidate c WHERE c.slot = ?)",
 }
 _STAGE = "(SELECT s.stage FROM stage s WHERE s.project_id = t.project_id AND s.candidate_id = t.id)"
-# Losses and errors, so the lowest epoch is the best one.
-_BEST_EPOCH = (
-    "(SELECT min(m.value) FROM score m WHERE m.project_id = t.project_id AND m.trial_id = t.id "
-    "AND m.part = ? AND m.metric = ?)"
+_RESULT = (
+    "(SELECT r.value FROM result r WHERE r.project_id = t.project_id AND r.trial_id = t.id "
+    "AND r.metric = ?)"
 )
 
 
-class Door:
-    """Read-only look into a project's record.
+class _Database(abc.ABC):
+    """What the two databases say differently."""
 
-    Every read raises NotFoundError while there is no record, DataError when it cannot be read.
-    """
+    contains: str
 
-    def __init__(self, url: str, root: Path, project_id: str) -> None:
-        if not url.startswith("sqlite:///"):
-            raise UsageError(f"ledger.url is {url!r}", "sqlite:///path; a server comes later")
-        self.path = root / url.removeprefix("sqlite:///")
-        self.project_id = project_id
+    @abc.abstractmethod
+    def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        """Rows of a SELECT."""
+
+    @abc.abstractmethod
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns in their order."""
+
+    @abc.abstractmethod
+    def inside(self, column: str, name: str, *, number: bool) -> Sql:
+        """Value of a key of a JSON column, as a number or as it is."""
+
+    @abc.abstractmethod
+    def starting(self, column: str, text: str) -> Sql:
+        """Whether a column starts with a text, found through its index where it has one."""
+
+    @abc.abstractmethod
+    def keys(self, table: str, column: str, project_id: str) -> list[str]:
+        """Every key that occurs in a JSON column."""
+
+
+class _Sqlite(_Database):
+    contains = "instr({}, ?) > 0"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        with self._connect() as connection:
+            return [dict(row) for row in connection.execute(sql, parameters)]
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -79,15 +105,142 @@ class Door:
             yield connection
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"{self.path}: {error}", "podium's record", "run: podium doctor"
+                f"{self.path}: {error}", "podium's record", _fix_of(str(error))
             ) from None
         finally:
             connection.close()
 
+    def columns(self, table: str) -> list[str]:
+        return [row["name"] for row in self.rows(f"PRAGMA table_info({table})", ())]
+
+    def inside(self, column: str, name: str, *, number: bool) -> Sql:
+        return Sql(f"json_extract({column}, ?)", (f'$."{name}"',))
+
+    def starting(self, column: str, text: str) -> Sql:
+        return Sql(f"{column} >= ? AND {column} < ?", (text, text + "\U0010ffff"))
+
+    def keys(self, table: str, column: str, project_id: str) -> list[str]:
+        rows = self.rows(
+            f"SELECT DISTINCT j.key FROM {table} t, json_each(t.{column}) j WHERE t.project_id = ?",
+            (project_id,),
+        )
+        return [row["key"] for row in rows]
+
+
+class _Postgres(_Database):
+    contains = "strpos(({})::text, ?) > 0"
+
+    def __init__(self, url: str) -> None:
+        self.url = "postgresql://" + url.partition("://")[2]
+
+    def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        try:
+            import psycopg
+            from psycopg.rows import dict_row
+        except ModuleNotFoundError:
+            raise MissingExtraError(
+                "ledger.url needs the package 'psycopg', which is not installed",
+                fix="run: pip install 'podium[postgresql]'",
+            ) from None
+        plain = sql.replace("%", "%%").replace("?", "%s")
+        try:
+            with psycopg.connect(self.url, row_factory=dict_row) as connection:
+                connection.read_only = True
+                return list(connection.execute(plain.encode(), parameters))
+        except psycopg.errors.UndefinedTable:
+            raise NotFoundError("no record in this database yet", fix="run: podium run") from None
+        except (
+            psycopg.errors.UndefinedFunction,
+            psycopg.errors.InvalidTextRepresentation,
+        ) as error:
+            raise UsageError(
+                f"a filter compares things of different types: {_first(error)}",
+                "numbers with numbers and texts with texts",
+            ) from None
+        except psycopg.Error as error:
+            raise DataError(
+                f"the record's server: {_first(error)}", "podium's record", "run: podium doctor"
+            ) from None
+
+    def columns(self, table: str) -> list[str]:
+        rows = self.rows(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND table_name = ? ORDER BY ordinal_position",
+            (table,),
+        )
+        return [row["column_name"] for row in rows]
+
+    def inside(self, column: str, name: str, *, number: bool) -> Sql:
+        text = f"({column}::jsonb ->> ?)"
+        if not number:
+            return Sql(text, (name,))
+        return Sql(
+            f"(CASE jsonb_typeof({column}::jsonb -> ?) WHEN 'number' THEN {text}::float8 "
+            f"WHEN 'boolean' THEN {text}::boolean::int END)",
+            (name, name, name),
+        )
+
+    def starting(self, column: str, text: str) -> Sql:
+        return Sql(f"starts_with({column}, ?)", (text,))
+
+    def keys(self, table: str, column: str, project_id: str) -> list[str]:
+        rows = self.rows(
+            f"SELECT DISTINCT jsonb_object_keys(t.{column}::jsonb) AS key FROM {table} t "
+            "WHERE t.project_id = ?",
+            (project_id,),
+        )
+        return [row["key"] for row in rows]
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _fix_of(error: str) -> str:
+    if "no such column" in error or "no such table" in error:
+        return "an older podium made it; bring it up to date with: podium sync"
+    return "run: podium doctor"
+
+
+class Door:
+    """Read-only look into a project's record.
+
+    Every read raises NotFoundError while there is no record, DataError when it cannot be read.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///path`` or ``postgresql+psycopg://...``.
+    root : Path
+        The project's folder; relative SQLite paths start there.
+    project_id : str
+    """
+
+    def __init__(self, url: str, root: Path, project_id: str) -> None:
+        self.project_id = project_id
+        # The file of the record; None where a server holds it.
+        self.path: Path | None = None
+        if url.startswith("sqlite:///"):
+            self.path = root / url.removeprefix("sqlite:///")
+            self._database: _Database = _Sqlite(self.path)
+        elif url.partition("://")[0] in ("postgresql", "postgresql+psycopg"):
+            self._database = _Postgres(url)
+        else:
+            raise UsageError(
+                f"ledger.url is {url.partition('://')[0]}://...",
+                "sqlite:///path or postgresql+psycopg://user@host/database",
+            )
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a record to read."""
+        if self.path is not None:
+            return self.path.is_file()
+        return bool(self._database.columns("schema_version"))
+
     def query(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
-        """Rows of a SELECT as dictionaries."""
-        with self._connect() as connection:
-            return [dict(row) for row in connection.execute(sql, parameters)]
+        """Rows of a SELECT, with question marks for its parameters, as dictionaries."""
+        return self._database.rows(sql, parameters)
 
     def champions(self) -> dict[str, Champion]:
         """Champion of every slot that has one."""
@@ -113,6 +266,8 @@ class Door:
             A filter: ``val_loss<0.02 and family=lstm``; see :func:`podium.ledger.query.condition`.
         sort : str
             A name, with a minus before it for the largest first; rows without a value come last.
+        limit : int
+            At most so many; negative: all.
 
         Raises
         ------
@@ -127,48 +282,108 @@ class Door:
             conditions.append(_OF_SLOT.get(kind, "t.slot = ?"))
             values.append(slot)
         if where:
-            found = condition(where, lambda name: self._column(kind, name))
+            found = condition(
+                where,
+                lambda name, *, number: self._column(kind, name, number=number),
+                self._database.contains,
+            )
             conditions.append(found.text)
             values.extend(found.values)
-        order = "t.seq DESC"
+        fits = Sql(" AND ".join(conditions), tuple(values))
+        table, cut = TABLES[kind], f" LIMIT {limit}" if limit >= 0 else ""
         if sort:
-            key = self._column(kind, sort.removeprefix("-"))
-            direction = "DESC" if sort.startswith("-") else "ASC"
-            order = f"{key.text} {direction} NULLS LAST, {order}"
-            values.extend(key.values)
-        rows = self.query(
-            f"SELECT t.* FROM {TABLES[kind]} t WHERE {' AND '.join(conditions)} "
-            f"ORDER BY {order} LIMIT ?",
-            *values,
-            limit,
+            return self._in_order(kind, self._sorted(kind, fits, sort, limit))
+        found_rows = self.query(
+            f"SELECT t.* FROM {table} t WHERE {fits.text} ORDER BY t.seq DESC{cut}", *fits.values
         )
-        return [_decoded(row) for row in rows]
+        return [_decoded(kind, row) for row in found_rows]
+
+    def _sorted(self, kind: str, fits: Sql, sort: str, limit: int) -> list[int]:
+        """Sequence numbers of what fits, in order; whole rows are too wide to be sorted."""
+        name, way = sort.removeprefix("-"), "DESC" if sort.startswith("-") else "ASC"
+        cut = f" LIMIT {limit}" if limit >= 0 else ""
+        if kind == "trials" and name not in self._columns(kind) and self._is_result(name):
+            rows = self.query(
+                "SELECT t.seq FROM result r JOIN trial t ON t.project_id = r.project_id "
+                "AND t.id = r.trial_id WHERE r.project_id = ? AND r.metric = ? "
+                f"AND r.value IS NOT NULL AND {fits.text} ORDER BY r.value {way}, t.seq DESC{cut}",
+                self.project_id,
+                name,
+                *fits.values,
+            )
+            if len(rows) == limit:
+                # The index gave them in order; the others were not even looked at.
+                return [row["seq"] for row in rows]
+        keys = dict.fromkeys(self._column(kind, name, number=n) for n in (True, False))
+        order = ", ".join(f"{key.text} {way} NULLS LAST" for key in keys)
+        rows = self.query(
+            f"SELECT t.seq FROM {TABLES[kind]} t WHERE {fits.text} "
+            f"ORDER BY {order}, t.seq DESC{cut}",
+            *fits.values,
+            *(value for key in keys for value in key.values),
+        )
+        return [row["seq"] for row in rows]
+
+    def _in_order(self, kind: str, order: Sequence[int]) -> list[dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        for start in range(0, len(order), PIECE):
+            piece = order[start : start + PIECE]
+            marks = ",".join("?" * len(piece))
+            for row in self.query(
+                f"SELECT t.* FROM {TABLES[kind]} t WHERE t.seq IN ({marks})", *piece
+            ):
+                found[row["seq"]] = _decoded(kind, row)
+        return [found[seq] for seq in order]
+
+    def _is_result(self, name: str) -> bool:
+        rows = self.query(
+            "SELECT 1 AS yes FROM result WHERE project_id = ? AND metric = ? LIMIT 1",
+            self.project_id,
+            name,
+        )
+        return bool(rows)
+
+    def metrics(self) -> list[str]:
+        """Every metric a trial has a result of; jumps through the index instead of reading it."""
+        found: list[str] = []
+        while True:
+            [row] = self.query(
+                "SELECT min(metric) AS metric FROM result WHERE project_id = ? AND metric > ?",
+                self.project_id,
+                found[-1] if found else "",
+            )
+            if row["metric"] is None:
+                return found
+            found.append(row["metric"])
 
     def _columns(self, kind: str) -> list[str]:
-        described = self.query(f"PRAGMA table_info({TABLES[kind]})")
-        return [row["name"] for row in described if row["name"] != "project_id"]
+        return [name for name in self._database.columns(TABLES[kind]) if name != "project_id"]
 
-    def _column(self, kind: str, name: str) -> Sql:
-        """SQL of a name: a column, a stage, a metric's best epoch, or a config's parameter."""
+    def _column(self, kind: str, name: str, *, number: bool) -> Sql:
+        """SQL of a name: a column, a stage, a metric's result, or a config's parameter."""
         columns = self._columns(kind)
         if name in columns:
             return Sql(f"t.{name}")
         if kind == "candidates" and name == "stage":
             return Sql(_STAGE)
-        metric = METRIC.fullmatch(name)
-        if kind == "trials" and metric:
-            return Sql(_BEST_EPOCH, (metric[1], metric[2]))
-        known = [*columns, *(["stage"] if kind == "candidates" else [])]
+        if kind == "trials" and self._is_result(name):
+            return Sql(_RESULT, (name,))
         if "config" in columns:
-            parameters = self.query(
-                f"SELECT DISTINCT j.key FROM {TABLES[kind]} t, json_each(t.config) j "
-                "WHERE t.project_id = ?",
+            inside = self._database.inside("t.config", name, number=number)
+            there = self.query(
+                f"SELECT 1 AS yes FROM {TABLES[kind]} t WHERE t.project_id = ? "
+                f"AND {inside.text} IS NOT NULL LIMIT 1",
                 self.project_id,
+                *inside.values,
             )
-            known += [row["key"] for row in parameters]
-            if name in known:
-                return Sql("json_extract(t.config, ?)", (f'$."{name}"',))
-        raise NotFoundError(f"{kind} have no '{name}'", fix=suggest(name, known))
+            if there or name in (
+                keys := self._database.keys(TABLES[kind], "config", self.project_id)
+            ):
+                return inside
+            columns += keys
+        columns += ["stage"] if kind == "candidates" else []
+        columns += self.metrics() if kind == "trials" else []
+        raise NotFoundError(f"{kind} have no '{name}'", fix=suggest(name, columns))
 
     def stages(self) -> dict[str, str]:
         """Stage of every candidate, by its id."""
@@ -185,31 +400,36 @@ class Door:
         NotFoundError
             Nothing, or more than one thing, starts like this.
         """
+        names = [(kind, "id") for kind in TABLES if kind != "datasets"] + [("trials", "run_id")]
+        starts = [(kind, name, self._database.starting(name, start)) for kind, name in names]
         found = [
-            (kind, _decoded(row))
-            for kind, table in TABLES.items()
-            if kind != "datasets"
+            (kind, _decoded(kind, row))
+            for kind, name, starting in starts
             for row in self.query(
-                f"SELECT * FROM {table} WHERE project_id = ? AND substr(id, 1, ?) = ? LIMIT 3",
+                f"SELECT * FROM {TABLES[kind]} WHERE project_id = ? AND {starting.text} "
+                f"ORDER BY {name} LIMIT 3",
                 self.project_id,
-                len(start),
-                start,
+                *starting.values,
             )
         ]
+        exact = [each for each in found if start in (each[1]["id"], each[1].get("run_id"))]
+        found = exact or found
         if len(found) > 1:
-            ids = ", ".join(row["id"] for _, row in found)
+            ids = ", ".join(row.get("run_id") or row["id"] for _, row in found)
             raise NotFoundError(f"several ids start with '{start}': {ids}", fix="type more of it")
         if not found:
             raise NotFoundError(
-                f"nothing has an id like '{start}'", fix="run: podium list candidates"
+                f"nothing has an id like '{start}'",
+                fix="run: podium list candidates, or: podium list trials",
             )
         return found[0]
 
 
-def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+def _decoded(kind: str, row: dict[str, Any]) -> dict[str, Any]:
     """Row with its JSON columns as values and without what only the database needs."""
     for name in JSON_COLUMNS:
-        if isinstance(row.get(name), str):
+        # A trial's notes are a person's words.
+        if isinstance(row.get(name), str) and (kind, name) != ("trials", "notes"):
             row[name] = json.loads(row[name])
     row.pop("project_id", None)
     return row

@@ -15,10 +15,8 @@ import sqlalchemy as sa
 from podium.errors import DataError, MissingExtraError, UsageError
 from podium.hashing import digest
 from podium.ledger import schema
+from podium.ledger.migrations import MIGRATIONS
 
-# Version n -> function that takes a connection from n to n + 1. A new record is created at
-# schema.VERSION at once; an older one walks this table.
-MIGRATIONS: dict[int, Any] = {}
 BUSY_SECONDS = 30
 
 
@@ -87,7 +85,7 @@ class Ledger:
         Starts may be lost with the machine (they are asked again, identically), so they are not
         flushed; ends and decisions are.
         """
-        with self.engine.connect() as connection:
+        with self._connection() as connection:
             if self.is_sqlite:
                 # Outside a transaction, and through the driver: SQLAlchemy would begin one.
                 raw = connection.connection.cursor()
@@ -95,6 +93,8 @@ class Ledger:
                 raw.close()
             try:
                 with connection.begin():
+                    if not self.is_sqlite:
+                        self._take_turns(connection, durable)
                     yield connection
             except sa.exc.OperationalError as error:
                 raise _explained(error, self.place) from error
@@ -102,12 +102,36 @@ class Ledger:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """One consistent view of the record that takes no write lock."""
-        with self.engine.connect().execution_options(podium_reading=True) as connection:
+        with self._connection() as connection:
+            if self.is_sqlite:
+                connection.execution_options(podium_reading=True)
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ")
             try:
                 with connection.begin():
                     yield connection
             except sa.exc.OperationalError as error:
                 raise _explained(error, self.place) from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        try:
+            connection = self.engine.connect()
+        except sa.exc.OperationalError as error:
+            raise _explained(error, self.place) from None
+        with connection:
+            yield connection
+
+    def _take_turns(self, connection: sa.Connection, durable: bool) -> None:
+        """Let one writer of a project in at a time, as SQLite does by itself.
+
+        So sequence numbers appear in the order of commits, which the outbox and the chain of
+        decisions rely on. What need not be flushed is not waited for.
+        """
+        turn = int(digest(["podium", self.project_id])[:15], 16)
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": turn})
+        if not durable:
+            connection.execute(sa.text("SET LOCAL synchronous_commit TO OFF"))
 
     def _open(self, project_name: str) -> None:
         if self.is_sqlite:
@@ -130,6 +154,9 @@ class Ledger:
             raise _unreadable(self.place, error.orig) from None
 
     def _upgrade(self, connection: sa.Connection) -> None:
+        if not self.is_sqlite:
+            # One schema for all projects of a database, so their first writers wait too.
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7063)"))
         tables = sa.inspect(connection).get_table_names()
         if "schema_version" not in tables:
             schema.metadata.create_all(connection)
@@ -212,6 +239,12 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 def _explained(error: sa.exc.OperationalError, place: str) -> DataError:
     text = str(error.orig)
+    if place.startswith("postgresql"):
+        return DataError(
+            f"{place} does not answer: {text.strip().splitlines()[0]}",
+            "a PostgreSQL server that takes podium's connections",
+            "start it or correct ledger.url; then run the same command again",
+        )
     if "locked" in text:
         return DataError(
             f"{place} was locked by another process for {BUSY_SECONDS} s",

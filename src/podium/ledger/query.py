@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from podium.errors import UsageError
 
@@ -12,7 +13,6 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<paren>[()])|(?P<op><=|>=|!=|<|>|=|~)|'(?P<quoted>[^']*)'|(?P<word>[^\s()<>=!~']+))"
 )
 _SQL_OPS = {"=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-METRIC = re.compile(r"(train|val|best)_(\w+)")
 HELP = "terms such as  family=lstm  score<0.2  reason~'not finite'  joined by and, or, not, ( )"
 
 Parameter = str | float
@@ -26,7 +26,14 @@ class Sql:
     values: tuple[Parameter, ...] = ()
 
 
-def condition(text: str, column: Callable[[str], Sql]) -> Sql:
+class Column(Protocol):
+    """Finds the SQL of a name; ``number`` says whether it is compared with one."""
+
+    def __call__(self, name: str, *, number: bool) -> Sql:
+        """SQL of the name, or NotFoundError."""
+
+
+def condition(text: str, column: Column, contains: str = "instr({}, ?) > 0") -> Sql:
     """Condition of a filter.
 
     Parameters
@@ -36,6 +43,8 @@ def condition(text: str, column: Callable[[str], Sql]) -> Sql:
         ``not`` and parentheses. A value with spaces stands in single quotes.
     column : callable
         SQL of a name; raises NotFoundError for one it does not know.
+    contains : str
+        How the database asks whether a text is inside another.
 
     Raises
     ------
@@ -44,17 +53,17 @@ def condition(text: str, column: Callable[[str], Sql]) -> Sql:
 
     Examples
     --------
-    >>> condition("score<0.2 and not family=naive", Sql)
+    >>> condition("score<0.2 and not family=naive", lambda name, number: Sql(name))
     Sql(text='(score < ? AND NOT (family = ?))', values=(0.2, 'naive'))
     """
-    return _Parser(text, column).parse()
+    return _Parser(text, column, contains).parse()
 
 
 class _Parser:
     """Recursive descent: or, then and, then not, then one term or a parenthesis."""
 
-    def __init__(self, text: str, column: Callable[[str], Sql]) -> None:
-        self.text, self.column, self.at = text, column, 0
+    def __init__(self, text: str, column: Column, contains: str) -> None:
+        self.text, self.column, self.contains, self.at = text, column, contains, 0
 
     def parse(self) -> Sql:
         found = self._joined("or", lambda: self._joined("and", self._factor))
@@ -86,10 +95,12 @@ class _Parser:
             value = self._take("word")
         if not name or not op or value is None:
             raise self._stuck()
-        column = self.column(name)
         if op == "~":
-            return Sql(f"instr({column.text}, ?) > 0", (*column.values, value))
-        return Sql(f"{column.text} {_SQL_OPS[op]} ?", (*column.values, _number(value)))
+            column = self.column(name, number=False)
+            return Sql(self.contains.format(column.text), (*column.values, value))
+        wanted = _number(value)
+        column = self.column(name, number=isinstance(wanted, float))
+        return Sql(f"{column.text} {_SQL_OPS[op]} ?", (*column.values, wanted))
 
     def _take(self, kind: str) -> str | None:
         match = _TOKEN.match(self.text, self.at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-VERSION = 1
+VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -21,12 +21,13 @@ def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     )
 
 
-def _text(name: str, *, null: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=null)
+def _text(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=null, server_default=default)
 
 
-def _integer(name: str, *, null: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=null)
+def _integer(name: str, *, null: bool = False, default: int | None = None) -> sa.Column[int]:
+    told = None if default is None else str(default)
+    return sa.Column(name, sa.Integer, nullable=null, server_default=told)
 
 
 def _real(name: str) -> sa.Column[float]:
@@ -114,9 +115,20 @@ trial = _table(
     _text("reason"),
     _text("created_at"),
     _text("ended_at", null=True),
+    # What users' own trackers call it; trials nobody asked for by name (folds, naive) have none.
+    _text("run_id", null=True),
+    # Empty: podium trained it. Else who told it: "tracker", or where it was imported from.
+    _text("origin", default=""),
+    # An imported record word for word, so that exporting it again gives the same one.
+    _text("said", null=True),
+    _text("checkpoint", null=True),
+    _text("notes", default=""),
+    _integer("epochs", default=0),
+    _integer("best_epoch", default=0),
     sa.UniqueConstraint("project_id", "id"),
     sa.UniqueConstraint("project_id", "key"),
     sa.Index("trial_config", "project_id", "config_hash"),
+    sa.Index("trial_run", "project_id", "run_id", unique=True),
 )
 study_trial = _table(
     # A study looks at a trial; two studies may look at the same one, which is trained once, and
@@ -141,6 +153,71 @@ score = sa.Table(
     _real("value"),
     sa.PrimaryKeyConstraint("project_id", "trial_id", "part", "fold", "epoch", "metric"),
     sqlite_with_rowid=False,
+)
+result = sa.Table(
+    # What a trial came to, one row a metric: each at the trial's best epoch. The index finds the
+    # best of very many without reading them; the family is in it to pass over others.
+    "result",
+    metadata,
+    _text("project_id"),
+    _text("trial_id"),
+    _text("metric"),
+    _real("value"),
+    _text("family"),
+    sa.PrimaryKeyConstraint("project_id", "trial_id", "metric"),
+    sa.Index("result_best", "project_id", "metric", "value", "family", "trial_id"),
+    sqlite_with_rowid=False,
+)
+note = _table(
+    "note",
+    _text("subject_id"),
+    _text("text"),
+    _text("actor"),
+    _text("created_at"),
+    sa.Index("note_by_subject", "project_id", "subject_id"),
+)
+outbox = _table(
+    # What happened, in the order it was committed; whoever projects the record reads on from where
+    # they stopped, so nothing that waits can be lost or sent out of order.
+    "outbox",
+    _text("kind"),
+    _text("subject_id"),
+    _text("created_at"),
+)
+projection = sa.Table(
+    # How far one target (an MLflow store, a file) has come in the outbox.
+    "projection",
+    metadata,
+    _text("project_id"),
+    _text("target"),
+    _integer("position"),
+    # What the target must look like if nobody else changed it.
+    _text("mark", default=""),
+    _text("updated_at"),
+    sa.PrimaryKeyConstraint("project_id", "target"),
+)
+projected = sa.Table(
+    # What a thing is called where it was projected to.
+    "projected",
+    metadata,
+    _text("project_id"),
+    _text("target"),
+    _text("subject_id"),
+    _text("remote_id"),
+    _text("remote_name", default=""),
+    sa.PrimaryKeyConstraint("project_id", "target", "subject_id"),
+)
+stuck = sa.Table(
+    # What a target refused; the rest went on, and `podium sync` tries these again.
+    "stuck",
+    metadata,
+    _text("project_id"),
+    _text("target"),
+    _integer("position"),
+    _text("error"),
+    _integer("attempts", default=1),
+    _text("updated_at"),
+    sa.PrimaryKeyConstraint("project_id", "target", "position"),
 )
 receipt = _table(
     # A step that finished: what went in (hash), what came out.
@@ -250,7 +327,7 @@ stage = sa.Table(
     sa.PrimaryKeyConstraint("project_id", "candidate_id"),
 )
 
-APPEND_ONLY = ("decision", "evidence", "test_look")
+APPEND_ONLY = ("decision", "evidence", "test_look", "note")
 
 
 def _ddl(statement: str) -> sa.DDL:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +18,17 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from podium.dataset import Dataset
 from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
-from podium.hashing import canonical, digest, digest_bytes, new_id
+from podium.hashing import canonical, digest, digest_bytes, json_text, new_id
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger, now
+from podium.ledger.migrations import run_name
+from podium.record import Record
 from podium.split import Split
 from podium.study import Study
 from podium.trial import MOVES, Ended, Key, State, config_hash
+
+# Origin of runs a tracker logged.
+TRACKER = "tracker"
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class NewTrial:
     phase: str
     number: int
     metric: str
+    # Whether trackers know it as a run of its own, as trials of a search and unlike folds.
+    named: bool = False
 
 
 def _put(tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -126,12 +134,29 @@ def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[st
         "question": canonical(question),
         "created_at": now(),
     }
-    _put(tx, schema.study, [row])
     table = schema.study.c
-    found = tx.execute(
-        sa.select(table.id).where(table.project_id == ledger.project_id, table.key == study.key)
-    ).scalar_one()
-    return replace(study, id=found)
+    known = sa.select(table.id).where(table.project_id == ledger.project_id, table.key == study.key)
+    found = tx.execute(known).scalar()
+    if found is None:
+        tx.execute(schema.study.insert().values(row))
+        announce(ledger, tx, "study", [study.id])
+    return replace(study, id=found or study.id)
+
+
+def announce(ledger: Ledger, tx: sa.Connection, kind: str, subject_ids: Sequence[str]) -> None:
+    """Put into the outbox what has just been written, for everything that projects the record."""
+    moment = now()
+    rows = [
+        {
+            "project_id": ledger.project_id,
+            "kind": kind,
+            "subject_id": subject_id,
+            "created_at": moment,
+        }
+        for subject_id in subject_ids
+    ]
+    if rows:
+        tx.execute(schema.outbox.insert(), rows)
 
 
 def start_trials(
@@ -147,10 +172,12 @@ def start_trials(
     under its own id.
     """
     started = now()
+    names = _names(ledger, tx, trials, started)
     rows = [
         {
             "project_id": ledger.project_id,
             "id": new_id("t"),
+            "run_id": name,
             "key": trial.key.hash,
             "family": trial.key.family,
             "family_version": trial.key.family_version,
@@ -169,7 +196,7 @@ def start_trials(
             "reason": "",
             "created_at": started,
         }
-        for trial in trials
+        for trial, name in zip(trials, names, strict=True)
     ]
     _put(tx, schema.trial, rows)
     table = schema.trial.c
@@ -201,6 +228,44 @@ def start_trials(
     return ids
 
 
+def _names(
+    ledger: Ledger, tx: sa.Connection, trials: Sequence[NewTrial], started: str
+) -> list[str | None]:
+    """Names of those trials that get one, in their order."""
+    wanted: dict[str, int] = {}
+    for trial in trials:
+        if trial.named:
+            wanted[trial.key.family] = wanted.get(trial.key.family, 0) + 1
+    free = {
+        family: iter(free_names(ledger, tx, run_name(family, started), count))
+        for family, count in wanted.items()
+    }
+    return [next(free[trial.key.family]) if trial.named else None for trial in trials]
+
+
+def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> list[str]:
+    """Run ids nobody has yet: the base, then the base with ``-2``, ``-3`` ...
+
+    The transaction is the only one that writes, so what is free now stays free until it ends.
+    """
+    table, found, number = schema.trial.c, list[str](), 1
+    step = count
+    while len(found) < count:
+        asked = [base if n == 1 else f"{base}-{n}" for n in range(number, number + step)]
+        taken = set(
+            tx.execute(
+                sa.select(table.run_id).where(
+                    table.project_id == ledger.project_id, table.run_id.in_(asked)
+                )
+            ).scalars()
+        )
+        found += [name for name in asked if name not in taken]
+        number += step
+        # Many runs of one second are asked about in few, growing questions.
+        step = min(2 * step, 512)
+    return found[:count]
+
+
 def end_trial(
     ledger: Ledger, tx: sa.Connection, ended: Ended, *, metric: str, index_hash: str | None
 ) -> None:
@@ -222,6 +287,8 @@ def end_trial(
         "seconds": ended.seconds,
         "reason": ended.reason,
         "ended_at": now(),
+        "epochs": max((epoch.epoch for epoch in ended.epochs), default=0),
+        "best_epoch": ended.best_epoch,
     }
     if len(ended.losses):
         values["loss_hash"] = put_array(ledger, tx, ended.losses)
@@ -229,7 +296,7 @@ def end_trial(
     if ended.prediction is not None:
         values["prediction_hash"] = put_array(ledger, tx, ended.prediction.mean.astype(np.float32))
     table = schema.trial
-    moved = tx.execute(
+    family = tx.execute(
         sa.update(table)
         .where(
             table.c.project_id == ledger.project_id,
@@ -237,13 +304,217 @@ def end_trial(
             table.c.state.in_(_from(ended.state)),
         )
         .values(values)
-    )
-    if not moved.rowcount:
+        .returning(table.c.family)
+    ).scalar()
+    if family is None:
         raise ConflictError(
             f"trial {trial_id} is not running any more", "one end a trial", "run the command again"
         )
     if scores:
         tx.execute(schema.score.insert(), scores)
+    results: dict[str, float] = {}
+    for epoch in ended.epochs:
+        if epoch.epoch <= (ended.best_epoch or epoch.epoch):
+            results.update(epoch.scores)
+    if len(ended.losses):
+        results[f"val_{metric}"] = ended.score
+    if results:
+        tx.execute(schema.result.insert(), _results(ledger, trial_id, family, results))
+    announce(ledger, tx, "trial", [trial_id])
+
+
+def _results(
+    ledger: Ledger, trial_id: str, family: str, results: Mapping[str, float | None]
+) -> list[dict[str, Any]]:
+    common = {"project_id": ledger.project_id, "trial_id": trial_id, "family": family}
+    return [{**common, "metric": name, "value": _real(v)} for name, v in results.items()]
+
+
+def put_records(
+    ledger: Ledger,
+    tx: sa.Connection,
+    study: Study,
+    records: Sequence[Record],
+    *,
+    origin: str,
+    environment_hash: str,
+) -> list[tuple[Record, bool]]:
+    """Write finished runs that podium did not train, as trials of a study.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        One with a ``run_id`` keeps it while it is free (else it gets ``-2``, ``-3`` ...); one
+        without gets a name made from its model and time stamp.
+    origin : str
+        ``tracker``, or where they were imported from: the same record of the same origin is
+        written once, however often it is imported.
+
+    Returns
+    -------
+    list of (Record, bool)
+        In their order, each with its run and trial id, and whether it is new.
+    """
+    keys = [_record_key(record, origin) for record in records]
+    table = schema.trial.c
+    known: dict[str, tuple[str, str]] = {}
+    for start in range(0, len(keys), 500):
+        for row in tx.execute(
+            sa.select(table.key, table.run_id, table.id).where(
+                table.project_id == ledger.project_id, table.key.in_(keys[start : start + 500])
+            )
+        ):
+            known[row.key] = (row.run_id, row.id)
+    written: list[tuple[Record, bool]] = []
+    rows: list[dict[str, Any]] = []
+    fresh: list[Record] = []
+    names = _record_names(
+        ledger, tx, [r for r, k in zip(records, keys, strict=True) if k not in known]
+    )
+    for record, key in zip(records, keys, strict=True):
+        if key in known:
+            run_id, trial_id = known[key]
+            written.append((replace(record, run_id=run_id, trial_id=trial_id), False))
+            continue
+        mine = replace(record, run_id=next(names), trial_id=new_id("t"))
+        known[key] = (mine.run_id, mine.trial_id)
+        written.append((mine, True))
+        fresh.append(mine)
+        rows.append(_record_row(ledger, mine, key, origin, environment_hash))
+    if not fresh:
+        return written
+    tx.execute(schema.trial.insert(), rows)
+    results = [
+        row
+        for record in fresh
+        for row in _results(ledger, record.trial_id, record.model_name, record.metrics)
+    ]
+    if results:
+        tx.execute(schema.result.insert(), results)
+    scores = [row for record in fresh for row in _record_scores(ledger, record)]
+    if scores:
+        tx.execute(schema.score.insert(), scores)
+    first = tx.execute(
+        sa.select(sa.func.count()).where(
+            schema.study_trial.c.project_id == ledger.project_id,
+            schema.study_trial.c.study_id == study.id,
+        )
+    ).scalar_one()
+    links = [
+        {
+            "project_id": ledger.project_id,
+            "study_id": study.id,
+            "phase": origin.partition(":")[0],
+            "number": first + n,
+            "trial_id": record.trial_id,
+        }
+        for n, record in enumerate(fresh)
+    ]
+    tx.execute(schema.study_trial.insert(), links)
+    announce(ledger, tx, "trial", [record.trial_id for record in fresh])
+    return written
+
+
+def _record_key(record: Record, origin: str) -> str:
+    """The same imported record has the same key; each logged one is its own."""
+    if origin == TRACKER:
+        return digest([TRACKER, new_id("k")])
+    parts = {**vars(record), "trial_id": ""}
+    return digest_bytes(json_text(["record", origin, parts]).encode())
+
+
+def _record_names(ledger: Ledger, tx: sa.Connection, records: Sequence[Record]) -> Iterator[str]:
+    """A free run id for each record, in their order; its own where nobody has it."""
+    wanted = [r.run_id or run_name(r.model_name, r.timestamp) for r in records]
+    counts: dict[str, int] = {}
+    for base in wanted:
+        counts[base] = counts.get(base, 0) + 1
+    free = {base: iter(free_names(ledger, tx, base, count)) for base, count in counts.items()}
+    given: set[str] = set()
+    for base in wanted:
+        name = next(free[base], None)
+        while name is None or name in given:
+            # Another base of this batch ends like one of ours: ask again, beyond both.
+            name = next(n for n in free_names(ledger, tx, base, len(given) + 2) if n not in given)
+        given.add(name)
+        yield name
+
+
+def _record_row(
+    ledger: Ledger, record: Record, key: str, origin: str, environment_hash: str
+) -> dict[str, Any]:
+    # Databases read strict JSON; what is not finite is kept word for word beside it.
+    config = json_text(_strict(json.loads(json_text(record.hyperparams))))
+    said = dict(record.said)
+    if "NaN" in (exact := json_text(record.hyperparams)) or "Infinity" in exact:
+        said["hyperparams"] = record.hyperparams
+    return {
+        "project_id": ledger.project_id,
+        "id": record.trial_id,
+        "key": key,
+        "family": record.model_name,
+        "family_version": 0,
+        "config": config,
+        "config_hash": digest_bytes(json_text([record.model_name, record.hyperparams]).encode()),
+        "dataset_fingerprint": "",
+        "task_hash": "",
+        "split_hash": "",
+        "fold": 0,
+        "seed": 0,
+        "state": State(record.state),
+        "metric": "",
+        "score": None,
+        "environment_hash": environment_hash,
+        "seconds": _real(record.training_time_seconds),
+        "reason": record.reason,
+        "created_at": record.timestamp,
+        "ended_at": now(),
+        "run_id": record.run_id,
+        "origin": origin,
+        "said": json_text(said) if said else None,
+        "checkpoint": record.checkpoint_path,
+        "notes": record.notes,
+        "epochs": max(map(len, record.curves.values()), default=0),
+        "best_epoch": 0,
+    }
+
+
+def _strict(value: Any) -> Any:
+    """JSON value whose numbers are finite; the others become texts."""
+    if isinstance(value, dict):
+        return {k: _strict(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_strict(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _record_scores(ledger: Ledger, record: Record) -> Iterator[dict[str, Any]]:
+    for said, values in record.curves.items():
+        part, metric = _part(said)
+        for epoch, value in enumerate(values, 1):
+            yield {
+                "project_id": ledger.project_id,
+                "trial_id": record.trial_id,
+                "part": part,
+                "fold": 0,
+                "epoch": epoch,
+                "metric": metric,
+                "value": _real(value),
+            }
+
+
+def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, actor: str) -> None:
+    """Append a dated note about a trial, candidate, study or decision."""
+    tx.execute(
+        schema.note.insert().values(
+            project_id=ledger.project_id,
+            subject_id=subject_id,
+            text=text,
+            actor=actor,
+            created_at=now(),
+        )
+    )
+    announce(ledger, tx, "note", [subject_id])
 
 
 def set_artifact(ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str) -> None:
@@ -354,5 +625,5 @@ def _json_real(value: float) -> float | str | None:
     return str(value) if math.isinf(value) else _real(value)
 
 
-def _real(value: float) -> float | None:
-    return None if value != value else float(value)
+def _real(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)

@@ -21,7 +21,7 @@ from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.runners._base import Runner
-from podium.steps import _environment
+from podium.steps import _environment, _projections
 
 
 class Reporter(Protocol):
@@ -86,7 +86,11 @@ class Project:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        try:
+            if "ledger" in self.__dict__:
+                _projections.catch_up(self)
+        finally:
+            self._stack.close()
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -29,6 +29,8 @@ class Planned:
     config: ConfigDict
     fold: int
     seed: int
+    # Whether trackers know it as a run of its own.
+    named: bool = False
 
 
 def unheard(score: float) -> None:
@@ -77,7 +79,9 @@ def run(
     """
     ledger = project.ledger
     new = [
-        NewTrial(key_of(data, split, job.family, version, p), p.phase, p.number, job.metric)
+        NewTrial(
+            key_of(data, split, job.family, version, p), p.phase, p.number, job.metric, p.named
+        )
         for p in plans
     ]
     environment = project.environment

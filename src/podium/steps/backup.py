@@ -58,7 +58,14 @@ def backup(project: Project, destination: Path) -> Backup:
         raise UsageError(f"{destination} is no tar file", "a name that ends with .tar or .tar.gz")
     if destination.exists():
         raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
-    record = _inside(project, project.door.path, "ledger.url")
+    source = project.door.path
+    if source is None:
+        raise UsageError(
+            "the record of this project is on a server",
+            "a record in a file",
+            "back the server up with pg_dump, and models/registry with it",
+        )
+    record = _inside(project, source, "ledger.url")
     store = _inside(project, project.store, "paths.registry")
     beside = destination.with_name(f".{destination.name}.tmp")
     mode = "w:gz" if destination.name.endswith(".gz") else "w"
@@ -67,7 +74,7 @@ def backup(project: Project, destination: Path) -> Backup:
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
             copy = Path(name) / "record"
-            _copy_record(project.door.path, copy)
+            _copy_record(source, copy)
             with tarfile.open(beside, mode) as tar:  # type: ignore[call-overload]
                 pack = _Packer(tar)
                 pack.add(FILE, (project.root / FILE).read_bytes())

@@ -52,8 +52,11 @@ def doctor(folder: Path) -> list[Check]:
         door = Door(config.ledger.url, root, config.project.id)
     except PodiumError as error:
         return [*checks, Check("podium.toml", False, str(error))]
-    if not door.path.is_file():
-        return [*checks, Check("record", True, f"no record at {door.path} yet")]
+    try:
+        if not door.exists:
+            return [*checks, Check("record", True, "no record yet")]
+    except PodiumError as error:
+        return [*checks, Check("record", False, str(error))]
     for name, look in (
         ("record", _record),
         ("decisions", _chain),
@@ -73,11 +76,13 @@ def _checked(name: str, look: Callable[[Config, Door], str], config: Config, doo
 
 
 def _record(config: Config, door: Door) -> str:
+    [counted] = door.query("SELECT max(version) AS version FROM schema_version")
+    if door.path is None:
+        return f"the server answers, schema {counted['version']}"
     answers = [next(iter(row.values())) for row in door.query("PRAGMA integrity_check")]
     if answers != ["ok"]:
         raise ValueError(f"{door.path} is damaged: {answers[0]}; restore it from a backup")
     size = door.path.stat().st_size / 1024**2
-    [counted] = door.query("SELECT max(version) AS version FROM schema_version")
     return f"{door.path} is whole, schema {counted['version']}, {size:.1f} MiB"
 
 

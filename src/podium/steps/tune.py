@@ -168,7 +168,9 @@ def _search(
     for start in range(0, budget, settings.generation):
         generation = numbers[start : start + settings.generation]
         plans = [
-            Planned(PHASE, number, config, fold=0, seed=trial_seed(settings.seed, number))
+            Planned(
+                PHASE, number, config, fold=0, seed=trial_seed(settings.seed, number), named=True
+            )
             for number, config in zip(generation, search.ask(generation), strict=True)
         ]
         rows = _trials.run(project, study, data, split, job, family.VERSION, plans, heard)

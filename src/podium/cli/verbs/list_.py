@@ -100,7 +100,7 @@ def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:
 
 def _slots(config: Config, door: Door) -> list[dict[str, Any]]:
     """Each declared slot with its champion; a project without a record has none."""
-    champions = door.champions() if door.path.is_file() else {}
+    champions = door.champions() if door.exists else {}
     found = []
     for name in config.slots:
         holder = champions.get(name)

@@ -1,0 +1,115 @@
+"""Record: a trial as users' own logs and trackers tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from podium.errors import UsageError
+
+# Parts of a metric's name that say which way is better, where nobody declared it.
+_LOWER = ("loss", "error", "mae", "mse", "rmse", "mape", "smape", "mase", "crps", "pinball")
+_LOWER_TOO = ("wrong_direction", "perplexity", "nll", "brier", "pvalue")
+_HIGHER = ("accuracy", "acc", "f1", "auc", "precision", "recall", "r2", "sharpe", "sortino")
+_HIGHER_TOO = ("calmar", "reward", "profit", "win_rate")
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One run: what was tried, what came out.
+
+    Parameters
+    ----------
+    run_id : str
+        ``<model>_<YYYYMMDD>_<HHMMSS>``, with ``-2``, ``-3`` when taken.
+    model_name : str
+        Family, or whatever a tracker was told.
+    timestamp : str
+        When it started, ISO 8601.
+    hyperparams : mapping
+    metrics : mapping of str to float
+        At the best epoch; may hold NaN and infinities.
+    checkpoint_path : str or None
+        File a framework opens, relative to the project.
+    training_time_seconds : float or None
+    notes : str
+        What was said when it was logged, and every dated note since.
+    git_commit : str or None
+        Commit of the project's repository.
+    git_dirty : bool or None
+        Whether there were uncommitted changes; None where that is not known.
+    git_diff_hash : str or None
+        SHA-256 of those changes.
+    trial_id : str
+        Its id in the record.
+    said : mapping
+        Fields of an imported record that have no name here.
+    curves : mapping of metric to values, one an epoch
+    state : str
+        ``complete``, ``failed`` or ``pruned``.
+    reason : str
+        Why it failed.
+    """
+
+    run_id: str
+    model_name: str
+    timestamp: str
+    hyperparams: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    checkpoint_path: str | None = None
+    training_time_seconds: float | None = None
+    notes: str = ""
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    git_diff_hash: str | None = None
+    trial_id: str = ""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    state: str = "complete"
+    reason: str = ""
+
+
+def lower_is_better(metric: str, declared: Mapping[str, str], minimize: bool | None = None) -> bool:
+    """Which way a metric is better.
+
+    Parameters
+    ----------
+    metric : str
+    declared : mapping of metric to ``min`` or ``max``
+        The project's ``[metrics]``.
+    minimize : bool, optional
+        Said by the caller; wins.
+
+    Raises
+    ------
+    UsageError
+        Nobody said and the name does not tell; guessing could crown the worst.
+
+    Examples
+    --------
+    >>> lower_is_better("val_pct_mae", {}), lower_is_better("val_sharpe_ratio", {})
+    (True, False)
+    """
+    if minimize is not None:
+        return minimize
+    plain = metric.removeprefix("train_").removeprefix("val_").removeprefix("test_")
+    for name in (metric, plain):
+        if name in declared:
+            return declared[name] == "min"
+    words = "_" + plain.lower().replace("/", "_") + "_"
+    lower = any(f"_{word}_" in words for word in _LOWER + _LOWER_TOO)
+    higher = any(f"_{word}_" in words for word in _HIGHER + _HIGHER_TOO)
+    if lower == higher:
+        raise UsageError(
+            f"whether a lower or a higher '{metric}' is better is not known",
+            "minimize=True or minimize=False",
+            f'or add to podium.toml:  [metrics]  {metric} = "max"',
+        )
+    return lower
+
+
+def finite(value: float | None) -> bool:
+    """Whether a value can win: neither missing, nor NaN, nor infinite."""
+    return value is not None and math.isfinite(value)
