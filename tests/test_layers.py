@@ -28,7 +28,7 @@ LAYERS = [
         "artifact",
     },
     {"stats", "backtest"},
-    {*registry.KINDS, "schedules", "enhancements", "importers"},
+    {*registry.KINDS, "schedules", "enhancements"},
     {"ledger"},
     {"report"},
     {"resolve"},

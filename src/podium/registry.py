@@ -30,6 +30,7 @@ KINDS = (
     "signals",
     "gates",
     "runners",
+    "importers",
 )
 
 

@@ -149,6 +149,7 @@ def told_note(note: dict[str, Any]) -> str:
 def _record(row: dict[str, Any], metrics: dict[str, float], notes: Sequence[str]) -> Record:
     said = json.loads(row["said"]) if row["said"] else {}
     commit, diff = row["git_commit"], row["git_diff_hash"]
+    dirty = None if commit is None or row["origin"].startswith("import:") else diff is not None
     return Record(
         run_id=row["run_id"],
         model_name=row["family"],
@@ -159,8 +160,8 @@ def _record(row: dict[str, Any], metrics: dict[str, float], notes: Sequence[str]
         training_time_seconds=row["seconds"],
         notes="\n".join([*filter(None, [row["notes"]]), *notes]),
         git_commit=commit,
-        git_dirty=None if commit is None else diff is not None,
-        git_diff_hash=diff,
+        git_dirty=said.pop("git_dirty", dirty),
+        git_diff_hash=said.pop("git_diff_hash", diff),
         trial_id=row["id"],
         said=said,
         state=row["state"],

@@ -19,6 +19,7 @@ from podium.dataset import Dataset
 from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, json_text, new_id
+from podium.importers._base import Imported
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.migrations import run_name
@@ -415,6 +416,33 @@ def put_records(
     return written
 
 
+def put_imported(
+    ledger: Ledger, tx: sa.Connection, imported: Imported, slot: str
+) -> list[tuple[Record, bool]]:
+    """Write the records of a file of another tool into a study of their own.
+
+    They have no data fingerprint, so they are compared among themselves only; their configs count
+    for the luck of the slot's searches.
+    """
+    study = put_study(ledger, tx, slot, {"import": imported.source})
+    by_commit: dict[str | None, list[int]] = {}
+    for place, record in enumerate(imported.records):
+        by_commit.setdefault(record.git_commit, []).append(place)
+    written: dict[int, tuple[Record, bool]] = {}
+    for commit, places in by_commit.items():
+        facts: dict[str, Any] = {"git_commit": commit, "packages": {}, "machine": {}}
+        found = put_records(
+            ledger,
+            tx,
+            study,
+            [imported.records[place] for place in places],
+            origin=f"import:{imported.source}",
+            environment_hash=put_environment(ledger, tx, facts),
+        )
+        written.update(zip(places, found, strict=True))
+    return [written[place] for place in sorted(written)]
+
+
 def _record_key(record: Record, origin: str) -> str:
     """The same imported record has the same key; each logged one is its own."""
     if origin == TRACKER:
@@ -446,6 +474,10 @@ def _record_row(
     # Databases read strict JSON; what is not finite is kept word for word beside it.
     config = json_text(_strict(json.loads(json_text(record.hyperparams))))
     said = dict(record.said)
+    if origin != TRACKER:
+        # podium did not see the code, so it can only repeat what was said of it.
+        told = {"git_dirty": record.git_dirty, "git_diff_hash": record.git_diff_hash}
+        said.update({k: v for k, v in told.items() if v is not None})
     if "NaN" in (exact := json_text(record.hyperparams)) or "Infinity" in exact:
         said["hyperparams"] = record.hyperparams
     return {
@@ -517,13 +549,15 @@ def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, acto
     announce(ledger, tx, "note", [subject_id])
 
 
-def set_artifact(ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str) -> None:
-    """Remember the artefact a finished trial left."""
+def set_artifact(
+    ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str, checkpoint: str = ""
+) -> None:
+    """Remember the artefact a finished trial left, and the file in it a framework opens."""
     table = schema.trial
     tx.execute(
         sa.update(table)
         .where(table.c.project_id == ledger.project_id, table.c.id == trial_id)
-        .values(artifact_hash=artifact_hash)
+        .values(artifact_hash=artifact_hash, checkpoint=checkpoint or None)
     )
 
 
