@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,32 @@ def jobs(function: Command) -> Command:
     """``--jobs``: how many trials run at once."""
     option = click.option("--jobs", type=int, help="Trials at once; 0: one a core.")
     return option(function)
+
+
+def mlflow(function: Command) -> Command:
+    """``--mlflow`` and what goes with it, handed on as one argument ``mlflow`` of settings."""
+
+    @wraps(function)
+    def with_settings(*args: Any, **given: Any) -> Any:
+        settings = {
+            "mlflow__tracking_uri": given.pop("mlflow_tracking_uri"),
+            "mlflow__experiment": given.pop("mlflow_experiment"),
+            "mlflow__run_name": given.pop("mlflow_run_name"),
+        }
+        on = given.pop("mlflow")
+        # Whoever says where runs go wants them to go there.
+        named = any(value is not None for value in settings.values())
+        settings["mlflow__enabled"] = True if on is None and named else on
+        return function(*args, mlflow=settings, **given)
+
+    for option in (
+        click.option("--mlflow-run-name", help="Name of the runs this command makes."),
+        click.option("--mlflow-experiment", help="Experiment.  [default: the project's name]"),
+        click.option("--mlflow-tracking-uri", help="Store or server.  [default: mlflow.db here]"),
+        click.option("--mlflow/--no-mlflow", default=None, help="Show the runs in MLflow."),
+    ):
+        with_settings = option(with_settings)
+    return with_settings
 
 
 def slot(function: Command) -> Command:

@@ -17,6 +17,8 @@ from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError
 from podium.ledger.door import Door
+from podium.ledger.projections import _mlflow_target
+from podium.steps import _projections
 from podium.steps._environment import PACKAGES, version
 
 LEAST_FREE_BYTES = 200 * 1024**2
@@ -63,6 +65,7 @@ def doctor(folder: Path) -> list[Check]:
         ("artefacts", _artifacts),
         ("champions", _champions),
         ("trials", _trials),
+        ("mlflow", _mlflow),
     ):
         checks.append(_checked(name, look, config, door))
     return checks
@@ -121,13 +124,21 @@ def _decision(row: dict[str, Any]) -> Decision:
 
 def _artifacts(config: Config, door: Door) -> str:
     store = config.root / config.paths.registry
-    rows = door.rows("candidates")
-    for row in rows:
-        artifact.verify(store / row["artifact_path"], row["artifact_hash"])
-    kept = {row["artifact_path"] for row in rows}
-    stray = [p.name for p in store.iterdir() if p.name not in kept] if store.is_dir() else []
-    extra = f"; {len(stray)} folders belong to no candidate" if stray else ""
-    return f"{len(rows)} artefacts match their hashes, file by file{extra}"
+    candidates = {row["artifact_path"]: row["artifact_hash"] for row in door.rows("candidates")}
+    trials = door.query(
+        "SELECT DISTINCT artifact_hash FROM trial WHERE project_id = ? "
+        # Without a checkpoint it was removed, and the record says so.
+        "AND artifact_hash IS NOT NULL AND checkpoint IS NOT NULL",
+        config.project.id,
+    )
+    kept = {artifact.folder_of(row["artifact_hash"]): row["artifact_hash"] for row in trials}
+    both = {**kept, **candidates}
+    for folder, artifact_hash in both.items():
+        artifact.verify(store / folder, artifact_hash)
+    found = [p.name for p in store.iterdir()] if store.is_dir() else []
+    stray = [name for name in found if name not in both]
+    extra = f"; {len(stray)} folders belong to no candidate or trial: podium gc" if stray else ""
+    return f"{len(both)} artefacts match their hashes, file by file{extra}"
 
 
 def _champions(config: Config, door: Door) -> str:
@@ -150,3 +161,22 @@ def _trials(config: Config, door: Door) -> str:
     )
     told = ", ".join(f"{row['n']} {row['state']}" for row in counted) or "none"
     return f"{told} (running ones with nobody at work are started again by: podium run)"
+
+
+def _mlflow(config: Config, door: Door) -> str:
+    """How far MLflow is behind; without asking it, so a server that is down delays nothing."""
+    known = {one.target: one for one in _projections.standings(door)}
+    told = []
+    if config.mlflow.enabled:
+        target = _mlflow_target.resolve(config)
+        if target.key not in known:
+            told.append(f"on ({target.shown}, experiment {target.experiment}): nothing sent yet")
+    for name, one in known.items():
+        place = name.removeprefix(_mlflow_target.PREFIX)
+        left = f"{one.waiting} waiting, {one.refused} refused" if one.waiting + one.refused else ""
+        told.append(f"{place}: {left or 'all is there'}")
+    if any(one.waiting + one.refused for one in known.values()):
+        log = config.root / _mlflow_target.LOG
+        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
+        told += [f"last trouble: {line}" for line in last] + ["run: podium sync"]
+    return "; ".join(told) or "off"

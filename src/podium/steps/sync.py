@@ -2,15 +2,177 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from podium.errors import ConflictError
 from podium.ledger.projections import experiments, sweep_results
+from podium.ledger.projections._mlflow_target import Target
+from podium.ledger.projections.mlflow import Projection, Sent
+from podium.steps import _projections
 from podium.steps._project import Project
+
+# How long another sender may stand still before it is not waited for any more.
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What was brought up to date, and what could not be.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Files that were written, relative to the project.
+    target : Target or None
+        Where in MLflow; None where MLflow is off.
+    sent : int
+        Things that went to MLflow now.
+    waiting : int
+        Things it has not seen yet.
+    refused : sequence of str
+        Things it does not take, each with its words.
+    missing : sequence of str
+        Studies and trials whose runs are gone from it; only where that was looked at.
+    stopped : str
+        Why sending ended early; empty when it did not.
+    """
+
+    files: Sequence[str]
+    target: Target | None = None
+    sent: int = 0
+    waiting: int = 0
+    refused: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    stopped: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is where it belongs."""
+        return not (self.waiting or self.refused or self.missing or self.stopped)
 
 
 def sync_files(project: Project) -> list[str]:
     """Update the users' files; returns what was written, relative to the project."""
-    slots = list(project.config.slots)
-    slot = project.config.project.default_slot or (slots[0] if slots else "")
+    slot = project.config.root_slot
     return [
-        *experiments.write(project.ledger, project.root, slot),
-        *sweep_results.write(project.ledger, project.root),
+        *experiments.write(
+            project.ledger,
+            project.root,
+            slot,
+            active=project.config.paths.active_model,
+            say=project.reporter.say,
+        ),
+        *sweep_results.write(project.ledger, project.root, slot=slot, say=project.reporter.say),
     ]
+
+
+def sync(project: Project, *, repair: bool = False) -> Synced:
+    """Write the users' files and send to MLflow what it lacks, what it refused before too.
+
+    Nothing is lost when MLflow does not answer: what waits is in the record.
+
+    Parameters
+    ----------
+    repair : bool
+        Look for runs that are gone from MLflow, and send them again.
+
+    Raises
+    ------
+    UsageError, DataError, MissingExtraError
+        MLflow is on and cannot be used as it is set.
+    ConflictError
+        Another process is sending and does not get on.
+    """
+    projection, target = _projection(project)
+    files = sync_files(project)
+    if projection is None:
+        return Synced(files)
+    passes = [_in_turn(projection, lambda: projection.drain(_progress(project)))]
+    if not passes[-1].stopped and projection.stuck():
+        passes.append(_in_turn(projection, projection.retry))
+    if repair and not passes[-1].stopped:
+        missing = projection.check().missing
+        passes.append(_in_turn(projection, lambda: projection.repair(missing)))
+    return Synced(
+        files=files,
+        target=target,
+        sent=sum(one.sent for one in passes),
+        waiting=projection.waiting(),
+        refused=[f"{s.item.kind} {s.item.subject_id}: {s.error}" for s in projection.stuck()],
+        stopped=passes[-1].stopped,
+    )
+
+
+def check(project: Project) -> Synced:
+    """How far MLflow is from the record; changes nothing.
+
+    Raises
+    ------
+    UsageError, MissingExtraError
+        MLflow is on and cannot be used as it is set.
+    DataError
+        MLflow does not answer.
+    """
+    projection, target = _projection(project)
+    if projection is None:
+        return Synced([])
+    found = projection.check()
+    return Synced(
+        files=[],
+        target=target,
+        waiting=found.waiting,
+        refused=[f"{s.item.kind} {s.item.subject_id}: {s.error}" for s in found.stuck],
+        missing=found.missing,
+    )
+
+
+def elsewhere(project: Project, target: Target | None) -> list[str]:
+    """What waits for experiments that were named before and are not meant now, in words."""
+    if not project.door.exists:
+        return []
+    return [
+        f"{one.target}: {one.waiting} waiting, {one.refused} refused; name it as before with "
+        "podium sync --mlflow-tracking-uri ... --mlflow-experiment ..."
+        for one in _projections.standings(project.door)
+        if (one.waiting or one.refused) and (target is None or one.target != target.key)
+    ]
+
+
+def _projection(project: Project) -> tuple[Projection | None, Target | None]:
+    # This step is the feeder.
+    project.feeds = False
+    target = _projections.target_of(project)
+    if target is None:
+        return None, None
+    if target.said:
+        project.reporter.say(f"MLflow: {target.shown} (said by {target.said})")
+    projection = Projection(
+        project.ledger,
+        target,
+        root=project.root,
+        store=project.store,
+        project=project.config.project.name,
+        user=project.actor,
+    )
+    return projection, target
+
+
+def _progress(project: Project) -> Callable[[int, int], None]:
+    return lambda done, total: project.reporter.progress("sent to MLflow", done, total)
+
+
+def _in_turn(projection: Projection, work: Callable[[], Sent]) -> Sent:
+    """Do it when nobody else is sending; a feeder that gets on is waited for."""
+    before, since = projection.waiting(), time.monotonic()
+    while True:
+        try:
+            return work()
+        except ConflictError:
+            left = projection.waiting()
+            if left < before:
+                before, since = left, time.monotonic()
+            if time.monotonic() - since > PATIENCE_SECONDS:
+                raise
+            time.sleep(0.2)

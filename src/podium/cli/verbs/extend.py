@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from podium.cli.output import Output
 @click.option("--folds", type=int, help="How many folds.")
 @click.option("--epochs", type=int, help="Most epochs of a fold.")
 @options.jobs
+@options.mlflow
 @options.common
 def command(
     slot: str | None,
@@ -26,6 +28,7 @@ def command(
     folder: Path,
     as_json: bool,
     quiet: bool,
+    mlflow: dict[str, Any],
 ) -> None:
     """Train the best configs of SLOT's search again on every fold."""
     from podium.steps.extend import extend
@@ -37,7 +40,7 @@ def command(
         "extend__epochs": epochs,
         "runner__jobs": jobs,
     }
-    with options.opened(folder, out, **flags) as project:
+    with options.opened(folder, out, **flags, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "extend"):
             found = extend(project, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from podium.cli.output import Output
 @click.argument("slots", nargs=-1)
 @click.option("--trials", type=int, help="Trials of each search.")
 @options.jobs
+@options.mlflow
 @options.common
 def command(
     slots: tuple[str, ...],
@@ -22,6 +24,7 @@ def command(
     folder: Path,
     as_json: bool,
     quiet: bool,
+    mlflow: dict[str, Any],
 ) -> None:
     """Tune, extend, analyze, finalize, backtest and ask for promotion, for SLOTS or all.
 
@@ -32,7 +35,7 @@ def command(
     from podium.steps.run import run
 
     out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out, tune__trials=trials, runner__jobs=jobs) as project:
+    with options.opened(folder, out, tune__trials=trials, runner__jobs=jobs, **mlflow) as project:
         found = run(project, slots or None)
     columns, rows = summary_rows(found.report)
     items = [dict(zip(columns, row, strict=True)) for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +18,7 @@ from podium.cli.output import Output
 @click.option("--search", help="How configs are chosen: podium list searches.")
 @click.option("--seed", type=int, help="Another seed is another study.")
 @options.jobs
+@options.mlflow
 @options.common
 def command(
     slot: str | None,
@@ -28,6 +30,7 @@ def command(
     folder: Path,
     as_json: bool,
     quiet: bool,
+    mlflow: dict[str, Any],
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium.steps.tune import tune
@@ -40,7 +43,7 @@ def command(
         "tune__seed": seed,
         "runner__jobs": jobs,
     }
-    with options.opened(folder, out, **flags) as project:
+    with options.opened(folder, out, **flags, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "tune"):
             found = tune(project, name)

@@ -1,0 +1,72 @@
+"""Search: bring the files beside the record, and MLflow, up to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+MISSING, FAULT = 4, 7
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only tell what waits and what MLflow has lost.")
+@click.option("--repair", is_flag=True, help="Send again what MLflow has lost.")
+@options.mlflow
+@options.common
+def command(
+    check: bool,
+    repair: bool,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+    mlflow: dict[str, Any],
+) -> int:
+    """Write the files that are read beside the record, and send to MLflow what it lacks.
+
+    What MLflow refused before is tried again. Ends with 7 when MLflow does not answer or refuses
+    something (nothing is lost; the same command goes on), and --check with 4 when something waits
+    or is missing.
+    """
+    from podium.steps import sync as step
+
+    out = Output(as_json=as_json, quiet=quiet)
+    with options.opened(folder, out, **mlflow) as project:
+        found = step.check(project) if check else step.sync(project, repair=repair)
+        elsewhere = step.elsewhere(project, found.target)
+    facts: dict[str, Any] = {"files": found.files or "up to date"}
+    if check:
+        facts = {}
+    if found.target is None:
+        facts["mlflow"] = "off"
+    else:
+        facts |= {
+            "mlflow": found.target.shown,
+            "experiment": found.target.experiment,
+            "sent": found.sent,
+            "waiting": found.waiting,
+            "refused": len(found.refused),
+        }
+    if check and found.target is not None:
+        del facts["sent"]
+        facts["missing"] = len(found.missing)
+    out.facts("sync", facts)
+    for refused in found.refused:
+        out.say(f"refused: {refused}")
+    for missing in found.missing:
+        out.say(f"missing: {missing}")
+    for other in elsewhere:
+        out.say(other)
+    if found.stopped:
+        out.say(f"podium: {found.stopped}")
+    if found.missing:
+        out.hint("podium sync --repair")
+    elif check and not found.is_whole:
+        out.hint("podium sync")
+    if found.is_whole:
+        return 0
+    return MISSING if check else FAULT

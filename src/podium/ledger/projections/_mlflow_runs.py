@@ -1,0 +1,370 @@
+"""What MLflow is told of a trial or a study: params, metrics, tags and times, from the record."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from podium.hashing import json_text
+from podium.ledger.ledger import Ledger
+from podium.ledger.projections import _mlflow_facts
+from podium.ledger.projections._mlflow_facts import Facts
+from podium.trial import State
+
+# Longest texts MLflow 3 takes; what is cut says so.
+NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 8000
+CUT = " ...(cut)"
+STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
+# Names users give to what podium calls the window.
+_WINDOWS = ("window", "window_size", "sequence_length", "seq_len")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one metric at one epoch, at a moment in milliseconds since 1970."""
+
+    name: str
+    value: float
+    moment: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """One run of MLflow.
+
+    Parameters
+    ----------
+    subject_id : str
+        The trial or study it shows.
+    parent_id : str or None
+        The study of a trial.
+    name : str
+        Of a study; a trial's is made from the template and ``parts``.
+    parts : mapping
+        What a template of names may use; an empty part was not known.
+    status : str
+        ``FINISHED``, ``FAILED`` or ``KILLED``.
+    start, end : int
+        Milliseconds since 1970.
+    curves : str
+        Every epoch as CSV; empty where there are none.
+    artifact_hash : str or None
+        The artefact the trial left.
+    judged : bool
+        Whether that artefact is a candidate's.
+    """
+
+    subject_id: str
+    kind: str
+    parent_id: str | None
+    name: str
+    parts: Mapping[str, str]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    points: Sequence[Point]
+    status: str
+    start: int
+    end: int
+    curves: str = ""
+    artifact_hash: str | None = None
+    judged: bool = False
+
+
+def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Content | None:
+    """A study as a run round its trials; None when the record has no such study."""
+    row = _mlflow_facts.of_study(ledger, tx, study_id)
+    if row is None:
+        return None
+    start = _milliseconds(row["created_at"])
+    tags = {
+        "podium.kind": "study",
+        "podium.study_id": study_id,
+        "podium.slot": row["slot"],
+        "podium.project": project,
+        "podium.project_id": ledger.project_id,
+        "mlflow.note.content": "\n\n".join(_mlflow_facts.notes(ledger, tx, [study_id])),
+    }
+    return Content(
+        subject_id=study_id,
+        kind="study",
+        parent_id=None,
+        name=f"{row['slot']} {study_id}",
+        parts={},
+        params=_texts(_mlflow_facts.asked(ledger, tx, row)),
+        tags=_tags(tags),
+        points=(),
+        status="FINISHED",
+        start=start,
+        end=max(start, _milliseconds(row["last_ended_at"])),
+    )
+
+
+def trial(ledger: Ledger, tx: sa.Connection, trial_id: str, project: str) -> Content | None:
+    """A trial as a run; None when the record has no such trial."""
+    facts = _mlflow_facts.of_trial(ledger, tx, trial_id)
+    if facts is None:
+        return None
+    row, link = facts.row, facts.link
+    start, end = _times(row)
+    points, lost = _points(facts, start, end)
+    tags = {
+        "podium.kind": "trial",
+        "podium.trial_id": trial_id,
+        "podium.study_id": link.get("study_id"),
+        "podium.run_id": row["run_id"],
+        "podium.slot": link.get("slot"),
+        "podium.phase": link.get("phase"),
+        "podium.project": project,
+        "podium.project_id": ledger.project_id,
+        "podium.origin": row["origin"],
+        "podium.state": row["state"],
+        "podium.reason": row["reason"],
+        "podium.not_finite": lost,
+        "podium.checkpoint": row["checkpoint"],
+        "podium.git_diff_hash": row["git_diff_hash"],
+        "mlflow.source.git.commit": row["git_commit"],
+        "mlflow.source.name": _source(row, link),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": "\n\n".join(facts.notes),
+        **_candidate_tags(facts),
+    }
+    return Content(
+        subject_id=trial_id,
+        kind="trial",
+        parent_id=link.get("study_id"),
+        name="",
+        parts=_parts(facts),
+        params=_params(facts),
+        tags=_tags(tags),
+        points=points,
+        status=STATUS.get(State(row["state"]), "RUNNING"),
+        start=start,
+        end=end,
+        curves=_curves(facts),
+        artifact_hash=row["artifact_hash"],
+        judged=bool(facts.candidate),
+    )
+
+
+def _times(row: Mapping[str, Any]) -> tuple[int, int]:
+    """When a trial began and ended."""
+    start, seconds = _milliseconds(row["created_at"]), row["seconds"] or 0.0
+    took = int(1000 * seconds) if math.isfinite(seconds) else 0
+    if row["origin"]:
+        # Written when it was told; how long it took is all that is known.
+        return start, start + took
+    end = max(start, _milliseconds(row["ended_at"]))
+    # Some trials are put on record when they are over.
+    return max(0, min(start, end - took)), end
+
+
+def named(template: str, parts: Mapping[str, str]) -> str:
+    """Name of a run; a part nobody knows goes with its separator.
+
+    Examples
+    --------
+    >>> named("{data_version}-{window_size}-{model_tag}-{run_id}",
+    ...       {"data_version": "us4", "window_size": "", "model_tag": "lstm", "run_id": "run4"})
+    'us4-lstm-run4'
+    """
+    name = template.format(**parts)
+    if not all(parts.values()):
+        name = re.sub(r"([-_./ ])\1+", r"\1", name).strip("-_./ ")
+    return _cut(name, NAME_LENGTH)
+
+
+def _parts(facts: Facts) -> dict[str, str]:
+    """What the name of a trial's run is made of, but for its number."""
+    row, config = facts.row, json.loads(facts.row["config"])
+    task = json.loads(row["task"]["spec"]) if row["task"] else {}
+    told = [config.get(name) for name in _WINDOWS]
+    window = next((value for value in [task.get("window"), *told] if value), None)
+    dataset = row["dataset"]["name"] if row["dataset"] else config.get("data_version", "")
+    return {
+        "data_version": str(dataset),
+        "window_size": f"l{window}" if window else "",
+        "model_tag": row["family"],
+        "slot": facts.link.get("slot", ""),
+        "trial_id": row["id"],
+        "fold": str(row["fold"]),
+        "seed": str(row["seed"]),
+    }
+
+
+def _params(facts: Facts) -> dict[str, str]:
+    """Every setting behind a trial; the config's own names win."""
+    row, config = facts.row, json.loads(facts.row["config"])
+    told: dict[str, Any] = {"family": row["family"]}
+    if not row["origin"]:
+        dataset, split, task = row["dataset"], row["split"], row["task"]
+        told.update(
+            family_version=row["family_version"],
+            slot=facts.link.get("slot"),
+            phase=facts.link.get("phase"),
+            metric=row["metric"],
+            dataset=dataset["name"] if dataset else None,
+            timeframe=dataset["timeframe"] if dataset else None,
+            tickers=json.loads(dataset["tickers"]) if dataset else None,
+            dataset_fingerprint=row["dataset_fingerprint"],
+            split=split["name"] if split else row["split_hash"],
+            validation_from=split["validation_from"] if split else None,
+            validation_to=split["validation_to"] if split else None,
+            fold=row["fold"],
+            seed=row["seed"],
+        )
+        if task:
+            spec = json.loads(task["spec"])
+            told.update({name: value for name, value in spec.items() if name != "versions"})
+    for name, value in told.items():
+        if value is not None:
+            config.setdefault(f"podium.{name}" if name in config else name, value)
+    return _texts(config)
+
+
+def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
+    """What MLflow can hold, and in words what it can not: it would show NaN as a huge number.
+
+    The moments are made from the trial's times, so sending a trial twice gives the same points.
+    """
+    last = max((epoch for _, epoch, _ in facts.scores), default=0)
+    series = {name for name, _, _ in facts.scores}
+    said: list[tuple[str, float, int]] = [
+        (name, value, epoch) for name, epoch, value in facts.scores
+    ]
+    best = facts.row["best_epoch"] or last
+    for name, value in facts.results.items():
+        said.append((f"best_epoch/{name}" if name in series else name, value, best))
+    if facts.row["best_epoch"]:
+        said.append(("best_epoch", float(best), best))
+    if facts.row["seconds"] is not None:
+        said.append(("seconds", facts.row["seconds"], last))
+    names = _unique(dict.fromkeys(name for name, _, _ in said))
+    points, lost = [], dict[str, list[int]]()
+    for name, value, epoch in said:
+        if math.isfinite(value):
+            moment = start + (end - start) * epoch // last if last else end
+            points.append(Point(names[name], value, moment, epoch))
+        else:
+            lost.setdefault(name, []).append(epoch if name in series else 0)
+    told = [f"{name} (epochs {ranges(at)})" if any(at) else name for name, at in lost.items()]
+    return points, ", ".join(told)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers in few words.
+
+    Examples
+    --------
+    >>> ranges([3, 4, 5, 9])
+    '3-5, 9'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _curves(facts: Facts) -> str:
+    """Every epoch in one line, values that are not finite too."""
+    if not facts.scores:
+        return ""
+    names = sorted({name for name, _, _ in facts.scores})
+    rows: dict[int, dict[str, float]] = {}
+    for name, epoch, value in facts.scores:
+        rows.setdefault(epoch, {})[name] = value
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *names])
+    writer.writerows([epoch, *(row.get(name, "") for name in names)] for epoch, row in rows.items())
+    return text.getvalue()
+
+
+def _candidate_tags(facts: Facts) -> dict[str, Any]:
+    if not facts.candidate:
+        return {}
+    dataset = facts.row["dataset"]
+    return {
+        "podium.candidate_id": facts.candidate["id"],
+        "podium.version": facts.candidate["version"],
+        "podium.artifact_hash": facts.candidate["artifact_hash"],
+        "podium.decision": facts.candidate["decided"],
+        "promotion_stage": facts.candidate["stage"],
+        "model_type": facts.candidate["model_type"],
+        "timeframe": dataset["timeframe"] if dataset else None,
+    }
+
+
+def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
+    """Command that made a trial; naive ones are made by the step they stand beside."""
+    if row["origin"]:
+        return f"podium {str(row['origin']).replace(':', ' ')}"
+    phase = str(link.get("phase", "")).removesuffix("_naive")
+    return f"podium {'tune' if phase in ('', 'naive') else phase}"
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Params as MLflow takes them: names of plain characters, values as text, long ones cut."""
+    names = _unique(values)
+    return {names[name]: _cut(_text(value), PARAM_LENGTH) for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    return json_text(value) if isinstance(value, dict | list | tuple) else str(value)
+
+
+def _tags(values: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: _cut(str(value), TAG_LENGTH)
+        for name, value in values.items()
+        if value not in ("", None)
+    }
+
+
+def _unique(names: Iterable[str]) -> dict[str, str]:
+    """A name MLflow takes for each name; two that become the same get a number."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        plain = re.sub(r"[^\w\-./: ]", "_", name)
+        # MLflow reads a name as a path, and takes only one that is in its shortest form.
+        plain = "/".join(part for part in plain.split("/") if part.strip(".")) or "_"
+        plain = base = _cut(plain, NAME_LENGTH - 4, mark="...")
+        number = 1
+        while plain in taken:
+            number += 1
+            plain = f"{base}-{number}"
+        taken.add(plain)
+        found[name] = plain
+    return found
+
+
+def _cut(text: str, length: int, mark: str = CUT) -> str:
+    return text if len(text) <= length else text[: length - len(mark)] + mark
+
+
+def _milliseconds(moment: str | None) -> int:
+    """Milliseconds since 1970; texts of other tools that are no moment are 0."""
+    try:
+        found = dt.datetime.fromisoformat(moment or "")
+    except ValueError:
+        return 0
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=dt.UTC)
+    return max(0, int(1000 * found.timestamp()))

@@ -1,0 +1,412 @@
+"""One pass over what waits for MLflow, and what the record remembers of it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from podium.artifact import folder_of
+from podium.candidate import read_checked, require_hash
+from podium.errors import PodiumError
+from podium.ledger import outbox, schema
+from podium.ledger.ledger import Ledger
+from podium.ledger.outbox import Item
+from podium.ledger.projections import _mlflow_facts, _mlflow_runs
+from podium.ledger.projections._mlflow_client import (
+    Experiment,
+    Found,
+    RefusedError,
+    StoppedError,
+    StumbledError,
+)
+from podium.ledger.projections._mlflow_runs import Content
+from podium.ledger.projections._mlflow_target import Target
+
+# Items read from the outbox at once; how many may be done and not yet remembered, and how long.
+PIECE, UNFLUSHED, SECONDS = 200, 50, 1.0
+# Files of an artefact as people look for them in MLflow.
+_CHECKPOINTS = {"best_model": "best", "final_model": "last"}
+_STATS = "feature_stats.json"
+
+Progress = Callable[[int, int], None]
+
+
+class Whose(Protocol):
+    """What a pass needs to know of the projection it belongs to."""
+
+    ledger: Ledger
+    target: Target
+    store: Path
+    project: str
+    user: str
+    write: Callable[..., Any]
+
+    def waiting(self) -> int:
+        """How many things MLflow has not seen yet."""
+
+
+class Tour:
+    """One pass, and what MLflow has of it that the record does not know yet."""
+
+    def __init__(self, projection: Whose) -> None:
+        self.of = projection
+        self.ledger, self.target = projection.ledger, projection.target
+        self.experiment = Experiment(self.target, projection.user)
+        with self.ledger.reading() as tx:
+            self.position, mark = outbox.position_of(self.ledger, tx, self.target.key)
+        if mark != self.experiment.id or self.experiment.is_new:
+            # Another experiment than before, or an empty one: everything belongs into it.
+            projection.write(begin, self.target.key, self.experiment.id)
+            self.position = 0
+        with self.ledger.reading() as tx:
+            # Runs are numbered within their experiment.
+            self.count = _count(self.ledger, tx, self.target.key)
+        self.flushed = self.position
+        self.fresh: dict[str, tuple[str, str]] = {}
+        self.since = time.monotonic()
+        # Whether runs may be there that the record does not know: of a pass that was killed. They
+        # were made in order, so the first one that is missing ends the search for them.
+        self.careful = True
+        self.touched: set[str] = set()
+        # What MLflow stumbled over last: the item, the position before it, and how that is told.
+        self.aside: tuple[Item, int, str] | None = None
+
+    # What a pass does ----------------------------------------------------------------------------
+
+    def drain(self, progress: Progress) -> Iterator[str]:
+        """Send everything after the position.
+
+        An item MLflow stumbles over is put aside: if the next one goes well, it was that item; if
+        not, it is MLflow, and both wait.
+        """
+        total, done = self.of.waiting(), 0
+        while items := self._items():
+            seen: set[tuple[str, str]] = set()
+            for item in items:
+                done += 1
+                progress(done, max(total, done))
+                told = (item.kind, item.subject_id)
+                went = False
+                # What is sent is the newest state, so once is enough for all of a piece.
+                if told not in seen:
+                    seen.add(told)
+                    try:
+                        went = self._twice(item)
+                    except RefusedError as error:
+                        yield self._pass_over(item, error)
+                    except StumbledError as error:
+                        if self.aside is not None:
+                            raise self._stopped(error) from None
+                        before = self.position
+                        self.aside = (item, before, self._pass_over(item, error))
+                if went:
+                    yield ""
+                if went and self.aside is not None:
+                    yield self.aside[2]
+                    self.aside = None
+                self.position = item.position
+                self._flush_if_due()
+            if self.aside is not None:
+                raise self._stopped(self.aside[2])
+            self.flush()
+
+    def retry(self, stuck: Sequence[outbox.Stuck]) -> Iterator[str]:
+        """Send each of these items again."""
+        for one in stuck:
+            self.careful = True
+            try:
+                self._twice(one.item)
+            except (RefusedError, StumbledError) as error:
+                self.of.write(outbox.set_stuck, self.target.key, one.item, str(error))
+                yield f"{one.item.kind} {one.item.subject_id}: {error}"
+                continue
+            self.flush()
+            self.of.write(outbox.unstick, self.target.key, one.item.position)
+            yield ""
+
+    def repair(self, subject_ids: Sequence[str]) -> Iterator[str]:
+        """Send these runs again, studies first."""
+        for subject_id in sorted(subject_ids, key=lambda name: not name.startswith("s-")):
+            kind = "study" if subject_id.startswith("s-") else "trial"
+            try:
+                self._twice(Item(0, kind, subject_id, ""))
+            except (RefusedError, StumbledError) as error:
+                yield f"{kind} {subject_id}: {error}"
+            else:
+                yield ""
+
+    def close_parents(self) -> None:
+        """Studies ended, for now, when their last trial did."""
+        for study_id in sorted(self.touched):
+            run_id, _ = self._known(study_id)
+            content = self._content(study_id)
+            if run_id and content:
+                try:
+                    self.experiment.end(run_id, content)
+                except (RefusedError, StumbledError):
+                    # A person deleted it; its trials are there all the same.
+                    continue
+
+    def close(self) -> None:
+        """Remember what was done, and let what was put aside wait again if nothing went after."""
+        self.flush()
+        if self.aside is not None:
+            item, before, _ = self.aside
+            self.of.write(take_back, self.target.key, item.position, before)
+            self.aside = None
+
+    def flush(self) -> None:
+        """Remember in the record what MLflow has."""
+        if not self.fresh and self.position == self.flushed:
+            return
+        position = self.position if self.position > self.flushed else None
+        self.of.write(keep, self.target.key, self.fresh, position)
+        self.fresh.clear()
+        self.flushed, self.since = self.position, time.monotonic()
+
+    def _flush_if_due(self) -> None:
+        """Not after each item: a flush takes the record's write lock, which a step wants too."""
+        waited = time.monotonic() - self.since
+        if self.position - self.flushed >= UNFLUSHED or waited >= SECONDS:
+            self.flush()
+
+    def _items(self) -> list[Item]:
+        with self.ledger.reading() as tx:
+            return outbox.waiting(self.ledger, tx, self.target.key, limit=PIECE)
+
+    def _pass_over(self, item: Item, error: Exception) -> str:
+        """Put an item aside, so that the rest goes on; says which and why.
+
+        The record knows it before the next one is sent: then all that a kill can leave in MLflow
+        and not in the record follows on the position without a gap.
+        """
+        self.of.write(outbox.set_stuck, self.target.key, item, str(error))
+        self.position = item.position
+        self.flush()
+        return f"{item.kind} {item.subject_id}: {error}"
+
+    def _stopped(self, error: object) -> StoppedError:
+        return StoppedError(
+            f"MLflow at {self.target.shown} fails: {error}",
+            "a store or server that takes runs",
+            "what waits is kept; when it works again: podium sync",
+        )
+
+    # What an item means --------------------------------------------------------------------------
+
+    def _twice(self, item: Item) -> bool:
+        """Do an item, once more if MLflow stumbles; tells whether there was anything to do."""
+        try:
+            return self._do(item)
+        except StumbledError:
+            return self._do(item)
+
+    def _do(self, item: Item) -> bool:
+        if item.kind in ("study", "trial"):
+            return self._send(item.subject_id)
+        with self.ledger.reading() as tx:
+            run_of = _mlflow_facts.run_of(self.ledger, tx, item.subject_id)
+            subjects = [run_of] if run_of else []
+            if item.kind == "decision":
+                subjects = _mlflow_facts.touched_by(self.ledger, tx, item.subject_id)
+        # A candidate's files go with its trial; a note or a decision changes tags alone.
+        whole = item.kind == "candidate"
+        done = [self._send(subject, only_tags=not whole) for subject in subjects]
+        return any(done)
+
+    def _send(self, subject_id: str, *, only_tags: bool = False) -> bool:
+        """Bring one run to the record's present state; false when the record has no such thing."""
+        content = self._content(subject_id)
+        if content is None:
+            return False
+        found, name = self._find(content)
+        if found is not None and found.deleted:
+            # A person does not want to see it any more.
+            return True
+        if found is None:
+            parent = self._parent(content)
+            name = name or self._name(content)
+            run_id = self.experiment.create(content, name, parent)
+        elif only_tags:
+            self.experiment.tag(found.run_id, content.tags)
+            return True
+        else:
+            run_id = found.run_id
+        self.fresh[subject_id] = (run_id, name)
+        with tempfile.TemporaryDirectory() as place:
+            has_files = self._lay_out(content, Path(place))
+            self.experiment.write(
+                run_id, content, found.params if found else {}, Path(place) if has_files else None
+            )
+        if content.parent_id:
+            self.touched.add(content.parent_id)
+        return True
+
+    def _content(self, subject_id: str) -> Content | None:
+        read = _mlflow_runs.study if subject_id.startswith("s-") else _mlflow_runs.trial
+        try:
+            with self.ledger.reading() as tx:
+                return read(self.ledger, tx, subject_id, self.of.project)
+        except PodiumError:
+            raise
+        except Exception as error:
+            # An imported record may say anything; what cannot be told stops nothing else.
+            raise RefusedError(f"{type(error).__name__}: {error}") from error
+
+    def _find(self, content: Content) -> tuple[Found | None, str]:
+        """The run of a thing if it is there, and the name it has, or had before it was lost."""
+        run_id, name = self._known(content.subject_id)
+        if run_id:
+            return self.experiment.get(run_id), name
+        found = self.experiment.find(content.kind, content.subject_id) if self.careful else None
+        if found is None:
+            self.careful = False
+            return None, ""
+        self._count_in(content)
+        return found, found.name
+
+    def _known(self, subject_id: str) -> tuple[str, str]:
+        """Id and name of a run that was sent before; empty for one that was not."""
+        if subject_id in self.fresh:
+            return self.fresh[subject_id]
+        with self.ledger.reading() as tx:
+            return remembered(self.ledger, tx, self.target.key, subject_id).get(
+                subject_id, ("", "")
+            )
+
+    def _parent(self, content: Content) -> str | None:
+        """Run of a trial's study; it is sent first where it is not there."""
+        if content.parent_id is None:
+            return None
+        if not self._known(content.parent_id)[0]:
+            self._send(content.parent_id)
+        return self._known(content.parent_id)[0] or None
+
+    def _name(self, content: Content) -> str:
+        if content.kind == "study":
+            return content.name
+        self._count_in(content)
+        with self.ledger.reading() as tx:
+            wish = remembered(self.ledger, tx, outbox.RUN_NAME, content.subject_id)
+        template = wish[content.subject_id][1] if wish else self.target.run_name
+        parts = {**content.parts, "run_id": f"run{self.count}"}
+        name = _mlflow_runs.named(template, parts)
+        return name if "{run_id" in template else self._free(name)
+
+    def _count_in(self, content: Content) -> None:
+        self.count += content.kind == "trial"
+
+    def _free(self, base: str) -> str:
+        """A name no run of the experiment has yet: the base, then ``-2``, ``-3`` ..."""
+        with self.ledger.reading() as tx:
+            taken = _names_like(self.ledger, tx, self.target.key, base)
+        taken |= {name for _, name in self.fresh.values()}
+        name, number = base, 1
+        while name in taken:
+            number += 1
+            name = f"{base}-{number}"
+        return name
+
+    def _lay_out(self, content: Content, place: Path) -> bool:
+        """Put a run's files into a folder, checked against their hashes; tells if there are any."""
+        if content.curves:
+            (place / "metrics.csv").write_text(content.curves, encoding="utf-8")
+        folder = self.of.store / folder_of(content.artifact_hash or "")
+        if content.artifact_hash and folder.is_dir():
+            try:
+                manifest = json.loads(require_hash(folder, content.artifact_hash))
+                for name in manifest["files"]:
+                    told = _told_file(name, judged=content.judged)
+                    if told:
+                        target = place / told
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        target.write_bytes(read_checked(folder, manifest["files"], name))
+            except PodiumError as error:
+                raise RefusedError(str(error)) from error
+        return any(place.iterdir())
+
+
+def _told_file(name: str, *, judged: bool) -> str:
+    """What a file of an artefact is called in MLflow; empty for one that is not shown there.
+
+    Examples
+    --------
+    >>> _told_file("final_model/model.pt", judged=True)
+    'last.pt'
+    """
+    checkpoint, _, file = name.partition("/")
+    if file == _STATS or name == _STATS:
+        return _STATS
+    if checkpoint == "final_model" and not judged:
+        # The trial that held data out is shown with what it gave: the best epoch's model.
+        return ""
+    base = _CHECKPOINTS.get(checkpoint, checkpoint)
+    return f"{base}.pt" if file.endswith(".pt") else f"{base}/{file}".strip("/")
+
+
+def begin(ledger: Ledger, tx: sa.Connection, target: str, mark: str) -> None:
+    """Start a target from the beginning, in an experiment with this id."""
+    for table in (schema.projected, schema.stuck):
+        mine = sa.and_(table.c.project_id == ledger.project_id, table.c.target == target)
+        tx.execute(sa.delete(table).where(mine))
+    outbox.advance(ledger, tx, target, 0, mark=mark)
+
+
+def keep(
+    ledger: Ledger,
+    tx: sa.Connection,
+    target: str,
+    runs: Mapping[str, tuple[str, str]],
+    position: int | None,
+) -> None:
+    """Remember runs that are in MLflow by trial or study, and how far it has come."""
+    for subject_id, (run_id, name) in runs.items():
+        outbox.remember(ledger, tx, target, subject_id, run_id, name)
+    if position is not None:
+        outbox.advance(ledger, tx, target, position)
+
+
+def take_back(ledger: Ledger, tx: sa.Connection, target: str, stuck: int, position: int) -> None:
+    """Let an item that was put aside wait again, with everything after it."""
+    outbox.unstick(ledger, tx, target, stuck)
+    outbox.advance(ledger, tx, target, position)
+
+
+def _count(ledger: Ledger, tx: sa.Connection, target: str) -> int:
+    """How many trials have a run."""
+    table = schema.projected.c
+    query = sa.select(sa.func.count()).where(
+        table.project_id == ledger.project_id,
+        table.target == target,
+        table.subject_id.like("t-%"),
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def remembered(
+    ledger: Ledger, tx: sa.Connection, target: str, subject_id: str | None = None
+) -> dict[str, tuple[str, str]]:
+    """Id and name of every run that was sent, or of one, by trial or study."""
+    table = schema.projected.c
+    query = sa.select(table.subject_id, table.remote_id, table.remote_name).where(
+        table.project_id == ledger.project_id, table.target == target
+    )
+    if subject_id is not None:
+        query = query.where(table.subject_id == subject_id)
+    return {row.subject_id: (row.remote_id, row.remote_name) for row in tx.execute(query)}
+
+
+def _names_like(ledger: Ledger, tx: sa.Connection, target: str, base: str) -> set[str]:
+    table = schema.projected.c
+    query = sa.select(table.remote_name).where(
+        table.project_id == ledger.project_id,
+        table.target == target,
+        table.remote_name.startswith(base, autoescape=True),
+    )
+    return set(tx.execute(query).scalars())

@@ -1,0 +1,207 @@
+"""The record in MLflow: a run round each study, one in it for each trial, sent in order.
+
+Each item of the outbox is done in MLflow first and remembered in the record after that. A kill in
+between leaves runs that the record does not know; they carry the trial's id as a tag and are found
+again, so nothing is there twice. Only this file and its ``_mlflow_*`` neighbours import MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from podium.errors import ConflictError
+from podium.files import lock
+from podium.hashing import digest
+from podium.ledger import outbox
+from podium.ledger.ledger import Ledger
+from podium.ledger.projections import _mlflow_store
+from podium.ledger.projections._mlflow_client import Experiment, StoppedError, environment
+from podium.ledger.projections._mlflow_target import LOCK, Target
+from podium.ledger.projections._mlflow_tour import Progress, Tour, remembered
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What one pass did.
+
+    Parameters
+    ----------
+    sent : int
+        Things that are in MLflow now.
+    refused : sequence of str
+        Things MLflow refused in this pass, each with its words.
+    waiting : int
+        Things it has not seen yet.
+    stopped : str
+        Why the pass ended before all was sent; empty when it did not.
+    """
+
+    sent: int
+    refused: Sequence[str]
+    waiting: int
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How far MLflow is from the record.
+
+    Parameters
+    ----------
+    waiting : int
+        Things it has not seen yet.
+    stuck : sequence of outbox.Stuck
+        Things it refused.
+    missing : sequence of str
+        Studies and trials whose runs are gone from it.
+    runs : int
+        Runs of this project that are there.
+    """
+
+    waiting: int
+    stuck: Sequence[outbox.Stuck]
+    missing: Sequence[str]
+    runs: int
+
+
+class Projection:
+    """The record's way into one experiment of MLflow.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    target : Target
+    root : Path
+        The project's folder; a lock in it lets one process send at a time.
+    store : Path
+        Folder that holds artefacts by their hash.
+    project : str
+        The project's name, for people.
+    user : str
+        Whom MLflow shows as the runs' user.
+    write : callable, optional
+        ``write(function, *arguments)`` writes to the record; ``function`` gets a ledger and its
+        transaction first. Default: in this process.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        target: Target,
+        *,
+        root: Path,
+        store: Path,
+        project: str,
+        user: str,
+        write: Callable[..., Any] | None = None,
+    ) -> None:
+        self.ledger, self.target, self.root, self.store = ledger, target, root, store
+        self.project, self.user = project, user
+        self.write = write or self._write
+
+    def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        with self.ledger.transaction() as tx:
+            return work(self.ledger, tx, *arguments)
+
+    def waiting(self) -> int:
+        """How many things MLflow has not seen yet."""
+        with self.ledger.reading() as tx:
+            return outbox.count_waiting(self.ledger, tx, self.target.key)
+
+    def stuck(self) -> list[outbox.Stuck]:
+        """What MLflow refused so far."""
+        with self.ledger.reading() as tx:
+            return outbox.stuck(self.ledger, tx, self.target.key)
+
+    def drain(self, progress: Progress = lambda done, total: None) -> Sent:
+        """Send what waits, in order, until all is there or MLflow takes nothing any more.
+
+        Raises
+        ------
+        ConflictError
+            Another process is sending.
+        """
+        return self._passed(lambda tour: tour.drain(progress))
+
+    def retry(self) -> Sent:
+        """Send again what was refused before, each on its own.
+
+        Raises
+        ------
+        ConflictError
+            Another process is sending.
+        """
+        return self._passed(lambda tour: tour.retry(self.stuck()))
+
+    def repair(self, subject_ids: Sequence[str]) -> Sent:
+        """Send studies and trials again whose runs are gone, under the names they had.
+
+        Raises
+        ------
+        ConflictError
+            Another process is sending.
+        """
+        return self._passed(lambda tour: tour.repair(subject_ids))
+
+    def check(self) -> Checked:
+        """Compare MLflow with what the record believes to be there; changes nothing.
+
+        Raises
+        ------
+        StoppedError
+            MLflow does not answer.
+        """
+        with environment(self.target):
+            experiment = Experiment(self.target, self.user, only_look=True)
+            runs = experiment.runs(self.ledger.project_id)
+        with self.ledger.reading() as tx:
+            known = remembered(self.ledger, tx, self.target.key)
+        gone = [subject for subject, (run_id, _) in known.items() if run_id not in runs]
+        return Checked(self.waiting(), self.stuck(), gone, len(runs))
+
+    def _passed(self, work: Callable[[Tour], Iterator[str]]) -> Sent:
+        """One pass: what is yielded is a refusal in words, or empty for what went well."""
+        sent, refused, stopped = 0, list[str](), ""
+        with self._turn(), environment(self.target):
+            try:
+                tour = Tour(self)
+                try:
+                    for told in work(tour):
+                        sent += not told
+                        refused += [told] if told else []
+                    tour.close_parents()
+                finally:
+                    tour.close()
+            except StoppedError as error:
+                stopped = str(error)
+            finally:
+                if self.target.file is not None and self.target.file.exists():
+                    _mlflow_store.analyze(self.target.file)
+        return Sent(sent, refused, self.waiting(), stopped)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be the only one that sends; on a server, among all machines."""
+        with lock(self.root / LOCK, "podium, sending to MLflow"):
+            if self.ledger.is_sqlite:
+                yield
+                return
+            number = int(digest([self.ledger.project_id, self.target.key])[:15], 16)
+            with self.ledger.engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                asked = sa.text("SELECT pg_try_advisory_lock(:number)")
+                if not connection.execute(asked, {"number": number}).scalar():
+                    raise ConflictError(
+                        "another machine is sending to MLflow", "one sender", "wait for it"
+                    )
+                try:
+                    yield
+                finally:
+                    ended = sa.text("SELECT pg_advisory_unlock(:number)")
+                    connection.execute(ended, {"number": number})
