@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from podium import registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
 from podium.config import SlotSection
-from podium.errors import DataError
-from podium.files import flush_folder, full_disk_explained
+from podium.dataset import Floats
+from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
+from podium.files import flush, flush_folder, full_disk_explained
 from podium.hashing import digest_bytes, digest_folder
 from podium.prediction import Prediction
 from podium.split import Windows
+from podium.view import View
 
+# In the order they are preferred where nobody names one.
 CHECKPOINTS = ("final_model", "best_model")
+# Digits of its hash that an artefact's folder is called by.
+DIGITS = 20
+# What frameworks open, in the order they are looked for among a model's files.
+OPENED = (".pt", ".keras", ".zip", ".safetensors")
 
 
 def store(
@@ -41,10 +52,11 @@ def store(
             data = manifest_bytes(manifest)
             (beside / MANIFEST).write_bytes(data)
             name = digest_bytes(data)
-            target = place / name[:20]
+            target = place / folder_of(name)
             if not target.exists():
                 flush_folder(beside)
                 beside.rename(target)
+                flush(place)
             else:
                 verify(target, name)
         finally:
@@ -52,12 +64,72 @@ def store(
     return name, target.name
 
 
+def foreign(folder: Path, artifact_hash: str) -> list[str]:
+    """Names of the files of an artefact from elsewhere, after everything about it was checked.
+
+    Raises
+    ------
+    DataError
+        It is not what its hash says, its manifest is none, or names files outside its folder.
+    """
+    try:
+        names = list(json.loads(require_hash(folder, artifact_hash))["files"])
+        inside = all((folder / name).resolve().is_relative_to(folder.resolve()) for name in names)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        inside = False
+    if not inside:
+        raise DataError(f"{folder.name}/{MANIFEST} is no manifest", "one that podium wrote")
+    verify(folder, artifact_hash)
+    return [*names, MANIFEST]
+
+
+def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
+    """Copy an artefact of elsewhere into the store; False where it is there already.
+
+    Raises
+    ------
+    DataError
+        As of :func:`foreign`; or what is there already was changed.
+    """
+    names = foreign(folder, artifact_hash)
+    target = place / folder_of(artifact_hash)
+    if target.exists():
+        verify(target, artifact_hash)
+        return False
+    with full_disk_explained(place):
+        beside = place / f".adopt-{target.name}"
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            for name in names:
+                _copy_file(folder / name, beside / name)
+            flush_folder(beside)
+            beside.rename(target)
+            flush(place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return True
+
+
+def folder_of(artifact_hash: str) -> str:
+    """Name of an artefact's folder in the store."""
+    return artifact_hash[:DIGITS]
+
+
+def opened_file(folder: Path) -> str:
+    """Name of the file that a framework opens, among those a model left in a folder."""
+    names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+    return min(names, key=lambda name: (*(not name.endswith(end) for end in OPENED), name))
+
+
 def _copy(source: Path, target: Path) -> None:
     """Copy a folder's files; unlike shutil.copytree it lets a full disk be seen as one."""
     for path in sorted(p for p in source.rglob("*") if p.is_file()):
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
+        _copy_file(path, target / path.relative_to(source))
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(source.read_bytes())
 
 
 def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
@@ -72,6 +144,14 @@ def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
     for name in manifest["files"]:
         read_checked(folder, manifest["files"], name)
     return manifest
+
+
+def section_of(manifest: Mapping[str, Any]) -> SlotSection:
+    """What a model was trained to forecast, and from what."""
+    task: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in manifest["task"].items()
+    }
+    return SlotSection(**task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +178,49 @@ class LoadedModel:
     @property
     def section(self) -> SlotSection:
         """What the model was trained to forecast, and from what."""
-        task: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in self.manifest["task"].items()
-        }
-        return SlotSection(**task)
+        return section_of(self.manifest)
 
-    def predict(self, windows: Windows) -> Prediction:
-        """Forecasts of windows whose tickers are the training tickers, targets blanked out.
+    @overload
+    def predict(self, x: Windows) -> Prediction: ...
+    @overload
+    def predict(self, x: NDArray[Any]) -> Floats: ...
+    @overload
+    def predict(self, x: Any) -> Any: ...
+    def predict(self, x: Any) -> Any:
+        """Forecasts of whatever holds bars or windows.
+
+        Parameters
+        ----------
+        x : pandas frame, array or Windows
+            A frame of bars, long with a ticker column or of one ticker: a forecast for every bar
+            with a whole window behind it. Prices are taken as adjusted unless the frame has
+            ``adj_close`` and the model's dataset is adjusted by it.
+            An array (N, window, n_features) of feature windows, in the order of
+            ``section.features``, not scaled. Windows: those, targets blanked out.
+
+        Returns
+        -------
+        pandas frame, (N,) float or Prediction
+            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit.
 
         Raises
         ------
         DataError
-            The view has other tickers or another order; nothing is read by position.
+            Other tickers, too few bars, other shapes, or values that are not finite; nothing is
+            read by position.
         """
+        if isinstance(x, Windows):
+            return self._of_windows(x)
+        if isinstance(x, np.ndarray):
+            return self._of_array(x)
+        if hasattr(x, "columns"):
+            return self._of_frame(x)
+        raise UsageError(
+            f"predict() was given {type(x).__name__}",
+            "a pandas frame of bars, an array of feature windows, or Windows",
+        )
+
+    def _of_windows(self, windows: Windows) -> Prediction:
         if windows.view.tickers != self.tickers:
             raise DataError(
                 f"the data have tickers {', '.join(windows.view.tickers)}",
@@ -120,23 +230,195 @@ class LoadedModel:
         prediction: Prediction = self.model.predict(windows.blind())
         return prediction
 
+    def _of_array(self, inputs: NDArray[Any]) -> Floats:
+        section = self.section
+        wanted = (section.window, len(section.features))
+        if inputs.ndim != 3 or inputs.shape[1:] != wanted:
+            raise DataError(
+                f"the array has shape {inputs.shape}",
+                f"(N, {wanted[0]}, {wanted[1]}): windows of {', '.join(section.features)}",
+            )
+        features = np.asarray(inputs, dtype=np.float32).swapaxes(0, 1)
+        if not np.isfinite(features).all():
+            raise DataError("the array holds values that are not finite", "finite features")
+        # One window an item, all decided at the last bar; what only bars tell is not known.
+        unknown = np.full(features.shape[:2], np.nan)
+        view = View(
+            tickers=tuple(map(str, range(len(inputs)))),
+            times=np.arange(section.window).astype("datetime64[s]"),
+            feature_names=section.features,
+            features=features,
+            increments=unknown,
+            target=unknown,
+            past=unknown,
+            aggregate=registry.load("targets", section.target).aggregate,
+            horizon=section.horizon,
+            window=section.window,
+            centered=registry.load("targets", section.target).CENTERED,
+        )
+        item = np.arange(len(inputs), dtype=np.int64)
+        found: Prediction = self.model.predict(
+            Windows(view, item, np.full_like(item, section.window - 1))
+        )
+        if not np.isfinite(found.mean).all():
+            raise DataError(
+                f"the family {self.manifest['family']} does not forecast from features alone",
+                "bars",
+                "give it a frame of bars instead of an array",
+            )
+        return found.mean
 
-def load(folder: Path, artifact_hash: str, checkpoint: str = "final_model") -> LoadedModel:
+    def _of_frame(self, frame: Any) -> Any:
+        section = self.section
+        # By its name, as members of a kind are found: bars come to models through readers.
+        reader = registry.load("readers", "table")
+        dataset = reader.read(
+            frame,
+            name=section.dataset,
+            tickers=self._tickers_of(reader.tickers_of(frame)),
+            timeframe=self.manifest["timeframe"],
+            adjust=self.manifest.get("adjust", True) and "adj_close" in reader.columns_of(frame),
+        )
+        view = View.of(
+            dataset,
+            features=section.features,
+            target=section.target,
+            horizon=section.horizon,
+            window=section.window,
+        )
+        if view.first_bar >= len(view):
+            raise DataError(
+                f"{len(view)} bars leave no whole window",
+                f"at least {section.window} bars after those that the features need to begin",
+                "give it more bars",
+            )
+        windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
+        found: Prediction = self.model.predict(windows.blind())
+        columns = {"ticker": found.item, "decided_at": found.decided_at, "forecast": found.mean}
+        # A frame of the caller's own kind, so that loading a model does not need pandas.
+        return type(frame)(columns)
+
+    def _tickers_of(self, named: Sequence[str]) -> tuple[str, ...]:
+        """Tickers to forecast, in training order where the frame names them."""
+        alone = registry.load("families", self.manifest["family"]).FAMILY.each_alone
+        strangers = [t for t in named if t not in self.tickers]
+        if strangers:
+            raise DataError.of(
+                Problem(
+                    f"the model was not trained on ticker '{ticker}'",
+                    fix=suggest(str(ticker), self.tickers),
+                )
+                for ticker in strangers
+            )
+        missing = [t for t in self.tickers if t not in named]
+        if named and (alone or not missing):
+            return tuple(t for t in self.tickers if t in named)
+        if not named and (alone or len(self.tickers) == 1):
+            return self.tickers if len(self.tickers) == 1 else ("",)
+        raise DataError(
+            f"the frame lacks tickers {', '.join(missing)}",
+            "all that the model was trained on: it forecasts none of them alone",
+            "give it a long frame with a ticker column",
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model lies: its artefact's folder, hash and manifest, and which checkpoint of it."""
+
+    folder: Path
+    artifact_hash: str
+    manifest: Mapping[str, Any]
+    checkpoint: str
+
+
+def find(path: Path) -> Place:
+    """The model that a path belongs to: its folder, a checkpoint's in it, or any file in that.
+
+    The folder is named by its manifest's hash, which is checked; the manifest names every file's.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such path.
+    DataError
+        Not podium's, or the manifest was changed.
+    """
+    if not path.exists():
+        raise NotFoundError(f"{path} does not exist", "a model's folder, or a file in it")
+    path = path.resolve()
+    folder = next((f for f in (path, *path.parents) if (f / MANIFEST).is_file()), None)
+    if folder is None:
+        raise DataError(
+            f"{path} is in no model folder of podium: no {MANIFEST} beside or above it",
+            "a folder under models/registry, or a file in it",
+            "open it with the framework that saved it",
+        )
+    artifact_hash = digest_bytes((folder / MANIFEST).read_bytes())
+    if re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", folder.name):
+        # Elsewhere it was copied under another name; then the manifest alone vouches for it.
+        require_hash(folder, folder.name + artifact_hash[DIGITS:])
+    inner = path.relative_to(folder).parts
+    return place_of(folder, artifact_hash, inner[0] if inner and inner != (MANIFEST,) else "")
+
+
+def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
+    """The model in an artefact's folder, after its manifest's hash was checked.
+
+    Raises
+    ------
+    DataError
+        The manifest is missing or changed.
+    NotFoundError
+        There is no such checkpoint.
+    """
+    try:
+        manifest = json.loads(require_hash(folder, artifact_hash))
+        files = [*manifest["files"]]
+        there = [c for c in CHECKPOINTS if any(name.startswith(f"{c}/") for name in files)]
+        checkpoint = checkpoint or there[0]
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise DataError(f"{folder / MANIFEST} is no model's", "what podium wrote") from None
+    if checkpoint not in there:
+        told = f"{folder} has no checkpoint '{checkpoint}'"
+        raise NotFoundError(told, fix=suggest(checkpoint, there))
+    return Place(folder, artifact_hash, manifest, checkpoint)
+
+
+def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> LoadedModel:
     """Model of an artefact, after the hash of the manifest and of every file read was checked.
+
+    Parameters
+    ----------
+    checkpoint : str, optional
+        Default: ``final_model`` where there is one, else ``best_model``.
 
     Raises
     ------
     DataError
         Something is missing or changed.
     """
-    manifest = json.loads(require_hash(folder, artifact_hash))
-    files = manifest["files"]
+    return load_place(place_of(folder, artifact_hash, checkpoint))
+
+
+def load_place(place: Place) -> LoadedModel:
+    """Model of a place, after every file read was checked.
+
+    Raises
+    ------
+    DataError
+        Something is missing or changed, or another podium is needed.
+    """
+    manifest, version = place.manifest, place.manifest["family_version"]
     family = registry.load("families", manifest["family"]).FAMILY
-    if manifest["family_version"] != family.VERSION:
+    if version != family.VERSION:
         raise DataError(
-            f"{folder} was written by version {manifest['family_version']} of {family.name}",
+            f"{place.folder} was written by version {version} of {family.name}",
             f"version {family.VERSION}, which this podium has",
             "install the podium that trained it, or train again",
         )
-    model = family.load(lambda name: read_checked(folder, files, f"{checkpoint}/{name}"))
-    return LoadedModel(manifest, checkpoint, model)
+
+    def read(name: str) -> bytes:
+        return read_checked(place.folder, manifest["files"], f"{place.checkpoint}/{name}")
+
+    return LoadedModel(manifest, place.checkpoint, family.load(read))

@@ -6,6 +6,7 @@ Importing this module and asking it costs milliseconds; a model's framework is i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from podium import config as configuration
 from podium.errors import DataError, NotFoundError
+from podium.files import rerooted
 from podium.ledger.door import Door
 from podium.slot import Champion
 
 if TYPE_CHECKING:
-    from podium.artifact import LoadedModel
+    from podium.artifact import LoadedModel, Place
 
 
 # Rewritten after each decision; answers when the record cannot be read.
@@ -42,7 +44,7 @@ class Resolved:
     path: Path
     source: str
 
-    def load(self, checkpoint: str = "final_model") -> LoadedModel:
+    def load(self, checkpoint: str = "") -> LoadedModel:
         """The model, after the hashes of its manifest and of every file read were checked."""
         from podium import artifact
 
@@ -51,6 +53,97 @@ class Resolved:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able facts."""
         return {**vars(self.champion), "path": str(self.path), "source": self.source}
+
+
+def get_active_model_path(root: Path | str = ".", *, slot: str = "") -> Path:
+    """File of the model that the grids found best: what ``models/active_model.txt`` names.
+
+    Parameters
+    ----------
+    root : path
+        The project's folder or one below it.
+    slot : str, optional
+        Another slot than the default one; its file lies under ``slots/``.
+
+    Returns
+    -------
+    Path
+        Absolute; where the project has moved, the file's place now.
+
+    Raises
+    ------
+    NotFoundError
+        No grid was run yet, or the model is gone.
+
+    Examples
+    --------
+    >>> from podium.steps import init
+    >>> import tempfile
+    >>> root = init.init(Path(tempfile.mkdtemp()) / "mine", demo=True)
+    >>> try:
+    ...     get_active_model_path(root)
+    ... except NotFoundError as error:
+    ...     print(error.problems[0].fix)
+    run: podium grid
+    """
+    project = configuration.find_root(Path(root))
+    config = configuration.load(project)
+    pointer = project / config.paths.active_model
+    if slot not in ("", config.root_slot):
+        config.slot(slot)
+        pointer = project / "slots" / slot / "models" / "active_model.txt"
+    try:
+        told = pointer.read_text(encoding="utf-8").strip()
+    except OSError:
+        raise NotFoundError(
+            f"there is no active model yet: no {pointer}", fix="run: podium grid"
+        ) from None
+    path = rerooted(told.partition("\n")[0].strip(), project)
+    if not told or not path.exists():
+        raise NotFoundError(
+            f"{pointer} names {told or 'nothing'!r}, which is not there",
+            "the path of a model",
+            "run: podium grid, or write the path of a model into it",
+        )
+    return path
+
+
+def load_model(path: Path | str) -> LoadedModel:
+    """Model ready to predict from frames, arrays and windows, its hashes checked.
+
+    Parameters
+    ----------
+    path : path
+        Any that podium writes: an artefact's folder, a checkpoint's in it, or a file in that; a
+        path from a project that has moved is found again from inside the project.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such path.
+    DataError
+        Not podium's, or something is missing or changed.
+    """
+    from podium import artifact
+
+    return artifact.load_place(find_model(path))
+
+
+def find_model(path: Path | str) -> Place:
+    """Where a model lies that a path leads to; nothing of it is loaded.
+
+    Parameters
+    ----------
+    path : path
+        As :func:`load_model` takes it.
+    """
+    from podium import artifact
+
+    place = Path(path)
+    if not place.exists():
+        with contextlib.suppress(NotFoundError):
+            place = rerooted(str(place), configuration.find_root(Path()))
+    return artifact.find(place)
 
 
 def champion(slot: str, root: Path | str = ".") -> Resolved:

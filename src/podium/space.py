@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,8 @@ class Space:
         Parts of a config that are not searched.
     bounds : mapping of name to Float, Int or Choice
         What a value set by the user may be at most; default ``parameters``.
+    usual : mapping of name to value
+        What a parameter is where it is not searched.
 
     Examples
     --------
@@ -106,6 +108,7 @@ class Space:
     parameters: Mapping[str, Parameter]
     constants: Mapping[str, Value] = field(default_factory=dict)
     bounds: Mapping[str, Parameter] = field(default_factory=dict)
+    usual: Mapping[str, Value] = field(default_factory=dict)
 
     def complete(self, chosen: Mapping[str, Value]) -> ConfigDict:
         """A config with its constants, in sorted order."""
@@ -206,7 +209,29 @@ class Space:
                 parameters[name] = parameter
         if problems:
             raise UsageError.of(problems)
-        return Space(parameters, constants, self.bounds)
+        return Space(parameters, constants, allowed, self.usual)
+
+    def only(self, searched: Collection[str]) -> Space:
+        """The space with these parameters searched, and the others at one value each.
+
+        That is the usual one where the parameter holds it; else the first choice, or the middle
+        of the range.
+
+        Examples
+        --------
+        >>> space = Space({"units": Choice((16, 32)), "lr": Float(1e-4, 1e-2, log=True)})
+        >>> [round(space.only(["units"]).constants["lr"], 6), *space.only(["units"]).parameters]
+        [0.001, 'units']
+        """
+        searched_here = {n: p for n, p in self.parameters.items() if n in searched}
+        fixed = {
+            name: self.usual[name]
+            if name in self.usual and parameter.holds(self.usual[name])
+            else _middle(parameter)
+            for name, parameter in self.parameters.items()
+            if name not in searched
+        }
+        return Space(searched_here, {**self.constants, **fixed}, self.bounds, self.usual)
 
     def spec(self) -> dict[str, Any]:
         """JSON description, for records and hashes."""
@@ -237,6 +262,15 @@ def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
     if isinstance(setting, list):
         return Choice(tuple(typed(v) for v in setting))
     return Choice((typed(setting),))
+
+
+def _middle(parameter: Parameter) -> Value:
+    if isinstance(parameter, Choice):
+        return parameter.options[0]
+    middle = (parameter.low + parameter.high) / 2
+    if parameter.log:
+        middle = math.sqrt(parameter.low * parameter.high)
+    return round(middle) if isinstance(parameter, Int) else middle
 
 
 def _is_number(value: object) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from podium.prediction import Prediction
-from podium.space import ConfigDict, Space
+from podium.space import Choice, ConfigDict, Space, Value
 from podium.split import Windows
 from podium.trial import Epoch, Fitted
 from podium.view import View
@@ -46,6 +46,8 @@ class Family(abc.ABC):
 
     name: str
     VERSION: int = 1
+    # Whether a ticker's forecast needs its own bars only, so that some tickers may be left out.
+    each_alone: bool = False
 
     @abc.abstractmethod
     def space(self, view: View) -> Space:
@@ -85,6 +87,11 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def load(self, read: Callable[[str], bytes]) -> Model:
         """Model from its files; ``read(name)`` returns bytes whose hash was checked."""
+
+    def grid(self, view: View) -> Mapping[str, Sequence[Value]]:
+        """Values a grid tries where a user names none; default: every choice of the space."""
+        chosen = self.space(view).parameters.items()
+        return {name: p.options for name, p in chosen if isinstance(p, Choice)}
 
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """Size by which the simpler of two equally good configs is told; usually parameters."""

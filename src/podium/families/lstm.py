@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from podium.families._base import DivergedError, Family, Model, Report
 from podium.families._torch import gather, one_thread, predict_in_batches
 from podium.prediction import Prediction
-from podium.space import Choice, ConfigDict, Float, Int, Space
+from podium.space import Choice, ConfigDict, Float, Int, Space, Value
 from podium.split import Windows
 from podium.trial import BUDGET
 from podium.view import View
@@ -87,6 +87,7 @@ class LSTMFamily(Family):
     """One network for all tickers; it learns from each ticker's windows alike."""
 
     name = "lstm"
+    each_alone = True
 
     def space(self, view: View) -> Space:
         """Size, step and regularization; bounds are what a project may widen them to."""
@@ -100,6 +101,13 @@ class LSTMFamily(Family):
                 "weight_decay": Float(1e-5, 1e-1, log=True),
             },
             constants={"layers": 1, BUDGET: 12},
+            usual={
+                "lstm_units": 32,
+                "learning_rate": 1e-3,
+                "batch_size": 64,
+                "dropout": 0.1,
+                "weight_decay": 1e-3,
+            },
             bounds={
                 "lstm_units": Int(1, 1024),
                 "learning_rate": Float(1e-7, 1.0),
@@ -110,6 +118,15 @@ class LSTMFamily(Family):
                 BUDGET: Int(1, 100_000),
             },
         )
+
+    def grid(self, view: View) -> Mapping[str, Sequence[Value]]:
+        """Step, size and batch: the twelve configs most people would try first."""
+        del view
+        return {
+            "learning_rate": (1e-4, 3e-4, 1e-3),
+            "lstm_units": (32, 64),
+            "batch_size": (32, 64),
+        }
 
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """Number of weights."""

@@ -98,6 +98,7 @@ class NaiveFamily(Family):
     """
 
     name = "naive"
+    each_alone = True
 
     def space(self, view: View) -> Space:
         """Methods that make sense for the target, plain and debiased."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from podium import artifact
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.space import ConfigDict
 from podium.split import Fold, Split, Windows
 from podium.steps._project import Project
-from podium.steps._task import SlotData
+from podium.steps._task import SlotData, task_spec
 from podium.study import Study
-from podium.trial import BUDGET, Job, Key, Task
+from podium.trial import BUDGET, Ended, Job, Key, State, Task
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Planned:
     seed: int
     # Whether trackers know it as a run of its own.
     named: bool = False
+
+
+# What the model of a trial is called inside its artefact.
+KEPT = "best_model"
 
 
 def unheard(score: float) -> None:
@@ -75,7 +83,8 @@ def run(
 
     One transaction starts the batch; each end is one of its own, flushed before it counts. When
     the driver stops in between, running trials are marked interrupted (or, after a kill, found
-    running with nobody at work) and are started again with the same config.
+    running with nobody at work) and are started again with the same config. Where the job says
+    that models are saved, each is an artefact before its trial's end is written.
     """
     ledger = project.ledger
     new = [
@@ -86,6 +95,7 @@ def run(
     ]
     environment = project.environment
     with ledger.transaction() as tx:
+        writes.put_task(ledger, tx, data.task_hash, task_spec(data.section))
         ids = writes.start_trials(ledger, tx, study, new, environment)
         indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
     known = _rows(project, ids, plans)
@@ -98,10 +108,13 @@ def run(
     running = set(todo)
     try:
         for ended in project.runner.run(job, list(todo.values())):
+            kept = _keep(project, data, split, job, version, ended)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(
                     ledger, tx, ended, metric=job.metric, index_hash=indexes[ended.task.fold]
                 )
+                if kept is not None:
+                    writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
             running.discard(ended.task.trial_id)
             heard(ended.score)
     except BaseException:
@@ -109,6 +122,48 @@ def run(
             writes.interrupt_trials(ledger, tx, running)
         raise
     return _rows(project, ids, plans)
+
+
+def _keep(
+    project: Project, data: SlotData, split: Split, job: Job, version: int, ended: Ended
+) -> tuple[str, str] | None:
+    """Hash of the artefact a trial's model became, and its file that a framework opens."""
+    if not job.save_to or ended.state is not State.COMPLETE:
+        return None
+    model = Path(job.save_to) / ended.task.trial_id
+    opened = artifact.opened_file(model)
+    description = {
+        **manifest(project, data, job.family, version, ended.task, ended.best_epoch),
+        "split": split.hash,
+        "fold": ended.task.fold,
+    }
+    name, folder = artifact.store(
+        project.store, {KEPT: model}, description, writer=Path(job.save_to).name
+    )
+    shutil.rmtree(model)
+    return name, (Path(project.config.paths.registry) / folder / KEPT / opened).as_posix()
+
+
+def manifest(
+    project: Project, data: SlotData, family: str, version: int, task: Task, epochs: int
+) -> dict[str, Any]:
+    """What an artefact says of the training that gave it."""
+    return {
+        "slot": data.slot,
+        "family": family,
+        "family_version": version,
+        "config": task.config,
+        "epochs": epochs,
+        "seed": task.seed,
+        "tickers": data.dataset.tickers,
+        "timeframe": data.dataset.timeframe,
+        "adjust": project.config.datasets[data.section.dataset].adjust,
+        "task": asdict(data.section),
+        "dataset_fingerprint": data.dataset.fingerprint,
+        "trained_from": str(data.tuning.times[data.tuning.first_bar]),
+        # A model whose epoch was chosen on the last bars has seen them too.
+        "trained_until": str(data.tuning.times[-1]),
+    }
 
 
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
@@ -12,18 +14,22 @@ from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.backtest.kernel import Execution
 from podium.candidate import Candidate
 from podium.dataset import Floats
+from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest, new_id
 from podium.ledger import reads, writes
 from podium.ledger.ledger import now
 from podium.prediction import Prediction
+from podium.resolve import get_active_model_path
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
+from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
 from podium.steps._task import SlotData, view_of
 from podium.steps.finalize import Final, naive_name
 from podium.steps.finalize import finalize as _finalize
+from podium.steps.tune import tuned
 
 STEP = "backtest"
 AGAINST = "against_champion"
@@ -38,37 +44,83 @@ class Judged:
     ----------
     evidence : mapping of kind to Evidence
         ``validation``, ``test`` and ``backtest``.
+    rule : str
+        Which rule chose the candidate.
     """
 
-    final: Final
+    candidate: Candidate
     evidence: dict[str, Evidence]
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate that was judged."""
-        return self.final.candidate
+    rule: str
 
 
-def backtest(project: Project, slot: str) -> Judged:
-    """Judge the slot's candidate on its sealed test, once; asked again, the record answers.
+def backtest(
+    project: Project, slot: str | None = None, *, model_path: Path | str | None = None
+) -> Judged:
+    """Judge a slot's candidate on its sealed test, once; asked again, the record answers.
 
-    Every candidate that is judged on an interval counts as a look at it.
+    Every candidate that is judged on an interval counts as a look at it. A named model wins; then
+    the candidate that the slot's finished search leads to, made if need be; else the active model
+    of its grids, which becomes a candidate of its own by that.
+
+    Parameters
+    ----------
+    slot : str, optional
+        Default: the model's, else the default one.
+    model_path : path, optional
+        A kept model of this project, by any path into its folder.
+
+    Raises
+    ------
+    NotFoundError
+        There is nothing to judge.
+    DataError
+        The model answers another question than the slot asks, or has seen bars of the test.
     """
-    return judged(project, _finalize(project, slot))
+    if model_path is not None:
+        kept = kept_candidate(project, Path(model_path), slot)
+        return _judged(project, kept, f"model {model_path}, named explicitly")
+    name = project.default_slot(slot)
+    try:
+        tuned(project, name)
+    except NotFoundError as error:
+        kept, path = _active(project, name, error)
+        shown = os.path.relpath(path, project.root)
+        return _judged(project, kept, f"active model {shown}, because {error.problems[0].found}")
+    return judged(project, _finalize(project, name))
 
 
 def judged(project: Project, final: Final) -> Judged:
     """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
-    _judge(project, final)
-    _against_champion(project, final)
+    analysis = final.analysis
+    made = Kept(analysis.extension.tuned.data, analysis.naive.config, final.candidate)
+    return _judged(project, made, f"candidate of the search of {final.candidate.slot}")
+
+
+def _judged(project: Project, kept: Kept, rule: str) -> Judged:
+    _judge(project, kept)
+    _against_champion(project, kept)
     with project.ledger.reading() as tx:
-        return Judged(final, reads.evidence_of(project.ledger, tx, final.candidate.id))
+        evidence = reads.evidence_of(project.ledger, tx, kept.candidate.id)
+    return Judged(kept.candidate, evidence, rule)
 
 
-def _judge(project: Project, final: Final) -> None:
+def _active(project: Project, slot: str, unfinished: NotFoundError) -> tuple[Kept, Path]:
+    """The active model of a slot whose search is not finished, and its path."""
+    try:
+        path = get_active_model_path(project.root, slot=slot)
+    except NotFoundError as error:
+        found = [unfinished.problems[0].found, error.problems[0].found]
+        raise NotFoundError(
+            f"{slot} has nothing to judge: {'; '.join(found)}",
+            "a finished search, or a grid",
+            f"run: podium tune {slot}, or: podium grid {slot}",
+        ) from None
+    return kept_candidate(project, path, slot), path
+
+
+def _judge(project: Project, kept: Kept) -> None:
     """Test and backtest evidence, unless the same inputs gave them before."""
-    data, candidate = final.analysis.extension.tuned.data, final.candidate
-    naive = final.analysis.naive.config
+    data, naive, candidate = kept.data, kept.naive, kept.candidate
     settings = asdict(project.config.backtest)
     inputs = digest(
         [
@@ -106,9 +158,9 @@ def _judge(project: Project, final: Final) -> None:
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
 
 
-def _against_champion(project: Project, final: Final) -> None:
+def _against_champion(project: Project, kept: Kept) -> None:
     """Evidence on the very windows of the test, where the champion answers the same question."""
-    data, candidate, ledger = final.analysis.extension.tuned.data, final.candidate, project.ledger
+    data, candidate, ledger = kept.data, kept.candidate, project.ledger
     with ledger.reading() as tx:
         holder = reads.champion_of(ledger, tx, data.slot)
         if holder is None or holder == candidate.id:

@@ -19,12 +19,14 @@ from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps import _trials
 from podium.steps._project import Project
-from podium.steps._task import SlotData
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
+from podium.view import View
 
 PHASE, STEP = "finalize", "finalize"
+# What its split is called on record; a splitter of the registry makes one part of it.
+FINAL = "final"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ def _inputs_hash(project: Project, analysis: Analysis) -> str:
 def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
     data = analysis.extension.tuned.data
     study, chosen = analysis.extension.tuned.study, analysis.chosen
-    split = _split(project, data)
+    split = final_split(data.tuning, project.config.finalize.validation_fraction)
     family = registry.load("families", chosen.family).FAMILY
     seed = trial_seed(project.config.tune.seed, 0)
     work = project.state / "work" / digest(data.slot)[:16]
@@ -103,7 +105,14 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
             artifact_hash, path = artifact.store(
                 project.store,
                 folders,
-                _manifest(data, chosen.family, family.VERSION, whole),
+                _trials.manifest(
+                    project,
+                    data,
+                    chosen.family,
+                    family.VERSION,
+                    whole.task,
+                    int(whole.task.config.get(BUDGET, 0)),
+                ),
                 writer=work.name,
             )
         finally:
@@ -161,14 +170,13 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
     return candidate
 
 
-def _split(project: Project, data: SlotData) -> Split:
+def final_split(tuning: View, fraction: float) -> Split:
     """Fold 0 holds the last slice out; fold 1 trains on every labelled bar."""
-    fraction = project.config.finalize.validation_fraction
-    split: Split = registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
+    split: Split = registry.load("splitters", "holdout").split(tuning, fraction=fraction)
     fold = split.folds[0]
-    bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
+    bars = np.arange(tuning.first_bar, tuning.last_labelled + 1, dtype=np.int64)
     whole = Fold(1, bars, bars[:0])
-    return replace(split, name="final", folds=(fold, whole))
+    return replace(split, name=FINAL, folds=(fold, whole))
 
 
 def _fit(project: Project, job: Job, config: ConfigDict, fold: int, seed: int) -> Ended:
@@ -181,23 +189,6 @@ def _fit(project: Project, job: Job, config: ConfigDict, fold: int, seed: int) -
             "look at the failed trials of the study: podium list trials",
         )
     return ended
-
-
-def _manifest(data: SlotData, family: str, version: int, whole: Ended) -> dict[str, object]:
-    return {
-        "slot": data.slot,
-        "family": family,
-        "family_version": version,
-        "config": whole.task.config,
-        "epochs": whole.task.config.get(BUDGET, 0),
-        "seed": whole.task.seed,
-        "tickers": data.dataset.tickers,
-        "timeframe": data.dataset.timeframe,
-        "task": asdict(data.section),
-        "dataset_fingerprint": data.dataset.fingerprint,
-        "trained_from": str(data.tuning.times[data.tuning.first_bar]),
-        "trained_until": str(data.tuning.times[-1]),
-    }
 
 
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:

@@ -1,17 +1,20 @@
-"""Forecast the newest bars with a slot's champion or a named candidate."""
+"""Forecast the newest bars with a champion, the active model, or one that is named."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from podium import artifact, registry
-from podium.errors import NotFoundError, UsageError
+from podium.artifact import Place
+from podium.errors import NotFoundError, UsageError, suggest
 from podium.ledger import reads
 from podium.prediction import Prediction
-from podium.resolve import champion
+from podium.resolve import champion, find_model, get_active_model_path
 from podium.split import Windows
 from podium.steps._project import Project
 from podium.steps._task import load_dataset, view_of
@@ -23,6 +26,8 @@ class Forecast:
 
     Parameters
     ----------
+    model : Path
+        Folder of the artefact.
     rule : str
         Which rule chose the model.
     unit : str
@@ -30,7 +35,7 @@ class Forecast:
     """
 
     prediction: Prediction
-    candidate_id: str
+    model: Path
     rule: str
     target: str
     horizon: int
@@ -51,38 +56,47 @@ class Forecast:
 
 
 def predict(
-    project: Project, slot: str, *, candidate: str | None = None, bars: int = 1
+    project: Project,
+    slot: str | None = None,
+    *,
+    candidate: str | None = None,
+    model_path: Path | str | None = None,
+    bars: int = 1,
 ) -> Forecast:
-    """Forecast the newest bars of a slot's dataset.
+    """Forecast the newest bars of a dataset.
 
-    A named candidate wins; else the slot's champion answers. The tickers are those of the
-    training, found by name; features and target are the model's own, whatever podium.toml says by
-    now.
+    A named candidate or model wins; a named slot means its champion; without any of them the
+    active model answers, or where there is none, the default slot's champion. The tickers are
+    those of the training, found by name; features and target are the model's own, whatever
+    podium.toml says by now.
+
+    Parameters
+    ----------
+    slot : str, optional
+    candidate : str, optional
+        A candidate's id.
+    model_path : path, optional
+        Any path into a model's folder.
+    bars : int
+        How many newest bars.
 
     Raises
     ------
     NotFoundError
-        No such candidate, or nobody holds the slot.
+        No such candidate or model, or nobody holds the slot.
     DataError
         A training ticker is missing, the data are too short, or the artefact was changed.
     """
     if bars < 1:
         raise UsageError(f"bars is {bars}", "1 or more")
-    if candidate is None:
-        holder = champion(slot, project.root)
-        model, name = holder.load(), holder.champion.candidate_id
-        rule = f"champion of {slot} ({name}, version {holder.champion.version})"
-    else:
-        with project.ledger.reading() as tx:
-            row = reads.candidate_by_id(project.ledger, tx, candidate)
-        if row.slot != slot:
-            raise NotFoundError(
-                f"candidate {candidate} belongs to {row.slot}",
-                fix=f"run: podium predict {row.slot} --candidate {candidate}",
-            )
-        model = artifact.load(project.store / row.artifact_path, row.artifact_hash)
-        name, rule = row.id, f"candidate {row.id}, named explicitly"
+    place, rule = _chosen(project, slot, candidate, model_path)
+    model = artifact.load_place(place)
     section = model.section
+    if section.dataset not in project.config.datasets:
+        raise NotFoundError(
+            f"the model was trained on dataset '{section.dataset}', which is not in [datasets]",
+            fix=suggest(section.dataset, project.config.datasets),
+        )
     dataset = load_dataset(project.config, section.dataset).select(model.tickers)
     view = view_of(dataset, section)
     first = max(view.first_bar, len(view) - bars)
@@ -93,9 +107,69 @@ def predict(
     prediction = model.predict(Windows.of(view, np.arange(first, len(view), dtype=np.int64)))
     return Forecast(
         prediction,
-        name,
+        place.folder,
         rule,
         section.target,
         section.horizon,
         registry.load("targets", section.target).UNIT,
+    )
+
+
+def _chosen(
+    project: Project, slot: str | None, candidate: str | None, model_path: Path | str | None
+) -> tuple[Place, str]:
+    """The model to ask, and which rule chose it."""
+    if candidate is not None and model_path is not None:
+        raise UsageError("both a candidate and a model are named", "one of them")
+    if candidate is not None:
+        with project.ledger.reading() as tx:
+            row = reads.candidate_by_id(project.ledger, tx, candidate)
+        if slot not in (None, row.slot):
+            raise NotFoundError(
+                f"candidate {candidate} belongs to {row.slot}",
+                fix=f"run: podium predict {row.slot} --candidate {candidate}",
+            )
+        place = artifact.place_of(project.store / row.artifact_path, row.artifact_hash)
+        return place, f"candidate {row.id}, named explicitly"
+    if model_path is not None:
+        place = find_model(model_path)
+        if slot not in (None, place.manifest["slot"]):
+            raise UsageError(f"{model_path} is a model of {place.manifest['slot']}", slot or "")
+        return place, f"model {model_path}, named explicitly"
+    if slot is not None:
+        try:
+            return _champion(project, slot)
+        except NotFoundError as error:
+            raise _with_active(project, slot, error) from None
+    try:
+        path = get_active_model_path(project.root)
+    except NotFoundError as error:
+        name = project.default_slot(None)
+        try:
+            return _champion(project, name)
+        except NotFoundError as other:
+            raise NotFoundError(
+                f"there is no model to ask: {other.problems[0].found}; {error.problems[0].found}",
+                "a champion, or an active model",
+                f"run: podium run, or: podium grid {name}",
+            ) from None
+    return find_model(path), f"active model {os.path.relpath(path, project.root)}"
+
+
+def _champion(project: Project, slot: str) -> tuple[Place, str]:
+    holder = champion(slot, project.root)
+    facts = holder.champion
+    rule = f"champion of {slot} ({facts.candidate_id}, version {facts.version})"
+    return artifact.place_of(holder.path, facts.artifact_hash), rule
+
+
+def _with_active(project: Project, slot: str, error: NotFoundError) -> NotFoundError:
+    """The error that a slot has no champion; where its grids left a model, how to ask that."""
+    try:
+        path = get_active_model_path(project.root, slot=slot)
+    except NotFoundError:
+        return error
+    command = f"podium predict --model-path {os.path.relpath(path, project.root)}"
+    return NotFoundError(
+        error.problems[0].found, "a champion", f"ask the best model of its grids: {command}"
     )

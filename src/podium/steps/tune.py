@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from podium import registry
@@ -60,12 +60,10 @@ def tune(project: Project, slot: str) -> Tuned:
         Every trial failed.
     """
     data = slot_data(project.config, slot)
-    split = _split(project, data)
+    split = validation_split(project, data)
     settings = project.config.tune
-    for family in data.section.families:
-        _space(project, data, family)
     study = _study(project, data, split)
-    _run_naive(project, study, data, split)
+    run_naive(project, study, data, split)
     families = data.section.families
     for position, family in enumerate(families):
         # Numbers of several families do not meet: family k has numbers k, k + n, k + 2n ...
@@ -82,7 +80,7 @@ def tuned(project: Project, slot: str) -> Tuned:
         The search is not finished.
     """
     data = slot_data(project.config, slot)
-    split = _split(project, data)
+    split = validation_split(project, data)
     found = _result(project, _study(project, data, split), data, split)
     wanted = project.config.tune.trials * len(data.section.families)
     done = sum(row.state.ended for row in found.trials)
@@ -93,13 +91,14 @@ def tuned(project: Project, slot: str) -> Tuned:
     return found
 
 
-def _split(project: Project, data: SlotData) -> Split:
+def validation_split(project: Project, data: SlotData) -> Split:
+    """The slice before the sealed test that configs are compared on."""
     fraction = project.config.tune.validation_fraction
     split: Split = registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
     return split
 
 
-def _space(project: Project, data: SlotData, name: str) -> Space:
+def space_of(project: Project, data: SlotData, name: str) -> Space:
     """A family's space with what the project narrows, and the epochs of this step."""
     family = registry.load("families", name).FAMILY
     settings = {**project.config.space.get(name, {})}
@@ -109,27 +108,24 @@ def _space(project: Project, data: SlotData, name: str) -> Space:
     return space.narrowed(settings, f"[space.{name}] of podium.toml")
 
 
-def _study(project: Project, data: SlotData, split: Split) -> Study:
-    settings = project.config.tune
-    if not registry.exists("searches", settings.search):
-        raise UsageError.of(
-            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
-        )
+def put_question(
+    project: Project,
+    data: SlotData,
+    split: Split,
+    spaces: Mapping[str, Space],
+    **search: str | int,
+) -> Study:
+    """The study that looks for a config in these spaces; asked again, it is the same one."""
     question = {
         "dataset": data.dataset.fingerprint,
         "task": data.task_hash,
         "split": split.hash,
         "metric": data.section.metric,
         "families": {
-            name: [
-                registry.load("families", name).FAMILY.VERSION,
-                _space(project, data, name).spec(),
-            ]
-            for name in data.section.families
+            name: [registry.load("families", name).FAMILY.VERSION, space.spec()]
+            for name, space in spaces.items()
         },
-        "search": settings.search,
-        "generation": settings.generation,
-        "seed": settings.seed,
+        **search,
     }
     with project.ledger.transaction() as tx:
         writes.put_dataset(project.ledger, tx, data.dataset)
@@ -137,7 +133,26 @@ def _study(project: Project, data: SlotData, split: Split) -> Study:
         return writes.put_study(project.ledger, tx, data.slot, question)
 
 
-def _run_naive(project: Project, study: Study, data: SlotData, split: Split) -> None:
+def _study(project: Project, data: SlotData, split: Split) -> Study:
+    settings = project.config.tune
+    if not registry.exists("searches", settings.search):
+        raise UsageError.of(
+            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
+        )
+    spaces = {name: space_of(project, data, name) for name in data.section.families}
+    return put_question(
+        project,
+        data,
+        split,
+        spaces,
+        search=settings.search,
+        generation=settings.generation,
+        seed=settings.seed,
+    )
+
+
+def run_naive(project: Project, study: Study, data: SlotData, split: Split) -> None:
+    """Every config of the naive family on the study's windows: the bar to beat."""
     family = registry.load("families", NAIVE).FAMILY
     plans = [
         Planned(NAIVE, number, config, fold=0, seed=0)
@@ -160,7 +175,7 @@ def _search(
     settings = project.config.tune
     family = registry.load("families", name).FAMILY
     search = registry.load("searches", settings.search).SEARCH(
-        _space(project, data, name), trial_seed(settings.seed, position)
+        space_of(project, data, name), trial_seed(settings.seed, position)
     )
     job = _trials.job_of(data, split, name)
     numbers = [position + stride * k for k in range(budget)]
@@ -184,11 +199,17 @@ def _result(project: Project, study: Study, data: SlotData, split: Split) -> Tun
     trials = [row for row in rows if row.phase == PHASE]
     naive = [row for row in rows if row.phase == NAIVE]
     return Tuned(
-        study, data, split, trials, naive, best_of(trials, data.slot), best_of(naive, data.slot)
+        study,
+        data,
+        split,
+        trials,
+        naive,
+        best_of(trials, data.slot, "tune"),
+        best_of(naive, data.slot, "tune"),
     )
 
 
-def best_of(rows: Sequence[TrialRow], slot: str) -> TrialRow:
+def best_of(rows: Sequence[TrialRow], slot: str, verb: str) -> TrialRow:
     """Row with the lowest score; the earlier one when two are equal.
 
     Raises
@@ -200,5 +221,7 @@ def best_of(rows: Sequence[TrialRow], slot: str) -> TrialRow:
     if not complete:
         failed = next((row.reason for row in rows if row.reason), "")
         told = f"; the first failed with: {failed.strip().splitlines()[-1]}" if failed else ""
-        raise NotFoundError(f"{slot} has no complete trial{told}", fix=f"run: podium tune {slot}")
+        raise NotFoundError(
+            f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
+        )
     return min(complete, key=lambda row: row.score)

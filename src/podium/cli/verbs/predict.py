@@ -1,4 +1,4 @@
-"""Serve: forecast the newest bar with a slot's champion."""
+"""Serve: forecast the newest bar with a champion or the active model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from podium.cli.output import Output
 
 @click.command()
 @options.slot
-@click.option("--candidate", help="A candidate's id instead of the champion.")
+@click.option("--candidate", help="A candidate's id.")
+@click.option("--model-path", help="Any path into a model's folder.")
 @click.option("--bars", type=int, default=1, show_default=True, help="How many newest bars.")
 @options.common
 def command(
     slot: str | None,
     candidate: str | None,
+    model_path: str | None,
     bars: int,
     folder: Path,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Forecast the newest bars of SLOT's data."""
+    """Forecast the newest bars with SLOT's champion; without SLOT, with the grids' active model.
+
+    Which rule chose the model is told on stderr.
+    """
     from podium.steps.predict import predict
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
-        found = predict(project, project.default_slot(slot), candidate=candidate, bars=bars)
+        found = predict(project, slot, candidate=candidate, model_path=model_path, bars=bars)
     out.say(f"{found.rule}: {found.forecasts_what}")
     out.answer("predictions", found.rows())

@@ -1,0 +1,165 @@
+"""Search: train every config of a grid, keep and log each model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+# Flags that users of grids know, and the parameters they mean.
+LISTS = {
+    "--learning-rates": "learning_rate",
+    "--lstm-units": "lstm_units",
+    "--batch-sizes": "batch_size",
+}
+
+
+class Lists(click.Command):
+    """Command whose list flags take several values after one flag, as in ``--lstm-units 32 64``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat a list flag before each further number that follows it."""
+        repeated: list[str] = []
+        flag = ""
+        for word in args:
+            name, equals, value = word.partition("=")
+            if name in LISTS:
+                flag = name
+                repeated += [name, value] if equals else [name]
+                continue
+            if flag and _is_number(word) and repeated[-1] != flag:
+                repeated.append(flag)
+            elif repeated and repeated[-1] != flag:
+                # A word after the values, such as the slot, ends the list.
+                flag = ""
+            repeated.append(word)
+        return super().parse_args(ctx, repeated)
+
+
+def _is_number(word: str) -> bool:
+    """Whether a word is one number, or several with commas between them."""
+    try:
+        return bool([float(part) for part in word.split(",")])
+    except ValueError:
+        return False
+
+
+def value_of(word: str) -> Any:
+    """A value as it was typed: a number, true or false, else a text.
+
+    Examples
+    --------
+    >>> [value_of(word) for word in ("32", "1e-3", "true", "relu")]
+    [32, 0.001, True, 'relu']
+    """
+    try:
+        value = json.loads(word.lower())
+    except ValueError:
+        try:
+            return float(word)
+        except ValueError:
+            return word
+    return value if isinstance(value, bool | int | float) else word
+
+
+def values_of(words: tuple[str, ...]) -> list[Any]:
+    """Values of a list flag, however they were separated."""
+    return [value_of(part.strip()) for word in words for part in word.split(",") if part.strip()]
+
+
+def named_values(words: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Values of each ``--set name=v1,v2``."""
+    found: dict[str, list[Any]] = {}
+    for word in words:
+        name, equals, rest = word.partition("=")
+        values = values_of((rest,))
+        if not equals or not name.strip() or not values:
+            raise click.UsageError(f"--set {word}: expected name=value or name=value,value")
+        found.setdefault(name.strip(), []).extend(values)
+    return found
+
+
+def lists(function: options.Command) -> options.Command:
+    """The list flags and ``--set``."""
+    told = "Values of any parameter, with commas."
+    function = click.option("--set", "settings", multiple=True, metavar="NAME=V1,V2", help=told)(
+        function
+    )
+    for flag, name in reversed(LISTS.items()):
+        told = f"Values of {name}, with spaces or commas."
+        option = click.option(flag, name, multiple=True, metavar="V1 V2 ...", help=told)
+        function = option(function)
+    return function
+
+
+@click.command(cls=Lists)
+@options.slot
+@lists
+@click.option("--family", help="Kind of model.  [default: the slot's first]")
+@click.option("--epochs", type=int, help="Epochs of every trial.")
+@options.jobs
+@options.mlflow
+@options.common
+def command(
+    slot: str | None,
+    learning_rate: tuple[str, ...],
+    lstm_units: tuple[str, ...],
+    batch_size: tuple[str, ...],
+    settings: tuple[str, ...],
+    family: str | None,
+    epochs: int | None,
+    jobs: int | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+    mlflow: dict[str, Any],
+) -> None:
+    """Train every combination of some values for SLOT (or the default one), each once.
+
+    Without any list, the family's own grid. The same command again trains nothing new.
+    """
+    from podium.resolve import get_active_model_path
+    from podium.steps.grid import grid
+
+    typed = {"learning_rate": learning_rate, "lstm_units": lstm_units, "batch_size": batch_size}
+    values = {name: values_of(words) for name, words in typed.items() if words}
+    values |= named_values(settings)
+    out = Output(as_json=as_json, quiet=quiet)
+    flags = {"tune__epochs": epochs, "runner__jobs": jobs}
+    with options.opened(folder, out, **flags, **mlflow) as project:
+        name = project.default_slot(slot)
+        with project.locked(name, "grid"):
+            found = grid(project, name, values, family=family or "")
+        root = project.root
+        is_default = name == project.config.root_slot
+    metric = found.data.section.metric
+    rows = sorted(found.trials, key=lambda row: (row.score != row.score, row.score))
+    rows = [*rows, *sorted(found.naive, key=lambda row: row.score)[:1]]
+    items = [
+        {
+            "trial": row.id,
+            "family": row.family,
+            metric: row.score,
+            "state": row.state,
+            "config": row.config,
+            "model": str(root / row.checkpoint) if row.checkpoint else None,
+        }
+        for row in rows
+    ]
+    count = len(found.trials)
+    out.answer("trials", items, ["trial", "family", metric, "state", "config"])
+    out.say(
+        f"{count} config{'s' if count > 1 else ''}, {found.trained} new; best "
+        f"{found.best.score:.4g}, naive {found.best_naive.score:.4g} ({metric} on validation)"
+    )
+    if is_default:
+        out.say(f"active model: {get_active_model_path(root)}")
+        out.hint("podium predict", "podium backtest")
+    else:
+        out.say(f"its best config: {root / 'slots' / name / 'experiments' / 'best_config.json'}")
+        out.hint(f"podium backtest {name}")

@@ -1,0 +1,358 @@
+"""``experiments/best_config.json`` and ``models/active_model.txt``: the best of all grids.
+
+Compared are runs that were judged alike: same data, task, split and metric, and those of the newest
+grid. Where nobody ran a grid yet, imported runs are compared, those of one source among themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from podium.files import rerooted, write_atomic
+from podium.ledger import outbox, schema
+from podium.ledger.ledger import Ledger
+from podium.record import finite
+from podium.trial import State
+
+GRID = "grid"
+BEST = "experiments/best_config.json"
+ACTIVE = "models/active_model.txt"
+TARGET = "active_model"
+SCHEMA = 1
+# What imported logs call the loss they were compared by.
+LOSS = "final_val_loss"
+# How a run was judged; runs that differ in any of these are not comparable.
+JUDGED = ("dataset", "task", "split", "metric")
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What podium last wrote for a slot.
+
+    Parameters
+    ----------
+    root : str
+        Where the project was.
+    best : str
+        Id of the best run.
+    model : str
+        Its file.
+    texts : mapping of str to str
+        Content of each file, by its path relative to the project.
+    said : str
+        The warning a person was given, so that it is given once.
+    """
+
+    root: str = ""
+    best: str = ""
+    model: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(**json.loads(text)) if text else cls()
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best run of a slot that has its model still."""
+
+    id: str
+    run_id: str
+    family: str
+    config: Mapping[str, Any]
+    loss: float
+    model: Path
+    facts: Mapping[str, Any]
+    is_imported: bool
+
+    def texts(self, slot: str, best: str, active: str) -> dict[str, str]:
+        """Content of both files, by their path."""
+        told = {
+            LOSS: self.loss,
+            "config": self.config,
+            "model_path": str(self.model),
+            "podium": SCHEMA,
+            "slot": slot,
+            "family": self.family,
+            "run_id": self.run_id,
+            "id": self.id,
+            **self.facts,
+        }
+        return {best: json.dumps(told, indent=2) + "\n", active: f"{self.model}\n"}
+
+
+def is_behind(ledger: Ledger, root: Path, active: str) -> bool:
+    """Whether a file that podium wrote, or the model it names, is not where it should be."""
+    with ledger.reading() as tx:
+        marks = {target: _Mark.parse(text) for target, text in _marks(ledger, tx).items()}
+    return any(
+        mark.root != str(root)
+        or not Path(mark.model).exists()
+        or not all((root / name).is_file() for name in mark.texts)
+        or (target == TARGET and active not in mark.texts)
+        for target, mark in marks.items()
+        if mark.best
+    )
+
+
+def write(
+    ledger: Ledger, root: Path, default: str, active: str, say: Callable[[str], None]
+) -> list[str]:
+    """Write both files of every slot where they say something else by now.
+
+    Parameters
+    ----------
+    default : str
+        The slot whose files lie in the project itself; those of others under ``slots/``.
+    active : str
+        Where the default slot's active model is told.
+    """
+    with ledger.reading() as tx:
+        slots = _slots(ledger, tx)
+    written = []
+    for slot in dict.fromkeys([default, *slots]):
+        if slot:
+            written += _Slot(ledger, root, slot, slot == default, active, say).write()
+    return written
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """The two files of one slot."""
+
+    ledger: Ledger
+    root: Path
+    slot: str
+    is_default: bool
+    default_active: str
+    say: Callable[[str], None]
+
+    @property
+    def target(self) -> str:
+        return TARGET if self.is_default else f"{TARGET}:{self.slot}"
+
+    @property
+    def best(self) -> str:
+        return BEST if self.is_default else f"slots/{self.slot}/{BEST}"
+
+    @property
+    def active(self) -> str:
+        return self.default_active if self.is_default else f"slots/{self.slot}/{ACTIVE}"
+
+    def write(self) -> list[str]:
+        """Write what differs; returns what was written."""
+        ledger = self.ledger
+        with ledger.reading() as tx:
+            position, text = outbox.position_of(ledger, tx, self.target)
+            found = self._find(tx)
+            changed = self._changed_since(tx)
+        before = _Mark.parse(text)
+        written: list[str] = []
+        if found is not None:
+            mark, written = self._put(found, before)
+            if changed:
+                why = "there is no grid on its present data and settings"
+                mark = self._kept(replace(mark, said=before.said), why)
+        elif before.best:
+            mark = self._kept(before, "no run of its last grid has a model")
+        else:
+            return []
+        if mark != before:
+            with ledger.transaction() as tx:
+                outbox.advance(ledger, tx, self.target, position, json.dumps(asdict(mark)))
+        return written
+
+    def _put(self, found: _Best, before: _Mark) -> tuple[_Mark, list[str]]:
+        """Write both files unless somebody changed one and nothing better came since."""
+        texts, written = found.texts(self.slot, self.best, self.active), []
+        is_new = found.id != before.best
+        for name, text in texts.items():
+            path = self.root / name
+            there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+            if there == text:
+                continue
+            if there is not None and there != before.texts.get(name):
+                told = f"{name} is not as podium wrote it ({there.strip()[:200]!r})"
+                # Imported runs win nothing against a file that is older than podium's.
+                if not is_new or (found.is_imported and not before.best):
+                    self.say(f"{told}; it stays until a grid has a new best")
+                    continue
+                self.say(f"{told}; a grid has a new best, so it is replaced")
+            write_atomic(path, text)
+            written.append(name)
+        return _Mark(str(self.root), found.id, str(found.model), texts), written
+
+    def _kept(self, mark: _Mark, why: str) -> _Mark:
+        """Tell once that the active model is that of an older comparison."""
+        told = f"warning: {self.slot}: {why}, so {self.active} stays; run: podium grid {self.slot}"
+        if told != mark.said:
+            self.say(told)
+        return replace(mark, said=told)
+
+    def _find(self, tx: sa.Connection) -> _Best | None:
+        """The lowest finite loss among comparable runs whose model is still there."""
+        newest = self._newest_grid(tx)
+        runs = self._imported(tx) if newest is None else self._grid_runs(tx, newest)
+        for row, facts in runs:
+            if not finite(row["score"]) or not row["checkpoint"]:
+                continue
+            model = rerooted(row["checkpoint"], self.root)
+            if not model.exists():
+                continue
+            said = json.loads(row["said"]) if row["said"] else {}
+            return _Best(
+                id=row["id"],
+                run_id=row["run_id"],
+                family=row["family"],
+                config=said.get("hyperparams") or json.loads(row["config"]),
+                loss=row["score"],
+                model=model,
+                facts=facts,
+                is_imported=newest is None,
+            )
+        return None
+
+    def _newest_grid(self, tx: sa.Connection) -> Mapping[str, Any] | None:
+        """How the runs of the last grid were judged, and when that was."""
+        table = schema.receipt.c
+        row = tx.execute(
+            sa.select(table.outputs, table.created_at)
+            .where(
+                table.project_id == self.ledger.project_id,
+                table.slot == self.slot,
+                table.step == GRID,
+            )
+            .order_by(table.seq.desc())
+            .limit(1)
+        ).first()
+        return {**json.loads(row.outputs), "created_at": row.created_at} if row else None
+
+    def _changed_since(self, tx: sa.Connection) -> bool:
+        """Whether a search after the last grid was judged otherwise."""
+        newest = self._newest_grid(tx)
+        if newest is None:
+            return False
+        table = schema.study.c
+        questions = tx.execute(
+            sa.select(table.question).where(
+                table.project_id == self.ledger.project_id,
+                table.slot == self.slot,
+                table.created_at > newest["created_at"],
+            )
+        ).scalars()
+        asked = [question for text in questions if "dataset" in (question := json.loads(text))]
+        return any(question[name] != newest[name] for question in asked for name in JUDGED)
+
+    def _grid_runs(
+        self, tx: sa.Connection, judged: Mapping[str, Any]
+    ) -> Iterator[tuple[sa.RowMapping, dict[str, Any]]]:
+        """Complete runs of all the slot's grids that were judged like this, best first."""
+        trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
+        mine = (
+            sa.select(link.trial_id)
+            .select_from(
+                schema.study_trial.join(
+                    schema.study,
+                    sa.and_(study.project_id == link.project_id, study.id == link.study_id),
+                )
+            )
+            .where(
+                link.project_id == self.ledger.project_id,
+                link.phase == GRID,
+                study.slot == self.slot,
+            )
+        )
+        rows = tx.execute(
+            sa.select(schema.trial)
+            .where(
+                trial.project_id == self.ledger.project_id,
+                trial.id.in_(mine),
+                trial.state == State.COMPLETE,
+                trial.dataset_fingerprint == judged["dataset"],
+                trial.task_hash == judged["task"],
+                trial.split_hash == judged["split"],
+                trial.metric == judged["metric"],
+                trial.checkpoint.is_not(None),
+            )
+            .order_by(trial.score, trial.seq)
+        )
+        for row in rows.mappings():
+            yield (
+                row,
+                {
+                    "metric": row["metric"],
+                    "timestamp": row["ended_at"],
+                    "dataset_fingerprint": row["dataset_fingerprint"],
+                    "task": row["task_hash"],
+                    "split": row["split_hash"],
+                },
+            )
+
+    def _imported(self, tx: sa.Connection) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Runs of the newest import of grids for the slot, best first."""
+        trial, result = schema.trial.c, schema.result.c
+        link, study = schema.study_trial.c, schema.study.c
+        told = (
+            sa.select(schema.trial, result.value.label("loss"))
+            .select_from(
+                schema.trial.join(
+                    schema.result,
+                    sa.and_(result.project_id == trial.project_id, result.trial_id == trial.id),
+                )
+                .join(
+                    schema.study_trial,
+                    sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
+                )
+                .join(
+                    schema.study,
+                    sa.and_(study.project_id == link.project_id, study.id == link.study_id),
+                )
+            )
+            .where(
+                trial.project_id == self.ledger.project_id,
+                trial.origin.startswith("import:"),
+                trial.checkpoint.is_not(None),
+                result.metric == LOSS,
+                study.slot == self.slot,
+            )
+        )
+        newest = tx.execute(told.order_by(trial.seq.desc()).limit(1)).mappings().first()
+        if newest is None:
+            return
+        rows = tx.execute(
+            told.where(trial.origin == newest["origin"]).order_by(result.value, trial.seq)
+        )
+        for row in rows.mappings():
+            facts = {"timestamp": row["created_at"], "source": row["origin"]}
+            yield {**row, "score": row["loss"]}, facts
+
+
+def _marks(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
+    table = schema.projection.c
+    rows = tx.execute(
+        sa.select(table.target, table.mark).where(
+            table.project_id == ledger.project_id, table.target.startswith(TARGET)
+        )
+    )
+    return {row.target: row.mark for row in rows}
+
+
+def _slots(ledger: Ledger, tx: sa.Connection) -> list[str]:
+    """Slots with a grid."""
+    table = schema.receipt.c
+    return list(
+        tx.execute(
+            sa.select(table.slot)
+            .where(table.project_id == ledger.project_id, table.step == GRID)
+            .distinct()
+            .order_by(table.slot)
+        ).scalars()
+    )

@@ -1,0 +1,185 @@
+"""Train every config of a grid once, keep each model, log each run."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from podium import registry
+from podium.files import full_disk_explained
+from podium.hashing import digest, new_id
+from podium.ledger import reads, writes
+from podium.ledger.projections._active import GRID
+from podium.ledger.reads import TrialRow
+from podium.space import Choice, Space, Value
+from podium.split import Split
+from podium.steps import _projections, _trials
+from podium.steps._project import Project
+from podium.steps._task import SlotData, slot_data
+from podium.steps._trials import Planned
+from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
+from podium.study import Study
+from podium.trial import State, trial_seed
+
+# A search draws the seeds of its trials by their numbers, from 0: a grid's is none of them.
+SEED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A finished grid.
+
+    Parameters
+    ----------
+    trials : sequence of TrialRow
+        One a config, in the grid's order; failed ones are among them.
+    naive : sequence of TrialRow
+        Every config of the naive family on the same windows.
+    best, best_naive : TrialRow
+        Lowest score on validation.
+    trained : int
+        How many trials are new; the others were on record.
+    """
+
+    study: Study
+    data: SlotData
+    split: Split
+    trials: Sequence[TrialRow]
+    naive: Sequence[TrialRow]
+    best: TrialRow
+    best_naive: TrialRow
+    trained: int
+
+
+def grid(
+    project: Project,
+    slot: str,
+    values: Mapping[str, Sequence[Value]] | None = None,
+    *,
+    family: str = "",
+) -> Grid:
+    """Train every combination of some values to its full epochs, with one seed.
+
+    Each model is kept, and logged in ``experiments/experiments_log.jsonl``; the best one of all
+    comparable grids becomes the active model. The same grid again trains nothing new; after a
+    kill it goes on.
+
+    Parameters
+    ----------
+    slot : str
+    values : mapping of parameter to values, optional
+        What to combine; other parameters stay at the project's, else at the family's usual value.
+        Default: the family's own grid.
+    family : str, optional
+        Default: the slot's first one.
+
+    Raises
+    ------
+    UsageError
+        Parameters or values the family cannot take, all at once, before anything is trained.
+    NotFoundError
+        No such family, or every trial failed.
+    """
+    data = slot_data(project.config, slot)
+    split = validation_split(project, data)
+    name = family or data.section.families[0]
+    kind = registry.load("families", name).FAMILY
+    space = grid_space(project, data, name, values or {})
+    study = put_question(
+        project, data, split, {name: space}, search=GRID, seed=project.config.tune.seed
+    )
+    run_naive(project, study, data, split)
+    seed = trial_seed(project.config.tune.seed, SEED)
+    plans = [
+        Planned(GRID, number, config, fold=0, seed=seed, named=True)
+        for number, config in enumerate(space.grid())
+    ]
+    keys = [_trials.key_of(data, split, name, kind.VERSION, plan).hash for plan in plans]
+    with project.ledger.reading() as tx:
+        before = reads.count_ended(project.ledger, tx, keys)
+    work = project.state / "work" / f"grid-{digest(slot)[:16]}"
+    job = replace(_trials.job_of(data, split, name), save_to=str(work))
+    heard = _trials.progress(project, f"{slot}: grid {name}", len(plans))
+    with full_disk_explained(project.root):
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            rows = _trials.run(project, study, data, split, job, kind.VERSION, plans, heard)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    with project.ledger.reading() as tx:
+        naive = reads.trials_of(project.ledger, tx, study.id, NAIVE)
+    trained = len(rows) - before
+    _summarize(project, study, data, split, rows, trained)
+    _projections.catch_up(project)
+    best = best_of(rows, slot, "grid")
+    return Grid(study, data, split, rows, naive, best, best_of(naive, slot, "grid"), trained)
+
+
+def grid_space(
+    project: Project, data: SlotData, name: str, values: Mapping[str, Sequence[Value]]
+) -> Space:
+    """Space whose every parameter is a list: those of a grid, the others at one value.
+
+    Raises
+    ------
+    UsageError
+        Parameters or values the family cannot take, all at once.
+    """
+    family = registry.load("families", name).FAMILY
+    theirs = project.config.space.get(name, {})
+    space = space_of(project, data, name)
+    asked = values or _default_grid(family.grid(data.tuning), theirs, space)
+    # By name, so that flags in another order are the same grid.
+    lists = {k: list(dict.fromkeys(v)) for k, v in sorted(asked.items())}
+    return space.narrowed(lists, "grid").only(asked)
+
+
+def _default_grid(
+    family: Mapping[str, Sequence[Value]], theirs: Mapping[str, Any], narrowed: Space
+) -> dict[str, Sequence[Value]]:
+    """A family's grid, where the project's own lists and ranges come first."""
+    found = {name: values for name, values in family.items() if name not in theirs}
+    for name, parameter in narrowed.parameters.items():
+        if name not in theirs:
+            continue
+        if isinstance(parameter, Choice):
+            found[name] = parameter.options
+        elif inside := [v for v in family.get(name, ()) if parameter.holds(v)]:
+            found[name] = inside
+    return found
+
+
+def _summarize(
+    project: Project,
+    study: Study,
+    data: SlotData,
+    split: Split,
+    rows: Sequence[TrialRow],
+    trained: int,
+) -> None:
+    """Put the outcome of this invocation on record, for the users' log."""
+    complete = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
+    best = min(complete, key=lambda row: row.score, default=None)
+    summary = {
+        "id": new_id("g"),
+        "slot": data.slot,
+        "study": study.id,
+        "dataset": data.dataset.fingerprint,
+        "task": data.task_hash,
+        "split": split.hash,
+        "metric": data.section.metric,
+        "num_runs": len(rows),
+        "num_trained": trained,
+        "num_failed": len(rows) - len(complete),
+        "best": best.id if best else None,
+        "best_final_val_loss": best.score if best else None,
+        "best_config": best.config if best else None,
+        "best_checkpoint": best.checkpoint if best else None,
+    }
+    ledger = project.ledger
+    with ledger.transaction(durable=True) as tx:
+        writes.put_receipt(ledger, tx, data.slot, GRID, str(summary["id"]), summary)
+        writes.announce(ledger, tx, GRID, [str(summary["id"])])

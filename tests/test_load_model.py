@@ -1,0 +1,303 @@
+"""Loading a kept model by any of its paths, and forecasting from frames, arrays and windows."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import podium
+from podium import registry
+from podium.errors import DataError, NotFoundError, UsageError
+from podium.resolve import get_active_model_path, load_model
+from podium.split import Windows
+from podium.steps._project import Project
+from podium.steps._task import load_dataset, slot_data
+from podium.steps.grid import grid
+from projects import SLOT, query, small_project
+
+TICKERS = ["AAPL", "IBM"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A project whose grid left one LSTM and one naive model."""
+    root = small_project(tmp_path_factory.mktemp("load") / "small")
+    with Project(root) as project:
+        grid(project, SLOT, {"learning_rate": [0.01]})
+        grid(project, SLOT, {"method": ["ewma"], "debias": [True]}, family="naive")
+    return root
+
+
+@pytest.fixture(scope="module")
+def paths(root):
+    """Checkpoint of each family's model."""
+    rows = query(root, "SELECT family, checkpoint FROM trial WHERE checkpoint IS NOT NULL")
+    return {row["family"]: root / row["checkpoint"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def model(paths):
+    return load_model(paths["lstm"])
+
+
+@pytest.fixture(scope="module")
+def data(root):
+    with Project(root) as project:
+        return slot_data(project.config, SLOT)
+
+
+@pytest.fixture(scope="module")
+def expected(model, data):
+    """Forecasts of every whole window before the end of the test, by (ticker, time)."""
+    bars = np.arange(data.view.first_bar, len(data.view))
+    found = model.predict(Windows.of(data.view, bars))
+    times = pd.DatetimeIndex(found.decided_at)
+    return pd.Series(found.mean, index=pd.MultiIndex.from_arrays([found.item, times]))
+
+
+@pytest.fixture(scope="module")
+def long(root, data):
+    """The same bars as a long frame of raw prices."""
+    frames = [
+        pd.read_csv(root / "data" / "us4" / f"{ticker}.csv").assign(ticker=ticker)
+        for ticker in TICKERS
+    ]
+    frame = pd.concat(frames)
+    return frame[pd.to_datetime(frame["date"]) <= pd.Timestamp(data.view.times[-1])]
+
+
+def agrees(found, expected):
+    """Whether a frame of forecasts is the expected ones for its bars."""
+    keys = pd.MultiIndex.from_arrays([found["ticker"], pd.DatetimeIndex(found["decided_at"])])
+    common = keys.intersection(expected.index)
+    assert len(common) == len(expected.loc[sorted(set(found["ticker"]))])
+    mine = pd.Series(found["forecast"].to_numpy(), index=keys)
+    # The dataset may begin later or earlier than the frame; features look back a little only.
+    np.testing.assert_allclose(mine[common], expected[common], rtol=1e-5)
+
+
+# Where it is found
+
+
+def test_torch_is_imported_by_load_model_and_by_nothing_before_it(root, paths):
+    program = """
+import json, sys
+import podium
+path = podium.get_active_model_path()
+heavy = [m for m in ("torch", "pandas", "sqlalchemy", "numpy", "click") if m in sys.modules]
+model = podium.load_model(sys.argv[1])
+print(json.dumps([str(path), heavy, "torch" in sys.modules, model.manifest["slot"]]))
+"""
+    folder = root / "notebooks" / "deep"
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(paths["lstm"])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path, heavy, loaded, slot = json.loads(done.stdout)
+    assert path == str(get_active_model_path(root))
+    assert heavy == []
+    assert (loaded, slot) == (True, SLOT)
+
+
+def test_any_path_into_a_models_folder_leads_to_it(paths, model, data):
+    windows = Windows.of(data.view, data.test_bars)
+    expected = model.predict(windows).mean
+    folder = paths["lstm"].parents[1]
+    for path in (folder, folder / "best_model", folder / "manifest.json", str(paths["lstm"])):
+        np.testing.assert_array_equal(load_model(path).predict(windows).mean, expected)
+
+
+def test_a_path_told_before_the_project_moved_still_leads_to_the_model(
+    root, paths, tmp_path, monkeypatch
+):
+    moved = shutil.copytree(root, tmp_path / "moved")
+    monkeypatch.chdir(moved)
+    old = "/gone/" + str(paths["lstm"].relative_to(root))
+    assert load_model(old).manifest["family"] == "lstm"
+    with pytest.raises(NotFoundError, match="does not exist"):
+        load_model("/gone/models/registry/nothing")
+
+
+def test_a_changed_file_is_refused_by_whatever_path_it_is_asked_for(paths, tmp_path):
+    folder = shutil.copytree(paths["lstm"].parents[1], tmp_path / paths["lstm"].parents[1].name)
+    file = folder / "best_model" / "model.pt"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match=r"model\.pt differs from its manifest"):
+        load_model(file)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"lstm"', '"naive"'))
+    with pytest.raises(DataError, match="has hash"):
+        load_model(folder)
+
+
+def test_what_podium_did_not_write_is_refused_with_what_to_do(tmp_path):
+    foreign = tmp_path / "my_lstm_model.keras"
+    foreign.write_bytes(b"something else")
+    with pytest.raises(DataError, match="the framework that saved it"):
+        load_model(foreign)
+    (tmp_path / "manifest.json").write_text('{"name": "a web app"}')
+    with pytest.raises(DataError, match="is no model's"):
+        load_model(foreign)
+
+
+def test_a_checkpoint_that_is_not_there_is_not_found(paths):
+    folder = paths["lstm"].parents[1]
+    (folder / "final_model").mkdir()
+    try:
+        with pytest.raises(NotFoundError, match="Known: best_model"):
+            load_model(folder / "final_model")
+    finally:
+        (folder / "final_model").rmdir()
+
+
+# What it forecasts from
+
+
+def test_a_long_frame_gives_the_forecasts_of_the_same_bars(model, long, expected):
+    found = model.predict(long)
+    assert list(found.columns) == ["ticker", "decided_at", "forecast"]
+    agrees(found, expected)
+
+
+def test_tickers_and_columns_are_found_by_name(model, long, expected):
+    turned = long.iloc[::-1].sort_values("date", kind="stable").set_index("date")
+    turned.index = pd.DatetimeIndex(turned.index)
+    names = {"close": "Close", "adj_close": "Adj Close", "ticker": "Ticker"}
+    agrees(model.predict(turned.rename(columns=names)), expected)
+
+
+def test_a_frame_of_one_ticker_is_enough_where_each_is_forecast_alone(model, long, expected):
+    alone = long[long["ticker"] == "IBM"]
+    agrees(model.predict(alone), expected)
+    unnamed = model.predict(alone.drop(columns="ticker"))
+    assert set(unnamed["ticker"]) == {""}
+    agrees(unnamed.assign(ticker="IBM"), expected)
+
+
+def test_one_ticker_is_refused_where_the_family_looks_at_all_of_them(model, long, monkeypatch):
+    monkeypatch.setattr(registry.load("families", "lstm").FAMILY, "each_alone", False)
+    agrees_with_all = model.predict(long)
+    assert set(agrees_with_all["ticker"]) == set(TICKERS)
+    for frame in (long[long["ticker"] == "IBM"], long.drop(columns="ticker")):
+        with pytest.raises(DataError, match="AAPL"):
+            model.predict(frame)
+
+
+def test_prices_that_are_adjusted_already_give_the_same(model, root, expected):
+    with Project(root) as project:
+        dataset = load_dataset(project.config, "us4")
+    columns = {name: values.T.ravel() for name, values in dataset.fields.items()}
+    frame = pd.DataFrame(
+        {
+            "ticker": np.repeat(dataset.tickers, len(dataset)),
+            "date": np.tile(dataset.times, len(dataset.tickers)),
+            **columns,
+        }
+    )
+    agrees(model.predict(frame), expected)
+
+
+def test_an_array_of_feature_windows_gives_one_forecast_each(model, data):
+    windows = Windows.of(data.view, data.test_bars)
+    found = model.predict(windows.inputs())
+    assert found.shape == (len(windows),)
+    np.testing.assert_allclose(found, model.predict(windows).mean, rtol=1e-6)
+    assert model.predict(windows.inputs()[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x[0], r"shape \(8, 2\).*\(N, 8, 2\): windows of log_return, log_volatility:21"),
+        (lambda x: x[:, 1:], r"shape \(.*, 7, 2\)"),
+        (lambda x: x[:, :, :1], r"shape \(.*, 8, 1\)"),
+        (lambda x: np.where(np.arange(2) == 0, np.nan, x), "not finite"),
+    ],
+)
+def test_an_array_of_another_kind_is_refused(model, data, change, told):
+    with pytest.raises(DataError, match=told):
+        model.predict(change(Windows.of(data.view, data.test_bars).inputs()))
+
+
+def test_a_naive_model_forecasts_from_bars_and_says_so(paths, long, data):
+    naive = load_model(paths["naive"])
+    assert np.isfinite(naive.predict(long)["forecast"]).all()
+    with pytest.raises(DataError, match="Give it a frame of bars"):
+        naive.predict(Windows.of(data.view, data.test_bars).inputs())
+
+
+def test_a_ticker_the_model_never_saw_is_refused(model, long):
+    with pytest.raises(DataError, match="not trained on ticker 'TSLA'"):
+        model.predict(long.assign(ticker=long["ticker"].replace("IBM", "TSLA")))
+
+
+def test_too_few_bars_are_refused(model, long):
+    with pytest.raises(DataError, match="leave no whole window"):
+        model.predict(long.groupby("ticker").head(20))
+
+
+def test_a_frame_that_is_wrong_is_refused_with_everything_that_is(model, long):
+    broken = long.reset_index(drop=True)
+    broken.loc[3, "close"] = np.nan
+    broken.loc[len(broken) - 1, "low"] = -1.0
+    with pytest.raises(DataError) as caught:
+        model.predict(broken)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(DataError, match="has no column volume"):
+        model.predict(long.drop(columns="volume"))
+
+
+def test_anything_else_is_refused_by_its_name(model):
+    with pytest.raises(UsageError, match="given list"):
+        model.predict([1.0])
+
+
+def test_the_public_names_are_the_doors(root):
+    assert podium.load_model is load_model
+    assert podium.get_active_model_path is get_active_model_path
+
+
+# The reader behind frames
+
+
+def read(source, tickers, **how):
+    settings = {"name": "d", "timeframe": "D", "adjust": True, **how}
+    return registry.load("readers", "table").read(source, tickers=tickers, **settings)
+
+
+def test_a_table_reads_as_the_files_it_was_made_from(root, long, tmp_path):
+    with Project(root) as project:
+        section = project.config.datasets["us4"]
+        files = registry.load("readers", "csv").read(
+            root / section.path, name="d", tickers=TICKERS, timeframe="D", adjust=True
+        )
+    whole = pd.concat(
+        pd.read_csv(root / "data" / "us4" / f"{ticker}.csv").assign(ticker=ticker)
+        for ticker in TICKERS
+    )
+    whole.to_csv(tmp_path / "prices.csv", index=False)
+    for source in (whole, tmp_path / "prices.csv"):
+        assert read(source, TICKERS).fingerprint == files.fingerprint
+        assert read(source, TICKERS[::-1]).tickers == tuple(TICKERS[::-1])
+
+
+def test_a_table_tells_where_it_is_wrong(long, tmp_path):
+    wrong = long.copy()
+    wrong.iloc[5, wrong.columns.get_loc("high")] = 0.0
+    wrong.to_csv(tmp_path / "prices.csv", index=False)
+    with pytest.raises(DataError, match=r"prices.csv line 7 .* has a value too low in 'high'"):
+        read(tmp_path / "prices.csv", TICKERS)
+    with pytest.raises(DataError, match="dataset 'd' row 5 "):
+        read(wrong, TICKERS)
+    with pytest.raises(DataError, match=r"has no ticker 'IBN'.*Did you mean 'IBM'"):
+        read(long, ["AAPL", "IBN"])
+    with pytest.raises(DataError, match="cannot be read"):
+        read(tmp_path / "none.csv", TICKERS)
