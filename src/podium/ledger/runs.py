@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from podium.ledger.door import PIECE, Door
-from podium.record import Record
+from podium.record import Record, finite
 
 _COLUMNS = (
     "t.seq, t.id, t.run_id, t.family, t.created_at, t.config, t.seconds, t.notes, t.checkpoint, "
@@ -91,11 +92,52 @@ def impact(door: Door, model_name: str, hyperparam: str, metric: str) -> list[di
         if hyperparam in config:
             value = measured.get(row["id"], math.nan)
             found.append({"run_id": row["run_id"], hyperparam: config[hyperparam], metric: value})
-    return sorted(found, key=lambda row: _orderly(row[hyperparam]))
+    return sorted(found, key=lambda row: orderly(row[hyperparam]))
 
 
-def _orderly(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, int | float):
+@dataclass(frozen=True)
+class Observation:
+    """A complete run and one metric of it.
+
+    Parameters
+    ----------
+    grounds : tuple of str
+        Dataset, task and split; runs that differ in one are about different things.
+    value : float
+        NaN where it was not finite.
+    """
+
+    run_id: str
+    family: str
+    config: Mapping[str, Any]
+    grounds: tuple[str, str, str]
+    value: float
+
+
+def observations(door: Door, metric: str) -> list[Observation]:
+    """Every complete run that reported a metric, oldest first."""
+    rows = door.query(
+        "SELECT t.run_id, t.family, t.config, t.dataset_fingerprint, t.task_hash, t.split_hash, "
+        "r.value FROM result r JOIN trial t ON t.project_id = r.project_id AND t.id = r.trial_id "
+        f"WHERE r.metric = ? AND {_IS_RUN} ORDER BY t.seq",
+        metric,
+        door.project_id,
+    )
+    return [
+        Observation(
+            row["run_id"],
+            row["family"],
+            json.loads(row["config"]),
+            (row["dataset_fingerprint"], row["task_hash"], row["split_hash"]),
+            row["value"] if finite(row["value"]) else math.nan,
+        )
+        for row in rows
+    ]
+
+
+def orderly(value: Any) -> tuple[int, float, str]:
+    """Key that sorts numbers by size, before everything else by its text."""
+    if isinstance(value, int | float) and value == value:
         return (0, float(value), "")
     return (1, 0.0, str(value))
 
@@ -131,14 +173,25 @@ def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
         ):
             value = math.nan if row["value"] is None else row["value"]
             metrics[row["trial_id"]][row["metric"]] = value
+    for subject_id, said in notes_of(door, [row["id"] for row in rows]).items():
+        notes[subject_id] = [told_note(note) for note in said]
+    return [_record(door, row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
+
+
+def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for start in range(0, len(subject_ids), PIECE):
+        ids = subject_ids[start : start + PIECE]
+        marks = ",".join("?" * len(ids))
         for row in door.query(
-            f"SELECT subject_id, text, actor, created_at FROM note WHERE project_id = ? "
+            f"SELECT subject_id, created_at, actor, text FROM note WHERE project_id = ? "
             f"AND subject_id IN ({marks}) ORDER BY seq",
             door.project_id,
             *ids,
         ):
-            notes.setdefault(row["subject_id"], []).append(told_note(row))
-    return [_record(row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
+            found.setdefault(row.pop("subject_id"), []).append(row)
+    return found
 
 
 def told_note(note: dict[str, Any]) -> str:
@@ -146,17 +199,23 @@ def told_note(note: dict[str, Any]) -> str:
     return f"[{note['created_at'][:10]} {note['actor']}] {note['text']}"
 
 
-def _record(row: dict[str, Any], metrics: dict[str, float], notes: Sequence[str]) -> Record:
+def _record(
+    door: Door, row: dict[str, Any], metrics: dict[str, float], notes: Sequence[str]
+) -> Record:
     said = json.loads(row["said"]) if row["said"] else {}
-    commit, diff = row["git_commit"], row["git_diff_hash"]
-    dirty = None if commit is None or row["origin"].startswith("import:") else diff is not None
+    commit, diff, checkpoint = row["git_commit"], row["git_diff_hash"], row["checkpoint"]
+    imported = row["origin"].startswith("import:")
+    dirty = None if commit is None or imported else diff is not None
+    if checkpoint is not None and not imported and "://" not in checkpoint:
+        # Kept relative to the project, so that it leads somewhere wherever the project is now.
+        checkpoint = str(door.root / checkpoint)
     return Record(
         run_id=row["run_id"],
         model_name=row["family"],
         timestamp=row["created_at"],
         hyperparams=said.pop("hyperparams", None) or json.loads(row["config"]),
         metrics=metrics,
-        checkpoint_path=row["checkpoint"],
+        checkpoint_path=checkpoint,
         training_time_seconds=row["seconds"],
         notes="\n".join([*filter(None, [row["notes"]]), *notes]),
         git_commit=commit,

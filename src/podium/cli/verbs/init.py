@@ -12,14 +12,23 @@ from podium.cli.output import Output
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True, help="Daily bars of four US stocks and two slots.")
+@click.option(
+    "--compat",
+    is_flag=True,
+    help="hparams_tracker.py, src/config.py, src/model.py for old scripts.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No hints.")
-def command(folder: Path, demo: bool, quiet: bool) -> None:
+def command(folder: Path, demo: bool, compat: bool, quiet: bool) -> None:
     """Create a project in FOLDER: podium.toml, and with --demo its data.
 
-    An existing podium.toml is left alone (exit code 6).
+    An existing podium.toml is left alone (exit code 6). With --compat FOLDER may be a project
+    already; it then gets only the modules that older scripts import, and no file is overwritten.
     """
+    from podium.config import FILE
     from podium.steps.init import init
 
     out = Output(quiet=quiet)
-    print(init(folder, demo=demo))
-    out.hint(f"cd {folder}", "podium run" if demo else "edit podium.toml, then: podium run")
+    was_there = (folder / FILE).exists()
+    print(init(folder, demo=demo, compat=compat, say=out.say))
+    if not was_there:
+        out.hint(f"cd {folder}", "podium run" if demo else "edit podium.toml, then: podium run")

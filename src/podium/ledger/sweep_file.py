@@ -1,0 +1,128 @@
+"""Where the users' ``sweep_results.json`` lies, and whether it tells what the record tells."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from podium.errors import DataError
+from podium.hashing import digest_bytes, json_text
+from podium.ledger.door import Door
+
+FILE = Path("hyperparams") / "sweep_results.json"
+TARGET = "sweep_results"
+# What makes the file out of date.
+KINDS = ("trial", "note")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What podium knows of the file it wrote or took in last.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 of its bytes; empty when there was none.
+    root : str
+        Where the project lay; the file's paths start with it.
+    beside : mapping
+        What somebody put into the file next to its runs.
+    """
+
+    digest: str = ""
+    root: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The mark that :attr:`text` gave."""
+        return cls(**json.loads(text)) if text else cls()
+
+    @property
+    def text(self) -> str:
+        """The mark as the record keeps it."""
+        return json_text(vars(self))
+
+
+def content(root: Path) -> bytes | None:
+    """Bytes of the file; None where there is none.
+
+    Raises
+    ------
+    DataError
+        There is one that cannot be read.
+    """
+    try:
+        return (root / FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DataError(
+            f"{root / FILE} cannot be read: {error.strerror}", "a file that podium may read"
+        ) from None
+
+
+def behind(door: Door) -> bool:
+    """Whether the file lacks something of the record, or the record something of the file.
+
+    A project that never logged or imported a run has no file and lacks none.
+    """
+    data = content(door.root)
+    if not door.exists:
+        return data is not None
+    rows = door.query(
+        "SELECT position, mark FROM projection WHERE project_id = ? AND target = ?",
+        door.project_id,
+        TARGET,
+    )
+    if data is None:
+        return bool(rows) or _is_used(door)
+    if not rows:
+        return True
+    mark = Mark.parse(rows[0]["mark"])
+    if mark.digest != digest_bytes(data) or mark.root != str(door.root):
+        return True
+    marks = ",".join("?" * len(KINDS))
+    return bool(
+        door.query(
+            f"SELECT 1 AS yes FROM outbox WHERE project_id = ? AND seq > ? AND kind IN ({marks}) "
+            "LIMIT 1",
+            door.project_id,
+            rows[0]["position"],
+            *KINDS,
+        )
+    )
+
+
+def target_of(path: Path, root: Path) -> str:
+    """What the record calls a tracker's file that is not the project's own."""
+    return f"{TARGET}:{os.path.relpath(path, root)}"
+
+
+def is_news(door: Door, path: Path) -> bool:
+    """Whether another tracker's file holds what was not taken in yet."""
+    if not door.exists:
+        return True
+    rows = door.query(
+        "SELECT mark FROM projection WHERE project_id = ? AND target = ?",
+        door.project_id,
+        target_of(path, door.root),
+    )
+    digest = digest_bytes(path.read_bytes())
+    return not rows or Mark.parse(rows[0]["mark"]).digest != digest
+
+
+def _is_used(door: Door) -> bool:
+    """Whether anybody logged or imported a run."""
+    rows = door.query(
+        "SELECT 1 AS yes FROM study WHERE project_id = ? AND (question LIKE ? OR question LIKE ?) "
+        "LIMIT 1",
+        door.project_id,
+        '{"tracker":%',
+        '{"import":%',
+    )
+    return bool(rows)
