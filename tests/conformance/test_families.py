@@ -21,6 +21,7 @@ CHECKS = [
     families.check_future_is_ignored,
     families.check_scaler_uses_training_only,
     families.check_tickers_by_name,
+    families.check_alone_if_it_says_so,
     families.check_beats_untrained,
 ]
 
@@ -75,6 +76,8 @@ class Last(Model):
         values = past[bars, windows.item] * self.slope + self.shift
         if self.wrong == "tickers by place":
             values = values + windows.item
+        if self.wrong == "needs the others":
+            values = values - 0.5 * past.mean(axis=1)[bars]
         if self.wrong == "forgets a window":
             values = np.where(np.arange(len(values)) == 3, np.nan, values)
         return Prediction.of(windows, values)
@@ -91,8 +94,13 @@ class Last(Model):
 class LastFamily(Family):
     name = "last"
 
+    each_alone = True
+
     def __init__(self, wrong=""):
         self.wrong = wrong
+
+    def grid(self, view):
+        return {"shrink": (1.0, 0.5)} if self.wrong == "no such value" else super().grid(view)
 
     def space(self, view):
         return Space({"shrink": Choice((1.0, 0.9))})
@@ -125,6 +133,8 @@ def test_the_kit_accepts_an_honest_family(tmp_path):
         ("scales by everything", "only bars after|reads the future|only later bars"),
         ("another seed each time", "same seed|after save and load|one by one"),
         ("tickers by place", "another order of the tickers"),
+        ("needs the others", "alone gets other forecasts"),
+        ("no such value", "grid does not fit its space: .*0.5"),
         ("forgets a window", "1 of .* not finite"),
         ("learns nothing", "shows that it learns"),
         ("pickles", "runs code when it is opened"),

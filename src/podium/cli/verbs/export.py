@@ -1,0 +1,79 @@
+"""Start: hand out trials as lines, a table, an Optuna journal, or a bundle with their models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.errors import UsageError
+
+FORMATS = ("jsonl", "sweep", "csv", "optuna-journal")
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@click.option("--to", type=click.Path(path_type=Path), help="A new file.  [default: print it]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="sweep: the tracker's sweep_results.json.  [default: jsonl]",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="A new .tar or .tar.gz for podium import elsewhere.",
+)
+@options.common
+def command(
+    ids: tuple[str, ...],
+    to: Path | None,
+    form: str | None,
+    bundle: Path | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Export what IDS name (studies, trials, candidates), or everything.
+
+    A bundle takes along scores, curves, notes, models and evidence; a candidate in it brings its
+    ancestors and every trial of the studies it was chosen from.
+    """
+    out = Output(as_json=as_json, quiet=quiet)
+    if bundle is not None:
+        if to or form:
+            raise UsageError("--bundle names its own file", "no --to and no --format beside it")
+        _bundle(out, bundle, ids, folder)
+        return
+    from podium.steps import export
+
+    with options.opened(folder, out) as project:
+        found = export.export(project, form or "jsonl", ids)
+        if to is not None:
+            export.write(to, found)
+    for each in found.left:
+        out.say(f"left out: {each}")
+    if to is None:
+        sys.stdout.write(found.content.decode())
+        return
+    out.facts("export", {"file": str(to), "trials": found.trials, "bytes": len(found.content)})
+
+
+def _bundle(out: Output, path: Path, ids: tuple[str, ...], folder: Path) -> None:
+    from podium.steps import _bundle as bundles
+
+    with options.opened(folder, out) as project:
+        found = bundles.write(project, path, ids)
+    for each in found.left:
+        out.say(f"left out: {each}")
+    kinds = ("study", "trial", "candidate", "evidence", "note")
+    facts = {kind: found.counts[kind] for kind in kinds}
+    out.facts(
+        "bundle",
+        {"bundle": str(found.path), **facts, "artefact": found.artifacts, "bytes": found.bytes},
+    )
+    out.hint(f"podium import {found.path} --project OTHER")

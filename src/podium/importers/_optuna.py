@@ -1,0 +1,85 @@
+"""An Optuna study as records; for the importers of storages and of pickles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from podium.importers._base import Imported, UnusableError, checked, moment, number, source_of
+from podium.record import Record
+
+if TYPE_CHECKING:
+    import optuna
+
+_STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+def imported(study: optuna.Study, place: str) -> Imported:
+    """Every ended trial of a study: its values, and reported steps as curves.
+
+    Parameters
+    ----------
+    study : optuna.Study
+    place : str
+        Where it comes from, for its source.
+    """
+    names = study.metric_names
+    if names is None:
+        several = len(study.directions) > 1
+        names = [f"values_{n}" for n in range(len(study.directions))] if several else ["value"]
+    directions = {
+        name: direction.name.lower()
+        for name, direction in zip(names, study.directions, strict=True)
+    }
+    found, problems = list[Record](), list[str]()
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name not in _STATES:
+            problems.append(
+                f"trial {trial.number} of study {study.study_name} left out: "
+                f"it is {trial.state.name.lower()}"
+            )
+            continue
+        try:
+            found.append(checked(_record(study.study_name, directions, trial)))
+        except UnusableError as error:
+            problems.append(f"trial {trial.number} of study {study.study_name} left out: {error}")
+    first = found[0] if found else None
+    return Imported(source_of(f"{place}/{study.study_name}", first), found, problems)
+
+
+def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.FrozenTrial) -> Record:
+    from optuna.distributions import distribution_to_json
+
+    names = list(directions)
+    values = [float(value) for value in trial.values or ()]
+    steps = sorted(trial.intermediate_values)
+    told: dict[str, Any] = {
+        "study": study,
+        "number": trial.number,
+        "directions": dict(directions),
+        "distributions": {
+            name: json.loads(distribution_to_json(distribution))
+            for name, distribution in trial.distributions.items()
+        },
+    }
+    if trial.user_attrs:
+        told["user_attrs"] = dict(trial.user_attrs)
+    if steps not in (list(range(len(steps))), list(range(1, len(steps) + 1))):
+        told["steps"] = steps
+    duration = trial.duration
+    return Record(
+        run_id="",
+        model_name=study,
+        timestamp=moment(trial.datetime_start.isoformat() if trial.datetime_start else None),
+        hyperparams=dict(trial.params),
+        metrics=dict(zip(names, values, strict=False)),
+        training_time_seconds=None if duration is None else duration.total_seconds(),
+        said={"id": f"{study}/{trial.number}", "told": told},
+        curves={
+            names[0]: [number(f"step {step}", trial.intermediate_values[step]) for step in steps]
+        }
+        if steps
+        else {},
+        state=_STATES[trial.state.name],
+    )

@@ -1,0 +1,364 @@
+"""Runs of MLflow: its SQLite database read directly, a tracking server through its client."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from podium.config import without_password
+from podium.errors import DataError, MissingExtraError, NotFoundError, UsageError, suggest
+from podium.importers._base import (
+    Imported,
+    UnusableError,
+    as_file,
+    checked,
+    moment,
+    source_of,
+    sqlite,
+    sqlite_tables,
+)
+from podium.record import Record
+
+OPTIONS = ("experiment", "own")
+OWN_TAG = "podium.trial_id"
+# Databases behind a server are read through it: asked directly, MLflow would make its tables there.
+SERVERS = ("http", "https")
+# MLflow would try a server that is down for minutes.
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+}
+# A curve longer than this is a log of steps; only where it ended is imported.
+MOST_POINTS = 10_000
+MODEL_FILES = (".pt", ".keras", ".zip", ".safetensors", ".ckpt", ".onnx")
+_STATES = {"FINISHED": "complete", "FAILED": "failed", "KILLED": "failed"}
+_NAMED = ("model_name", "model", "family", "model_tag", "model_type")
+_COLUMNS = {
+    "experiments": {"experiment_id", "name"},
+    "runs": {"run_uuid", "experiment_id", "status", "start_time", "end_time", "lifecycle_stage"},
+    "params": {"run_uuid", "key", "value"},
+    "metrics": {"run_uuid", "key", "value", "timestamp", "step", "is_nan"},
+    "tags": {"run_uuid", "key", "value"},
+}
+# What MLflow's database has for infinity.
+_LARGEST = 1.7976931348623157e308
+
+
+@dataclass
+class _Run:
+    """A run as MLflow has it."""
+
+    id: str
+    name: str
+    experiment: str
+    status: str
+    start: int | None
+    end: int | None
+    artifacts: str
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    # Values of each metric in the order of their steps; NaN where it said so.
+    metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    # Metrics with too many values: all but the last were left out.
+    cut: dict[str, int] = field(default_factory=dict)
+
+
+def recognizes(place: str | Path) -> bool:
+    """Whether this is a store's database, a tracking server's URL, or a folder of runs."""
+    path = as_file(place)
+    if path is None:
+        return str(place).partition(":")[0] in SERVERS
+    return sqlite_tables(path) >= _COLUMNS.keys() or _is_file_store(path)
+
+
+def read(
+    place: str | Path, *, experiment: str | None = None, own: Container[str] = ()
+) -> list[Imported]:
+    """Every ended run of every experiment, or of the one named.
+
+    Parameters
+    ----------
+    own : container of str
+        Ids of trials this project has: runs podium wrote about them are no news to it.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file or experiment.
+    UsageError
+        It is a folder of runs, which MLflow itself does not read any more.
+    DataError
+        The store is damaged, or of an MLflow whose tables are not known.
+    """
+    path = as_file(place)
+    if path is None:
+        name = without_password(str(place))
+        with _patient():
+            runs = list(_of_server(str(place), name, experiment))
+    else:
+        name = path.name
+        if _is_file_store(path):
+            raise UsageError(
+                f"{path} is a folder of runs, which MLflow keeps no more",
+                "its database",
+                f"run: mlflow migrate-filestore --source {path} --target sqlite:///mlflow.db"
+                "; then: podium import mlflow.db",
+            )
+        if not path.is_file():
+            raise NotFoundError(f"{path} is not there", "an MLflow database")
+        runs = list(_of_file(path, experiment))
+    groups: dict[str, tuple[list[Record], list[str]]] = {}
+    for run in runs:
+        found, problems = groups.setdefault(run.experiment, ([], []))
+        if run.tags.get(OWN_TAG, "") in own:
+            continue
+        told = run.name or run.id
+        if run.status not in _STATES:
+            problems.append(f"run {told} left out: it is {run.status.lower()}")
+            continue
+        try:
+            found.append(checked(_record(run)))
+        except UnusableError as error:
+            problems.append(f"run {told} left out: {error}")
+        problems += [
+            f"run {told}: the {count} values of {metric} are more than {MOST_POINTS}; "
+            "only the last one was taken"
+            for metric, count in run.cut.items()
+        ]
+    return [
+        Imported(source_of(f"{name}/{group}", found[0] if found else None), found, problems)
+        for group, (found, problems) in groups.items()
+    ]
+
+
+def _is_file_store(path: Path) -> bool:
+    return path.is_dir() and next(path.glob("*/meta.yaml"), None) is not None
+
+
+def _of_file(path: Path, experiment: str | None) -> Iterator[_Run]:
+    with sqlite(path) as connection:
+        for table, needed in _COLUMNS.items():
+            rows = connection.execute(f"PRAGMA table_info({table})")
+            lacking = needed - {row["name"] for row in rows}
+            if lacking:
+                raise DataError(
+                    f"{path}: its table {table} has no {', '.join(sorted(lacking))}",
+                    "the database of an MLflow since 1.8",
+                    f"copy it, then run: mlflow db upgrade sqlite:///{path.name}",
+                )
+        names = {
+            row["experiment_id"]: row["name"]
+            for row in connection.execute("SELECT experiment_id, name FROM experiments")
+        }
+        _require_experiment(path.name, experiment, names.values())
+        for id_, name in sorted(names.items()):
+            if experiment in (None, name):
+                yield from _of_experiment(connection, id_, name)
+
+
+def _of_experiment(connection: sqlite3.Connection, id_: int, name: str) -> Iterator[_Run]:
+    rows = connection.execute(
+        "SELECT * FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active' "
+        "ORDER BY start_time, run_uuid",
+        (id_,),
+    ).fetchall()
+    for row in rows:
+        run = _Run(
+            id=row["run_uuid"],
+            name="",
+            experiment=name,
+            status=row["status"],
+            start=row["start_time"],
+            end=row["end_time"],
+            artifacts=row["artifact_uri"] or "",
+        )
+        for table, target in (("params", run.params), ("tags", run.tags)):
+            target.update(
+                connection.execute(
+                    f"SELECT key, value FROM {table} WHERE run_uuid = ? ORDER BY key", (run.id,)
+                ).fetchall()
+            )
+        run.name = run.tags.get("mlflow.runName", "")
+        for key, count in connection.execute(
+            "SELECT key, count(*) FROM metrics WHERE run_uuid = ? GROUP BY key", (run.id,)
+        ).fetchall():
+            if count > MOST_POINTS:
+                run.cut[key] = count
+            points = connection.execute(
+                "SELECT step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ? "
+                "ORDER BY step DESC, timestamp DESC, value DESC LIMIT ?",
+                (run.id, key, 1 if count > MOST_POINTS else count),
+            ).fetchall()
+            run.metrics[key] = [
+                (step, float("nan") if is_nan else _real(value))
+                for step, value, is_nan in reversed(points)
+            ]
+        yield run
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """MLflow's settings while it is asked; afterwards as before."""
+    before = {name: os.environ.get(name) for name in _SETTINGS}
+    os.environ.update(_SETTINGS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _of_server(uri: str, name: str, experiment: str | None) -> Iterator[_Run]:
+    try:
+        from mlflow.entities import ViewType
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            "an MLflow server needs the package 'mlflow', which is not installed",
+            fix="run: pip install 'podium[mlflow]'; an mlflow.db file needs none",
+        ) from None
+    try:
+        client = MlflowClient(uri)
+        names = {
+            each.experiment_id: each.name
+            for each in _pages(client.search_experiments, view_type=ViewType.ACTIVE_ONLY)
+        }
+        _require_experiment(name, experiment, names.values())
+        for id_, of in sorted(names.items(), key=lambda each: (len(each[0]), each[0])):
+            if experiment not in (None, of):
+                continue
+            asked = {"experiment_ids": [id_], "order_by": ["attributes.start_time ASC"]}
+            for found in _pages(client.search_runs, **asked):
+                run = _Run(
+                    id=found.info.run_id,
+                    name=found.info.run_name or "",
+                    experiment=of,
+                    status=found.info.status,
+                    start=found.info.start_time,
+                    end=found.info.end_time,
+                    artifacts=found.info.artifact_uri or "",
+                    params=dict(found.data.params),
+                    tags=dict(found.data.tags),
+                )
+                for key in sorted(found.data.metrics):
+                    points = client.get_metric_history(run.id, key)
+                    if len(points) > MOST_POINTS:
+                        run.cut[key] = len(points)
+                    points.sort(key=lambda point: (point.step, point.timestamp))
+                    kept = points[-1:] if key in run.cut else points
+                    run.metrics[key] = [(point.step, _real(point.value)) for point in kept]
+                yield run
+    except MlflowException as error:
+        told = without_password(str(error))
+        why = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", told)
+        raise DataError(
+            f"{name} does not answer: {why[1] if why else told.splitlines()[0][:200]}",
+            "an MLflow tracking server",
+            "start it, or name its database file",
+        ) from None
+
+
+def _pages(ask: Any, **how: Any) -> Iterator[Any]:
+    token = None
+    while True:
+        page = ask(**how, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _require_experiment(name: str, experiment: str | None, names: Any) -> None:
+    if experiment is not None and experiment not in names:
+        raise NotFoundError(
+            f"{name} has no experiment '{experiment}'", fix=suggest(experiment, names)
+        )
+
+
+def _record(run: _Run) -> Record:
+    last = {key: points[-1][1] for key, points in run.metrics.items() if points}
+    curves = {
+        key: [value for _, value in points]
+        for key, points in run.metrics.items()
+        if len(points) > 1
+    }
+    tags = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}
+    told: dict[str, Any] = {
+        "experiment": run.experiment,
+        "run_id": run.id,
+        "artifact_uri": without_password(run.artifacts),
+        "tags": tags,
+    }
+    steps = {key: [step for step, _ in run.metrics[key]] for key in curves}
+    odd = {key: at for key, at in steps.items() if not _consecutive(at)}
+    if odd:
+        told["steps"] = odd
+    params = {key: _typed(value) for key, value in run.params.items()}
+    named = [each.get(name) for name in _NAMED for each in (params, tags)]
+    return Record(
+        run_id=run.name if re.fullmatch(r"[\w.@+-]{1,200}", run.name) else "",
+        model_name=next((each for each in named if isinstance(each, str) and each), run.experiment),
+        timestamp=moment(None if run.start is None else run.start / 1000),
+        hyperparams=params,
+        metrics=last,
+        checkpoint_path=_model_file(run.artifacts),
+        training_time_seconds=(
+            None if run.start is None or run.end is None else (run.end - run.start) / 1000
+        ),
+        notes=run.tags.get("mlflow.note.content", ""),
+        git_commit=run.tags.get("mlflow.source.git.commit"),
+        said={"id": run.id, "told": told},
+        curves=curves,
+        state=_STATES[run.status],
+        reason="" if run.status == "FINISHED" else f"MLflow says: {run.status.lower()}",
+    )
+
+
+def _consecutive(steps: Sequence[int]) -> bool:
+    return steps[0] in (0, 1) and list(steps) == list(range(steps[0], steps[0] + len(steps)))
+
+
+def _typed(text: str) -> Any:
+    """A parameter as what its text says: MLflow keeps texts only.
+
+    Examples
+    --------
+    >>> [_typed(text) for text in ("0.001", "32", "True", "None", "relu", "007", "[1, 2]")]
+    [0.001, 32, True, None, 'relu', '007', '[1, 2]']
+    """
+    known: Mapping[str, Any] = {"True": True, "False": False, "None": None}
+    if text in known:
+        return known[text]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return float(text) if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text) else text
+    return value if isinstance(value, int | float) else text
+
+
+def _real(value: float) -> float:
+    return float("inf") * (1 if value > 0 else -1) if abs(value) >= _LARGEST else float(value)
+
+
+def _model_file(artifacts: str) -> str | None:
+    """The one model file among a run's artefacts on this machine; ``best.*`` among several."""
+    folder = as_file(artifacts) if artifacts else None
+    if folder is None or not folder.is_dir():
+        return None
+    files = sorted(path for path in folder.rglob("*") if path.suffix in MODEL_FILES)
+    best = [path for path in files if path.stem == "best"]
+    chosen = files if len(files) == 1 else best
+    return str(chosen[0]) if len(chosen) == 1 else None

@@ -1,0 +1,152 @@
+"""Studies of Optuna: journal files and databases, read and never written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium.config import without_password
+from podium.errors import DataError, MissingExtraError, NotFoundError, PodiumError, suggest
+from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables, whole
+from podium.importers._optuna import imported
+
+if TYPE_CHECKING:
+    import optuna
+
+OPTIONS = ("study",)
+SERVERS = ("postgresql", "mysql", "mariadb")
+_TABLES = {"studies", "trials", "trial_params"}
+
+
+def recognizes(place: str | Path) -> bool:
+    """Whether this is a journal of operations, a database with studies, or a server's URL."""
+    path = as_file(place)
+    if path is None:
+        return str(place).partition(":")[0].partition("+")[0] in SERVERS
+    start = head(path)
+    return (start[:1] == b"{" and b'"op_code"' in start) or sqlite_tables(path) >= _TABLES
+
+
+def read(place: str | Path, *, study: str | None = None) -> list[Imported]:
+    """Every study of a storage, or the one named; running and waiting trials are left out.
+
+    An SQLite file is copied first, so that an older one can be brought up to date without
+    changing it.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file or study.
+    DataError
+        The storage is damaged, or of an Optuna this one does not read.
+    """
+    path = as_file(place)
+    name = path.name if path else without_password(str(place))
+    problems: list[str] = []
+    with _understood(name), _opened(place, problems) as storage:
+        import optuna
+
+        names = [each.study_name for each in storage.get_all_studies()]
+        if study is not None and study not in names:
+            raise NotFoundError(f"{name} has no study '{study}'", fix=suggest(study, names))
+        found = [
+            imported(optuna.load_study(study_name=each, storage=storage), name)
+            for each in names
+            if study in (None, each)
+        ]
+    return [*found, Imported(name, (), problems)] if problems else found
+
+
+@contextmanager
+def _understood(name: str) -> Iterator[None]:
+    """Tell whatever Optuna stumbles over as damaged data."""
+    try:
+        yield
+    except PodiumError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{name}: {str(error).splitlines()[0]}", "a driver for this database"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - Optuna has no errors of its own for these
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{name} cannot be read as an Optuna storage: {without_password(told)}",
+            "a storage that this Optuna can open",
+            "restore it from a copy; nothing was imported",
+        ) from None
+
+
+@contextmanager
+def _opened(place: str | Path, problems: list[str]) -> Iterator[optuna.storages.BaseStorage]:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path = as_file(place)
+    if path is None:
+        with _database(str(place)) as storage:
+            yield storage
+    elif head(path).startswith(SQLITE):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy.db"
+            with sqlite(path) as old, closing(sqlite3.connect(copy)) as new:
+                old.backup(new)
+            with _database(f"sqlite:///{copy}", mine=True) as storage:
+                yield storage
+    else:
+        _require_whole(path, problems)
+        yield JournalStorage(JournalFileBackend(str(path)))
+
+
+@contextmanager
+def _database(url: str, *, mine: bool = False) -> Iterator[optuna.storages.RDBStorage]:
+    """Storage behind a URL; one of my own is brought up to date."""
+    import optuna
+
+    storage = optuna.storages.RDBStorage(
+        url, skip_compatibility_check=True, skip_table_creation=True
+    )
+    try:
+        version, head = storage.get_current_version(), storage.get_head_version()
+        if version not in storage.get_all_versions():
+            raise DataError(
+                f"the storage has schema {version}, written by a newer Optuna",
+                f"at most {head}",
+                "run: pip install --upgrade optuna",
+            )
+        if version != head and not mine:
+            raise DataError(
+                f"the storage has schema {version}, written by an older Optuna",
+                head,
+                "run: optuna storage upgrade --storage URL",
+            )
+        if version != head:
+            storage.upgrade()
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _require_whole(path: Path, problems: list[str]) -> None:
+    """Refuse a journal with a damaged line: operations number trials, so none can be passed over.
+
+    Only the last one may be torn, which Optuna itself leaves out.
+    """
+    lines = whole(path).split(b"\n")
+    if lines.pop():
+        problems.append(f"line {len(lines) + 1}: torn")
+    for number, line in enumerate(lines, 1):
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError):
+            raise DataError(
+                f"{path} line {number} is no JSON",
+                "a journal of Optuna, one operation a line",
+                "restore it from a copy; nothing was imported",
+            ) from None

@@ -1,0 +1,160 @@
+"""Rows of a bundle before they are put in place: nothing in them is trusted."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from pathlib import PurePosixPath
+from typing import Any
+
+import sqlalchemy as sa
+
+from podium.errors import DataError
+from podium.evidence import SCHEMA as EVIDENCE
+from podium.hashing import digest, digest_bytes
+from podium.ledger import schema
+from podium.ledger.bundle import ENDED, STORE
+from podium.ledger.door import JSON_COLUMNS
+from podium.study import Study
+from podium.trial import Key
+
+# Far above any diff of a working tree; below what would fill the memory by a forged text.
+MOST_TEXT = 2**28
+_WIDEST = 2**63
+_HASH = re.compile("[0-9a-f]{64}")
+
+
+def checked(table: str, row: object) -> dict[str, Any]:
+    """A row of a bundle, after its fields, their types and the hashes in it were checked.
+
+    Raises
+    ------
+    DataError
+        It is not what a record of this version holds.
+    """
+    columns = {
+        column.name: column
+        for column in schema.metadata.tables[table].c
+        if column.name not in ("seq", "project_id")
+    }
+    if not isinstance(row, dict):
+        raise _refused(table, "a row is no object")
+    unknown = row.keys() - columns.keys()
+    if unknown:
+        raise _refused(table, f"a row has '{min(unknown)}', which a newer podium may have written")
+    found: dict[str, Any] = {}
+    for name, column in columns.items():
+        if name not in row:
+            found[name] = _default(table, column)
+            continue
+        found[name] = _typed(table, name, column, row[name])
+        if name in JSON_COLUMNS and (table, name) != ("trial", "notes"):
+            _require_json(table, name, found[name])
+    _require_hashes(table, found)
+    _require_places(table, found)
+    return found
+
+
+def _default(table: str, column: sa.Column[Any]) -> Any:
+    """What a column holds that an older podium did not have."""
+    if column.nullable:
+        return None
+    if not isinstance(column.server_default, sa.DefaultClause):
+        raise _refused(table, f"a row has no '{column.name}'")
+    text = str(column.server_default.arg)
+    return int(text) if isinstance(column.type, sa.Integer) else text
+
+
+def _plain(blob: dict[str, Any]) -> bytes:
+    """Bytes of an array, or of a text, which is stored compressed."""
+    if blob["dtype"] != "text":
+        data: bytes = blob["data"]
+        return data
+    try:
+        return zlib.decompressobj().decompress(blob["data"], MOST_TEXT)
+    except zlib.error:
+        raise _refused("blob", f"the text {blob['hash'][:12]} is damaged") from None
+
+
+def _typed(table: str, name: str, column: sa.Column[Any], value: Any) -> Any:
+    kinds: tuple[type, ...] = (str,)
+    if isinstance(column.type, sa.Integer):
+        kinds = (int,)
+    elif isinstance(column.type, sa.Double):
+        kinds = (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        if value is None and column.nullable:
+            return None
+        raise _refused(table, f"'{name}' is {value!r:.60}")
+    if isinstance(value, int) and abs(value) >= _WIDEST:
+        raise _refused(table, f"'{name}' is too large a number")
+    if not isinstance(column.type, sa.LargeBinary):
+        return _text(table, name, value) if isinstance(value, str) else value
+    try:
+        return base64.b64decode(str(value), validate=True)
+    except ValueError:
+        raise _refused(table, f"'{name}' is not base 64") from None
+
+
+def _text(table: str, name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _refused(table, f"'{name}' is {value!r:.60}") from None
+    return value
+
+
+def _require_json(table: str, name: str, value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        raise _refused(table, f"'{name}' is no JSON: {value!r:.60}") from None
+
+
+def _require_hashes(table: str, row: dict[str, Any]) -> None:
+    """Refuse a row that is not what its own hash or key says."""
+    if table == "blob":
+        same = row["hash"] == digest_bytes(row["dtype"].encode(), _plain(row))
+    elif table == "environment":
+        same = row["hash"] == digest({k: v for k, v in row.items() if k != "hash"})
+    elif table == "study":
+        same = row["key"] == Study("", row["slot"], json.loads(row["question"])).key
+    elif table == "trial" and not row["origin"]:
+        key = Key(
+            family=row["family"],
+            family_version=row["family_version"],
+            config=json.loads(row["config"]),
+            dataset=row["dataset_fingerprint"],
+            task=row["task_hash"],
+            split=row["split_hash"],
+            fold=row["fold"],
+            seed=row["seed"],
+        )
+        same = row["key"] == key.hash
+    else:
+        same = True
+    if not same:
+        raise _refused(table, f"{row.get('id') or row['hash'][:12]} is not what its hash says")
+    if table == "trial" and row["state"] not in ENDED:
+        raise _refused(table, f"{row['id']} is {row['state']}, not ended")
+    if table == "evidence" and row["schema"] > EVIDENCE:
+        raise _refused(table, f"{row['id']} has schema {row['schema']}, of a newer podium")
+
+
+def _require_places(table: str, row: dict[str, Any]) -> None:
+    """Refuse names that would lead out of the store."""
+    name = row.get("artifact_hash")
+    if name is not None and not _HASH.fullmatch(name):
+        raise _refused(table, f"'artifact_hash' is {name!r:.60}")
+    if table == "trial" and not row["origin"] and row["checkpoint"] is not None:
+        parts = PurePosixPath(row["checkpoint"].removeprefix(STORE)).parts
+        if not row["checkpoint"].startswith(STORE) or ".." in parts or not name:
+            raise _refused(table, f"'checkpoint' is {row['checkpoint']!r:.60}")
+
+
+def _refused(table: str, found: str) -> DataError:
+    return DataError(f"rows/{table}.jsonl: {found}", "rows as podium export --bundle writes them")

@@ -1,0 +1,289 @@
+"""Trials, candidates and their artefacts in one file, from one project into another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from podium import artifact
+from podium.errors import ConflictError, DataError, NotFoundError, UsageError
+from podium.files import full_disk_explained
+from podium.hashing import json_text, new_id
+from podium.ledger import bundle, bundle_check, bundle_put, schema
+from podium.ledger.bundle import STORE
+from podium.ledger.bundle_put import Put
+from podium.steps._project import Project
+from podium.steps._tar import ENDINGS, Packer, Packing, require_name, unpack
+
+PACKING = Packing("bundle", "bundle.json", 1, "podium export --bundle")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A written bundle.
+
+    Parameters
+    ----------
+    counts : mapping
+        Rows by table.
+    left : tuple of str
+        What was asked for and is not in it, and why.
+    """
+
+    path: Path
+    counts: Counter[str]
+    artifacts: int
+    bytes: int
+    left: tuple[str, ...]
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a file's name says that it is a tar."""
+    return path.name.endswith(ENDINGS)
+
+
+def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundle:
+    """Write trials, candidates and everything they refer to into a tar file.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Studies, trials or runs, candidates; everything where none is named.
+
+    Raises
+    ------
+    ConflictError
+        The destination exists; it is left as it is.
+    NotFoundError
+        No such thing, or no ended trial.
+    DataError
+        An artefact was changed, or a candidate's is missing.
+    """
+    mode = require_name(destination)
+    if destination.exists():
+        raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
+    named = _named(project, ids)
+    beside = destination.with_name(f".{destination.name}.tmp")
+    with full_disk_explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with (
+                project.ledger.reading() as tx,
+                tarfile.open(beside, mode) as tar,  # type: ignore[call-overload]
+            ):
+                choice = (
+                    bundle.choose(project.ledger, tx, **named)
+                    if ids
+                    else bundle.everything(project.ledger, tx)
+                )
+                if not choice.trials and not choice.candidates:
+                    raise NotFoundError("no ended trial to export", fix="run: podium list trials")
+                writer = _Writer(project, Packer(tar, PACKING))
+                for table in bundle.TABLES:
+                    writer.add_rows(table, bundle.rows(project.ledger, tx, choice, table))
+                for name in writer.artifacts:
+                    writer.add_artifact(name)
+                section = project.config.project
+                writer.pack.close(
+                    record=schema.VERSION, project=section.name, project_id=section.id
+                )
+            beside.rename(destination)
+        finally:
+            beside.unlink(missing_ok=True)
+    left = [f"{choice.unfinished} trials have not ended"] if choice.unfinished else []
+    return Bundle(
+        destination,
+        writer.counts,
+        len(writer.artifacts),
+        destination.stat().st_size,
+        (*left, *writer.left),
+    )
+
+
+def _named(project: Project, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Ids of the things named, by their kind."""
+    found: dict[str, list[str]] = {"studies": [], "trials": [], "candidates": []}
+    for start in ids:
+        kind, row = project.door.find(start)
+        if kind not in found:
+            raise UsageError(f"{row['id']} is one of the {kind}", ", ".join(found))
+        found[kind].append(row["id"])
+    return found
+
+
+@dataclass
+class _Writer:
+    """Adds rows and artefacts; what rows refer to is what must be added."""
+
+    project: Project
+    pack: Packer
+    counts: Counter[str] = field(default_factory=Counter)
+    # In the order they were met.
+    artifacts: dict[str, None] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+    def add_rows(self, table: str, rows: Iterator[dict[str, Any]]) -> None:
+        """Add a table's rows, one a line."""
+        with tempfile.TemporaryFile() as lines:
+            for row in rows:
+                self.counts[table] += 1
+                if table == "trial":
+                    self._prepare(row)
+                if table in ("trial", "candidate") and row["artifact_hash"]:
+                    self.artifacts[row["artifact_hash"]] = None
+                lines.write(json_text(row).encode() + b"\n")
+            lines.seek(0)
+            self.pack.add_file(f"rows/{table}.jsonl", lines)
+
+    def _prepare(self, trial: dict[str, Any]) -> None:
+        """Let a trial's model be where the store is; one that was removed is no more."""
+        name, checkpoint = trial["artifact_hash"], trial["checkpoint"]
+        if not name:
+            return
+        folder = self._folder(name)
+        if not folder.exists():
+            trial["artifact_hash"] = trial["checkpoint"] = None
+            self.left.append(f"the model of {trial['id']}, which is not in the store any more")
+        elif checkpoint is not None:
+            # The store may have been elsewhere when the trial ended.
+            inner = checkpoint.rpartition(f"{folder.name}/")[2]
+            trial["checkpoint"] = f"{STORE}{folder.name}/{inner}"
+
+    def add_artifact(self, name: str) -> None:
+        """Add every file of an artefact, after its hashes were checked."""
+        folder = self._folder(name)
+        artifact.verify(folder, name)
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            inner = file.relative_to(folder).as_posix()
+            with file.open("rb") as source:
+                self.pack.add_file(f"artifacts/{folder.name}/{inner}", source)
+
+    def _folder(self, name: str) -> Path:
+        return self.project.store / artifact.folder_of(name)
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What a bundle brought.
+
+    Parameters
+    ----------
+    origin : str
+        Project it is from, and the bundle's file.
+    put : Put
+        What is new, known and renamed.
+    artifacts : int
+        New in the store.
+    undeclared : tuple of str
+        Slots of it that podium.toml does not declare.
+    """
+
+    origin: str
+    put: Put
+    artifacts: int
+    undeclared: tuple[str, ...]
+
+
+class _Undone(Exception):  # noqa: N818 - nothing went wrong
+    """Ends a transaction whose changes were only to be looked at."""
+
+
+def take_in(project: Project, source: Path, *, dry_run: bool = False) -> TakenIn:
+    """Put what a bundle holds into the project, every hash checked before anything is written.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    DataError
+        The bundle is damaged, forged, or of a newer podium; nothing was changed.
+    ConflictError
+        Another step is at work on one of its slots.
+    """
+    if not source.is_file():
+        raise NotFoundError(f"no bundle at {source}", "a file written by podium export --bundle")
+    work = project.state / "work" / f"import-{new_id('b')}"
+    with full_disk_explained(project.root), ExitStack() as stack:
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        contents = unpack(source, work, PACKING)
+        _require_version(contents)
+        origin = f"{contents.get('project')} ({contents.get('project_id')}), {source.name}"
+        # Every row is looked at before the first one is written.
+        slots, needed = set[str](), dict[str, None]()
+        for table in bundle.TABLES:
+            for row in _rows(work, table):
+                if table in ("study", "candidate"):
+                    slots.add(row["slot"])
+                if table in ("trial", "candidate") and row["artifact_hash"]:
+                    needed[row["artifact_hash"]] = None
+        staged = _staged(work, needed)
+        for slot in sorted(slots):
+            stack.enter_context(project.locked(slot, "import"))
+        added = 0
+        registry = Path(project.config.paths.registry)
+        try:
+            with project.ledger.transaction(durable=True) as tx:
+                put = bundle_put.put(
+                    project.ledger,
+                    tx,
+                    lambda table: _rows(work, table),
+                    origin=origin,
+                    actor=project.actor,
+                    moved=lambda path: (registry / path.removeprefix(STORE)).as_posix(),
+                )
+                if dry_run:
+                    raise _Undone
+                # Before the rows that refer to them are: a stop in between leaves strays only.
+                project.store.mkdir(parents=True, exist_ok=True)
+                for name, folder in staged.items():
+                    added += artifact.adopt(project.store, folder, name)
+        except _Undone:
+            added = sum(not (project.store / artifact.folder_of(name)).exists() for name in staged)
+    undeclared = tuple(sorted(put.slots - project.config.slots.keys()))
+    return TakenIn(origin, put, added, undeclared)
+
+
+def _require_version(contents: dict[str, Any]) -> None:
+    found = contents.get("record")
+    if not isinstance(found, int):
+        raise PACKING.refused(f"{PACKING.contents} does not say which record it is from")
+    if found > schema.VERSION:
+        raise DataError(
+            f"the bundle is from a record with schema {found}, of a newer podium",
+            f"at most {schema.VERSION}",
+            "run: pip install --upgrade podium",
+        )
+
+
+def _rows(work: Path, table: str) -> Iterator[dict[str, Any]]:
+    path = work / "rows" / f"{table}.jsonl"
+    if not path.is_file():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                raise PACKING.refused(f"rows/{table}.jsonl line {number} is no JSON") from None
+            yield bundle_check.checked(table, row)
+
+
+def _staged(work: Path, needed: Iterable[str]) -> dict[str, Path]:
+    """Unpacked folder of each artefact that rows refer to, its hashes checked."""
+    found = {name: work / "artifacts" / artifact.folder_of(name) for name in needed}
+    for name, folder in found.items():
+        if not folder.is_dir():
+            raise PACKING.refused(f"the bundle lacks the artefact {name[:12]}")
+        try:
+            artifact.foreign(folder, name)
+        except DataError as error:
+            raise PACKING.refused(error.problems[0].found.replace(f"{work}/", "")) from None
+    return found

@@ -1,0 +1,316 @@
+"""Hand out what the record has of trials: lines, the tracker's file, a table, an Optuna journal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium.errors import ConflictError, NotFoundError, UsageError
+from podium.files import full_disk_explained, write_atomic
+from podium.hashing import canonical
+from podium.importers import sweep_results
+from podium.ledger import runs
+from podium.ledger.door import PIECE, Door
+from podium.record import lower_is_better
+from podium.steps._project import Project
+from podium.trial import State
+
+SCHEMA = 1
+_ENDED = tuple(state.value for state in State if state.ended)
+_COLUMNS = (
+    "t.id, t.run_id, t.origin, t.family, t.family_version, t.state, t.config, t.metric, t.score, "
+    "t.dataset_fingerprint, t.task_hash, t.split_hash, t.fold, t.seed, t.epochs, t.best_epoch, "
+    "t.seconds, t.reason, t.created_at, t.ended_at, t.checkpoint, t.artifact_hash, t.notes, "
+    "t.said, e.git_commit, e.git_diff_hash, e.packages, e.machine"
+)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was exported.
+
+    Parameters
+    ----------
+    content : bytes
+    trials : int
+    left : tuple of str
+        What is not in it, and why.
+    """
+
+    content: bytes
+    trials: int
+    left: tuple[str, ...] = ()
+
+
+def export(project: Project, form: str, ids: Sequence[str] = ()) -> Export:
+    """Ended trials in one of the forms.
+
+    Parameters
+    ----------
+    form : str
+        ``jsonl``, ``sweep``, ``csv`` or ``optuna-journal``.
+    ids : sequence of str
+        Studies, trials or runs, candidates; every ended trial where none is named.
+
+    Raises
+    ------
+    NotFoundError
+        No such thing, or no ended trial.
+    """
+    makers: dict[str, Callable[[Project, set[str] | None], Export]] = {
+        "jsonl": _jsonl,
+        "sweep": _sweep,
+        "csv": _csv,
+        "optuna-journal": _journal,
+    }
+    if form not in makers:
+        raise UsageError(f"no form '{form}'", ", ".join(makers))
+    found = makers[form](project, _chosen(project.door, ids) if ids else None)
+    if not found.trials:
+        raise NotFoundError("no trial to export", fix="run: podium list trials")
+    return found
+
+
+def write(path: Path, found: Export) -> None:
+    """Write an export into a file that does not exist.
+
+    Raises
+    ------
+    ConflictError
+        It exists; it is left as it is.
+    """
+    if path.exists():
+        raise ConflictError(f"{path} exists", "a file that does not", "choose another name")
+    with full_disk_explained(path):
+        write_atomic(path, found.content)
+
+
+def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
+    """Ids of the trials that these ids mean."""
+    found = set[str]()
+    for start in ids:
+        kind, row = door.find(start)
+        if kind == "trials":
+            found.add(row["id"])
+        elif kind == "candidates":
+            found.add(row["trial_id"])
+        elif kind == "studies":
+            links = door.query(
+                "SELECT trial_id FROM study_trial WHERE project_id = ? AND study_id = ?",
+                door.project_id,
+                row["id"],
+            )
+            found |= {link["trial_id"] for link in links}
+        else:
+            raise UsageError(f"{row['id']} is one of the {kind}", "studies, trials, candidates")
+    return found
+
+
+def trials(door: Door, chosen: set[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Every ended trial with its config, results, curves, studies and notes; oldest first."""
+    marks = ",".join("?" * len(_ENDED))
+    last = 0
+    while True:
+        rows = door.query(
+            f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
+            "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
+            f"WHERE t.project_id = ? AND t.state IN ({marks}) AND t.seq > ? "
+            f"ORDER BY t.seq LIMIT {PIECE}",
+            door.project_id,
+            *_ENDED,
+            last,
+        )
+        if not rows:
+            return
+        last = rows[-1]["seq"]
+        kept = [row for row in rows if chosen is None or row["id"] in chosen]
+        yield from _told(door, kept)
+
+
+def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    ids = [row["id"] for row in rows]
+    results = _of(door, "result", "metric, value", ids)
+    scores = _of(door, "score", "part, fold, epoch, metric, value", ids)
+    links = _of(door, "study_trial", "study_id, phase, number", ids)
+    notes = runs.notes_of(door, ids)
+    for row in rows:
+        id_ = row["id"]
+        curves: dict[str, list[float | None]] = {}
+        for score in sorted(scores.get(id_, ()), key=lambda each: each["epoch"]):
+            if score["part"] != "best":
+                name = f"{score['part']}_{score['metric']}".removeprefix("_")
+                curves.setdefault(name, []).append(score["value"])
+        yield {
+            "podium": SCHEMA,
+            "id": id_,
+            "run_id": row["run_id"],
+            "origin": row["origin"],
+            "model_name": row["family"],
+            "state": row["state"],
+            "config": json.loads(row["config"]),
+            "metric": row["metric"] or None,
+            "score": row["score"],
+            "results": {each["metric"]: each["value"] for each in results.get(id_, ())},
+            "curves": curves,
+            "epochs": row["epochs"],
+            "best_epoch": row["best_epoch"],
+            "key": {
+                "family_version": row["family_version"],
+                "dataset": row["dataset_fingerprint"],
+                "task": row["task_hash"],
+                "split": row["split_hash"],
+                "fold": row["fold"],
+                "seed": row["seed"],
+            },
+            "studies": links.get(id_, []),
+            "seconds": row["seconds"],
+            "reason": row["reason"],
+            "started_at": row["created_at"],
+            "ended_at": row["ended_at"],
+            "checkpoint": row["checkpoint"],
+            "artifact": row["artifact_hash"],
+            "notes": list(filter(None, [row["notes"], *map(runs.told_note, notes.get(id_, ()))])),
+            "git_commit": row["git_commit"],
+            "git_diff_hash": row["git_diff_hash"],
+            "packages": json.loads(row["packages"] or "{}"),
+            "machine": json.loads(row["machine"] or "{}"),
+            "said": json.loads(row["said"] or "{}"),
+        }
+
+
+def _of(
+    door: Door, table: str, columns: str, ids: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a table by their trial."""
+    if not ids:
+        return {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in door.query(
+        f"SELECT trial_id, {columns} FROM {table} WHERE project_id = ? "
+        f"AND trial_id IN ({','.join('?' * len(ids))})",
+        door.project_id,
+        *ids,
+    ):
+        found.setdefault(row.pop("trial_id"), []).append(row)
+    return found
+
+
+def _jsonl(project: Project, chosen: set[str] | None) -> Export:
+    lines = [
+        json.dumps(_strict(trial), ensure_ascii=False, allow_nan=False)
+        for trial in trials(project.door, chosen)
+    ]
+    return Export("".join(line + "\n" for line in lines).encode(), len(lines))
+
+
+def _strict(value: Any) -> Any:
+    """JSON of every reader: NaN is null, an infinity the text that float() reads."""
+    if isinstance(value, Mapping):
+        return {str(k): _strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _sweep(project: Project, chosen: set[str] | None) -> Export:
+    found = [
+        record for record in runs.runs(project.door) if chosen is None or record.trial_id in chosen
+    ]
+    told = [sweep_results.to_json(record) for record in found]
+    content = json.dumps({"runs": told}, indent=1, ensure_ascii=False) + "\n"
+    return Export(content.encode(), len(found))
+
+
+def _csv(project: Project, chosen: set[str] | None) -> Export:
+    """One row a trial, a column a parameter (``config.x``) and a metric."""
+    facts = ("id", "run_id", "model_name", "state", "started_at", "seconds", "score")
+    rows, columns = list[dict[str, Any]](), dict[str, None]()
+    for trial in trials(project.door, chosen):
+        row = {name: trial[name] for name in facts}
+        row |= {f"config.{name}": value for name, value in sorted(trial["config"].items())}
+        row |= dict(sorted(trial["results"].items()))
+        columns |= dict.fromkeys(row)
+        rows.append(row)
+    named = [*facts, *sorted(set(columns) - set(facts), key=lambda c: (c[:7] != "config.", c))]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(named)
+    writer.writerows([_cell(row.get(name)) for name in named] for row in rows)
+    return Export(text.getvalue().encode(), len(rows))
+
+
+def _cell(value: Any) -> Any:
+    """Cell of a CSV file; a text that a spreadsheet would run as a formula gets a quote first."""
+    if isinstance(value, Mapping | list):
+        value = canonical(_strict(value))
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
+
+
+def _journal(project: Project, chosen: set[str] | None) -> Export:
+    """An Optuna study for each of podium's, every trial with the metric its study is judged by."""
+    from podium.importers import _journal as journals
+
+    slots = {row["id"]: row["slot"] for row in project.door.rows("studies")}
+    by_study: dict[str, list[dict[str, Any]]] = {}
+    for trial in trials(project.door, chosen):
+        for study_id in dict.fromkeys(link["study_id"] for link in trial["studies"]):
+            by_study.setdefault(study_id, []).append(trial)
+    studies, left, count = {}, list[str](), 0
+    for study_id, members in by_study.items():
+        directions = _directions(members, project.config.metrics)
+        if not directions:
+            left.append(f"study {study_id}: no metric of it has a known direction")
+            continue
+        told = [journals.Exported(**_exported(trial, directions)) for trial in members]
+        count += len(told)
+        studies[f"{slots[study_id]} {study_id}"] = (directions, told)
+    return Export(journals.journal(studies) if studies else b"", count, tuple(left))
+
+
+def _directions(
+    members: Sequence[Mapping[str, Any]], declared: Mapping[str, str]
+) -> dict[str, str]:
+    """What a study's trials are judged by, and which way is better; losses of podium's own."""
+    for member in members:
+        told: Mapping[str, str] = member["said"].get("told", {}).get("directions", {})
+        if told:
+            return dict(told)
+    own = Counter(member["metric"] for member in members if member["metric"])
+    if own:
+        return {f"val_{own.most_common(1)[0][0]}": "minimize"}
+    seen = Counter(name for member in members for name in member["results"])
+    for name, _ in sorted(seen.items(), key=lambda n: (-n[1], not n[0].startswith("val_"), n[0])):
+        try:
+            return {name: "minimize" if lower_is_better(name, declared) else "maximize"}
+        except UsageError:
+            continue
+    return {}
+
+
+def _exported(trial: Mapping[str, Any], directions: Mapping[str, str]) -> dict[str, Any]:
+    names = list(directions)
+    values = [trial["results"].get(name) for name in names]
+    if values == [None] and trial["metric"] and trial["score"] is not None:
+        values = [trial["score"]]
+    told = trial["said"].get("told", {})
+    facts = ("id", "run_id", "model_name", "origin", "key", "checkpoint", "artifact", "reason")
+    attributes = {f"podium.{name}": trial[name] for name in facts if trial[name]}
+    return {
+        "state": trial["state"],
+        "config": trial["said"].get("hyperparams") or trial["config"],
+        "values": [math.nan if value is None else value for value in values],
+        "started": trial["started_at"],
+        "ended": trial["ended_at"],
+        "curve": [math.nan if v is None else v for v in trial["curves"].get(names[0], ())],
+        "distributions": told.get("distributions", {}),
+        "attributes": {**told.get("user_attrs", {}), **attributes},
+    }
