@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from podium.cli import options
 from podium.cli.output import Output
 from podium.config import Config, find_root, load
 from podium.ledger.door import Door
+from podium.ledger.runs import notes_of, told_note
 
 
 @click.command()
 @click.argument("what")
+@click.option("--lineage", is_flag=True, help="The tree from its data to everything it led to.")
 @options.common
-def command(what: str, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(what: str, lineage: bool, folder: Path, as_json: bool, quiet: bool) -> None:
     """Show WHAT: an id (its beginning is enough), a slot, or ``config`` with every origin."""
     out = Output(as_json=as_json, quiet=quiet)
     root = find_root(folder)
@@ -29,14 +32,34 @@ def command(what: str, folder: Path, as_json: bool, quiet: bool) -> None:
         out.answer("config", items)
         return
     door = Door(config.ledger.url, root, config.project.id)
+    if lineage:
+        _lineage(out, door, what, root / config.paths.registry)
+        return
     if what in config.slots:
         _slot(out, config, door, what)
         return
     kind, row = door.find(what)
-    if kind != "candidates" or as_json:
-        out.facts(kind, row)
-    if kind == "candidates" and not as_json:
+    noted = notes_of(door, [row["id"]]).get(row["id"], [])
+    if as_json:
+        out.facts(kind, {**row, "dated_notes": noted})
+        return
+    if kind == "candidates":
         _candidate(out, door, row)
+    else:
+        out.facts(kind, row)
+    if noted:
+        print("\n" + "\n".join(told_note(note) for note in noted))
+
+
+def _lineage(out: Output, door: Door, what: str, store: Path) -> None:
+    from podium.report.tree import tree
+    from podium.steps.lineage import lineage
+
+    found = lineage(door, what, store)
+    if out.as_json:
+        out.answer("lineage", [found.item()])
+        return
+    print(tree(found.branch(), shutil.get_terminal_size((80, 24)).columns))
 
 
 def _origin(config: Config, key: str) -> str:

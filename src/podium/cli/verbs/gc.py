@@ -1,0 +1,121 @@
+"""Start: remove kept models that are not needed any more, and strays."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.errors import UsageError
+
+if TYPE_CHECKING:
+    from podium.steps.gc import Plan
+
+SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+BYTES = {
+    "": 1,
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+
+
+@click.command()
+@click.option("--keep-best", type=click.IntRange(min=1), help="So many best of each group stay.")
+@click.option("--older-than", metavar="AGE", help="Only what ended longer ago: 30d, 12h, 2w.")
+@click.option("--max-size", metavar="SIZE", help="Only until all models fit into it: 5GiB.")
+@click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.common
+def command(
+    keep_best: int | None,
+    older_than: str | None,
+    max_size: str | None,
+    dry_run: bool,
+    yes: bool,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Remove models of trials by rank, age and size, and what nothing refers to.
+
+    A model goes when every rule that is given lets it go; without a rule only strays go. What a
+    candidate, evidence, or a file such as models/active_model.txt refers to always stays, and so
+    does the best of each group, that is of the trials judged on the same data, task, split and
+    metric. The record keeps every trial with its figures and notes that its model was removed.
+    """
+    from podium.steps.gc import Rules, collect, plan
+
+    out = Output(as_json=as_json, quiet=quiet)
+    rules = Rules(keep_best, _seconds(older_than), _bytes(max_size))
+    with options.opened(folder, out) as project:
+        found = plan(project, rules)
+        if dry_run or not found.removals:
+            _show(out, found, "would go")
+            return
+        if not yes:
+            if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise UsageError(
+                    f"{len(found.removals)} folders would be removed and nobody can be asked here",
+                    "--yes",
+                    "look first: podium gc --dry-run with the same rules",
+                )
+            _show(out, found, "would go")
+            if not click.confirm(f"Remove {len(found.removals)} folders?", err=True):
+                out.say("nothing was removed")
+                return
+        done = collect(project, found, rules)
+    if yes:
+        _show(out, done, "gone")
+    else:
+        out.say(f"{len(done.removals)} folders removed")
+
+
+def _show(out: Output, found: Plan, verb: str) -> None:
+    items = [vars(removal) for removal in found.removals]
+    if out.as_json:
+        facts: dict[str, Any] = {"stay": found.stay, "bytes": found.bytes}
+        out.answer("gc", [{"removals": items, "remarks": found.remarks, **facts}])
+        return
+    if items:
+        shown = [{**item, "size": _told(item["bytes"])} for item in items]
+        out.answer("gc", shown, ["path", "what", "why", "size"])
+    total = sum(removal.bytes for removal in found.removals)
+    told = f"{len(items)} folders, {_told(total)}, {verb}" if items else "nothing to remove"
+    out.say(f"{told}; {found.stay} models, {_told(found.bytes)}, stay")
+    for remark in found.remarks:
+        out.say(remark)
+
+
+def _told(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else _amount(text, SECONDS, "--older-than", "30d, 12h, 45m or 2w")
+
+
+def _bytes(text: str | None) -> int | None:
+    return None if text is None else int(_amount(text, BYTES, "--max-size", "5GiB, 500MB or bytes"))
+
+
+def _amount(text: str, units: dict[str, int], flag: str, expected: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    if match is None or match[2] not in units:
+        raise UsageError(f"{flag} is '{text}'", expected)
+    return float(match[1]) * units[match[2]]

@@ -1,0 +1,221 @@
+"""What a training came to, held against the record: equal to the last bit, or how far off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium import artifact, registry
+from podium.hashing import digest_bytes, digest_folder
+from podium.ledger import writes
+from podium.ledger.door import Door
+from podium.split import Windows
+from podium.steps._rebuild import Rebuilt, Row
+from podium.trial import Ended
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result held against the recorded one.
+
+    Parameters
+    ----------
+    trial : str
+    what : str
+    same : bool
+        Equal to the last bit.
+    harmless : bool
+        Different in a way that no forecast can show.
+    told : str
+        What was compared, or what differs and by how much.
+    """
+
+    trial: str
+    what: str
+    same: bool
+    told: str
+    harmless: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A recorded trial to train again, and the folder of an artefact its model is in."""
+
+    row: Row
+    folder: Path | None = None
+    artifact_hash: str = ""
+    checkpoint: str = ""
+
+
+def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
+    """Everything the record keeps of a trial against the same of the new training."""
+    id_, metric = row["id"], row["metric"]
+    if row["state"] != ended.state:
+        reason = f" ({ended.reason.strip().splitlines()[-1]})" if ended.reason else ""
+        told = f"it was {row['state']} and is now {ended.state}{reason}"
+        return [Finding(id_, "state", False, told)]
+    findings = [Finding(id_, "state", True, f"{ended.state} again")]
+    if row["loss_hash"]:
+        losses = _series(door, id_, "losses", row["loss_hash"], ended.losses)
+        findings.append(losses)
+        forecasts = ended.prediction.mean.astype(np.float32) if ended.prediction else np.empty(0)
+        findings.append(_series(door, id_, "forecasts", row["prediction_hash"], forecasts))
+        findings.append(_score(door, row, ended, losses.same))
+    findings += _curves(door, id_, ended)
+    results = {
+        r["metric"]: _real(r["value"])
+        for r in door.query(
+            "SELECT metric, value FROM result WHERE project_id = ? AND trial_id = ?",
+            door.project_id,
+            id_,
+        )
+    }
+    findings += _results(id_, results, writes.results_of(ended, metric))
+    if row["best_epoch"] != ended.best_epoch:
+        told = f"{row['best_epoch']} recorded, {ended.best_epoch} now"
+        findings.append(Finding(id_, "best epoch", False, told))
+    return findings
+
+
+def _series(door: Door, id_: str, what: str, recorded: str | None, now: NDArray[Any]) -> Finding:
+    """A stored series against the new one, by hash; the numbers are read only if that differs."""
+    if recorded is None:
+        return Finding(id_, what, False, "none were recorded")
+    if digest_bytes(now.dtype.str.encode(), now.tobytes()) == recorded:
+        return Finding(id_, what, True, f"{len(now)} windows")
+    rows = door.query(
+        "SELECT dtype, data FROM blob WHERE project_id = ? AND hash = ?", door.project_id, recorded
+    )
+    if not rows:
+        return Finding(id_, what, False, f"the series {recorded[:12]} is not on record")
+    then = np.frombuffer(rows[0]["data"], dtype=np.dtype(rows[0]["dtype"]))
+    if len(then) != len(now):
+        return Finding(id_, what, False, f"{len(then)} windows recorded, {len(now)} now")
+    apart = np.abs(then.astype(np.float64) - now)
+    count = int(np.count_nonzero(apart))
+    return Finding(
+        id_,
+        what,
+        False,
+        f"differ in {count} of {len(now)} windows, by at most {np.nanmax(apart):.3g} "
+        f"(their mean is {np.nanmean(then):.6g})",
+    )
+
+
+def _score(door: Door, row: Row, ended: Ended, losses_equal: bool) -> Finding:
+    kept = door.query(
+        "SELECT value FROM score WHERE project_id = ? AND trial_id = ? AND part = 'best'",
+        door.project_id,
+        row["id"],
+    )
+    recorded = [_real(row["score"]), *(_real(r["value"]) for r in kept)]
+    wrong = [value for value in recorded if not _equal(value, ended.score)]
+    what = f"{row['metric']}"
+    if not wrong:
+        return Finding(row["id"], what, True, f"{ended.score!r}")
+    told = f"{wrong[0]!r} recorded, {ended.score!r} now"
+    if losses_equal:
+        told += "; the losses are equal, so the recorded score is not their mean"
+    return Finding(row["id"], what, False, told)
+
+
+def _curves(door: Door, id_: str, ended: Ended) -> list[Finding]:
+    """Each metric over the epochs; the first epoch that differs says where the paths part."""
+    then: dict[str, dict[int, float]] = {}
+    for r in door.query(
+        "SELECT part, metric, epoch, value FROM score WHERE project_id = ? AND trial_id = ? "
+        "AND part != 'best' ORDER BY part, metric, epoch",
+        door.project_id,
+        id_,
+    ):
+        name = f"{r['part']}_{r['metric']}" if r["part"] else r["metric"]
+        then.setdefault(name, {})[r["epoch"]] = _real(r["value"])
+    now: dict[str, dict[int, float]] = {}
+    for epoch in ended.epochs:
+        for name, value in epoch.scores.items():
+            now.setdefault(name, {})[epoch.epoch] = value
+    return [
+        _curve(id_, name, then.get(name, {}), now.get(name, {})) for name in sorted({*then, *now})
+    ]
+
+
+def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, float]) -> Finding:
+    what = f"{name} by epoch"
+    wrong = [
+        epoch
+        for epoch in sorted({*then, *now})
+        if epoch not in then or epoch not in now or not _equal(then[epoch], now[epoch])
+    ]
+    if not wrong:
+        return Finding(id_, what, True, f"{len(now)} epochs")
+    apart = [abs(then[e] - now[e]) for e in wrong if e in then and e in now]
+    most = f", by at most {max(apart):.3g}" if apart else ""
+    lost = f"; {len(then)} epochs recorded, {len(now)} now" if len(then) != len(now) else ""
+    return Finding(
+        id_,
+        what,
+        False,
+        f"differs in {len(wrong)} of {len({*then, *now})} epochs, first in {wrong[0]}{most}{lost}",
+    )
+
+
+def _results(id_: str, then: Mapping[str, float], now: Mapping[str, float]) -> list[Finding]:
+    """What listings rank by; told only where it is not what the training came to."""
+    # A result that is missing and one that is NaN say the same.
+    both = {name: (then.get(name, math.nan), now.get(name, math.nan)) for name in {*then, *now}}
+    return [
+        Finding(id_, f"result {name}", False, f"{old!r} recorded, {new!r} now")
+        for name, (old, new) in sorted(both.items())
+        if not _equal(old, new)
+    ]
+
+
+def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
+    """The model's files; where bytes differ, whether its forecasts do."""
+    assert part.folder is not None
+    id_ = part.row["id"]
+    manifest = artifact.verify(part.folder, part.artifact_hash)
+    start = f"{part.checkpoint}/"
+    then = {
+        name.removeprefix(start): value
+        for name, value in manifest["files"].items()
+        if name.startswith(start)
+    }
+    now = digest_folder(folder)
+    odd = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+    findings = [
+        Finding(id_, f"{start}{name}", True, "the same bytes")
+        for name in sorted(now)
+        if name not in odd
+    ]
+    if not odd:
+        return findings
+    family = registry.load("families", part.row["family"]).FAMILY
+    old = artifact.load(part.folder, part.artifact_hash, part.checkpoint).model
+    new = family.load(lambda name: (folder / name).read_bytes())
+    fold = rebuilt.split.folds[part.row["fold"]]
+    bars = fold.validation if len(fold.validation) else fold.train
+    windows = Windows.of(rebuilt.view, bars).blind()
+    apart = np.abs(old.predict(windows).mean - new.predict(windows).mean)
+    most = float(np.nanmax(apart))
+    told = (
+        f"other bytes, but all {len(windows)} forecasts are equal to the last bit"
+        if most == 0
+        else f"other bytes, and forecasts differ by at most {most:.3g}"
+    )
+    findings += [Finding(id_, f"{start}{name}", False, told, harmless=most == 0) for name in odd]
+    return findings
+
+
+def _equal(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def _real(value: float | None) -> float:
+    return math.nan if value is None else float(value)

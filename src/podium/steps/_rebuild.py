@@ -1,0 +1,227 @@
+"""A recorded trial's task again: the same bars, the same samples, the same folds, checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from podium import artifact, registry
+from podium.config import Config, SlotSection
+from podium.dataset import Dataset
+from podium.errors import DataError, NotFoundError, PodiumError, Problem
+from podium.hashing import digest
+from podium.ledger.door import Door
+from podium.split import Split
+from podium.steps._task import load_dataset, task_spec
+from podium.steps.finalize import FINAL, final_split
+from podium.trial import Job
+from podium.view import View
+
+Row = dict[str, Any]
+# What a task's hash is made of besides the versions.
+_PARTS = ("features", "target", "horizon", "window")
+
+
+@dataclass(frozen=True, eq=False)
+class Rebuilt:
+    """What a trial was trained on, once more.
+
+    Parameters
+    ----------
+    view : View
+        Of the bars before the sealed test; nothing later is read.
+    told : str
+        Which bars these are.
+    """
+
+    view: View
+    split: Split
+    told: str
+
+    def job(self, family: str, metric: str, save_to: str = "") -> Job:
+        """What a runner needs to train on it."""
+        folds = {fold.number: fold for fold in self.split.folds}
+        return Job(family, metric, self.view, folds, save_to)
+
+
+def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
+    """Task of a recorded trial.
+
+    It is made from what the record says, so it does not matter how podium.toml's settings of the
+    search changed since; only its ``[datasets]`` says where the bars are.
+
+    Parameters
+    ----------
+    row : dict
+        The trial, as the door finds it.
+
+    Raises
+    ------
+    DataError
+        With everything that is not as it was: bars, family, features, target, folds. The numbers
+        could not be the same, and why would not be told from them.
+    """
+    problems: list[Problem] = []
+
+    def tried(what: Callable[[], Any]) -> Any:
+        try:
+            return what()
+        except PodiumError as error:
+            problems.extend(error.problems)
+            return None
+
+    tried(lambda: _require_family(row))
+    spec = tried(lambda: _spec(config, door, row))
+    found = tried(lambda: _recorded_bars(config, door, row["dataset_fingerprint"]))
+    if problems:
+        raise DataError.of(problems)
+    dataset, told = found
+    described = _one(
+        door,
+        "SELECT spec FROM split WHERE project_id = ? AND hash = ?",
+        row["split_hash"],
+        f"split {row['split_hash'][:12]}",
+    )
+    layout = json.loads(described["spec"])
+    bounds = [
+        moment for fold in layout["folds"] for moment in (*fold["train"], *fold["validation"])
+    ]
+    # The last decision of any fold is the last whose target was known then.
+    stop = dataset.bar_at_or_after(max(bounds)) + layout["horizon"] + 1
+    view = View.of(dataset.slice(0, stop), **{name: spec[name] for name in _PARTS})
+    split = _split(layout, view)
+    if split.hash != row["split_hash"]:
+        raise DataError(
+            f"splitter {layout['name']} makes other folds of these bars than it did for "
+            f"{row['id']}",
+            f"the split {row['split_hash'][:12]} on record",
+            "install the podium that trained it",
+        )
+    return Rebuilt(view, split, told)
+
+
+def _require_family(row: Row) -> None:
+    version = registry.load("families", row["family"]).FAMILY.VERSION
+    if version != row["family_version"]:
+        raise DataError(
+            f"family {row['family']} is VERSION {version} here",
+            f"VERSION {row['family_version']}, which trained {row['id']}",
+            "install the podium, or the plugin, that trained it",
+        )
+
+
+def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Dataset, str]:
+    """The bars of a fingerprint, found among those there are now; bars that came later are cut."""
+    known = door.query(
+        "SELECT * FROM dataset WHERE project_id = ? AND fingerprint = ? ORDER BY seq",
+        door.project_id,
+        fingerprint,
+    )
+    if not known:
+        raise NotFoundError(f"no dataset {fingerprint[:12]} on record", fix="run: podium doctor")
+    then = next((row for row in known if row["name"] in config.datasets), known[-1])
+    name = then["name"]
+    if name not in config.datasets:
+        raise DataError(
+            f"podium.toml has no dataset '{name}' any more",
+            f"[datasets.{name}] with the bars of {then['first_at'][:10]} to {then['last_at'][:10]}",
+        )
+    now = load_dataset(config, name)
+    tickers = tuple(json.loads(then["tickers"]))
+    old = now.select(tickers)
+    start = old.bar_at_or_after(then["first_at"])
+    stop = old.bar_at_or_after(then["last_at"]) + 1
+    old = old.slice(start, stop)
+    if old.fingerprint == fingerprint:
+        told = f"dataset '{name}', {len(old)} bars with fingerprint {fingerprint[:12]}"
+        others = len(now) - len(old)
+        return old, told + (f" (others beside them: {others})" if others else "")
+    where = f"dataset '{name}' in {config.datasets[name].path}"
+    if len(old) != then["bars"]:
+        found = (
+            f"{where} has {len(old)} bars from {then['first_at'][:10]} to {then['last_at'][:10]}"
+        )
+        expected = f"{then['bars']}, as recorded"
+    else:
+        found = f"{where} has fingerprint {old.fingerprint[:12]} over the recorded bars"
+        expected = (
+            f"{fingerprint[:12]}: a price, a volume, an adjustment or a time stamp was changed"
+        )
+    raise DataError(
+        found,
+        expected,
+        "put back the files as they were (from a backup, or from version control); on other data "
+        "the numbers cannot be the same",
+    )
+
+
+def _spec(config: Config, door: Door, row: Row) -> Row:
+    """Features, target, horizon and window of a task, whose versions must be the present ones."""
+    then = _recorded_spec(config, door, row)
+    section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
+    now = task_spec(section)
+    problems = [
+        Problem(
+            f"{name} is VERSION {now['versions'].get(name)} here",
+            f"VERSION {version}, which made the samples of {row['id']}",
+            "install the podium, or the plugin, that trained it",
+        )
+        for name, version in then["versions"].items()
+        if now["versions"].get(name) != version
+    ]
+    if problems:
+        raise DataError.of(problems)
+    return then
+
+
+def _recorded_spec(config: Config, door: Door, row: Row) -> Row:
+    """What a task's hash stands for; records of podium 0.1 have only the hash."""
+    wanted = row["task_hash"]
+    known = door.query(
+        "SELECT spec FROM task WHERE project_id = ? AND hash = ?", door.project_id, wanted
+    )
+    if known:
+        found: Row = json.loads(known[0]["spec"])
+        return found
+    for section in (*config.slots.values(), *_manifests(config, door)):
+        with contextlib.suppress(NotFoundError):
+            spec = task_spec(section)
+            if digest(list(spec.values())) == wanted:
+                return spec
+    raise DataError(
+        f"task {wanted[:12]} of {row['id']} is neither that of a slot in podium.toml nor of a "
+        "candidate's manifest",
+        "the features, target, horizon and window it was trained with",
+        "put the slot's section back as it was",
+    )
+
+
+def _manifests(config: Config, door: Door) -> list[SlotSection]:
+    """Sections of slots as the candidates' manifests remember them."""
+    found = []
+    for candidate in door.rows("candidates"):
+        folder = config.root / config.paths.registry / candidate["artifact_path"]
+        try:
+            manifest = artifact.verify(folder, candidate["artifact_hash"])
+        except DataError:
+            continue
+        found.append(artifact.section_of(manifest))
+    return found
+
+
+def _split(layout: Row, view: View) -> Split:
+    parameters = layout["parameters"]
+    if layout["name"] == FINAL:
+        return final_split(view, **parameters)
+    split: Split = registry.load("splitters", layout["name"]).split(view, **parameters)
+    return split
+
+
+def _one(door: Door, sql: str, value: str, what: str) -> Row:
+    rows = door.query(sql, door.project_id, value)
+    if not rows:
+        raise NotFoundError(f"no {what} on record", fix="run: podium doctor")
+    return rows[0]

@@ -1,0 +1,404 @@
+"""Where a trial, candidate or study comes from and what came of it, from the record alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from podium.candidate import MANIFEST
+from podium.errors import NotFoundError, UsageError
+from podium.ledger.door import Door
+from podium.ledger.runs import told_note
+from podium.report.table import number
+from podium.report.tree import Branch
+
+KINDS = ("trials", "candidates", "studies")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One thing of the record with what came of it.
+
+    Parameters
+    ----------
+    kind : str
+        ``dataset``, ``study``, ``trial`` or ``candidate``.
+    here : bool
+        Whether it is the thing that was asked about.
+    facts : mapping
+        What the record says of it.
+    title : str
+    told : sequence of (str, str)
+        The facts as label and words.
+    """
+
+    kind: str
+    id: str
+    here: bool
+    facts: dict[str, Any]
+    title: str
+    told: Sequence[tuple[str, str]]
+    children: Sequence[Node] = ()
+
+    def item(self) -> dict[str, Any]:
+        """All facts as one nested value, ready for JSON."""
+        children = [child.item() for child in self.children]
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "here": self.here,
+            **self.facts,
+            "children": children,
+        }
+
+    def branch(self) -> Branch:
+        """The same for a terminal."""
+        title = f"{'this ' if self.here else ''}{self.kind} {self.title}"
+        return Branch(title, self.told, [child.branch() for child in self.children])
+
+
+def lineage(door: Door, name: str, store: Path) -> Node:
+    """Tree from the data a thing was trained on down to everything that came of it.
+
+    Parameters
+    ----------
+    name : str
+        Id of a trial, candidate or study, the beginning of one, or a run's name.
+    store : Path
+        Folder of the artefacts; they are only looked for, not read.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing, or more than one thing, is called so.
+    UsageError
+        It is something else, a decision, say.
+    """
+    kind, row = door.find(name)
+    if kind not in KINDS:
+        raise UsageError(f"{row['id']} is one of the {kind}", "a trial, a candidate or a study")
+    return _Tree(door, store, row["id"]).of(kind, row)
+
+
+@dataclass
+class _Tree:
+    """What is known about one tree while it is put together."""
+
+    door: Door
+    store: Path
+    here: str
+    # The first config of the tree; others are told by how they differ from it.
+    config: dict[str, Any] = field(default_factory=dict)
+    # Code and environment are said once.
+    said: set[str] = field(default_factory=set)
+
+    def of(self, kind: str, row: dict[str, Any]) -> Node:
+        if kind == "studies":
+            configs = self._configs_of(row)
+            return self._dataset(row["question"].get("dataset"), [self._study(row, configs)])
+        if kind == "candidates":
+            root = self._one("candidate", row["root_id"])
+            row = self._one("trial", root["trial_id"])
+        links = self._rows(
+            "SELECT study_id FROM study_trial WHERE project_id = ? AND trial_id = ? "
+            "GROUP BY study_id ORDER BY min(seq)",
+            row["id"],
+        )
+        studies = [self._one("study", link["study_id"]) for link in links]
+        children = [self._study(study, [row["config_hash"]]) for study in studies]
+        return self._dataset(row["dataset_fingerprint"], children)
+
+    def _dataset(self, fingerprint: str | None, children: Sequence[Node]) -> Node:
+        """The data; things that podium did not train name none."""
+        found = self._rows(
+            "SELECT * FROM dataset WHERE project_id = ? AND fingerprint = ?", fingerprint or ""
+        )
+        if not found:
+            if len(children) == 1:
+                return children[0]
+            return Node("dataset", "", False, {}, "not on record", (), children)
+        data = found[0]
+        tickers = json.loads(data["tickers"])
+        facts = {name: data[name] for name in ("name", "timeframe", "bars", "first_at", "last_at")}
+        title = f"{data['name']}  {data['timeframe']}, {', '.join(tickers)}"
+        told = [
+            ("bars", f"{data['bars']}, {_day(data['first_at'])} to {_day(data['last_at'])}"),
+            ("fingerprint", data["fingerprint"][:20]),
+        ]
+        facts = {**facts, "tickers": tickers}
+        return Node("dataset", data["fingerprint"], False, facts, title, told, children)
+
+    def _study(self, study: dict[str, Any], configs: Sequence[str]) -> Node:
+        question = _value(study["question"])
+        counted = self._rows(
+            "SELECT l.phase, t.state, count(*) AS n, min(t.score) AS best, t.metric "
+            "FROM study_trial l JOIN trial t ON t.project_id = l.project_id AND t.id = l.trial_id "
+            "WHERE l.project_id = ? AND l.study_id = ? GROUP BY l.phase, t.state, t.metric "
+            "ORDER BY min(l.seq)",
+            study["id"],
+        )
+        told = [*self._asks(question), ("trials", ", ".join(map(_counted, counted)) or "none")]
+        facts = {"slot": study["slot"], "question": question, "trials": counted}
+        children = [node for config in configs for node in self._trials_of(study["id"], config)]
+        notes = self._notes(study["id"])
+        return Node(
+            "study",
+            study["id"],
+            study["id"] == self.here,
+            {**facts, "notes": notes},
+            f"{study['id']}  {study['slot']}",
+            [*told, *_told(notes)],
+            children,
+        )
+
+    def _asks(self, question: dict[str, Any]) -> list[tuple[str, str]]:
+        """What a study wants to know."""
+        if "families" not in question:
+            return [(str(name), str(value)) for name, value in question.items()]
+        families = ", ".join(question["families"])
+        told = [("search", f"{question['search']} of {families}, seed {question['seed']}")]
+        specs = self._rows(
+            "SELECT spec FROM task WHERE project_id = ? AND hash = ?", question["task"]
+        )
+        if specs:
+            spec = json.loads(specs[0]["spec"])
+            told.insert(
+                0,
+                (
+                    "forecasts",
+                    f"{spec['target']}, {spec['horizon']} bars ahead, from "
+                    f"{spec['window']} bars of {', '.join(spec['features'])}",
+                ),
+            )
+        return told
+
+    def _configs_of(self, study: dict[str, Any]) -> list[str]:
+        """Configs of a study that became candidates; where none did, its best one."""
+        rows = self._rows(
+            "SELECT t.config_hash FROM candidate c JOIN trial t "
+            "ON t.project_id = c.project_id AND t.id = c.trial_id "
+            "WHERE c.project_id = ? AND c.study_id = ? GROUP BY t.config_hash ORDER BY min(c.seq)",
+            study["id"],
+        ) or self._rows(
+            "SELECT t.config_hash FROM study_trial l JOIN trial t "
+            "ON t.project_id = l.project_id AND t.id = l.trial_id WHERE l.project_id = ? "
+            "AND l.study_id = ? AND t.run_id IS NOT NULL AND t.score IS NOT NULL "
+            "ORDER BY t.score, l.seq LIMIT 1",
+            study["id"],
+        )
+        return [row["config_hash"] for row in rows]
+
+    def _trials_of(self, study_id: str, config_hash: str) -> list[Node]:
+        """A config's trials in the order a study looked at them, with their candidates."""
+        rows = self._rows(
+            "SELECT t.*, l.phase, min(l.number) AS number FROM study_trial l JOIN trial t "
+            "ON t.project_id = l.project_id AND t.id = l.trial_id "
+            "WHERE l.project_id = ? AND l.study_id = ? AND t.config_hash = ? "
+            "GROUP BY t.seq, l.phase ORDER BY min(l.seq)",
+            study_id,
+            config_hash,
+        )
+        return [self._trial(row) for row in rows]
+
+    def _trial(self, row: dict[str, Any]) -> Node:
+        config = _value(row["config"])
+        found = self._rows(
+            "SELECT * FROM environment WHERE project_id = ? AND hash = ?", row["environment_hash"]
+        )
+        code = found[0] if found else {}
+        told = [*self._told_config(config), *self._told_code(row["environment_hash"], code)]
+        if row["run_id"]:
+            told.insert(0, ("run", row["run_id"]))
+        if row["checkpoint"]:
+            told.append(("model", row["checkpoint"]))
+        if row["reason"]:
+            told.append(("reason", row["reason"].strip().splitlines()[-1]))
+        notes = [*filter(None, [row["notes"]]), *self._notes(row["id"])]
+        named = (
+            "run_id",
+            "phase",
+            "number",
+            "family",
+            "family_version",
+            "fold",
+            "seed",
+            "state",
+            "metric",
+            "score",
+            "seconds",
+            "epochs",
+            "best_epoch",
+            "origin",
+            "environment_hash",
+            "artifact_hash",
+            "checkpoint",
+        )
+        facts = {
+            **{name: row[name] for name in named},
+            "config": config,
+            "git_commit": code.get("git_commit"),
+            "git_diff_hash": code.get("git_diff_hash"),
+            "notes": notes,
+        }
+        children = [
+            self._candidate(candidate)
+            for candidate in self._rows(
+                "SELECT * FROM candidate WHERE project_id = ? AND trial_id = ? ORDER BY seq",
+                row["id"],
+            )
+        ]
+        return Node(
+            "trial",
+            row["id"],
+            row["id"] == self.here,
+            facts,
+            _called(row),
+            [*told, *_told(notes)],
+            children,
+        )
+
+    def _told_config(self, config: dict[str, Any]) -> list[tuple[str, str]]:
+        other = {k: v for k, v in config.items() if self.config.get(k, ...) != v}
+        if not self.config:
+            self.config = config
+            return [("config", _assigned(config))]
+        return [("config", f"the same but {_assigned(other)}")] if other else []
+
+    def _told_code(self, name: str, code: dict[str, Any]) -> list[tuple[str, str]]:
+        if not code or name in self.said:
+            return []
+        self.said.add(name)
+        commit, changes = code["git_commit"], code["git_diff_hash"]
+        told = f"commit {commit[:12]}" if commit else "in no git repository"
+        told += f" with uncommitted changes {changes[:12]}" if changes else ""
+        packages, machine = json.loads(code["packages"]), json.loads(code["machine"])
+        made = [f"{k} {packages[k]}" for k in ("podium", "torch", "numpy") if packages.get(k)]
+        made += [f"python {machine['python']}"] if "python" in machine else []
+        return [("code", told), ("environment", ", ".join([name[:12], *made]))]
+
+    def _candidate(self, row: dict[str, Any]) -> Node:
+        id_ = row["id"]
+        stages = self._rows(
+            "SELECT stage FROM stage WHERE project_id = ? AND candidate_id = ?", id_
+        )
+        stage = stages[0]["stage"] if stages else None
+        evidence = self._rows(
+            "SELECT id, kind, created_at FROM evidence WHERE project_id = ? "
+            "AND candidate_id = ? ORDER BY seq",
+            id_,
+        )
+        decisions = self._rows(
+            "SELECT * FROM decision WHERE project_id = ? AND candidate_id = ? ORDER BY seq", id_
+        )
+        folder = self.store / row["artifact_path"]
+        there = (folder / MANIFEST).is_file()
+        told = [
+            ("artefact", row["artifact_hash"][:20] + ("" if there else f", MISSING at {folder}")),
+            ("trained", f"by {row['trial_id']}, until {_day(row['trained_until'])}"),
+            ("evidence", ", ".join(dict.fromkeys(e["kind"] for e in evidence)) or "none"),
+            *((_day(d["created_at"]), _decided(d)) for d in decisions),
+        ]
+        notes = self._notes(id_)
+        named = (
+            "slot",
+            "version",
+            "model_type",
+            "family",
+            "study_id",
+            "trial_id",
+            "artifact_hash",
+            "artifact_path",
+            "dataset_fingerprint",
+            "trained_until",
+            "parent_id",
+            "root_id",
+            "created_at",
+        )
+        facts = {
+            **{name: row[name] for name in named},
+            "config": _value(row["config"]),
+            "stage": stage,
+            "artifact_there": there,
+            "evidence": evidence,
+            "decisions": [_plain(d) for d in decisions],
+            "notes": notes,
+        }
+        children = [
+            self._candidate(child)
+            for child in self._rows(
+                "SELECT * FROM candidate WHERE project_id = ? AND parent_id = ? ORDER BY seq", id_
+            )
+        ]
+        title = f"{id_}  version {row['version']}, {row['model_type']}, {stage}"
+        return Node(
+            "candidate", id_, id_ == self.here, facts, title, [*told, *_told(notes)], children
+        )
+
+    def _notes(self, id_: str) -> list[str]:
+        rows = self._rows(
+            "SELECT * FROM note WHERE project_id = ? AND subject_id = ? ORDER BY seq", id_
+        )
+        return [told_note(row) for row in rows]
+
+    def _one(self, table: str, id_: str) -> dict[str, Any]:
+        found = self._rows(f"SELECT * FROM {table} WHERE project_id = ? AND id = ?", id_)
+        if not found:
+            raise NotFoundError(
+                f"the record refers to {id_} and has none", fix="run: podium doctor"
+            )
+        return found[0]
+
+    def _rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        return self.door.query(sql, self.door.project_id, *values)
+
+
+def _day(moment: str) -> str:
+    return moment[:10]
+
+
+def _value(column: Any) -> Any:
+    """Value of a JSON column, decoded already or not."""
+    return json.loads(column) if isinstance(column, str) else column
+
+
+def _assigned(config: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items()
+    )
+
+
+def _counted(row: dict[str, Any]) -> str:
+    return f"{row['n']} {row['phase']}" + _unless_complete(row)
+
+
+def _unless_complete(row: dict[str, Any]) -> str:
+    return "" if row["state"] == "complete" else f" {row['state']}"
+
+
+def _called(row: dict[str, Any]) -> str:
+    place = f"{row['phase']} {row['number']}, fold {row['fold']}{_unless_complete(row)}"
+    score = "" if row["score"] is None else f", {row['metric']} {number(row['score'])}"
+    epochs = f", epoch {row['best_epoch']} of {row['epochs']}" if row["epochs"] else ""
+    return f"{row['id']}  {place}{score}{epochs}"
+
+
+def _decided(row: dict[str, Any]) -> str:
+    """A decision in one line; who refused it is told, why is in ``podium show``."""
+    move = f"{row['from_stage'] or 'new'} -> {row['to_stage']}"
+    if row["accepted"]:
+        return f"{move} by {row['actor']}"
+    against = [v["gate"] for v in _value(row["verdicts"]) if v["result"] != "pass"]
+    return f"{move} refused to {row['actor']}" + (f" by {', '.join(against)}" if against else "")
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A decision without what only the database needs."""
+    decoded = {name: _value(row[name]) for name in ("policy", "verdicts", "evidence")}
+    return {**{k: v for k, v in row.items() if k not in ("seq", "project_id")}, **decoded}
+
+
+def _told(notes: Sequence[str]) -> list[tuple[str, str]]:
+    return [("note", note) for note in notes]

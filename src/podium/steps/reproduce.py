@@ -1,0 +1,277 @@
+"""Train a recorded trial or candidate again and say whether it is the same to the last bit."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from podium import artifact
+from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
+from podium.ledger import writes
+from podium.ledger.door import Door
+from podium.steps import _environment
+from podium.steps._differences import Finding, Part, files, numbers
+from podium.steps._project import Project
+from podium.steps._rebuild import Rebuilt, Row, rebuild
+from podium.steps.finalize import PHASE as FINALIZE
+from podium.trial import State, Task
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One thing results may depend on besides the data: as recorded, and as it is now."""
+
+    what: str
+    recorded: str
+    now: str
+
+    @property
+    def same(self) -> bool:
+        """Whether it is as it was."""
+        return self.recorded == self.now
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A trial or candidate trained again.
+
+    Parameters
+    ----------
+    problems : tuple of Problem
+        What makes it impossible; nothing was trained then.
+    findings : tuple of Finding
+        Empty when nothing was trained.
+    data : str
+        The bars it was trained on, and how they were found.
+    """
+
+    id: str
+    grounds: tuple[Ground, ...]
+    problems: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    data: str = ""
+
+    @property
+    def equal(self) -> bool:
+        """Whether every number is the same to the last bit."""
+        return bool(self.findings) and all(f.same or f.harmless for f in self.findings)
+
+    @property
+    def sentence(self) -> str:
+        """What came of it."""
+        if self.problems:
+            return f"{self.id} cannot be trained again as it was; nothing was trained"
+        if not self.findings:
+            return f"nothing was trained; what {self.id} stands on is here"
+        bad = [f for f in self.findings if not f.same and not f.harmless]
+        if bad:
+            return f"{self.id} differs: " + "; ".join(f"{f.what}: {f.told}" for f in bad)
+        odd = [f for f in self.findings if f.harmless]
+        if odd:
+            return f"{self.id} gives the same numbers; " + "; ".join(
+                f"{f.what}: {f.told}" for f in odd
+            )
+        return f"{self.id} is bit-equal"
+
+
+def reproduce(
+    project: Project, name: str, *, dry_run: bool = False, note: bool = False
+) -> Reproduction:
+    """Hold code, packages, machine and data against the record, then train again and compare.
+
+    The training happens beside the record: no trial, score or model of it is touched.
+
+    Parameters
+    ----------
+    name : str
+        Id of a trial or candidate, the beginning of one, or a run's name.
+    dry_run : bool
+        Check what it stands on and train nothing.
+    note : bool
+        Append what came of it to the thing's notes.
+
+    Raises
+    ------
+    UsageError
+        It is something else, or podium did not train it.
+    NotFoundError
+        There is none, or it has not ended.
+    DataError
+        The candidate's artefact is not what was judged.
+    """
+    door = project.door
+    kind, found = door.find(name)
+    parts = _parts(project, door, kind, found)
+    grounds = tuple(_grounds(project, door, parts[0].row))
+    try:
+        rebuilt = rebuild(project.config, door, parts[0].row)
+    except DataError as error:
+        return Reproduction(found["id"], grounds, error.problems)
+    findings: list[Finding] = []
+    if not dry_run:
+        for number, part in enumerate(parts):
+            project.reporter.progress(f"reproduce {found['id']}", number, len(parts))
+            findings += _again(project, door, rebuilt, part)
+        project.reporter.progress(f"reproduce {found['id']}", len(parts), len(parts))
+    done = Reproduction(found["id"], grounds, (), tuple(findings), rebuilt.told)
+    if note and findings:
+        told = f"reproduced: {done.sentence}{_told_grounds(grounds)}"
+        with project.ledger.transaction(durable=True) as tx:
+            writes.put_note(project.ledger, tx, done.id, told, project.actor)
+    return done
+
+
+def require_equal(found: Reproduction) -> None:
+    """Refuse what could not be trained again, or came out different.
+
+    Raises
+    ------
+    DataError
+        The data, the family or the task are not what they were.
+    RefusedError
+        With what differs, and how to get what it was trained with.
+    """
+    if found.problems:
+        raise DataError.of(found.problems)
+    if found.findings and not found.equal:
+        fix = "; ".join(f"{g.what}: {g.recorded}" for g in found.grounds if not g.same)
+        raise RefusedError(
+            found.sentence,
+            "the recorded numbers to the last bit",
+            f"go back to what it was trained with ({fix}) and run the same command"
+            if fix
+            else "nothing it stands on has changed: the record was, or the family is not "
+            "deterministic; run: podium doctor",
+        )
+
+
+def _parts(project: Project, door: Door, kind: str, found: Row) -> list[Part]:
+    if kind == "trials":
+        _require_trained(found)
+        return [Part(found, *_kept(project, found))]
+    if kind != "candidates":
+        raise UsageError(f"{found['id']} is one of the {kind}", "a trial or a candidate")
+    folder = project.store / found["artifact_path"]
+    names = artifact.verify(folder, found["artifact_hash"])["files"]
+    rows = {"final_model": _trial(door, found["trial_id"])}
+    if not any(name.startswith("final_model/") for name in names):
+        # A model that a search kept, which only one training gave.
+        rows = {"best_model": rows["final_model"]}
+    elif any(name.startswith("best_model/") for name in names):
+        rows = {"best_model": _held_out(door, found, rows["final_model"]), **rows}
+    for row in rows.values():
+        _require_trained(row)
+    return [
+        Part(row, folder, found["artifact_hash"], checkpoint) for checkpoint, row in rows.items()
+    ]
+
+
+def _require_trained(row: Row) -> None:
+    """Refuse what podium did not train, or did not train to an end."""
+    if row["origin"]:
+        raise UsageError(
+            f"podium did not train {row['run_id'] or row['id']}: it came from {row['origin']}, so "
+            "its data and its seed are not on record",
+            "a trial of a search, or a candidate",
+        )
+    if not State(row["state"]).ended:
+        raise NotFoundError(
+            f"{row['id']} is {row['state']} and has no result yet", fix="run: podium run"
+        )
+
+
+def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
+    """Where a trial's own model lies, if it was kept; removed ones have no checkpoint."""
+    name, checkpoint = row["artifact_hash"], row["checkpoint"]
+    if not name or not checkpoint:
+        return None, "", ""
+    folder = project.store / artifact.folder_of(name)
+    artifact.verify(folder, name)
+    inner = [part for part in Path(checkpoint).parts if part in artifact.CHECKPOINTS]
+    return folder, name, inner[0]
+
+
+def _held_out(door: Door, candidate: Row, whole: Row) -> Row:
+    """Training with the last slice held out, which the candidate's ``best_model`` is of."""
+    same = ("family", "family_version", "dataset_fingerprint", "task_hash", "split_hash", "seed")
+    rows = door.query(
+        "SELECT t.id, t.artifact_hash FROM study_trial l JOIN trial t "
+        "ON t.project_id = l.project_id AND t.id = l.trial_id WHERE l.project_id = ? "
+        "AND l.study_id = ? AND l.phase = ? AND t.fold = 0 AND t.config_hash = ? AND "
+        + " AND ".join(f"t.{name} = ?" for name in same)
+        + " ORDER BY l.seq",
+        door.project_id,
+        candidate["study_id"],
+        FINALIZE,
+        whole["config_hash"],
+        *(whole[name] for name in same),
+    )
+    # Two candidates may share this training; the trial then names the artefact of the first.
+    mine = [r for r in rows if r["artifact_hash"] == candidate["artifact_hash"]] or rows
+    if not mine:
+        raise NotFoundError(
+            f"the first training of {candidate['id']} is not on record", fix="run: podium doctor"
+        )
+    return _trial(door, mine[-1]["id"])
+
+
+def _trial(door: Door, id_: str) -> Row:
+    return door.find(id_)[1]
+
+
+def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
+    """Code, packages and machine, as recorded and as they are."""
+    rows = door.query(
+        "SELECT * FROM environment WHERE project_id = ? AND hash = ?",
+        door.project_id,
+        row["environment_hash"],
+    )
+    if not rows:
+        raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
+    [then] = rows
+    now = _environment.capture(project.root)
+    diff = now["git_diff"]
+    grounds = [
+        Ground("git commit", _text(then["git_commit"]), _text(now["git_commit"])),
+        Ground(
+            "uncommitted changes",
+            _text(then["git_diff_hash"]),
+            _text(writes.text_hash(diff) if diff else None),
+        ),
+    ]
+    for known, present in (
+        (json.loads(then["packages"]), now["packages"]),
+        (json.loads(then["machine"]), now["machine"]),
+    ):
+        grounds += [
+            Ground(what.replace("_", " "), _text(known.get(what)), _text(present.get(what)))
+            for what in known
+        ]
+    return grounds
+
+
+def _text(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text[:12] if len(text) in (40, 64) else text
+
+
+def _told_grounds(grounds: Sequence[Ground]) -> str:
+    told = [f"{g.what} {g.now} instead of {g.recorded}" for g in grounds if not g.same]
+    return f" (with {', '.join(told)})" if told else " (same code, packages and machine)"
+
+
+def _again(project: Project, door: Door, rebuilt: Rebuilt, part: Part) -> list[Finding]:
+    row = part.row
+    task = Task(row["id"], row["config"], row["fold"], row["seed"])
+    # Not below the project: what is left there after a kill belongs to other steps.
+    with tempfile.TemporaryDirectory(prefix="podium-") as work:
+        save_to = work if part.folder else ""
+        job = rebuilt.job(row["family"], row["metric"], save_to)
+        [ended] = project.runner.run(job, [task])
+        findings = numbers(door, row, ended)
+        if part.folder and ended.state is State.COMPLETE:
+            findings += files(rebuilt, part, Path(work) / row["id"])
+    return findings
