@@ -1,8 +1,13 @@
 """What holds for every test."""
 
+import os
+import subprocess
+
 import pytest
 from hypothesis import settings
 
+import foreign
+import postgres
 import projects
 
 # The same examples on every machine, and no example fails because a machine is busy.
@@ -10,9 +15,76 @@ settings.register_profile("podium", deadline=None, derandomize=True)
 settings.load_profile("podium")
 
 
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server that only these tests talk to.
+
+    Skipped where there is none, unless ``PODIUM_REQUIRE=postgresql`` says that there must be.
+    """
+    try:
+        found = postgres.Server()
+    except postgres.NoServerError as error:
+        if os.environ.get("PODIUM_REQUIRE") == "postgresql":
+            pytest.fail(f"PODIUM_REQUIRE=postgresql, but: {error}")
+        pytest.skip(str(error))
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def ledger(tmp_path):
-    """An empty record."""
+def database(server):
+    """URL of an empty database on that server."""
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def folder(request, tmp_path):
+    """A folder with no record yet, once for each database podium keeps records in."""
+    if request.param == "postgresql":
+        projects.use(tmp_path, request.getfixturevalue("database"))
+    return tmp_path
+
+
+@pytest.fixture
+def ledger(folder):
+    """An empty record, once in each database."""
+    found = projects.open_ledger(folder)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path):
+    """An empty record in an SQLite file."""
     found = projects.open_ledger(tmp_path)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def tracked(tmp_path_factory):
+    """An MLflow database that is only read."""
+    return foreign.tracked(tmp_path_factory.mktemp("tracked") / "mlflow.db")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 16 MiB that only this test writes to."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "podium-test", str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no mount command")
+    if done.returncode:
+        pytest.skip(f"cannot mount a small disk: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory):
+    """An Optuna database that is only read."""
+    return foreign.database(tmp_path_factory.mktemp("searched") / "study.db")

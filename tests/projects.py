@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing as mp
 import os
 import signal
 import sqlite3
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +111,38 @@ def run_project(root: Path, *, reporter: Any = None, **flags: Any) -> Run:
         return run(project)
 
 
+def use(folder: Path, url: str) -> None:
+    """Let a bare record in this folder be in another database."""
+    (folder / "podium.toml").write_text(toml({"ledger": {"url": url}}), encoding="utf-8")
+
+
+def url_of(root: Path) -> str:
+    """Where a folder's record is: what its podium.toml says, else the default."""
+    settings = root / "podium.toml"
+    text = settings.read_text(encoding="utf-8") if settings.is_file() else ""
+    return tomllib.loads(text).get("ledger", {}).get("url", "sqlite:///podium.db")
+
+
+def connect(root: Path, *, reading: bool = False) -> Any:
+    """The database driver's own connection to a folder's record, past podium's code."""
+    url = url_of(root)
+    if url.startswith("postgresql"):
+        import psycopg
+
+        return psycopg.connect("postgresql" + url.removeprefix("postgresql+psycopg"))
+    path = root / url.removeprefix("sqlite:///")
+    how = "?mode=ro" if reading else ""
+    return sqlite3.connect(f"{path.as_uri()}{how}", uri=True, timeout=30)
+
+
 def query(root: Path, sql: str, *parameters: object) -> list[dict[str, Any]]:
     """Rows of a project's record, read past podium's own code."""
-    connection = sqlite3.connect(f"{(root / 'podium.db').as_uri()}?mode=ro", uri=True, timeout=30)
-    connection.row_factory = sqlite3.Row
-    try:
-        return [dict(row) for row in connection.execute(sql, parameters)]
-    finally:
-        connection.close()
+    with closing(connect(root, reading=True)) as connection:
+        if not isinstance(connection, sqlite3.Connection):
+            sql = sql.replace("?", "%s")
+        cursor = connection.execute(sql, parameters)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def outcome(root: Path) -> dict[str, Any]:
@@ -153,7 +181,8 @@ def outcome(root: Path) -> dict[str, Any]:
 
 def assert_clean(root: Path) -> None:
     """The record is whole, every trial trained once and every reference leads somewhere."""
-    assert query(root, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    if url_of(root).startswith("sqlite"):
+        assert query(root, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     assert query(root, "SELECT key FROM trial GROUP BY key HAVING count(*) > 1") == []
     assert query(root, "SELECT id FROM trial WHERE state != 'complete'") == []
     dangling = """SELECT id FROM trial WHERE loss_hash IS NOT NULL
@@ -165,7 +194,7 @@ def assert_clean(root: Path) -> None:
 
 def open_ledger(folder: Path, project_id: str = "p-test") -> Ledger:
     """A bare record, without a project round it."""
-    return Ledger("sqlite:///podium.db", folder, project_id, "test")
+    return Ledger(url_of(folder), folder, project_id, "test")
 
 
 def new_trial(number: int, *, phase: str = "tune", metric: str = "mse", **key: Any) -> NewTrial:
@@ -250,6 +279,31 @@ def move(
 # What other processes do in a test; here, because a spawned process must be able to import it.
 
 
+def in_processes(
+    target: Callable[..., None], argument_lists: list[tuple[Any, ...]], patience: float = 120
+) -> list[Any]:
+    """What each process answered; each gets a barrier for all of them and a queue to answer on."""
+    context = mp.get_context("spawn")
+    barrier, answers = context.Barrier(len(argument_lists)), context.Queue()
+    processes = [
+        context.Process(target=target, args=(*arguments, barrier, answers))
+        for arguments in argument_lists
+    ]
+    for process in processes:
+        process.start()
+    try:
+        found = [answers.get(timeout=patience) for _ in processes]
+        for process in processes:
+            process.join(60)
+        assert [process.exitcode for process in processes] == [0] * len(processes), found
+        return found
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+        answers.close()
+
+
 def _report(barrier: Any, answers: Any, work: Callable[[], Any]) -> None:
     try:
         answers.put(work())
@@ -268,7 +322,7 @@ def write_trials(folder: Path, worker: int, count: int, barrier: Any, answers: A
         study = new_study(ledger)
         for n in range(count):
             with ledger.transaction() as tx:
-                trial = new_trial(worker * count + n)
+                trial = replace(new_trial(worker * count + n), named=True)
                 [id_] = writes.start_trials(ledger, tx, study, [trial], "e" * 64)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(ledger, tx, ended(id_), metric="mse", index_hash=None)

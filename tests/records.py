@@ -59,10 +59,10 @@ def stage(ledger, candidate_id):
         return reads.stage_of(ledger, tx, candidate_id)
 
 
-def broken_links(folder) -> list[str]:
+def broken_links(folder, project_id="p-test") -> list[str]:
     """What is wrong with the chain of decisions, from the rows alone."""
     found = []
-    expected = digest(["podium", "p-test"])
+    expected = digest(["podium", project_id])
     for row in projects.query(folder, "SELECT * FROM decision ORDER BY seq"):
         verdicts = tuple(
             Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,34 @@ def test_a_write_that_runs_out_of_room_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_a_killed_writer_left_is_cleared_away_once_nobody_can_be_at_it(tmp_path):
+    left, fresh = tmp_path / ".a.json.123.tmp", tmp_path / ".a.json.456.tmp"
+    other = tmp_path / ".b.json.123.tmp"
+    for path in (left, fresh, other):
+        path.write_text("half")
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    write_atomic(tmp_path / "a.json", "whole")
+    assert sorted(tmp_path.iterdir()) == [fresh, other, tmp_path / "a.json"]
+
+
 def test_a_second_holder_is_refused_and_told_who_is_first(holder, tmp_path):
     with (
         pytest.raises(ConflictError, match=rf"podium tune for us4/D/return.*{holder.pid}"),
         lock(tmp_path / "a.lock", "second"),
     ):
         pass
+
+
+def test_who_has_patience_gets_the_lock_when_the_holder_ends(holder, tmp_path):
+    with (
+        pytest.raises(ConflictError, match="podium tune for us4/D/return"),
+        lock(tmp_path / "a.lock", "second", patience=0.05),
+    ):
+        pass
+    threading.Timer(0.1, holder.kill).start()
+    with lock(tmp_path / "a.lock", "second", patience=30):
+        assert "second" in (tmp_path / "a.lock").read_text()
 
 
 def test_being_refused_does_not_rename_the_holder(holder, tmp_path):

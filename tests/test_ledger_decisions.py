@@ -1,6 +1,6 @@
 """Heads are unique, and what was decided is chained."""
 
-import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -8,32 +8,28 @@ import pytest
 import projects
 from podium.decision import Result, Stage, Verdict
 from podium.errors import ConflictError, PodiumError
-from podium.ledger import decisions
+from podium.ledger import decisions, schema
 from records import broken_links, champion, crown, decide, register, stage, to_beta
 
 
 def test_the_tables_themselves_allow_one_champion_a_slot(ledger, tmp_path):
     to_beta(ledger, "a", "b")
     crown(ledger, "a")
-    raw = sqlite3.connect(tmp_path / "podium.db")
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        raw.execute(
-            "INSERT INTO champion SELECT project_id, slot, 'c-b', decision_id, since FROM champion"
-        )
-    raw.close()
+    again = "INSERT INTO champion SELECT project_id, slot, 'c-b', decision_id, since FROM champion"
+    with closing(projects.connect(tmp_path)) as raw, pytest.raises(Exception, match=r"(?i)unique"):
+        raw.execute(again)
 
 
 def test_the_tables_themselves_allow_one_latest_a_slot_and_model_type(ledger, tmp_path):
     register(ledger, "a")
     register(ledger, "b", model_type="noise")
-    raw = sqlite3.connect(tmp_path / "podium.db")
-    assert raw.execute("SELECT count(*) FROM latest").fetchone() == (2,)
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        raw.execute(
-            "INSERT INTO latest SELECT project_id, slot, 'base', 'c-b', decision_id, since "
-            "FROM latest WHERE model_type = 'noise'"
-        )
-    raw.close()
+    assert len(projects.query(tmp_path, "SELECT * FROM latest")) == 2
+    again = (
+        "INSERT INTO latest SELECT project_id, slot, 'base', 'c-b', decision_id, since "
+        "FROM latest WHERE model_type = 'noise'"
+    )
+    with closing(projects.connect(tmp_path)) as raw, pytest.raises(Exception, match=r"(?i)unique"):
+        raw.execute(again)
 
 
 def test_the_newest_of_a_model_type_is_its_latest(ledger, tmp_path):
@@ -130,38 +126,42 @@ def test_a_refused_request_moves_no_head(ledger):
     assert (champion(ledger), stage(ledger, "c-b")) == ("c-a", Stage.BETA)
 
 
-@pytest.mark.parametrize("table", ["decision", "evidence", "test_look"])
+def columns_of(folder, table):
+    """Names of a table's columns without its sequence number."""
+    with closing(projects.connect(folder)) as raw:
+        return [c[0] for c in raw.execute(f"SELECT * FROM {table} LIMIT 0").description][1:]
+
+
+@pytest.mark.parametrize("table", schema.APPEND_ONLY)
 @pytest.mark.parametrize("verb", ["UPDATE {} SET created_at = ''", "DELETE FROM {}"])
-def test_what_was_decided_or_found_cannot_be_changed(ledger, tmp_path, table, verb):
+def test_what_was_decided_found_or_noted_cannot_be_changed(ledger, tmp_path, table, verb):
     history(ledger)
-    raw = sqlite3.connect(tmp_path / "podium.db")
-    columns = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
-    if table != "decision":
-        values = ["x" if c != "schema" else 1 for c in columns[1:]]
-        marks = ",".join("?" * len(values))
-        raw.execute(f"INSERT INTO {table} ({','.join(columns[1:])}) VALUES ({marks})", values)
+    names = columns_of(tmp_path, table)
+    with closing(projects.connect(tmp_path)) as raw:
+        if table != "decision":
+            values = ",".join("1" if name == "schema" else "'x'" for name in names)
+            raw.execute(f"INSERT INTO {table} ({','.join(names)}) VALUES ({values})")
+            raw.commit()
+        before = projects.query(tmp_path, f"SELECT * FROM {table}")
+        assert before
+        with pytest.raises(Exception, match=f"podium: {table} is append-only"):
+            raw.execute(verb.format(table))
         raw.commit()
-    before = raw.execute(f"SELECT * FROM {table}").fetchall()
-    assert before
-    with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
-        raw.execute(verb.format(table))
-    assert raw.execute(f"SELECT * FROM {table}").fetchall() == before
-    raw.close()
+    assert projects.query(tmp_path, f"SELECT * FROM {table}") == before
 
 
-def test_a_decision_cannot_be_replaced_in_place(ledger, tmp_path):
+def test_a_decision_cannot_be_replaced_in_place(sqlite_ledger, tmp_path):
     # REPLACE deletes without firing delete triggers, unless recursive triggers are on.
-    history(ledger)
-    raw = sqlite3.connect(tmp_path / "podium.db")
-    columns = ",".join(
-        row[1] for row in raw.execute("PRAGMA table_info(decision)") if row[1] != "reason"
-    )
-    with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+    history(sqlite_ledger)
+    columns = ",".join(["seq", *columns_of(tmp_path, "decision")]).replace("reason,", "")
+    with (
+        closing(projects.connect(tmp_path)) as raw,
+        pytest.raises(Exception, match="append-only"),
+    ):
         raw.execute(
             f"INSERT OR REPLACE INTO decision ({columns}, reason) "
             f"SELECT {columns}, 'forged' FROM decision WHERE seq = 3"
         )
-    raw.close()
 
 
 @pytest.mark.parametrize(
@@ -178,24 +178,22 @@ def test_a_decision_cannot_be_replaced_in_place(ledger, tmp_path):
 )
 def test_a_forged_row_is_noticed_even_by_someone_who_drops_the_triggers(ledger, tmp_path, forgery):
     history(ledger)
-    raw = sqlite3.connect(tmp_path / "podium.db")
-    for name in ("decision_no_update", "decision_no_delete"):
-        raw.execute(f"DROP TRIGGER {name}")
-    raw.execute(forgery)
-    raw.commit()
-    assert raw.total_changes > 0
-    raw.close()
+    where = "" if ledger.is_sqlite else " ON decision"
+    with closing(projects.connect(tmp_path)) as raw:
+        for name in ("decision_no_update", "decision_no_delete"):
+            raw.execute(f"DROP TRIGGER {name}{where}")
+        assert raw.execute(forgery).rowcount > 0
+        raw.commit()
     assert broken_links(tmp_path) != []
 
 
 def test_two_decisions_cannot_follow_the_same_one(ledger, tmp_path):
     history(ledger)
-    raw = sqlite3.connect(tmp_path / "podium.db")
-    columns = [row[1] for row in raw.execute("PRAGMA table_info(decision)")]
-    copied = ",".join("'d-forged'" if c == "id" else c for c in columns if c != "seq")
-    with pytest.raises(sqlite3.IntegrityError, match=r"append-only|previous_hash"):
-        raw.execute(
-            f"INSERT INTO decision ({','.join(columns[1:])}) SELECT {copied} "
-            "FROM decision WHERE seq = 2"
-        )
-    raw.close()
+    names = columns_of(tmp_path, "decision")
+    copied = ",".join("'d-forged'" if name == "id" else name for name in names)
+    second = f"INSERT INTO decision ({','.join(names)}) SELECT {copied} FROM decision WHERE seq = 2"
+    with (
+        closing(projects.connect(tmp_path)) as raw,
+        pytest.raises(Exception, match=r"append-only|previous_hash"),
+    ):
+        raw.execute(second)

@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 import projects
+from podium.importers._base import Imported
 from podium.ledger import reads, writes
+from podium.record import Record
 from podium.split import Fold, Split
 from podium.trial import State
 from records import end, start
@@ -83,6 +85,21 @@ def test_luck_does_not_count_the_naive_family_and_counts_what_failed(ledger):
         [first, *_] = reads.trials_of(ledger, tx, study.id, "tune")
     end(ledger, first.id, state=State.FAILED, score=math.nan)
     assert luck(ledger, split) == 2
+
+
+def test_luck_counts_what_was_imported_as_looked_at_on_these_bars(ledger):
+    split = split_of(50, 90)
+    look(ledger, split, [0.1, 0.2])
+    told = [("lstm", 0.2), ("lstm", 0.3), ("toto", 0.3), ("naive", 0.3)]
+    records = [
+        Record("", model, "2025-01-01T00:00:00", {"dropout": dropout, "max_epochs": 9}, {"mae": 1})
+        for model, dropout in told
+    ]
+    with ledger.transaction() as tx:
+        writes.put_imported(ledger, tx, Imported("log.jsonl", records), projects.SLOT)
+        writes.put_imported(ledger, tx, Imported("other", records[:1]), "us4/D/return")
+    assert luck(ledger, split) == 4
+    assert luck(ledger, split, "us4/D/return") == 1
 
 
 def test_a_look_at_the_test_is_counted_by_candidate_and_by_overlap(ledger):

@@ -1,57 +1,94 @@
 """Several processes on one record: nothing is lost, doubled or won twice."""
 
-import multiprocessing as mp
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
 
 import projects
+from projects import in_processes
 from records import broken_links, to_beta
-
-
-def in_processes(target, argument_lists):
-    """What each process answered; each gets a barrier for all of them and a queue to answer on."""
-    context = mp.get_context("spawn")
-    barrier, answers = context.Barrier(len(argument_lists)), context.Queue()
-    processes = [
-        context.Process(target=target, args=(*arguments, barrier, answers))
-        for arguments in argument_lists
-    ]
-    for process in processes:
-        process.start()
-    try:
-        found = [answers.get(timeout=120) for _ in processes]
-        for process in processes:
-            process.join(60)
-        assert [process.exitcode for process in processes] == [0] * len(processes), found
-        return found
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-        answers.close()
 
 
 def test_four_processes_that_open_a_new_record_at_once_all_get_it(tmp_path):
     folders = [tmp_path / str(n) for n in range(25)]
     for folder in folders:
         folder.mkdir()
+    assert_opened_at_once(folders)
+
+
+@pytest.mark.slow
+def test_four_processes_that_open_a_new_database_at_once_all_get_it(server, tmp_path):
+    with ExitStack() as databases:
+        folders = [tmp_path / str(n) for n in range(10)]
+        for folder in folders:
+            folder.mkdir()
+            projects.use(folder, databases.enter_context(server.database()))
+        assert_opened_at_once(folders)
+
+
+def assert_opened_at_once(folders):
     assert in_processes(projects.open_many, [(folders,)] * 4) == [[]] * 4
     for folder in folders:
         assert len(projects.query(folder, "SELECT * FROM schema_version")) == 1
         assert len(projects.query(folder, "SELECT * FROM project")) == 1
 
 
-def test_four_processes_write_fifty_trials_each_and_none_is_lost_or_doubled(tmp_path):
-    arguments = [(tmp_path, worker, 50) for worker in range(4)]
-    assert in_processes(projects.write_trials, arguments) == ["done"] * 4
-    states = projects.query(tmp_path, "SELECT state, count(*) AS n FROM trial GROUP BY state")
-    assert states == [{"state": "complete", "n": 200}]
+def write_at_once(folder, each):
+    """Let four processes write trials; what somebody who reads the outbox meanwhile gets to see."""
+    seen: list[tuple[int, str]] = []
+    newest = "SELECT seq, subject_id FROM outbox WHERE seq > ? ORDER BY seq"
+    projects.open_ledger(folder).close()
+    with ThreadPoolExecutor(1) as beside:
+        arguments = [(folder, worker, each) for worker in range(4)]
+        answers = beside.submit(in_processes, projects.write_trials, arguments)
+        while True:
+            over = answers.done()
+            fresh = projects.query(folder, newest, seen[-1][0] if seen else 0)
+            seen += [(row["seq"], row["subject_id"]) for row in fresh]
+            if over:
+                break
+            time.sleep(0.05)
+    assert answers.result() == ["done"] * 4
+    return seen
+
+
+def assert_all_there(folder, seen, total):
+    states = projects.query(folder, "SELECT state, count(*) AS n FROM trial GROUP BY state")
+    assert states == [{"state": "complete", "n": total}]
     [counts] = projects.query(
-        tmp_path,
-        """SELECT count(DISTINCT key) AS keys, (SELECT count(*) FROM study) AS studies,
+        folder,
+        """SELECT count(DISTINCT key) AS keys, count(DISTINCT run_id) AS names,
+                  (SELECT count(*) FROM study) AS studies,
                   (SELECT count(*) FROM study_trial) AS links,
-                  (SELECT count(*) FROM score) AS scores FROM trial""",
+                  (SELECT count(*) FROM score) AS scores,
+                  (SELECT count(*) FROM result) AS results FROM trial""",
     )
-    assert counts == {"keys": 200, "studies": 1, "links": 200, "scores": 600}
+    assert counts == {
+        "keys": total,
+        "names": total,
+        "studies": 1,
+        "links": total,
+        "scores": 3 * total,
+        "results": 2 * total,
+    }
+    # Whoever reads on from where they stopped misses nothing: items appear in their order.
+    items = projects.query(folder, "SELECT seq, subject_id, created_at FROM outbox ORDER BY seq")
+    assert seen == [(row["seq"], row["subject_id"]) for row in items]
+    assert len({subject for _, subject in seen}) == len(seen) == total + 1
+    moments = [row["created_at"] for row in items]
+    assert moments == sorted(moments)
+
+
+def test_four_processes_write_fifty_trials_each_and_none_is_lost_or_doubled(tmp_path):
+    assert_all_there(tmp_path, write_at_once(tmp_path, 50), 200)
     assert projects.query(tmp_path, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+@pytest.mark.slow
+def test_four_processes_write_a_thousand_trials_and_none_is_lost_or_doubled(folder):
+    assert_all_there(folder, write_at_once(folder, 250), 1000)
 
 
 def test_of_two_processes_that_promote_at_once_exactly_one_wins(ledger, tmp_path):

@@ -17,11 +17,11 @@ from podium.trial import State
 from records import ENVIRONMENT, end, register, start, trial
 
 
-def test_an_end_that_was_acknowledged_is_there_after_the_power_was_cut(ledger, tmp_path):
-    study = projects.new_study(ledger)
-    [id_] = start(ledger, study, projects.new_trial(0))
+def test_an_end_that_was_acknowledged_is_there_after_the_power_was_cut(sqlite_ledger, tmp_path):
+    study = projects.new_study(sqlite_ledger)
+    [id_] = start(sqlite_ledger, study, projects.new_trial(0))
     losses = np.arange(5, dtype=np.float32)
-    end(ledger, id_, score=0.25, losses=losses)
+    end(sqlite_ledger, id_, score=0.25, losses=losses)
     # What is on the disk at this moment, taken away from under the open connection.
     there = tmp_path / "there"
     there.mkdir()
@@ -41,9 +41,12 @@ def test_an_end_that_was_acknowledged_is_there_after_the_power_was_cut(ledger, t
 
 def test_ends_and_decisions_are_flushed_and_starts_are_not(ledger):
     # PRAGMA synchronous: 1 is NORMAL, 2 is FULL.
-    for durable, level in ((True, 2), (False, 1), (True, 2)):
+    ask, levels = ("PRAGMA synchronous", {True: 2, False: 1})
+    if not ledger.is_sqlite:
+        ask, levels = ("SHOW synchronous_commit", {True: "on", False: "off"})
+    for durable in (True, False, True):
         with ledger.transaction(durable=durable) as tx:
-            assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == level
+            assert tx.exec_driver_sql(ask).scalar() == levels[durable]
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger, tmp_path):

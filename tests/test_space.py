@@ -162,3 +162,28 @@ def test_a_logarithmic_whole_number_reaches_both_ends(low, width):
 def test_the_spec_tells_two_spaces_apart():
     assert canonical(SPACE.spec()) != canonical(SPACE.narrowed({"layers": 2}, "").spec())
     assert canonical(SPACE.spec()) != canonical(SPACE.narrowed({"epochs": 3}, "").spec())
+
+
+def test_what_is_not_searched_has_its_usual_value_or_the_middle():
+    space = Space(
+        {
+            "units": Choice((8, 16)),
+            "rate": Float(1e-4, 1e-2, log=True),
+            "layers": Int(1, 4),
+            "drop": Float(0.0, 0.4),
+        },
+        {"epochs": 3},
+        usual={"units": 16, "drop": 0.9},
+    )
+    fixed = space.only(["rate"])
+    assert list(fixed.parameters) == ["rate"]
+    assert fixed.constants == {"epochs": 3, "units": 16, "layers": 2, "drop": pytest.approx(0.2)}
+    assert space.only([]).constants["rate"] == pytest.approx(1e-3)
+    assert not fixed.problems(fixed.sample(1))
+
+
+def test_a_narrowed_space_can_be_set_to_whatever_the_family_takes():
+    once = SPACE.narrowed({"layers": 2}, "podium.toml")
+    assert once.narrowed({"layers": 3}, "a flag").constants["layers"] == 3
+    with pytest.raises(UsageError, match="from 1 to 3"):
+        once.narrowed({"layers": 4}, "a flag")

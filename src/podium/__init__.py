@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _NAMES = {
+    "HyperparamTracker": "podium.tracker",
     "Project": "podium.steps._project",
     "analyze": "podium.steps.analyze",
     "champion": "podium.resolve",
     "doctor": "podium.steps.doctor",
     "extend": "podium.steps.extend",
     "finalize": "podium.steps.finalize",
+    "get_active_model_path": "podium.resolve",
+    "grid": "podium.steps.grid",
     "init": "podium.steps.init",
+    "load_model": "podium.resolve",
     "predict": "podium.steps.predict",
     "promote": "podium.steps.promote",
     "run": "podium.steps.run",
@@ -26,16 +30,20 @@ __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
     from podium.resolve import champion as champion
+    from podium.resolve import get_active_model_path as get_active_model_path
+    from podium.resolve import load_model as load_model
     from podium.steps._project import Project as Project
     from podium.steps.analyze import analyze as analyze
     from podium.steps.doctor import doctor as doctor
     from podium.steps.extend import extend as extend
     from podium.steps.finalize import finalize as finalize
+    from podium.steps.grid import grid as grid
     from podium.steps.init import init as init
     from podium.steps.predict import predict as predict
     from podium.steps.promote import promote as promote
     from podium.steps.run import run as run
     from podium.steps.tune import tune as tune
+    from podium.tracker import HyperparamTracker as HyperparamTracker
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,11 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
+_SECRETS = (
+    (re.compile(r"(://[^:/@\s]*):.*@"), r"\1:***@"),
+    (re.compile(r"([?&](?:ssl)?password=)[^&\s]*"), r"\1***"),
+)
+
 Check = tuple[Callable[[Any], bool], str]
 
 
@@ -61,9 +66,10 @@ class LedgerSection:
 
 @dataclass(frozen=True, kw_only=True)
 class PathsSection:
-    """Folders podium writes, relative to the project."""
+    """Places podium writes, relative to the project."""
 
     registry: str = _setting("models/registry")
+    active_model: str = _setting("models/active_model.txt")
     reports: str = _setting("reports")
 
 
@@ -179,8 +185,13 @@ class Config:
             raise NotFoundError(f"no slot '{name}' in {FILE}", fix=suggest(name, self.slots))
         return self.slots[name]
 
+    @property
+    def root_slot(self) -> str:
+        """Slot whose files lie in the project itself, those of others under ``slots/``."""
+        return self.project.default_slot or next(iter(self.slots), "")
+
     def values(self) -> dict[str, Any]:
-        """Every value by its dotted key, in the file's order."""
+        """Every value by its dotted key, in the file's order, passwords left out."""
         found: dict[str, Any] = {}
         for part in fields(self):
             if part.name not in ("root", "origins"):
@@ -199,7 +210,25 @@ _SECTIONS: dict[str, type[Any]] = {
     "runner": RunnerSection,
     "mlflow": MlflowSection,
 }
+# What these settings were called before podium; its own names win.
+_OLD_NAMES = {
+    "MODEL_REGISTRY_DIR": "paths.registry",
+    "ACTIVE_MODEL_PATH_FILE": "paths.active_model",
+}
 _TABLES: dict[str, type[Any]] = {"datasets": DatasetSection, "slots": SlotSection}
+
+
+def without_password(url: str) -> str:
+    """URL as it may be shown, logged and recorded.
+
+    Examples
+    --------
+    >>> without_password("postgresql+psycopg://ann:secret@db.example/podium")
+    'postgresql+psycopg://ann:***@db.example/podium'
+    """
+    for secret, shown in _SECRETS:
+        url = secret.sub(shown, url)
+    return url
 
 
 def find_root(start: Path) -> Path:
@@ -397,7 +426,9 @@ def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    found: dict[str, tuple[Any, str]] = {}
+    found: dict[str, tuple[Any, str]] = {
+        key: (environ[name], f"env {name}") for name, key in _OLD_NAMES.items() if name in environ
+    }
     for section, kind in _SECTIONS.items():
         for part in fields(kind):
             name = f"PODIUM_{section}_{part.name}".upper()
@@ -479,4 +510,4 @@ def _flatten(key: str, value: Any, found: dict[str, Any]) -> None:
         for name, inner in value.items():
             _flatten(f"{key}.{name}", inner, found)
     elif not isinstance(value, Mapping):
-        found[key] = value
+        found[key] = without_password(value) if isinstance(value, str) else value

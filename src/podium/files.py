@@ -5,17 +5,27 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from typing import TextIO
 
 from podium.errors import ConflictError, DataError
+
+# No write takes so long; what is older was left by a process that was killed.
+STALE_SECONDS = 3600.0
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write beside the target, flush, rename in: readers see the old file or the new one."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                left.unlink()
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as handle:
@@ -30,16 +40,30 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 def flush_folder(folder: Path) -> None:
     """Flush a folder and all files below it, so that a rename publishes finished bytes."""
     for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush(path)
+
+
+def flush(path: Path) -> None:
+    """Flush one file, or the names in one folder: a rename into it lasts from then on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
-def lock(path: Path, holder: str) -> Iterator[None]:
+def lock(path: Path, holder: str, *, patience: float = 0.0) -> Iterator[None]:
     """Hold an operating system lock; it is released when the process ends, however it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    holder : str
+        Who holds it, for those who are refused.
+    patience : float
+        Seconds to wait for one's turn, where nobody holds it for long.
 
     Raises
     ------
@@ -48,22 +72,53 @@ def lock(path: Path, holder: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
+        give_up = time.monotonic() + patience
+        while not _taken(handle):
+            if time.monotonic() < give_up:
+                time.sleep(0.01)
+                continue
             handle.seek(0)
             raise ConflictError(
                 f"{handle.read().strip() or 'another process'} is at work here ({path.name})",
                 "one writer at a time",
                 "wait for it, or end that process; what it finished is kept",
-            ) from None
+            )
         handle.seek(0)
         handle.truncate()
         handle.write(f"{holder} (process {os.getpid()})")
         handle.flush()
         yield
+
+
+def _taken(handle: TextIO) -> bool:
+    """Whether the lock on an open file is ours now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return False
+    return True
+
+
+def rerooted(told: str, root: Path) -> Path:
+    """A path as somebody wrote it down, where it is now that the project may have moved.
+
+    Parameters
+    ----------
+    told : str
+        Absolute, or relative to the project. An absolute one whose last parts lead somewhere
+        inside the project means that place.
+    root : Path
+        The project's folder.
+    """
+    path = Path(told)
+    # One name alone would be found by accident.
+    for start in range(1, len(path.parts) - 1) if path.is_absolute() else ():
+        inside = root.joinpath(*path.parts[start:])
+        if inside.exists():
+            return inside
+    return root / path
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

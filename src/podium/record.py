@@ -32,7 +32,7 @@ class Record:
     metrics : mapping of str to float
         At the best epoch; may hold NaN and infinities.
     checkpoint_path : str or None
-        File a framework opens, relative to the project.
+        File a framework opens: absolute, of an imported run as it was told.
     training_time_seconds : float or None
     notes : str
         What was said when it was logged, and every dated note since.

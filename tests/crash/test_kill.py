@@ -241,22 +241,6 @@ def test_nobody_is_left_after_a_run_that_ended_by_itself(root):
 # A full disk
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 16 MiB that only this test writes to."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "podium-test", str(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("no mount command")
-    if done.returncode:
-        pytest.skip(f"cannot mount a small disk: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("free", [0, 40, 200, 800, 1400, 1700, 1800, 1900])
 def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_with_room(

@@ -14,7 +14,9 @@ from podium.ledger import reads, schema, writes
 from podium.ledger.ledger import Ledger, first_link, now
 
 
-def register(ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str) -> Candidate:
+def register(
+    ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str, *, reason: str = ""
+) -> Candidate:
     """Give a candidate the slot's next version and the stage development, by a decision.
 
     The same artefact registered again is the candidate it already was.
@@ -51,7 +53,7 @@ def register(ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str
         to_stage=Stage.DEVELOPMENT,
         accepted=True,
         actor=actor,
-        reason=f"trained by {candidate.trial_id}",
+        reason=reason or f"trained by {candidate.trial_id}",
         expected_champion=None,
         policy={},
         verdicts=(),

@@ -9,14 +9,22 @@ from __future__ import annotations
 import abc
 import contextlib
 import json
+import os
 import sqlite3
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from podium.errors import DataError, MissingExtraError, NotFoundError, UsageError, suggest
+from podium.config import without_password
+from podium.errors import DataError, NotFoundError, UsageError, suggest
+from podium.ledger import failures
 from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 TABLES = {
     "studies": "study",
@@ -76,9 +84,9 @@ class _Database(abc.ABC):
     def inside(self, column: str, name: str, *, number: bool) -> Sql:
         """Value of a key of a JSON column, as a number or as it is."""
 
-    @abc.abstractmethod
     def starting(self, column: str, text: str) -> Sql:
         """Whether a column starts with a text, found through its index where it has one."""
+        return Sql(f"{column} >= ? AND {column} < ?", (text, text + "\U0010ffff"))
 
     @abc.abstractmethod
     def keys(self, table: str, column: str, project_id: str) -> list[str]:
@@ -116,9 +124,6 @@ class _Sqlite(_Database):
     def inside(self, column: str, name: str, *, number: bool) -> Sql:
         return Sql(f"json_extract({column}, ?)", (f'$."{name}"',))
 
-    def starting(self, column: str, text: str) -> Sql:
-        return Sql(f"{column} >= ? AND {column} < ?", (text, text + "\U0010ffff"))
-
     def keys(self, table: str, column: str, project_id: str) -> list[str]:
         rows = self.rows(
             f"SELECT DISTINCT j.key FROM {table} t, json_each(t.{column}) j WHERE t.project_id = ?",
@@ -132,35 +137,68 @@ class _Postgres(_Database):
 
     def __init__(self, url: str) -> None:
         self.url = "postgresql://" + url.partition("://")[2]
+        self.place = without_password(url)
+        self._connection: Connection[dict[str, Any]] | None = None
+        self._owner, self._turn = 0, threading.Lock()
 
     def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
         try:
             import psycopg
-            from psycopg.rows import dict_row
-        except ModuleNotFoundError:
-            raise MissingExtraError(
-                "ledger.url needs the package 'psycopg', which is not installed",
-                fix="run: pip install 'podium[postgresql]'",
-            ) from None
-        plain = sql.replace("%", "%%").replace("?", "%s")
+        except ImportError:
+            raise failures.no_driver() from None
+        plain = sql.replace("%", "%%").replace("?", "%s").encode()
         try:
-            with psycopg.connect(self.url, row_factory=dict_row) as connection:
-                connection.read_only = True
-                return list(connection.execute(plain.encode(), parameters))
+            try:
+                return self._ask(plain, parameters)
+            except psycopg.OperationalError:
+                if self._connection is None or not self._connection.closed:
+                    raise
+                # The server was restarted since the last question.
+                return self._ask(plain, parameters)
         except psycopg.errors.UndefinedTable:
             raise NotFoundError("no record in this database yet", fix="run: podium run") from None
+        except psycopg.errors.UndefinedColumn as error:
+            raise DataError(
+                f"{self.place}: {failures.told(error)}", "podium's record", _OLDER
+            ) from None
         except (
             psycopg.errors.UndefinedFunction,
             psycopg.errors.InvalidTextRepresentation,
         ) as error:
             raise UsageError(
-                f"a filter compares things of different types: {_first(error)}",
+                f"a filter compares things of different types: {failures.told(error)}",
                 "numbers with numbers and texts with texts",
             ) from None
+        except psycopg.ProgrammingError:
+            if self._connection is not None:
+                raise
+            # It cannot be read as a URL; the driver's own words would repeat the password.
+            raise failures.unknown(self.url) from None
         except psycopg.Error as error:
-            raise DataError(
-                f"the record's server: {_first(error)}", "podium's record", "run: podium doctor"
-            ) from None
+            raise failures.of_postgresql(error, self.place) from None
+
+    def _ask(self, plain: bytes, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        with self._turn:
+            connection = self._connected()
+            with connection.transaction():
+                return connection.execute(plain, parameters).fetchall()
+
+    def _connected(self) -> Connection[dict[str, Any]]:
+        """The one connection of this door: making one costs more than most questions."""
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+        from psycopg.rows import dict_row
+
+        if self._connection is None or self._connection.closed or self._owner != os.getpid():
+            self._connection = None
+            facts: dict[str, Any] = {**conninfo_to_dict(self.url), "client_encoding": "utf8"}
+            if "PGCONNECT_TIMEOUT" not in os.environ:
+                facts.setdefault("connect_timeout", failures.CONNECT_SECONDS)
+            made = psycopg.connect(**facts, autocommit=True, row_factory=dict_row)
+            made.read_only = True
+            weakref.finalize(self, _close, made, os.getpid())
+            self._connection, self._owner = made, os.getpid()
+        return self._connection
 
     def columns(self, table: str) -> list[str]:
         rows = self.rows(
@@ -171,34 +209,42 @@ class _Postgres(_Database):
         return [row["column_name"] for row in rows]
 
     def inside(self, column: str, name: str, *, number: bool) -> Sql:
-        text = f"({column}::jsonb ->> ?)"
+        json_ = _jsonb(column)
+        text = f"({json_} ->> ?)"
         if not number:
             return Sql(text, (name,))
         return Sql(
-            f"(CASE jsonb_typeof({column}::jsonb -> ?) WHEN 'number' THEN {text}::float8 "
+            f"(CASE jsonb_typeof({json_} -> ?) WHEN 'number' THEN {text}::float8 "
             f"WHEN 'boolean' THEN {text}::boolean::int END)",
             (name, name, name),
         )
 
-    def starting(self, column: str, text: str) -> Sql:
-        return Sql(f"starts_with({column}, ?)", (text,))
-
     def keys(self, table: str, column: str, project_id: str) -> list[str]:
         rows = self.rows(
-            f"SELECT DISTINCT jsonb_object_keys(t.{column}::jsonb) AS key FROM {table} t "
+            f"SELECT DISTINCT jsonb_object_keys({_jsonb(f't.{column}')}) AS key FROM {table} t "
             "WHERE t.project_id = ?",
             (project_id,),
         )
         return [row["key"] for row in rows]
 
 
-def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _close(connection: Connection[Any], owner: int) -> None:
+    # A forked child shares the socket and would end its parent's connection.
+    if owner == os.getpid():
+        connection.close()
+
+
+def _jsonb(column: str) -> str:
+    """A column as JSON; PostgreSQL refuses the character NUL there, SQLite does not."""
+    return f"(CASE WHEN strpos({column}, '\\u0000') = 0 THEN {column}::jsonb END)"
+
+
+_OLDER = "an older podium made it; bring it up to date with: podium sync"
 
 
 def _fix_of(error: str) -> str:
     if "no such column" in error or "no such table" in error:
-        return "an older podium made it; bring it up to date with: podium sync"
+        return _OLDER
     return "run: podium doctor"
 
 
@@ -218,6 +264,7 @@ class Door:
 
     def __init__(self, url: str, root: Path, project_id: str) -> None:
         self.project_id = project_id
+        self.root = root
         # The file of the record; None where a server holds it.
         self.path: Path | None = None
         if url.startswith("sqlite:///"):
@@ -226,10 +273,7 @@ class Door:
         elif url.partition("://")[0] in ("postgresql", "postgresql+psycopg"):
             self._database = _Postgres(url)
         else:
-            raise UsageError(
-                f"ledger.url is {url.partition('://')[0]}://...",
-                "sqlite:///path or postgresql+psycopg://user@host/database",
-            )
+            raise failures.unknown(url)
 
     @property
     def exists(self) -> bool:

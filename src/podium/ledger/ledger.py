@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,12 +13,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from podium.errors import DataError, MissingExtraError, UsageError
+from podium.config import without_password
+from podium.errors import DataError
 from podium.hashing import digest
-from podium.ledger import schema
+from podium.ledger import failures, schema
+from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 from podium.ledger.migrations import MIGRATIONS
 
-BUSY_SECONDS = 30
+# A machine that vanished in the middle of a write holds up the others no longer than this.
+IDLE_SECONDS = 300
+# A server that waits for its copies goes on doing so; one that never flushes must.
+_SETTINGS = """
+    SELECT set_config('lock_timeout', :busy, true),
+           set_config('idle_in_transaction_session_timeout', :idle, true),
+           set_config('synchronous_commit',
+                      CASE WHEN NOT :durable THEN 'off'
+                           WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
+                           ELSE current_setting('synchronous_commit') END, true)
+"""
 
 
 def now() -> str:
@@ -46,33 +59,35 @@ class Ledger:
     UsageError
         The URL cannot be understood.
     DataError
-        The file is no database, or was written by a newer podium.
+        It is no database or not podium's, was written by a newer podium, or does not answer.
+    MissingExtraError
+        PostgreSQL's driver is not installed.
     """
 
     def __init__(self, url: str, root: Path, project_id: str, project_name: str) -> None:
         self.project_id = project_id
+        # What the command at work asked its runs to be called in MLflow.
+        self.run_name = ""
+        place = _parsed(url, root)
+        self.is_sqlite = place.get_backend_name() == "sqlite"
+        self.place = str(place.database) if self.is_sqlite else without_password(url)
         try:
-            parsed = sa.make_url(url)
-            if parsed.get_backend_name() == "sqlite":
-                if not parsed.database or parsed.database == ":memory:":
-                    raise UsageError(
-                        f"ledger.url is {url!r}", "a file, such as sqlite:///podium.db"
-                    )
-                parsed = parsed.set(database=str(root / parsed.database))
-            self.engine = sa.create_engine(parsed, connect_args=_connect_args(parsed))
-        except sa.exc.ArgumentError:
-            raise UsageError(f"ledger.url is {url!r}", "an SQLAlchemy URL") from None
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"ledger.url needs the package '{error.name}', which is not installed",
-                fix=f"run: pip install {error.name}",
-            ) from None
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            self.engine = sa.create_engine(
+                place,
+                connect_args=_connect_args(place),
+                # A server may be restarted between two transactions of a long run.
+                pool_pre_ping=not self.is_sqlite,
+            )
+        except ImportError:
+            raise failures.no_driver() from None
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_immediate)
-        self.place = str(parsed.database) if self.is_sqlite else parsed.render_as_string()
-        self._open(project_name)
+        try:
+            self._open(project_name)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the connections back."""
@@ -91,13 +106,10 @@ class Ledger:
                 raw = connection.connection.cursor()
                 raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 raw.close()
-            try:
-                with connection.begin():
-                    if not self.is_sqlite:
-                        self._take_turns(connection, durable)
-                    yield connection
-            except sa.exc.OperationalError as error:
-                raise _explained(error, self.place) from error
+            with connection.begin():
+                if not self.is_sqlite:
+                    self._take_turns(connection, durable)
+                yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -106,21 +118,25 @@ class Ledger:
             if self.is_sqlite:
                 connection.execution_options(podium_reading=True)
             else:
-                connection.execution_options(isolation_level="REPEATABLE READ")
-            try:
-                with connection.begin():
-                    yield connection
-            except sa.exc.OperationalError as error:
-                raise _explained(error, self.place) from error
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
+        """A connection whose troubles are told in sentences."""
         try:
-            connection = self.engine.connect()
-        except sa.exc.OperationalError as error:
-            raise _explained(error, self.place) from None
-        with connection:
-            yield connection
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or not _is_trouble(error):
+                raise
+            explain = failures.of_sqlite if self.is_sqlite else failures.of_postgresql
+            raise explain(error.orig, self.place) from error
+        except sqlite3.Error as error:
+            raise failures.of_sqlite(error, self.place) from error
 
     def _take_turns(self, connection: sa.Connection, durable: bool) -> None:
         """Let one writer of a project in at a time, as SQLite does by itself.
@@ -128,10 +144,10 @@ class Ledger:
         So sequence numbers appear in the order of commits, which the outbox and the chain of
         decisions rely on. What need not be flushed is not waited for.
         """
+        settings = {"busy": f"{BUSY_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "durable": durable}
+        connection.execute(sa.text(_SETTINGS), settings)
         turn = int(digest(["podium", self.project_id])[:15], 16)
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": turn})
-        if not durable:
-            connection.execute(sa.text("SET LOCAL synchronous_commit TO OFF"))
 
     def _open(self, project_name: str) -> None:
         if self.is_sqlite:
@@ -151,14 +167,17 @@ class Ledger:
                         )
                     )
         except sa.exc.DatabaseError as error:
-            raise _unreadable(self.place, error.orig) from None
+            raise failures.unreadable(self.place, error.orig) from None
 
     def _upgrade(self, connection: sa.Connection) -> None:
         if not self.is_sqlite:
             # One schema for all projects of a database, so their first writers wait too.
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7063)"))
+            _require_utf8(connection, self.place)
         tables = sa.inspect(connection).get_table_names()
         if "schema_version" not in tables:
+            # A server's database may hold other tables beside podium's, under other names.
+            _require_none(self.place, {*tables} & {*schema.metadata.tables})
             schema.metadata.create_all(connection)
             found = schema.VERSION
             _stamp(connection, found)
@@ -180,8 +199,53 @@ def _stamp(connection: sa.Connection, version: int) -> None:
     connection.execute(schema.schema_version.insert().values(version=version, applied_at=now()))
 
 
+def _parsed(url: str, root: Path) -> sa.URL:
+    """URL with its path made absolute or its driver named."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise failures.unknown(url) from None
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise failures.unknown(url)
+    return parsed.set(database=str(root / parsed.database))
+
+
 def _connect_args(url: sa.URL) -> dict[str, Any]:
-    return {"timeout": BUSY_SECONDS} if url.get_backend_name() == "sqlite" else {}
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": BUSY_SECONDS}
+    chosen = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
+    patience = {} if chosen else {"connect_timeout": CONNECT_SECONDS}
+    return {"client_encoding": "utf8", **patience}
+
+
+def _is_trouble(error: sa.exc.DBAPIError) -> bool:
+    """Whether the database's state is to blame, and no mistake in podium."""
+    kinds = (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError)
+    damaged = type(error) is sa.exc.DatabaseError
+    no_right = getattr(error.orig, "sqlstate", None) == failures.NO_RIGHT
+    return isinstance(error, kinds) or damaged or no_right
+
+
+def _require_utf8(connection: sa.Connection, place: str) -> None:
+    encoding = connection.execute(sa.text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise DataError(
+            f"{place} stores texts as {encoding}",
+            "UTF8",
+            "make another database for it: createdb -E UTF8 -T template0 NAME",
+        )
+
+
+def _require_none(place: object, tables: set[str]) -> None:
+    """Refuse a database whose tables are not podium's."""
+    if tables:
+        raise DataError(
+            f"{place} holds other tables ({', '.join(sorted(tables)[:3])} ...)",
+            "an empty database or podium's own",
+            "set ledger.url to another one",
+        )
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -194,8 +258,8 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > give_up:
+        except sqlite3.OperationalError as error:
+            if failures.is_full(error) or time.monotonic() > give_up:
                 raise
             time.sleep(0.02)
 
@@ -215,46 +279,11 @@ def _require_own(path: Path) -> None:
         # Being made by another process at this moment; the transaction below will wait for it.
         return
     except sqlite3.DatabaseError as error:
-        raise _unreadable(path, error) from None
-    if tables and "schema_version" not in tables:
-        raise DataError(
-            f"{path} holds other tables ({', '.join(sorted(tables)[:3])} ...)",
-            "an empty database or podium's own",
-            "set ledger.url to another file",
-        )
-
-
-def _unreadable(place: object, error: object) -> DataError:
-    return DataError(
-        f"{place} cannot be read as podium's record: {error}",
-        "a database that podium made",
-        "restore it from a backup, or set ledger.url to another file",
-    )
+        raise failures.unreadable(path, error) from None
+    if "schema_version" not in tables:
+        _require_none(path, tables)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
     reading = connection.get_execution_options().get("podium_reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _explained(error: sa.exc.OperationalError, place: str) -> DataError:
-    text = str(error.orig)
-    if place.startswith("postgresql"):
-        return DataError(
-            f"{place} does not answer: {text.strip().splitlines()[0]}",
-            "a PostgreSQL server that takes podium's connections",
-            "start it or correct ledger.url; then run the same command again",
-        )
-    if "locked" in text:
-        return DataError(
-            f"{place} was locked by another process for {BUSY_SECONDS} s",
-            "writers that take turns",
-            "run: podium doctor; if a program holds the file open for writing, end it",
-        )
-    if "full" in text:
-        return DataError(
-            f"the disk under {place} is full",
-            "room for the record",
-            "free some space and run the same command again; every finished trial is kept",
-        )
-    return DataError(f"{place}: {text}", "a record that can be written", "run: podium doctor")

@@ -15,6 +15,9 @@ import sqlalchemy as sa
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger, now
 
+# Not a target: under it stands what a command asked the runs of its trials to be called.
+RUN_NAME = "run name"
+
 
 @dataclass(frozen=True)
 class Item:
@@ -63,10 +66,11 @@ def waiting(
     *,
     kinds: Sequence[str] | None = None,
     limit: int | None = None,
+    after: int | None = None,
 ) -> list[Item]:
-    """Items after a target's position, in order; only those of some kinds when asked."""
+    """Items after a target's position (or another one), in order; of some kinds when asked."""
     table = schema.outbox.c
-    position, _ = position_of(ledger, tx, target)
+    position = position_of(ledger, tx, target)[0] if after is None else after
     query = (
         sa.select(table.seq, table.kind, table.subject_id, table.created_at)
         .where(table.project_id == ledger.project_id, table.seq > position)

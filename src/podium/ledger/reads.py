@@ -30,6 +30,7 @@ class TrialRow:
     family: str
     config: ConfigDict
     config_hash: str
+    split_hash: str
     fold: int
     seed: int
     state: State
@@ -37,6 +38,7 @@ class TrialRow:
     loss_hash: str | None
     index_hash: str | None
     artifact_hash: str | None
+    checkpoint: str | None
     seconds: float
     reason: str
 
@@ -86,6 +88,19 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
             "seconds": _real(row["seconds"]),
         }
     )
+
+
+def count_ended(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> int:
+    """How many trials with these keys have ended."""
+    table, count = schema.trial.c, 0
+    for start in range(0, len(keys), 500):
+        query = sa.select(sa.func.count()).where(
+            table.project_id == ledger.project_id,
+            table.key.in_(keys[start : start + 500]),
+            table.state.in_([state for state in State if state.ended]),
+        )
+        count += int(tx.execute(query).scalar_one())
+    return count
 
 
 def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
@@ -168,6 +183,34 @@ def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Can
     return Candidate(**{**row, "config": json.loads(row["config"])})
 
 
+def trial_of_artifact(
+    ledger: Ledger, tx: sa.Connection, artifact_hash: str
+) -> tuple[TrialRow, str] | None:
+    """The trial that left an artefact, and the newest study that looked at it."""
+    trial, link = schema.trial.c, schema.study_trial.c
+    row = (
+        tx.execute(
+            sa.select(*(trial[name] for name in _TRIAL), link.phase, link.number, link.study_id)
+            .select_from(
+                schema.study_trial.join(
+                    schema.trial,
+                    sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
+                )
+            )
+            .where(trial.project_id == ledger.project_id, trial.artifact_hash == artifact_hash)
+            .order_by(link.seq.desc())
+            .limit(1)
+        )
+        .mappings()
+        .first()
+    )
+    if row is None:
+        return None
+    fields = {**row}
+    study_id = fields.pop("study_id")
+    return _trial(fields), study_id
+
+
 def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Evidence]:
     """Newest evidence of each kind about a candidate, by kind."""
     table = schema.evidence
@@ -218,7 +261,8 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     """Distinct configs ever looked at for a slot on an overlapping validation interval.
 
     Folds, seeds and training lengths of one config count once; pruned and failed ones count too;
-    configs of the naive family are the bar, not a try at it.
+    configs of the naive family are the bar, not a try at it. What was imported or logged by a
+    tracker says on no bars, so it counts as overlapping.
     """
     trial, link, study, split = (
         schema.trial.c,
@@ -237,7 +281,7 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
                 schema.study,
                 sa.and_(study.project_id == link.project_id, study.id == link.study_id),
             )
-            .join(
+            .outerjoin(
                 schema.split,
                 sa.and_(split.project_id == trial.project_id, split.hash == trial.split_hash),
             )
@@ -246,8 +290,10 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
             trial.project_id == ledger.project_id,
             study.slot == slot,
             trial.family != "naive",
-            split.validation_from <= interval[1],
-            split.validation_to >= interval[0],
+            sa.or_(
+                trial.split_hash == "",
+                sa.and_(split.validation_from <= interval[1], split.validation_to >= interval[0]),
+            ),
         )
     )
     return int(tx.execute(query).scalar_one())

@@ -9,25 +9,43 @@ VERSION = 2
 metadata = sa.MetaData()
 
 
+class _Visible(sa.types.TypeDecorator[str]):
+    """PostgreSQL's texts cannot hold the character NUL; they hold its picture instead."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Text with every NUL replaced."""
+        del dialect
+        return value.replace("\0", "\N{SYMBOL FOR NULL}") if value else value
+
+
+# Both databases compare texts byte by byte, so that both sort alike, whatever a server's language.
+_TEXT = sa.Text().with_variant(_Visible(collation="C"), "postgresql")
+# SQLite's integers are as wide by themselves.
+_INTEGER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
+
 def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     """Table with the project in it and a sequence number that orders it; clocks do not."""
     return sa.Table(
         name,
         metadata,
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("project_id", sa.Text, nullable=False),
+        sa.Column("seq", _INTEGER, primary_key=True, autoincrement=True),
+        sa.Column("project_id", _TEXT, nullable=False),
         *columns,
         sqlite_autoincrement=True,
     )
 
 
 def _text(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=null, server_default=default)
+    return sa.Column(name, _TEXT, nullable=null, server_default=default)
 
 
 def _integer(name: str, *, null: bool = False, default: int | None = None) -> sa.Column[int]:
     told = None if default is None else str(default)
-    return sa.Column(name, sa.Integer, nullable=null, server_default=told)
+    return sa.Column(name, _INTEGER, nullable=null, server_default=told)
 
 
 def _real(name: str) -> sa.Column[float]:
@@ -61,6 +79,13 @@ split = _table(
     _text("spec"),
     _text("validation_from"),
     _text("validation_to"),
+    sa.UniqueConstraint("project_id", "hash"),
+)
+task = _table(
+    # What turned bars into samples: features, target, horizon, window, and their versions.
+    "task",
+    _text("hash"),
+    _text("spec"),
     sa.UniqueConstraint("project_id", "hash"),
 )
 environment = _table(
@@ -334,30 +359,36 @@ def _ddl(statement: str) -> sa.DDL:
     return sa.DDL(statement)  # type: ignore[no-untyped-call]
 
 
-def _trigger(table: str, verb: str) -> list[sa.DDL]:
-    words = f"podium: {table} is append-only"
-    sqlite = _ddl(
-        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
-    ).execute_if(dialect="sqlite")
-    function = _ddl(
-        "CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ "
-        "BEGIN RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
-    ).execute_if(dialect="postgresql")
-    postgres = _ddl(
-        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION podium_append_only()"
-    ).execute_if(dialect="postgresql")
-    return [sqlite, function, postgres]
+def _triggers(table: str) -> list[sa.DDL]:
+    """What refuses to change or remove rows, in both databases' words."""
+    found = [
+        _ddl(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, 'podium: {table} is append-only'); END"
+        ).execute_if(dialect="sqlite")
+        for verb in ("UPDATE", "DELETE")
+    ]
+    found.append(
+        _ddl(
+            "CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ BEGIN "
+            "RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
+        ).execute_if(dialect="postgresql")
+    )
+    # TRUNCATE knows no rows.
+    found += [
+        _ddl(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"FOR EACH {each} EXECUTE FUNCTION podium_append_only()"
+        ).execute_if(dialect="postgresql")
+        for verb, each in (("UPDATE", "ROW"), ("DELETE", "ROW"), ("TRUNCATE", "STATEMENT"))
+    ]
+    return found
 
 
 def _no_replace(table: sa.Table) -> sa.DDL:
     """SQLite's INSERT OR REPLACE deletes without firing delete triggers; this one it fires."""
-    keys = [["seq"]] + [
-        [column.name for column in constraint.columns]
-        for constraint in table.constraints
-        if isinstance(constraint, sa.UniqueConstraint)
-    ]
+    unique = [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
+    keys = [["seq"], *sorted([column.name for column in key.columns] for key in unique)]
     same = " OR ".join("(" + " AND ".join(f"{k} = NEW.{k}" for k in key) + ")" for key in keys)
     return _ddl(
         f"CREATE TRIGGER {table.name}_no_replace BEFORE INSERT ON {table.name} "
@@ -367,8 +398,6 @@ def _no_replace(table: sa.Table) -> sa.DDL:
 
 
 for _name in APPEND_ONLY:
-    sa.event.listen(metadata.tables[_name], "after_create", _no_replace(metadata.tables[_name]))
-for _name in APPEND_ONLY:
-    for _verb in ("UPDATE", "DELETE"):
-        for _statement in _trigger(_name, _verb):
-            sa.event.listen(metadata.tables[_name], "after_create", _statement)
+    _table_of = metadata.tables[_name]
+    for _statement in (_no_replace(_table_of), *_triggers(_name)):
+        sa.event.listen(_table_of, "after_create", _statement)

@@ -20,13 +20,13 @@ from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, json_text, new_id
 from podium.importers._base import Imported
-from podium.ledger import schema
+from podium.ledger import outbox, schema
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.migrations import run_name
 from podium.record import Record
 from podium.split import Split
 from podium.study import Study
-from podium.trial import MOVES, Ended, Key, State, config_hash
+from podium.trial import BUDGET, MOVES, Ended, Key, State, config_hash
 
 # Origin of runs a tracker logged.
 TRACKER = "tracker"
@@ -49,6 +49,14 @@ def _put(tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) 
     if rows:
         insert = sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert
         tx.execute(insert(table).on_conflict_do_nothing(), list(rows))
+
+
+def put_rows(
+    ledger: Ledger, tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows of another project as this one's, leaving those that are there alone."""
+    # A trigger refuses what the tables that only grow have already; nobody else writes meanwhile.
+    _put(tx, table, [{**row, "project_id": ledger.project_id} for row in rows])
 
 
 def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset) -> None:
@@ -81,6 +89,12 @@ def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
     _put(tx, schema.split, [row])
 
 
+def put_task(ledger: Ledger, tx: sa.Connection, task_hash: str, spec: Mapping[str, Any]) -> None:
+    """Remember what a task's hash stands for."""
+    row = {"project_id": ledger.project_id, "hash": task_hash, "spec": canonical(spec)}
+    _put(tx, schema.task, [row])
+
+
 def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any]) -> str:
     """Remember code state, packages and machine; returns their hash."""
     diff = facts.get("git_diff")
@@ -99,6 +113,11 @@ def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any])
 def put_text(ledger: Ledger, tx: sa.Connection, text: str) -> str:
     """Store a text under its hash."""
     return _put_blob(ledger, tx, "text", text.encode(), zlib.compress)
+
+
+def text_hash(text: str) -> str:
+    """Hash a text is stored under."""
+    return digest_bytes(b"text", text.encode())
 
 
 def put_array(ledger: Ledger, tx: sa.Connection, array: NDArray[Any]) -> str:
@@ -158,6 +177,10 @@ def announce(ledger: Ledger, tx: sa.Connection, kind: str, subject_ids: Sequence
     ]
     if rows:
         tx.execute(schema.outbox.insert(), rows)
+    if kind == "trial" and ledger.run_name:
+        # The name goes with the trial: whoever sends it may be another command, much later.
+        for subject_id in subject_ids:
+            outbox.remember(ledger, tx, outbox.RUN_NAME, subject_id, "", ledger.run_name)
 
 
 def start_trials(
@@ -277,7 +300,7 @@ def end_trial(
         {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": _real(value)}
         for epoch in ended.epochs
         for said, value in epoch.scores.items()
-        for part, name in [_part(said)]
+        for part, name in [part_of(said)]
     ]
     if ended.state is State.COMPLETE:
         final = {"part": "best", "epoch": 0, "metric": metric, "value": _real(ended.score)}
@@ -313,15 +336,20 @@ def end_trial(
         )
     if scores:
         tx.execute(schema.score.insert(), scores)
+    if results := results_of(ended, metric):
+        tx.execute(schema.result.insert(), _results(ledger, trial_id, family, results))
+    announce(ledger, tx, "trial", [trial_id])
+
+
+def results_of(ended: Ended, metric: str) -> dict[str, float]:
+    """What a trial came to: every reported metric at its best epoch, and its score."""
     results: dict[str, float] = {}
     for epoch in ended.epochs:
         if epoch.epoch <= (ended.best_epoch or epoch.epoch):
             results.update(epoch.scores)
     if len(ended.losses):
         results[f"val_{metric}"] = ended.score
-    if results:
-        tx.execute(schema.result.insert(), _results(ledger, trial_id, family, results))
-    announce(ledger, tx, "trial", [trial_id])
+    return results
 
 
 def _results(
@@ -338,7 +366,7 @@ def put_records(
     records: Sequence[Record],
     *,
     origin: str,
-    environment_hash: str,
+    environment_hash: str | Sequence[str],
 ) -> list[tuple[Record, bool]]:
     """Write finished runs that podium did not train, as trials of a study.
 
@@ -350,6 +378,8 @@ def put_records(
     origin : str
         ``tracker``, or where they were imported from: the same record of the same origin is
         written once, however often it is imported.
+    environment_hash : str or sequence of str
+        Of all of them, or of each.
 
     Returns
     -------
@@ -357,6 +387,9 @@ def put_records(
         In their order, each with its run and trial id, and whether it is new.
     """
     keys = [_record_key(record, origin) for record in records]
+    environments = (
+        [environment_hash] * len(records) if isinstance(environment_hash, str) else environment_hash
+    )
     table = schema.trial.c
     known: dict[str, tuple[str, str]] = {}
     for start in range(0, len(keys), 500):
@@ -369,10 +402,9 @@ def put_records(
     written: list[tuple[Record, bool]] = []
     rows: list[dict[str, Any]] = []
     fresh: list[Record] = []
-    names = _record_names(
-        ledger, tx, [r for r, k in zip(records, keys, strict=True) if k not in known]
-    )
-    for record, key in zip(records, keys, strict=True):
+    unseen = {k: r for r, k in zip(records, keys, strict=True) if k not in known}
+    names = _record_names(ledger, tx, list(unseen.values()))
+    for record, key, environment in zip(records, keys, environments, strict=True):
         if key in known:
             run_id, trial_id = known[key]
             written.append((replace(record, run_id=run_id, trial_id=trial_id), False))
@@ -381,7 +413,7 @@ def put_records(
         known[key] = (mine.run_id, mine.trial_id)
         written.append((mine, True))
         fresh.append(mine)
-        rows.append(_record_row(ledger, mine, key, origin, environment_hash))
+        rows.append(_record_row(ledger, mine, key, origin, environment))
     if not fresh:
         return written
     tx.execute(schema.trial.insert(), rows)
@@ -395,21 +427,21 @@ def put_records(
     scores = [row for record in fresh for row in _record_scores(ledger, record)]
     if scores:
         tx.execute(schema.score.insert(), scores)
-    first = tx.execute(
-        sa.select(sa.func.count()).where(
-            schema.study_trial.c.project_id == ledger.project_id,
-            schema.study_trial.c.study_id == study.id,
+    phase, link = origin.partition(":")[0], schema.study_trial.c
+    last = tx.execute(
+        sa.select(sa.func.max(link.number)).where(
+            link.project_id == ledger.project_id, link.study_id == study.id, link.phase == phase
         )
-    ).scalar_one()
+    ).scalar()
     links = [
         {
             "project_id": ledger.project_id,
             "study_id": study.id,
-            "phase": origin.partition(":")[0],
-            "number": first + n,
+            "phase": phase,
+            "number": n,
             "trial_id": record.trial_id,
         }
-        for n, record in enumerate(fresh)
+        for n, record in enumerate(fresh, 0 if last is None else last + 1)
     ]
     tx.execute(schema.study_trial.insert(), links)
     announce(ledger, tx, "trial", [record.trial_id for record in fresh])
@@ -425,28 +457,26 @@ def put_imported(
     for the luck of the slot's searches.
     """
     study = put_study(ledger, tx, slot, {"import": imported.source})
-    by_commit: dict[str | None, list[int]] = {}
-    for place, record in enumerate(imported.records):
-        by_commit.setdefault(record.git_commit, []).append(place)
-    written: dict[int, tuple[Record, bool]] = {}
-    for commit, places in by_commit.items():
-        facts: dict[str, Any] = {"git_commit": commit, "packages": {}, "machine": {}}
-        found = put_records(
-            ledger,
-            tx,
-            study,
-            [imported.records[place] for place in places],
-            origin=f"import:{imported.source}",
-            environment_hash=put_environment(ledger, tx, facts),
-        )
-        written.update(zip(places, found, strict=True))
-    return [written[place] for place in sorted(written)]
+    environments = {
+        commit: put_environment(ledger, tx, {"git_commit": commit, "packages": {}, "machine": {}})
+        for commit in dict.fromkeys(record.git_commit for record in imported.records)
+    }
+    return put_records(
+        ledger,
+        tx,
+        study,
+        imported.records,
+        origin=f"import:{imported.source}",
+        environment_hash=[environments[record.git_commit] for record in imported.records],
+    )
 
 
 def _record_key(record: Record, origin: str) -> str:
     """The same imported record has the same key; each logged one is its own."""
     if origin == TRACKER:
         return digest([TRACKER, new_id("k")])
+    if "id" in record.said:
+        return digest(["record", origin, record.said["id"]])
     parts = {**vars(record), "trial_id": ""}
     return digest_bytes(json_text(["record", origin, parts]).encode())
 
@@ -473,6 +503,8 @@ def _record_row(
 ) -> dict[str, Any]:
     # Databases read strict JSON; what is not finite is kept word for word beside it.
     config = json_text(_strict(json.loads(json_text(record.hyperparams))))
+    # As config_hash of a trial, which takes no NaN.
+    idea = {k: v for k, v in record.hyperparams.items() if k != BUDGET}
     said = dict(record.said)
     if origin != TRACKER:
         # podium did not see the code, so it can only repeat what was said of it.
@@ -487,7 +519,7 @@ def _record_row(
         "family": record.model_name,
         "family_version": 0,
         "config": config,
-        "config_hash": digest_bytes(json_text([record.model_name, record.hyperparams]).encode()),
+        "config_hash": digest_bytes(json_text([record.model_name, idea]).encode()),
         "dataset_fingerprint": "",
         "task_hash": "",
         "split_hash": "",
@@ -522,7 +554,7 @@ def _strict(value: Any) -> Any:
 
 def _record_scores(ledger: Ledger, record: Record) -> Iterator[dict[str, Any]]:
     for said, values in record.curves.items():
-        part, metric = _part(said)
+        part, metric = part_of(said)
         for epoch, value in enumerate(values, 1):
             yield {
                 "project_id": ledger.project_id,
@@ -559,6 +591,25 @@ def set_artifact(
         .where(table.c.project_id == ledger.project_id, table.c.id == trial_id)
         .values(artifact_hash=artifact_hash, checkpoint=checkpoint or None)
     )
+
+
+def forget_model(
+    ledger: Ledger, tx: sa.Connection, artifact_hash: str, note: str, actor: str
+) -> None:
+    """Say of every trial that kept this model that it is not there any more, and why.
+
+    Their rows keep its hash, so that the same model is known again if it is ever trained again.
+    """
+    table = schema.trial
+    mine = sa.and_(
+        table.c.project_id == ledger.project_id,
+        table.c.artifact_hash == artifact_hash,
+        table.c.checkpoint.is_not(None),
+    )
+    ids = tx.execute(sa.select(table.c.id).where(mine).order_by(table.c.seq)).scalars().all()
+    tx.execute(sa.update(table).where(mine).values(checkpoint=None))
+    for id_ in ids:
+        put_note(ledger, tx, id_, note, actor)
 
 
 def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]) -> None:
@@ -648,7 +699,7 @@ def count_look(
     return int(looks)
 
 
-def _part(said: str) -> tuple[str, str]:
+def part_of(said: str) -> tuple[str, str]:
     """Part and metric of a reported name: ``val_loss`` is the loss of the validation part."""
     part, _, metric = said.partition("_")
     return (part, metric) if part in ("train", "val") and metric else ("", said)

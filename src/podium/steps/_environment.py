@@ -11,6 +11,16 @@ from typing import Any
 
 PACKAGES = ("podium", "numpy", "scipy", "pandas", "optuna", "sqlalchemy", "torch")
 
+# What podium writes into the project; it changes with every run and is no change of the code.
+WRITTEN = (
+    ".gitignore",
+    "experiments/best_config.json",
+    "experiments/experiments_log.jsonl",
+    "hyperparams/sweep_results.json",
+    "models/active_model.txt",
+)
+_NOT_CODE = [f":(exclude){name}" for name in WRITTEN]
+
 
 def capture(root: Path) -> dict[str, Any]:
     """Git commit and uncommitted changes of a folder, versions, and the machine.
@@ -20,11 +30,12 @@ def capture(root: Path) -> dict[str, Any]:
     commit = _git(root, "rev-parse", "HEAD")
     return {
         "git_commit": commit.strip() if commit else None,
-        "git_diff": _git(root, "diff", "HEAD") if commit else None,
+        "git_diff": _git(root, "diff", "HEAD", "--", ":/", *_NOT_CODE) if commit else None,
         "packages": {name: version(name) for name in PACKAGES},
         "machine": {
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
             "cores": os.cpu_count(),
             "device": "cpu",
             "threads_a_trial": 1,
@@ -40,6 +51,15 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    """Model of the processor; another one may round sums of many numbers differently."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()
 
 
 def version(name: str) -> str | None:

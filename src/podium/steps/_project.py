@@ -75,6 +75,8 @@ class Project:
         self.root = root.resolve()
         self.config: Config = configuration.load(self.root, flags=flags)
         self.reporter: Reporter = reporter or Silent()
+        # Whether what is written is sent to MLflow beside the step; a step that sends does without.
+        self.feeds = True
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -96,9 +98,14 @@ class Project:
     def ledger(self) -> Ledger:
         """The record, opened on first use."""
         section = self.config.project
+        target = _projections.target_of(self) if self.feeds else None
         with full_disk_explained(self.root):
             ledger = Ledger(self.config.ledger.url, self.root, section.id, section.name)
         self._stack.callback(ledger.close)
+        if target is not None:
+            self._stack.callback(_projections.start_feeder(self, target))
+        if self.config.origins["mlflow.run_name"] == "flag":
+            ledger.run_name = self.config.mlflow.run_name
         return ledger
 
     @property

@@ -18,15 +18,18 @@ from podium.report.found import (
     Verdict,
 )
 from podium.steps._project import Project
+from podium.steps.analyze import Analysis
 from podium.steps.backtest import BENCHMARKS, Judged
 from podium.steps.extend import Extended
 from podium.steps.finalize import naive_name
 from podium.steps.promote import Promotion
 
 
-def slot_report(project: Project, judged: Judged, promotion: Promotion) -> SlotReport:
+def slot_report(
+    project: Project, analysis: Analysis, judged: Judged, promotion: Promotion
+) -> SlotReport:
     """Everything a reader needs to agree or disagree with the verdict on one slot."""
-    analysis, candidate = judged.final.analysis, judged.candidate
+    candidate = judged.candidate
     tuned = analysis.extension.tuned
     data, section = tuned.data, tuned.data.section
     test, trading = judged.evidence["test"], judged.evidence["backtest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,11 @@ def slot_data(config: Config, slot: str, dataset: Dataset | None = None) -> Slot
 
 def task_hash(section: SlotSection) -> str:
     """SHA-256 of what turns bars into samples."""
+    return digest(list(task_spec(section).values()))
+
+
+def task_spec(section: SlotSection) -> dict[str, Any]:
+    """What turns bars into samples: the section's settings, and versions of what they name."""
     versions = {
         f"{kind}/{name}": getattr(registry.load(kind, name), "VERSION", 1)
         for kind, names in (
@@ -99,8 +105,14 @@ def task_hash(section: SlotSection) -> str:
         )
         for name in names
     }
-    parts = [section.features, section.target, section.horizon, section.window, versions]
-    return digest(parts)
+    # The order of these is part of the hash.
+    return {
+        "features": section.features,
+        "target": section.target,
+        "horizon": section.horizon,
+        "window": section.window,
+        "versions": versions,
+    }
 
 
 def view_of(dataset: Dataset, section: SlotSection) -> View:

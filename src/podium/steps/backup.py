@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import json
 import sqlite3
 import tarfile
 import tempfile
-from contextlib import closing
+import tomllib
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium import __version__, artifact
-from podium.config import FILE
+from podium import artifact
+from podium.config import FILE, LedgerSection
 from podium.errors import ConflictError, DataError, UsageError
 from podium.files import full_disk_explained
-from podium.hashing import canonical, digest_bytes
-from podium.ledger.ledger import now
+from podium.ledger.snapshot import snapshot
 from podium.resolve import CACHE
 from podium.steps._project import Project
+from podium.steps._tar import Packer, Packing, require_name
 
 CONTENTS = "backup.json"
-SCHEMA = 1
+PACKING = Packing("backup", CONTENTS, 1, "podium backup")
+# Where a restored project has the record that a server held.
+RECORD = "podium.db"
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Backup:
 def backup(project: Project, destination: Path) -> Backup:
     """Write podium.toml, the record and its artefacts into one tar file.
 
-    The record is copied by SQLite's own backup, so a run that is at work is not disturbed and the
-    copy is of one moment. Every artefact's hashes are checked on the way. Bars are not in it: they
-    are the project's input, and their fingerprints are on record.
+    The copy of the record is of one moment and disturbs no run that is at work. It is an SQLite
+    file even where a server holds the record (then with this project's part of it), and the
+    podium.toml in the backup names that file, so it can be restored on any machine. Every
+    artefact's hashes are checked on the way. Bars are not in it: they are the project's input, and
+    their fingerprints are on record.
 
     Parameters
     ----------
@@ -50,38 +53,35 @@ def backup(project: Project, destination: Path) -> Backup:
     ConflictError
         The destination exists; it is left as it is.
     UsageError
-        The destination is no tar file, or record or store lie outside the project.
+        The destination is no tar file, record or store lie outside the project, or podium.toml
+        says where the record is in a way that cannot be rewritten.
     DataError
         An artefact is missing or was changed, or the disk is full.
     """
-    if not destination.name.endswith((".tar", ".tar.gz")):
-        raise UsageError(f"{destination} is no tar file", "a name that ends with .tar or .tar.gz")
+    mode = require_name(destination)
     if destination.exists():
         raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
     source = project.door.path
-    if source is None:
-        raise UsageError(
-            "the record of this project is on a server",
-            "a record in a file",
-            "back the server up with pg_dump, and models/registry with it",
-        )
-    record = _inside(project, source, "ledger.url")
+    record = RECORD if source is None else _inside(project, source, "ledger.url")
+    settings = naming((project.root / FILE).read_text(encoding="utf-8"), f"sqlite:///{record}")
     store = _inside(project, project.store, "paths.registry")
     beside = destination.with_name(f".{destination.name}.tmp")
-    mode = "w:gz" if destination.name.endswith(".gz") else "w"
     count = 0
     with full_disk_explained(destination), tempfile.TemporaryDirectory() as name:
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
-            copy = Path(name) / "record"
-            _copy_record(source, copy)
+            whole = Path(name) / "record"
+            if source is None:
+                source = Path(name) / "snapshot"
+                snapshot(project.ledger, source)
+            _copy_record(source, whole)
             with tarfile.open(beside, mode) as tar:  # type: ignore[call-overload]
-                pack = _Packer(tar)
-                pack.add(FILE, (project.root / FILE).read_bytes())
-                pack.add(record, copy.read_bytes())
+                pack = Packer(tar, PACKING)
+                pack.add(FILE, settings.encode())
+                pack.add(record, whole.read_bytes())
                 if (project.root / CACHE).is_file():
                     pack.add(CACHE.as_posix(), (project.root / CACHE).read_bytes())
-                for path, artifact_hash in _artifacts(copy):
+                for path, artifact_hash in _artifacts(whole, project.store):
                     folder = project.store / path
                     artifact.verify(folder, artifact_hash)
                     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -93,34 +93,6 @@ def backup(project: Project, destination: Path) -> Backup:
         finally:
             beside.unlink(missing_ok=True)
     return Backup(destination, count, destination.stat().st_size)
-
-
-class _Packer:
-    """Adds files to a tar and remembers their hashes for the list of contents."""
-
-    def __init__(self, tar: tarfile.TarFile) -> None:
-        self.tar = tar
-        self.files: dict[str, str] = {}
-
-    def add(self, name: str, data: bytes) -> None:
-        self.files[name] = digest_bytes(data)
-        self._write(name, data)
-
-    def close(self) -> None:
-        """Write the list of contents; a backup without it is not whole."""
-        contents = {
-            "podium": SCHEMA,
-            "kind": "backup",
-            "version": __version__,
-            "created_at": now(),
-            "files": self.files,
-        }
-        self._write(CONTENTS, canonical(contents).encode())
-
-    def _write(self, name: str, data: bytes) -> None:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(data), 0o644
-        self.tar.addfile(entry, io.BytesIO(data))
 
 
 def _copy_record(source: Path, target: Path) -> None:
@@ -139,12 +111,19 @@ def _copy_record(source: Path, target: Path) -> None:
         raise DataError(f"{source} is damaged: {answer}", "a whole record", "run: podium doctor")
 
 
-def _artifacts(record: Path) -> list[tuple[str, str]]:
+def _artifacts(record: Path, store: Path) -> list[tuple[str, str]]:
+    """(folder, hash) of every candidate's artefact, and of those models of trials that are there.
+
+    A candidate without its artefact is worth nothing; a trial without its model is still a trial.
+    """
     with closing(sqlite3.connect(record)) as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT artifact_path, artifact_hash FROM candidate ORDER BY seq"
-        )
-        return [(path, name) for path, name in rows]
+        found = dict(connection.execute("SELECT artifact_path, artifact_hash FROM candidate"))
+        hashes = connection.execute("SELECT artifact_hash FROM trial WHERE artifact_hash NOT NULL")
+        for (name,) in hashes:
+            folder = artifact.folder_of(name)
+            if (store / folder).is_dir():
+                found.setdefault(folder, name)
+    return sorted(found.items())
 
 
 def _inside(project: Project, place: Path, key: str) -> str:
@@ -158,27 +137,32 @@ def _inside(project: Project, place: Path, key: str) -> str:
         ) from None
 
 
-def contents_of(data: bytes) -> dict[str, str]:
-    """Hash of each file by its name, from a backup's list of contents.
+def naming(text: str, url: str) -> str:
+    """Text of a podium.toml with another ``ledger.url``; the rest of it stays as it is.
 
     Raises
     ------
-    DataError
-        It is not podium's, or of a newer podium.
+    UsageError
+        The URL is written in a way that cannot be found again in the text.
     """
-    try:
-        contents = json.loads(data)
-        files, schema = contents["files"], contents["podium"]
-        known = contents["kind"] == "backup" and all(isinstance(v, str) for v in files.values())
-    except (ValueError, TypeError, KeyError, AttributeError):
-        known = False
-    if not known:
-        raise DataError(f"{CONTENTS} cannot be read", "a file written by podium backup")
-    if schema > SCHEMA:
-        raise DataError(
-            f"the backup has schema {schema}, written by a newer podium",
-            f"at most {SCHEMA}",
-            "run: pip install --upgrade podium",
-        )
-    found: dict[str, str] = files
-    return found
+    settings = tomllib.loads(text)
+    section = settings.get("ledger", {})
+    if section.get("url", LedgerSection.url) == url:
+        return text
+    if "url" in section:
+        told = section["url"]
+        wanted = [text.replace(mark + told + mark, f'"{url}"') for mark in ('"', "'")]
+    elif "ledger" in settings:
+        wanted = [text.replace("[ledger]", f'[ledger]\nurl = "{url}"', 1)]
+    else:
+        wanted = [f'{text.rstrip()}\n\n[ledger]\nurl = "{url}"\n'.lstrip()]
+    goal = {**settings, "ledger": {**section, "url": url}}
+    for each in wanted:
+        with suppress(tomllib.TOMLDecodeError):
+            if tomllib.loads(each) == goal:
+                return each
+    raise UsageError(
+        f"ledger.url in {FILE} is written in a way that podium cannot change",
+        f'a line such as  url = "{LedgerSection().url}"  under [ledger]',
+        "write it like that",
+    )

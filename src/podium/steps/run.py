@@ -113,4 +113,4 @@ def _one(project: Project, slot: str) -> SlotReport:
     promotion = demoted(project, final.candidate) or promote(
         project, final.candidate.id, reason="podium run"
     )
-    return _report.slot_report(project, verdict, promotion)
+    return _report.slot_report(project, analysis, verdict, promotion)

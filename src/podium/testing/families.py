@@ -43,6 +43,7 @@ def check_family(family: Family, folder: Path) -> None:
     check_future_is_ignored(family)
     check_scaler_uses_training_only(family)
     check_tickers_by_name(family)
+    check_alone_if_it_says_so(family)
     check_beats_untrained(family)
 
 
@@ -56,6 +57,12 @@ def check_name_and_space(family: Family) -> None:
         require(not found, f"a config drawn from the space does not fit it: {found}")
     require(space.sample(1) == space.sample(1), "two draws with one seed differ")
     canonical(space.spec())
+    grid = {name: list(values) for name, values in family.grid(Case.planted().view).items()}
+    try:
+        count = len(list(space.narrowed(grid, "its grid").only(grid).grid()))
+    except UsageError as error:
+        raise AssertionError(f"its own grid does not fit its space: {error}") from error
+    require(count == math.prod(map(len, grid.values())), "its grid names a value twice")
 
 
 def check_wrong_config_refused(family: Family) -> None:
@@ -223,6 +230,27 @@ def check_tickers_by_name(family: Family) -> None:
         require(
             np.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True),
             f"another order of the tickers gives other forecasts ({config})",
+        )
+
+
+def check_alone_if_it_says_so(family: Family) -> None:
+    """Where ``each_alone`` is set, a ticker gets the same forecasts without the others."""
+    case = Case.planted()
+    if not family.each_alone:
+        return
+    scale = float(np.std(case.train.truth()))
+    name = case.dataset.tickers[-1]
+    alone = view(case.dataset.select([name]))
+    bars_asked = np.unique(case.validation.at)
+    for config in _configs(family, case.view):
+        model = _fit(family, config, case.train, case.validation)
+        one, other = (
+            model.predict(Windows.of(seen.blind(), bars_asked)).grid(seen.times, (name,))
+            for seen in (case.view, alone)
+        )
+        require(
+            np.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True),
+            f"each_alone is set, and {name} alone gets other forecasts ({config})",
         )
 
 

@@ -13,6 +13,7 @@ from podium.cli.output import FORMS, Output
 from podium.config import Config, find_root, load
 from podium.errors import NotFoundError, suggest
 from podium.ledger.door import TABLES, Door
+from podium.ledger.runs import notes_of
 
 COLUMNS = {
     "studies": ["id", "slot", "created_at"],
@@ -55,7 +56,7 @@ def command(
     trials a reported metric such as val_loss (its best epoch).
 
     KIND: slots, candidates, trials, studies, decisions, evidence, datasets; families, features,
-    targets, metrics, searches, signals, gates, splitters, readers, runners.
+    targets, metrics, searches, signals, gates, splitters, readers, runners, importers.
     """
     form = output or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)
@@ -78,6 +79,9 @@ def command(
     if kind == "candidates":
         stages = door.stages()
         items = [{**item, "stage": stages.get(item["id"])} for item in items]
+    if kind == "trials" and form in ("json", "jsonl"):
+        noted = notes_of(door, [item["id"] for item in items])
+        items = [{**item, "dated_notes": noted.get(item["id"], [])} for item in items]
     columns = COLUMNS[kind]
     if not items and (where or slot):
         out.say(f"none of the {kind} fits {where or slot}")

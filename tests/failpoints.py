@@ -1,0 +1,207 @@
+"""A program that fills a record through podium, and the places where it can be made to die.
+
+The places are patched into the dying process; podium itself knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+import quick
+from nursery import die, tell
+from podium.errors import PodiumError
+from podium.ledger import outbox, writes
+from podium.ledger.ledger import Ledger
+from podium.runners.local import LocalRunner
+from podium.steps import sync
+from podium.steps._project import Project
+from podium.steps.doctor import doctor
+from podium.steps.grid import grid
+from podium.steps.tune import tune
+from podium.tracker import HyperparamTracker
+from projects import SLOT
+
+LOGGED = 6
+# More than an end has: what is beyond them is the commit.
+STATEMENTS = 8
+GRID = {"factor": [0.8, 0.9, 1.0, 1.1], "level": [1, 2, 3]}
+SETTINGS: dict[str, Any] = {
+    "slots": {SLOT: {"families": [quick.NAME]}},
+    "tune": {"trials": 8, "generation": 4, "epochs": 3, "search": "random"},
+    "space": {},
+}
+
+
+def work(root: str, where: str = "", turn: int = 0) -> None:
+    """A search, a grid that keeps its models, a script that logs runs; what is done is not redone.
+
+    Tells each end and each logged run once it is acknowledged.
+
+    Parameters
+    ----------
+    where : str
+        Name of a place in :data:`PLACES`; empty: live.
+    turn : int
+        How often that place is passed before this process dies there.
+    """
+    _acknowledge()
+    if where:
+        PLACES[where](turn)
+    with Project(Path(root)) as project:
+        tune(project, SLOT)
+        grid(project, SLOT, GRID)
+    with HyperparamTracker(Path(root) / "hyperparams" / "sweep_results.json") as tracker:
+        logged = {run.hyperparams.get("n") for run in tracker.runs if run.model_name == "toto"}
+        for n in range(LOGGED):
+            if n not in logged:
+                tell(f"logged {tracker.log_run('toto', {'n': n}, {'val_pct_mae': 1 / (n + 1)})}")
+
+
+def work_or_say(root: str) -> None:
+    """The same, but what stops it is told as the command line would: exit code and sentences."""
+    try:
+        work(root)
+    except PodiumError as error:
+        tell(f"stopped {error.exit_code} {error}")
+
+
+def _acknowledge() -> None:
+    """Tell which trials have ended, each as soon as its transaction has returned."""
+    ended: list[str] = []
+    end, transaction = writes.end_trial, Ledger.transaction
+
+    def told_end(ledger: Ledger, tx: Any, one: Any, **rest: Any) -> None:
+        end(ledger, tx, one, **rest)
+        ended.append(f"ended {one.task.trial_id} {one.score!r}")
+
+    @contextmanager
+    def told_transaction(self: Ledger, **how: Any) -> Iterator[Any]:
+        ended.clear()
+        with transaction(self, **how) as tx:
+            yield tx
+        for one in ended:
+            tell(one)
+
+    writes.end_trial = told_end
+    Ledger.transaction = told_transaction  # type: ignore[method-assign]
+
+
+class _Countdown:
+    """Dies when it is passed for the n-th time."""
+
+    def __init__(self, turn: int) -> None:
+        self.left = turn
+
+    def step(self, *_: object) -> None:
+        if self.left == 0:
+            die()
+        self.left -= 1
+
+
+def _around(holder: Any, name: str, count: _Countdown, *, after: bool = True) -> None:
+    """Pass a place before, and after, each call of a function."""
+    call = getattr(holder, name)
+
+    @wraps(call)
+    def patched(*arguments: Any, **named: Any) -> Any:
+        count.step()
+        result = call(*arguments, **named)
+        if after:
+            count.step()
+        return result
+
+    setattr(holder, name, patched)
+
+
+def _before_a_start(turn: int) -> None:
+    _around(writes, "start_trials", _Countdown(turn))
+
+
+def _in_training(turn: int) -> None:
+    _around(quick.QuickFamily, "fit", _Countdown(turn))
+
+
+def _worker_busy(turn: int) -> None:
+    """The driver dies while its worker processes train."""
+    os.environ.update(PODIUM_RUNNER_NAME="local", PODIUM_RUNNER_JOBS="2")
+    _around(LocalRunner, "_hear", _Countdown(turn), after=False)
+
+
+def _in_an_end(turn: int) -> None:
+    """After one of an end's statements, or when all are done and only the commit is left."""
+    end, place = divmod(turn, STATEMENTS)
+    call = writes.end_trial
+
+    def patched(ledger: Ledger, tx: Any, one: Any, **rest: Any) -> None:
+        nonlocal end
+        if end == 0:
+            count = _Countdown(place)
+            sa.event.listen(ledger.engine, "after_cursor_execute", count.step)
+            sa.event.listen(ledger.engine, "commit", die)
+        end -= 1
+        call(ledger, tx, one, **rest)
+
+    writes.end_trial = patched
+
+
+def _before_a_projection(turn: int) -> None:
+    """Between a commit and the files that show it: before and after each step of writing them."""
+    count, write = _Countdown(turn), os.write
+    _around(sync, "sync_files", count, after=False)
+    _around(outbox, "advance", count)
+    _around(Path, "replace", count)
+
+    def torn(descriptor: int, data: bytes) -> int:
+        if not data.lstrip().startswith(b'{"podium"'):
+            return write(descriptor, data)
+        # A line of the users' log is cut in the middle by a machine that dies.
+        if count.left == 0:
+            write(descriptor, data[: len(data) // 2])
+        count.step()
+        return write(descriptor, data)
+
+    os.write = torn
+
+
+def _in_a_rename(turn: int) -> None:
+    """Before and after an artefact gets its name."""
+    count, rename = _Countdown(turn), Path.rename
+
+    @wraps(rename)
+    def patched(self: Path, target: Path) -> Path:
+        if "registry" not in self.parts:
+            return rename(self, target)
+        count.step()
+        renamed = rename(self, target)
+        count.step()
+        return renamed
+
+    Path.rename = patched  # type: ignore[method-assign, assignment]
+
+
+PLACES: dict[str, Callable[[int], None]] = {
+    "before a start is written": _before_a_start,
+    "in training": _in_training,
+    "while a worker is busy": _worker_busy,
+    "inside an end": _in_an_end,
+    "between commit and files": _before_a_projection,
+    "in an artefact's rename": _in_a_rename,
+}
+
+
+def examine(root: str) -> None:
+    """Tell everything that is not as it should be after the work is done."""
+    for check in doctor(Path(root)):
+        # A disk that is small is not what is examined.
+        if not check.ok and check.check != "disk":
+            tell(f"{check.check}: {check.finding}")
+    with Project(Path(root)) as project:
+        for name in sync.sync_files(project):
+            tell(f"{name} was not up to date")
