@@ -65,7 +65,7 @@ def podium_store(place: Path, count: int) -> Path:
     if root.exists():
         return root
     from podium.config import load
-    from podium.ledger import writes
+    from podium.ledger import foreign, writes
     from podium.ledger.ledger import Ledger
     from podium.record import Record
     from podium.steps.init import init
@@ -83,8 +83,8 @@ def podium_store(place: Path, count: int) -> Path:
             Record("", run.model, _moment(run), run.parameters, run.metrics) for run in chunk
         ]
         with ledger.transaction() as tx:
-            writes.put_records(
-                ledger, tx, study, records, origin=writes.TRACKER, environment_hash=environment
+            foreign.put_records(
+                ledger, tx, study, records, origin=foreign.TRACKER, environment_hash=environment
             )
     ledger.close()
     beside.rename(root)

@@ -6,7 +6,7 @@ import numpy as np
 
 import projects
 from podium.importers._base import Imported
-from podium.ledger import reads, writes
+from podium.ledger import foreign, reads, writes
 from podium.record import Record
 from podium.split import Fold, Split
 from podium.trial import State
@@ -96,8 +96,8 @@ def test_luck_counts_what_was_imported_as_looked_at_on_these_bars(ledger):
         for model, dropout in told
     ]
     with ledger.transaction() as tx:
-        writes.put_imported(ledger, tx, Imported("log.jsonl", records), projects.SLOT)
-        writes.put_imported(ledger, tx, Imported("other", records[:1]), "us4/D/return")
+        foreign.put_imported(ledger, tx, Imported("log.jsonl", records), projects.SLOT)
+        foreign.put_imported(ledger, tx, Imported("other", records[:1]), "us4/D/return")
     assert luck(ledger, split) == 4
     assert luck(ledger, split, "us4/D/return") == 1
 

@@ -12,7 +12,7 @@ import projects
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.importers._base import Imported
-from podium.ledger import decisions, writes
+from podium.ledger import decisions, foreign, writes
 from podium.record import Record
 from podium.report.tree import Branch, tree
 from podium.steps._project import Project
@@ -155,7 +155,7 @@ def test_children_grow_from_their_parent_and_share_its_tree(copy):
 def test_imported_runs_have_a_tree_without_data(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
     with Project(copy) as project, project.ledger.transaction() as tx:
-        writes.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
+        foreign.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
     found = of(copy, "toto_20250101_000000")
     assert kinds(found) == ["study", "trial"]
     assert "old.json" in told(found)

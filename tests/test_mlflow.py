@@ -23,7 +23,7 @@ from podium.cli.main import run as podium
 from podium.config import load
 from podium.decision import Stage
 from podium.errors import ConflictError, DataError, MissingExtraError, UsageError
-from podium.ledger import decisions, outbox, writes
+from podium.ledger import decisions, foreign, outbox, writes
 from podium.ledger.projections import _mlflow_client, _mlflow_store, _mlflow_target, _mlflow_tour
 from podium.ledger.projections._mlflow_target import resolve
 from podium.record import Record
@@ -274,7 +274,7 @@ def test_runs_of_other_tools_are_there_whatever_they_are_called(place):
     )
     with place.ledger.transaction() as tx:
         study = writes.put_study(place.ledger, tx, projects.SLOT, {"import": "odd.json"})
-        [(written, _)] = writes.put_records(
+        [(written, _)] = foreign.put_records(
             place.ledger, tx, study, [record], origin="import:odd.json", environment_hash="e" * 64
         )
     assert place.projection.drain().refused == []

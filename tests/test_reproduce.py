@@ -12,7 +12,7 @@ from podium.errors import DataError, NotFoundError, RefusedError, UsageError
 from podium.families import lstm
 from podium.features import log_return
 from podium.importers._base import Imported
-from podium.ledger import writes
+from podium.ledger import foreign, writes
 from podium.record import Record
 from podium.steps import gc
 from podium.steps._kept import kept_candidate
@@ -325,7 +325,7 @@ def test_older_records_are_rebuilt_from_podium_toml_then_from_manifests(copy):
 def test_what_podium_did_not_train_is_said_to_be_so(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
     with Project(copy) as project, project.ledger.transaction() as tx:
-        writes.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
+        foreign.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
     with pytest.raises(UsageError, match="podium did not train toto_20250101_000000"):
         again(copy, "toto_20250101_000000")
 

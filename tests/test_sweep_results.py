@@ -14,7 +14,7 @@ from podium.config import load
 from podium.errors import DataError
 from podium.files import lock
 from podium.hashing import json_text
-from podium.ledger import runs, writes
+from podium.ledger import foreign, runs, writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import sweep_results
@@ -38,13 +38,13 @@ SEED = {
 }
 
 
-def put(ledger, *found, origin=writes.TRACKER):
+def put(ledger, *found, origin=foreign.TRACKER):
     """Runs as a tracker logs them."""
     with ledger.transaction(durable=True) as tx:
         study = writes.put_study(ledger, tx, "", {"tracker": "t"})
         return [
             record
-            for record, _ in writes.put_records(
+            for record, _ in foreign.put_records(
                 ledger, tx, study, found, origin=origin, environment_hash="e" * 64
             )
         ]

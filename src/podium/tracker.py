@@ -19,7 +19,7 @@ from podium.config import Config, find_root, load
 from podium.errors import ConflictError, NotFoundError, PodiumError, Problem, UsageError
 from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
-from podium.ledger import runs
+from podium.ledger import foreign, runs
 from podium.ledger.door import Door
 from podium.ledger.sweep_file import FILE, behind, is_news
 from podium.record import Record, finite, lower_is_better
@@ -326,12 +326,12 @@ class _Log:
                 if self._study is None:
                     question = {"tracker": FILE.as_posix()}
                     self._study = writes.put_study(ledger, tx, _slot(config), question)
-                [(written, _)] = writes.put_records(
+                [(written, _)] = foreign.put_records(
                     ledger,
                     tx,
                     self._study,
                     [record],
-                    origin=writes.TRACKER,
+                    origin=foreign.TRACKER,
                     environment_hash=environment,
                 )
             self._rewrite(project)

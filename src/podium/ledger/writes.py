@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,18 +17,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from podium.dataset import Dataset
 from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
-from podium.hashing import canonical, digest, digest_bytes, json_text, new_id
-from podium.importers._base import Imported
+from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, schema
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.migrations import run_name
-from podium.record import Record
 from podium.split import Split
 from podium.study import Study
-from podium.trial import BUDGET, MOVES, Ended, Key, State, config_hash
-
-# Origin of runs a tracker logged.
-TRACKER = "tracker"
+from podium.trial import MOVES, Ended, Key, State, config_hash
 
 
 @dataclass(frozen=True)
@@ -297,17 +291,17 @@ def end_trial(
     trial_id, fold = ended.task.trial_id, ended.task.fold
     common = {"project_id": ledger.project_id, "trial_id": trial_id, "fold": fold}
     scores = [
-        {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": _real(value)}
+        {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": real(value)}
         for epoch in ended.epochs
         for said, value in epoch.scores.items()
         for part, name in [part_of(said)]
     ]
     if ended.state is State.COMPLETE:
-        final = {"part": "best", "epoch": 0, "metric": metric, "value": _real(ended.score)}
+        final = {"part": "best", "epoch": 0, "metric": metric, "value": real(ended.score)}
         scores.append({**common, **final})
     values: dict[str, Any] = {
         "state": ended.state,
-        "score": _real(ended.score),
+        "score": real(ended.score),
         "seconds": ended.seconds,
         "reason": ended.reason,
         "ended_at": now(),
@@ -337,7 +331,7 @@ def end_trial(
     if scores:
         tx.execute(schema.score.insert(), scores)
     if results := results_of(ended, metric):
-        tx.execute(schema.result.insert(), _results(ledger, trial_id, family, results))
+        tx.execute(schema.result.insert(), result_rows(ledger, trial_id, family, results))
     announce(ledger, tx, "trial", [trial_id])
 
 
@@ -352,219 +346,12 @@ def results_of(ended: Ended, metric: str) -> dict[str, float]:
     return results
 
 
-def _results(
+def result_rows(
     ledger: Ledger, trial_id: str, family: str, results: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
+    """Rows of what a trial came to."""
     common = {"project_id": ledger.project_id, "trial_id": trial_id, "family": family}
-    return [{**common, "metric": name, "value": _real(v)} for name, v in results.items()]
-
-
-def put_records(
-    ledger: Ledger,
-    tx: sa.Connection,
-    study: Study,
-    records: Sequence[Record],
-    *,
-    origin: str,
-    environment_hash: str | Sequence[str],
-) -> list[tuple[Record, bool]]:
-    """Write finished runs that podium did not train, as trials of a study.
-
-    Parameters
-    ----------
-    records : sequence of Record
-        One with a ``run_id`` keeps it while it is free (else it gets ``-2``, ``-3`` ...); one
-        without gets a name made from its model and time stamp.
-    origin : str
-        ``tracker``, or where they were imported from: the same record of the same origin is
-        written once, however often it is imported.
-    environment_hash : str or sequence of str
-        Of all of them, or of each.
-
-    Returns
-    -------
-    list of (Record, bool)
-        In their order, each with its run and trial id, and whether it is new.
-    """
-    keys = [_record_key(record, origin) for record in records]
-    environments = (
-        [environment_hash] * len(records) if isinstance(environment_hash, str) else environment_hash
-    )
-    table = schema.trial.c
-    known: dict[str, tuple[str, str]] = {}
-    for start in range(0, len(keys), 500):
-        for row in tx.execute(
-            sa.select(table.key, table.run_id, table.id).where(
-                table.project_id == ledger.project_id, table.key.in_(keys[start : start + 500])
-            )
-        ):
-            known[row.key] = (row.run_id, row.id)
-    written: list[tuple[Record, bool]] = []
-    rows: list[dict[str, Any]] = []
-    fresh: list[Record] = []
-    unseen = {k: r for r, k in zip(records, keys, strict=True) if k not in known}
-    names = _record_names(ledger, tx, list(unseen.values()))
-    for record, key, environment in zip(records, keys, environments, strict=True):
-        if key in known:
-            run_id, trial_id = known[key]
-            written.append((replace(record, run_id=run_id, trial_id=trial_id), False))
-            continue
-        mine = replace(record, run_id=next(names), trial_id=new_id("t"))
-        known[key] = (mine.run_id, mine.trial_id)
-        written.append((mine, True))
-        fresh.append(mine)
-        rows.append(_record_row(ledger, mine, key, origin, environment))
-    if not fresh:
-        return written
-    tx.execute(schema.trial.insert(), rows)
-    results = [
-        row
-        for record in fresh
-        for row in _results(ledger, record.trial_id, record.model_name, record.metrics)
-    ]
-    if results:
-        tx.execute(schema.result.insert(), results)
-    scores = [row for record in fresh for row in _record_scores(ledger, record)]
-    if scores:
-        tx.execute(schema.score.insert(), scores)
-    phase, link = origin.partition(":")[0], schema.study_trial.c
-    last = tx.execute(
-        sa.select(sa.func.max(link.number)).where(
-            link.project_id == ledger.project_id, link.study_id == study.id, link.phase == phase
-        )
-    ).scalar()
-    links = [
-        {
-            "project_id": ledger.project_id,
-            "study_id": study.id,
-            "phase": phase,
-            "number": n,
-            "trial_id": record.trial_id,
-        }
-        for n, record in enumerate(fresh, 0 if last is None else last + 1)
-    ]
-    tx.execute(schema.study_trial.insert(), links)
-    announce(ledger, tx, "trial", [record.trial_id for record in fresh])
-    return written
-
-
-def put_imported(
-    ledger: Ledger, tx: sa.Connection, imported: Imported, slot: str
-) -> list[tuple[Record, bool]]:
-    """Write the records of a file of another tool into a study of their own.
-
-    They have no data fingerprint, so they are compared among themselves only; their configs count
-    for the luck of the slot's searches.
-    """
-    study = put_study(ledger, tx, slot, {"import": imported.source})
-    environments = {
-        commit: put_environment(ledger, tx, {"git_commit": commit, "packages": {}, "machine": {}})
-        for commit in dict.fromkeys(record.git_commit for record in imported.records)
-    }
-    return put_records(
-        ledger,
-        tx,
-        study,
-        imported.records,
-        origin=f"import:{imported.source}",
-        environment_hash=[environments[record.git_commit] for record in imported.records],
-    )
-
-
-def _record_key(record: Record, origin: str) -> str:
-    """The same imported record has the same key; each logged one is its own."""
-    if origin == TRACKER:
-        return digest([TRACKER, new_id("k")])
-    if "id" in record.said:
-        return digest(["record", origin, record.said["id"]])
-    parts = {**vars(record), "trial_id": ""}
-    return digest_bytes(json_text(["record", origin, parts]).encode())
-
-
-def _record_names(ledger: Ledger, tx: sa.Connection, records: Sequence[Record]) -> Iterator[str]:
-    """A free run id for each record, in their order; its own where nobody has it."""
-    wanted = [r.run_id or run_name(r.model_name, r.timestamp) for r in records]
-    counts: dict[str, int] = {}
-    for base in wanted:
-        counts[base] = counts.get(base, 0) + 1
-    free = {base: iter(free_names(ledger, tx, base, count)) for base, count in counts.items()}
-    given: set[str] = set()
-    for base in wanted:
-        name = next(free[base], None)
-        while name is None or name in given:
-            # Another base of this batch ends like one of ours: ask again, beyond both.
-            name = next(n for n in free_names(ledger, tx, base, len(given) + 2) if n not in given)
-        given.add(name)
-        yield name
-
-
-def _record_row(
-    ledger: Ledger, record: Record, key: str, origin: str, environment_hash: str
-) -> dict[str, Any]:
-    # Databases read strict JSON; what is not finite is kept word for word beside it.
-    config = json_text(_strict(json.loads(json_text(record.hyperparams))))
-    # As config_hash of a trial, which takes no NaN.
-    idea = {k: v for k, v in record.hyperparams.items() if k != BUDGET}
-    said = dict(record.said)
-    if origin != TRACKER:
-        # podium did not see the code, so it can only repeat what was said of it.
-        told = {"git_dirty": record.git_dirty, "git_diff_hash": record.git_diff_hash}
-        said.update({k: v for k, v in told.items() if v is not None})
-    if "NaN" in (exact := json_text(record.hyperparams)) or "Infinity" in exact:
-        said["hyperparams"] = record.hyperparams
-    return {
-        "project_id": ledger.project_id,
-        "id": record.trial_id,
-        "key": key,
-        "family": record.model_name,
-        "family_version": 0,
-        "config": config,
-        "config_hash": digest_bytes(json_text([record.model_name, idea]).encode()),
-        "dataset_fingerprint": "",
-        "task_hash": "",
-        "split_hash": "",
-        "fold": 0,
-        "seed": 0,
-        "state": State(record.state),
-        "metric": "",
-        "score": None,
-        "environment_hash": environment_hash,
-        "seconds": _real(record.training_time_seconds),
-        "reason": record.reason,
-        "created_at": record.timestamp,
-        "ended_at": now(),
-        "run_id": record.run_id,
-        "origin": origin,
-        "said": json_text(said) if said else None,
-        "checkpoint": record.checkpoint_path,
-        "notes": record.notes,
-        "epochs": max(map(len, record.curves.values()), default=0),
-        "best_epoch": 0,
-    }
-
-
-def _strict(value: Any) -> Any:
-    """JSON value whose numbers are finite; the others become texts."""
-    if isinstance(value, dict):
-        return {k: _strict(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_strict(v) for v in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _record_scores(ledger: Ledger, record: Record) -> Iterator[dict[str, Any]]:
-    for said, values in record.curves.items():
-        part, metric = part_of(said)
-        for epoch, value in enumerate(values, 1):
-            yield {
-                "project_id": ledger.project_id,
-                "trial_id": record.trial_id,
-                "part": part,
-                "fold": 0,
-                "epoch": epoch,
-                "metric": metric,
-                "value": _real(value),
-            }
+    return [{**common, "metric": name, "value": real(v)} for name, v in results.items()]
 
 
 def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, actor: str) -> None:
@@ -707,8 +494,9 @@ def part_of(said: str) -> tuple[str, str]:
 
 def _json_real(value: float) -> float | str | None:
     """JSON knows no infinity; it is kept as the text that float() reads."""
-    return str(value) if math.isinf(value) else _real(value)
+    return str(value) if math.isinf(value) else real(value)
 
 
-def _real(value: float | None) -> float | None:
+def real(value: float | None) -> float | None:
+    """A number as databases keep it: NaN is NULL."""
     return None if value is None or value != value else float(value)

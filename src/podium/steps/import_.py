@@ -17,7 +17,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.hashing import json_text
 from podium.importers import sweep_results
 from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables
-from podium.ledger import runs, writes
+from podium.ledger import foreign, runs
 from podium.record import Record
 from podium.steps import _bundle
 from podium.steps._bundle import TakenIn
@@ -219,7 +219,7 @@ def _write(
         records = _unknown_runs(project, records)
     new = 0
     if records:
-        written = writes.put_imported(project.ledger, tx, replace(imported, records=records), slot)
+        written = foreign.put_imported(project.ledger, tx, replace(imported, records=records), slot)
         new = sum(is_new for _, is_new in written)
     metrics = dict.fromkeys(name for record in imported.records for name in record.metrics)
     known = len(imported.records) - new

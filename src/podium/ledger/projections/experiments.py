@@ -21,7 +21,7 @@ from podium.files import full_disk_explained, lock
 from podium.hashing import digest_bytes, new_id
 from podium.importers._base import Imported, source_of
 from podium.importers.experiments_log import lines as records_of
-from podium.ledger import outbox, schema, writes
+from podium.ledger import foreign, outbox, schema, writes
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID
@@ -202,7 +202,7 @@ class _Log:
         with self.ledger.transaction(durable=True) as tx:
             if records:
                 imported = Imported(mark.source, records)
-                writes.put_imported(self.ledger, tx, imported, self.slot)
+                foreign.put_imported(self.ledger, tx, imported, self.slot)
             outputs = {"after": position, "lines": texts}
             writes.put_receipt(self.ledger, tx, self.slot, LINES, name, outputs)
             writes.announce(self.ledger, tx, LINES, [name])

@@ -21,7 +21,7 @@ from podium.files import full_disk_explained, lock, write_atomic
 from podium.hashing import digest_bytes, json_text
 from podium.importers._base import Imported, parsed, source_of
 from podium.importers.sweep_results import records, to_json
-from podium.ledger import outbox, runs, writes
+from podium.ledger import foreign, outbox, runs, writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.sweep_file import FILE, TARGET, Mark, behind, content, target_of
@@ -247,7 +247,7 @@ class _News:
     def put(self, ledger: Ledger, tx: sa.Connection, source: str, slot: str) -> None:
         """Write all of it into the record."""
         if self.runs:
-            put = writes.put_imported(ledger, tx, Imported(source, self.runs), slot)
+            put = foreign.put_imported(ledger, tx, Imported(source, self.runs), slot)
             for (record, is_new), before in zip(put, self.edited, strict=True):
                 if before is not None and is_new:
                     told = f"edited in {FILE}; before: {before.run_id}"
