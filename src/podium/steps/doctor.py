@@ -178,5 +178,6 @@ def _mlflow(config: Config, door: Door) -> str:
     if any(one.waiting + one.refused for one in known.values()):
         log = config.root / _mlflow_target.LOG
         last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
-        told += [f"last trouble: {line}" for line in last] + ["run: podium sync"]
+        fix = "run: podium sync" + ("" if config.mlflow.enabled else " --mlflow")
+        told += [*(f"last trouble: {line}" for line in last), fix]
     return "; ".join(told) or "off"
