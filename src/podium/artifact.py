@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from podium import registry
+from podium import plugin, registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
 from podium.config import SlotSection
-from podium.errors import DataError
+from podium.errors import DataError, Problem
 from podium.files import flush_folder, full_disk_explained
 from podium.hashing import digest_bytes, digest_folder
 from podium.prediction import Prediction
@@ -74,6 +74,10 @@ def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
     return manifest
 
 
+class OtherVersionError(DataError):
+    """The artefact is whole, but the code it was made with is another by now."""
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A model ready to predict, with everything its manifest says.
@@ -128,15 +132,31 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "final_model") -> L
     ------
     DataError
         Something is missing or changed.
+    OtherVersionError
+        The family, or a plugin the model was trained with, is another by now.
     """
     manifest = json.loads(require_hash(folder, artifact_hash))
     files = manifest["files"]
     family = registry.load("families", manifest["family"]).FAMILY
     if manifest["family_version"] != family.VERSION:
-        raise DataError(
+        raise OtherVersionError(
             f"{folder} was written by version {manifest['family_version']} of {family.name}",
             f"version {family.VERSION}, which this podium has",
-            "install the podium that trained it, or train again",
+            "install the podium that trained it, put its plugin back as it was, or train again",
+        )
+    changed = [
+        member
+        for member, version in manifest.get("plugins", {}).items()
+        if registry.version(*member.split("/")) != version
+    ]
+    if changed:
+        raise OtherVersionError.of(
+            Problem(
+                f"{plugin.FOLDER}/{member}.py is not what the model of {folder} was trained with",
+                "the same file, and the same shared files beside it",
+                "put it back as it was, or train again",
+            )
+            for member in changed
         )
     model = family.load(lambda name: read_checked(folder, files, f"{checkpoint}/{name}"))
     return LoadedModel(manifest, checkpoint, model)

@@ -19,7 +19,7 @@ from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps import _trials
 from podium.steps._project import Project
-from podium.steps._task import SlotData
+from podium.steps._task import SlotData, plugin_versions
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
@@ -184,7 +184,10 @@ def _fit(project: Project, job: Job, config: ConfigDict, fold: int, seed: int) -
 
 
 def _manifest(data: SlotData, family: str, version: int, whole: Ended) -> dict[str, object]:
+    # What a model is given later must be made as what it was trained on.
+    plugins = plugin_versions(data.section)
     return {
+        **({"plugins": plugins} if plugins else {}),
         "slot": data.slot,
         "family": family,
         "family_version": version,

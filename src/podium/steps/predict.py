@@ -83,7 +83,9 @@ def predict(
         model = artifact.load(project.store / row.artifact_path, row.artifact_hash)
         name, rule = row.id, f"candidate {row.id}, named explicitly"
     section = model.section
-    dataset = load_dataset(project.config, section.dataset).select(model.tickers)
+    dataset, realigned = load_dataset(project.config, section.dataset).realign(model.tickers)
+    if realigned:
+        project.reporter.say(realigned)
     view = view_of(dataset, section)
     first = max(view.first_bar, len(view) - bars)
     if first >= len(view):

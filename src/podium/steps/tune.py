@@ -59,7 +59,7 @@ def tune(project: Project, slot: str) -> Tuned:
     NotFoundError
         Every trial failed.
     """
-    data = slot_data(project.config, slot)
+    data = slot_data(project.config, slot, say=project.reporter.say)
     split = _split(project, data)
     settings = project.config.tune
     for family in data.section.families:
