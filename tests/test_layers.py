@@ -11,7 +11,7 @@ from podium import registry
 SRC = Path(podium.__file__).parent
 
 LAYERS = [
-    {"errors", "config", "registry", "hashing", "files"},
+    {"errors", "config", "registry", "plugin", "hashing", "files"},
     {
         "dataset",
         "view",
@@ -26,13 +26,18 @@ LAYERS = [
         "decision",
         "slot",
         "artifact",
+        "timeframe",
+        "resample",
+        "sequences",
+        "samples",
     },
     {"stats", "backtest"},
     {*registry.KINDS, "schedules", "enhancements"},
     {"ledger"},
     {"report"},
     {"resolve"},
-    {"steps", "testing"},
+    {"testing"},
+    {"steps"},
     {"tracker"},
     {"cli", "board"},
 ]

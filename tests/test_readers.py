@@ -79,11 +79,11 @@ def test_a_missing_file_suggests_a_near_ticker(folder):
 
 
 def test_a_missing_column_is_named_with_those_that_were_found(folder):
-    header = HEADER.replace("low", "bottom").replace("volume", "vol")
+    header = HEADER.replace("low", "bottom").replace("volume", "money")
     write(folder / "AAA.csv", [row(day) for day in DAYS], header)
     (message,) = told(folder)
     assert "has no column low, volume (found: date, open, high, bottom" in message
-    assert "Rename the columns." in message
+    assert "Rename the columns, or name them" in message
 
 
 def test_without_adjusted_prices_the_remedy_is_a_setting(folder):

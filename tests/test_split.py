@@ -1,5 +1,7 @@
 """No window sees its future, no label is shared, and walk-forward covers each bar once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from podium import registry
 from podium.errors import DataError
 from podium.prediction import Prediction
-from podium.split import Fold, Split, Windows, purged, require_folds
+from podium.samples import Samples
+from podium.split import Fold, Piece, Split, Windows, purged, require_folds
 from podium.testing.leak import probe_split
 from podium.testing.series import bars, view
 
@@ -70,6 +73,56 @@ def test_purging_drops_nothing_that_could_stay(both, horizon):
     judged = {bar for v in validation for bar in range(v + 1, v + horizon + 1)}
     free = [b for b in train if not judged & set(range(b + 1, b + horizon + 1))]
     assert purged(train, validation, horizon).tolist() == free
+
+
+@st.composite
+def labelled_parts(draw, most=60):
+    """Samples with labels of their own lengths, split in any way."""
+    n = draw(st.integers(2, most))
+    starts = np.array(draw(st.lists(st.integers(0, 90), min_size=n, max_size=n)))
+    lengths = np.array(draw(st.lists(st.integers(1, 60), min_size=n, max_size=n)))
+    validates = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    validates[0] = True
+    return starts, starts + lengths, np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def bars_of(starts, ends, sample):
+    """Every single bar a label is made of: the slow way to the same answer."""
+    return set(range(starts[sample] + 1, ends[sample] + 1))
+
+
+@settings(max_examples=150)
+@given(made=labelled_parts(), embargo=st.integers(0, 20))
+def test_labels_with_ends_of_their_own_are_purged_exactly(made, embargo):
+    starts, ends, train, validation = made
+    judged = set().union(*(bars_of(starts, ends, v) for v in validation))
+    closed = {b for v in validation for b in range(ends[v], ends[v] + embargo)}
+    free = [t for t in train if not judged & bars_of(starts, ends, t) and starts[t] not in closed]
+    assert purged(train, validation, ends, starts=starts, embargo=embargo).tolist() == free
+
+
+@few
+@given(both=parts(), horizon=st.integers(1, 60), embargo=st.integers(0, 60))
+def test_an_embargo_drops_only_what_is_decided_soon_after_a_validation_label(
+    both, horizon, embargo
+):
+    train, validation = both
+    without = purged(train, validation, horizon)
+    ends = validation + horizon
+    soon = [t for t in without if ((t >= ends) & (t < ends + embargo)).any()]
+    kept = purged(train, validation, horizon, embargo=embargo)
+    assert sorted([*kept, *soon]) == without.tolist()
+
+
+@few
+@given(made=labelled_parts(), shift=st.integers(-1000, 1000))
+def test_purging_by_times_and_by_ranks_is_the_same(made, shift):
+    starts, ends, train, validation = made
+    ranks = Samples.timed(starts * 7 + shift, ends * 7 + shift)
+    np.testing.assert_array_equal(
+        purged(train, validation, ranks.ends, starts=ranks.starts),
+        purged(train, validation, ends, starts=starts),
+    )
 
 
 @few
@@ -155,6 +208,56 @@ def test_the_hash_names_the_very_bars():
     assert split.hash != holdout(seen_by(4, 6), fraction=0.3).hash
     moved = Split(split.name, split.parameters, split.folds, split.times + 1, split.horizon)
     assert split.hash != moved.hash
+
+
+def test_a_path_is_put_together_from_the_folds_it_names():
+    validation = [np.array([1, 2, 5, 6]), np.array([3, 4])]
+    folds = tuple(Fold(k, np.array([9]), part) for k, part in enumerate(validation))
+    path = (Piece(0, np.array([1, 2])), Piece(1, np.array([3, 4])), Piece(0, np.array([5, 6])))
+    split = Split("made", {}, folds, bars(10).times, 1, paths=(path,))
+    losses = [part * 10.0 for part in validation]
+    assert split.along(0, losses).tolist() == [10, 20, 30, 40, 50, 60]
+    per_ticker = [np.stack([part, -part], axis=1) for part in validation]
+    assert split.along(0, per_ticker)[:, 1].tolist() == [-1, -2, -3, -4, -5, -6]
+    assert split.spec()["paths"] == [[0, 1, 0]]
+
+
+def test_a_split_knows_whether_its_folds_train_on_the_past_only():
+    seen = seen_by(3, 6)
+    assert holdout(seen, fraction=0.3).ordered
+    assert walk_forward(seen, folds=3).ordered
+    kfold = registry.load("splitters", "purged_kfold").split(seen, folds=3)
+    for fold in kfold.folds[:2]:
+        assert not replace(kfold, folds=(fold,)).ordered
+    assert replace(kfold, folds=kfold.folds[2:]).ordered
+
+
+def test_rows_of_another_group_or_label_are_another_split():
+    def hash_of(**changed):
+        made = {"groups": np.array(["a", "a", "b"]), **changed}
+        samples = Samples(np.arange(3), **made)
+        fold = Fold(0, np.arange(2), np.array([2]))
+        return Split("made", {}, (fold,), samples.times, 0, samples).hash
+
+    spans = {"starts": np.arange(3), "ends": np.arange(1, 4)}
+    hashes = [
+        hash_of(),
+        hash_of(groups=np.array(["a", "c", "b"])),
+        hash_of(**spans),
+        hash_of(**{**spans, "ends": np.arange(2, 5)}),
+        hash_of(times=np.arange(3).astype("M8[s]"), **spans),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert hash_of() == hash_of()
+
+
+def test_rows_without_times_have_no_validation_interval():
+    samples = Samples(np.arange(3), groups=np.array(["a", "a", "b"]))
+    split = Split("made", {}, (Fold(0, np.arange(2), np.array([2])),), None, 0, samples)
+    assert split.validation_interval() == ("", "")
+    assert split.spec()["folds"][0]["validation_groups"] == ["b"]
+    assert split.spec()["folds"][0]["train"] == ["0", "1"]
+    assert not split.ordered
 
 
 def test_the_validation_interval_spans_all_folds():

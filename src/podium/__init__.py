@@ -13,6 +13,7 @@ _NAMES = {
     "Project": "podium.steps._project",
     "analyze": "podium.steps.analyze",
     "champion": "podium.resolve",
+    "check": "podium.steps.check",
     "doctor": "podium.steps.doctor",
     "extend": "podium.steps.extend",
     "finalize": "podium.steps.finalize",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from podium.resolve import load_model as load_model
     from podium.steps._project import Project as Project
     from podium.steps.analyze import analyze as analyze
+    from podium.steps.check import check as check
     from podium.steps.doctor import doctor as doctor
     from podium.steps.extend import extend as extend
     from podium.steps.finalize import finalize as finalize

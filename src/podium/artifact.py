@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from podium import registry
+from podium import plugin, registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
 from podium.config import SlotSection
 from podium.dataset import Floats
@@ -152,6 +152,10 @@ def section_of(manifest: Mapping[str, Any]) -> SlotSection:
         k: tuple(v) if isinstance(v, list) else v for k, v in manifest["task"].items()
     }
     return SlotSection(**task)
+
+
+class OtherVersionError(DataError):
+    """The artefact is whole, but the code it was made with is another by now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,6 +401,8 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> LoadedModel:
     ------
     DataError
         Something is missing or changed.
+    OtherVersionError
+        The family, or a plugin the model was trained with, is another by now.
     """
     return load_place(place_of(folder, artifact_hash, checkpoint))
 
@@ -412,10 +418,24 @@ def load_place(place: Place) -> LoadedModel:
     manifest, version = place.manifest, place.manifest["family_version"]
     family = registry.load("families", manifest["family"]).FAMILY
     if version != family.VERSION:
-        raise DataError(
+        raise OtherVersionError(
             f"{place.folder} was written by version {version} of {family.name}",
             f"version {family.VERSION}, which this podium has",
-            "install the podium that trained it, or train again",
+            "install the podium that trained it, put its plugin back as it was, or train again",
+        )
+    changed = [
+        member
+        for member, then in manifest.get("plugins", {}).items()
+        if registry.version(*member.split("/")) != then
+    ]
+    if changed:
+        raise OtherVersionError.of(
+            Problem(
+                f"{plugin.FOLDER}/{member}.py is not what {place.folder} was trained with",
+                "the same file, and the same shared files beside it",
+                "put it back as it was, or train again",
+            )
+            for member in changed
         )
 
     def read(name: str) -> bytes:

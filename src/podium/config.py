@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from podium import registry
+from podium import plugin, registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
 
 FILE = "podium.toml"
@@ -20,6 +20,8 @@ TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+# Readers whose files hold sequences, which have neither tickers nor a timeframe.
+SEQUENCE_READERS = ("npz",)
 
 _SECRETS = (
     (re.compile(r"(://[^:/@\s]*):.*@"), r"\1:***@"),
@@ -42,6 +44,10 @@ def _at_least(low: float) -> Check:
 
 def _inside(low: float, high: float) -> Check:
     return (lambda value: low < value < high, f"between {low} and {high}, both excluded")
+
+
+def _is_clock_time(text: str) -> bool:
+    return re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) is not None
 
 
 def _one_of(*known: str) -> Check:
@@ -75,13 +81,29 @@ class PathsSection:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSection:
-    """Bars of several tickers; their order is remembered."""
+    """Bars of several tickers, whose order is remembered; or sequences."""
 
     path: str = _setting()
-    tickers: tuple[str, ...] = _setting(check=(lambda v: len(v) > 0, "at least one ticker"))
-    timeframe: str = _setting(check=_one_of(*TIMEFRAMES))
+    tickers: tuple[str, ...] = _setting((), check=(lambda v: len(v) > 0, "at least one ticker"))
+    timeframe: str = _setting("", check=_one_of(*TIMEFRAMES))
     reader: str = _setting("csv")
     adjust: bool = _setting(True)
+    layout: str = _setting("", check=_one_of("", "files", "long", "wide"))
+    columns: Mapping[str, str] = _setting({})
+    absent: tuple[str, ...] = _setting(())
+    timezone: str = _setting("UTC")
+    exchange_timezone: str = _setting("")
+    stamp: str = _setting("", check=_one_of("", "open", "close"))
+    date_format: str = _setting("")
+    separator: str = _setting("")
+    decimal: str = _setting("", check=_one_of("", ".", ","))
+    thousands: str = _setting("")
+    repair: tuple[str, ...] = _setting(())
+    align: str = _setting("intersection", check=_one_of("intersection"))
+    resample: str = _setting("", check=_one_of("", *TIMEFRAMES))
+    day_starts_at: str = _setting("00:00", check=(_is_clock_time, "a time such as 17:00"))
+    week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
+    validation: str = _setting("")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +138,16 @@ class TuneSection:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtendSection:
-    """Walk-forward cross-validation of the best configs."""
+    """Cross-validation of the best configs; 0 and -1 leave a number to the splitter."""
 
     top: int = _setting(3, check=_at_least(1))
     folds: int = _setting(4, check=_at_least(2))
     epochs: int = _setting(12, check=_at_least(1))
+    splitter: str = _setting("walk_forward")
+    train_bars: int = _setting(0, check=_at_least(0))
+    test_folds: int = _setting(0, check=_at_least(0))
+    purge: int = _setting(0, check=_at_least(0))
+    embargo: int = _setting(-1, check=_at_least(-1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +327,8 @@ def load(
     }
     metrics = reader.directions(raw.get("metrics", {}))
     policies = reader.policies(raw.get("policies", {}))
+    # Names may be those of the project's own members; none of them is run to know that.
+    plugin.use(root)
     _cross_check(reader, sections["project"], tables, space, policies)
     if reader.problems:
         raise UsageError.of(reader.problems)
@@ -338,6 +367,7 @@ class _Reader:
                     fix=suggest(name, registry.names(kind)),
                 )
             )
+            self.problems.extend(p for p in registry.misplaced(kind) if p not in self.problems)
 
     def table(self, value: Any, where: str) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -360,6 +390,9 @@ class _Reader:
                 given, self.origins[key] = table[part.name], self.file
             elif part.default is not MISSING:
                 chosen[part.name], self.origins[key] = part.default, "default"
+                continue
+            elif part.default_factory is not MISSING:
+                chosen[part.name], self.origins[key] = part.default_factory(), "default"
                 continue
             else:
                 self.problems.append(
@@ -411,6 +444,9 @@ def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
     if kind == tuple[str, ...]:
         fits = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
         return fits, tuple(value) if fits else value, "a list of texts"
+    if kind == Mapping[str, str]:
+        fits = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+        return fits, value, 'a table of texts such as {time = "Date"}'
     if kind is str and isinstance(value, dt.date):
         return True, value.isoformat(), ""
     wanted = _WORDS[kind]
@@ -459,6 +495,9 @@ def _cross_check(
         for stage, gates in stages.items():
             for gate in gates:
                 reader.require_member("gates", gate, f"[policies.{policy}.{stage}]")
+    for name, dataset in tables["datasets"].items():
+        if dataset is not None:
+            _check_dataset(reader, name, dataset)
     for name, slot in slots.items():
         if slot is None:
             continue
@@ -492,6 +531,57 @@ def _cross_check(
                         "a date such as 2010-01-01 or 2010-01-01T09:30, UTC",
                     )
                 )
+
+
+# What a dataset's table may call columns by, and what it may say that files lack; a reader's own
+# words are checked against these by a test, since nothing is imported to read a configuration.
+COLUMN_ROLES = (
+    "time", "open", "high", "low", "close", "volume", "adj_close", "factor", "ticker",
+)  # fmt: skip
+ABSENT = ("open", "high", "low", "volume")
+REPAIRS = (
+    "drop_doubtful", "sort", "drop_duplicates", "keep_last", "drop_zero_prices", "drop_nan",
+    "clip_candles", "forward_fill", "intersect",
+)  # fmt: skip
+
+
+def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
+    """What a dataset's keys say of one another."""
+    where = f"[datasets.{name}]"
+    problems = reader.problems
+    sequences = section.reader in SEQUENCE_READERS
+    if not sequences:
+        for key in ("tickers", "timeframe"):
+            if not getattr(section, key):
+                problems.append(Problem(f"'{key}' is missing in {where} of {FILE}"))
+    if section.validation and not sequences:
+        problems.append(
+            Problem(f"{where} names a validation file for bars", "sequences (reader npz)")
+        )
+    for key, known in (("columns", COLUMN_ROLES), ("absent", ABSENT), ("repair", REPAIRS)):
+        words = getattr(section, key)
+        if not isinstance(words, Mapping | tuple):
+            continue  # told already, as another type
+        for word in (text.partition(":")[0] for text in words):
+            if word not in known:
+                problems.append(
+                    Problem(f"{where} {key} names '{word}' in {FILE}", fix=suggest(word, known))
+                )
+    tickers = section.tickers if isinstance(section.tickers, tuple) else ()
+    repeated = {t for t in tickers if tickers.count(t) > 1}
+    if repeated:
+        problems.append(
+            Problem(f"{where} tickers lists {', '.join(sorted(repeated))} twice", "each one once")
+        )
+    if section.resample in TIMEFRAMES and section.timeframe in TIMEFRAMES:
+        coarser = TIMEFRAMES[TIMEFRAMES.index(section.timeframe) + 1 :]
+        if section.resample not in coarser:
+            problems.append(
+                Problem(
+                    f"{where} resample is '{section.resample}', timeframe '{section.timeframe}'",
+                    f"a longer one: {', '.join(coarser) or 'there is none'}",
+                )
+            )
 
 
 def _is_date(text: str) -> bool:

@@ -33,6 +33,8 @@ class Dataset:
         Close of each bar, UTC, strictly increasing.
     fields : mapping of name to (T, S) float
         ``open high low close volume``; finite, prices above zero.
+    notes : tuple of str
+        What was repaired or assumed while the bars were read; no part of the fingerprint.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Dataset:
     tickers: tuple[str, ...]
     times: Times
     fields: Mapping[str, Floats]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -75,6 +78,32 @@ class Dataset:
         order = [self.tickers.index(t) for t in tickers]
         columns = {name: np.ascontiguousarray(v[:, order]) for name, v in self.fields.items()}
         return replace(self, tickers=tuple(tickers), fields=columns)
+
+    def realign(self, tickers: Sequence[str]) -> tuple[Dataset, str]:
+        """The bars of a model's tickers in the model's order, and what that changed in words.
+
+        The words are empty when these are the dataset's own tickers in its own order.
+
+        Raises
+        ------
+        DataError
+            A ticker is missing: nothing can stand in for it.
+
+        Examples
+        --------
+        >>> from podium.testing.series import bars
+        >>> bars(5).realign(["CCC", "AAA"])[1]  # doctest: +ELLIPSIS
+        "tickers taken by name in the order CCC, AAA (dataset ...); left out: BBB"
+        """
+        found = self.select(tickers)
+        if found is self:
+            return self, ""
+        extra = [ticker for ticker in self.tickers if ticker not in tickers]
+        told = (
+            f"tickers taken by name in the order {', '.join(tickers)} "
+            f"(dataset '{self.name}' has {', '.join(self.tickers)})"
+        )
+        return found, told + (f"; left out: {', '.join(extra)}" if extra else "")
 
     def bar_at_or_after(self, moment: str) -> int:
         """Index of the first bar at or after an ISO 8601 moment; ``len`` when there is none."""

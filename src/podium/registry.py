@@ -1,9 +1,9 @@
-"""Finds the members of every kind: the package's own folder first, entry points on a miss.
+"""Finds the members of every kind: podium's own folder, the project's plugins, entry points.
 
 A kind is a plural folder (``families``), a member is one file in it (``families/lstm.py``), and the
-file's name is the member's public name. A package installed beside podium offers members through
-the entry point group ``podium.<kind>``. Listing reads names and first docstring lines without
-importing anything.
+file's name is the member's public name. A project has members of its own in ``plugins/families``
+(see :mod:`podium.plugin`); a package installed beside podium offers members through the entry point
+group ``podium.<kind>``. Listing reads names and first docstring lines without importing anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from podium.errors import MissingExtraError, NotFoundError, suggest
+from podium import plugin
+from podium.errors import MissingExtraError, NotFoundError, Problem, UsageError, suggest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -35,21 +36,40 @@ KINDS = (
 
 
 def names(kind: str) -> list[str]:
-    """Names of a kind's members in the package, sorted.
+    """Names of a kind's members in podium and in the project, sorted.
 
     Examples
     --------
     >>> "naive" in names("families")
     True
     """
-    folder = Path(__file__).parent / kind
-    return sorted(p.stem for p in folder.glob("[!_]*.py"))
+    return sorted({*_own(kind), *plugin.names(kind)})
 
 
 def describe(kind: str) -> dict[str, str]:
-    """First docstring line of each member in the package, by name; imports nothing."""
+    """First docstring line of each member in podium and in the project, by name; imports nothing.
+
+    Raises
+    ------
+    UsageError
+        With every file of the project's ``plugins`` that can never be a member.
+    """
+    problems = misplaced(kind)
+    if problems:
+        raise UsageError.of(problems)
     folder = Path(__file__).parent / kind
-    return {name: first_line(folder / f"{name}.py") for name in names(kind)}
+    found = {name: first_line(folder / f"{name}.py") for name in _own(kind)}
+    for name in plugin.names(kind):
+        path = plugin.path_of(kind, name)
+        if path is not None:
+            place = f"({plugin.FOLDER}/{kind}/{name}.py)"
+            found[name] = " ".join(filter(None, [_docstring_line(path), place]))
+    return dict(sorted(found.items()))
+
+
+def misplaced(kind: str) -> list[Problem]:
+    """What lies in the project's ``plugins`` and can never be a member of this kind."""
+    return plugin.problems(kind, _own(kind))
 
 
 def first_line(path: Path) -> str:
@@ -60,22 +80,49 @@ def first_line(path: Path) -> str:
 
 
 def exists(kind: str, name: str) -> bool:
-    """Whether the package or an installed entry point has that member."""
+    """Whether podium, the project or an installed entry point has that member; runs nothing."""
     return name in names(kind) or bool(_entry_points(kind, name))
 
 
-@cache
 def load(kind: str, name: str) -> ModuleType:
     """Module of one member.
 
     Raises
     ------
     NotFoundError
-        Neither the package nor an installed entry point has it; near names are suggested.
+        Neither podium nor the project nor an installed entry point has it; near names are
+        suggested.
     MissingExtraError
         It needs a package that is not installed.
+    UsageError
+        The project has a plugin of that name that cannot be run, or podium has the name too.
     """
-    if name in names(kind):
+    if plugin.path_of(kind, name) is None:
+        return _load(kind, name)
+    if name in _own(kind):
+        raise UsageError.of(misplaced(kind))
+    return plugin.load(kind, name)
+
+
+def version(kind: str, name: str) -> int | str:
+    """What changes when a member's numbers do: its ``VERSION``, or the SHA-256 of a plugin."""
+    if plugin.path_of(kind, name) is not None:
+        return plugin.version(kind, name)
+    found: int = getattr(load(kind, name), "VERSION", 1)
+    return found
+
+
+def versioned(kind: str, name: str) -> str:
+    """A member's name, which for a plugin says what the plugin's files held."""
+    if plugin.path_of(kind, name) is None:
+        return name
+    return f"{name}@{plugin.version(kind, name)}"
+
+
+@cache
+def _load(kind: str, name: str) -> ModuleType:
+    """Module of a member that is no plugin."""
+    if name in _own(kind):
         try:
             return import_module(f"podium.{kind}.{name}")
         except ModuleNotFoundError as error:
@@ -94,6 +141,19 @@ def load(kind: str, name: str) -> ModuleType:
             )
         return module
     raise NotFoundError(f"no {_singular(kind)} '{name}'", fix=suggest(name, names(kind)))
+
+
+def _own(kind: str) -> list[str]:
+    """Names in podium's own folder, sorted."""
+    folder = Path(__file__).parent / kind
+    return sorted(p.stem for p in folder.glob("[!_]*.py"))
+
+
+def _docstring_line(path: Path) -> str:
+    """First line of the docstring of a file that may have none."""
+    with path.open(encoding="utf-8", errors="replace") as handle:
+        line = handle.readline().strip()
+    return line.strip('"').strip() if line.startswith('"') else ""
 
 
 def _entry_points(kind: str, name: str) -> EntryPoints:

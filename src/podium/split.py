@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from podium.dataset import Floats, Times
 from podium.errors import DataError
 from podium.hashing import digest
+from podium.samples import Indices as Indices
+from podium.samples import Samples, meeting
 from podium.view import View
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,10 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Decision bars that train and decision bars that validate; labels never overlap."""
+    """Samples that train and samples that validate; labels never overlap.
+
+    In a view a sample is a decision bar, among sequences it is a row.
+    """
 
     number: int
     train: Indices
@@ -82,37 +86,126 @@ class Fold:
         return Windows.of(view, self.train), Windows.of(view, self.validation)
 
 
+class Piece(NamedTuple):
+    """Validation samples of one fold that are one stretch of a path.
+
+    Parameters
+    ----------
+    fold : int
+    samples : (n,) int
+        Some of the fold's validation samples, or all.
+    """
+
+    fold: int
+    samples: Indices
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A splitter's name, its parameters and the folds they gave for a view.
+    """A splitter's name, its parameters and the folds they gave.
 
-    The hash names the exact decision times, so two splits are the same exactly when they train and
-    validate on the same bars.
+    The hash names the exact samples, so two splits are the same exactly when they train and
+    validate on the same ones.
+
+    Parameters
+    ----------
+    times : (M,) datetime64, or None
+        Of the numbers that folds are made of; None where samples have no times.
+    horizon : int
+        Bars of every label; 0 where labels have their own ends, which ``samples`` tells.
+    samples : Samples, optional
+        What was split: ends of labels, groups. None: bars whose labels are ``horizon`` long.
+    paths : tuple of paths
+        Each path puts validation pieces of several folds together so that every sample that was
+        split is in it exactly once; no two paths share a piece. Empty where the folds do not
+        promise to cover everything.
     """
 
     name: str
-    parameters: dict[str, float]
+    parameters: Mapping[str, float | str]
     folds: tuple[Fold, ...]
-    times: Times
+    times: Times | None
     horizon: int
+    samples: Samples | None = None
+    paths: tuple[tuple[Piece, ...], ...] = ()
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the splitter, its parameters, the horizon and the times of every fold."""
-        seconds = self.times.astype("datetime64[s]").astype("int64")
-        bounds = [[seconds[f.train].tolist(), seconds[f.validation].tolist()] for f in self.folds]
-        return digest([self.name, self.parameters, self.horizon, bounds])
+        """SHA-256 of the splitter, its parameters, the horizon and the samples of every fold.
+
+        Bars are named by their times, rows by number, group and label span.
+        """
+        if self.horizon and self.times is not None:
+            seconds = self.times.astype("datetime64[s]").astype("int64")
+            bounds = [
+                [seconds[f.train].tolist(), seconds[f.validation].tolist()] for f in self.folds
+            ]
+            return digest([self.name, self.parameters, self.horizon, bounds])
+        rows = [[f.train.tolist(), f.validation.tolist()] for f in self.folds]
+        return digest([self.name, self.parameters, rows, self._known()])
+
+    def _known(self) -> dict[str, object]:
+        """What is known of the samples apart from their numbers, as JSON."""
+        found: dict[str, object] = {}
+        if self.times is not None:
+            found["times"] = self.times.astype("datetime64[s]").astype("int64").tolist()
+        for name in ("index", "starts", "ends", "groups", "sources"):
+            values = getattr(self.samples, name, None)
+            if values is not None:
+                found[name] = [str(v) for v in values.tolist()]
+        return found
 
     def validation_interval(self) -> tuple[str, str]:
-        """First and last validation decision over all folds, ISO 8601."""
-        bars = np.concatenate([fold.validation for fold in self.folds])
-        return str(self.times[bars.min()]), str(self.times[bars.max()])
+        """First and last validation decision over all folds, ISO 8601; empty without times."""
+        if self.times is None:
+            return "", ""
+        times = self.times[np.concatenate([fold.validation for fold in self.folds])]
+        return str(times.min()), str(times.max())
+
+    @property
+    def ordered(self) -> bool:
+        """Whether every fold trains only on what starts before anything it validates."""
+        if self.samples is not None and self.samples.starts is None:
+            return False
+
+        def starts(numbers: Indices) -> Indices:
+            if self.samples is None or self.samples.starts is None:
+                return numbers
+            return self.samples.starts[np.searchsorted(self.samples.index, numbers)]
+
+        return all(
+            starts(fold.train).max() < starts(fold.validation).min()
+            for fold in self.folds
+            if len(fold.train) and len(fold.validation)
+        )
+
+    def along(self, path: int, by_fold: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Values of one path in its order, from values of every fold's validation samples.
+
+        Parameters
+        ----------
+        path : int
+            Position in ``paths``.
+        by_fold : sequence of (n, ...) arrays
+            ``by_fold[f][i]`` belongs to ``folds[f].validation[i]``: losses, forecasts, returns.
+
+        Returns
+        -------
+        (N, ...) array
+            One row for each sample that was split, none twice.
+        """
+        return np.concatenate(
+            [
+                np.asarray(by_fold[fold])[np.searchsorted(self.folds[fold].validation, samples)]
+                for fold, samples in self.paths[path]
+            ]
+        )
 
     def spec(self) -> dict[str, object]:
-        """JSON description: bounds and sizes of each fold."""
-        return {
+        """JSON description: bounds and sizes of each fold, and which folds make each path."""
+        described: dict[str, object] = {
             "name": self.name,
-            "parameters": self.parameters,
+            "parameters": dict(self.parameters),
             "horizon": self.horizon,
             "folds": [
                 {
@@ -121,41 +214,79 @@ class Split:
                     "validation": self._bounds(f.validation),
                     "n_train": len(f.train),
                     "n_validation": len(f.validation),
+                    **self._grouped(f),
                 }
                 for f in self.folds
             ],
         }
+        if self.paths:
+            described["paths"] = [[piece.fold for piece in path] for path in self.paths]
+        return described
 
-    def _bounds(self, bars: Indices) -> list[str]:
-        return [str(self.times[bars[0]]), str(self.times[bars[-1]])] if len(bars) else []
+    def _bounds(self, numbers: Indices) -> list[str]:
+        if not len(numbers):
+            return []
+        if self.times is None:
+            return [str(numbers[0]), str(numbers[-1])]
+        times = self.times[numbers]
+        return [str(times.min()), str(times.max())]
+
+    def _grouped(self, fold: Fold) -> dict[str, list[str]]:
+        """Groups that a fold validates, by name."""
+        if self.samples is None or self.samples.groups is None:
+            return {}
+        rows = np.searchsorted(self.samples.index, fold.validation)
+        return {"validation_groups": [str(g) for g in np.unique(self.samples.groups[rows])]}
 
 
-def purged(train: Indices, validation: Indices, horizon: int) -> Indices:
-    """Training bars whose label span does not meet the validation's.
+def purged(
+    train: Indices,
+    validation: Indices,
+    labels: int | Indices,
+    *,
+    starts: Indices | None = None,
+    embargo: int = 0,
+) -> Indices:
+    """Training samples whose label shares nothing with any validation label.
 
-    A label decided at ``t`` is made of bars ``t + 1 .. t + horizon``. Kept are the training bars
-    whose label ends by the first validation decision (it is then known when the first validation
-    decision is made) and those decided after the last validation label has ended.
+    Kept is a training sample when, for every validation sample, one label has ended by the time
+    the other starts. Nothing else is dropped, except under an embargo: then training also waits
+    ``embargo`` positions after the end of every validation label.
 
     Parameters
     ----------
     train, validation : (n,), (m,) int
-        Decision bars.
-    horizon : int, >= 1
-        Length of a label in bars.
+        Numbers of samples: decision bars.
+    labels : int, >= 1, or (N,) int
+        Length of every label: decided at ``t`` it is made of bars ``t + 1 .. t + labels``. Or where
+        each ends: the label of sample ``i`` is made of what lies after its start up to
+        ``labels[i]``.
+    starts : (N,) int, optional
+        Start of each sample's label; default: the sample's number.
+    embargo : int, >= 0
 
     Examples
     --------
-    >>> purged(np.arange(10), np.arange(8, 12), horizon=3)
+    >>> purged(np.arange(10), np.arange(8, 12), 3)
     array([0, 1, 2, 3, 4, 5])
+    >>> purged(np.arange(4), np.array([2]), np.array([1, 5, 3, 4]))
+    array([0, 3])
+    >>> purged(np.arange(9), np.array([2, 3]), 1, embargo=2)
+    array([0, 1, 6, 7, 8])
     """
-    before = train + horizon <= validation.min()
-    after = train >= validation.max() + horizon
-    kept: Indices = train[before | after]
+
+    def spans(numbers: Indices) -> tuple[Indices, Indices]:
+        begin = numbers if starts is None else starts[numbers]
+        return begin, begin + labels if isinstance(labels, int | np.integer) else labels[numbers]
+
+    start, end = spans(validation)
+    # Waiting after a label's end is what a longer label would do: training that starts later is
+    # held off, training that ended before is not.
+    kept: Indices = train[~meeting(*spans(train), start, end + embargo)]
     return kept
 
 
-def require_folds(folds: Sequence[Fold], minimum: int) -> None:
+def require_folds(folds: Sequence[Fold], minimum: int, unit: str = "bars") -> None:
     """Refuse folds that are too small to mean anything, saying how many bars are missing.
 
     Raises
@@ -164,10 +295,10 @@ def require_folds(folds: Sequence[Fold], minimum: int) -> None:
         A fold trains or validates on fewer than ``minimum`` bars.
     """
     for fold in folds:
-        for part, bars in (("training", fold.train), ("validation", fold.validation)):
-            if len(bars) < minimum:
+        for part, numbers in (("training", fold.train), ("validation", fold.validation)):
+            if len(numbers) < minimum:
                 raise DataError(
-                    f"fold {fold.number} has {len(bars)} {part} bars",
-                    f"at least {minimum}, so {minimum - len(bars)} more",
+                    f"fold {fold.number} has {len(numbers)} {part} {unit}",
+                    f"at least {minimum}, so {minimum - len(numbers)} more",
                     "use more bars, fewer folds, a shorter window or a later test_from",
                 )

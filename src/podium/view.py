@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from podium import registry
+from podium import plugin, registry
 from podium.dataset import Dataset, Floats, Times
 from podium.errors import DataError, Problem, UsageError
+from podium.samples import Samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,13 @@ class View:
     past : (T, S) float
         The same quantity over the last ``horizon`` bars, known at ``t``.
     aggregate : callable
-        ``(mean of increments, horizon) -> target``.
+        ``(mean of increments, horizon) -> target``, what has to be added of ``level`` left out.
     horizon, window : int
         Bars ahead, and bars a model looks back.
     centered : bool
         Whether a forecast of zero is one (a return), not nonsense (a log volatility).
+    level : (T, S) float, optional
+        Known at ``t`` and part of the target decided there (a price); None: nothing is.
     """
 
     tickers: tuple[str, ...]
@@ -53,6 +56,7 @@ class View:
     horizon: int
     window: int
     centered: bool
+    level: Floats | None = None
 
     @classmethod
     def of(
@@ -71,16 +75,25 @@ class View:
         Raises
         ------
         UsageError
-            A feature does not take such numbers.
+            A feature does not take such numbers, or a plugin cannot be run.
         DataError
-            A feature is not finite after its warm-up.
+            A feature has another shape than the bars, or is not finite after its warm-up.
         """
         kind = registry.load("targets", target)
-        increments = kind.increments(dataset)
-        past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
+        with plugin.blamed():
+            increments = kind.increments(dataset)
+            level = kind.level(dataset) if hasattr(kind, "level") else None
+            columns = [compute(dataset) for compute in _features(features)]
+        _require_shape(
+            dataset, {f"feature '{spec}'": v for spec, v in zip(features, columns, strict=True)}
+        )
+        _require_shape(dataset, {f"target '{target}': increments": increments})
+        with plugin.blamed():
+            past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
+        if level is not None:
+            past[horizon:] += level[:-horizon]
         future = np.full_like(past, np.nan)
         future[:-horizon] = past[horizon:]
-        columns = [compute(dataset) for compute in _features(features)]
         values = np.stack(columns, axis=-1).astype(np.float32)
         _require_finite(dataset, features, values)
         return cls(
@@ -95,6 +108,7 @@ class View:
             horizon=horizon,
             window=window,
             centered=kind.CENTERED,
+            level=level,
         )
 
     def __len__(self) -> int:
@@ -112,6 +126,47 @@ class View:
         """Last bar whose target is known, that is ``T - 1 - horizon``."""
         return len(self) - 1 - self.horizon
 
+    def samples(self) -> Samples:
+        """Decision bars with a whole window before and a known label after them.
+
+        Raises
+        ------
+        DataError
+            There are none, with the number of bars that would do.
+        """
+        first, last = self.first_bar, self.last_labelled
+        if last < first:
+            raise DataError(
+                f"{len(self)} bars leave no sample",
+                f"at least {first + self.horizon + 1} for this window, these features and this "
+                "horizon",
+                "use more bars or a shorter window",
+            )
+        bars = np.arange(first, last + 1, dtype=np.int64)
+        return Samples(
+            bars,
+            starts=bars,
+            ends=bars + self.horizon,
+            times=self.times,
+            horizon=self.horizon,
+            window=self.window,
+        )
+
+    def expected(self, means: Floats) -> Floats:
+        """Target decided at each bar if increments went on with these means.
+
+        Parameters
+        ----------
+        means : (T, S) float
+            Forecast mean of the increments of the next ``horizon`` bars.
+
+        Returns
+        -------
+        (T, S) float
+        """
+        found = self.aggregate(means, self.horizon)
+        return found if self.level is None else found + self.level
+
     def until(self, stop: int) -> View:
         """The first ``stop`` bars; targets that end at or after ``stop`` become unknown."""
         target = self.target[:stop].copy()
@@ -123,6 +178,7 @@ class View:
             increments=self.increments[:stop],
             target=target,
             past=self.past[:stop],
+            level=None if self.level is None else self.level[:stop],
         )
 
     def blind(self) -> View:
@@ -162,6 +218,21 @@ def _trailing_mean(values: Floats, bars: int) -> Floats:
     if len(values) >= bars:
         means[bars - 1 :] = sliding_window_view(values, bars, axis=0).mean(axis=-1)
     return means
+
+
+def _require_shape(dataset: Dataset, found: Mapping[str, Floats]) -> None:
+    """Refuse what is not one column a ticker."""
+    shape = (len(dataset), len(dataset.tickers))
+    problems = [
+        Problem(
+            f"{what} has shape {np.shape(values)}",
+            f"{shape}: one row a bar, one column a ticker",
+        )
+        for what, values in found.items()
+        if np.shape(values) != shape
+    ]
+    if problems:
+        raise DataError.of(problems)
 
 
 def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np.float32]) -> None:

@@ -35,7 +35,7 @@ def _last_21(view: View) -> Floats:
     ).sum(axis=-1)
     count = sliding_window_view(np.vstack([before, known]), MONTH, axis=0).sum(axis=-1)
     means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return view.aggregate(means, view.horizon)
+    return view.expected(means)
 
 
 def _ewma(view: View) -> Floats:
@@ -49,7 +49,7 @@ def _ewma(view: View) -> Floats:
         total = total * decay + np.where(known, row, 0.0)
         weight = weight * decay + known
         means[t] = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
-    return view.aggregate(means, view.horizon)
+    return view.expected(means)
 
 
 def _history(view: View) -> Floats:

@@ -1,1 +1,1 @@
-"""Readers: files in, a Dataset out."""
+"""Readers: files in, a Dataset or Sequences out."""

@@ -1,199 +1,405 @@
-"""Checks on bars that all readers share: everything that is wrong, told at once with its place."""
+"""From tables to bars: layouts, stamps, repairs, checks, alignment; the same for every format."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from podium.dataset import FIELDS, Dataset
-from podium.errors import DataError, Problem
+from podium.errors import DataError, MissingExtraError, PodiumError
+from podium.readers import _calendar, _files, _inspect, _repair
+from podium.readers._align import side_by_side
+from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
+from podium.readers._findings import ERROR, NOTE, Finding, error, has_errors, problems
+from podium.readers._options import Limits, Options
+from podium.readers._series import Series, Settled, adjusted, joined, settled, split
+from podium.readers._table import Source, Table
+from podium.readers._times import Stamps, parse
+from podium.timeframe import is_dated, modal_gap, of_gap, zone
 
-PRICES = ("open", "high", "low", "close")
-# Where a row of that number, counted from 0, stands for a person: "a.csv line 2".
-Place = Callable[[int], str]
-UNREADABLE = (pd.errors.ParserError, pd.errors.ParserWarning, ValueError)
-
-
-def parsed(path: Path, *texts: str) -> pd.DataFrame:
-    """Table of a CSV file; these columns stay texts.
-
-    Raises
-    ------
-    FileNotFoundError
-    UNREADABLE
-        It is no table.
-    """
-    with warnings.catch_warnings():
-        # A row with more values than the header has columns: pandas would cut it off.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(path, dtype=dict.fromkeys(texts, str), index_col=False)
+Open = Callable[[Path, Options], Table]
 
 
-def checked(
-    frame: pd.DataFrame, *, adjust: bool, told: str, place: Place, problems: list[Problem]
-) -> pd.DataFrame | None:
-    """One ticker's adjusted bars by their time, or None with what is wrong in ``problems``.
+@dataclass(frozen=True)
+class Format:
+    """How bars of one file format are found and opened.
 
     Parameters
     ----------
-    frame : pd.DataFrame
-        Columns ``date open high low close volume`` and, to adjust, ``adj_close``; a row a bar.
-    adjust : bool
-        Multiply prices by ``adj_close / close`` and divide the volume by it.
-    told : str
-        What the frame is, for a sentence.
-    place : callable
-        Where a row stands, for a sentence.
+    suffixes : tuple of str
+        Lower case, the usual one first.
+    separators : str
+        Signs that separate cells, where the format has such.
     """
-    needed = ["date", *FIELDS, *(["adj_close"] if adjust else [])]
-    missing = [column for column in needed if column not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns))
-        problems.append(
-            Problem(
-                f"{told} has no column {', '.join(missing)} (found: {found})",
-                fix="set adjust = false for prices that are adjusted already"
-                if missing == ["adj_close"]
-                else "rename the columns",
-            )
-        )
-        return None
-    if not len(frame):
-        problems.append(Problem(f"{told} has a header and no rows", "one row a bar"))
-        return None
-    before = len(problems)
-    dates = pd.to_datetime(frame["date"], errors="coerce", utc=True, format="ISO8601")
-    unreadable = np.flatnonzero(dates.isna())
-    if len(unreadable):
-        text = frame["date"].iloc[unreadable[0]]
-        problems.append(Problem(f"{_row(place, unreadable)} has date {text!r}", "an ISO 8601 date"))
-        return None
-    frame.index = pd.DatetimeIndex(dates.dt.tz_localize(None))
-    repeated = np.flatnonzero(frame.index.duplicated())
-    if len(repeated):
-        problems.append(
-            Problem(
-                f"{_row(place, repeated)} repeats {frame.index[repeated[0]]}",
-                "one row a bar",
-                "remove the repeated rows",
-            )
-        )
-    elif not frame.index.is_monotonic_increasing:
-        back = np.flatnonzero(np.diff(frame.index.to_numpy()) < np.timedelta64(0)) + 1
-        problems.append(
-            Problem(
-                f"{_row(place, back)} goes back in time",
-                "rows ordered by date",
-                "sort the file, or the frame, by date",
-            )
-        )
-    for column in needed[1:]:
-        numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
-        frame[column] = numbers
-        _bad_numbers(place, column, numbers, frame.index, problems)
-    if len(problems) > before:
-        return None
-    impossible = np.flatnonzero(frame["high"] < frame["low"])
-    if len(impossible):
-        problems.append(
-            Problem(
-                f"{_row(place, impossible)} ({frame.index[impossible[0]].date()}) has its high "
-                "below its low",
-                "high at or above low",
-            )
-        )
-        return None
-    if adjust:
-        factor = frame["adj_close"] / frame["close"]
-        for column in PRICES:
-            frame[column] = frame[column] * factor
-        frame["volume"] = frame["volume"] / factor
-    return frame
+
+    suffixes: tuple[str, ...]
+    open: Open
+    separators: str = ""
 
 
-def aligned(
-    frames: Mapping[str, pd.DataFrame],
-    problems: Sequence[Problem],
+@dataclass
+class Examined:
+    """What was found in the files of a dataset, loadable or not.
+
+    Parameters
+    ----------
+    layout : str
+        ``files``, ``long`` or ``wide``; empty when no file could be understood.
+    timeframe : str
+        As said, or as the most frequent gap tells; empty when it tells none.
+    form : str
+        The format of stamps that had to be found out.
+    aware : bool
+        Whether stamps name their zone.
+    zone, stamp : str
+        What the name of the time column tells of them; empty when it does not.
+    dataset : Dataset or None
+        None when something has to be refused.
+    """
+
+    name: str
+    files: list[Path] = field(default_factory=list)
+    layout: str = ""
+    tickers: tuple[str, ...] = ()
+    timeframe: str = ""
+    adjust: bool = False
+    form: str = ""
+    aware: bool = True
+    zone: str = ""
+    stamp: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    dataset: Dataset | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether loading would be refused."""
+        return has_errors(self.findings)
+
+
+def read(
+    made: Format,
+    path: Path,
     *,
     name: str,
+    tickers: Sequence[str],
     timeframe: str,
+    adjust: bool,
+    options: Options,
 ) -> Dataset:
-    """Dataset of checked frames, over the span that all of them share.
+    """Aligned bars of the tickers in the order asked for.
 
     Raises
     ------
     DataError
-        With all problems, or the bars that some tickers lack inside that span.
+        With everything that is wrong in all files.
     """
-    problems = problems or _gaps(frames)
-    if problems:
-        raise DataError.of(problems)
-    start = max(frame.index[0] for frame in frames.values())
-    stop = min(frame.index[-1] for frame in frames.values())
-    cut = [frame.loc[start:stop] for frame in frames.values()]
-    if not len(cut[0]):
-        raise DataError(f"dataset '{name}': the tickers share no bar", "an overlapping period")
-    return Dataset(
+    found = examine(
+        made,
+        path,
         name=name,
+        tickers=tickers,
         timeframe=timeframe,
-        tickers=tuple(frames),
-        times=cut[0].index.to_numpy().astype("datetime64[s]"),
-        fields={
-            field: np.column_stack([frame[field].to_numpy(np.float64) for frame in cut])
-            for field in FIELDS
-        },
+        adjust=adjust,
+        options=options,
+        thorough=False,
+    )
+    if found.dataset is None:
+        raise DataError.of(problems(found.findings))
+    return found.dataset
+
+
+def examine(
+    made: Format,
+    path: Path,
+    *,
+    name: str,
+    tickers: Sequence[str] = (),
+    timeframe: str = "",
+    adjust: bool | None = None,
+    options: Options,
+    thorough: bool = True,
+) -> Examined:
+    """Everything that can be said about the files of a dataset; nothing is raised for dirty ones.
+
+    Parameters
+    ----------
+    tickers : sequence of str
+        In the order wanted; empty: all that are found, by name.
+    timeframe : str
+        Empty: found out.
+    adjust : bool or None
+        None: when the files have what it takes.
+    thorough : bool
+        Also look for what is remarkable without being wrong.
+
+    Raises
+    ------
+    UsageError
+        A time zone or a repair that is none.
+    """
+    asked = _repair.steps(options.repair)
+    zone(options.timezone)
+    zone(options.exchange_timezone or "UTC")
+    found = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
+    series = _series(made, path, tickers, adjust, options, found)
+    if has_errors(found.findings) and not series:
+        return found
+    found.tickers = tuple(tickers) or tuple(sorted(series))
+    found.timeframe = timeframe or _timeframe(series, found)
+    absent = [ticker for ticker in found.tickers if not len(series.get(ticker, ()))]
+    if absent and not has_errors(found.findings):
+        found.findings += [_no_rows(ticker, found.files) for ticker in absent]
+    if not found.timeframe or has_errors(found.findings):
+        found.findings += _checks(series, found, options, asked)[1]
+        return found
+    clean, errors = _checks(series, found, options, asked)
+    found.findings += errors
+    if not errors:
+        _align(clean, found, options, asked, thorough)
+    return found
+
+
+def _series(
+    made: Format,
+    path: Path,
+    tickers: Sequence[str],
+    adjust: bool | None,
+    options: Options,
+    found: Examined,
+) -> dict[str, Series]:
+    """Every ticker's rows from all files, as they stand there."""
+    named = None
+    if not options.layout or options.layout == "files":
+        named = _files.by_ticker(path, tickers, made.suffixes) if tickers else None
+    if named is not None and "ticker" not in options.columns:
+        files = [(file, ticker) for ticker, file in named[0].items()]
+        found.findings += named[1]
+    else:
+        some = _files.matching(path, made.suffixes)
+        files = [(file, _files.stem(file, made.suffixes)) for file in some]
+        if len(some) == 1 and len(tickers) == 1:
+            # One file without a ticker column is the one ticker's, whatever it is called.
+            files = [(some[0], tickers[0])]
+        if not some:
+            found.findings.append(_nothing_there(found.name, path, made))
+    found.files = [file for file, _ in files]
+    found.findings += _files.too_many(found.files, options.limits)
+    if has_errors(found.findings) and not files:
+        return {}
+    sources: list[Source] = []
+    parts: dict[str, list[Series]] = {}
+    for file, ticker in files[: options.limits.files]:
+        try:
+            table = made.open(file, options)
+            known = () if named is not None else tickers
+            layout, missing = find_layout(
+                table.names,
+                columns=options.columns,
+                wanted="files" if named is not None else options.layout,
+                tickers=known,
+                adjust=adjust,
+                absent=options.absent,
+                where=str(file),
+            )
+            found.findings += missing
+            if layout is None:
+                continue
+            for part in _parts(made, table, layout, ticker, known, sources, options, found):
+                parts.setdefault(part.ticker, []).append(part)
+        except MissingExtraError:
+            raise
+        except PodiumError as refused:
+            found.findings += [Finding(ERROR, "files", *problem) for problem in refused.problems]
+    for ticker, pieces in parts.items():
+        if len({piece.aware for piece in pieces}) > 1:
+            found.findings.append(
+                error(
+                    "times",
+                    f"ticker '{ticker}': some files name a time zone in their stamps, others do "
+                    "not",
+                    "one or the other in every file",
+                )
+            )
+    series = {ticker: joined(pieces) for ticker, pieces in parts.items()}
+    return {ticker: series[ticker] for ticker in tickers or sorted(series) if ticker in series}
+
+
+def _parts(
+    made: Format,
+    table: Table,
+    layout: Layout,
+    ticker: str,
+    tickers: Sequence[str],
+    sources: list[Source],
+    options: Options,
+    found: Examined,
+) -> list[Series]:
+    """One table's rows by ticker; what it tells about the dataset is written into ``found``."""
+    loaded = table.load(layout.times, layout.ticker, layout.numbers)
+    if not len(loaded.positions):
+        found.findings.append(_no_rows(str(table.source.path), []))
+        return []
+    separators = "".join(sign for sign in made.separators if sign not in "".join(table.names))
+    stamps: Stamps = parse(
+        loaded.times,
+        aware=loaded.aware,
+        date_format=options.date_format,
+        source=table.source,
+        positions=loaded.positions,
+        separators=separators,
+    )
+    found.findings += stamps.findings
+    sources.append(table.source)
+    found.layout = layout.kind
+    found.form = found.form or stamps.form
+    found.aware = found.aware and stamps.aware
+    found.zone = found.zone or zone_told(layout.times[-1])
+    found.stamp = found.stamp or stamp_told(layout.times[-1])
+    roles = next(iter(layout.fields.values()))
+    found.adjust = bool({"adj_close", "factor"} & set(roles))
+    nameless = np.flatnonzero(loaded.ticker.codes < 0) if loaded.ticker else np.zeros(0, np.intp)
+    if len(nameless):
+        place = table.source.place(int(loaded.positions[nameless[0]]))
+        found.findings.append(
+            error("tickers", f"{place} has no ticker ({len(nameless)} such)", "one in every row")
+        )
+    return split(
+        loaded,
+        stamps,
+        layout,
+        sources=sources,
+        file=len(sources) - 1,
+        ticker=ticker,
+        tickers=tickers,
+        absent=options.absent,
     )
 
 
-def _bad_numbers(
-    place: Place,
-    column: str,
-    numbers: np.ndarray,
-    dates: pd.DatetimeIndex,
-    problems: list[Problem],
+def _timeframe(series: Mapping[str, Series], found: Examined) -> str:
+    """Timeframe that the most frequent gap tells."""
+    longest = max(series.values(), key=len, default=None)
+    gap = modal_gap(longest.times) if longest else 0
+    guess = of_gap(gap) if gap else None
+    if guess is None and not has_errors(found.findings):
+        what = f"most bars lie {gap} seconds apart" if gap else "there are fewer than two bars"
+        found.findings.append(
+            error("timeframe", what, "1M 5M 15M 30M 1H 4H D or W", "say it with --timeframe")
+        )
+    return guess or ""
+
+
+def _checks(
+    series: Mapping[str, Series], found: Examined, options: Options, asked: dict[str, int]
+) -> tuple[dict[str, Series], list[Finding]]:
+    """Settled, repaired series, and what is wrong with them even so."""
+    clean: dict[str, Series] = {}
+    errors: list[Finding] = []
+    for ticker, one in series.items():
+        ready = (
+            settled(one, found.timeframe, options.timezone, options.stamp)
+            if found.timeframe
+            else Settled(one, np.zeros(len(one), dtype=bool))
+        )
+        ready = _repair.repaired(ready, asked, found.notes)
+        doubtful = ready.doubtful
+        filling = "forward_fill" in asked
+        wrong = _inspect.errors(ready.series, options.timezone, doubtful)
+        # What is missing is filled after the tickers are laid side by side.
+        wrong = [one for one in wrong if not (filling and one.repair == "drop_nan")]
+        errors += wrong
+        clean[ticker] = ready.series
+    if found.timeframe and not errors:
+        errors += _calendar.timeframes(list(clean.values()), found.timeframe)
+    return clean, [finding for finding in errors if finding.severity == ERROR]
+
+
+def _align(
+    series: dict[str, Series],
+    found: Examined,
+    options: Options,
+    asked: dict[str, int],
+    thorough: bool,
 ) -> None:
-    unknown = np.flatnonzero(~np.isfinite(numbers))
-    low = np.flatnonzero(numbers < 0 if column == "volume" else numbers <= 0)
-    for rows, what in ((unknown, "no number"), (low, "a value too low")):
-        if len(rows):
-            problems.append(
-                Problem(
-                    f"{_row(place, rows)} ({dates[rows[0]].date()}) has {what} in '{column}'"
-                    + (f": {numbers[rows[0]]:g}" if rows is low else ""),
-                    "a finite volume at or above zero"
-                    if column == "volume"
-                    else "a finite price above zero",
-                    "correct it, or remove the bar from every ticker",
-                )
+    """Lay the tickers side by side; the dataset, or why there is none, goes into ``found``."""
+    ordered = [series[ticker] for ticker in found.tickers]
+    cut, refused = side_by_side(found.name, ordered, asked, found.notes)
+    found.findings += refused
+    if refused:
+        return
+    done = [adjusted(one) for one in cut]
+    if found.adjust:
+        # An adjustment far out of proportion leaves numbers that are none.
+        lost = [finding for one in done for finding in _inspect.errors(one, "UTC", _clear(one))]
+        found.findings += lost
+        if lost:
+            return
+    calendar = done[0].times
+    fields = {role: np.empty((len(calendar), len(done))) for role in FIELDS}
+    for column, one in enumerate(done):
+        for role in FIELDS:
+            fields[role][:, column] = one.values[role]
+    found.dataset = Dataset(
+        name=found.name,
+        timeframe=found.timeframe,
+        tickers=found.tickers,
+        times=calendar.astype("datetime64[s]"),
+        fields=fields,
+        notes=tuple(found.notes),
+    )
+    if thorough:
+        found.findings += _remarks(done, found, options)
+
+
+def _clear(series: Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.zeros(len(series), dtype=bool)
+
+
+def _remarks(done: Sequence[Series], found: Examined, options: Options) -> list[Finding]:
+    """What is remarkable about bars that can be loaded."""
+    remarks = [finding for one in done for finding in _inspect.remarks(one)]
+    # All have the same stamps by now.
+    clock = replace(done[0], ticker="every ticker") if len(done) > 1 else done[0]
+    exchange = options.exchange_timezone or options.timezone
+    remarks += _calendar.calendar(clock, found.timeframe, exchange)
+    remarks += _calendar.timeframes(done, found.timeframe)
+    if not found.aware and not is_dated(found.timeframe):
+        remarks.append(
+            Finding(
+                NOTE,
+                "time zone",
+                f"the stamps name no time zone; they are taken as {options.timezone}",
+                fix="set timezone if they are local times" if options.timezone == "UTC" else "",
             )
+        )
+    if options.absent:
+        words = "prices are the close, the volume is 0"
+        remarks.append(Finding(NOTE, "absent", f"not there: {', '.join(options.absent)}; {words}"))
+    return remarks + [Finding(NOTE, "repaired", note) for note in found.notes]
 
 
-def _row(place: Place, rows: np.ndarray) -> str:
-    """Place of the first bad row, and how many more there are."""
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    return place(int(rows[0])) + more
+def _nothing_there(name: str, path: Path, made: Format) -> Finding:
+    usual = made.suffixes[0]
+    if path.is_dir() or _files.is_pattern(path):
+        what = f"dataset '{name}': no {usual} file in {path}"
+    else:
+        kind = "file" if path.suffix else "folder"
+        what = f"dataset '{name}': no {kind} {path}"
+    return error("files", what, f"one <ticker>{usual} a ticker in it, or a file with all of them")
 
 
-def _gaps(frames: Mapping[str, pd.DataFrame]) -> list[Problem]:
-    """Bars that one ticker lacks while others have them, inside the span all share."""
-    start = max(frame.index[0] for frame in frames.values())
-    stop = min(frame.index[-1] for frame in frames.values())
-    cut = {t: frame.loc[start:stop].index for t, frame in frames.items()}
-    union = sorted(set().union(*cut.values()))
-    problems = []
-    for ticker, index in cut.items():
-        missing = [moment for moment in union if moment not in index]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            problems.append(
-                Problem(
-                    f"ticker '{ticker}' has no bar at {missing[0]}{more}, other tickers do",
-                    "every bar for every ticker",
-                    "add the bar, or remove it from every ticker",
-                )
-            )
-    return problems
+def _no_rows(what: str, files: Sequence[Path]) -> Finding:
+    if not files:
+        return error("files", f"{what} has a header and no rows", "one row a bar")
+    return error(
+        "tickers",
+        f"ticker '{what}' is in none of {len(files)} files" if len(files) > 1 else
+        f"ticker '{what}' is not in {files[0]}",
+        "at least one row of it",
+    )  # fmt: skip
+
+
+__all__ = ["Examined", "Format", "Limits", "Options", "examine", "read"]

@@ -1,19 +1,44 @@
-"""One CSV file a ticker: date, open, high, low, close, volume, and adj_close when adjusted."""
+"""CSV files of bars: one a ticker, one with a ticker column, or a column of each ticker."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+import io
+import re
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 
 from podium.dataset import Dataset
-from podium.errors import DataError, Problem, suggest
-from podium.readers._bars import UNREADABLE, aligned, checked, parsed
+from podium.errors import DataError
+from podium.readers import _bars
+from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, head_of
+from podium.readers._options import Limits, Options, require_count, require_size
+from podium.readers._table import Codes, Loaded, Numbers, Source, to_numbers
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+# Rows that are parsed at once: columns that nobody needs are dropped before the next ones come.
+_CHUNK = 200_000
+_EMPTY = [
+    "", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#N/A",
+    "#NA", "#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
+]  # fmt: skip
 
 
 def read(
-    folder: Path, *, name: str, tickers: Sequence[str], timeframe: str, adjust: bool
+    path: Path,
+    *,
+    name: str,
+    tickers: Sequence[str],
+    timeframe: str,
+    adjust: bool,
+    **options: Any,
 ) -> Dataset:
     """Aligned bars of the tickers in the order asked for.
 
@@ -22,45 +47,256 @@ def read(
 
     Parameters
     ----------
-    folder : Path
-        Holds ``<ticker>.csv``.
+    path : Path
+        A folder with ``<ticker>.csv``, a file, or a pattern such as ``data/*.csv``.
     adjust : bool
-        Multiply prices by ``adj_close / close`` and divide the volume by it, so that splits and
-        dividends leave no jump.
+        Multiply prices by ``adj_close / close`` (or by ``factor``) and divide the volume by it, so
+        that splits and dividends leave no jump.
+    options
+        Of :class:`podium.readers._options.Options`.
 
     Raises
     ------
     DataError
         With everything that is wrong in all files: missing files or columns, unreadable or
-        repeated or unordered dates, NaN, prices at or below zero, a high below the low, a gap.
+        repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
     """
-    if not folder.is_dir():
-        raise DataError(f"dataset '{name}': no folder {folder}", "one <ticker>.csv a ticker in it")
-    problems: list[Problem] = []
-    frames = {}
-    for ticker in tickers:
-        frame = _one(folder / f"{ticker}.csv", adjust, problems)
-        if frame is not None:
-            frames[ticker] = frame
-    return aligned(frames, problems, name=name, timeframe=timeframe)
+    return _bars.read(
+        FORMAT,
+        path,
+        name=name,
+        tickers=tickers,
+        timeframe=timeframe,
+        adjust=adjust,
+        options=Options(**options),
+    )
 
 
-def _one(path: Path, adjust: bool, problems: list[Problem]) -> pd.DataFrame | None:
-    """One ticker's adjusted bars, or None with what is wrong appended to ``problems``."""
-    try:
-        frame = parsed(path, "date")
-    except FileNotFoundError:
-        known = [p.stem for p in path.parent.glob("*.csv")]
-        problems.append(
-            Problem(f"ticker '{path.stem}': no file {path}", fix=suggest(path.stem, known))
+def examine(
+    path: Path,
+    *,
+    name: str,
+    tickers: Sequence[str] = (),
+    timeframe: str = "",
+    adjust: bool | None = None,
+    **options: Any,
+) -> _bars.Examined:
+    """Everything that can be said about the files; nothing is raised for dirty ones."""
+    return _bars.examine(
+        FORMAT,
+        path,
+        name=name,
+        tickers=tickers,
+        timeframe=timeframe,
+        adjust=adjust,
+        options=Options(**options),
+    )
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file; the columns are parsed when they are asked for."""
+
+    source: Source
+    head: Head
+    options: Options
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the header, made different from one another."""
+        return self.head.names
+
+    def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
+        """The columns of these names, in pieces, so that the file is never whole in memory."""
+        path = self.source.path
+        stamps: list[list[pd.Series[Any]]] = [[] for _ in times]
+        values: dict[str, list[Any]] = {name: [] for name in numbers}
+        texts: dict[str, dict[int, str]] = {name: {} for name in numbers}
+        codes: list[Any] = []
+        known: dict[str, int] = {}
+        words = [*times, *([ticker] if ticker else [])]
+        positions = []
+        rows = 0
+        try:
+            for chunk in self._chunks(words, numbers):
+                require_count(path, rows + len(chunk), self.options.limits.rows, "rows")
+                at = np.arange(rows, rows + len(chunk))
+                rows += len(chunk)
+                # A blank line has no cell at all; it counts as a line and is no row.
+                full = chunk[list(numbers)].notna().any(axis=1) | (chunk[words] != "").any(axis=1)
+                if not full.all():
+                    chunk, at = chunk[full], at[full.to_numpy()]
+                positions.append(at)
+                for place, name in enumerate(times):
+                    stamps[place].append(chunk[name])
+                for name in numbers:
+                    cells: dict[int, str] = {}
+                    values[name].append(to_numbers(chunk[name], 0, cells))
+                    texts[name].update({int(at[row]): text for row, text in cells.items()})
+                if ticker:
+                    codes.append(_codes(chunk[ticker], known))
+        except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+            raise _unparsed(path, error) from None
+        except UnicodeDecodeError as error:
+            raise _no_text(path, error) from None
+        except (gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
+            raise DataError(f"{path}: {error}", "a whole gzip file") from None
+        if not positions:
+            positions = [np.zeros(0, dtype=np.int64)]
+        return Loaded(
+            positions=np.concatenate(positions).astype(np.int64),
+            times=[pd.concat(parts, ignore_index=True) for parts in stamps if parts],
+            aware=False,
+            ticker=Codes(np.concatenate(codes), list(known)) if codes else None,
+            numbers={
+                name: Numbers(np.concatenate(parts), texts[name])
+                for name, parts in values.items()
+                if parts
+            },
         )
-        return None
-    except UNREADABLE as error:
-        problems.append(Problem(f"{path}: {error}", "comma separated values with a header"))
-        return None
 
-    def place(row: int) -> str:
-        # As an editor counts: from 1, after the header.
-        return f"{path} line {row + 2}"
+    def _chunks(self, words: Sequence[str], numbers: Sequence[str]) -> Iterator[pd.DataFrame]:
+        thousands = self.options.thousands
+        decimal = self.options.decimal
+        if not decimal and thousands != ",":
+            decimal = decimal_of(self.head, numbers)
+        needed = [*words, *numbers]
+        # pandas takes 1,23 for 123 where the comma stands between thousands: not here.
+        plain = () if thousands else numbers
+        with warnings.catch_warnings(), _opened(self.source.path, self.options.limits) as handle:
+            # A row with more values than the header has columns: pandas would cut it off.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frames = pd.read_csv(
+                handle,
+                sep=self.head.separator,
+                header=None,
+                names=list(self.head.names),
+                skiprows=self.head.skip,
+                index_col=False,
+                dtype=dict.fromkeys((n for n in self.head.names if n not in plain), str),
+                keep_default_na=False,
+                na_values=dict.fromkeys(numbers, _EMPTY),
+                skip_blank_lines=False,
+                decimal=decimal or ".",
+                encoding="utf-8",
+                chunksize=_CHUNK,
+                low_memory=False,
+            )
+            for frame in frames:
+                part = frame[needed]
+                # A line without a cell has no text either.
+                part = part.fillna(dict.fromkeys(words, ""))
+                if thousands:
+                    part = part.assign(
+                        **{name: _grouped(part[name], thousands, decimal) for name in numbers}
+                    )
+                yield part
 
-    return checked(frame, adjust=adjust, told=str(path), place=place, problems=problems)
+
+def _open(path: Path, options: Options) -> CsvTable:
+    """The file's header and how it is written.
+
+    Raises
+    ------
+    DataError
+        No text, no header, one column, or larger than the limits.
+    """
+    require_size(path, options.limits)
+    try:
+        with _opened(path, options.limits) as handle:
+            start = handle.read(HEAD_BYTES)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path}: {error}", "a whole gzip file") from None
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(
+            f"{path} is UTF-16 text or no text", WHAT, "save it as CSV in UTF-8 (spreadsheets: "
+            "'CSV UTF-8')",
+        )  # fmt: skip
+    try:
+        # The last character may be cut in the middle.
+        text = start.decode("utf-8-sig", errors="strict" if len(start) < HEAD_BYTES else "ignore")
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from None
+    head = head_of(path, text, whole=len(start) < HEAD_BYTES, options=options)
+    require_count(path, len(head.names), options.limits.columns, "columns")
+    return CsvTable(Source(path, "line", head.skip + 1), head, options)
+
+
+FORMAT = _bars.Format(SUFFIXES, _open, SEPARATORS)
+
+
+class _Capped(io.RawIOBase):
+    """A stream that refuses to give more than the limit: a small file may unpack to a huge one."""
+
+    def __init__(self, inner: IO[bytes], path: Path, most: int) -> None:
+        self._inner, self._path, self._left, self._most = inner, path, most, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._inner.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise DataError(
+                f"{self._path} unpacks to more than {self._most:,} bytes",
+                "less than the limit",
+                "split it into several files",
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+def _opened(path: Path, limits: Limits) -> IO[bytes]:
+    if path.suffix.lower() != ".gz":
+        return path.open("rb")
+    packed = gzip.open(path, "rb")  # noqa: SIM115 - closed by the stream round it
+    return io.BufferedReader(_Capped(packed, path, limits.bytes), 1 << 16)  # type: ignore[arg-type]
+
+
+def _grouped(column: pd.Series[Any], thousands: str, decimal: str) -> pd.Series[Any]:
+    """Cells without their thousands separators where these stand between groups of three."""
+    group, point = re.escape(thousands), re.escape(decimal or ".")
+    form = rf"-?(\d{{1,3}}({group}\d{{3}})+|\d+)({point}\d+)?"
+    text = column.str.strip()
+    whole = text.str.fullmatch(form).fillna(value=False).astype(bool)
+    bare = text.str.replace(thousands, "", regex=False)
+    if decimal == ",":
+        bare = bare.str.replace(",", ".", regex=False)
+    return bare.where(whole, text)
+
+
+def _codes(column: pd.Series[Any], known: dict[str, int]) -> Any:
+    """Number of each cell's name; names that are new get the next one."""
+    local, names = pd.factorize(column.str.strip())
+    table = [known.setdefault(str(name), len(known)) if name else -1 for name in names]
+    return np.asarray([*table, -1], dtype=np.int32)[local]
+
+
+def _unparsed(path: Path, error: Exception) -> DataError:
+    told = str(error).strip()
+    match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", told)
+    if match:
+        wanted, line, seen = match.groups()
+        return DataError(
+            f"{path} line {line} has {seen} values, the header names {wanted}", WHAT,
+            "quote cells that hold the separator",
+        )  # fmt: skip
+    if "does not match length" in told:
+        return DataError(f"{path}: its rows have more values than the header has names", WHAT)
+    match = re.search(r"EOF inside string starting at row (\d+)", told)
+    if match:
+        return DataError(f"{path}: a quoted cell is never closed", WHAT, "close its quotes")
+    return DataError(f"{path}: {told.removeprefix('Error tokenizing data. C error: ')}", WHAT)
+
+
+def _no_text(path: Path, error: UnicodeDecodeError) -> DataError:
+    return DataError(
+        f"{path} is no UTF-8 text (byte {error.object[error.start] if error.object else 0:#04x})",
+        WHAT,
+        "save it as CSV in UTF-8",
+    )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from podium.dataset import Dataset
 from podium.errors import DataError, Problem, suggest
-from podium.readers._bars import UNREADABLE, aligned, checked, parsed
+from podium.readers._frame import UNREADABLE, aligned, checked, parsed
 
 TIMES = ("date", "datetime", "timestamp", "time")
 

@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
+from podium import plugin
+from podium.errors import PodiumError
 from podium.runners._base import Runner, work
 from podium.trial import Ended, Job, State, Task
 
@@ -43,10 +46,15 @@ class LocalRunner(Runner):
         self._context = mp.get_context("forkserver")
         self._context.set_forkserver_preload(["podium.runners._preload"])
         self._workers: list[_Worker] = []
+        self._plugins: dict[str, str] = {}
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         """Run the tasks in their order, each on the first worker that is free."""
         waiting = deque(tasks)
+        if self._plugins != plugin.loaded():
+            # Workers keep what they have loaded; that may be another project's, or older.
+            self.close()
+            self._plugins = plugin.loaded()
         while len(self._workers) < min(self.jobs, len(tasks)):
             self._workers.append(self._start())
         try:
@@ -71,7 +79,9 @@ class LocalRunner(Runner):
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+        # Before anything else: a job may hold functions of a plugin.
+        start = (theirs, plugin.project(), self._plugins)
+        process = self._context.Process(target=_serve, args=start, daemon=True)
         with _threads_set(), _script_hidden():
             process.start()
         theirs.close()
@@ -148,29 +158,43 @@ def _script_hidden() -> Iterator[None]:
             setattr(script, name, value)
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str]) -> None:
     """Work through what arrives on the pipe until it breaks."""
+    problem: PodiumError | None = None
+    try:
+        plugin.hold(project, plugins)
+    except PodiumError as error:
+        problem = error
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    inbox: queue.SimpleQueue[tuple[Job | None, Task]] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[tuple[Job | None, Task] | PodiumError] = queue.SimpleQueue()
 
     def listen() -> None:
         while True:
             try:
-                inbox.put(pipe.recv())
+                with plugin.blamed():
+                    inbox.put(pipe.recv())
             except (EOFError, OSError):
                 os._exit(0)
+            except PodiumError as error:
+                # A plugin that a job refers to cannot be run here.
+                inbox.put(error)
 
     threading.Thread(target=listen, daemon=True).start()
     current: Job | None = None
     while True:
-        job, task = inbox.get()
+        given = inbox.get()
+        if problem or isinstance(given, PodiumError):
+            pipe.send(problem or given)
+            continue
+        job, task = given
         current = job or current
         assert current is not None
         try:
             for ended in work(current, [task]):
                 pipe.send(ended)
-        except OSError as error:
+        except (OSError, PodiumError) as error:
+            # Nothing a trial could be blamed for: the driver stops, and its trials start again.
             pipe.send(error)
 
 

@@ -1,1 +1,1 @@
-"""Splitters: a view in, a Split with purged folds out."""
+"""Splitters: a view, sequences or samples in, a Split with purged folds out."""

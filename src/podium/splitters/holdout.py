@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from podium.errors import DataError
+from podium.errors import DataError, Problem
+from podium.samples import HasSamples
 from podium.split import Split
-from podium.splitters._base import MINIMUM_BARS, build, labelled
-from podium.view import View
+from podium.splitters._base import MINIMUM_BARS, build, require, spelled, timed
 
 # Training ends before validation begins.
 ORDERED = True
 
 
-def split(view: View, *, fraction: float) -> Split:
+def split(data: HasSamples, *, fraction: float, purge: int | None = None) -> Split:
     """Train on the first bars, validate on the last ``fraction`` of them.
 
     Parameters
     ----------
     fraction : float between 0 and 1
         Share of the labelled bars that validates.
+    purge : int, optional
+        Bars that training labels are taken to be long; default: as long as they are.
 
     Raises
     ------
     DataError
         Too few bars for either part.
+    UsageError
+        A fraction outside 0 to 1, or a purge shorter than a label, with what would do.
     """
-    bars = labelled(view)
-    cut = len(bars) - round(fraction * len(bars))
-    if len(bars) - cut < MINIMUM_BARS:
+    wrong = None if 0 < fraction < 1 else Problem(f"fraction is {fraction}", "between 0 and 1")
+    require(wrong)
+    samples = timed(data, purge)
+    n = len(samples.moments)
+    cut = n - round(fraction * n)
+    if n - cut < MINIMUM_BARS:
         raise DataError(
-            f"{len(bars) - cut} of {len(bars)} bars would validate",
+            f"{n - cut} of {n} {samples.unit} would validate",
             f"at least {MINIMUM_BARS}",
             "use more bars or a larger validation_fraction",
         )
-    return build("holdout", view, {"fraction": fraction}, [(bars[:cut], bars[cut:])])
+    parts = (samples.between(0, cut), samples.between(cut, n))
+    return build(
+        "holdout", data, {"fraction": fraction, **spelled(purge=purge)}, [parts], purge=purge
+    )

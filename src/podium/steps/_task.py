@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from podium import registry
-from podium.config import Config, SlotSection
+from podium import plugin, registry
+from podium.config import FILE, SEQUENCE_READERS, Config, DatasetSection, SlotSection
 from podium.dataset import Dataset
-from podium.errors import DataError
+from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.hashing import digest
+from podium.resample import resample
+from podium.sequences import Sequences
 from podium.split import Indices
+from podium.timeframe import is_dated
 from podium.view import View
+
+# Keys of a dataset's table that concern what was read.
+_AFTER_READING = ("resample", "day_starts_at", "week_ends", "validation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,21 +58,124 @@ class SlotData:
         return str(self.view.times[self.test_start]), str(self.view.times[-1])
 
 
-def load_dataset(config: Config, name: str) -> Dataset:
-    """Dataset of that name, read and checked."""
-    section = config.datasets[name]
+def reading_options(section: DatasetSection) -> dict[str, Any]:
+    """What a dataset's table says to its reader beyond what every reader is told."""
+    told = {
+        key.name: getattr(section, key.name)
+        for key in fields(section)
+        if key.name not in ("path", "reader", "tickers", "timeframe", "adjust", *_AFTER_READING)
+    }
+    # A reader of another package need not know the keys that nobody set.
+    bare = DatasetSection(path="")
+    return {name: value for name, value in told.items() if value != getattr(bare, name)}
+
+
+def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None = None) -> Dataset:
+    """Bars of that name, read, checked, repaired where their table says so, and resampled.
+
+    Parameters
+    ----------
+    say : callable, optional
+        Hears what was repaired.
+
+    Raises
+    ------
+    DataError
+        With everything that is wrong in the files.
+    UsageError
+        The dataset holds sequences.
+    """
+    section = dataset_section(config, name)
+    if section.reader in SEQUENCE_READERS:
+        raise UsageError(f"dataset '{name}' holds sequences", "a dataset of bars")
     dataset: Dataset = registry.load("readers", section.reader).read(
         config.root / section.path,
         name=name,
         tickers=section.tickers,
         timeframe=section.timeframe,
         adjust=section.adjust,
+        **reading_options(section),
     )
-    return dataset
+    for note in dataset.notes:
+        if say:
+            say(f"dataset '{name}' repaired: {note}")
+    return resampled(dataset, section)
 
 
-def slot_data(config: Config, slot: str, dataset: Dataset | None = None) -> SlotData:
+def resampled(dataset: Dataset, section: DatasetSection) -> Dataset:
+    """The bars in the timeframe their table asks for."""
+    if not section.resample:
+        return dataset
+    return resample(
+        dataset,
+        section.resample,
+        timezone=section.exchange_timezone or section.timezone,
+        day_starts_at=section.day_starts_at,
+        week_ends=section.week_ends,
+        dated=is_dated(section.timeframe) and not section.stamp,
+    )
+
+
+def load_sequences(config: Config, name: str) -> tuple[Sequences, Sequences | None]:
+    """Sequences of that name: those to train on, and those to validate on when they have a file.
+
+    Raises
+    ------
+    DataError
+        A file is not what it must be, or the two differ in features or classes.
+    UsageError
+        The dataset holds bars.
+    """
+    section = dataset_section(config, name)
+    if section.reader not in SEQUENCE_READERS:
+        raise UsageError(f"dataset '{name}' holds bars", "a dataset of sequences (reader npz)")
+    read = registry.load("readers", section.reader).read
+    train: Sequences = read(config.root / section.path, name=name)
+    if not section.validation:
+        return train, None
+    validation: Sequences = read(config.root / section.validation, name=name)
+    # Numbered classes have no names in the files; the last ones may be missing in one of them.
+    classes = max(train.class_names, validation.class_names, key=len)
+    train, validation = (
+        replace(part, class_names=classes)
+        if part.class_names and classes[: len(part.class_names)] == part.class_names
+        else part
+        for part in (train, validation)
+    )
+    problems = [
+        Problem(
+            f"dataset '{name}': {what} of {section.validation} are "
+            f"{', '.join(getattr(validation, key)) or 'none'}",
+            f"those of {section.path}: {', '.join(getattr(train, key)) or 'none'}",
+        )
+        for key, what in (("feature_names", "features"), ("class_names", "classes"))
+        if getattr(validation, key) != getattr(train, key)
+    ]
+    if problems:
+        raise DataError.of(problems)
+    return train, validation
+
+
+def dataset_section(config: Config, name: str) -> DatasetSection:
+    """A dataset's table, or NotFoundError with near names."""
+    if name not in config.datasets:
+        raise NotFoundError(f"no dataset '{name}' in {FILE}", fix=suggest(name, config.datasets))
+    return config.datasets[name]
+
+
+def slot_data(
+    config: Config,
+    slot: str,
+    dataset: Dataset | None = None,
+    *,
+    say: Callable[[str], None] | None = None,
+) -> SlotData:
     """Data of a slot, ready for its splitters and families.
+
+    Parameters
+    ----------
+    say : callable, optional
+        Hears what was repaired in the files.
 
     Raises
     ------
@@ -74,7 +184,7 @@ def slot_data(config: Config, slot: str, dataset: Dataset | None = None) -> Slot
         to judge anything.
     """
     section = config.slot(slot)
-    dataset = dataset or load_dataset(config, section.dataset)
+    dataset = dataset or load_dataset(config, section.dataset, say=say)
     stop = len(dataset)
     if section.test_to:
         stop = int(np.searchsorted(dataset.times, np.datetime64(section.test_to, "s"), "right"))
@@ -90,21 +200,35 @@ def slot_data(config: Config, slot: str, dataset: Dataset | None = None) -> Slot
     return SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
 
 
+def plugin_versions(section: SlotSection) -> dict[str, str]:
+    """Content of the plugins that turn bars into samples, by kind and name."""
+    used = [("features", spec.partition(":")[0]) for spec in section.features]
+    return {
+        f"{kind}/{name}": plugin.version(kind, name)
+        for kind, name in [*used, ("targets", section.target)]
+        if plugin.path_of(kind, name) is not None
+    }
+
+
 def task_hash(section: SlotSection) -> str:
-    """SHA-256 of what turns bars into samples."""
+    """SHA-256 of what turns bars into samples, and of a metric that is a plugin."""
     return digest(list(task_spec(section).values()))
 
 
 def task_spec(section: SlotSection) -> dict[str, Any]:
     """What turns bars into samples: the section's settings, and versions of what they name."""
     versions = {
-        f"{kind}/{name}": getattr(registry.load(kind, name), "VERSION", 1)
+        f"{kind}/{name}": registry.version(kind, name)
         for kind, names in (
             ("features", [spec.partition(":")[0] for spec in section.features]),
             ("targets", [section.target]),
         )
         for name in names
     }
+    # A trial's score is its metric's; podium's own are not in the hashes of records there are.
+    metric = registry.versioned("metrics", section.metric)
+    if metric != section.metric:
+        versions["metrics"] = metric
     # The order of these is part of the hash.
     return {
         "features": section.features,

@@ -19,7 +19,7 @@ from podium.ledger.writes import NewTrial
 from podium.space import ConfigDict
 from podium.split import Fold, Split, Windows
 from podium.steps._project import Project
-from podium.steps._task import SlotData, task_spec
+from podium.steps._task import SlotData, plugin_versions, task_spec
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, Key, State, Task
 
@@ -148,7 +148,10 @@ def manifest(
     project: Project, data: SlotData, family: str, version: int, task: Task, epochs: int
 ) -> dict[str, Any]:
     """What an artefact says of the training that gave it."""
+    # What a model is given later must be made as what it was trained on.
+    plugins = plugin_versions(data.section)
     return {
+        **({"plugins": plugins} if plugins else {}),
         "slot": data.slot,
         "family": family,
         "family_version": version,

@@ -64,6 +64,11 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
             f"simpler than the best and within one standard error of it "
             f"({chosen.mean:.4g} against {best.mean:.4g} + {best.standard_error:.2g})"
         )
+    if not extension.split.ordered:
+        reason += (
+            f"; {extension.split.name} also trains on what came after the bars it validates: "
+            "enough to choose a config, no record of how it would have done"
+        )
     naive = extension.naive[0]
     return Analysis(
         extension=extension,

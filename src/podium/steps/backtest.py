@@ -128,7 +128,7 @@ def _judge(project: Project, kept: Kept) -> None:
             data.dataset.fingerprint,
             data.test_interval,
             naive,
-            data.section.signal,
+            registry.versioned("signals", data.section.signal),
             settings,
         ]
     )
@@ -170,10 +170,15 @@ def _against_champion(project: Project, kept: Kept) -> None:
         inputs = digest([*hashes, data.dataset.fingerprint, data.test_interval])
         if reads.receipt(ledger, tx, data.slot, AGAINST, inputs) is not None:
             return
-    models = [
-        artifact.load(project.store / c.artifact_path, c.artifact_hash)
-        for c in (candidate, champion)
-    ]
+    try:
+        models = [
+            artifact.load(project.store / c.artifact_path, c.artifact_hash)
+            for c in (candidate, champion)
+        ]
+    except artifact.OtherVersionError as error:
+        # The gate will say that it cannot decide; the newcomer itself was judged.
+        project.reporter.say(f"not compared with the champion {holder}: {error}")
+        return
     asked = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
     if asked[0] != asked[1] or set(models[1].tickers) != set(data.dataset.tickers):
         return

@@ -1,7 +1,8 @@
-"""Train the best configs again over walk-forward folds, beside the naive family."""
+"""Train the best configs again over folds, walk-forward by default, beside the naive family."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium import registry
+from podium.config import ExtendSection
 from podium.dataset import Floats
-from podium.errors import NotFoundError
+from podium.errors import NotFoundError, Problem, UsageError
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
@@ -20,6 +22,7 @@ from podium.steps._project import Project
 from podium.steps._trials import Planned
 from podium.steps.tune import NAIVE, Tuned, tuned
 from podium.trial import State, trial_seed
+from podium.view import View
 
 PHASE, NAIVE_PHASE = "extend", "extend_naive"
 
@@ -34,12 +37,14 @@ class Extended:
         What the search saw of it, for comparison.
     folds : list of TrialRow, one a fold
     losses : (W,) float32
-        Loss of every validation window over all folds, in time order.
+        Loss of every validation window, fold by fold.
     days : (W,) int
         Second since 1970 of each window's decision.
     epochs : int
         Epoch at which the mean validation loss over the folds is lowest; 0 where no curve was
         reported.
+    repeats : int
+        In how many folds each window validates.
     """
 
     family: str
@@ -49,6 +54,7 @@ class Extended:
     losses: Floats
     days: Floats
     epochs: int
+    repeats: int = 1
 
     @property
     def scores(self) -> list[float]:
@@ -62,8 +68,12 @@ class Extended:
 
     @property
     def standard_error(self) -> float:
-        """Standard error of the mean over the folds."""
-        return float(np.std(self.scores, ddof=1) / math.sqrt(len(self.scores)))
+        """Standard error of the mean over the folds.
+
+        Folds that validate the same windows count as often as there are windows of their own.
+        """
+        independent = len(self.scores) / self.repeats
+        return float(np.std(self.scores, ddof=1) / math.sqrt(independent))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +89,8 @@ class Extension:
 def extend(project: Project, slot: str) -> Extension:
     """Cross-validate the best configs of a search, or what is left of that.
 
-    Each fold trains on all that ended before its validation part begins; labels never overlap.
+    By default each fold trains on all that ended before its validation part begins; with any
+    splitter no training label meets a validation label.
 
     Raises
     ------
@@ -87,16 +98,16 @@ def extend(project: Project, slot: str) -> Extension:
         The search is not finished, or every config failed on some fold.
     DataError
         Too few bars for the folds.
+    UsageError
+        A splitter that cannot cross-validate, or numbers that it does not take.
     """
     found = tuned(project, slot)
     settings = project.config.extend
-    split: Split = registry.load("splitters", "walk_forward").split(
-        found.data.tuning, folds=settings.folds
-    )
+    split = folds_of(settings, found.data.tuning)
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
     top = _top(found.trials, settings.top)
-    heard = _trials.progress(project, f"{slot}: extend", len(top) * settings.folds)
+    heard = _trials.progress(project, f"{slot}: extend", len(top) * len(split.folds))
     configs = []
     for rank, row in enumerate(top):
         config = _trials.with_epochs(row.config, settings.epochs)
@@ -106,6 +117,42 @@ def extend(project: Project, slot: str) -> Extension:
         for row in found.naive
     ]
     return Extension(found, split, _ranked(configs, slot), _ranked(naive, slot))
+
+
+def folds_of(settings: ExtendSection, view: View) -> Split:
+    """Folds as ``[extend]`` asks for them.
+
+    Raises
+    ------
+    DataError
+        Too few bars for the folds.
+    UsageError
+        A splitter that cannot cross-validate, or numbers that it does not take.
+    """
+    split = registry.load("splitters", settings.splitter).split
+    takes = inspect.signature(split).parameters
+    unset = {"train_bars": 0, "test_folds": 0, "purge": 0, "embargo": -1}
+    chosen = {
+        name: value
+        for name, default in unset.items()
+        if (value := getattr(settings, name)) != default
+    }
+    problems = [
+        Problem(
+            f"extend.{name} is {value}, and {settings.splitter} takes no {name}",
+            fix="leave it out or choose another splitter",
+        )
+        for name, value in chosen.items()
+        if name not in takes
+    ]
+    if "folds" not in takes:
+        problems.append(
+            Problem(f"extend.splitter is '{settings.splitter}'", "a splitter that makes folds")
+        )
+    if problems:
+        raise UsageError.of(problems)
+    found: Split = split(view, folds=settings.folds, **chosen)
+    return found
 
 
 def _top(trials: Sequence[TrialRow], count: int) -> list[TrialRow]:
@@ -144,7 +191,9 @@ def _over_folds(
     job = _trials.job_of(found.data, split, row.family)
     rows = _trials.run(project, found.study, found.data, split, job, family.VERSION, plans, heard)
     losses, days = _losses(project, rows)
-    return Extended(row.family, config, row.score, rows, losses, days, _best_epoch(project, rows))
+    epochs = _best_epoch(project, rows)
+    repeats = max(1, len(split.paths))
+    return Extended(row.family, config, row.score, rows, losses, days, epochs, repeats)
 
 
 def _best_epoch(project: Project, rows: Sequence[TrialRow]) -> int:

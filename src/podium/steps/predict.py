@@ -97,7 +97,9 @@ def predict(
             f"the model was trained on dataset '{section.dataset}', which is not in [datasets]",
             fix=suggest(section.dataset, project.config.datasets),
         )
-    dataset = load_dataset(project.config, section.dataset).select(model.tickers)
+    dataset, realigned = load_dataset(project.config, section.dataset).realign(model.tickers)
+    if realigned:
+        project.reporter.say(realigned)
     view = view_of(dataset, section)
     first = max(view.first_bar, len(view) - bars)
     if first >= len(view):

@@ -20,7 +20,7 @@ from podium.steps._project import Project
 from podium.steps._task import slot_data
 from podium.steps.analyze import analyzed
 from podium.steps.backtest import judged
-from podium.steps.extend import extend
+from podium.steps.extend import extend, folds_of
 from podium.steps.finalize import finalized
 from podium.steps.promote import demoted, policy_of, promote
 from podium.steps.tune import tune
@@ -83,12 +83,10 @@ def _require_ready(project: Project, slots: Sequence[str]) -> None:
         try:
             data = slot_data(project.config, slot)
             policy_of(project.config, slot)
-            for splitter, arguments in (
-                ("holdout", {"fraction": project.config.tune.validation_fraction}),
-                ("walk_forward", {"folds": project.config.extend.folds}),
-                ("holdout", {"fraction": project.config.finalize.validation_fraction}),
-            ):
-                registry.load("splitters", splitter).split(data.tuning, **arguments)
+            for section in (project.config.tune, project.config.finalize):
+                fraction = section.validation_fraction
+                registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
+            folds_of(project.config.extend, data.tuning)
         except PodiumError as error:
             errors.append(error)
     if errors:

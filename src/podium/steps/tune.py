@@ -59,7 +59,7 @@ def tune(project: Project, slot: str) -> Tuned:
     NotFoundError
         Every trial failed.
     """
-    data = slot_data(project.config, slot)
+    data = slot_data(project.config, slot, say=project.reporter.say)
     split = validation_split(project, data)
     settings = project.config.tune
     study = _study(project, data, split)

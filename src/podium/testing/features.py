@@ -20,13 +20,20 @@ from podium.testing.series import bars
 
 
 def check_feature(compute: Callable[[Dataset], Floats]) -> None:
-    """One causal column a ticker, finite after its warm-up, in the tickers' order."""
-    dataset = bars(120, seed=SEED)
-    values = compute(dataset)
-    shape = (len(dataset), len(dataset.tickers))
-    require(values.shape == shape, f"shape {values.shape}, expected {shape}")
-    known = np.isfinite(values)
+    """One causal column a ticker, finite after its warm-up, in the tickers' order.
+
+    Shown on 120 bars, or on 600 where its warm-up is longer.
+    """
+    for length in (120, 600):
+        dataset = bars(length, seed=SEED)
+        values = compute(dataset)
+        shape = (len(dataset), len(dataset.tickers))
+        require(values.shape == shape, f"shape {values.shape}, expected {shape}")
+        known = np.isfinite(values)
+        if known[-1].all():
+            break
     require(bool(known[-1].all()), "it is not finite at the last bar")
+    warm = int(known.all(axis=1).argmax())
     started = np.maximum.accumulate(known, axis=0)
     require(bool((known == started).all()), "it is not finite somewhere after its warm-up")
     turned = compute(dataset.select(dataset.tickers[::-1]))
@@ -40,14 +47,16 @@ def check_feature(compute: Callable[[Dataset], Floats]) -> None:
         all(np.array_equal(before[name], dataset[name]) for name in before),
         "it changed the dataset it was given",
     )
-    for at in (40, 77, len(dataset) - 2):
+    for at in sorted({max(40, warm), max(77, warm), len(dataset) - 2}):
         leak = probe(compute, dataset, at, seed=at)
         require(leak is None, f"it reads the future: {leak}")
 
 
 def check_target(module: ModuleType) -> None:
-    """Increments are causal, a unit is named, and the aggregate of a mean is finite."""
+    """Increments and level are causal, a unit is named, aggregates are known where means are."""
     check_feature(module.increments)
+    if hasattr(module, "level"):
+        check_feature(module.level)
     require(isinstance(module.UNIT, str) and bool(module.UNIT), "UNIT is no text")
     require(isinstance(module.CENTERED, bool), "CENTERED is neither True nor False")
     mean = module.increments(bars(120, seed=SEED))[1:]
@@ -55,3 +64,5 @@ def check_target(module: ModuleType) -> None:
         found = module.aggregate(mean, horizon)
         require(found.shape == mean.shape, "aggregate changes the shape")
         require(bool(np.isfinite(found).all()), "aggregate is not finite")
+        nothing = module.aggregate(np.full_like(mean, np.nan), horizon)
+        require(bool(np.isnan(nothing).all()), "aggregate makes something of an unknown mean")

@@ -6,21 +6,26 @@ then does an unmoved output say something about the future.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Dataset, Floats
-from podium.errors import PodiumError
+from podium.dataset import Dataset, Floats, Times
+from podium.errors import DataError, PodiumError
+from podium.samples import Indices, Samples, meeting
 from podium.space import ConfigDict
 from podium.split import Split, Windows
 from podium.view import View
 
 Compute = Callable[[Dataset], NDArray[Any]]
 PRICES = ("open", "high", "low", "close")
+
+
+class BlindError(DataError):
+    """The probe cannot see: nothing that it shows would mean anything."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,10 @@ def probe(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak
 
     Raises
     ------
+    BlindError
+        Not even the past moves the output up to ``at``.
     PodiumError
-        The probe is blind: not even the past moves the output up to ``at``.
+        There are no bars on both sides of ``at``.
 
     Examples
     --------
@@ -69,68 +76,225 @@ def probe(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak
     >>> probe(lambda d: np.diff(d["close"], axis=0, append=np.nan), bars(60), at=30).bar
     30
     """
-    if not 0 < at < len(dataset) - 1:
-        raise PodiumError(
-            f"the probe was put at bar {at} of {len(dataset)}", "bars on both sides of it"
-        )
+    return examine(compute, dataset, at, seed=seed).leak
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a probe saw on both sides of a bar.
+
+    Parameters
+    ----------
+    columns : tuple of tuple of int
+        Every column of the output; one empty tuple where a bar has one value.
+    blind : tuple of tuple of int
+        Columns that the past does not move: of them nothing was shown.
+    leak : Leak or None
+        First value that the future moves.
+    """
+
+    columns: tuple[tuple[int, ...], ...]
+    blind: tuple[tuple[int, ...], ...]
+    leak: Leak | None
+
+
+def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Sight:
+    """What :func:`probe` finds, and which columns it could see at all.
+
+    Parameters and errors as there.
+    """
+    return _examined(compute, dataset, at, seed, at + 1)
+
+
+def probe_dated(
+    compute: Callable[[Floats], NDArray[Any]],
+    values: Floats,
+    available_at: Times,
+    times: Times,
+    *,
+    seed: int = 0,
+) -> Leak | None:
+    """First bar that knows a figure before it was published; None: there is none.
+
+    At every moment of publication the figures from there on are changed; no bar before it may move.
+
+    Parameters
+    ----------
+    compute : callable
+        Figures in, array out whose first axis is bars: the join of dated figures to bars, or what
+        is computed from it. It keeps the dates; only the figures are changed.
+    values : (n, ...) float
+        Figures: earnings, macro series, whatever has a period and is published later.
+    available_at : (n,) datetime64
+        When each was published; what is published at a bar's close is known there.
+    times : (T,) datetime64
+        Close of each bar.
+
+    Raises
+    ------
+    BlindError
+        No figure moves the output from its publication on, or none is published inside the bars.
+
+    Examples
+    --------
+    >>> days = np.arange("2001-01-01", "2001-01-07", dtype="datetime64[D]")
+    >>> published = days[[2, 5]]
+    >>> at_once = lambda figures: figures[np.array([0, 0, 0, 1, 1, 1])]
+    >>> probe_dated(at_once, np.array([1.0, 2.0]), published, days).bar
+    0
+    """
     rng = np.random.default_rng(seed)
-    honest = _up_to(compute(dataset), at)
-    moved = [
-        _first_difference(honest, _up_to(compute(changed), at))
-        for _, changed in _rewritten(dataset, 0, at + 1, rng)
-    ]
-    if not any(moved):
-        raise PodiumError(
-            f"the probe is blind: changing every bar up to {at} moves nothing up to there",
-            "an output that depends on the bars before it",
-            "probe at a later bar, after the warm-up",
+    honest = np.asarray(compute(values))
+    leaks, sighted = [], False
+    for moment in np.unique(available_at[available_at <= times[-1]]):
+        rows, bar = available_at >= moment, int(np.searchsorted(times, moment))
+        drawn = rng.standard_normal(values[rows].shape)
+        for how, other in (
+            ("redrawn", values[rows] * np.exp(drawn) + drawn),
+            ("NaN", np.full_like(values[rows], np.nan, dtype=np.float64)),
+        ):
+            new = values.astype(np.float64)
+            new[rows] = other
+            found = np.asarray(compute(new))
+            sighted |= _first_difference(honest[bar:], found[bar:]) is not None
+            place = _first_difference(honest[:bar], found[:bar])
+            if place is not None:
+                leaks.append(Leak(*place, f"figures published from {moment} on were {how}"))
+    if not sighted:
+        raise BlindError(
+            "the probe is blind: changing every figure moves nothing from its publication on",
+            "an output that depends on figures published by then",
         )
-    variants = [
-        *_rewritten(dataset, at + 1, len(dataset), rng),
-        ("every bar after it was cut off", dataset.slice(0, at + 1)),
-    ]
-    leaks = [
-        Leak(*place, how)
-        for how, changed in variants
-        if (place := _first_difference(honest, _up_to(compute(changed), at)))
-    ]
     return min(leaks, key=lambda leak: (leak.bar, leak.column), default=None)
 
 
-def probe_split(split: Split, *, ordered: bool = False) -> Leak | None:
-    """First training bar whose label shares a bar with a validation label; None: there is none.
+def probe_fills(held: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak | None:
+    """First order up to bar ``at`` that was filled before what it was decided on was known.
 
-    A label decided at ``t`` is made of the bars ``t + 1 .. t + horizon``.
+    An order decided at a bar's close is in the portfolio at the close of the next bar, not earlier.
+    So which way the portfolio leans at a close must be settled by the bar before: an order that is
+    filled at the open or the close of its own bar is not.
+
+    Parameters
+    ----------
+    held : callable
+        Dataset in, (T, S) out: weights held at each close, as ``Backtest.weights_held``. Of the
+        weights only the sign counts, as their size moves with the prices. Keep the exposure small
+        (0.01): a portfolio that the probe's prices ruin is liquidated within a bar.
+
+    Raises
+    ------
+    BlindError
+        The portfolio does not depend on the bars at all.
+    """
+
+    def decided(changed: Dataset) -> NDArray[Any]:
+        sides = np.sign(held(changed))
+        # The last bar's orders are filled on a bar that there is not.
+        return np.concatenate([sides[1:], np.full_like(sides[:1], np.nan)])
+
+    # The bar after must stay when the rest is cut off: it is where the last order is filled.
+    return _examined(decided, dataset, at, seed, at + 2).leak
+
+
+def probe_split(
+    split: Split,
+    *,
+    ordered: bool = False,
+    samples: Samples | None = None,
+    embargo: int | None = None,
+) -> Leak | None:
+    """First training sample that shares with validation what must not be shared; None: none does.
+
+    Looked at are, in this order: the sample itself, positions its label is made of, bars after a
+    validation label, groups, copies between two files, and the files; each as far as the samples
+    tell.
 
     Parameters
     ----------
     ordered : bool
         Also demand that every training label has ended when the first validation decision is made,
         as in a holdout or a walk-forward.
+    samples : Samples, optional
+        The truth about the samples; default what the split carries, and without it bars whose
+        labels are ``split.horizon`` long.
+    embargo : int, optional
+        Bars after a validation label that may not be trained on. Default: what the split says in
+        its parameters; where it says nothing, as many as a window looks back, because a training
+        input that holds a bar of a validation label is how a random split of overlapping windows
+        leaks when labels are too short to meet.
 
     Raises
     ------
     PodiumError
-        The probe is blind: a fold has nothing to train or to validate on.
+        The probe is blind: a fold has nothing to train or to validate on, or names samples that
+        there are not.
     """
     if not split.folds or any(not (len(f.train) and len(f.validation)) for f in split.folds):
         raise PodiumError("the probe is blind: a fold is empty", "bars to train and to validate on")
+    known = split.samples if samples is None else samples
+    known = _plain(split) if known is None else known
+    if embargo is None:
+        embargo = int(split.parameters.get("embargo", known.window))
     for fold in split.folds:
-        train, validation = np.sort(fold.train), np.sort(fold.validation)
-        # Two labels of h bars share one exactly when they were decided less than h bars apart.
-        right = np.searchsorted(validation, train)
-        after = validation[np.minimum(right, len(validation) - 1)]
-        before = validation[np.maximum(right - 1, 0)]
-        gap = np.minimum(np.abs(after - train), np.abs(before - train))
-        meets = gap < split.horizon
+        rows = {}
+        for part, numbers in (("training", fold.train), ("validation", fold.validation)):
+            strange = np.setdiff1d(numbers, known.index)
+            if len(strange):
+                raise PodiumError(
+                    f"the probe is blind: fold {fold.number} has {part} sample {strange[0]}, and "
+                    "there is none of that number"
+                )
+            rows[part] = np.searchsorted(known.index, np.sort(numbers))
+        found = _shared(known, rows["training"], rows["validation"], ordered, embargo)
+        if found is not None:
+            row, how = found
+            return Leak(int(known.index[row]), (fold.number,), how)
+    return None
+
+
+def _plain(split: Split) -> Samples:
+    """Samples of a split that does not tell them: bars, labels all of one length."""
+    used = [part for fold in split.folds for part in (fold.train, fold.validation)]
+    numbers = np.unique(np.concatenate(used)).astype(np.int64)
+    return Samples(numbers, numbers, numbers + split.horizon, horizon=split.horizon)
+
+
+def _shared(
+    known: Samples, train: Indices, validation: Indices, ordered: bool, embargo: int
+) -> tuple[int, str] | None:
+    """Row of the first training sample that shares something with validation, and what."""
+    both = np.intersect1d(train, validation)
+    if len(both):
+        return int(both[0]), "it validates too"
+    if known.starts is not None and known.ends is not None:
+        starts, ends = known.starts, known.ends
+        label = starts[train], ends[train]
+        start, end = starts[validation], ends[validation]
+        meets = meeting(*label, start, end)
         if meets.any():
-            bar = int(train[meets][0])
-            return Leak(bar, (fold.number,), "its label shares a bar with a validation label")
-        late = train + split.horizon > validation[0]
+            return int(train[meets][0]), "its label shares a bar with a validation label"
+        late = ends[train] > start.min()
         if ordered and late.any():
-            bar = int(train[late][0])
-            how = f"its label is not known at the first validation decision, bar {validation[0]}"
-            return Leak(bar, (fold.number,), how)
+            how = f"its label is not known at the first validation decision, bar {start.min()}"
+            return int(train[late][0]), how
+        soon = meeting(*label, start, end + embargo)
+        if soon.any():
+            how = f"it is decided less than {embargo} bars after the end of a validation label"
+            return int(train[soon][0]), how
+    # Rows of one file may be alike by nature; a row that two files have in common was copied.
+    contents = None if known.sources is None else known.contents
+    for name, values in (("group", known.groups), ("row", contents)):
+        if values is not None:
+            twice = np.isin(values[train], values[validation])
+            if twice.any():
+                row = int(train[twice][0])
+                return row, f"its {name} '{values[row]}' validates too"
+    if known.sources is not None:
+        for rows, wanted in ((train, 0), (validation, 1)):
+            wrong = known.sources[rows] != wanted
+            if wrong.any():
+                return int(rows[wrong][0]), f"it is of file {1 - wanted}, not of file {wanted}"
     return None
 
 
@@ -158,10 +322,26 @@ def probe_family(
 
     Raises
     ------
-    PodiumError
-        The probe is blind: the forecasts do not depend on the past (a constant).
+    BlindError
+        The forecasts do not depend on the past (a constant).
     """
-    first, horizon = view_of(dataset).first_bar, view_of(dataset).horizon
+    return probe(fitted_anew(family, config, dataset, at, view_of, seed), dataset, at, seed=seed)
+
+
+def fitted_anew(
+    family: Any,
+    config: ConfigDict,
+    dataset: Dataset,
+    at: int,
+    view_of: Callable[[Dataset], View],
+    seed: int = 0,
+) -> Compute:
+    """Function that fits a family on what is known at a bar, and forecasts up to it: (at + 1, S).
+
+    Parameters as in :func:`probe_family`; the first bar to train on is that of ``dataset``.
+    """
+    before = view_of(dataset)
+    first, horizon = before.first_bar, before.horizon
 
     def forecasts(changed: Dataset) -> Floats:
         seen = view_of(changed)
@@ -171,7 +351,7 @@ def probe_family(
         grid: Floats = model.predict(asked).grid(seen.times, seen.tickers)
         return grid
 
-    return probe(forecasts, dataset, at, seed=seed)
+    return forecasts
 
 
 def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]]:
@@ -186,6 +366,8 @@ def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]
         "NaN": lambda rest: np.full_like(rest, np.nan),
     }
     starts = dict.fromkeys(("features", "increments", "past"), at + 1)
+    if seen.level is not None:
+        starts["level"] = at + 1
     starts["target"] = max(0, at + 1 - seen.horizon)
     for how, poison in poisons.items():
         changed: dict[str, Any] = {
@@ -193,6 +375,53 @@ def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]
             for name, start in starts.items()
         }
         yield how, replace(seen, **changed)
+
+
+def _examined(compute: Compute, dataset: Dataset, at: int, seed: int, cut: int) -> Sight:
+    """Sight of a probe that keeps the first ``cut`` bars when it cuts off the rest."""
+    if not 0 < at < len(dataset) - 1:
+        raise PodiumError(
+            f"the probe was put at bar {at} of {len(dataset)}", "bars on both sides of it"
+        )
+    rng = np.random.default_rng(seed)
+    honest = _up_to(compute(dataset), at)
+    past = [changed for _, changed in _rewritten(dataset, 0, at + 1, rng)]
+    future = [
+        *_rewritten(dataset, at + 1, len(dataset), rng),
+        ("every bar after it was cut off", dataset.slice(0, cut)),
+    ]
+    return _sight(
+        honest,
+        (_up_to(compute(changed), at) for changed in past),
+        ((how, _up_to(compute(changed), at)) for how, changed in future),
+        f"changing every bar up to {at} moves nothing up to there",
+    )
+
+
+def _sight(
+    honest: NDArray[Any],
+    past: Iterable[NDArray[Any]],
+    future: Iterable[tuple[str, NDArray[Any]]],
+    otherwise: str,
+) -> Sight:
+    """Sight from outputs up to a bar: as it is, with another past, with another future."""
+    moves = np.zeros(honest.shape[1:], dtype=bool)
+    for other in past:
+        moves |= _unlike(honest, other).any(axis=0) if other.shape == honest.shape else True
+    if not moves.any():
+        raise BlindError(
+            f"the probe is blind: {otherwise}",
+            "an output that depends on the bars before it",
+            "probe at a later bar, after the warm-up",
+        )
+    leaks = [
+        Leak(*place, how) for how, other in future if (place := _first_difference(honest, other))
+    ]
+    return Sight(
+        tuple(np.ndindex(moves.shape)),
+        tuple(column for column in np.ndindex(moves.shape) if not moves[column]),
+        min(leaks, key=lambda leak: (leak.bar, leak.column), default=None),
+    )
 
 
 def _rewritten(
@@ -218,6 +447,12 @@ def _rewritten(
     # One factor for all moves what a mean over everything would hide.
     jump = {name: part[name] * 50.0 for name in (*PRICES, "volume")}
     yield "everything after it was multiplied by 50", with_part(**jump)
+    # A feature of the calendar reads stamps alone. They stay in their order: the past moves away
+    # from the future, or the other way round.
+    moved, steps = dataset.times.copy(), rng.integers(1, 10**6, stop - start)
+    away = steps.cumsum() if start else -steps[::-1].cumsum()[::-1]
+    moved[start:stop] += away.astype("timedelta64[s]")
+    yield "stamps of bars after it were moved", replace(with_part(), times=moved)
 
 
 def _redrawn(
@@ -238,13 +473,19 @@ def _up_to(values: NDArray[Any], at: int) -> NDArray[Any]:
     return np.asarray(values)[: at + 1]
 
 
+def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where two arrays are not the same to the bit; NaN is the same as NaN."""
+    found: NDArray[np.bool_] = (one != other) & ~((one != one) & (other != other))
+    return found
+
+
 def _first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
-    """Place of the first value that is not the same to the bit; NaN is the same as NaN."""
+    """Place of the first value that is not the same to the bit."""
     if one.shape != other.shape:
         bar = min(len(one), len(other))
         return bar, ()
-    unlike = np.argwhere((one != other) & ~((one != one) & (other != other)))
-    if not len(unlike):
+    places = np.argwhere(_unlike(one, other))
+    if not len(places):
         return None
-    bar, *column = (int(index) for index in unlike[0])
+    bar, *column = (int(index) for index in places[0])
     return bar, tuple(column)

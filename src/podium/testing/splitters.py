@@ -9,61 +9,230 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from podium.errors import DataError
+from podium.errors import DataError, UsageError
+from podium.samples import HasSamples, Samples, row_digests
 from podium.split import Split
 from podium.testing._base import SEED, refusal, require
 from podium.testing.leak import probe_split
-from podium.testing.series import bars, view
+from podium.testing.series import TICKERS, bars, view
+
+BARS = 420
 
 
 def check_splitter(module: ModuleType, *, horizon: int = 5, **parameters: Any) -> None:
-    """Folds inside the labelled bars, purged, the same every time, refused when too short.
+    """A splitter keeps apart what must be kept apart, the same every time, or refuses.
 
-    A splitter whose module says ``ORDERED = True`` also ends training before validation begins.
+    What that is the module says: ``APART = "groups"`` (no group both trains and validates),
+    ``"sources"`` (one file trains, the other validates), and without it label spans. With
+    ``ORDERED = True`` training also ends before validation begins. A parameter ``purge`` must
+    refuse less than the longest label, a parameter ``embargo`` must be kept.
 
     Parameters
     ----------
+    module
+        Its ``split(data, **parameters)`` takes whatever has ``samples()``.
     horizon : int, >= 1
         Length of the labels.
     **parameters
         For the splitter; those without a value here get one by their type.
+
+    Raises
+    ------
+    AssertionError
+        With the promise that was broken.
     """
-    chosen = {**_arguments(module.split), **parameters}
-    seen = view(bars(420, seed=SEED), horizon=horizon)
-    split: Split = module.split(seen, **chosen)
-    name = module.__name__.rpartition(".")[2]
-    require(split.name == name, f"the split calls itself '{split.name}', its file '{name}'")
-    require(split.horizon == horizon, "the split forgets the horizon")
+    check = {"groups": _check_groups, "sources": _check_sources}.get(
+        getattr(module, "APART", ""), _check_spans
+    )
+    check(module, horizon, {**_arguments(module.split), **parameters})
+
+
+def check_split(
+    split: Split, data: HasSamples, *, ordered: bool = False, embargo: int | None = None
+) -> None:
+    """A split is made of samples there are, leaks nothing and covers what it promises to cover.
+
+    Validation parts are disjoint; with ``paths`` each path has every sample exactly once, and the
+    paths together are the validation parts.
+
+    Parameters
+    ----------
+    ordered, embargo
+        As for ``probe_split``.
+    """
+    samples = data.samples()
+    require(split.horizon == samples.horizon, "the split forgets the horizon")
     numbers = [fold.number for fold in split.folds]
     require(numbers == list(range(len(numbers))), "folds are not numbered from 0")
+    require(bool(numbers), "a split without a fold")
     for fold in split.folds:
         for part in (fold.train, fold.validation):
+            require(len(part) > 0, "a fold has nothing to train or to validate on")
             require(bool((np.diff(part) > 0).all()), "bars of a fold are not in order")
-            inside = part[0] >= seen.first_bar and part[-1] <= seen.last_labelled
+            inside = np.isin(part, samples.index).all()
             require(bool(inside), "a fold has bars without a whole window or a label")
-    leak = probe_split(split, ordered=getattr(module, "ORDERED", False))
-    require(leak is None, f"labels overlap: {leak}")
-    require(module.split(seen, **chosen).hash == split.hash, "two calls give two splits")
+    leak = probe_split(split, samples=_compared(split, samples), ordered=ordered, embargo=embargo)
+    require(leak is None, f"training and validation are not kept apart: {leak}")
+    validated = np.concatenate([fold.validation for fold in split.folds])
+    if split.paths:
+        for path in split.paths:
+            along = np.sort(np.concatenate([piece.samples for piece in path]))
+            require(np.array_equal(along, samples.index), "a path misses or repeats a sample")
+        pieces = [(p.fold, number) for path in split.paths for p in path for number in p.samples]
+        parts = [(f.number, number) for f in split.folds for number in f.validation]
+        require(sorted(pieces) == sorted(parts), "the paths are not the validation parts")
+    else:
+        require(len(np.unique(validated)) == len(validated), "folds validate the same bars")
     json.dumps(split.spec(), allow_nan=False)
-    longer = view(bars(430, seed=SEED), horizon=horizon)
+
+
+def events(n: int = 400, longest: int = 30, seed: int = 0) -> Samples:
+    """Samples whose labels end at times of their own, some decided at one moment, in no order.
+
+    Examples
+    --------
+    >>> len(events(50)), events(50).longest > 1
+    (50, True)
+    """
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(0, 3 * n // 4, n) * 3600
+    lengths = 1 + rng.integers(0, 3600 * longest, n)
+    begin = np.datetime64("2001-01-01T00:00:00", "s")
+    return Samples.timed(begin + starts, begin + starts + lengths, window=4)
+
+
+def cohort(patients: int = 24, seed: int = 0) -> Samples:
+    """Samples of patients, of three classes of which one is rare, in no order."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat([f"p{number}" for number in range(patients)], rng.integers(6, 14, patients))
+    rng.shuffle(groups)
+    labels = rng.choice(3, len(groups), p=[0.6, 0.3, 0.1])
+    return Samples(np.arange(len(groups), dtype=np.int64), groups=groups, labels=labels)
+
+
+def two_files(sizes: tuple[int, int] = (60, 40), seed: int = 0, copies: int = 0) -> Samples:
+    """Rows of two files; the last ``copies`` rows of the second are rows of the first."""
+    values = np.random.default_rng(seed).standard_normal((sum(sizes), 4))
+    values[len(values) - copies :] = values[:copies]
+    names = row_digests(values)
+    parts = [
+        Samples(np.arange(len(part), dtype=np.int64), contents=part)
+        for part in (names[: sizes[0]], names[sizes[0] :])
+    ]
+    return Samples.joined(*parts)
+
+
+def _check_spans(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
+    ordered = getattr(module, "ORDERED", False)
+    seen = view(bars(BARS, seed=SEED), horizon=horizon)
+    split = _twice(module, seen, chosen)
+    check_split(split, seen, ordered=ordered)
+    longer = view(bars(BARS + 10, seed=SEED), horizon=horizon)
     require(module.split(longer, **chosen).hash != split.hash, "other bars, the same hash")
-    # Splits are made of bars, never of what happened at them.
-    other = view(bars(420, seed=SEED + 1), horizon=horizon)
+    # Splits are made of bars, never of what happened at them, nor of the order of tickers.
+    other = view(bars(BARS, seed=SEED + 1), horizon=horizon)
     require(module.split(other, **chosen).hash == split.hash, "the split depends on prices")
+    turned = view(bars(BARS, TICKERS[::-1], seed=SEED), horizon=horizon)
+    require(module.split(turned, **chosen).hash == split.hash, "the order of tickers matters")
+    takes = inspect.signature(module.split).parameters
+    if "purge" in takes:
+        wider = module.split(seen, **{**chosen, "purge": horizon + 3})
+        check_split(wider, seen, ordered=ordered)
+        require(wider.hash != split.hash, "another purge, the same hash")
+        told = refusal(
+            UsageError,
+            lambda: module.split(seen, **{**chosen, "purge": horizon - 1}),
+            "a purge shorter than the horizon is not refused",
+        )
+        require(str(horizon) in told, "the purge that would do is not told")
+    if "embargo" in takes:
+        for bars_after in (0, 1, 17):
+            kept = module.split(seen, **{**chosen, "embargo": bars_after})
+            check_split(kept, seen, ordered=ordered, embargo=bars_after)
+    happened = events(BARS, seed=SEED)
+    check_split(_twice(module, happened, chosen), happened, ordered=ordered)
     short = seen.until(seen.first_bar + horizon + 3)
     refusal(DataError, lambda: module.split(short, **chosen), "too few bars are not refused")
+    for stop in (1, *range(seen.first_bar, BARS // 2, 9)):
+        part = seen.until(stop)
+        try:
+            small = module.split(part, **chosen)
+        except DataError:
+            continue
+        check_split(small, part, ordered=ordered)
+
+
+def _check_groups(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
+    everyone = cohort(seed=SEED + horizon)
+    split = _twice(module, everyone, chosen)
+    check_split(split, everyone)
+    order = np.random.default_rng(SEED).permutation(len(everyone))
+    groups, labels = np.asarray(everyone.groups)[order], np.asarray(everyone.labels)[order]
+    turned = Samples(everyone.index, groups=groups, labels=labels)
+    require(
+        _validated(module.split(turned, **chosen), turned) == _validated(split, everyone),
+        "the order of the samples decides who validates",
+    )
+    alone = Samples(everyone.index, groups=np.full(len(everyone), "p0"), labels=everyone.labels)
+    refusal(DataError, lambda: module.split(alone, **chosen), "one group alone is not refused")
+    nobody = Samples(everyone.index, labels=everyone.labels)
+    refusal(DataError, lambda: module.split(nobody, **chosen), "no groups at all is not refused")
+    for patients in range(1, 12):
+        few = cohort(patients, seed=SEED)
+        try:
+            small = module.split(few, **chosen)
+        except DataError:
+            continue
+        check_split(small, few)
+
+
+def _check_sources(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
+    both = two_files(seed=SEED + horizon)
+    split = _twice(module, both, chosen)
+    check_split(split, both)
+    refusal(
+        DataError,
+        lambda: module.split(two_files(copies=1), **chosen),
+        "a row that is in both files is not refused",
+    )
+    for empty in (two_files((0, 4)), two_files((4, 0))):
+        attempt = partial(module.split, empty, **chosen)
+        refusal(DataError, attempt, "an empty file is not refused")
+
+
+def _twice(module: ModuleType, data: HasSamples, chosen: dict[str, Any]) -> Split:
+    split: Split = module.split(data, **chosen)
+    name = module.__name__.rpartition(".")[2]
+    require(split.name == name, f"the split calls itself '{split.name}', its file '{name}'")
+    require(module.split(data, **chosen).hash == split.hash, "two calls give two splits")
+    return split
+
+
+def _compared(split: Split, samples: Samples) -> Samples:
+    """What the probe compares: groups a splitter made itself are its own word."""
+    made = split.samples
+    if samples.groups is None and made is not None and made.groups is not None:
+        return made
+    return samples
+
+
+def _validated(split: Split, samples: Samples) -> list[list[str]]:
+    """Which groups each fold validates."""
+    groups = np.asarray(samples.groups)
+    return [sorted(set(groups[fold.validation].tolist())) for fold in split.folds]
 
 
 def _arguments(function: Callable[..., Any]) -> dict[str, Any]:
     """A value for every keyword without a default, by its annotation."""
     typical = {"float": 0.25, "int": 3, "bool": True, "str": ""}
     return {
-        name: typical[str(parameter.annotation)]
+        name: typical[getattr(parameter.annotation, "__name__", str(parameter.annotation))]
         for name, parameter in list(inspect.signature(function).parameters.items())[1:]
         if parameter.default is inspect.Parameter.empty
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import click
 
-from podium import registry
+from podium import plugin, registry
 from podium.cli import options
 from podium.cli.output import FORMS, Output
 from podium.config import Config, find_root, load
@@ -61,6 +62,8 @@ def command(
     form = output or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)
     if kind in registry.KINDS:
+        with contextlib.suppress(NotFoundError):
+            plugin.use(find_root(folder))
         told = registry.describe(kind)
         out.answer(kind, [{"name": name, "what": what} for name, what in told.items()])
         return

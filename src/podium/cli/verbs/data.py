@@ -1,0 +1,123 @@
+"""Start: name files as a dataset, or make the demo bars and the glucose windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.config import TIMEFRAMES, find_root
+
+if TYPE_CHECKING:
+    from podium.steps.data import Added
+
+
+def _list(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Texts between commas."""
+    return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+
+
+def _pairs(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """``role=column``, several with commas or by repeating the option."""
+    found = {}
+    for pair in (part for value in values for part in value.split(",")):
+        role, sign, column = pair.partition("=")
+        if not sign or not role.strip() or not column.strip():
+            raise click.BadParameter(f"'{pair}': expected time=Time,close=Last")
+        found[role.strip()] = column.strip()
+    return found
+
+
+def understanding(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How files are to be understood: the options that ``data add`` and ``check`` share."""
+    for option in (
+        click.option("--repair", callback=_list, help="sort,forward_fill:3 ...: docs/config.md."),
+        click.option("--absent", callback=_list, help="Fields the files lack: volume."),
+        click.option("--thousands", default="", help="Thousands separator of a CSV file."),
+        click.option("--decimal", default="", help="Decimal sign of a CSV file."),
+        click.option("--separator", default="", help="Separator of a CSV file."),
+        click.option("--date-format", default="", help="'%d.%m.%Y %H:%M:%S', or s, ms, us, ns."),
+        click.option(
+            "--stamp",
+            type=click.Choice(["open", "close"]),
+            help="What intraday stamps are.  [default: open]",
+        ),
+        click.option("--exchange-timezone", default="", help="Zone of sessions, if another."),
+        click.option("--timezone", default="", help="Zone of stamps without one: Europe/Berlin."),
+        click.option(
+            "--layout",
+            type=click.Choice(["files", "long", "wide"]),
+            help="One file a ticker, a ticker column, or columns of each.  [default: found out]",
+        ),
+        click.option("--columns", multiple=True, callback=_pairs, help="time=Time,close=Last."),
+        click.option("--timeframe", type=click.Choice(TIMEFRAMES), help="[default: found out]"),
+        click.option("--tickers", callback=_list, help="A,B in this order.  [default: all]"),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group()
+def command() -> None:
+    """Bring data into the project.
+
+    A dataset is a [datasets.NAME] table of podium.toml and the files it names; podium check NAME
+    looks at them again at any time.
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@understanding
+@click.option("--resample", type=click.Choice(TIMEFRAMES), help="Make coarser bars of them.")
+@click.option("--day-starts-at", default="", help="17:00: where days begin.  [default: 00:00]")
+@click.option("--week-ends", type=click.Choice(["friday", "sunday"]), help="[default: friday]")
+@click.option("--adjust/--no-adjust", default=None, help="By adj_close or factor columns.")
+@click.option("--validation", type=click.Path(path_type=Path), help="Second .npz of sequences.")
+@click.option("--copy", is_flag=True, help="Copy the files into data/NAME.")
+@options.common
+def add(
+    name: str, paths: tuple[Path, ...], folder: Path, as_json: bool, quiet: bool, **settings: Any
+) -> None:
+    """Name a FILE, folder or 'pattern' of bars or sequences as dataset NAME.
+
+    CSV, Parquet and .npz. Looks at all of it first, prints what it found, and appends a table to
+    podium.toml; what loading would refuse is told and nothing is written (exit code 7).
+    """
+    from podium.steps.data import add as add_dataset
+
+    out = Output(as_json=as_json, quiet=quiet)
+    given = {key: value for key, value in settings.items() if value not in (None, "", (), {})}
+    _answer(out, add_dataset(find_root(folder), name, paths, **given))
+
+
+@command.command()
+@click.argument("what", type=click.Choice(["demo", "glucose"]))
+@click.option("--name", default="", help="Of the dataset.  [default: us4, glucose]")
+@options.common
+def make(what: str, name: str, folder: Path, as_json: bool, quiet: bool) -> None:
+    """Write the demo bars, or windows of a glucose sensor, into data/ and name them."""
+    from podium.steps.data import make as make_dataset
+
+    out = Output(as_json=as_json, quiet=quiet)
+    _answer(out, make_dataset(find_root(folder), what, name=name))
+
+
+def _answer(out: Output, added: Added) -> None:
+    if out.as_json:
+        out.facts("dataset", {"name": added.name, **added.found, "table": added.table})
+    else:
+        out.facts("dataset", {"name": added.name, **added.found})
+        print(f"\n{added.table}", end="")
+    for words in added.assumed:
+        out.say(f"assumed: {words}")
+    for finding in added.findings:
+        out.say(f"{finding.severity}: {finding.problem}")
+    out.hint(f"podium check {added.name}")

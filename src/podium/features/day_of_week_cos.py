@@ -1,0 +1,11 @@
+"""Cosine of the day of the week of a bar's stamp (its close, UTC); goes with day_of_week_sin."""
+
+from __future__ import annotations
+
+from podium.dataset import Dataset, Floats
+from podium.features._calendar import cosine, day_of_week
+
+
+def compute(dataset: Dataset) -> Floats:
+    """From -1 to 1, the same for every ticker; a bar stamped at its date is that date's."""
+    return cosine(dataset, day_of_week)

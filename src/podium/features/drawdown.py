@@ -1,0 +1,13 @@
+"""Logarithm of the close over the highest close of the last n bars (default 252), at most 0."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+from podium.features._trailing import trailing_max
+
+
+def compute(dataset: Dataset, bars: int = 252) -> Floats:
+    """How far the price is below its highest close; NaN for the first ``bars - 1`` rows."""
+    return np.log(dataset["close"] / trailing_max(dataset["close"], bars))

@@ -1,0 +1,26 @@
+"""Logarithm of the close over its exponential moving average of span n (default 20)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+
+
+def compute(dataset: Dataset, bars: int = 20) -> Floats:
+    """``log(close / average)``, each older close weighing ``1 - 2 / (bars + 1)`` times the next.
+
+    The weights of the bars there are add up to 1, so the first close has no more weight than its
+    age gives it; NaN for the first ``bars - 1`` rows. The average remembers all bars before, the
+    older the less.
+    """
+    close = dataset["close"]
+    decay = 1 - 2 / (bars + 1)
+    total, weight = np.zeros(close.shape[1]), 0.0
+    average = np.full_like(close, np.nan)
+    for t, row in enumerate(close):
+        total = total * decay + row
+        weight = weight * decay + 1
+        average[t] = total / weight
+    average[: bars - 1] = np.nan
+    return np.log(close / average)

@@ -1,0 +1,11 @@
+"""Sine of the month of the year of a bar's stamp (its close, UTC); goes with month_cos."""
+
+from __future__ import annotations
+
+from podium.dataset import Dataset, Floats
+from podium.features._calendar import month, sine
+
+
+def compute(dataset: Dataset) -> Floats:
+    """From -1 to 1, the same for every ticker; a bar stamped at its date is that date's."""
+    return sine(dataset, month)

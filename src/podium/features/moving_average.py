@@ -1,0 +1,17 @@
+"""Logarithm of the close over the mean of the last n closes (default 20)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+from podium.features._trailing import trailing_mean
+
+
+def compute(dataset: Dataset, bars: int = 20) -> Floats:
+    """``log(close / mean of the last bars closes)``, above 0 where the price is above its mean.
+
+    The close itself is one of them, the price's scale is none of it; NaN for the first
+    ``bars - 1`` rows.
+    """
+    return np.log(dataset["close"] / trailing_mean(dataset["close"], bars))

@@ -1,0 +1,34 @@
+"""Wilder's relative strength index of the last n bars (default 14), from 0 to 100."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+
+
+def compute(dataset: Dataset, bars: int = 14) -> Floats:
+    """100 times the average gain over the sum of average gain and average loss.
+
+    The first average is the plain mean of ``bars`` changes of the close, each later one moves by
+    ``1 / bars`` of the way to the newest change (J. W. Wilder, New Concepts in Technical Trading
+    Systems, 1978). 50 where the price never moved; NaN for the first ``bars`` rows.
+    """
+    close = dataset["close"]
+    found = np.full_like(close, np.nan)
+    if len(close) <= bars:
+        return found
+    change = np.diff(close, axis=0)
+    moves = np.stack([np.maximum(change, 0), np.maximum(-change, 0)])
+    # (gain and loss, S)
+    average = moves[:, :bars].mean(axis=1)
+    found[bars] = _index(*average)
+    for t in range(bars, len(change)):
+        average = average + (moves[:, t] - average) / bars
+        found[t + 1] = _index(*average)
+    return found
+
+
+def _index(gain: Floats, loss: Floats) -> Floats:
+    both = gain + loss
+    return 100 * np.divide(gain, both, out=np.full_like(gain, 0.5), where=both > 0)

@@ -1,0 +1,11 @@
+"""Sine of the time of day of a bar's stamp (its close, UTC); goes with time_of_day_cos."""
+
+from __future__ import annotations
+
+from podium.dataset import Dataset, Floats
+from podium.features._calendar import sine, time_of_day
+
+
+def compute(dataset: Dataset) -> Floats:
+    """From -1 to 1, the same for every ticker; a bar stamped at its date is that date's."""
+    return sine(dataset, time_of_day)

@@ -1,0 +1,174 @@
+"""Stamps against the calendar they imply themselves: usual days, hours and openings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.readers._findings import ERROR, NOTE, WARNING, Finding
+from podium.readers._inspect import stretches
+from podium.readers._series import Series, told
+from podium.timeframe import DAY, SECONDS, Seconds, is_dated, modal_gap, of_gap, offsets
+
+
+def timeframes(series: Sequence[Series], timeframe: str) -> list[Finding]:
+    """Whether bars are as far apart as the timeframe says."""
+    longest = max(series, key=len, default=None)
+    gap = modal_gap(longest.times) if longest else 0
+    if not longest or not gap:
+        return []
+    length, seen = SECONDS[timeframe], of_gap(gap)
+    words = f"{longest.ticker}: bars are {_duration(gap)} apart most often, timeframe is "
+    words += f"{timeframe}"
+    if gap < 0.9 * length:
+        fix = f'set timeframe = "{seen}"' if seen else "choose the timeframe of the files"
+        if seen and SECONDS[seen] < length:
+            fix += f', and resample = "{timeframe}" for coarser bars'
+        return [
+            Finding(ERROR, "timeframe", words, "the timeframe of the files", fix, longest.ticker)
+        ]
+    if gap > 1.5 * length and not is_dated(timeframe):
+        return [Finding(WARNING, "timeframe", words, ticker=longest.ticker)]
+    return []
+
+
+def calendar(series: Series, timeframe: str, timezone: str) -> list[Finding]:
+    """What a person should look at in the stamps, against the calendar they imply themselves."""
+    if len(series) < 2:
+        return []
+    if is_dated(timeframe):
+        return list(_holes_by_day(series))
+    return [
+        *_holes_by_clock(series, timeframe, timezone),
+        *_openings(series, timeframe, timezone),
+    ]
+
+
+def _holes_by_day(series: Series) -> Iterator[Finding]:
+    """Weekdays the data usually have and sometimes lack."""
+    days = series.times // DAY
+    gap = modal_gap(series.times)
+    if gap > 2 * DAY:
+        return
+    # 1970-01-01 was a Thursday.
+    weekday = (days + 3) % 7
+    weeks = max(1, int((days[-1] - days[0]) // 7))
+    usual = np.bincount(weekday, minlength=7) > 0.5 * weeks
+    span = np.arange(days[0], days[-1] + 1)
+    expected = span[usual[(span + 3) % 7]]
+    missing = ~np.isin(expected, days)
+    yield from _holes(series, expected * DAY, missing, "days", 3)
+
+
+def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[Finding]:
+    """Hours of a week the data usually have and sometimes lack."""
+    length = SECONDS[timeframe]
+    local = series.times + offsets(series.times, timezone)
+    if ((local - local[0]) % length).any():
+        yield Finding(
+            WARNING,
+            "clock",
+            f"{series.ticker}: closes do not lie on one grid of {timeframe} on the clock of "
+            f"{timezone}",
+            fix="set timezone, or check the stamps",
+            ticker=series.ticker,
+        )
+        return
+    slots = (local - local[0]) // length
+    a_week = SECONDS["W"] // length
+    phase = slots % a_week
+    weeks = -(-int(slots[-1] + 1) // a_week)
+    if weeks < 2:
+        return
+    usual = np.bincount(phase, minlength=a_week) > 0.5 * weeks
+    present = np.zeros(int(slots[-1]) + 1, dtype=bool)
+    present[slots] = True
+    expected = np.flatnonzero(usual[np.arange(len(present)) % a_week])
+    yield from _holes(series, local[0] + expected * length, ~present[expected], "bars", 2)
+
+
+def _holes(
+    series: Series, expected: Seconds, missing: NDArray[np.bool_], unit: str, least: int
+) -> Iterator[Finding]:
+    """Missing stamps among expected ones: long holes as a warning, all of them as a note."""
+    if not missing.any():
+        return
+    starts, lengths = stretches(missing)
+    long = lengths >= least
+    severity, chosen = (WARNING, long) if long.any() else (NOTE, lengths > 0)
+    widest = int(np.argmax(lengths))
+    first = told(int(expected[starts[chosen][0]]))
+    yield Finding(
+        severity,
+        "gaps",
+        f"{series.ticker} lacks {int(missing.sum())} {unit} it usually has, {len(starts)} times "
+        f"from {first} on; the longest hole has {int(lengths[widest])} from "
+        f"{told(int(expected[starts[widest]]))} on",
+        ticker=series.ticker,
+        count=int(missing.sum()),
+        first=first,
+    )
+
+
+def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[Finding]:
+    """Sessions that begin at another time of day from some week on: another clock, or a shift."""
+    length = SECONDS[timeframe]
+    after_pause = np.flatnonzero(np.diff(series.times) >= max(3 * 3600, 3 * length)) + 1
+    if len(after_pause) < 10:
+        return
+    opens = series.times[after_pause]
+    local = opens + offsets(opens, timezone)
+    week, time_of_day = (local // DAY + 3) // 7, local % DAY
+    usual = []
+    for one in np.unique(week):
+        times, counts = np.unique(time_of_day[week == one], return_counts=True)
+        usual.append((int(one), int(times[np.argmax(counts)])))
+    # One week of its own (a holiday) between two that agree is no change of the clock.
+    kept = [
+        one if one[1] == before[1] or before[1] != after[1] else (one[0], before[1])
+        for before, one, after in zip([usual[0], *usual], usual, [*usual[1:], usual[-1]])  # noqa: B905
+    ]
+    changes = [
+        (now[0], now[1] - before[1]) for before, now in pairwise(kept) if now[1] != before[1]
+    ]
+    if not changes:
+        return
+    when = told(int((changes[0][0] * 7 - 3) * DAY))
+    hours = changes[0][1] / 3600
+    turns = all(abs(step) == 3600 for _, step in changes) and all(
+        one[1] == -two[1] for one, two in pairwise(changes)
+    )
+    if turns and len(changes) > 1:
+        yield Finding(
+            NOTE,
+            "daylight saving",
+            f"{series.ticker}: sessions begin an hour earlier or later in turns, first in the week "
+            f"of {when}: the clock of {timezone} and the exchange's change at other times",
+            fix="set exchange_timezone to the exchange's zone, and timezone too if the stamps are "
+            "its local times",
+            ticker=series.ticker,
+            count=len(changes),
+            first=when,
+        )
+        return
+    yield Finding(
+        WARNING,
+        "time zone",
+        f"{series.ticker}: from the week of {when} on sessions begin {abs(hours):g} h "
+        f"{'later' if hours > 0 else 'earlier'} on the clock of {timezone}, like stamps of another "
+        "time zone",
+        fix="write all stamps in one zone, or with their offset",
+        ticker=series.ticker,
+        count=len(changes),
+        first=when,
+    )
+
+
+def _duration(seconds: int) -> str:
+    for name, length in (("days", DAY), ("hours", 3600), ("minutes", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length} {name}"
+    return f"{seconds} seconds"

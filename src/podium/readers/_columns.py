@@ -1,0 +1,370 @@
+"""Which column is what: roles by usual names, and the layout of a table."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from podium.dataset import FIELDS
+from podium.readers._findings import Finding, error
+
+USUAL = {
+    "time": (
+        "date", "datetime", "time", "timestamp", "ts", "dt", "stamp", "date_time", "bar_time",
+        "open_time", "close_time", "gmt_time", "utc_time", "time_utc", "local_time", "day",
+        "trade_date", "trading_date", "price_date", "index_level_0",
+    ),
+    "open": ("open", "o", "open_price", "px_open", "opening_price"),
+    "high": ("high", "h", "high_price", "px_high"),
+    "low": ("low", "l", "low_price", "px_low"),
+    "close": ("close", "c", "close_price", "px_last", "close_last", "last", "closing_price"),
+    "volume": ("volume", "v", "vol", "qty", "tick_volume", "tickvol", "px_volume", "volumes"),
+    "adj_close": ("adj_close", "adjclose", "adjusted_close", "close_adj", "adj_close_price"),
+    "factor": ("factor", "adj_factor", "adjustment_factor"),
+    "ticker": ("ticker", "symbol", "sym", "instrument", "asset", "ric", "isin", "permno", "pair"),
+}  # fmt: skip
+ROLES = tuple(USUAL)
+NUMBERS = (*FIELDS, "adj_close", "factor")
+_ROLE_OF = {usual: role for role, names in USUAL.items() for usual in names}
+_TIME_OF_DAY = ("time", "hour", "time_of_day")
+_WIDE = re.compile(r"[\s_.|:/-]+")
+# One letter is a field only beside its siblings; alone it may be a ticker.
+_LETTERS = frozenset("ohlcv")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table tells bars.
+
+    Parameters
+    ----------
+    kind : {"files", "long", "wide"}
+    times : tuple of str
+        The column of stamps, or one of dates and one of times of day.
+    ticker : str
+        Column of tickers of a long table.
+    fields : mapping of ticker to mapping of role to column
+        The ticker is empty for tables that are not wide.
+    """
+
+    kind: str
+    times: tuple[str, ...]
+    ticker: str = ""
+    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> list[str]:
+        """All number columns that are needed."""
+        return list(dict.fromkeys(c for roles in self.fields.values() for c in roles.values()))
+
+
+def normal(name: str) -> str:
+    """A column's name without case, brackets and separators.
+
+    Examples
+    --------
+    >>> normal("Time (EET)"), normal("<CLOSE>"), normal("Adj Close"), normal("Close/Last")
+    ('time', 'close', 'adj_close', 'close_last')
+    """
+    told = "_".join(filter(None, _levels(name))) or name
+    bare = re.sub(r"[(\[].*?[)\]]", "", told).strip(" <>'\"\t").lower()
+    return re.sub(r"[^a-z0-9]+", "_", bare).strip("_")
+
+
+def _levels(name: str) -> list[str]:
+    """Parts of a column's name that pandas wrote as a tuple; empty for other names."""
+    if not name.startswith("("):
+        return []
+    try:
+        pieces = ast.literal_eval(name)
+    except (ValueError, SyntaxError):
+        return []
+    return [str(piece) for piece in pieces] if isinstance(pieces, tuple) else []
+
+
+def zone_told(name: str) -> str:
+    """Time zone that a column's name tells, empty when it tells none.
+
+    Examples
+    --------
+    >>> zone_told("Time (EET)"), zone_told("Gmt time"), zone_told("date")
+    ('EET', 'UTC', '')
+    """
+    inside = re.search(r"[(\[]\s*([A-Za-z]+(?:/[A-Za-z_]+)?)\s*[)\]]", name)
+    told = inside.group(1) if inside else name
+    if re.search(r"(?i)(^|[\s_])(gmt|utc)($|[\s_])", told):
+        return "UTC"
+    return told if inside else ""
+
+
+def stamp_told(name: str) -> str:
+    """Whether a column's name says that it is the open or the close of a bar."""
+    return {"open_time": "open", "close_time": "close"}.get(normal(name), "")
+
+
+def find_layout(
+    names: Sequence[str],
+    *,
+    columns: Mapping[str, str],
+    wanted: str,
+    tickers: Sequence[str],
+    adjust: bool | None,
+    absent: Sequence[str],
+    where: str,
+) -> tuple[Layout | None, list[Finding]]:
+    """Layout of a table, or what is missing.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The table's columns.
+    columns : mapping of role to column
+        What the user said.
+    wanted : str
+        Layout the user said, or empty.
+    tickers : sequence of str
+        Asked for; empty: whatever there is.
+    adjust : bool or None
+        Whether adjusted closes are needed; None: when they are there.
+    absent : sequence of str
+        Fields the table does not have.
+    where : str
+        The file, for messages.
+    """
+    told, problems = _told(names, columns, where)
+    found = dict(told)
+    rest = [name for name in names if name not in told.values()]
+    candidates: dict[str, list[str]] = {}
+    for name in rest:
+        role = _ROLE_OF.get(normal(name))
+        if role and role not in found:
+            candidates.setdefault(role, []).append(name)
+    times = _times(found, candidates, names, where, problems)
+    for role, some in candidates.items():
+        if role == "time":
+            continue
+        exact = [name for name in some if normal(name) == role]
+        chosen = exact if len(exact) == 1 else some
+        if len(chosen) > 1:
+            problems.append(_ambiguous(where, role, chosen))
+        else:
+            found[role] = chosen[0]
+    if problems:
+        return None, problems
+    kind = wanted or _kind(found, tickers)
+    others = [name for name in rest if name not in times]
+    if kind == "wide":
+        fields = _wide(others, tickers, told=bool(wanted))
+    else:
+        unnamed = not any(role in found for role in FIELDS) and not set(told) - {"time"}
+        if not wanted and unnamed and _wide(others, tickers):
+            return find_layout(
+                names, columns=columns, wanted="wide", tickers=tickers, adjust=adjust,
+                absent=absent, where=where,
+            )  # fmt: skip
+        fields = {"": {role: found[role] for role in NUMBERS if role in found}}
+    if adjust is False:
+        keep = [role for role in NUMBERS if role not in ("adj_close", "factor")]
+        fields = {t: {r: c for r, c in roles.items() if r in keep} for t, roles in fields.items()}
+    problems = _missing(fields, times, kind, found, names, tickers, bool(adjust), absent, where)
+    if problems:
+        return None, problems
+    # One way to adjust is enough.
+    fields = {
+        t: {r: c for r, c in roles.items() if r != "factor" or "adj_close" not in roles}
+        for t, roles in fields.items()
+    }
+    return Layout(kind, times, found.get("ticker", "") if kind == "long" else "", fields), []
+
+
+def _kind(found: Mapping[str, str], tickers: Sequence[str]) -> str:
+    return "long" if "ticker" in found else "files"
+
+
+def _told(
+    names: Sequence[str], columns: Mapping[str, str], where: str
+) -> tuple[dict[str, str], list[Finding]]:
+    """Columns the user named, by role."""
+    found, problems = {}, []
+    for role, name in columns.items():
+        same = [known for known in names if known == name]
+        same = same or [known for known in names if normal(known) == normal(name)]
+        if len(same) == 1:
+            found[role] = same[0]
+            continue
+        near = get_close_matches(name, names, n=1)
+        problems.append(
+            error(
+                "columns",
+                f"{where} has no column '{name}', which columns names as {role} "
+                f"(found: {_listed(names)})",
+                fix=f"did you mean '{near[0]}'?" if near else "name one of its columns",
+            )
+        )
+    return found, problems
+
+
+def _times(
+    found: Mapping[str, str],
+    candidates: Mapping[str, list[str]],
+    names: Sequence[str],
+    where: str,
+    problems: list[Finding],
+) -> tuple[str, ...]:
+    """The column of stamps, or the columns of dates and times of day."""
+    if "time" in found:
+        return (found["time"],)
+    some = candidates.get("time", [])
+    if not some and names and normal(names[0]) in ("", "unnamed_0", "index"):
+        # An index that was written without a name.
+        return (names[0],)
+    if len(some) == 2 and normal(some[0]) in ("date", "day") and normal(some[1]) in _TIME_OF_DAY:
+        return (some[0], some[1])
+    exact = [name for name in some if normal(name) == "date"] if len(some) > 1 else some
+    if len(exact) > 1 or (some and not exact):
+        problems.append(_ambiguous(where, "time", some))
+    return tuple(exact[:1])
+
+
+def _wide(
+    names: Sequence[str], tickers: Sequence[str], *, told: bool = False
+) -> dict[str, dict[str, str]]:
+    """Columns of every ticker: ``close_AAPL``, ``AAPL close``, ``('Close', 'AAPL')``, or ``AAPL``.
+
+    Tickers may hold separators themselves (``BRK.B``): the field is what stands before the first
+    separator or after the last one.
+    """
+    found: dict[str, dict[str, str]] = {}
+    letters: dict[str, dict[str, str]] = {}
+    for name in names:
+        role, ticker, short = _parts(name, tickers)
+        if role:
+            (letters if short else found).setdefault(ticker, {})[role] = name
+    for ticker, roles in letters.items():
+        if set(roles) >= {"open", "high", "low", "close"}:
+            found.setdefault(ticker, {}).update(roles)
+    if found:
+        return {t: r for t, r in found.items() if not tickers or t in tickers}
+    if tickers:
+        return {ticker: {"close": ticker} for ticker in tickers if ticker in names}
+    if not told and any(_ROLE_OF.get(normal(name)) in FIELDS for name in names):
+        return {}
+    return {name: {"close": name} for name in names if name}
+
+
+def _parts(name: str, tickers: Sequence[str]) -> tuple[str, str, bool]:
+    """Role and ticker a column's name tells, and whether by one letter; empty when it does not."""
+    if normal(name) in _ROLE_OF:
+        return "", "", False
+    pieces = _levels(name)
+    if pieces:
+        halves = [(pieces[0], pieces[1])] if len(pieces) == 2 else []
+    else:
+        halves = [(name[: gap.start()], name[gap.end() :]) for gap in _WIDE.finditer(name)]
+    for word, ticker in (pair for left, right in halves for pair in ((left, right), (right, left))):
+        role = _ROLE_OF.get(normal(word), "")
+        if role in NUMBERS and ticker and (not tickers or ticker in tickers):
+            # A single letter may be a share class, as in BF_B.
+            return role, ticker, normal(word) in _LETTERS
+    return "", "", False
+
+
+def _missing(
+    fields: Mapping[str, Mapping[str, str]],
+    times: tuple[str, ...],
+    kind: str,
+    found: Mapping[str, str],
+    names: Sequence[str],
+    tickers: Sequence[str],
+    adjust: bool,
+    absent: Sequence[str],
+    where: str,
+) -> list[Finding]:
+    """What a layout lacks."""
+    problems = []
+    if not times:
+        problems.append(
+            error(
+                "columns",
+                f"{where} has no column of times (found: {_listed(names)})",
+                f"a name such as {', '.join(USUAL['time'][:4])}",
+                'name it: columns = {time = "..."}',
+            )
+        )
+    if kind == "long" and "ticker" not in found:
+        problems.append(
+            error(
+                "columns",
+                f"{where} has no column of tickers (found: {_listed(names)})",
+                f"a name such as {', '.join(USUAL['ticker'][:3])}",
+                'name it: columns = {ticker = "..."}',
+            )
+        )
+    if kind == "wide":
+        unknown = [ticker for ticker in tickers if ticker not in fields]
+        if unknown or not fields:
+            problems.append(
+                error(
+                    "columns",
+                    f"{where} has no columns of {', '.join(unknown[:5]) or 'any ticker'} "
+                    f"(found: {_listed(names)})",
+                    "columns such as close_AAPL, or one a ticker",
+                )
+            )
+    lacking: dict[str, list[str]] = {}
+    for ticker, roles in fields.items():
+        there = [role for role in absent if role in roles]
+        if there and not problems:
+            problems.append(
+                error(
+                    "columns",
+                    f"{where} has {', '.join(there)}, which absent lists",
+                    "absent to list what the files lack",
+                )
+            )
+        missing = [role for role in FIELDS if role not in roles and role not in absent]
+        if adjust and not {"adj_close", "factor"} & set(roles):
+            missing.append("adj_close")
+        if missing:
+            lacking[ticker] = missing
+    for ticker, missing in list(lacking.items())[:1]:
+        more = f" and of {len(lacking) - 1} more tickers" if len(lacking) > 1 else ""
+        of = f" of {ticker}{more}" if ticker else ""
+        problems.append(
+            error(
+                "columns",
+                f"{where} has no column {', '.join(missing)}{of} (found: {_listed(names)})",
+                fix=_remedy(missing),
+            )
+        )
+    return problems
+
+
+def _remedy(lacking: Sequence[str]) -> str:
+    if lacking == ["adj_close"]:
+        return "set adjust = false for prices that are adjusted already"
+    rest = [role for role in lacking if role not in ("volume", "adj_close")]
+    if rest not in ([], ["open", "high", "low"]):
+        return f'rename the columns, or name them: columns = {{{rest[0]} = "..."}}'
+    listed = ", ".join(f'"{role}"' for role in lacking if role != "adj_close")
+    what = "open, high and low are then the close" if rest else ""
+    what += " and " if rest and "volume" in lacking else ""
+    what += "the volume is then 0" if "volume" in lacking else ""
+    return f"rename the columns, or say that there are none: absent = [{listed}] ({what})"
+
+
+def _ambiguous(where: str, role: str, names: Sequence[str]) -> Finding:
+    return error(
+        "columns",
+        f"{where} has {len(names)} columns that may be the {role}: {_listed(names)}",
+        "one",
+        f'say which: columns = {{{role} = "{names[0]}"}}',
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more

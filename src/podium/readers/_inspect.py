@@ -1,0 +1,286 @@
+"""What is wrong with a ticker's bars, and what is merely remarkable."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.dataset import FIELDS, Floats
+from podium.readers._findings import ERROR, WARNING, Finding
+from podium.readers._repair import repeated
+from podium.readers._series import PRICES, Series
+from podium.timeframe import DAY, Seconds
+
+# Rounding of prices kept in 32 bits; anything larger is no rounding.
+_ROUNDING = 1e-6
+# Ratios of one close to the next that splits leave.
+_SPLITS = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 1.5, 1.25)
+_NEAR = 0.03
+# A move that large is looked at; smaller ones are daily life.
+_JUMP = np.log(1.2)
+_STALE = 10
+_SILENT = 10
+
+
+def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[Finding]:
+    """What stops loading a ticker; prices as they stand in the file."""
+    found = list(_order(series, timezone, doubtful))
+    possible = np.ones(len(series), dtype=bool)
+    for role in series.columns:
+        found += _numbers(series, role, series.values[role], possible)
+    found += _candles(series, possible)
+    return found
+
+
+def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterator[Finding]:
+    ticker = series.ticker
+    rows = np.flatnonzero(doubtful)
+    if len(rows):
+        yield Finding(
+            ERROR,
+            "local times",
+            f"{series.where(rows)} has a local time that the clock of {timezone} shows twice or "
+            "never",
+            "stamps that are one instant each",
+            "write stamps with their offset from UTC, or name a zone without daylight saving",
+            ticker,
+            len(rows),
+            series.stamp(int(rows[0])),
+            "drop_doubtful",
+        )
+        # What is no instant has no place among the others.
+        series = series.take(~doubtful)
+    again = np.flatnonzero(repeated(series.times))
+    if len(again):
+        _, firsts = np.unique(series.times, return_index=True)
+        rows = np.setdiff1d(again, firsts)
+        same = _same_values(series, again)
+        hint = ""
+        if timezone == "UTC" and _when_clocks_go_back(series.times[rows]):
+            hint = "set timezone: these are nights when clocks go back; otherwise "
+        yield Finding(
+            ERROR,
+            "duplicates",
+            f"{_where(series, rows)} repeats {series.stamp(int(rows[0]))}"
+            + ("" if same else " with other values"),
+            "one row a bar",
+            hint + "remove the repeated rows",
+            ticker,
+            len(rows),
+            series.stamp(int(rows[0])),
+            "drop_duplicates" if same else "keep_last",
+        )
+    rows = np.flatnonzero(np.diff(series.times) < 0) + 1
+    if len(rows):
+        yield Finding(
+            ERROR,
+            "order",
+            f"{_where(series, rows)} goes back in time, to {series.stamp(int(rows[0]))}",
+            "rows ordered by date",
+            "sort the file",
+            ticker,
+            len(rows),
+            series.stamp(int(rows[0])),
+            "sort",
+        )
+
+
+def _numbers(
+    series: Series, role: str, values: Floats, possible: NDArray[np.bool_]
+) -> Iterator[Finding]:
+    column = series.columns[role]
+    finite = np.isfinite(values)
+    low = (values < 0) if role == "volume" else (values <= 0)
+    expected = (
+        "a finite volume at or above zero" if role == "volume" else "a finite price above zero"
+    )
+    if not finite.all():
+        rows = np.flatnonzero(~finite)
+        possible[rows] = False
+        cell = _text(series, role, rows)
+        fix, repair = "correct the file or remove the bar from every ticker", "drop_nan"
+        if cell.startswith("="):
+            fix, repair = "export the values of the sheet instead of its formulas", ""
+        elif _separated(cell):
+            fix, repair = _decimal_advice(cell), ""
+        yield Finding(
+            ERROR,
+            "numbers",
+            f"{series.where(rows)} has no number in '{column}'" + (f": {cell!r}" if cell else ""),
+            expected,
+            fix,
+            series.ticker,
+            len(rows),
+            series.stamp(int(rows[0])),
+            repair,
+        )
+    if low.any():
+        rows = np.flatnonzero(low)
+        if role != "volume":
+            possible[rows] = False
+        yield Finding(
+            ERROR,
+            "zero prices" if role != "volume" else "volume",
+            f"{series.where(rows)} has a value too low in '{column}': {values[rows[0]]:g}",
+            expected,
+            "correct the file or remove the bar from every ticker",
+            series.ticker,
+            len(rows),
+            series.stamp(int(rows[0])),
+            "" if role == "volume" else "drop_zero_prices",
+        )
+
+
+def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[Finding]:
+    start, high, low, close = (series.values[role] for role in PRICES)
+    crossed = possible & (high < low)
+    slack = 1 + _ROUNDING
+    outside = possible & ~crossed
+    outside &= (np.maximum(start, close) > high * slack) | (np.minimum(start, close) < low / slack)
+    for rows, what, expected in (
+        (np.flatnonzero(crossed), "has its high below its low", "high at or above low"),
+        (
+            np.flatnonzero(outside),
+            "has its open or close outside of low and high",
+            "open and close between low and high",
+        ),
+    ):
+        if len(rows):
+            yield Finding(
+                ERROR,
+                "candles",
+                f"{series.where(rows)} {what}",
+                expected,
+                "correct the file",
+                series.ticker,
+                len(rows),
+                series.stamp(int(rows[0])),
+                "clip_candles",
+            )
+
+
+def remarks(series: Series) -> list[Finding]:
+    """What a person should look at in a ticker's numbers; prices adjusted."""
+    if len(series) < 2:
+        return []
+    return [*_splits(series), *_runs(series), *_constant(series)]
+
+
+def _splits(series: Series) -> Iterator[Finding]:
+    close = series.values["close"]
+    moves = np.diff(np.log(close))
+    rows: list[int] = []
+    ratio = 0.0
+    for row in np.flatnonzero(np.abs(moves) > _JUMP):
+        size = float(np.exp(abs(moves[row])))
+        near = [ratio for ratio in _SPLITS if abs(size / ratio - 1) < _NEAR]
+        # Not a move of the night alone: a split also leaves the open where the close is.
+        at_once = abs(np.log(series.values["open"][row + 1] / close[row])) > abs(moves[row]) / 2
+        if near and at_once:
+            ratio = ratio or float(near[0])
+            rows.append(int(row) + 1)
+    if rows:
+        at = rows[0]
+        told_as = f"{ratio:g} to 1" if close[at] < close[at - 1] else f"1 to {ratio:g}"
+        yield Finding(
+            WARNING,
+            "splits",
+            f"{_where(series, np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
+            f"{series.stamp(at)}, like a split of {told_as} that was not adjusted",
+            "adjusted prices",
+            "bring an adj_close or factor column and set adjust = true, unless the move is real",
+            series.ticker,
+            len(rows),
+            series.stamp(at),
+        )
+
+
+def _runs(series: Series) -> Iterator[Finding]:
+    close, volume = series.values["close"], series.values["volume"]
+    flat = np.concatenate([[False], np.diff(close) == 0])
+    for mask, what, least, words in (
+        (flat, "stale prices", _STALE, "the same close"),
+        (volume == 0, "zero volume", _SILENT, "no volume"),
+    ):
+        if mask[1:].all():
+            continue  # constant, and told as such
+        starts, lengths = stretches(mask)
+        long = lengths >= least
+        if long.any():
+            first = int(starts[long][0])
+            yield Finding(
+                WARNING,
+                what,
+                f"{series.ticker} has {words} for {int(lengths[long].max())} bars in a row at most "
+                f"({int(long.sum())} runs of {least} or more), first at {series.stamp(first)}",
+                ticker=series.ticker,
+                count=int(long.sum()),
+                first=series.stamp(first),
+            )
+
+
+def _constant(series: Series) -> Iterator[Finding]:
+    for role in (role for role in FIELDS if role in series.columns):
+        column = series.values[role]
+        if (column == column[0]).all():
+            yield Finding(
+                WARNING,
+                "constant",
+                f"{series.ticker}: '{series.columns[role]}' is {column[0]:g} in every bar",
+                ticker=series.ticker,
+                count=len(column),
+                first=series.stamp(0),
+            )
+
+
+def stretches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Starts and lengths of the runs of true values."""
+    edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    starts = np.flatnonzero(edges == 1)
+    return starts, np.flatnonzero(edges == -1) - starts
+
+
+def _where(series: Series, rows: NDArray[np.intp]) -> str:
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    return f"{series.place(int(rows[0]))}{more}"
+
+
+def _same_values(series: Series, rows: NDArray[np.intp]) -> bool:
+    """Whether rows with one stamp agree in every value."""
+    seen: dict[int, tuple[float, ...]] = {}
+    for row in rows.tolist():
+        values = tuple(float(column[row]) for column in series.values.values())
+        if seen.setdefault(int(series.times[row]), values) != values:
+            return False
+    return True
+
+
+def _when_clocks_go_back(times: Seconds) -> bool:
+    """Whether all lie in the first hours of Sundays in October, November, March or April."""
+    moments = [dt.datetime.fromtimestamp(int(t), dt.UTC) for t in times[:1000]]
+    return all(
+        m.weekday() == 6 and m.month in (3, 4, 10, 11) and m.hour <= 4 and t % DAY
+        for m, t in zip(moments, times.tolist(), strict=False)
+    )
+
+
+def _text(series: Series, role: str, rows: NDArray[np.intp]) -> str:
+    """What stands in the first bad cell, empty when nothing does."""
+    cell = series.texts.get(role, {}).get(int(series.origin[rows[0]]), "")
+    return cell if len(cell) <= 60 else cell[:57] + "..."
+
+
+def _separated(cell: str) -> bool:
+    return "," in cell and cell.strip("-").replace(",", "").replace(".", "").isdigit()
+
+
+def _decimal_advice(cell: str) -> str:
+    """What to say about a number with a comma."""
+    if "." in cell and cell.rindex(".") < cell.rindex(","):
+        return 'set decimal = "," and thousands = "."'
+    if "." in cell or cell.count(",") > 1:
+        return 'set thousands = ","'
+    return 'say what the comma is: decimal = "," or thousands = ","'

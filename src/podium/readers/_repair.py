@@ -1,0 +1,188 @@
+"""Repairs a dataset's table may ask for; each looks at the past and the bar itself only.
+
+They are applied in the order of this file, whatever their order in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.dataset import Floats
+from podium.errors import UsageError, suggest
+from podium.readers._series import PRICES, Series, Settled
+from podium.timeframe import Seconds
+
+REPAIRS = {
+    "drop_doubtful": "drop stamps that a clock shows twice or never (daylight saving)",
+    "sort": "order the rows by time",
+    "drop_duplicates": "of rows that are the same in stamp and values keep one",
+    "keep_last": "of rows with one stamp keep the last in the file",
+    "drop_zero_prices": "drop bars with a price at or below zero",
+    "drop_nan": "drop bars without a number in a field",
+    "clip_candles": "raise the high and lower the low to hold open and close",
+    "forward_fill": "N: a missing bar is the last close with volume 0, at most N in a row",
+    "intersect": "drop bars that not every ticker has",
+}
+
+
+def steps(names: Sequence[str]) -> dict[str, int]:
+    """Repairs asked for and the number of each (0 when it takes none).
+
+    Raises
+    ------
+    UsageError
+        A name that is none, a number that is missing, or one too many.
+
+    Examples
+    --------
+    >>> steps(["sort", "forward_fill:3"])
+    {'sort': 0, 'forward_fill': 3}
+    """
+    found: dict[str, int] = {}
+    for text in names:
+        name, _, number = text.partition(":")
+        if name not in REPAIRS:
+            raise UsageError(f"repair '{text}'", fix=suggest(name, REPAIRS))
+        takes = name == "forward_fill"
+        if takes != (number.isdigit() and int(number) > 0) or (number and not takes):
+            raise UsageError(
+                f"repair '{text}'", "forward_fill:3, at most 3 bars in a row" if takes else name
+            )
+        found[name] = int(number) if takes else 0
+    return found
+
+
+def repaired(settled: Settled, asked: dict[str, int], notes: list[str]) -> Settled:
+    """A series after the repairs that concern it alone; what they did is added to the notes."""
+    series, doubtful = settled.series, settled.doubtful
+    if "drop_doubtful" in asked and doubtful.any():
+        notes.append(f"{series.ticker}: dropped {doubtful.sum()} bars at doubtful local times")
+        series = series.take(~doubtful)
+        doubtful = doubtful[~doubtful]
+    for name, repair in _ALONE.items():
+        if name in asked:
+            before = series
+            series, count = repair(before)
+            if count:
+                notes.append(f"{series.ticker}: {_DONE[name].format(count)}")
+    kept = doubtful if len(doubtful) == len(series) else np.zeros(len(series), dtype=bool)
+    return Settled(series, kept)
+
+
+def _sort(series: Series) -> tuple[Series, int]:
+    back = int((np.diff(series.times) < 0).sum())
+    return (series.take(np.argsort(series.times, kind="stable")) if back else series), back
+
+
+def _drop_duplicates(series: Series) -> tuple[Series, int]:
+    same = np.zeros(len(series), dtype=bool)
+    first: dict[tuple[float, ...], int] = {}
+    for row in np.flatnonzero(repeated(series.times)).tolist():
+        key = (series.times[row], *(column[row] for column in series.values.values()))
+        same[row] = first.setdefault(key, row) != row
+    return series.take(~same), int(same.sum())
+
+
+def _keep_last(series: Series) -> tuple[Series, int]:
+    if not repeated(series.times).any():
+        return series, 0
+    _, last = np.unique(series.times[::-1], return_index=True)
+    keep = np.sort(len(series) - 1 - last)
+    return series.take(keep), len(series) - len(keep)
+
+
+def _drop_zero_prices(series: Series) -> tuple[Series, int]:
+    low = np.zeros(len(series), dtype=bool)
+    for role, column in series.values.items():
+        if role != "volume":
+            low |= column <= 0
+    return series.take(~low), int(low.sum())
+
+
+def _drop_nan(series: Series) -> tuple[Series, int]:
+    unknown = np.zeros(len(series), dtype=bool)
+    for column in series.values.values():
+        unknown |= ~np.isfinite(column)
+    return series.take(~unknown), int(unknown.sum())
+
+
+def _clip_candles(series: Series) -> tuple[Series, int]:
+    values = series.values
+    high = np.maximum.reduce([values[role] for role in PRICES])
+    low = np.minimum.reduce([values[role] for role in PRICES])
+    changed = (high != values["high"]) | (low != values["low"])
+    changed &= ~(np.isnan(high) | np.isnan(low))
+    return replace(series, values={**values, "high": high, "low": low}), int(changed.sum())
+
+
+_ALONE: dict[str, Callable[[Series], tuple[Series, int]]] = {
+    "sort": _sort,
+    "drop_duplicates": _drop_duplicates,
+    "keep_last": _keep_last,
+    "drop_zero_prices": _drop_zero_prices,
+    "drop_nan": _drop_nan,
+    "clip_candles": _clip_candles,
+}
+_DONE = {
+    "sort": "rows put in order of time ({} went back)",
+    "drop_duplicates": "dropped {} repeated rows",
+    "keep_last": "kept the last of rows with one stamp, {} dropped",
+    "drop_zero_prices": "dropped {} bars with a price at or below zero",
+    "drop_nan": "dropped {} bars without a number",
+    "clip_candles": "high and low of {} bars moved to hold open and close",
+}
+
+
+def repeated(times: Seconds) -> NDArray[np.bool_]:
+    """Where a stamp stands more than once, (N,)."""
+    if len(times) < 2 or (np.diff(times) > 0).all():
+        return np.zeros(len(times), dtype=bool)
+    _, back, counts = np.unique(times, return_inverse=True, return_counts=True)
+    found: NDArray[np.bool_] = counts[back] > 1
+    return found
+
+
+def filled(series: Series, calendar: Seconds, most: int, notes: list[str]) -> Series:
+    """The series with the bars of a calendar it lacks, from the last close, at most so many in row.
+
+    A bar that lacks a price is a missing one; a missing volume alone is 0. Bars before the first
+    known one stay away, and a longer hole stays a hole after its first bars.
+
+    Parameters
+    ----------
+    calendar : (T,) int64
+        Increasing; holds every stamp of the series.
+    """
+    at = np.searchsorted(calendar, series.times)
+    columns: dict[str, Floats] = {}
+    for role, column in series.values.items():
+        columns[role] = np.full(len(calendar), np.nan)
+        columns[role][at] = column
+    prices = [role for role in columns if role != "volume"]
+    known = np.logical_and.reduce([np.isfinite(columns[role]) for role in prices])
+    if not known.any():
+        return series
+    rows = np.arange(len(calendar))
+    last = np.maximum.accumulate(np.where(known, rows, -1))
+    fill = ~known & (last >= 0) & (rows - last <= most)
+    for role in prices:
+        source = role if role in ("adj_close", "factor") else "close"
+        columns[role] = np.where(fill, columns[source][last], columns[role])
+    columns["volume"] = np.where(fill, 0.0, columns["volume"])
+    silent = known & ~np.isfinite(columns["volume"])
+    columns["volume"][silent] = 0.0
+    if fill.any() or silent.any():
+        notes.append(
+            f"{series.ticker}: {int(fill.sum())} bars filled with the last close"
+            + (f", {int(silent.sum())} missing volumes set to 0" if silent.any() else "")
+        )
+    origin = np.full(len(calendar), series.origin[0], dtype=np.int64)
+    origin[at] = series.origin
+    there = np.zeros(len(calendar), dtype=bool)
+    there[at] = True
+    whole = replace(series, times=calendar, origin=origin, values=columns)
+    return whole.take(fill | there)

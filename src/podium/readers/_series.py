@@ -1,0 +1,262 @@
+"""One ticker's bars as they stand in the files, each row with where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podium.dataset import FIELDS, Floats
+from podium.readers._columns import Layout
+from podium.readers._table import Loaded, Positions, Source
+from podium.readers._times import Stamps
+from podium.timeframe import DAY, SECONDS, Seconds, is_dated
+
+# A row's origin holds the number of its file and its position there.
+_FILE = 40
+PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Bars of one ticker in the order of the files.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        All files of the dataset.
+    origin : (N,) int64
+        File and position of each row.
+    times : (N,) int64
+        Seconds; UTC and the bar's close after :func:`settled`.
+    values : mapping of role to (N,) float
+        ``open high low close volume`` and, when they adjust, ``adj_close`` or ``factor``.
+    columns : mapping of role to str
+        What the file calls it; roles that the files lack are not in it.
+    texts : mapping of role to mapping of origin to str
+        Cells that hold no number.
+    """
+
+    ticker: str
+    sources: Sequence[Source]
+    origin: Positions
+    times: Seconds
+    aware: bool
+    values: Mapping[str, Floats]
+    columns: Mapping[str, str]
+    texts: Mapping[str, Mapping[int, str]]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Series:
+        """The same ticker with these rows, in their order."""
+        return replace(
+            self,
+            origin=self.origin[rows],
+            times=self.times[rows],
+            values={role: column[rows] for role, column in self.values.items()},
+        )
+
+    def place(self, row: int) -> str:
+        """File and line of a row."""
+        origin = int(self.origin[row])
+        return self.sources[origin >> _FILE].place(origin & ((1 << _FILE) - 1))
+
+    def stamp(self, row: int) -> str:
+        """Time of a row, a date when it is one."""
+        return told(int(self.times[row]))
+
+    def where(self, rows: NDArray[np.intp]) -> str:
+        """Place of the first of some rows, how many more there are, and its stamp."""
+        more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+        return f"{self.place(int(rows[0]))}{more} ({self.stamp(int(rows[0]))})"
+
+
+def told(seconds: int) -> str:
+    """A stamp in ISO 8601, a date when it is midnight.
+
+    Examples
+    --------
+    >>> told(86_400), told(3600)
+    ('1970-01-02', '1970-01-01T01:00:00')
+    """
+    moment = str(np.datetime64(seconds, "s"))
+    return moment[:10] if seconds % DAY == 0 else moment
+
+
+def split(
+    loaded: Loaded,
+    stamps: Stamps,
+    layout: Layout,
+    *,
+    sources: Sequence[Source],
+    file: int,
+    ticker: str,
+    tickers: Sequence[str],
+    absent: Sequence[str],
+) -> list[Series]:
+    """The series of one table; rows whose stamp could not be read are left out.
+
+    Parameters
+    ----------
+    file : int
+        Number of the table's file among the sources.
+    ticker : str
+        Whose bars they are when the table does not say.
+    tickers : sequence of str
+        Asked for; empty: all.
+    """
+    origin = loaded.positions + (file << _FILE)
+    if layout.kind == "wide":
+        made = []
+        for name, roles in layout.fields.items():
+            one = _series(loaded, stamps, roles, origin, stamps.known, sources, file, name, absent)
+            # A row of a wide table without any cell of a ticker is no bar of it.
+            there = np.zeros(len(one), dtype=bool)
+            for role in roles:
+                there |= ~np.isnan(one.values[role])
+                there |= np.isin(one.origin, list(one.texts.get(role, {})))
+            made.append(one if there.all() else one.take(there))
+        return made
+    roles = layout.fields[""]
+    if loaded.ticker is None:
+        return [_series(loaded, stamps, roles, origin, stamps.known, sources, file, ticker, absent)]
+    codes, names = loaded.ticker.codes, loaded.ticker.names
+    # A stable order by ticker keeps the order of the file; small numbers sort by radix.
+    if len(names) < 2**15:
+        codes = codes.astype(np.int16)
+    order = None if (np.diff(codes) >= 0).all() else np.argsort(codes, kind="stable")
+    ranked = codes if order is None else codes[order]
+    # Of the same type as the codes: numpy would convert all of them for every search.
+    edges = np.searchsorted(ranked, np.arange(len(names) + 1, dtype=ranked.dtype))
+    number = {name: code for code, name in enumerate(names)}
+    made = []
+    for name in tickers or sorted(names):
+        if name not in number:
+            continue
+        start, stop = edges[number[name]], edges[number[name] + 1]
+        rows = np.arange(start, stop) if order is None else order[start:stop]
+        picked: NDArray[np.intp] | slice = rows
+        if order is None:
+            picked = slice(int(start), int(stop))
+        if not stamps.known.all():
+            picked = rows[stamps.known[rows]]
+        made.append(_series(loaded, stamps, roles, origin, picked, sources, file, name, absent))
+    return made
+
+
+def _series(
+    loaded: Loaded,
+    stamps: Stamps,
+    roles: Mapping[str, str],
+    origin: Positions,
+    rows: NDArray[np.bool_] | NDArray[np.intp] | slice,
+    sources: Sequence[Source],
+    file: int,
+    ticker: str,
+    absent: Sequence[str],
+) -> Series:
+    if isinstance(rows, np.ndarray) and rows.dtype == bool and rows.all():
+        rows = slice(None)
+    values = {role: loaded.numbers[column].values[rows] for role, column in roles.items()}
+    for role in absent:
+        values[role] = np.zeros(len(values["close"])) if role == "volume" else values["close"]
+    return Series(
+        ticker,
+        sources,
+        origin[rows],
+        stamps.values[rows],
+        stamps.aware,
+        values,
+        dict(roles),
+        {
+            role: {at + (file << _FILE): text for at, text in loaded.numbers[column].texts.items()}
+            for role, column in roles.items()
+            if loaded.numbers[column].texts
+        },
+    )
+
+
+def joined(parts: Sequence[Series]) -> Series:
+    """Parts of one ticker from several files, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    texts: dict[str, dict[int, str]] = {}
+    for part in parts:
+        for role, cells in part.texts.items():
+            texts.setdefault(role, {}).update(cells)
+    return replace(
+        first,
+        origin=np.concatenate([part.origin for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        values={
+            role: np.concatenate([part.values[role] for part in parts]) for role in first.values
+        },
+        texts=texts,
+    )
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A series with its stamps in UTC, and the rows whose stamp is no one instant.
+
+    Parameters
+    ----------
+    doubtful : (N,) bool
+        The clock showed this time twice, or never.
+    """
+
+    series: Series
+    doubtful: NDArray[np.bool_]
+
+
+def settled(series: Series, timeframe: str, timezone: str, stamp: str) -> Settled:
+    """The series with stamps in UTC at the close of each bar.
+
+    Dates of days and weeks stay what they are. Where a clock shows an hour twice, the order of the
+    rows tells which is which when both are there.
+    """
+    times, doubtful = series.times, np.zeros(len(series), dtype=bool)
+    dated = is_dated(timeframe)
+    dates = dated and not series.aware and not (times % DAY).any()
+    if stamp == "open" and dated:
+        # On the clock, where a day has 24 hours whatever the sun does.
+        times = times + SECONDS[timeframe]
+    if not series.aware and timezone != "UTC" and (not dates or stamp):
+        times, doubtful = _on_clock(times, timezone)
+    if stamp == "open" and not dated:
+        times = times + SECONDS[timeframe]
+    return Settled(replace(series, times=times, aware=True), doubtful)
+
+
+def _on_clock(walls: Seconds, timezone: str) -> tuple[Seconds, NDArray[np.bool_]]:
+    shown = pd.DatetimeIndex(walls.view("datetime64[s]"))
+    placed = shown.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+    if placed.hasnans:
+        # It fails where not both showings are there: nobody can tell which one it is.
+        with suppress(ValueError):
+            placed = shown.tz_localize(timezone, ambiguous="infer", nonexistent="NaT")
+    doubtful = placed.isna()
+    utc = placed.tz_convert("UTC").tz_localize(None).to_numpy("datetime64[s]")
+    return np.where(doubtful, walls, utc.astype(np.int64)), np.asarray(doubtful)
+
+
+def adjusted(series: Series) -> Series:
+    """Prices times the adjustment, volume divided by it: no jump at splits and dividends."""
+    if "adj_close" in series.values:
+        factor = series.values["adj_close"] / series.values["close"]
+    elif "factor" in series.values:
+        factor = series.values["factor"]
+    else:
+        return series
+    with np.errstate(over="ignore", under="ignore"):  # what is not finite is refused
+        values: dict[str, Floats] = {role: series.values[role] * factor for role in PRICES}
+        values["volume"] = series.values["volume"] / factor
+    columns = {role: name for role, name in series.columns.items() if role in FIELDS}
+    return replace(series, values={role: values[role] for role in FIELDS}, columns=columns)

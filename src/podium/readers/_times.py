@@ -1,0 +1,302 @@
+"""Stamps of any usual form as seconds; what could be read in two ways is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podium.readers._findings import ERROR, Finding, error
+from podium.readers._table import Positions, Source
+from podium.timeframe import DAY, Seconds
+
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+# Numbers since 1970 from 1973 to 2200, so that the units cannot be mistaken for one another.
+_EPOCH = (100_000_000, 7_258_118_400)
+_SAMPLE = 1000
+_NUMERIC_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d\d)(?!\d)(.*)")
+_NAMED_DATE = (
+    (re.compile(r"\d{1,2}([ -])[A-Za-z]{3,9}\1\d{4}(.*)"), "%d{gap}%b{gap}%Y"),
+    (re.compile(r"[A-Za-z]{3,9}( )\d{1,2}, \d{4}(.*)"), "%b{gap}%d, %Y"),
+)
+_CLOCK = re.compile(
+    r"(?P<gap>[T ,]+)\d{1,2}:\d\d(?P<sec>:\d\d)?(?P<frac>\.\d+)?(?P<half>\s*[AaPp][Mm])?"
+    r"(?P<zone>\s*(GMT|UTC)?\s*[+-]\d\d:?\d\d|Z|\s*(GMT|UTC))?"
+)
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\s*$")
+TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d")
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Stamps as seconds since 1970: UTC when ``aware``, else of a clock somewhere.
+
+    Parameters
+    ----------
+    values : (N,) int64
+    known : (N,) bool
+        Where a stamp could be read.
+    form : str
+        How they were read, in words for ``date_format``; empty for ISO 8601 and ``datetime64``.
+    """
+
+    values: Seconds
+    known: NDArray[np.bool_]
+    aware: bool
+    form: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def dates(self) -> bool:
+        """Whether all are midnights that name no zone: dates."""
+        return not self.aware and bool((self.values[self.known] % DAY == 0).all())
+
+
+def parse(
+    columns: Sequence[Any],
+    *,
+    aware: bool,
+    date_format: str,
+    source: Source,
+    positions: Positions,
+    separators: str = "",
+) -> Stamps:
+    """Stamps of one column, or of one of dates and one of times of day.
+
+    Parameters
+    ----------
+    aware : bool
+        Whether ``datetime64`` values are in UTC.
+    date_format : str
+        What the user said; empty: found out.
+    separators : str
+        Signs that would tell of a row with another separator.
+    """
+    column = columns[0]
+    if len(columns) == 2:
+        column = pd.Series(column).astype(str) + " " + pd.Series(columns[1]).astype(str)
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        seconds, known = _of_datetimes(column)
+        return Stamps(seconds, known, aware, "", _unread(known, column, source, positions, ""))
+    if column.dtype.kind in "iuf" or date_format in UNITS:
+        return _of_numbers(np.asarray(column), date_format, source, positions)
+    text = pd.Series(column).str.strip()
+    if not date_format and text.iloc[:_SAMPLE].dropna().str.fullmatch(r"\d{9,20}").all():
+        return _of_numbers(np.asarray(column), "", source, positions)
+    return _of_text(text, date_format, source, positions, separators)
+
+
+def _of_text(
+    text: pd.Series[str], date_format: str, source: Source, positions: Positions, separators: str
+) -> Stamps:
+    findings: list[Finding] = []
+    form = date_format or _form(text, source, findings)
+    if form and form != "ISO8601":
+        aware = "%z" in form or form.endswith(("GMT", "UTC"))
+        parsed = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
+    else:
+        parsed, aware = _iso(text, source, positions, findings)
+        form = ""
+    seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
+    if not findings:
+        findings += _unread(known, text, source, positions, separators, form)
+    return Stamps(seconds, known, aware, form, tuple(findings))
+
+
+def _iso(
+    text: pd.Series[str], source: Source, positions: Positions, findings: list[Finding]
+) -> tuple[pd.Series[Any], bool]:
+    """ISO 8601 stamps, and whether they name their zone: all of them, or none."""
+    try:
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        aware = parsed.dt.tz is not None
+        return (parsed.dt.tz_convert("UTC").dt.tz_localize(None) if aware else parsed), aware
+    except ValueError:
+        # Several offsets, or stamps with one beside stamps without.
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+        named = text.str.contains(_ZONE).to_numpy(bool, na_value=False)
+        known = parsed.notna().to_numpy()
+        bare = np.flatnonzero(known & ~named)
+        if len(bare):
+            findings.append(
+                Finding(
+                    ERROR,
+                    "times",
+                    f"{source.place(int(positions[bare[0]]))} has {text.iloc[bare[0]]!r} without a "
+                    f"time zone ({len(bare)} such), other rows name one",
+                    "one or the other in every row",
+                    count=len(bare),
+                )
+            )
+        return parsed.dt.tz_localize(None), True
+
+
+def _form(text: pd.Series[str], source: Source, findings: list[Finding]) -> str:
+    """Format of stamps that are not ISO 8601, empty when they are or nothing fits."""
+    sample = text.iloc[:_SAMPLE].dropna()
+    if not len(sample):
+        return ""
+    if pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True).notna().mean() > 0.5:
+        return ""
+    first = str(sample.iloc[0])
+    for pattern, form in _NAMED_DATE:
+        match = pattern.fullmatch(first)
+        clock = _clock(match.group(2)) if match else None
+        if match and clock is not None:
+            form = form.format(gap=match.group(1))
+            long = pd.to_datetime(sample, format=form + clock, errors="coerce").isna().any()
+            return (form.replace("%b", "%B") if long else form) + clock
+    match = _NUMERIC_DATE.fullmatch(first)
+    clock = _clock(match.group(5)) if match else None
+    if not match or clock is None:
+        return ""
+    gap = match.group(2)
+    forms = [f"%d{gap}%m{gap}%Y{clock}", f"%m{gap}%d{gap}%Y{clock}"]
+    if len(match.group(4)) == 2:
+        short = [form.replace("%Y", "%y") for form in forms]
+        _ambiguous(f"{first!r}: a year of two digits", [*short, f"%y{gap}%m{gap}%d{clock}"],
+                   source, findings)  # fmt: skip
+        return short[0]
+    known = [
+        pd.to_datetime(text, format=form, errors="coerce", utc=True).notna().to_numpy()
+        for form in forms
+    ]
+    if known[0].all() and known[1].all():
+        _ambiguous(f"{first!r}, and no day above 12", forms, source, findings)
+    return forms[int(known[1].sum() > known[0].sum())]
+
+
+def _ambiguous(what: str, forms: Sequence[str], source: Source, findings: list[Finding]) -> None:
+    choice = " or ".join(f"date_format = '{form}'" for form in forms)
+    findings.append(
+        error(
+            "times",
+            f"{source.path} has dates such as {what}: which is the day and which the month?",
+            "dates that read in one way",
+            f"say {choice}",
+        )
+    )
+
+
+def _clock(rest: str) -> str | None:
+    """Format of what follows a date, None when it is no time of day."""
+    if not rest:
+        return ""
+    match = _CLOCK.fullmatch(rest)
+    if not match:
+        return None
+    hours = "%I:%M" if match["half"] else "%H:%M"
+    form = match["gap"] + hours + (":%S" if match["sec"] else "") + (".%f" if match["frac"] else "")
+    if match["half"]:
+        form += match["half"][: -len(match["half"].strip())] + "%p"
+    if match["zone"]:
+        form += re.sub(r"[+-]\d\d:?\d\d|Z", "%z", match["zone"])
+    return form
+
+
+def _of_numbers(values: Any, date_format: str, source: Source, positions: Positions) -> Stamps:
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(np.float64)
+    known = np.isfinite(numbers)
+    if not known.any():
+        return _unknown(values, source, positions)
+    low, high = numbers[known].min(), numbers[known].max()
+    whole = bool((numbers[known] == np.floor(numbers[known])).all())
+    if not date_format and whole:
+        for digits, form in ((8, "%Y%m%d"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")):
+            if not 10 ** (digits - 1) <= low <= high < 10**digits:
+                continue
+            text = pd.Series(pd.to_numeric(pd.Series(values), errors="coerce").astype("Int64"))
+            parsed = pd.to_datetime(text.astype(str), format=form, errors="coerce")
+            if digits == 12 and parsed.notna().to_numpy()[known].all():
+                finding = error(
+                    "times",
+                    f"{source.path} has stamps such as {int(low)}, which may be a date with hours "
+                    "and minutes or milliseconds since 1970",
+                    fix=f"say date_format = '{form}' or date_format = 'ms'",
+                )
+                return Stamps(np.zeros(len(known), np.int64), known, False, form, (finding,))
+            if digits != 12 and parsed.notna().to_numpy()[known].mean() > 0.5:
+                seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
+                found = _unread(known, values, source, positions, "", form)
+                return Stamps(seconds, known, False, form, found)
+    units = [date_format] if date_format else list(UNITS)
+    for unit in units:
+        scale = UNITS[unit]
+        if date_format or (_EPOCH[0] * scale <= low and high <= _EPOCH[1] * scale):
+            exact = pd.to_numeric(pd.Series(values), errors="coerce")
+            if exact.dtype.kind in "iu":
+                # A float holds nanoseconds to the microsecond only.
+                seconds = -(-exact.to_numpy(np.int64) // scale)
+            else:
+                seconds = np.ceil(np.where(known, numbers, 0) / scale).astype(np.int64)
+            found = _unread(known, values, source, positions, "", unit)
+            return Stamps(seconds, known, True, unit, found)
+    return _unknown(values, source, positions)
+
+
+def _unknown(values: Any, source: Source, positions: Positions) -> Stamps:
+    """Numbers that are no stamps."""
+    known = np.zeros(len(values), dtype=bool)
+    found = _unread(known, np.asarray(values), source, positions, "")
+    return Stamps(np.zeros(len(values), np.int64), known, False, "", found)
+
+
+def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
+    """Whole seconds, rounded up: a bar that closes at 59.999 is not known at 59."""
+    known = ~np.isnat(values)
+    unit, step = np.datetime_data(values.dtype)
+    if unit not in UNITS or step != 1:
+        return np.where(known, values.astype("datetime64[s]").astype(np.int64), 0), known
+    numbers = values.view(np.int64)
+    scale = UNITS[unit]
+    seconds = numbers if scale == 1 else -(-numbers // scale)
+    return (seconds if known.all() else np.where(known, seconds, 0)), known
+
+
+def _unread(
+    known: NDArray[np.bool_],
+    values: Any,
+    source: Source,
+    positions: Positions,
+    separators: str,
+    form: str = "",
+) -> tuple[Finding, ...]:
+    """What could not be read as a stamp, as one finding."""
+    rows = np.flatnonzero(~known)
+    if not len(rows):
+        return ()
+    cell = values.iloc[rows[0]] if isinstance(values, pd.Series) else values[rows[0]]
+    empty = cell is None or cell != cell or (isinstance(cell, str) and not cell)
+    text = "" if empty else str(cell)
+    place = source.place(int(positions[rows[0]]))
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    other = [sign for sign in separators if text.count(sign) >= 2]
+    if other:
+        return (
+            Finding(
+                ERROR,
+                "separators",
+                f"{place}{more} is separated by {other[0]!r}, the header is not: {text[:40]!r}",
+                "comma separated values with a header, or one other separator throughout",
+                count=len(rows),
+                first=place,
+            ),
+        )
+    number = re.fullmatch(r"\d{1,6}(\.\d+)?", text)
+    return (
+        Finding(
+            ERROR,
+            "times",
+            f"{place}{more} has date {text!r}"
+            + (", which may be a spreadsheet's number of a day" if number else ""),
+            f"a date of the form '{form}'" if form else "an ISO 8601 date",
+            "" if form else "say how dates are written: date_format = '%d.%m.%Y', for example",
+            count=len(rows),
+            first=place,
+        ),
+    )

@@ -1,0 +1,131 @@
+"""Sequences in .npz files: X, y and optional lengths, mask, groups, names; no pickles."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from podium.errors import DataError, Problem, suggest
+from podium.readers._options import Limits, require_count, require_size
+from podium.sequences import Sequences
+
+ENTRIES = ("X", "y", "lengths", "mask", "groups", "feature_names", "class_names")
+_WHAT = "an .npz file that numpy.savez wrote, with X and y"
+Array = NDArray[Any]
+
+
+def read(path: Path, *, name: str, limits: Limits | None = None) -> Sequences:
+    """Samples of one file.
+
+    Every entry's size is checked against its own header and the limits before memory is taken, so
+    a small file cannot unpack to a huge one; entries that hold Python objects are refused.
+
+    Parameters
+    ----------
+    path : Path
+        With ``X`` (samples, time, features), ``y``, and optionally ``lengths`` or ``mask``,
+        ``groups``, ``feature_names``, ``class_names``; see :meth:`podium.sequences.Sequences.of`.
+
+    Raises
+    ------
+    DataError
+        No archive, an entry that is missing, unknown, too large or pickled, or samples that do not
+        fit together.
+    """
+    limits = limits or Limits()
+    if not path.is_file():
+        raise DataError(f"dataset '{name}': no file {path}", _WHAT)
+    require_size(path, limits)
+    arrays = _arrays(path, limits)
+    missing = [entry for entry in ("X", "y") if entry not in arrays]
+    unknown = [entry for entry in arrays if entry not in ENTRIES]
+    if missing or unknown:
+        raise DataError.of(
+            [
+                *(
+                    Problem(
+                        f"{path} has no entry '{entry}' (found: {', '.join(arrays) or 'none'})",
+                        _WHAT,
+                    )
+                    for entry in missing
+                ),
+                *(
+                    Problem(f"{path} has an entry '{entry}'", fix=suggest(entry, ENTRIES))
+                    for entry in unknown
+                ),
+            ]
+        )
+    return Sequences.of(
+        name,
+        arrays["X"],
+        arrays["y"],
+        lengths=arrays.get("lengths"),
+        mask=arrays.get("mask"),
+        groups=arrays.get("groups"),
+        feature_names=_names(path, "feature_names", arrays),
+        class_names=_names(path, "class_names", arrays),
+    )
+
+
+def _arrays(path: Path, limits: Limits) -> dict[str, Array]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            require_count(path, len(members), limits.entries, "entries")
+            unpacked = sum(member.file_size for member in members)
+            require_count(path, unpacked, limits.bytes, "bytes, unpacked")
+            found: dict[str, Array] = {}
+            for member in members:
+                entry = member.filename.removesuffix(".npy")
+                if entry in found:
+                    raise DataError(f"{path} has two entries '{entry}'", "one of each")
+                with archive.open(member) as handle:
+                    found[entry] = _array(path, entry, handle, member.file_size)
+            return found
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError
+    ) as error:  # fmt: skip
+        raise DataError(f"{path}: {error}", _WHAT) from None
+
+
+def _array(path: Path, entry: str, handle: IO[bytes], size: int) -> Array:
+    try:
+        version = npy.read_magic(handle)
+        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = header(handle)
+    except ValueError as error:
+        raise DataError(f"{path}: entry '{entry}': {str(error).splitlines()[0]}", _WHAT) from None
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: entry '{entry}' holds Python objects, which run code when they are loaded",
+            "plain numbers or texts",
+            f"store it as an array of numbers, or of texts: {entry}.astype('U')",
+        )
+    data = handle.read()
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise DataError(
+            f"{path}: entry '{entry}' says shape {shape} of {dtype} and holds {len(data):,} bytes "
+            f"({size:,} with its header)",
+            f"{math.prod(shape) * dtype.itemsize:,} bytes",
+        )
+    flat: Array = np.frombuffer(data, dtype=dtype)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _names(path: Path, entry: str, arrays: dict[str, Array]) -> tuple[str, ...]:
+    found = arrays.get(entry)
+    if found is None:
+        return ()
+    if found.ndim != 1 or found.dtype.kind not in "US":
+        raise DataError(
+            f"{path}: entry '{entry}' has shape {found.shape} and type {found.dtype}",
+            "a list of texts",
+        )
+    return tuple(found.astype(np.str_).tolist())

@@ -1,0 +1,244 @@
+"""Look at a dataset's files as loading would, and at what is remarkable without being wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from podium import registry
+from podium.config import SEQUENCE_READERS, Config
+from podium.dataset import Dataset
+from podium.errors import NotFoundError, PodiumError, suggest
+from podium.readers._findings import ERROR, NOTE, WARNING, Finding, has_errors
+from podium.sequences import Sequences
+from podium.steps._reading import examine, look, reader_of
+from podium.steps._task import reading_options, resampled
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found in a dataset.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        Errors first, then warnings, then notes.
+    fingerprint : str
+        Empty when loading would be refused.
+    """
+
+    name: str
+    findings: tuple[Finding, ...]
+    fingerprint: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether loading would be refused."""
+        return has_errors(self.findings)
+
+
+def check(
+    config: Config | None,
+    what: str,
+    *,
+    tickers: Sequence[str] = (),
+    timeframe: str = "",
+    **options: Any,
+) -> Checked:
+    """Check a dataset of podium.toml, or a file, folder or pattern.
+
+    Parameters
+    ----------
+    config : Config or None
+        None outside of a project.
+    what : str
+        A dataset's name, else a path.
+    tickers, timeframe, options
+        For a path: as in a dataset's table.
+
+    Raises
+    ------
+    NotFoundError
+        Neither a dataset nor a file.
+    UsageError
+        A setting that cannot be used. Dirty files raise nothing: they are the answer.
+    """
+    names = config.datasets if config else {}
+    if config and what in names:
+        section = config.datasets[what]
+        path = config.root / section.path
+        if section.reader in SEQUENCE_READERS:
+            others = [config.root / section.validation] if section.validation else []
+            return _sequences(what, [path, *others])
+        found = examine(
+            section.reader,
+            path,
+            name=what,
+            tickers=section.tickers,
+            timeframe=section.timeframe,
+            adjust=section.adjust,
+            options=reading_options(section),
+        )
+        findings = list(found.findings)
+        dataset = found.dataset
+        if dataset is not None:
+            try:
+                dataset = resampled(dataset, section)
+            except PodiumError as refused:
+                findings += _errors(refused)
+                dataset = None
+        return _checked(what, findings, dataset)
+    place = Path(what)
+    if not place.exists() and not set("*?[") & set(what):
+        raise NotFoundError(f"no dataset or file '{what}'", fix=suggest(what, names))
+    reader = reader_of(place)
+    if reader in SEQUENCE_READERS:
+        return _sequences(place.stem, [place])
+    looked = look(
+        reader,
+        place,
+        name=place.stem,
+        tickers=tickers,
+        timeframe=timeframe,
+        adjust=None,
+        options=options,
+    )
+    assumed = [_note("assumed", words) for words in looked.assumed]
+    return _checked(place.stem, [*looked.found.findings, *assumed], looked.found.dataset)
+
+
+def _checked(name: str, findings: Sequence[Finding], dataset: Dataset | None) -> Checked:
+    facts = [] if dataset is None else _facts(dataset)
+    rank = {ERROR: 0, WARNING: 1, NOTE: 2}
+    ordered = sorted([*findings, *facts], key=lambda finding: rank[finding.severity])
+    return Checked(name, tuple(ordered), "" if dataset is None else dataset.fingerprint)
+
+
+def _facts(dataset: Dataset) -> list[Finding]:
+    """What the bars are, as notes."""
+    size = sum(values.nbytes for values in dataset.fields.values()) + dataset.times.nbytes
+    order = "by name" if list(dataset.tickers) == sorted(dataset.tickers) else "not by name"
+    return [
+        _note(
+            "bars",
+            f"{len(dataset)} bars of {dataset.timeframe} for {len(dataset.tickers)} tickers, "
+            f"{dataset.times[0]} to {dataset.times[-1]} UTC",
+        ),
+        _note("order", f"{_listed(dataset.tickers)} ({order})"),
+        _note("memory", f"{size / 2**20:.1f} MiB"),
+        _note("fingerprint", dataset.fingerprint),
+    ]
+
+
+def _sequences(name: str, paths: Sequence[Path]) -> Checked:
+    findings: list[Finding] = []
+    parts: list[Sequences] = []
+    read = registry.load("readers", "npz").read
+    for path in paths:
+        try:
+            parts.append(read(path, name=name))
+        except PodiumError as refused:
+            findings += _errors(refused)
+    for path, part in zip(paths, parts, strict=False):
+        findings += _of_samples(path, part)
+    if len(parts) == 2:
+        findings += _shared(parts[0], parts[1])
+    ordered = sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.severity))
+    print_of = parts[0].fingerprint if parts and not has_errors(findings) else ""
+    return Checked(name, tuple(ordered), print_of)
+
+
+def _of_samples(path: Path, part: Sequences) -> list[Finding]:
+    steps, features = part.x.shape[1:]
+    found = [_note("repaired", f"{path.name}: {note}") for note in part.notes]
+    flat = [
+        name
+        for name, low, high in zip(
+            part.feature_names,
+            part.x[part.mask].min(axis=0),
+            part.x[part.mask].max(axis=0),
+            strict=True,
+        )
+        if low == high
+    ]
+    if flat:
+        found.append(
+            Finding(
+                WARNING,
+                "constant",
+                f"{path.name}: {', '.join(flat)} has one value in all samples",
+                count=len(flat),
+            )
+        )
+    if len(np.unique(part.lengths)) > 1:
+        lengths = f"{part.lengths.min()} to {part.lengths.max()} steps"
+    else:
+        lengths = f"{part.lengths[0]} steps"
+    found.append(
+        _note("samples", f"{path.name}: {len(part)} samples of {lengths}, {features} features")
+    )
+    if part.classifies:
+        counts = part.class_counts
+        told = ", ".join(f"{name} {n} ({n / len(part):.1%})" for name, n in counts.items())
+        none = [name for name, n in counts.items() if not n]
+        found.append(_note("classes", f"{path.name}: {told}"))
+        if none:
+            found.append(
+                Finding(WARNING, "classes", f"{path.name} has no sample of {', '.join(none)}")
+            )
+    if part.groups is not None:
+        found.append(_note("groups", f"{path.name}: {len(np.unique(part.groups))} groups"))
+    found.append(
+        _note("memory", f"{path.name}: {part.x.nbytes / 2**20:.1f} MiB, padded to {steps}")
+    )
+    found.append(_note("fingerprint", f"{path.name}: {part.fingerprint}"))
+    return found
+
+
+def _shared(train: Sequences, validation: Sequences) -> list[Finding]:
+    """Groups or whole samples that stand in both files: what was learned is asked for again."""
+    found = []
+    if train.groups is not None and validation.groups is not None:
+        both = np.intersect1d(train.groups, validation.groups)
+        if len(both):
+            found.append(
+                Finding(
+                    WARNING,
+                    "shared groups",
+                    f"{len(both)} groups are in both files: {_listed(both.tolist())}",
+                    "groups of one file only",
+                    "move each group to one of the files",
+                    count=len(both),
+                )
+            )
+    one, two = train.samples().contents, validation.samples().contents
+    if one is not None and two is not None:
+        copies = int(np.isin(two, one).sum())
+        if copies:
+            found.append(
+                Finding(
+                    WARNING,
+                    "copies",
+                    f"{copies} samples of the validation file are also in the training file",
+                    "samples of one file only",
+                    count=copies,
+                )
+            )
+    return found
+
+
+def _errors(refused: PodiumError) -> list[Finding]:
+    return [Finding(ERROR, "refused", *problem) for problem in refused.problems]
+
+
+def _note(what: str, text: str) -> Finding:
+    return Finding(NOTE, what, text)
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,494 @@
+"""Probe one member of a kind, or a file of a user's own, for knowledge of the future."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from podium import registry
+from podium.dataset import Dataset, Floats
+from podium.errors import DataError, NotFoundError, PodiumError, UsageError, suggest
+from podium.samples import HasSamples, Samples
+from podium.space import Choice, ConfigDict, Space
+from podium.split import Fold, Split
+from podium.steps._project import Project
+from podium.steps._task import slot_data, view_of
+from podium.testing import series
+from podium.testing.leak import (
+    BlindError,
+    Compute,
+    Leak,
+    Sight,
+    examine,
+    fitted_anew,
+    probe_split,
+)
+from podium.testing.splitters import cohort, two_files
+from podium.trial import BUDGET
+from podium.view import View
+
+# What can be probed, and the names a file of that kind must define.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "families": ("FAMILY",),
+    "features": ("compute",),
+    "splitters": ("split",),
+    "signals": ("weights",),
+    "targets": ("increments", "aggregate"),
+}
+SINGULAR = {"families": "family"} | {k: k[:-1] for k in KINDS if k != "families"}
+# Bars before and after the bar that divides past from future; a family is fitted a dozen times.
+BEFORE, AFTER = 1000, 250
+FIT_BEFORE, FIT_AFTER = 200, 60
+FEWEST = 30
+EPOCHS = 2
+# What a target makes of bars: its increments, their aggregate over the last bars, its level.
+TARGET_COLUMNS = ("increments", "past", "level")
+# For what a splitter must be told and has no default for.
+ARGUMENTS: Mapping[str, Any] = {"folds": 3, "fraction": 0.25}
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probe saw of one member.
+
+    Parameters
+    ----------
+    what, kind : str
+        Name or file, and the kind in the singular.
+    data : str
+        What it was probed on.
+    seeds : int
+        Random rewritings that were tried until a leak was found; blind ones do not count.
+    sight : str
+        How it was shown that the probe can see.
+    blind : tuple of str
+        Columns that the past does not move: of them nothing was shown.
+    leak : Leak or None
+        Its bar counted from the first bar of the data.
+    time, column : str
+        Of the leak, by name; empty without one.
+    """
+
+    what: str
+    kind: str
+    data: str
+    seeds: int
+    sight: str
+    blind: tuple[str, ...] = ()
+    leak: Leak | None = None
+    time: str = ""
+    column: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """Bars to probe on, and the task they are seen through."""
+
+    name: str
+    dataset: Dataset
+    view_of: Callable[[Dataset], View]
+    horizon: int
+    synthetic: bool
+
+
+def leak(
+    project: Project | None,
+    what: str,
+    *,
+    slot: str | None = None,
+    at: int | None = None,
+    seeds: int = 3,
+) -> list[Probed]:
+    """Probe a family, feature, splitter, signal or target.
+
+    Probed on the bars of the project's slot before its sealed test, else on synthetic bars. Every
+    seed rewrites the past and the future in its own way, at a bar of its own unless ``at`` is
+    given.
+
+    Parameters
+    ----------
+    project : Project or None
+        None outside of a project.
+    what : str
+        A name, with the kind in front where several kinds have it (``features/log_return``), and
+        after a colon a feature's numbers (``log_volatility:21``); or the path of a Python file.
+    at : int, optional
+        Last bar that counts as past, counted from the first bar of the data.
+    seeds : int, >= 1
+
+    Returns
+    -------
+    list of Probed
+        One for each kind of member that the file is.
+
+    Raises
+    ------
+    NotFoundError
+        No such member, no such file, no such slot.
+    UsageError
+        The name is ambiguous, the file defines nothing that can be probed, ``at`` has too few bars
+        on a side of it.
+    BlindError
+        Changing the past moves nothing, so nothing could be shown about the future.
+    DataError
+        The file's own code fails, or gives something that has not one row a bar.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds is {seeds}", "at least 1")
+    members = list(_members(what))
+    ground = _ground(project, slot)
+    return [
+        _probed(what, kind, module, numbers, ground, at, seeds) for kind, module, numbers in members
+    ]
+
+
+def _members(what: str) -> Iterator[tuple[str, ModuleType, list[int]]]:
+    """Kind, module and numbers of everything that is meant."""
+    bare, *rest = re.split(r"(?=(?::\d+)+$)", what, maxsplit=1)
+    numbers = [int(number) for number in rest[0].split(":")[1:]] if rest else []
+    if bare.endswith(".py"):
+        module = _file(Path(bare))
+        kinds = [kind for kind, needs in KINDS.items() if all(hasattr(module, n) for n in needs)]
+        if not kinds:
+            raise UsageError(
+                f"{bare} defines nothing that can be probed",
+                "; ".join(f"{SINGULAR[k]}: {' and '.join(n)}" for k, n in KINDS.items()),
+            )
+        yield from ((kind, module, numbers) for kind in kinds)
+        return
+    before, _, name = bare.rpartition("/")
+    plurals = {**{k: k for k in KINDS}, **{one: k for k, one in SINGULAR.items()}}
+    if before and before not in plurals:
+        raise UsageError(f"'{bare}' names the kind '{before}'", fix=suggest(before, KINDS))
+    asked = [plurals[before]] if before else list(KINDS)
+    found = [kind for kind in asked if registry.exists(kind, name)]
+    if not found:
+        names = {known for kind in asked for known in registry.names(kind)}
+        raise NotFoundError(
+            f"no {', '.join(SINGULAR[k] for k in asked[:-1])}"
+            f"{' or ' if len(asked) > 1 else ''}{SINGULAR[asked[-1]]} '{name}'",
+            "a name, or the path of a .py file",
+            suggest(name, names),
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"'{name}' is the name of several things",
+            " or ".join(f"{kind}/{name}" for kind in found),
+        )
+    yield found[0], registry.load(found[0], name), numbers
+
+
+def _file(path: Path) -> ModuleType:
+    """Module of a user's file, run under a name of its own."""
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}", "a Python file")
+    spec = importlib.util.spec_from_file_location(f"podium_probed_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    _guarded(str(path), module, partial(spec.loader.exec_module, module))
+    return module
+
+
+def _guarded(what: str, module: ModuleType, work: Callable[[], Any]) -> Any:
+    """Result of a member's code; what it raises becomes one sentence with the line in its file."""
+    try:
+        return work()
+    except PodiumError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == module.__file__]
+        last = (own or frames)[-1]
+        line, where, told = last.lineno, Path(last.filename).name, str(error)
+        if isinstance(error, SyntaxError):
+            line, where, told = error.lineno, Path(str(error.filename)).name, error.msg
+        raise DataError(
+            f"{what} fails in {where} line {line}: {type(error).__name__}: {told}",
+            "code that runs on these bars and on any other possible ones",
+        ) from error
+
+
+def _ground(project: Project | None, slot: str | None) -> _Ground:
+    if project is None or (slot is None and not project.config.slots):
+        length = 2 * (BEFORE + AFTER)
+        return _Ground("synthetic bars", series.bars(length), series.view, 1, synthetic=True)
+    name = project.default_slot(slot)
+    data = slot_data(project.config, name, say=project.reporter.say)
+    # What lies in the sealed test is nobody's business here.
+    return _Ground(
+        f"{name} before its test",
+        data.dataset.slice(0, data.test_start),
+        partial(view_of, section=data.section),
+        data.section.horizon,
+        synthetic=False,
+    )
+
+
+def _probed(
+    what: str,
+    kind: str,
+    module: ModuleType,
+    numbers: list[int],
+    ground: _Ground,
+    at: int | None,
+    seeds: int,
+) -> Probed:
+    if kind == "splitters":
+        if at is not None:
+            raise UsageError("a split is not probed at a bar", "no --at")
+        return _split_probed(what, module, ground, seeds)
+    blank = Probed(what, SINGULAR[kind], ground.name, 0, "")
+    blind: set[tuple[int, ...]] | None = None
+    columns: tuple[tuple[int, ...], ...] = ()
+    refused: BlindError | None = None
+    tried = 0
+    for seed in range(seeds):
+        part, here, start = _part(ground, kind, at, seed)
+        try:
+            sight = _look(what, kind, module, numbers, ground, part, here, seed)
+        except BlindError as error:
+            # One config of a family may be a constant; all of them blind is another matter.
+            refused = error
+            continue
+        tried += 1
+        columns = sight.columns
+        blind = set(sight.blind) if blind is None else blind & set(sight.blind)
+        if sight.leak:
+            found = replace(sight.leak, bar=sight.leak.bar + start)
+            return replace(
+                blank,
+                seeds=tried,
+                sight=_seen(columns, blind),
+                leak=found,
+                time=str(ground.dataset.times[found.bar]),
+                column=_column(kind, found.column, ground.dataset.tickers),
+            )
+    if blind is None:
+        raise BlindError(
+            f"{what}: {refused.problems[0].found if refused else 'the probe is blind'}",
+            f"a {SINGULAR[kind]} that depends on the bars before it: of one that does not, nothing "
+            "can be shown",
+            "probe at a later bar (--at), after the warm-up",
+        )
+    names = (_column(kind, column, ground.dataset.tickers) for column in sorted(blind))
+    return replace(blank, seeds=tried, sight=_seen(columns, blind), blind=tuple(names))
+
+
+def _look(
+    what: str,
+    kind: str,
+    module: ModuleType,
+    numbers: list[int],
+    ground: _Ground,
+    part: Dataset,
+    at: int,
+    seed: int,
+) -> Sight:
+    """Sight of one seed."""
+    if kind == "families":
+        family = module.FAMILY
+        seen = ground.view_of(part)
+        if at - ground.horizon - seen.first_bar < FEWEST:
+            raise UsageError(
+                f"bar {at} leaves {max(0, at - ground.horizon - seen.first_bar)} bars to train on",
+                f"at least {FEWEST}",
+                "probe at a later bar",
+            )
+        config = _small(_guarded(what, module, partial(family.space, seen)), seed)
+        compute = fitted_anew(family, config, part, at, ground.view_of, seed)
+    else:
+        compute = _compute(what, kind, module, numbers, ground.horizon)
+
+    def checked(dataset: Dataset) -> NDArray[Any]:
+        found = np.asarray(_guarded(what, module, lambda: compute(dataset)))
+        if found.ndim < 1 or len(found) != len(dataset):
+            raise DataError(
+                f"{what} gives shape {found.shape} for {len(dataset)} bars of "
+                f"{len(dataset.tickers)} tickers",
+                "one row a bar",
+            )
+        return found
+
+    return examine(checked, part, at, seed=seed)
+
+
+def _compute(what: str, kind: str, module: ModuleType, numbers: list[int], horizon: int) -> Compute:
+    """Function from bars to what a member makes of each."""
+    if kind == "features":
+        takes = len(inspect.signature(module.compute).parameters) - 1
+        if len(numbers) > takes:
+            raise UsageError(f"{what} has {len(numbers)} numbers", f"at most {max(0, takes)}")
+        return lambda dataset: module.compute(dataset, *numbers)
+    if kind == "signals":
+        return lambda dataset: module.weights(_forecast(dataset))
+
+    def known(dataset: Dataset) -> NDArray[Any]:
+        increments = np.asarray(module.increments(dataset))
+        means = np.full(increments.shape, np.nan)
+        if len(increments) >= horizon:
+            windows = sliding_window_view(increments, horizon, axis=0)
+            means[horizon - 1 :] = windows.mean(axis=-1)
+        columns = [increments, module.aggregate(means, horizon)]
+        if hasattr(module, "level"):
+            columns.append(module.level(dataset))
+        return np.stack(columns, axis=-1)
+
+    return known
+
+
+def _forecast(dataset: Dataset) -> Floats:
+    """A forecast that signals can weigh: causal, of both signs, and missing where volume fell."""
+    moved = np.log(dataset["close"] / dataset["open"])
+    rose = np.ones(moved.shape, dtype=bool)
+    rose[1:] = dataset["volume"][1:] >= dataset["volume"][:-1]
+    return np.where(rose, moved, np.nan)
+
+
+def _small(space: Space, seed: int) -> ConfigDict:
+    """A config that is fitted quickly: at first the smallest of the space, then drawn ones."""
+    if seed:
+        config = space.sample(seed)
+    else:
+        first = {
+            name: one.options[0] if isinstance(one, Choice) else one.low
+            for name, one in space.parameters.items()
+        }
+        config = space.complete(first)
+    return {**config, BUDGET: EPOCHS} if BUDGET in config else config
+
+
+def _part(ground: _Ground, kind: str, at: int | None, seed: int) -> tuple[Dataset, int, int]:
+    """Bars around the bar between past and future, its place in them, and where they begin."""
+    length = len(ground.dataset)
+    before, after = BEFORE, AFTER
+    first = 0
+    if kind == "families":
+        # Its windows need the warm-up of the features on top of what it trains on.
+        first = ground.view_of(ground.dataset).first_bar + ground.horizon
+        before, after = FIT_BEFORE + first, FIT_AFTER + ground.horizon
+    rng = np.random.default_rng(seed)
+    # What is cut into blocks by row number is not always to be met at the same place of a block.
+    before += int(rng.integers(50))
+    if at is None:
+        low = min(before, max(length // 2, first + FEWEST))
+        at = int(rng.integers(low, max(low + 1, length - after)))
+    if not 0 < at < length - 1:
+        raise UsageError(
+            f"bar {at} of {ground.name}", f"a bar from 1 to {length - 2}: there are {length}"
+        )
+    start = max(0, at - before)
+    return ground.dataset.slice(start, min(length, at + after + 1)), at - start, start
+
+
+def _seen(columns: tuple[tuple[int, ...], ...], blind: set[tuple[int, ...]]) -> str:
+    return f"changing the past moves {len(columns) - len(blind)} of {len(columns)} columns"
+
+
+def _column(kind: str, column: tuple[int, ...], tickers: tuple[str, ...]) -> str:
+    """Name of a column: its ticker, and which of the ticker's columns it is."""
+    if not column:
+        return "the whole row"
+    ticker, *inner = column
+    name = tickers[ticker] if ticker < len(tickers) else str(ticker)
+    if kind == "targets" and inner:
+        return f"{name}/{TARGET_COLUMNS[inner[0]]}"
+    return "/".join([name, *map(str, inner)])
+
+
+def _split_probed(what: str, module: ModuleType, ground: _Ground, seeds: int) -> Probed:
+    """A splitter: what it keeps apart, for the slot's own bars and for other horizons."""
+    probed = Probed(what, "splitter", "", 0, "")
+    names: list[str] = []
+    for number, (name, data) in enumerate(_split_data(module, ground, seeds)):
+        split: Split = _guarded(
+            what, module, partial(module.split, data, **_arguments(what, module))
+        )
+        samples = data.samples()
+        made = getattr(split, "samples", None)
+        if made is not None and made.groups is not None and samples.groups is None:
+            # Groups that a splitter made of bars are its own word.
+            samples = made
+        ordered = bool(getattr(module, "ORDERED", split.ordered))
+        names.append(name)
+        probed = replace(probed, data="; ".join(names), seeds=number + 1)
+        found = probe_split(split, samples=samples, ordered=ordered)
+        if found is None:
+            # The past of a split is what it validates: put into training it must be seen.
+            caught = sum(
+                probe_split(planted, samples=samples, ordered=ordered) is not None
+                for planted in _planted(split)
+            )
+            if caught < len(split.folds):
+                raise BlindError(
+                    f"{what}: the probe is blind: of {len(split.folds)} planted leaks it saw "
+                    f"{caught}"
+                )
+            seen = f"a leak planted in each of {len(split.folds)} folds is seen"
+            probed = replace(probed, sight=seen)
+        else:
+            timed = samples.times is not None and found.bar < len(samples.times)
+            return replace(
+                probed,
+                leak=found,
+                time=str(samples.times[found.bar]) if timed and samples.times is not None else "",
+                column=f"fold {found.column[0]}",
+            )
+    return probed
+
+
+def _split_data(
+    module: ModuleType, ground: _Ground, seeds: int
+) -> Iterator[tuple[str, HasSamples]]:
+    apart = getattr(module, "APART", "")
+    for seed in range(seeds):
+        made: dict[str, Callable[[], Samples]] = {
+            "groups": partial(cohort, seed=seed),
+            "sources": partial(two_files, seed=seed),
+        }
+        if apart in made:
+            yield f"synthetic {apart}", made[apart]()
+        elif seed == 0 and not ground.synthetic:
+            yield ground.name, ground.view_of(ground.dataset)
+        else:
+            rng = np.random.default_rng(seed)
+            horizon, window = int(rng.integers(1, 20)), int(rng.integers(2, 20))
+            bars = series.bars(420, seed=seed)
+            yield (
+                f"synthetic bars, horizon {horizon}, window {window}",
+                series.view(bars, horizon=horizon, window=window),
+            )
+
+
+def _arguments(what: str, module: ModuleType) -> dict[str, Any]:
+    """A value for every parameter of a splitter that has no default."""
+    parameters = list(inspect.signature(module.split).parameters.values())[1:]
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    strange = [name for name in needed if name not in ARGUMENTS]
+    if strange:
+        raise UsageError(
+            f"{what} must be told {', '.join(strange)}",
+            f"defaults for all parameters but {' and '.join(ARGUMENTS)}",
+        )
+    return {name: ARGUMENTS[name] for name in needed}
+
+
+def _planted(split: Split) -> Iterator[Split]:
+    """The split once for each fold, with a validation sample among what that fold trains on."""
+    for place, fold in enumerate(split.folds):
+        leaking = Fold(fold.number, np.union1d(fold.train, fold.validation[:1]), fold.validation)
+        yield replace(
+            split, folds=(*split.folds[:place], leaking, *split.folds[place + 1 :]), paths=()
+        )

@@ -1,0 +1,24 @@
+"""Simple return over the next h bars."""
+# ruff: noqa: N999 - the name is the user's word; members are never imported by a statement.
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.dataset import Dataset, Floats
+
+UNIT = "return"
+CENTERED = True
+
+
+def increments(dataset: Dataset) -> Floats:
+    """Logarithmic return of each bar, (T, S); NaN in the first row."""
+    log_close = np.log(dataset["close"])
+    found = np.full_like(log_close, np.nan)
+    found[1:] = np.diff(log_close, axis=0)
+    return found
+
+
+def aggregate(mean: Floats, horizon: int) -> Floats:
+    """``close after / close before - 1`` of a mean logarithmic return per bar."""
+    return np.expm1(mean * horizon)

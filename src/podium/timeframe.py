@@ -1,0 +1,173 @@
+"""Timeframe: how long a bar is, and what an exchange's clock says at an instant."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.errors import UsageError, suggest
+
+Seconds = NDArray[np.int64]
+
+# In podium.toml's own words; 1M is one minute.
+SECONDS = {
+    "1M": 60,
+    "5M": 300,
+    "15M": 900,
+    "30M": 1800,
+    "1H": 3600,
+    "4H": 14_400,
+    "D": 86_400,
+    "W": 604_800,
+}
+DAY = SECONDS["D"]
+# Zones change their offset at most once in this time.
+_PROBE = 6 * 3600
+
+
+def is_dated(timeframe: str) -> bool:
+    """Whether bars of that length are told by dates: days and weeks."""
+    return timeframe in ("D", "W")
+
+
+def modal_gap(times: Seconds) -> int:
+    """Most frequent distance between neighbouring instants, seconds; 0 when there is none."""
+    gaps = np.diff(times)
+    gaps = gaps[gaps > 0]
+    if not len(gaps):
+        return 0
+    values, counts = np.unique(gaps, return_counts=True)
+    return int(values[np.argmax(counts)])
+
+
+def of_gap(gap: int) -> str | None:
+    """Timeframe of bars that lie ``gap`` seconds apart, None when podium has no such one.
+
+    Days are recognized with the hour that a change of the clock adds or takes.
+
+    Examples
+    --------
+    >>> of_gap(3600), of_gap(86_400), of_gap(180)
+    ('1H', 'D', None)
+    """
+    for name, length in SECONDS.items():
+        if gap == length or (is_dated(name) and abs(gap - length) <= 3600):
+            return name
+    return None
+
+
+def zone(name: str) -> ZoneInfo:
+    """Time zone of that name.
+
+    Raises
+    ------
+    UsageError
+        There is none; near names are suggested.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, available_timezones(), n=3)
+        fix = f"did you mean {', '.join(near)}?" if near else suggest(name, ["UTC"])
+        raise UsageError(
+            f"time zone '{name}'", "a name such as UTC or America/New_York", fix
+        ) from None
+
+
+def offsets(instants: Seconds, name: str) -> Seconds:
+    """Seconds that a zone's clock is ahead of UTC at each instant.
+
+    Parameters
+    ----------
+    instants : (T,) int64
+        Seconds since 1970 UTC, in any order.
+    name : str
+        A name such as ``America/New_York``.
+
+    Examples
+    --------
+    >>> noon = np.array([1_577_880_000, 1_593_604_800])  # 2020-01-01 and 2020-07-01, 12:00 UTC
+    >>> (offsets(noon, "America/New_York") // 3600).tolist()
+    [-5, -4]
+    """
+    if name == "UTC" or not len(instants):
+        return np.zeros(len(instants), dtype=np.int64)
+    clock = zone(name)
+    low, high = int(instants.min()), int(instants.max())
+    probes = [*range(low, high, _PROBE), high]
+    seen = [_offset(probe, clock) for probe in probes]
+    starts, values = [low], [seen[0]]
+    for left, right, before, after in zip(probes, probes[1:], seen, seen[1:], strict=False):
+        if before != after:
+            starts.append(_change(left, right, before, clock))
+            values.append(after)
+    at = np.searchsorted(np.asarray(starts), instants, side="right") - 1
+    return np.asarray(values, dtype=np.int64)[at]
+
+
+def instants(walls: Seconds, name: str, *, first: bool = False) -> Seconds:
+    """Instants at which a zone's clock shows these times.
+
+    A time that the clock shows twice is its second showing, or its ``first``; one that it leaps
+    over is the moment of the leap.
+
+    Parameters
+    ----------
+    walls : (N,) int64
+        What the clock shows, as seconds since 1970 on that clock.
+    """
+    if name == "UTC":
+        return walls
+    clock = zone(name)
+    choose = min if first else max
+    found = []
+    for wall in walls.tolist():
+        shown = dt.datetime.fromtimestamp(wall, dt.UTC).replace(tzinfo=clock)
+        early, late = (int(shown.replace(fold=fold).timestamp()) for fold in (0, 1))
+        if early > late:  # the clock never shows it: the leap lies between the two readings
+            found.append(_change(late, early, _offset(late, clock), clock))
+        else:
+            found.append(choose(early, late))
+    return np.asarray(found, dtype=np.int64)
+
+
+def clock_time(text: str) -> int:
+    """Seconds after midnight of ``HH:MM``.
+
+    Raises
+    ------
+    UsageError
+        The text is no time of a day.
+
+    Examples
+    --------
+    >>> clock_time("09:30")
+    34200
+    """
+    try:
+        found = dt.time.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"time of day '{text}'", "hours and minutes such as 17:00") from None
+    return found.hour * 3600 + found.minute * 60
+
+
+def _offset(instant: int, clock: ZoneInfo) -> int:
+    found = dt.datetime.fromtimestamp(instant, clock).utcoffset()
+    assert found is not None  # a ZoneInfo always knows
+    return int(found.total_seconds())
+
+
+def _change(left: int, right: int, before: int, clock: ZoneInfo) -> int:
+    """First instant after ``left`` at which the offset is not the one before."""
+    while right - left > 1:
+        middle = (left + right) // 2
+        if _offset(middle, clock) == before:
+            left = middle
+        else:
+            right = middle
+    return right

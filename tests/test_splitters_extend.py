@@ -1,0 +1,90 @@
+"""[extend] names its splitter; walk-forward is what nobody has to name."""
+
+import math
+
+import numpy as np
+import pytest
+
+from podium import registry
+from podium.config import ExtendSection
+from podium.errors import NotFoundError, UsageError
+from podium.steps._project import Project
+from podium.steps.analyze import analyze
+from podium.steps.extend import Extended, folds_of
+from podium.steps.tune import tune
+from podium.testing.series import bars, view
+from projects import SLOT, query, small_project
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return view(bars(500), horizon=5)
+
+
+def test_the_default_is_the_walk_forward_of_before(seen):
+    plain = registry.load("splitters", "walk_forward").split(seen, folds=4)
+    assert folds_of(ExtendSection(), seen).hash == plain.hash
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({"train_bars": 50}, {"folds": 4, "train_bars": 50}),
+        ({"purge": 9}, {"folds": 4, "purge": 9}),
+        ({"splitter": "purged_kfold"}, {"folds": 4, "embargo": 8}),
+        ({"splitter": "purged_kfold", "embargo": 0}, {"folds": 4, "embargo": 0}),
+        (
+            {"splitter": "combinatorial", "folds": 5, "test_folds": 3},
+            {"folds": 5, "test_folds": 3, "embargo": 8},
+        ),
+    ],
+)
+def test_what_is_set_reaches_the_splitter(seen, settings, parameters):
+    assert folds_of(ExtendSection(**settings), seen).parameters == parameters
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"embargo": 3}, "extend.embargo is 3, and walk_forward takes no embargo"),
+        ({"splitter": "purged_kfold", "train_bars": 50}, "takes no train_bars"),
+        ({"splitter": "holdout"}, "'holdout'. Expected a splitter that makes folds"),
+        ({"purge": 2}, "Expected purge = 5 or more"),
+    ],
+)
+def test_what_a_splitter_does_not_take_is_refused(seen, settings, told):
+    with pytest.raises(UsageError, match=told):
+        folds_of(ExtendSection(**settings), seen)
+
+
+def test_a_splitter_nobody_knows_is_refused_with_a_near_name(seen):
+    with pytest.raises(NotFoundError, match="Did you mean 'purged_kfold'"):
+        folds_of(ExtendSection(splitter="purged_kfolds"), seen)
+
+
+def test_folds_that_validate_the_same_windows_do_not_shrink_the_standard_error():
+    class Row:
+        def __init__(self, score):
+            self.score = score
+
+    def extended(scores, repeats):
+        rows = [Row(score) for score in scores]
+        return Extended("f", {}, 0.0, rows, np.empty(0), np.empty(0), 0, repeats)
+
+    scores = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    once, thrice = extended(scores, 1), extended(scores, 3)
+    assert once.standard_error == pytest.approx(np.std(scores, ddof=1) / math.sqrt(6))
+    assert thrice.standard_error == pytest.approx(once.standard_error * math.sqrt(3))
+
+
+def test_an_analysis_over_folds_that_know_the_future_says_so(tmp_path):
+    settings = {"splitter": "combinatorial", "folds": 3, "test_folds": 2, "embargo": 0, "top": 1}
+    root = small_project(tmp_path / "small", extend=settings, tune={"trials": 2, "epochs": 1})
+    with Project(root) as project:
+        tune(project, SLOT)
+        analysis = analyze(project, SLOT)
+    assert "combinatorial also trains on what came after the bars it validates" in analysis.reason
+    assert len(analysis.chosen.folds) == 3
+    assert analysis.chosen.repeats == 2
+    [row] = query(root, "SELECT spec FROM split WHERE name = 'combinatorial'")
+    assert '"paths":[[0,0,1],[1,2,2]]' in row["spec"]
