@@ -57,10 +57,15 @@ def test_a_label_that_ends_beyond_the_cut_is_unknown_and_the_others_stay(target)
     part = seen.until(60)
     assert np.isnan(part.target[55:]).all()
     np.testing.assert_array_equal(part.target[:55], seen.target[:55])
+    asked = np.arange(part.first_bar, 60)
+    for method in NAIVE.space(seen).parameters["method"].options:
+        whole, cut = (forecasts(Windows.of(v.blind(), asked), method) for v in (seen, part))
+        np.testing.assert_array_equal(whole, cut)
 
 
 @given(
-    st.lists(st.integers(1, 5).map(lambda tick: 99.9 + tick / 10), min_size=9, max_size=30),
+    # Far apart, so that differences of their logarithms are rounded.
+    st.lists(st.sampled_from([0.07, 0.7, 1.1, 3.3, 17.9, 256.3]), min_size=20, max_size=30),
     st.integers(1, 8),
 )
 def test_a_price_that_came_back_did_not_go_up(closes, horizon):
@@ -116,6 +121,28 @@ def test_a_price_that_is_told_too_early_is_poisoned_and_found():
         np.testing.assert_array_equal(changed.level[:61], seen.level[:61])
         assert not (changed.level[61:] == seen.level[61:]).any()
     assert probe(lambda d: view(d, target="price").level, bars(90), 60) is None
+
+
+def test_a_network_learns_how_far_a_price_moves_and_not_where_it_is():
+    family = registry.load("families", "lstm").FAMILY
+    config = {**family.space(view(bars(90))).sample(np.random.default_rng(0)), "lstm_units": 16}
+    config["max_epochs"] = 2
+    dear = bars(160)
+    scale = np.array([1.0, 10.0, 1000.0])
+    fields = {name: v * scale for name, v in dear.fields.items()}
+    dear = Dataset("dear", "D", dear.tickers, dear.times, fields)
+    seen = view(dear, target="price", horizon=2)
+    at = np.arange(seen.first_bar, seen.last_labelled + 1)
+    train, later = Windows.of(seen, at[:90]), Windows.of(seen, at[95:])
+    scores = []
+    model = family.fit(config, train, later, seed=0, report=lambda e, s: scores.append(s))
+    found = model.predict(later.blind()).mean
+    close = dear["close"][later.at, later.item]
+    highest = close[later.item == 2].max()
+    # Off by the moves of the dearest ticker at most, where prices differ a thousandfold.
+    assert np.abs(found - close).max() < 0.1 * highest
+    best = min(score["val_loss"] for score in scores)
+    assert best == pytest.approx(np.mean((found - later.truth()) ** 2), rel=1e-5)
 
 
 def forecasts(windows, method):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from podium.dataset import Floats
 from podium.families._base import DivergedError, Family, Model, Report
 from podium.families._torch import gather, one_thread, predict_in_batches
 from podium.prediction import Prediction
@@ -68,7 +69,9 @@ class LSTM(Model):
 
     def predict(self, windows: Windows) -> Prediction:
         """Forecasts of the windows."""
-        return Prediction.of(windows, predict_in_batches(self.network.forecast, windows))
+        forecast = predict_in_batches(self.network.forecast, windows)
+        level = _level(windows)
+        return Prediction.of(windows, forecast if level is None else forecast + level)
 
     def save(self, folder: Path) -> None:
         """Write ``model.pt``, which ``torch.load`` opens without running code from it."""
@@ -178,7 +181,7 @@ def _fit(config: ConfigDict, train: Windows, validation: Windows | None, report:
         fused=True,
     )
     batch = gather(train)
-    truth = torch.from_numpy(train.truth().astype(np.float32))
+    truth = torch.from_numpy(_truth(train).astype(np.float32))
     target = (truth - network.target_mean) / network.target_std
     batch_size = int(config["batch_size"])
     best, best_loss, best_epoch = network.state_dict(), math.inf, 0
@@ -196,7 +199,7 @@ def _fit(config: ConfigDict, train: Windows, validation: Windows | None, report:
         scores = {"train_loss": total / len(train) * variance}
         if validation is not None:
             forecast = predict_in_batches(network.eval().forecast, validation)
-            scores["val_loss"] = float(np.mean((validation.truth() - forecast) ** 2))
+            scores["val_loss"] = float(np.mean((_truth(validation) - forecast) ** 2))
         report(epoch, scores)
         if not all(map(math.isfinite, scores.values())):
             raise DivergedError(f"loss is not finite in epoch {epoch}: {scores}")
@@ -208,11 +211,23 @@ def _fit(config: ConfigDict, train: Windows, validation: Windows | None, report:
     return LSTM(network, shape, best_epoch)
 
 
+def _level(windows: Windows) -> Floats | None:
+    """What a target adds to at each decision; None: nothing."""
+    level = windows.view.level
+    return None if level is None else level[windows.at, windows.item]
+
+
+def _truth(windows: Windows) -> Floats:
+    """What the network learns: how far a target moves from its level."""
+    level = _level(windows)
+    return windows.truth() if level is None else windows.truth() - level
+
+
 def _fit_scalers(network: Network, train: Windows) -> None:
     """Mean and spread of features and target, from training decisions only."""
     features = torch.from_numpy(train.view.features[train.at, train.item])
     network.feature_mean.copy_(features.mean(0))
     network.feature_std.copy_(features.std(0).clamp_min(1e-6))
-    truth = torch.from_numpy(train.truth())
+    truth = torch.from_numpy(_truth(train))
     network.target_mean.copy_(truth.mean())
     network.target_std.copy_(truth.std().clamp_min(1e-12))
