@@ -33,6 +33,8 @@ types: $(VENV)/.tools
 bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/record.py
+	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/windows.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podium needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11 ...")'
@@ -43,7 +45,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed
-	$(PIP) -e '.[torch,mlflow,postgresql,dev]'
+	$(PIP) -e '.[torch,mlflow,parquet,postgresql,demo,dev]'
 	@touch $@
 
 clean:
