@@ -32,16 +32,8 @@ def one_thread() -> Iterator[None]:
 
 def gather(windows: Windows) -> Callable[[Tensor], Tensor]:
     """Function that gathers the (B, L, F) inputs of some rows; the features are not copied."""
-    features = torch.from_numpy(np.ascontiguousarray(windows.view.features))
-    n_bars, n_tickers, n_features = features.shape
-    length = windows.view.window
-    by_start = features.as_strided(
-        (n_bars - length + 1, n_tickers, length, n_features),
-        (n_tickers * n_features, n_features, n_tickers * n_features, 1),
-    )
-    start = torch.from_numpy(windows.at - length + 1)
-    item = torch.from_numpy(windows.item)
-    return lambda rows: by_start[start[rows], item[rows]]
+    # Over such strides numpy gathers several times faster than torch does.
+    return lambda rows: torch.from_numpy(windows.inputs(rows.numpy()))
 
 
 def predict_in_batches(forecast: Callable[[Tensor], Tensor], windows: Windows) -> Floats:
