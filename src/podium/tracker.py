@@ -19,7 +19,7 @@ from podium.config import Config, find_root, load
 from podium.errors import ConflictError, NotFoundError, PodiumError, Problem, UsageError
 from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
-from podium.ledger import foreign, runs
+from podium.ledger import runs
 from podium.ledger.door import Door
 from podium.ledger.sweep_file import FILE, behind, is_news
 from podium.record import Record, finite, lower_is_better
@@ -317,7 +317,7 @@ class _Log:
 
     def put(self, config: Config, record: Record) -> str:
         """Write a run; returns its id once it is on the disk."""
-        from podium.ledger import writes
+        from podium.ledger import foreign, writes
 
         with self._mine():
             project = self._open(config)
