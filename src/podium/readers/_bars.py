@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from podium.readers import _calendar, _files, _inspect, _repair
 from podium.readers._align import side_by_side
 from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
 from podium.readers._findings import ERROR, NOTE, Finding, error, has_errors, problems
-from podium.readers._options import Limits, Options
+from podium.readers._options import Options
 from podium.readers._series import Series, Settled, adjusted, joined, settled, split
 from podium.readers._table import Source, Table
 from podium.readers._times import Stamps, parse
@@ -38,6 +39,88 @@ class Format:
     suffixes: tuple[str, ...]
     open: Open
     separators: str = ""
+
+    def read(
+        self,
+        path: Path,
+        *,
+        name: str,
+        tickers: Sequence[str],
+        timeframe: str,
+        adjust: bool,
+        **options: Any,
+    ) -> Dataset:
+        """Aligned bars of the tickers in the order asked for.
+
+        Bars start where the youngest ticker starts and end where the first one ends; inside that
+        span every ticker must have every bar. Only the columns that are needed are read.
+
+        Parameters
+        ----------
+        path : Path
+            A folder with one file a ticker, a file, or a pattern such as ``data/*.csv``.
+        adjust : bool
+            Multiply prices by ``adj_close / close`` (or by ``factor``) and divide the volume by it,
+            so that splits and dividends leave no jump.
+        options
+            Of :class:`podium.readers._options.Options`.
+
+        Raises
+        ------
+        DataError
+            With everything that is wrong in all files: missing files or columns, unreadable or
+            repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
+        """
+        found = _examine(
+            self,
+            path,
+            name=name,
+            tickers=tickers,
+            timeframe=timeframe,
+            adjust=adjust,
+            options=Options(**options),
+            thorough=False,
+        )
+        if found.dataset is None:
+            raise DataError.of(problems(found.findings))
+        return found.dataset
+
+    def examine(
+        self,
+        path: Path,
+        *,
+        name: str,
+        tickers: Sequence[str] = (),
+        timeframe: str = "",
+        adjust: bool | None = None,
+        **options: Any,
+    ) -> Examined:
+        """Everything that can be said about the files; nothing is raised for dirty ones.
+
+        Parameters
+        ----------
+        tickers : sequence of str
+            In the order wanted; empty: all that are found, by name.
+        timeframe : str
+            Empty: found out.
+        adjust : bool or None
+            None: when the files have what it takes.
+
+        Raises
+        ------
+        UsageError
+            A time zone or a repair that is none.
+        """
+        return _examine(
+            self,
+            path,
+            name=name,
+            tickers=tickers,
+            timeframe=timeframe,
+            adjust=adjust,
+            options=Options(**options),
+            thorough=True,
+        )
 
 
 @dataclass
@@ -80,67 +163,18 @@ class Examined:
         return has_errors(self.findings)
 
 
-def read(
+def _examine(
     made: Format,
     path: Path,
     *,
     name: str,
     tickers: Sequence[str],
     timeframe: str,
-    adjust: bool,
+    adjust: bool | None,
     options: Options,
-) -> Dataset:
-    """Aligned bars of the tickers in the order asked for.
-
-    Raises
-    ------
-    DataError
-        With everything that is wrong in all files.
-    """
-    found = examine(
-        made,
-        path,
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=options,
-        thorough=False,
-    )
-    if found.dataset is None:
-        raise DataError.of(problems(found.findings))
-    return found.dataset
-
-
-def examine(
-    made: Format,
-    path: Path,
-    *,
-    name: str,
-    tickers: Sequence[str] = (),
-    timeframe: str = "",
-    adjust: bool | None = None,
-    options: Options,
-    thorough: bool = True,
+    thorough: bool,
 ) -> Examined:
-    """Everything that can be said about the files of a dataset; nothing is raised for dirty ones.
-
-    Parameters
-    ----------
-    tickers : sequence of str
-        In the order wanted; empty: all that are found, by name.
-    timeframe : str
-        Empty: found out.
-    adjust : bool or None
-        None: when the files have what it takes.
-    thorough : bool
-        Also look for what is remarkable without being wrong.
-
-    Raises
-    ------
-    UsageError
-        A time zone or a repair that is none.
-    """
+    """What is found; ``thorough`` also looks for what is remarkable without being wrong."""
     asked = _repair.steps(options.repair)
     zone(options.timezone)
     zone(options.exchange_timezone or "UTC")
@@ -400,6 +434,3 @@ def _no_rows(what: str, files: Sequence[Path]) -> Finding:
         f"ticker '{what}' is not in {files[0]}",
         "at least one row of it",
     )  # fmt: skip
-
-
-__all__ = ["Examined", "Format", "Limits", "Options", "examine", "read"]

@@ -15,9 +15,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from podium.dataset import Dataset
 from podium.errors import DataError
-from podium.readers import _bars
+from podium.readers._bars import Format
 from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, head_of
 from podium.readers._options import Limits, Options, require_count, require_size
 from podium.readers._table import Codes, Loaded, Numbers, Source, to_numbers
@@ -29,68 +28,6 @@ _EMPTY = [
     "", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#N/A",
     "#NA", "#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
 ]  # fmt: skip
-
-
-def read(
-    path: Path,
-    *,
-    name: str,
-    tickers: Sequence[str],
-    timeframe: str,
-    adjust: bool,
-    **options: Any,
-) -> Dataset:
-    """Aligned bars of the tickers in the order asked for.
-
-    Bars start where the youngest ticker starts and end where the first one ends; inside that
-    span every ticker must have every bar.
-
-    Parameters
-    ----------
-    path : Path
-        A folder with ``<ticker>.csv``, a file, or a pattern such as ``data/*.csv``.
-    adjust : bool
-        Multiply prices by ``adj_close / close`` (or by ``factor``) and divide the volume by it, so
-        that splits and dividends leave no jump.
-    options
-        Of :class:`podium.readers._options.Options`.
-
-    Raises
-    ------
-    DataError
-        With everything that is wrong in all files: missing files or columns, unreadable or
-        repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
-    """
-    return _bars.read(
-        FORMAT,
-        path,
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=Options(**options),
-    )
-
-
-def examine(
-    path: Path,
-    *,
-    name: str,
-    tickers: Sequence[str] = (),
-    timeframe: str = "",
-    adjust: bool | None = None,
-    **options: Any,
-) -> _bars.Examined:
-    """Everything that can be said about the files; nothing is raised for dirty ones."""
-    return _bars.examine(
-        FORMAT,
-        path,
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=Options(**options),
-    )
 
 
 @dataclass(frozen=True)
@@ -222,7 +159,8 @@ def _open(path: Path, options: Options) -> CsvTable:
     return CsvTable(Source(path, "line", head.skip + 1), head, options)
 
 
-FORMAT = _bars.Format(SUFFIXES, _open, SEPARATORS)
+FORMAT = Format(SUFFIXES, _open, SEPARATORS)
+read, examine = FORMAT.read, FORMAT.examine
 
 
 class _Capped(io.RawIOBase):

@@ -16,6 +16,7 @@ from podium.errors import DataError, Problem, suggest
 from podium.readers._options import Limits, require_count, require_size
 from podium.sequences import Sequences
 
+SUFFIXES = (".npz",)
 ENTRIES = ("X", "y", "lengths", "mask", "groups", "feature_names", "class_names")
 _WHAT = "an .npz file that numpy.savez wrote, with X and y"
 Array = NDArray[Any]

@@ -2,180 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from podium.dataset import Dataset
-from podium.errors import DataError
-from podium.readers import _bars
-from podium.readers._options import Options, require_count, require_size
-from podium.readers._table import Codes, Loaded, Numbers, Source, to_numbers
-
-# pyarrow ships no types; imported by name it is Any, and a missing one is told by the registry.
-arrow: Any = import_module("pyarrow")
-compute: Any = import_module("pyarrow.compute")
-parquet: Any = import_module("pyarrow.parquet")
+from podium.errors import MissingExtraError
+from podium.readers._bars import Format
+from podium.readers._options import Options
+from podium.readers._table import Table
 
 SUFFIXES = (".parquet", ".pq")
-_WHAT = "a Parquet file of plain columns"
 
 
-def read(
-    path: Path,
-    *,
-    name: str,
-    tickers: Sequence[str],
-    timeframe: str,
-    adjust: bool,
-    **options: Any,
-) -> Dataset:
-    """Aligned bars of the tickers in the order asked for.
-
-    Only the columns that are needed are read.
-
-    Parameters
-    ----------
-    path : Path
-        A folder with ``<ticker>.parquet``, a file, or a pattern such as ``data/*.parquet``.
-    adjust : bool
-        Multiply prices by ``adj_close / close`` (or by ``factor``), divide the volume by it.
-    options
-        Of :class:`podium.readers._options.Options`.
-
-    Raises
-    ------
-    DataError
-        With everything that is wrong in all files, as for CSV.
-    """
-    return _bars.read(
-        FORMAT,
-        path,
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=Options(**options),
-    )
-
-
-def examine(
-    path: Path,
-    *,
-    name: str,
-    tickers: Sequence[str] = (),
-    timeframe: str = "",
-    adjust: bool | None = None,
-    **options: Any,
-) -> _bars.Examined:
-    """Everything that can be said about the files; nothing is raised for dirty ones."""
-    return _bars.examine(
-        FORMAT,
-        path,
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=Options(**options),
-    )
-
-
-@dataclass(frozen=True)
-class ParquetTable:
-    """A Parquet file whose footer was read; columns are read when they are asked for."""
-
-    source: Source
-    names: tuple[str, ...]
-    options: Options
-
-    def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
-        """The columns of these names."""
-        path = self.source.path
-        words = [ticker] if ticker else []
-        try:
-            table = parquet.read_table(
-                path,
-                columns=list(dict.fromkeys([*times, *words, *numbers])),
-                read_dictionary=words,
-                use_pandas_metadata=False,
-                # One file at a time: no guessing of partitions from the names of folders.
-                partitioning=None,
-            )
-            stamps = [_times(table[name]) for name in times]
-            return Loaded(
-                positions=np.arange(table.num_rows),
-                times=[values for values, _ in stamps],
-                aware=all(aware for _, aware in stamps),
-                ticker=_codes(table[ticker]) if ticker else None,
-                numbers={name: _numbers(table[name]) for name in numbers},
-            )
-        except (arrow.ArrowException, OSError, ValueError) as error:
-            raise _unread(path, error) from None
-
-
-def _open(path: Path, options: Options) -> ParquetTable:
-    """The file's columns, checked against the limits by its footer before any data is unpacked."""
-    require_size(path, options.limits)
+def _open(path: Path, options: Options) -> Table:
     try:
-        with parquet.ParquetFile(path) as file:
-            about, schema = file.metadata, file.schema_arrow
-            require_count(path, about.num_columns, options.limits.columns, "columns")
-            require_count(path, about.num_rows, options.limits.rows, "rows")
-            unpacked = sum(about.row_group(n).total_byte_size for n in range(about.num_row_groups))
-            require_count(path, unpacked, options.limits.bytes, "bytes, unpacked")
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise _unread(path, error) from None
-    plain = tuple(field.name for field in schema if not arrow.types.is_nested(field.type))
-    return ParquetTable(Source(path, "row", 1), plain, options)
+        from podium.readers._arrow import open_table
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            "reader 'parquet' needs the package 'pyarrow', which is not installed",
+            fix="run: pip install pyarrow",
+        ) from None
+    return open_table(path, options)
 
 
-FORMAT = _bars.Format(SUFFIXES, _open)
-
-
-def _unread(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: {(str(error).splitlines() or ['damaged'])[0]}", _WHAT)
-
-
-def _times(column: Any) -> tuple[Any, bool]:
-    """Stamps as ``datetime64``, whole numbers or text, and whether they are in UTC."""
-    kind = column.type
-    if arrow.types.is_timestamp(kind):
-        values: NDArray[Any] = column.cast(arrow.timestamp(kind.unit)).to_numpy()
-        return values, kind.tz is not None
-    if arrow.types.is_date(kind):
-        return column.cast(arrow.timestamp("s")).to_numpy(), False
-    if arrow.types.is_integer(kind) or arrow.types.is_floating(kind):
-        return column.to_numpy(), False
-    return pd.Series(column.to_pandas(), dtype="str"), False
-
-
-def _codes(column: Any) -> Codes:
-    if not arrow.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    column = column.unify_dictionaries()
-    names = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
-    parts = [chunk.indices for chunk in column.chunks] or [arrow.array([], arrow.int32())]
-    codes = compute.fill_null(arrow.chunked_array(parts), -1).to_numpy().astype(np.int32)
-    told = ["" if name is None else str(name).strip() for name in names]
-    # Names that differ in blanks alone are one; a name of blanks is none.
-    known = {name: place for place, name in enumerate(dict.fromkeys(filter(None, told)))}
-    table = np.asarray([*(known.get(name, -1) for name in told), -1], dtype=np.int32)
-    same = len(known) == len(told)
-    return Codes(codes if same else table[codes], list(known))
-
-
-def _numbers(column: Any) -> Numbers:
-    kind = column.type
-    if arrow.types.is_decimal(kind):
-        column = column.cast(arrow.float64())
-    elif not (arrow.types.is_integer(kind) or arrow.types.is_floating(kind)):
-        texts: dict[int, str] = {}
-        return Numbers(to_numbers(pd.Series(column.to_pandas()), 0, texts), texts)
-    values = column.to_numpy()
-    return Numbers(values.astype(np.float64, copy=False))
+FORMAT = Format(SUFFIXES, _open)
+read, examine = FORMAT.read, FORMAT.examine

@@ -13,12 +13,6 @@ from podium.readers._bars import Examined
 from podium.readers._files import is_pattern, matching
 from podium.timeframe import is_dated, zone
 
-_BY_SUFFIX = {
-    "npz": (".npz",),
-    "parquet": (".parquet", ".pq"),
-    "csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz"),
-}
-
 
 def reader_of(path: Path) -> str:
     """Name of the reader for a file, a folder or a pattern, by the endings of the files.
@@ -30,11 +24,16 @@ def reader_of(path: Path) -> str:
     UsageError
         There are files of several kinds.
     """
+    by_suffix = {
+        name: endings
+        for name in registry.names("readers")
+        if (endings := getattr(registry.load("readers", name), "SUFFIXES", ()))
+    }
     if path.is_file():
-        known = [kind for kind, endings in _BY_SUFFIX.items() if path.name.endswith(endings)]
+        known = [kind for kind, endings in by_suffix.items() if path.name.endswith(tuple(endings))]
         # A file of another name may well be text.
         return known[0] if known else "csv"
-    found = {kind: len(matching(path, endings)) for kind, endings in _BY_SUFFIX.items()}
+    found = {kind: len(matching(path, endings)) for kind, endings in by_suffix.items()}
     present = [kind for kind, count in found.items() if count]
     if not present:
         what = "file matches" if is_pattern(path) else "data in"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from podium.dataset import Dataset, Floats
+from podium.targets._changes import changes
 
 UNIT = "log return"
 CENTERED = True
@@ -12,10 +13,7 @@ CENTERED = True
 
 def increments(dataset: Dataset) -> Floats:
     """Logarithmic return of each bar, (T, S); NaN in the first row."""
-    log_close = np.log(dataset["close"])
-    found = np.full_like(log_close, np.nan)
-    found[1:] = np.diff(log_close, axis=0)
-    return found
+    return changes(np.log(dataset["close"]))
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from podium.dataset import Dataset, Floats
+from podium.targets._changes import changes
 
 UNIT = "price"
 CENTERED = False
@@ -17,10 +16,7 @@ def level(dataset: Dataset) -> Floats:
 
 def increments(dataset: Dataset) -> Floats:
     """Change of the close in each bar, (T, S); NaN in the first row."""
-    close = dataset["close"]
-    found = np.full_like(close, np.nan)
-    found[1:] = np.diff(close, axis=0)
-    return found
+    return changes(dataset["close"])
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from podium.dataset import Dataset, Floats
+from podium.targets._changes import changes
 
 UNIT = "log volatility per bar"
 # Whether a forecast of exactly zero means "nothing will happen".
@@ -15,10 +16,7 @@ FLOOR = 1e-8
 
 def increments(dataset: Dataset) -> Floats:
     """Squared logarithmic return of each bar, (T, S); NaN in the first row."""
-    log_close = np.log(dataset["close"])
-    found = np.full_like(log_close, np.nan)
-    found[1:] = np.diff(log_close, axis=0) ** 2
-    return found
+    return changes(np.log(dataset["close"])) ** 2
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:
