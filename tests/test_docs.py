@@ -29,8 +29,10 @@ def test_every_key_of_podium_toml_is_documented_with_its_default():
 def test_every_verb_is_documented_and_stands_in_a_group():
     text = (ROOT / "docs" / "cli.md").read_text()
     for name, path in verbs().items():
-        assert f"`{name}`" in text
-        assert first_line(path).partition(": ")[0] in GROUPS
+        group = first_line(path).partition(": ")[0]
+        assert group in GROUPS
+        [row] = re.findall(rf"^\| {group} \|.*", text, re.MULTILINE)
+        assert f"`{name}`" in row, f"{name} belongs to {group}"
 
 
 def test_every_exit_code_an_error_can_have_is_documented():

@@ -29,7 +29,6 @@ _CLOCK = re.compile(
     r"(?P<zone>\s*(GMT|UTC)?\s*[+-]\d\d:?\d\d|Z|\s*(GMT|UTC))?"
 )
 _ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\s*$")
-TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Search: cross-validate the best configs over walk-forward folds."""
+"""Search: cross-validate the best configs over folds, walk-forward unless told otherwise."""
 
 from __future__ import annotations
 
