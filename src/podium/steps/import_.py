@@ -169,7 +169,7 @@ def recognized(place: str) -> str:
     raise UsageError(
         f"{shown} is nothing that podium knows how to import",
         f"what one of {', '.join(registry.names('importers'))} reads, or a bundle (.tar)",
-        "podium list importers tells what they read; if it is that, say which with --as",
+        "see what they read with: podium list importers; if it is that, say which with --as",
     )
 
 
