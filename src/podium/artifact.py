@@ -304,7 +304,7 @@ class LoadedModel:
 
     def _tickers_of(self, named: Sequence[str]) -> tuple[str, ...]:
         """Tickers to forecast, in training order where the frame names them."""
-        alone = registry.load("families", self.manifest["family"]).FAMILY.each_alone
+        alone = registry.family(self.manifest["family"]).each_alone
         strangers = [t for t in named if t not in self.tickers]
         if strangers:
             raise DataError.of(
@@ -416,7 +416,7 @@ def load_place(place: Place) -> LoadedModel:
         Something is missing or changed, or another podium is needed.
     """
     manifest, version = place.manifest, place.manifest["family_version"]
-    family = registry.load("families", manifest["family"]).FAMILY
+    family = registry.family(manifest["family"])
     if version != family.VERSION:
         raise OtherVersionError(
             f"{place.folder} was written by version {version} of {family.name}",

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium import plugin
 from podium.errors import MissingExtraError, NotFoundError, Problem, UsageError, suggest
@@ -33,6 +33,8 @@ KINDS = (
     "runners",
     "importers",
 )
+# What a family's module calls itself by the task it is for.
+ROLES = {"forecast": "FAMILY", "classify": "CLASSIFIER"}
 
 
 def names(kind: str) -> list[str]:
@@ -102,6 +104,24 @@ def load(kind: str, name: str) -> ModuleType:
     if name in _own(kind):
         raise UsageError.of(misplaced(kind))
     return plugin.load(kind, name)
+
+
+def family(name: str, task: str = "forecast") -> Any:
+    """The family of that name for a task: ``FAMILY`` forecasts, ``CLASSIFIER`` classifies.
+
+    Raises
+    ------
+    UsageError
+        It has none for this task.
+    """
+    module = load("families", name)
+    found = getattr(module, ROLES[task], None)
+    if found is None:
+        does = [other for other, role in ROLES.items() if hasattr(module, role)]
+        raise UsageError(
+            f"family '{name}' is for {' and '.join(does) or 'nothing'}", f"one to {task}"
+        )
+    return found
 
 
 def version(kind: str, name: str) -> int | str:

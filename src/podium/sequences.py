@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.errors import DataError, Problem
+from podium.feature_stats import FeatureStats
 from podium.hashing import canonical, digest_bytes
 from podium.samples import Samples, row_digests
 
@@ -28,7 +30,7 @@ class Sequences:
     name : str
         The dataset's name in podium.toml.
     x : (N, T, F) float32
-        Steps in order of time; finite.
+        Steps in order of time; NaN where a value is missing, never infinite.
     y : (N,) int64 or float64
         Class of each sample from 0 on, or the number to predict.
     lengths : (N,) int64
@@ -41,6 +43,10 @@ class Sequences:
         Empty when ``y`` is a number.
     notes : tuple of str
         What was rearranged while the samples were read; no part of the fingerprint.
+    sources : (N,) int64, or None
+        File each sample comes from, where two were joined: 0 trains, 1 validates.
+    stats : FeatureStats, or None
+        Scaling that was handed in with the samples; None: families fit it on what they train on.
     """
 
     name: str
@@ -51,6 +57,8 @@ class Sequences:
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    sources: Indices | None = None
+    stats: FeatureStats | None = None
 
     @classmethod
     def of(
@@ -85,7 +93,7 @@ class Sequences:
         Raises
         ------
         DataError
-            Shapes that do not fit, numbers that are not finite, labels below 0 or without a name,
+            Shapes that do not fit, infinite numbers, labels below 0 or without a name,
             lengths outside 1 to T, a mask with holes.
 
         Examples
@@ -110,7 +118,8 @@ class Sequences:
         if kept is not None:
             behind = np.arange(steps) >= kept[:, np.newaxis]
             values[behind] = 0.0
-            _require_finite(name, values, feature_names, problems)
+            values[np.isnan(values)] = np.nan  # one NaN for all, so that equal samples are equal
+            _refuse_infinite(name, values, feature_names, problems)
         labels, classes = _labels(name, y, n, tuple(class_names), problems)
         told = tuple(feature_names) or tuple(f"feature_{k}" for k in range(features))
         if len(told) != features:
@@ -121,6 +130,30 @@ class Sequences:
         if problems or kept is None or labels is None:
             raise DataError.of(problems)
         return cls(name, values, labels, kept, ids, told, classes, tuple(notes))
+
+    @classmethod
+    def joined(cls, training: Sequences, validation: Sequences) -> Sequences:
+        """Samples of two files as one, each knowing its file, for the splitter ``given``.
+
+        The shorter ones are padded behind. Features and classes must be the same ones.
+        """
+        steps = max(training.x.shape[1], validation.x.shape[1])
+        x = [
+            np.pad(part.x, ((0, 0), (0, steps - part.x.shape[1]), (0, 0)))
+            for part in (training, validation)
+        ]
+        groups = None
+        if training.groups is not None and validation.groups is not None:
+            groups = np.concatenate([training.groups, validation.groups])
+        return replace(
+            training,
+            x=np.concatenate(x),
+            y=np.concatenate([training.y, validation.y]),
+            lengths=np.concatenate([training.lengths, validation.lengths]),
+            groups=groups,
+            notes=(*training.notes, *validation.notes),
+            sources=np.repeat(np.arange(2), [len(training), len(validation)]),
+        )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -159,6 +192,7 @@ class Sequences:
             groups=self.groups,
             labels=self.y if self.classifies else None,
             contents=row_digests(self.x),
+            sources=self.sources,
         )
 
     def select(self, rows: Rows) -> Sequences:
@@ -169,6 +203,7 @@ class Sequences:
             y=self.y[rows],
             lengths=self.lengths[rows],
             groups=None if self.groups is None else self.groups[rows],
+            sources=None if self.sources is None else self.sources[rows],
         )
 
     @cached_property
@@ -178,8 +213,44 @@ class Sequences:
         head = canonical(
             [list(self.x.shape), self.feature_names, self.class_names, groups, str(self.y.dtype)]
         ).encode()
-        arrays = (np.ascontiguousarray(part) for part in (self.lengths, self.y, self.x))
-        return digest_bytes(head, *(part.data.cast("B") for part in arrays))
+        arrays: list[NDArray[Any]] = [self.lengths, self.y, self.x]
+        if self.sources is not None:
+            arrays.append(self.sources)
+        parts = [np.ascontiguousarray(part).data.cast("B") for part in arrays]
+        if self.stats is not None:
+            parts.append(memoryview(canonical(self.stats.spec()).encode()))
+        return digest_bytes(head, *parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Some samples of sequences by their rows: one copy of the data, inputs and truth apart.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    rows : (N,) int64
+    """
+
+    sequences: Sequences
+    rows: Indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def inputs(self, which: Rows = slice(None)) -> tuple[NDArray[np.float32], Indices]:
+        """Steps of some of the samples, (n, T, F), and how many of each count, (n,)."""
+        return self.sequences.inputs(self.rows[which])
+
+    def truth(self, which: Rows = slice(None)) -> NDArray[np.int64] | NDArray[np.float64]:
+        """Classes of some of the samples, (n,)."""
+        return self.sequences.truth(self.rows[which])
+
+    def blind(self) -> Subset:
+        """The same samples with every class -1: what a family is given to predict from."""
+        return replace(
+            self, sequences=replace(self.sequences, y=np.full_like(self.sequences.y, -1))
+        )
 
 
 def _lengths(
@@ -247,10 +318,10 @@ def _lengths(
     return of_mask, values
 
 
-def _require_finite(
+def _refuse_infinite(
     name: str, values: NDArray[np.float32], names: Sequence[str], problems: list[Problem]
 ) -> None:
-    bad = np.argwhere(~np.isfinite(values))
+    bad = np.argwhere(np.isinf(values))
     if len(bad):
         sample, step, feature = bad[0].tolist()
         told = f" ({names[feature]})" if feature < len(names) else ""
@@ -258,8 +329,7 @@ def _require_finite(
             Problem(
                 f"{name}: X is {values[sample, step, feature]} at sample {sample}, step {step}, "
                 f"feature {feature}{told} ({len(bad)} such values)",
-                "finite numbers in every step that counts",
-                "fill them from the steps before, or shorten the samples with lengths or mask",
+                "finite numbers, or NaN where a value is missing",
             )
         )
 

@@ -16,6 +16,7 @@ from podium.errors import DataError
 from podium.hashing import digest
 from podium.samples import Indices as Indices
 from podium.samples import Samples, meeting
+from podium.sequences import Sequences, Subset
 from podium.view import View
 
 
@@ -84,6 +85,10 @@ class Fold:
     def windows(self, view: View) -> tuple[Windows, Windows]:
         """Training and validation windows of this fold."""
         return Windows.of(view, self.train), Windows.of(view, self.validation)
+
+    def subsets(self, sequences: Sequences) -> tuple[Subset, Subset]:
+        """Training and validation samples of this fold."""
+        return Subset(sequences, self.train), Subset(sequences, self.validation)
 
 
 class Piece(NamedTuple):

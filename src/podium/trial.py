@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.hashing import digest
-from podium.prediction import Prediction
+from podium.prediction import ClassPrediction, Prediction
+from podium.sequences import Sequences
 from podium.space import ConfigDict
 from podium.split import Fold
 from podium.view import View
@@ -100,7 +101,7 @@ class Job:
 
     family: str
     metric: str
-    view: View
+    view: View | Sequences
     folds: Mapping[int, Fold]
     # Where workers leave the fitted models, one folder a trial; empty: models are not kept.
     save_to: str = ""
@@ -127,7 +128,8 @@ class Ended:
     score : float
         The job's metric on the fold's validation part; NaN when failed.
     losses : (N,) float32
-        Metric's loss per validation window, in the order of ``Windows.of``.
+        Metric's loss per validation window, in the order of ``Windows.of``; of a classifier the
+        logarithmic loss per validation sample, since metrics of classes have none of their own.
     epochs : tuple of Epoch
     seconds : float
         Wall time in the worker.
@@ -141,7 +143,7 @@ class Ended:
     state: State
     score: float = float("nan")
     losses: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    prediction: Prediction | None = None
+    prediction: Prediction | ClassPrediction | None = None
     epochs: tuple[Epoch, ...] = ()
     seconds: float = 0.0
     reason: str = ""

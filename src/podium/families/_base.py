@@ -6,26 +6,31 @@ import abc
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
-from podium.prediction import Prediction
+from podium.prediction import ClassPrediction, Prediction
+from podium.sequences import Sequences, Subset
 from podium.space import Choice, ConfigDict, Space, Value
 from podium.split import Windows
 from podium.trial import Epoch, Fitted
 from podium.view import View
 
 Report = Callable[[int, Mapping[str, float]], None]
+DataT = TypeVar("DataT")
+PartT = TypeVar("PartT")
+PredictionT = TypeVar("PredictionT")
 
 
 class DivergedError(Exception):
     """Training left the finite numbers; the trial fails with this message."""
 
 
-class Model(abc.ABC):
-    """A fitted model: predicts windows and writes itself into a folder."""
+class AnyModel(abc.ABC, Generic[PartT, PredictionT]):
+    """A fitted model: predicts, and writes itself into a folder."""
 
     @abc.abstractmethod
-    def predict(self, windows: Windows) -> Prediction:
-        """Forecasts of the windows in their order; may read bars up to each decision only."""
+    def predict(self, asked: PartT, /) -> PredictionT:
+        """Predictions in the order asked; may read what is known at each decision only."""
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
@@ -37,8 +42,19 @@ class Model(abc.ABC):
         return 0
 
 
-class Family(abc.ABC):
-    """A kind of model. ``families/<name>.py`` holds one as ``FAMILY``.
+class Model(AnyModel[Windows, Prediction]):
+    """A fitted forecaster: windows in, a number each out."""
+
+
+class ClassModel(AnyModel[Subset, ClassPrediction]):
+    """A fitted classifier: samples in, a probability of every class out."""
+
+
+ModelT = TypeVar("ModelT", bound=AnyModel)  # type: ignore[type-arg]
+
+
+class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
+    """What forecasting and classifying families have in common.
 
     A family says with a new ``VERSION`` that its numbers changed, so that old trials are not taken
     for its own.
@@ -46,32 +62,30 @@ class Family(abc.ABC):
 
     name: str
     VERSION: int = 1
-    # Whether a ticker's forecast needs its own bars only, so that some tickers may be left out.
-    each_alone: bool = False
 
     @abc.abstractmethod
-    def space(self, view: View) -> Space:
+    def space(self, data: DataT, /) -> Space:
         """What can be tuned for this task."""
 
     @abc.abstractmethod
     def fit(
         self,
         config: ConfigDict,
-        train: Windows,
-        validation: Windows | None,
+        train: PartT,
+        validation: PartT | None,
         *,
         seed: int,
         report: Report,
-    ) -> Model:
+    ) -> ModelT:
         """Fit one config.
 
         Parameters
         ----------
         config : dict
             Fits the family's space.
-        train : Windows
+        train : Windows or Subset
             All that may be fitted on, scalers included.
-        validation : Windows or None
+        validation : Windows, Subset or None
             To choose the epoch by; None: train all epochs and keep the last.
         seed : int
             The same seed gives the same model to the bit on CPU.
@@ -85,12 +99,12 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
-    def load(self, read: Callable[[str], bytes]) -> Model:
+    def load(self, read: Callable[[str], bytes]) -> ModelT:
         """Model from its files; ``read(name)`` returns bytes whose hash was checked."""
 
-    def grid(self, view: View) -> Mapping[str, Sequence[Value]]:
+    def grid(self, data: DataT, /) -> Mapping[str, Sequence[Value]]:
         """Values a grid tries where a user names none; default: every choice of the space."""
-        chosen = self.space(view).parameters.items()
+        chosen = self.space(data).parameters.items()
         return {name: p.options for name, p in chosen if isinstance(p, Choice)}
 
     def complexity(self, config: ConfigDict, n_features: int) -> float:
@@ -101,8 +115,8 @@ class Family(abc.ABC):
     def fit_many(
         self,
         configs: Sequence[ConfigDict],
-        train: Windows,
-        validation: Windows | None,
+        train: PartT,
+        validation: PartT | None,
         *,
         seeds: Sequence[int],
     ) -> Iterator[Epoch | Fitted]:
@@ -118,7 +132,7 @@ class Family(abc.ABC):
                 events.append(Epoch(n, epoch, dict(scores)))  # noqa: B023 - consumed at once
 
             try:
-                model: Model | None = self.fit(config, train, validation, seed=seed, report=report)
+                model: ModelT | None = self.fit(config, train, validation, seed=seed, report=report)
                 reason = ""
             except DivergedError as error:
                 model, reason = None, str(error)
@@ -126,3 +140,51 @@ class Family(abc.ABC):
                 model, reason = None, traceback.format_exc(limit=-3)
             yield from events
             yield Fitted(number, model, reason)
+
+
+class Family(AnyFamily[View, Windows, Model]):
+    """A kind of model that forecasts. ``families/<name>.py`` holds one as ``FAMILY``."""
+
+    # Whether a ticker's forecast needs its own bars only, so that some tickers may be left out.
+    each_alone: bool = False
+
+
+class Keep(Protocol):
+    """Where a classifier leaves what a training that was cut off goes on from."""
+
+    def last(self) -> bytes | None:
+        """State of the last epoch that was put away; None: start from the beginning."""
+
+    def put(self, epoch: int, state: bytes, *, best: bool) -> None:
+        """Put the state after an epoch away; ``best`` where it is the best one so far."""
+
+
+class Classifier(AnyFamily[Sequences, Subset, ClassModel]):
+    """A kind of model that classifies sequences. ``families/<name>.py`` holds it as ``CLASSIFIER``.
+
+    Its samples may miss values (NaN) and have lengths of their own; :class:`FeatureStats` fills and
+    scales them, by ``sequences.stats`` where they are given, else by those of ``train``.
+    """
+
+    @abc.abstractmethod
+    def fit(
+        self,
+        config: ConfigDict,
+        train: Subset,
+        validation: Subset | None,
+        *,
+        seed: int,
+        report: Report,
+        keep: Keep | None = None,
+    ) -> ClassModel:
+        """Fit one config; as for every family.
+
+        Parameters
+        ----------
+        report : callable
+            Of an iterative family: ``train_loss train_accuracy val_loss val_accuracy val_macro_f1
+            learning_rate``.
+        keep : Keep, optional
+            Where it is given, the state after every epoch is put there, and a state that is there
+            already is gone on from: the curve is the uninterrupted one to the bit on CPU.
+        """

@@ -312,7 +312,9 @@ def end_trial(
         values["loss_hash"] = put_array(ledger, tx, ended.losses)
         values["index_hash"] = index_hash
     if ended.prediction is not None:
-        values["prediction_hash"] = put_array(ledger, tx, ended.prediction.mean.astype(np.float32))
+        values["prediction_hash"] = put_array(
+            ledger, tx, ended.prediction.values.astype(np.float32)
+        )
     table = schema.trial
     family = tx.execute(
         sa.update(table)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import abc
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from podium import registry
 from podium.dataset import Floats
 from podium.files import NO_ROOM
+from podium.prediction import ClassPrediction, Prediction
+from podium.sequences import Sequences
+from podium.stats.classification import log_losses
 from podium.trial import Ended, Epoch, Fitted, Job, State, Task
 
 
@@ -54,11 +58,11 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     The family is given validation targets to choose its epoch by, but it predicts from windows
     whose targets are blanked out.
     """
-    family = registry.load("families", job.family).FAMILY
-    metric = registry.load("metrics", job.metric)
+    classifies = isinstance(job.view, Sequences)
+    family = registry.family(job.family, "classify" if classifies else "forecast")
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
-        train, validation = job.folds[fold_number].windows(job.view)
+        train, validation = _parts(job, fold_number)
         judged = validation if len(validation) else None
         epochs: dict[int, list[Epoch]] = {n: [] for n in range(len(batch))}
         started = time.perf_counter()
@@ -73,7 +77,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 task = batch[event.trial]
                 seconds = time.perf_counter() - started
                 curve = tuple(epochs[event.trial])
-                ended = _ended(job, task, event, curve, seconds, metric.losses)
+                ended = _ended(job, task, event, curve, seconds)
                 done.add(event.trial)
                 yield ended
                 started = time.perf_counter()
@@ -87,14 +91,14 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 yield Ended(task, State.FAILED, epochs=tuple(epochs[n]), reason=reason)
 
 
-def _ended(
-    job: Job,
-    task: Task,
-    event: Fitted,
-    curve: tuple[Epoch, ...],
-    seconds: float,
-    losses_of: Callable[[Floats, Floats], Floats],
-) -> Ended:
+def _parts(job: Job, fold: int) -> tuple[Any, Any]:
+    """Training and validation part of a fold."""
+    if isinstance(job.view, Sequences):
+        return job.folds[fold].subsets(job.view)
+    return job.folds[fold].windows(job.view)
+
+
+def _ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float) -> Ended:
     """How the trial ended: its model saved if asked for, its forecasts judged."""
     failed = Ended(task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason)
     if event.model is None:
@@ -105,23 +109,31 @@ def _ended(
             folder.mkdir(parents=True, exist_ok=True)
             event.model.save(folder)
         complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs)
-        _, validation = job.folds[task.fold].windows(job.view)
+        _, validation = _parts(job, task.fold)
         if not len(validation):
             return complete
         prediction = event.model.predict(validation.blind())
-        losses = losses_of(validation.truth(), prediction.mean)
+        score, losses = scored(job.metric, validation.truth(), prediction)
     except Exception as error:
         if _no_room(error):
             raise
         return replace(failed, reason=traceback.format_exc(limit=-3))
     if not np.isfinite(losses).all():
         return replace(failed, reason="a forecast on the validation part is not finite")
-    return replace(
-        complete,
-        score=float(np.mean(losses)),
-        losses=losses.astype(np.float32),
-        prediction=prediction,
-    )
+    return replace(complete, score=score, losses=losses.astype(np.float32), prediction=prediction)
+
+
+def scored(
+    name: str, truth: NDArray[Any], prediction: Prediction | ClassPrediction
+) -> tuple[float, Floats]:
+    """A metric of a prediction, and the loss of every sample that is kept for the judgement."""
+    metric = registry.load("metrics", name)
+    if isinstance(prediction, ClassPrediction):
+        return metric.score(truth, prediction.probabilities), log_losses(
+            truth, prediction.probabilities
+        )
+    losses: Floats = metric.losses(truth, prediction.mean)
+    return float(np.mean(losses)), losses
 
 
 def _no_room(error: Exception) -> bool:

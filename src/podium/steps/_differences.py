@@ -64,7 +64,7 @@ def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
     if row["loss_hash"]:
         losses = _series(door, id_, "losses", row["loss_hash"], ended.losses)
         findings.append(losses)
-        forecasts = ended.prediction.mean.astype(np.float32) if ended.prediction else np.empty(0)
+        forecasts = ended.prediction.values.astype(np.float32) if ended.prediction else np.empty(0)
         findings.append(_series(door, id_, "forecasts", row["prediction_hash"], forecasts))
         findings.append(_score(door, row, ended, losses.same))
     findings += _curves(door, id_, ended)
@@ -196,7 +196,7 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
     ]
     if not odd:
         return findings
-    family = registry.load("families", part.row["family"]).FAMILY
+    family = registry.family(part.row["family"])
     old = artifact.load(part.folder, part.artifact_hash, part.checkpoint).model
     new = family.load(lambda name: (folder / name).read_bytes())
     fold = rebuilt.split.folds[part.row["fold"]]

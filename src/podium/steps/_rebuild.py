@@ -104,7 +104,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
 
 
 def _require_family(row: Row) -> None:
-    version = registry.load("families", row["family"]).FAMILY.VERSION
+    version = registry.family(row["family"]).VERSION
     if version != row["family_version"]:
         raise DataError(
             f"family {row['family']} is VERSION {version} here",

@@ -82,7 +82,7 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
 
 
 def _complexity(extended: Extended, n_features: int) -> float:
-    family = registry.load("families", extended.family).FAMILY
+    family = registry.family(extended.family)
     return float(family.complexity(extended.config, n_features))
 
 

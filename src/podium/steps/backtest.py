@@ -212,7 +212,7 @@ def _against_champion(project: Project, kept: Kept) -> None:
 
 def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:
     """The naive method that was best on validation, fitted on everything before the test."""
-    family = registry.load("families", "naive").FAMILY
+    family = registry.family("naive")
     bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
     before = Windows.of(data.tuning, bars)
     model = family.fit(config, before, None, seed=0, report=lambda epoch, scores: None)

@@ -175,7 +175,7 @@ def _over_folds(
     rank: int,
     heard: Callable[[float], None] = _trials.unheard,
 ) -> Extended:
-    family = registry.load("families", row.family).FAMILY
+    family = registry.family(row.family)
     seed = project.config.tune.seed
     n_folds = len(split.folds)
     plans = [

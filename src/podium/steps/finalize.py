@@ -64,7 +64,7 @@ def finalized(project: Project, analysis: Analysis) -> Final:
 
 def _inputs_hash(project: Project, analysis: Analysis) -> str:
     data, chosen = analysis.extension.tuned.data, analysis.chosen
-    version = registry.load("families", chosen.family).FAMILY.VERSION
+    version = registry.family(chosen.family).VERSION
     return digest(
         [
             chosen.family,
@@ -85,7 +85,7 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
     data = analysis.extension.tuned.data
     study, chosen = analysis.extension.tuned.study, analysis.chosen
     split = final_split(data.tuning, project.config.finalize.validation_fraction)
-    family = registry.load("families", chosen.family).FAMILY
+    family = registry.family(chosen.family)
     seed = trial_seed(project.config.tune.seed, 0)
     work = project.state / "work" / digest(data.slot)[:16]
     job = replace(_trials.job_of(data, split, chosen.family), save_to=str(work))

@@ -86,7 +86,7 @@ def grid(
     data = slot_data(project.config, slot)
     split = validation_split(project, data)
     name = family or data.section.families[0]
-    kind = registry.load("families", name).FAMILY
+    kind = registry.family(name)
     space = grid_space(project, data, name, values or {})
     study = put_question(
         project, data, split, {name: space}, search=GRID, seed=project.config.tune.seed
@@ -128,7 +128,7 @@ def grid_space(
     UsageError
         Parameters or values the family cannot take, all at once.
     """
-    family = registry.load("families", name).FAMILY
+    family = registry.family(name)
     theirs = project.config.space.get(name, {})
     space = space_of(project, data, name)
     asked = values or _default_grid(family.grid(data.tuning), theirs, space)

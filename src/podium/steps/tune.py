@@ -100,7 +100,7 @@ def validation_split(project: Project, data: SlotData) -> Split:
 
 def space_of(project: Project, data: SlotData, name: str) -> Space:
     """A family's space with what the project narrows, and the epochs of this step."""
-    family = registry.load("families", name).FAMILY
+    family = registry.family(name)
     settings = {**project.config.space.get(name, {})}
     space: Space = family.space(data.tuning)
     if BUDGET in space.constants:
@@ -122,8 +122,7 @@ def put_question(
         "split": split.hash,
         "metric": data.section.metric,
         "families": {
-            name: [registry.load("families", name).FAMILY.VERSION, space.spec()]
-            for name, space in spaces.items()
+            name: [registry.family(name).VERSION, space.spec()] for name, space in spaces.items()
         },
         **search,
     }
@@ -153,7 +152,7 @@ def _study(project: Project, data: SlotData, split: Split) -> Study:
 
 def run_naive(project: Project, study: Study, data: SlotData, split: Split) -> None:
     """Every config of the naive family on the study's windows: the bar to beat."""
-    family = registry.load("families", NAIVE).FAMILY
+    family = registry.family(NAIVE)
     plans = [
         Planned(NAIVE, number, config, fold=0, seed=0)
         for number, config in enumerate(family.space(data.tuning).grid())
@@ -173,7 +172,7 @@ def _search(
     budget: int,
 ) -> None:
     settings = project.config.tune
-    family = registry.load("families", name).FAMILY
+    family = registry.family(name)
     search = registry.load("searches", settings.search).SEARCH(
         space_of(project, data, name), trial_seed(settings.seed, position)
     )

@@ -21,6 +21,7 @@ from podium.testing import fakes
 from podium.testing._base import SEED, require
 from podium.testing.series import bars, view
 from podium.trial import Ended, Job, State, Task
+from podium.view import View
 
 PATIENCE = 20.0
 
@@ -51,7 +52,7 @@ def check_every_task_ends_once(runner: type[Runner]) -> None:
                 end = ended[task.trial_id]
                 require(end.state is State.COMPLETE, f"{task.config} failed: {end.reason}")
                 require(math.isfinite(end.score), "a complete trial has no score")
-                wanted = len(job.folds[task.fold].validation) * len(job.view.tickers)
+                wanted = len(job.folds[task.fold].windows(cast(View, job.view))[1])
                 require(len(end.losses) == wanted, "not one loss a validation window")
 
 
@@ -161,7 +162,7 @@ def _process(end: Ended) -> int:
     """Number of the process a task of the misbehaving family was fitted in."""
     if end.prediction is None:
         raise AssertionError(f"{end.task.trial_id} has no forecast: {end.reason}")
-    return int(end.prediction.mean[0])
+    return int(end.prediction.values[0])
 
 
 def _run(runner: Runner, job: Job, tasks: Sequence[Task]) -> dict[str, Ended]:
