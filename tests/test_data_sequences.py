@@ -94,6 +94,16 @@ def test_what_stands_behind_a_sample_changes_nothing(tmp_path):
     assert found.mask.sum(axis=1).tolist() == lengths.tolist()
 
 
+def test_a_missing_value_is_kept_and_is_the_same_for_every_kind_of_nan():
+    x = arrays()["X"].astype(np.float32)
+    x[1, 2, 0] = np.nan
+    other = x.copy()
+    other[1, 2, 0] = np.uint32(0xFFC00001).view(np.float32)
+    found = Sequences.of("s", x, arrays()["y"])
+    assert np.argwhere(np.isnan(found.x)).tolist() == [[1, 2, 0]]
+    assert Sequences.of("s", other, arrays()["y"]).fingerprint == found.fingerprint
+
+
 @settings(max_examples=40)
 @given(st.lists(st.integers(1, T), min_size=N, max_size=N), st.sampled_from(["bool", "f8", "3d"]))
 def test_a_mask_says_the_same_as_lengths(lengths, kind):
@@ -125,7 +135,7 @@ def test_padding_in_front_moves_behind_and_is_noted(lengths):
         ({"X": np.zeros((N, T))}, "X has shape (6, 4)"),
         ({"X": np.zeros((0, T, F))}, "at least one of each"),
         ({"X": np.full((N, T, F), "x")}, "type <U1"),
-        ({"X": np.full((N, T, F), np.nan)}, "X is nan at sample 0, step 0, feature 0"),
+        ({"X": np.full((N, T, F), np.inf)}, "X is inf at sample 0, step 0, feature 0 (48 such"),
         ({"X": np.full((N, T, F), 1e300)}, "X is inf at sample 0"),
         ({"y": np.zeros(5)}, "y has shape (5,) for 6 samples"),
         ({"y": np.eye(6)}, "Store y.argmax(axis=1)"),
@@ -156,7 +166,7 @@ def test_everything_wrong_is_told_at_once(tmp_path):
     messages = told(
         saved(
             tmp_path,
-            X=np.full((N, T, F), np.nan),
+            X=np.full((N, T, F), np.inf),
             y=np.zeros(5),
             groups=np.zeros(2),
             feature_names=np.array(["a"]),

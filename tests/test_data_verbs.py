@@ -16,7 +16,8 @@ from podium import config
 from podium.cli.main import run
 from podium.errors import ConflictError, DataError, MissingExtraError, UsageError
 from podium.steps import _glucose
-from podium.steps._task import load_dataset, load_sequences
+from podium.steps._samples import load_sequences
+from podium.steps._task import load_dataset
 from podium.steps.check import check
 from podium.steps.data import add, make
 from podium.steps.init import init

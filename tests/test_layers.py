@@ -30,6 +30,8 @@ LAYERS = [
         "resample",
         "sequences",
         "samples",
+        "classifier",
+        "feature_stats",
     },
     {"stats", "backtest"},
     {*registry.KINDS, "schedules", "enhancements"},

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from podium import plugin, registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
+from podium.classifier import LoadedClassifier
 from podium.config import SlotSection
 from podium.dataset import Floats
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
@@ -326,6 +327,25 @@ class LoadedModel:
         )
 
 
+Loaded = LoadedModel | LoadedClassifier
+
+
+def forecaster(folder: Path, artifact_hash: str) -> LoadedModel:
+    """Model of an artefact that forecasts; errors as of :func:`load`."""
+    found = load(folder, artifact_hash)
+    if isinstance(found, LoadedClassifier):
+        raise UsageError(f"{folder} holds a model that classifies", "one that forecasts")
+    return found
+
+
+def classifier(folder: Path, artifact_hash: str) -> LoadedClassifier:
+    """Model of an artefact that classifies; errors as of :func:`load`."""
+    found = load(folder, artifact_hash)
+    if isinstance(found, LoadedModel):
+        raise UsageError(f"{folder} holds a model that forecasts", "one that classifies")
+    return found
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a model lies: its artefact's folder, hash and manifest, and which checkpoint of it."""
@@ -389,7 +409,7 @@ def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
     return Place(folder, artifact_hash, manifest, checkpoint)
 
 
-def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> LoadedModel:
+def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> Loaded:
     """Model of an artefact, after the hash of the manifest and of every file read was checked.
 
     Parameters
@@ -407,7 +427,7 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> LoadedModel:
     return load_place(place_of(folder, artifact_hash, checkpoint))
 
 
-def load_place(place: Place) -> LoadedModel:
+def load_place(place: Place) -> Loaded:
     """Model of a place, after every file read was checked.
 
     Raises
@@ -416,7 +436,8 @@ def load_place(place: Place) -> LoadedModel:
         Something is missing or changed, or another podium is needed.
     """
     manifest, version = place.manifest, place.manifest["family_version"]
-    family = registry.family(manifest["family"])
+    task = manifest["task"]["task"]
+    family = registry.family(manifest["family"], task)
     if version != family.VERSION:
         raise OtherVersionError(
             f"{place.folder} was written by version {version} of {family.name}",
@@ -441,4 +462,5 @@ def load_place(place: Place) -> LoadedModel:
     def read(name: str) -> bytes:
         return read_checked(place.folder, manifest["files"], f"{place.checkpoint}/{name}")
 
-    return LoadedModel(manifest, place.checkpoint, family.load(read))
+    kind = LoadedClassifier if task == "classify" else LoadedModel
+    return kind(manifest, place.checkpoint, family.load(read))

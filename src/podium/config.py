@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -104,19 +104,23 @@ class DatasetSection:
     day_starts_at: str = _setting("00:00", check=(_is_clock_time, "a time such as 17:00"))
     week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
     validation: str = _setting("")
+    evaluation: str = _setting("")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlotSection:
-    """What production asks for: the task, and how a candidate for it is judged."""
+    """What production asks for: the task, and how a candidate for it is judged.
+
+    To classify takes a dataset of sequences; what else a forecast needs is not asked for then.
+    """
 
     dataset: str = _setting()
-    target: str = _setting()
-    horizon: int = _setting(check=_at_least(1))
-    features: tuple[str, ...] = _setting(check=(lambda v: len(v) > 0, "at least one feature"))
-    test_from: str = _setting()
+    target: str = _setting("")
+    horizon: int = _setting(0, check=_at_least(1))
+    features: tuple[str, ...] = _setting((), check=(lambda v: len(v) > 0, "at least one feature"))
+    test_from: str = _setting("")
     test_to: str = _setting("")
-    task: str = _setting("forecast", check=_one_of("forecast"))
+    task: str = _setting("forecast", check=_one_of("forecast", "classify"))
     window: int = _setting(40, check=_at_least(2))
     families: tuple[str, ...] = _setting(("lstm",), check=(lambda v: len(v) > 0, "at least one"))
     metric: str = _setting("mse")
@@ -242,6 +246,13 @@ _OLD_NAMES = {
     "MODEL_REGISTRY_DIR": "paths.registry",
     "ACTIVE_MODEL_PATH_FILE": "paths.active_model",
 }
+# What a forecast cannot be asked without, and what nothing else is asked with.
+_FORECASTS_NEED = ("target", "horizon", "features", "test_from")
+_FORECASTS_ONLY = (*_FORECASTS_NEED, "test_to", "window", "signal")
+# What a slot's settings are where nobody sets them, by its task; else as in SlotSection.
+_USUAL: Mapping[str, Mapping[str, Any]] = {
+    "classify": {"families": ("bilstm",), "metric": "macro_f1", "policy": "classify"}
+}
 _TABLES: dict[str, type[Any]] = {"datasets": DatasetSection, "slots": SlotSection}
 
 
@@ -321,6 +332,7 @@ def load(
         }
         for name, kind in _TABLES.items()
     }
+    tables["slots"] = {name: reader.by_task(name, s) for name, s in tables["slots"].items()}
     space = {
         k: reader.table(v, f"space.{k}")
         for k, v in reader.table(raw.get("space", {}), "space").items()
@@ -410,6 +422,29 @@ class _Reader:
         if len(chosen) < len(fields(kind)):
             return None
         return kind(**chosen)
+
+    def by_task(self, name: str, slot: SlotSection | None) -> SlotSection | None:
+        """A slot with its task's usual settings where nobody set them."""
+        if slot is None:
+            return None
+        origins = {key: self.origins[f"slots.{name}.{key}"] for key in vars(slot)}
+        where = f"[slots.{name}]"
+        if slot.task == "forecast":
+            self.problems.extend(
+                Problem(f"'{key}' is missing in {where} of {self.file}")
+                for key in _FORECASTS_NEED
+                if origins[key] == "default"
+            )
+        else:
+            self.problems.extend(
+                Problem(
+                    f"{where} of {self.file} sets {key}", f"nothing that a {slot.task} slot has"
+                )
+                for key in _FORECASTS_ONLY
+                if origins[key] != "default"
+            )
+        usual = _USUAL.get(slot.task, {})
+        return replace(slot, **{k: v for k, v in usual.items() if origins[k] == "default"})
 
     def directions(self, value: Any) -> dict[str, str]:
         """Which way each metric is better."""
@@ -516,7 +551,7 @@ def _cross_check(
         for kind, members in {
             "families": slot.families,
             "features": [feature.partition(":")[0] for feature in slot.features],
-            "targets": [slot.target],
+            "targets": [slot.target] if slot.target else [],
             "metrics": [slot.metric],
             "signals": [slot.signal],
         }.items():
@@ -524,7 +559,8 @@ def _cross_check(
                 reader.require_member(kind, member, where)
         for key in ("test_from", "test_to"):
             text = getattr(slot, key)
-            if (text or key == "test_from") and not _is_date(text):
+            said = reader.origins[f"slots.{name}.{key}"] != "default"
+            if said and (text or key == "test_from") and not _is_date(text):
                 reader.problems.append(
                     Problem(
                         f"{where} {key} is {text!r}",
@@ -554,10 +590,11 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
         for key in ("tickers", "timeframe"):
             if not getattr(section, key):
                 problems.append(Problem(f"'{key}' is missing in {where} of {FILE}"))
-    if section.validation and not sequences:
-        problems.append(
-            Problem(f"{where} names a validation file for bars", "sequences (reader npz)")
-        )
+    problems.extend(
+        Problem(f"{where} names a file of {key} for bars", "sequences (reader npz)")
+        for key in ("validation", "evaluation")
+        if getattr(section, key) and not sequences
+    )
     for key, known in (("columns", COLUMN_ROLES), ("absent", ABSENT), ("repair", REPAIRS)):
         words = getattr(section, key)
         if not isinstance(words, Mapping | tuple):

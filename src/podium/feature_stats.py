@@ -16,6 +16,8 @@ FILE = "feature_stats.json"
 SCHEMA = 1
 # What stands in the file, so that nobody has to guess what was done to the numbers.
 RULE = "last value before it in the same sample, else the mean"
+# Scaling is done in float32: what it cannot hold is no mean and no spread.
+SMALLEST, LARGEST = (float(v) for v in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
@@ -57,28 +59,20 @@ class FeatureStats:
         >>> FeatureStats.of(x, np.array([2, 2]), ["glucose"]).mean
         (3.0,)
         """
+        empty = without_value(x, lengths, names, "training")
+        if empty:
+            raise DataError.of(empty)
         counts = np.arange(x.shape[1]) < lengths[:, np.newaxis]
         values = x[counts].astype(np.float64)
-        known = np.isfinite(values)
-        empty = np.flatnonzero(~known.any(axis=0))
-        if len(empty):
-            raise DataError.of(
-                Problem(
-                    f"feature '{names[k]}' has no value in any of {len(x)} training samples",
-                    "at least one",
-                    "leave the feature out of X",
-                )
-                for k in empty.tolist()
-            )
         mean = np.nanmean(values, axis=0)
         std = np.nanstd(values, axis=0)
         # What does not vary says nothing; scaled by a tiny number, rounding would.
-        flat = std <= 1e-7 * np.maximum(1.0, np.abs(mean))
+        flat = std <= np.maximum(1e-7 * np.abs(mean), SMALLEST)
         return cls(
             tuple(names),
             tuple(mean.tolist()),
             tuple(np.where(flat, 1.0, std).tolist()),
-            int(counts.sum()),
+            len(values),
         )
 
     def apply(self, x: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -100,7 +94,8 @@ class FeatureStats:
         [0.0, 1.0, 1.0, 0.0]
         """
         mean, std = (np.asarray(v, dtype=np.float32) for v in (self.mean, self.std))
-        filled: NDArray[np.float32] = (x - mean) / std
+        with np.errstate(over="ignore"):
+            filled: NDArray[np.float32] = (x - mean) / std
         missing = np.isnan(filled)
         if missing.any():
             steps = np.arange(x.shape[1])[np.newaxis, :, np.newaxis]
@@ -166,9 +161,7 @@ class FeatureStats:
         columns: dict[str, tuple[float, ...]] = {}
         for key in ("mean", "std"):
             values = found.get(key)
-            if not isinstance(values, list) or not all(
-                isinstance(v, int | float) and np.isfinite(v) for v in values
-            ):
+            if not isinstance(values, list) or not values or not all(map(_is_number, values)):
                 problems.append(Problem(f"{place}: {key} is {values!r:.60}", "a list of numbers"))
                 continue
             columns[key] = tuple(float(v) for v in values)
@@ -176,18 +169,48 @@ class FeatureStats:
         if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
             problems.append(Problem(f"{place}: feature_names is {told!r:.60}", "a list of texts"))
             told = []
+        wanted = len(told) or len(columns.get("mean", ()))
         for key, values in columns.items():
-            if told and len(values) != len(told):
+            if wanted and len(values) != wanted:
                 problems.append(
-                    Problem(
-                        f"{place}: {len(values)} values of {key}", f"{len(told)}, one a feature"
-                    )
+                    Problem(f"{place}: {len(values)} values of {key}", f"{wanted}, one a feature")
                 )
-        if any(v <= 0 for v in columns.get("std", ())):
+        if any(v < SMALLEST for v in columns.get("std", ())):
             problems.append(Problem(f"{place}: a std is not above 0", "the spread of each feature"))
         if problems:
             raise DataError.of(problems)
         n_steps = found.get("n_steps", 0)
+        told = told or [f"feature_{k}" for k in range(wanted)]
         return cls(
-            tuple(told), columns["mean"], columns["std"], n_steps if isinstance(n_steps, int) else 0
+            tuple(told), columns["mean"], columns["std"], int(n_steps) if _is_number(n_steps) else 0
         )
+
+
+def without_value(
+    x: NDArray[np.float32], lengths: NDArray[np.int64], names: Sequence[str], part: str
+) -> list[Problem]:
+    """A problem for each feature that no step of these samples has a value of.
+
+    Parameters
+    ----------
+    x : (N, T, F) float, NaN where missing
+    lengths : (N,) int
+    part : str
+        What a message calls the samples: ``training`` or ``validation``.
+    """
+    counts = np.arange(x.shape[1]) < lengths[:, np.newaxis]
+    known = (~np.isnan(x) & counts[:, :, np.newaxis]).any(axis=(0, 1))
+    return [
+        Problem(
+            f"feature '{names[k]}' has no value in any of {len(x)} {part} samples",
+            "at least one",
+            "leave the feature out of X",
+        )
+        for k in np.flatnonzero(~known).tolist()
+    ]
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of a JSON file is a number that a float32 can hold."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and abs(value) <= LARGEST  # type: ignore[operator]

@@ -30,13 +30,13 @@ FOLDER = "plugins"
 PACKAGE = "podium_plugins"
 # What a module of each kind has at least.
 CONTRACT = {
-    "families": ("FAMILY",),
+    "families": ("FAMILY or CLASSIFIER",),
     "readers": ("read",),
     "features": ("compute",),
     "targets": ("UNIT", "CENTERED", "increments", "aggregate"),
     "splitters": ("split",),
     "searches": ("SEARCH",),
-    "metrics": ("losses",),
+    "metrics": ("losses or score",),
     "signals": ("weights",),
     "gates": ("NEEDS", "LIMITS", "judge"),
     "runners": ("RUNNER",),
@@ -148,7 +148,11 @@ def load(kind: str, name: str) -> ModuleType:
     _forget(f"{PACKAGE}.{kind}._")
     with blamed():
         module = import_module(full)
-    missing = [part for part in CONTRACT[kind] if not hasattr(module, part)]
+    missing = [
+        part
+        for part in CONTRACT[kind]
+        if not any(hasattr(module, name) for name in part.split(" or "))
+    ]
     if missing:
         _forget(full)
         raise UsageError.of(
@@ -159,7 +163,9 @@ def load(kind: str, name: str) -> ModuleType:
             for part in missing
         )
     if kind == "families":
-        _name_version(module.FAMILY, now)
+        for role in ("FAMILY", "CLASSIFIER"):
+            if hasattr(module, role):
+                _name_version(getattr(module, role), now)
     _loaded[full] = now
     return module
 

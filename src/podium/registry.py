@@ -8,6 +8,7 @@ group ``podium.<kind>``. Listing reads names and first docstring lines without i
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -122,6 +123,17 @@ def family(name: str, task: str = "forecast") -> Any:
             f"family '{name}' is for {' and '.join(does) or 'nothing'}", f"one to {task}"
         )
     return found
+
+
+def direction(metric: str) -> str:
+    """Which way a metric is better, ``min`` or ``max``; a plugin is read, not run."""
+    path = plugin.path_of("metrics", metric)
+    if path is None:
+        if metric not in _own("metrics"):
+            return "min"
+        path = Path(__file__).parent / "metrics" / f"{metric}.py"
+    found = re.search(r"^DIRECTION = .(min|max).$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found.group(1) if found else "min"
 
 
 def version(kind: str, name: str) -> int | str:

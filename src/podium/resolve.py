@@ -20,7 +20,7 @@ from podium.ledger.door import Door
 from podium.slot import Champion
 
 if TYPE_CHECKING:
-    from podium.artifact import LoadedModel, Place
+    from podium.artifact import Loaded, Place
 
 
 # Rewritten after each decision; answers when the record cannot be read.
@@ -44,7 +44,7 @@ class Resolved:
     path: Path
     source: str
 
-    def load(self, checkpoint: str = "") -> LoadedModel:
+    def load(self, checkpoint: str = "") -> Loaded:
         """The model, after the hashes of its manifest and of every file read were checked."""
         from podium import artifact
 
@@ -108,7 +108,7 @@ def get_active_model_path(root: Path | str = ".", *, slot: str = "") -> Path:
     return path
 
 
-def load_model(path: Path | str) -> LoadedModel:
+def load_model(path: Path | str) -> Loaded:
     """Model ready to predict from frames, arrays and windows, its hashes checked.
 
     Parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import enum
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,6 +116,25 @@ class Epoch:
     trial: int
     epoch: int
     scores: Mapping[str, float]
+
+
+def curves_csv(epochs: Mapping[int, Mapping[str, float]]) -> str:
+    """Every epoch in one line, values that are not finite too; empty where there are none.
+
+    Examples
+    --------
+    >>> print(curves_csv({1: {"val_loss": 0.5, "train_loss": 0.75}}), end="")
+    epoch,train_loss,val_loss
+    1,0.75,0.5
+    """
+    if not epochs:
+        return ""
+    names = sorted({name for scores in epochs.values() for name in scores})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *names])
+    writer.writerows([n, *(s.get(name, "") for name in names)] for n, s in epochs.items())
+    return text.getvalue()
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,16 @@ CHECKS = [
 ]
 
 
-@pytest.fixture(params=registry.names("families"))
+FORECASTERS = [
+    name
+    for name in registry.names("families")
+    if hasattr(registry.load("families", name), "FAMILY")
+]
+
+
+@pytest.fixture(params=FORECASTERS)
 def family(request):
-    return registry.load("families", request.param).FAMILY
+    return registry.family(request.param)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

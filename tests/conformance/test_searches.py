@@ -26,8 +26,13 @@ def test_a_search_keeps_the_contract_for_any_generation(search, generation):
 
 def test_a_search_works_on_the_space_of_every_family(search):
     seen = view(bars(60))
-    for name in registry.names("families"):
-        space = registry.load("families", name).FAMILY.space(seen)
+    spaces = [
+        getattr(module, role).space(seen)
+        for module in (registry.load("families", name) for name in registry.names("families"))
+        for role in registry.ROLES.values()
+        if hasattr(module, role)
+    ]
+    for space in spaces:
         for config in search(space, 3).ask(range(12)):
             assert not space.problems(config)
 

@@ -10,9 +10,37 @@ import torch
 from torch import Tensor
 
 from podium.dataset import Floats
+from podium.errors import UsageError
 from podium.split import Windows
 
 BATCH = 1024
+
+
+DEVICES = ("cpu", "cuda", "mps", "auto")
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name; ``auto`` is the fastest that is there.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name, or not on this machine.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, found in there.items() if found)
+    if not there.get(name, False):
+        found = ", ".join(device for device, usable in there.items() if usable)
+        raise UsageError(
+            f"device is '{name}'" + (", and this machine has none" if name in there else ""),
+            f"one of {', '.join(DEVICES)}; usable here: {found}",
+        )
+    return torch.device(name)
 
 
 @contextmanager

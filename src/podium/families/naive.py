@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from podium.dataset import Floats
 from podium.families._base import Family, Model, Report
+from podium.families._rules import RuleFamily
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
@@ -127,3 +128,4 @@ class NaiveFamily(Family):
 
 
 FAMILY = NaiveFamily()
+CLASSIFIER = RuleFamily()

@@ -142,6 +142,25 @@ def curves(
     return found
 
 
+def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dict[str, float]]:
+    """Everything a trial reported, by epoch and the name it was reported under."""
+    table = schema.score.c
+    rows = tx.execute(
+        sa.select(table.epoch, table.part, table.metric, table.value)
+        .where(
+            table.project_id == ledger.project_id,
+            table.trial_id == trial_id,
+            table.part != "best",
+        )
+        .order_by(table.epoch)
+    )
+    found: dict[int, dict[str, float]] = {}
+    for row in rows:
+        name = f"{row.part}_{row.metric}" if row.part else row.metric
+        found.setdefault(row.epoch, {})[name] = _real(row.value)
+    return found
+
+
 def receipt(
     ledger: Ledger, tx: sa.Connection, slot: str, step: str, inputs_hash: str
 ) -> dict[str, Any] | None:

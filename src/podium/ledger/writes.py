@@ -21,6 +21,7 @@ from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, schema
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.migrations import run_name
+from podium.sequences import Sequences
 from podium.split import Split
 from podium.study import Study
 from podium.trial import MOVES, Ended, Key, State, config_hash
@@ -36,6 +37,9 @@ class NewTrial:
     metric: str
     # Whether trackers know it as a run of its own, as trials of a search and unlike folds.
     named: bool = False
+    # What the user said beside the config, for trackers; and a note.
+    said: Mapping[str, Any] | None = None
+    notes: str = ""
 
 
 def _put(tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -53,17 +57,18 @@ def put_rows(
     _put(tx, table, [{**row, "project_id": ledger.project_id} for row in rows])
 
 
-def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset) -> None:
-    """Remember which data a fingerprint stands for."""
+def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences) -> None:
+    """Remember which data a fingerprint stands for; of sequences, ``bars`` counts the samples."""
+    bars = dataset if isinstance(dataset, Dataset) else None
     row = {
         "project_id": ledger.project_id,
         "fingerprint": dataset.fingerprint,
         "name": dataset.name,
-        "timeframe": dataset.timeframe,
-        "tickers": canonical(dataset.tickers),
+        "timeframe": bars.timeframe if bars else "",
+        "tickers": canonical(bars.tickers if bars else ()),
         "bars": len(dataset),
-        "first_at": str(dataset.times[0]),
-        "last_at": str(dataset.times[-1]),
+        "first_at": str(bars.times[0]) if bars else "",
+        "last_at": str(bars.times[-1]) if bars else "",
         "created_at": now(),
     }
     _put(tx, schema.dataset, [row])
@@ -212,6 +217,8 @@ def start_trials(
             "environment_hash": environment_hash,
             "seconds": None,
             "reason": "",
+            "said": canonical(trial.said) if trial.said else None,
+            "notes": trial.notes,
             "created_at": started,
         }
         for trial, name in zip(trials, names, strict=True)

@@ -55,13 +55,16 @@ def about(slot: SlotReport) -> str:
     ----------
     slot : SlotReport
     """
-    steps = f"{slot.horizon} bar{'s' * (slot.horizon != 1)} ahead"
-    parts = [f"{slot.task} of {slot.target}, {steps}", f"data {slot.dataset}"]
+    asked, counted = f"{slot.task} {slot.target}", "samples"
+    if slot.forecasts:
+        steps = f"{slot.horizon} bar{'s' * (slot.horizon != 1)} ahead"
+        asked, counted = f"{slot.task} of {slot.target}, {steps}", "bars"
+    parts = [asked, f"data {slot.dataset}"]
     if slot.tickers:
         shown = ", ".join(slot.tickers[:6])
         more = len(slot.tickers) - 6
         parts.append(shown + (f" and {more} more" if more > 0 else ""))
-    parts += [f"{slot.bars:,} bars"] if slot.bars else []
+    parts += [f"{slot.bars:,} {counted}"] if slot.bars else []
     parts += [f"{slot.period[0]} to {slot.period[1]}"] if slot.period else []
     if slot.test_period:
         parts.append(f"sealed test {slot.test_period[0]} to {slot.test_period[1]}")
@@ -103,7 +106,8 @@ def blocks(slot: SlotReport) -> list[Block]:
     ----------
     slot : SlotReport
     """
-    return [_numbers(slot), _gates(slot), _trading(slot), _tickers(slot), _config(slot)]
+    traded = [_trading(slot), _tickers(slot)] if slot.forecasts else []
+    return [_numbers(slot), _gates(slot), *traded, _config(slot)]
 
 
 def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
@@ -133,6 +137,8 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         )
     else:
         missing.append("No tuning has run yet.")
+    if not slot.forecasts:
+        return drawn, missing
     if slot.folds:
         drawn.append(
             svg.dots(
@@ -185,16 +191,23 @@ def notes(slot: SlotReport) -> list[str]:
     ----------
     slot : SlotReport
     """
-    found = [
+    looked = (
         f"Looked at for this slot in all: {_count(slot.trials_counted, 'config', 'configs')}, "
-        "every study, log and import counted.",
+        "every study, log and import counted."
+    )
+    lineage = f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else ""
+    if not slot.forecasts:
+        naive = f"Naive method: {slot.naive_method}."
+        return [note for note in (looked, naive, slot.distinguishable, lineage) if note]
+    found = [
+        looked,
         f"The sealed test was looked at {_count(slot.test_looks, 'time', 'times')}"
         + ("; its p-value is multiplied by that." if slot.test_looks > 1 else "."),
         f"Naive method: {slot.naive_method}.",
         slot.distinguishable,
         f"Costs: {slot.costs}" if slot.costs else "Costs: no backtest has charged any yet.",
         f"Execution: {slot.execution}" if slot.execution else "",
-        f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else "",
+        lineage,
     ]
     return [note for note in found if note]
 
@@ -207,7 +220,7 @@ def _numbers(slot: SlotReport) -> Block:
         p_values = [p_value(slot.dm_p_value), p_value(slot.dm_p_adjusted)]
         rows.append(["sealed test", *slot.test, _change(slot, slot.test), *p_values])
     after = []
-    if rows and not slot.test:
+    if rows and not slot.test and slot.forecasts:
         after.append("The sealed test has not been opened yet.")
     if slot.dm_statistic is not None:
         after.append(

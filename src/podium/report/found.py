@@ -126,6 +126,11 @@ class SlotReport:
     lineage: Sequence[str] = ()
     commands: Sequence[str] = ()
 
+    @property
+    def forecasts(self) -> bool:
+        """Whether the slot forecasts, and so has a sealed test, folds and trades."""
+        return self.task == "forecast"
+
 
 @dataclass(frozen=True, eq=False)
 class RunReport:

@@ -62,7 +62,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     family = registry.family(job.family, "classify" if classifies else "forecast")
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
-        train, validation = _parts(job, fold_number)
+        train, validation = parts(job, fold_number)
         judged = validation if len(validation) else None
         epochs: dict[int, list[Epoch]] = {n: [] for n in range(len(batch))}
         started = time.perf_counter()
@@ -77,9 +77,9 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 task = batch[event.trial]
                 seconds = time.perf_counter() - started
                 curve = tuple(epochs[event.trial])
-                ended = _ended(job, task, event, curve, seconds)
+                end = ended(job, task, event, curve, seconds)
                 done.add(event.trial)
-                yield ended
+                yield end
                 started = time.perf_counter()
             reason = f"family {job.family} did not finish it"
         except Exception as error:
@@ -91,14 +91,14 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 yield Ended(task, State.FAILED, epochs=tuple(epochs[n]), reason=reason)
 
 
-def _parts(job: Job, fold: int) -> tuple[Any, Any]:
+def parts(job: Job, fold: int) -> tuple[Any, Any]:
     """Training and validation part of a fold."""
     if isinstance(job.view, Sequences):
         return job.folds[fold].subsets(job.view)
     return job.folds[fold].windows(job.view)
 
 
-def _ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float) -> Ended:
+def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float) -> Ended:
     """How the trial ended: its model saved if asked for, its forecasts judged."""
     failed = Ended(task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason)
     if event.model is None:
@@ -109,7 +109,7 @@ def _ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], second
             folder.mkdir(parents=True, exist_ok=True)
             event.model.save(folder)
         complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs)
-        _, validation = _parts(job, task.fold)
+        _, validation = parts(job, task.fold)
         if not len(validation):
             return complete
         prediction = event.model.predict(validation.blind())

@@ -15,6 +15,7 @@ from podium import artifact, registry
 from podium.hashing import digest_bytes, digest_folder
 from podium.ledger import writes
 from podium.ledger.door import Door
+from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.steps._rebuild import Rebuilt, Row
 from podium.trial import Ended
@@ -185,7 +186,8 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
     then = {
         name.removeprefix(start): value
         for name, value in manifest["files"].items()
-        if name.startswith(start)
+        # What a training goes on from is left by podium train alone, and is no part of the model.
+        if name.startswith(start) and not name.endswith("/last.pt")
     }
     now = digest_folder(folder)
     odd = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
@@ -196,13 +198,18 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
     ]
     if not odd:
         return findings
-    family = registry.family(part.row["family"])
+    classifies = isinstance(rebuilt.view, Sequences)
+    family = registry.family(part.row["family"], "classify" if classifies else "forecast")
     old = artifact.load(part.folder, part.artifact_hash, part.checkpoint).model
     new = family.load(lambda name: (folder / name).read_bytes())
     fold = rebuilt.split.folds[part.row["fold"]]
-    bars = fold.validation if len(fold.validation) else fold.train
-    windows = Windows.of(rebuilt.view, bars).blind()
-    apart = np.abs(old.predict(windows).mean - new.predict(windows).mean)
+    rows = fold.validation if len(fold.validation) else fold.train
+    windows: Windows | Subset
+    if isinstance(rebuilt.view, Sequences):
+        windows = Subset(rebuilt.view, rows).blind()
+    else:
+        windows = Windows.of(rebuilt.view, rows).blind()
+    apart = np.abs(old.predict(windows).values - new.predict(windows).values)
     most = float(np.nanmax(apart))
     told = (
         f"other bytes, but all {len(windows)} forecasts are equal to the last bit"

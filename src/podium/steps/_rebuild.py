@@ -6,6 +6,8 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from podium import artifact, registry
@@ -14,7 +16,9 @@ from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
 from podium.hashing import digest
 from podium.ledger.door import Door
+from podium.sequences import Sequences
 from podium.split import Split
+from podium.steps._samples import class_data, read_stats
 from podium.steps._task import load_dataset, task_spec
 from podium.steps.finalize import FINAL, final_split
 from podium.trial import Job
@@ -31,13 +35,13 @@ class Rebuilt:
 
     Parameters
     ----------
-    view : View
-        Of the bars before the sealed test; nothing later is read.
+    view : View or Sequences
+        Of the bars before the sealed test; nothing later is read. Of a classifier its samples.
     told : str
         Which bars these are.
     """
 
-    view: View
+    view: View | Sequences
     split: Split
     told: str
 
@@ -73,8 +77,10 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
             problems.extend(error.problems)
             return None
 
-    tried(lambda: _require_family(row))
-    spec = tried(lambda: _spec(config, door, row))
+    spec = tried(lambda: _spec(config, door, row)) or {}
+    tried(lambda: _require_family(row, spec.get("task", "forecast")))
+    if spec.get("task") == "classify" and not problems:
+        return _samples(config, door, row)
     found = tried(lambda: _recorded_bars(config, door, row["dataset_fingerprint"]))
     if problems:
         raise DataError.of(problems)
@@ -103,8 +109,40 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
     return Rebuilt(view, split, told)
 
 
-def _require_family(row: Row) -> None:
-    version = registry.family(row["family"]).VERSION
+def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
+    """Samples of a trial that classified, from the files it was trained on."""
+    [study] = door.query(
+        "SELECT s.slot FROM study_trial l JOIN study s ON s.project_id = l.project_id "
+        "AND s.id = l.study_id WHERE l.project_id = ? AND l.trial_id = ? ORDER BY l.seq LIMIT 1",
+        door.project_id,
+        row["id"],
+    )
+    said = row["said"] or {}
+    flags = (json.loads(said) if isinstance(said, str) else said).get("flags", {})
+    training, validation = (
+        Path(flags[name]) if flags.get(name) else None for name in ("train_npz", "val_npz")
+    )
+    again = partial(class_data, config, study["slot"], training=training, validation=validation)
+    data = again()
+    stats = flags.get("feature_stats")
+    if data.dataset.fingerprint != row["dataset_fingerprint"] and stats and Path(stats).is_file():
+        data = again(stats=read_stats(Path(stats)))
+    for what, now, then in (
+        ("samples with fingerprint", data.dataset.fingerprint, row["dataset_fingerprint"]),
+        ("split", data.split.hash, row["split_hash"]),
+    ):
+        if now != then:
+            raise DataError(
+                f"slot {study['slot']} has {what} {now[:12]}",
+                f"{then[:12]}, as recorded for {row['id']}",
+                "put back the files as they were; on other data the numbers cannot be the same",
+            )
+    told = f"dataset '{data.dataset.name}', {len(data.dataset)} samples"
+    return Rebuilt(data.dataset, data.split, told)
+
+
+def _require_family(row: Row, task: str) -> None:
+    version = registry.family(row["family"], task).VERSION
     if version != row["family_version"]:
         raise DataError(
             f"family {row['family']} is VERSION {version} here",
@@ -161,6 +199,8 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
 def _spec(config: Config, door: Door, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
     then = _recorded_spec(config, door, row)
+    if then.get("task") == "classify":
+        return then
     section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
     now = task_spec(section)
     problems = [

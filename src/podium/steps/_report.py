@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from podium import registry
+from podium.candidate import Candidate
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
@@ -20,9 +22,12 @@ from podium.report.found import (
 from podium.steps._project import Project
 from podium.steps.analyze import Analysis
 from podium.steps.backtest import BENCHMARKS, Judged
+from podium.steps.evaluate import Evaluated
 from podium.steps.extend import Extended
 from podium.steps.finalize import naive_name
 from podium.steps.promote import Promotion
+from podium.steps.train import Trained
+from podium.steps.tune import Tuned
 
 
 def slot_report(
@@ -31,7 +36,7 @@ def slot_report(
     """Everything a reader needs to agree or disagree with the verdict on one slot."""
     candidate = judged.candidate
     tuned = analysis.extension.tuned
-    data, section = tuned.data, tuned.data.section
+    data, section = tuned.forecast, tuned.forecast.section
     test, trading = judged.evidence["test"], judged.evidence["backtest"]
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
     return SlotReport(
@@ -48,10 +53,7 @@ def slot_report(
         metric_direction="lower",
         verdict=_verdict(promotion),
         sentence=promotion.sentence,
-        gates=[
-            GateRow(v.gate, v.result.value, v.finding, _limits(v.limits))
-            for v in promotion.verdicts
-        ],
+        gates=_gates(promotion),
         family=candidate.family,
         config=candidate.config,
         candidate=candidate.id,
@@ -64,10 +66,7 @@ def slot_report(
         dm_statistic=_finite(test.scalar("dm_statistic")),
         dm_p_value=_finite(p_value),
         dm_p_adjusted=_finite(min(1.0, p_value * looks)),
-        tuning=[
-            TuningPoint(row.number, row.family, _finite(row.score), row.state.value)
-            for row in tuned.trials
-        ],
+        tuning=_points(tuned),
         tuning_naive=tuned.best_naive.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.naive, False)],
@@ -88,15 +87,72 @@ def slot_report(
             (t, test.scalar(f"loss:{t}"), test.scalar(f"naive_loss:{t}"))
             for t in data.dataset.tickers
         ],
-        lineage=[
-            f"dataset {data.dataset.name} {data.dataset.fingerprint[:12]}",
-            f"study {tuned.study.id}",
-            f"trial {candidate.trial_id}",
-            f"candidate {candidate.id}, version {candidate.version}",
-            f"artefact {candidate.artifact_hash[:12]}",
-        ],
+        lineage=_lineage(data.dataset.name, candidate),
         commands=_commands(data.slot, candidate.id, promotion.stage),
     )
+
+
+def class_report(
+    tuned: Tuned, trained: Trained, evaluated: Evaluated, promotion: Promotion
+) -> SlotReport:
+    """The same of a slot that classifies; curves and errors are in the evaluation's own page."""
+    data, candidate = trained.data, trained.candidate
+    metric = data.section.metric
+    mine, looked = evaluated.evidence, trained.validation.scalar("configs_looked_at")
+    commands = [
+        f"open {evaluated.folder / 'evaluation.html'}",
+        f'podium sign {candidate.id} --reason "..."',
+        f"podium promote {candidate.id}",
+    ]
+    return SlotReport(
+        slot=data.slot,
+        task=data.section.task,
+        target=f"into {', '.join(data.dataset.class_names)}",
+        horizon=0,
+        dataset=data.dataset.name,
+        bars=len(data.dataset),
+        metric=metric,
+        metric_direction="higher" if registry.direction(metric) == "max" else "lower",
+        verdict=_verdict(promotion),
+        sentence=promotion.sentence,
+        gates=_gates(promotion),
+        family=candidate.family,
+        config=candidate.config,
+        candidate=candidate.id,
+        version=candidate.version,
+        trials_counted=int(looked),
+        naive_method=mine.notes["naive_method"],
+        validation=(trained.trial.score, trained.naive.score),
+        tuning=_points(tuned),
+        tuning_naive=tuned.best_naive.score,
+        distinguishable=f"Evaluated on {mine.notes['data']}: macro-F1 "
+        f"{mine.scalar('macro_f1'):.4g}, the naive rule's {mine.scalar('naive_macro_f1'):.4g}.",
+        lineage=_lineage(data.dataset.name, candidate),
+        commands=commands if promotion.stage is not Stage.CHAMPION else commands[:1],
+    )
+
+
+def _gates(promotion: Promotion) -> list[GateRow]:
+    return [
+        GateRow(v.gate, v.result.value, v.finding, _limits(v.limits)) for v in promotion.verdicts
+    ]
+
+
+def _points(tuned: Tuned) -> list[TuningPoint]:
+    return [
+        TuningPoint(row.number, row.family, _finite(row.score), row.state.value)
+        for row in tuned.trials
+    ]
+
+
+def _lineage(dataset: str, candidate: Candidate) -> list[str]:
+    return [
+        f"dataset {dataset} {candidate.dataset_fingerprint[:12]}",
+        f"study {candidate.study_id}",
+        f"trial {candidate.trial_id}",
+        f"candidate {candidate.id}, version {candidate.version}",
+        f"artefact {candidate.artifact_hash[:12]}",
+    ]
 
 
 def _verdict(promotion: Promotion) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,15 @@ import numpy as np
 from podium import plugin, registry
 from podium.config import FILE, SEQUENCE_READERS, Config, DatasetSection, SlotSection
 from podium.dataset import Dataset
-from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
+from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.hashing import digest
 from podium.resample import resample
-from podium.sequences import Sequences
 from podium.split import Indices
 from podium.timeframe import is_dated
 from podium.view import View
 
 # Keys of a dataset's table that concern what was read.
-_AFTER_READING = ("resample", "day_starts_at", "week_ends", "validation")
+_AFTER_READING = ("resample", "day_starts_at", "week_ends", "validation", "evaluation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,51 +115,29 @@ def resampled(dataset: Dataset, section: DatasetSection) -> Dataset:
     )
 
 
-def load_sequences(config: Config, name: str) -> tuple[Sequences, Sequences | None]:
-    """Sequences of that name: those to train on, and those to validate on when they have a file.
-
-    Raises
-    ------
-    DataError
-        A file is not what it must be, or the two differ in features or classes.
-    UsageError
-        The dataset holds bars.
-    """
-    section = dataset_section(config, name)
-    if section.reader not in SEQUENCE_READERS:
-        raise UsageError(f"dataset '{name}' holds bars", "a dataset of sequences (reader npz)")
-    read = registry.load("readers", section.reader).read
-    train: Sequences = read(config.root / section.path, name=name)
-    if not section.validation:
-        return train, None
-    validation: Sequences = read(config.root / section.validation, name=name)
-    # Numbered classes have no names in the files; the last ones may be missing in one of them.
-    classes = max(train.class_names, validation.class_names, key=len)
-    train, validation = (
-        replace(part, class_names=classes)
-        if part.class_names and classes[: len(part.class_names)] == part.class_names
-        else part
-        for part in (train, validation)
-    )
-    problems = [
-        Problem(
-            f"dataset '{name}': {what} of {section.validation} are "
-            f"{', '.join(getattr(validation, key)) or 'none'}",
-            f"those of {section.path}: {', '.join(getattr(train, key)) or 'none'}",
-        )
-        for key, what in (("feature_names", "features"), ("class_names", "classes"))
-        if getattr(validation, key) != getattr(train, key)
-    ]
-    if problems:
-        raise DataError.of(problems)
-    return train, validation
-
-
 def dataset_section(config: Config, name: str) -> DatasetSection:
     """A dataset's table, or NotFoundError with near names."""
     if name not in config.datasets:
         raise NotFoundError(f"no dataset '{name}' in {FILE}", fix=suggest(name, config.datasets))
     return config.datasets[name]
+
+
+def require_task(config: Config, slot: str) -> SlotSection:
+    """Section of a slot that forecasts.
+
+    Raises
+    ------
+    UsageError
+        It does something else.
+    """
+    section = config.slot(slot)
+    if section.task != "forecast":
+        raise UsageError(
+            f"slot {slot} is there to {section.task}",
+            "a slot that forecasts",
+            "the road of a slot that classifies: podium tune, train, evaluate, sign, promote",
+        )
+    return section
 
 
 def slot_data(
@@ -183,7 +160,7 @@ def slot_data(
         The files are wrong, a feature is not finite where it should be, or the test is too short
         to judge anything.
     """
-    section = config.slot(slot)
+    section = require_task(config, slot)
     dataset = dataset or load_dataset(config, section.dataset, say=say)
     stop = len(dataset)
     if section.test_to:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from podium import artifact
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
+from podium.runners._base import Runner
 from podium.space import ConfigDict
 from podium.split import Fold, Split, Windows
 from podium.steps._project import Project
-from podium.steps._task import SlotData, plugin_versions, task_spec
+from podium.steps._samples import ClassData, TaskData, class_spec
+from podium.steps._task import plugin_versions, task_spec
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, Key, State, Task
 
@@ -35,6 +37,9 @@ class Planned:
     seed: int
     # Whether trackers know it as a run of its own.
     named: bool = False
+    # What the user said beside the config, and a note.
+    said: Mapping[str, Any] | None = None
+    notes: str = ""
 
 
 # What the model of a trial is called inside its artefact.
@@ -45,7 +50,7 @@ def unheard(score: float) -> None:
     """Nobody wants to hear how trials end."""
 
 
-def key_of(data: SlotData, split: Split, family: str, version: int, plan: Planned) -> Key:
+def key_of(data: TaskData, split: Split, family: str, version: int, plan: Planned) -> Key:
     """Key of a planned trial."""
     return Key(
         family=family,
@@ -59,7 +64,7 @@ def key_of(data: SlotData, split: Split, family: str, version: int, plan: Planne
     )
 
 
-def job_of(data: SlotData, split: Split, family: str) -> Job:
+def job_of(data: TaskData, split: Split, family: str) -> Job:
     """What a runner needs to train on a split's folds; only bars before the test are in it."""
     return Job(
         family=family,
@@ -72,30 +77,38 @@ def job_of(data: SlotData, split: Split, family: str) -> Job:
 def run(
     project: Project,
     study: Study,
-    data: SlotData,
+    data: TaskData,
     split: Split,
     job: Job,
     version: int,
     plans: Sequence[Planned],
     heard: Callable[[float], None] = unheard,
+    runner: Runner | None = None,
 ) -> list[TrialRow]:
     """Rows of the planned trials in their order, all ended; trained only where not known yet.
 
     One transaction starts the batch; each end is one of its own, flushed before it counts. When
     the driver stops in between, running trials are marked interrupted (or, after a kill, found
     running with nobody at work) and are started again with the same config. Where the job says
-    that models are saved, each is an artefact before its trial's end is written.
+    that models are saved, each is an artefact before its trial's end is written. Tasks run in the
+    project's runner, or in the one that is given.
     """
     ledger = project.ledger
     new = [
         NewTrial(
-            key_of(data, split, job.family, version, p), p.phase, p.number, job.metric, p.named
+            key_of(data, split, job.family, version, p),
+            p.phase,
+            p.number,
+            job.metric,
+            p.named,
+            p.said,
+            p.notes,
         )
         for p in plans
     ]
     environment = project.environment
     with ledger.transaction() as tx:
-        writes.put_task(ledger, tx, data.task_hash, task_spec(data.section))
+        writes.put_task(ledger, tx, data.task_hash, spec_of(data))
         ids = writes.start_trials(ledger, tx, study, new, environment)
         indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
     known = _rows(project, ids, plans)
@@ -107,7 +120,7 @@ def run(
             todo[id_] = Task(id_, plan.config, plan.fold, plan.seed)
     running = set(todo)
     try:
-        for ended in project.runner.run(job, list(todo.values())):
+        for ended in (runner or project.runner).run(job, list(todo.values())):
             kept = _keep(project, data, split, job, version, ended)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(
@@ -125,7 +138,7 @@ def run(
 
 
 def _keep(
-    project: Project, data: SlotData, split: Split, job: Job, version: int, ended: Ended
+    project: Project, data: TaskData, split: Split, job: Job, version: int, ended: Ended
 ) -> tuple[str, str] | None:
     """Hash of the artefact a trial's model became, and its file that a framework opens."""
     if not job.save_to or ended.state is not State.COMPLETE:
@@ -144,25 +157,42 @@ def _keep(
     return name, (Path(project.config.paths.registry) / folder / KEPT / opened).as_posix()
 
 
+def spec_of(data: TaskData) -> dict[str, Any]:
+    """What a task's hash stands for."""
+    if isinstance(data, ClassData):
+        return class_spec(data.section, data.dataset)
+    return task_spec(data.section)
+
+
 def manifest(
-    project: Project, data: SlotData, family: str, version: int, task: Task, epochs: int
+    project: Project, data: TaskData, family: str, version: int, task: Task, epochs: int
 ) -> dict[str, Any]:
     """What an artefact says of the training that gave it."""
-    # What a model is given later must be made as what it was trained on.
-    plugins = plugin_versions(data.section)
-    return {
-        **({"plugins": plugins} if plugins else {}),
+    common = {
         "slot": data.slot,
         "family": family,
         "family_version": version,
         "config": task.config,
         "epochs": epochs,
         "seed": task.seed,
+        "task": asdict(data.section),
+        "dataset_fingerprint": data.dataset.fingerprint,
+    }
+    if isinstance(data, ClassData):
+        return {
+            **common,
+            "feature_names": data.dataset.feature_names,
+            "class_names": data.dataset.class_names,
+            "steps": data.dataset.x.shape[1],
+        }
+    # What a model is given later must be made as what it was trained on.
+    plugins = plugin_versions(data.section)
+    return {
+        **common,
+        **({"plugins": plugins} if plugins else {}),
         "tickers": data.dataset.tickers,
         "timeframe": data.dataset.timeframe,
         "adjust": project.config.datasets[data.section.dataset].adjust,
-        "task": asdict(data.section),
-        "dataset_fingerprint": data.dataset.fingerprint,
         "trained_from": str(data.tuning.times[data.tuning.first_bar]),
         # A model whose epoch was chosen on the last bars has seen them too.
         "trained_until": str(data.tuning.times[-1]),
@@ -179,10 +209,12 @@ def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> lis
     ]
 
 
-def _put_index(project: Project, tx: sa.Connection, data: SlotData, fold: Fold) -> str | None:
-    """Store once which (item, decision) each of a fold's losses belongs to."""
+def _put_index(project: Project, tx: sa.Connection, data: TaskData, fold: Fold) -> str | None:
+    """Store once which (item, decision), or row of the samples, each of a fold's losses is of."""
     if not len(fold.validation):
         return None
+    if isinstance(data, ClassData):
+        return writes.put_array(project.ledger, tx, fold.validation)
     windows = Windows.of(data.tuning, fold.validation)
     seconds = windows.decided_at.astype("datetime64[s]").astype(np.int64)
     index = np.concatenate([windows.item, seconds])
@@ -194,14 +226,14 @@ def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:
     return {**config, BUDGET: epochs} if BUDGET in config else dict(config)
 
 
-def progress(project: Project, label: str, total: int) -> Callable[[float], None]:
+def progress(project: Project, label: str, total: int, way: str = "min") -> Callable[[float], None]:
     """Callback for ``run`` that tells the reporter how many trials are done, and the best."""
     scores: list[float] = []
 
     def heard(score: float) -> None:
         scores.append(score)
         finite = [s for s in scores if math.isfinite(s)]
-        note = f"best {min(finite):.4g}" if finite else ""
+        note = f"best {(max if way == 'max' else min)(finite):.4g}" if finite else ""
         project.reporter.progress(label, len(scores), total, note)
 
     return heard

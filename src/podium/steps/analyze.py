@@ -46,7 +46,7 @@ def analyze(project: Project, slot: str) -> Analysis:
 
 def analyzed(project: Project, extension: Extension) -> Analysis:
     """Judge an extension: one standard error rule, naive beside it, the luck counted."""
-    data = extension.tuned.data
+    data = extension.tuned.forecast
     best = extension.configs[0]
     limit = best.mean + best.standard_error
     n_features = len(data.view.feature_names)

@@ -26,7 +26,7 @@ from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
-from podium.steps._task import SlotData, view_of
+from podium.steps._task import SlotData, require_task, view_of
 from podium.steps.finalize import Final, naive_name
 from podium.steps.finalize import finalize as _finalize
 from podium.steps.tune import tuned
@@ -80,6 +80,7 @@ def backtest(
         kept = kept_candidate(project, Path(model_path), slot)
         return _judged(project, kept, f"model {model_path}, named explicitly")
     name = project.default_slot(slot)
+    require_task(project.config, name)
     try:
         tuned(project, name)
     except NotFoundError as error:
@@ -92,7 +93,7 @@ def backtest(
 def judged(project: Project, final: Final) -> Judged:
     """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
     analysis = final.analysis
-    made = Kept(analysis.extension.tuned.data, analysis.naive.config, final.candidate)
+    made = Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
     return _judged(project, made, f"candidate of the search of {final.candidate.slot}")
 
 
@@ -137,7 +138,7 @@ def _judge(project: Project, kept: Kept) -> None:
         if reads.receipt(ledger, tx, data.slot, STEP, inputs) is not None:
             return
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    model = artifact.load(project.store / candidate.artifact_path, candidate.artifact_hash)
+    model = artifact.forecaster(project.store / candidate.artifact_path, candidate.artifact_hash)
     windows = Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
     forecast = model.predict(windows)
     with ledger.transaction(durable=True) as tx:
@@ -172,7 +173,7 @@ def _against_champion(project: Project, kept: Kept) -> None:
             return
     try:
         models = [
-            artifact.load(project.store / c.artifact_path, c.artifact_hash)
+            artifact.forecaster(project.store / c.artifact_path, c.artifact_hash)
             for c in (candidate, champion)
         ]
     except artifact.OtherVersionError as error:

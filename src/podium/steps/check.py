@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from podium import registry
 from podium.config import SEQUENCE_READERS, Config
 from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
+from podium.feature_stats import RULE
 from podium.readers._findings import ERROR, NOTE, WARNING, Finding, has_errors
 from podium.sequences import Sequences
 from podium.steps._reading import examine, look, reader_of
@@ -155,25 +157,7 @@ def _sequences(name: str, paths: Sequence[Path]) -> Checked:
 def _of_samples(path: Path, part: Sequences) -> list[Finding]:
     steps, features = part.x.shape[1:]
     found = [_note("repaired", f"{path.name}: {note}") for note in part.notes]
-    flat = [
-        name
-        for name, low, high in zip(
-            part.feature_names,
-            part.x[part.mask].min(axis=0),
-            part.x[part.mask].max(axis=0),
-            strict=True,
-        )
-        if low == high
-    ]
-    if flat:
-        found.append(
-            Finding(
-                WARNING,
-                "constant",
-                f"{path.name}: {', '.join(flat)} has one value in all samples",
-                count=len(flat),
-            )
-        )
+    found += _of_values(path, part.feature_names, part.x[part.mask])
     if len(np.unique(part.lengths)) > 1:
         lengths = f"{part.lengths.min()} to {part.lengths.max()} steps"
     else:
@@ -197,6 +181,38 @@ def _of_samples(path: Path, part: Sequences) -> list[Finding]:
     )
     found.append(_note("fingerprint", f"{path.name}: {part.fingerprint}"))
     return found
+
+
+def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) -> Iterator[Finding]:
+    """What features miss or do not say, of the steps that count, (steps, F)."""
+    missing = np.isnan(values)
+    none = missing.all(axis=0)
+    if none.any():
+        yield Finding(
+            WARNING,
+            "no value",
+            f"{path.name}: {_listed(_where(names, none))} has no value in any sample",
+            "at least one, or nothing can be trained",
+            "leave the feature out of X",
+            count=int(none.sum()),
+        )
+    if missing.any():
+        shares = zip(names, missing.mean(axis=0).tolist(), strict=True)
+        told = _listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
+        yield _note("missing", f"{path.name}: {told}; filled with the {RULE}")
+    known = np.where(none, np.float32(0), values)
+    flat = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
+    if flat.any():
+        yield Finding(
+            WARNING,
+            "constant",
+            f"{path.name}: {_listed(_where(names, flat))} has one value in all samples",
+            count=int(flat.sum()),
+        )
+
+
+def _where(names: Sequence[str], marked: NDArray[np.bool_]) -> list[str]:
+    return [name for name, mark in zip(names, marked.tolist(), strict=True) if mark]
 
 
 def _shared(train: Sequences, validation: Sequences) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from podium import registry
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
 from podium.stats import diebold_mariano
@@ -115,19 +116,27 @@ def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
 def _scores(door: Door, trials: Sequence[dict[str, Any]]) -> dict[str, tuple[tuple[Any, ...], str]]:
     """Score and the best epoch of every reported metric."""
     epochs: list[dict[str, float]] = []
+    ways: dict[str, str] = {}
     for trial in trials:
         rows = door.query(
-            "SELECT part || '_' || metric AS name, min(value) AS value FROM score "
+            "SELECT part || '_' || metric AS name, metric, min(value) AS lowest, "
+            "max(value) AS highest FROM score "
             "WHERE project_id = ? AND trial_id = ? AND part != 'best' GROUP BY part, metric",
             door.project_id,
             trial["id"],
         )
-        epochs.append({row["name"]: row["value"] for row in rows})
+        ways |= {row["name"]: registry.direction(row["metric"]) for row in rows}
+        epochs.append(
+            {r["name"]: r["highest" if ways[r["name"]] == "max" else "lowest"] for r in rows}
+        )
     figures: dict[str, tuple[tuple[Any, ...], str]] = {
-        "score": (tuple(trial["score"] for trial in trials), "min")
+        "score": (
+            tuple(trial["score"] for trial in trials),
+            registry.direction(trials[0]["metric"]),
+        )
     }
     for name in sorted({name for each in epochs for name in each}):
-        figures[name] = (tuple(each.get(name) for each in epochs), "min")
+        figures[name] = (tuple(each.get(name) for each in epochs), ways[name])
     figures["seconds"] = (tuple(trial["seconds"] for trial in trials), "none")
     return figures
 

@@ -129,7 +129,7 @@ def add(
         "day_starts_at": day_starts_at,
         "week_ends": week_ends,
     }
-    table = _append(root, name, keys)
+    table = append_table(root, f"datasets.{name}", keys)
     dataset = found.dataset
     facts = {
         "files": len(found.files),
@@ -208,7 +208,11 @@ def _add_sequences(
         )
     facts["steps, features"] = ", ".join(map(str, parts[0].x.shape[1:]))
     facts["fingerprint"] = parts[0].fingerprint
-    return Added(name, _append(root, name, keys), {k: v for k, v in facts.items() if v != ""})
+    return Added(
+        name,
+        append_table(root, f"datasets.{name}", keys),
+        {k: v for k, v in facts.items() if v != ""},
+    )
 
 
 def _require_free(root: Path, name: str) -> None:
@@ -295,17 +299,20 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
             write_atomic(folder / name, data)
 
 
-def _append(root: Path, name: str, keys: Mapping[str, Any]) -> str:
-    """Append a table to podium.toml; the file is read as a whole before anything is written."""
+def append_table(root: Path, heading: str, keys: Mapping[str, Any], *, beside: str = "") -> str:
+    """Append a table to podium.toml; the file is read as a whole before anything is written.
+
+    ``beside`` are tables of it that the new one speaks of.
+    """
     path = root / FILE
     lines = [f"{key} = {_toml(value)}" for key, value in keys.items() if value not in ("", (), [])]
-    table = "\n".join([f"[datasets.{name}]", *lines]) + "\n"
+    table = "\n".join([f"[{heading}]", *lines]) + "\n"
     with full_disk_explained(root), lock(root / ".podium" / "locks" / "toml.lock", "podium data"):
         before = path.read_bytes().decode("utf-8")
         end = "\r\n" if "\r\n" in before else "\n"
         gap = "" if before.endswith(("\n", "\r\n")) else end
         text = before + gap + end + table.replace("\n", end)
-        _require_readable(text, table)
+        _require_readable(text, beside + table)
         write_atomic(path, text)
     return table
 

@@ -19,6 +19,7 @@ from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps import _trials
 from podium.steps._project import Project
+from podium.steps._task import require_task
 from podium.steps._trials import Planned
 from podium.steps.tune import NAIVE, Tuned, tuned
 from podium.trial import State, trial_seed
@@ -101,9 +102,10 @@ def extend(project: Project, slot: str) -> Extension:
     UsageError
         A splitter that cannot cross-validate, or numbers that it does not take.
     """
+    require_task(project.config, slot)
     found = tuned(project, slot)
     settings = project.config.extend
-    split = folds_of(settings, found.data.tuning)
+    split = folds_of(settings, found.forecast.tuning)
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
     top = _top(found.trials, settings.top)
@@ -188,8 +190,10 @@ def _over_folds(
         )
         for fold in split.folds
     ]
-    job = _trials.job_of(found.data, split, row.family)
-    rows = _trials.run(project, found.study, found.data, split, job, family.VERSION, plans, heard)
+    job = _trials.job_of(found.forecast, split, row.family)
+    rows = _trials.run(
+        project, found.study, found.forecast, split, job, family.VERSION, plans, heard
+    )
     losses, days = _losses(project, rows)
     epochs = _best_epoch(project, rows)
     repeats = max(1, len(split.paths))

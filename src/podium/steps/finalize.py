@@ -51,7 +51,7 @@ def finalize(project: Project, slot: str) -> Final:
 
 def finalized(project: Project, analysis: Analysis) -> Final:
     """Finalize an analysis; a candidate made from the same inputs before is found again."""
-    data = analysis.extension.tuned.data
+    data = analysis.extension.tuned.forecast
     inputs = _inputs_hash(project, analysis)
     ledger = project.ledger
     with ledger.reading() as tx:
@@ -63,7 +63,7 @@ def finalized(project: Project, analysis: Analysis) -> Final:
 
 
 def _inputs_hash(project: Project, analysis: Analysis) -> str:
-    data, chosen = analysis.extension.tuned.data, analysis.chosen
+    data, chosen = analysis.extension.tuned.forecast, analysis.chosen
     version = registry.family(chosen.family).VERSION
     return digest(
         [
@@ -82,7 +82,7 @@ def _inputs_hash(project: Project, analysis: Analysis) -> str:
 
 
 def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
-    data = analysis.extension.tuned.data
+    data = analysis.extension.tuned.forecast
     study, chosen = analysis.extension.tuned.study, analysis.chosen
     split = final_split(data.tuning, project.config.finalize.validation_fraction)
     family = registry.family(chosen.family)
@@ -192,7 +192,10 @@ def _fit(project: Project, job: Job, config: ConfigDict, fold: int, seed: int) -
 
 
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
-    data, metric = analysis.extension.tuned.data, analysis.extension.tuned.data.section.metric
+    data, metric = (
+        analysis.extension.tuned.forecast,
+        analysis.extension.tuned.forecast.section.metric,
+    )
     against = analysis.against_naive
     chosen, naive = analysis.chosen, analysis.naive
     return Evidence(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from podium import artifact
+from podium import artifact, registry
 from podium.files import flush
 from podium.hashing import digest
 from podium.ledger import writes
@@ -235,8 +235,9 @@ def _ranks(kept: Sequence[Kept]) -> tuple[dict[Kept, int], dict[tuple[Any, ...],
     for one in kept:
         groups[one.group].append(one)
     ranks = {}
-    for members in groups.values():
-        members.sort(key=lambda one: (one.score is None, one.score or 0.0, one.ended))
+    for group, members in groups.items():
+        sign = -1.0 if registry.direction(group[-1]) == "max" else 1.0
+        members.sort(key=lambda one: (one.score is None, sign * (one.score or 0.0), one.ended))
         ranks.update({one: rank for rank, one in enumerate(members, 1)})
     return ranks, {group: len(members) for group, members in groups.items()}
 

@@ -187,7 +187,14 @@ def _members(what: str) -> Iterator[tuple[str, ModuleType, list[int]]]:
             f"'{name}' is the name of several things",
             " or ".join(f"{kind}/{name}" for kind in found),
         )
-    yield found[0], registry.load(found[0], name), numbers
+    module = registry.load(found[0], name)
+    if not all(hasattr(module, need) for need in KINDS[found[0]]):
+        raise UsageError(
+            f"{SINGULAR[found[0]]} '{name}' works on samples, not on bars",
+            "a member that is given bars, of which some lie in the future",
+            "test a classifier with podium.testing.classifiers.check_classifier",
+        )
+    yield found[0], module, numbers
 
 
 def _file(path: Path) -> ModuleType:

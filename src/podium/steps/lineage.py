@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from podium import registry
 from podium.candidate import MANIFEST
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
@@ -124,22 +125,26 @@ class _Tree:
         tickers = json.loads(data["tickers"])
         facts = {name: data[name] for name in ("name", "timeframe", "bars", "first_at", "last_at")}
         title = f"{data['name']}  {data['timeframe']}, {', '.join(tickers)}"
-        told = [
-            ("bars", f"{data['bars']}, {_day(data['first_at'])} to {_day(data['last_at'])}"),
-            ("fingerprint", data["fingerprint"][:20]),
-        ]
+        size = ("bars", f"{data['bars']}, {_day(data['first_at'])} to {_day(data['last_at'])}")
+        if not tickers:
+            title, size = data["name"], ("samples", str(data["bars"]))
+        told = [size, ("fingerprint", data["fingerprint"][:20])]
         facts = {**facts, "tickers": tickers}
         return Node("dataset", data["fingerprint"], False, facts, title, told, children)
 
     def _study(self, study: dict[str, Any], configs: Sequence[str]) -> Node:
         question = _value(study["question"])
         counted = self._rows(
-            "SELECT l.phase, t.state, count(*) AS n, min(t.score) AS best, t.metric "
+            "SELECT l.phase, t.state, count(*) AS n, min(t.score) AS lowest, "
+            "max(t.score) AS highest, t.metric "
             "FROM study_trial l JOIN trial t ON t.project_id = l.project_id AND t.id = l.trial_id "
             "WHERE l.project_id = ? AND l.study_id = ? GROUP BY l.phase, t.state, t.metric "
             "ORDER BY min(l.seq)",
             study["id"],
         )
+        for row in counted:
+            best = row.pop("lowest"), row.pop("highest")
+            row["best"] = best[registry.direction(row["metric"]) == "max"]
         told = [*self._asks(question), ("trials", ", ".join(map(_counted, counted)) or "none")]
         facts = {"slot": study["slot"], "question": question, "trials": counted}
         children = [node for config in configs for node in self._trials_of(study["id"], config)]
@@ -159,24 +164,19 @@ class _Tree:
         if "families" not in question:
             return [(str(name), str(value)) for name, value in question.items()]
         families = ", ".join(question["families"])
-        told = [("search", f"{question['search']} of {families}, seed {question['seed']}")]
+        seed = f", seed {question['seed']}" if "seed" in question else ""
+        told = [("search", f"{question['search']} of {families}{seed}")]
         specs = self._rows(
             "SELECT spec FROM task WHERE project_id = ? AND hash = ?", question["task"]
         )
         if specs:
-            spec = json.loads(specs[0]["spec"])
-            told.insert(
-                0,
-                (
-                    "forecasts",
-                    f"{spec['target']}, {spec['horizon']} bars ahead, from "
-                    f"{spec['window']} bars of {', '.join(spec['features'])}",
-                ),
-            )
+            told.insert(0, _task(json.loads(specs[0]["spec"])))
         return told
 
     def _configs_of(self, study: dict[str, Any]) -> list[str]:
         """Configs of a study that became candidates; where none did, its best one."""
+        metric = str(_value(study["question"]).get("metric", ""))
+        order = "DESC" if registry.direction(metric) == "max" else "ASC"
         rows = self._rows(
             "SELECT t.config_hash FROM candidate c JOIN trial t "
             "ON t.project_id = c.project_id AND t.id = c.trial_id "
@@ -186,7 +186,7 @@ class _Tree:
             "SELECT t.config_hash FROM study_trial l JOIN trial t "
             "ON t.project_id = l.project_id AND t.id = l.trial_id WHERE l.project_id = ? "
             "AND l.study_id = ? AND t.run_id IS NOT NULL AND t.score IS NOT NULL "
-            "ORDER BY t.score, l.seq LIMIT 1",
+            f"ORDER BY t.score {order}, l.seq LIMIT 1",
             study["id"],
         )
         return [row["config_hash"] for row in rows]
@@ -353,6 +353,18 @@ class _Tree:
 
     def _rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         return self.door.query(sql, self.door.project_id, *values)
+
+
+def _task(spec: dict[str, Any]) -> tuple[str, str]:
+    """What a study's models are for, in words."""
+    names = ", ".join(spec["features"])
+    if spec.get("task") == "classify":
+        classes = ", ".join(spec["classes"])
+        return ("classifies", f"into {classes}, from up to {spec['window']} steps of {names}")
+    return (
+        "forecasts",
+        f"{spec['target']}, {spec['horizon']} bars ahead, from {spec['window']} bars of {names}",
+    )
 
 
 def _day(moment: str) -> str:

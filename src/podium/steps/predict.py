@@ -11,6 +11,7 @@ import numpy as np
 
 from podium import artifact, registry
 from podium.artifact import Place
+from podium.classifier import LoadedClassifier
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.ledger import reads
 from podium.prediction import Prediction
@@ -91,6 +92,12 @@ def predict(
         raise UsageError(f"bars is {bars}", "1 or more")
     place, rule = _chosen(project, slot, candidate, model_path)
     model = artifact.load_place(place)
+    if isinstance(model, LoadedClassifier):
+        raise UsageError(
+            f"{place.folder} classifies samples",
+            "a model that forecasts bars",
+            "ask it in python: podium.load_model(path).predict(array)",
+        )
     section = model.section
     if section.dataset not in project.config.datasets:
         raise NotFoundError(

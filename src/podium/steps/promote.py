@@ -19,6 +19,7 @@ from podium.hashing import digest, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
+from podium.steps import _best_file as best_file
 from podium.steps._project import Project
 
 STEP = "promote"
@@ -27,7 +28,11 @@ POLICIES: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]] = {
     "forecast": {
         "beta": {"fresh_evidence": {}},
         "champion": {"fresh_evidence": {}, "beats_naive": {}, "beats_champion": {}},
-    }
+    },
+    "classify": {
+        "beta": {"evaluation_bundle": {}},
+        "champion": {"evaluation_bundle": {}, "macro_f1": {}, "minority_recall": {}, "signoff": {}},
+    },
 }
 
 
@@ -261,7 +266,7 @@ def _sentence(
     name = _name(candidate)
     if not refused:
         found = {v.gate: v.finding for v in verdicts}
-        why = found.get("beats_naive") or "; ".join(found.values())
+        why = found.get("beats_naive") or found.get("macro_f1") or "; ".join(found.values())
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
     why = "; ".join(v.finding for v in verdicts if not v.passed)
     return f"{name} stays in {stage}, because {why}."
@@ -281,7 +286,8 @@ def require_promoted(promotion: Promotion) -> None:
 
 
 def write_champions(project: Project) -> None:
-    """Rewrite the file that answers ``resolve`` when the record cannot be read."""
+    """Rewrite the file that answers ``resolve`` when the record cannot be read, and ``best.pt``."""
     champions = {slot: asdict(holder) for slot, holder in project.door.champions().items()}
     text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")
+    best_file.write(project)

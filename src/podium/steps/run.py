@@ -17,12 +17,14 @@ from podium.report.found import SlotReport
 from podium.report.run import RunReport, run_dict, run_markdown, run_page
 from podium.steps import _report
 from podium.steps._project import Project
-from podium.steps._task import slot_data
+from podium.steps._samples import ClassData, task_data
 from podium.steps.analyze import analyzed
 from podium.steps.backtest import judged
+from podium.steps.evaluate import evaluate
 from podium.steps.extend import extend, folds_of
 from podium.steps.finalize import finalized
 from podium.steps.promote import demoted, policy_of, promote
+from podium.steps.train import Wish, train
 from podium.steps.tune import tune
 
 
@@ -81,8 +83,10 @@ def _require_ready(project: Project, slots: Sequence[str]) -> None:
     errors: list[PodiumError] = []
     for slot in slots:
         try:
-            data = slot_data(project.config, slot)
+            data = task_data(project.config, slot)
             policy_of(project.config, slot)
+            if isinstance(data, ClassData):
+                continue
             for section in (project.config.tune, project.config.finalize):
                 fraction = section.validation_fraction
                 registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
@@ -96,6 +100,8 @@ def _require_ready(project: Project, slots: Sequence[str]) -> None:
 
 
 def _one(project: Project, slot: str) -> SlotReport:
+    if project.config.slot(slot).task == "classify":
+        return _classified(project, slot)
     say = project.reporter.say
     tuned = tune(project, slot)
     say(
@@ -112,3 +118,21 @@ def _one(project: Project, slot: str) -> SlotReport:
         project, final.candidate.id, reason="podium run"
     )
     return _report.slot_report(project, analysis, verdict, promotion)
+
+
+def _classified(project: Project, slot: str) -> SlotReport:
+    """A slot that classifies: search, train the best config, evaluate it, ask for promotion."""
+    say = project.reporter.say
+    tuned = tune(project, slot)
+    metric, naive = tuned.data.section.metric, tuned.best_naive
+    say(
+        f"{slot}: best of {len(tuned.trials)} trials {tuned.best.score:.4g}, naive "
+        f"{naive.score:.4g} ({metric} on validation)"
+    )
+    trained = train(project, tuned.best.family, slot, Wish(settings={}, best=True))
+    candidate = trained.candidate
+    verb = "trained" if trained.fresh else "is up to date"
+    say(f"{slot}: candidate {candidate.id} (version {candidate.version}) {verb}")
+    evaluated = evaluate(project, candidate.id)
+    promotion = demoted(project, candidate) or promote(project, candidate.id, reason="podium run")
+    return _report.class_report(tuned, trained, evaluated, promotion)

@@ -14,7 +14,8 @@ from podium.space import Space
 from podium.split import Split
 from podium.steps import _trials
 from podium.steps._project import Project
-from podium.steps._task import SlotData, slot_data
+from podium.steps._samples import ClassData, TaskData, task_data
+from podium.steps._task import SlotData
 from podium.steps._trials import Planned
 from podium.study import Study
 from podium.trial import BUDGET, State, trial_seed
@@ -33,16 +34,22 @@ class Tuned:
     naive : list of TrialRow
         Every config of the naive family on the same windows.
     best, best_naive : TrialRow
-        Lowest score on validation.
+        Best score on validation, in the metric's direction.
     """
 
     study: Study
-    data: SlotData
+    data: TaskData
     split: Split
     trials: Sequence[TrialRow]
     naive: Sequence[TrialRow]
     best: TrialRow
     best_naive: TrialRow
+
+    @property
+    def forecast(self) -> SlotData:
+        """Data of a slot that forecasts, for steps that have made sure it does."""
+        assert isinstance(self.data, SlotData)
+        return self.data
 
 
 def tune(project: Project, slot: str) -> Tuned:
@@ -59,7 +66,7 @@ def tune(project: Project, slot: str) -> Tuned:
     NotFoundError
         Every trial failed.
     """
-    data = slot_data(project.config, slot, say=project.reporter.say)
+    data = task_data(project.config, slot, say=project.reporter.say)
     split = validation_split(project, data)
     settings = project.config.tune
     study = _study(project, data, split)
@@ -79,7 +86,7 @@ def tuned(project: Project, slot: str) -> Tuned:
     NotFoundError
         The search is not finished.
     """
-    data = slot_data(project.config, slot)
+    data = task_data(project.config, slot)
     split = validation_split(project, data)
     found = _result(project, _study(project, data, split), data, split)
     wanted = project.config.tune.trials * len(data.section.families)
@@ -91,16 +98,18 @@ def tuned(project: Project, slot: str) -> Tuned:
     return found
 
 
-def validation_split(project: Project, data: SlotData) -> Split:
-    """The slice before the sealed test that configs are compared on."""
+def validation_split(project: Project, data: TaskData) -> Split:
+    """The slice before the sealed test that configs are compared on; or a slot's own split."""
+    if isinstance(data, ClassData):
+        return data.split
     fraction = project.config.tune.validation_fraction
     split: Split = registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
     return split
 
 
-def space_of(project: Project, data: SlotData, name: str) -> Space:
+def space_of(project: Project, data: TaskData, name: str) -> Space:
     """A family's space with what the project narrows, and the epochs of this step."""
-    family = registry.family(name)
+    family = registry.family(name, data.section.task)
     settings = {**project.config.space.get(name, {})}
     space: Space = family.space(data.tuning)
     if BUDGET in space.constants:
@@ -110,7 +119,7 @@ def space_of(project: Project, data: SlotData, name: str) -> Space:
 
 def put_question(
     project: Project,
-    data: SlotData,
+    data: TaskData,
     split: Split,
     spaces: Mapping[str, Space],
     **search: str | int,
@@ -122,7 +131,8 @@ def put_question(
         "split": split.hash,
         "metric": data.section.metric,
         "families": {
-            name: [registry.family(name).VERSION, space.spec()] for name, space in spaces.items()
+            name: [registry.family(name, data.section.task).VERSION, space.spec()]
+            for name, space in spaces.items()
         },
         **search,
     }
@@ -132,7 +142,7 @@ def put_question(
         return writes.put_study(project.ledger, tx, data.slot, question)
 
 
-def _study(project: Project, data: SlotData, split: Split) -> Study:
+def _study(project: Project, data: TaskData, split: Split) -> Study:
     settings = project.config.tune
     if not registry.exists("searches", settings.search):
         raise UsageError.of(
@@ -150,9 +160,9 @@ def _study(project: Project, data: SlotData, split: Split) -> Study:
     )
 
 
-def run_naive(project: Project, study: Study, data: SlotData, split: Split) -> None:
+def run_naive(project: Project, study: Study, data: TaskData, split: Split) -> None:
     """Every config of the naive family on the study's windows: the bar to beat."""
-    family = registry.family(NAIVE)
+    family = registry.family(NAIVE, data.section.task)
     plans = [
         Planned(NAIVE, number, config, fold=0, seed=0)
         for number, config in enumerate(family.space(data.tuning).grid())
@@ -164,7 +174,7 @@ def run_naive(project: Project, study: Study, data: SlotData, split: Split) -> N
 def _search(
     project: Project,
     study: Study,
-    data: SlotData,
+    data: TaskData,
     split: Split,
     name: str,
     position: int,
@@ -172,13 +182,15 @@ def _search(
     budget: int,
 ) -> None:
     settings = project.config.tune
-    family = registry.family(name)
+    family = registry.family(name, data.section.task)
     search = registry.load("searches", settings.search).SEARCH(
         space_of(project, data, name), trial_seed(settings.seed, position)
     )
     job = _trials.job_of(data, split, name)
     numbers = [position + stride * k for k in range(budget)]
-    heard = _trials.progress(project, f"{data.slot}: tune {name}", budget)
+    way = registry.direction(data.section.metric)
+    sign = -1.0 if way == "max" else 1.0
+    heard = _trials.progress(project, f"{data.slot}: tune {name}", budget, way)
     for start in range(0, budget, settings.generation):
         generation = numbers[start : start + settings.generation]
         plans = [
@@ -189,10 +201,11 @@ def _search(
         ]
         rows = _trials.run(project, study, data, split, job, family.VERSION, plans, heard)
         for row in rows:
-            search.tell(row.number, row.config, row.score)
+            # Searches look for the lowest.
+            search.tell(row.number, row.config, sign * row.score)
 
 
-def _result(project: Project, study: Study, data: SlotData, split: Split) -> Tuned:
+def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
     with project.ledger.reading() as tx:
         rows = reads.trials_of(project.ledger, tx, study.id, PHASE, NAIVE)
     trials = [row for row in rows if row.phase == PHASE]
@@ -203,13 +216,13 @@ def _result(project: Project, study: Study, data: SlotData, split: Split) -> Tun
         split,
         trials,
         naive,
-        best_of(trials, data.slot, "tune"),
-        best_of(naive, data.slot, "tune"),
+        best_of(trials, data.slot, "tune", registry.direction(data.section.metric)),
+        best_of(naive, data.slot, "tune", registry.direction(data.section.metric)),
     )
 
 
-def best_of(rows: Sequence[TrialRow], slot: str, verb: str) -> TrialRow:
-    """Row with the lowest score; the earlier one when two are equal.
+def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:
+    """Row with the lowest score, or the highest (``max``); the earlier one when two are equal.
 
     Raises
     ------
@@ -223,4 +236,4 @@ def best_of(rows: Sequence[TrialRow], slot: str, verb: str) -> TrialRow:
         raise NotFoundError(
             f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
         )
-    return min(complete, key=lambda row: row.score)
+    return min(complete, key=lambda row: -row.score if way == "max" else row.score)

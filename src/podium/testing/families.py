@@ -8,25 +8,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from podium.errors import UsageError
 from podium.families._base import Family, Model
-from podium.hashing import canonical
 from podium.prediction import Prediction
-from podium.space import Choice, ConfigDict
+from podium.space import ConfigDict
 from podium.split import Windows
-from podium.testing._base import SEED, refusal, require
+from podium.testing._base import SEED, require
+from podium.testing._spaces import check_refusals, check_space, configs
 from podium.testing.leak import poisoned, probe_family
 from podium.testing.pickles import check_no_pickled_object
 from podium.testing.series import Case, view
-from podium.trial import BUDGET, Epoch, Fitted
+from podium.trial import Epoch, Fitted
 from podium.view import View
 
 EPOCHS = 2
@@ -49,38 +45,12 @@ def check_family(family: Family, folder: Path) -> None:
 
 def check_name_and_space(family: Family) -> None:
     """It has a name, a whole VERSION, and a space whose draws fit it and can be recorded."""
-    require(bool(family.name), "the family has no name")
-    require(isinstance(family.VERSION, int), "VERSION is no whole number")
-    space = family.space(Case.planted().view)
-    for seed in range(20):
-        found = space.problems(space.sample(seed))
-        require(not found, f"a config drawn from the space does not fit it: {found}")
-    require(space.sample(1) == space.sample(1), "two draws with one seed differ")
-    canonical(space.spec())
-    grid = {name: list(values) for name, values in family.grid(Case.planted().view).items()}
-    try:
-        count = len(list(space.narrowed(grid, "its grid").only(grid).grid()))
-    except UsageError as error:
-        raise AssertionError(f"its own grid does not fit its space: {error}") from error
-    require(count == math.prod(map(len, grid.values())), "its grid names a value twice")
+    check_space(family, Case.planted().view)
 
 
 def check_wrong_config_refused(family: Family) -> None:
     """Unknown, missing and impossible values are refused by name before anything is trained."""
-    space = family.space(Case.planted().view)
-    good = space.sample(SEED)
-    wrong: list[tuple[str, dict[str, object]]] = [("no_such_knob", {**good, "no_such_knob": 1})]
-    for name in good:
-        wrong.append((name, {k: v for k, v in good.items() if k != name}))
-        wrong.append((name, {**good, name: "no such value"}))
-        wrong.append((name, {**good, name: math.nan}))
-    asked: list[tuple[str, Callable[[], object]]] = [
-        *((name, partial(space.require, config)) for name, config in wrong),
-        ("no_such_knob", partial(space.narrowed, {"no_such_knob": 1}, "[space] of the kit")),
-    ]
-    for name, act in asked:
-        told = refusal(UsageError, act, f"a wrong '{name}' was not refused")
-        require(name in told, f"the refusal does not name '{name}': {told}")
+    check_refusals(family.space(Case.planted().view))
 
 
 def check_every_window_gets_a_forecast(family: Family) -> None:
@@ -288,14 +258,7 @@ def is_iterative(family: Family) -> bool:
 def _configs(
     family: Family, seen: View, *, epochs: int = EPOCHS, count: int = 2
 ) -> list[ConfigDict]:
-    """The whole grid of a small discrete space, else a few draws; short training."""
-    space = family.space(seen)
-    if BUDGET in {**space.parameters, **space.constants}:
-        space = space.narrowed({BUDGET: epochs}, "the kit")
-    options = [len(p.options) for p in space.parameters.values() if isinstance(p, Choice)]
-    if len(options) == len(space.parameters) and math.prod(options) <= 32:
-        return list(space.grid())
-    return [space.sample(seed) for seed in range(count)]
+    return configs(family.space(seen), epochs, count)
 
 
 def _fit(

@@ -122,6 +122,7 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str) -> Facts | None:
     written = notes(ledger, tx, [trial_id])
     if found:
         found.update(_standing(ledger, tx, found["id"]))
+        found["evaluation"] = _evaluation(ledger, tx, found["id"])
         written += notes(ledger, tx, [found["id"], *found["decisions"]])
     return Facts(
         row={**row, **_surroundings(ledger, tx, {**row})},
@@ -198,6 +199,24 @@ def _standing(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str,
             )
         ).scalar(),
     }
+
+
+def _evaluation(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Any]:
+    """Bundle and figures of a candidate's newest evaluation; empty where there is none."""
+    table = schema.evidence.c
+    row = tx.execute(
+        sa.select(table.notes, table.scalars)
+        .where(
+            _mine(ledger, schema.evidence, table.candidate_id == candidate_id),
+            table.kind == "evaluation",
+        )
+        .order_by(table.seq.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return {}
+    scalars = {name: value for name, (value, *_) in json.loads(row.scalars).items()}
+    return {**json.loads(row.notes), "scalars": scalars}
 
 
 def notes(ledger: Ledger, tx: sa.Connection, subject_ids: Sequence[str]) -> list[str]:

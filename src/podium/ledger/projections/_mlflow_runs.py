@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
 import math
 import re
@@ -18,7 +16,7 @@ from podium.hashing import json_text
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _mlflow_facts
 from podium.ledger.projections._mlflow_facts import Facts
-from podium.trial import State
+from podium.trial import State, curves_csv
 
 # Longest texts MLflow 3 takes; what is cut says so.
 NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 8000
@@ -62,6 +60,8 @@ class Content:
         The artefact the trial left.
     judged : bool
         Whether that artefact is a candidate's.
+    bundle : (folder, hash), or None
+        An evaluation's files, relative to the project, and the hash of their manifest.
     """
 
     subject_id: str
@@ -78,6 +78,7 @@ class Content:
     curves: str = ""
     artifact_hash: str | None = None
     judged: bool = False
+    bundle: tuple[str, str] | None = None
 
 
 def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Content | None:
@@ -117,6 +118,7 @@ def trial(ledger: Ledger, tx: sa.Connection, trial_id: str, project: str) -> Con
     row, link = facts.row, facts.link
     start, end = _times(row)
     points, lost = _points(facts, start, end)
+    evaluation = facts.candidate.get("evaluation", {})
     tags = {
         "podium.kind": "trial",
         "podium.trial_id": trial_id,
@@ -153,6 +155,7 @@ def trial(ledger: Ledger, tx: sa.Connection, trial_id: str, project: str) -> Con
         curves=_curves(facts),
         artifact_hash=row["artifact_hash"],
         judged=bool(facts.candidate),
+        bundle=(evaluation["folder"], evaluation["bundle"]) if evaluation else None,
     )
 
 
@@ -190,15 +193,22 @@ def _parts(facts: Facts) -> dict[str, str]:
     told = [config.get(name) for name in _WINDOWS]
     window = next((value for value in [task.get("window"), *told] if value), None)
     dataset = row["dataset"]["name"] if row["dataset"] else config.get("data_version", "")
+    said = _said(row)
     return {
-        "data_version": str(dataset),
+        "data_version": str(said.get("data_version") or dataset),
         "window_size": f"l{window}" if window else "",
-        "model_tag": row["family"],
+        "model_tag": str(said.get("model_tag") or row["family"]),
         "slot": facts.link.get("slot", ""),
         "trial_id": row["id"],
         "fold": str(row["fold"]),
         "seed": str(row["seed"]),
     }
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user said beside the config of a trial that podium trained."""
+    found: dict[str, Any] = json.loads(row["said"]) if row["said"] and not row["origin"] else {}
+    return found
 
 
 def _params(facts: Facts) -> dict[str, str]:
@@ -225,6 +235,8 @@ def _params(facts: Facts) -> dict[str, str]:
         if task:
             spec = json.loads(task["spec"])
             told.update({name: value for name, value in spec.items() if name != "versions"})
+    for name, value in _said(row).get("flags", {}).items():
+        config.setdefault(name, value)
     for name, value in told.items():
         if value is not None:
             config.setdefault(f"podium.{name}" if name in config else name, value)
@@ -244,6 +256,10 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     best = facts.row["best_epoch"] or last
     for name, value in facts.results.items():
         said.append((f"best_epoch/{name}" if name in series else name, value, best))
+    for name, value in facts.candidate.get("evaluation", {}).get("scalars", {}).items():
+        # Those of a single class are in the bundle.
+        if ":" not in name and isinstance(value, int | float):
+            said.append((f"evaluation/{name}", value, best))
     if facts.row["best_epoch"]:
         said.append(("best_epoch", float(best), best))
     if facts.row["seconds"] is not None:
@@ -279,17 +295,10 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def _curves(facts: Facts) -> str:
     """Every epoch in one line, values that are not finite too."""
-    if not facts.scores:
-        return ""
-    names = sorted({name for name, _, _ in facts.scores})
     rows: dict[int, dict[str, float]] = {}
     for name, epoch, value in facts.scores:
         rows.setdefault(epoch, {})[name] = value
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *names])
-    writer.writerows([epoch, *(row.get(name, "") for name in names)] for epoch, row in rows.items())
-    return text.getvalue()
+    return curves_csv(rows)
 
 
 def _candidate_tags(facts: Facts) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Whose(Protocol):
 
     ledger: Ledger
     target: Target
+    root: Path
     store: Path
     project: str
     user: str
@@ -329,7 +330,22 @@ class Tour:
                         target.write_bytes(read_checked(folder, manifest["files"], name))
             except PodiumError as error:
                 raise RefusedError(str(error)) from error
+        if content.bundle is not None:
+            self._lay_out_bundle(*content.bundle, place / "evaluation")
         return any(place.iterdir())
+
+    def _lay_out_bundle(self, folder: str, bundle_hash: str, target: Path) -> None:
+        """Put an evaluation's files into a folder; one that was removed since is left out."""
+        source = self.of.root / folder
+        if not source.is_dir():
+            return
+        try:
+            files = json.loads(require_hash(source, bundle_hash))["files"]
+            target.mkdir()
+            for name in files:
+                (target / name).write_bytes(read_checked(source, files, name))
+        except PodiumError as error:
+            raise RefusedError(str(error)) from error
 
 
 def _told_file(name: str, *, judged: bool) -> str:
@@ -346,6 +362,8 @@ def _told_file(name: str, *, judged: bool) -> str:
     if checkpoint == "final_model" and not judged:
         # The trial that held data out is shown with what it gave: the best epoch's model.
         return ""
+    if file in ("best.pt", "last.pt"):
+        return file
     base = _CHECKPOINTS.get(checkpoint, checkpoint)
     return f"{base}.pt" if file.endswith(".pt") else f"{base}/{file}".strip("/")
 

@@ -1,0 +1,92 @@
+"""A loaded classifier: arrays of sequences in, probabilities of every class out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.dataset import Floats
+from podium.errors import DataError, UsageError
+from podium.prediction import ClassPrediction
+from podium.sequences import Indices, Sequences, Subset
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedClassifier:
+    """A model of classes, ready to predict, with everything its manifest says.
+
+    Parameters
+    ----------
+    manifest : mapping
+        ``family``, ``config``, ``feature_names``, ``class_names``, ``task`` and hashes.
+    checkpoint : str
+        ``best_model``.
+    """
+
+    manifest: Mapping[str, Any]
+    checkpoint: str
+    model: Any
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes in the order of the probabilities' columns."""
+        return tuple(self.manifest["class_names"])
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Features in the order of the samples' last axis."""
+        return tuple(self.manifest["feature_names"])
+
+    @overload
+    def predict(self, x: Subset) -> ClassPrediction: ...
+    @overload
+    def predict(self, x: NDArray[Any], *, lengths: NDArray[Any] | None = None) -> Floats: ...
+    def predict(self, x: Any, *, lengths: NDArray[Any] | None = None) -> Any:
+        """Probability of every class for each sample.
+
+        Parameters
+        ----------
+        x : (N, T, F) array or Subset
+            Features in the order of ``feature_names``, not scaled, NaN where a value is missing.
+        lengths : (N,) int, optional
+            Steps that count of each sample of an array; default: all.
+
+        Returns
+        -------
+        (N, K) float, rows of sum 1 in the order of ``class_names``; of a Subset a ClassPrediction
+
+        Raises
+        ------
+        DataError
+            Other features, or values that are infinite.
+        """
+        if isinstance(x, Subset):
+            found: ClassPrediction = self.model.predict(x.blind())
+            return found
+        if not isinstance(x, np.ndarray):
+            raise UsageError(
+                f"predict() was given {type(x).__name__}",
+                "an array (samples, time, features), or a Subset of sequences",
+            )
+        if x.ndim != 3 or x.shape[2] != len(self.feature_names):
+            raise DataError(
+                f"the array has shape {x.shape}",
+                f"(N, T, {len(self.feature_names)}): {', '.join(self.feature_names)}",
+            )
+        if not len(x):
+            return np.empty((0, len(self.class_names)))
+        samples = Sequences.of(
+            "predict()",
+            x,
+            np.zeros(len(x), dtype=np.int64),
+            lengths=lengths,
+            feature_names=self.feature_names,
+            class_names=self.class_names,
+        )
+        rows: Indices = np.arange(len(x), dtype=np.int64)
+        answer: ClassPrediction = self.model.predict(Subset(samples, rows).blind())
+        return answer.probabilities

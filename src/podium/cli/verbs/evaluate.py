@@ -1,0 +1,88 @@
+"""Judge: every figure of a classifier, beside naive and the champion, and the bundle to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+
+@click.command()
+@click.argument("what")
+@click.option(
+    "--data", type=click.Path(path_type=Path, dir_okay=False), help="Other samples (.npz)."
+)
+@click.option(
+    "--cost", type=click.Path(path_type=Path, dir_okay=False), help="Cost matrix: a CSV square."
+)
+@click.option(
+    "--attach",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Check and take a bundle made elsewhere.",
+)
+@options.mlflow
+@options.common
+def command(
+    what: str,
+    data: Path | None,
+    cost: Path | None,
+    attach: Path | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+    mlflow: dict[str, object],
+) -> None:
+    """Evaluate WHAT, a candidate's id or a slot (its newest candidate).
+
+    Writes artifacts/evaluations/RUN/ with a page, figures, curves and predictions, and puts the
+    findings on record. Without --data the samples are the slot's own, and gates read the findings.
+    """
+    from podium.steps.evaluate import cost_of, evaluate
+    from podium.steps.promote import newest
+
+    out = Output(as_json=as_json, quiet=quiet)
+    with options.opened(folder, out, **mlflow) as project:
+        candidate = newest(project, what)
+        with project.locked(candidate["slot"], "evaluate"):
+            found = evaluate(
+                project,
+                candidate["id"],
+                data=data,
+                cost=None if cost is None else cost_of(cost),
+                attach=attach,
+            )
+    mine, naive = found.report.model, found.report.naive
+    assert naive is not None
+    items = [
+        {
+            "class": name,
+            "samples": int(mine.support[k]),
+            "precision": float(mine.precision[k]),
+            "recall": float(mine.recall[k]),
+            "f1": float(mine.f1[k]),
+            "pr_auc": float(mine.pr_auc[k]),
+            "naive_f1": float(naive.f1[k]),
+        }
+        for k, name in enumerate(mine.class_names)
+    ]
+    out.answer("classes", items)
+    out.say(
+        f"on {found.evidence.notes['data']}: macro-F1 {mine.macro_f1:.4g}, weighted-F1 "
+        f"{mine.weighted_f1:.4g}, accuracy {mine.accuracy:.4g}; the naive rule "
+        f"({found.evidence.notes['naive_method']}) has macro-F1 {naive.macro_f1:.4g}"
+    )
+    if found.against is not None:
+        other = found.against
+        out.say(
+            f"champion {other.notes['champion']} on the same samples: macro-F1 "
+            f"{other.scalar('champion_macro_f1'):.4g} (p = {other.scalar('p_value'):.2g})"
+        )
+    out.say(f"to look at: {found.folder / 'evaluation.html'}")
+    if found.evidence.kind == "evaluation":
+        out.hint(
+            f'podium sign {found.candidate.id} --reason "..."',
+            f"podium promote {found.candidate.id}",
+        )

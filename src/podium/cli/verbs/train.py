@@ -1,0 +1,129 @@
+"""Search: train one config of a family, watched, with its checkpoints and its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.cli.verbs.grid import named_values
+from podium.config import find_root
+from podium.config import load as load_config
+
+# Flags and the parts of a config they set.
+_PARTS = {
+    "batch_size": "batch_size",
+    "epochs": "max_epochs",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_layers",
+    "bidirectional": "bidirectional",
+    "learning_rate": "learning_rate",
+    "dropout": "dropout",
+}
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("family")
+@click.option("--slot", help="Slot to train for.  [default: the one that classifies]")
+@click.option("--train-npz", type=_FILE, help="Samples to train on, in place of the dataset's.")
+@click.option("--val-npz", type=_FILE, help="Samples to validate on.")
+@click.option("--feature-stats", type=_FILE, help="Scaling: read if it exists, else written.")
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="best.pt, last.pt ..."
+)
+@click.option("--batch-size", type=int)
+@click.option("--epochs", type=int)
+@click.option("--hidden-size", type=int)
+@click.option("--num-layers", type=int)
+@click.option("--bidirectional/--unidirectional", default=None, help="Read both ways.")
+@click.option("--weighted-loss/--plain-loss", default=None, help="Rare classes weigh more.")
+@click.option("--learning-rate", type=float)
+@click.option("--dropout", type=float)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other part.")
+@click.option("--best", is_flag=True, help="Start from the best config of podium tune.")
+@click.option("--seed", type=click.IntRange(0), help="[default: tune.seed]")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "mps", "auto"]), default="cpu")
+@click.option("--resume", is_flag=True, help="Go on from last.pt of the output folder.")
+@click.option("--data-version", default="", help="For the run's name.  [default: the dataset]")
+@click.option("--model-tag", default="", help="For the run's name.  [default: the family]")
+@click.option("--notes", default="", help="A text kept with the run.")
+@options.mlflow
+@options.common
+def command(
+    family: str,
+    slot: str | None,
+    train_npz: Path | None,
+    val_npz: Path | None,
+    feature_stats: Path | None,
+    output_dir: Path | None,
+    settings: tuple[str, ...],
+    weighted_loss: bool | None,
+    best: bool,
+    seed: int | None,
+    device: str,
+    resume: bool,
+    data_version: str,
+    model_tag: str,
+    notes: str,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+    mlflow: dict[str, Any],
+    **parts: Any,
+) -> None:
+    """Train FAMILY once on a slot's samples; the result is a candidate in development.
+
+    Without a slot that classifies, the files become a dataset and a slot in podium.toml. The same
+    training again trains nothing new; --resume goes on with one that was cut off.
+    """
+    from podium.steps.train import Wish, declared, train
+
+    chosen = {_PARTS[name]: value for name, value in parts.items() if value is not None}
+    if weighted_loss is not None:
+        chosen["class_weights"] = "inverse_frequency" if weighted_loss else "none"
+    for name, values in named_values(settings).items():
+        if len(values) > 1:
+            raise click.UsageError(f"--set {name}: {len(values)} values; podium tune searches")
+        chosen[name] = values[0]
+    context = click.get_current_context()
+    flags = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in context.params.items()
+        if value not in (None, (), "") and name not in ("folder", "as_json", "quiet", "settings")
+    }
+    said = {"flags": flags, "data_version": data_version, "model_tag": model_tag}
+    wish = Wish(
+        settings=chosen, best=best, training=train_npz, validation=val_npz, stats=feature_stats,
+        output=output_dir, device=device, resume=resume, seed=seed, said=said, notes=notes,
+    )  # fmt: skip
+    out = Output(as_json=as_json, quiet=quiet)
+    root = find_root(folder)
+    name, table = declared(root, load_config(root), slot, wish)
+    if table:
+        out.say(f"podium.toml has a dataset and a slot for these files now:\n\n{table}")
+    with (
+        options.opened(folder, out, **mlflow) as project,
+        project.locked(name, "train"),
+    ):
+        found = train(project, family, name, wish)
+    metric = found.data.section.metric
+    out.facts(
+        "candidate",
+        {
+            "candidate": found.candidate.id,
+            "slot": name,
+            "version": found.candidate.version,
+            f"val_{metric}": found.trial.score,
+            f"naive val_{metric}": found.naive.score,
+            "naive": found.naive.config.get("method"),
+            "config": found.trial.config,
+            "output": str(found.output),
+        },
+    )
+    if not found.fresh:
+        out.say("nothing new was trained: this training is on record")
+    out.hint(f"podium evaluate {found.candidate.id}")

@@ -1,0 +1,23 @@
+"""What the metrics of choices share: a confusion matrix made of probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from podium.stats.classification import Counts, Floats, confusion
+
+
+def of_choices(figure: Callable[[Counts], float], truth: Counts, probabilities: Floats) -> float:
+    """A figure of the confusion matrix; NaN where a probability is, as nothing was chosen there.
+
+    Parameters
+    ----------
+    figure : function of a (K, K) confusion matrix
+    truth : (N,) int
+    probabilities : (N, K) float
+    """
+    if np.isnan(probabilities).any():
+        return float("nan")
+    return figure(confusion(truth, probabilities.argmax(axis=1), probabilities.shape[1]))

@@ -1,0 +1,14 @@
+"""Share of samples whose class is the likeliest; higher is better."""
+
+from __future__ import annotations
+
+from podium.metrics._figures import of_choices
+from podium.stats.classification import Counts, Floats, accuracy
+
+DIRECTION = "max"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Accuracy of the likeliest classes, from 0 to 1."""
+    return of_choices(accuracy, truth, probabilities)

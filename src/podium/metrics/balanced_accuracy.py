@@ -1,0 +1,14 @@
+"""Mean recall of the classes that have samples; higher is better."""
+
+from __future__ import annotations
+
+from podium.metrics._figures import of_choices
+from podium.stats.classification import Counts, Floats, balanced_accuracy
+
+DIRECTION = "max"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Balanced accuracy of the likeliest classes, from 0 to 1."""
+    return of_choices(balanced_accuracy, truth, probabilities)

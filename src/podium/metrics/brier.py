@@ -1,0 +1,13 @@
+"""Squared errors of a sample's probabilities summed, from 0 to 2; lower is better."""
+
+from __future__ import annotations
+
+from podium.stats.classification import Counts, Floats, brier
+
+DIRECTION = "min"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Mean Brier score over the samples, all classes summed."""
+    return brier(truth, probabilities)

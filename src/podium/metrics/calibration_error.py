@@ -1,0 +1,13 @@
+"""Gap between how sure and how right the chosen classes are; lower is better."""
+
+from __future__ import annotations
+
+from podium.stats.classification import Counts, Floats, calibration_error
+
+DIRECTION = "min"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Expected calibration error of the likeliest class, from 0 to 1."""
+    return calibration_error(truth, probabilities)

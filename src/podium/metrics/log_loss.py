@@ -1,0 +1,13 @@
+"""Mean of minus the logarithm of the true class's probability, in nats; lower is better."""
+
+from __future__ import annotations
+
+from podium.stats.classification import Counts, Floats, log_loss
+
+DIRECTION = "min"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Log loss of the probabilities, in nats."""
+    return log_loss(truth, probabilities)

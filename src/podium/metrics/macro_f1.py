@@ -1,0 +1,14 @@
+"""Mean F1 of all classes, rare ones counting as much as common ones; higher is better."""
+
+from __future__ import annotations
+
+from podium.metrics._figures import of_choices
+from podium.stats.classification import Counts, Floats, macro_f1
+
+DIRECTION = "max"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Macro-F1 of the likeliest classes, from 0 to 1."""
+    return of_choices(macro_f1, truth, probabilities)

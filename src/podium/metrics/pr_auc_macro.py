@@ -1,0 +1,13 @@
+"""Mean average precision of the classes, each against the rest; higher is better."""
+
+from __future__ import annotations
+
+from podium.stats.classification import Counts, Floats, pr_auc_macro
+
+DIRECTION = "max"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Mean average precision of the classes that have samples."""
+    return pr_auc_macro(truth, probabilities)

@@ -1,0 +1,13 @@
+"""Mean area under the ROC of the classes, each against the rest; higher is better."""
+
+from __future__ import annotations
+
+from podium.stats.classification import Counts, Floats, roc_auc_macro
+
+DIRECTION = "max"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Mean area under the ROC of the classes that have samples."""
+    return roc_auc_macro(truth, probabilities)

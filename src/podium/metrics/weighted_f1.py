@@ -1,0 +1,14 @@
+"""Mean F1 of the classes, weighted by how many samples each has; higher is better."""
+
+from __future__ import annotations
+
+from podium.metrics._figures import of_choices
+from podium.stats.classification import Counts, Floats, weighted_f1
+
+DIRECTION = "max"
+TASK = "classify"
+
+
+def score(truth: Counts, probabilities: Floats) -> float:
+    """Weighted F1 of the likeliest classes, from 0 to 1."""
+    return of_choices(weighted_f1, truth, probabilities)

@@ -1,0 +1,236 @@
+"""Charts of a classifier as SVG strings: confusion matrix, curves, calibration, sparklines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from podium.report import axis, marks
+from podium.report.axis import Floats, Scale
+from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, Role
+from podium.report.table import cut, escape, number, percent
+from podium.stats.classification import BINS, Evaluation
+
+WIDTH, HEIGHT = 420, 340
+# Weak enough for the ink of the page to reach a contrast of 4.5 on every cell, light and dark.
+_DEEPEST = 0.5
+_POINTS = 150
+_SPARK = (132, 30)
+
+
+class Judged(NamedTuple):
+    """Figures of one classifier: what the charts call it, and how they draw it."""
+
+    name: str
+    role: Role
+    figures: Evaluation
+
+
+def matrix(figures: Evaluation, *, rates: bool) -> str:
+    """Confusion matrix as a drawing, right choices in one colour and wrong ones in another.
+
+    Parameters
+    ----------
+    figures : Evaluation
+    rates : bool
+        Write the share of each row instead of samples; the shade is always that share.
+    """
+    names, counts = figures.class_names, figures.confusion
+    classes = len(names)
+    left = min(max(len(name) for name in names), 16) * LETTER + 30
+    wide = (WIDTH - left - 2) / classes
+    tall = min(max(wide * 0.6, 30), 54)
+    # Where the names do not fit above their columns, numbers stand for them.
+    short = all(len(name) * LETTER <= wide - 6 for name in names)
+    top = TOP + 20
+    parts = []
+    for k, name in enumerate(names):
+        shown = name if short else str(k)
+        parts.append(marks.words(left + (k + 0.5) * wide, top - 7, shown, anchor="middle"))
+        told = cut(name if short else f"{k} {name}", 18)
+        y = top + (k + 0.5) * tall + 4
+        parts.append(marks.words(left - 8, y, told, colour="reference", anchor="end"))
+    said = []
+    for row in range(classes):
+        whole = int(figures.support[row])
+        for column in range(classes):
+            count = int(counts[row, column])
+            share = count / whole if whole else 0.0
+            x, y = left + column * wide, top + row * tall
+            colour = "var(--candidate, #0072B2)" if row == column else "var(--fail, #B04000)"
+            parts.append(
+                f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{wide - 2:.1f}" '
+                f'height="{tall - 2:.1f}" fill="{colour}" fill-opacity="{share * _DEEPEST:.3f}" '
+                'stroke="var(--grid, #DFE3E8)"/>'
+            )
+            rate = percent(share if whole else None)
+            if wide < 46 and whole:
+                rate = f"{share:.0%}"
+            written = rate if rates else _count(count, wide - 4)
+            place = (x + wide / 2, y + tall / 2 + 4)
+            parts.append(marks.words(*place, written, colour="reference", anchor="middle"))
+            if count:
+                said.append(f"{names[row]} chosen as {names[column]}: {written}")
+    title = "Confusion matrix, rates" if rates else "Confusion matrix, samples"
+    unit = "share of each true class" if rates else "samples"
+    label = f"{unit}: row true, column chosen"
+    return marks.svg(WIDTH, top + classes * tall + 4, title, label, "; ".join(said), parts)
+
+
+def pr_curve(judged: Sequence[Judged], k: int) -> str:
+    """Precision over recall of a class, as the steps whose area is the average precision.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        The first one is drawn on top.
+    k : int
+        The class.
+    """
+    lines = []
+    for name, role, figures in judged:
+        curve = figures.curves[k].thinned(_POINTS)
+        x = np.repeat(np.concatenate([[0.0], curve.recall]), 2)[1:-1]
+        area = f"{name} {number(float(figures.pr_auc[k]))}"
+        lines.append((area, role, x, np.repeat(curve.precision, 2)))
+    name, there = judged[0].figures.class_names[k], int(judged[0].figures.support[k])
+    samples = judged[0].figures.samples
+    title = f"Precision and recall: {name}"
+    label = "precision over recall; area beside each name"
+    return _square(title, label, lines, [(0, there / samples), (1, there / samples)], bool(there))
+
+
+def roc_curve(judged: Sequence[Judged], k: int) -> str:
+    """Recall over the false positive rate of a class.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+    k : int
+    """
+    lines = []
+    for name, role, figures in judged:
+        curve = figures.curves[k].thinned(_POINTS)
+        x, y = (
+            np.concatenate([[0.0], v, [1.0]]) for v in (curve.false_positive_rate, curve.recall)
+        )
+        lines.append((f"{name} {number(float(figures.roc_auc[k]))}", role, x, y))
+    first = judged[0].figures
+    known = bool(0 < first.support[k] < first.samples)
+    title = f"ROC: {first.class_names[k]}"
+    label = "recall over false positive rate; area beside each name"
+    return _square(title, label, lines, [(0, 0), (1, 1)], known)
+
+
+def calibration(judged: Sequence[Judged]) -> str:
+    """Share of right choices over the probability they were chosen with, and how many there are.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        Bars at the foot show where the first one's samples are.
+    """
+    lines = []
+    for name, role, figures in judged:
+        table = figures.reliability
+        known = table.count > 0
+        error = f"{name} {number(figures.calibration_error)}"
+        lines.append((error, role, table.confidence[known], table.accuracy[known]))
+    table = judged[0].figures.reliability
+    label = "share right over probability; error beside each name"
+    bars = table.count / table.count.max()
+    return _square("Calibration", label, lines, [(0, 0), (1, 1)], True, bars)
+
+
+def sparkline(name: str, values: Floats, low: float, high: float) -> str:
+    """One feature of one sample over its steps, small, with its figures as a title.
+
+    Parameters
+    ----------
+    name : str
+    values : (T,) float
+        NaN leaves a gap.
+    low, high : float
+        Ends of the scale, the same for all samples.
+    """
+    width, height = _SPARK
+    known = values[np.isfinite(values)]
+    parts = []
+    if len(known):
+        across = Scale(0, max(len(values) - 1, 1), 3, width - 6)
+        up = Scale(low, high if high > low else low + 1, height - 4, 4)
+        parts.append(
+            marks.curve(np.arange(len(values), dtype=float), values, across, up, "reference")
+        )
+        end = int(np.flatnonzero(np.isfinite(values))[-1])
+        parts.append(marks.circle(across(end), up(values[end]), 2.5, "candidate", filled=True))
+    ends = (known[0], known[-1], known.min(), known.max()) if len(known) else (None,) * 4
+    told = "{}: from {} to {}, lowest {}, highest {}".format(
+        name, *(marks.spoken(v if v is None else float(v)) for v in ends)
+    )
+    missing = len(values) - len(known)
+    told += f", {missing} of {len(values)} missing" if missing else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" style="min-width:5.5rem"><title>{escape(told)}</title>'
+        f"<desc>{escape(told)}</desc>{''.join(parts)}</svg>"
+    )
+
+
+def _square(
+    title: str,
+    label: str,
+    lines: Sequence[tuple[str, Role, Floats, Floats]],
+    chance: Sequence[tuple[float, float]],
+    known: bool,
+    bars: Floats | None = None,
+) -> str:
+    """Lines on axes from 0 to 1, a dotted line of chance, the legend above."""
+    if not known:
+        words = "no value: this class has no samples, or all of them"
+        return marks.svg(WIDTH, 84, title, label, words, [marks.words(2, 64, words)])
+    top = TOP + LEADING
+    ticks = [(v, f"{v:.1f}") for v in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    across, up = Scale(0, 1, axis.gutter(ticks), WIDTH - 14), Scale(0, 1, HEIGHT - BOTTOM, top)
+    parts = marks.axes(across, up, ticks, ticks)
+    for n, share in enumerate([] if bars is None else bars.tolist()):
+        begin, end, tip = across(n / BINS), across((n + 1) / BINS), up(share * 0.15)
+        parts.append(
+            f'<rect x="{begin + 1:.1f}" y="{tip:.1f}" width="{end - begin - 2:.1f}" '
+            f'height="{up.start - tip:.1f}" fill="{marks.COLOUR["grid"]}"/>'
+        )
+    (x0, y0), (x1, y1) = chance
+    rule = f"M{across(x0):.1f} {up(y0):.1f}L{across(x1):.1f} {up(y1):.1f}"
+    # Dotted, not dashed: dashes are the naive rule's.
+    dotted = f'stroke="{marks.COLOUR["muted"]}" stroke-dasharray="1 4" stroke-linecap="round"'
+    parts.append(f'<path d="{rule}" fill="none" {dotted}/>')
+    for _, role, x, y in reversed(lines):
+        parts.append(marks.curve(x, y, across, up, role))
+        if bars is not None:
+            solid = role == "candidate"
+            parts += [
+                marks.circle(across(a), up(b), 3.5, role, filled=solid)
+                for a, b in zip(x, y, strict=True)
+            ]
+    at = 2.0
+    for text, role, *_ in lines:
+        sign = marks.stroke(
+            f"M{at:.0f} {TOP}h18",
+            role,
+            2.2 if role == "candidate" else 1.6,
+            dash=role == "naive",
+        )
+        bold = role == "candidate"
+        parts += [sign, marks.words(at + 24, TOP + 4, text, colour=role, bold=bold)]
+        at += 24 + (len(text) + 3) * (LETTER + bold)
+    told = "; ".join(text for text, *_ in lines)
+    return marks.svg(WIDTH, HEIGHT, title, label, told, parts)
+
+
+def _count(count: int, room: float) -> str:
+    for written in (f"{count:,}", str(count)):
+        if len(written) * LETTER <= room:
+            return written
+    return f"{count / 1000:.0f}k"

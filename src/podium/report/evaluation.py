@@ -1,0 +1,450 @@
+"""How well a classifier does, as one page and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.report import _class_charts as drawn
+from podium.report._class_charts import Judged
+from podium.report.page import SIGNS, page, region
+from podium.report.table import (
+    Safe,
+    escape,
+    html,
+    markdown,
+    number,
+    p_value,
+    percent,
+    plain_markdown,
+)
+from podium.stats.classification import (
+    ClassDifferences,
+    Counts,
+    Difference,
+    Evaluation,
+    Floats,
+    log_losses,
+)
+
+WORST = 20
+_FEATURES_SHOWN = 6
+_RECALLS = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+_OVERALL = {
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "pr_auc_macro": "PR-AUC, macro",
+    "roc_auc_macro": "ROC-AUC, macro",
+    "log_loss": "log loss (lower is better)",
+    "brier": "Brier, 0 to 2 (lower is better)",
+    "calibration_error": "calibration error (lower is better)",
+    "cost": "mean cost, likeliest class (lower is better)",
+    "cost_minimised": "mean cost, cheapest class (lower is better)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class WorstError:
+    """A sample that was classified wrongly, and surely.
+
+    Parameters
+    ----------
+    row : int
+        Row of the sample in its dataset.
+    group : str, or None
+    truth, chosen : int
+        Classes.
+    probability : float
+        That the model gave the true class.
+    values : (T, F) float, or None
+        Its steps, those that count; NaN where missing.
+    """
+
+    row: int
+    group: str | None
+    truth: int
+    chosen: int
+    probability: float
+    values: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """What the page of an evaluation shows.
+
+    Parameters
+    ----------
+    title : str
+    model : Evaluation
+    champion, naive : Evaluation, optional
+        On the same samples.
+    champion_name, naive_name : str
+        What the sentences call them.
+    differences : ClassDifferences, optional
+        Model minus champion.
+    worst : sequence of WorstError
+    feature_names : sequence of str
+        Of the worst errors' values.
+    provenance : mapping of str to str
+        The footer.
+    """
+
+    title: str
+    model: Evaluation
+    champion: Evaluation | None = None
+    naive: Evaluation | None = None
+    champion_name: str = "the champion"
+    naive_name: str = "the naive rule"
+    differences: ClassDifferences | None = None
+    worst: Sequence[WorstError] = ()
+    feature_names: Sequence[str] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> list[Judged]:
+        """The classifiers there are, the model first."""
+        found = [Judged("model", "candidate", self.model)]
+        if self.champion:
+            found.append(Judged("champion", "reference", self.champion))
+        if self.naive:
+            found.append(Judged("naive", "naive", self.naive))
+        return found
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A titled table, what stands before and after it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    after: Sequence[str] = ()
+
+
+def worst_errors(
+    truth: Counts,
+    probabilities: Floats,
+    *,
+    rows: Counts,
+    groups: NDArray[Any] | None = None,
+    x: NDArray[np.float32] | None = None,
+    lengths: Counts | None = None,
+    limit: int = WORST,
+) -> list[WorstError]:
+    """The wrongly classified samples whose true class had the lowest probability.
+
+    Parameters
+    ----------
+    truth : (N,) int
+    probabilities : (N, K) float
+    rows : (N,) int
+        Row of each sample in its dataset.
+    groups : (N,), optional
+    x : (N, T, F) float, optional
+    lengths : (N,) int, optional
+        Steps of each sample that count. Default: all.
+    limit : int
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
+    >>> [w.row for w in worst_errors(np.array([1, 1, 1]), p, rows=np.array([5, 6, 7]))]
+    [5, 6]
+    """
+    chosen = probabilities.argmax(axis=1)
+    order = np.argsort(-log_losses(truth, probabilities), kind="stable")
+    found = []
+    for n in order[chosen[order] != truth[order]][:limit].tolist():
+        values = None
+        if x is not None:
+            values = x[n, : x.shape[1] if lengths is None else int(lengths[n])]
+        group = None if groups is None else str(groups[n])
+        probability = float(probabilities[n, truth[n]])
+        found.append(
+            WorstError(int(rows[n]), group, int(truth[n]), int(chosen[n]), probability, values)
+        )
+    return found
+
+
+def evaluation_page(report: EvaluationReport) -> str:
+    """The evaluation as one HTML file that loads nothing.
+
+    Parameters
+    ----------
+    report : EvaluationReport
+
+    Examples
+    --------
+    >>> from podium.stats.classification import evaluate
+    >>> model = evaluate([0, 1], [[0.9, 0.1], [0.2, 0.8]], ["calm", "storm"])
+    >>> "No sample was classified wrongly." in evaluation_page(EvaluationReport("a", model))
+    True
+    """
+    kind, verdict, sentence = _verdict(report)
+    judged, names = report.judged, report.model.class_names
+    body = [
+        f'<p class="about">{escape(_about(report))}</p>',
+        f'<p class="verdict {kind}"><b>{SIGNS[kind]} {escape(verdict)}.</b> '
+        f"<span>{escape(sentence)}</span></p>",
+        *_told(_overall(report)),
+        *_section("Classes", [*map(_told, _classes(report))]),
+        *_section(
+            "Confusion",
+            [
+                _charts([drawn.matrix(report.model, rates=r) for r in (False, True)]),
+                _told(_confusion(report)),
+            ],
+        ),
+        *_section(
+            "Precision, recall and ROC of each class against the rest",
+            [
+                [
+                    "<p>The dotted line is what chance gives. The areas are in the tables above, "
+                    "points of the curves in the table below.</p>"
+                ],
+                *(
+                    _charts([drawn.pr_curve(judged, k), drawn.roc_curve(judged, k)])
+                    for k in range(len(names))
+                ),
+                _told(_thresholds(report)),
+            ],
+        ),
+        *_section(
+            "Calibration", [_charts([drawn.calibration(judged)]), _told(_reliability(report))]
+        ),
+        *_section("Worst errors", [_worst(report)]),
+    ]
+    return page(report.title, "\n".join(body), provenance=report.provenance)
+
+
+def evaluation_markdown(report: EvaluationReport) -> str:
+    """The main tables of the evaluation in Markdown.
+
+    Parameters
+    ----------
+    report : EvaluationReport
+    """
+    _, verdict, sentence = _verdict(report)
+    parts = [f"# {plain_markdown(report.title)}", plain_markdown(_about(report))]
+    parts.append(f"**{plain_markdown(verdict)}.** {plain_markdown(sentence)}")
+    for table in (_overall(report), *_classes(report), _confusion(report)):
+        parts += [f"## {plain_markdown(table.title)}", markdown(table.columns, table.rows)]
+        parts += map(plain_markdown, table.after)
+    if report.provenance:
+        facts = [list(fact) for fact in report.provenance.items()]
+        parts += ["## Where this comes from", markdown(["what", "value"], facts)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(report: EvaluationReport) -> str:
+    model = report.model
+    counts = zip(model.class_names, model.support.tolist(), strict=True)
+    told = ", ".join(f"{name} {count:,}" for name, count in counts)
+    return f"{model.samples:,} samples: {told}"
+
+
+def _verdict(report: EvaluationReport) -> tuple[str, str, str]:
+    """Sign, verdict and sentence: macro-F1 against the champion, else against the naive rule."""
+    beaten = not report.naive or report.model.macro_f1 > report.naive.macro_f1
+    told = "" if beaten else "Not better than the naive rule: "
+    told += f"macro-F1 {number(report.model.macro_f1)}"
+    if report.naive:
+        told += f", {report.naive_name} {number(report.naive.macro_f1)}"
+    found = report.differences
+    if not report.champion or not found:
+        words = "No champion yet" if beaten else "Below the naive rule"
+        return "same" if beaten else "fail", words, f"{_capital(told)}."
+    told += (
+        f", {report.champion_name} {number(report.champion.macro_f1)}; "
+        f"difference {_difference(found.macro_f1)}"
+    )
+    told = _capital(told)
+    if found.reason:
+        return "wait", "Not decidable", f"{told}: {found.reason}."
+    told += f", p {p_value(found.p_value)}."
+    if found.macro_f1.low > 0:
+        return "pass" if beaten else "wait", "Better than the champion", told
+    if found.macro_f1.high < 0:
+        return "fail", "Worse than the champion", told
+    return "wait", "No clear difference", told
+
+
+def _overall(report: EvaluationReport) -> _Table:
+    told = [judged.figures.scalars() for judged in report.judged]
+    rows = [
+        [words, *(_known(scalars.get(name)) for scalars in told)]
+        for name, words in _OVERALL.items()
+        if name in told[0]
+    ]
+    after = []
+    if report.champion:
+        after.append(f"Champion: {report.champion_name}.")
+    if report.naive:
+        after.append(f"Naive: {report.naive_name}.")
+    after.append(
+        "A class without samples counts as 0 in macro-F1 and is left out of the macro areas."
+    )
+    return _Table("All figures", ["figure", *(j.name for j in report.judged)], rows, after)
+
+
+def _classes(report: EvaluationReport) -> list[_Table]:
+    model = report.model
+    figures = ("precision", "recall", "f1", "pr_auc", "roc_auc")
+    heads = ["precision", "recall", "F1", "PR-AUC", "ROC-AUC"]
+    others = len(report.judged) > 1
+    rows = [
+        [
+            name,
+            *([j.name] if others else []),
+            int(model.support[k]),
+            *(_known(getattr(j.figures, f)[k]) for f in figures),
+        ]
+        for k, name in enumerate(model.class_names)
+        for j in report.judged
+    ]
+    columns = ["class", *(["of"] if others else []), "samples", *heads]
+    found = [_Table("Each class", columns, rows)]
+    if report.differences:
+        found.append(_against(report.differences, model.class_names, report.champion_name))
+    return found
+
+
+def _against(found: ClassDifferences, names: Sequence[str], champion: str) -> _Table:
+    rows: list[list[object]] = [["all classes", None, None, _difference(found.macro_f1)]]
+    for k, name in enumerate(names):
+        parts = (found.recall[k], found.precision[k], found.f1[k])
+        rows.append([name, *map(_difference, parts)])
+    what = f"{found.units:,} {'groups' if found.grouped else 'samples'}"
+    after = [
+        f"Model minus {champion}; in brackets the 95 % interval from {found.resamples:,} resamples "
+        f"of {what}."
+        if not found.reason
+        else f"No intervals: {found.reason}.",
+        f"Right where the other is wrong: model {found.only_first:,}, champion "
+        f"{found.only_second:,} samples; McNemar's exact p-value {p_value(found.mcnemar_p_value)}"
+        + (", which takes samples of one group for independent." if found.grouped else "."),
+    ]
+    return _Table(
+        "Each class against the champion", ["class", "recall", "precision", "F1"], rows, after
+    )
+
+
+def _confusion(report: EvaluationReport) -> _Table:
+    model = report.model
+    rows = []
+    for k, name in enumerate(model.class_names):
+        whole = int(model.support[k])
+        cells = [
+            f"{count:,} ({percent(count / whole)})" if whole else str(count)
+            for count in model.confusion[k].tolist()
+        ]
+        rows.append([name, *cells, whole])
+    columns = ["true class", *(f"chosen {name}" for name in model.class_names), "samples"]
+    return _Table("Confusion matrix", columns, rows)
+
+
+def _thresholds(report: EvaluationReport) -> _Table:
+    rows: list[list[object]] = []
+    for name, curve in zip(report.model.class_names, report.model.curves, strict=True):
+        if not curve.positives:
+            continue
+        best = int(curve.f1.argmax())
+        wanted = np.searchsorted(curve.hits, np.array(_RECALLS) * curve.positives)
+        for n in sorted({best, *wanted.tolist()}):
+            figures = (curve.thresholds, curve.precision, curve.recall, curve.f1)
+            said = "highest F1" if n == best else ""
+            row = [name, *(float(values[n]) for values in figures)]
+            rows.append([*row, percent(float(curve.flagged[n])), said])
+    columns = ["class", "threshold", "precision", "recall", "F1", "flagged", "note"]
+    told = (
+        "Samples with at least this probability of the class are flagged; thresholds.csv has more."
+    )
+    return _Table("Thresholds", columns, rows, [told])
+
+
+def _reliability(report: EvaluationReport) -> _Table:
+    table = report.model.reliability
+    rows: list[list[object]] = [
+        [
+            f"{table.edges[n]:.3f} to {table.edges[n + 1]:.3f}",
+            int(table.count[n]),
+            float(table.confidence[n]),
+            float(table.accuracy[n]),
+        ]
+        for n in np.flatnonzero(table.count).tolist()
+    ]
+    columns = ["probability of the chosen class", "samples", "mean probability", "share right"]
+    told = "The calibration error is the mean gap between the last two columns, over samples."
+    return _Table("Calibration by bin", columns, rows, [told])
+
+
+def _worst(report: EvaluationReport) -> list[str]:
+    if not report.worst:
+        return ['<p class="missing">No sample was classified wrongly.</p>']
+    names, features = report.model.class_names, list(report.feature_names)[:_FEATURES_SHOWN]
+    shown = [w.values for w in report.worst if w.values is not None]
+    features = features if shown else []
+    scales = []
+    for f in range(len(features)):
+        known = np.concatenate([values[:, f] for values in shown]).astype(np.float64)
+        known = known[np.isfinite(known)]
+        scales.append((float(known.min()), float(known.max())) if len(known) else (0.0, 1.0))
+    grouped = any(w.group is not None for w in report.worst)
+    rows: list[list[object]] = []
+    for w in report.worst:
+        row = [str(w.row), *([w.group] if grouped else []), names[w.truth], names[w.chosen]]
+        sparks = [
+            None
+            if w.values is None
+            else Safe(drawn.sparkline(name, w.values[:, f].astype(np.float64), *scales[f]))
+            for f, name in enumerate(features)
+        ]
+        rows.append([*row, number(w.probability), *sparks])
+    heads = ["row", *(["group"] if grouped else []), "true", "chosen", "probability of the true"]
+    told = [f"The {len(rows)} wrongly classified samples with the highest log loss."]
+    if features:
+        told.append("Each feature over the sample's steps, on one scale for all of them.")
+    if len(report.feature_names) > len(features) and shown:
+        told.append(f"The first {len(features)} of {len(report.feature_names)} features are shown.")
+    table = html([*heads, *features], rows, caption="Worst errors", stacked=True)
+    return [f"<p>{escape(' '.join(told))}</p>", region("Worst errors", table)]
+
+
+def _difference(found: Difference) -> str:
+    if np.isnan(found.low):
+        return f"{found.value:+.3f}"
+    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+
+
+def _known(value: float | None) -> float | None:
+    """None for NaN, which a table shows as a dash."""
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _told(table: _Table) -> list[str]:
+    shown = html(table.columns, table.rows, caption=table.title)
+    return [
+        f"<h3>{escape(table.title)}</h3>",
+        region(table.title, shown),
+        *(f"<p>{escape(line)}</p>" for line in table.after),
+    ]
+
+
+def _charts(charts: Sequence[str]) -> list[str]:
+    figures = "\n".join(f"<figure>\n{chart}\n</figure>" for chart in charts)
+    return [f'<div class="charts">\n{figures}\n</div>']
+
+
+def _section(title: str, parts: Sequence[Sequence[str]]) -> list[str]:
+    inner = [line for part in parts for line in part]
+    return ["<section>", f"<h2>{escape(title)}</h2>", *inner, "</section>"]

@@ -1,0 +1,467 @@
+"""The files of an evaluation, made of plain arrays, and checked where somebody else made them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.errors import Problem
+from podium.report import png
+from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
+from podium.stats.classification import (
+    ClassDifferences,
+    Counts,
+    Evaluation,
+    Floats,
+    class_differences,
+    confusion,
+    evaluate,
+    macro_f1,
+)
+
+SCHEMA = 1
+METRICS, PREDICTIONS, CONFUSION = "metrics.json", "predictions.csv", "confusion_matrix.csv"
+REPORT = ("classification_report.json", "classification_report.csv")
+CURVES = ("pr_curves.csv", "roc_curves.csv")
+PNGS = ("confusion_matrix.png", "pr_curves.png", "roc_curves.png")
+# Points of a class's curve in a file; areas are always computed from all of them.
+_POINTS = 1000
+# How far a figure of a bundle may lie from what its predictions give.
+_TOLERANCE = 1e-9
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What a classifier answered on some samples, and what to hold it against.
+
+    Parameters
+    ----------
+    title : str
+    truth : (N,) int
+    probabilities : (N, K) float
+    class_names : sequence of str, length K
+    facts : mapping of str to str
+        What was judged: dataset fingerprint, candidate id, artifact hash; they stand in
+        metrics.json and in the page's footer.
+    rows : (N,) int, optional
+        Row of each sample in its dataset. Default: counted from 0.
+    groups : (N,), optional
+        Patient, day, engine; whole groups are resampled for the intervals.
+    x : (N, T, F) float, optional
+        Steps of the samples, for the worst errors.
+    lengths : (N,) int, optional
+    feature_names : sequence of str, length F
+    cost : (K, K) number, optional
+    champion, naive : (N, K) float, optional
+        Probabilities of the two on the same samples.
+    champion_name, naive_name : str
+    seed : int
+        Of the resampling.
+    """
+
+    title: str
+    truth: Counts
+    probabilities: Floats
+    class_names: Sequence[str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    rows: Counts | None = None
+    groups: NDArray[Any] | None = None
+    x: NDArray[np.float32] | None = None
+    lengths: Counts | None = None
+    feature_names: Sequence[str] = ()
+    cost: NDArray[Any] | None = None
+    champion: Floats | None = None
+    naive: Floats | None = None
+    champion_name: str = "the champion"
+    naive_name: str = "the naive rule"
+    seed: int = 0
+
+    @property
+    def numbered(self) -> Counts:
+        """Row of each sample, (N,)."""
+        return np.arange(len(self.truth)) if self.rows is None else self.rows
+
+    @cached_property
+    def report(self) -> EvaluationReport:
+        """All figures, the differences from the champion, and the worst errors.
+
+        Raises
+        ------
+        DataError
+            Arrays that `podium.stats.classification.evaluate` refuses.
+        """
+        model, champion, naive = (
+            None if p is None else evaluate(self.truth, p, self.class_names, cost=self.cost)
+            for p in (self.probabilities, self.champion, self.naive)
+        )
+        assert model is not None
+        differences = None
+        if self.champion is not None:
+            differences = class_differences(
+                self.truth, self.probabilities, self.champion, groups=self.groups, seed=self.seed
+            )
+        return EvaluationReport(
+            title=self.title,
+            model=model,
+            champion=champion,
+            naive=naive,
+            champion_name=self.champion_name,
+            naive_name=self.naive_name,
+            differences=differences,
+            worst=worst_errors(
+                self.truth,
+                self.probabilities,
+                rows=self.numbered,
+                groups=self.groups,
+                x=self.x,
+                lengths=self.lengths,
+            ),
+            feature_names=self.feature_names,
+            provenance=self.facts,
+        )
+
+
+def bundle(evaluated: Evaluated, *, plots: bool = True) -> dict[str, bytes]:
+    """Every file of an evaluation by its name.
+
+    Parameters
+    ----------
+    evaluated : Evaluated
+    plots : bool
+        With the PNGs, which need matplotlib.
+
+    Raises
+    ------
+    DataError
+        Arrays that do not fit each other.
+    MissingExtraError
+        Plots are wanted and matplotlib is not installed.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1], [0.2, 0.8]])
+    >>> files = bundle(Evaluated("a", np.array([0, 1]), p, ["calm", "storm"]), plots=False)
+    >>> print(files["predictions.csv"].decode().splitlines()[1])
+    0,,0,0,calm,calm,0.9,0.1
+    """
+    report = evaluated.report
+    model, judged = report.model, report.judged
+    told = classification_report(model)
+    files = {
+        METRICS: _json(_metrics(evaluated, report)),
+        REPORT[0]: _json(told),
+        REPORT[1]: _csv(
+            ["class", "precision", "recall", "f1-score", "support"],
+            (
+                [name, row["precision"], row["recall"], row["f1-score"], row["support"]]
+                for name, row in told.items()
+                if isinstance(row, dict)
+            ),
+        ),
+        CONFUSION: _csv(
+            ["true", *model.class_names],
+            ([n, *c] for n, c in zip(model.class_names, model.confusion.tolist(), strict=True)),
+        ),
+        PREDICTIONS: _predictions(evaluated),
+        "evaluation.html": evaluation_page(report).encode(),
+        **_tables(model),
+    }
+    if report.differences:
+        files["differences.csv"] = _differences(report.differences, model.class_names)
+    if plots:
+        drawn = png.confusion_png(model), png.pr_png(judged), png.roc_png(judged)
+        files |= dict(zip(PNGS, drawn, strict=True))
+        files["calibration.png"] = png.calibration_png(judged)
+    return files
+
+
+def classification_report(model: Evaluation) -> dict[str, Any]:
+    """Figures of each class and their means, shaped as scikit-learn's ``classification_report``.
+
+    Examples
+    --------
+    >>> found = evaluate([0, 1], [[0.9, 0.1], [0.2, 0.8]], ["calm", "storm"])
+    >>> classification_report(found)["macro avg"]["f1-score"]
+    1.0
+    """
+    columns = np.stack([model.precision, model.recall, model.f1], axis=1)
+    heads = ("precision", "recall", "f1-score")
+
+    def row(values: Floats, support: int) -> dict[str, float]:
+        return {**dict(zip(heads, values.tolist(), strict=True)), "support": support}
+
+    weights = model.support / model.samples
+    return {
+        **{
+            name: row(columns[k], int(model.support[k])) for k, name in enumerate(model.class_names)
+        },
+        "accuracy": model.accuracy,
+        "macro avg": row(columns.mean(axis=0), model.samples),
+        "weighted avg": row(weights @ columns, model.samples),
+    }
+
+
+def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
+    """What is wrong with the files of an evaluation that may have been made by another program.
+
+    Files are there and can be read, the macro-F1 of metrics.json and the confusion matrix are what
+    the predictions give, the PNGs are PNGs.
+
+    Parameters
+    ----------
+    files : mapping of file name to bytes
+
+    Returns
+    -------
+    list of Problem
+        All at once; empty for a bundle that holds together.
+
+    Examples
+    --------
+    >>> print(check_bundle({})[0])
+    metrics.json is missing. Expected JSON with class_names and macro_f1.
+    """
+    wanted = {
+        METRICS: "JSON with class_names and macro_f1",
+        PREDICTIONS: "CSV with the columns truth and chosen",
+        CONFUSION: "CSV with a row and a column for each class",
+    }
+    wanted |= dict.fromkeys(CURVES, "CSV with the points of each class's curve")
+    wanted |= dict.fromkeys(PNGS, "the plot that a person signs off")
+    missing = {name: what for name, what in wanted.items() if name not in files}
+    if not any(name in files for name in REPORT):
+        missing[REPORT[0]] = f"precision, recall and F1 of each class, there or in {REPORT[1]}"
+    problems = [Problem(f"{name} is missing", what) for name, what in missing.items()]
+    for name in sorted(files):
+        if name.endswith(".png") and not _is_png(files[name]):
+            told = f"{name} is no whole PNG ({len(files[name]):,} bytes)"
+            problems.append(Problem(told, "a picture that can be looked at"))
+    metrics = _read_metrics(files, problems)
+    names = metrics.get("class_names")
+    if METRICS in files and not (
+        isinstance(names, list) and len(names) >= 2 and all(isinstance(n, str) for n in names)
+    ):
+        told = f"{METRICS}: class_names is {names!r:.60}"
+        problems.append(Problem(told, "a list of two or more texts"))
+    elif isinstance(names, list) and PREDICTIONS in files:
+        counts = _recomputed(files[PREDICTIONS], names, problems)
+        if counts is not None:
+            _compare(files, metrics, names, counts, problems)
+    return problems
+
+
+def _metrics(evaluated: Evaluated, report: EvaluationReport) -> dict[str, Any]:
+    def others(figures: Evaluation | None, name: str) -> dict[str, Any] | None:
+        return None if figures is None else {"name": name, "metrics": figures.spec()["metrics"]}
+
+    return {
+        "schema": SCHEMA,
+        "facts": dict(evaluated.facts),
+        **report.model.spec(),
+        "champion": others(report.champion, report.champion_name),
+        "naive": others(report.naive, report.naive_name),
+        "differences": report.differences.spec() if report.differences else None,
+    }
+
+
+def _predictions(evaluated: Evaluated) -> bytes:
+    names = list(evaluated.class_names)
+    probabilities = np.asarray(evaluated.probabilities, dtype=np.float64)
+    chosen = probabilities.argmax(axis=1).tolist()
+    truth = np.asarray(evaluated.truth).tolist()
+    groups = [""] * len(truth) if evaluated.groups is None else map(str, evaluated.groups.tolist())
+    columns = zip(
+        evaluated.numbered.tolist(), groups, truth, chosen, probabilities.tolist(), strict=True
+    )
+    return _csv(
+        ["row", "group", "truth", "chosen", "truth_class", "chosen_class"]
+        + [f"probability_{k}" for k in range(len(names))],
+        ([row, group, t, c, names[t], names[c], *p] for row, group, t, c, p in columns),
+    )
+
+
+def _tables(model: Evaluation) -> dict[str, bytes]:
+    """Curves, thresholds and calibration as CSV."""
+    pr, roc, thresholds = list[list[Any]](), list[list[Any]](), list[list[Any]]()
+
+    def rows(name: str, *columns: Floats) -> list[list[Any]]:
+        return [[name, *row] for row in np.stack(columns, axis=1).tolist()]
+
+    for name, whole in zip(model.class_names, model.curves, strict=True):
+        few, curve = whole.thinned(), whole.thinned(_POINTS)
+        thresholds += rows(name, few.thresholds, few.precision, few.recall, few.f1, few.flagged)
+        pr += rows(name, curve.thresholds, curve.precision, curve.recall)
+        # A ROC begins where nothing is flagged, which no score of a sample says.
+        roc.append([name, None, 0.0, 0.0])
+        roc += rows(name, curve.thresholds, curve.false_positive_rate, curve.recall)
+    table = model.reliability
+    bins = zip(
+        table.edges[:-1].tolist(),
+        table.edges[1:].tolist(),
+        table.count.tolist(),
+        table.confidence.tolist(),
+        table.accuracy.tolist(),
+        strict=True,
+    )
+    return {
+        CURVES[0]: _csv(["class", "threshold", "precision", "recall"], pr),
+        CURVES[1]: _csv(["class", "threshold", "false_positive_rate", "recall"], roc),
+        "thresholds.csv": _csv(
+            ["class", "threshold", "precision", "recall", "f1", "flagged"], thresholds
+        ),
+        "calibration.csv": _csv(
+            ["above", "to", "samples", "mean_probability", "share_right"], bins
+        ),
+    }
+
+
+def _differences(found: ClassDifferences, names: Sequence[str]) -> bytes:
+    rows: list[list[Any]] = [["", "macro_f1", *vars(found.macro_f1).values(), found.p_value]]
+    for figure in ("recall", "precision", "f1"):
+        rows += (
+            [name, figure, *vars(d).values(), None]
+            for name, d in zip(names, getattr(found, figure), strict=True)
+        )
+    return _csv(["class", "figure", "difference", "low", "high", "p_value"], rows)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Cell of a CSV file, empty for NaN; a text a spreadsheet would run gets a quote first."""
+    if isinstance(value, float) and value != value:
+        return None
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _is_png(data: bytes) -> bool:
+    """Whether the bytes are chunks with right checksums from the header to the end of a picture."""
+    at, first = len(_PNG), True
+    if not data.startswith(_PNG):
+        return False
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind, end = data[at + 4 : at + 8], at + 8 + length
+        if (first and kind != b"IHDR") or end + 4 > len(data):
+            return False
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if kind == b"IEND":
+            return True
+        at, first = end + 4, False
+    return False
+
+
+def _read_metrics(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str, Any]:
+    if METRICS not in files:
+        return {}
+    try:
+        found = json.loads(files[METRICS])
+    except (ValueError, RecursionError) as error:
+        problems.append(Problem(f"{METRICS} is no JSON: {error}", "an object"))
+        return {}
+    if not isinstance(found, dict):
+        problems.append(Problem(f"{METRICS} holds a {type(found).__name__}", "an object"))
+        return {}
+    if found.get("schema", SCHEMA) != SCHEMA:
+        told = f"{METRICS} has schema {found['schema']!r:.20}"
+        problems.append(Problem(told, f"{SCHEMA}", "a newer podium reads it"))
+    return found
+
+
+def _table(name: str, data: bytes, problems: list[Problem]) -> list[list[str]]:
+    """Rows of a CSV file with its head; empty when it is none."""
+    try:
+        return [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig"))) if row]
+    except (ValueError, csv.Error) as error:
+        problems.append(Problem(f"{name} cannot be read: {error}", "CSV in UTF-8"))
+        return []
+
+
+def _recomputed(data: bytes, names: list[str], problems: list[Problem]) -> Counts | None:
+    """Confusion matrix of the predictions, None when they cannot be read."""
+    rows = _table(PREDICTIONS, data, problems)
+    if not rows:
+        problems.append(Problem(f"{PREDICTIONS} has no row", "a row for each sample"))
+        return None
+    head, *body = rows
+    missing = [column for column in ("truth", "chosen") if column not in head]
+    if missing or not body:
+        told = f"has no column {', '.join(missing)}" if missing else "has no sample"
+        problems.append(Problem(f"{PREDICTIONS} {told}", "truth and chosen of each sample"))
+        return None
+    # A class is told by its number, or by its name as `_cell` writes it.
+    known = {str(_cell(name)): k for k, name in enumerate(names)}
+    known |= {name: k for k, name in enumerate(names)}
+    known |= {str(k): k for k in range(len(names))}
+    classes = []
+    for column in ("truth", "chosen"):
+        place = head.index(column)
+        found = [known.get(row[place].strip(), -1) if place < len(row) else -1 for row in body]
+        bad = [n for n, k in enumerate(found) if k < 0]
+        if bad:
+            told = body[bad[0]][place] if place < len(body[bad[0]]) else ""
+            problems.append(
+                Problem(
+                    f"{PREDICTIONS}, sample {bad[0] + 1}: {column} is {told!r:.40} "
+                    f"({len(bad)} such)",
+                    f"0 to {len(names) - 1}, or one of {', '.join(names)}",
+                )
+            )
+        classes.append(np.array(found, dtype=np.int64))
+    if any((found < 0).any() for found in classes):
+        return None
+    return confusion(classes[0], classes[1], len(names))
+
+
+def _compare(
+    files: Mapping[str, bytes],
+    metrics: Mapping[str, Any],
+    names: Sequence[str],
+    counts: Counts,
+    problems: list[Problem],
+) -> None:
+    """Hold macro-F1 and the confusion matrix against what the predictions give."""
+    nested = metrics.get("metrics")
+    told = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
+    real = macro_f1(counts)
+    if not isinstance(told, int | float) or not abs(told - real) <= _TOLERANCE:
+        words = f"{METRICS} has no macro_f1"
+        words = words if told is None else f"{METRICS}: macro_f1 is {told!r:.40}"
+        expected = f"{real!r}, the mean F1 of the classes in {PREDICTIONS}"
+        problems.append(Problem(words, expected))
+    if CONFUSION not in files:
+        return
+    rows = _table(CONFUSION, files[CONFUSION], problems)
+    try:
+        found = [[int(float(value)) for value in row[1:]] for row in rows[1:]]
+    except (ValueError, OverflowError):
+        found = []
+    if found != counts.tolist():
+        shape = f"{len(names)} rows and columns of counts after a head and a column of names"
+        problems.append(
+            Problem(
+                f"{CONFUSION} is not the matrix of {PREDICTIONS}",
+                f"{json.dumps(counts.tolist())}: {shape}",
+            )
+        )

@@ -1,0 +1,229 @@
+"""The figures of an evaluation as PNG, drawn by matplotlib; the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from podium.errors import MissingExtraError
+from podium.report._class_charts import Judged
+from podium.report.table import cell, cut, number, percent
+from podium.stats.classification import Evaluation
+
+# The page's colours in its light scheme.
+_INK, _MUTED, _GRID, _FAIL = "#16191d", "#59616b", "#dfe3e8", "#b04000"
+_LINES: dict[str, dict[str, Any]] = {
+    "candidate": {"color": "#0072b2", "linewidth": 2.2, "zorder": 4},
+    "reference": {"color": _INK, "linewidth": 1.4, "zorder": 3},
+    "naive": {"color": "#5c646e", "linewidth": 1.4, "linestyle": (0, (4, 3)), "zorder": 2},
+}
+_LOOK = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.parse_math": False,
+    "text.color": _INK,
+    "axes.edgecolor": _MUTED,
+    "axes.labelcolor": _MUTED,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": _GRID,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+_DPI = 150
+_LONGEST = 28
+
+
+def confusion_png(figures: Evaluation) -> bytes:
+    """Confusion matrix, samples to the left and shares of each true class to the right.
+
+    Parameters
+    ----------
+    figures : Evaluation
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed; the other functions raise it too.
+    """
+    classes = len(figures.class_names)
+    names = _names(figures)
+    cell_side = max(0.62, 2.6 / classes)
+    side, letter = cell_side * classes, 0.075
+    # As on the page: where names do not fit below their columns, numbers stand for them.
+    short = all(len(name) * letter < cell_side for name in names)
+    rows = names if short else [f"{k} {name}" for k, name in enumerate(names)]
+    columns = names if short else [str(k) for k in range(classes)]
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, 2, sharey=True)
+        shares = figures.confusion / np.maximum(figures.support, 1)[:, np.newaxis]
+        for panel, rates in zip(panels, (False, True), strict=True):
+            panel.grid(visible=False)
+            for row in range(classes):
+                for column in range(classes):
+                    share = float(shares[row, column])
+                    colour = _LINES["candidate"]["color"] if row == column else _FAIL
+                    box = {"color": colour, "alpha": 0.5 * share, "linewidth": 0}
+                    panel.fill_between([column, column + 1], row, row + 1, **box)
+                    known = share if figures.support[row] else None
+                    count = f"{figures.confusion[row, column]:,}"
+                    told = percent(known) if rates else count
+                    panel.text(column + 0.5, row + 0.5, told, ha="center", va="center")
+            panel.set(xlim=(0, classes), ylim=(classes, 0), aspect="equal", xlabel="chosen")
+            panel.set_xticks(np.arange(classes + 1), minor=True)
+            panel.set_yticks(np.arange(classes + 1), minor=True)
+            panel.grid(visible=True, which="minor")
+            panel.tick_params(which="both", length=0)
+            panel.set_xticks(np.arange(classes) + 0.5, columns)
+            panel.set_yticks(np.arange(classes) + 0.5, rows)
+            panel.set_title("share of each true class" if rates else "samples")
+            for spine in panel.spines.values():
+                spine.set_visible(False)
+        panels[0].set_ylabel("true")
+
+    return _png(draw, (2 * side + max(map(len, rows)) * letter + 0.7, side + 0.8))
+
+
+def pr_png(judged: Sequence[Judged]) -> bytes:
+    """Precision over recall, a panel for each class.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        The model first.
+    """
+
+    def lines(panel: Any, k: int) -> None:
+        for name, role, figures in judged:
+            curve = figures.curves[k].thinned(600)
+            told = f"{name} {number(float(figures.pr_auc[k]))}"
+            x = np.concatenate([[0.0], curve.recall])
+            y = np.concatenate([curve.precision[:1], curve.precision])
+            panel.step(x, y, where="pre", label=told, **_LINES[role])
+        share = judged[0].figures.support[k] / judged[0].figures.samples
+        panel.axhline(share, color=_MUTED, linewidth=0.8, linestyle=":")
+
+    known = judged[0].figures.support > 0
+    told = "Precision over recall, each class against the rest; average precision beside each name"
+    return _panels(judged[0].figures, lines, known, ("recall", "precision"), told)
+
+
+def roc_png(judged: Sequence[Judged]) -> bytes:
+    """Recall over the false positive rate, a panel for each class.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+    """
+
+    def lines(panel: Any, k: int) -> None:
+        for name, role, figures in judged:
+            curve = figures.curves[k].thinned(600)
+            told = f"{name} {number(float(figures.roc_auc[k]))}"
+            x, y = (np.concatenate([[0.0], v]) for v in (curve.false_positive_rate, curve.recall))
+            panel.plot(x, y, label=told, **_LINES[role])
+        panel.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=":")
+
+    first = judged[0].figures
+    known = (first.support > 0) & (first.support < first.samples)
+    told = "ROC, each class against the rest; area beside each name"
+    return _panels(first, lines, known, ("false positive rate", "recall"), told)
+
+
+def calibration_png(judged: Sequence[Judged]) -> bytes:
+    """Share of right choices over their probability, and how many choices there are.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        The bars at the foot are the first one's.
+    """
+
+    def draw(figure: Any) -> None:
+        panel = figure.subplots()
+        table = judged[0].figures.reliability
+        heights = 0.15 * table.count / table.count.max()
+        width = table.edges[1] * 0.9
+        panel.bar(table.edges[:-1] + table.edges[1] / 2, heights, width, color=_GRID, zorder=1)
+        panel.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=":")
+        for name, role, figures in judged:
+            rows = figures.reliability.count > 0
+            told = f"{name}, error {number(figures.calibration_error)}"
+            x, y = figures.reliability.confidence[rows], figures.reliability.accuracy[rows]
+            panel.plot(x, y, marker="o", markersize=4, label=told, **_LINES[role])
+        panel.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", title="Calibration")
+        panel.set(xlabel="probability of the chosen class", ylabel="share right")
+        panel.legend(loc="upper left")
+
+    return _png(draw, (5.0, 4.8))
+
+
+def _panels(
+    figures: Evaluation,
+    lines: Callable[[Any, int], None],
+    known: Any,
+    labels: tuple[str, str],
+    told: str,
+) -> bytes:
+    """A square panel for each class, at most four in a row."""
+    names = _names(figures)
+    across = len(names) if len(names) <= 4 else math.ceil(len(names) / 2)
+    down = math.ceil(len(names) / across)
+
+    def draw(figure: Any) -> None:
+        figure.suptitle(told, x=0.01, ha="left", fontsize=9, color=_MUTED, wrap=True)
+        grid = figure.subplots(down, across, squeeze=False)
+        for k, panel in enumerate(grid.flat):
+            if k >= len(names):
+                panel.set_visible(False)
+                continue
+            panel.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", title=names[k])
+            panel.set(xlabel=labels[0], ylabel=labels[1])
+            if known[k]:
+                lines(panel, k)
+                panel.legend(loc="best")
+            else:
+                panel.text(0.5, 0.5, "no value", ha="center", color=_MUTED)
+
+    return _png(draw, (3.4 * across, 3.6 * down))
+
+
+def _names(figures: Evaluation) -> list[str]:
+    return [cut(cell(name), _LONGEST) for name in figures.class_names]
+
+
+def _png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
+    """What was drawn, as bytes that depend on nothing but the drawing."""
+    try:
+        from matplotlib import style
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"plots as PNG need the package '{error.name}', which is not installed",
+            fix="run: pip install 'podium[plots]'",
+        ) from error
+
+    # A person's matplotlibrc must not change what is signed off.
+    with style.context(["default", _LOOK]), warnings.catch_warnings():
+        # A class may be named in a script the font lacks: it is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,233 @@
+"""A classifying slot's data: sequences, which of them validate, and what they are judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from podium import registry
+from podium.config import SEQUENCE_READERS, Config, SlotSection
+from podium.errors import DataError, Problem, UsageError
+from podium.feature_stats import FeatureStats
+from podium.hashing import digest
+from podium.sequences import Sequences
+from podium.split import Split
+from podium.steps._task import SlotData, dataset_section, slot_data
+
+
+@dataclass(frozen=True, eq=False)
+class ClassData:
+    """A slot's samples and the split that configs are compared on.
+
+    Parameters
+    ----------
+    dataset : Sequences
+        Samples that train and samples that validate, in one; the split tells them apart.
+    task_hash : str
+        What the samples are: features, classes, steps, and the metric where it is a plugin.
+    """
+
+    slot: str
+    section: SlotSection
+    dataset: Sequences
+    split: Split
+    task_hash: str
+
+    @property
+    def tuning(self) -> Sequences:
+        """What searches and training are given."""
+        return self.dataset
+
+
+TaskData = SlotData | ClassData
+
+
+def task_data(config: Config, slot: str, *, say: Callable[[str], None] | None = None) -> TaskData:
+    """Data of a slot, whatever its task is; ``say`` hears what was repaired in its files."""
+    if config.slot(slot).task == "classify":
+        return class_data(config, slot)
+    return slot_data(config, slot, say=say)
+
+
+def class_data(
+    config: Config,
+    slot: str,
+    *,
+    training: Path | None = None,
+    validation: Path | None = None,
+    stats: FeatureStats | None = None,
+) -> ClassData:
+    """Samples of a slot that classifies, ready for its families.
+
+    Parameters
+    ----------
+    training, validation : Path, optional
+        Files in place of the dataset's own.
+    stats : FeatureStats, optional
+        Scaling in place of that of the training samples.
+
+    Raises
+    ------
+    DataError
+        A file is not what it must be; files differ in features or classes; nothing says which
+        samples may validate.
+    UsageError
+        The slot forecasts, or its metric is one of forecasts.
+    """
+    section = config.slot(slot)
+    if section.task != "classify":
+        raise UsageError(f"slot {slot} is there to {section.task}", "a slot that classifies")
+    require_metric(section.metric)
+    train, held_out = load_sequences(
+        config, section.dataset, training=training, validation=validation
+    )
+    if not train.classifies:
+        raise DataError(
+            f"y of dataset '{section.dataset}' holds numbers", "classes: whole numbers from 0 on"
+        )
+    if stats is not None:
+        stats.require(train.feature_names, "the given feature stats")
+        train = replace(train, stats=stats)
+    if held_out is not None:
+        whole = Sequences.joined(train, held_out)
+        split = registry.load("splitters", "given").split(whole)
+    elif train.groups is not None:
+        whole = train
+        folds = round(1 / config.tune.validation_fraction)
+        split = registry.load("splitters", "group").split(train, folds=folds)
+        # One fold decides; which samples it holds is what the split's hash names.
+        split = replace(split, folds=split.folds[:1], paths=())
+    else:
+        raise DataError(
+            f"dataset '{section.dataset}' has neither a file to validate on nor groups",
+            "validation samples that share no patient, day or overlapping window with training",
+            "name a second file (validation = ... in its table), or store groups in the .npz",
+        )
+    return ClassData(slot, section, whole, split, digest(list(class_spec(section, whole).values())))
+
+
+def require_metric(name: str) -> None:
+    """Refuse a metric that does not score classes.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not hasattr(registry.load("metrics", name), "score"):
+        raise UsageError(
+            f"metric {name} is one of forecasts",
+            "one of classes, such as macro_f1",
+            "see: podium list metrics",
+        )
+
+
+def class_spec(section: SlotSection, samples: Sequences) -> dict[str, Any]:
+    """What turns sequences into a task; the order is part of its hash."""
+    return {
+        "task": section.task,
+        "features": list(samples.feature_names),
+        "classes": list(samples.class_names),
+        "window": samples.x.shape[1],
+        "versions": {"metrics": registry.versioned("metrics", section.metric)},
+    }
+
+
+def read_stats(path: Path) -> FeatureStats:
+    """Feature stats of a JSON file.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or holds no mean and spread of each feature.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "feature stats") from None
+    return FeatureStats.parse(text, str(path))
+
+
+def load_sequences(
+    config: Config,
+    name: str,
+    *,
+    training: Path | None = None,
+    validation: Path | None = None,
+) -> tuple[Sequences, Sequences | None]:
+    """Sequences of that name: those to train on, and those to validate on when they have a file.
+
+    Raises
+    ------
+    DataError
+        A file is not what it must be, or the two differ in features or classes.
+    UsageError
+        The dataset holds bars.
+    """
+    section = dataset_section(config, name)
+    if section.reader not in SEQUENCE_READERS:
+        raise UsageError(f"dataset '{name}' holds bars", "a dataset of sequences (reader npz)")
+    read = registry.load("readers", section.reader).read
+    path = training or config.root / section.path
+    other = validation or (config.root / section.validation if section.validation else None)
+    train: Sequences = read(path, name=name)
+    if other is None:
+        return train, None
+    return agreeing(name, [(path, train), (other, read(other, name=name))])
+
+
+def evaluation_data(config: Config, slot: str, like: Sequences) -> Sequences | None:
+    """What candidates of a slot are judged on where that is a file of its own; None: there is none.
+
+    Raises
+    ------
+    DataError
+        It has other features or classes than the slot's samples.
+    """
+    section = dataset_section(config, config.slot(slot).dataset)
+    if not section.evaluation:
+        return None
+    return read_like(config.root / section.evaluation, like, section.reader)
+
+
+def read_like(path: Path, like: Sequences, reader: str = "npz") -> Sequences:
+    """Samples of a file that must have the features and classes of others.
+
+    Raises
+    ------
+    DataError
+    """
+    found: Sequences = registry.load("readers", reader).read(path, name=like.name)
+    return agreeing(like.name, [(Path("the slot's samples"), like), (path, found)])[1]
+
+
+def agreeing(name: str, files: Sequence[tuple[Path, Sequences]]) -> tuple[Sequences, Sequences]:
+    """Samples of two files under one list of classes.
+
+    Raises
+    ------
+    DataError
+        They differ in features or classes, all told at once.
+    """
+    (path, train), (other, validation) = files
+    # Numbered classes have no names in the files; the last ones may be missing in one of them.
+    classes = max(train.class_names, validation.class_names, key=len)
+    train, validation = (
+        replace(part, class_names=classes)
+        if part.class_names and classes[: len(part.class_names)] == part.class_names
+        else part
+        for part in (train, validation)
+    )
+    problems = [
+        Problem(
+            f"dataset '{name}': {what} of {other} are "
+            f"{', '.join(getattr(validation, key)) or 'none'}",
+            f"those of {path}: {', '.join(getattr(train, key)) or 'none'}",
+        )
+        for key, what in (("feature_names", "features"), ("class_names", "classes"))
+        if getattr(validation, key) != getattr(train, key)
+    ]
+    if problems:
+        raise DataError.of(problems)
+    return train, validation

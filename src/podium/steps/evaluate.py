@@ -1,0 +1,503 @@
+"""Evaluate a classifier on its slot's evaluation data and export the bundle people look at."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium import __version__, artifact, registry
+from podium.candidate import MANIFEST, Candidate, manifest_bytes, read_checked, require_hash
+from podium.classifier import LoadedClassifier
+from podium.dataset import Floats
+from podium.errors import DataError, NotFoundError, UsageError
+from podium.evidence import Evidence, Scalar
+from podium.files import full_disk_explained, write_atomic
+from podium.hashing import digest, digest_bytes, new_id
+from podium.ledger import reads, writes
+from podium.ledger.ledger import now
+from podium.report.evaluation import EvaluationReport
+from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
+from podium.report.evaluation_files import Evaluated as Judged
+from podium.sequences import Subset
+from podium.stats.classification import Evaluation, log_losses
+from podium.steps._project import Project
+from podium.steps._samples import ClassData, class_data, evaluation_data, read_like
+from podium.steps.tune import NAIVE, best_of
+
+KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
+FOLDER = Path("artifacts") / "evaluations"
+LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "cost_minimised")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """An evaluation on record.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the bundle lies.
+    report : EvaluationReport
+        Every figure, of the naive rule that was best on validation and of the champion too.
+    against : Evidence, or None
+        Against the slot's champion on the same samples, where there is another.
+    fresh : bool
+        False when the same model was evaluated on the same samples before.
+    """
+
+    candidate: Candidate
+    evidence: Evidence
+    folder: Path
+    report: EvaluationReport
+    against: Evidence | None
+    fresh: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Samples candidates are judged on.
+
+    Parameters
+    ----------
+    told : str
+        What they are called in reports.
+    official : bool
+        Whether gates read what is found on them: the slot's own evaluation data.
+    """
+
+    samples: Subset
+    told: str
+    official: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of exactly these samples."""
+        return self.samples.sequences.select(self.samples.rows).fingerprint
+
+
+def evaluate(
+    project: Project,
+    candidate_id: str,
+    *,
+    data: Path | None = None,
+    cost: NDArray[Any] | None = None,
+    attach: Path | None = None,
+) -> Evaluated:
+    """Judge a candidate on samples, beside the naive rule and the champion, and export it all.
+
+    On the slot's own evaluation data (``evaluation`` of its dataset, else the samples that
+    validate) the findings are evidence that gates read; on other data they are kept beside it.
+
+    Parameters
+    ----------
+    data : Path, optional
+        An .npz file in place of the slot's evaluation data.
+    cost : (K, K) number, optional
+        Cost of choosing the column's class where the row's is true.
+    attach : Path, optional
+        A bundle made elsewhere: it is checked against the samples and taken in place of predicting.
+
+    Raises
+    ------
+    UsageError
+        The candidate forecasts.
+    DataError
+        The data have other features or classes; the bundle is not what its predictions say; the
+        artefact was changed.
+    """
+    with project.ledger.reading() as tx:
+        candidate = reads.candidate_by_id(project.ledger, tx, candidate_id)
+    found = class_data(project.config, candidate.slot)
+    ground = _ground(project, found, data)
+    folder = artifact.find(project.store / candidate.artifact_path)
+    model = artifact.classifier(folder.folder, candidate.artifact_hash)
+    _require_kin(candidate, model, found)
+    if attach is None:
+        probabilities = model.predict(ground.samples).probabilities
+        producer = "evaluate"
+    else:
+        probabilities = _attached(attach, ground)
+        producer = "attached"
+    truth = ground.samples.truth().astype(np.int64)
+    rule, naive = _naive(project, candidate, found, ground)
+    rival = _champion(project, candidate, found, ground)
+    name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
+    place = project.root / FOLDER / name
+    x, lengths = ground.samples.inputs()
+    judged = Judged(
+        title=f"Version {candidate.version} of {candidate.slot} ({candidate.family})",
+        truth=truth,
+        probabilities=probabilities,
+        class_names=found.dataset.class_names,
+        facts={
+            "candidate": candidate.id,
+            "artifact_hash": candidate.artifact_hash,
+            "dataset_fingerprint": ground.fingerprint,
+            "data": ground.told,
+            "producer": producer,
+        },
+        rows=ground.samples.rows,
+        groups=_groups(ground.samples),
+        x=x,
+        lengths=lengths,
+        feature_names=found.dataset.feature_names,
+        cost=cost,
+        champion=rival[1] if rival else None,
+        naive=naive,
+        champion_name=f"the champion, version {rival[0].version}" if rival else "",
+        naive_name=f"the naive rule ({rule})",
+    )
+    files = bundle(judged)
+    report = judged.report
+    manifest = manifest_bytes(
+        {"podium": 1, "files": {k: digest_bytes(v) for k, v in files.items()}}
+    )
+    hash_ = digest_bytes(manifest)
+    with project.ledger.reading() as tx:
+        before = reads.evidence_of(project.ledger, tx, candidate.id)
+    kind = KIND if ground.official else OTHER
+    known = before.get(kind)
+    same = known is not None and known.notes.get("bundle") == hash_
+    _write(place, {**files, MANIFEST: manifest})
+    assert report.naive is not None
+    scalars = _scalars(report.model, report.naive)
+    if known is not None and same:
+        evidence = known
+    else:
+        with project.ledger.transaction(durable=True) as tx:
+            series = {
+                "probabilities": writes.put_array(
+                    project.ledger, tx, probabilities.astype(np.float32).ravel()
+                ),
+                "truth": writes.put_array(project.ledger, tx, truth),
+                "loss": writes.put_array(
+                    project.ledger, tx, log_losses(truth, probabilities).astype(np.float32)
+                ),
+            }
+            notes = {
+                "bundle": hash_,
+                "folder": place.relative_to(project.root).as_posix(),
+                "data": ground.told,
+                "naive_method": rule,
+            }
+            evidence = _evidence(candidate, kind, ground, producer, scalars, series, notes)
+            writes.put_evidence(project.ledger, tx, evidence)
+            writes.announce(project.ledger, tx, "candidate", [candidate.id])
+    against = before.get(AGAINST)
+    if rival is not None and ground.official:
+        against = _against(project, candidate, ground, rival[0], report, against)
+    return Evaluated(candidate, evidence, place, report, against, fresh=not same)
+
+
+def sign(project: Project, candidate_id: str, reason: str) -> Evidence:
+    """Put your name to the newest evaluation of a candidate, having looked at it.
+
+    Parameters
+    ----------
+    reason : str
+        What you saw and why it will do; kept with the signature.
+
+    Raises
+    ------
+    UsageError
+        No reason is given.
+    NotFoundError
+        The candidate was not evaluated.
+    DataError
+        The bundle is not there any more, or not what was evaluated.
+    """
+    if not reason.strip():
+        raise UsageError("no reason was given", "what you saw: --reason TEXT")
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
+        found = reads.evidence_of(ledger, tx, candidate_id).get(KIND)
+    if found is None:
+        raise NotFoundError(
+            f"candidate {candidate_id} was not evaluated",
+            "a bundle to look at",
+            f"run: podium evaluate {candidate_id}",
+        )
+    verify_bundle(project, found)
+    signature = Evidence(
+        id=new_id("e"),
+        kind="signature",
+        candidate_id=candidate.id,
+        artifact_hash=candidate.artifact_hash,
+        dataset_fingerprint=found.dataset_fingerprint,
+        split_hash=found.split_hash,
+        producer="sign",
+        producer_version=__version__,
+        created_at=now(),
+        scalars={},
+        series={},
+        notes={
+            "signer": project.actor,
+            "reason": reason.strip(),
+            "bundle": found.notes["bundle"],
+            "evaluation": found.id,
+        },
+    )
+    with ledger.transaction(durable=True) as tx:
+        writes.put_evidence(ledger, tx, signature)
+        writes.announce(ledger, tx, "candidate", [candidate.id])
+    return signature
+
+
+def verify_bundle(project: Project, evidence: Evidence) -> Path:
+    """Folder of an evaluation's bundle, after every file's hash was checked.
+
+    Raises
+    ------
+    DataError
+        A file is missing or was changed.
+    """
+    folder = project.root / evidence.notes["folder"]
+    files = json.loads(require_hash(folder, evidence.notes["bundle"]))["files"]
+    for name in files:
+        read_checked(folder, files, name)
+    return folder
+
+
+def cost_of(path: Path) -> NDArray[np.float64]:
+    """Cost matrix of a CSV file without a header: rows are true classes, columns chosen ones.
+
+    Raises
+    ------
+    DataError
+        No file, or something that is no number.
+    """
+    try:
+        rows = [row for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"))) if row]
+        return np.array([[float(cell) for cell in row] for row in rows])
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: {error}", "a square of numbers, one row a true class, commas between"
+        ) from None
+
+
+def _ground(project: Project, data: ClassData, path: Path | None) -> Ground:
+    if path is not None:
+        given = read_like(path, data.dataset)
+        return Ground(Subset(given, np.arange(len(given))), str(path), official=False)
+    own = evaluation_data(project.config, data.slot, data.dataset)
+    if own is not None:
+        told = project.config.datasets[data.section.dataset].evaluation
+        return Ground(Subset(own, np.arange(len(own))), told, official=True)
+    # Chosen on as well, which the page says.
+    rows = data.split.folds[0].validation
+    return Ground(
+        Subset(data.dataset, rows),
+        "the samples that validate, on which its epoch was chosen",
+        official=True,
+    )
+
+
+def _require_kin(candidate: Candidate, model: LoadedClassifier, data: ClassData) -> None:
+    for what, theirs, ours in (
+        ("features", model.feature_names, data.dataset.feature_names),
+        ("classes", model.class_names, data.dataset.class_names),
+    ):
+        if theirs != ours:
+            raise DataError(
+                f"candidate {candidate.id} knows the {what} {', '.join(theirs)}",
+                f"those of slot {data.slot}: {', '.join(ours)}",
+            )
+
+
+def _groups(samples: Subset) -> NDArray[np.str_] | None:
+    groups = samples.sequences.groups
+    return None if groups is None else groups[samples.rows]
+
+
+def _naive(
+    project: Project,
+    candidate: Candidate,
+    data: ClassData,
+    ground: Ground,
+) -> tuple[str, Floats]:
+    """The naive rule that was best on validation, learned from the training samples again."""
+    with project.ledger.reading() as tx:
+        rows = reads.trials_of(project.ledger, tx, candidate.study_id, NAIVE)
+    best = best_of(rows, candidate.slot, "train", registry.direction(data.section.metric))
+    train = Subset(data.dataset, data.split.folds[0].train)
+    model = registry.family(NAIVE, "classify").fit(
+        best.config, train, None, seed=0, report=lambda epoch, scores: None
+    )
+    found = model.predict(ground.samples.blind())
+    return str(best.config["method"]), found.probabilities
+
+
+def _champion(
+    project: Project, candidate: Candidate, data: ClassData, ground: Ground
+) -> tuple[Candidate, Floats] | None:
+    """The slot's champion and its probabilities on the same samples, where it is another."""
+    with project.ledger.reading() as tx:
+        holder = reads.champion_of(project.ledger, tx, candidate.slot)
+        if holder is None or holder == candidate.id:
+            return None
+        champion = reads.candidate_by_id(project.ledger, tx, holder)
+    try:
+        model = artifact.classifier(project.store / champion.artifact_path, champion.artifact_hash)
+        _require_kin(champion, model, data)
+    except (artifact.OtherVersionError, DataError, UsageError) as error:
+        # The gates will say that they cannot decide; the newcomer itself is judged.
+        project.reporter.say(f"not compared with the champion {holder}: {error}")
+        return None
+    return champion, model.predict(ground.samples).probabilities
+
+
+def _attached(folder: Path, ground: Ground) -> Floats:
+    """Probabilities of a bundle made elsewhere, after everything about it was checked.
+
+    Raises
+    ------
+    DataError
+        It is no bundle, its figures are not those of its predictions, or they are of other samples.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}", "an evaluation bundle")
+    files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
+    problems = check_bundle(files)
+    if problems:
+        raise DataError.of(problems)
+    truth = ground.samples.truth().astype(np.int64)
+    names = ground.samples.sequences.class_names
+    theirs = json.loads(files[METRICS])["class_names"]
+    if tuple(theirs) != names:
+        raise DataError(
+            f"{folder} is about the classes {', '.join(theirs)}",
+            f"{', '.join(names)}, in this order",
+        )
+    head, *rows = csv.reader(io.StringIO(files[PREDICTIONS].decode("utf-8-sig")))
+    wanted = ["truth", *(f"probability_{k}" for k in range(len(names)))]
+    missing = [column for column in wanted if column not in head]
+    if missing:
+        raise DataError(
+            f"{PREDICTIONS} of {folder} has no column {', '.join(missing)}",
+            "the probability of every class",
+        )
+    try:
+        values = [[row[head.index(column)] for column in wanted] for row in rows if row]
+        named = {name: k for k, name in enumerate(names)} | {str(k): k for k in range(len(names))}
+        told = np.array([named.get(row[0], -1) for row in values])
+        probabilities = np.array([[float(cell) for cell in row[1:]] for row in values])
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{PREDICTIONS} of {folder}: {error}", "a number in every cell") from None
+    if not np.array_equal(told, truth):
+        raise DataError(
+            f"{PREDICTIONS} of {folder} has {len(told)} samples whose classes are not those of "
+            f"{ground.told} ({len(truth)} samples)",
+            "predictions of the slot's own evaluation data, in their order",
+            "evaluate on these data, or name the others with --data",
+        )
+    return probabilities
+
+
+def _scalars(mine: Evaluation, naive: Evaluation) -> dict[str, Scalar]:
+    def way(name: str) -> str:
+        return "min" if name in LOWER_IS_BETTER else "max"
+
+    found = {
+        name: Scalar(value, "", way(name))
+        for name, value in mine.scalars().items()
+        if not name.rpartition("_")[2].isdigit()
+    }
+    for what in ("precision", "recall", "f1", "pr_auc", "roc_auc"):
+        for name, value in zip(mine.class_names, getattr(mine, what).tolist(), strict=True):
+            found[f"{what}:{name}"] = Scalar(value, "", "max")
+    for name in ("macro_f1", "accuracy", "log_loss"):
+        found[f"naive_{name}"] = Scalar(getattr(naive, name), "", way(name))
+    found["samples"] = Scalar(mine.samples, "samples")
+    return {name: scalar for name, scalar in found.items() if not math.isnan(scalar.value)}
+
+
+def _against(
+    project: Project,
+    candidate: Candidate,
+    ground: Ground,
+    holder: Candidate,
+    report: EvaluationReport,
+    known: Evidence | None,
+) -> Evidence:
+    """Evidence against the champion on the same samples; found again if it is there."""
+    mine, theirs, differences = report.model, report.champion, report.differences
+    assert theirs is not None
+    assert differences is not None
+    hash_ = digest([candidate.artifact_hash, holder.id, ground.fingerprint])
+    if known is not None and known.notes.get("ground") == hash_:
+        return known
+    scalars = {
+        "macro_f1": Scalar(mine.macro_f1, "", "max"),
+        "champion_macro_f1": Scalar(theirs.macro_f1, "", "max"),
+        "macro_f1_difference_low": Scalar(differences.macro_f1.low),
+        "macro_f1_difference_high": Scalar(differences.macro_f1.high),
+        "p_value": Scalar(differences.p_value, "probability"),
+        "mcnemar_p_value": Scalar(differences.mcnemar_p_value, "probability"),
+    }
+    for k, name in enumerate(mine.class_names):
+        if mine.support[k]:
+            scalars[f"recall:{name}"] = Scalar(float(mine.recall[k]), "", "max")
+            scalars[f"champion_recall:{name}"] = Scalar(float(theirs.recall[k]), "", "max")
+    notes = {"champion": holder.id, "ground": hash_, "data": ground.told}
+    if differences.reason:
+        notes["reason"] = differences.reason
+    evidence = _evidence(candidate, AGAINST, ground, "evaluate", scalars, {}, notes)
+    with project.ledger.transaction(durable=True) as tx:
+        writes.put_evidence(project.ledger, tx, evidence)
+    return evidence
+
+
+def _evidence(
+    candidate: Candidate,
+    kind: str,
+    ground: Ground,
+    producer: str,
+    scalars: Mapping[str, Scalar],
+    series: Mapping[str, str],
+    notes: Mapping[str, str],
+) -> Evidence:
+    return Evidence(
+        id=new_id("e"),
+        kind=kind,
+        candidate_id=candidate.id,
+        artifact_hash=candidate.artifact_hash,
+        dataset_fingerprint=ground.fingerprint,
+        split_hash="",
+        producer=producer,
+        producer_version=__version__,
+        created_at=now(),
+        scalars=scalars,
+        series=series,
+        notes=notes,
+    )
+
+
+def _run_name(project: Project, candidate: Candidate) -> str:
+    """What trackers call the training of a candidate."""
+    [row] = project.door.query(
+        "SELECT run_id FROM trial WHERE project_id = ? AND id = ?",
+        project.door.project_id,
+        candidate.trial_id,
+    )
+    return row["run_id"] or candidate.id
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put a bundle into its folder; the manifest last, so that a half-written one is known."""
+    with full_disk_explained(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        for name, content in files.items():
+            write_atomic(folder / name, content)

@@ -1,0 +1,400 @@
+"""Train one config of a family on a slot's samples, epoch by epoch where it can be watched."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from podium import __version__, registry
+from podium import config as configuration
+from podium.candidate import Candidate
+from podium.config import Config
+from podium.errors import DataError, NotFoundError, PodiumError, UsageError
+from podium.evidence import Evidence, Scalar
+from podium.feature_stats import FILE as STATS
+from podium.feature_stats import FeatureStats
+from podium.files import full_disk_explained, write_atomic
+from podium.hashing import digest, json_text, new_id
+from podium.ledger import decisions, reads, writes
+from podium.ledger.ledger import now
+from podium.ledger.reads import TrialRow
+from podium.runners._base import Runner, ended, parts
+from podium.space import ConfigDict
+from podium.steps import _trials
+from podium.steps._best_file import classifying, own_slot
+from podium.steps._project import Project
+from podium.steps._samples import ClassData, class_data, read_stats
+from podium.steps._trials import Planned
+from podium.steps.data import add, append_table
+from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, tuned
+from podium.study import Study
+from podium.trial import BUDGET, Ended, Epoch, Fitted, Job, State, Task, curves_csv
+
+PHASE = "train"
+LAST, BEST, CURVES, CONFIG = "last.pt", "best.pt", "metrics.csv", "config.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A training and the candidate it left.
+
+    Parameters
+    ----------
+    naive : TrialRow
+        Best config of the naive family on the same validation samples.
+    validation : Evidence
+        What the training saw of the candidate.
+    output : Path
+        Folder with best.pt, last.pt, metrics.csv, feature_stats.json, config.json.
+    fresh : bool
+        False when the same training was on record already.
+    """
+
+    data: ClassData
+    trial: TrialRow
+    naive: TrialRow
+    candidate: Candidate
+    validation: Evidence
+    output: Path
+    fresh: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a training is asked for beside its slot; paths are as the user wrote them.
+
+    Parameters
+    ----------
+    settings : mapping
+        Parts of the config that are set; others are the project's, else the usual ones.
+    best : bool
+        Start from the best config of the slot's search instead of the usual one.
+    stats : Path, optional
+        Feature stats: read where the file exists, else made from the training samples and written.
+    device : str
+        ``cpu``, ``cuda``, ``mps`` or ``auto``.
+    said : mapping
+        What trackers are to show: the flags, ``data_version``, ``model_tag``.
+    """
+
+    settings: Mapping[str, Any]
+    best: bool = False
+    training: Path | None = None
+    validation: Path | None = None
+    stats: Path | None = None
+    output: Path | None = None
+    device: str = "cpu"
+    resume: bool = False
+    seed: int | None = None
+    said: Mapping[str, Any] | None = None
+    notes: str = ""
+
+
+def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
+    """Train one config and register it as a candidate in stage development.
+
+    The same training again trains nothing new. One that was cut off starts again, or goes on from
+    ``last.pt`` of its output folder where ``resume`` is set; both give the same curve on CPU.
+
+    Raises
+    ------
+    DataError, UsageError
+        Before anything is trained.
+    NotFoundError
+        There is nothing to go on from, or no search to take the best config of.
+    """
+    stats = read_stats(wish.stats) if wish.stats and wish.stats.exists() else None
+    data = class_data(
+        project.config, slot, training=wish.training, validation=wish.validation, stats=stats
+    )
+    data = _with_stats(data, stats, wish.stats)
+    kind = registry.family(family, data.section.task)
+    space = space_of(project, data, family)
+    settings = {**(_best_config(project, slot, family) if wish.best else {}), **wish.settings}
+    [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
+    seed = project.config.tune.seed if wish.seed is None else wish.seed
+    study = put_question(
+        project, data, data.split, {family: kind.space(data.dataset)}, search=PHASE
+    )
+    run_naive(project, study, data, data.split)
+    plan = Planned(
+        PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
+        named=True, said=wish.said, notes=wish.notes,
+    )  # fmt: skip
+    output = wish.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
+    kind.device = wish.device
+    work = project.state / "work" / f"train-{digest(slot)[:16]}"
+    keep = Checkpoints(output, resume=wish.resume)
+    here = Here(project, f"{slot}: train {family}", keep)
+    job = replace(_trials.job_of(data, data.split, family), save_to=str(work))
+    with full_disk_explained(output):
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            [row] = _trials.run(
+                project, study, data, data.split, job, kind.VERSION, [plan], runner=here
+            )
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            kind.device = "cpu"
+        if row.state is not State.COMPLETE:
+            raise DataError(
+                f"the training failed: {row.reason.strip().splitlines()[-1]}",
+                "a training to its end",
+                f"run: podium show {row.id}",
+            )
+        _lay_out(project, row, output, wish)
+    with project.ledger.reading() as tx:
+        naive_rows = reads.trials_of(project.ledger, tx, study.id, NAIVE)
+    naive = best_of(naive_rows, slot, PHASE, registry.direction(data.section.metric))
+    candidate, validation = _registered(project, data, study, row, naive)
+    return Trained(data, row, naive, candidate, validation, output, fresh=here.ran)
+
+
+class Here(Runner):
+    """Trains in this process, tells every epoch, and leaves what can be gone on from."""
+
+    def __init__(self, project: Project, label: str, keep: Checkpoints) -> None:
+        super().__init__(1)
+        self.project, self.label, self.keep, self.ran = project, label, keep, False
+
+    def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
+        """Train the one task there is, or none."""
+        for task in tasks:
+            self.ran = True
+            yield self._trained(job, task)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def _trained(self, job: Job, task: Task) -> Ended:
+        training, validation = parts(job, task.fold)
+        epochs: list[Epoch] = []
+        curve: dict[int, Mapping[str, float]] = {}
+        total = int(task.config.get(BUDGET, 0))
+
+        keep = self.keep
+
+        def report(epoch: int, scores: Mapping[str, float]) -> None:
+            epochs.append(Epoch(0, epoch, dict(scores)))
+            curve[epoch] = scores
+            write_atomic(keep.folder / CURVES, curves_csv(curve))
+            told = scores.get(f"val_{job.metric}")
+            note = f"val {job.metric} {told:.4g}" if told is not None else ""
+            self.project.reporter.progress(self.label, epoch, total, note)
+
+        keep.folder.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        model, reason = None, ""
+        try:
+            model = registry.family(job.family, "classify").fit(
+                task.config, training, validation, seed=task.seed, report=report, keep=keep
+            )
+        except PodiumError:
+            # What is wrong with the data or the config is the user's to hear, not a failed trial.
+            raise
+        except Exception:  # noqa: BLE001 - its last line is the reason on record
+            reason = traceback.format_exc(limit=-3)
+        end = ended(
+            job, task, Fitted(0, model, reason), tuple(epochs), time.perf_counter() - started
+        )
+        if model is not None and keep.last_state is not None:
+            (Path(job.save_to) / task.trial_id / LAST).write_bytes(keep.last_state)
+        return end
+
+
+class Checkpoints:
+    """A folder where a training leaves ``last.pt`` and ``best.pt`` after every epoch.
+
+    Parameters
+    ----------
+    folder : Path
+    resume : bool
+        Whether ``last.pt`` that is there is gone on from.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool) -> None:
+        self.folder = folder
+        self.last_state: bytes | None = None
+        if resume:
+            path = folder / LAST
+            if not path.is_file():
+                raise NotFoundError(
+                    f"there is no {path} to go on from",
+                    "the output folder of the training that was cut off",
+                    "leave --resume out to start from the beginning",
+                )
+            self.last_state = path.read_bytes()
+
+    def last(self) -> bytes | None:
+        """State to go on from."""
+        return self.last_state
+
+    def put(self, epoch: int, state: bytes, *, best: bool) -> None:
+        """Put the state after an epoch away."""
+        del epoch
+        self.last_state = state
+        write_atomic(self.folder / LAST, state)
+        if best:
+            write_atomic(self.folder / BEST, state)
+
+
+def declared(root: Path, config: Config, slot: str | None, wish: Wish) -> tuple[str, str]:
+    """Slot to train for, and the table that was appended to podium.toml if it had none.
+
+    A named slot wins, then the default one where it classifies, then the only one that does. Where
+    none does, the files that were given become a dataset and a slot of their own.
+
+    Raises
+    ------
+    UsageError
+        Several slots classify and none is named, or there is neither a slot nor a file.
+    """
+    if slot is not None:
+        config.slot(slot)
+        return slot, ""
+    if own := own_slot(config):
+        return own, ""
+    able = classifying(config)
+    if able:
+        raise UsageError(f"{len(able)} slots classify", f"--slot: {', '.join(able)}")
+    if wish.training is None:
+        raise UsageError(
+            f"no slot of {configuration.FILE} classifies",
+            'a slot with task = "classify", or files to make one of',
+            "name them: --train-npz FILE --val-npz FILE",
+        )
+    known = [
+        name
+        for name, section in config.datasets.items()
+        if (root / section.path).resolve() == wish.training.resolve()
+    ]
+    if known:
+        name, table = known[0], ""
+    else:
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", wish.training.stem).strip("-")
+        name = _free(plain or "samples", config)
+        table = add(root, name, [wish.training], validation=wish.validation).table + "\n"
+    made = f"{name}/class"
+    # What the new table speaks of, for the check that podium.toml can be read with it.
+    spoken = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
+    keys = {"dataset": name, "task": "classify"}
+    return made, table + append_table(root, f'slots."{made}"', keys, beside=spoken)
+
+
+def _free(name: str, config: Config) -> str:
+    taken, number, found = {*config.datasets}, 1, name
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    return found
+
+
+def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) -> ClassData:
+    """The data without stats that are their own, so that both are one training; writes a file."""
+    if path is None:
+        return data
+    rows = data.split.folds[0].train
+    own = FeatureStats.of(*data.dataset.inputs(rows), data.dataset.feature_names)
+    if stats is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json_text(own.spec()) + "\n")
+    elif (stats.mean, stats.std) != (own.mean, own.std):
+        return data
+    return replace(data, dataset=replace(data.dataset, stats=None))
+
+
+def _best_config(project: Project, slot: str, family: str) -> ConfigDict:
+    found = tuned(project, slot)
+    mine = [row for row in found.trials if row.family == family]
+    best = best_of(mine, slot, "tune", registry.direction(found.data.section.metric))
+    return best.config
+
+
+def _number(project: Project, study: Study, config: ConfigDict, seed: int) -> int:
+    """Place of a training among those of its study; its own where it is on record."""
+    with project.ledger.reading() as tx:
+        rows = reads.trials_of(project.ledger, tx, study.id, PHASE)
+    same = (row.number for row in rows if (row.config, row.seed) == (config, seed))
+    return next(same, len(rows))
+
+
+def _lay_out(project: Project, row: TrialRow, output: Path, wish: Wish) -> None:
+    """Put what the training left into the output folder, also where another one trained it."""
+    assert row.checkpoint is not None
+    kept = project.root / row.checkpoint
+    output.mkdir(parents=True, exist_ok=True)
+    for name in (BEST, LAST, STATS):
+        if (kept.parent / name).is_file():
+            write_atomic(output / name, (kept.parent / name).read_bytes())
+    with project.ledger.reading() as tx:
+        epochs = reads.epochs_of(project.ledger, tx, row.id)
+    if epochs:
+        write_atomic(output / CURVES, curves_csv(epochs))
+    facts = {
+        "schema": 1, "family": row.family, "config": row.config, "seed": row.seed,
+        "trial": row.id, "said": dict(wish.said or {}),
+    }  # fmt: skip
+    write_atomic(output / CONFIG, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+def _registered(
+    project: Project, data: ClassData, study: Study, row: TrialRow, naive: TrialRow
+) -> tuple[Candidate, Evidence]:
+    """The candidate of a training, with its validation evidence; found again if it is there."""
+    assert row.artifact_hash is not None
+    ledger, id_ = project.ledger, new_id("c")
+    candidate = Candidate(
+        id=id_,
+        slot=data.slot,
+        version=0,
+        model_type="base",
+        family=row.family,
+        config=row.config,
+        study_id=study.id,
+        trial_id=row.id,
+        artifact_hash=row.artifact_hash,
+        artifact_path=Path(str(row.checkpoint)).parts[-3],
+        dataset_fingerprint=data.dataset.fingerprint,
+        trained_until="",
+        parent_id=None,
+        root_id=id_,
+        created_at=now(),
+    )
+    metric, way = data.section.metric, registry.direction(data.section.metric)
+    with ledger.transaction(durable=True) as tx:
+        candidate = decisions.register(ledger, tx, candidate, project.actor)
+        known = reads.evidence_of(ledger, tx, candidate.id).get("validation")
+        if known is not None:
+            return candidate, known
+        looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
+        evidence = Evidence(
+            id=new_id("e"),
+            kind="validation",
+            candidate_id=candidate.id,
+            artifact_hash=candidate.artifact_hash,
+            dataset_fingerprint=candidate.dataset_fingerprint,
+            split_hash=row.split_hash,
+            producer=PHASE,
+            producer_version=__version__,
+            created_at=now(),
+            scalars={
+                metric: Scalar(row.score, metric, way),
+                f"naive_{metric}": Scalar(naive.score, metric, way),
+                "configs_looked_at": Scalar(looked_at, "configs"),
+            },
+            series={},
+            notes={
+                "metric": metric,
+                "naive_method": str(naive.config.get("method", "")),
+                "reason": "the epoch was chosen on the samples it is scored on",
+            },
+        )
+        writes.put_evidence(ledger, tx, evidence)
+    return candidate, evidence

@@ -1,0 +1,60 @@
+"""What the kits of families share: their spaces, and a few short configs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from podium.errors import UsageError
+from podium.families._base import AnyFamily
+from podium.hashing import canonical
+from podium.space import Choice, ConfigDict, Space
+from podium.testing._base import SEED, refusal, require
+from podium.trial import BUDGET
+
+
+def check_space(family: AnyFamily[Any, Any, Any], data: object) -> None:
+    """It has a name, a whole VERSION, and a space whose draws fit it and can be recorded."""
+    require(bool(family.name), "the family has no name")
+    require(isinstance(family.VERSION, int), "VERSION is no whole number")
+    space = family.space(data)
+    for seed in range(20):
+        found = space.problems(space.sample(seed))
+        require(not found, f"a config drawn from the space does not fit it: {found}")
+    require(space.sample(1) == space.sample(1), "two draws with one seed differ")
+    canonical(space.spec())
+    grid = {name: list(values) for name, values in family.grid(data).items()}
+    try:
+        count = len(list(space.narrowed(grid, "its grid").only(grid).grid()))
+    except UsageError as error:
+        raise AssertionError(f"its own grid does not fit its space: {error}") from error
+    require(count == math.prod(map(len, grid.values())), "its grid names a value twice")
+
+
+def check_refusals(space: Space) -> None:
+    """Unknown, missing and impossible values are refused by name."""
+    good = space.sample(SEED)
+    wrong: list[tuple[str, dict[str, object]]] = [("no_such_knob", {**good, "no_such_knob": 1})]
+    for name in good:
+        wrong.append((name, {k: v for k, v in good.items() if k != name}))
+        wrong.append((name, {**good, name: "no such value"}))
+        wrong.append((name, {**good, name: math.nan}))
+    asked: list[tuple[str, Callable[[], object]]] = [
+        *((name, partial(space.require, config)) for name, config in wrong),
+        ("no_such_knob", partial(space.narrowed, {"no_such_knob": 1}, "[space] of the kit")),
+    ]
+    for name, act in asked:
+        told = refusal(UsageError, act, f"a wrong '{name}' was not refused")
+        require(name in told, f"the refusal does not name '{name}': {told}")
+
+
+def configs(space: Space, epochs: int, count: int) -> list[ConfigDict]:
+    """The whole grid of a small discrete space, else a few draws; short training."""
+    if BUDGET in {**space.parameters, **space.constants}:
+        space = space.narrowed({BUDGET: epochs}, "the kit")
+    options = [len(p.options) for p in space.parameters.values() if isinstance(p, Choice)]
+    if len(options) == len(space.parameters) and math.prod(options) <= 32:
+        return list(space.grid())
+    return [space.sample(seed) for seed in range(count)]
