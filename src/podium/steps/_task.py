@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from podium import plugin, registry
-from podium.config import FILE, SEQUENCE_READERS, Config, DatasetSection, SlotSection
+from podium.config import FILE, Config, DatasetSection, SlotSection, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.hashing import digest
@@ -86,7 +86,7 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
         The dataset holds sequences.
     """
     section = dataset_section(config, name)
-    if section.reader in SEQUENCE_READERS:
+    if holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds sequences", "a dataset of bars")
     dataset: Dataset = registry.load("readers", section.reader).read(
         config.root / section.path,
@@ -127,7 +127,7 @@ def load_sequences(config: Config, name: str) -> tuple[Sequences, Sequences | No
         The dataset holds bars.
     """
     section = dataset_section(config, name)
-    if section.reader not in SEQUENCE_READERS:
+    if not holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds bars", "a dataset of sequences (reader npz)")
     read = registry.load("readers", section.reader).read
     train: Sequences = read(config.root / section.path, name=name)
@@ -203,11 +203,7 @@ def slot_data(
 def plugin_versions(section: SlotSection) -> dict[str, str]:
     """Content of the plugins that turn bars into samples, by kind and name."""
     used = [("features", spec.partition(":")[0]) for spec in section.features]
-    return {
-        f"{kind}/{name}": plugin.version(kind, name)
-        for kind, name in [*used, ("targets", section.target)]
-        if plugin.path_of(kind, name) is not None
-    }
+    return plugin.versions([*used, ("targets", section.target)])
 
 
 def task_hash(section: SlotSection) -> str:
