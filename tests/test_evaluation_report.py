@@ -320,6 +320,8 @@ def test_a_macro_f1_that_the_predictions_do_not_give_is_told(files):
     assert told(files, metrics__json=changed_metrics(files, macro_f1=real + 1e-10)) == ""
     found = told(files, metrics__json=changed_metrics(files, macro_f1=real + 1e-8))
     assert f"macro_f1 is {real + 1e-8!r}" in found
+    for wrong in (float("nan"), float("inf"), 10**400, "0.5", [0.5]):
+        assert "macro_f1 is" in told(files, metrics__json=changed_metrics(files, macro_f1=wrong))
     assert "has no macro_f1" in told(files, metrics__json=changed_metrics(files, macro_f1=None))
 
 

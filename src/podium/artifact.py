@@ -190,18 +190,22 @@ class LoadedModel:
     @overload
     def predict(self, x: NDArray[Any]) -> Floats: ...
     @overload
-    def predict(self, x: Any) -> Any: ...
-    def predict(self, x: Any) -> Any:
+    def predict(self, x: Any, **reading: Any) -> Any: ...
+    def predict(self, x: Any, **reading: Any) -> Any:
         """Forecasts of whatever holds bars or windows.
 
         Parameters
         ----------
         x : pandas frame, array or Windows
-            A frame of bars, long with a ticker column or of one ticker: a forecast for every bar
-            with a whole window behind it. Prices are taken as adjusted unless the frame has
-            ``adj_close`` and the model's dataset is adjusted by it.
+            A frame of bars, long with a ticker column, wide with columns of every ticker, or of
+            one ticker: a forecast for every bar with a whole window behind it. Prices are taken as
+            adjusted unless the frame has ``adj_close`` or ``factor`` and the model's dataset is
+            adjusted by it.
             An array (N, window, n_features) of feature windows, in the order of
             ``section.features``, not scaled. Windows: those, targets blanked out.
+        **reading
+            Of a frame: how it is to be understood, in the words of a dataset's table, such as
+            ``columns={"time": "when"}``, ``timezone="Europe/Berlin"``, ``repair=("sort",)``.
 
         Returns
         -------
@@ -214,12 +218,14 @@ class LoadedModel:
             Other tickers, too few bars, other shapes, or values that are not finite; nothing is
             read by position.
         """
+        if hasattr(x, "columns"):
+            return self._of_frame(x, reading)
+        if reading:
+            raise UsageError(f"predict() was told {', '.join(reading)}", "that for frames only")
         if isinstance(x, Windows):
             return self._of_windows(x)
         if isinstance(x, np.ndarray):
             return self._of_array(x)
-        if hasattr(x, "columns"):
-            return self._of_frame(x)
         raise UsageError(
             f"predict() was given {type(x).__name__}",
             "a pandas frame of bars, an array of feature windows, or Windows",
@@ -273,16 +279,18 @@ class LoadedModel:
             )
         return found.mean
 
-    def _of_frame(self, frame: Any) -> Any:
+    def _of_frame(self, frame: Any, reading: Mapping[str, Any]) -> Any:
         section = self.section
         # By its name, as members of a kind are found: bars come to models through readers.
         reader = registry.load("readers", "table")
         dataset = reader.read(
             frame,
             name=section.dataset,
-            tickers=self._tickers_of(reader.tickers_of(frame)),
+            tickers=self._tickers_of(reader.tickers_of(frame, name=section.dataset, **reading)),
             timeframe=self.manifest["timeframe"],
-            adjust=self.manifest.get("adjust", True) and "adj_close" in reader.columns_of(frame),
+            # Where the dataset is adjusted: by what the frame has for it, if it has that.
+            adjust=None if self.manifest.get("adjust", True) else False,
+            **reading,
         )
         view = View.of(
             dataset,

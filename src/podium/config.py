@@ -20,8 +20,6 @@ TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-# Readers whose files hold sequences, which have neither tickers nor a timeframe.
-SEQUENCE_READERS = ("npz",)
 
 _SECRETS = (
     (re.compile(r"(://[^:/@\s]*):.*@"), r"\1:***@"),
@@ -269,6 +267,14 @@ def without_password(url: str) -> str:
     return url
 
 
+def holds_sequences(reader: str) -> bool:
+    """Whether a reader's files hold sequences, which have neither tickers nor a timeframe.
+
+    Its file says so as ``HOLDS = "sequences"``; it is not run for that.
+    """
+    return registry.constant("readers", reader, "HOLDS") == "sequences"
+
+
 def find_root(start: Path) -> Path:
     """Nearest folder from ``start`` upwards that holds a podium.toml.
 
@@ -291,6 +297,7 @@ def load(
     *,
     flags: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    text: str | None = None,
 ) -> Config:
     """Config of the project in ``root``, with all its problems reported at once.
 
@@ -302,6 +309,8 @@ def load(
         What the command line said, for example ``{"tune.trials": 8}``; strongest.
     environ : mapping, optional
         Environment; ``PODIUM_TUNE_TRIALS`` sets ``tune.trials``. Default ``os.environ``.
+    text : str, optional
+        What podium.toml would say. Default: what it says.
 
     Raises
     ------
@@ -311,7 +320,7 @@ def load(
     """
     path = root / FILE
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError:
         raise NotFoundError(f"no {FILE} in {root}", fix="run: podium init NAME") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -585,7 +594,10 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
     """What a dataset's keys say of one another."""
     where = f"[datasets.{name}]"
     problems = reader.problems
-    sequences = section.reader in SEQUENCE_READERS
+    # Asked only where the answer matters.
+    files = section.validation or section.evaluation
+    bare = not section.tickers or not section.timeframe or files
+    sequences = bool(bare) and holds_sequences(section.reader)
     if not sequences:
         for key in ("tickers", "timeframe"):
             if not getattr(section, key):

@@ -8,7 +8,6 @@ group ``podium.<kind>``. Listing reads names and first docstring lines without i
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -107,6 +106,31 @@ def load(kind: str, name: str) -> ModuleType:
     return plugin.load(kind, name)
 
 
+def constant(kind: str, name: str, what: str) -> object:
+    """Plain value that a member's file gives a name at its top; None where it gives none.
+
+    podium's own members and the project's are read as text; one of another package is loaded.
+    """
+    path = plugin.path_of(kind, name) or Path(__file__).parent / kind / f"{name}.py"
+    if not path.is_file():
+        return getattr(_load(kind, name), what, None) if _entry_points(kind, name) else None
+    # Imported here: most commands need no such value.
+    import ast
+
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None  # told with its line when it is loaded
+    values = {
+        to.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for to in node.targets
+        if isinstance(to, ast.Name)
+    }
+    return values.get(what)
+
+
 def family(name: str, task: str = "forecast") -> Any:
     """The family of that name for a task: ``FAMILY`` forecasts, ``CLASSIFIER`` classifies.
 
@@ -127,13 +151,7 @@ def family(name: str, task: str = "forecast") -> Any:
 
 def direction(metric: str) -> str:
     """Which way a metric is better, ``min`` or ``max``; a plugin is read, not run."""
-    path = plugin.path_of("metrics", metric)
-    if path is None:
-        if metric not in _own("metrics"):
-            return "min"
-        path = Path(__file__).parent / "metrics" / f"{metric}.py"
-    found = re.search(r"^DIRECTION = .(min|max).$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return found.group(1) if found else "min"
+    return "max" if constant("metrics", metric, "DIRECTION") == "max" else "min"
 
 
 def version(kind: str, name: str) -> int | str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import enum
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.files import csv_text
 from podium.hashing import digest
 from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences
@@ -130,11 +129,8 @@ def curves_csv(epochs: Mapping[int, Mapping[str, float]]) -> str:
     if not epochs:
         return ""
     names = sorted({name for scores in epochs.values() for name in scores})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *names])
-    writer.writerows([n, *(s.get(name, "") for name in names)] for n, s in epochs.items())
-    return text.getvalue()
+    cells = ([epoch, *(scores.get(name, "") for name in names)] for epoch, scores in epochs.items())
+    return csv_text([["epoch", *names], *cells])
 
 
 @dataclass(frozen=True, eq=False)

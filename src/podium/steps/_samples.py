@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from podium import registry
-from podium.config import SEQUENCE_READERS, Config, SlotSection
+from podium.config import Config, SlotSection, holds_sequences
 from podium.errors import DataError, Problem, UsageError
 from podium.feature_stats import FeatureStats
 from podium.hashing import digest
@@ -166,7 +166,7 @@ def load_sequences(
         The dataset holds bars.
     """
     section = dataset_section(config, name)
-    if section.reader not in SEQUENCE_READERS:
+    if not holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds bars", "a dataset of sequences (reader npz)")
     read = registry.load("readers", section.reader).read
     path = training or config.root / section.path

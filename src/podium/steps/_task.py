@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from podium import plugin, registry
-from podium.config import FILE, SEQUENCE_READERS, Config, DatasetSection, SlotSection
+from podium.config import FILE, Config, DatasetSection, SlotSection, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.hashing import digest
@@ -85,7 +85,7 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
         The dataset holds sequences.
     """
     section = dataset_section(config, name)
-    if section.reader in SEQUENCE_READERS:
+    if holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds sequences", "a dataset of bars")
     dataset: Dataset = registry.load("readers", section.reader).read(
         config.root / section.path,
@@ -180,11 +180,7 @@ def slot_data(
 def plugin_versions(section: SlotSection) -> dict[str, str]:
     """Content of the plugins that turn bars into samples, by kind and name."""
     used = [("features", spec.partition(":")[0]) for spec in section.features]
-    return {
-        f"{kind}/{name}": plugin.version(kind, name)
-        for kind, name in [*used, ("targets", section.target)]
-        if plugin.path_of(kind, name) is not None
-    }
+    return plugin.versions([*used, ("targets", section.target)])
 
 
 def task_hash(section: SlotSection) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, artifact, registry
+from podium import __version__, artifact, plugin, registry
 from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.backtest.kernel import Execution
 from podium.candidate import Candidate
+from podium.config import SlotSection
 from podium.dataset import Floats
 from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
@@ -26,7 +27,7 @@ from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
-from podium.steps._task import SlotData, require_task, view_of
+from podium.steps._task import SlotData, plugin_versions, require_task, view_of
 from podium.steps.finalize import Final, naive_name
 from podium.steps.finalize import finalize as _finalize
 from podium.steps.tune import tuned
@@ -131,6 +132,7 @@ def _judge(project: Project, kept: Kept) -> None:
             naive,
             registry.versioned("signals", data.section.signal),
             settings,
+            *_plugins(data.section),
         ]
     )
     ledger = project.ledger
@@ -168,7 +170,9 @@ def _against_champion(project: Project, kept: Kept) -> None:
             return
         champion = reads.candidate_by_id(ledger, tx, holder)
         hashes = [candidate.artifact_hash, champion.artifact_hash]
-        inputs = digest([*hashes, data.dataset.fingerprint, data.test_interval])
+        inputs = digest(
+            [*hashes, data.dataset.fingerprint, data.test_interval, *_plugins(data.section)]
+        )
         if reads.receipt(ledger, tx, data.slot, AGAINST, inputs) is not None:
             return
     try:
@@ -209,6 +213,15 @@ def _against_champion(project: Project, kept: Kept) -> None:
         found = _evidence(project, data, candidate, AGAINST, scalars, notes, {}, tx)
         writes.put_evidence(ledger, tx, found)
         writes.put_receipt(ledger, tx, data.slot, AGAINST, inputs, {AGAINST: found.id})
+
+
+def _plugins(section: SlotSection) -> list[dict[str, str]]:
+    """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt.
+
+    Podium's own members add none: their receipts stay what they were.
+    """
+    found = {**plugin_versions(section), **plugin.versions([("metrics", section.metric)])}
+    return [found] if found else []
 
 
 def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import registry
-from podium.config import SEQUENCE_READERS, Config
+from podium.config import Config, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
 from podium.feature_stats import RULE
@@ -73,9 +73,9 @@ def check(
     if config and what in names:
         section = config.datasets[what]
         path = config.root / section.path
-        if section.reader in SEQUENCE_READERS:
+        if holds_sequences(section.reader):
             others = [config.root / section.validation] if section.validation else []
-            return _sequences(what, [path, *others])
+            return _sequences(section.reader, what, [path, *others])
         found = examine(
             section.reader,
             path,
@@ -98,8 +98,8 @@ def check(
     if not place.exists() and not set("*?[") & set(what):
         raise NotFoundError(f"no dataset or file '{what}'", fix=suggest(what, names))
     reader = reader_of(place)
-    if reader in SEQUENCE_READERS:
-        return _sequences(place.stem, [place])
+    if holds_sequences(reader):
+        return _sequences(reader, place.stem, [place])
     looked = look(
         reader,
         place,
@@ -136,10 +136,10 @@ def _facts(dataset: Dataset) -> list[Finding]:
     ]
 
 
-def _sequences(name: str, paths: Sequence[Path]) -> Checked:
+def _sequences(reader: str, name: str, paths: Sequence[Path]) -> Checked:
     findings: list[Finding] = []
     parts: list[Sequences] = []
-    read = registry.load("readers", "npz").read
+    read = registry.load("readers", reader).read
     for path in paths:
         try:
             parts.append(read(path, name=name))
@@ -174,6 +174,12 @@ def _of_samples(path: Path, part: Sequences) -> list[Finding]:
             found.append(
                 Finding(WARNING, "classes", f"{path.name} has no sample of {', '.join(none)}")
             )
+    if part.times is not None:
+        known = (
+            "" if part.ends is None else f"; labels are known by {part.ends.max()} at the latest"
+        )
+        told = f"{path.name}: {part.times.min()} to {part.times.max()} UTC{known}"
+        found.append(_note("times", told))
     if part.groups is not None:
         found.append(_note("groups", f"{path.name}: {len(np.unique(part.groups))} groups"))
     found.append(

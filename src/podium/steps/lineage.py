@@ -164,8 +164,10 @@ class _Tree:
         if "families" not in question:
             return [(str(name), str(value)) for name, value in question.items()]
         families = ", ".join(question["families"])
+        # A search that is a plugin is recorded with its version behind it.
+        search = question["search"].partition("@")[0]
         seed = f", seed {question['seed']}" if "seed" in question else ""
-        told = [("search", f"{question['search']} of {families}{seed}")]
+        told = [("search", f"{search} of {families}{seed}")]
         specs = self._rows(
             "SELECT spec FROM task WHERE project_id = ? AND hash = ?", question["task"]
         )

@@ -154,7 +154,7 @@ def _study(project: Project, data: TaskData, split: Split) -> Study:
         data,
         split,
         spaces,
-        search=settings.search,
+        search=registry.versioned("searches", settings.search),
         generation=settings.generation,
         seed=settings.seed,
     )
