@@ -16,8 +16,10 @@ from sklearn import metrics as sk
 
 from podium.errors import DataError, MissingExtraError
 from podium.report import png
+from podium.report._class_charts import DEEPEST
 from podium.report.evaluation import evaluation_markdown, evaluation_page, worst_errors
 from podium.report.evaluation_files import Evaluated, bundle, check_bundle
+from podium.report.page import STYLE
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>'
@@ -198,6 +200,21 @@ def test_a_page_has_the_matrix_the_differences_and_the_naive_rule_as_tables(eval
     assert f"{report.naive.macro_f1:.4f}" in document
     for title in ("Thresholds", "Calibration by bin", "Worst errors", "Each class"):
         assert f"<caption>{title}</caption>" in document
+
+
+def test_what_stands_in_the_deepest_cell_of_a_matrix_can_be_read_in_every_scheme():
+    def light(colour):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722])) + 0.05
+
+    for scheme in re.findall(r":root\{(.*?)\}", STYLE, flags=re.DOTALL):
+        found = dict(re.findall(r"--([a-z-]+):#([0-9a-f]+)", scheme))
+        whole = {n: c if len(c) == 6 else "".join(2 * d for d in c) for n, c in found.items()}
+        colours = {n: np.frombuffer(bytes.fromhex(c), np.uint8) / 255 for n, c in whole.items()}
+        for shade in ("candidate", "fail"):
+            ground = DEEPEST * colours[shade] + (1 - DEEPEST) * colours["pane"]
+            dim, bright = sorted([light(ground), light(colours["ink"])])
+            assert bright / dim >= 4.5, shade
 
 
 def test_markdown_has_the_main_tables_and_nothing_that_is_html(evaluated):

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.config import Config
 from podium.errors import DataError
 from podium.feature_stats import FeatureStats
 from podium.steps.check import check
@@ -49,7 +48,10 @@ def test_a_feature_of_small_numbers_is_scaled_like_any_other():
 def test_features_without_a_value_are_named_all_at_once():
     with pytest.raises(DataError) as caught:
         of([[[NAN, NAN], [NAN, NAN], [1.0, 2.0]]], lengths=[2])
-    assert [problem.found[:11] for problem in caught.value.problems] == ["feature 'a'", "feature 'b'"]
+    assert [problem.found[:11] for problem in caught.value.problems] == [
+        "feature 'a'",
+        "feature 'b'",
+    ]
 
 
 @given(
@@ -121,10 +123,7 @@ def test_checking_a_file_tells_what_its_features_miss(tmp_path):
     x = np.random.default_rng(0).normal(size=(4, 5, 3))
     x[:, :, 1], x[:, :, 2], x[0, :2, 0] = NAN, 7.0, NAN
     np.savez(tmp_path / "s.npz", X=x, y=[0, 1, 0, 1], feature_names=np.array(["a", "b", "c"]))
-    (tmp_path / "podium.toml").write_text(
-        '[project]\nname = "p"\n[datasets.s]\npath = "s.npz"\nreader = "npz"\n'
-    )
-    found = {f.what: f for f in check(Config.load(tmp_path / "podium.toml"), "s").findings}
+    found = {f.what: f for f in check(None, str(tmp_path / "s.npz")).findings}
     assert "b has no value in any sample" in found["no value"].found
     assert "a 10.0% of the steps, b 100.0% of the steps; filled with the last value before it" in (
         found["missing"].found

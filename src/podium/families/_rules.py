@@ -27,7 +27,9 @@ BACK, AHEAD = (1, 2, 3, 6), (1, 3, 6, 12)
 # Powers of a class's rarity that it is favoured by: 0 not at all, 1 as if all were equally common.
 FAVOURS = (0.0, 0.25, 0.5)
 # Values that a limit may be: quantiles of each class, so that rare ones are cut as finely.
-QUANTILES, MOST_LIMITS = 33, 132
+QUANTILES, MOST_VALUES = 33, 132
+# Limits of one number at most: every pair of regions is a cell that must be counted.
+MOST_LIMITS = 4
 GAIN = 2e-3
 
 
@@ -192,7 +194,7 @@ class _Grid:
         self.trend, self.classes = trend, classes
         self.weights = _weights(np.bincount(truth, minlength=classes), trend.favour)
         both = lines(*train.inputs(), trend)
-        quantiles = np.linspace(0, 1, max(2, min(QUANTILES, MOST_LIMITS // classes)))
+        quantiles = np.linspace(0, 1, max(2, min(QUANTILES, MOST_VALUES // classes)))
         self.limits = [
             np.unique(
                 np.concatenate([np.quantile(values[truth == k], quantiles) for k in range(classes)])
@@ -222,7 +224,7 @@ class _Grid:
             more = [
                 (float(scores.max()), axis, int(scores.argmax()))
                 for axis in (0, 1)
-                if len(chosen[axis]) < self.classes
+                if len(chosen[axis]) < min(self.classes, MOST_LIMITS)
                 for scores in [self._with_one_more(chosen, axis)]
             ]
             gained, axis, place = max(more, default=(0.0, 0, 0))

@@ -15,7 +15,7 @@ from podium.stats.classification import BINS, Evaluation
 
 WIDTH, HEIGHT = 420, 340
 # Weak enough for the ink of the page to reach a contrast of 4.5 on every cell, light and dark.
-_DEEPEST = 0.5
+DEEPEST = 0.5
 _POINTS = 150
 _SPARK = (132, 30)
 
@@ -62,7 +62,7 @@ def matrix(figures: Evaluation, *, rates: bool) -> str:
             colour = "var(--candidate, #0072B2)" if row == column else "var(--fail, #B04000)"
             parts.append(
                 f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{wide - 2:.1f}" '
-                f'height="{tall - 2:.1f}" fill="{colour}" fill-opacity="{share * _DEEPEST:.3f}" '
+                f'height="{tall - 2:.1f}" fill="{colour}" fill-opacity="{share * DEEPEST:.3f}" '
                 'stroke="var(--grid, #DFE3E8)"/>'
             )
             rate = percent(share if whole else None)

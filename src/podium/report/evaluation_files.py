@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.errors import Problem
+from podium.files import csv_text
 from podium.report import png
 from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
 from podium.stats.classification import (
@@ -100,11 +101,10 @@ class Evaluated:
         DataError
             Arrays that `podium.stats.classification.evaluate` refuses.
         """
-        model, champion, naive = (
-            None if p is None else evaluate(self.truth, p, self.class_names, cost=self.cost)
-            for p in (self.probabilities, self.champion, self.naive)
-        )
-        assert model is not None
+
+        def judged(probabilities: Floats) -> Evaluation:
+            return evaluate(self.truth, probabilities, self.class_names, cost=self.cost)
+
         differences = None
         if self.champion is not None:
             differences = class_differences(
@@ -112,9 +112,9 @@ class Evaluated:
             )
         return EvaluationReport(
             title=self.title,
-            model=model,
-            champion=champion,
-            naive=naive,
+            model=judged(self.probabilities),
+            champion=None if self.champion is None else judged(self.champion),
+            naive=None if self.naive is None else judged(self.naive),
             champion_name=self.champion_name,
             naive_name=self.naive_name,
             differences=differences,
@@ -278,7 +278,7 @@ def _predictions(evaluated: Evaluated) -> bytes:
     names = list(evaluated.class_names)
     probabilities = np.asarray(evaluated.probabilities, dtype=np.float64)
     chosen = probabilities.argmax(axis=1).tolist()
-    truth = np.asarray(evaluated.truth).tolist()
+    truth = evaluated.truth.tolist()
     groups = [""] * len(truth) if evaluated.groups is None else map(str, evaluated.groups.tolist())
     columns = zip(
         evaluated.numbered.tolist(), groups, truth, chosen, probabilities.tolist(), strict=True
@@ -336,18 +336,9 @@ def _differences(found: ClassDifferences, names: Sequence[str]) -> bytes:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(name) for name in columns])
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    """Cell of a CSV file, empty for NaN; a text a spreadsheet would run gets a quote first."""
-    if isinstance(value, float) and value != value:
-        return None
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
+    return csv_text(
+        [list(columns), *([None if v != v else v for v in row] for row in rows)]
+    ).encode()
 
 
 def _json(value: Any) -> bytes:
@@ -410,8 +401,8 @@ def _recomputed(data: bytes, names: list[str], problems: list[Problem]) -> Count
         told = f"has no column {', '.join(missing)}" if missing else "has no sample"
         problems.append(Problem(f"{PREDICTIONS} {told}", "truth and chosen of each sample"))
         return None
-    # A class is told by its number, or by its name as `_cell` writes it.
-    known = {str(_cell(name)): k for k, name in enumerate(names)}
+    # A class is told by its number, or by its name, before which CSV may have a quote.
+    known = {f"'{name}": k for k, name in enumerate(names)}
     known |= {name: k for k, name in enumerate(names)}
     known |= {str(k): k for k in range(len(names))}
     classes = []

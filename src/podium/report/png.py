@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from podium.errors import MissingExtraError
-from podium.report._class_charts import Judged
+from podium.report._class_charts import DEEPEST, Judged
 from podium.report.table import cell, cut, number, percent
 from podium.stats.classification import Evaluation
 
@@ -76,7 +76,7 @@ def confusion_png(figures: Evaluation) -> bytes:
                 for column in range(classes):
                     share = float(shares[row, column])
                     colour = _LINES["candidate"]["color"] if row == column else _FAIL
-                    box = {"color": colour, "alpha": 0.5 * share, "linewidth": 0}
+                    box = {"color": colour, "alpha": DEEPEST * share, "linewidth": 0}
                     panel.fill_between([column, column + 1], row, row + 1, **box)
                     known = share if figures.support[row] else None
                     count = f"{figures.confusion[row, column]:,}"

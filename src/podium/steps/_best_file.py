@@ -37,22 +37,27 @@ def place(config: Config, slot: str) -> Path:
     return root / "artifacts"
 
 
-def write(project: Project) -> None:
+def write(project: Project) -> list[str]:
     """Put each classifying slot's champion there; where nobody holds a slot, say so beside it.
 
     The old file stays then: whoever reads it goes on working, and ``best.json`` tells.
+
+    Returns
+    -------
+    list of str
+        What was written, relative to the project.
     """
-    holders: dict[str, Any] = {}
+    written: list[str] = []
     able = classifying(project.config)
-    if able:
-        holders = dict(project.door.champions())
+    holders = project.door.champions() if able and project.door.exists else {}
     for slot in able:
         folder, holder = place(project.config, slot), holders.get(slot)
         about: dict[str, Any] = {"podium": 1, "slot": slot}
         if holder is None:
-            if (folder / NAME).is_file():
-                before = _read(folder / ABOUT)
+            before = _read(folder / ABOUT)
+            if (folder / NAME).is_file() and before.get("champion"):
                 _put(folder / ABOUT, {**before, "champion": False})
+                written.append((folder / ABOUT).relative_to(project.root).as_posix())
             continue
         artifact = project.store / holder.artifact_path
         files = json.loads(require_hash(artifact, holder.artifact_hash))["files"]
@@ -71,6 +76,8 @@ def write(project: Project) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / NAME, data)
         _put(folder / ABOUT, about)
+        written.append((folder / NAME).relative_to(project.root).as_posix())
+    return written
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tarfile
 import tempfile
@@ -85,6 +86,8 @@ def backup(project: Project, destination: Path) -> Backup:
                 plugins = _plugins(project.root)
                 for file in plugins:
                     pack.add(file.relative_to(project.root).as_posix(), file.read_bytes())
+                for file in _bundles(whole, project.root):
+                    pack.add(file.relative_to(project.root).as_posix(), file.read_bytes())
                 for path, artifact_hash in _artifacts(whole, project.store):
                     folder = project.store / path
                     artifact.verify(folder, artifact_hash)
@@ -97,6 +100,19 @@ def backup(project: Project, destination: Path) -> Backup:
         finally:
             beside.unlink(missing_ok=True)
     return Backup(destination, count, len(plugins), destination.stat().st_size)
+
+
+def _bundles(record: Path, root: Path) -> list[Path]:
+    """Files of the evaluations that are there, which signatures are about."""
+    with closing(sqlite3.connect(record)) as connection:
+        rows = connection.execute("SELECT notes FROM evidence WHERE kind LIKE 'evaluation%'")
+        folders = {json.loads(notes).get("folder", "") for (notes,) in rows}
+    return [
+        path
+        for folder in sorted(folders - {""})
+        for path in sorted((root / folder).glob("*"))
+        if path.is_file()
+    ]
 
 
 def _plugins(root: Path) -> list[Path]:

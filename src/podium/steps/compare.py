@@ -12,6 +12,7 @@ from podium import registry
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
 from podium.stats import diebold_mariano
+from podium.stats.classification import class_differences
 from podium.steps._project import Project
 
 # What must be the same for two figures to be about the same thing.
@@ -85,9 +86,12 @@ def compare(project: Project, names: Sequence[str]) -> Comparison:
     things = [thing for _, thing in found]
     differing = [g for g in GROUNDS[kind] if len({thing[g] for thing in things}) > 1]
     if kind == "candidates":
-        figures, looked = _evidence(door, things)
+        figures, newest = _evidence(door, things)
+        looked = [mine[k] for mine in newest for k in ("test", "evaluation") if k in mine]
         if len({e["split_hash"] for e in looked}) > 1:
             differing.append("test interval")
+        if len({e["dataset_fingerprint"] for e in looked if e["kind"] == "evaluation"}) > 1:
+            differing.append("evaluation data")
     else:
         figures, looked = _scores(door, things), []
     rows = [Row(ground, tuple(thing[ground] for thing in things)) for ground in GROUNDS[kind]]
@@ -143,8 +147,8 @@ def _scores(door: Door, trials: Sequence[dict[str, Any]]) -> dict[str, tuple[tup
 
 def _evidence(
     door: Door, candidates: Sequence[dict[str, Any]]
-) -> tuple[dict[str, tuple[tuple[Any, ...], str]], list[dict[str, Any]]]:
-    """Scalars of the newest evidence of each kind, and each candidate's test evidence."""
+) -> tuple[dict[str, tuple[tuple[Any, ...], str]], list[dict[str, dict[str, Any]]]]:
+    """Scalars of the newest evidence of each kind, and each candidate's evidence by kind."""
     newest: list[dict[str, dict[str, Any]]] = [{} for _ in candidates]
     for row in reversed(door.rows("evidence")):
         for mine, candidate in zip(newest, candidates, strict=True):
@@ -157,10 +161,41 @@ def _evidence(
             values = tuple(_real(each[name][0]) if name in each else None for each in scalars)
             direction = next(each[name][2] for each in scalars if name in each)
             figures[f"{kind} {name}"] = (values, direction)
-    return figures, [mine["test"] for mine in newest if "test" in mine]
+    return figures, newest
 
 
 def _told_apart(
+    project: Project, candidates: Sequence[dict[str, Any]], looked: Sequence[dict[str, Any]]
+) -> str:
+    """Whether the first two differ by more than chance, on what both were judged on."""
+    if all(evidence["kind"] == "evaluation" for evidence in looked):
+        return _classes_apart(project, looked)
+    return _forecasts_apart(project, candidates, looked)
+
+
+def _classes_apart(project: Project, looked: Sequence[dict[str, Any]]) -> str:
+    """A paired bootstrap of macro-F1 over the same samples, whole groups at a time."""
+    first, second = (evidence["series"] for evidence in looked[:2])
+    truth = _array(project.door, first["truth"])
+    one, other = (
+        _array(project.door, series["probabilities"]).reshape(len(truth), -1).astype(np.float64)
+        for series in (first, second)
+    )
+    groups = _array(project.door, first["groups"]) if "groups" in first else None
+    found = class_differences(truth, one, other, groups=groups)
+    told = (
+        f"the first's macro-F1 is {found.macro_f1.value:+.4g} off the second's "
+        f"({found.macro_f1.low:+.4g} to {found.macro_f1.high:+.4g} at 95 %)"
+    )
+    if found.reason:
+        return f"whether the first two differ cannot be told: {found.reason}"
+    better = "first" if found.macro_f1.value > 0 else "second"
+    if found.p_value < 0.05:
+        return f"on the same samples the {better} is better: {told}, p = {found.p_value:.2g}"
+    return f"on the same samples the first two cannot be told apart: {told}"
+
+
+def _forecasts_apart(
     project: Project, candidates: Sequence[dict[str, Any]], looked: Sequence[dict[str, Any]]
 ) -> str:
     """Diebold-Mariano between the first two on the windows of the sealed test."""

@@ -180,6 +180,7 @@ def evaluate(
                     project.ledger, tx, probabilities.astype(np.float32).ravel()
                 ),
                 "truth": writes.put_array(project.ledger, tx, truth),
+                **_group_codes(project, tx, ground),
                 "loss": writes.put_array(
                     project.ledger, tx, log_losses(truth, probabilities).astype(np.float32)
                 ),
@@ -313,6 +314,15 @@ def _require_kin(candidate: Candidate, model: LoadedClassifier, data: ClassData)
                 f"candidate {candidate.id} knows the {what} {', '.join(theirs)}",
                 f"those of slot {data.slot}: {', '.join(ours)}",
             )
+
+
+def _group_codes(project: Project, tx: Any, ground: Ground) -> dict[str, str]:
+    """Groups as numbers, so that candidates can be held against each other by group later."""
+    groups = _groups(ground.samples)
+    if groups is None:
+        return {}
+    codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    return {"groups": writes.put_array(project.ledger, tx, codes)}
 
 
 def _groups(samples: Subset) -> NDArray[np.str_] | None:

@@ -10,7 +10,7 @@ from podium.errors import ConflictError
 from podium.ledger.projections import experiments, sweep_results
 from podium.ledger.projections._mlflow_target import Target
 from podium.ledger.projections.mlflow import Projection, Sent
-from podium.steps import _projections
+from podium.steps import _best_file, _projections
 from podium.steps._project import Project
 
 # How long another sender may stand still before it is not waited for any more.
@@ -65,6 +65,7 @@ def sync_files(project: Project) -> list[str]:
             say=project.reporter.say,
         ),
         *sweep_results.write(project.ledger, project.root, slot=slot, say=project.reporter.say),
+        *_best_file.write(project),
     ]
 
 
