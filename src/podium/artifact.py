@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from podium import plugin, registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
 from podium.config import SlotSection
+from podium.covariates import Covariate
 from podium.dataset import Floats
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.files import flush, flush_folder, full_disk_explained
@@ -189,8 +190,8 @@ class LoadedModel:
     @overload
     def predict(self, x: NDArray[Any]) -> Floats: ...
     @overload
-    def predict(self, x: Any) -> Any: ...
-    def predict(self, x: Any) -> Any:
+    def predict(self, x: Any, *, covariates: Mapping[str, Covariate] = ...) -> Any: ...
+    def predict(self, x: Any, *, covariates: Mapping[str, Covariate] | None = None) -> Any:
         """Forecasts of whatever holds bars or windows.
 
         Parameters
@@ -201,6 +202,9 @@ class LoadedModel:
             ``adj_close`` and the model's dataset is adjusted by it.
             An array (N, window, n_features) of feature windows, in the order of
             ``section.features``, not scaled. Windows: those, targets blanked out.
+        covariates : mapping of name to Covariate, optional
+            What a frame's bars are joined with, where the model's features are of covariates:
+            ``{"earnings": Covariate.of("dated", {"eps": ...}, moments=..., tickers=...)}``.
 
         Returns
         -------
@@ -218,7 +222,7 @@ class LoadedModel:
         if isinstance(x, np.ndarray):
             return self._of_array(x)
         if hasattr(x, "columns"):
-            return self._of_frame(x)
+            return self._of_frame(x, covariates or {})
         raise UsageError(
             f"predict() was given {type(x).__name__}",
             "a pandas frame of bars, an array of feature windows, or Windows",
@@ -272,7 +276,7 @@ class LoadedModel:
             )
         return found.mean
 
-    def _of_frame(self, frame: Any) -> Any:
+    def _of_frame(self, frame: Any, covariates: Mapping[str, Covariate]) -> Any:
         section = self.section
         # By its name, as members of a kind are found: bars come to models through readers.
         reader = registry.load("readers", "table")
@@ -284,7 +288,7 @@ class LoadedModel:
             adjust=self.manifest.get("adjust", True) and "adj_close" in reader.columns_of(frame),
         )
         view = View.of(
-            dataset,
+            dataset.with_covariates(covariates),
             features=section.features,
             target=section.target,
             horizon=section.horizon,
