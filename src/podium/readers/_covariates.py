@@ -202,7 +202,7 @@ def _figures(
     if not strange:
         return found, []
     more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-    what = f"{table.source.path}: no numbers in column {', '.join(strange[:5])}{more}"
+    what = f"{table.source.name}: no numbers in column {', '.join(strange[:5])}{more}"
     fix = 'say which columns count: columns = {eps = "reportedEPS"}, for example'
     roles_left = [role for role in USUAL if role not in roles]
     expected = "numbers, or true and false, in all columns but those of stamps and tickers"
