@@ -9,7 +9,7 @@ from sklearn import metrics
 
 import classes
 import projects
-from classes import SLOT, evaluated, samples, trained, write
+from classes import evaluated, samples, trained, write
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError

@@ -32,6 +32,7 @@ LAYERS = [
         "samples",
         "classifier",
         "feature_stats",
+        "covariates",
     },
     {"stats", "backtest"},
     {*registry.KINDS, "schedules", "enhancements"},

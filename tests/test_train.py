@@ -35,7 +35,7 @@ def curve(path):
 
 
 def test_a_training_leaves_a_candidate_and_the_files_users_know(done):
-    root, found = done
+    _, found = done
     assert found.fresh
     assert found.candidate.slot == SLOT
     names = {p.name for p in found.output.iterdir()}

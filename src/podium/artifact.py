@@ -17,6 +17,7 @@ from podium import plugin, registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
 from podium.classifier import LoadedClassifier
 from podium.config import SlotSection
+from podium.covariates import Covariate
 from podium.dataset import Floats
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.files import flush, flush_folder, full_disk_explained
@@ -190,8 +191,12 @@ class LoadedModel:
     @overload
     def predict(self, x: NDArray[Any]) -> Floats: ...
     @overload
-    def predict(self, x: Any, **reading: Any) -> Any: ...
-    def predict(self, x: Any, **reading: Any) -> Any:
+    def predict(
+        self, x: Any, *, covariates: Mapping[str, Covariate] = ..., **reading: Any
+    ) -> Any: ...
+    def predict(
+        self, x: Any, *, covariates: Mapping[str, Covariate] | None = None, **reading: Any
+    ) -> Any:
         """Forecasts of whatever holds bars or windows.
 
         Parameters
@@ -203,6 +208,9 @@ class LoadedModel:
             adjusted by it.
             An array (N, window, n_features) of feature windows, in the order of
             ``section.features``, not scaled. Windows: those, targets blanked out.
+        covariates : mapping of name to Covariate, optional
+            What a frame's bars are joined with, where the model's features are of covariates:
+            ``{"earnings": Covariate.of("dated", {"eps": ...}, moments=..., tickers=...)}``.
         **reading
             Of a frame: how it is to be understood, in the words of a dataset's table, such as
             ``columns={"time": "when"}``, ``timezone="Europe/Berlin"``, ``repair=("sort",)``.
@@ -219,7 +227,7 @@ class LoadedModel:
             read by position.
         """
         if hasattr(x, "columns"):
-            return self._of_frame(x, reading)
+            return self._of_frame(x, covariates or {}, reading)
         if reading:
             raise UsageError(f"predict() was told {', '.join(reading)}", "that for frames only")
         if isinstance(x, Windows):
@@ -279,7 +287,9 @@ class LoadedModel:
             )
         return found.mean
 
-    def _of_frame(self, frame: Any, reading: Mapping[str, Any]) -> Any:
+    def _of_frame(
+        self, frame: Any, covariates: Mapping[str, Covariate], reading: Mapping[str, Any]
+    ) -> Any:
         section = self.section
         # By its name, as members of a kind are found: bars come to models through readers.
         reader = registry.load("readers", "table")
@@ -293,7 +303,7 @@ class LoadedModel:
             **reading,
         )
         view = View.of(
-            dataset,
+            dataset.with_covariates(covariates),
             features=section.features,
             target=section.target,
             horizon=section.horizon,

@@ -7,9 +7,9 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from podium import plugin, registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
@@ -18,6 +18,7 @@ FILE = "podium.toml"
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 # What numpy and people read alike; fromisoformat() also takes 20100101, which numpy calls a year.
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
+COVARIATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -78,6 +79,17 @@ class PathsSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CovariateSection:
+    """Figures beside a dataset's bars: a CSV or Parquet file, and from when on its rows count."""
+
+    path: str = _setting()
+    kind: str = _setting(check=_one_of("static", "known_ahead", "dated"))
+    columns: Mapping[str, str] = _setting({})
+    timezone: str = _setting("UTC")
+    date_format: str = _setting("")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetSection:
     """Bars of several tickers, whose order is remembered; or sequences."""
 
@@ -103,6 +115,7 @@ class DatasetSection:
     week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
     validation: str = _setting("")
     evaluation: str = _setting("")
+    covariates: Mapping[str, CovariateSection] = _setting({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -420,6 +433,13 @@ class _Reader:
                     Problem(f"'{part.name}' is missing in [{where}] of {self.file}")
                 )
                 continue
+            inner = (get_args(hints[part.name]) or (None,))[-1]
+            if isinstance(inner, type) and is_dataclass(inner):
+                chosen[part.name] = {
+                    name: self.section(inner, one, f"{key}.{name}", {})
+                    for name, one in self.table(given, key).items()
+                }
+                continue
             origin = self.origins[key]
             place = key if origin == "default" else f"{key} ({origin})"
             ok, chosen[part.name], wanted = _convert(given, hints[part.name], "env" in origin)
@@ -607,6 +627,13 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
         for key in ("validation", "evaluation")
         if getattr(section, key) and not sequences
     )
+    if section.covariates and sequences:
+        problems.append(Problem(f"{where} has covariates for sequences", "a dataset of bars"))
+    for one in section.covariates:
+        if not COVARIATE_NAME.fullmatch(one):
+            problems.append(
+                Problem(f"{where} covariates has the name '{one}'", "letters, digits, _ and -")
+            )
     for key, known in (("columns", COLUMN_ROLES), ("absent", ABSENT), ("repair", REPAIRS)):
         words = getattr(section, key)
         if not isinstance(words, Mapping | tuple):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.covariates import Covariate
 from podium.errors import DataError, Problem, suggest
 from podium.hashing import canonical, digest_bytes
+from podium.timeframe import SECONDS
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -35,6 +37,8 @@ class Dataset:
         ``open high low close volume``; finite, prices above zero.
     notes : tuple of str
         What was repaired or assumed while the bars were read; no part of the fingerprint.
+    covariates : mapping of name to Covariate
+        Figures beside the bars, as rows: a slice holds those that its bars may know.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Dataset:
     times: Times
     fields: Mapping[str, Floats]
     notes: tuple[str, ...] = ()
+    covariates: Mapping[str, Covariate] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -55,7 +60,16 @@ class Dataset:
         """SHA-256 of everything that could change a number: names, order, times, values."""
         head = canonical([self.timeframe, self.tickers, sorted(self.fields)]).encode()
         parts = [np.ascontiguousarray(self.fields[name]).data for name in sorted(self.fields)]
-        return digest_bytes(head, self.times.astype("int64").tobytes(), *parts)
+        beside = [
+            part
+            for name, one in sorted(self._known(self.tickers, self.times).items())
+            for part in (name.encode(), *one.content())
+        ]
+        return digest_bytes(head, self.times.astype("int64").tobytes(), *parts, *beside)
+
+    def with_covariates(self, covariates: Mapping[str, Covariate]) -> Dataset:
+        """The same bars with these covariates, as far as they may know them."""
+        return replace(self, covariates=covariates).slice(0, len(self))
 
     def select(self, tickers: Sequence[str]) -> Dataset:
         """The same bars with exactly these tickers in this order, found by name.
@@ -77,7 +91,12 @@ class Dataset:
             return self
         order = [self.tickers.index(t) for t in tickers]
         columns = {name: np.ascontiguousarray(v[:, order]) for name, v in self.fields.items()}
-        return replace(self, tickers=tuple(tickers), fields=columns)
+        return replace(
+            self,
+            tickers=tuple(tickers),
+            fields=columns,
+            covariates=self._known(tickers, self.times),
+        )
 
     def realign(self, tickers: Sequence[str]) -> tuple[Dataset, str]:
         """The bars of a model's tickers in the model's order, and what that changed in words.
@@ -112,4 +131,15 @@ class Dataset:
     def slice(self, start: int, stop: int) -> Dataset:
         """Bars ``start`` to ``stop``, the last one excluded."""
         columns = {name: v[start:stop] for name, v in self.fields.items()}
-        return replace(self, times=self.times[start:stop], fields=columns)
+        times = self.times[start:stop]
+        return replace(
+            self, times=times, fields=columns, covariates=self._known(self.tickers, times)
+        )
+
+    def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:
+        """Covariates without rows of other tickers, and without those of the bars' future."""
+        last = times[-1] if len(times) else None
+        return {
+            name: one.known_by(tickers, last, SECONDS[self.timeframe])
+            for name, one in self.covariates.items()
+        }

@@ -67,7 +67,7 @@ class View:
         Parameters
         ----------
         features : sequence of str
-            A feature's name, and after a colon its numbers: ``log_volatility:21``.
+            A feature's name, and after colons what it takes: ``log_volatility:21``.
         target : str
         horizon, window : int
             Bars ahead; bars a model looks back.
@@ -192,24 +192,50 @@ def _features(specs: Sequence[str]) -> list[Callable[[Dataset], Floats]]:
     problems: list[Problem] = []
     for spec in specs:
         name, _, rest = spec.partition(":")
+        given = rest.split(":") if rest else []
         compute = registry.load("features", name).compute
-        numbers = rest.split(":") if rest else []
-        takes = len(inspect.signature(compute).parameters) - 1
-        if len(numbers) > takes or not all(n.isdigit() and int(n) > 0 for n in numbers):
-            problems.append(
-                Problem(
-                    f"feature '{spec}'", f"'{name}' and at most {takes} whole number(s) above 0"
-                )
-            )
-            continue
-        found.append(_bound(compute, [int(n) for n in numbers]))
+        try:
+            found.append(_bound(compute, arguments(name, given, compute)))
+        except UsageError as error:
+            problems += error.problems
     if problems:
         raise UsageError.of(problems)
     return found
 
 
-def _bound(compute: Callable[..., Any], numbers: list[int]) -> Callable[[Dataset], Floats]:
-    return lambda dataset: compute(dataset, *numbers)
+def arguments(name: str, given: Sequence[str], compute: Callable[..., Any]) -> list[int | str]:
+    """What a feature's spec says after its name, as its function takes it.
+
+    Parameters
+    ----------
+    given : sequence of str
+        Texts for parameters that are annotated as such, whole numbers above 0 for all others.
+
+    Raises
+    ------
+    UsageError
+        Too many, too few, or not of these kinds.
+    """
+    takes = list(inspect.signature(compute).parameters.values())[1:]
+    texts = [one.annotation in (str, "str") for one in takes]
+    needed = sum(text and one.default is one.empty for one, text in zip(takes, texts, strict=True))
+    fits = [
+        bool(word) if text else word.isdigit() and int(word) > 0
+        for word, text in zip(given, texts, strict=False)
+    ]
+    if not needed <= len(given) <= len(takes) or not all(fits):
+        wanted = f"at most {len(takes)} whole number(s) above 0"
+        if any(texts):
+            kinds = ("a whole number above 0", "a text")
+            wanted = ", ".join(
+                f"{one.name} ({kinds[text]})" for one, text in zip(takes, texts, strict=True)
+            )
+        raise UsageError(f"feature '{':'.join([name, *given])}'", f"'{name}' and {wanted}")
+    return [word if text else int(word) for word, text in zip(given, texts, strict=False)]
+
+
+def _bound(compute: Callable[..., Any], given: list[int | str]) -> Callable[[Dataset], Floats]:
+    return lambda dataset: compute(dataset, *given)
 
 
 def _trailing_mean(values: Floats, bars: int) -> Floats:
@@ -247,4 +273,14 @@ def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np
             f"{dataset.times[bar]} ({len(bad)} such values)",
             "finite values after the warm-up",
             "correct the bars or leave the feature out",
+        )
+    # Bars begin where all of them are known; rows beside them may never reach a ticker.
+    never = np.argwhere(~known.any(axis=0))
+    if dataset.covariates and len(never):
+        ticker, feature = never[0]
+        raise DataError(
+            f"feature '{names[feature]}' of {dataset.tickers[ticker]} has no value at any of "
+            f"{len(dataset)} bars up to {dataset.times[-1]} ({len(never)} such)",
+            "a value of every ticker before the last bar",
+            f"run: podium check {dataset.name}, or leave the feature or the ticker out",
         )

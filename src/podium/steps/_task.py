@@ -19,7 +19,9 @@ from podium.timeframe import is_dated
 from podium.view import View
 
 # Keys of a dataset's table that concern what was read.
-_AFTER_READING = ("resample", "day_starts_at", "week_ends", "validation", "evaluation")
+_AFTER_READING = (
+    "resample", "day_starts_at", "week_ends", "validation", "evaluation", "covariates",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ def reading_options(section: DatasetSection) -> dict[str, Any]:
 
 
 def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None = None) -> Dataset:
-    """Bars of that name, read, checked, repaired where their table says so, and resampled.
+    """Bars of that name: read, checked, repaired and resampled as their table says, covariates too.
 
     Parameters
     ----------
@@ -98,7 +100,21 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
     for note in dataset.notes:
         if say:
             say(f"dataset '{name}' repaired: {note}")
-    return resampled(dataset, section)
+    return _with_covariates(config, section, resampled(dataset, section))
+
+
+def _with_covariates(config: Config, section: DatasetSection, dataset: Dataset) -> Dataset:
+    if not section.covariates:
+        return dataset
+    # pandas comes with the readers, and only to who reads.
+    from podium.readers._findings import has_errors, problems
+    from podium.steps._covariates import LEFT_OUT, with_covariates
+
+    made, findings = with_covariates(config.root, section, dataset)
+    if has_errors(findings):
+        raise DataError.of(problems(findings))
+    left_out = [one.found for one in findings if one.what == LEFT_OUT]
+    return replace(made, notes=(*made.notes, *left_out))
 
 
 def resampled(dataset: Dataset, section: DatasetSection) -> Dataset:

@@ -17,6 +17,7 @@ from podium.errors import NotFoundError, PodiumError, suggest
 from podium.feature_stats import RULE
 from podium.readers._findings import ERROR, NOTE, WARNING, Finding, has_errors
 from podium.sequences import Sequences
+from podium.steps._covariates import with_covariates
 from podium.steps._reading import examine, look, reader_of
 from podium.steps._task import reading_options, resampled
 
@@ -89,7 +90,9 @@ def check(
         dataset = found.dataset
         if dataset is not None:
             try:
-                dataset = resampled(dataset, section)
+                dataset, told = with_covariates(config.root, section, resampled(dataset, section))
+                findings += told
+                dataset = None if has_errors(told) else dataset
             except PodiumError as refused:
                 findings += _errors(refused)
                 dataset = None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.covariates import Covariate
 from podium.dataset import Dataset, Floats, Times
 from podium.errors import DataError, PodiumError
 from podium.samples import Indices, Samples, meeting
@@ -104,6 +105,30 @@ def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Si
     Parameters and errors as there.
     """
     return _examined(compute, dataset, at, seed, at + 1)
+
+
+def awaiting(dataset: Dataset) -> list[NDArray[np.int64]]:
+    """Last bars before a publication: the releases, then the revisions of each dated covariate.
+
+    Who knows a figure too early knows it there, so a probe at such a bar meets that wherever the
+    figure is early by a bar or more.
+    """
+    found = []
+    for one in dataset.covariates.values():
+        if one.kind != "dated" or one.moments is None:
+            continue
+        release = np.ones(len(one), dtype=bool)
+        if one.periods is not None:
+            # Rows lie in the order of tickers, periods and moments.
+            release[1:] = one.tickers[1:] != one.tickers[:-1]
+            release[1:] |= one.periods[1:] != one.periods[:-1]
+        # Before the first of all nothing is known, and the probe would be blind.
+        later = one.moments > one.moments.min(initial=dataset.times[-1])
+        for rows in (release, ~release):
+            bars = np.unique(np.searchsorted(dataset.times, one.moments[rows & later])) - 1
+            if (bars >= 0).any():
+                found.append(bars[bars >= 0].astype(np.int64))
+    return found
 
 
 def probe_dated(
@@ -453,6 +478,28 @@ def _rewritten(
     away = steps.cumsum() if start else -steps[::-1].cumsum()[::-1]
     moved[start:stop] += away.astype("timedelta64[s]")
     yield "stamps of bars after it were moved", replace(with_part(), times=moved)
+    for name, one in dataset.covariates.items():
+        for _ in range(2):
+            changed = _refigured(one, dataset.times, start, stop, rng)
+            told = f"figures of '{name}' published after it were redrawn"
+            yield told, replace(dataset, covariates={**dataset.covariates, name: changed})
+
+
+def _refigured(
+    one: Covariate, times: Times, start: int, stop: int, rng: np.random.Generator
+) -> Covariate:
+    """Other figures in the rows that bars up to ``stop`` know, or that only those after do.
+
+    What is constant, and what is known ahead, has no future.
+    """
+    rows = np.full(len(one), start == 0 or one.kind == "dated")
+    if one.moments is not None:
+        past = one.moments <= times[(start or stop) - 1]
+        rows &= ~past if start else past
+    spread = {name: np.nanmax(np.abs(column), initial=1.0) for name, column in one.values.items()}
+    return one.with_values(
+        rows, {name: most * rng.standard_normal(len(one)) for name, most in spread.items()}
+    )
 
 
 def _redrawn(
