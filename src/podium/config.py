@@ -464,7 +464,7 @@ class _Reader:
                 for key in _FORECASTS_NEED
                 if origins[key] == "default"
             )
-        else:
+        elif slot.task in _USUAL:
             self.problems.extend(
                 Problem(
                     f"{where} of {self.file} sets {key}", f"nothing that a {slot.task} slot has"

@@ -212,5 +212,6 @@ def without_value(
 
 def _is_number(value: object) -> bool:
     """Whether a value of a JSON file is a number that a float32 can hold."""
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and abs(value) <= LARGEST  # type: ignore[operator]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= LARGEST

@@ -125,7 +125,7 @@ class BiLSTMFamily(Classifier):
             },
             usual={
                 "hidden_size": 64,
-                "num_layers": 1,
+                "num_layers": 2,
                 "dropout": 0.1,
                 "learning_rate": 3e-3,
                 "batch_size": 64,

@@ -129,7 +129,7 @@ class SlotReport:
     @property
     def forecasts(self) -> bool:
         """Whether the slot forecasts, and so has a sealed test, folds and trades."""
-        return self.task == "forecast"
+        return self.task != "classify"
 
 
 @dataclass(frozen=True, eq=False)

@@ -195,7 +195,7 @@ def _of_samples(path: Path, part: Sequences) -> list[Finding]:
 def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) -> Iterator[Finding]:
     """What features miss or do not say, of the steps that count, (steps, F)."""
     missing = np.isnan(values)
-    none = missing.all(axis=0)
+    none = np.all(missing, axis=0, keepdims=True)[0]
     if none.any():
         yield Finding(
             WARNING,
@@ -210,7 +210,7 @@ def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) ->
         told = _listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
         yield _note("missing", f"{path.name}: {told}; filled with the {RULE}")
     known = np.where(none, np.float32(0), values)
-    flat = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
+    flat: NDArray[np.bool_] = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
     if flat.any():
         yield Finding(
             WARNING,

@@ -33,7 +33,7 @@ from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, read_stats
 from podium.steps._trials import Planned
 from podium.steps.data import add, append_table
-from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, tuned
+from podium.steps.tune import NAIVE, best_of, put_question, run_naive, tuned
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Epoch, Fitted, Job, State, Task, curves_csv
 
@@ -116,7 +116,9 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
     )
     data = _with_stats(data, stats, wish.stats)
     kind = registry.family(family, data.section.task)
-    space = space_of(project, data, family)
+    # For as many epochs as the family trains for, not as many as a search can afford.
+    theirs = project.config.space.get(family, {})
+    space = kind.space(data.dataset).narrowed(theirs, f"[space.{family}] of podium.toml")
     settings = {**(_best_config(project, slot, family) if wish.best else {}), **wish.settings}
     [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
     seed = project.config.tune.seed if wish.seed is None else wish.seed
