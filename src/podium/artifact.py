@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,7 +206,8 @@ class LoadedModel:
         Returns
         -------
         pandas frame, (N,) float or Prediction
-            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit.
+            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit. A model
+            of a universe (``align = "union"``) warns of the tickers that the newest bar lacks.
 
         Raises
         ------
@@ -282,6 +284,7 @@ class LoadedModel:
             tickers=self._tickers_of(reader.tickers_of(frame)),
             timeframe=self.manifest["timeframe"],
             adjust=self.manifest.get("adjust", True) and "adj_close" in reader.columns_of(frame),
+            **({"align": self.manifest["align"]} if "align" in self.manifest else {}),
         )
         view = View.of(
             dataset,
@@ -297,6 +300,8 @@ class LoadedModel:
                 "give it more bars",
             )
         windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
+        if view.left_out():
+            warnings.warn(view.left_out(), stacklevel=3)
         found: Prediction = self.model.predict(windows.blind())
         columns = {"ticker": found.item, "decided_at": found.decided_at, "forecast": found.mean}
         # A frame of the caller's own kind, so that loading a model does not need pandas.

@@ -121,23 +121,28 @@ def aligned(
     *,
     name: str,
     timeframe: str,
+    align: str = "intersection",
 ) -> Dataset:
-    """Dataset of checked frames, over the span that all of them share.
+    """Dataset of checked frames, over the span that all of them share, or each over its own.
 
     Raises
     ------
     DataError
         With all problems, or the bars that some tickers lack inside that span.
     """
-    problems = problems or _gaps(frames)
+    problems = problems or _gaps(frames, align)
     if problems:
         raise DataError.of(problems)
-    start = max(frame.index[0] for frame in frames.values())
-    stop = min(frame.index[-1] for frame in frames.values())
-    cut = [frame.loc[start:stop] for frame in frames.values()]
+    if align == "union":
+        index = sorted(set().union(*(frame.index for frame in frames.values())))
+        cut = [frame.reindex(index) for frame in frames.values()]
+    else:
+        start = max(frame.index[0] for frame in frames.values())
+        stop = min(frame.index[-1] for frame in frames.values())
+        cut = [frame.loc[start:stop] for frame in frames.values()]
     if not len(cut[0]):
         raise DataError(f"dataset '{name}': the tickers share no bar", "an overlapping period")
-    return Dataset(
+    bars = Dataset(
         name=name,
         timeframe=timeframe,
         tickers=tuple(frames),
@@ -147,6 +152,7 @@ def aligned(
             for field in FIELDS
         },
     )
+    return bars.among(np.isfinite(bars["close"]))
 
 
 def _bad_numbers(
@@ -178,15 +184,20 @@ def _row(place: Place, rows: np.ndarray) -> str:
     return place(int(rows[0])) + more
 
 
-def _gaps(frames: Mapping[str, pd.DataFrame]) -> list[Problem]:
-    """Bars that one ticker lacks while others have them, inside the span all share."""
+def _gaps(frames: Mapping[str, pd.DataFrame], align: str) -> list[Problem]:
+    """Bars that one ticker lacks while others have them, inside the span all share, or its own."""
     start = max(frame.index[0] for frame in frames.values())
     stop = min(frame.index[-1] for frame in frames.values())
-    cut = {t: frame.loc[start:stop].index for t, frame in frames.items()}
+    whole = align == "union"
+    cut = {t: (frame if whole else frame.loc[start:stop]).index for t, frame in frames.items()}
     union = sorted(set().union(*cut.values()))
     problems = []
     for ticker, index in cut.items():
-        missing = [moment for moment in union if moment not in index]
+        missing = [
+            moment
+            for moment in union
+            if moment not in index and not (whole and not index[0] < moment < index[-1])
+        ]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             problems.append(

@@ -22,6 +22,7 @@ def read(
     tickers: Sequence[str],
     timeframe: str,
     adjust: bool,
+    align: str = "intersection",
 ) -> Dataset:
     """Aligned bars of the tickers in the order asked for.
 
@@ -60,7 +61,7 @@ def read(
         frame = checked(bars, adjust=adjust, told=told, place=place, problems=problems)
         if frame is not None:
             frames[ticker] = frame
-    return aligned(frames, problems, name=name, timeframe=timeframe)
+    return aligned(frames, problems, name=name, timeframe=timeframe, align=align)
 
 
 def tickers_of(frame: pd.DataFrame) -> list[str]:
