@@ -515,7 +515,7 @@ GOOD = ('path = "x"', 'tickers = ["A"]', 'timeframe = "1H"')
         ('resample = "2H"', "one of"),
         ('day_starts_at = "25:00"', "a time such as 17:00"),
         ('stamp = "middle"', "open, close"),
-        ('align = "union"', "one of intersection"),
+        ('align = "outer"', "one of intersection, union"),
         ('validation = "v.npz"', "a validation file for bars"),
         ('decimal = ";"', "one of"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +219,8 @@ class LoadedModel:
         Returns
         -------
         pandas frame, (N,) float or Prediction
-            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit.
+            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit. A model
+            of a universe (``align = "union"``) warns of the tickers that the newest bar lacks.
 
         Raises
         ------
@@ -291,6 +293,9 @@ class LoadedModel:
         self, frame: Any, covariates: Mapping[str, Covariate], reading: Mapping[str, Any]
     ) -> Any:
         section = self.section
+        # A model of a universe reads frames as one, unless told otherwise.
+        kept = {name: self.manifest[name] for name in ("align",) if name in self.manifest}
+        kept |= dict(reading)
         # By its name, as members of a kind are found: bars come to models through readers.
         reader = registry.load("readers", "table")
         dataset = reader.read(
@@ -300,7 +305,7 @@ class LoadedModel:
             timeframe=self.manifest["timeframe"],
             # Where the dataset is adjusted: by what the frame has for it, if it has that.
             adjust=None if self.manifest.get("adjust", True) else False,
-            **reading,
+            **kept,
         )
         view = View.of(
             dataset.with_covariates(covariates),
@@ -316,6 +321,8 @@ class LoadedModel:
                 "give it more bars",
             )
         windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
+        if view.left_out():
+            warnings.warn(view.left_out(), stacklevel=3)
         found: Prediction = self.model.predict(windows.blind())
         columns = {"ticker": found.item, "decided_at": found.decided_at, "forecast": found.mean}
         # A frame of the caller's own kind, so that loading a model does not need pandas.

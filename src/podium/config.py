@@ -109,7 +109,8 @@ class DatasetSection:
     decimal: str = _setting("", check=_one_of("", ".", ","))
     thousands: str = _setting("")
     repair: tuple[str, ...] = _setting(())
-    align: str = _setting("intersection", check=_one_of("intersection"))
+    align: str = _setting("intersection", check=_one_of("intersection", "union"))
+    members: str = _setting("")
     resample: str = _setting("", check=_one_of("", *TIMEFRAMES))
     day_starts_at: str = _setting("00:00", check=(_is_clock_time, "a time such as 17:00"))
     week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
@@ -634,6 +635,8 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
             problems.append(
                 Problem(f"{where} covariates has the name '{one}'", "letters, digits, _ and -")
             )
+    if section.members and sequences:
+        problems.append(Problem(f"{where} names members for sequences", "a dataset of bars"))
     for key, known in (("columns", COLUMN_ROLES), ("absent", ABSENT), ("repair", REPAIRS)):
         words = getattr(section, key)
         if not isinstance(words, Mapping | tuple):

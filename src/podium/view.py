@@ -13,9 +13,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from podium import plugin, registry
-from podium.dataset import Dataset, Floats, Times
+from podium.dataset import Dataset, Floats, Mask, Times
 from podium.errors import DataError, Problem, UsageError
 from podium.samples import Samples
+
+# Tickers whose feature is computed once more alone, when it is known later than that of others.
+SUSPECTS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,7 @@ class View:
         One bar's contribution to the target, known at its close (a squared return, say).
     target : (T, S) float
         Target decided at ``t`` and known at ``t + horizon``; NaN where that lies beyond the data.
+        Of a ticker that ends before that, and before the data do, it is made of the bars there are.
     past : (T, S) float
         The same quantity over the last ``horizon`` bars, known at ``t``.
     aggregate : callable
@@ -43,6 +47,8 @@ class View:
         Whether a forecast of zero is one (a return), not nonsense (a log volatility).
     level : (T, S) float, optional
         Known at ``t`` and part of the target decided there (a price); None: nothing is.
+    members : (T, S) bool, optional
+        Where a ticker may be decided on; None: everywhere, and every ticker has every bar.
     """
 
     tickers: tuple[str, ...]
@@ -57,6 +63,7 @@ class View:
     window: int
     centered: bool
     level: Floats | None = None
+    members: Mask | None = None
 
     @classmethod
     def of(
@@ -77,17 +84,21 @@ class View:
         UsageError
             A feature does not take such numbers, or a plugin cannot be run.
         DataError
-            A feature has another shape than the bars, or is not finite after its warm-up.
+            A feature has another shape than the bars, is not finite after its warm-up, or is
+            spoiled by the bars that other tickers lack.
         """
         kind = registry.load("targets", target)
         with plugin.blamed():
             increments = kind.increments(dataset)
             level = kind.level(dataset) if hasattr(kind, "level") else None
-            columns = [compute(dataset) for compute in _features(features)]
+            computes = _features(features)
+            columns = [compute(dataset) for compute in computes]
         _require_shape(
             dataset, {f"feature '{spec}'": v for spec, v in zip(features, columns, strict=True)}
         )
         _require_shape(dataset, {f"target '{target}': increments": increments})
+        if dataset.members is not None:
+            increments = np.where(dataset.alive, increments, np.nan)
         with plugin.blamed():
             past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
         if level is not None:
@@ -95,6 +106,12 @@ class View:
         future = np.full_like(past, np.nan)
         future[:-horizon] = past[horizon:]
         values = np.stack(columns, axis=-1).astype(np.float32)
+        if dataset.members is not None:
+            values[~dataset.alive] = np.nan
+            future[~dataset.alive] = np.nan
+            with plugin.blamed():
+                _cut_short(future, dataset, increments, level, kind.aggregate, horizon)
+                _require_own(dataset, features, computes, values)
         _require_finite(dataset, features, values)
         return cls(
             tickers=dataset.tickers,
@@ -109,6 +126,7 @@ class View:
             window=window,
             centered=kind.CENTERED,
             level=level,
+            members=dataset.members,
         )
 
     def __len__(self) -> int:
@@ -116,10 +134,25 @@ class View:
 
     @cached_property
     def first_bar(self) -> int:
-        """First bar whose whole window of features, and past, is known for every ticker."""
+        """First bar whose whole window of features, and past, is known for every ticker.
+
+        Among members: for any of them; ``len`` when there is none.
+        """
+        if self.members is not None:
+            found = np.flatnonzero(self.usable.any(axis=1))
+            return int(found[0]) if len(found) else len(self)
         known = np.isfinite(self.features).all(axis=(1, 2)) & np.isfinite(self.past).all(axis=1)
         unknown = np.flatnonzero(~known)
         return int(unknown[-1] + 1 if len(unknown) else 0) + self.window - 1
+
+    @cached_property
+    def usable(self) -> Mask:
+        """Where a window can be decided on, (T, S): by a member, all of it and its past known."""
+        known = np.isfinite(self.features).all(axis=2) & np.isfinite(self.past)
+        row = np.arange(len(self))[:, np.newaxis]
+        since = row - np.maximum.accumulate(np.where(known, -1, row), axis=0)
+        found: Mask = since >= self.window
+        return found if self.members is None else found & self.members
 
     @cached_property
     def last_labelled(self) -> int:
@@ -135,14 +168,17 @@ class View:
             There are none, with the number of bars that would do.
         """
         first, last = self.first_bar, self.last_labelled
-        if last < first:
+        bars = np.arange(first, last + 1, dtype=np.int64)
+        if self.members is not None:
+            labelled = self.usable & np.isfinite(self.target)
+            bars = bars[labelled[first : last + 1].any(axis=1)]
+        if not len(bars):
             raise DataError(
                 f"{len(self)} bars leave no sample",
                 f"at least {first + self.horizon + 1} for this window, these features and this "
                 "horizon",
                 "use more bars or a shorter window",
             )
-        bars = np.arange(first, last + 1, dtype=np.int64)
         return Samples(
             bars,
             starts=bars,
@@ -151,6 +187,21 @@ class View:
             horizon=self.horizon,
             window=self.window,
         )
+
+    def left_out(self) -> str:
+        """Who cannot be decided on at the newest bar, and why, in words; empty: nobody."""
+        if self.members is None or self.usable[-1].all():
+            return ""
+        found = []
+        for column in np.flatnonzero(~self.usable[-1]).tolist():
+            since = np.flatnonzero(self.members[:, column])
+            if self.members[-1, column]:
+                why = "too few bars yet"
+            else:
+                why = f"no member after {self.times[since[-1]]}" if len(since) else "no member yet"
+            found.append(f"{self.tickers[column]} ({why})")
+        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        return f"no forecast at {self.times[-1]} for {', '.join(found[:10])}{more}"
 
     def expected(self, means: Floats) -> Floats:
         """Target decided at each bar if increments went on with these means.
@@ -179,6 +230,7 @@ class View:
             target=target,
             past=self.past[:stop],
             level=None if self.level is None else self.level[:stop],
+            members=None if self.members is None else self.members[:stop],
         )
 
     def blind(self) -> View:
@@ -246,6 +298,73 @@ def _trailing_mean(values: Floats, bars: int) -> Floats:
     return means
 
 
+def _cut_short(
+    target: Floats,
+    dataset: Dataset,
+    increments: Floats,
+    level: Floats | None,
+    aggregate: Callable[[Floats, int], Floats],
+    horizon: int,
+) -> None:
+    """Write the labels that reach beyond a ticker's last bar: of the increments that there are.
+
+    To leave them out would be to leave the crash out that a delisting often is. At the last bar
+    itself there is none. Where the data end as well a label stays unknown.
+    """
+    alive = dataset.alive
+    first, last = alive.argmax(axis=0), len(alive) - 1 - alive[::-1].argmax(axis=0)
+    for known in range(1, horizon):
+        at = last - known
+        [ended] = np.nonzero(alive.any(axis=0) & (at >= first) & (at + horizon < len(alive)))
+        if not len(ended):
+            continue
+        means = np.full((1, len(last)), np.nan)
+        rows = at[ended] + 1 + np.arange(known)[:, np.newaxis]
+        means[0, ended] = increments[rows, ended].mean(axis=0)
+        found = aggregate(means, known)[0, ended]
+        target[at[ended], ended] = found if level is None else found + level[at[ended], ended]
+
+
+def _require_own(
+    dataset: Dataset,
+    names: Sequence[str],
+    computes: Sequence[Callable[[Dataset], Floats]],
+    features: NDArray[np.float32],
+) -> None:
+    """Refuse a feature that bars another ticker lacks, or those before a first one, make unknown.
+
+    Suspect is a ticker that warms up longer than another; whether it also does alone decides.
+    """
+    alive = dataset.alive
+    first, lived = alive.argmax(axis=0), alive.sum(axis=0)
+    problems = []
+    for column, (name, compute) in enumerate(zip(names, computes, strict=True)):
+        known = np.isfinite(features[:, :, column])
+        warm_up = np.where(known.any(axis=0), known.argmax(axis=0) - first, lived)
+        late = np.flatnonzero((lived > 0) & (warm_up > warm_up[lived > 0].min(initial=len(alive))))
+        if not known.any():
+            late = np.flatnonzero(lived == lived.max())
+        for ticker in late[np.argsort(-warm_up[late], kind="stable")][:SUSPECTS].tolist():
+            start, bars = int(first[ticker]), int(lived[ticker])
+            own = dataset.select(dataset.tickers[ticker : ticker + 1]).slice(start, start + bars)
+            alone = np.flatnonzero(np.isfinite(compute(own)))
+            if len(alone) and alone[0] < warm_up[ticker]:
+                problems.append(
+                    Problem(
+                        f"feature '{name}' of {dataset.tickers[ticker]} is not finite "
+                        f"{warm_up[ticker] - 1} bars after the ticker's first bar "
+                        f"({dataset.times[start]}); of its bars alone it is after {alone[0]}",
+                        "values that neither bars before a ticker's first nor those that other "
+                        "tickers lack make unknown",
+                        "begin each ticker at its own first bar, and leave out what is NaN "
+                        "(np.nanmean) where tickers are put together",
+                    )
+                )
+                break
+    if problems:
+        raise DataError.of(problems)
+
+
 def _require_shape(dataset: Dataset, found: Mapping[str, Floats]) -> None:
     """Refuse what is not one column a ticker."""
     shape = (len(dataset), len(dataset.tickers))
@@ -265,7 +384,7 @@ def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np
     """Refuse a feature that is unknown after its warm-up."""
     known = np.isfinite(features)
     started = np.maximum.accumulate(known, axis=0)
-    bad = np.argwhere(started & ~known)
+    bad = np.argwhere(started & ~known & dataset.alive[:, :, np.newaxis])
     if len(bad):
         bar, ticker, feature = bad[0]
         raise DataError(

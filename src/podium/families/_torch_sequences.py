@@ -40,7 +40,7 @@ class Recurrent(nn.Module):
         sizes = [n_features] + [ways * units] * (layers - 1)
         self.ahead = nn.ModuleList(nn.LSTM(size, units) for size in sizes)
         self.back = nn.ModuleList(nn.LSTM(size, units) for size in sizes if bidirectional)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = _dropout(dropout)
         self.width = ways * units
 
     def forward(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
@@ -63,19 +63,18 @@ class Recurrent(nn.Module):
                 return values.flip(0)
             return torch.take_along_dim(values, place, 0)
 
-        def end(values: Tensor) -> Tensor:
-            return values[-1] if lengths is None else values[lengths - 1, sample]
+        def end(found: tuple[Tensor, tuple[Tensor, Tensor]]) -> Tensor:
+            # The last state is the last output, and its gradient is not spread over all steps.
+            return found[1][0][0] if lengths is None else found[0][lengths - 1, sample]
 
         for number, ahead in enumerate(self.ahead):
-            read = [ahead(steps)[0]]
+            read = [ahead(steps)]
             if len(self.back):
-                read.append(self.back[number](turned(steps))[0])
-            if number == len(self.ahead) - 1:
-                break
-            if len(read) == 2:
-                read[1] = turned(read[1])
-            steps = self.dropout(torch.cat(read, dim=2))
-        return torch.cat([end(values) for values in read], dim=1)
+                read.append(self.back[number](turned(steps)))
+            if number < len(self.ahead) - 1:
+                outputs = [found[0] for found in read]
+                steps = self.dropout(torch.cat([outputs[0], *map(turned, outputs[1:])], dim=2))
+        return torch.cat([end(found) for found in read], dim=1)
 
 
 class Classifying(nn.Module):
@@ -92,13 +91,18 @@ class Classifying(nn.Module):
     ) -> None:
         super().__init__()
         self.recurrent = Recurrent(n_features, units, layers, dropout, bidirectional)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = _dropout(dropout)
         self.head = nn.Linear(self.recurrent.width, n_classes)
 
     def forward(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
         """Scores (B, K) before the softmax, of steps (T, B, F)."""
         scores: Tensor = self.head(self.dropout(self.recurrent(steps, lengths)))
         return scores
+
+
+def _dropout(share: float) -> nn.Module:
+    # torch draws a mask for a share of 0 too.
+    return nn.Dropout(share) if share else nn.Identity()
 
 
 class Batches:
@@ -128,7 +132,8 @@ class Batches:
         return self._steps(rows, longest), None if same else lengths.to(self.device)
 
     def _steps(self, rows: Tensor, longest: int) -> Tensor:
-        return self.x[rows.to(self.device)][:, :longest].transpose(0, 1)
+        # Laid out step by step: of other strides the LSTM makes copies, forward and backward.
+        return self.x[rows.to(self.device)][:, :longest].transpose(0, 1).contiguous()
 
     def shuffled(self, size: int) -> list[Tensor]:
         """Rows of each batch of an epoch, in a random order.

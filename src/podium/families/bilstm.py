@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from podium.dataset import Floats
 from podium.families._base import Classifier, ClassModel, DivergedError, Keep, Report
 from podium.families._sequences import require_kin, stats_for
-from podium.families._torch import BATCH, device_of, one_thread
+from podium.families._torch import device_of, one_thread
 from podium.families._torch_sequences import Batches, Classifying, Criterion, class_weights
 from podium.families._torch_state import packed, require_same, unpacked
 from podium.feature_stats import FILE as STATS_FILE
@@ -30,6 +30,8 @@ from podium.trial import BUDGET
 FILE = "best.pt"
 LOSSES = ("cross_entropy", "focal")
 WEIGHTS = ("none", "inverse_frequency", "effective_number")
+# Samples that are predicted at once: more of them leave the processor's caches.
+BATCH = 256
 SCHEDULERS = ("constant", "cosine", "plateau", "step")
 
 

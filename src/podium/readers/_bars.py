@@ -13,7 +13,7 @@ import numpy as np
 from podium.dataset import FIELDS, Dataset
 from podium.errors import DataError, MissingExtraError, PodiumError, suggest
 from podium.readers import _calendar, _files, _inspect, _repair
-from podium.readers._align import side_by_side
+from podium.readers._align import cut_off, side_by_side, union
 from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
 from podium.readers._findings import ERROR, NOTE, Finding, error, has_errors, problems
 from podium.readers._options import Options
@@ -73,8 +73,9 @@ class Format:
     ) -> Dataset:
         """Aligned bars of the tickers in the order asked for.
 
-        Bars start where the youngest ticker starts and end where the first one ends; inside that
-        span every ticker must have every bar. Only the columns that are needed are read.
+        Bars start where the youngest ticker starts and end where the first one ends, or with
+        ``align="union"`` where each starts and ends itself; inside that span every ticker must
+        have every bar. Only the columns that are needed are read.
 
         Parameters
         ----------
@@ -411,8 +412,10 @@ def _align(
 ) -> None:
     """Lay the tickers side by side; the dataset, or why there is none, goes into ``found``."""
     ordered = [series[ticker] for ticker in found.tickers]
-    cut, refused = side_by_side(found.name, ordered, asked, found.notes)
+    cut, refused = side_by_side(found.name, ordered, asked, found.notes, options.align)
     found.findings += refused
+    if thorough and options.align == "intersection" and all(map(len, ordered)):
+        found.findings += cut_off(ordered)
     if refused:
         return
     done = [adjusted(one) for one in cut]
@@ -422,12 +425,14 @@ def _align(
         found.findings += lost
         if lost:
             return
-    calendar = done[0].times
-    fields = {role: np.empty((len(calendar), len(done))) for role in FIELDS}
+    calendar = union(done)
+    fields = {role: np.full((len(calendar), len(done)), np.nan) for role in FIELDS}
     for column, one in enumerate(done):
+        # Inside its span a ticker has every bar.
+        first = int(np.searchsorted(calendar, one.times[0]))
         for role in FIELDS:
-            fields[role][:, column] = one.values[role]
-    found.dataset = Dataset(
+            fields[role][first : first + len(one), column] = one.values[role]
+    bars = Dataset(
         name=found.name,
         timeframe=found.timeframe,
         tickers=found.tickers,
@@ -435,6 +440,8 @@ def _align(
         fields=fields,
         notes=tuple(found.notes),
     )
+    # A ticker is a member while it has bars, unless a table of members says otherwise.
+    found.dataset = bars.among(np.isfinite(fields["close"]))
     if thorough:
         found.findings += _remarks(done, found, options)
 
@@ -446,8 +453,9 @@ def _clear(series: Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 def _remarks(done: Sequence[Series], found: Examined, options: Options) -> list[Finding]:
     """What is remarkable about bars that can be loaded."""
     remarks = [finding for one in done for finding in _inspect.remarks(one)]
-    # All have the same stamps by now.
-    clock = replace(done[0], ticker="every ticker") if len(done) > 1 else done[0]
+    # All have the same stamps by now, or those of a union each in its own span.
+    longest = max(done, key=len)
+    clock = replace(longest, ticker="every ticker") if len(done) > 1 else longest
     exchange = options.exchange_timezone or options.timezone
     remarks += _calendar.calendar(clock, found.timeframe, exchange)
     remarks += _calendar.timeframes(done, found.timeframe)

@@ -86,6 +86,7 @@ def slot_report(
         loss_by_ticker=[
             (t, test.scalar(f"loss:{t}"), test.scalar(f"naive_loss:{t}"))
             for t in data.dataset.tickers
+            if f"loss:{t}" in test.scalars
         ],
         lineage=_lineage(data.dataset.name, candidate),
         commands=_commands(data.slot, candidate.id, promotion.stage),

@@ -13,14 +13,15 @@ from podium.config import FILE, Config, DatasetSection, SlotSection, holds_seque
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.hashing import digest
+from podium.readers._members import with_members
 from podium.resample import resample
-from podium.split import Indices
+from podium.split import Indices, Windows
 from podium.timeframe import is_dated
 from podium.view import View
 
 # Keys of a dataset's table that concern what was read.
 _AFTER_READING = (
-    "resample", "day_starts_at", "week_ends", "validation", "evaluation", "covariates",
+    "members", "resample", "day_starts_at", "week_ends", "validation", "evaluation", "covariates",
 )  # fmt: skip
 
 
@@ -52,6 +53,11 @@ class SlotData:
     def test_bars(self) -> Indices:
         """Decision bars of the test whose target is known."""
         return np.arange(self.test_start, self.view.last_labelled + 1, dtype=np.int64)
+
+    @property
+    def test_windows(self) -> Windows:
+        """What the sealed test asks: every window of it that has an outcome."""
+        return Windows.of(self.view, self.test_bars).labelled()
 
     @property
     def test_interval(self) -> tuple[str, str]:
@@ -97,6 +103,8 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
         adjust=section.adjust,
         **reading_options(section),
     )
+    if section.members:
+        dataset = with_members(dataset, config.root / section.members)
     for note in dataset.notes:
         if say:
             say(f"dataset '{name}' repaired: {note}")
@@ -190,7 +198,15 @@ def slot_data(
             f"set an earlier test_from; the data end at {dataset.times[-1]}",
         )
     view = view_of(dataset.slice(0, stop), section)
-    return SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
+    data = SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
+    if view.members is not None and not len(data.test_windows):
+        raise DataError(
+            f"slot {slot}: no member has a whole window and a label in the test from "
+            f"{section.test_from}",
+            "members with bars in the test",
+            "look at their lives: podium check " + section.dataset,
+        )
+    return data
 
 
 def plugin_versions(section: SlotSection) -> dict[str, str]:

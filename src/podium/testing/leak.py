@@ -370,7 +370,7 @@ def fitted_anew(
 
     def forecasts(changed: Dataset) -> Floats:
         seen = view_of(changed)
-        train = Windows.of(seen, np.arange(first, at - horizon + 1))
+        train = Windows.of(seen, np.arange(first, at - horizon + 1)).labelled()
         model = family.fit(config, train, None, seed=seed, report=lambda epoch, scores: None)
         asked = Windows.of(seen.blind(), np.arange(first, at + 1))
         grid: Floats = model.predict(asked).grid(seen.times, seen.tickers)
@@ -483,6 +483,8 @@ def _rewritten(
             changed = _refigured(one, dataset.times, start, stop, rng)
             told = f"figures of '{name}' published after it were redrawn"
             yield told, replace(dataset, covariates={**dataset.covariates, name: changed})
+    if start and dataset.members is not None:
+        yield "membership after it was another", _other_lives(dataset, start, rng)
 
 
 def _refigured(
@@ -500,6 +502,19 @@ def _refigured(
     return one.with_values(
         rows, {name: most * rng.standard_normal(len(one)) for name, most in spread.items()}
     )
+
+
+def _other_lives(dataset: Dataset, start: int, rng: np.random.Generator) -> Dataset:
+    """Another universe from a bar on: members come and go, and of half the tickers bars end."""
+    assert dataset.members is not None
+    shape = (len(dataset) - start, len(dataset.tickers))
+    ends = np.where(rng.random(shape[1]) < 0.5, rng.integers(0, shape[0], shape[1]), shape[0])
+    lost = np.zeros((len(dataset), shape[1]), dtype=bool)
+    lost[start:] = np.arange(shape[0])[:, np.newaxis] >= ends
+    fields = {name: np.where(lost, np.nan, values) for name, values in dataset.fields.items()}
+    members = dataset.members.copy()
+    members[start:] = rng.random(shape) < 0.5
+    return replace(dataset, fields=fields, members=members & dataset.alive & ~lost)
 
 
 def _redrawn(
