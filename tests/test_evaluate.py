@@ -9,7 +9,7 @@ from sklearn import metrics
 
 import classes
 import projects
-from classes import evaluated, samples, trained, write
+from classes import SLOT, evaluated, samples, trained, write
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
@@ -338,3 +338,26 @@ def test_csv_text_is_used_for_what_is_written(judged):
     text = (done.folder / "confusion_matrix.csv").read_text()
     rows = list(csv.reader(text.splitlines()))
     assert csv_text(rows) == text
+
+
+def test_a_champion_classifies_the_samples_of_a_file(ready, tmp_path, capsys):
+    root, candidate = ready
+    evaluated(root, candidate)
+    signed(root, candidate)
+    asked(root, candidate)
+    arrays = samples(20, 4, "n")
+    capsys.readouterr()
+    command = ["predict", "--data", str(write(tmp_path / "new.npz", arrays)), "--json"]
+    assert podium([*command, "--project", str(root)]) == 0
+    told = capsys.readouterr()
+    items = json.loads(told.out)["items"]
+    assert len(items) == 20
+    assert {item["class"] for item in items} <= set(classes.CLASSES)
+    for item in items:
+        assert sum(item[name] for name in classes.CLASSES) == pytest.approx(1, abs=1e-6)
+        assert item[item["class"]] == max(item[name] for name in classes.CLASSES)
+    assert f"champion of {SLOT}" in told.err
+    arrays["feature_names"] = np.array(["flow", "level"])
+    write(tmp_path / "new.npz", arrays)
+    assert podium([*command, "--project", str(root)]) == 7
+    assert "level, flow" in capsys.readouterr().err

@@ -59,6 +59,7 @@ FENCES = {
     "optuna": lambda part: part in ("searches", "importers"),
     "sqlalchemy": lambda part: part == "ledger",
     "click": lambda part: part == "cli",
+    "matplotlib": lambda part: part == "report",
     "mlflow": lambda part: part in ("ledger", "importers"),
     "pandas": lambda part: part not in NOUNS,
 }

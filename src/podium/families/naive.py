@@ -1,4 +1,4 @@
-"""The bar to beat: last value, moving, exponential and historical means; no training loop."""
+"""The bar to beat: last value and means of many kinds; for classes a trend rule. No training."""
 
 from __future__ import annotations
 

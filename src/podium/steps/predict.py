@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from podium import artifact, registry
 from podium.artifact import Place
 from podium.classifier import LoadedClassifier
-from podium.errors import NotFoundError, UsageError, suggest
+from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import reads
-from podium.prediction import Prediction
+from podium.prediction import ClassPrediction, Prediction
 from podium.resolve import champion, find_model, get_active_model_path
+from podium.sequences import Sequences, Subset
 from podium.split import Windows
+from podium.steps._best_file import own_slot
 from podium.steps._project import Project
 from podium.steps._task import load_dataset, view_of
 
@@ -96,7 +99,7 @@ def predict(
         raise UsageError(
             f"{place.folder} classifies samples",
             "a model that forecasts bars",
-            "ask it in python: podium.load_model(path).predict(array)",
+            "give it samples: podium predict --data FILE.npz",
         )
     section = model.section
     if section.dataset not in project.config.datasets:
@@ -127,6 +130,83 @@ def predict(
         section.horizon,
         registry.load("targets", section.target).UNIT,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """Classes of samples with what made them.
+
+    Parameters
+    ----------
+    groups : (N,) str, or None
+    model : Path
+        Folder of the artefact.
+    rule : str
+        Which rule chose the model.
+    """
+
+    prediction: ClassPrediction
+    groups: NDArray[np.str_] | None
+    model: Path
+    rule: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a sample."""
+        found, names = self.prediction, self.prediction.class_names
+        groups = [""] * len(found) if self.groups is None else self.groups.tolist()
+        return [
+            {"row": row, "group": group, "class": names[k], **dict(zip(names, p, strict=True))}
+            for row, group, k, p in zip(
+                found.rows.tolist(),
+                groups,
+                found.chosen.tolist(),
+                found.probabilities.tolist(),
+                strict=True,
+            )
+        ]
+
+
+def classify(
+    project: Project,
+    data: Path,
+    slot: str | None = None,
+    *,
+    candidate: str | None = None,
+    model_path: Path | str | None = None,
+) -> Classified:
+    """Classes of a file's samples by a champion, or by a model that is named.
+
+    Parameters
+    ----------
+    data : Path
+        An .npz file; whatever classes stand in it are not looked at.
+    slot : str, optional
+        Default: the default slot where it classifies, else the only one that does.
+
+    Raises
+    ------
+    NotFoundError
+        No such candidate or model, or nobody holds the slot.
+    DataError
+        The file has other features than the model, or the artefact was changed.
+    UsageError
+        The model forecasts.
+    """
+    if candidate is None and model_path is None:
+        slot = slot or own_slot(project.config) or project.default_slot(None)
+    place, rule = _chosen(project, slot, candidate, model_path)
+    model = artifact.load_place(place)
+    if not isinstance(model, LoadedClassifier):
+        raise UsageError(f"{place.folder} forecasts bars", "a model that classifies samples")
+    samples: Sequences = registry.load("readers", "npz").read(data, name=data.name)
+    if samples.feature_names != model.feature_names:
+        raise DataError(
+            f"{data} has the features {', '.join(samples.feature_names)}",
+            f"those of the model, in their order: {', '.join(model.feature_names)}",
+        )
+    asked = replace(samples, class_names=model.class_names)
+    found = model.predict(Subset(asked, np.arange(len(asked), dtype=np.int64)))
+    return Classified(found, samples.groups, place.folder, rule)
 
 
 def _chosen(

@@ -325,7 +325,7 @@ def check_resumed_like_uninterrupted(family: Classifier) -> None:
 
 
 def check_learns(family: Classifier, *, share: float = 0.35, tries: int = 5) -> None:
-    """On samples with a planted rule the usual config or one of a few finds a part of what is to be found.
+    """On samples with a planted rule one of a few configs finds a part of what is to be found.
 
     Class frequencies alone have a certain log loss; at least ``share`` of it must be gone on
     samples the family was not fitted on. This holds for a trained network and for a rule alike.

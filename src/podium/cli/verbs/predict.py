@@ -1,4 +1,4 @@
-"""Serve: forecast the newest bar with a champion or the active model."""
+"""Serve: forecast the newest bar, or classify samples, with a champion or the active model."""
 
 from __future__ import annotations
 
@@ -15,24 +15,33 @@ from podium.cli.output import Output
 @click.option("--candidate", help="A candidate's id.")
 @click.option("--model-path", help="Any path into a model's folder.")
 @click.option("--bars", type=int, default=1, show_default=True, help="How many newest bars.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, dir_okay=False), help="Samples to classify (.npz)."
+)
 @options.common
 def command(
     slot: str | None,
     candidate: str | None,
     model_path: str | None,
     bars: int,
+    data: Path | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Forecast the newest bars with SLOT's champion; without SLOT, with the grids' active model.
 
-    Which rule chose the model is told on stderr.
+    With --data, classes of a file's samples. Which rule chose the model is told on stderr.
     """
-    from podium.steps.predict import predict
+    from podium.steps.predict import classify, predict
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
+        if data is not None:
+            classes = classify(project, data, slot, candidate=candidate, model_path=model_path)
+            out.say(f"{classes.rule}: class and probabilities of each sample")
+            out.answer("predictions", classes.rows())
+            return
         found = predict(project, slot, candidate=candidate, model_path=model_path, bars=bars)
     out.say(f"{found.rule}: {found.forecasts_what}")
     out.answer("predictions", found.rows())

@@ -34,6 +34,8 @@ def command(what: str, to: str, reason: str, folder: Path, as_json: bool, quiet:
         candidate = newest(project, what)
         with project.locked(candidate["slot"], "promote"):
             found = promote(project, candidate["id"], to=to, reason=reason)
+        section = project.config.slots.get(candidate["slot"])
+        classifies = section is not None and section.task == "classify"
     items = [
         {"gate": v.gate, "result": v.result, "finding": v.finding, "limits": v.limits}
         for v in found.verdicts
@@ -41,4 +43,5 @@ def command(what: str, to: str, reason: str, folder: Path, as_json: bool, quiet:
     out.answer("verdicts", items, ["gate", "result", "finding"])
     require_promoted(found)
     out.say(found.sentence)
-    out.hint(f"podium predict {found.candidate.slot}")
+    samples = " --data FILE.npz" if classifies else ""
+    out.hint(f"podium predict {found.candidate.slot}{samples}")
