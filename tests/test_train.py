@@ -244,3 +244,16 @@ def test_a_candidates_lineage_names_its_samples_and_classes(done, capsys):
     assert "classifies" in told
     assert "calm, rises, falls" in told
     assert "256" in told
+
+
+def test_what_a_search_found_is_listed_best_first_with_what_to_do_next(tmp_path, capsys):
+    root = classes.project(tmp_path / "p")
+    capsys.readouterr()
+    assert podium(["tune", "--project", str(root), "--json"]) == 0
+    told = capsys.readouterr()
+    *trials, naive = json.loads(told.out)["items"]
+    scores = [item["macro_f1"] for item in trials]
+    assert scores == sorted(scores, reverse=True)
+    assert naive["family"] == "naive"
+    assert naive["config"]["method"] == "trend"
+    assert f"podium train bilstm --slot {SLOT} --best" in told.err

@@ -33,6 +33,7 @@ def command(
     mlflow: dict[str, Any],
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
+    from podium import registry
     from podium.steps.tune import tune
 
     out = Output(as_json=as_json, quiet=quiet)
@@ -47,17 +48,22 @@ def command(
         name = project.default_slot(slot)
         with project.locked(name, "tune"):
             found = tune(project, name)
-    rows = sorted(found.trials, key=lambda row: (row.score != row.score, row.score))
-    rows = [*rows, *sorted(found.naive, key=lambda row: row.score)[:1]]
+    section = found.data.section
+    sign = -1.0 if registry.direction(section.metric) == "max" else 1.0
+    rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
+    rows = [*rows, found.best_naive]
     items = [
         {
             "trial": row.id,
             "family": row.family,
-            found.data.section.metric: row.score,
+            section.metric: row.score,
             "state": row.state,
             "config": row.config,
         }
         for row in rows
     ]
     out.answer("trials", items)
-    out.hint(f"podium extend {name}")
+    if section.task == "classify":
+        out.hint(f"podium train {found.best.family} --slot {name} --best")
+    else:
+        out.hint(f"podium extend {name}")
