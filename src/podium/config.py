@@ -624,8 +624,8 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
             if not getattr(section, key):
                 problems.append(Problem(f"'{key}' is missing in {where} of {FILE}"))
     problems.extend(
-        Problem(f"{where} names a file of {key} for bars", "sequences (reader npz)")
-        for key in ("validation", "evaluation")
+        Problem(f"{where} names {what} file for bars", "sequences (reader npz)")
+        for key, what in (("validation", "a validation"), ("evaluation", "an evaluation"))
         if getattr(section, key) and not sequences
     )
     if section.covariates and sequences:

@@ -174,7 +174,8 @@ def load_sequences(
     train: Sequences = read(path, name=name)
     if other is None:
         return train, None
-    return agreeing(name, [(path, train), (other, read(other, name=name))])
+    told = str(training or section.path), str(validation or section.validation)
+    return agreeing(name, [(told[0], train), (told[1], read(other, name=name))])
 
 
 def evaluation_data(config: Config, slot: str, like: Sequences) -> Sequences | None:
@@ -199,10 +200,10 @@ def read_like(path: Path, like: Sequences, reader: str = "npz") -> Sequences:
     DataError
     """
     found: Sequences = registry.load("readers", reader).read(path, name=like.name)
-    return agreeing(like.name, [(Path("the slot's samples"), like), (path, found)])[1]
+    return agreeing(like.name, [("the slot's samples", like), (str(path), found)])[1]
 
 
-def agreeing(name: str, files: Sequence[tuple[Path, Sequences]]) -> tuple[Sequences, Sequences]:
+def agreeing(name: str, files: Sequence[tuple[str, Sequences]]) -> tuple[Sequences, Sequences]:
     """Samples of two files under one list of classes.
 
     Raises
