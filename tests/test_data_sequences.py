@@ -16,7 +16,7 @@ from podium.samples import Samples
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.splitters import given as two_files
-from podium.splitters import group
+from podium.splitters import group, holdout, walk_forward
 
 read_npz = registry.load("readers", "npz").read
 N, T, F = 6, 4, 2
@@ -243,6 +243,7 @@ def test_a_missing_file_is_named(tmp_path):
         lambda a: a | {"groups": np.arange(N)},
         lambda a: a | {"feature_names": np.array(["a", "b"])},
         lambda a: a | {"y": a["y"].astype(float)},
+        lambda a: a | {"times": np.arange(N)},
     ],
 )
 def test_the_fingerprint_changes_with_everything_that_could_change_a_number(change):
@@ -269,6 +270,98 @@ def test_a_fortran_ordered_entry_reads_like_any_other(tmp_path):
     np.testing.assert_array_equal(found.x, x.astype(np.float32))
 
 
+DAYS = np.arange("2020-01-01", "2020-01-07", dtype="datetime64[D]")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        DAYS,
+        DAYS.astype("datetime64[ns]") - np.timedelta64(1, "ns"),
+        DAYS.astype(str),
+        np.array([f"{day}T02:00:00+02:00" for day in DAYS]),
+        np.array([f"{day - 1}T23:59:59.5Z" for day in DAYS]),
+        DAYS.astype("datetime64[s]").astype(int),
+        DAYS.astype("datetime64[s]").astype(float) - 0.25,
+    ],
+)
+def test_times_may_be_written_in_any_usual_way(times, tmp_path):
+    found = read(saved(tmp_path, times=times))
+    np.testing.assert_array_equal(found.times, DAYS.astype("datetime64[s]"))
+    assert found.ends is None
+    assert found.fingerprint == Sequences.of("s", *arrays().values(), times=DAYS).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ({"times": DAYS[1:]}, "times has shape (5,)"),
+        ({"times": DAYS[:, None]}, "times has shape (6, 1)"),
+        ({"times": np.ones(N, bool)}, "type bool. Expected 6 datetime64"),
+        ({"times": np.array([*DAYS[1:], np.datetime64("NaT")])}, "times is NaT for sample 5"),
+        (
+            {"times": np.array([*DAYS.astype(str)[1:], "soon"])},
+            "times is soon for sample 5 (1 such)",
+        ),
+        ({"times": DAYS.astype("datetime64[ms]").astype(int)}, "times is 1577836800000 for sample"),
+        ({"times": np.array([np.inf, np.nan, 1, 2, 3, 4])}, "times is inf for sample 0 (2 such)"),
+        ({"ends": DAYS}, "ends without times"),
+        (
+            {"times": DAYS, "ends": DAYS},
+            "label of sample 0 ends at 2020-01-01T00:00:00, the sample",
+        ),
+    ],
+)
+def test_times_that_are_none_are_told(others, expected, tmp_path):
+    [problem] = told(saved(tmp_path, **others))
+    assert expected in problem
+
+
+def test_sequences_without_times_have_the_fingerprint_they_always_had():
+    made = Sequences.of("s", np.arange(24.0).reshape(3, 4, 2), np.array([0, 1, 1]))
+    assert made.fingerprint.startswith("2b5066312c328b3c")
+
+
+def timed(n=120, **others):
+    """A sample a day, in no order."""
+    order = np.random.default_rng(0).permutation(n)
+    x = np.random.default_rng(1).normal(size=(n, T, F))
+    days = (np.datetime64("2020-01-01") + order).astype("datetime64[s]")
+    ends = {name: days + np.timedelta64(reach, "D") for name, reach in others.items()}
+    return Sequences.of("s", x, order % 2, times=days, **ends)
+
+
+def test_sequences_with_times_are_split_in_time_whatever_their_order():
+    found = timed()
+    [fold] = holdout.split(found, fraction=0.25).folds
+    assert (len(fold.train), len(fold.validation)) == (90, 30)
+    assert found.times[fold.train].max() < found.times[fold.validation].min()
+    for fold in walk_forward.split(found, folds=2).folds:
+        assert found.times[fold.train].max() < found.times[fold.validation].min()
+    with pytest.raises(DataError, match="samples have no times"):
+        holdout.split(Sequences.of("s", found.x, found.y), fraction=0.25)
+
+
+def test_a_label_that_is_known_later_is_purged_to_where_it_ends():
+    found = timed(ends=5)
+    [fold] = holdout.split(found, fraction=0.25).folds
+    # Decided up to five days before the first validated one, their labels end by then.
+    first = found.times[fold.validation].min()
+    assert found.ends[fold.train].max() == first
+    assert (len(fold.train), len(fold.validation)) == (86, 30)
+    assert holdout.split(found.select(np.arange(119)), fraction=0.25).hash != (
+        holdout.split(found, fraction=0.25).hash
+    )
+
+
+def test_days_of_samples_with_times_are_groups(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(40, T, F)), np.arange(40) % 2
+    found = Sequences.of("s", x, y, times=np.arange(40) * 6 * 3600)
+    days = found.times.astype("datetime64[D]")
+    for fold in group.split(found, folds=2, by="day").folds:
+        assert not set(days[fold.train]) & set(days[fold.validation])
+
+
 def test_selecting_keeps_everything_of_the_rows():
     x, y = arrays()["X"], arrays()["y"]
     found = Sequences.of("s", x, y, groups=np.arange(N), lengths=np.array([4, 3, 2, 1, 2, 3]))
@@ -276,6 +369,11 @@ def test_selecting_keeps_everything_of_the_rows():
     assert part.lengths.tolist() == [3, 3]
     assert part.groups.tolist() == ["5", "1"]
     assert part.class_names == found.class_names
+    assert part.times is None
+    timely = Sequences.of("s", x, y, times=DAYS, ends=DAYS + 1).select(np.array([5, 1]))
+    assert [*timely.times.astype("M8[D]"), *timely.ends.astype("M8[D]")] == [
+        *DAYS[[5, 1]], *(DAYS + 1)[[5, 1]]
+    ]  # fmt: skip
     np.testing.assert_array_equal(part.x, found.x[[5, 1]])
 
 

@@ -460,6 +460,21 @@ def test_checking_tells_what_resampling_would_refuse(root):
     assert any("reach over the begin of a 4H bar" in f.found for f in found.findings)
 
 
+def test_what_a_check_refuses_ends_with_the_repairs_that_would_do_or_with_what_is_expected(
+    tmp_path, capsys
+):
+    frame = bars("A", pd.date_range("2020-01-01", periods=40, unit="s"), adjusted=False)
+    again = pd.concat([frame, frame.iloc[[3]]])
+    write(tmp_path / "again", {"A": again}, "files", ".csv")
+    assert run(["check", str(tmp_path / "again")]) == 7
+    assert 'set repair = ["drop_duplicates", "sort"]' in capsys.readouterr().err
+    (tmp_path / "empty.csv").touch()
+    assert run(["check", str(tmp_path / "empty.csv")]) == 7
+    told = capsys.readouterr()
+    assert "expected comma separated values" in told.out
+    assert told.err.rstrip().endswith("Correct the files.")
+
+
 def test_every_finding_that_can_be_listed_survives_a_spreadsheet(root, capsys):
     # A cell that begins like a formula is written with a quote in front.
     from podium.cli.output import Output
@@ -499,7 +514,7 @@ GOOD = ('path = "x"', 'tickers = ["A"]', 'timeframe = "1H"')
         ('resample = "2H"', "one of"),
         ('day_starts_at = "25:00"', "a time such as 17:00"),
         ('stamp = "middle"', "open, close"),
-        ('align = "union"', "one of intersection"),
+        ('align = "outer"', "one of intersection, union"),
         ('validation = "v.npz"', "a validation file for bars"),
         ('decimal = ";"', "one of"),
     ],

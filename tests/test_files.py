@@ -1,7 +1,10 @@
 """Files that appear whole or not at all, and locks that die with their process."""
 
+import csv
 import errno
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,9 +12,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import podium
 from podium.errors import ConflictError, DataError
-from podium.files import full_disk_explained, lock, write_atomic
+from podium.files import csv_text, full_disk_explained, lock, write_atomic
 
 HOLD = """
 import pathlib, sys, time
@@ -160,3 +166,33 @@ def test_a_full_or_read_only_disk_is_told_in_a_sentence_and_other_errors_pass(tm
             raise OSError(code, os.strerror(code))
     with pytest.raises(FileNotFoundError), full_disk_explained(tmp_path):
         Path(tmp_path / "nowhere").read_text()
+
+
+CELLS = st.one_of(
+    st.text(st.characters(exclude_categories=("Cs", "Cc"))),
+    st.sampled_from(["=1+1", "+1", "-1.5", "@SUM(A1)", "=", "-"]),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.none(),
+)
+
+
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=1))
+def test_no_text_in_a_csv_is_a_formula_and_nothing_else_is_changed(rows):
+    for row, read in zip(rows, csv.reader(io.StringIO(csv_text(rows))), strict=True):
+        for cell, found in zip(row, read, strict=True):
+            if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")):
+                assert found == f"'{cell}"
+            else:
+                assert found == ("" if cell is None else str(cell))
+
+
+def test_numbers_below_zero_stay_numbers():
+    assert csv_text([["a", "b"], [-1.5, "-1.5"], [-2, "x"]]) == "a,b\n-1.5,'-1.5\n-2,x\n"
+
+
+def test_csv_is_written_in_one_place_only():
+    writes = re.compile(r"csv\.(Dict)?[wW]riter|\.to_csv\(")
+    folder = Path(podium.__file__).parent
+    found = [p.name for p in folder.rglob("*.py") if writes.search(p.read_text("utf-8"))]
+    assert found == ["files.py"]

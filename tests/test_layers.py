@@ -30,6 +30,7 @@ LAYERS = [
         "resample",
         "sequences",
         "samples",
+        "covariates",
     },
     {"stats", "backtest"},
     {*registry.KINDS, "schedules", "enhancements"},

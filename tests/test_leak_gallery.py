@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from figures import DAY, with_figures
 from podium import registry
 from podium.backtest import simulate
+from podium.covariates import Covariate
 from podium.errors import DataError
 from podium.families._base import Family, Model
 from podium.prediction import Prediction
@@ -12,6 +14,7 @@ from podium.space import Choice, Space
 from podium.split import Fold, Split
 from podium.testing.leak import (
     BlindError,
+    awaiting,
     examine,
     probe,
     probe_dated,
@@ -173,6 +176,47 @@ def joined(by):
     return look
 
 
+def covariate(compute, kind=0):
+    """A feature of covariates, probed where a release (0) or a revision (1) is awaited."""
+
+    def look(seed):
+        dataset = with_figures(bars(BARS, seed=seed), seed)
+        waiting = awaiting(dataset)[kind]
+        waiting = waiting[(waiting > 40) & (waiting < BARS - 5)]
+        at = int(np.random.default_rng(seed).choice(waiting))
+        return probe(compute, dataset, at, seed=seed)
+
+    return look
+
+
+def joined_as(dataset, moments, rows):
+    """Earnings as if the rows had become known at these moments."""
+    one = dataset.covariates["earnings"]
+    eps, tickers = {"eps": one.values["eps"][rows]}, one.tickers[rows].tolist()
+    known = Covariate.of("dated", eps, moments=moments, tickers=tickers)
+    return known.at("eps", dataset.tickers, dataset.times)
+
+
+def by_period(dataset):
+    """The latest period that is over, whether its figure is out or not."""
+    one = dataset.covariates["earnings"]
+    first = one.moments - one.periods < 25 * DAY
+    return joined_as(dataset, one.periods[first], first)
+
+
+def as_revised(dataset):
+    """Every period from its first release on, with the figure of its last one."""
+    one = dataset.covariates["earnings"]
+    # Rows lie in the order of tickers and periods, a revision after what it revises.
+    change = one.periods[1:] != one.periods[:-1]
+    first, last = np.append(True, change), np.append(change, True)
+    return joined_as(dataset, one.moments[first], last)
+
+
+def as_known(dataset):
+    return registry.load("features", "covariate").compute(dataset, "earnings.eps")
+
+
 # ------------------------------------------------------------------ fills
 
 
@@ -206,6 +250,8 @@ GALLERY = {
     "a random split of overlapping windows": (split(at_random), split(in_time)),
     "a figure joined where its period begins": (joined("start"), joined("publication")),
     "a figure joined where its period ends": (joined("end"), joined("publication")),
+    "earnings joined at the end of their period": (covariate(by_period), covariate(as_known)),
+    "earnings in their last revision": (covariate(as_revised, 1), covariate(as_known, 1)),
     "a fill at the open of the bar it was decided on": (
         filled("next_open", same_bar=True),
         filled("next_open", same_bar=False),
@@ -243,6 +289,17 @@ def test_the_bar_named_is_the_first_that_knows():
     # the 1st, before the first bar.
     assert joined("start")(0).bar == 0
     assert dataset.times[joined("end")(0).bar] == np.datetime64("2000-02-01")
+
+
+@every_seed
+def test_figures_joined_at_their_period_are_named_by_bar_and_ticker(seed):
+    dataset = with_figures(bars(BARS, seed=seed), seed)
+    leak = covariate(by_period)(seed)
+    assert "figures of 'earnings' published after it" in leak.how or "cut off" in leak.how
+    [ticker] = leak.column
+    one = dataset.covariates["earnings"]
+    over = (one.tickers == dataset.tickers[ticker]) & (one.periods <= dataset.times[leak.bar])
+    assert (one.moments[over] > dataset.times[leak.bar]).any(), "no figure was awaited there"
 
 
 def test_columns_that_the_past_does_not_move_are_told_apart():

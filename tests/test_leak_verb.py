@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figures import BY_PERIOD, with_earnings
 from podium import registry
 from podium.cli.main import run
 from podium.config import load
@@ -112,6 +113,8 @@ def write(name, text):
         f"{kind}/{name}"
         for kind in ("features", "targets", "signals", "splitters")
         for name in registry.names(kind)
+        # It needs a project whose dataset has covariates: below.
+        if name != "covariate"
     ],
 )
 def test_podiums_own_members_are_clean(what):
@@ -250,6 +253,37 @@ def test_a_plugin_of_the_project_is_probed_by_its_name(tmp_path, ask):
     assert code == 4
     assert "peeking (feature) knows the future" in err
     assert ", IBM: " in err
+
+
+def test_figures_joined_at_their_period_are_caught_in_a_project_and_joined_as_known_they_are_not(
+    tmp_path, ask
+):
+    root = with_earnings(tmp_path / "project")
+    folder = root / "plugins" / "features"
+    folder.mkdir(parents=True)
+    (folder / "early.py").write_text('"""Earnings at their period."""\n\n' + BY_PERIOD)
+    code, _, err = ask("early", "--project", str(root), "-q", "--seeds", "1")
+    assert code == 4
+    assert "early (feature) knows the future" in err
+    assert "figures of 'earnings' published after it" in err
+    for seeds in ("3", "20"):
+        code, out, _ = ask("covariate:earnings.eps", "--project", str(root), "--seeds", seeds)
+        assert code == 0
+        assert "changing the past moves 2 of 2 columns" in out
+
+
+def test_what_a_feature_is_told_must_fit_it(tmp_path, ask):
+    root = with_earnings(tmp_path / "project")
+    for what, told in {
+        "covariate": "which (a text)",
+        "covariate:earnings.esp": "did you mean 'eps'?",
+        "covariate:earning.eps": "did you mean 'earnings'?",
+        "covariate:earnings.eps:5": "no lead",
+        "log_volatility:x": "whole number(s) above 0",
+        "sign:5": "more than the name of a signal",
+    }.items():
+        code, _, err = ask(what, "--project", str(root))
+        assert (code, told.lower() in err.lower()) == (2, True), (what, err)
 
 
 def test_the_level_a_target_stands_on_is_probed_too(ask):

@@ -255,6 +255,16 @@ def test_a_frame_that_is_wrong_is_refused_with_everything_that_is(model, long):
         model.predict(long.drop(columns="volume"))
 
 
+def test_a_frame_may_be_explained_in_the_words_of_a_datasets_table(model, long, data, expected):
+    odd = long.rename(columns={"date": "when", "close": "shut"}).iloc[::-1]
+    with pytest.raises(DataError, match="has no column close"):
+        model.predict(odd)
+    told = {"columns": {"time": "when", "close": "shut"}, "repair": ("sort",)}
+    agrees(model.predict(odd, **told), expected)
+    with pytest.raises(UsageError, match="told timezone"):
+        model.predict(Windows.of(data.view, data.test_bars), timezone="UTC")
+
+
 def test_anything_else_is_refused_by_its_name(model):
     with pytest.raises(UsageError, match="given list"):
         model.predict([1.0])
@@ -297,7 +307,86 @@ def test_a_table_tells_where_it_is_wrong(long, tmp_path):
         read(tmp_path / "prices.csv", TICKERS)
     with pytest.raises(DataError, match="dataset 'd' row 5 "):
         read(wrong, TICKERS)
-    with pytest.raises(DataError, match=r"has no ticker 'IBN'.*Did you mean 'IBM'"):
+    with pytest.raises(DataError, match=r"'IBN' is not in dataset 'd'.*Did you mean 'IBM'"):
         read(long, ["AAPL", "IBN"])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"no file .*none\.csv"):
         read(tmp_path / "none.csv", TICKERS)
+
+
+def hours(tickers, n=6):
+    """Hourly bars of an exchange in New York, one frame a ticker."""
+    index = pd.date_range("2020-01-06T10:00", periods=n, freq="h", tz="America/New_York")
+    base = pd.DataFrame({"open": 2.0, "high": 3.0, "low": 1.0, "close": 2.0, "volume": 9.0}, index)
+    return {ticker: base + np.arange(n)[:, None] for ticker in tickers}
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda one: one, {}),
+        (lambda one: one.tz_convert("Asia/Tokyo"), {}),
+        (lambda one: one.tz_localize(None), {"timezone": "America/New_York"}),
+        (
+            lambda one: one.tz_localize(None).shift(-1, freq="h"),
+            {"timezone": "America/New_York", "stamp": "open"},
+        ),
+        (lambda one: one.iloc[::-1], {"repair": ("sort",)}),
+        (lambda one: one.rename_axis("when"), {"columns": {"time": "when"}}),
+        (lambda one: one.set_index(one.index.as_unit("s").asi8).rename_axis("ts"), {}),
+        (lambda one: one.assign(date=list(one.index)).reset_index(drop=True), {}),
+        (lambda one: one.astype("Float64").assign(other="text"), {}),
+    ],
+)
+def test_a_frame_is_understood_as_a_file_is(change, options):
+    found = read(change(hours("A")["A"]), ["A"], timeframe="1H", adjust=None, **options)
+    assert str(found.times[0]) == "2020-01-06T15:00:00"
+    assert found["close"][:, 0].tolist() == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda frames: pd.concat(frames, axis=1),
+        lambda frames: pd.concat(frames, axis=1).swaplevel(axis=1),
+        lambda frames: pd.concat(frames, names=["Symbol", "Date"]),
+        lambda frames: pd.concat(frames, names=["Symbol", "Date"]).reset_index(),
+    ],
+)
+def test_tickers_may_be_in_a_column_in_the_index_or_beside_one_another(made):
+    reader, frame = registry.load("readers", "table"), made(hours("BA"))
+    assert reader.tickers_of(frame, name="d") == ["B", "A"]
+    found = read(frame, ["A", "B"], timeframe="1H", adjust=None)
+    assert found.tickers == ("A", "B")
+    assert found["close"].tolist() == [[k, k] for k in range(2, 8)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            lambda one: one.iloc[::-1],
+            r"row 1 \(and 4 more\) goes back in time.*repair = \[.sort.\]",
+        ),
+        (lambda one: pd.concat([one, one.iloc[5:]]), "row 6 repeats 2020-01-06T20:00:00"),
+        (lambda one: one.assign(close=["x", *"23456"]), r"row 0 .* no number in 'close': 'x'"),
+        (lambda one: one.assign(high=0.5), r"row 0 \(and 5 more\).*its high below its low"),
+        (lambda one: one.assign(Close=1.0), "2 columns that may be the close"),
+        (lambda one: one[:0], "no rows"),
+        (
+            lambda one: one.set_index(one.index.map(str) + "?").rename_axis("t"),
+            "no column of times",
+        ),
+        (lambda one: one.set_index(one.index.date).rename_axis("date"), "repeats 2020-01-06"),
+    ],
+)
+def test_a_frame_is_refused_as_a_file_is_with_the_number_of_its_row(change, told):
+    with pytest.raises(DataError, match=told):
+        read(change(hours("A")["A"]), ["A"], timeframe="1H", adjust=None)
+
+
+def test_a_frame_of_another_library_is_refused_by_its_name(model):
+    class Frame:
+        columns = ()
+
+    with pytest.raises(UsageError, match=r"a frame of .*Call its to_pandas"):
+        model.predict(Frame())

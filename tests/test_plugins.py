@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing as mp
+import shutil
 import sys
 
 import numpy as np
@@ -20,8 +21,10 @@ from podium.errors import (
 )
 from podium.hashing import digest
 from podium.split import Fold
-from podium.steps import _task
+from podium.steps import _task, tune
 from podium.steps._project import Project
+from podium.steps.backtest import backtest
+from podium.steps.doctor import doctor
 from podium.steps.run import run
 from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe
@@ -258,6 +261,111 @@ def test_a_changed_plugin_is_trained_again_and_an_unchanged_one_is_not(project):
     assert any("not compared with the champion" in told for told in heard.said)
 
 
+GATE = '''"""A gate of the project's own."""
+
+from podium.decision import Result
+
+NEEDS = ("test",)
+LIMITS = {}
+
+
+def judge(candidate, champion, limits):
+    return Result.REFUSE, "not on a Saturday"
+'''
+
+
+def test_a_changed_gate_is_asked_again_and_an_unchanged_one_is_not(tmp_path):
+    policies = {"forecast": {"champion": {"mood": {}}}}
+    root = project_with(
+        tmp_path / "own", {**OWN, "gates/mood.py": GATE}, slots=SLOTS, policies=policies
+    )
+
+    def decided():
+        with Project(root) as opened:
+            run(opened)
+        return [row["accepted"] for row in query(root, "SELECT accepted FROM decision")]
+
+    refused = decided()
+    assert refused[-1] == 0
+    assert decided() == refused
+    write(root, {"gates/mood.py": GATE + "# a comment\n"})
+    assert decided() == [*refused, 0]
+    write(root, {"gates/mood.py": GATE.replace("REFUSE", "PASS")})
+    assert decided() == [*refused, 0, 1]
+
+
+def test_what_a_changed_plugin_gives_is_judged_again(project):
+    with Project(project) as opened:
+        run(opened)
+        path = resolve.champion(SLOT, project).path
+
+    def judged():
+        with Project(project) as opened:
+            backtest(opened, SLOT, model_path=path)
+        return len(query(project, "SELECT id FROM evidence"))
+
+    first = judged()
+    assert judged() == first
+    write(project, {"metrics/doubled.py": METRIC.replace("2 *", "3 *")})
+    assert judged() > first
+    write(project, {"targets/moves.py": TARGET + "# a comment\n"})
+    with pytest.raises(DataError, match="as it was, or train again"):
+        judged()
+
+
+def test_a_changed_search_asks_another_question(tmp_path):
+    search = "from podium.searches.random import RandomSearch\n\nSEARCH = RandomSearch\n"
+    root = project_with(tmp_path / "own", {"searches/mine.py": search}, tune={"search": "mine"})
+
+    def study():
+        with Project(root) as opened:
+            data = _task.slot_data(opened.config, SLOT)
+            split = tune.validation_split(opened, data)
+            return tune._study(opened, data, split).id
+
+    first = study()
+    assert study() == first
+    write(root, {"searches/mine.py": search + "# a comment\n"})
+    assert study() != first
+
+
+ROWS = '''"""Sequences of numbers, a sample a line."""
+
+from pathlib import Path
+
+import numpy as np
+
+from podium.sequences import Sequences
+
+SUFFIXES = (".rows",)
+HOLDS = "sequences"
+Path(__file__).with_name("ran").touch()
+
+
+def read(path, *, name):
+    rows = np.loadtxt(path, ndmin=2)
+    return Sequences.of(name, rows[:, 1:, np.newaxis], rows[:, 0].astype(int))
+'''
+
+
+def test_a_reader_of_sequences_says_so_in_its_own_file(tmp_path, capsys):
+    root = project_with(tmp_path / "own", {"readers/rows.py": ROWS})
+    (root / "some.rows").write_text("0 1.5 2\n1 2 3\n1 4 5\n")
+    words = ["--project", str(root)]
+    assert podium(["data", "add", "some", str(root / "some.rows"), *words]) == 0
+    assert load(root).datasets["some"].reader == "rows"
+    assert podium(["check", "some", *words]) == 0
+    assert "3 samples of 2 steps" in capsys.readouterr().out
+    (root / "plugins" / "readers" / "ran").unlink()
+    # The settings are read without running it, and bars still need tickers.
+    plugin.use(None)
+    assert load(root).datasets["some"].tickers == ()
+    assert not (root / "plugins" / "readers" / "ran").exists()
+    write(root, {"readers/rows.py": ROWS.replace("HOLDS", "HELD")})
+    with pytest.raises(UsageError, match="'tickers' is missing"):
+        load(root)
+
+
 def test_a_model_is_not_given_what_a_changed_plugin_makes(project, capsys):
     with Project(project) as opened:
         run(opened)
@@ -300,6 +408,57 @@ def test_a_file_that_changes_within_one_tick_of_the_clock_is_run_anew(folder):
         assert found[0, 0] == factor
     assert registry.load("targets", "moves") is registry.load("targets", "moves")
     assert not list(folder.rglob("*.pyc"))
+
+
+def test_a_backup_takes_the_plugins_along_and_nothing_that_python_made(project, tmp_path, capsys):
+    write(project, {"features/__pycache__/body.py": "no", "features/.hidden.py": "no"})
+    with Project(project) as opened:
+        assert opened.ledger
+    words = ["backup", str(tmp_path / "own.tar"), "--project", str(project)]
+    assert podium(words) == 0
+    assert f"plugin_files  {len(OWN)}" in capsys.readouterr().out
+    assert podium(["restore", str(tmp_path / "own.tar"), str(tmp_path / "back")]) == 0
+    assert "plugins/ holds code" in capsys.readouterr().err
+    found = tmp_path / "back" / "plugins"
+    assert {p.relative_to(found).as_posix() for p in found.rglob("*.py")} == set(OWN)
+    shutil.copytree(project / "data", tmp_path / "back" / "data")
+    assert task_hash(tmp_path / "back") == task_hash(project)
+
+
+def doctors_word(root, what="plugins"):
+    [check] = [check for check in doctor(root) if check.check == what]
+    return check.ok, check.finding
+
+
+def test_doctor_names_the_plugins_and_what_is_wrong_with_each_without_running_any(project):
+    # It would fail, were it run.
+    write(project, {"gates/mood.py": "1 / 0\n"})
+    told = "families/mean, features/body, targets/moves, metrics/doubled, gates/mood"
+    assert doctors_word(project) == (True, f"{told}: compiled, not run")
+    write(
+        project,
+        {
+            "features/bad.py": "x = 1\ndef compute(:\n",
+            "features/_half.py": "\x00",
+            "features/log_return.py": BODY,
+            "feature/body.py": BODY,
+            "targets/no-name.py": TARGET,
+        },
+    )
+    ok, found = doctors_word(project)
+    assert not ok
+    for told in (
+        "plugins/features/bad.py, line 2: invalid syntax",
+        "plugins/features/_half.py",
+        "plugins/features/log_return.py has the name of podium's own",
+        "plugins/feature is no kind",
+        "plugins/targets/no-name.py cannot be a name",
+    ):
+        assert found.count(told) == 1, told
+    assert not [name for name in sys.modules if name.startswith(plugin.PACKAGE)]
+    for kind in ("features", "feature", "targets", "metrics", "families", "gates"):
+        shutil.rmtree(project / "plugins" / kind)
+    assert doctors_word(project) == (True, "none")
 
 
 def test_two_projects_do_not_see_each_others_plugins(tmp_path):

@@ -62,6 +62,13 @@ def test_equal_splits_among_the_items_that_have_a_forecast():
     )
 
 
+def test_sign_gives_the_part_of_an_absent_item_to_the_others():
+    assert sign.weights([[np.nan, -0.2, 0.1], [0.1, 0.0, np.nan]]).tolist() == [
+        [0.0, -0.5, 0.5],
+        [0.5, 0.0, 0.0],
+    ]
+
+
 def test_a_row_without_a_forecast_is_no_order(signal):
     weights = signal.weights([[np.nan, np.nan], [0.1, 0.2]])
     assert np.isnan(weights[0]).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from podium import plugin, registry
 from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
 from podium.config import SlotSection
+from podium.covariates import Covariate
 from podium.dataset import Floats
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.files import flush, flush_folder, full_disk_explained
@@ -189,23 +191,35 @@ class LoadedModel:
     @overload
     def predict(self, x: NDArray[Any]) -> Floats: ...
     @overload
-    def predict(self, x: Any) -> Any: ...
-    def predict(self, x: Any) -> Any:
+    def predict(
+        self, x: Any, *, covariates: Mapping[str, Covariate] = ..., **reading: Any
+    ) -> Any: ...
+    def predict(
+        self, x: Any, *, covariates: Mapping[str, Covariate] | None = None, **reading: Any
+    ) -> Any:
         """Forecasts of whatever holds bars or windows.
 
         Parameters
         ----------
         x : pandas frame, array or Windows
-            A frame of bars, long with a ticker column or of one ticker: a forecast for every bar
-            with a whole window behind it. Prices are taken as adjusted unless the frame has
-            ``adj_close`` and the model's dataset is adjusted by it.
+            A frame of bars, long with a ticker column, wide with columns of every ticker, or of
+            one ticker: a forecast for every bar with a whole window behind it. Prices are taken as
+            adjusted unless the frame has ``adj_close`` or ``factor`` and the model's dataset is
+            adjusted by it.
             An array (N, window, n_features) of feature windows, in the order of
             ``section.features``, not scaled. Windows: those, targets blanked out.
+        covariates : mapping of name to Covariate, optional
+            What a frame's bars are joined with, where the model's features are of covariates:
+            ``{"earnings": Covariate.of("dated", {"eps": ...}, moments=..., tickers=...)}``.
+        **reading
+            Of a frame: how it is to be understood, in the words of a dataset's table, such as
+            ``columns={"time": "when"}``, ``timezone="Europe/Berlin"``, ``repair=("sort",)``.
 
         Returns
         -------
         pandas frame, (N,) float or Prediction
-            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit.
+            A frame has ``ticker``, ``decided_at`` and ``forecast``, in the target's unit. A model
+            of a universe (``align = "union"``) warns of the tickers that the newest bar lacks.
 
         Raises
         ------
@@ -213,12 +227,14 @@ class LoadedModel:
             Other tickers, too few bars, other shapes, or values that are not finite; nothing is
             read by position.
         """
+        if hasattr(x, "columns"):
+            return self._of_frame(x, covariates or {}, reading)
+        if reading:
+            raise UsageError(f"predict() was told {', '.join(reading)}", "that for frames only")
         if isinstance(x, Windows):
             return self._of_windows(x)
         if isinstance(x, np.ndarray):
             return self._of_array(x)
-        if hasattr(x, "columns"):
-            return self._of_frame(x)
         raise UsageError(
             f"predict() was given {type(x).__name__}",
             "a pandas frame of bars, an array of feature windows, or Windows",
@@ -272,19 +288,26 @@ class LoadedModel:
             )
         return found.mean
 
-    def _of_frame(self, frame: Any) -> Any:
+    def _of_frame(
+        self, frame: Any, covariates: Mapping[str, Covariate], reading: Mapping[str, Any]
+    ) -> Any:
         section = self.section
+        # A model of a universe reads frames as one, unless told otherwise.
+        kept = {name: self.manifest[name] for name in ("align",) if name in self.manifest}
+        kept |= dict(reading)
         # By its name, as members of a kind are found: bars come to models through readers.
         reader = registry.load("readers", "table")
         dataset = reader.read(
             frame,
             name=section.dataset,
-            tickers=self._tickers_of(reader.tickers_of(frame)),
+            tickers=self._tickers_of(reader.tickers_of(frame, name=section.dataset, **reading)),
             timeframe=self.manifest["timeframe"],
-            adjust=self.manifest.get("adjust", True) and "adj_close" in reader.columns_of(frame),
+            # Where the dataset is adjusted: by what the frame has for it, if it has that.
+            adjust=None if self.manifest.get("adjust", True) else False,
+            **kept,
         )
         view = View.of(
-            dataset,
+            dataset.with_covariates(covariates),
             features=section.features,
             target=section.target,
             horizon=section.horizon,
@@ -297,6 +320,8 @@ class LoadedModel:
                 "give it more bars",
             )
         windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
+        if view.left_out():
+            warnings.warn(view.left_out(), stacklevel=3)
         found: Prediction = self.model.predict(windows.blind())
         columns = {"ticker": found.item, "decided_at": found.decided_at, "forecast": found.mean}
         # A frame of the caller's own kind, so that loading a model does not need pandas.

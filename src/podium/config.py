@@ -7,9 +7,9 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from podium import plugin, registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
@@ -18,10 +18,9 @@ FILE = "podium.toml"
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 # What numpy and people read alike; fromisoformat() also takes 20100101, which numpy calls a year.
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
+COVARIATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-# Readers whose files hold sequences, which have neither tickers nor a timeframe.
-SEQUENCE_READERS = ("npz",)
 
 _SECRETS = (
     (re.compile(r"(://[^:/@\s]*):.*@"), r"\1:***@"),
@@ -80,6 +79,17 @@ class PathsSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CovariateSection:
+    """Figures beside a dataset's bars: a CSV or Parquet file, and from when on its rows count."""
+
+    path: str = _setting()
+    kind: str = _setting(check=_one_of("static", "known_ahead", "dated"))
+    columns: Mapping[str, str] = _setting({})
+    timezone: str = _setting("UTC")
+    date_format: str = _setting("")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetSection:
     """Bars of several tickers, whose order is remembered; or sequences."""
 
@@ -99,11 +109,13 @@ class DatasetSection:
     decimal: str = _setting("", check=_one_of("", ".", ","))
     thousands: str = _setting("")
     repair: tuple[str, ...] = _setting(())
-    align: str = _setting("intersection", check=_one_of("intersection"))
+    align: str = _setting("intersection", check=_one_of("intersection", "union"))
+    members: str = _setting("")
     resample: str = _setting("", check=_one_of("", *TIMEFRAMES))
     day_starts_at: str = _setting("00:00", check=(_is_clock_time, "a time such as 17:00"))
     week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
     validation: str = _setting("")
+    covariates: Mapping[str, CovariateSection] = _setting({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +270,14 @@ def without_password(url: str) -> str:
     return url
 
 
+def holds_sequences(reader: str) -> bool:
+    """Whether a reader's files hold sequences, which have neither tickers nor a timeframe.
+
+    Its file says so as ``HOLDS = "sequences"``; it is not run for that.
+    """
+    return registry.constant("readers", reader, "HOLDS") == "sequences"
+
+
 def find_root(start: Path) -> Path:
     """Nearest folder from ``start`` upwards that holds a podium.toml.
 
@@ -280,6 +300,7 @@ def load(
     *,
     flags: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    text: str | None = None,
 ) -> Config:
     """Config of the project in ``root``, with all its problems reported at once.
 
@@ -291,6 +312,8 @@ def load(
         What the command line said, for example ``{"tune.trials": 8}``; strongest.
     environ : mapping, optional
         Environment; ``PODIUM_TUNE_TRIALS`` sets ``tune.trials``. Default ``os.environ``.
+    text : str, optional
+        What podium.toml would say. Default: what it says.
 
     Raises
     ------
@@ -300,7 +323,7 @@ def load(
     """
     path = root / FILE
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError:
         raise NotFoundError(f"no {FILE} in {root}", fix="run: podium init NAME") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -398,6 +421,13 @@ class _Reader:
                 self.problems.append(
                     Problem(f"'{part.name}' is missing in [{where}] of {self.file}")
                 )
+                continue
+            inner = (get_args(hints[part.name]) or (None,))[-1]
+            if isinstance(inner, type) and is_dataclass(inner):
+                chosen[part.name] = {
+                    name: self.section(inner, one, f"{key}.{name}", {})
+                    for name, one in self.table(given, key).items()
+                }
                 continue
             origin = self.origins[key]
             place = key if origin == "default" else f"{key} ({origin})"
@@ -549,7 +579,9 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
     """What a dataset's keys say of one another."""
     where = f"[datasets.{name}]"
     problems = reader.problems
-    sequences = section.reader in SEQUENCE_READERS
+    # Asked only where the answer matters.
+    bare = not section.tickers or not section.timeframe or section.validation
+    sequences = bool(bare) and holds_sequences(section.reader)
     if not sequences:
         for key in ("tickers", "timeframe"):
             if not getattr(section, key):
@@ -558,6 +590,15 @@ def _check_dataset(reader: _Reader, name: str, section: DatasetSection) -> None:
         problems.append(
             Problem(f"{where} names a validation file for bars", "sequences (reader npz)")
         )
+    if section.covariates and sequences:
+        problems.append(Problem(f"{where} has covariates for sequences", "a dataset of bars"))
+    for one in section.covariates:
+        if not COVARIATE_NAME.fullmatch(one):
+            problems.append(
+                Problem(f"{where} covariates has the name '{one}'", "letters, digits, _ and -")
+            )
+    if section.members and sequences:
+        problems.append(Problem(f"{where} names members for sequences", "a dataset of bars"))
     for key, known in (("columns", COLUMN_ROLES), ("absent", ABSENT), ("repair", REPAIRS)):
         words = getattr(section, key)
         if not isinstance(words, Mapping | tuple):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.covariates import Covariate
 from podium.errors import DataError, Problem, suggest
 from podium.hashing import canonical, digest_bytes
+from podium.timeframe import SECONDS
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
+Mask = NDArray[np.bool_]
 FIELDS = ("open", "high", "low", "close", "volume")
 
 
@@ -32,9 +35,15 @@ class Dataset:
     times : (T,) datetime64[s]
         Close of each bar, UTC, strictly increasing.
     fields : mapping of name to (T, S) float
-        ``open high low close volume``; finite, prices above zero.
+        ``open high low close volume``; finite, prices above zero. Where there are members, a
+        ticker's are NaN before its first bar and after its last, and nowhere between.
     notes : tuple of str
         What was repaired or assumed while the bars were read; no part of the fingerprint.
+    covariates : mapping of name to Covariate
+        Figures beside the bars, as rows: a slice holds those that its bars may know.
+    members : (T, S) bool, optional
+        Where a ticker belongs to the universe, which is where it may be decided on; it has a bar
+        there, and may have more before and after. None: everywhere, and every ticker has every bar.
     """
 
     name: str
@@ -43,6 +52,8 @@ class Dataset:
     times: Times
     fields: Mapping[str, Floats]
     notes: tuple[str, ...] = ()
+    covariates: Mapping[str, Covariate] = field(default_factory=dict)
+    members: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -55,7 +66,29 @@ class Dataset:
         """SHA-256 of everything that could change a number: names, order, times, values."""
         head = canonical([self.timeframe, self.tickers, sorted(self.fields)]).encode()
         parts = [np.ascontiguousarray(self.fields[name]).data for name in sorted(self.fields)]
-        return digest_bytes(head, self.times.astype("int64").tobytes(), *parts)
+        if self.members is not None:
+            parts.append(np.ascontiguousarray(self.members).data)
+        beside = [
+            part
+            for name, one in sorted(self._known(self.tickers, self.times).items())
+            for part in (name.encode(), *one.content())
+        ]
+        return digest_bytes(head, self.times.astype("int64").tobytes(), *parts, *beside)
+
+    def with_covariates(self, covariates: Mapping[str, Covariate]) -> Dataset:
+        """The same bars with these covariates, as far as they may know them."""
+        return replace(self, covariates=covariates).slice(0, len(self))
+
+    @cached_property
+    def alive(self) -> Mask:
+        """Where a ticker has a bar, (T, S): from its first to its last."""
+        if self.members is None:
+            return np.ones((len(self), len(self.tickers)), dtype=bool)
+        return np.isfinite(self.fields["close"])
+
+    def among(self, members: Mask) -> Dataset:
+        """The same bars of a universe with these members; everybody everywhere is none at all."""
+        return replace(self, members=None if members.all() else members)
 
     def select(self, tickers: Sequence[str]) -> Dataset:
         """The same bars with exactly these tickers in this order, found by name.
@@ -77,7 +110,13 @@ class Dataset:
             return self
         order = [self.tickers.index(t) for t in tickers]
         columns = {name: np.ascontiguousarray(v[:, order]) for name, v in self.fields.items()}
-        return replace(self, tickers=tuple(tickers), fields=columns)
+        found = replace(
+            self,
+            tickers=tuple(tickers),
+            fields=columns,
+            covariates=self._known(tickers, self.times),
+        )
+        return found if self.members is None else found.among(self.members[:, order])
 
     def realign(self, tickers: Sequence[str]) -> tuple[Dataset, str]:
         """The bars of a model's tickers in the model's order, and what that changed in words.
@@ -112,4 +151,16 @@ class Dataset:
     def slice(self, start: int, stop: int) -> Dataset:
         """Bars ``start`` to ``stop``, the last one excluded."""
         columns = {name: v[start:stop] for name, v in self.fields.items()}
-        return replace(self, times=self.times[start:stop], fields=columns)
+        times = self.times[start:stop]
+        found = replace(
+            self, times=times, fields=columns, covariates=self._known(self.tickers, times)
+        )
+        return found if self.members is None else found.among(self.members[start:stop])
+
+    def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:
+        """Covariates without rows of other tickers, and without those of the bars' future."""
+        last = times[-1] if len(times) else None
+        return {
+            name: one.known_by(tickers, last, SECONDS[self.timeframe])
+            for name, one in self.covariates.items()
+        }

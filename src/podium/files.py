@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and locks that die with their process."""
+"""Files that appear whole or not at all, CSV text, and locks that die with their process."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from podium.errors import ConflictError, DataError
 
 # No write takes so long; what is older was left by a process that was killed.
 STALE_SECONDS = 3600.0
+# What a cell begins with that a spreadsheet takes for a formula.
+_FORMULA = ("=", "+", "-", "@")
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -35,6 +37,29 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as CSV, the one way podium writes it.
+
+    A text that a spreadsheet would run as a formula gets a quote first; numbers stay numbers.
+
+    Examples
+    --------
+    >>> print(csv_text([["note", "pnl"], ["=1+1", -1.5]]), end="")
+    note,pnl
+    '=1+1,-1.5
+    """
+    # Imported here: most commands write none.
+    import csv
+    import io
+
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(
+        [f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA else cell for cell in row]
+        for row in rows
+    )
+    return written.getvalue()
 
 
 def flush_folder(folder: Path) -> None:

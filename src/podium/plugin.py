@@ -9,7 +9,7 @@ as ``from ._name import ...``. A process works with one project at a time, the o
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -120,6 +120,15 @@ def version(kind: str, name: str) -> str:
         raise UsageError(f"the project has no plugin {_shown(kind, name)}")
     parts = [path, *sorted(path.parent.glob("_*.py"))]
     return digest_bytes(*(f"{part.name}\n".encode() + part.read_bytes() for part in parts))
+
+
+def versions(members: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Versions of those members, each a kind and a name, that are plugins; runs nothing."""
+    return {
+        f"{kind}/{name}": version(kind, name)
+        for kind, name in members
+        if path_of(kind, name) is not None
+    }
 
 
 def load(kind: str, name: str) -> ModuleType:

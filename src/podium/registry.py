@@ -104,6 +104,31 @@ def load(kind: str, name: str) -> ModuleType:
     return plugin.load(kind, name)
 
 
+def constant(kind: str, name: str, what: str) -> object:
+    """Plain value that a member's file gives a name at its top; None where it gives none.
+
+    podium's own members and the project's are read as text; one of another package is loaded.
+    """
+    path = plugin.path_of(kind, name) or Path(__file__).parent / kind / f"{name}.py"
+    if not path.is_file():
+        return getattr(_load(kind, name), what, None) if _entry_points(kind, name) else None
+    # Imported here: most commands need no such value.
+    import ast
+
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return None  # told with its line when it is loaded
+    values = {
+        to.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for to in node.targets
+        if isinstance(to, ast.Name)
+    }
+    return values.get(what)
+
+
 def version(kind: str, name: str) -> int | str:
     """What changes when a member's numbers do: its ``VERSION``, or the SHA-256 of a plugin."""
     if plugin.path_of(kind, name) is not None:

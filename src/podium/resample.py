@@ -108,12 +108,37 @@ def resample(
             "add earlier or later bars, or choose a shorter timeframe",
         )
     stamps = stamps - DAY if dated else stamps
-    return replace(
+    rule = _rule if dataset.members is None else _lived
+    found = replace(
         dataset,
         timeframe=timeframe,
         times=stamps[keep].astype("datetime64[s]"),
-        fields={name: _rule(name, v, starts)[keep] for name, v in dataset.fields.items()},
+        fields={name: rule(name, v, starts)[keep] for name, v in dataset.fields.items()},
     )
+    if dataset.members is None:
+        return found
+    # Decided is at the period's end: who has left by then is no member, though it has a bar.
+    return found.among(dataset.members[np.append(starts[1:], len(times)) - 1][keep])
+
+
+def _lived(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
+    """The same of tickers that begin or end inside a period: of the bars they have there."""
+    if name in ("high", "low"):
+        gather = {"high": np.fmax, "low": np.fmin}[name]
+        gathered: Floats = gather.reduceat(values, starts, axis=0)
+        return gathered
+    known = np.isfinite(values)
+    there = np.logical_or.reduceat(known, starts, axis=0)
+    if name == "volume":
+        total = np.add.reduceat(np.where(known, values, 0.0), starts, axis=0)
+        return np.where(there, total, np.nan)
+    row = np.arange(len(values))[:, np.newaxis]
+    if name == "open":
+        at = np.minimum.reduceat(np.where(known, row, len(values)), starts, axis=0)
+    else:
+        at = np.maximum.reduceat(np.where(known, row, -1), starts, axis=0)
+    picked = np.take_along_axis(values, np.clip(at, 0, len(values) - 1), axis=0)
+    return np.where(there, picked, np.nan)
 
 
 def _rule(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:

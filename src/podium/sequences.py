@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.dataset import Times
 from podium.errors import DataError, Problem
 from podium.hashing import canonical, digest_bytes
 from podium.samples import Samples, row_digests
 
 Indices = NDArray[np.int64]
 Rows = slice | Indices
+# Seconds from 1970 to 2200.
+_LATEST = 7_258_118_400
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,10 @@ class Sequences:
         Empty when ``y`` is a number.
     notes : tuple of str
         What was rearranged while the samples were read; no part of the fingerprint.
+    times : (N,) datetime64[s], or None
+        When each sample is decided, UTC: its last step is known by then.
+    ends : (N,) datetime64[s], or None
+        When each label is known, after its sample's time; None: a label tells of its sample itself.
     """
 
     name: str
@@ -51,6 +60,8 @@ class Sequences:
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    times: Times | None = None
+    ends: Times | None = None
 
     @classmethod
     def of(
@@ -64,6 +75,8 @@ class Sequences:
         groups: NDArray[np.generic] | None = None,
         feature_names: Sequence[str] = (),
         class_names: Sequence[str] = (),
+        times: NDArray[np.generic] | None = None,
+        ends: NDArray[np.generic] | None = None,
     ) -> Sequences:
         """Samples from plain arrays, checked, with every problem told at once.
 
@@ -81,12 +94,15 @@ class Sequences:
         groups : (N,) whole number or text, optional
         feature_names, class_names : sequence of str, optional
             Default ``feature_0 ...`` and ``class_0 ...``.
+        times, ends : (N,) datetime64, ISO 8601 text or number, optional
+            Numbers are seconds since 1970, what names no zone is UTC, parts of a second count as a
+            whole one. Only samples with times have ``ends``.
 
         Raises
         ------
         DataError
             Shapes that do not fit, numbers that are not finite, labels below 0 or without a name,
-            lengths outside 1 to T, a mask with holes.
+            lengths outside 1 to T, a mask with holes, times that are none, ends before times.
 
         Examples
         --------
@@ -118,9 +134,12 @@ class Sequences:
                 Problem(f"{name}: {len(told)} feature_names for {features} features", "one each")
             )
         ids = _groups(name, groups, n, problems)
+        decided = _moments(name, "times", times, n, problems)
+        known = _moments(name, "ends", ends, n, problems)
+        _require_after(name, decided, known, problems)
         if problems or kept is None or labels is None:
             raise DataError.of(problems)
-        return cls(name, values, labels, kept, ids, told, classes, tuple(notes))
+        return cls(name, values, labels, kept, ids, told, classes, tuple(notes), decided, known)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -153,13 +172,19 @@ class Sequences:
         return self.y[rows]
 
     def samples(self) -> Samples:
-        """What a splitter may know: groups, classes, and which rows are copies of one another."""
-        return Samples(
-            np.arange(len(self), dtype=np.int64),
-            groups=self.groups,
-            labels=self.y if self.classifies else None,
-            contents=row_digests(self.x),
-        )
+        """What a splitter may know: times, groups, classes, and which rows are copies."""
+        labels = self.y if self.classifies else None
+        about: dict[str, Any] = {
+            "groups": self.groups,
+            "labels": labels,
+            "contents": row_digests(self.x),
+        }
+        if self.times is None:
+            return Samples(np.arange(len(self), dtype=np.int64), **about)
+        # A label of the sample itself is made of its last second, and shares it with no other time.
+        starts = self.times - np.timedelta64(1, "s") if self.ends is None else self.times
+        ends = self.times if self.ends is None else self.ends
+        return Samples.timed(starts, ends, times=self.times, **about)
 
     def select(self, rows: Rows) -> Sequences:
         """The same features and classes with these samples."""
@@ -169,6 +194,8 @@ class Sequences:
             y=self.y[rows],
             lengths=self.lengths[rows],
             groups=None if self.groups is None else self.groups[rows],
+            times=None if self.times is None else self.times[rows],
+            ends=None if self.ends is None else self.ends[rows],
         )
 
     @cached_property
@@ -178,7 +205,9 @@ class Sequences:
         head = canonical(
             [list(self.x.shape), self.feature_names, self.class_names, groups, str(self.y.dtype)]
         ).encode()
-        arrays = (np.ascontiguousarray(part) for part in (self.lengths, self.y, self.x))
+        moments = [part.view(np.int64) for part in (self.times, self.ends) if part is not None]
+        parts = (self.lengths, self.y, self.x, *moments)
+        arrays = (np.ascontiguousarray(part) for part in parts)
         return digest_bytes(head, *(part.data.cast("B") for part in arrays))
 
 
@@ -350,6 +379,73 @@ def _groups(
         )
         return None
     return groups.astype(np.str_)
+
+
+def _moments(
+    name: str,
+    what: str,
+    given: NDArray[np.generic] | None,
+    n: int,
+    problems: list[Problem],
+) -> Times | None:
+    """Whole seconds of what was given as times; what is between two of them is the later one."""
+    if given is None:
+        return None
+    expected = f"{n} datetime64, ISO 8601 texts, or seconds since 1970"
+    if given.shape != (n,) or given.dtype.kind not in "MUSiuf":
+        problem = f"{name}: {what} has shape {given.shape} and type {given.dtype}"
+        problems.append(Problem(problem, expected))
+        return None
+    if given.dtype.kind == "M":
+        found = given.astype("datetime64[s]")
+        found += (found < given).astype("timedelta64[s]")
+    elif given.dtype.kind in "US":
+        found = np.array([_moment(text) for text in given.astype(np.str_).tolist()])
+    else:
+        seconds = given.astype(np.float64)
+        # Later than the year 2200 they are milliseconds, or a mistake.
+        possible = np.abs(seconds) <= _LATEST
+        found = np.where(possible, np.ceil(seconds), 0).astype(np.int64).astype("datetime64[s]")
+        found[~possible] = np.datetime64("NaT")
+    bad = np.flatnonzero(np.isnat(found))
+    if len(bad):
+        told = f"{name}: {what} is {given[bad[0]]!s} for sample {bad[0]} ({len(bad)} such)"
+        problems.append(Problem(told, expected))
+        return None
+    return found
+
+
+def _moment(text: str) -> np.datetime64:
+    """A text's moment in UTC, NaT where it is none."""
+    try:
+        found = dt.datetime.fromisoformat(text.strip())
+    except ValueError:
+        return np.datetime64("NaT", "s")
+    if found.tzinfo is not None:
+        found = found.astimezone(dt.UTC).replace(tzinfo=None)
+    whole = found.replace(microsecond=0)
+    return np.datetime64(whole, "s") + np.timedelta64(int(found > whole), "s")
+
+
+def _require_after(
+    name: str, times: Times | None, ends: Times | None, problems: list[Problem]
+) -> None:
+    if ends is None:
+        return
+    if times is None:
+        if not problems:
+            problems.append(Problem(f"{name}: ends without times", "times of the samples too"))
+        return
+    bad = np.flatnonzero(ends <= times)
+    if len(bad):
+        problems.append(
+            Problem(
+                f"{name}: the label of sample {bad[0]} ends at {ends[bad[0]]}, the sample is of "
+                f"{times[bad[0]]} ({len(bad)} such)",
+                "ends after times",
+                "leave ends out where labels tell of the samples themselves",
+            )
+        )
 
 
 def _whole(values: NDArray[np.generic], shape: tuple[int, ...]) -> Indices | None:

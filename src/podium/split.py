@@ -33,7 +33,14 @@ class Windows:
 
     @classmethod
     def of(cls, view: View, bars: Indices) -> Windows:
-        """Windows of every ticker at these decision bars, ordered by bar, then ticker."""
+        """Windows of every ticker at these decision bars, ordered by bar, then ticker.
+
+        Where a view has members, those that can be decided on there.
+        """
+        if view.members is not None:
+            bars = np.asarray(bars, dtype=np.int64)
+            row, item = np.nonzero(view.usable[bars])
+            return cls(view, item.astype(np.int64), bars[row])
         n_tickers = len(view.tickers)
         item = np.tile(np.arange(n_tickers, dtype=np.int64), len(bars))
         return cls(view, item, np.repeat(np.asarray(bars, dtype=np.int64), n_tickers))
@@ -54,6 +61,16 @@ class Windows:
     def truth(self, rows: slice | Indices = slice(None)) -> Floats:
         """Targets of the rows, (n,) float; NaN where not known (yet)."""
         return self.view.target[self.at[rows], self.item[rows]]
+
+    def labelled(self) -> Windows:
+        """The windows that have a label; only at a ticker's very last bar, or the data's, is none.
+
+        Where every ticker has every bar, these windows as they are.
+        """
+        if self.view.members is None:
+            return self
+        keep = np.isfinite(self.truth())
+        return Windows(self.view, self.item[keep], self.at[keep])
 
     @property
     def tickers(self) -> NDArray[np.str_]:
@@ -83,7 +100,8 @@ class Fold:
 
     def windows(self, view: View) -> tuple[Windows, Windows]:
         """Training and validation windows of this fold."""
-        return Windows.of(view, self.train), Windows.of(view, self.validation)
+        train, validation = (Windows.of(view, bars) for bars in (self.train, self.validation))
+        return train.labelled(), validation.labelled()
 
 
 class Piece(NamedTuple):

@@ -5,12 +5,19 @@ import inspect
 import numpy as np
 import pytest
 
+from figures import with_figures
 from podium import registry
 from podium.testing.features import check_feature, check_target
 from podium.testing.series import bars, view
 
 
-@pytest.fixture(params=registry.names("features"))
+def reads_files(name):
+    """Whether a feature is of covariates: it is told by a text which of them it reads."""
+    parameters = inspect.signature(registry.load("features", name).compute).parameters
+    return any(one.annotation in (str, "str") for one in parameters.values())
+
+
+@pytest.fixture(params=[n for n in registry.names("features") if not reads_files(n)])
 def feature(request):
     return request.param
 
@@ -32,6 +39,14 @@ def test_a_feature_is_causal_for_every_length(feature, bars_back):
     check_feature(lambda dataset: compute(dataset, bars_back))
 
 
+@pytest.mark.parametrize("given", [("earnings.eps",), ("sizes.size",), ("closing.closed", 5)])
+@pytest.mark.parametrize("feature", [n for n in registry.names("features") if reads_files(n)])
+def test_a_feature_of_covariates_is_causal(feature, given):
+    compute = registry.load("features", feature).compute
+    check_feature(lambda dataset: compute(dataset, *given), lambda n: with_figures(bars(n)))
+
+
+@pytest.mark.parametrize("feature", registry.names("features"))
 def test_a_feature_explains_itself_in_one_line(feature):
     line = registry.describe("features")[feature]
     assert line.endswith(".")

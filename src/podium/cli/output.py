@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import sys
@@ -12,6 +11,7 @@ from dataclasses import asdict, is_dataclass
 from math import isfinite
 from typing import Any
 
+from podium.files import csv_text
 from podium.report.table import markdown, text
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
@@ -64,9 +64,8 @@ class Output:
         elif form == "md":
             print(markdown(columns, [[_cell(item.get(c)) for c in columns] for item in items]))
         else:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows([_csv(item.get(c)) for c in columns] for item in items)
+            rows = [[_flat(item.get(c)) for c in columns] for item in items]
+            print(csv_text([columns, *rows]), end="")
 
     def facts(self, kind: str, item: Mapping[str, Any]) -> None:
         """Print one thing: JSON, or a line a fact."""
@@ -116,13 +115,10 @@ class Output:
             self._bar = ""
 
 
-def _csv(value: Any) -> Any:
-    """Cell of a CSV file; a text that a spreadsheet would run as a formula gets a quote first."""
-    if isinstance(value, Mapping | list | tuple):
-        value = json.dumps(_plain(value), allow_nan=False)
-    return (
-        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
-    )
+def _flat(value: Any) -> Any:
+    """Value of one cell: nested ones as JSON."""
+    nested = isinstance(value, Mapping | list | tuple)
+    return json.dumps(_plain(value), allow_nan=False) if nested else value
 
 
 def _seconds(value: float) -> str:

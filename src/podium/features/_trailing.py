@@ -33,6 +33,28 @@ def trailing(values: Floats, bars: int, reduce: Callable[[NDArray[Any]], NDArray
     return found
 
 
+def since_first(values: Floats, compute: Callable[[Floats], Floats]) -> Floats:
+    """What ``compute`` makes of each column from its first number on; NaN where that has none.
+
+    For what remembers everything before: one NaN at the start would stay in it for ever.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0, np.nan], [2.0, 3.0], [4.0, np.nan]])
+    >>> since_first(values, lambda v: np.cumsum(v, axis=0)).tolist()
+    [[1.0, nan], [3.0, 3.0], [7.0, nan]]
+    """
+    known = np.isfinite(values)
+    if known.all():
+        return compute(values)
+    found = np.full(values.shape, np.nan)
+    first = known.argmax(axis=0)
+    for start in np.unique(first).tolist():
+        found[start:, first == start] = compute(values[start:, first == start])
+    found[~known] = np.nan
+    return found
+
+
 def trailing_mean(values: Floats, bars: int) -> Floats:
     """Mean of each row and the ``bars - 1`` before it; NaN while there are too few."""
     # Not from a running sum: that carries its rounding on from bar to bar.

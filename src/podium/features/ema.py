@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from podium.dataset import Dataset, Floats
+from podium.features._trailing import since_first
 
 
 def compute(dataset: Dataset, bars: int = 20) -> Floats:
@@ -14,7 +15,10 @@ def compute(dataset: Dataset, bars: int = 20) -> Floats:
     age gives it; NaN for the first ``bars - 1`` rows. The average remembers all bars before, the
     older the less.
     """
-    close = dataset["close"]
+    return since_first(dataset["close"], lambda close: _against_average(close, bars))
+
+
+def _against_average(close: Floats, bars: int) -> Floats:
     decay = 1 - 2 / (bars + 1)
     total, weight = np.zeros(close.shape[1]), 0.0
     average = np.full_like(close, np.nan)

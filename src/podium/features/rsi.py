@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from podium.dataset import Dataset, Floats
+from podium.features._trailing import since_first
 
 
 def compute(dataset: Dataset, bars: int = 14) -> Floats:
@@ -14,7 +15,10 @@ def compute(dataset: Dataset, bars: int = 14) -> Floats:
     ``1 / bars`` of the way to the newest change (J. W. Wilder, New Concepts in Technical Trading
     Systems, 1978). 50 where the price never moved; NaN for the first ``bars`` rows.
     """
-    close = dataset["close"]
+    return since_first(dataset["close"], lambda close: _of_closes(close, bars))
+
+
+def _of_closes(close: Floats, bars: int) -> Floats:
     found = np.full_like(close, np.nan)
     if len(close) <= bars:
         return found

@@ -1,25 +1,34 @@
-"""Tickers side by side: the span all share, and inside it every bar of every ticker."""
+"""Tickers side by side: the span all share or each one's own, and inside it every bar of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, Finding, error
+from podium.readers._findings import ERROR, WARNING, Finding, error
 from podium.readers._inspect import errors
 from podium.readers._repair import filled
 from podium.readers._series import Series, told
 from podium.timeframe import Seconds
 
+# Share of the bars that one ticker may cost the others before it is worth a word.
+MOST_CUT = 0.03
+
 
 def side_by_side(
-    name: str, series: Sequence[Series], asked: dict[str, int], notes: list[str]
+    name: str,
+    series: Sequence[Series],
+    asked: dict[str, int],
+    notes: list[str],
+    align: str = "intersection",
 ) -> tuple[list[Series], list[Finding]]:
     """The series with one calendar, or why they have none.
 
-    Bars start where the youngest ticker starts and end where the first one ends. Inside that span
-    every ticker must have every bar, unless a repair fills or drops it.
+    Bars start where the youngest ticker starts and end where the first one ends; of a union each
+    ticker's where it starts and ends itself. Inside that span every ticker must have every bar,
+    unless a repair fills or drops it.
 
     Parameters
     ----------
@@ -29,17 +38,20 @@ def side_by_side(
         Repairs, as :func:`podium.readers._repair.steps` gives them.
     notes : list of str
         What the repairs did is added.
+    align : {"intersection", "union"}
     """
     empty = [one.ticker for one in series if not len(one)]
     if empty:
         what = f"ticker '{empty[0]}' has no bar left after the repairs"
         return [], [error("alignment", what, "at least one bar", "ask for fewer repairs")]
+    if align == "union":
+        return _each_its_own(list(series), asked, notes)
     start = max(int(one.times[0]) for one in series)
     stop = min(int(one.times[-1]) for one in series)
     cut = [_between(one, start, stop) for one in series]
     if not all(len(one) for one in cut):
         return [], [_never_met(name, series)]
-    calendar = _union(cut)
+    calendar = union(cut)
     if "forward_fill" in asked:
         cut = [filled(one, calendar, asked["forward_fill"], notes) for one in cut]
     if "intersect" in asked:
@@ -54,6 +66,71 @@ def side_by_side(
     return cut, gaps or holes
 
 
+def _each_its_own(
+    series: list[Series], asked: dict[str, int], notes: list[str]
+) -> tuple[list[Series], list[Finding]]:
+    """The series with every bar that any of them has between its own first and last."""
+    calendar = union(series)
+    if "forward_fill" in asked:
+        most = asked["forward_fill"]
+        series = [filled(one, _life(one, calendar), most, notes) for one in series]
+    if "intersect" in asked:
+        lacking = [
+            np.setdiff1d(_life(one, calendar), one.times, assume_unique=True) for one in series
+        ]
+        shared = np.setdiff1d(calendar, np.concatenate(lacking))
+        series = _only(series, shared, notes, "not all tickers have that were listed then")
+        empty = [one.ticker for one in series if not len(one)]
+        if empty:
+            what = f"ticker '{empty[0]}' has no bar that all tickers listed then have too"
+            return [], [error("alignment", what, "at least one", "leave it out")]
+        calendar = union(series)
+    gaps = [finding for one in series for finding in _gaps(one, _life(one, calendar), series)]
+    clear = np.zeros(len(calendar), dtype=bool)
+    holes = [f for one in series for f in errors(one, "UTC", clear[: len(one)])]
+    return series, gaps or holes
+
+
+def _life(series: Series, calendar: Seconds) -> Seconds:
+    """The stamps from a ticker's first bar to its last."""
+    first, last = np.searchsorted(calendar, series.times[[0, -1]])
+    return calendar[first : last + 1]
+
+
+def cut_off(series: Sequence[Series]) -> list[Finding]:
+    """A warning where one ticker's late start or early end costs the others many bars."""
+    if len(series) < 2:
+        return []
+    starts = np.array([one.times[0] for one in series])
+    stops = np.array([one.times[-1] for one in series])
+    calendar = union(series)
+
+    def shared(some: NDArray[np.bool_]) -> int:
+        first, last = np.searchsorted(calendar, [starts[some].max(), stops[some].min() + 1])
+        return max(0, int(last - first))
+
+    everyone = np.ones(len(series), dtype=bool)
+    kept = shared(everyone)
+    without = [shared(everyone & (np.arange(len(series)) != n)) for n in range(len(series))]
+    worst = int(np.argmax(without))
+    lost = without[worst] - kept
+    if lost <= MOST_CUT * without[worst]:
+        return []
+    one = series[worst]
+    return [
+        Finding(
+            WARNING,
+            "alignment",
+            f"ticker '{one.ticker}' ({one.stamp(0)} to {one.stamp(len(one) - 1)}) costs the others "
+            f"{lost} of {without[worst]} bars: only bars that all tickers have are kept",
+            "histories of one length",
+            'set align = "union": each ticker keeps its own',
+            one.ticker,
+            lost,
+        )
+    ]
+
+
 def _between(series: Series, start: int, stop: int) -> Series:
     first, last = np.searchsorted(series.times, [start, stop + 1])
     if first == 0 and last == len(series):
@@ -61,7 +138,7 @@ def _between(series: Series, start: int, stop: int) -> Series:
     return series.take(np.arange(first, last))
 
 
-def _union(series: Sequence[Series]) -> Seconds:
+def union(series: Sequence[Series]) -> Seconds:
     """Every stamp that some ticker has, increasing."""
     first = series[0].times
     if all(np.array_equal(one.times, first) for one in series[1:]):
@@ -74,9 +151,16 @@ def _common(series: Sequence[Series], notes: list[str]) -> list[Series]:
     shared = series[0].times
     for one in series[1:]:
         shared = np.intersect1d(shared, one.times, assume_unique=True)
-    dropped = [(one.ticker, len(one) - len(shared)) for one in series if len(one) > len(shared)]
-    notes += [f"{t}: dropped {count} bars that not all tickers have" for t, count in dropped]
-    return [one.take(np.isin(one.times, shared)) for one in series]
+    return _only(series, shared, notes, "not all tickers have")
+
+
+def _only(series: Sequence[Series], shared: Seconds, notes: list[str], which: str) -> list[Series]:
+    """The series without the stamps that are not shared, and a note on each that lost some."""
+    cut = [one.take(np.isin(one.times, shared)) for one in series]
+    for one, left in zip(series, cut, strict=True):
+        if len(left) < len(one):
+            notes.append(f"{one.ticker}: dropped {len(one) - len(left)} bars that {which}")
+    return cut
 
 
 def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> list[Finding]:

@@ -28,13 +28,14 @@ _WHAT = "a Parquet file of plain columns"
 class ParquetTable:
     """A Parquet file whose footer was read; columns are read when they are asked for."""
 
+    path: Path
     source: Source
     names: tuple[str, ...]
     options: Options
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """The columns of these names."""
-        path = self.source.path
+        path = self.path
         words = [ticker] if ticker else []
         try:
             table = parquet.read_table(
@@ -70,7 +71,7 @@ def open_table(path: Path, options: Options) -> ParquetTable:
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise _unread(path, error) from None
     plain = tuple(field.name for field in schema if not arrow.types.is_nested(field.type))
-    return ParquetTable(Source(path, "row", 1), plain, options)
+    return ParquetTable(path, Source(str(path), "row", 1), plain, options)
 
 
 def _unread(path: Path, error: Exception) -> DataError:

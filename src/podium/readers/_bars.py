@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from podium.dataset import FIELDS, Dataset
-from podium.errors import DataError, MissingExtraError, PodiumError
+from podium.errors import DataError, MissingExtraError, PodiumError, suggest
 from podium.readers import _calendar, _files, _inspect, _repair
-from podium.readers._align import side_by_side
+from podium.readers._align import cut_off, side_by_side, union
 from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
 from podium.readers._findings import ERROR, NOTE, Finding, error, has_errors, problems
 from podium.readers._options import Options
@@ -25,6 +26,29 @@ Open = Callable[[Path, Options], Table]
 
 
 @dataclass(frozen=True)
+class Unopened:
+    """A table that was found and not read yet.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in messages.
+    ticker : str
+        Whose bars it holds when it does not say.
+    alone : bool
+        Whether it was found by that ticker's name, and so holds no other's.
+    """
+
+    name: str
+    ticker: str
+    alone: bool
+    open: Callable[[], Table]
+
+
+Find = Callable[["Examined"], Sequence[Unopened]]
+
+
+@dataclass(frozen=True)
 class Format:
     """How bars of one file format are found and opened.
 
@@ -32,13 +56,10 @@ class Format:
     ----------
     suffixes : tuple of str
         Lower case, the usual one first.
-    separators : str
-        Signs that separate cells, where the format has such.
     """
 
     suffixes: tuple[str, ...]
     open: Open
-    separators: str = ""
 
     def read(
         self,
@@ -52,8 +73,9 @@ class Format:
     ) -> Dataset:
         """Aligned bars of the tickers in the order asked for.
 
-        Bars start where the youngest ticker starts and end where the first one ends; inside that
-        span every ticker must have every bar. Only the columns that are needed are read.
+        Bars start where the youngest ticker starts and end where the first one ends, or with
+        ``align="union"`` where each starts and ends itself; inside that span every ticker must
+        have every bar. Only the columns that are needed are read.
 
         Parameters
         ----------
@@ -71,19 +93,15 @@ class Format:
             With everything that is wrong in all files: missing files or columns, unreadable or
             repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
         """
-        found = _examine(
-            self,
-            path,
+        how = Options(**options)
+        return load(
+            lambda found: self._find(path, tickers, how, found),
             name=name,
             tickers=tickers,
             timeframe=timeframe,
             adjust=adjust,
-            options=Options(**options),
-            thorough=False,
+            options=how,
         )
-        if found.dataset is None:
-            raise DataError.of(problems(found.findings))
-        return found.dataset
 
     def examine(
         self,
@@ -111,16 +129,41 @@ class Format:
         UsageError
             A time zone or a repair that is none.
         """
+        how = Options(**options)
         return _examine(
-            self,
-            path,
+            lambda found: self._find(path, tickers, how, found),
             name=name,
             tickers=tickers,
             timeframe=timeframe,
             adjust=adjust,
-            options=Options(**options),
+            options=how,
             thorough=True,
         )
+
+    def _find(
+        self, path: Path, tickers: Sequence[str], options: Options, found: Examined
+    ) -> list[Unopened]:
+        """Files of the path; what is wrong with them is written into ``found``."""
+        named = None
+        if not options.layout or options.layout == "files":
+            named = _files.by_ticker(path, tickers, self.suffixes) if tickers else None
+        if named is not None and "ticker" not in options.columns:
+            files = [(file, ticker) for ticker, file in named[0].items()]
+            found.findings += named[1]
+        else:
+            some = _files.matching(path, self.suffixes)
+            files = [(file, _files.stem(file, self.suffixes)) for file in some]
+            if len(some) == 1 and len(tickers) == 1:
+                # One file without a ticker column is the one ticker's, whatever it is called.
+                files = [(some[0], tickers[0])]
+            if not some:
+                found.findings.append(_nothing_there(found.name, path, self))
+        found.files = [file for file, _ in files]
+        found.findings += _files.too_many(found.files, options.limits)
+        return [
+            Unopened(str(file), ticker, named is not None, partial(self.open, file, options))
+            for file, ticker in files[: options.limits.files]
+        ]
 
 
 @dataclass
@@ -139,6 +182,8 @@ class Examined:
         Whether stamps name their zone.
     zone, stamp : str
         What the name of the time column tells of them; empty when it does not.
+    named : dict of str
+        Tickers that ticker columns name, in the order they come.
     dataset : Dataset or None
         None when something has to be refused.
     """
@@ -155,6 +200,7 @@ class Examined:
     stamp: str = ""
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    named: dict[str, None] = field(default_factory=dict)
     dataset: Dataset | None = None
 
     @property
@@ -163,9 +209,32 @@ class Examined:
         return has_errors(self.findings)
 
 
+def load(
+    find: Find,
+    *,
+    name: str,
+    tickers: Sequence[str],
+    timeframe: str,
+    adjust: bool | None,
+    options: Options,
+) -> Dataset:
+    """Aligned bars of the tables that ``find`` gives, or a DataError with all that is wrong."""
+    found = _examine(
+        find,
+        name=name,
+        tickers=tickers,
+        timeframe=timeframe,
+        adjust=adjust,
+        options=options,
+        thorough=False,
+    )
+    if found.dataset is None:
+        raise DataError.of(problems(found.findings))
+    return found.dataset
+
+
 def _examine(
-    made: Format,
-    path: Path,
+    find: Find,
     *,
     name: str,
     tickers: Sequence[str],
@@ -179,14 +248,15 @@ def _examine(
     zone(options.timezone)
     zone(options.exchange_timezone or "UTC")
     found = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
-    series = _series(made, path, tickers, adjust, options, found)
+    tables = find(found)
+    series = _series(tables, tickers, adjust, options, found)
     if has_errors(found.findings) and not series:
         return found
     found.tickers = tuple(tickers) or tuple(sorted(series))
     found.timeframe = timeframe or _timeframe(series, found)
     absent = [ticker for ticker in found.tickers if not len(series.get(ticker, ()))]
     if absent and not has_errors(found.findings):
-        found.findings += [_no_rows(ticker, found.files) for ticker in absent]
+        found.findings += [_nowhere(ticker, tables, found.named) for ticker in absent]
     if not found.timeframe or has_errors(found.findings):
         found.findings += _checks(series, found, options, asked)[1]
         return found
@@ -198,51 +268,33 @@ def _examine(
 
 
 def _series(
-    made: Format,
-    path: Path,
+    tables: Sequence[Unopened],
     tickers: Sequence[str],
     adjust: bool | None,
     options: Options,
     found: Examined,
 ) -> dict[str, Series]:
-    """Every ticker's rows from all files, as they stand there."""
-    named = None
-    if not options.layout or options.layout == "files":
-        named = _files.by_ticker(path, tickers, made.suffixes) if tickers else None
-    if named is not None and "ticker" not in options.columns:
-        files = [(file, ticker) for ticker, file in named[0].items()]
-        found.findings += named[1]
-    else:
-        some = _files.matching(path, made.suffixes)
-        files = [(file, _files.stem(file, made.suffixes)) for file in some]
-        if len(some) == 1 and len(tickers) == 1:
-            # One file without a ticker column is the one ticker's, whatever it is called.
-            files = [(some[0], tickers[0])]
-        if not some:
-            found.findings.append(_nothing_there(found.name, path, made))
-    found.files = [file for file, _ in files]
-    found.findings += _files.too_many(found.files, options.limits)
-    if has_errors(found.findings) and not files:
-        return {}
+    """Every ticker's rows from all tables, as they stand there."""
     sources: list[Source] = []
     parts: dict[str, list[Series]] = {}
-    for file, ticker in files[: options.limits.files]:
+    for one in tables:
         try:
-            table = made.open(file, options)
-            known = () if named is not None else tickers
+            table = one.open()
+            known = () if one.alone else tickers
             layout, missing = find_layout(
                 table.names,
                 columns=options.columns,
-                wanted="files" if named is not None else options.layout,
+                wanted="files" if one.alone else options.layout,
                 tickers=known,
                 adjust=adjust,
                 absent=options.absent,
-                where=str(file),
+                where=one.name,
             )
             found.findings += missing
             if layout is None:
                 continue
-            for part in _parts(made, table, layout, ticker, known, sources, options, found):
+            rows = _parts(table, layout, one.ticker, known, sources, options, found)
+            for part in rows:
                 parts.setdefault(part.ticker, []).append(part)
         except MissingExtraError:
             raise
@@ -263,7 +315,6 @@ def _series(
 
 
 def _parts(
-    made: Format,
     table: Table,
     layout: Layout,
     ticker: str,
@@ -275,16 +326,16 @@ def _parts(
     """One table's rows by ticker; what it tells about the dataset is written into ``found``."""
     loaded = table.load(layout.times, layout.ticker, layout.numbers)
     if not len(loaded.positions):
-        found.findings.append(_no_rows(str(table.source.path), []))
+        what = f"{table.source.name} has a header and no rows"
+        found.findings.append(error("files", what, "one row a bar"))
         return []
-    separators = "".join(sign for sign in made.separators if sign not in "".join(table.names))
     stamps: Stamps = parse(
         loaded.times,
         aware=loaded.aware,
         date_format=options.date_format,
         source=table.source,
         positions=loaded.positions,
-        separators=separators,
+        separators=table.source.separators,
     )
     found.findings += stamps.findings
     sources.append(table.source)
@@ -295,6 +346,7 @@ def _parts(
     found.stamp = found.stamp or stamp_told(layout.times[-1])
     roles = next(iter(layout.fields.values()))
     found.adjust = bool({"adj_close", "factor"} & set(roles))
+    found.named.update(dict.fromkeys(loaded.ticker.names if loaded.ticker else ()))
     nameless = np.flatnonzero(loaded.ticker.codes < 0) if loaded.ticker else np.zeros(0, np.intp)
     if len(nameless):
         place = table.source.place(int(loaded.positions[nameless[0]]))
@@ -360,8 +412,10 @@ def _align(
 ) -> None:
     """Lay the tickers side by side; the dataset, or why there is none, goes into ``found``."""
     ordered = [series[ticker] for ticker in found.tickers]
-    cut, refused = side_by_side(found.name, ordered, asked, found.notes)
+    cut, refused = side_by_side(found.name, ordered, asked, found.notes, options.align)
     found.findings += refused
+    if thorough and options.align == "intersection" and all(map(len, ordered)):
+        found.findings += cut_off(ordered)
     if refused:
         return
     done = [adjusted(one) for one in cut]
@@ -371,12 +425,14 @@ def _align(
         found.findings += lost
         if lost:
             return
-    calendar = done[0].times
-    fields = {role: np.empty((len(calendar), len(done))) for role in FIELDS}
+    calendar = union(done)
+    fields = {role: np.full((len(calendar), len(done)), np.nan) for role in FIELDS}
     for column, one in enumerate(done):
+        # Inside its span a ticker has every bar.
+        first = int(np.searchsorted(calendar, one.times[0]))
         for role in FIELDS:
-            fields[role][:, column] = one.values[role]
-    found.dataset = Dataset(
+            fields[role][first : first + len(one), column] = one.values[role]
+    bars = Dataset(
         name=found.name,
         timeframe=found.timeframe,
         tickers=found.tickers,
@@ -384,6 +440,8 @@ def _align(
         fields=fields,
         notes=tuple(found.notes),
     )
+    # A ticker is a member while it has bars, unless a table of members says otherwise.
+    found.dataset = bars.among(np.isfinite(fields["close"]))
     if thorough:
         found.findings += _remarks(done, found, options)
 
@@ -395,8 +453,9 @@ def _clear(series: Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 def _remarks(done: Sequence[Series], found: Examined, options: Options) -> list[Finding]:
     """What is remarkable about bars that can be loaded."""
     remarks = [finding for one in done for finding in _inspect.remarks(one)]
-    # All have the same stamps by now.
-    clock = replace(done[0], ticker="every ticker") if len(done) > 1 else done[0]
+    # All have the same stamps by now, or those of a union each in its own span.
+    longest = max(done, key=len)
+    clock = replace(longest, ticker="every ticker") if len(done) > 1 else longest
     exchange = options.exchange_timezone or options.timezone
     remarks += _calendar.calendar(clock, found.timeframe, exchange)
     remarks += _calendar.timeframes(done, found.timeframe)
@@ -425,12 +484,7 @@ def _nothing_there(name: str, path: Path, made: Format) -> Finding:
     return error("files", what, f"one <ticker>{usual} a ticker in it, or a file with all of them")
 
 
-def _no_rows(what: str, files: Sequence[Path]) -> Finding:
-    if not files:
-        return error("files", f"{what} has a header and no rows", "one row a bar")
-    return error(
-        "tickers",
-        f"ticker '{what}' is in none of {len(files)} files" if len(files) > 1 else
-        f"ticker '{what}' is not in {files[0]}",
-        "at least one row of it",
-    )  # fmt: skip
+def _nowhere(ticker: str, tables: Sequence[Unopened], named: Mapping[str, None]) -> Finding:
+    there = f"in none of {len(tables)} files" if len(tables) > 1 else f"not in {tables[0].name}"
+    what = f"ticker '{ticker}' is {there}"
+    return error("tickers", what, "at least one row of it", suggest(ticker, named) if named else "")

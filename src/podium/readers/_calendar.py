@@ -101,11 +101,12 @@ def _holes(
     severity, chosen = (WARNING, long) if long.any() else (NOTE, lengths > 0)
     widest = int(np.argmax(lengths))
     first = told(int(expected[starts[chosen][0]]))
+    often = "once," if len(starts) == 1 else f"{len(starts)} times"
     yield Finding(
         severity,
         "gaps",
-        f"{series.ticker} lacks {int(missing.sum())} {unit} it usually has, {len(starts)} times "
-        f"from {first} on; the longest hole has {int(lengths[widest])} from "
+        f"{series.ticker} lacks {int(missing.sum())} {unit} it usually has, {often} from "
+        f"{first} on; the longest hole has {int(lengths[widest])} from "
         f"{told(int(expected[starts[widest]]))} on",
         ticker=series.ticker,
         count=int(missing.sum()),

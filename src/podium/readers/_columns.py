@@ -134,7 +134,7 @@ def find_layout(
     where : str
         The file, for messages.
     """
-    told, problems = _told(names, columns, where)
+    told, problems = named(names, columns, where)
     found = dict(told)
     rest = [name for name in names if name not in told.values()]
     candidates: dict[str, list[str]] = {}
@@ -184,7 +184,7 @@ def _kind(found: Mapping[str, str], tickers: Sequence[str]) -> str:
     return "long" if "ticker" in found else "files"
 
 
-def _told(
+def named(
     names: Sequence[str], columns: Mapping[str, str], where: str
 ) -> tuple[dict[str, str], list[Finding]]:
     """Columns the user named, by role."""

@@ -1,199 +1,79 @@
-"""Checks on bars that all readers share: everything that is wrong, told at once with its place."""
+"""A pandas frame of bars as one more table, its rows counted as pandas counts them."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from podium.dataset import FIELDS, Dataset
-from podium.errors import DataError, Problem
-
-PRICES = ("open", "high", "low", "close")
-# Where a row of that number, counted from 0, stands for a person: "a.csv line 2".
-Place = Callable[[int], str]
-UNREADABLE = (pd.errors.ParserError, pd.errors.ParserWarning, ValueError)
+from podium.errors import UsageError
+from podium.readers._head import different
+from podium.readers._table import Codes, Loaded, Numbers, Source, to_codes, to_numbers
 
 
-def parsed(path: Path, *texts: str) -> pd.DataFrame:
-    """Table of a CSV file; these columns stay texts.
-
-    Raises
-    ------
-    FileNotFoundError
-    UNREADABLE
-        It is no table.
-    """
-    with warnings.catch_warnings():
-        # A row with more values than the header has columns: pandas would cut it off.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(path, dtype=dict.fromkeys(texts, str), index_col=False)
-
-
-def checked(
-    frame: pd.DataFrame, *, adjust: bool, told: str, place: Place, problems: list[Problem]
-) -> pd.DataFrame | None:
-    """One ticker's adjusted bars by their time, or None with what is wrong in ``problems``.
+@dataclass(frozen=True)
+class FrameTable:
+    """A frame whose index, where it holds names or times, is among its columns.
 
     Parameters
     ----------
-    frame : pd.DataFrame
-        Columns ``date open high low close volume`` and, to adjust, ``adj_close``; a row a bar.
-    adjust : bool
-        Multiply prices by ``adj_close / close`` and divide the volume by it.
-    told : str
-        What the frame is, for a sentence.
-    place : callable
-        Where a row stands, for a sentence.
+    frame : DataFrame
+        Columns are found by their place: their names need not be texts, or different ones.
     """
-    needed = ["date", *FIELDS, *(["adj_close"] if adjust else [])]
-    missing = [column for column in needed if column not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns))
-        problems.append(
-            Problem(
-                f"{told} has no column {', '.join(missing)} (found: {found})",
-                fix="set adjust = false for prices that are adjusted already"
-                if missing == ["adj_close"]
-                else "rename the columns",
+
+    source: Source
+    names: tuple[str, ...]
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, name: str) -> FrameTable:
+        """The table of a frame that messages call by this name.
+
+        Raises
+        ------
+        UsageError
+            It is another library's.
+        """
+        if not isinstance(frame, pd.DataFrame):
+            library = type(frame).__module__.partition(".")[0]
+            raise UsageError(
+                f"{name} is a frame of {library}", "a pandas frame", "call its to_pandas() first"
             )
+        if isinstance(frame.index, pd.DatetimeIndex) and frame.index.name is None:
+            frame = frame.rename_axis("date")
+        inside = [level for level in frame.index.names if level is not None]
+        if any(level not in frame.columns for level in inside):
+            frame = frame.reset_index()
+        return cls(Source(name, "row", 0), different([str(c) for c in frame.columns]), frame)
+
+    def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
+        """The columns of these names."""
+        stamps = [_times(self._column(name)) for name in times]
+        known: dict[str, int] = {}
+        texts: dict[str, dict[int, str]] = {name: {} for name in numbers}
+        codes = to_codes(self._column(ticker).astype("str"), known) if ticker else None
+        return Loaded(
+            positions=np.arange(len(self.frame)),
+            times=[values for values, _ in stamps],
+            aware=all(aware for _, aware in stamps),
+            ticker=None if codes is None else Codes(codes, list(known)),
+            numbers={
+                name: Numbers(to_numbers(self._column(name), 0, texts[name]), texts[name])
+                for name in numbers
+            },
         )
-        return None
-    if not len(frame):
-        problems.append(Problem(f"{told} has a header and no rows", "one row a bar"))
-        return None
-    before = len(problems)
-    dates = pd.to_datetime(frame["date"], errors="coerce", utc=True, format="ISO8601")
-    unreadable = np.flatnonzero(dates.isna())
-    if len(unreadable):
-        text = frame["date"].iloc[unreadable[0]]
-        problems.append(Problem(f"{_row(place, unreadable)} has date {text!r}", "an ISO 8601 date"))
-        return None
-    frame.index = pd.DatetimeIndex(dates.dt.tz_localize(None))
-    repeated = np.flatnonzero(frame.index.duplicated())
-    if len(repeated):
-        problems.append(
-            Problem(
-                f"{_row(place, repeated)} repeats {frame.index[repeated[0]]}",
-                "one row a bar",
-                "remove the repeated rows",
-            )
-        )
-    elif not frame.index.is_monotonic_increasing:
-        back = np.flatnonzero(np.diff(frame.index.to_numpy()) < np.timedelta64(0)) + 1
-        problems.append(
-            Problem(
-                f"{_row(place, back)} goes back in time",
-                "rows ordered by date",
-                "sort the file, or the frame, by date",
-            )
-        )
-    for column in needed[1:]:
-        numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
-        frame[column] = numbers
-        _bad_numbers(place, column, numbers, frame.index, problems)
-    if len(problems) > before:
-        return None
-    impossible = np.flatnonzero(frame["high"] < frame["low"])
-    if len(impossible):
-        problems.append(
-            Problem(
-                f"{_row(place, impossible)} ({frame.index[impossible[0]].date()}) has its high "
-                "below its low",
-                "high at or above low",
-            )
-        )
-        return None
-    if adjust:
-        factor = frame["adj_close"] / frame["close"]
-        for column in PRICES:
-            frame[column] = frame[column] * factor
-        frame["volume"] = frame["volume"] / factor
-    return frame
+
+    def _column(self, name: str) -> pd.Series[Any]:
+        return self.frame.iloc[:, self.names.index(name)]
 
 
-def aligned(
-    frames: Mapping[str, pd.DataFrame],
-    problems: Sequence[Problem],
-    *,
-    name: str,
-    timeframe: str,
-) -> Dataset:
-    """Dataset of checked frames, over the span that all of them share.
-
-    Raises
-    ------
-    DataError
-        With all problems, or the bars that some tickers lack inside that span.
-    """
-    problems = problems or _gaps(frames)
-    if problems:
-        raise DataError.of(problems)
-    start = max(frame.index[0] for frame in frames.values())
-    stop = min(frame.index[-1] for frame in frames.values())
-    cut = [frame.loc[start:stop] for frame in frames.values()]
-    if not len(cut[0]):
-        raise DataError(f"dataset '{name}': the tickers share no bar", "an overlapping period")
-    return Dataset(
-        name=name,
-        timeframe=timeframe,
-        tickers=tuple(frames),
-        times=cut[0].index.to_numpy().astype("datetime64[s]"),
-        fields={
-            field: np.column_stack([frame[field].to_numpy(np.float64) for frame in cut])
-            for field in FIELDS
-        },
-    )
-
-
-def _bad_numbers(
-    place: Place,
-    column: str,
-    numbers: np.ndarray,
-    dates: pd.DatetimeIndex,
-    problems: list[Problem],
-) -> None:
-    unknown = np.flatnonzero(~np.isfinite(numbers))
-    low = np.flatnonzero(numbers < 0 if column == "volume" else numbers <= 0)
-    for rows, what in ((unknown, "no number"), (low, "a value too low")):
-        if len(rows):
-            problems.append(
-                Problem(
-                    f"{_row(place, rows)} ({dates[rows[0]].date()}) has {what} in '{column}'"
-                    + (f": {numbers[rows[0]]:g}" if rows is low else ""),
-                    "a finite volume at or above zero"
-                    if column == "volume"
-                    else "a finite price above zero",
-                    "correct it, or remove the bar from every ticker",
-                )
-            )
-
-
-def _row(place: Place, rows: np.ndarray) -> str:
-    """Place of the first bad row, and how many more there are."""
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    return place(int(rows[0])) + more
-
-
-def _gaps(frames: Mapping[str, pd.DataFrame]) -> list[Problem]:
-    """Bars that one ticker lacks while others have them, inside the span all share."""
-    start = max(frame.index[0] for frame in frames.values())
-    stop = min(frame.index[-1] for frame in frames.values())
-    cut = {t: frame.loc[start:stop].index for t, frame in frames.items()}
-    union = sorted(set().union(*cut.values()))
-    problems = []
-    for ticker, index in cut.items():
-        missing = [moment for moment in union if moment not in index]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            problems.append(
-                Problem(
-                    f"ticker '{ticker}' has no bar at {missing[0]}{more}, other tickers do",
-                    "every bar for every ticker",
-                    "add the bar, or remove it from every ticker",
-                )
-            )
-    return problems
+def _times(column: pd.Series[Any]) -> tuple[Any, bool]:
+    """Stamps as ``datetime64``, numbers or text, and whether they are in UTC."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), True
+    if column.dtype.kind in "Miuf":
+        return column.to_numpy(), False
+    return column.astype("str").reset_index(drop=True), False

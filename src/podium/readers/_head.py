@@ -89,7 +89,7 @@ def head_of(path: Path, text: str, *, whole: bool, options: Options) -> Head:
             WHAT,
             "add a first line that names the columns",
         )
-    return Head(_different(names), separator, skip + used, rows[used:])
+    return Head(different(names), separator, skip + used, rows[used:])
 
 
 def _separator(body: Sequence[str]) -> str:
@@ -124,7 +124,7 @@ def _names(rows: Sequence[Sequence[str]]) -> tuple[list[str], int]:
     return [second[0] if normal(second[0]) in USUAL["time"] else first[0], *names], 2
 
 
-def _different(names: Sequence[str]) -> tuple[str, ...]:
+def different(names: Sequence[str]) -> tuple[str, ...]:
     """Names with a number in brackets behind those that came before."""
     seen: Counter[str] = Counter()
     found = []

@@ -80,7 +80,7 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
             "order",
             f"{_where(series, rows)} goes back in time, to {series.stamp(int(rows[0]))}",
             "rows ordered by date",
-            "sort the file",
+            "sort the rows by time",
             ticker,
             len(rows),
             series.stamp(int(rows[0])),
@@ -101,7 +101,7 @@ def _numbers(
         rows = np.flatnonzero(~finite)
         possible[rows] = False
         cell = _text(series, role, rows)
-        fix, repair = "correct the file or remove the bar from every ticker", "drop_nan"
+        fix, repair = "correct it or remove the bar from every ticker", "drop_nan"
         if cell.startswith("="):
             fix, repair = "export the values of the sheet instead of its formulas", ""
         elif _separated(cell):
@@ -126,7 +126,7 @@ def _numbers(
             "zero prices" if role != "volume" else "volume",
             f"{series.where(rows)} has a value too low in '{column}': {values[rows[0]]:g}",
             expected,
-            "correct the file or remove the bar from every ticker",
+            "correct it or remove the bar from every ticker",
             series.ticker,
             len(rows),
             series.stamp(int(rows[0])),
@@ -154,7 +154,7 @@ def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[Finding]:
                 "candles",
                 f"{series.where(rows)} {what}",
                 expected,
-                "correct the file",
+                "correct the row",
                 series.ticker,
                 len(rows),
                 series.stamp(int(rows[0])),

@@ -57,8 +57,9 @@ class Options:
         Fields the files do not have: prices are then the close, the volume is 0.
     repair : tuple of str
         Repairs to apply, see ``_repair.py``.
-    align : {"intersection"}
-        Tickers begin where the youngest begins and end where the first one ends.
+    align : {"intersection", "union"}
+        Bars begin where the youngest ticker begins and end where the first one ends; or each
+        ticker has its own first and last bar, and NaN outside of them.
     limits : Limits
     """
 

@@ -1,10 +1,9 @@
-"""A table in a file: its column names first, the columns that are needed after."""
+"""A table of bars: its column names first, the columns that are needed after."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,23 +19,28 @@ MOST_TEXTS = 1000
 
 @dataclass(frozen=True)
 class Source:
-    """A file and how its rows are counted.
+    """What a table is called in messages, and how its rows are counted.
 
     Parameters
     ----------
+    name : str
+        A file's path.
     unit : str
         ``line`` or ``row``.
     first : int
         Number of the first row of data.
+    separators : str
+        Signs that would tell of a row that is separated otherwise than the header.
     """
 
-    path: Path
+    name: str
     unit: str
     first: int
+    separators: str = ""
 
     def place(self, position: int) -> str:
         """Where a row stands, as an editor or a data frame counts."""
-        return f"{self.path} {self.unit} {position + self.first}"
+        return f"{self.name} {self.unit} {position + self.first}"
 
 
 @dataclass
@@ -57,12 +61,12 @@ class Codes:
 
 @dataclass
 class Loaded:
-    """Columns of one file.
+    """Columns of one table.
 
     Parameters
     ----------
     positions : (N,) int64
-        Row of the file each row came from; blank lines are left out.
+        Row of the table each row came from; blank lines are left out.
     times : list of array
         Stamps as they stand there: text (pandas), whole numbers or ``datetime64``.
     aware : bool
@@ -77,7 +81,7 @@ class Loaded:
 
 
 class Table(Protocol):
-    """A file whose columns can be asked for."""
+    """What has columns that can be asked for."""
 
     @property
     def source(self) -> Source: ...
@@ -103,3 +107,11 @@ def to_numbers(column: pd.Series[Any], start: int, texts: dict[int, str]) -> Flo
             break
         texts[start + int(row)] = str(column.iloc[row])
     return found
+
+
+def to_codes(column: pd.Series[Any], known: dict[str, int]) -> NDArray[np.int32]:
+    """Number of each cell's name; names that are new get the next one."""
+    local, names = pd.factorize(column.str.strip())
+    table = [known.setdefault(str(name), len(known)) if name else -1 for name in names]
+    # The last one is for cells that hold nothing.
+    return np.asarray([*table, -1], dtype=np.int32)[local]

@@ -175,7 +175,7 @@ def _ambiguous(what: str, forms: Sequence[str], source: Source, findings: list[F
     findings.append(
         error(
             "times",
-            f"{source.path} has dates such as {what}: which is the day and which the month?",
+            f"{source.name} has dates such as {what}: which is the day and which the month?",
             "dates that read in one way",
             f"say {choice}",
         )
@@ -214,7 +214,7 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
             if digits == 12 and parsed.notna().to_numpy()[known].all():
                 finding = error(
                     "times",
-                    f"{source.path} has stamps such as {int(low)}, which may be a date with hours "
+                    f"{source.name} has stamps such as {int(low)}, which may be a date with hours "
                     "and minutes or milliseconds since 1970",
                     fix=f"say date_format = '{form}' or date_format = 'ms'",
                 )

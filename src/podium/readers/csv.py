@@ -19,7 +19,7 @@ from podium.errors import DataError
 from podium.readers._bars import Format
 from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, head_of
 from podium.readers._options import Limits, Options, require_count, require_size
-from podium.readers._table import Codes, Loaded, Numbers, Source, to_numbers
+from podium.readers._table import Codes, Loaded, Numbers, Source, to_codes, to_numbers
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 # Rows that are parsed at once: columns that nobody needs are dropped before the next ones come.
@@ -34,6 +34,7 @@ _EMPTY = [
 class CsvTable:
     """A CSV file; the columns are parsed when they are asked for."""
 
+    path: Path
     source: Source
     head: Head
     options: Options
@@ -45,7 +46,7 @@ class CsvTable:
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """The columns of these names, in pieces, so that the file is never whole in memory."""
-        path = self.source.path
+        path = self.path
         stamps: list[list[pd.Series[Any]]] = [[] for _ in times]
         values: dict[str, list[Any]] = {name: [] for name in numbers}
         texts: dict[str, dict[int, str]] = {name: {} for name in numbers}
@@ -71,7 +72,7 @@ class CsvTable:
                     values[name].append(to_numbers(chunk[name], 0, cells))
                     texts[name].update({int(at[row]): text for row, text in cells.items()})
                 if ticker:
-                    codes.append(_codes(chunk[ticker], known))
+                    codes.append(to_codes(chunk[ticker], known))
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
             raise _unparsed(path, error) from None
         except UnicodeDecodeError as error:
@@ -100,7 +101,7 @@ class CsvTable:
         needed = [*words, *numbers]
         # pandas takes 1,23 for 123 where the comma stands between thousands: not here.
         plain = () if thousands else numbers
-        with warnings.catch_warnings(), _opened(self.source.path, self.options.limits) as handle:
+        with warnings.catch_warnings(), _opened(self.path, self.options.limits) as handle:
             # A row with more values than the header has columns: pandas would cut it off.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frames = pd.read_csv(
@@ -156,10 +157,11 @@ def _open(path: Path, options: Options) -> CsvTable:
         raise _no_text(path, error) from None
     head = head_of(path, text, whole=len(start) < HEAD_BYTES, options=options)
     require_count(path, len(head.names), options.limits.columns, "columns")
-    return CsvTable(Source(path, "line", head.skip + 1), head, options)
+    others = "".join(sign for sign in SEPARATORS if sign not in "".join(head.names))
+    return CsvTable(path, Source(str(path), "line", head.skip + 1, others), head, options)
 
 
-FORMAT = Format(SUFFIXES, _open, SEPARATORS)
+FORMAT = Format(SUFFIXES, _open)
 read, examine = FORMAT.read, FORMAT.examine
 
 
@@ -206,13 +208,6 @@ def _grouped(column: pd.Series[Any], thousands: str, decimal: str) -> pd.Series[
     if decimal == ",":
         bare = bare.str.replace(",", ".", regex=False)
     return bare.where(whole, text)
-
-
-def _codes(column: pd.Series[Any], known: dict[str, int]) -> Any:
-    """Number of each cell's name; names that are new get the next one."""
-    local, names = pd.factorize(column.str.strip())
-    table = [known.setdefault(str(name), len(known)) if name else -1 for name in names]
-    return np.asarray([*table, -1], dtype=np.int32)[local]
 
 
 def _unparsed(path: Path, error: Exception) -> DataError:

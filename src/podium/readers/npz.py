@@ -1,4 +1,4 @@
-"""Sequences in .npz files: X, y and optional lengths, mask, groups, names; no pickles."""
+"""Sequences in .npz files: X, y and optional lengths, mask, groups, times, names; no pickles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from podium.readers._options import Limits, require_count, require_size
 from podium.sequences import Sequences
 
 SUFFIXES = (".npz",)
-ENTRIES = ("X", "y", "lengths", "mask", "groups", "feature_names", "class_names")
+HOLDS = "sequences"
+ARRAYS = ("lengths", "mask", "groups", "times", "ends")
+ENTRIES = ("X", "y", *ARRAYS, "feature_names", "class_names")
 _WHAT = "an .npz file that numpy.savez wrote, with X and y"
 Array = NDArray[Any]
 
@@ -32,7 +34,8 @@ def read(path: Path, *, name: str, limits: Limits | None = None) -> Sequences:
     ----------
     path : Path
         With ``X`` (samples, time, features), ``y``, and optionally ``lengths`` or ``mask``,
-        ``groups``, ``feature_names``, ``class_names``; see :meth:`podium.sequences.Sequences.of`.
+        ``groups``, ``times``, ``ends``, ``feature_names``, ``class_names``; see
+        :meth:`podium.sequences.Sequences.of`.
 
     Raises
     ------
@@ -67,9 +70,7 @@ def read(path: Path, *, name: str, limits: Limits | None = None) -> Sequences:
         name,
         arrays["X"],
         arrays["y"],
-        lengths=arrays.get("lengths"),
-        mask=arrays.get("mask"),
-        groups=arrays.get("groups"),
+        **{entry: arrays.get(entry) for entry in ARRAYS},
         feature_names=_names(path, "feature_names", arrays),
         class_names=_names(path, "class_names", arrays),
     )

@@ -11,20 +11,20 @@ __all__ = ["weights"]
 
 
 def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
-    """Target weights of ``gross / S`` by the sign of each forecast.
+    """Target weights of one size by the sign of each forecast.
 
     Parameters
     ----------
     forecast : (T, S) float
         Forecast return of S items over T bars; only the sign counts. NaN: no forecast.
     gross : float, > 0
-        Sum of absolute weights if every item has a position.
+        Sum of absolute weights if every item with a forecast has a position.
 
     Returns
     -------
     (T, S) float
-        A row without any forecast is NaN, no order. An item without one, or one of 0, gets 0; its
-        share stays in cash.
+        A row without any forecast is NaN, no order. An item without one gets 0, the others share
+        its part; one with a forecast of 0 gets 0 as well, and its part stays in cash.
 
     Raises
     ------
@@ -36,12 +36,11 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     Examples
     --------
     >>> weights([[0.02, -0.01], [np.nan, 0.3], [np.nan, np.nan]]).tolist()
-    [[0.5, -0.5], [0.0, 0.5], [nan, nan]]
+    [[0.5, -0.5], [0.0, 1.0], [nan, nan]]
     """
     values = checked(forecast, gross)
     missing = np.isnan(values)
-    sized: NDArray[np.float64] = np.sign(np.where(missing, 0.0, values)) * (
-        gross / max(values.shape[1], 1)
-    )
+    present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
+    sized: NDArray[np.float64] = np.sign(np.where(missing, 0.0, values)) * (gross / present)
     sized[missing.all(axis=1)] = np.nan
     return sized

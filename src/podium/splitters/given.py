@@ -133,7 +133,12 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
         name: np.concatenate([values, second[name]]) for name, values in training.fields.items()
     }
     times = np.concatenate([training.times, second.times])
-    return replace(training, times=times, fields=fields), str(validation.times[0])
+    both = replace(training, times=times, fields=fields, members=None)
+    members = [
+        np.ones((len(part), len(part.tickers)), bool) if part.members is None else part.members
+        for part in (training, second)
+    ]
+    return both.among(np.concatenate(members)), str(validation.times[0])
 
 
 def _from(samples: Samples, validation_from: str) -> Indices:

@@ -147,8 +147,10 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
         expected = f"{then['bars']}, as recorded"
     else:
         found = f"{where} has fingerprint {old.fingerprint[:12]} over the recorded bars"
+        figures = ", a covariate's figure" if old.covariates else ""
         expected = (
-            f"{fingerprint[:12]}: a price, a volume, an adjustment or a time stamp was changed"
+            f"{fingerprint[:12]}: a price, a volume, an adjustment{figures} or a time stamp was "
+            "changed"
         )
     raise DataError(
         found,

@@ -87,6 +87,7 @@ def slot_report(
         loss_by_ticker=[
             (t, test.scalar(f"loss:{t}"), test.scalar(f"naive_loss:{t}"))
             for t in data.dataset.tickers
+            if f"loss:{t}" in test.scalars
         ],
         lineage=[
             f"dataset {data.dataset.name} {data.dataset.fingerprint[:12]}",

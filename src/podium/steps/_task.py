@@ -9,18 +9,21 @@ from typing import Any
 import numpy as np
 
 from podium import plugin, registry
-from podium.config import FILE, SEQUENCE_READERS, Config, DatasetSection, SlotSection
+from podium.config import FILE, Config, DatasetSection, SlotSection, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.hashing import digest
+from podium.readers._members import with_members
 from podium.resample import resample
 from podium.sequences import Sequences
-from podium.split import Indices
+from podium.split import Indices, Windows
 from podium.timeframe import is_dated
 from podium.view import View
 
 # Keys of a dataset's table that concern what was read.
-_AFTER_READING = ("resample", "day_starts_at", "week_ends", "validation")
+_AFTER_READING = (
+    "members", "resample", "day_starts_at", "week_ends", "validation", "covariates",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,11 @@ class SlotData:
         return np.arange(self.test_start, self.view.last_labelled + 1, dtype=np.int64)
 
     @property
+    def test_windows(self) -> Windows:
+        """What the sealed test asks: every window of it that has an outcome."""
+        return Windows.of(self.view, self.test_bars).labelled()
+
+    @property
     def test_interval(self) -> tuple[str, str]:
         """First and last bar of the sealed test, ISO 8601."""
         return str(self.view.times[self.test_start]), str(self.view.times[-1])
@@ -71,7 +79,7 @@ def reading_options(section: DatasetSection) -> dict[str, Any]:
 
 
 def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None = None) -> Dataset:
-    """Bars of that name, read, checked, repaired where their table says so, and resampled.
+    """Bars of that name: read, checked, repaired and resampled as their table says, covariates too.
 
     Parameters
     ----------
@@ -86,7 +94,7 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
         The dataset holds sequences.
     """
     section = dataset_section(config, name)
-    if section.reader in SEQUENCE_READERS:
+    if holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds sequences", "a dataset of bars")
     dataset: Dataset = registry.load("readers", section.reader).read(
         config.root / section.path,
@@ -96,10 +104,26 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
         adjust=section.adjust,
         **reading_options(section),
     )
+    if section.members:
+        dataset = with_members(dataset, config.root / section.members)
     for note in dataset.notes:
         if say:
             say(f"dataset '{name}' repaired: {note}")
-    return resampled(dataset, section)
+    return _with_covariates(config, section, resampled(dataset, section))
+
+
+def _with_covariates(config: Config, section: DatasetSection, dataset: Dataset) -> Dataset:
+    if not section.covariates:
+        return dataset
+    # pandas comes with the readers, and only to who reads.
+    from podium.readers._findings import has_errors, problems
+    from podium.steps._covariates import LEFT_OUT, with_covariates
+
+    made, findings = with_covariates(config.root, section, dataset)
+    if has_errors(findings):
+        raise DataError.of(problems(findings))
+    left_out = [one.found for one in findings if one.what == LEFT_OUT]
+    return replace(made, notes=(*made.notes, *left_out))
 
 
 def resampled(dataset: Dataset, section: DatasetSection) -> Dataset:
@@ -127,7 +151,7 @@ def load_sequences(config: Config, name: str) -> tuple[Sequences, Sequences | No
         The dataset holds bars.
     """
     section = dataset_section(config, name)
-    if section.reader not in SEQUENCE_READERS:
+    if not holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds bars", "a dataset of sequences (reader npz)")
     read = registry.load("readers", section.reader).read
     train: Sequences = read(config.root / section.path, name=name)
@@ -197,17 +221,21 @@ def slot_data(
             f"set an earlier test_from; the data end at {dataset.times[-1]}",
         )
     view = view_of(dataset.slice(0, stop), section)
-    return SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
+    data = SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
+    if view.members is not None and not len(data.test_windows):
+        raise DataError(
+            f"slot {slot}: no member has a whole window and a label in the test from "
+            f"{section.test_from}",
+            "members with bars in the test",
+            "look at their lives: podium check " + section.dataset,
+        )
+    return data
 
 
 def plugin_versions(section: SlotSection) -> dict[str, str]:
     """Content of the plugins that turn bars into samples, by kind and name."""
     used = [("features", spec.partition(":")[0]) for spec in section.features]
-    return {
-        f"{kind}/{name}": plugin.version(kind, name)
-        for kind, name in [*used, ("targets", section.target)]
-        if plugin.path_of(kind, name) is not None
-    }
+    return plugin.versions([*used, ("targets", section.target)])
 
 
 def task_hash(section: SlotSection) -> str:

@@ -17,7 +17,7 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.space import ConfigDict
-from podium.split import Fold, Split, Windows
+from podium.split import Fold, Indices, Split, Windows
 from podium.steps._project import Project
 from podium.steps._task import SlotData, plugin_versions, task_spec
 from podium.study import Study
@@ -161,12 +161,19 @@ def manifest(
         "tickers": data.dataset.tickers,
         "timeframe": data.dataset.timeframe,
         "adjust": project.config.datasets[data.section.dataset].adjust,
+        **_alignment(project, data),
         "task": asdict(data.section),
         "dataset_fingerprint": data.dataset.fingerprint,
         "trained_from": str(data.tuning.times[data.tuning.first_bar]),
         # A model whose epoch was chosen on the last bars has seen them too.
         "trained_until": str(data.tuning.times[-1]),
     }
+
+
+def _alignment(project: Project, data: SlotData) -> dict[str, str]:
+    """How tickers of unequal histories were put together, where it is not as usual."""
+    align = project.config.datasets[data.section.dataset].align
+    return {} if align == "intersection" else {"align": align}
 
 
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
@@ -183,10 +190,14 @@ def _put_index(project: Project, tx: sa.Connection, data: SlotData, fold: Fold) 
     """Store once which (item, decision) each of a fold's losses belongs to."""
     if not len(fold.validation):
         return None
-    windows = Windows.of(data.tuning, fold.validation)
+    _, windows = fold.windows(data.tuning)
+    return writes.put_array(project.ledger, tx, index_of(windows))
+
+
+def index_of(windows: Windows) -> Indices:
+    """Ticker's number and second since 1970 of every window, one list after the other, (2 N,)."""
     seconds = windows.decided_at.astype("datetime64[s]").astype(np.int64)
-    index = np.concatenate([windows.item, seconds])
-    return writes.put_array(project.ledger, tx, index)
+    return np.concatenate([windows.item, seconds])
 
 
 def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, artifact, registry
+from podium import __version__, artifact, plugin, registry
 from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.backtest.kernel import Execution
 from podium.candidate import Candidate
-from podium.dataset import Floats
+from podium.config import SlotSection
+from podium.dataset import Dataset, Floats
 from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest, new_id
@@ -26,7 +27,8 @@ from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
-from podium.steps._task import SlotData, view_of
+from podium.steps._task import SlotData, plugin_versions, view_of
+from podium.steps._trials import index_of
 from podium.steps.finalize import Final, naive_name
 from podium.steps.finalize import finalize as _finalize
 from podium.steps.tune import tuned
@@ -34,6 +36,7 @@ from podium.steps.tune import tuned
 STEP = "backtest"
 AGAINST = "against_champion"
 BENCHMARKS = ("equal weight", "buy and hold")
+PRICES = ("close", "open")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +133,7 @@ def _judge(project: Project, kept: Kept) -> None:
             naive,
             registry.versioned("signals", data.section.signal),
             settings,
+            *_plugins(data.section),
         ]
     )
     ledger = project.ledger
@@ -167,7 +171,9 @@ def _against_champion(project: Project, kept: Kept) -> None:
             return
         champion = reads.candidate_by_id(ledger, tx, holder)
         hashes = [candidate.artifact_hash, champion.artifact_hash]
-        inputs = digest([*hashes, data.dataset.fingerprint, data.test_interval])
+        inputs = digest(
+            [*hashes, data.dataset.fingerprint, data.test_interval, *_plugins(data.section)]
+        )
         if reads.receipt(ledger, tx, data.slot, AGAINST, inputs) is not None:
             return
     try:
@@ -184,18 +190,20 @@ def _against_champion(project: Project, kept: Kept) -> None:
         return
     metric = data.section.metric
     losses_of = registry.load("metrics", metric).losses
-    truth = Windows.of(data.view, data.test_bars).truth()
+    windows = data.test_windows
     bars = data.dataset.slice(0, len(data.view))
-    losses = []
+    forecasts = []
     for model in models:
         view = view_of(bars.select(model.tickers), model.section)
         # By name, in the order of the candidate's tickers: nothing is read by position.
         grid = model.predict(Windows.of(view, data.test_bars)).grid(
             data.view.times, data.view.tickers
         )
-        losses.append(losses_of(truth, grid[data.test_bars].ravel()))
-    at = Windows.of(data.view, data.test_bars).at
-    mine, other = (panel_loss(loss, at)[1] for loss in losses)
+        forecasts.append(grid[windows.at, windows.item])
+    # A model with a longer window has no forecast yet of a ticker that was just listed.
+    there = slice(None) if data.view.members is None else np.isfinite(forecasts).all(axis=0)
+    losses = [losses_of(windows.truth()[there], forecast[there]) for forecast in forecasts]
+    mine, other = (panel_loss(loss, windows.at[there])[1] for loss in losses)
     test = diebold_mariano(mine, other, data.view.horizon)
     scalars = {
         "loss": Scalar(float(losses[0].mean()), metric, "min"),
@@ -210,13 +218,22 @@ def _against_champion(project: Project, kept: Kept) -> None:
         writes.put_receipt(ledger, tx, data.slot, AGAINST, inputs, {AGAINST: found.id})
 
 
+def _plugins(section: SlotSection) -> list[dict[str, str]]:
+    """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt.
+
+    Podium's own members add none: their receipts stay what they were.
+    """
+    found = {**plugin_versions(section), **plugin.versions([("metrics", section.metric)])}
+    return [found] if found else []
+
+
 def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:
     """The naive method that was best on validation, fitted on everything before the test."""
     family = registry.load("families", "naive").FAMILY
     bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
-    before = Windows.of(data.tuning, bars)
+    before = Windows.of(data.tuning, bars).labelled()
     model = family.fit(config, before, None, seed=0, report=lambda epoch, scores: None)
-    return naive_name(config), model.predict(Windows.of(data.view.blind(), data.test_bars))
+    return naive_name(config), model.predict(data.test_windows.blind())
 
 
 def _scores(
@@ -224,20 +241,23 @@ def _scores(
 ) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
     metric = data.section.metric
     losses_of = registry.load("metrics", metric).losses
-    windows = Windows.of(data.view, data.test_bars)
+    windows = data.test_windows
     truth = windows.truth()
     # The forecast reaches to the newest bar; only what has an outcome is judged.
-    mine = losses_of(truth, forecast.mean[: len(windows)])
+    mine = losses_of(
+        truth, forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
+    )
     bar = losses_of(truth, naive[1].mean)
     days, mine_a_day = panel_loss(mine, windows.at)
     _, naive_a_day = panel_loss(bar, windows.at)
     test = diebold_mariano(mine_a_day, naive_a_day, data.view.horizon)
+    there = [pair for pair in enumerate(data.view.tickers) if (windows.item == pair[0]).any()]
     by_ticker = {
         f"loss:{ticker}": Scalar(float(mine[windows.item == n].mean()), metric, "min")
-        for n, ticker in enumerate(data.view.tickers)
+        for n, ticker in there
     } | {
         f"naive_loss:{ticker}": Scalar(float(bar[windows.item == n].mean()), metric, "min")
-        for n, ticker in enumerate(data.view.tickers)
+        for n, ticker in there
     }
     scalars = {
         "loss": Scalar(float(mine.mean()), metric, "min"),
@@ -257,6 +277,9 @@ def _scores(
         "to": str(data.view.times[data.test_bars[-1]]),
     }
     arrays = {"loss": mine.astype(np.float32), "naive_loss": bar.astype(np.float32)}
+    if data.view.members is not None:
+        # Where tickers come and go, which window a loss belongs to cannot be counted out.
+        arrays["index"] = index_of(windows)
     return (scalars, notes), arrays
 
 
@@ -270,10 +293,11 @@ def _trade(
     every = np.arange(len(times)) % data.view.horizon == 0
     targets = registry.load("signals", data.section.signal).weights(grid)
     equal = registry.load("signals", "equal").weights(grid)
+    bought = np.arange(len(times)) == int(np.isfinite(equal).any(axis=1).argmax())
     plans = {
         "candidate": np.where(every[:, None], targets, np.nan),
         "equal weight": np.where(every[:, None], equal, np.nan),
-        "buy and hold": np.where((np.arange(len(times)) == 0)[:, None], equal, np.nan),
+        "buy and hold": np.where(bought[:, None], equal, np.nan),
     }
     periods = periods_per_year(times)
     scalars: dict[str, Scalar] = {}
@@ -289,14 +313,30 @@ def _trade(
 def _simulate(project: Project, data: SlotData, bars: slice, weights: Floats) -> Backtest:
     settings = project.config.backtest
     execution: Execution = "next_open" if settings.execution == "next_open" else "next_close"
+    closes, opens = (_tradable(data.dataset, data.dataset[name])[bars] for name in PRICES)
     return simulate(
-        data.dataset["close"][bars],
+        closes,
         weights,
-        open_prices=data.dataset["open"][bars],
+        open_prices=opens,
         execution=execution,
         fee_bps=settings.fee_bps,
         slippage_bps=settings.slippage_bps,
     )
+
+
+def _tradable(dataset: Dataset, prices: Floats) -> Floats:
+    """Prices as long as a ticker can be held: the portfolio sells what has no price any more.
+
+    One that leaves the universe has a price until the bar after that at which it is known to have
+    left; there it is sold, as an order of that bar would be. One that is delisted is sold at its
+    last price.
+    """
+    if dataset.members is None:
+        return prices
+    held = dataset.members.copy()
+    held[1:] |= dataset.members[:-1]
+    held[2:] |= dataset.members[:-2]
+    return np.where(held, prices, np.nan)
 
 
 _MEASURES = {

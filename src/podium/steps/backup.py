@@ -1,4 +1,4 @@
-"""Pack a consistent copy of the record, and every artefact it refers to, into one file."""
+"""Pack a consistent copy of the record, its artefacts and the plugins into one file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium import artifact
+from podium import artifact, plugin
 from podium.config import FILE, LedgerSection
 from podium.errors import ConflictError, DataError, UsageError
 from podium.files import full_disk_explained
@@ -27,15 +27,16 @@ RECORD = "podium.db"
 
 @dataclass(frozen=True)
 class Backup:
-    """A written backup: where it is, how many artefacts and bytes it holds."""
+    """A written backup: where it is, how many artefacts, files of plugins and bytes it holds."""
 
     path: Path
     artifacts: int
+    plugins: int
     bytes: int
 
 
 def backup(project: Project, destination: Path) -> Backup:
-    """Write podium.toml, the record and its artefacts into one tar file.
+    """Write podium.toml, the record, its artefacts and ``plugins/`` into one tar file.
 
     The copy of the record is of one moment and disturbs no run that is at work. It is an SQLite
     file even where a server holds the record (then with this project's part of it), and the
@@ -81,6 +82,9 @@ def backup(project: Project, destination: Path) -> Backup:
                 pack.add(record, whole.read_bytes())
                 if (project.root / CACHE).is_file():
                     pack.add(CACHE.as_posix(), (project.root / CACHE).read_bytes())
+                plugins = _plugins(project.root)
+                for file in plugins:
+                    pack.add(file.relative_to(project.root).as_posix(), file.read_bytes())
                 for path, artifact_hash in _artifacts(whole, project.store):
                     folder = project.store / path
                     artifact.verify(folder, artifact_hash)
@@ -92,7 +96,18 @@ def backup(project: Project, destination: Path) -> Backup:
             beside.rename(destination)
         finally:
             beside.unlink(missing_ok=True)
-    return Backup(destination, count, destination.stat().st_size)
+    return Backup(destination, count, len(plugins), destination.stat().st_size)
+
+
+def _plugins(root: Path) -> list[Path]:
+    """Every file of the project's members but hidden ones and what Python compiled."""
+    folder = root / plugin.FOLDER
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(p.startswith(".") or p == "__pycache__" for p in path.relative_to(folder).parts)
+    ]
 
 
 def _copy_record(source: Path, target: Path) -> None:

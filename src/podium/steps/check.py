@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from podium import registry
-from podium.config import SEQUENCE_READERS, Config
+from podium.config import Config, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
 from podium.readers._findings import ERROR, NOTE, WARNING, Finding, has_errors
+from podium.readers._members import examined
 from podium.sequences import Sequences
+from podium.steps._covariates import with_covariates
 from podium.steps._reading import examine, look, reader_of
 from podium.steps._task import reading_options, resampled
+
+# Tickers whose first and last bar are told one by one.
+MOST_LIVES = 20
+# From so many years on it is odd that no ticker of a universe ever ended.
+YEARS = 3
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,9 @@ def check(
     if config and what in names:
         section = config.datasets[what]
         path = config.root / section.path
-        if section.reader in SEQUENCE_READERS:
+        if holds_sequences(section.reader):
             others = [config.root / section.validation] if section.validation else []
-            return _sequences(what, [path, *others])
+            return _sequences(section.reader, what, [path, *others])
         found = examine(
             section.reader,
             path,
@@ -85,19 +92,26 @@ def check(
         )
         findings = list(found.findings)
         dataset = found.dataset
+        if dataset is not None and section.members:
+            dataset, more = examined(dataset, config.root / section.members)
+            findings += more
+            dataset = None if has_errors(more) else dataset
         if dataset is not None:
             try:
-                dataset = resampled(dataset, section)
+                dataset, told = with_covariates(config.root, section, resampled(dataset, section))
+                findings += told
+                dataset = None if has_errors(told) else dataset
             except PodiumError as refused:
                 findings += _errors(refused)
                 dataset = None
-        return _checked(what, findings, dataset)
+        universe = section.align == "union" or bool(section.members)
+        return _checked(what, findings, dataset, universe=universe)
     place = Path(what)
     if not place.exists() and not set("*?[") & set(what):
         raise NotFoundError(f"no dataset or file '{what}'", fix=suggest(what, names))
     reader = reader_of(place)
-    if reader in SEQUENCE_READERS:
-        return _sequences(place.stem, [place])
+    if holds_sequences(reader):
+        return _sequences(reader, place.stem, [place])
     looked = look(
         reader,
         place,
@@ -108,11 +122,17 @@ def check(
         options=options,
     )
     assumed = [_note("assumed", words) for words in looked.assumed]
-    return _checked(place.stem, [*looked.found.findings, *assumed], looked.found.dataset)
+    universe = options.get("align") == "union"
+    findings = [*looked.found.findings, *assumed]
+    return _checked(place.stem, findings, looked.found.dataset, universe=universe)
 
 
-def _checked(name: str, findings: Sequence[Finding], dataset: Dataset | None) -> Checked:
+def _checked(
+    name: str, findings: Sequence[Finding], dataset: Dataset | None, *, universe: bool
+) -> Checked:
     facts = [] if dataset is None else _facts(dataset)
+    if dataset is not None and universe:
+        facts += _lives(dataset)
     rank = {ERROR: 0, WARNING: 1, NOTE: 2}
     ordered = sorted([*findings, *facts], key=lambda finding: rank[finding.severity])
     return Checked(name, tuple(ordered), "" if dataset is None else dataset.fingerprint)
@@ -134,10 +154,37 @@ def _facts(dataset: Dataset) -> list[Finding]:
     ]
 
 
-def _sequences(name: str, paths: Sequence[Path]) -> Checked:
+def _lives(dataset: Dataset) -> list[Finding]:
+    """First and last bar of each ticker, members a year, and whether anybody ever left."""
+    alive = dataset.alive
+    first, last = alive.argmax(axis=0), len(alive) - 1 - alive[::-1].argmax(axis=0)
+    found = [
+        _note("lives", f"{ticker}: {dataset.times[start]} to {dataset.times[stop]}")
+        for ticker, start, stop in zip(dataset.tickers, first, last, strict=True)
+    ]
+    if len(found) > MOST_LIVES:
+        found[MOST_LIVES:] = [_note("lives", f"and {len(found) - MOST_LIVES} more tickers")]
+    members = alive if dataset.members is None else dataset.members
+    year = dataset.times.astype("datetime64[Y]")
+    counts = {str(y): int(members[year == y].any(axis=0).sum()) for y in np.unique(year)}
+    told = ", ".join(f"{y} {count}" for y, count in counts.items())
+    found.append(_note("members", f"members a year: {told}"))
+    years = float((dataset.times[-1] - dataset.times[0]) / np.timedelta64(365, "D"))
+    if years >= YEARS and members[-1].all():
+        found.append(
+            _note(
+                "survivors",
+                f"no ticker of this dataset ever ended in {years:.0f} years: survivors only? What "
+                "failed is missing then, and every result is too good",
+            )
+        )
+    return found
+
+
+def _sequences(reader: str, name: str, paths: Sequence[Path]) -> Checked:
     findings: list[Finding] = []
     parts: list[Sequences] = []
-    read = registry.load("readers", "npz").read
+    read = registry.load("readers", reader).read
     for path in paths:
         try:
             parts.append(read(path, name=name))
@@ -190,6 +237,12 @@ def _of_samples(path: Path, part: Sequences) -> list[Finding]:
             found.append(
                 Finding(WARNING, "classes", f"{path.name} has no sample of {', '.join(none)}")
             )
+    if part.times is not None:
+        known = (
+            "" if part.ends is None else f"; labels are known by {part.ends.max()} at the latest"
+        )
+        told = f"{path.name}: {part.times.min()} to {part.times.max()} UTC{known}"
+        found.append(_note("times", told))
     if part.groups is not None:
         found.append(_note("groups", f"{path.name}: {len(np.unique(part.groups))} groups"))
     found.append(

@@ -10,7 +10,7 @@ import numpy as np
 
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
-from podium.stats import diebold_mariano
+from podium.stats import diebold_mariano, panel_loss
 from podium.steps._project import Project
 
 # What must be the same for two figures to be about the same thing.
@@ -156,17 +156,20 @@ def _told_apart(
 ) -> str:
     """Diebold-Mariano between the first two on the windows of the sealed test."""
     section = project.config.slot(candidates[0]["slot"])
-    [dataset] = [
-        row
-        for row in project.door.rows("datasets")
-        if row["fingerprint"] == candidates[0]["dataset_fingerprint"]
-        and row["name"] == section.dataset
-    ]
-    losses = [
-        _array(project.door, evidence["series"]["loss"]).reshape(-1, len(dataset["tickers"]))
-        for evidence in looked[:2]
-    ]
-    a, b = (loss.mean(axis=1, dtype=np.float64) for loss in losses)
+    if all("index" in evidence["series"] for evidence in looked[:2]):
+        a, b = _on_common_windows(project.door, looked[:2])
+    else:
+        [dataset] = [
+            row
+            for row in project.door.rows("datasets")
+            if row["fingerprint"] == candidates[0]["dataset_fingerprint"]
+            and row["name"] == section.dataset
+        ]
+        losses = [
+            _array(project.door, evidence["series"]["loss"]).reshape(-1, len(dataset["tickers"]))
+            for evidence in looked[:2]
+        ]
+        a, b = (loss.mean(axis=1, dtype=np.float64) for loss in losses)
     test = diebold_mariano(a, b, section.horizon)
     if test.reason:
         return f"whether the first two differ on the sealed test cannot be told: {test.reason}"
@@ -174,6 +177,24 @@ def _told_apart(
     if test.p_value < 0.05:
         return f"on the sealed test the {better} is better than the other (p = {test.p_value:.2g})"
     return f"on the sealed test the first two cannot be told apart (p = {test.p_value:.2g})"
+
+
+def _on_common_windows(door: Door, looked: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+    """One loss a bar of each, over the windows that all were judged on.
+
+    In a universe tickers come and go, and a model with a longer window begins later with each.
+    """
+    indexes = [_array(door, evidence["series"]["index"]).reshape(2, -1) for evidence in looked]
+    losses = [_array(door, evidence["series"]["loss"]) for evidence in looked]
+    # A second since 1970 and a ticker's number: one whole number a window.
+    tickers = 1 + max(int(item.max(initial=0)) for item, _ in indexes)
+    names = [item + seconds * tickers for item, seconds in indexes]
+    shared = np.intersect1d(names[0], names[1])
+    kept = [np.flatnonzero(np.isin(name, shared)) for name in names]
+    return [
+        panel_loss(loss[rows].astype(np.float64), seconds[rows])[1]
+        for loss, rows, (_, seconds) in zip(losses, kept, indexes, strict=True)
+    ]
 
 
 def _array(door: Door, name: str) -> np.ndarray:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from podium import config as configuration
 from podium import registry
-from podium.config import FILE, SEQUENCE_READERS
+from podium.config import FILE, holds_sequences
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError, suggest
 from podium.files import full_disk_explained, lock, write_atomic
 from podium.readers._bars import Examined
@@ -103,8 +102,8 @@ def add(
     _require_free(root, name)
     path = _one_path(paths)
     reader = reader_of(path)
-    if reader in SEQUENCE_READERS:
-        return _add_sequences(root, name, path, validation, copy=copy)
+    if holds_sequences(reader):
+        return _add_sequences(reader, root, name, path, validation, copy=copy)
     if validation:
         raise UsageError("a validation file for bars", "sequences (.npz)", "leave it out")
     looked = look(
@@ -190,14 +189,14 @@ def make(root: Path, what: str, *, name: str = "") -> Added:
 
 
 def _add_sequences(
-    root: Path, name: str, path: Path, validation: Path | None, *, copy: bool
+    reader: str, root: Path, name: str, path: Path, validation: Path | None, *, copy: bool
 ) -> Added:
-    read = registry.load("readers", "npz").read
+    read = registry.load("readers", reader).read
     places = [path, *([validation] if validation else [])]
     parts = [read(place, name=name) for place in places]
     if copy:
         places = [_copied(root, name, [place], place) for place in places]
-    keys: dict[str, Any] = {"path": _told_path(root, places[0]), "reader": "npz"}
+    keys: dict[str, Any] = {"path": _told_path(root, places[0]), "reader": reader}
     if validation:
         keys["validation"] = _told_path(root, places[1])
     facts: dict[str, Any] = {}
@@ -305,12 +304,12 @@ def _append(root: Path, name: str, keys: Mapping[str, Any]) -> str:
         end = "\r\n" if "\r\n" in before else "\n"
         gap = "" if before.endswith(("\n", "\r\n")) else end
         text = before + gap + end + table.replace("\n", end)
-        _require_readable(text, table)
+        _require_readable(root, text, table)
         write_atomic(path, text)
     return table
 
 
-def _require_readable(text: str, table: str) -> None:
+def _require_readable(root: Path, text: str, table: str) -> None:
     """Refuse to write what could not be read again."""
     try:
         tomllib.loads(text)
@@ -319,10 +318,8 @@ def _require_readable(text: str, table: str) -> None:
             f"{FILE} cannot take another table at its end: {error}",
             fix=f"add this yourself where [datasets] is:\n{table}",
         ) from None
-    with tempfile.TemporaryDirectory() as place:
-        bare = '[project]\nname = "new"\nid = "p-new"\n'
-        (Path(place) / FILE).write_text(bare + table, encoding="utf-8")
-        configuration.load(Path(place), environ={})
+    bare = '[project]\nname = "new"\nid = "p-new"\n'
+    configuration.load(root, environ={}, text=bare + table)
 
 
 def _toml(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Check what a project stands on: versions, settings, record, chain, artefacts, disk."""
+"""Check what a project stands on: plugins, settings, record, chain, artefacts, disk."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import json
 import platform
 import shutil
 import sqlite3
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from podium import artifact
+from podium import artifact, plugin, registry
 from podium import config as configuration
 from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict
-from podium.errors import NotFoundError, PodiumError
+from podium.errors import NotFoundError, PodiumError, Problem, UsageError
 from podium.ledger.door import Door
 from podium.ledger.projections import _mlflow_target
 from podium.steps import _projections
@@ -48,6 +50,7 @@ def doctor(folder: Path) -> list[Check]:
     checks.append(
         Check("disk", free > LEAST_FREE_BYTES, f"{free / 1024**3:.1f} GiB free under {root}")
     )
+    checks.append(_checked("plugins", partial(_plugins, root)))
     try:
         config = configuration.load(root)
         checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
@@ -67,15 +70,35 @@ def doctor(folder: Path) -> list[Check]:
         ("trials", _trials),
         ("mlflow", _mlflow),
     ):
-        checks.append(_checked(name, look, config, door))
+        checks.append(_checked(name, partial(look, config, door)))
     return checks
 
 
-def _checked(name: str, look: Callable[[Config, Door], str], config: Config, door: Door) -> Check:
+def _checked(name: str, look: Callable[[], str]) -> Check:
     try:
-        return Check(name, True, look(config, door))
+        return Check(name, True, look())
     except (PodiumError, ValueError) as error:
         return Check(name, False, str(error))
+
+
+def _plugins(root: Path) -> str:
+    """The project's own members, by kind; compiled, and never run."""
+    plugin.use(root)
+    found = [f"{kind}/{name}" for kind in registry.KINDS for name in plugin.names(kind)]
+    problems = dict.fromkeys(p for kind in registry.KINDS for p in registry.misplaced(kind))
+    for path in sorted((root / plugin.FOLDER).glob("*/*.py")):
+        told = path.relative_to(root).as_posix()
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                compile(path.read_bytes(), told, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            line = f", line {error.lineno}" if error.lineno else ""
+            problems[Problem(f"{told}{line}: {error.msg}")] = None
+        except (ValueError, OSError) as error:
+            problems[Problem(f"{told}: {error}")] = None
+    if problems:
+        raise UsageError.of(problems)
+    return f"{', '.join(found)}: compiled, not run" if found else "none"
 
 
 def _record(config: Config, door: Door) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections import Counter
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.errors import ConflictError, NotFoundError, UsageError
-from podium.files import full_disk_explained, write_atomic
+from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.importers import sweep_results
 from podium.ledger import runs
@@ -241,18 +239,13 @@ def _csv(project: Project, chosen: set[str] | None) -> Export:
         columns |= dict.fromkeys(row)
         rows.append(row)
     named = [*facts, *sorted(set(columns) - set(facts), key=lambda c: (c[:7] != "config.", c))]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(named)
-    writer.writerows([_cell(row.get(name)) for name in named] for row in rows)
-    return Export(text.getvalue().encode(), len(rows))
+    cells = [[_flat(row.get(name)) for name in named] for row in rows]
+    return Export(csv_text([named, *cells]).encode(), len(rows))
 
 
-def _cell(value: Any) -> Any:
-    """Cell of a CSV file; a text that a spreadsheet would run as a formula gets a quote first."""
-    if isinstance(value, Mapping | list):
-        value = canonical(_strict(value))
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
+def _flat(value: Any) -> Any:
+    """Value of one cell: nested ones as JSON."""
+    return canonical(_strict(value)) if isinstance(value, Mapping | list) else value
 
 
 def _journal(project: Project, chosen: set[str] | None) -> Export:

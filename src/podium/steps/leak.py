@@ -31,13 +31,14 @@ from podium.testing.leak import (
     Compute,
     Leak,
     Sight,
+    awaiting,
     examine,
     fitted_anew,
     probe_split,
 )
 from podium.testing.splitters import cohort, two_files
 from podium.trial import BUDGET
-from podium.view import View
+from podium.view import View, arguments
 
 # What can be probed, and the names a file of that kind must define.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -123,7 +124,7 @@ def leak(
         None outside of a project.
     what : str
         A name, with the kind in front where several kinds have it (``features/log_return``), and
-        after a colon a feature's numbers (``log_volatility:21``); or the path of a Python file.
+        after colons what a feature takes (``log_volatility:21``); or the path of a Python file.
     at : int, optional
         Last bar that counts as past, counted from the first bar of the data.
     seeds : int, >= 1
@@ -150,14 +151,15 @@ def leak(
     members = list(_members(what))
     ground = _ground(project, slot)
     return [
-        _probed(what, kind, module, numbers, ground, at, seeds) for kind, module, numbers in members
+        _probed(what, kind, module, given, ground, at, seeds) for kind, module, given in members
     ]
 
 
-def _members(what: str) -> Iterator[tuple[str, ModuleType, list[int]]]:
-    """Kind, module and numbers of everything that is meant."""
-    bare, *rest = re.split(r"(?=(?::\d+)+$)", what, maxsplit=1)
-    numbers = [int(number) for number in rest[0].split(":")[1:]] if rest else []
+def _members(what: str) -> Iterator[tuple[str, ModuleType, list[str]]]:
+    """Kind, module and what follows its name of everything that is meant."""
+    # A path may hold colons of its own, before its ending.
+    file = re.fullmatch(r"(.*\.py)((?::[^:/]+)*)", what)
+    bare, *given = (file[1], *file[2].split(":")[1:]) if file else what.split(":")
     if bare.endswith(".py"):
         module = _file(Path(bare))
         kinds = [kind for kind, needs in KINDS.items() if all(hasattr(module, n) for n in needs)]
@@ -166,7 +168,7 @@ def _members(what: str) -> Iterator[tuple[str, ModuleType, list[int]]]:
                 f"{bare} defines nothing that can be probed",
                 "; ".join(f"{SINGULAR[k]}: {' and '.join(n)}" for k, n in KINDS.items()),
             )
-        yield from ((kind, module, numbers) for kind in kinds)
+        yield from ((kind, module, given) for kind in kinds)
         return
     before, _, name = bare.rpartition("/")
     plurals = {**{k: k for k in KINDS}, **{one: k for k, one in SINGULAR.items()}}
@@ -187,7 +189,9 @@ def _members(what: str) -> Iterator[tuple[str, ModuleType, list[int]]]:
             f"'{name}' is the name of several things",
             " or ".join(f"{kind}/{name}" for kind in found),
         )
-    yield found[0], registry.load(found[0], name), numbers
+    if given and found[0] != "features":
+        raise UsageError(f"'{what}' says more than the name of a {SINGULAR[found[0]]}", name)
+    yield found[0], registry.load(found[0], name), given
 
 
 def _file(path: Path) -> ModuleType:
@@ -241,7 +245,7 @@ def _probed(
     what: str,
     kind: str,
     module: ModuleType,
-    numbers: list[int],
+    given: list[str],
     ground: _Ground,
     at: int | None,
     seeds: int,
@@ -255,10 +259,13 @@ def _probed(
     columns: tuple[tuple[int, ...], ...] = ()
     refused: BlindError | None = None
     tried = 0
+    if at is None:
+        # Each kind of publication is looked at once.
+        seeds = max(seeds, len(awaiting(ground.dataset)))
     for seed in range(seeds):
         part, here, start = _part(ground, kind, at, seed)
         try:
-            sight = _look(what, kind, module, numbers, ground, part, here, seed)
+            sight = _look(what, kind, module, given, ground, part, here, seed)
         except BlindError as error:
             # One config of a family may be a constant; all of them blind is another matter.
             refused = error
@@ -291,7 +298,7 @@ def _look(
     what: str,
     kind: str,
     module: ModuleType,
-    numbers: list[int],
+    given: list[str],
     ground: _Ground,
     part: Dataset,
     at: int,
@@ -310,7 +317,7 @@ def _look(
         config = _small(_guarded(what, module, partial(family.space, seen)), seed)
         compute = fitted_anew(family, config, part, at, ground.view_of, seed)
     else:
-        compute = _compute(what, kind, module, numbers, ground.horizon)
+        compute = _compute(what, kind, module, given, ground.horizon)
 
     def checked(dataset: Dataset) -> NDArray[Any]:
         found = np.asarray(_guarded(what, module, lambda: compute(dataset)))
@@ -325,13 +332,11 @@ def _look(
     return examine(checked, part, at, seed=seed)
 
 
-def _compute(what: str, kind: str, module: ModuleType, numbers: list[int], horizon: int) -> Compute:
+def _compute(what: str, kind: str, module: ModuleType, given: list[str], horizon: int) -> Compute:
     """Function from bars to what a member makes of each."""
     if kind == "features":
-        takes = len(inspect.signature(module.compute).parameters) - 1
-        if len(numbers) > takes:
-            raise UsageError(f"{what} has {len(numbers)} numbers", f"at most {max(0, takes)}")
-        return lambda dataset: module.compute(dataset, *numbers)
+        taken = arguments(what.partition(":")[0], given, module.compute)
+        return lambda dataset: module.compute(dataset, *taken)
     if kind == "signals":
         return lambda dataset: module.weights(_forecast(dataset))
 
@@ -384,7 +389,11 @@ def _part(ground: _Ground, kind: str, at: int | None, seed: int) -> tuple[Datase
     before += int(rng.integers(50))
     if at is None:
         low = min(before, max(length // 2, first + FEWEST))
-        at = int(rng.integers(low, max(low + 1, length - after)))
+        high = max(low + 1, length - after)
+        kinds = awaiting(ground.dataset)
+        waiting = kinds[seed % len(kinds)] if kinds else np.zeros(0, dtype=np.int64)
+        waiting = waiting[(waiting >= low) & (waiting < high)]
+        at = int(rng.choice(waiting) if len(waiting) else rng.integers(low, high))
     if not 0 < at < length - 1:
         raise UsageError(
             f"bar {at} of {ground.name}", f"a bar from 1 to {length - 2}: there are {length}"

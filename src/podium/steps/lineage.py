@@ -159,7 +159,9 @@ class _Tree:
         if "families" not in question:
             return [(str(name), str(value)) for name, value in question.items()]
         families = ", ".join(question["families"])
-        told = [("search", f"{question['search']} of {families}, seed {question['seed']}")]
+        # A search that is a plugin is recorded with its version behind it.
+        search = question["search"].partition("@")[0]
+        told = [("search", f"{search} of {families}, seed {question['seed']}")]
         specs = self._rows(
             "SELECT spec FROM task WHERE project_id = ? AND hash = ?", question["task"]
         )

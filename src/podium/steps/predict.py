@@ -106,7 +106,12 @@ def predict(
         raise NotFoundError(
             f"{len(view)} bars leave no whole window", f"at least {view.first_bar + 1}"
         )
-    prediction = model.predict(Windows.of(view, np.arange(first, len(view), dtype=np.int64)))
+    windows = Windows.of(view, np.arange(first, len(view), dtype=np.int64))
+    if not len(windows):
+        raise NotFoundError(view.left_out(), "at least one member with enough bars")
+    if view.left_out():
+        project.reporter.say(view.left_out())
+    prediction = model.predict(windows)
     return Forecast(
         prediction,
         place.folder,

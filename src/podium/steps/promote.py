@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from podium import artifact, registry
+from podium import artifact, plugin, registry
 from podium.candidate import Candidate
 from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
@@ -92,8 +92,12 @@ def promote(
     policy = policy_of(project.config, candidate.slot)
     ids = tuple(sorted(e.id for e in evidence.values()))
 
+    # What a gate that is a plugin holds; podium's own are known by their names.
+    own = plugin.versions(("gates", gate) for gates in policy.values() for gate in gates)
+
     def request(stage: Stage) -> str:
-        return digest([candidate_id, stage, to, champion_id, policy, ids])
+        told = [candidate_id, stage, to, champion_id, policy, ids]
+        return digest([*told, own] if own else told)
 
     with ledger.reading() as tx:
         asked_before = reads.receipt(ledger, tx, candidate.slot, STEP, request(current))

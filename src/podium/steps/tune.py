@@ -145,7 +145,7 @@ def _study(project: Project, data: SlotData, split: Split) -> Study:
         data,
         split,
         spaces,
-        search=settings.search,
+        search=registry.versioned("searches", settings.search),
         generation=settings.generation,
         seed=settings.seed,
     )

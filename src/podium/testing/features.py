@@ -19,13 +19,21 @@ from podium.testing.leak import probe
 from podium.testing.series import bars
 
 
-def check_feature(compute: Callable[[Dataset], Floats]) -> None:
+def check_feature(
+    compute: Callable[[Dataset], Floats],
+    made: Callable[[int], Dataset] = lambda length: bars(length, seed=SEED),
+) -> None:
     """One causal column a ticker, finite after its warm-up, in the tickers' order.
 
     Shown on 120 bars, or on 600 where its warm-up is longer.
+
+    Parameters
+    ----------
+    made : callable, optional
+        So many bars, with the covariates that the feature reads; default synthetic bars alone.
     """
     for length in (120, 600):
-        dataset = bars(length, seed=SEED)
+        dataset = made(length)
         values = compute(dataset)
         shape = (len(dataset), len(dataset.tickers))
         require(values.shape == shape, f"shape {values.shape}, expected {shape}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.covariates import Covariate
 from podium.dataset import Dataset, Floats, Times
 from podium.errors import DataError, PodiumError
 from podium.samples import Indices, Samples, meeting
@@ -104,6 +105,30 @@ def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Si
     Parameters and errors as there.
     """
     return _examined(compute, dataset, at, seed, at + 1)
+
+
+def awaiting(dataset: Dataset) -> list[NDArray[np.int64]]:
+    """Last bars before a publication: the releases, then the revisions of each dated covariate.
+
+    Who knows a figure too early knows it there, so a probe at such a bar meets that wherever the
+    figure is early by a bar or more.
+    """
+    found = []
+    for one in dataset.covariates.values():
+        if one.kind != "dated" or one.moments is None:
+            continue
+        release = np.ones(len(one), dtype=bool)
+        if one.periods is not None:
+            # Rows lie in the order of tickers, periods and moments.
+            release[1:] = one.tickers[1:] != one.tickers[:-1]
+            release[1:] |= one.periods[1:] != one.periods[:-1]
+        # Before the first of all nothing is known, and the probe would be blind.
+        later = one.moments > one.moments.min(initial=dataset.times[-1])
+        for rows in (release, ~release):
+            bars = np.unique(np.searchsorted(dataset.times, one.moments[rows & later])) - 1
+            if (bars >= 0).any():
+                found.append(bars[bars >= 0].astype(np.int64))
+    return found
 
 
 def probe_dated(
@@ -345,7 +370,7 @@ def fitted_anew(
 
     def forecasts(changed: Dataset) -> Floats:
         seen = view_of(changed)
-        train = Windows.of(seen, np.arange(first, at - horizon + 1))
+        train = Windows.of(seen, np.arange(first, at - horizon + 1)).labelled()
         model = family.fit(config, train, None, seed=seed, report=lambda epoch, scores: None)
         asked = Windows.of(seen.blind(), np.arange(first, at + 1))
         grid: Floats = model.predict(asked).grid(seen.times, seen.tickers)
@@ -453,6 +478,43 @@ def _rewritten(
     away = steps.cumsum() if start else -steps[::-1].cumsum()[::-1]
     moved[start:stop] += away.astype("timedelta64[s]")
     yield "stamps of bars after it were moved", replace(with_part(), times=moved)
+    for name, one in dataset.covariates.items():
+        for _ in range(2):
+            changed = _refigured(one, dataset.times, start, stop, rng)
+            told = f"figures of '{name}' published after it were redrawn"
+            yield told, replace(dataset, covariates={**dataset.covariates, name: changed})
+    if start and dataset.members is not None:
+        yield "membership after it was another", _other_lives(dataset, start, rng)
+
+
+def _refigured(
+    one: Covariate, times: Times, start: int, stop: int, rng: np.random.Generator
+) -> Covariate:
+    """Other figures in the rows that bars up to ``stop`` know, or that only those after do.
+
+    What is constant, and what is known ahead, has no future.
+    """
+    rows = np.full(len(one), start == 0 or one.kind == "dated")
+    if one.moments is not None:
+        past = one.moments <= times[(start or stop) - 1]
+        rows &= ~past if start else past
+    spread = {name: np.nanmax(np.abs(column), initial=1.0) for name, column in one.values.items()}
+    return one.with_values(
+        rows, {name: most * rng.standard_normal(len(one)) for name, most in spread.items()}
+    )
+
+
+def _other_lives(dataset: Dataset, start: int, rng: np.random.Generator) -> Dataset:
+    """Another universe from a bar on: members come and go, and of half the tickers bars end."""
+    assert dataset.members is not None
+    shape = (len(dataset) - start, len(dataset.tickers))
+    ends = np.where(rng.random(shape[1]) < 0.5, rng.integers(0, shape[0], shape[1]), shape[0])
+    lost = np.zeros((len(dataset), shape[1]), dtype=bool)
+    lost[start:] = np.arange(shape[0])[:, np.newaxis] >= ends
+    fields = {name: np.where(lost, np.nan, values) for name, values in dataset.fields.items()}
+    members = dataset.members.copy()
+    members[start:] = rng.random(shape) < 0.5
+    return replace(dataset, fields=fields, members=members & dataset.alive & ~lost)
 
 
 def _redrawn(

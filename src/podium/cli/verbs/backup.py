@@ -14,7 +14,7 @@ from podium.cli.output import Output
 @click.argument("destination", type=click.Path(path_type=Path))
 @options.common
 def command(destination: Path, folder: Path, as_json: bool, quiet: bool) -> None:
-    """Write podium.toml, the record and its artefacts into DESTINATION (.tar or .tar.gz).
+    """Write podium.toml, the record, its artefacts and plugins/ into DESTINATION (.tar, .tar.gz).
 
     A run that is at work is not disturbed. Bars are not in it.
     """
@@ -23,6 +23,11 @@ def command(destination: Path, folder: Path, as_json: bool, quiet: bool) -> None
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
         found = backup(project, destination)
-    facts = {"backup": str(found.path), "artefacts": found.artifacts, "bytes": found.bytes}
+    facts = {
+        "backup": str(found.path),
+        "artefacts": found.artifacts,
+        "plugin_files": found.plugins,
+        "bytes": found.bytes,
+    }
     out.facts("backup", facts)
     out.hint(f"podium restore {found.path} FOLDER")

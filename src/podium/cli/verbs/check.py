@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,23 @@ def command(
         }
         for one in found.findings
     ]
+    if form != "json":
+        # Where nothing can be advised, what would be right is the advice.
+        items = [{**item, "fix": item["fix"] or _expected(item)} for item in items]
     out.listing("findings", items, COLUMNS, form)
-    errors = sum(one.severity == "error" for one in found.findings)
     if found.refused:
+        errors = [one for one in found.findings if one.severity == "error"]
+        repairs = ", ".join(f'"{name}"' for name in dict.fromkeys(one.repair for one in errors))
+        repaired = all(one.repair for one in errors)
         raise DataError(
-            f"{what}: loading would refuse {errors} of these findings",
+            f"{what}: loading would refuse {len(errors)} of these findings",
             "files without errors",
-            'correct the files, or set the repairs: repair = ["sort", ...]',
+            f"correct the files, or set repair = [{repairs}]" if repaired else "correct the files",
         )
+
+
+def _expected(item: Mapping[str, Any]) -> str:
+    return f"expected {item['expected']}" if item["expected"] else ""
 
 
 def _config(folder: Path) -> Config | None:

@@ -38,6 +38,11 @@ def understanding(function: Callable[..., Any]) -> Callable[..., Any]:
     """How files are to be understood: the options that ``data add`` and ``check`` share."""
     for option in (
         click.option("--repair", callback=_list, help="sort,forward_fill:3 ...: docs/config.md."),
+        click.option(
+            "--align",
+            type=click.Choice(["intersection", "union"]),
+            help="Bars that all tickers have, or each ticker's own.  [default: intersection]",
+        ),
         click.option("--absent", callback=_list, help="Fields the files lack: volume."),
         click.option("--thousands", default="", help="Thousands separator of a CSV file."),
         click.option("--decimal", default="", help="Decimal sign of a CSV file."),

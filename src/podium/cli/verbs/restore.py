@@ -15,8 +15,11 @@ from podium.cli.output import Output
 @click.option("--quiet", "-q", is_flag=True, help="No hints.")
 def command(source: Path, folder: Path, quiet: bool) -> None:
     """Lay out the project of the backup SOURCE in FOLDER, which must be new or empty."""
+    from podium.plugin import FOLDER
     from podium.steps.restore import restore
 
     out = Output(quiet=quiet)
     print(restore(source, folder))
+    if (folder / FOLDER).is_dir():
+        out.say(f"{FOLDER}/ holds code that steps run: look at it if the backup is somebody else's")
     out.hint(f"cd {folder}", "podium list slots", "put the bars back, then: podium run")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import json
 import math
 import re
@@ -14,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from podium.files import csv_text
 from podium.hashing import json_text
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _mlflow_facts
@@ -285,11 +284,8 @@ def _curves(facts: Facts) -> str:
     rows: dict[int, dict[str, float]] = {}
     for name, epoch, value in facts.scores:
         rows.setdefault(epoch, {})[name] = value
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *names])
-    writer.writerows([epoch, *(row.get(name, "") for name in names)] for epoch, row in rows.items())
-    return text.getvalue()
+    cells = ([epoch, *(row.get(name, "") for name in names)] for epoch, row in rows.items())
+    return csv_text([["epoch", *names], *cells])
 
 
 def _candidate_tags(facts: Facts) -> dict[str, Any]:

@@ -1,0 +1,209 @@
+"""Dated membership of a universe: which tickers belong to it, from when to when."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from podium.dataset import Dataset, Mask
+from podium.errors import DataError, suggest
+from podium.readers._findings import ERROR, WARNING, Finding, has_errors, problems
+from podium.readers._options import Limits, require_size
+from podium.readers._series import told
+from podium.timeframe import DAY, is_dated
+
+COLUMNS = ("ticker", "from", "to")
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Span:
+    """One row: a ticker is a member from the first second to the last, both of them in it.
+
+    Parameters
+    ----------
+    line : int
+        Of the file.
+    """
+
+    ticker: str
+    first: int
+    last: int
+    line: int
+
+
+def with_members(dataset: Dataset, path: Path) -> Dataset:
+    """The bars with the members that a table names.
+
+    Raises
+    ------
+    DataError
+        With everything that is wrong in the table, and every member without bars.
+    """
+    found, findings = examined(dataset, path)
+    if has_errors(findings):
+        raise DataError.of(problems(findings))
+    return found
+
+
+def examined(dataset: Dataset, path: Path) -> tuple[Dataset, list[Finding]]:
+    """The bars with their members, and what is wrong or remarkable; nothing is raised.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with columns ``ticker from to``: dates, whole days of UTC, or instants; a ``to`` that is
+        empty has not come yet. A ticker may have several rows.
+    """
+    spans, findings = _read(path, dated=is_dated(dataset.timeframe))
+    if has_errors(findings):
+        return dataset, findings
+    members, more = _members(dataset, spans, path.name)
+    found = dataset if has_errors(more) else dataset.among(members)
+    return found, [*findings, *more]
+
+
+def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[Finding]]:
+    try:
+        require_size(path, Limits())
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
+    except OSError as failed:
+        reason = (failed.strerror or str(failed)).lower()
+        return [], [_error(f"{path} cannot be read: {reason}", "a CSV file of members")]
+    except (UnicodeDecodeError, csv.Error) as failed:
+        return [], [_error(f"{path}: {failed}", "a CSV file of members")]
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        what = f"{path} has no column {', '.join(missing)} (found: {', '.join(header) or 'none'})"
+        return [], [_error(what, "columns ticker, from, to separated by commas")]
+    at = [header.index(name) for name in COLUMNS]
+    spans: list[Span] = []
+    findings: list[Finding] = []
+    for line, row in enumerate(rows[1:], 2):
+        if not any(cell.strip() for cell in row):
+            continue
+        ticker, since, until = (row[n].strip() if n < len(row) else "" for n in at)
+        where = f"{path.name} line {line}"
+        first = _moment(since, dated=dated, end=False)
+        last = NEVER if not until else _moment(until, dated=dated, end=True)
+        if not ticker:
+            findings.append(_error(f"{where} has no ticker", "one in every row"))
+        for cell, moment, name in ((since, first, "from"), (until, last, "to")):
+            if moment is None:
+                findings.append(_error(f"{where} has {name} {cell!r}", "a date such as 2010-01-31"))
+        if first is None or last is None or not ticker:
+            continue
+        if first > last:
+            findings.append(_error(f"{where} ends at {until}, before it begins at {since}"))
+        spans.append(Span(ticker, first, last, line))
+    if not spans and not findings:
+        findings.append(_error(f"{path} has a header and no rows", "one row a member"))
+    return spans, findings
+
+
+def _moment(text: str, *, dated: bool, end: bool) -> int | None:
+    """Seconds since 1970 of a date or an instant; the end of a date is its last second."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    seconds = int(aware.timestamp())
+    # Bars of days and weeks are stamped with a date, whatever time of it a table names.
+    day = seconds - seconds % DAY
+    if dated or len(text) <= len("2010-01-31"):
+        return day + DAY - 1 if end else day
+    return seconds
+
+
+def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, list[Finding]]:
+    """Who is a member where, and which members have no bars there."""
+    times = dataset.times.astype("datetime64[s]").astype(np.int64)
+    members = np.zeros((len(dataset), len(dataset.tickers)), dtype=bool)
+    by_ticker: defaultdict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        by_ticker[span.ticker].append(span)
+    findings = _strangers(dataset.tickers, by_ticker, name)
+    for column, ticker in enumerate(dataset.tickers):
+        alive = dataset.alive[:, column]
+        for span in by_ticker.get(ticker, ()):
+            first = int(np.searchsorted(times, span.first, side="left"))
+            stop = int(np.searchsorted(times, span.last, side="right"))
+            members[first:stop, column] = True
+            lacking = np.flatnonzero(~alive[first:stop]) + first
+            if len(lacking):
+                findings.append(_without_bars(dataset, column, span, lacking, times, name))
+    if not members.any() and not findings:
+        findings.append(
+            _error(
+                f"nobody in {name} is a member from {told(int(times[0]))} to "
+                f"{told(int(times[-1]))}",
+                "members while there are bars",
+            )
+        )
+    return members, findings
+
+
+def _strangers(
+    tickers: Sequence[str], named: Mapping[str, Sequence[Span]], name: str
+) -> list[Finding]:
+    found = [
+        _error(
+            f"ticker '{ticker}' has no row in {name}",
+            "from when on every ticker is a member",
+            suggest(ticker, [*named]),
+        )
+        for ticker in tickers
+        if ticker not in named
+    ]
+    others = sorted(set(named) - set(tickers))
+    if others:
+        shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        found.append(
+            Finding(
+                WARNING,
+                "members",
+                f"{name} names members that the dataset lacks: {shown}",
+                "bars of every member: those that are hard to find are often those that failed",
+                "add their files and name them in tickers",
+                count=len(others),
+            )
+        )
+    return found
+
+
+def _without_bars(
+    dataset: Dataset,
+    column: int,
+    span: Span,
+    lacking: np.ndarray[tuple[int], np.dtype[np.intp]],
+    times: np.ndarray[tuple[int], np.dtype[np.int64]],
+    name: str,
+) -> Finding:
+    ticker = dataset.tickers[column]
+    alive = np.flatnonzero(dataset.alive[:, column])
+    begins, ends = (told(int(times[row])) for row in alive[[0, -1]])
+    late = lacking[-1] > alive[-1]
+    return Finding(
+        ERROR,
+        "members",
+        f"{name} line {span.line}: ticker '{ticker}' is a member and has no bar at "
+        f"{told(int(times[lacking[0]]))} ({len(lacking)} such); its bars are {begins} to {ends}",
+        "a bar at every bar of a member",
+        f"bring the bars, or write {ends if late else begins} as its '{'to' if late else 'from'}'",
+        ticker,
+        len(lacking),
+        told(int(times[lacking[0]])),
+    )
+
+
+def _error(found: str, expected: str = "", fix: str = "") -> Finding:
+    return Finding(ERROR, "members", found, expected, fix)

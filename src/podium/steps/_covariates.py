@@ -1,0 +1,106 @@
+"""A dataset's covariates: read as its table says, held against its tickers and bars."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from podium import registry
+from podium.config import CovariateSection, DatasetSection
+from podium.covariates import Covariate
+from podium.dataset import Dataset
+from podium.readers._covariates import read
+from podium.readers._findings import NOTE, Finding, error
+from podium.steps._reading import reader_of
+
+# Rows of the file that no bar can have.
+LEFT_OUT = "left out"
+
+
+def with_covariates(
+    root: Path, section: DatasetSection, dataset: Dataset
+) -> tuple[Dataset, list[Finding]]:
+    """The bars with their covariates, and what was found in the files.
+
+    Where a finding is an error, loading has to be refused.
+    """
+    found: dict[str, Covariate] = {}
+    findings: list[Finding] = []
+    for name, one in section.covariates.items():
+        covariate, told = _read(root / one.path, one)
+        if covariate is not None:
+            told += _of_tickers(covariate, dataset)
+            found[name] = covariate
+        findings += [_named(name, finding) for finding in told]
+    made = dataset.with_covariates(found)
+    for name, covariate in made.covariates.items():
+        findings += [_named(name, note) for note in _facts(covariate, made)]
+    return made, findings
+
+
+def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list[Finding]]:
+    if not path.is_file():
+        return None, [error("covariates", f"there is no file {path}", "a CSV or Parquet file")]
+    made = getattr(registry.load("readers", reader_of(path)), "FORMAT", None)
+    if made is None:
+        return None, [error("covariates", f"{path} is no table", "a CSV or Parquet file")]
+    return read(
+        path,
+        opening=made.open,
+        kind=section.kind,
+        columns=section.columns,
+        timezone=section.timezone,
+        date_format=section.date_format,
+    )
+
+
+def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[Finding]:
+    """Tickers that only the file has are left out; those that it lacks may be an error."""
+    if not covariate.by_ticker:
+        return []
+    told = []
+    names = np.unique(covariate.tickers).tolist()
+    others = [name for name in names if name not in dataset.tickers]
+    missing = [name for name in dataset.tickers if name not in names]
+    if others:
+        told.append(
+            Finding(
+                NOTE,
+                LEFT_OUT,
+                f"left out, since the dataset has no such tickers: {_listed(others)}",
+            )
+        )
+    if missing and covariate.kind == "static":
+        told.append(error("covariates", f"no row of {_listed(missing)}", "a row of every ticker"))
+    elif missing:
+        told.append(Finding(NOTE, "covariates", f"no row of {_listed(missing)}"))
+    return told
+
+
+def _facts(covariate: Covariate, dataset: Dataset) -> list[Finding]:
+    """What the bars have of it, as notes."""
+    tickers = len(dataset.tickers)
+    if covariate.by_ticker:
+        tickers = len(np.unique(covariate.tickers))
+    first = ""
+    if covariate.moments is not None and len(covariate):
+        what = "first available at" if covariate.kind == "dated" else "first for"
+        first = f", {what} {covariate.moments.min()}"
+    shares = [
+        f"{column} {np.isfinite(covariate.at(column, dataset.tickers, dataset.times)).mean():.1%}"
+        for column in covariate.values
+    ]
+    whose = f"{tickers} of {len(dataset.tickers)} tickers"
+    told = f"{covariate.kind}, {len(covariate)} rows up to the last bar, {whose}{first}"
+    return [Finding(NOTE, "covariates", f"{told}; bars with a value: {', '.join(shares)}")]
+
+
+def _named(name: str, finding: Finding) -> Finding:
+    return replace(finding, found=f"covariates '{name}': {finding.found}")
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
