@@ -250,3 +250,17 @@ def test_series_that_move_together_count_once_after_panel_loss():
 def test_panel_loss_refuses_what_it_cannot_average(loss, period, text):
     with pytest.raises(DataError, match=text):
         panel_loss(loss, period)
+
+
+@pytest.mark.parametrize("unit", [5e-324, 1e-300, 1e-160, 1e160, 1e308])
+def test_very_large_and_very_small_losses_are_told_apart_without_a_warning(unit):
+    steps = np.random.default_rng(9).integers(0, 2, (2, 60)).astype(float)
+    result, expected = diebold_mariano(*(unit * steps)), diebold_mariano(*steps)
+    assert result.statistic == pytest.approx(expected.statistic, rel=1e-9)
+    assert result.p_value == pytest.approx(expected.p_value, rel=1e-9)
+    assert not math.isinf(result.mean_difference)
+
+
+def test_a_mean_difference_too_large_for_a_number_is_nan():
+    opposite = np.where(np.arange(40) % 7, 1.7e308, 1.6e308)
+    assert math.isnan(diebold_mariano(opposite, -opposite).mean_difference)

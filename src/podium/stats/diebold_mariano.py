@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +32,8 @@ class DieboldMariano:
     p_value : float in [0, 1]
         Two-sided, from Student's t with n - 1 degrees of freedom. NaN if undecidable.
     mean_difference : float
-        Mean of ``loss_a - loss_b``, in the unit of the losses. NaN without any period.
+        Mean of ``loss_a - loss_b``, in the unit of the losses. NaN without any period, or where it
+        is too large for a number.
     n : int
         Periods compared.
     variance : {"rectangular", "bartlett", "none"}
@@ -114,16 +116,21 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
         raise UsageError(f"horizon is {horizon!r}", "a whole number of periods, at least 1")
 
     horizon = int(horizon)
+    # A power of two changes no digit, and squares of what is left neither overflow nor vanish.
+    largest = max(float(np.abs(first).max(initial=0.0)), float(np.abs(second).max(initial=0.0)))
+    power = math.frexp(largest)[1] + 1
+    first, second = np.ldexp(first, -power), np.ldexp(second, -power)
     difference = first - second
     n = difference.size
-    mean = float(difference.mean()) if n else float("nan")
-    reason = _why_undecidable(first, second, difference - mean, horizon)
+    scaled_mean = float(difference.mean()) if n else float("nan")
+    mean = _times_power(scaled_mean, power)
+    reason = _why_undecidable(first, second, difference - scaled_mean, horizon)
     if reason:
         return DieboldMariano(float("nan"), float("nan"), mean, n, "none", reason)
 
-    long_run, window = _long_run_variance(difference - mean, horizon)
+    long_run, window = _long_run_variance(difference - scaled_mean, horizon)
     correction = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
-    statistic = float(correction * mean / np.sqrt(long_run / n))
+    statistic = float(correction * scaled_mean / np.sqrt(long_run / n))
     p_value = float(2.0 * stdtr(n - 1, -abs(statistic)))
     return DieboldMariano(statistic, p_value, mean, n, window)
 
@@ -175,6 +182,13 @@ def panel_loss(
     periods, group = np.unique(keys, return_inverse=True)
     sums = np.bincount(group, weights=losses, minlength=periods.size)
     return periods, sums / np.bincount(group, minlength=periods.size)
+
+
+def _times_power(value: float, power: int) -> float:
+    try:
+        return math.ldexp(value, power)
+    except OverflowError:
+        return math.nan
 
 
 def _losses(name: str, values: ArrayLike) -> NDArray[np.float64]:

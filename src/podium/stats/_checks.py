@@ -1,0 +1,103 @@
+"""Arguments as arrays and numbers that can be reckoned with, or an error that says where not."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.errors import DataError, UsageError
+
+Floats = NDArray[np.float64]
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def series(name: str, values: ArrayLike) -> Floats:
+    """One finite number a period, (T,)."""
+    array = _numbers(name, values)
+    if array.ndim != 1:
+        raise DataError(f"{name} has shape {array.shape}", "one number a period, (T,)")
+    return _finite(name, array)
+
+
+def table(name: str, values: ArrayLike, columns: str) -> Floats:
+    """One finite number a period and column, (T, M); at least one column."""
+    array = _numbers(name, values)
+    if array.ndim != 2 or not array.shape[1]:
+        raise DataError(
+            f"{name} has shape {array.shape}",
+            f"periods down and {columns} across, (T, M)",
+            "turn a single series into a column with [:, None]",
+        )
+    return _finite(name, array)
+
+
+def same_length(name: str, array: NDArray[Any], other: str, expected: int) -> None:
+    """Refuse arrays that do not speak of the same rows."""
+    if len(array) != expected:
+        raise DataError(
+            f"{name} has {len(array)} rows and {other} {expected}", "the same rows in both"
+        )
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """A whole number of at least so much."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UsageError(f"{name} is {value!r}", f"a whole number, at least {least}")
+    return int(value)
+
+
+def number(name: str, value: object, least: float = -math.inf) -> float:
+    """A finite number of at least so much."""
+    if isinstance(value, bool) or not isinstance(value, Real | np.number):
+        raise UsageError(f"{name} is {value!r}", "a number")
+    found = float(value)
+    if not math.isfinite(found) or found < least:
+        limit = "" if math.isinf(least) else f", at least {least:g}"
+        raise UsageError(f"{name} is {value}", f"a finite number{limit}")
+    return found
+
+
+def share(name: str, value: object, above: float = 0.0) -> float:
+    """A number strictly between a bound and 1."""
+    if isinstance(value, bool) or not isinstance(value, Real | np.number):
+        raise UsageError(f"{name} is {value!r}", "a number")
+    found = float(value)
+    if not above < found < 1.0:
+        raise UsageError(f"{name} is {value}", f"a number above {above:g} and below 1")
+    return found
+
+
+def unit(array: Floats) -> tuple[Floats, float]:
+    """The array over its largest size, and that: squares neither overflow nor vanish then."""
+    size = float(np.abs(array).max(initial=0.0))
+    return (array / size, size) if size > 0.0 else (array, 1.0)
+
+
+def finite_or_nan(value: float) -> float:
+    """The number, or NaN for one too large to be a number."""
+    return value if math.isfinite(value) else math.nan
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} is no array of numbers ({error})", "numbers") from None
+
+
+def _finite(name: str, array: Floats) -> Floats:
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        at = tuple(int(axis[0]) for axis in wrong.nonzero())
+        raise DataError(
+            f"{name}[{', '.join(map(str, at))}] is {array[at]}, "
+            f"one of {int(wrong.sum())} that are not finite",
+            "a finite number everywhere",
+            "leave the period out of everything that is compared, or find out why it has none",
+        )
+    return array

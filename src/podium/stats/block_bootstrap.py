@@ -1,0 +1,229 @@
+"""How far a figure of a time series could have come out otherwise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.errors import DataError, UsageError
+from podium.stats._checks import Floats, finite_or_nan, same_length, series, share, unit, whole
+from podium.stats._resampling import block_length, checked_method, draws, too_short
+
+MOST_UNDEFINED = 0.05
+"""Share of draws that may have no figure before the interval has none either."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapInterval:
+    """A figure and the interval that its resamples span.
+
+    Parameters
+    ----------
+    estimate : float
+        The figure of the series as they are.
+    low, high : float
+        Quantiles of the resampled figures (percentile interval); NaN if undecidable.
+    confidence : float in (0, 1)
+        Share of the resampled figures between them.
+    n : int
+        Periods.
+    block : float
+        (Mean) length of the blocks, in periods; NaN if undecidable.
+    draws : int
+        Resamples whose figure was a finite number.
+    reason : str or None
+        Why there is no interval.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+    n: int
+    block: float
+    draws: int
+    reason: str | None = None
+
+
+def block_bootstrap(
+    metric: Callable[..., float],
+    *data: ArrayLike,
+    method: Literal["stationary", "circular"] = "stationary",
+    block: float | None = None,
+    confidence: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> BootstrapInterval:
+    """Interval for any figure of one or more time series.
+
+    Parameters
+    ----------
+    metric : callable
+        Takes the arrays of `data`, resampled alike, and gives a number. It is called once for
+        each repeat.
+    *data : (T, ...) numbers
+        Arrays with a row a period, in time order.
+    method : {"stationary", "circular"}
+        Blocks of geometric length, or of one length; both wrap at the end.
+    block : float in [1, T], optional
+        Length of the blocks (their mean, for "stationary"). Without it the mean
+        `optimal_block_length` of the columns of `data`.
+    confidence : float in (0, 1)
+        Share of the resampled figures inside the interval.
+    repeats : int, >= 100
+        Resamples.
+    seed : int, >= 0
+        The same seed gives the same interval.
+
+    Returns
+    -------
+    BootstrapInterval
+        With NaN and a `reason` for fewer than 30 periods, or where the metric is NaN or infinite
+        for the series themselves or for more than a twentieth of the resamples.
+
+    Raises
+    ------
+    DataError
+        Arrays of different lengths, or with a number that is NaN or infinite.
+    UsageError
+        No array, or an option outside its bounds.
+
+    Notes
+    -----
+    Percentile intervals are narrow where periods follow each other: an interval of 95 per cent held
+    the mean of 250 independent periods 94 to 95 times of 100, 89 to 90 times where each period kept
+    half of the one before, and then 92 to 93 times for 1,000 periods (2,000 simulations each).
+
+    Examples
+    --------
+    >>> from podium.stats import sharpe_ratio
+    >>> returns = 0.001 + 0.01 * np.random.default_rng(0).standard_normal(500)
+    >>> result = block_bootstrap(sharpe_ratio, returns, repeats=200)
+    >>> result.low < result.estimate < result.high
+    True
+
+    References
+    ----------
+    .. [1] Politis & Romano (1994), The stationary bootstrap, J. Am. Statistical Association 89.
+    .. [2] Politis & Romano (1992), A circular block-resampling procedure for stationary data.
+    """
+    kind = checked_method(method)
+    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
+    start = whole("seed", seed, 0)
+    if not data:
+        raise UsageError("no data", "at least one array with a row a period")
+    arrays, columns = _rows(data)
+    n = len(arrays[0])
+    estimate = finite_or_nan(float(metric(*arrays)))
+    reason = too_short(n)
+    if not reason and math.isnan(estimate):
+        reason = "the metric of the series themselves is no finite number"
+    if reason:
+        return _undecided(estimate, level, n, reason)
+    length = block_length(block, n, columns, kind)
+    figures = [
+        float(metric(*(array[rows] for array in arrays)))
+        for drawn in draws(n, count, length, kind, start)
+        for rows in drawn
+    ]
+    return _interval(estimate, np.array(figures), level, n, length)
+
+
+def block_bootstrap_mean(
+    values: ArrayLike,
+    *,
+    method: Literal["stationary", "circular"] = "stationary",
+    block: float | None = None,
+    confidence: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> BootstrapInterval:
+    """Interval for the mean of a time series; `block_bootstrap` without calling anything.
+
+    Parameters
+    ----------
+    values : (T,) float
+        One number a period, in time order, in any unit.
+    method, block, confidence, repeats, seed
+        As for `block_bootstrap`.
+
+    Returns
+    -------
+    BootstrapInterval
+        In the unit of `values`; with NaN and a `reason` for fewer than 30 periods.
+
+    Raises
+    ------
+    DataError
+        A number that is NaN or infinite, or values that are not one-dimensional.
+    UsageError
+        An option outside its bounds.
+
+    Examples
+    --------
+    >>> result = block_bootstrap_mean(np.random.default_rng(0).standard_normal(400))
+    >>> result.low < 0.0 < result.high
+    True
+
+    References
+    ----------
+    .. [1] Politis & Romano (1994), The stationary bootstrap, J. Am. Statistical Association 89.
+    """
+    kind = checked_method(method)
+    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
+    start = whole("seed", seed, 0)
+    found, size = unit(series("values", values))
+    n = found.size
+    estimate = size * float(found.mean()) if n else math.nan
+    reason = too_short(n)
+    if reason:
+        return _undecided(estimate, level, n, reason)
+    length = block_length(block, n, found[:, None], kind)
+    means = [found[drawn].mean(axis=1) for drawn in draws(n, count, length, kind, start)]
+    return _interval(estimate, size * np.concatenate(means), level, n, length)
+
+
+def _rows(data: tuple[ArrayLike, ...]) -> tuple[list[NDArray[Any]], Floats]:
+    """The arrays, and all their columns side by side."""
+    arrays = [np.asarray(values) for values in data]
+    flat = []
+    for at, array in enumerate(arrays):
+        if not array.ndim or array.dtype.kind not in "biuf":
+            raise DataError(
+                f"data[{at}] has type {array.dtype} and shape {array.shape}",
+                "numbers, a row a period",
+            )
+        same_length(f"data[{at}]", array, "data[0]", len(arrays[0]))
+        values = array.reshape(len(array), math.prod(array.shape[1:])).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise DataError(f"data[{at}] has numbers that are not finite", "finite numbers")
+        flat.append(values)
+    return arrays, np.concatenate(flat, axis=1)
+
+
+def _undecided(estimate: float, level: float, n: int, reason: str) -> BootstrapInterval:
+    return BootstrapInterval(estimate, math.nan, math.nan, level, n, math.nan, 0, reason)
+
+
+def _interval(
+    estimate: float, figures: Floats, level: float, n: int, length: float
+) -> BootstrapInterval:
+    low, high, defined, reason = percentiles(figures, level)
+    return BootstrapInterval(estimate, low, high, level, n, length, defined.size, reason)
+
+
+def percentiles(figures: Floats, level: float) -> tuple[float, float, Floats, str | None]:
+    """Quantiles round the middle, the figures that are numbers, and why there are no quantiles."""
+    defined = figures[np.isfinite(figures)]
+    missing = figures.size - defined.size
+    if missing > MOST_UNDEFINED * figures.size:
+        reason = f"the metric is no finite number for {missing} of {figures.size} resamples"
+        return math.nan, math.nan, defined, reason
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    return float(low), float(high), defined, None

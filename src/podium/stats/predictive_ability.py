@@ -1,0 +1,173 @@
+"""Whether any of many models beats a benchmark by more than the luck of having many."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.stats._checks import EPSILON, Floats, same_length, series, table, whole
+from podium.stats._resampling import block_length, resampled_means, too_short
+from podium.stats.block_length import autocovariances
+
+
+@dataclass(frozen=True, slots=True)
+class SuperiorPredictiveAbility:
+    """Outcome of the test that no model is better than the benchmark, decidable or not.
+
+    Parameters
+    ----------
+    statistic : float, >= 0
+        Largest studentised mean gain over the benchmark, 0 if no model gains. NaN if undecidable.
+    p_value : float in [0, 1]
+        Of the consistent test, the one to use. NaN if undecidable.
+    p_lower, p_upper : float in [0, 1]
+        Bounds of it: every model that looks worse than the benchmark taken to be that bad, or none
+        taken to be worse. NaN if undecidable.
+    best : int or None
+        Column of the model that gains most, studentised; None where none gains.
+    n : int
+        Periods.
+    block : float
+        Mean length of the blocks, in periods; NaN if undecidable.
+    reason : str or None
+        Why it is undecidable.
+    """
+
+    statistic: float
+    p_value: float
+    p_lower: float
+    p_upper: float
+    best: int | None
+    n: int
+    block: float
+    reason: str | None = None
+
+
+def superior_predictive_ability(
+    benchmark: ArrayLike,
+    models: ArrayLike,
+    *,
+    block: float | None = None,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> SuperiorPredictiveAbility:
+    """Test of "no model has a smaller expected loss than the benchmark", for many models at once.
+
+    Parameters
+    ----------
+    benchmark : (T,) float
+        Loss of the benchmark per period, in time order, smaller is better.
+    models : (T, M) float
+        Loss per period (down) and model (across), in the same unit: every model that was tried.
+    block : float in [1, T], optional
+        Mean length of the blocks. Without it the mean `optimal_block_length` of the gains.
+    repeats : int, >= 100
+        Resamples; no p-value is below 1 / (repeats + 1).
+    seed : int, >= 0
+        The same seed gives the same p-values.
+
+    Returns
+    -------
+    SuperiorPredictiveAbility
+        With NaN and a `reason` for fewer than 30 periods, where every model loses just what the
+        benchmark loses, or where a model is better by the same amount in every period.
+
+    Raises
+    ------
+    DataError
+        A loss that is NaN or infinite, arrays of another shape or of different lengths.
+    UsageError
+        An option outside its bounds.
+
+    Notes
+    -----
+    The gain of a model is the benchmark's loss less its own; m is its mean and s^2 its long-run
+    variance, with the weights the stationary bootstrap implies. The statistic is the largest
+    sqrt(T) m / s, or 0. It is compared with that of resamples whose means are moved to 0
+    (`p_upper`), to 0 where m is above -s sqrt(2 ln(ln T) / T) (`p_value`), or to 0 where m is
+    above 0 (`p_lower`), and stay below 0 otherwise. Division by s is what keeps a noisy model
+    from hiding a good one. Of benchmarks as good as their 10 rivals over 250 independent
+    periods it rejects 5.5 of 100 at a nominal 5 per cent (4,000 simulations); 12 where each period
+    kept half of the one before (1,000).
+
+    A model whose gain never varies and is not above 0 is left out.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> benchmark = rng.standard_normal(400) ** 2
+    >>> models = rng.standard_normal((400, 20)) ** 2
+    >>> superior_predictive_ability(benchmark, models).p_value > 0.05
+    True
+    >>> models[:, 3] *= 0.6
+    >>> result = superior_predictive_ability(benchmark, models)
+    >>> result.best, result.p_value < 0.05
+    (3, True)
+
+    References
+    ----------
+    .. [1] Hansen (2005), A test for superior predictive ability, J. Business & Economic
+       Statistics 23(4).
+    """
+    base, rivals = series("benchmark", benchmark), table("models", models, "models")
+    same_length("models", rivals, "benchmark", base.size)
+    count, start = whole("repeats", repeats, 100), whole("seed", seed, 0)
+    n = base.size
+    # Each model in a unit of its own, which t forgets: one that went astray must not hide others.
+    size = np.maximum(np.abs(rivals).max(axis=0, initial=0.0), np.abs(base).max(initial=0.0))
+    size[size == 0.0] = 1.0
+    gains = base[:, None] / size - rivals / size
+    reason = too_short(n) or _why_undecidable(gains)
+    if reason:
+        none = math.nan
+        return SuperiorPredictiveAbility(none, none, none, none, None, n, none, reason)
+
+    tested = np.flatnonzero(_varies(gains))
+    gains = gains[:, tested]
+    length = block_length(block, n, gains, "stationary")
+    mean = gains.mean(axis=0)
+    error = np.sqrt(_long_run_variance(gains - mean, length) / n)
+    t = mean / error
+    statistic = max(0.0, float(t.max()))
+    noise = (resampled_means(gains, count, length, start) - mean) / error
+    hopeless = -math.sqrt(2.0 * math.log(math.log(n)))
+    levels = np.minimum(t, 0.0), np.where(t < hopeless, t, 0.0), np.zeros(t.size)
+    lower, consistent, upper = (
+        (1.0 + int(np.count_nonzero(np.maximum((noise + level).max(axis=1), 0.0) >= statistic)))
+        / (1.0 + count)
+        for level in levels
+    )
+    best = int(tested[t.argmax()]) if statistic > 0.0 else None
+    return SuperiorPredictiveAbility(statistic, consistent, lower, upper, best, n, length)
+
+
+def _varies(gains: Floats) -> NDArray[np.bool_]:
+    # Losses a constant apart differ by their rounding, which is no evidence.
+    varies: NDArray[np.bool_] = np.abs(gains - gains.mean(axis=0)).max(axis=0) > 4 * EPSILON
+    return varies
+
+
+def _why_undecidable(gains: Floats) -> str | None:
+    still = ~_varies(gains)
+    ahead = np.flatnonzero(still & (gains.mean(axis=0) > 4 * EPSILON))
+    if ahead.size:
+        return f"the gain of model {ahead[0]} never varies"
+    if still.all():
+        return "no model's loss differs from the benchmark's by anything but a constant"
+    return None
+
+
+def _long_run_variance(centred: Floats, length: float) -> Floats:
+    """Variance of sqrt(T) times the mean of a stationary resample, exact."""
+    n = len(centred)
+    covariance = autocovariances(centred, n - 1)
+    k = np.arange(1, n)
+    stay = 1.0 - 1.0 / length
+    weight = (n - k) / n * stay**k + k / n * stay ** (n - k)
+    found: Floats = covariance[0] + 2.0 * weight @ covariance[1:]
+    # Positive in exact arithmetic, unless the blocks are as long as the series.
+    floor: Floats = EPSILON * covariance[0]
+    return np.asarray(np.maximum(found, floor))

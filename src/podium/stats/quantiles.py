@@ -1,0 +1,108 @@
+"""How good forecasts of quantiles and intervals are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from podium.errors import DataError, UsageError
+from podium.stats._checks import Floats, same_length, series
+
+
+def pinball(truth: ArrayLike, forecast: ArrayLike, quantile: ArrayLike) -> Floats:
+    """Pinball (quantile) loss of each forecast; smaller is better.
+
+    Parameters
+    ----------
+    truth : (N,) float
+        What came.
+    forecast : (N,) or (N, Q) float
+        Forecast of the quantile, or of each of Q quantiles, in the unit of `truth`.
+    quantile : float in (0, 1), or (Q,) of them
+        Share of outcomes that should lie below the forecast.
+
+    Returns
+    -------
+    (N,) or (N, Q) float, >= 0
+        As `forecast`, in the unit of `truth`: q times what the forecast was short by, or 1 - q
+        times what it was over. Half the absolute error at 0.5; twice its mean over evenly spaced
+        quantiles is about the CRPS. NaN where it is too large for a number.
+
+    Raises
+    ------
+    DataError
+        A number that is NaN or infinite, arrays of another shape or of different lengths.
+    UsageError
+        A quantile not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> pinball([10.0, 10.0], [8.0, 12.0], 0.9).round(2).tolist()
+    [1.8, 0.2]
+
+    References
+    ----------
+    .. [1] Koenker & Bassett (1978), Regression quantiles, Econometrica 46(1).
+    """
+    found, levels = series("truth", truth), np.asarray(quantile, dtype=np.float64)
+    if not ((levels > 0.0) & (levels < 1.0)).all():
+        raise UsageError(f"quantile is {quantile!r}", "numbers above 0 and below 1")
+    said = np.asarray(forecast, dtype=np.float64)
+    if said.ndim != 1 + levels.ndim or levels.ndim > 1 or said.shape[1:] != levels.shape:
+        raise DataError(
+            f"forecast has shape {said.shape} for quantiles of shape {levels.shape}",
+            "(N,) for one quantile, (N, Q) for Q of them",
+        )
+    series("forecast", said.ravel())
+    same_length("forecast", said, "truth", found.size)
+    with np.errstate(over="ignore"):
+        short = found.reshape(-1, *[1] * levels.ndim) - said
+        loss: Floats = np.maximum(levels * short, (levels - 1.0) * short)
+    return np.where(np.isfinite(loss), loss, math.nan)
+
+
+def coverage(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Share of outcomes inside their forecast intervals.
+
+    Parameters
+    ----------
+    truth : (N,) float
+        What came.
+    low, high : (N,) float
+        Ends of each interval, themselves inside it.
+
+    Returns
+    -------
+    float in [0, 1]
+        To be compared with the share the intervals were made for. NaN without an outcome.
+
+    Raises
+    ------
+    DataError
+        A number that is NaN or infinite, arrays of another shape or of different lengths, or an
+        interval whose low end is above its high end.
+
+    Examples
+    --------
+    >>> coverage([1.0, 2.0, 9.0, 4.0], [0.0, 2.0, 0.0, 0.0], [5.0, 5.0, 5.0, 5.0])
+    0.75
+
+    References
+    ----------
+    .. [1] Christoffersen (1998), Evaluating interval forecasts, International Economic Review
+       39(4).
+    """
+    found, bottom, top = series("truth", truth), series("low", low), series("high", high)
+    same_length("low", bottom, "truth", found.size)
+    same_length("high", top, "truth", found.size)
+    crossed = bottom > top
+    if crossed.any():
+        at = int(crossed.argmax())
+        raise DataError(
+            f"low[{at}] is {bottom[at]} and high[{at}] {top[at]}, one of {int(crossed.sum())} "
+            "intervals that are upside down",
+            "low at most high",
+        )
+    return float(np.mean((bottom <= found) & (found <= top))) if found.size else math.nan
