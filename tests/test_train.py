@@ -1,6 +1,9 @@
 """podium train: one watched training, its files, its record, and going on with one cut off."""
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -81,6 +84,30 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_curve(done, tmp_path):
         whole.output / "metrics.csv"
     ).read_text()
     assert (resumed.output / "best.pt").read_bytes() == (whole.output / "best.pt").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path):
+    settings = {"max_epochs": 60}
+    whole = trained(classes.project(tmp_path / "a"), settings=settings, output=tmp_path / "whole")
+    root, out = classes.project(tmp_path / "b"), tmp_path / "out"
+    command = [sys.executable, "-m", "podium", "train", "bilstm", "--output-dir", str(out)]
+    for name, value in {**classes.QUICK, **settings}.items():
+        command += ["--set", f"{name}={value}"]
+    process = subprocess.Popen([*command, "--project", str(root), "--quiet"])
+    give_up = time.monotonic() + 120
+    while not (out / "metrics.csv").is_file() or len(curve(out / "metrics.csv")) < 3:
+        assert process.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    [row] = projects.query(root, "SELECT * FROM trial WHERE family = 'bilstm'")
+    assert row["state"] == "running"
+    resumed = trained(root, settings=settings, output=out, resume=True)
+    assert resumed.trial.id == row["id"]
+    assert curve(out / "metrics.csv") == curve(whole.output / "metrics.csv")
+    assert (out / "best.pt").read_bytes() == (whole.output / "best.pt").read_bytes()
 
 
 def test_going_on_needs_something_to_go_on_from(tmp_path):
