@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from podium.errors import DataError, UsageError
 from podium.hashing import canonical
-from podium.space import Choice, Float, Int, Space
+from podium.space import Choice, Float, Int, Space, When
 
 few = settings(max_examples=60, deadline=None)
 
@@ -187,3 +187,141 @@ def test_a_narrowed_space_can_be_set_to_whatever_the_family_takes():
     assert once.narrowed({"layers": 3}, "a flag").constants["layers"] == 3
     with pytest.raises(UsageError, match="from 1 to 3"):
         once.narrowed({"layers": 4}, "a flag")
+
+
+# Conditions
+
+LOSSES = Space(
+    {"loss": Choice(("plain", "focal", "dice")), "gamma": Float(0.5, 5.0), "sharp": Choice((1, 2))},
+    {"epochs": 3},
+    conditions={
+        "gamma": When({"loss": ("focal",)}, 2.0),
+        # Counts only where gamma's loss is there and sharp itself is nowhere else.
+        "sharp": When({"loss": ("dice", "focal")}),
+    },
+)
+
+
+@few
+@given(seed=st.integers(0, 10_000))
+def test_what_does_not_count_is_left_out_or_as_it_always_was(seed):
+    config = LOSSES.sample(seed)
+    assert LOSSES.problems(config) == []
+    assert LOSSES.contains(config)
+    assert (config["loss"] == "focal") or config["gamma"] == 2.0
+    assert ("sharp" in config) == (config["loss"] != "plain")
+    assert LOSSES.counting(config) == [
+        "loss",
+        *(["gamma"] if config["loss"] == "focal" else []),
+        *(["sharp"] if config["loss"] != "plain" else []),
+    ]
+
+
+def test_a_grid_of_conditions_has_no_config_twice():
+    space = LOSSES.narrowed({"gamma": [1.0, 3.0]}, "here")
+    told = [(c["loss"], c["gamma"], c.get("sharp")) for c in space.grid()]
+    assert sorted(told, key=str) == [
+        ("dice", 2.0, 1),
+        ("dice", 2.0, 2),
+        ("focal", 1.0, 1),
+        ("focal", 1.0, 2),
+        ("focal", 3.0, 1),
+        ("focal", 3.0, 2),
+        ("plain", 2.0, None),
+    ]
+
+
+def test_a_value_where_it_does_not_count_is_a_problem():
+    [problem] = LOSSES.problems({"loss": "plain", "gamma": 3.0, "epochs": 3})
+    assert problem.found == "gamma is 3.0"
+    assert problem.expected == "2.0, since it counts only where loss is one of 'focal'"
+    [problem] = LOSSES.problems({"loss": "plain", "gamma": 2.0, "sharp": 1, "epochs": 3})
+    assert problem.expected.startswith("nothing, since")
+
+
+def test_a_project_may_say_where_a_parameter_counts():
+    family = Space(
+        {"rate": Float(0.1, 1.0)},
+        {"loss": "plain", "gamma": 2.0},
+        {"loss": Choice(("plain", "focal")), "gamma": Float(0.0, 9.0)},
+    )
+    asked = {
+        "gamma": {"low": 1.0, "high": 3.0, "when": {"loss": "focal"}},
+        "loss": ["plain", "focal"],
+    }
+    space = family.narrowed(asked, "[space.any]")
+    assert space.conditions == {"gamma": When({"loss": ("focal",)}, 2.0)}
+    drawn = [space.sample(seed) for seed in range(20)]
+    assert {c["gamma"] for c in drawn if c["loss"] == "plain"} == {2.0}
+    assert len({c["gamma"] for c in drawn if c["loss"] == "focal"}) > 3
+    # A later setting of its values leaves the condition.
+    assert space.narrowed({"gamma": [1.0, 4.0]}, "a flag").conditions == space.conditions
+    assert not [c for c in space.only(["loss"]).grid() if space.problems(c)]
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ({"lss": "focal"}, "unknown parameter 'lss' in here.gamma.when"),
+        ({"loss": "fucal"}, "here.gamma.when.loss has \\['fucal'\\]"),
+        ({"loss": []}, "here.gamma.when.loss has \\[\\]"),
+        ({"loss": {"low": 1, "high": 2}}, "here.gamma.when.loss has"),
+        ({}, "here.gamma.when is {}"),
+        ("focal", "here.gamma.when is 'focal'"),
+        ({"gamma": 1.0}, "go round: gamma -> gamma"),
+        ({"sharp": 1}, "go round"),
+    ],
+    ids=str,
+)
+def test_a_condition_that_cannot_be_is_refused_where_it_stands(when, told):
+    settings = {"gamma": {"values": [1.0], "when": when}}
+    if told == "go round":
+        settings["sharp"] = {"values": [1, 2], "when": {"gamma": 1.0}}
+    with pytest.raises(UsageError, match=told):
+        LOSSES.narrowed(settings, "here")
+
+
+def test_conditions_are_part_of_what_a_study_asks_and_nothing_else_is():
+    assert "conditions" not in SPACE.spec()
+    assert LOSSES.spec()["conditions"]["gamma"] == [{"loss": ["focal"]}, 2.0]
+
+
+# Places on a scale
+
+
+@few
+@given(parameter=parameters, unit=st.floats(0, 1))
+def test_every_place_is_a_value_and_every_value_has_a_place(parameter, unit):
+    value = parameter.at(unit)
+    assert parameter.holds(value)
+    place = parameter.place(value)
+    assert -1e-9 <= place <= 1 + 1e-9
+    again = parameter.at(min(1.0, max(0.0, place)))
+    assert again == pytest.approx(value) if isinstance(parameter, Float) else again == value
+
+
+def test_a_space_contains_its_own_configs_and_no_other_length_or_value():
+    narrowed = SPACE.narrowed({"rate": {"low": 1e-3, "high": 1e-2}}, "")
+    config = narrowed.sample(1)
+    assert narrowed.contains(config)
+    assert SPACE.contains(config)
+    assert not narrowed.contains({**config, "rate": 5e-4})
+    assert not narrowed.contains({**config, "epochs": 13})
+    assert not narrowed.contains({**config, "other": 1})
+    assert not narrowed.contains({k: v for k, v in config.items() if k != "layers"})
+    # Inside the family's bounds but not among the choices.
+    assert not narrowed.contains({**config, "units": 17})
+
+
+def test_ranges_become_lists_with_both_ends():
+    lists = Space({"rate": Float(0.01, 1.0, log=True), "n": Int(1, 9), "few": Int(2, 3)}).lists()
+    assert [p.options for p in lists.parameters.values()] == [
+        pytest.approx((0.01, 0.1, 1.0)),
+        (1, 5, 9),
+        (2, 3),
+    ]
+
+
+def test_a_space_is_finite_without_real_ranges():
+    assert Space({"a": Choice((1,)), "b": Int(1, 9), "c": Float(1.0, 1.0)}).is_finite
+    assert not SPACE.is_finite

@@ -24,6 +24,7 @@ _NAMES = {
     "predict": "podium.steps.predict",
     "promote": "podium.steps.promote",
     "run": "podium.steps.run",
+    "sweep": "podium.steps.sweep",
     "tune": "podium.steps.tune",
 }
 # `podium.backtest` is the kernel's package; the verb is podium.steps.backtest.backtest.
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from podium.steps.predict import predict as predict
     from podium.steps.promote import promote as promote
     from podium.steps.run import run as run
+    from podium.steps.sweep import sweep as sweep
     from podium.steps.tune import tune as tune
     from podium.tracker import HyperparamTracker as HyperparamTracker
 

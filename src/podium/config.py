@@ -150,6 +150,8 @@ class TuneSection:
     generation: int = _setting(8, check=_at_least(1))
     validation_fraction: float = _setting(0.25, check=_inside(0, 1))
     seed: int = _setting(7, check=_at_least(0))
+    metric: str = _setting("")
+    where: str = _setting("")
 
 
 @dataclass(frozen=True, kw_only=True)

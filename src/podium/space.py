@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
 
 from podium.errors import DataError, Problem, UsageError, suggest
+from podium.hashing import canonical
 
 Value = str | int | float | bool
 ConfigDict = dict[str, Value]
@@ -36,6 +38,21 @@ class Float:
             return float(min(self.high, max(self.low, drawn)))
         return float(rng.uniform(self.low, self.high))
 
+    def at(self, unit: float) -> Value:
+        """Value at a place from 0 to 1 on its scale."""
+        low, high = self._scale()
+        value = low + unit * (high - low)
+        return float(min(self.high, max(self.low, math.exp(value) if self.log else value)))
+
+    def place(self, value: Value) -> float:
+        """Where on its scale a value lies, from 0 to 1."""
+        low, high = self._scale()
+        scaled = math.log(float(value)) if self.log else float(value)
+        return (scaled - low) / (high - low) if high > low else 0.5
+
+    def _scale(self) -> tuple[float, float]:
+        return (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+
     def __str__(self) -> str:
         return f"a number from {self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
 
@@ -59,6 +76,21 @@ class Int:
             return min(self.high, max(self.low, round(math.exp(rng.uniform(low, high)))))
         return int(rng.integers(self.low, self.high + 1))
 
+    def at(self, unit: float) -> Value:
+        """Value at a place from 0 to 1 on its scale, where each whole number has its share."""
+        low, high = self._scale()
+        value = low + unit * (high - low)
+        return min(self.high, max(self.low, round(math.exp(value) if self.log else value)))
+
+    def place(self, value: Value) -> float:
+        """Where on its scale a value lies, from 0 to 1."""
+        low, high = self._scale()
+        return ((math.log(float(value)) if self.log else float(value)) - low) / (high - low)
+
+    def _scale(self) -> tuple[float, float]:
+        low, high = self.low - 0.5, self.high + 0.5
+        return (math.log(low), math.log(high)) if self.log else (low, high)
+
     def __str__(self) -> str:
         return f"a whole number from {self.low} to {self.high}{' (log)' if self.log else ''}"
 
@@ -77,11 +109,48 @@ class Choice:
         """One uniform draw."""
         return self.options[int(rng.integers(len(self.options)))]
 
+    def at(self, unit: float) -> Value:
+        """Option at a place from 0 to 1, where each has the same share."""
+        return self.options[min(int(unit * len(self.options)), len(self.options) - 1)]
+
+    def place(self, value: Value) -> float:
+        """Middle of an option's share, from 0 to 1."""
+        return (self.options.index(value) + 0.5) / len(self.options)
+
     def __str__(self) -> str:
         return "one of " + ", ".join(map(repr, self.options))
 
 
 Parameter = Float | Int | Choice
+
+
+@dataclass(frozen=True)
+class When:
+    """Where a parameter counts: only where others have one of these values.
+
+    Parameters
+    ----------
+    others : mapping of name to tuple of values
+        All of them must hold.
+    otherwise : value, optional
+        What a config carries elsewhere, so that configs which differ in nothing that counts are
+        one; None: it has no such parameter there.
+
+    Examples
+    --------
+    >>> When({"loss": ("focal",)}, 2.0).holds({"loss": "cross_entropy"})
+    False
+    """
+
+    others: Mapping[str, tuple[Value, ...]]
+    otherwise: Value | None = None
+
+    def holds(self, config: Mapping[str, object]) -> bool:
+        """Whether the parameter counts in a config."""
+        return all(n in config and Choice(v).holds(config[n]) for n, v in self.others.items())
+
+    def __str__(self) -> str:
+        return " and ".join(f"{name} is {Choice(v)}" for name, v in self.others.items())
 
 
 @dataclass(frozen=True)
@@ -97,6 +166,8 @@ class Space:
         What a value set by the user may be at most; default ``parameters``.
     usual : mapping of name to value
         What a parameter is where it is not searched.
+    conditions : mapping of name to When
+        Parameters that count only where others have given values.
 
     Examples
     --------
@@ -109,10 +180,40 @@ class Space:
     constants: Mapping[str, Value] = field(default_factory=dict)
     bounds: Mapping[str, Parameter] = field(default_factory=dict)
     usual: Mapping[str, Value] = field(default_factory=dict)
+    conditions: Mapping[str, When] = field(default_factory=dict)
 
     def complete(self, chosen: Mapping[str, Value]) -> ConfigDict:
-        """A config with its constants, in sorted order."""
-        return dict(sorted({**self.constants, **chosen}.items()))
+        """A config with its constants and without what does not count in it, in sorted order."""
+        config = {**self.constants, **chosen}
+        for name in self._conditional():
+            when = self.conditions[name]
+            if name not in config or when.holds(config):
+                continue
+            del config[name]
+            if when.otherwise is not None:
+                config[name] = when.otherwise
+        return dict(sorted(config.items()))
+
+    def _conditional(self) -> list[str]:
+        """Parameters with a condition, those that it asks about before them."""
+        if not self.conditions:
+            return []
+        asked = {name: when.others for name, when in self.conditions.items()}
+        return [n for n in TopologicalSorter(asked).static_order() if n in self.conditions]
+
+    def counting(self, config: Mapping[str, object]) -> list[str]:
+        """Parameters that are searched and count in a config."""
+        always = When({})
+        return [n for n in self.parameters if self.conditions.get(n, always).holds(config)]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether there are finitely many configs, so that a search can repeat itself."""
+        return all(not isinstance(p, Float) or p.low == p.high for p in self.parameters.values())
+
+    def contains(self, config: Mapping[str, object]) -> bool:
+        """Whether a config is one of this space, not merely one that its family could take."""
+        return not replace(self, bounds={}).problems(config)
 
     def problems(self, config: Mapping[str, object]) -> list[Problem]:
         """Everything wrong with a config; empty when it fits."""
@@ -124,7 +225,17 @@ class Space:
             if name not in known
         ]
         for name, parameter in known.items():
-            if name not in config:
+            when = self.conditions.get(name)
+            if when is not None and not when.holds(config):
+                if config.get(name) != when.otherwise:
+                    expected = "nothing" if when.otherwise is None else repr(when.otherwise)
+                    found.append(
+                        Problem(
+                            f"{name} is {config.get(name, 'missing')!r}",
+                            f"{expected}, since it counts only where {when}",
+                        )
+                    )
+            elif name not in config:
                 found.append(Problem(f"parameter '{name}' is missing", str(parameter)))
             elif not parameter.holds(config[name]):
                 found.append(Problem(f"{name} is {config[name]!r}", str(parameter)))
@@ -159,13 +270,33 @@ class Space:
             if not isinstance(parameter, Choice):
                 raise DataError(f"parameter '{name}' is {parameter}", "a list of values for a grid")
             axes.append(parameter.options)
+        seen: set[str] = set()
         for values in itertools.product(*axes):
-            yield self.complete(dict(zip(self.parameters, values, strict=True)))
+            config = self.complete(dict(zip(self.parameters, values, strict=True)))
+            if self.conditions:
+                # What does not count may have differed.
+                if (name := canonical(config)) in seen:
+                    continue
+                seen.add(name)
+            yield config
+
+    def lists(self, points: int = 3) -> Space:
+        """The space with each range cut into so many values, both ends among them.
+
+        Examples
+        --------
+        >>> space = Space({"lr": Float(0.25, 4.0, log=True), "layers": Int(1, 2)}).lists()
+        >>> [parameter.options for parameter in space.parameters.values()]
+        [(0.25, 1.0, 4.0), (1, 2)]
+        """
+        cut = {name: Choice(_cut(p, points)) for name, p in self.parameters.items()}
+        return replace(self, parameters=cut)
 
     def narrowed(self, settings: Mapping[str, Any], where: str) -> Space:
         """The space with what a project says in ``[space.<family>]``.
 
-        A list gives choices, a table ``{low, high, log}`` a range, a single value a constant.
+        A list gives choices, a table ``{low, high, log}`` a range, a single value a constant; a
+        table may say ``when = {other = value or list}``, and ``values`` in place of a range.
 
         Raises
         ------
@@ -175,6 +306,7 @@ class Space:
         parameters = dict(self.parameters)
         constants = dict(self.constants)
         allowed = {**{k: Choice((v,)) for k, v in constants.items()}, **parameters, **self.bounds}
+        conditions = dict(self.conditions)
         problems: list[Problem] = []
         for name, setting in settings.items():
             if name not in allowed:
@@ -182,12 +314,17 @@ class Space:
                     Problem(f"unknown parameter '{name}' in {where}", fix=suggest(name, allowed))
                 )
                 continue
+            if isinstance(setting, dict) and "when" in setting:
+                others, wrong_ones = _others(name, setting["when"], allowed, where)
+                problems += wrong_ones
+                conditions[name] = When(others, self._otherwise(name, allowed[name]))
             parameter = _parameter(setting, allowed[name])
             if parameter is None:
                 problems.append(
                     Problem(
                         f"{where}.{name} is {setting!r}",
-                        "a value, a list, or {low, high, log} with low < high (0 < low if log)",
+                        "a value, a list, or {low, high, log} with low < high (0 < low if log)"
+                        + (", or {values, when}" if isinstance(setting, dict) else ""),
                     )
                 )
                 continue
@@ -207,9 +344,22 @@ class Space:
                 constants[name] = parameter.options[0]
             else:
                 parameters[name] = parameter
+        found = Space(parameters, constants, allowed, self.usual, conditions)
+        try:
+            found._conditional()
+        except CycleError as error:
+            ring = " -> ".join(map(str, reversed(error.args[1])))
+            problems.append(Problem(f"conditions in {where} go round: {ring}", "an end"))
         if problems:
             raise UsageError.of(problems)
-        return Space(parameters, constants, allowed, self.usual)
+        return found
+
+    def _otherwise(self, name: str, kin: Parameter) -> Value | None:
+        """What a config carries where a parameter does not count: as if nobody searched it."""
+        if name in self.conditions:
+            return self.conditions[name].otherwise
+        usual = self.constants.get(name, self.usual.get(name))
+        return _middle(self.parameters.get(name, kin)) if usual is None else usual
 
     def only(self, searched: Collection[str]) -> Space:
         """The space with these parameters searched, and the others at one value each.
@@ -231,14 +381,54 @@ class Space:
             for name, parameter in self.parameters.items()
             if name not in searched
         }
-        return Space(searched_here, {**self.constants, **fixed}, self.bounds, self.usual)
+        return replace(self, parameters=searched_here, constants={**self.constants, **fixed})
 
     def spec(self) -> dict[str, Any]:
         """JSON description, for records and hashes."""
         described = {
             name: [type(p).__name__, *vars(p).values()] for name, p in self.parameters.items()
         }
-        return {"parameters": described, "constants": dict(self.constants)}
+        found: dict[str, Any] = {"parameters": described, "constants": dict(self.constants)}
+        if self.conditions:
+            found["conditions"] = {
+                name: [{n: list(v) for n, v in when.others.items()}, when.otherwise]
+                for name, when in self.conditions.items()
+            }
+        return found
+
+
+def _others(
+    name: str, asked: Any, allowed: Mapping[str, Parameter], where: str
+) -> tuple[dict[str, tuple[Value, ...]], list[Problem]]:
+    """What a condition of podium.toml asks of other parameters, and what is wrong with it."""
+    place = f"{where}.{name}.when"
+    if not isinstance(asked, dict) or not asked:
+        return {}, [Problem(f"{place} is {asked!r}", "{other = value} or {other = [values]}")]
+    others: dict[str, tuple[Value, ...]] = {}
+    problems = []
+    for other, values in asked.items():
+        if other not in allowed:
+            problems.append(
+                Problem(f"unknown parameter '{other}' in {place}", fix=suggest(other, allowed))
+            )
+            continue
+        parameter = _parameter(values, allowed[other])
+        wrong: Any = values
+        if isinstance(parameter, Choice):
+            wrong = [v for v in parameter.options if not allowed[other].holds(v)]
+            others[other] = parameter.options
+        if wrong or values == []:
+            problems.append(Problem(f"{place}.{other} has {wrong!r}", str(allowed[other])))
+    return others, problems
+
+
+def _cut(parameter: Parameter, points: int) -> tuple[Value, ...]:
+    """Values of a list that stands for a parameter."""
+    if isinstance(parameter, Choice):
+        return parameter.options
+    if isinstance(parameter, Int) and parameter.high - parameter.low < points:
+        return tuple(range(parameter.low, parameter.high + 1))
+    return tuple(dict.fromkeys(parameter.at(n / (points - 1)) for n in range(points)))
 
 
 def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
@@ -248,6 +438,9 @@ def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
         return float(value) if isinstance(kin, Float) and _is_number(value) else value
 
     if isinstance(setting, dict):
+        setting = {name: value for name, value in setting.items() if name != "when"}
+        if set(setting) == {"values"} and isinstance(setting["values"], list):
+            return Choice(tuple(typed(v) for v in setting["values"]))
         if not {"low", "high"} <= set(setting) <= {"low", "high", "log"}:
             return None
         low, high, log = setting["low"], setting["high"], setting.get("log", False)

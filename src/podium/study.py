@@ -8,6 +8,9 @@ from typing import Any
 
 from podium.hashing import digest
 
+# Receipt of what a search chose itself.
+CHOICES = "search"
+
 
 @dataclass(frozen=True)
 class Study:
@@ -31,3 +34,8 @@ class Study:
     def key(self) -> str:
         """SHA-256 of slot and question; the same question finds the same study again."""
         return digest([self.slot, self.question])
+
+
+def choices_of(study_key: str, family: str) -> str:
+    """What the receipt of a search's own choices is known by: how it began with a family."""
+    return digest([study_key, family])

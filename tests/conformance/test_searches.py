@@ -5,9 +5,13 @@ import pytest
 from podium import registry
 from podium.searches.random import RandomSearch
 from podium.space import Choice, Float, Int, Space
-from podium.testing.searches import SPACE, check_search
+from podium.testing.searches import SPACE, check_exhaustion, check_search
 from podium.testing.series import bars, view
 from podium.trial import BUDGET
+
+# A Gaussian process takes a tenth of a second a trial on these, and far longer on choices.
+NUMBERS = Space({"rate": Float(1e-4, 1e-1, log=True), "layers": Int(1, 99)}, {BUDGET: 3})
+SLOW = {"gp"}
 
 
 @pytest.fixture(params=registry.names("searches"))
@@ -15,13 +19,32 @@ def search(request):
     return registry.load("searches", request.param).SEARCH
 
 
-def test_a_search_keeps_the_contract(search):
-    check_search(search)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in registry.names("searches")
+    ]
+)
+def any_search(request):
+    return registry.load("searches", request.param).SEARCH
+
+
+def test_a_search_keeps_the_contract(any_search):
+    check_search(any_search)
+
+
+@pytest.mark.parametrize("name", ["gp", "auto", "three_phase"])
+def test_a_search_that_models_numbers_keeps_the_contract(name):
+    check_search(registry.load("searches", name).SEARCH, NUMBERS, generation=3)
 
 
 @pytest.mark.parametrize("generation", [1, 3, 8])
-def test_a_search_keeps_the_contract_for_any_generation(search, generation):
-    check_search(search, generation=generation)
+def test_a_search_keeps_the_contract_for_any_generation(any_search, generation):
+    check_search(any_search, generation=generation)
+
+
+def test_a_finite_space_is_searched_to_its_end_without_repeating_a_config(any_search):
+    check_exhaustion(any_search)
 
 
 def test_a_search_works_on_the_space_of_every_family(search):
@@ -39,7 +62,15 @@ def test_a_search_works_on_the_space_of_every_family(search):
 
 def test_a_space_with_nothing_left_to_choose_gives_its_constants(search):
     space = Space({}, {BUDGET: 2, "units": 16})
-    assert search(space, 1).ask([0, 1]) == [{BUDGET: 2, "units": 16}] * 2
+    assert search(space, 1).ask([0, 1]) == [{BUDGET: 2, "units": 16}]
+
+
+def test_a_study_that_began_by_repeating_itself_goes_on_so():
+    space = Space({}, {BUDGET: 2, "units": 16})
+    for name in ("random", "tpe"):
+        made = registry.load("searches", name).SEARCH(space, 1)
+        made.distinct = False
+        assert made.ask([0, 1]) == [{BUDGET: 2, "units": 16}] * 2
 
 
 def test_a_study_where_every_trial_failed_still_goes_on(search):
@@ -67,13 +98,15 @@ def test_trials_told_from_a_wider_choice_do_no_harm(search):
 
 
 def test_a_search_learns_where_scores_are_low(search):
-    if search is RandomSearch:
+    if search in {registry.load("searches", n).SEARCH for n in ("random", "qmc", "grid")}:
         pytest.skip("it does not learn")
     space = Space({"x": Float(0.0, 1.0)})
     far = []
-    for seed in range(4):
+    # A Gaussian process is slow, and needs few trials here.
+    models = search in {registry.load("searches", n).SEARCH for n in ("gp", "auto", "three_phase")}
+    for seed in range(1 if models else 4):
         made = search(space, seed)
-        for number in range(40):
+        for number in range(26 if models else 40):
             (config,) = made.ask([number])
             far.append((number, abs(float(config["x"]) - 0.8)))
             made.tell(number, config, far[-1][1])

@@ -107,6 +107,18 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         chosen = self.space(data).parameters.items()
         return {name: p.options for name, p in chosen if isinstance(p, Choice)}
 
+    def priority(self, data: DataT, /) -> Sequence[Mapping[str, Value]]:
+        """Configs most people would try first, in order, without what is as usual in them.
+
+        Default: the usual config alone.
+        """
+        del data
+        return [{}]
+
+    def quick(self, data: DataT, /) -> Mapping[str, Sequence[Value]]:
+        """Values of a small grid; default: two of each of the first three of the whole grid."""
+        return {name: values[:2] for name, values in list(self.grid(data).items())[:3]}
+
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """Size by which the simpler of two equally good configs is told; usually parameters."""
         del config, n_features

@@ -165,6 +165,21 @@ class BiLSTMFamily(Classifier):
             "class_weights": WEIGHTS,
         }
 
+    def priority(self, data: Sequences) -> Sequence[Mapping[str, Value]]:
+        """As usual, then with other weights of rare classes, then smaller."""
+        del data
+        return [
+            {},
+            {"class_weights": "none"},
+            {"loss": "focal", "class_weights": "none"},
+            {"hidden_size": 32, "num_layers": 1},
+        ]
+
+    def quick(self, data: Sequences) -> Mapping[str, Sequence[Value]]:
+        """Size and step."""
+        del data
+        return {"hidden_size": (32, 64), "learning_rate": (1e-3, 3e-3)}
+
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """Number of weights, without the head's."""
         units, layers = int(config["hidden_size"]), int(config["num_layers"])

@@ -131,6 +131,21 @@ class LSTMFamily(Family):
             "batch_size": (32, 64),
         }
 
+    def priority(self, view: View) -> Sequence[Mapping[str, Value]]:
+        """As usual, then faster, larger and smaller, each regularized accordingly."""
+        del view
+        return [
+            {},
+            {"learning_rate": 3e-3},
+            {"lstm_units": 64, "dropout": 0.2},
+            {"lstm_units": 16, "weight_decay": 1e-2},
+        ]
+
+    def quick(self, view: View) -> Mapping[str, Sequence[Value]]:
+        """Step and size."""
+        del view
+        return {"learning_rate": (1e-3, 3e-3), "lstm_units": (16, 32, 64)}
+
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """Number of weights."""
         units, layers = int(config["lstm_units"]), int(config["layers"])

@@ -41,13 +41,19 @@ class TrialRow:
     checkpoint: str | None
     seconds: float
     reason: str
+    # What its score is of.
+    metric: str
+    prediction_hash: str | None
 
 
 _TRIAL = [name for name in TrialRow.__dataclass_fields__ if name in schema.trial.c]
 
 
 def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) -> list[TrialRow]:
-    """Trials a study looked at in these phases, in the order it asked for them."""
+    """Trials a study looked at in these phases, in the order it asked for them.
+
+    A phase of a search, such as ``tune/start``, is part of the step's, ``tune``.
+    """
     trial, link = schema.trial.c, schema.study_trial.c
     rows = tx.execute(
         sa.select(*(trial[name] for name in _TRIAL), link.phase, link.number)
@@ -60,11 +66,15 @@ def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) ->
         .where(
             link.project_id == ledger.project_id,
             link.study_id == study_id,
-            link.phase.in_(phases),
+            sa.or_(
+                link.phase.in_(phases),
+                *(link.phase.startswith(f"{phase}/", autoescape=True) for phase in phases),
+            ),
         )
         .order_by(link.phase, link.number)
     )
-    return [_trial({**row}) for row in rows.mappings()]
+    found = [_trial({**row}) for row in rows.mappings()]
+    return sorted(found, key=lambda row: (row.phase.partition("/")[0], row.number))
 
 
 def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, TrialRow]:
@@ -119,6 +129,21 @@ def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
     if row is None:
         raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
     return np.frombuffer(row.data, dtype=np.dtype(row.dtype))
+
+
+def results(
+    ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], names: Sequence[str]
+) -> list[tuple[str, str, float]]:
+    """Trial, name and value of what these trials came to, where it is on record."""
+    table = schema.result.c
+    rows = tx.execute(
+        sa.select(table.trial_id, table.metric, table.value).where(
+            table.project_id == ledger.project_id,
+            table.trial_id.in_(trial_ids),
+            table.metric.in_(names),
+        )
+    )
+    return [(row.trial_id, row.metric, _real(row.value)) for row in rows]
 
 
 def curves(

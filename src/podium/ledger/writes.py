@@ -363,6 +363,13 @@ def result_rows(
     return [{**common, "metric": name, "value": real(v)} for name, v in results.items()]
 
 
+def put_results(
+    ledger: Ledger, tx: sa.Connection, trial_id: str, family: str, results: Mapping[str, float]
+) -> None:
+    """Remember what else a finished trial came to; what is there already stays."""
+    _put(tx, schema.result, result_rows(ledger, trial_id, family, results))
+
+
 def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, actor: str) -> None:
     """Append a dated note about a trial, candidate, study or decision."""
     tx.execute(

@@ -108,7 +108,7 @@ def extend(project: Project, slot: str) -> Extension:
     split = folds_of(settings, found.forecast.tuning)
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
-    top = _top(found.trials, settings.top)
+    top = _top(found.eligible, settings.top)
     heard = _trials.progress(project, f"{slot}: extend", len(top) * len(split.folds))
     configs = []
     for rank, row in enumerate(top):

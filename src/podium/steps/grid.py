@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from podium import registry
-from podium.files import full_disk_explained
-from podium.hashing import digest, new_id
+from podium.hashing import new_id
 from podium.ledger import reads, writes
 from podium.ledger.projections._active import GRID
 from podium.ledger.reads import TrialRow
 from podium.space import Choice, Space, Value
 from podium.split import Split
-from podium.steps import _projections, _trials
+from podium.steps import _projections, _search, _trials
 from podium.steps._project import Project
+from podium.steps._search import Walk
 from podium.steps._task import SlotData, slot_data
 from podium.steps._trials import Planned
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
@@ -100,17 +99,13 @@ def grid(
     keys = [_trials.key_of(data, split, name, kind.VERSION, plan).hash for plan in plans]
     with project.ledger.reading() as tx:
         before = reads.count_ended(project.ledger, tx, keys)
-    work = project.state / "work" / f"grid-{digest(slot)[:16]}"
-    job = replace(_trials.job_of(data, split, name), save_to=str(work))
-    heard = _trials.progress(project, f"{slot}: grid {name}", len(plans))
-    with full_disk_explained(project.root):
-        shutil.rmtree(work, ignore_errors=True)
-        try:
-            rows = _trials.run(project, study, data, split, job, kind.VERSION, plans, heard)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    with project.ledger.reading() as tx:
-        naive = reads.trials_of(project.ledger, tx, study.id, NAIVE)
+    search = registry.load("searches", GRID).SEARCH(space, seed)
+    with _search.workplace(project, slot, GRID) as work:
+        walk = Walk(
+            GRID, range(len(plans)), len(plans), lambda _: seed, f"{slot}: grid {name}", work
+        )
+        rows = _search.go(project, study, data, split, name, search, walk)
+    naive = _search.rows_of(project, study, NAIVE)
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
     _projections.catch_up(project)
@@ -131,13 +126,13 @@ def grid_space(
     family = registry.family(name)
     theirs = project.config.space.get(name, {})
     space = space_of(project, data, name)
-    asked = values or _default_grid(family.grid(data.tuning), theirs, space)
+    asked = values or default_grid(family.grid(data.tuning), theirs, space)
     # By name, so that flags in another order are the same grid.
     lists = {k: list(dict.fromkeys(v)) for k, v in sorted(asked.items())}
     return space.narrowed(lists, "grid").only(asked)
 
 
-def _default_grid(
+def default_grid(
     family: Mapping[str, Sequence[Value]], theirs: Mapping[str, Any], narrowed: Space
 ) -> dict[str, Sequence[Value]]:
     """A family's grid, where the project's own lists and ranges come first."""

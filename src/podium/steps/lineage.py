@@ -15,6 +15,7 @@ from podium.ledger.door import Door
 from podium.ledger.runs import told_note
 from podium.report.table import number
 from podium.report.tree import Branch
+from podium.study import CHOICES, choices_of
 
 KINDS = ("trials", "candidates", "studies")
 
@@ -145,7 +146,12 @@ class _Tree:
         for row in counted:
             best = row.pop("lowest"), row.pop("highest")
             row["best"] = best[registry.direction(row["metric"]) == "max"]
-        told = [*self._asks(question), ("trials", ", ".join(map(_counted, counted)) or "none")]
+        chose = self._chose(study, question)
+        told = [
+            *self._asks(question),
+            *chose,
+            ("trials", ", ".join(map(_counted, counted)) or "none"),
+        ]
         facts = {"slot": study["slot"], "question": question, "trials": counted}
         children = [node for config in configs for node in self._trials_of(study["id"], config)]
         notes = self._notes(study["id"])
@@ -173,6 +179,20 @@ class _Tree:
         )
         if specs:
             told.insert(0, _task(json.loads(specs[0]["spec"])))
+        return told
+
+    def _chose(self, study: dict[str, Any], question: dict[str, Any]) -> list[tuple[str, str]]:
+        """What a search chose itself when the study was begun, and why."""
+        told = []
+        for family in question.get("families", ()):
+            rows = self._rows(
+                "SELECT outputs FROM receipt WHERE project_id = ? AND step = ? AND inputs_hash = ?",
+                CHOICES,
+                choices_of(study["key"], family),
+            )
+            for chosen in (_value(row["outputs"])["chosen"] for row in rows):
+                phases = [f"{count} {name} {by}" for name, by, count in chosen["phases"]]
+                told.append((f"{family} by", f"{', '.join(phases)} ({chosen['why']})"))
         return told
 
     def _configs_of(self, study: dict[str, Any]) -> list[str]:

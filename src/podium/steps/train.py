@@ -314,7 +314,7 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
 
 def _best_config(project: Project, slot: str, family: str) -> ConfigDict:
     found = tuned(project, slot)
-    mine = [row for row in found.trials if row.family == family]
+    mine = [row for row in found.eligible if row.family == family]
     best = best_of(mine, slot, "tune", registry.direction(found.data.section.metric))
     return best.config
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from podium import registry
-from podium.errors import NotFoundError, Problem, UsageError
-from podium.ledger import reads, writes
+from podium.errors import NotFoundError, Problem, UsageError, suggest
+from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps import _trials
+from podium.steps import _search, _trials
+from podium.steps._objectives import feasible, judged_by, objectives, scored_alike, scores
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, TaskData, task_data
+from podium.steps._search import Walk
 from podium.steps._task import SlotData
 from podium.steps._trials import Planned
 from podium.study import Study
 from podium.trial import BUDGET, State, trial_seed
 
 PHASE, NAIVE = "tune", "naive"
+# By parameter, as in [space.FAMILY] of podium.toml.
+Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +35,15 @@ class Tuned:
     Parameters
     ----------
     trials : list of TrialRow
-        In the order asked; failed ones are among them.
+        In the order asked, after those that were on record before; failed ones are among them.
     naive : list of TrialRow
         Every config of the naive family on the same windows.
     best, best_naive : TrialRow
-        Best score on validation, in the metric's direction.
+        Best score on validation, in the metric's direction, among the feasible ones.
+    feasible : set of str
+        Ids of the trials that meet ``tune.where``; the others are kept and never win.
+    values : mapping of trial id to mapping of metric to value
+        Every metric of ``tune.metric``; empty where there is one.
     """
 
     study: Study
@@ -44,6 +53,13 @@ class Tuned:
     naive: Sequence[TrialRow]
     best: TrialRow
     best_naive: TrialRow
+    feasible: Collection[str]
+    values: Mapping[str, Mapping[str, float]]
+
+    @property
+    def eligible(self) -> list[TrialRow]:
+        """Trials that may win."""
+        return [row for row in self.trials if row.id in self.feasible]
 
     @property
     def forecast(self) -> SlotData:
@@ -52,12 +68,17 @@ class Tuned:
         return self.data
 
 
-def tune(project: Project, slot: str) -> Tuned:
+def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
     """Run the search of a slot, or what is left of it.
 
     The same command again trains nothing new; after a kill it goes on with the same configs, so it
     ends as if nothing had happened. Results do not depend on the number of jobs: the search asks in
     generations of a fixed size and is told in the order of trials.
+
+    Parameters
+    ----------
+    space : mapping of parameter to setting, optional
+        As in ``[space.<family>]``, which they come before, for every family that has them.
 
     Raises
     ------
@@ -66,15 +87,28 @@ def tune(project: Project, slot: str) -> Tuned:
     NotFoundError
         Every trial failed.
     """
-    data = task_data(project.config, slot, say=project.reporter.say)
+    data = _data(project, slot, say=project.reporter.say)
     split = validation_split(project, data)
     settings = project.config.tune
-    study = _study(project, data, split)
+    spaces = spaces_of(project, data, space or {})
+    study = _study(project, data, split, spaces)
     run_naive(project, study, data, split)
     families = data.section.families
     for position, family in enumerate(families):
         # Numbers of several families do not meet: family k has numbers k, k + n, k + 2n ...
-        _search(project, study, data, split, family, position, len(families), settings.trials)
+        search = registry.load("searches", settings.search).SEARCH(
+            spaces[family], trial_seed(settings.seed, position)
+        )
+        _search.begin(project, study, family, search, settings.trials, len(families))
+        walk = Walk(
+            PHASE,
+            [position + len(families) * k for k in range(settings.trials)],
+            settings.generation,
+            lambda number: trial_seed(settings.seed, number),
+            f"{slot}: tune {family}",
+            where=settings.where,
+        )
+        _search.go(project, study, data, split, family, search, walk)
     return _result(project, study, data, split)
 
 
@@ -86,16 +120,28 @@ def tuned(project: Project, slot: str) -> Tuned:
     NotFoundError
         The search is not finished.
     """
-    data = task_data(project.config, slot)
+    data = _data(project, slot)
     split = validation_split(project, data)
     found = _result(project, _study(project, data, split), data, split)
-    wanted = project.config.tune.trials * len(data.section.families)
-    done = sum(row.state.ended for row in found.trials)
+    wanted = 0
+    with project.ledger.reading() as tx:
+        for family in data.section.families:
+            most = _search.exhausted(project, tx, found.study, family)
+            trials = project.config.tune.trials
+            wanted += trials if most is None else min(most, trials)
+    asked = [row for row in found.trials if row.phase != kin.KNOWN]
+    done = sum(row.state.ended for row in asked)
     if done < wanted:
         raise NotFoundError(
             f"the search of {slot} has {done} of {wanted} trials", fix=f"run: podium tune {slot}"
         )
     return found
+
+
+def _data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
+    """Data of a slot, judged by the metric that a search looks for."""
+    metric = objectives(project.config, slot)[0]
+    return task_data(judged_by(project.config, slot, metric), slot, say=say)
 
 
 def validation_split(project: Project, data: TaskData) -> Split:
@@ -117,6 +163,35 @@ def space_of(project: Project, data: TaskData, name: str) -> Space:
     return space.narrowed(settings, f"[space.{name}] of podium.toml")
 
 
+def spaces_of(
+    project: Project, data: TaskData, settings: Settings, families: Sequence[str] = ()
+) -> dict[str, Space]:
+    """Space of each family (default: the slot's), with settings for those that have them.
+
+    Raises
+    ------
+    UsageError
+        Settings no family has, or that one of them cannot take.
+    """
+    families = families or data.section.families
+    spaces = {name: space_of(project, data, name) for name in families}
+    known = {name: {**s.bounds, **s.parameters, **s.constants} for name, s in spaces.items()}
+    everything = {parameter for names in known.values() for parameter in names}
+    problems = [
+        Problem(f"unknown parameter '{name}' in --set", fix=suggest(name, everything))
+        for name in settings
+        if name not in everything
+    ]
+    if problems:
+        raise UsageError.of(problems)
+    return {
+        name: space.narrowed({k: v for k, v in settings.items() if k in known[name]}, "--set")
+        if settings
+        else space
+        for name, space in spaces.items()
+    }
+
+
 def put_question(
     project: Project,
     data: TaskData,
@@ -124,7 +199,11 @@ def put_question(
     spaces: Mapping[str, Space],
     **search: str | int,
 ) -> Study:
-    """The study that looks for a config in these spaces; asked again, it is the same one."""
+    """The study that looks for a config in these spaces; asked again, it is the same one.
+
+    One that asks for generations of configs, and so can be told of trials, is told of those on
+    record where it widens, or narrows, another one.
+    """
     question = {
         "dataset": data.dataset.fingerprint,
         "task": data.task_hash,
@@ -139,16 +218,29 @@ def put_question(
     with project.ledger.transaction() as tx:
         writes.put_dataset(project.ledger, tx, data.dataset)
         writes.put_split(project.ledger, tx, split)
-        return writes.put_study(project.ledger, tx, data.slot, question)
+        is_new = not kin.exists(project.ledger, tx, data.slot, question)
+        if is_new and "generation" in search and any(s.is_finite for s in spaces.values()):
+            # Studies from before this go on repeating themselves.
+            question["distinct"] = True
+            is_new = not kin.exists(project.ledger, tx, data.slot, question)
+        study = writes.put_study(project.ledger, tx, data.slot, question)
+        if is_new and "generation" in search:
+            fits = {name: space.contains for name, space in spaces.items()}
+            kin.adopt(project.ledger, tx, study, fits)
+    return study
 
 
-def _study(project: Project, data: TaskData, split: Split) -> Study:
+def _study(
+    project: Project, data: TaskData, split: Split, spaces: Mapping[str, Space] | None = None
+) -> Study:
     settings = project.config.tune
     if not registry.exists("searches", settings.search):
         raise UsageError.of(
             [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
         )
-    spaces = {name: space_of(project, data, name) for name in data.section.families}
+    spaces = spaces or spaces_of(project, data, {})
+    # What must not win is told to be bad, so it decides what is asked for.
+    where = {"where": settings.where} if settings.where else {}
     return put_question(
         project,
         data,
@@ -157,6 +249,7 @@ def _study(project: Project, data: TaskData, split: Split) -> Study:
         search=registry.versioned("searches", settings.search),
         generation=settings.generation,
         seed=settings.seed,
+        **where,
     )
 
 
@@ -171,54 +264,34 @@ def run_naive(project: Project, study: Study, data: TaskData, split: Split) -> N
     _trials.run(project, study, data, split, job, family.VERSION, plans)
 
 
-def _search(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    name: str,
-    position: int,
-    stride: int,
-    budget: int,
-) -> None:
-    settings = project.config.tune
-    family = registry.family(name, data.section.task)
-    search = registry.load("searches", settings.search).SEARCH(
-        space_of(project, data, name), trial_seed(settings.seed, position)
-    )
-    job = _trials.job_of(data, split, name)
-    numbers = [position + stride * k for k in range(budget)]
-    way = registry.direction(data.section.metric)
-    sign = -1.0 if way == "max" else 1.0
-    heard = _trials.progress(project, f"{data.slot}: tune {name}", budget, way)
-    for start in range(0, budget, settings.generation):
-        generation = numbers[start : start + settings.generation]
-        plans = [
-            Planned(
-                PHASE, number, config, fold=0, seed=trial_seed(settings.seed, number), named=True
-            )
-            for number, config in zip(generation, search.ask(generation), strict=True)
-        ]
-        rows = _trials.run(project, study, data, split, job, family.VERSION, plans, heard)
-        for row in rows:
-            # Searches look for the lowest.
-            search.tell(row.number, row.config, sign * row.score)
-
-
 def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
     with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, PHASE, NAIVE)
-    trials = [row for row in rows if row.phase == PHASE]
+        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, NAIVE)
     naive = [row for row in rows if row.phase == NAIVE]
-    return Tuned(
-        study,
-        data,
-        split,
-        trials,
-        naive,
-        best_of(trials, data.slot, "tune", registry.direction(data.section.metric)),
-        best_of(naive, data.slot, "tune", registry.direction(data.section.metric)),
-    )
+    # What was known and was asked for again is one trial.
+    asked = {row.id for row in rows if row.phase != kin.KNOWN}
+    trials = [
+        row
+        for row in rows
+        if row.phase != NAIVE and (row.phase != kin.KNOWN or row.id not in asked)
+    ]
+    trials = scored_alike(project, data, split, trials)
+    naive = scored_alike(project, data, split, naive)
+    way, where = registry.direction(data.section.metric), project.config.tune.where
+    good = feasible(project, where, trials)
+    if trials and not good:
+        raise NotFoundError(
+            f"none of the {len(trials)} trials of {data.slot} meets '{where}'",
+            fix="podium list trials shows what they came to; loosen --where, or search on",
+        )
+    if len(good) < len(trials):
+        told = f"{len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'"
+        project.reporter.say(f"{data.slot}: {told}; they are kept and cannot win")
+    metrics = objectives(project.config, data.slot)
+    values = scores(project, data, split, trials, metrics) if len(metrics) > 1 else {}
+    best = best_of([row for row in trials if row.id in good], data.slot, "tune", way)
+    best_naive = best_of(naive, data.slot, "tune", way)
+    return Tuned(study, data, split, trials, naive, best, best_naive, good, values)
 
 
 def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:

@@ -31,6 +31,24 @@ def check_space(family: AnyFamily[Any, Any, Any], data: object) -> None:
     except UsageError as error:
         raise AssertionError(f"its own grid does not fit its space: {error}") from error
     require(count == math.prod(map(len, grid.values())), "its grid names a value twice")
+    check_modes(family, data)
+
+
+def check_modes(family: AnyFamily[Any, Any, Any], data: object) -> None:
+    """What a sweep tries first, and its small grid, are configs of the family, each once."""
+    space = family.space(data)
+    try:
+        first = [
+            canonical(config)
+            for mine in family.priority(data)
+            for config in space.narrowed(mine, "priority").only([]).grid()
+        ]
+        quick = {name: list(values) for name, values in family.quick(data).items()}
+        count = len(list(space.narrowed(quick, "quick").only(quick).grid()))
+    except UsageError as error:
+        raise AssertionError(f"a sweep's configs do not fit its space: {error}") from error
+    require(len(set(first)) == len(first) > 0, "its priority names a config twice, or none")
+    require(count == math.prod(map(len, quick.values())), "its quick grid names a value twice")
 
 
 def check_refusals(space: Space) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from podium.cli import options
 from podium.cli.output import Output
 
+_RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
 # Flags that users of grids know, and the parameters they mean.
 LISTS = {
     "--learning-rates": "learning_rate",
@@ -82,6 +84,33 @@ def named_values(words: tuple[str, ...]) -> dict[str, list[Any]]:
             raise click.UsageError(f"--set {word}: expected name=value or name=value,value")
         found.setdefault(name.strip(), []).extend(values)
     return found
+
+
+def settings_of(words: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of each ``--set``: ``name=v``, ``name=v1,v2``, ``name=low..high[:log]``.
+
+    Examples
+    --------
+    >>> settings_of(("rate=1e-4..1e-2:log", "units=16,32", "layers=2"))
+    {'rate': {'low': 0.0001, 'high': 0.01, 'log': True}, 'units': [16, 32], 'layers': 2}
+    """
+    found: dict[str, Any] = {}
+    for name, values in named_values(words).items():
+        whole = _RANGE.fullmatch(str(values[0])) if len(values) == 1 else None
+        if whole:
+            low, high = value_of(whole["low"]), value_of(whole["high"])
+            log = {"log": True} if whole["log"] else {}
+            found[name] = {"low": low, "high": high, **log}
+        else:
+            found[name] = values if len(values) > 1 else values[0]
+    return found
+
+
+def searched(function: options.Command) -> options.Command:
+    """``--set`` where values are searched."""
+    told = "What to search: NAME=V1,V2 or NAME=LOW..HIGH or NAME=LOW..HIGH:log; NAME=V fixes it."
+    option = click.option("--set", "settings", multiple=True, metavar="NAME=VALUES", help=told)
+    return option(function)
 
 
 def lists(function: options.Command) -> options.Command:

@@ -9,6 +9,7 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.cli.verbs.grid import searched, settings_of
 
 
 @click.command()
@@ -17,6 +18,9 @@ from podium.cli.output import Output
 @click.option("--epochs", type=int, help="Most epochs of a trial.")
 @click.option("--search", help="How configs are chosen: podium list searches.")
 @click.option("--seed", type=int, help="Another seed is another study.")
+@searched
+@click.option("--metric", help="What to look for; after a comma what else to record: mse,mae.")
+@click.option("--where", help="What a trial must meet to win: 'val_mae<0.1'.")
 @options.jobs
 @options.mlflow
 @options.common
@@ -26,6 +30,9 @@ def command(
     epochs: int | None,
     search: str | None,
     seed: int | None,
+    settings: tuple[str, ...],
+    metric: str | None,
+    where: str | None,
     jobs: int | None,
     folder: Path,
     as_json: bool,
@@ -34,7 +41,8 @@ def command(
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium import registry
-    from podium.steps.tune import tune
+    from podium.steps._objectives import pareto
+    from podium.steps.tune import NAIVE, tune
 
     out = Output(as_json=as_json, quiet=quiet)
     flags = {
@@ -42,21 +50,29 @@ def command(
         "tune__epochs": epochs,
         "tune__search": search,
         "tune__seed": seed,
+        "tune__metric": metric,
+        "tune__where": where,
         "runner__jobs": jobs,
     }
     with options.opened(folder, out, **flags, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "tune"):
-            found = tune(project, name)
+            found = tune(project, name, settings_of(settings))
     section = found.data.section
     sign = -1.0 if registry.direction(section.metric) == "max" else 1.0
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
+    limited = len(found.feasible) < len(found.trials)
+    inside = {id_: values for id_, values in found.values.items() if id_ in found.feasible}
+    front = pareto(inside, list(inside[found.best.id])) if inside else set()
     rows = [*rows, found.best_naive]
     items = [
         {
             "trial": row.id,
             "family": row.family,
             section.metric: row.score,
+            **{k: v for k, v in found.values.get(row.id, {}).items() if k != section.metric},
+            **({"pareto": row.id in front} if row.id in found.values else {}),
+            **({"feasible": row.id in found.feasible} if limited and row.family != NAIVE else {}),
             "state": row.state,
             "config": row.config,
         }

@@ -320,7 +320,7 @@ def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
     """Command that made a trial; naive ones are made by the step they stand beside."""
     if row["origin"]:
         return f"podium {str(row['origin']).replace(':', ' ')}"
-    phase = str(link.get("phase", "")).removesuffix("_naive")
+    phase = str(link.get("phase", "")).partition("/")[0].removesuffix("_naive")
     return f"podium {'tune' if phase in ('', 'naive') else phase}"
 
 

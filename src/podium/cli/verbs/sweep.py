@@ -1,0 +1,91 @@
+"""Search: train a list of configs, family by family: priority, quick, full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.cli.verbs.grid import searched, settings_of
+
+
+@click.command()
+@options.slot
+@click.option(
+    "--mode",
+    type=click.Choice(["priority", "quick", "full"]),
+    default="priority",
+    show_default=True,
+    help="What most people try first; then a small grid; then everything.",
+)
+@click.option("--families", "--model", help="With commas.  [default: the slot's]")
+@searched
+@click.option("--max-runs", type=click.IntRange(1), help="At most so many configs in all.")
+@click.option("--refine", is_flag=True, help="Then small steps from the best one.")
+@click.option("--epochs", type=int, help="Epochs of every trial.")
+@options.jobs
+@options.mlflow
+@options.common
+def command(
+    slot: str | None,
+    mode: str,
+    families: str | None,
+    settings: tuple[str, ...],
+    max_runs: int | None,
+    refine: bool,
+    epochs: int | None,
+    jobs: int | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+    mlflow: dict[str, Any],
+) -> None:
+    """Train a list of configs of each family for SLOT (or the default one), each once.
+
+    A larger mode goes on where a smaller one ended; the same command again trains nothing new.
+    """
+    from podium import registry
+    from podium.steps.sweep import sweep
+
+    out = Output(as_json=as_json, quiet=quiet)
+    flags = {"tune__epochs": epochs, "runner__jobs": jobs}
+    with options.opened(folder, out, **flags, **mlflow) as project:
+        name = project.default_slot(slot)
+        with project.locked(name, "sweep"):
+            found = sweep(
+                project,
+                name,
+                mode,
+                families=[one.strip() for one in (families or "").split(",") if one.strip()],
+                space=settings_of(settings),
+                max_runs=max_runs,
+                refine=refine,
+            )
+        root = project.root
+    metric = found.data.section.metric
+    sign = -1.0 if registry.direction(metric) == "max" else 1.0
+    rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
+    items = [
+        {
+            "trial": row.id,
+            "family": row.family,
+            "mode": row.phase.partition("/")[2] or row.phase,
+            metric: row.score,
+            "state": row.state,
+            "config": row.config,
+            "model": str(root / row.checkpoint) if row.checkpoint else None,
+        }
+        for row in [*rows, found.best_naive]
+    ]
+    out.answer("trials", items, ["trial", "family", "mode", metric, "state", "config"])
+    count = len(found.trials)
+    out.say(
+        f"{count} config{'s' if count > 1 else ''}; best {found.best.score:.4g} "
+        f"({found.best.family}), naive {found.best_naive.score:.4g} ({metric} on validation)"
+    )
+    larger = {"priority": "quick", "quick": "full"}.get(mode)
+    if larger:
+        out.hint(f"podium sweep {name} --mode {larger}")

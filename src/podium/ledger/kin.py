@@ -1,0 +1,119 @@
+"""Trials on record that a study whose space was changed is told before it asks for any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from podium.ledger import schema
+from podium.ledger.ledger import Ledger
+from podium.space import ConfigDict
+from podium.study import Study
+from podium.trial import State
+
+KNOWN = "known"
+# What may differ between the questions of a study and of the one it widens.
+_SPACES = ("families", "distinct")
+# How a trial was judged; those that differ in any of these are about different things.
+_JUDGED = {
+    "dataset": "dataset_fingerprint",
+    "task": "task_hash",
+    "split": "split_hash",
+    "metric": "metric",
+}
+
+
+def exists(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]) -> bool:
+    """Whether a study asks this already."""
+    table = schema.study.c
+    key = Study("", slot, question).key
+    query = sa.select(table.id).where(table.project_id == ledger.project_id, table.key == key)
+    return tx.execute(query).first() is not None
+
+
+def adopt(
+    ledger: Ledger,
+    tx: sa.Connection,
+    study: Study,
+    fits: Mapping[str, Callable[[ConfigDict], bool]],
+) -> int:
+    """Link to a new study, in phase ``known``, every trial on record that answers its question.
+
+    That is done once, when a study is begun whose question differs from another one's of its slot
+    in its spaces alone, and for families of the same VERSION. What is linked never changes, so a
+    study that is gone on with is told the same whatever else was trained meanwhile.
+
+    Parameters
+    ----------
+    fits : mapping of family to function
+        Whether a config lies in the family's space.
+
+    Returns
+    -------
+    int
+        How many trials were linked.
+    """
+    families = _same_families(ledger, tx, study)
+    if not families:
+        return 0
+    trial = schema.trial.c
+    rows = tx.execute(
+        sa.select(trial.id, trial.family, trial.config)
+        .where(
+            trial.project_id == ledger.project_id,
+            sa.or_(
+                *(
+                    sa.and_(trial.family == name, trial.family_version == version)
+                    for name, version in families.items()
+                )
+            ),
+            *(trial[column] == study.question[name] for name, column in _JUDGED.items()),
+            trial.fold == 0,
+            trial.state.in_([State.COMPLETE, State.FAILED]),
+        )
+        .order_by(trial.seq)
+    )
+    found = [row.id for row in rows if fits[row.family](json.loads(row.config))]
+    links = [
+        {
+            "project_id": ledger.project_id,
+            "study_id": study.id,
+            "phase": KNOWN,
+            "number": number,
+            "trial_id": id_,
+        }
+        for number, id_ in enumerate(found)
+    ]
+    if links:
+        tx.execute(schema.study_trial.insert(), links)
+    return len(links)
+
+
+def _same_families(ledger: Ledger, tx: sa.Connection, study: Study) -> dict[str, int]:
+    """Families, with their VERSION, that another study asked the same of but for the space."""
+    table = schema.study.c
+    questions = tx.execute(
+        sa.select(table.question).where(
+            table.project_id == ledger.project_id,
+            table.slot == study.slot,
+            table.id != study.id,
+        )
+    ).scalars()
+    asked = _but_spaces(study.question)
+    versions = {name: version for name, (version, _) in study.question["families"].items()}
+    found: dict[str, int] = {}
+    for text in questions:
+        other = json.loads(text)
+        if "families" not in other or _but_spaces(other) != asked:
+            continue
+        for name, (version, _) in other["families"].items():
+            if versions.get(name) == version:
+                found[name] = version
+    return found
+
+
+def _but_spaces(question: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in question.items() if name not in _SPACES}

@@ -1,0 +1,72 @@
+"""Refinement: small steps from the best config so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from podium.searches._base import Search
+from podium.space import Choice, ConfigDict, Space
+from podium.trial import trial_seed
+
+# Steps on a parameter's scale from 0 to 1, at the beginning and at the end of the refinement.
+WIDE, NARROW = 0.15, 0.02
+
+
+class LocalSearch(Search):
+    """Perturb the best config told; before there is one, the middle of the space.
+
+    Attributes
+    ----------
+    since : int
+        Place in the plan of the first step; steps shrink from there to the plan's end.
+    """
+
+    since: int = 0
+
+    def __init__(self, space: Space, seed: int) -> None:
+        super().__init__(space, seed)
+        self.best: ConfigDict = {name: p.at(0.5) for name, p in space.parameters.items()}
+        self.score = math.inf
+
+    def done(self, number: int) -> float:
+        """How much of the refinement is behind this trial, from 0 to 1."""
+        place = self.place(number) % self.planned
+        return max(0.0, (place - self.since) / (self.planned - self.since))
+
+    def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
+        """Steps from the best config, all of a generation from the same one."""
+        found = []
+        for number in numbers:
+            step = WIDE * (NARROW / WIDE) ** self.done(number)
+            config = self.fresh(self._near(step, trial_seed(self.seed, number)), number)
+            if config is None:
+                break
+            found.append(config)
+        return found
+
+    def tell(self, number: int, config: ConfigDict, score: float) -> None:
+        """The lowest finite score is the best; of equal ones the first."""
+        self.remember(config)
+        if math.isfinite(score) and score < self.score:
+            self.best, self.score = config, score
+
+    def _near(self, step: float, seed: int) -> ConfigDict:
+        """The best config with every number moved a little and, seldom, another choice."""
+        rng = np.random.default_rng(seed)
+        chosen = {}
+        for name, parameter in self.space.parameters.items():
+            draw, move = rng.random(), rng.normal(0.0, step)
+            known = self.best.get(name)
+            if known is None or not parameter.holds(known):
+                chosen[name] = parameter.at(draw)
+            elif isinstance(parameter, Choice):
+                seldom = 1.0 / (2 * len(self.space.parameters))
+                chosen[name] = parameter.at(draw / seldom) if draw < seldom else known
+            else:
+                # What would leave the range is reflected at its end.
+                unit = abs(parameter.place(known) + move)
+                chosen[name] = parameter.at(min(1.0, max(0.0, 2.0 - unit if unit > 1 else unit)))
+        return self.space.complete(chosen)

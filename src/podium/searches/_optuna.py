@@ -1,0 +1,192 @@
+"""Model-based searches over an Optuna study in memory, ask and tell."""
+
+from __future__ import annotations
+
+import abc
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from podium.errors import MissingExtraError
+from podium.searches._base import Search
+from podium.space import Choice, ConfigDict, Float, Parameter, Space, Value
+from podium.trial import trial_seed
+
+# Its warnings are for people who call it themselves.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class _TPE(optuna.samplers.TPESampler):
+    """TPE that knows its space, where Optuna's own intersects those of all trials each time."""
+
+    def __init__(self, seed: int, space: dict[str, BaseDistribution], start: int) -> None:
+        super().__init__(seed=seed, n_startup_trials=start)
+        self._known = _searched(space)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The whole space: every trial of a study has every parameter."""
+        return self._known
+
+
+class _GP(optuna.samplers.GPSampler):
+    """Gaussian process that knows its space."""
+
+    def __init__(self, seed: int, space: dict[str, BaseDistribution], start: int) -> None:
+        super().__init__(seed=seed, n_startup_trials=start, warn_independent_sampling=False)
+        self._known = _searched(space)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The whole space: every trial of a study has every parameter."""
+        return self._known
+
+
+class OptunaSearch(Search):
+    """Optuna's study lives in memory only and is rebuilt from the record.
+
+    The sampler is made anew for every trial from the study's seed and the trial's number, so the
+    next config depends on the trials told and on nothing else. A parameter that does not count in
+    a config is in the middle of its range there.
+    """
+
+    # Trials that are drawn at random before there is a model.
+    start: int = 10
+
+    def __init__(self, space: Space, seed: int) -> None:
+        super().__init__(space, seed)
+        self.study = optuna.create_study(direction="minimize")
+        self.distributions = {name: _distribution(p) for name, p in space.parameters.items()}
+        # Optuna's number of each trial that was asked for and not told yet.
+        self.asked: dict[int, int] = {}
+
+    @abc.abstractmethod
+    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        """A new sampler."""
+
+    def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
+        """Configs of one generation; those asked before it and not told yet count as running."""
+        configs = []
+        for number in numbers:
+            self.study.sampler = self.sampler(trial_seed(self.seed, number))
+            trial = self.study.ask(self.distributions)
+            config = self.fresh(self.space.complete(trial.params), number)
+            if config is not None and self._params(config) == trial.params:
+                self.asked[number] = trial.number
+            else:
+                # Failed trials are not learned from.
+                self.study.tell(trial, state=TrialState.FAIL)
+                if config is None:
+                    break
+                self.expect(number, config)
+            configs.append(config)
+        return configs
+
+    def expect(self, number: int, config: ConfigDict) -> None:
+        """Take a config that others chose for running."""
+        self.asked[number] = self._add(config, TrialState.RUNNING)
+
+    def tell(self, number: int, config: ConfigDict, score: float) -> None:
+        """A score, or a failure when it is not finite."""
+        self.remember(config)
+        failed = not math.isfinite(score)
+        state = TrialState.FAIL if failed else TrialState.COMPLETE
+        if number in self.asked:
+            self.study.tell(self.asked.pop(number), None if failed else score, state=state)
+        else:
+            self._add(config, state, None if failed else score)
+
+    def _add(self, config: ConfigDict, state: TrialState, score: float | None = None) -> int:
+        """Number of a trial that Optuna did not draw."""
+        with warnings.catch_warnings():
+            # A config from before a choice was added is still worth learning from.
+            warnings.simplefilter("ignore", UserWarning)
+            self.study.add_trial(
+                optuna.trial.create_trial(
+                    state=state,
+                    value=score,
+                    params=self._params(config),
+                    distributions=self.distributions,
+                )
+            )
+        return len(self.study.get_trials(deepcopy=False)) - 1
+
+    def _params(self, config: ConfigDict) -> dict[str, Value]:
+        counting = self.space.counting(config) if self.space.conditions else self.distributions
+        return {
+            name: config[name] if name in counting else parameter.at(0.5)
+            for name, parameter in self.space.parameters.items()
+        }
+
+
+class TPESearch(OptunaSearch):
+    """Tree-structured Parzen estimator, multivariate and with constant liar."""
+
+    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        """A new sampler."""
+        return _TPE(seed, self.distributions, self.start)
+
+
+class GPSearch(OptunaSearch):
+    """Gaussian process; what runs is taken for as good as it is expected to be."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        if not has_torch():
+            raise MissingExtraError(
+                "search 'gp' needs the package 'torch', which is not installed",
+                fix="run: pip install torch, or take the search tpe",
+            )
+        super().__init__(space, seed)
+
+    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        """A new sampler."""
+        return _GP(seed, self.distributions, self.start)
+
+    def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
+        """Configs of one generation, computed on one thread."""
+        with _one_thread():
+            return super().ask(numbers)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small matrices: more threads are slower, and bits must not depend on how many there are."""
+    # Imported here: only a Gaussian process needs it.
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def has_torch() -> bool:
+    """Whether a Gaussian process can be had: Optuna computes it with torch."""
+    return find_spec("torch") is not None
+
+
+def _searched(space: dict[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    return {name: d for name, d in sorted(space.items()) if not d.single()}
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter, Choice):
+        return CategoricalDistribution(parameter.options)
+    if isinstance(parameter, Float):
+        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    return IntDistribution(parameter.low, parameter.high, log=parameter.log)

@@ -1,0 +1,178 @@
+"""What a search looks for: a metric, others beside it, and what a trial must meet to win."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import sqlalchemy as sa
+
+from podium import registry
+from podium.config import Config
+from podium.errors import Problem, UsageError, suggest
+from podium.ledger import reads, writes
+from podium.ledger.reads import TrialRow
+from podium.prediction import Prediction
+from podium.split import Split
+from podium.steps._project import Project
+from podium.steps._samples import ClassData, TaskData
+from podium.trial import State
+
+
+def objectives(config: Config, slot: str) -> list[str]:
+    """Metrics a search of a slot looks at, the one that decides first: ``tune.metric``.
+
+    Raises
+    ------
+    UsageError
+        One that there is not, that is for another task, or twice; all at once.
+    """
+    section = config.slot(slot)
+    names = [name.strip() for name in config.tune.metric.split(",") if name.strip()]
+    names = names or [section.metric]
+    problems = []
+    fitting = [name for name in registry.names("metrics") if _is_for(name, section.task)]
+    for name in names:
+        if not registry.exists("metrics", name):
+            problems.append(Problem(f"no metric '{name}'", fix=suggest(name, fitting)))
+        elif not _is_for(name, section.task):
+            problems.append(
+                Problem(f"metric '{name}' is not one to {section.task}", ", ".join(fitting))
+            )
+    if len(set(names)) < len(names):
+        problems.append(Problem(f"metrics are {', '.join(names)}", "each one once"))
+    if problems:
+        raise UsageError.of(problems)
+    return names
+
+
+def recorded(config: Config, slot: str) -> list[str]:
+    """Every metric a search needs of a trial: those looked for, and those in ``tune.where``."""
+    task, words = config.slot(slot).task, set(re.findall(r"val_(\w+)", config.tune.where))
+    asked = [m for m in registry.names("metrics") if m in words and _is_for(m, task)]
+    return list(dict.fromkeys([*objectives(config, slot), *asked]))
+
+
+def judged_by(config: Config, slot: str, metric: str) -> Config:
+    """The config with another metric for a slot."""
+    section = config.slot(slot)
+    if section.metric == metric:
+        return config
+    return replace(config, slots={**config.slots, slot: replace(section, metric=metric)})
+
+
+def _is_for(metric: str, task: str) -> bool:
+    classifies = registry.constant("metrics", metric, "TASK") == "classify"
+    return classifies == (task == "classify")
+
+
+def scored_alike(
+    project: Project, data: TaskData, split: Split, rows: Sequence[TrialRow]
+) -> list[TrialRow]:
+    """Rows with their score in the slot's metric, also those that were trained for another one."""
+    metric = data.section.metric
+    others = [row for row in rows if row.metric != metric]
+    if not others:
+        return list(rows)
+    known = scores(project, data, split, others, [metric])
+    return [
+        row if row.metric == metric else replace(row, metric=metric, score=known[row.id][metric])
+        for row in rows
+    ]
+
+
+def scores(
+    project: Project,
+    data: TaskData,
+    split: Split,
+    rows: Sequence[TrialRow],
+    metrics: Sequence[str],
+) -> dict[str, dict[str, float]]:
+    """Metrics of trials on their validation part, by trial; NaN where one has no forecast.
+
+    What is not on record yet is computed from the forecasts that are (float32, so it agrees with
+    what training would have found to seven digits), and put there as ``val_<metric>``.
+    """
+    ledger = project.ledger
+    found = {row.id: {row.metric: row.score} for row in rows}
+    with ledger.reading() as tx:
+        for id_, name, value in reads.results(
+            ledger, tx, list(found), [f"val_{m}" for m in metrics]
+        ):
+            found[id_].setdefault(name.removeprefix("val_"), value)
+        new = {
+            row.id: {
+                m: _score(project, tx, data, split, row, m)
+                for m in metrics
+                if m not in found[row.id]
+            }
+            for row in rows
+            if row.state is State.COMPLETE
+        }
+    with ledger.transaction() as tx:
+        for row in rows:
+            if fresh := new.get(row.id):
+                writes.put_results(
+                    ledger, tx, row.id, row.family, {f"val_{m}": v for m, v in fresh.items()}
+                )
+                found[row.id].update(fresh)
+    return {id_: {m: values.get(m, math.nan) for m in metrics} for id_, values in found.items()}
+
+
+def _score(
+    project: Project, tx: sa.Connection, data: TaskData, split: Split, row: TrialRow, metric: str
+) -> float:
+    if row.prediction_hash is None:
+        return math.nan
+    values = reads.array(project.ledger, tx, row.prediction_hash).astype(np.float64)
+    [fold] = [fold for fold in split.folds if fold.number == row.fold]
+    module = registry.load("metrics", metric)
+    if isinstance(data, ClassData):
+        _, validation = fold.subsets(data.tuning)
+        probabilities = values.reshape(len(validation), -1)
+        return float(module.score(validation.truth(), probabilities))
+    _, windows = fold.windows(data.tuning)
+    forecast = Prediction.of(windows, values)
+    return float(np.mean(module.losses(windows.truth(), forecast.mean)))
+
+
+def feasible(project: Project, where: str, rows: Collection[TrialRow]) -> set[str]:
+    """Ids of the trials that meet a filter such as ``val_mae<0.1``.
+
+    Raises
+    ------
+    UsageError
+        The filter cannot be read.
+    NotFoundError
+        It names what no trial has reported.
+    """
+    ids = [row.id for row in rows]
+    if not where or not ids:
+        return set(ids)
+    mine = " or ".join(f"id={id_}" for id_ in ids)
+    return {row["id"] for row in project.door.rows("trials", where=f"({where}) and ({mine})")}
+
+
+def pareto(values: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) -> set[str]:
+    """Trials that no other one is better than in one metric and at least as good in all.
+
+    Examples
+    --------
+    >>> sorted(pareto({"a": {"mse": 1, "mae": 3}, "b": {"mse": 2, "mae": 2},
+    ...                "c": {"mse": 2, "mae": 3}}, ["mse", "mae"]))
+    ['a', 'b']
+    """
+    signs = [-1.0 if registry.direction(metric) == "max" else 1.0 for metric in metrics]
+    points = {
+        id_: np.array([sign * found[m] for sign, m in zip(signs, metrics, strict=True)])
+        for id_, found in values.items()
+    }
+    points = {id_: point for id_, point in points.items() if np.isfinite(point).all()}
+    return {
+        id_
+        for id_, point in points.items()
+        if not any((other <= point).all() and (other < point).any() for other in points.values())
+    }

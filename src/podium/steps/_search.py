@@ -1,0 +1,202 @@
+"""One walk through a search: what grid, tune and sweep have in common."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from podium import registry
+from podium.files import full_disk_explained
+from podium.hashing import digest
+from podium.ledger import reads, writes
+from podium.ledger.kin import KNOWN
+from podium.ledger.reads import TrialRow
+from podium.searches._base import Search
+from podium.split import Split
+from podium.steps import _trials
+from podium.steps._objectives import feasible, recorded, scored_alike, scores
+from podium.steps._project import Project
+from podium.steps._samples import TaskData
+from podium.steps._trials import Planned
+from podium.study import CHOICES, Study, choices_of
+
+# Receipt of a space that has nothing left to try.
+EXHAUSTED = "exhausted"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How a step goes through a search of one family.
+
+    Parameters
+    ----------
+    phase : str
+        What its trials are called in the record; a search with phases adds its own.
+    numbers : sequence of int
+        Of the trials, in the order they are asked for.
+    generation : int
+        How many are asked for at once.
+    seed : function of a trial's number
+    label : str
+        What the reporter is told of its progress.
+    save_to : str
+        Folder that models are left in; empty: they are not kept.
+    where : str
+        A filter that a trial must meet; one that does not is told to be as bad as any so far.
+    """
+
+    phase: str
+    numbers: Sequence[int]
+    generation: int
+    seed: Callable[[int], int]
+    label: str
+    save_to: str = ""
+    where: str = ""
+
+
+def begin(
+    project: Project, study: Study, family: str, search: Search, trials: int, stride: int
+) -> None:
+    """Tell a new search how its study was begun.
+
+    What it chooses itself is kept in the study when it is first begun, and stays.
+    """
+    ledger, inputs = project.ledger, choices_of(study.key, family)
+    search.distinct = bool(study.question.get("distinct", False))
+    with ledger.reading() as tx:
+        stored = reads.receipt(ledger, tx, study.slot, CHOICES, inputs)
+    planned = stored["planned"] if stored else trials
+    chosen = search.begin(planned, stride, stored["chosen"] if stored else {})
+    if chosen and not stored:
+        kept = {"planned": planned, "family": family, "chosen": chosen}
+        with ledger.transaction(durable=True) as tx:
+            writes.put_receipt(ledger, tx, study.slot, CHOICES, inputs, kept)
+    if model := chosen.get("auto"):
+        project.reporter.say(f"{study.slot}: {family} is modelled by {model}: {chosen['why']}")
+
+
+def go(
+    project: Project,
+    study: Study,
+    data: TaskData,
+    split: Split,
+    family: str,
+    search: Search,
+    walk: Walk,
+) -> list[TrialRow]:
+    """Rows of the walk's trials in their order, trained where they are not on record yet.
+
+    The search is asked generation by generation and told in the order of numbers, so what it asks
+    for does not depend on the number of jobs, nor on where it was interrupted. It ends early where
+    its space has no other config, with a sentence.
+    """
+    kind = registry.family(family, data.section.task)
+    job = replace(_trials.job_of(data, split, family), save_to=walk.save_to)
+    heard = _trials.progress(
+        project, walk.label, len(walk.numbers), registry.direction(data.section.metric)
+    )
+    found: list[TrialRow] = []
+    told = _Told(project, data, split, search, walk.where)
+    told.known(study, family)
+    for start in range(0, len(walk.numbers), walk.generation):
+        generation = walk.numbers[start : start + walk.generation]
+        configs = search.ask(generation)
+        plans = [
+            Planned(
+                "/".join(filter(None, [walk.phase, search.phase(number)])),
+                number,
+                config,
+                fold=0,
+                seed=walk.seed(number),
+                named=True,
+            )
+            for number, config in zip(generation, configs, strict=False)
+        ]
+        if plans:
+            rows = _trials.run(project, study, data, split, job, kind.VERSION, plans, heard)
+            told.tell(rows)
+            found += rows
+        if len(configs) < len(generation):
+            _exhausted(project, study, family, len(found), len(walk.numbers))
+            break
+    return found
+
+
+@contextmanager
+def workplace(project: Project, slot: str, verb: str) -> Iterator[str]:
+    """Folder that models are left in until they are artefacts; empty before and gone after."""
+    work = project.state / "work" / f"{verb}-{digest(slot)[:16]}"
+    with full_disk_explained(project.root):
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            yield str(work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def rows_of(project: Project, study: Study, phase: str) -> list[TrialRow]:
+    """Trials of one of a study's phases."""
+    with project.ledger.reading() as tx:
+        return reads.trials_of(project.ledger, tx, study.id, phase)
+
+
+class _Told:
+    """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
+
+    def __init__(
+        self, project: Project, data: TaskData, split: Split, search: Search, where: str
+    ) -> None:
+        self.project, self.data, self.split = project, data, split
+        self.search, self.where = search, where
+        self.sign = -1.0 if registry.direction(data.section.metric) == "max" else 1.0
+        self.worst = -math.inf
+
+    def known(self, study: Study, family: str) -> None:
+        """What was on record when the study was begun, before any number that is asked for."""
+        mine = [row for row in rows_of(self.project, study, KNOWN) if row.family == family]
+        if mine:
+            self.project.reporter.say(
+                f"{study.slot}: {len(mine)} trials of {family} were on record"
+            )
+            self.tell([replace(row, number=row.number - mine[-1].number - 1) for row in mine])
+
+    def tell(self, rows: Sequence[TrialRow]) -> None:
+        """Trials that have ended, in the order of their numbers."""
+        rows = scored_alike(self.project, self.data, self.split, rows)
+        if self.where:
+            # A filter can only ask for what is on record.
+            asked = recorded(self.project.config, self.data.slot)
+            scores(self.project, self.data, self.split, rows, asked)
+        good = feasible(self.project, self.where, rows)
+        for row in rows:
+            score = self.sign * row.score
+            if math.isfinite(score):
+                self.worst = max(self.worst, score)
+                score = score if row.id in good else self.worst
+            self.search.tell(row.number, row.config, score)
+
+
+def _exhausted(project: Project, study: Study, family: str, asked: int, wanted: int) -> None:
+    """Keep and tell that a space has nothing left, so that nobody waits for the rest."""
+    ledger = project.ledger
+    with ledger.transaction(durable=True) as tx:
+        if exhausted(project, tx, study, family) is None:
+            inputs = choices_of(study.key, family)
+            writes.put_receipt(ledger, tx, study.slot, EXHAUSTED, inputs, {"asked": asked})
+    project.reporter.say(
+        f"{study.slot}: every config of the space of {family} is on record after {asked} of "
+        f"{wanted} trials; a wider space has more: [space.{family}] of podium.toml"
+    )
+
+
+def exhausted(project: Project, tx: Any, study: Study, family: str) -> int | None:
+    """How many trials a study had of a family when its space had nothing left; None: it goes on."""
+    inputs = choices_of(study.key, family)
+    found: Mapping[str, Any] | None = reads.receipt(
+        project.ledger, tx, study.slot, EXHAUSTED, inputs
+    )
+    return None if found is None else int(found["asked"])
