@@ -120,6 +120,23 @@ def verify_bundle_of(root, done):
         return verify_bundle(project, done.evidence) == done.folder
 
 
+def test_a_model_is_not_judged_on_what_it_was_trained_on(tmp_path):
+    root = classes.project(tmp_path / "p")
+    both = [samples(160, 1, "a"), samples(96, 2, "b")]
+    whole = {name: np.concatenate([part[name] for part in both]) for name in ("X", "y", "groups")}
+    names = {name: both[0][name] for name in ("feature_names", "class_names")}
+    everything = write(tmp_path / "all.npz", {**whole, **names})
+    other = write(tmp_path / "other.npz", samples(40, 3, "c"))
+    candidate = trained(root, training=everything, validation=other).candidate.id
+    with pytest.raises(DataError) as caught:
+        evaluated(root, candidate)
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == 2
+    assert "trained on 96 of the 96 distinct samples" in told[0]
+    assert "trained on 12 of the 12 groups" in told[1]
+    assert evaluated(root, candidate, data=other).report.model.samples == 40
+
+
 def test_a_file_of_its_own_is_what_candidates_are_judged_on(tmp_path):
     root = classes.project(tmp_path / "p", datasets={"pumps": {"evaluation": "data/test.npz"}})
     write(root / "data" / "test.npz", samples(70, 5, "t"))

@@ -19,7 +19,7 @@ from podium import __version__, artifact, registry
 from podium.candidate import MANIFEST, Candidate, manifest_bytes, read_checked, require_hash
 from podium.classifier import LoadedClassifier
 from podium.dataset import Floats
-from podium.errors import DataError, NotFoundError, UsageError
+from podium.errors import DataError, NotFoundError, Problem, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, digest_bytes, new_id
@@ -112,7 +112,8 @@ def evaluate(
     UsageError
         The candidate forecasts.
     DataError
-        The data have other features or classes; the bundle is not what its predictions say; the
+        The data have other features or classes, or the candidate was trained on some of them; the
+        bundle is not what its predictions say; the
         artefact was changed.
     """
     with project.ledger.reading() as tx:
@@ -122,6 +123,7 @@ def evaluate(
     folder = artifact.find(project.store / candidate.artifact_path)
     model = artifact.classifier(folder.folder, candidate.artifact_hash)
     _require_kin(candidate, model, found)
+    _require_unseen(project, candidate, ground)
     if attach is None:
         probabilities = model.predict(ground.samples).probabilities
         producer = "evaluate"
@@ -323,6 +325,33 @@ def _group_codes(project: Project, tx: Any, ground: Ground) -> dict[str, str]:
         return {}
     codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     return {"groups": writes.put_array(project.ledger, tx, codes)}
+
+
+def _require_unseen(project: Project, candidate: Candidate, ground: Ground) -> None:
+    """Refuse to judge a model on samples, or groups, that it was trained on.
+
+    That happens where its training had other files than the slot has.
+    """
+    marks = ground.samples.marks()
+    with project.ledger.reading() as tx:
+        series = reads.evidence_of(project.ledger, tx, candidate.id)["validation"].series
+        trained = {
+            what: reads.array(project.ledger, tx, series[f"trained_{what}"])
+            for what in marks
+            if f"trained_{what}" in series
+        }
+    problems = [
+        Problem(
+            f"candidate {candidate.id} was trained on {count} of the {len(marks[what])} {name} of "
+            f"{ground.told}",
+            "samples it has never seen",
+            "train it without them, or evaluate it on others: --data FILE",
+        )
+        for what, name in (("rows", "distinct samples"), ("groups", "groups"))
+        if what in trained and (count := int(np.isin(marks[what], trained[what]).sum()))
+    ]
+    if problems:
+        raise DataError.of(problems)
 
 
 def _groups(samples: Subset) -> NDArray[np.str_] | None:

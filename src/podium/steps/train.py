@@ -26,6 +26,7 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
+from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps import _trials
 from podium.steps._best_file import classifying, own_slot
@@ -370,6 +371,7 @@ def _registered(
         created_at=now(),
     )
     metric, way = data.section.metric, registry.direction(data.section.metric)
+    seen = Subset(data.dataset, data.split.folds[0].train).marks()
     with ledger.transaction(durable=True) as tx:
         candidate = decisions.register(ledger, tx, candidate, project.actor)
         known = reads.evidence_of(ledger, tx, candidate.id).get("validation")
@@ -391,7 +393,11 @@ def _registered(
                 f"naive_{metric}": Scalar(naive.score, metric, way),
                 "configs_looked_at": Scalar(looked_at, "configs"),
             },
-            series={},
+            # What it must never be judged on; the same training samples are stored once.
+            series={
+                f"trained_{what}": writes.put_array(ledger, tx, numbers)
+                for what, numbers in seen.items()
+            },
             notes={
                 "metric": metric,
                 "naive_method": str(naive.config.get("method", "")),
