@@ -277,7 +277,7 @@ class Subset:
         return self.sequences.truth(self.rows[which])
 
     def marks(self) -> dict[str, Indices]:
-        """Numbers that stand for the contents of the samples, and for their groups if there are any.
+        """Numbers that stand for the contents of the samples, and for their groups if any.
 
         Equal samples have equal numbers, whatever file they come from; each number is there once.
         """
