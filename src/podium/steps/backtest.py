@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from podium import __version__, artifact, plugin, registry
-from podium.backtest import Backtest, periods_per_year, simulate, summary
-from podium.backtest.kernel import Execution
+from podium.backtest import Backtest, Impact, Limits, Rates, periods_per_year, simulate, summary
+from podium.backtest.result import Execution
 from podium.candidate import Candidate
-from podium.config import SlotSection
+from podium.config import BacktestSection, SlotSection
 from podium.dataset import Dataset, Floats
 from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
@@ -37,6 +38,7 @@ STEP = "backtest"
 AGAINST = "against_champion"
 BENCHMARKS = ("equal weight", "buy and hold")
 PRICES = ("close", "open")
+ALWAYS_SAID = ("fee_bps", "slippage_bps", "execution")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ def _active(project: Project, slot: str, unfinished: NotFoundError) -> tuple[Kep
 def _judge(project: Project, kept: Kept) -> None:
     """Test and backtest evidence, unless the same inputs gave them before."""
     data, naive, candidate = kept.data, kept.naive, kept.candidate
-    settings = asdict(project.config.backtest)
+    settings = _settings(project.config.backtest)
     inputs = digest(
         [
             candidate.artifact_hash,
@@ -218,6 +220,19 @@ def _against_champion(project: Project, kept: Kept) -> None:
         writes.put_receipt(ledger, tx, data.slot, AGAINST, inputs, {AGAINST: found.id})
 
 
+def _settings(section: BacktestSection) -> dict[str, Any]:
+    """Terms of trading as inputs of a receipt; a term that says nothing is none.
+
+    So receipts from before there was such a term stay what they were.
+    """
+    said = asdict(section)
+    return {
+        part.name: said[part.name]
+        for part in fields(section)
+        if part.name in ALWAYS_SAID or said[part.name] != part.default
+    }
+
+
 def _plugins(section: SlotSection) -> list[dict[str, str]]:
     """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt.
 
@@ -304,7 +319,7 @@ def _trade(
     curves: dict[str, np.ndarray] = {"times": times}
     for name, weights in plans.items():
         result = _simulate(project, data, bars, weights)
-        curves[name] = result.equity
+        curves[name] = result.equity / result.equity[0]
         for measure, value in summary(result, periods).items():
             scalars[f"{name}:{measure}"] = Scalar(value, *_MEASURES.get(measure, ("", "none")))
     return scalars, curves
@@ -314,6 +329,20 @@ def _simulate(project: Project, data: SlotData, bars: slice, weights: Floats) ->
     settings = project.config.backtest
     execution: Execution = "next_open" if settings.execution == "next_open" else "next_close"
     closes, opens = (_tradable(data.dataset, data.dataset[name])[bars] for name in PRICES)
+    impact = limits = rates = None
+    if settings.impact_bps:
+        impact = Impact(data.dataset["volume"][bars], settings.impact_bps)
+    most = [settings.max_weight, settings.max_leverage, settings.max_turnover]
+    if any(most):
+        weight, leverage, turnover = (limit or None for limit in most)
+        limits = Limits(weight=weight, leverage=leverage, turnover=turnover)
+    if settings.cash_rate or settings.debt_rate or settings.borrow_rate:
+        rates = Rates(
+            data.view.times[bars],
+            cash=settings.cash_rate,
+            debt=settings.debt_rate,
+            borrow=settings.borrow_rate,
+        )
     return simulate(
         closes,
         weights,
@@ -321,6 +350,11 @@ def _simulate(project: Project, data: SlotData, bars: slice, weights: Floats) ->
         execution=execution,
         fee_bps=settings.fee_bps,
         slippage_bps=settings.slippage_bps,
+        spread_bps=settings.spread_bps,
+        initial_cash=settings.initial_cash,
+        impact=impact,
+        limits=limits,
+        rates=rates,
     )
 
 
@@ -350,17 +384,25 @@ _MEASURES = {
     "hit_rate": ("fraction", "max"),
     "turnover": ("a year", "min"),
     "total_return": ("fraction", "max"),
+    "win_rate": ("fraction", "max"),
+    "tail_ratio": ("ratio", "max"),
+    "exposure": ("of equity", "none"),
 }
 
 
 def _notes(project: Project, data: SlotData) -> dict[str, str]:
     settings = project.config.backtest
+    more = "".join(
+        f", {name} {value:g}"
+        for name, value in _settings(settings).items()
+        if name not in ALWAYS_SAID
+    )
     return {
         "signal": data.section.signal,
         "execution": f"decided at the close, filled at the {settings.execution.replace('_', ' ')}, "
         f"every {data.view.horizon} bars",
         "costs": f"{settings.fee_bps:g} bps fee and {settings.slippage_bps:g} bps slippage on "
-        "traded value",
+        f"traded value{more}",
     }
 
 
