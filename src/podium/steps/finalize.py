@@ -18,6 +18,7 @@ from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps import _trials
+from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._project import Project
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
@@ -58,8 +59,28 @@ def finalized(project: Project, analysis: Analysis) -> Final:
         known = reads.receipt(ledger, tx, data.slot, STEP, inputs)
         if known is not None:
             candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
-            return Final(analysis, candidate, fresh=False)
-    return Final(analysis, _train(project, analysis, inputs), fresh=True)
+            told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
+    if known is None:
+        candidate = _train(project, analysis, inputs)
+    else:
+        _renew(project, told, _validation(analysis, candidate))
+    probed_for_leaks(project, data, candidate)
+    return Final(analysis, candidate, fresh=known is None)
+
+
+def _renew(project: Project, told: Evidence | None, found: Evidence) -> None:
+    """Append what is found now where the record says something else.
+
+    More configs were looked at since, say; an earlier podium judged less.
+    """
+    # As text, since NaN is not equal to itself.
+    said = [
+        [e.notes, {k: repr(float(s.value)) for k, s in e.scalars.items()}] if e else None
+        for e in (told, found)
+    ]
+    if said[0] != said[1]:
+        with project.ledger.transaction(durable=True) as tx:
+            writes.put_evidence(project.ledger, tx, found)
 
 
 def _inputs_hash(project: Project, analysis: Analysis) -> str:
@@ -215,6 +236,8 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             "dm_statistic": Scalar(against.statistic),
             "dm_p_value": Scalar(against.p_value, "probability"),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
+            **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
+            **analysis.luck.scalars(),
         },
         series={},
         notes={
@@ -222,6 +245,8 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             "naive_method": naive_name(naive.config),
             "reason": analysis.reason,
             "distinguishable": analysis.distinguishable,
+            **analysis.ranking.notes(),
+            **analysis.luck.notes(),
         },
     )
 
