@@ -25,6 +25,7 @@ from podium.resolve import get_active_model_path
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
+from podium.steps._errors import errors_of
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
 from podium.steps._task import SlotData, plugin_versions, require_task, view_of
@@ -251,6 +252,15 @@ def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:
     return naive_name(config), model.predict(data.test_windows.blind())
 
 
+def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
+    """Errors as people quote them, where they are known."""
+    return {
+        f"{prefix}{name}": Scalar(value, "", "max" if name == "r2" else "min")
+        for name, value in errors.items()
+        if value == value
+    }
+
+
 def _scores(
     data: SlotData, forecast: Prediction, naive: tuple[str, Prediction], looks: int
 ) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
@@ -259,9 +269,8 @@ def _scores(
     windows = data.test_windows
     truth = windows.truth()
     # The forecast reaches to the newest bar; only what has an outcome is judged.
-    mine = losses_of(
-        truth, forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
-    )
+    mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
+    mine = losses_of(truth, mean)
     bar = losses_of(truth, naive[1].mean)
     days, mine_a_day = panel_loss(mine, windows.at)
     _, naive_a_day = panel_loss(bar, windows.at)
@@ -277,6 +286,8 @@ def _scores(
     scalars = {
         "loss": Scalar(float(mine.mean()), metric, "min"),
         "naive_loss": Scalar(float(bar.mean()), metric, "min"),
+        **_quoted(errors_of(data, windows, mean)),
+        **_quoted(errors_of(data, windows, naive[1].mean), "naive_"),
         "dm_statistic": Scalar(test.statistic),
         "dm_p_value": Scalar(test.p_value, "probability"),
         "looks": Scalar(looks, "candidates"),

@@ -18,6 +18,7 @@ from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps import _trials
+from podium.steps._errors import of_trial
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._project import Project
 from podium.steps.analyze import Analysis
@@ -161,7 +162,10 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
                 # Another candidate came from the same training; it gave the same model then.
                 continue
             mine = replace(ended, task=replace(ended.task, trial_id=id_))
-            writes.end_trial(ledger, tx, mine, metric=data.section.metric, index_hash=None)
+            errors = of_trial(data, split, mine)
+            writes.end_trial(
+                ledger, tx, mine, metric=data.section.metric, index_hash=None, errors=errors
+            )
             writes.set_artifact(ledger, tx, id_, artifact_hash)
         id_ = new_id("c")
         candidate = decisions.register(
