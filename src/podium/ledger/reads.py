@@ -289,6 +289,18 @@ def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
     ).scalar()
 
 
+def _asked() -> sa.Join:
+    """Trials with every study that asked for them."""
+    trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
+    return schema.trial.join(
+        schema.study_trial,
+        sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
+    ).join(
+        schema.study,
+        sa.and_(study.project_id == link.project_id, study.id == link.study_id),
+    )
+
+
 def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]) -> int:
     """Distinct configs ever looked at for a slot on an overlapping validation interval.
 
@@ -296,24 +308,11 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     configs of the naive family are the bar, not a try at it. What was imported or logged by a
     tracker says on no bars, so it counts as overlapping.
     """
-    trial, link, study, split = (
-        schema.trial.c,
-        schema.study_trial.c,
-        schema.study.c,
-        schema.split.c,
-    )
+    trial, study, split = schema.trial.c, schema.study.c, schema.split.c
     query = (
         sa.select(sa.func.count(sa.distinct(trial.config_hash)))
         .select_from(
-            schema.trial.join(
-                schema.study_trial,
-                sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-            )
-            .join(
-                schema.study,
-                sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-            )
-            .outerjoin(
+            _asked().outerjoin(
                 schema.split,
                 sa.and_(split.project_id == trial.project_id, split.hash == trial.split_hash),
             )
@@ -365,20 +364,13 @@ def looked_at(
     Of the trials of one config the best one counts, which is the one a choice is made by; one of
     this task before those of others.
     """
-    trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
+    trial, study = schema.trial.c, schema.study.c
     task, dataset = schema.task.c, schema.dataset.c
     names = [n for n in Looked.__dataclass_fields__ if n in trial]
     query = (
         sa.select(*(trial[name] for name in names), task.spec, dataset.tickers)
         .select_from(
-            schema.trial.join(
-                schema.study_trial,
-                sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-            )
-            .join(
-                schema.study,
-                sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-            )
+            _asked()
             .join(
                 schema.task,
                 sa.and_(task.project_id == trial.project_id, task.hash == trial.task_hash),
@@ -398,7 +390,7 @@ def looked_at(
             trial.state.in_([State.COMPLETE, State.PRUNED]),
             trial.index_hash == index_hash,
         )
-        .order_by(link.seq)
+        .order_by(schema.study_trial.c.seq)
     )
     best: dict[str, Looked] = {}
     for row in tx.execute(query).mappings():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, artifact
+from podium import artifact
 from podium.artifact import Place
 from podium.candidate import Candidate
 from podium.config import SlotSection
@@ -23,6 +23,7 @@ from podium.ledger.reads import TrialRow
 from podium.resolve import find_model
 from podium.space import ConfigDict
 from podium.stats import panel_loss
+from podium.steps._evidence import evidence_about
 from podium.steps._judgement import Ranking, ranking
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._looks import luck_of
@@ -156,16 +157,12 @@ def _validation(
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.luck(project.ledger, tx, data.slot, interval)
     luck = luck_of(project, data, tx, trial.config_hash, naive, n_trials)
-    return Evidence(
-        id=new_id("e"),
-        kind="validation",
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=candidate.dataset_fingerprint,
-        split_hash=trial.split_hash,
-        producer="grid",
-        producer_version=__version__,
-        created_at=now(),
+    return evidence_about(
+        candidate,
+        "validation",
+        "grid",
+        dataset=candidate.dataset_fingerprint,
+        split=trial.split_hash,
         scalars={
             "loss": Scalar(trial.score, metric, "min"),
             "naive_loss": Scalar(naive.score, metric, "min"),
@@ -175,7 +172,6 @@ def _validation(
             **found.scalars(0),
             **luck.scalars(),
         },
-        series={},
         notes={
             "metric": metric,
             "naive_method": naive_name(naive.config),

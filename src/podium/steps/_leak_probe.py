@@ -7,11 +7,11 @@ from typing import Any
 from podium import __version__, registry
 from podium.candidate import Candidate
 from podium.errors import PodiumError
-from podium.evidence import Evidence, Scalar
-from podium.hashing import digest, new_id
+from podium.evidence import Scalar
+from podium.hashing import digest
 from podium.ledger import reads, writes
-from podium.ledger.ledger import now
 from podium.steps import leak
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps.promote import policy_of
@@ -43,18 +43,12 @@ def probed_for_leaks(project: Project, data: SlotData, candidate: Candidate) -> 
     fresh = found is None
     if found is None:
         found = _probe(project, data, members)
-    evidence = Evidence(
-        id=new_id("e"),
-        kind=KIND,
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=data.dataset.fingerprint,
-        split_hash="",
-        producer="leak",
-        producer_version=__version__,
-        created_at=now(),
+    evidence = evidence_about(
+        candidate,
+        KIND,
+        "leak",
+        dataset=data.dataset.fingerprint,
         scalars={name: Scalar(number, "members") for name, number in found["scalars"].items()},
-        series={},
         notes=found["notes"],
     )
     with ledger.transaction(durable=True) as tx:

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, artifact, plugin, registry
+from podium import artifact, plugin, registry
 from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.candidate import Candidate
 from podium.config import BacktestSection, SlotSection
 from podium.dataset import Floats
 from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
-from podium.hashing import digest, new_id
+from podium.hashing import digest
 from podium.ledger import reads, writes
-from podium.ledger.ledger import now
 from podium.prediction import Prediction
 from podium.resolve import get_active_model_path
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps._errors import errors_of
+from podium.steps._evidence import evidence_about
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
 from podium.steps._task import SlotData, plugin_versions, require_task, view_of
@@ -383,16 +383,12 @@ def _evidence(
     arrays: dict[str, np.ndarray],
     tx: sa.Connection,
 ) -> Evidence:
-    return Evidence(
-        id=new_id("e"),
-        kind=kind,
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=data.dataset.fingerprint,
-        split_hash=digest(["test", *data.test_interval]),
-        producer=STEP,
-        producer_version=__version__,
-        created_at=now(),
+    return evidence_about(
+        candidate,
+        kind,
+        STEP,
+        dataset=data.dataset.fingerprint,
+        split=digest(["test", *data.test_interval]),
         scalars=scalars,
         series={
             name: writes.put_array(project.ledger, tx, values) for name, values in arrays.items()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from podium import __version__, artifact, registry
+from podium import artifact, registry
 from podium.candidate import Candidate
 from podium.errors import DataError
 from podium.evidence import Evidence, Scalar
@@ -19,6 +19,7 @@ from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps import _trials
 from podium.steps._errors import of_trial
+from podium.steps._evidence import evidence_about
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._project import Project
 from podium.steps.analyze import Analysis
@@ -223,16 +224,12 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
     )
     against = analysis.against_naive
     chosen, naive = analysis.chosen, analysis.naive
-    return Evidence(
-        id=new_id("e"),
-        kind="validation",
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=data.dataset.fingerprint,
-        split_hash=analysis.extension.split.hash,
-        producer="analyze",
-        producer_version=__version__,
-        created_at=now(),
+    return evidence_about(
+        candidate,
+        "validation",
+        "analyze",
+        dataset=data.dataset.fingerprint,
+        split=analysis.extension.split.hash,
         scalars={
             "loss": Scalar(chosen.mean, metric, "min"),
             "loss_standard_error": Scalar(chosen.standard_error, metric),
@@ -243,7 +240,6 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
             **analysis.luck.scalars(),
         },
-        series={},
         notes={
             "metric": metric,
             "naive_method": naive_name(naive.config),

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from podium import __version__, registry
 from podium import config as configuration
+from podium import registry
 from podium.candidate import Candidate
 from podium.config import Config
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError
@@ -30,6 +30,7 @@ from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps import _trials
 from podium.steps._best_file import classifying, own_slot
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, read_stats
 from podium.steps._trials import Planned
@@ -378,16 +379,12 @@ def _registered(
         if known is not None:
             return candidate, known
         looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
-        evidence = Evidence(
-            id=new_id("e"),
-            kind="validation",
-            candidate_id=candidate.id,
-            artifact_hash=candidate.artifact_hash,
-            dataset_fingerprint=candidate.dataset_fingerprint,
-            split_hash=row.split_hash,
-            producer=PHASE,
-            producer_version=__version__,
-            created_at=now(),
+        evidence = evidence_about(
+            candidate,
+            "validation",
+            PHASE,
+            dataset=candidate.dataset_fingerprint,
+            split=row.split_hash,
             scalars={
                 metric: Scalar(row.score, metric, way),
                 f"naive_{metric}": Scalar(naive.score, metric, way),
