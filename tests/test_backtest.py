@@ -401,21 +401,24 @@ def test_without_fees_equity_is_that_of_bt(seed):
     assert ours.cash == pytest.approx(cash, rel=1e-6, abs=1.0)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_with_fees_equity_is_that_of_bt_once_its_sizes_are_used(seed):
-    # bt counts the fee into the amount it trades: it buys amount / (p (1 + f)), sells
-    # amount / (p (1 - f)). So the weights that bt really reached go into the kernel.
-    data = market(seed, bars=250, items=4)
+@pytest.mark.parametrize("every", [1, 5])
+@pytest.mark.parametrize("long_only", [False, True])
+def test_with_fees_equity_is_that_of_bt_once_costs_are_within_the_amounts(every, long_only):
+    data = market(every, bars=250, items=4)
+    rng = np.random.default_rng(every)
+    weights = rng.dirichlet(np.ones(4), 250) if long_only else rng.uniform(-0.5, 0.6, (250, 4))
+    weights[rng.random((250, 4)) < 0.2] = 0.0
+    weights[np.arange(250) % every > 0] = NAN
+    data["weights"] = weights
     equity, cash, held = bt_run(data, 10e-4)
-    before = cash[:-1] + (held[:-1] * data["prices"][1:]).sum(axis=1)
-    reached = np.full_like(data["weights"], NAN)
-    reached[:-1] = held[1:] * data["prices"][1:] / before[:, np.newaxis]
-    reached[np.isnan(data["weights"])] = NAN
-    ours = simulate(data["prices"], reached, fee_bps=10.0, initial_cash=1e6)
+    ours = simulate(data["prices"], weights, fee_bps=10.0, initial_cash=1e6, costs="within")
     assert ours.equity == pytest.approx(equity, rel=1e-6)
-    # With the asked weights the convention shows, and stays of the size of fee times fee.
-    plain = simulate(data["prices"], data["weights"], fee_bps=10.0, initial_cash=1e6)
-    assert 1e-6 < np.abs(plain.equity / equity - 1).max() < 0.01
+    assert ours.cash == pytest.approx(cash, rel=1e-6, abs=1.0)
+    value = ours.weights_held * ours.equity[:, np.newaxis]
+    assert value == pytest.approx(held * data["prices"], rel=1e-6, abs=1e-3)
+    # On top of the amounts the convention shows, and stays of the size of fee times fee.
+    plain = simulate(data["prices"], weights, fee_bps=10.0, initial_cash=1e6)
+    assert 1e-6 < np.abs(plain.equity / equity - 1).max() < 0.02
 
 
 def test_equity_is_that_of_a_slow_account_written_out_item_by_item():

@@ -13,10 +13,9 @@ from classes import SLOT, evaluated, samples, trained, write
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
-from podium.files import csv_text
 from podium.steps._project import Project
-from podium.steps.evaluate import sign, verify_bundle
 from podium.steps.promote import promote
+from podium.steps.sign import sign, verify_bundle
 from podium.steps.sync import sync_files
 
 
@@ -118,6 +117,23 @@ def test_what_other_data_say_is_no_evidence_for_gates(judged, tmp_path):
 def verify_bundle_of(root, done):
     with Project(root) as project:
         return verify_bundle(project, done.evidence) == done.folder
+
+
+def test_a_model_is_not_judged_on_what_it_was_trained_on(tmp_path):
+    root = classes.project(tmp_path / "p")
+    both = [samples(160, 1, "a"), samples(96, 2, "b")]
+    whole = {name: np.concatenate([part[name] for part in both]) for name in ("X", "y", "groups")}
+    names = {name: both[0][name] for name in ("feature_names", "class_names")}
+    everything = write(tmp_path / "all.npz", {**whole, **names})
+    other = write(tmp_path / "other.npz", samples(40, 3, "c"))
+    candidate = trained(root, training=everything, validation=other).candidate.id
+    with pytest.raises(DataError) as caught:
+        evaluated(root, candidate)
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == 2
+    assert "trained on 96 of the 96 distinct samples" in told[0]
+    assert "trained on 12 of the 12 groups" in told[1]
+    assert evaluated(root, candidate, data=other).report.model.samples == 40
 
 
 def test_a_file_of_its_own_is_what_candidates_are_judged_on(tmp_path):
@@ -278,6 +294,14 @@ def test_a_bundle_whose_figures_are_not_its_predictions_is_refused(ready, tmp_pa
         evaluated(root, candidate, attach=copy)
 
 
+def test_a_bundle_of_another_model_is_refused(ready, tmp_path):
+    root, candidate = ready
+    evaluated(root, candidate)
+    other = trained(root, settings={"max_epochs": 1}).candidate.id
+    with pytest.raises(DataError, match="differs from what the candidate says"):
+        evaluated(root, other, attach=evaluated(root, candidate).folder)
+
+
 def test_a_bundle_of_other_samples_is_refused(ready, tmp_path):
     root, candidate = ready
     other = write(tmp_path / "other.npz", samples(80, 9, "z"))
@@ -331,13 +355,6 @@ def test_a_backup_takes_the_bundle_along(ready, tmp_path):
     inner = done.folder.relative_to(root)
     for path in done.folder.iterdir():
         assert (tmp_path / "again" / inner / path.name).read_bytes() == path.read_bytes()
-
-
-def test_csv_text_is_used_for_what_is_written(judged):
-    _, _, done = judged
-    text = (done.folder / "confusion_matrix.csv").read_text()
-    rows = list(csv.reader(text.splitlines()))
-    assert csv_text(rows) == text
 
 
 def test_a_champion_classifies_the_samples_of_a_file(ready, tmp_path, capsys):

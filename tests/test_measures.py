@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium.backtest import (
+    Trades,
     cagr,
     calmar,
+    closed_profits,
+    exposure,
     hit_rate,
     max_drawdown,
     max_drawdown_bars,
@@ -19,18 +22,21 @@ from podium.backtest import (
     simulate,
     sortino,
     summary,
+    tail_ratio,
     turnover,
     volatility,
+    win_rate,
 )
 from podium.errors import DataError, UsageError
 
 NAN = math.nan
 MEASURES = [
     sharpe, sortino, volatility, cagr, max_drawdown, max_drawdown_bars, calmar, hit_rate, turnover,
+    tail_ratio, exposure,
 ]  # fmt: skip
 SUMMARY = [
     "sharpe", "sortino", "volatility", "cagr", "max_drawdown", "max_drawdown_bars", "calmar",
-    "hit_rate", "turnover", "total_return",
+    "hit_rate", "turnover", "total_return", "win_rate", "tail_ratio", "exposure",
 ]  # fmt: skip
 
 
@@ -47,6 +53,7 @@ def test_measures_agree_with_another_implementation():
     assert cagr(returns, 252) == pytest.approx(empyrical.cagr(returns, **year))
     assert calmar(returns, 252) == pytest.approx(empyrical.calmar_ratio(returns, **year))
     assert max_drawdown(returns) == pytest.approx(empyrical.max_drawdown(returns))
+    assert tail_ratio(returns) == pytest.approx(empyrical.tail_ratio(returns))
     assert max_drawdown([-0.1, 0.05]) == pytest.approx(empyrical.max_drawdown(np.array([-0.1, 0])))
 
 
@@ -160,3 +167,59 @@ def test_the_summary_of_a_portfolio_that_never_trades_has_no_sharpe():
     assert math.isnan(numbers["sharpe"])
     assert math.isnan(numbers["hit_rate"])
     assert numbers["total_return"] == numbers["cagr"] == numbers["turnover"] == 0.0
+    assert numbers["exposure"] == 0.0
+    assert math.isnan(numbers["win_rate"])
+    assert math.isnan(numbers["tail_ratio"])
+
+
+def fills(*rows: tuple[float, ...]) -> Trades:
+    bar, item, quantity, price, fee, held = np.array(rows, dtype=float).T
+    return Trades(bar.astype(int), item.astype(int), quantity, price, fee, held)
+
+
+def test_a_trade_lasts_from_no_position_to_none_again_and_pays_its_costs():
+    trades = fills(
+        # bar, item, quantity, price, fee, held: two items in turn, the second still open.
+        (1, 0, 10.0, 5.0, 1.0, 10.0),
+        (1, 1, 4.0, 2.0, 0.0, 4.0),
+        (2, 0, 5.0, 6.0, 1.0, 15.0),
+        (3, 0, -15.0, 6.0, 1.0, 0.0),
+        (4, 1, -1.0, 3.0, 0.0, 3.0),
+        (5, 0, 10.0, 5.0, 0.0, 10.0),
+        (6, 0, -10.0, 4.0, 0.0, 0.0),
+    )
+    # -50 - 1 - 30 - 1 + 90 - 1; then -50 + 40.
+    assert closed_profits(trades) == pytest.approx([7.0, -10.0])
+    assert win_rate(trades) == 0.5
+
+
+def test_a_fill_that_turns_a_position_round_closes_one_trade_and_opens_the_next():
+    trades = fills(
+        (1, 0, 10.0, 5.0, 0.0, 10.0),
+        (2, 0, -30.0, 6.0, 3.0, -20.0),
+        (3, 0, 20.0, 5.0, 0.0, 0.0),
+    )
+    # A third of the fill and its fee sells what was held: 60 - 1 - 50; the rest 120 - 2 - 100.
+    assert closed_profits(trades) == pytest.approx([9.0, 18.0])
+    assert win_rate(trades) == 1.0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_closed_trades_earn_what_the_portfolio_earned_once_everything_is_sold(seed):
+    rng = np.random.default_rng(seed)
+    prices = np.exp(np.cumsum(0.05 * rng.standard_normal((30, 3)), axis=0))
+    prices[rng.random((30, 3)) < 0.05] = NAN
+    weights = rng.uniform(-0.4, 0.4, (30, 3)) * rng.integers(0, 2, (30, 3))
+    prices[-1], weights[-2:] = 1.0, 0.0
+    result = simulate(prices, weights, fee_bps=10.0, slippage_bps=5.0, initial_cash=100.0)
+    assert closed_profits(result.trades).sum() == pytest.approx(result.equity[-1] - 100.0, abs=1e-9)
+    assert math.isnan(win_rate(result.trades)) == (len(result.trades) == 0)
+
+
+def test_a_tail_without_a_loss_has_no_ratio():
+    assert math.isnan(tail_ratio([0.0, 0.0, 0.0, 1.0]))
+    assert tail_ratio([-0.01, 0.03]) == pytest.approx(0.028 / 0.008)
+
+
+def test_exposure_is_the_mean_of_what_was_held():
+    assert exposure([0.0, 0.5, 1.0]) == 0.5

@@ -110,7 +110,7 @@ class Series:
         assert self.logged <= set(names)
         assert len(set(names)) == len(names)
         # An end is there with all its epochs and results, or not at all.
-        for table, of_quick, of_naive, of_logged in (("score", 7, 1, 0), ("result", 3, 1, 1)):
+        for table, of_quick, of_naive, of_logged in (("score", 7, 1, 0), ("result", 5, 3, 1)):
             counted = query(
                 self.root,
                 f"""SELECT t.family, t.state, count(r.trial_id) AS n FROM trial t

@@ -18,6 +18,8 @@ from podium.report.run import (
     EquityCurves,
     FoldRow,
     GateRow,
+    LuckRow,
+    RankRow,
     RunReport,
     SlotReport,
     TuningPoint,
@@ -71,6 +73,9 @@ def slot_report(name="eurusd/1H", verdict="promoted", bars=800, words="plain"):
         folds=[FoldRow(words, [1.0, 2.0, float("nan")], 1.5, True), FoldRow("b", [2.0], 2.0)],
         folds_naive_mean=2.5,
         distinguishable=words,
+        ranking=[RankRow(words, 1.5, 1.2, 1.9, 0.01, 0.02, True, True), RankRow("b", in_set=False)],
+        luck=[LuckRow(words, 0.97, words), LuckRow("PBO", None, "too few bars")],
+        luck_basis=words,
         equity=EquityCurves(times, *equity),
         trading=dict.fromkeys(("candidate", "equal weight", words), measures),
         costs=words,
@@ -154,6 +159,18 @@ def test_every_pair_of_text_and_ground_has_the_contrast_that_wcag_aa_asks_for():
         for text, ground in pairs:
             bright, dim = sorted((light(colours[text]), light(colours[ground])), reverse=True)
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (text, ground)
+
+
+def test_the_ranking_says_who_cannot_be_told_from_the_best_and_when_nobody_knows():
+    written = run_markdown(run_report(slot_report()))
+    assert "1 of 2, naive counted, cannot be told from the best" in written
+    assert "plain (chosen)" in written
+    assert "1.200 to 1.900" in written
+    assert "worse" in written
+    unknown = replace(slot_report(), ranking=[RankRow("lstm", 1.5), RankRow("naive", 1.6)])
+    told = run_markdown(run_report(unknown))
+    assert "undecidable: too few periods" in told
+    assert "naive counted" not in told
 
 
 def test_a_verdict_and_a_gate_are_words_with_a_sign():

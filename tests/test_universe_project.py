@@ -15,7 +15,7 @@ from podium.resolve import load_model
 from podium.steps import init
 from podium.steps._project import Project
 from podium.steps._task import slot_data
-from podium.steps.backtest import _tradable
+from podium.steps._terms import tradable
 from podium.steps.check import check
 from podium.steps.compare import _on_common_windows, compare
 from podium.steps.predict import predict
@@ -265,7 +265,7 @@ def test_a_trial_of_a_universe_is_trained_again_bit_equal_and_other_members_are_
 
 def test_what_leaves_the_universe_is_priced_until_it_is_sold(root_of_files):
     data = slot_data(config.load(root_of_files, environ={}), SLOT)
-    prices = _tradable(data.dataset, data.dataset["close"])
+    prices = tradable(data.dataset, data.dataset["close"])
     known = np.isfinite(prices)
     # A member until 440, known to have left at 441, sold at 442.
     assert known[:443, 1].all()
@@ -283,7 +283,7 @@ def test_what_left_is_sold_at_the_close_after_and_what_was_delisted_at_its_last_
     for column, last in ((1, 11), (2, 19)):
         weights = np.full((30, 3), np.nan)
         weights[0] = np.arange(3) == column
-        result = simulate(_tradable(dataset, close), weights)
+        result = simulate(tradable(dataset, close), weights)
         assert result.equity[-1] == pytest.approx(close[last, column] / close[1, column])
         assert not result.weights_held[last + 1 :].any()
         assert result.weights_held[last, column] == pytest.approx(1.0)

@@ -183,6 +183,15 @@ class BacktestSection:
     fee_bps: float = _setting(5.0, check=_at_least(0))
     slippage_bps: float = _setting(0.0, check=_at_least(0))
     execution: str = _setting("next_open", check=_one_of("next_open", "next_close"))
+    spread_bps: float = _setting(0.0, check=_at_least(0))
+    impact_bps: float = _setting(0.0, check=_at_least(0))
+    initial_cash: float = _setting(1.0, check=(lambda v: v > 0, "an amount above 0"))
+    max_weight: float = _setting(0.0, check=_at_least(0))
+    max_leverage: float = _setting(0.0, check=_at_least(0))
+    max_turnover: float = _setting(0.0, check=_at_least(0))
+    cash_rate: float = _setting(0.0)
+    debt_rate: float = _setting(0.0)
+    borrow_rate: float = _setting(0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -276,11 +276,34 @@ class Subset:
         """Classes of some of the samples, (n,)."""
         return self.sequences.truth(self.rows[which])
 
+    def marks(self) -> dict[str, Indices]:
+        """Numbers that stand for the contents of the samples, and for their groups if any.
+
+        Equal samples have equal numbers, whatever file they come from; each number is there once.
+        """
+        x, lengths = self.inputs()
+        # Padding is no content: a sample is the same in a longer file.
+        found = {"rows": np.array([_mark(row[:n]) for row, n in zip(x, lengths, strict=True)])}
+        if self.sequences.groups is not None:
+            names = np.unique(self.sequences.groups[self.rows])
+            found["groups"] = np.array([_mark(name) for name in names])
+        return {what: np.unique(numbers).astype(np.int64) for what, numbers in found.items()}
+
     def blind(self) -> Subset:
         """The same samples with every class -1: what a family is given to predict from."""
         return replace(
             self, sequences=replace(self.sequences, y=np.full_like(self.sequences.y, -1))
         )
+
+
+def _mark(values: NDArray[Any] | np.str_) -> int:
+    """Number of 63 bits for some content."""
+    data = (
+        np.ascontiguousarray(values).tobytes()
+        if isinstance(values, np.ndarray)
+        else values.encode()
+    )
+    return int(digest_bytes(data)[:16], 16) >> 1
 
 
 def _lengths(

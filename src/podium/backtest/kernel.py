@@ -1,96 +1,43 @@
-"""The portfolio kernel: target weights against prices, one bar after another."""
+"""The portfolio kernel: target weights against prices, from one order to the next."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TypedDict, Unpack, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from podium.backtest import _inputs
+from podium.backtest._book import Book, Terms
+from podium.backtest._interest import Interest
+from podium.backtest._limits import limited
+from podium.backtest.result import (
+    Backtest,
+    Backtests,
+    Costs,
+    Execution,
+    Fills,
+    Floats,
+    Ints,
+    Mask,
+)
+from podium.backtest.terms import Impact, Law, Limits, Rates
 from podium.errors import DataError, UsageError
 
-Execution = Literal["next_close", "next_open"]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
-DUST = 1e-12
-"""A trade below this share of equity is rounding, not intent; the holding stays as it is."""
+class Options(TypedDict, total=False):
+    """Keywords of `simulate`."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trades:
-    """Every fill in the order it happened, one array a column.
-
-    Parameters
-    ----------
-    bar, item : (N,) int
-        Row and column of the price matrix.
-    quantity : (N,) float
-        Units bought, negative if sold.
-    price : (N,) float
-        Price paid or received for a unit, slippage included.
-    fee : (N,) float
-        Taken from cash on top, in the currency of the prices, >= 0.
-    """
-
-    bar: Ints
-    item: Ints
-    quantity: Floats
-    price: Floats
-    fee: Floats
-
-    def __len__(self) -> int:
-        return int(self.bar.size)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Backtest:
-    """What a portfolio was worth, held, traded and paid, bar by bar.
-
-    Parameters
-    ----------
-    equity : (T,) float
-        Cash plus holdings at the close; the first is the initial cash.
-    returns : (T,) float
-        ``equity[t] / equity[t - 1] - 1``; the first is 0, as nothing can be held before it.
-    cash : (T,) float
-        Cash at the close, in the currency of the prices; negative if borrowed.
-    weights_held : (T, S) float
-        Value of each holding over equity at the close, negative if short.
-    trades : Trades
-        Every fill, liquidations included.
-    turnover : (T,) float, >= 0
-        Bought plus sold notional of the bar over the equity before its first fill; 0 where that
-        equity was 0 or below.
-    exposure : (T,) float, >= 0
-        Sum of absolute weights held at the close.
-    delisted : (D, 2) int
-        Bar and item of each holding liquidated because its price went missing.
-    unfilled : (U, 2) int
-        Bar and item of each order dropped because there was no price to fill it at.
-    ruined : int or None
-        Bar at whose close equity was 0 or below and everything was liquidated; None if never.
-    execution : {"next_close", "next_open"}
-        When orders were filled.
-    fee_bps, slippage_bps : float
-        The costs that were charged.
-    """
-
-    equity: Floats
-    returns: Floats
-    cash: Floats
-    weights_held: Floats
-    trades: Trades
-    turnover: Floats
-    exposure: Floats
-    delisted: Ints
-    unfilled: Ints
-    ruined: int | None
+    open_prices: ArrayLike | None
     execution: Execution
-    fee_bps: float
-    slippage_bps: float
+    fee_bps: ArrayLike
+    slippage_bps: ArrayLike
+    spread_bps: ArrayLike
+    initial_cash: float
+    costs: Costs
+    impact: Impact | None
+    limits: Limits | None
+    rates: Rates | None
 
 
 def simulate(
@@ -99,16 +46,22 @@ def simulate(
     *,
     open_prices: ArrayLike | None = None,
     execution: Execution = "next_close",
-    fee_bps: float = 0.0,
-    slippage_bps: float = 0.0,
+    fee_bps: ArrayLike = 0.0,
+    slippage_bps: ArrayLike = 0.0,
+    spread_bps: ArrayLike = 0.0,
     initial_cash: float = 1.0,
+    costs: Costs = "on_top",
+    impact: Impact | None = None,
+    limits: Limits | None = None,
+    rates: Rates | None = None,
 ) -> Backtest:
     """Equity, holdings, trades and costs of a portfolio that follows target weights.
 
     Parameters
     ----------
     prices : (T, S) float, > 0
-        Close of S items over T bars, adjusted for splits and dividends. NaN: no price.
+        Close of S items over T bars, adjusted for splits and dividends. NaN: no price. If this is
+        a frame, frames given beside it are put in the order of its columns, by name.
     weights : (T, S) float
         Target share of equity in each item, decided at the close of the bar; negative is short,
         what is left of 1 stays in cash. A row of NaN is no order: the holdings are kept.
@@ -116,12 +69,23 @@ def simulate(
         Open of the same bars. Needed for "next_open", not looked at for "next_close".
     execution : {"next_close", "next_open"}
         Weights decided at the close of bar t are filled at this price of bar t + 1.
-    fee_bps : float in [0, 10000)
+    fee_bps : float or (S,) float in [0, 10000)
         Fee on traded notional, in hundredths of a percent, paid from cash.
-    slippage_bps : float in [0, 10000)
+    slippage_bps : float or (S,) float in [0, 10000)
         By how much a buyer pays more and a seller gets less than the price.
+    spread_bps : float or (S,) float in [0, 10000)
+        Bid to ask; half of it is paid on each side, like slippage.
     initial_cash : float, > 0
         Cash at the first bar.
+    costs : {"on_top", "within"}
+        Whether the amount that an order trades is free of costs, which come on top of it, or
+        includes them: see Notes.
+    impact : Impact, optional
+        How far an order moves its own price, against the volume of the bar it is filled in.
+    limits : Limits, optional
+        Of positions, groups, leverage and turnover; lots.
+    rates : Rates, optional
+        Interest on cash, debt and shorts. Without it there is none.
 
     Returns
     -------
@@ -132,35 +96,42 @@ def simulate(
     ------
     DataError
         Matrices of different or wrong shape; a price that is zero, negative or infinite; a weight
-        that is infinite; a row with some weights NaN and others not.
+        that is infinite; a row with some weights NaN and others not; frames of other rows or
+        columns.
     UsageError
-        An unknown execution, "next_open" without opens, a cost or initial cash out of bounds.
+        An unknown execution, "next_open" without opens, a cost, limit, rate or initial cash out of
+        bounds.
 
     Notes
     -----
     One bar, in this order:
 
-    1. The order of the bar before, if any. Equity E is cash plus holdings at the execution price,
+    1. Interest, if there are rates, on what cash and shorts were at the close before.
+    2. The order of the bar before, if any. Equity E is cash plus holdings at the execution price,
        before any cost of this order. The target quantity of an item is w E / price; the difference
-       to the holding is traded at price x (1 + slippage) when bought, x (1 - slippage) when sold.
-       Cash pays the notional of that fill, then the fee, `fee_bps` of that notional. Quantities
-       are fractional, and not reduced for the costs: with weights that sum to one, cash goes
-       negative by the costs of the order (0.1 per cent of equity for a full purchase at 10 bps).
-       That loan bears no interest and lasts until the next order, which is sized on equity after
-       costs. A difference below 1e-12 of equity is not traded.
-    2. A holding whose close is missing is liquidated at its last known price, at the usual costs,
-       and listed in `delisted`. A gap in a price series does the same: fill it first if the item
-       went on trading.
-    3. Equity is marked at the close. If it is 0 or below, everything is liquidated at the close,
-       at the usual costs; no later order is filled and the returns after it are 0. An order
-       that meets equity of 0 or below at its execution price sells everything instead.
+       to the holding is traded at price x (1 + slippage) when bought, x (1 - slippage) when sold
+       (slippage, half the spread and impact added up). Cash pays the notional of that fill, then
+       the fee, `fee_bps` of that notional. Quantities are fractional unless there are lots, and
+       not reduced for the costs: with weights that sum to one, cash goes negative by the costs of
+       the order (0.1 per cent of equity for a full purchase at 10 bps). That loan lasts until the
+       next order, which is sized on equity after costs. With costs "within" the cash that changes
+       hands, fee and slippage included, is what the order asks, w E less the value held, so less
+       is bought and more is sold; a position that goes to zero is sold whole. A difference below
+       1e-12 of equity is not traded.
+    3. A holding whose close is missing is liquidated at its last known price, at the usual costs
+       but without impact, and listed in `delisted`. A gap in a price series does the same: fill it
+       first if the item went on trading.
+    4. Equity is marked at the close. If it is 0 or below, everything is liquidated at the close,
+       at the usual costs; no later order is filled, no interest booked, and the returns after it
+       are 0. An order that meets equity of 0 or below at its execution price sells everything
+       instead.
 
     Weights of bar t never touch prices of bar t, and weights of the last bar are never filled. An
     order for an item without an execution price is dropped and listed in `unfilled`; its share
     stays in cash, and a holding stays as it is, valued in E at its last known price.
 
-    Shorts earn no interest on their proceeds and pay no borrowing cost; there are no margin calls
-    before ruin. Time is O(T S).
+    There are no margin calls before ruin: limits are of targets, not of what prices make of them.
+    Time is O(T S).
 
     Examples
     --------
@@ -173,238 +144,252 @@ def simulate(
     >>> result.equity.tolist()
     [1000.0, 995.0, 1095.0]
     """
-    _require_options(execution, open_prices, fee_bps, slippage_bps, initial_cash)
-    closes = _prices("prices", prices)
-    targets, ordered = _targets(weights, closes.shape)
-    opens = None
-    if execution == "next_open":
-        opens = _prices("open_prices", open_prices)
-        _require_shape("open_prices", opens.shape, closes.shape)
-    no_close = _gaps(closes)
-    no_fill = no_close if opens is None else _gaps(opens)
-    marks, fills = closes, closes if opens is None else opens
-    gaps = [gap for gap in (no_close, no_fill) if gap is not None]
-    if gaps:
-        marks, fills = _last_known(closes, opens, np.asarray(np.any(gaps, axis=0)))
-
-    bars, items = closes.shape
-    book = _Book(items, float(initial_cash), fee_bps / 1e4, slippage_bps / 1e4)
-    equity, cash, exposure, turnover = (np.zeros(bars) for _ in range(4))
-    values = np.zeros((bars, items))
-    delisted, unfilled = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
-    ruined: int | None = None
-
-    for bar in range(bars):
-        mark = marks[bar]
-        book.begin(bar)
-        if bar and ordered[bar - 1] and ruined is None:
-            dropped = book.order(
-                targets[bar - 1], fills[bar], None if no_fill is None else no_fill[bar]
-            )
-            if dropped.size:
-                unfilled.append(_at(bar, dropped))
-        if no_close is not None and book.holds:
-            gone = (no_close[bar] & (book.held != 0.0)).nonzero()[0]
-            if gone.size:
-                book.liquidate(gone, mark)
-                delisted.append(_at(bar, gone))
-        worth = book.worth(mark)
-        if worth <= 0.0 and ruined is None:
-            ruined = bar
-            book.liquidate(book.held.nonzero()[0], mark)
-            worth = book.cash
-        equity[bar], cash[bar], turnover[bar] = worth, book.cash, book.turnover()
-        if book.holds:
-            np.multiply(book.held, mark, out=values[bar])
-            exposure[bar] = book.gross @ mark / worth
-
-    values /= np.where(equity > 0.0, equity, 1.0)[:, np.newaxis]
-    returns = np.zeros(bars)
-    alive = equity[:-1] > 0.0
-    returns[1:][alive] = equity[1:][alive] / equity[:-1][alive] - 1.0
-    return Backtest(
-        equity=equity,
-        returns=returns,
-        cash=cash,
-        weights_held=values,
-        trades=book.trades(),
-        turnover=turnover,
-        exposure=exposure,
-        delisted=np.concatenate(delisted),
-        unfilled=np.concatenate(unfilled),
-        ruined=ruined,
+    alone = np.asarray(_inputs.aligned(prices, "weights", weights), dtype=np.float64)
+    if alone.ndim != 2:
+        raise DataError(
+            f"weights has shape {alone.shape}",
+            "a matrix of bars by items",
+            "give many portfolios to simulate_stack" if alone.ndim == 3 else "",
+        )
+    return simulate_stack(
+        prices,
+        alone[np.newaxis],
+        open_prices=open_prices,
         execution=execution,
-        fee_bps=float(fee_bps),
-        slippage_bps=float(slippage_bps),
+        fee_bps=fee_bps,
+        slippage_bps=slippage_bps,
+        spread_bps=spread_bps,
+        initial_cash=initial_cash,
+        costs=costs,
+        impact=impact,
+        limits=limits,
+        rates=rates,
+    )[0]
+
+
+def simulate_stack(prices: ArrayLike, weights: ArrayLike, **options: Unpack[Options]) -> Backtests:
+    """Many sets of weights on the same prices, in one pass over the bars.
+
+    Parameters
+    ----------
+    prices : (T, S) float
+        As in `simulate`.
+    weights : (K, T, S) float
+        K sets of target weights; each may order on bars of its own.
+    **options
+        Keywords of `simulate`, the same for all sets.
+
+    Returns
+    -------
+    Backtests
+        ``result[k]`` equals ``simulate(prices, weights[k], **options)`` to the bit.
+
+    Raises
+    ------
+    DataError, UsageError
+        As `simulate`.
+
+    Examples
+    --------
+    >>> half, whole = [[0.5], [np.nan], [np.nan]], [[1.0], [np.nan], [np.nan]]
+    >>> simulate_stack([[9.0], [10.0], [12.0]], [half, whole]).equity.round(9).tolist()
+    [[1.0, 1.0, 1.1], [1.0, 1.0, 1.2]]
+    """
+    execution: Execution = options.get("execution", "next_close")
+    costs: Costs = options.get("costs", "on_top")
+    initial_cash, opens = options.get("initial_cash", 1.0), options.get("open_prices")
+    impact, rates = options.get("impact"), options.get("rates")
+    limits = options.get("limits") or Limits()
+    _require_options(execution, opens, costs, initial_cash)
+    market = _inputs.market_of(
+        prices,
+        opens if execution == "next_open" else None,
+        None if impact is None else impact.volume,
+    )
+    bars, items = market.marks.shape
+    fee_bps, slippage_bps, terms = _terms(options, costs, impact, limits, items)
+    targets, ordered = _inputs.targets_of(weights, market.marks.shape)
+    interest = None if rates is None else Interest(rates, bars, items)
+    book = Book(len(targets), bars, items, float(initial_cash), terms)
+    walk = _walk(market, limited(targets, limits), ordered, book, interest)
+    scale = np.where(walk.equity > 0.0, walk.equity, 1.0)
+    walk.values /= scale[:, :, np.newaxis]
+    walk.gross /= scale
+    returns = np.zeros_like(walk.equity)
+    before, after = walk.equity[:, :-1], walk.equity[:, 1:]
+    np.divide(after, before, out=returns[:, 1:], where=before > 0.0)
+    np.subtract(returns[:, 1:], 1.0, out=returns[:, 1:], where=before > 0.0)
+    return Backtests(
+        equity=walk.equity,
+        returns=returns,
+        cash=walk.cash,
+        weights_held=walk.values,
+        fills=book.fills(),
+        turnover=book.turnover(),
+        exposure=walk.gross,
+        interest=walk.interest,
+        delisted=walk.delisted.of_each(),
+        unfilled=walk.unfilled.of_each(),
+        ruined=tuple(None if bar < 0 else bar for bar in walk.ruined.tolist()),
+        execution=execution,
+        costs=costs,
+        fee_bps=fee_bps,
+        slippage_bps=slippage_bps,
     )
 
 
-class _Book:
-    """Cash, holdings and the blotter, as of one bar."""
+class _Walk:
+    """What K portfolios were at each of T closes, as far as the walk has come."""
 
-    def __init__(self, items: int, cash: float, fee: float, slippage: float) -> None:
-        self.cash = cash
-        self.held: Floats = np.zeros(items)
-        self.gross: Floats = np.zeros(items)
-        self.holds = False
-        self._fee = fee
-        self._slippage = slippage
-        self._bar = 0
-        self._traded = 0.0
-        self._base = 0.0
-        self._blotter: list[tuple[int, Ints, Floats, Floats, Floats]] = []
+    def __init__(self, runs: int, bars: int, items: int) -> None:
+        self.equity, self.cash, self.gross, self.interest = np.zeros((4, runs, bars))
+        self.values = np.empty((runs, bars, items))
+        self.ruined = np.full(runs, -1)
+        self.delisted, self.unfilled = _Places(runs, items), _Places(runs, items)
 
-    def begin(self, bar: int) -> None:
-        self._bar = bar
-        self._traded = 0.0
 
-    def worth(self, price: Floats) -> float:
-        return self.cash + float(self.held @ price) if self.holds else self.cash
+def _walk(
+    market: _inputs.Market, targets: Floats, ordered: Mask, book: Book, interest: Interest | None
+) -> _Walk:
+    """From one order to the next holdings stay what they are: many bars are marked at once.
 
-    def turnover(self) -> float:
-        return self._traded / self._base if self._traded and self._base > 0.0 else 0.0
+    A stretch of bars ends early where a price goes missing or a portfolio is ruined.
+    """
+    runs, bars, items = targets.shape
+    walk = _Walk(runs, bars, items)
+    marks, fills, volume = market.marks, market.fills, market.volume
+    no_close, no_fill = market.no_close, market.no_fill
+    # What is decided on one bar is due on the next.
+    due = np.zeros((runs, bars), dtype=bool)
+    due[:, 1:] = ordered[:, :-1]
+    ends = _ends(np.asarray(due.any(axis=0)) if interest is None else np.ones(bars, dtype=bool))
+    due_to_all: list[bool] = np.asarray(due.all(axis=0)).tolist()
+    alive, all_alive = walk.ruined < 0, True
+    bar = 0
+    while bar < bars:
+        end, volume_now = ends[bar], None if volume is None else volume[bar]
+        if interest is not None and bar:
+            earned = interest.until(bar, book.cash, book.held, marks[bar - 1])
+            walk.interest[:, bar] = np.where(alive, earned, 0.0)
+            book.cash += walk.interest[:, bar]
+        everyone = due_to_all[bar] and all_alive
+        which = None if everyone else (due[:, bar] & alive).nonzero()[0]
+        if which is None or which.size:
+            wanted = targets[:, bar - 1] if which is None else targets[which, bar - 1]
+            gaps = None if no_fill is None else no_fill[bar]
+            walk.unfilled.add(bar, book.order(bar, which, wanted, fills[bar], volume_now, gaps))
+        if no_close is not None:
+            walk.delisted.add(bar, book.liquidate(bar, no_close[bar], marks[bar], volume_now))
+            end = bar + 1 + _first(no_close[bar + 1 : end] & (book.held != 0.0).any(axis=0))
+        worth = book.worth(marks[bar:end])
+        if np.minimum.reduce(worth, axis=None, initial=np.inf) <= 0.0:
+            bust = (worth <= 0.0) & alive[:, np.newaxis]
+            end = bar + max(_first(bust.T), 1)
+            gone = bust[:, 0]
+            if gone.any():
+                walk.ruined[gone] = bar
+                alive, all_alive = walk.ruined < 0, False
+                book.liquidate(bar, gone[:, np.newaxis], marks[bar], volume_now)
+                end = bar + 1
+            worth = book.worth(marks[bar:end])
+        walk.equity[:, bar:end] = worth
+        walk.cash[:, bar:end] = book.cash[:, np.newaxis]
+        book.values(marks[bar:end], walk.values[:, bar:end], walk.gross[:, bar:end])
+        bar = end
+    return walk
 
-    def order(self, weights: Floats, price: Floats, unpriced: Mask | None) -> Ints:
-        """Trade to the target weights; the items that could not be traded come back."""
-        total = self.worth(price)
-        target = weights * max(total, 0.0) / price
-        wanted = np.abs(target - self.held) * price > DUST * max(total, 0.0)
-        if unpriced is None:
-            self._fill(wanted.nonzero()[0], target, price, total)
-            return np.empty(0, np.int64)
-        self._fill((wanted & ~unpriced).nonzero()[0], target, price, total)
-        return (wanted & unpriced).nonzero()[0]
 
-    def liquidate(self, item: Ints, price: Floats) -> None:
-        self._fill(item, np.zeros_like(self.held), price, self.worth(price))
+class _Places:
+    """Bars and items of events, portfolio by portfolio."""
 
-    def _fill(self, item: Ints, target: Floats, price: Floats, total: float) -> None:
-        if not item.size:
-            return
-        quantity = target[item] - self.held[item]
-        paid = price[item]
-        if self._slippage:
-            paid = paid * (1.0 + self._slippage * np.sign(quantity))
-        notional = quantity * paid
-        gross = np.abs(notional)
-        fee = gross * self._fee
-        self.cash -= float(notional.sum() + fee.sum())
-        # Assigned, not added: a closed position is exactly zero.
-        self.held[item] = target[item]
-        self.gross = np.abs(self.held)
-        self.holds = bool(self.held.any())
-        if not self._traded:
-            self._base = total
-        self._traded += float(gross.sum())
-        self._blotter.append((self._bar, item, quantity, paid, fee))
+    def __init__(self, runs: int, items: int) -> None:
+        self._runs, self._items = runs, items
+        self._events: list[tuple[int, Ints]] = []
 
-    def trades(self) -> Trades:
-        empty = np.empty(0)
-        rows = self._blotter
-        return Trades(
-            bar=np.repeat(
-                np.array([row[0] for row in rows], np.int64),
-                np.array([row[1].size for row in rows], np.int64),
-            ),
-            item=np.concatenate([np.empty(0, np.int64), *(row[1] for row in rows)]),
-            quantity=np.concatenate([empty, *(row[2] for row in rows)]),
-            price=np.concatenate([empty, *(row[3] for row in rows)]),
-            fee=np.concatenate([empty, *(row[4] for row in rows)]),
+    def add(self, bar: int, places: Ints) -> None:
+        if places.size:
+            self._events.append((bar, places))
+
+    def of_each(self) -> tuple[Ints, ...]:
+        fills = Fills(self._runs, self._items, 0, self._events)
+        return tuple(np.column_stack([bar, item]) for bar, item in fills.of_each())
+
+
+def _ends(event: Mask) -> list[int]:
+    """For each bar the next one with an event, or the end."""
+    later = np.append(event.nonzero()[0], event.size)
+    ends: list[int] = later[
+        np.searchsorted(later[:-1], np.arange(event.size), side="right")
+    ].tolist()
+    return ends
+
+
+def _first(events: Mask) -> int:
+    """Rows before the first that has an event."""
+    rows = np.asarray(events.any(axis=1))
+    return int(rows.argmax()) if rows.any() else len(rows)
+
+
+def _terms(
+    options: Options, costs: Costs, impact: Impact | None, limits: Limits, items: int
+) -> tuple[float | Floats, float | Floats, Terms]:
+    """Fee and slippage as they were given, and everything as fractions."""
+    fee, slippage, spread = (
+        _inputs.per_item(
+            name,
+            bps,
+            items,
+            lambda bps: (bps >= 0.0) & (bps < 1e4),
+            "basis points of at least 0 and below 10000",
         )
+        for name, bps in (
+            ("fee_bps", options.get("fee_bps", 0.0)),
+            ("slippage_bps", options.get("slippage_bps", 0.0)),
+            ("spread_bps", options.get("spread_bps", 0.0)),
+        )
+    )
+    moved: float | Floats = 0.0
+    if impact is not None:
+        if impact.law not in get_args(Law):
+            raise UsageError(f"impact.law is {impact.law!r}", _either(Law))
+        moved = _inputs.per_item(
+            "impact.bps",
+            impact.bps,
+            items,
+            lambda bps: (bps >= 0.0) & np.isfinite(bps),
+            "basis points of at least 0",
+        )
+    lot = None
+    if limits.lot is not None:
+        lot = _inputs.per_item(
+            "limits.lot", limits.lot, items, lambda v: (v > 0.0) & np.isfinite(v), "units above 0"
+        )
+    terms = Terms(
+        fee=fee / 1e4,
+        slippage=slippage / 1e4 + spread / 2e4,
+        impact=moved / 1e4,
+        root=impact is None or impact.law == "sqrt",
+        within=costs == "within",
+        lot=lot,
+        turnover=limits.turnover,
+    )
+    return fee, slippage, terms
 
 
-def _require_options(
-    execution: str, opens: object, fee_bps: float, slippage_bps: float, initial_cash: float
-) -> None:
+def _require_options(execution: str, opens: object, costs: str, initial_cash: float) -> None:
     if execution not in get_args(Execution):
-        raise UsageError(f"execution is {execution!r}", " or ".join(map(repr, get_args(Execution))))
+        raise UsageError(f"execution is {execution!r}", _either(Execution))
     if execution == "next_open" and opens is None:
         raise UsageError(
             "execution is 'next_open' without open_prices",
             "the open of every bar",
             "pass open_prices, or execution='next_close'",
         )
-    for name, cost in (("fee_bps", fee_bps), ("slippage_bps", slippage_bps)):
-        if not 0.0 <= cost < 1e4:
-            raise UsageError(f"{name} is {cost}", "basis points of at least 0 and below 10000")
+    if costs not in get_args(Costs):
+        raise UsageError(f"costs is {costs!r}", _either(Costs))
     if not 0.0 < initial_cash < np.inf:
         raise UsageError(f"initial_cash is {initial_cash}", "an amount above 0")
 
 
-def _require_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if found != expected:
-        raise DataError(
-            f"{name} has shape {found} and prices {expected}",
-            "the same bars and items in both, in the same order",
-        )
-
-
-def _matrix(name: str, values: ArrayLike | None) -> Floats:
-    matrix = np.asarray(values, dtype=np.float64, order="C")
-    if matrix.ndim != 2:
-        raise DataError(f"{name} has shape {matrix.shape}", "a matrix of bars by items")
-    return matrix
-
-
-def _refuse(name: str, matrix: Floats, wrong: Mask, expected: str) -> None:
-    if wrong.any():
-        bar, item = (int(at) for at in np.argwhere(wrong)[0])
-        raise DataError(
-            f"{name} of item {item} at bar {bar} is {matrix[bar, item]},"
-            f" one of {int(wrong.sum())} that cannot be used",
-            expected,
-        )
-
-
-def _prices(name: str, values: ArrayLike | None) -> Floats:
-    matrix = _matrix(name, values)
-    _refuse(name, matrix, (matrix <= 0.0) | (matrix == np.inf), "prices above 0, or NaN for none")
-    return matrix
-
-
-def _targets(values: ArrayLike, shape: tuple[int, ...]) -> tuple[Floats, list[bool]]:
-    """Target weights, and for each bar whether it orders anything."""
-    matrix = _matrix("weights", values)
-    _require_shape("weights", matrix.shape, shape)
-    blank = np.isnan(matrix)
-    silent: Mask = np.asarray(blank.all(axis=1))
-    _refuse(
-        "weights",
-        matrix,
-        blank & ~silent[:, np.newaxis],
-        "a row of NaN for no order, or a number for every item, 0 for none",
-    )
-    _refuse("weights", matrix, np.isinf(matrix), "a finite share of equity")
-    ordered: list[bool] = (~silent).tolist()
-    return matrix, ordered
-
-
-def _gaps(prices: Floats) -> Mask | None:
-    """Where a price is missing; None, the usual case, if nowhere."""
-    missing = np.isnan(prices)
-    return missing if missing.any() else None
-
-
-def _last_known(closes: Floats, opens: Floats | None, gaps: Mask) -> tuple[Floats, Floats]:
-    """Last price known at each close, and at each execution."""
-    item = np.flatnonzero(np.any(gaps, axis=0))
-    bars = len(closes)
-    # Open and close of a bar take turns, so that only the past fills a gap.
-    path = closes[:, item]
-    if opens is not None:
-        path = np.stack([opens[:, item], path], axis=1).reshape(2 * bars, item.size)
-    step = np.where(np.isnan(path), 0, np.arange(len(path))[:, np.newaxis])
-    known = np.take_along_axis(path, np.maximum.accumulate(step, axis=0), axis=0)
-    # Before its first price an item is never held, so any number will do.
-    known[np.isnan(known)] = 1.0
-    marks = closes.copy()
-    if opens is None:
-        marks[:, item] = known
-        return marks, marks
-    fills = opens.copy()
-    fills[:, item], marks[:, item] = known[::2], known[1::2]
-    return marks, fills
-
-
-def _at(bar: int, items: Ints) -> Ints:
-    return np.column_stack([np.full(items.size, bar), items])
+def _either(words: object) -> str:
+    return " or ".join(map(repr, get_args(words)))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.backtest.kernel import Backtest
+from podium.backtest.result import Backtest, Trades
 from podium.errors import DataError, UsageError
 
 DAYS_PER_YEAR = 365.25
@@ -36,7 +36,14 @@ def periods_per_year(times: ArrayLike) -> float:
     >>> periods_per_year(np.arange("2020-01-01", "2024-01-02", dtype="datetime64[D]"))
     365.25
     """
-    stamps = np.asarray(times)
+    stamps = require_times(times)
+    days = float((stamps[-1] - stamps[0]) / np.timedelta64(1, "D"))
+    return (stamps.size - 1) / (days / DAYS_PER_YEAR)
+
+
+def require_times(times: ArrayLike) -> NDArray[np.datetime64]:
+    """Times of bars as an array; DataError unless two or more, strictly ascending."""
+    stamps: NDArray[np.datetime64] = np.asarray(times)
     if stamps.ndim != 1 or stamps.dtype.kind != "M":
         raise DataError(
             f"times are of type {stamps.dtype} and shape {stamps.shape}", "a list of datetime64"
@@ -52,8 +59,7 @@ def periods_per_year(times: ArrayLike) -> float:
             f"times[{at}], {stamps[at]}, is not after {stamps[at - 1]}",
             "times in strictly ascending order",
         )
-    days = float((stamps[-1] - stamps[0]) / np.timedelta64(1, "D"))
-    return (stamps.size - 1) / (days / DAYS_PER_YEAR)
+    return stamps
 
 
 def sharpe(returns: ArrayLike, periods_per_year: float) -> float:
@@ -320,6 +326,134 @@ def hit_rate(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
     return float(np.count_nonzero(series > 0.0) / moved) if moved else math.nan
 
 
+def tail_ratio(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
+    """A good bar over a bad one: the 95th percentile over the 5th, both absolute.
+
+    Parameters
+    ----------
+    returns : (T,) float
+        Simple return per bar, as a fraction.
+    periods_per_year : float, optional
+        Not used; taken so that every measure is called alike.
+
+    Returns
+    -------
+    float >= 0
+        Percentiles are interpolated linearly. NaN without returns, or if the 5th is 0.
+
+    Raises
+    ------
+    DataError
+        A return that is NaN or infinite.
+
+    Examples
+    --------
+    >>> round(tail_ratio([-0.01, 0.0, 0.02]), 4)
+    2.0
+    """
+    series = _finite(returns)
+    if not series.size:
+        return math.nan
+    bad, good = np.abs(np.percentile(series, [5.0, 95.0])).tolist()
+    return _ratio(good, bad)
+
+
+def exposure(gross: ArrayLike, periods_per_year: float = math.nan) -> float:
+    """Mean of the sum of absolute weights that was held.
+
+    Parameters
+    ----------
+    gross : (T,) float, >= 0
+        Exposure of each bar, as in `Backtest.exposure`.
+    periods_per_year : float, optional
+        Not used; taken so that every measure is called alike.
+
+    Returns
+    -------
+    float >= 0
+        1 is fully invested throughout. NaN for no bars.
+
+    Raises
+    ------
+    DataError
+        An exposure that is NaN or infinite.
+
+    Examples
+    --------
+    >>> exposure([0.0, 1.0, 0.5])
+    0.5
+    """
+    series = _finite(gross)
+    return float(series.mean()) if series.size else math.nan
+
+
+def closed_profits(trades: Trades) -> NDArray[np.float64]:
+    """What each closed trade earned, costs taken off.
+
+    Parameters
+    ----------
+    trades : Trades
+        Fills of one portfolio, as in `Backtest.trades`.
+
+    Returns
+    -------
+    (M,) float
+        In the currency of the prices, item by item in the order of opening. A trade lasts from no
+        position in an item to none again; a fill that turns a long into a short (or back) closes
+        one and opens the next, its cash and fee shared by quantity. Open ones are left out, and
+        interest is no part of it.
+
+    Examples
+    --------
+    >>> from podium.backtest import simulate
+    >>> result = simulate([[1.0], [1.0], [1.5], [1.0]], [[1.0], [-1.0], [0.0], [0.0]])
+    >>> closed_profits(result.trades).tolist()
+    [0.5, 0.5]
+    """
+    if not len(trades):
+        return np.empty(0)
+    order = np.argsort(trades.item, kind="stable")
+    item, quantity, after = trades.item[order], trades.quantity[order], trades.held[order]
+    before = np.concatenate([[0.0], after[:-1]])
+    before[1:][item[1:] != item[:-1]] = 0.0
+    flow = -quantity * trades.price[order] - trades.fee[order]
+    turned = before * after < 0.0
+    number = np.cumsum((before == 0.0) | turned) - 1
+    # What a turn brings in for the old position belongs to the trade before it.
+    closing = np.where(turned, flow * before / np.where(turned, -quantity, 1.0), 0.0)
+    earned = np.zeros(int(number[-1]) + 1)
+    np.add.at(earned, number, flow - closing)
+    np.add.at(earned, number[turned] - 1, closing[turned])
+    closed = np.zeros(earned.size, dtype=bool)
+    closed[number[after == 0.0]] = True
+    closed[number[turned] - 1] = True
+    profits: NDArray[np.float64] = earned[closed]
+    return profits
+
+
+def win_rate(trades: Trades) -> float:
+    """Share of closed trades that earned something, costs taken off; NaN without any.
+
+    Parameters
+    ----------
+    trades : Trades
+        Fills of one portfolio; what a closed trade is: `closed_profits`.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    Examples
+    --------
+    >>> from podium.backtest import simulate
+    >>> result = simulate([[1.0], [1.0], [1.5], [2.0]], [[1.0], [-1.0], [0.0], [0.0]])
+    >>> win_rate(result.trades)
+    0.5
+    """
+    profits = closed_profits(trades)
+    return float(np.count_nonzero(profits > 0.0) / profits.size) if profits.size else math.nan
+
+
 def turnover(traded: ArrayLike, periods_per_year: float) -> float:
     """Bought plus sold notional a year, in multiples of equity.
 
@@ -365,7 +499,7 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
     -------
     dict
         sharpe, sortino, volatility, cagr, max_drawdown, max_drawdown_bars, calmar, hit_rate,
-        turnover, total_return. NaN where undefined.
+        turnover, total_return, win_rate, tail_ratio, exposure. NaN where undefined.
 
     Raises
     ------
@@ -392,6 +526,9 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
         "hit_rate": hit_rate(returns),
         "turnover": turnover(backtest.turnover[1:], periods),
         "total_return": growth - 1.0,
+        "win_rate": win_rate(backtest.trades),
+        "tail_ratio": tail_ratio(returns),
+        "exposure": exposure(backtest.exposure[1:]),
     }
 
 

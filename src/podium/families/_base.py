@@ -6,7 +6,7 @@ import abc
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences, Subset
@@ -50,7 +50,7 @@ class ClassModel(AnyModel[Subset, ClassPrediction]):
     """A fitted classifier: samples in, a probability of every class out."""
 
 
-ModelT = TypeVar("ModelT", bound=AnyModel)  # type: ignore[type-arg]
+ModelT = TypeVar("ModelT", bound=AnyModel[Any, Any])
 
 
 class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):

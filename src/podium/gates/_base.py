@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
 from podium.decision import Result, Verdict
 from podium.evidence import Evidence
+
+# Why a figure that evidence should have is not there.
+EARLIER = (
+    "its evidence was made before podium judged this; podium finalize, or backtest, makes it anew"
+)
 
 
 class Gate(Protocol):
@@ -44,3 +50,8 @@ def verdict(
             name, Result.MISSING, f"there is no {' and no '.join(absent)} evidence yet", limits
         )
     return Verdict(name, *gate.judge(candidate, champion, limits), limits)
+
+
+def number(evidence: Evidence, name: str) -> float:
+    """Value of one scalar; NaN where evidence of an earlier podium has none."""
+    return evidence.scalar(name) if name in evidence.scalars else math.nan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +145,18 @@ def results(
         )
     )
     return [(row.trial_id, row.metric, _real(row.value)) for row in rows]
+
+
+def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Stored arrays by their hash; those that are not there are left out."""
+    table, found, wanted = schema.blob.c, {}, sorted(set(names))
+    for start in range(0, len(wanted), 500):
+        query = sa.select(table.hash, table.dtype, table.data).where(
+            table.project_id == ledger.project_id, table.hash.in_(wanted[start : start + 500])
+        )
+        for row in tx.execute(query):
+            found[row.hash] = np.frombuffer(row.data, dtype=np.dtype(row.dtype))
+    return found
 
 
 def curves(
@@ -301,6 +314,18 @@ def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
     ).scalar()
 
 
+def _asked() -> sa.Join:
+    """Trials with every study that asked for them."""
+    trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
+    return schema.trial.join(
+        schema.study_trial,
+        sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
+    ).join(
+        schema.study,
+        sa.and_(study.project_id == link.project_id, study.id == link.study_id),
+    )
+
+
 def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]) -> int:
     """Distinct configs ever looked at for a slot on an overlapping validation interval.
 
@@ -308,24 +333,11 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     configs of the naive family are the bar, not a try at it. What was imported or logged by a
     tracker says on no bars, so it counts as overlapping.
     """
-    trial, link, study, split = (
-        schema.trial.c,
-        schema.study_trial.c,
-        schema.study.c,
-        schema.split.c,
-    )
+    trial, study, split = schema.trial.c, schema.study.c, schema.split.c
     query = (
         sa.select(sa.func.count(sa.distinct(trial.config_hash)))
         .select_from(
-            schema.trial.join(
-                schema.study_trial,
-                sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-            )
-            .join(
-                schema.study,
-                sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-            )
-            .outerjoin(
+            _asked().outerjoin(
                 schema.split,
                 sa.and_(split.project_id == trial.project_id, split.hash == trial.split_hash),
             )
@@ -341,6 +353,81 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
         )
     )
     return int(tx.execute(query).scalar_one())
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One config that was looked at on some windows, by its best trial there.
+
+    Parameters
+    ----------
+    tickers : tuple of str
+        What the numbers of items in its index stand for.
+    task : mapping
+        What its target was, among others.
+    """
+
+    config_hash: str
+    metric: str
+    score: float
+    loss_hash: str | None
+    prediction_hash: str | None
+    tickers: tuple[str, ...]
+    task: Mapping[str, Any]
+    task_hash: str
+
+    def preference(self, task_hash: str) -> tuple[bool, bool, float]:
+        """Sorts the trials of one config; a pruned one may have no score and comes last."""
+        return self.task_hash != task_hash, math.isnan(self.score), self.score
+
+
+def looked_at(
+    ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str
+) -> list[Looked]:
+    """Every config any study of a slot judged on these very windows, in the order of first looks.
+
+    Of the trials of one config the best one counts, which is the one a choice is made by; one of
+    this task before those of others.
+    """
+    trial, study = schema.trial.c, schema.study.c
+    task, dataset = schema.task.c, schema.dataset.c
+    names = [n for n in Looked.__dataclass_fields__ if n in trial]
+    query = (
+        sa.select(*(trial[name] for name in names), task.spec, dataset.tickers)
+        .select_from(
+            _asked()
+            .join(
+                schema.task,
+                sa.and_(task.project_id == trial.project_id, task.hash == trial.task_hash),
+            )
+            .join(
+                schema.dataset,
+                sa.and_(
+                    dataset.project_id == trial.project_id,
+                    dataset.fingerprint == trial.dataset_fingerprint,
+                ),
+            )
+        )
+        .where(
+            trial.project_id == ledger.project_id,
+            study.slot == slot,
+            trial.family != "naive",
+            trial.state.in_([State.COMPLETE, State.PRUNED]),
+            trial.index_hash == index_hash,
+        )
+        .order_by(schema.study_trial.c.seq)
+    )
+    best: dict[str, Looked] = {}
+    for row in tx.execute(query).mappings():
+        found = Looked(
+            **{**{n: row[n] for n in names}, "score": _real(row["score"])},
+            tickers=tuple(json.loads(row["tickers"])),
+            task=json.loads(row["spec"]),
+        )
+        known = best.get(found.config_hash)
+        if known is None or found.preference(task_hash) < known.preference(task_hash):
+            best[found.config_hash] = found
+    return list(best.values())
 
 
 def _real(value: float | str | None) -> float:

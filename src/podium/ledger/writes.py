@@ -292,9 +292,18 @@ def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> 
 
 
 def end_trial(
-    ledger: Ledger, tx: sa.Connection, ended: Ended, *, metric: str, index_hash: str | None
+    ledger: Ledger,
+    tx: sa.Connection,
+    ended: Ended,
+    *,
+    metric: str,
+    index_hash: str | None,
+    errors: Mapping[str, float] | None = None,
 ) -> None:
-    """Write how a trial ended, with all its epochs, in the transaction's one commit."""
+    """Write how a trial ended, with all its epochs, in the transaction's one commit.
+
+    ``errors`` are results that were reckoned from its forecasts; what it reported itself wins.
+    """
     trial_id, fold = ended.task.trial_id, ended.task.fold
     common = {"project_id": ledger.project_id, "trial_id": trial_id, "fold": fold}
     scores = [
@@ -339,7 +348,7 @@ def end_trial(
         )
     if scores:
         tx.execute(schema.score.insert(), scores)
-    if results := results_of(ended, metric):
+    if results := {**(errors or {}), **results_of(ended, metric)}:
         tx.execute(schema.result.insert(), result_rows(ledger, trial_id, family, results))
     announce(ledger, tx, "trial", [trial_id])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.report import svg
-from podium.report.found import Pair, SlotReport
+from podium.report.found import Pair, RankRow, SlotReport
 from podium.report.table import number, p_value, percent
 
 _KINDS = {"promoted": "pass", "pass": "pass", "refused": "fail", "refuse": "fail"}
@@ -106,8 +106,17 @@ def blocks(slot: SlotReport) -> list[Block]:
     ----------
     slot : SlotReport
     """
-    traded = [_trading(slot), _tickers(slot)] if slot.forecasts else []
-    return [_numbers(slot), _gates(slot), *traded, _config(slot)]
+    if not slot.forecasts:
+        return [_numbers(slot), _gates(slot), _config(slot)]
+    return [
+        _numbers(slot),
+        _gates(slot),
+        _ranking(slot),
+        _luck(slot),
+        _trading(slot),
+        _tickers(slot),
+        _config(slot),
+    ]
 
 
 def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
@@ -238,6 +247,65 @@ def _gates(slot: SlotReport) -> Block:
     columns = ["gate", "result", "found", "limit"]
     missing = "No gate has been asked yet."
     return Block("Gates", columns, rows, missing, stacked=True, result=1)
+
+
+def _ranking(slot: SlotReport) -> Block:
+    rows: list[list[object]] = [
+        [
+            f"{row.label} (chosen)" if row.chosen else row.label,
+            row.mean,
+            interval(row),
+            p_value(row.p_value),
+            p_value(row.p_corrected),
+            standing(row),
+        ]
+        for row in slot.ranking
+    ]
+    columns = ["config", slot.metric, "95 % interval", "p against naive", "p, corrected"]
+    after = []
+    if rows:
+        tied = sum(row.in_set is True for row in slot.ranking)
+        after.append(
+            f"{tied} of {len(rows)}, naive counted, cannot be told from the best (model confidence "
+            "set, 90 per cent). Corrected p-values allow for the number of configs (Holm)."
+            if any(row.in_set is not None for row in slot.ranking)
+            else "Which of them cannot be told from the best is undecidable: too few periods."
+        )
+    title = f"Ranking on the validation folds ({_better(slot)} is better)"
+    missing = "No cross-validation has run yet, so there is no ranking."
+    return Block(title, [*columns, "against the best"], rows, missing, after, stacked=True)
+
+
+def interval(row: RankRow) -> str:
+    """The interval of a mean loss in few characters; empty where there is none.
+
+    Examples
+    --------
+    >>> interval(RankRow("lstm", 0.21, 0.19, 0.2345))
+    '0.1900 to 0.2345'
+    """
+    return f"{number(row.low)} to {number(row.high)}" if row.low is not None else ""
+
+
+def standing(row: RankRow) -> str:
+    """Whether a config can be told from the best, in words.
+
+    Examples
+    --------
+    >>> standing(RankRow("lstm", in_set=True))
+    'cannot be told from it'
+    """
+    if row.in_set is None:
+        return "undecidable"
+    return "cannot be told from it" if row.in_set else "worse"
+
+
+def _luck(slot: SlotReport) -> Block:
+    rows: list[list[object]] = [[row.name, row.value, row.meaning] for row in slot.luck]
+    missing = "No analysis has run yet, so the luck in the choice is not known."
+    after = [slot.luck_basis] if slot.luck_basis else []
+    columns = ["figure", "value", "what it says"]
+    return Block("Luck in the choice", columns, rows, missing, after, stacked=True)
 
 
 def _trading(slot: SlotReport) -> Block:

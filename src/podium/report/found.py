@@ -43,6 +43,39 @@ class FoldRow:
     chosen: bool = False
 
 
+@dataclass(frozen=True)
+class RankRow:
+    """One config or the best naive one on the folds' windows.
+
+    Parameters
+    ----------
+    mean, low, high : float, optional
+        Mean loss over the folds, and its 95 per cent block bootstrap interval.
+    p_value, p_corrected : float, optional
+        Diebold-Mariano against naive, and after Holm's correction for the number of configs.
+    in_set : bool, optional
+        Whether it cannot be told from the best; None where that is undecidable.
+    """
+
+    label: str
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    p_corrected: float | None = None
+    in_set: bool | None = None
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class LuckRow:
+    """One figure on the luck in a choice: what it is, its value, and how to read it."""
+
+    name: str
+    value: float | None
+    meaning: str
+
+
 @dataclass(frozen=True, eq=False)
 class EquityCurves:
     """Equity after costs: times (T,) as datetime64 and three curves (T,)."""
@@ -80,6 +113,10 @@ class SlotReport:
         Diebold-Mariano against naive on the test; adjusted for the looks.
     distinguishable : str
         A sentence on which configs the folds can tell apart.
+    ranking : sequence of RankRow
+        The configs that were cross-validated, best first, and naive.
+    luck : sequence of LuckRow
+        What the choice among all configs is worth; `luck_basis` says what was reckoned with.
     trading : mapping of str to mapping of str to float
         By "candidate", "equal weight" and "buy and hold": a measure's value.
     loss_by_ticker : sequence of (ticker, candidate, naive)
@@ -118,6 +155,9 @@ class SlotReport:
     folds: Sequence[FoldRow] = ()
     folds_naive_mean: float | None = None
     distinguishable: str = ""
+    ranking: Sequence[RankRow] = ()
+    luck: Sequence[LuckRow] = ()
+    luck_basis: str = ""
     equity: EquityCurves | None = None
     trading: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     costs: str = ""

@@ -24,3 +24,23 @@ def checked(forecast: ArrayLike, gross: float) -> NDArray[np.float64]:
     if not 0.0 < gross < np.inf:
         raise UsageError(f"gross is {gross}", "a number above 0")
     return values
+
+
+def finite(forecast: NDArray[np.float64], expected: str) -> NDArray[np.float64]:
+    """The forecast, of which nothing may be infinite; DataError with its place."""
+    if np.isinf(forecast).any():
+        bar, item = (int(at) for at in np.argwhere(np.isinf(forecast))[0])
+        raise DataError(f"forecast of item {item} at bar {bar} is {forecast[bar, item]}", expected)
+    return forecast
+
+
+def sides(held: ArrayLike | None, items: int) -> NDArray[np.float64]:
+    """Sign of each position, 0 if none are given; DataError for another number of items."""
+    if held is None:
+        return np.zeros(items)
+    positions = np.asarray(held, dtype=np.float64)
+    if positions.shape != (items,):
+        raise DataError(
+            f"held has shape {positions.shape}", f"a position for each of {items} items"
+        )
+    return np.sign(np.nan_to_num(positions))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.errors import DataError
-from podium.signals._base import checked
+from podium.signals._base import checked, finite
 
 __all__ = ["weights"]
 
@@ -40,13 +39,7 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     >>> weights(np.log([[0.1, 0.3], [0.2, np.nan]])).round(4).tolist()
     [[0.75, 0.25], [1.0, 0.0]]
     """
-    values = checked(forecast, gross)
-    if np.isinf(values).any():
-        bar, item = (int(at) for at in np.argwhere(np.isinf(values))[0])
-        raise DataError(
-            f"forecast of item {item} at bar {bar} is {values[bar, item]}",
-            "the logarithm of a volatility above 0",
-        )
+    values = finite(checked(forecast, gross), "the logarithm of a volatility above 0")
     missing = np.isnan(values)
     silent = missing.all(axis=1)
     known = np.where(missing, np.inf, values)

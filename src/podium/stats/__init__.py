@@ -11,6 +11,7 @@ from podium.stats.deflated_sharpe import (
     expected_max_sharpe,
 )
 from podium.stats.diebold_mariano import DieboldMariano, diebold_mariano, panel_loss
+from podium.stats.forecast_errors import forecast_errors
 from podium.stats.mcnemar import McNemar, mcnemar
 from podium.stats.overfitting import BacktestOverfitting, probability_of_backtest_overfitting
 from podium.stats.paired_bootstrap import PairedBootstrap, paired_bootstrap
@@ -36,6 +37,7 @@ __all__ = [
     "deflated_sharpe_from_moments",
     "diebold_mariano",
     "expected_max_sharpe",
+    "forecast_errors",
     "holm",
     "mcnemar",
     "min_backtest_length",

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr
 
 from podium.errors import DataError, Problem
 from podium.stats._class_figures import (
@@ -41,6 +40,7 @@ from podium.stats._class_figures import (
     roc_auc_macro,
     weighted_f1,
 )
+from podium.stats.mcnemar import mcnemar
 
 __all__ = [
     "BINS",
@@ -392,8 +392,7 @@ def class_differences(
         side = min((drawn[:, 0] <= 0).sum(), (drawn[:, 0] >= 0).sum())
         p_value = float(min(1.0, 2 * (1 + side) / (1 + n_boot)))
     found = [Difference(*row) for row in np.stack([observed, low, high], axis=1).tolist()]
-    right = [c == labels for c in chosen]
-    only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    accuracy_test = mcnemar(labels, *chosen)
     return ClassDifferences(
         samples=len(labels),
         units=units,
@@ -403,9 +402,10 @@ def class_differences(
         precision=tuple(found[1 : columns + 1]),
         recall=tuple(found[columns + 1 : 2 * columns + 1]),
         f1=tuple(found[2 * columns + 1 :]),
-        only_first=only_first,
-        only_second=only_second,
-        mcnemar_p_value=_mcnemar(only_first, only_second),
+        only_first=accuracy_test.only_a,
+        only_second=accuracy_test.only_b,
+        # Right on the same samples: nothing speaks against equal accuracy.
+        mcnemar_p_value=1.0 if accuracy_test.reason else accuracy_test.p_value,
         resamples=n_boot,
         seed=seed,
         reason=reason,
@@ -455,12 +455,6 @@ def _contrast(counts: NDArray[Any]) -> Floats:
     """Macro-F1, then precision, recall and F1 of each class, first minus second, (B, 1 + 3K)."""
     precision, recall, f1 = (figure[:, 0] - figure[:, 1] for figure in rates(counts))
     return np.concatenate([f1.mean(axis=1, keepdims=True), precision, recall, f1], axis=1)
-
-
-def _mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value that of the samples only one got right, each got half."""
-    fewer, both = min(only_first, only_second), only_first + only_second
-    return min(1.0, 2.0 * float(bdtr(fewer, both, 0.5))) if both else 1.0
 
 
 def _cost(truth: Counts, chosen: Counts, probabilities: Floats, matrix: Floats) -> Cost:

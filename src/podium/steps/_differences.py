@@ -17,6 +17,7 @@ from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
+from podium.stats.forecast_errors import ERRORS
 from podium.steps._rebuild import Rebuilt, Row
 from podium.trial import Ended
 
@@ -77,7 +78,11 @@ def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
             id_,
         )
     }
-    findings += _results(id_, results, writes.results_of(ended, metric))
+    # Errors reckoned from the forecasts say nothing that those have not said to the bit.
+    again = writes.results_of(ended, metric)
+    for name in [f"val_{error}" for error in ERRORS if f"val_{error}" not in again]:
+        results.pop(name, None)
+    findings += _results(id_, results, again)
     if row["best_epoch"] != ended.best_epoch:
         told = f"{row['best_epoch']} recorded, {ended.best_epoch} now"
         findings.append(Finding(id_, "best epoch", False, told))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, artifact
+from podium import artifact
 from podium.artifact import Place
 from podium.candidate import Candidate
 from podium.config import SlotSection
@@ -16,15 +18,20 @@ from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import now
+from podium.ledger.ledger import Ledger, now
 from podium.ledger.reads import TrialRow
 from podium.resolve import find_model
 from podium.space import ConfigDict
-from podium.stats import DieboldMariano, diebold_mariano, panel_loss
+from podium.stats import panel_loss
+from podium.steps._evidence import evidence_about
+from podium.steps._judgement import Ranking, ranking
+from podium.steps._leak_probe import probed_for_leaks
+from podium.steps._looks import luck_of
 from podium.steps._project import Project
 from podium.steps._task import SlotData, slot_data, task_hash
 from podium.steps.finalize import naive_name
 from podium.steps.tune import NAIVE, best_of, validation_split
+from podium.trial import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +94,13 @@ def kept_candidate(project: Project, path: Path, slot: str | None) -> Kept:
     )
     with ledger.transaction(durable=True) as tx:
         candidate = decisions.register(ledger, tx, candidate, project.actor)
-        if "validation" not in reads.evidence_of(ledger, tx, candidate.id):
-            evidence = _validation(project, data, candidate, trial, naive, tx)
+        told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
+        # An earlier podium judged less.
+        if told is None or "n_trials" not in told.scalars:
+            configs = [trial, *_others(ledger, tx, study_id, trial)]
+            evidence = _validation(project, data, candidate, configs, naive, tx)
             writes.put_evidence(ledger, tx, evidence)
+    probed_for_leaks(project, data, candidate)
     return Kept(data, naive.config, candidate)
 
 
@@ -135,50 +146,65 @@ def _validation(
     project: Project,
     data: SlotData,
     candidate: Candidate,
-    trial: TrialRow,
+    trials: Sequence[TrialRow],
     naive: TrialRow,
     tx: sa.Connection,
 ) -> Evidence:
-    """What the grid saw of it: one validation slice, where it was chosen among all configs."""
-    metric = data.section.metric
-    test = _against(project, data, trial, naive, tx)
+    """What the grid saw of it, the first of its configs, on the slice it was chosen on."""
+    metric, trial = data.section.metric, trials[0]
+    found = _ranking(project, data, trials, naive, tx)
+    test = found.against_naive[0]
     interval = validation_split(project, data).validation_interval()
-    return Evidence(
-        id=new_id("e"),
-        kind="validation",
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=candidate.dataset_fingerprint,
-        split_hash=trial.split_hash,
-        producer="grid",
-        producer_version=__version__,
-        created_at=now(),
+    n_trials = reads.luck(project.ledger, tx, data.slot, interval)
+    luck = luck_of(project, data, tx, trial.config_hash, naive, n_trials)
+    return evidence_about(
+        candidate,
+        "validation",
+        "grid",
+        dataset=candidate.dataset_fingerprint,
+        split=trial.split_hash,
         scalars={
             "loss": Scalar(trial.score, metric, "min"),
             "naive_loss": Scalar(naive.score, metric, "min"),
             "dm_statistic": Scalar(test.statistic),
             "dm_p_value": Scalar(test.p_value, "probability"),
-            "configs_looked_at": Scalar(
-                reads.luck(project.ledger, tx, data.slot, interval), "configs"
-            ),
+            "configs_looked_at": Scalar(n_trials, "configs"),
+            **found.scalars(0),
+            **luck.scalars(),
         },
-        series={},
         notes={
             "metric": metric,
             "naive_method": naive_name(naive.config),
             "reason": "kept by a grid; judged on the one validation slice it was chosen on",
+            **found.notes(),
+            **luck.notes(),
         },
     )
 
 
-def _against(
-    project: Project, data: SlotData, trial: TrialRow, naive: TrialRow, tx: sa.Connection
-) -> DieboldMariano:
-    """Diebold-Mariano on the validation slice, tickers of a day averaged."""
-    index = reads.array(project.ledger, tx, str(trial.index_hash))
-    days = index[len(index) // 2 :]
-    losses = [
-        panel_loss(reads.array(project.ledger, tx, str(row.loss_hash)).astype(np.float64), days)[1]
-        for row in (trial, naive)
+def _others(ledger: Ledger, tx: sa.Connection, study_id: str, trial: TrialRow) -> list[TrialRow]:
+    """The other configs of the grid, on the windows of this one."""
+    return [
+        row
+        for row in reads.trials_of(ledger, tx, study_id, trial.phase)
+        if row.state is State.COMPLETE
+        and math.isfinite(row.score)
+        and row.index_hash == trial.index_hash
+        and row.config_hash != trial.config_hash
     ]
-    return diebold_mariano(losses[0], losses[1], data.view.horizon)
+
+
+def _ranking(
+    project: Project,
+    data: SlotData,
+    trials: Sequence[TrialRow],
+    naive: TrialRow,
+    tx: sa.Connection,
+) -> Ranking:
+    """The grid's configs and naive on the validation slice, tickers of a day averaged."""
+    names = [str(row.loss_hash) for row in (*trials, naive)]
+    arrays = reads.arrays(project.ledger, tx, [*names, str(naive.index_hash)])
+    index = arrays[str(naive.index_hash)]
+    days = index[len(index) // 2 :]
+    losses = [panel_loss(arrays[name].astype(np.float64), days)[1] for name in names]
+    return ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from podium import registry
+from podium.backtest import periods_per_year
 from podium.candidate import Candidate
 from podium.decision import Stage
 from podium.evidence import Evidence
@@ -15,6 +16,8 @@ from podium.report.found import (
     EquityCurves,
     FoldRow,
     GateRow,
+    LuckRow,
+    RankRow,
     SlotReport,
     TuningPoint,
     Verdict,
@@ -71,6 +74,9 @@ def slot_report(
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.naive, False)],
         folds_naive_mean=analysis.naive.mean,
+        ranking=ranking_rows(analysis),
+        luck=luck_rows(analysis),
+        luck_basis=luck_basis(analysis),
         distinguishable=f"Chosen: {analysis.reason}; {analysis.distinguishable}.",
         equity=_curves(project, trading),
         trading={
@@ -156,6 +162,93 @@ def _lineage(dataset: str, candidate: Candidate) -> list[str]:
     ]
 
 
+def ranking_rows(analysis: Analysis) -> list[RankRow]:
+    """The extended configs, best first, and the best naive one."""
+    found, configs = analysis.ranking, analysis.extension.configs
+    tests = [
+        (_finite(test.p_value), _finite(corrected))
+        for test, corrected in zip(found.against_naive, found.corrected.tolist(), strict=True)
+    ]
+    told = not found.reason
+    return [
+        RankRow(
+            _label(extended),
+            _finite(extended.mean),
+            _finite(interval.low),
+            _finite(interval.high),
+            *p_values,
+            in_set=included if told else None,
+            chosen=extended is analysis.chosen,
+        )
+        for extended, interval, p_values, included in zip(
+            [*configs, analysis.naive],
+            found.intervals(),
+            [*tests, (None, None)],
+            found.included,
+            strict=True,
+        )
+    ]
+
+
+def luck_rows(analysis: Analysis) -> list[LuckRow]:
+    """What the choice among all configs ever looked at is worth."""
+    luck, data = analysis.luck, analysis.extension.tuned.forecast
+    a_year = math.sqrt(periods_per_year(data.tuning.times))
+    loss = "loses money" if luck.basis == "returns" else "loses more than naive"
+    rows = [
+        LuckRow(
+            "configs looked at",
+            luck.n_trials,
+            "in any study, log or import of the slot on overlapping bars; failed and pruned too",
+        ),
+        LuckRow("of them judged here", luck.judged, f"on {luck.bars:,} validation bars"),
+    ]
+    if luck.basis == "returns":
+        rows += [
+            LuckRow("Sharpe ratio a year", _finite(luck.sharpe * a_year), "of the chosen config"),
+            LuckRow(
+                "Sharpe ratio of luck",
+                _finite(luck.luck_sharpe * a_year),
+                "a year, expected of the best of so many configs without skill",
+            ),
+            LuckRow(
+                "deflated Sharpe",
+                _finite(luck.deflated_sharpe),
+                luck.sharpe_reason or "probability that the chosen config has more than that",
+            ),
+        ]
+    return [
+        *rows,
+        LuckRow(
+            "probability of loss",
+            _finite(luck.probability_of_loss),
+            luck.reason or f"how often the best of half of the bars {loss} on the other half",
+        ),
+        LuckRow(
+            "PBO",
+            _finite(luck.pbo),
+            luck.reason
+            or "how often it falls below the median there; about 0.5 also where all are good",
+        ),
+        LuckRow(
+            "told from the best",
+            _finite(luck.told_apart),
+            "configs of those judged; where it is 0, PBO says nothing",
+        ),
+    ]
+
+
+def luck_basis(analysis: Analysis) -> str:
+    """What the figures were reckoned from, as a sentence."""
+    section = analysis.extension.tuned.data.section
+    if analysis.luck.basis == "losses":
+        return "Reckoned from losses against naive, since the trials kept no forecasts."
+    return (
+        f"Forecasts of every config traded by the signal '{section.signal}' on the validation "
+        "bars, costs as in the backtest."
+    )
+
+
 def _verdict(promotion: Promotion) -> Verdict:
     if promotion.refused:
         return "refused"
@@ -182,12 +275,13 @@ def _curves(project: Project, trading: Evidence) -> EquityCurves:
 
 
 def _fold(extended: Extended, chosen: bool) -> FoldRow:
-    label = (
-        f"naive {naive_name(extended.config)}"
-        if extended.family == "naive"
-        else f"{extended.family} {short(extended.config)}"
-    )
-    return FoldRow(label, extended.scores, extended.mean, chosen)
+    return FoldRow(_label(extended), extended.scores, extended.mean, chosen)
+
+
+def _label(extended: Extended) -> str:
+    if extended.family == "naive":
+        return f"naive {naive_name(extended.config)}"
+    return f"{extended.family} {short(extended.config)}"
 
 
 def _limits(limits: Mapping[str, float]) -> str:

@@ -19,6 +19,7 @@ from podium.ledger.writes import NewTrial
 from podium.runners._base import Runner
 from podium.space import ConfigDict
 from podium.split import Fold, Indices, Split, Windows
+from podium.steps._errors import of_trial
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, TaskData, class_spec
 from podium.steps._task import SlotData, plugin_versions, task_spec
@@ -124,7 +125,12 @@ def run(
             kept = _keep(project, data, split, job, version, ended)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(
-                    ledger, tx, ended, metric=job.metric, index_hash=indexes[ended.task.fold]
+                    ledger,
+                    tx,
+                    ended,
+                    metric=job.metric,
+                    index_hash=indexes[ended.task.fold],
+                    errors=of_trial(data, split, ended),
                 )
                 if kept is not None:
                     writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium import registry
+from podium.dataset import Floats
 from podium.ledger import reads
 from podium.stats import DieboldMariano, diebold_mariano, panel_loss
+from podium.steps._judgement import Luck, Ranking, ranking
+from podium.steps._looks import luck_of
 from podium.steps._project import Project
 from podium.steps.extend import Extended, Extension, extend
+from podium.trial import config_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,10 @@ class Analysis:
         Chosen against naive on the folds' windows.
     looked_at : int
         Distinct configs ever looked at for this slot on an overlapping validation interval.
+    ranking : Ranking
+        The extended configs, best first, and naive: intervals, tests, confidence set.
+    luck : Luck
+        What the choice among all that were looked at is worth.
     reason, distinguishable : str
         Sentences: why this one, and whether it can be told from the next.
     """
@@ -35,6 +43,8 @@ class Analysis:
     naive: Extended
     against_naive: DieboldMariano
     looked_at: int
+    ranking: Ranking
+    luck: Luck
     reason: str
     distinguishable: str
 
@@ -45,7 +55,7 @@ def analyze(project: Project, slot: str) -> Analysis:
 
 
 def analyzed(project: Project, extension: Extension) -> Analysis:
-    """Judge an extension: one standard error rule, naive beside it, the luck counted."""
+    """Judge an extension: one standard error rule, naive beside it, the luck reckoned with."""
     data = extension.tuned.forecast
     best = extension.configs[0]
     limit = best.mean + best.standard_error
@@ -55,6 +65,14 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
     with project.ledger.reading() as tx:
         looked_at = reads.luck(
             project.ledger, tx, data.slot, extension.tuned.split.validation_interval()
+        )
+        luck = luck_of(
+            project,
+            data,
+            tx,
+            config_hash(chosen.family, chosen.config),
+            extension.tuned.best_naive,
+            looked_at,
         )
     metric = data.section.metric
     if chosen is best:
@@ -70,12 +88,16 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
             "enough to choose a config, no record of how it would have done"
         )
     naive = extension.naive[0]
+    losses = [_by_period(c) for c in extension.configs]
+    found = ranking(np.column_stack(losses), _by_period(naive), data.view.horizon)
     return Analysis(
         extension=extension,
         chosen=chosen,
         naive=naive,
-        against_naive=_compare(chosen, naive, data.view.horizon),
+        against_naive=found.against_naive[extension.configs.index(chosen)],
         looked_at=looked_at,
+        ranking=found,
+        luck=luck,
         reason=reason,
         distinguishable=_next(extension, chosen, data.view.horizon),
     )
@@ -86,18 +108,16 @@ def _complexity(extended: Extended, n_features: int) -> float:
     return float(family.complexity(extended.config, n_features))
 
 
-def _compare(a: Extended, b: Extended, horizon: int) -> DieboldMariano:
-    """Diebold-Mariano over the decisions both were judged at, tickers of a day averaged."""
-    _, loss_a = panel_loss(a.losses.astype(np.float64), a.days)
-    _, loss_b = panel_loss(b.losses.astype(np.float64), b.days)
-    return diebold_mariano(loss_a, loss_b, horizon)
+def _by_period(extended: Extended) -> Floats:
+    """Loss of each decision, tickers of a day averaged: they are not independent of each other."""
+    return panel_loss(extended.losses.astype(np.float64), extended.days)[1]
 
 
 def _next(extension: Extension, chosen: Extended, horizon: int) -> str:
     others = [c for c in extension.configs if c is not chosen]
     if not others:
         return "only one config was extended, so there is nothing to tell it from"
-    test = _compare(chosen, others[0], horizon)
+    test = diebold_mariano(_by_period(chosen), _by_period(others[0]), horizon)
     if test.reason:
         return f"whether it differs from the next config cannot be told: {test.reason}"
     if test.p_value < 0.05:

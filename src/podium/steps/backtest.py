@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from podium import __version__, artifact, plugin, registry
+from podium import artifact, plugin, registry
 from podium.backtest import Backtest, periods_per_year, simulate, summary
-from podium.backtest.kernel import Execution
 from podium.candidate import Candidate
-from podium.config import SlotSection
-from podium.dataset import Dataset, Floats
+from podium.config import BacktestSection, SlotSection
+from podium.dataset import Floats
 from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
-from podium.hashing import digest, new_id
+from podium.hashing import digest
 from podium.ledger import reads, writes
-from podium.ledger.ledger import now
 from podium.prediction import Prediction
 from podium.resolve import get_active_model_path
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
+from podium.steps._errors import errors_of
+from podium.steps._evidence import evidence_about
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
 from podium.steps._task import SlotData, plugin_versions, require_task, view_of
+from podium.steps._terms import trading_terms
 from podium.steps._trials import index_of
 from podium.steps.finalize import Final, naive_name
 from podium.steps.finalize import finalize as _finalize
@@ -36,7 +38,7 @@ from podium.steps.tune import tuned
 STEP = "backtest"
 AGAINST = "against_champion"
 BENCHMARKS = ("equal weight", "buy and hold")
-PRICES = ("close", "open")
+ALWAYS_SAID = ("fee_bps", "slippage_bps", "execution")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,7 @@ def _active(project: Project, slot: str, unfinished: NotFoundError) -> tuple[Kep
 def _judge(project: Project, kept: Kept) -> None:
     """Test and backtest evidence, unless the same inputs gave them before."""
     data, naive, candidate = kept.data, kept.naive, kept.candidate
-    settings = asdict(project.config.backtest)
+    settings = _settings(project.config.backtest)
     inputs = digest(
         [
             candidate.artifact_hash,
@@ -219,6 +221,19 @@ def _against_champion(project: Project, kept: Kept) -> None:
         writes.put_receipt(ledger, tx, data.slot, AGAINST, inputs, {AGAINST: found.id})
 
 
+def _settings(section: BacktestSection) -> dict[str, Any]:
+    """Terms of trading as inputs of a receipt; a term that says nothing is none.
+
+    So receipts from before there was such a term stay what they were.
+    """
+    said = asdict(section)
+    return {
+        part.name: said[part.name]
+        for part in fields(section)
+        if part.name in ALWAYS_SAID or said[part.name] != part.default
+    }
+
+
 def _plugins(section: SlotSection) -> list[dict[str, str]]:
     """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt.
 
@@ -237,6 +252,15 @@ def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:
     return naive_name(config), model.predict(data.test_windows.blind())
 
 
+def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
+    """Errors as people quote them, where they are known."""
+    return {
+        f"{prefix}{name}": Scalar(value, "", "max" if name == "r2" else "min")
+        for name, value in errors.items()
+        if value == value
+    }
+
+
 def _scores(
     data: SlotData, forecast: Prediction, naive: tuple[str, Prediction], looks: int
 ) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
@@ -245,9 +269,8 @@ def _scores(
     windows = data.test_windows
     truth = windows.truth()
     # The forecast reaches to the newest bar; only what has an outcome is judged.
-    mine = losses_of(
-        truth, forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
-    )
+    mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
+    mine = losses_of(truth, mean)
     bar = losses_of(truth, naive[1].mean)
     days, mine_a_day = panel_loss(mine, windows.at)
     _, naive_a_day = panel_loss(bar, windows.at)
@@ -263,6 +286,8 @@ def _scores(
     scalars = {
         "loss": Scalar(float(mine.mean()), metric, "min"),
         "naive_loss": Scalar(float(bar.mean()), metric, "min"),
+        **_quoted(errors_of(data, windows, mean)),
+        **_quoted(errors_of(data, windows, naive[1].mean), "naive_"),
         "dm_statistic": Scalar(test.statistic),
         "dm_p_value": Scalar(test.p_value, "probability"),
         "looks": Scalar(looks, "candidates"),
@@ -305,39 +330,14 @@ def _trade(
     curves: dict[str, np.ndarray] = {"times": times}
     for name, weights in plans.items():
         result = _simulate(project, data, bars, weights)
-        curves[name] = result.equity
+        curves[name] = result.equity / result.equity[0]
         for measure, value in summary(result, periods).items():
             scalars[f"{name}:{measure}"] = Scalar(value, *_MEASURES.get(measure, ("", "none")))
     return scalars, curves
 
 
 def _simulate(project: Project, data: SlotData, bars: slice, weights: Floats) -> Backtest:
-    settings = project.config.backtest
-    execution: Execution = "next_open" if settings.execution == "next_open" else "next_close"
-    closes, opens = (_tradable(data.dataset, data.dataset[name])[bars] for name in PRICES)
-    return simulate(
-        closes,
-        weights,
-        open_prices=opens,
-        execution=execution,
-        fee_bps=settings.fee_bps,
-        slippage_bps=settings.slippage_bps,
-    )
-
-
-def _tradable(dataset: Dataset, prices: Floats) -> Floats:
-    """Prices as long as a ticker can be held: the portfolio sells what has no price any more.
-
-    One that leaves the universe has a price until the bar after that at which it is known to have
-    left; there it is sold, as an order of that bar would be. One that is delisted is sold at its
-    last price.
-    """
-    if dataset.members is None:
-        return prices
-    held = dataset.members.copy()
-    held[1:] |= dataset.members[:-1]
-    held[2:] |= dataset.members[:-2]
-    return np.where(held, prices, np.nan)
+    return simulate(weights=weights, **trading_terms(project, data, bars))
 
 
 _MEASURES = {
@@ -351,17 +351,25 @@ _MEASURES = {
     "hit_rate": ("fraction", "max"),
     "turnover": ("a year", "min"),
     "total_return": ("fraction", "max"),
+    "win_rate": ("fraction", "max"),
+    "tail_ratio": ("ratio", "max"),
+    "exposure": ("of equity", "none"),
 }
 
 
 def _notes(project: Project, data: SlotData) -> dict[str, str]:
     settings = project.config.backtest
+    more = "".join(
+        f", {name} {value:g}"
+        for name, value in _settings(settings).items()
+        if name not in ALWAYS_SAID
+    )
     return {
         "signal": data.section.signal,
         "execution": f"decided at the close, filled at the {settings.execution.replace('_', ' ')}, "
         f"every {data.view.horizon} bars",
         "costs": f"{settings.fee_bps:g} bps fee and {settings.slippage_bps:g} bps slippage on "
-        "traded value",
+        f"traded value{more}",
     }
 
 
@@ -375,16 +383,12 @@ def _evidence(
     arrays: dict[str, np.ndarray],
     tx: sa.Connection,
 ) -> Evidence:
-    return Evidence(
-        id=new_id("e"),
-        kind=kind,
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=data.dataset.fingerprint,
-        split_hash=digest(["test", *data.test_interval]),
-        producer=STEP,
-        producer_version=__version__,
-        created_at=now(),
+    return evidence_about(
+        candidate,
+        kind,
+        STEP,
+        dataset=data.dataset.fingerprint,
+        split=digest(["test", *data.test_interval]),
         scalars=scalars,
         series={
             name: writes.put_array(project.ledger, tx, values) for name, values in arrays.items()

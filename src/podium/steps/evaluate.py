@@ -15,27 +15,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium import __version__, artifact, registry
-from podium.candidate import MANIFEST, Candidate, manifest_bytes, read_checked, require_hash
+from podium import artifact, registry
+from podium.candidate import MANIFEST, Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.dataset import Floats
-from podium.errors import DataError, NotFoundError, UsageError
+from podium.errors import DataError, Problem, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
-from podium.hashing import digest, digest_bytes, new_id
+from podium.hashing import digest, digest_bytes
 from podium.ledger import reads, writes
-from podium.ledger.ledger import now
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
 from podium.report.evaluation_files import Evaluated as Judged
 from podium.sequences import Subset
 from podium.stats.classification import Evaluation, log_losses
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, evaluation_data, read_like
 from podium.steps.tune import NAIVE, best_of
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"
+# How far probabilities reckoned on another machine, or written with few digits, may be off.
+ALIKE = 1e-3
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "cost_minimised")
 
 
@@ -105,14 +107,15 @@ def evaluate(
     cost : (K, K) number, optional
         Cost of choosing the column's class where the row's is true.
     attach : Path, optional
-        A bundle made elsewhere: it is checked against the samples and taken in place of predicting.
+        A bundle made elsewhere: it is checked against the samples and the model, and taken.
 
     Raises
     ------
     UsageError
         The candidate forecasts.
     DataError
-        The data have other features or classes; the bundle is not what its predictions say; the
+        The data have other features or classes, or the candidate was trained on some of them; the
+        bundle is not what its predictions say; the
         artefact was changed.
     """
     with project.ledger.reading() as tx:
@@ -122,12 +125,10 @@ def evaluate(
     folder = artifact.find(project.store / candidate.artifact_path)
     model = artifact.classifier(folder.folder, candidate.artifact_hash)
     _require_kin(candidate, model, found)
-    if attach is None:
-        probabilities = model.predict(ground.samples).probabilities
-        producer = "evaluate"
-    else:
-        probabilities = _attached(attach, ground)
-        producer = "attached"
+    _require_unseen(project, candidate, ground)
+    probabilities, producer = model.predict(ground.samples).probabilities, "evaluate"
+    if attach is not None:
+        probabilities, producer = _attached(attach, ground, probabilities), "attached"
     truth = ground.samples.truth().astype(np.int64)
     rule, naive = _naive(project, candidate, found, ground)
     rival = _champion(project, candidate, found, ground)
@@ -191,83 +192,21 @@ def evaluate(
                 "data": ground.told,
                 "naive_method": rule,
             }
-            evidence = _evidence(candidate, kind, ground, producer, scalars, series, notes)
+            evidence = evidence_about(
+                candidate,
+                kind,
+                producer,
+                dataset=ground.fingerprint,
+                scalars=scalars,
+                series=series,
+                notes=notes,
+            )
             writes.put_evidence(project.ledger, tx, evidence)
             writes.announce(project.ledger, tx, "candidate", [candidate.id])
     against = before.get(AGAINST)
     if rival is not None and ground.official:
         against = _against(project, candidate, ground, rival[0], report, against)
     return Evaluated(candidate, evidence, place, report, against, fresh=not same)
-
-
-def sign(project: Project, candidate_id: str, reason: str) -> Evidence:
-    """Put your name to the newest evaluation of a candidate, having looked at it.
-
-    Parameters
-    ----------
-    reason : str
-        What you saw and why it will do; kept with the signature.
-
-    Raises
-    ------
-    UsageError
-        No reason is given.
-    NotFoundError
-        The candidate was not evaluated.
-    DataError
-        The bundle is not there any more, or not what was evaluated.
-    """
-    if not reason.strip():
-        raise UsageError("no reason was given", "what you saw: --reason TEXT")
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
-        found = reads.evidence_of(ledger, tx, candidate_id).get(KIND)
-    if found is None:
-        raise NotFoundError(
-            f"candidate {candidate_id} was not evaluated",
-            "a bundle to look at",
-            f"run: podium evaluate {candidate_id}",
-        )
-    verify_bundle(project, found)
-    signature = Evidence(
-        id=new_id("e"),
-        kind="signature",
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=found.dataset_fingerprint,
-        split_hash=found.split_hash,
-        producer="sign",
-        producer_version=__version__,
-        created_at=now(),
-        scalars={},
-        series={},
-        notes={
-            "signer": project.actor,
-            "reason": reason.strip(),
-            "bundle": found.notes["bundle"],
-            "evaluation": found.id,
-        },
-    )
-    with ledger.transaction(durable=True) as tx:
-        writes.put_evidence(ledger, tx, signature)
-        writes.announce(ledger, tx, "candidate", [candidate.id])
-    return signature
-
-
-def verify_bundle(project: Project, evidence: Evidence) -> Path:
-    """Folder of an evaluation's bundle, after every file's hash was checked.
-
-    Raises
-    ------
-    DataError
-        A file is missing or was changed.
-    """
-    folder = project.root / evidence.notes["folder"]
-    files = json.loads(require_hash(folder, evidence.notes["bundle"]))["files"]
-    for name in files:
-        read_checked(folder, files, name)
-    return folder
 
 
 def cost_of(path: Path) -> NDArray[np.float64]:
@@ -325,6 +264,33 @@ def _group_codes(project: Project, tx: Any, ground: Ground) -> dict[str, str]:
     return {"groups": writes.put_array(project.ledger, tx, codes)}
 
 
+def _require_unseen(project: Project, candidate: Candidate, ground: Ground) -> None:
+    """Refuse to judge a model on samples, or groups, that it was trained on.
+
+    That happens where its training had other files than the slot has.
+    """
+    marks = ground.samples.marks()
+    with project.ledger.reading() as tx:
+        series = reads.evidence_of(project.ledger, tx, candidate.id)["validation"].series
+        trained = {
+            what: reads.array(project.ledger, tx, series[f"trained_{what}"])
+            for what in marks
+            if f"trained_{what}" in series
+        }
+    problems = [
+        Problem(
+            f"candidate {candidate.id} was trained on {count} of the {len(marks[what])} {name} of "
+            f"{ground.told}",
+            "samples it has never seen",
+            "train it without them, or evaluate it on others: --data FILE",
+        )
+        for what, name in (("rows", "distinct samples"), ("groups", "groups"))
+        if what in trained and (count := int(np.isin(marks[what], trained[what]).sum()))
+    ]
+    if problems:
+        raise DataError.of(problems)
+
+
 def _groups(samples: Subset) -> NDArray[np.str_] | None:
     groups = samples.sequences.groups
     return None if groups is None else groups[samples.rows]
@@ -367,13 +333,14 @@ def _champion(
     return champion, model.predict(ground.samples).probabilities
 
 
-def _attached(folder: Path, ground: Ground) -> Floats:
+def _attached(folder: Path, ground: Ground, own: Floats) -> Floats:
     """Probabilities of a bundle made elsewhere, after everything about it was checked.
 
     Raises
     ------
     DataError
-        It is no bundle, its figures are not those of its predictions, or they are of other samples.
+        It is no bundle, its figures are not those of its predictions, they are of other samples, or
+        of another model: they are not what the candidate says of these samples.
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", "an evaluation bundle")
@@ -410,6 +377,13 @@ def _attached(folder: Path, ground: Ground) -> Floats:
             f"{ground.told} ({len(truth)} samples)",
             "predictions of the slot's own evaluation data, in their order",
             "evaluate on these data, or name the others with --data",
+        )
+    apart = np.abs(probabilities - own).max()
+    if not apart <= ALIKE:
+        raise DataError(
+            f"{PREDICTIONS} of {folder} differs from what the candidate says by up to {apart:.3g}",
+            f"its own probabilities, to {ALIKE:g}",
+            "attach the evaluation of this very model, or leave --attach out",
         )
     return probabilities
 
@@ -462,35 +436,12 @@ def _against(
     notes = {"champion": holder.id, "ground": hash_, "data": ground.told}
     if differences.reason:
         notes["reason"] = differences.reason
-    evidence = _evidence(candidate, AGAINST, ground, "evaluate", scalars, {}, notes)
+    evidence = evidence_about(
+        candidate, AGAINST, "evaluate", dataset=ground.fingerprint, scalars=scalars, notes=notes
+    )
     with project.ledger.transaction(durable=True) as tx:
         writes.put_evidence(project.ledger, tx, evidence)
     return evidence
-
-
-def _evidence(
-    candidate: Candidate,
-    kind: str,
-    ground: Ground,
-    producer: str,
-    scalars: Mapping[str, Scalar],
-    series: Mapping[str, str],
-    notes: Mapping[str, str],
-) -> Evidence:
-    return Evidence(
-        id=new_id("e"),
-        kind=kind,
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=ground.fingerprint,
-        split_hash="",
-        producer=producer,
-        producer_version=__version__,
-        created_at=now(),
-        scalars=scalars,
-        series=series,
-        notes=notes,
-    )
 
 
 def _run_name(project: Project, candidate: Candidate) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from podium import __version__, artifact, registry
+from podium import artifact, registry
 from podium.candidate import Candidate
 from podium.errors import DataError
 from podium.evidence import Evidence, Scalar
@@ -18,6 +18,9 @@ from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps import _trials
+from podium.steps._errors import of_trial
+from podium.steps._evidence import evidence_about
+from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._project import Project
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
@@ -58,8 +61,28 @@ def finalized(project: Project, analysis: Analysis) -> Final:
         known = reads.receipt(ledger, tx, data.slot, STEP, inputs)
         if known is not None:
             candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
-            return Final(analysis, candidate, fresh=False)
-    return Final(analysis, _train(project, analysis, inputs), fresh=True)
+            told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
+    if known is None:
+        candidate = _train(project, analysis, inputs)
+    else:
+        _renew(project, told, _validation(analysis, candidate))
+    probed_for_leaks(project, data, candidate)
+    return Final(analysis, candidate, fresh=known is None)
+
+
+def _renew(project: Project, told: Evidence | None, found: Evidence) -> None:
+    """Append what is found now where the record says something else.
+
+    More configs were looked at since, say; an earlier podium judged less.
+    """
+    # As text, since NaN is not equal to itself.
+    said = [
+        [e.notes, {k: repr(float(s.value)) for k, s in e.scalars.items()}] if e else None
+        for e in (told, found)
+    ]
+    if said[0] != said[1]:
+        with project.ledger.transaction(durable=True) as tx:
+            writes.put_evidence(project.ledger, tx, found)
 
 
 def _inputs_hash(project: Project, analysis: Analysis) -> str:
@@ -140,7 +163,10 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
                 # Another candidate came from the same training; it gave the same model then.
                 continue
             mine = replace(ended, task=replace(ended.task, trial_id=id_))
-            writes.end_trial(ledger, tx, mine, metric=data.section.metric, index_hash=None)
+            errors = of_trial(data, split, mine)
+            writes.end_trial(
+                ledger, tx, mine, metric=data.section.metric, index_hash=None, errors=errors
+            )
             writes.set_artifact(ledger, tx, id_, artifact_hash)
         id_ = new_id("c")
         candidate = decisions.register(
@@ -198,16 +224,12 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
     )
     against = analysis.against_naive
     chosen, naive = analysis.chosen, analysis.naive
-    return Evidence(
-        id=new_id("e"),
-        kind="validation",
-        candidate_id=candidate.id,
-        artifact_hash=candidate.artifact_hash,
-        dataset_fingerprint=data.dataset.fingerprint,
-        split_hash=analysis.extension.split.hash,
-        producer="analyze",
-        producer_version=__version__,
-        created_at=now(),
+    return evidence_about(
+        candidate,
+        "validation",
+        "analyze",
+        dataset=data.dataset.fingerprint,
+        split=analysis.extension.split.hash,
         scalars={
             "loss": Scalar(chosen.mean, metric, "min"),
             "loss_standard_error": Scalar(chosen.standard_error, metric),
@@ -215,13 +237,16 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             "dm_statistic": Scalar(against.statistic),
             "dm_p_value": Scalar(against.p_value, "probability"),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
+            **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
+            **analysis.luck.scalars(),
         },
-        series={},
         notes={
             "metric": metric,
             "naive_method": naive_name(naive.config),
             "reason": analysis.reason,
             "distinguishable": analysis.distinguishable,
+            **analysis.ranking.notes(),
+            **analysis.luck.notes(),
         },
     )
 

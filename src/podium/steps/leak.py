@@ -24,7 +24,7 @@ from podium.samples import HasSamples, Samples
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Fold, Split
 from podium.steps._project import Project
-from podium.steps._task import slot_data, view_of
+from podium.steps._task import SlotData, slot_data, view_of
 from podium.testing import series
 from podium.testing.leak import (
     BlindError,
@@ -155,6 +155,12 @@ def leak(
     ]
 
 
+def probed(data: SlotData, what: str, seeds: int) -> Probed:
+    """Probe one named member on a slot's bars before its test; arguments and errors as `leak`."""
+    [(kind, module, given)] = _members(what)
+    return _probed(what, kind, module, given, _ground_of(data), None, seeds)
+
+
 def _members(what: str) -> Iterator[tuple[str, ModuleType, list[str]]]:
     """Kind, module and what follows its name of everything that is meant."""
     # A path may hold colons of its own, before its ending.
@@ -237,10 +243,13 @@ def _ground(project: Project | None, slot: str | None) -> _Ground:
         length = 2 * (BEFORE + AFTER)
         return _Ground("synthetic bars", series.bars(length), series.view, 1, synthetic=True)
     name = project.default_slot(slot)
-    data = slot_data(project.config, name, say=project.reporter.say)
+    return _ground_of(slot_data(project.config, name, say=project.reporter.say))
+
+
+def _ground_of(data: SlotData) -> _Ground:
     # What lies in the sealed test is nobody's business here.
     return _Ground(
-        f"{name} before its test",
+        f"{data.slot} before its test",
         data.dataset.slice(0, data.test_start),
         partial(view_of, section=data.section),
         data.section.horizon,

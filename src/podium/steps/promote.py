@@ -23,11 +23,21 @@ from podium.steps import _best_file as best_file
 from podium.steps._project import Project
 
 STEP = "promote"
-# What a candidate of each kind of task must show by default; podium.toml may add or change.
+_FORECAST: Mapping[str, Mapping[str, float]] = {
+    "fresh_evidence": {},
+    "same_data": {},
+    "no_leak": {},
+    "in_confidence_set": {},
+    "beats_naive": {},
+    "beats_champion": {},
+}
+# What a candidate must show by default; podium.toml may add or change. A forecast is judged by its
+# error; one that is traded for profit must show besides that the profit is no luck.
 POLICIES: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]] = {
-    "forecast": {
+    "forecast": {"beta": {"fresh_evidence": {}}, "champion": _FORECAST},
+    "trading": {
         "beta": {"fresh_evidence": {}},
-        "champion": {"fresh_evidence": {}, "beats_naive": {}, "beats_champion": {}},
+        "champion": {**_FORECAST, "deflated_sharpe": {}, "overfitting": {}},
     },
     "classify": {
         "beta": {"evaluation_bundle": {}},

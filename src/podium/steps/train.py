@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from podium import __version__, registry
 from podium import config as configuration
+from podium import registry
 from podium.candidate import Candidate
 from podium.config import Config
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError
@@ -26,9 +26,11 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
+from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps import _trials
 from podium.steps._best_file import classifying, own_slot
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, read_stats
 from podium.steps._trials import Planned
@@ -370,28 +372,29 @@ def _registered(
         created_at=now(),
     )
     metric, way = data.section.metric, registry.direction(data.section.metric)
+    seen = Subset(data.dataset, data.split.folds[0].train).marks()
     with ledger.transaction(durable=True) as tx:
         candidate = decisions.register(ledger, tx, candidate, project.actor)
         known = reads.evidence_of(ledger, tx, candidate.id).get("validation")
         if known is not None:
             return candidate, known
         looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
-        evidence = Evidence(
-            id=new_id("e"),
-            kind="validation",
-            candidate_id=candidate.id,
-            artifact_hash=candidate.artifact_hash,
-            dataset_fingerprint=candidate.dataset_fingerprint,
-            split_hash=row.split_hash,
-            producer=PHASE,
-            producer_version=__version__,
-            created_at=now(),
+        evidence = evidence_about(
+            candidate,
+            "validation",
+            PHASE,
+            dataset=candidate.dataset_fingerprint,
+            split=row.split_hash,
             scalars={
                 metric: Scalar(row.score, metric, way),
                 f"naive_{metric}": Scalar(naive.score, metric, way),
                 "configs_looked_at": Scalar(looked_at, "configs"),
             },
-            series={},
+            # What it must never be judged on; the same training samples are stored once.
+            series={
+                f"trained_{what}": writes.put_array(ledger, tx, numbers)
+                for what, numbers in seen.items()
+            },
             notes={
                 "metric": metric,
                 "naive_method": str(naive.config.get("method", "")),

@@ -16,6 +16,11 @@ def increments(dataset: Dataset) -> Floats:
     return changes(np.log(dataset["close"]))
 
 
+def to_price(values: Floats, last: Floats) -> Floats:
+    """Price that a return leads to from the last one."""
+    return last * np.exp(values)
+
+
 def aggregate(mean: Floats, horizon: int) -> Floats:
     """Sum over the horizon of a mean return per bar."""
     return mean * horizon

@@ -19,6 +19,12 @@ def increments(dataset: Dataset) -> Floats:
     return changes(dataset["close"])
 
 
+def to_price(values: Floats, last: Floats) -> Floats:
+    """The price itself."""
+    del last
+    return values
+
+
 def aggregate(mean: Floats, horizon: int) -> Floats:
     """Change over the horizon of a mean change per bar."""
     return mean * horizon

@@ -17,6 +17,11 @@ def increments(dataset: Dataset) -> Floats:
     return changes(np.log(dataset["close"]))
 
 
+def to_price(values: Floats, last: Floats) -> Floats:
+    """Price that a return leads to from the last one."""
+    return last * (1.0 + values)
+
+
 def aggregate(mean: Floats, horizon: int) -> Floats:
     """``close after / close before - 1`` of a mean logarithmic return per bar."""
     return np.expm1(mean * horizon)

@@ -14,7 +14,14 @@ from podium.cli.output import Output
 @options.slot
 @options.common
 def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
-    """Choose among SLOT's extended configs: best mean, the simpler within one standard error."""
+    """Choose among SLOT's extended configs: best mean, the simpler within one standard error.
+
+    Beside the choice stand the ranking with intervals, the naive forecast, the configs that cannot
+    be told from the best, and how much of the choice is luck: docs/judgement.md.
+    """
+    from podium.report.blocks import interval, standing
+    from podium.report.table import p_value
+    from podium.steps._report import luck_basis, luck_rows, ranking_rows
     from podium.steps.analyze import analyze
 
     out = Output(as_json=as_json, quiet=quiet)
@@ -22,20 +29,58 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         name = project.default_slot(slot)
         with project.locked(name, "analyze"):
             found = analyze(project, name)
-    out.facts(
-        "analysis",
-        {
-            "slot": name,
-            "family": found.chosen.family,
-            "config": found.chosen.config,
-            "mean": found.chosen.mean,
-            "standard error": found.chosen.standard_error,
-            "why": found.reason,
-            "against the next": found.distinguishable,
-            "naive": found.naive.config,
-            "naive mean": found.naive.mean,
-            "p-value against naive": found.against_naive.p_value,
-            "configs looked at": found.looked_at,
-        },
+    metric = found.extension.tuned.data.section.metric
+    ranking, luck = ranking_rows(found), luck_rows(found)
+    chosen = {
+        "slot": name,
+        "family": found.chosen.family,
+        "config": found.chosen.config,
+        "mean": found.chosen.mean,
+        "standard error": found.chosen.standard_error,
+        "why": found.reason,
+        "against the next": found.distinguishable,
+        "naive": found.naive.config,
+        "naive mean": found.naive.mean,
+        "p-value against naive": found.against_naive.p_value,
+        "configs looked at": found.looked_at,
+    }
+    if as_json:
+        rows = [
+            {
+                "config": row.label,
+                "chosen": row.chosen,
+                metric: row.mean,
+                "low": row.low,
+                "high": row.high,
+                f"naive_{metric}": found.naive.mean,
+                "dm_pvalue_vs_naive": row.p_value,
+                "dm_pvalue_vs_naive_corrected": row.p_corrected,
+                "in_confidence_set": row.in_set,
+            }
+            for row in ranking
+        ]
+        figures = {key: scalar.value for key, scalar in found.luck.scalars().items()}
+        out.facts("analysis", {**chosen, "ranking": rows, **figures, **found.luck.notes()})
+        return
+    out.facts("analysis", chosen)
+    print(f"\nranking on the folds, {metric}")
+    out.answer(
+        "ranking",
+        [
+            {
+                "config": ("* " if row.chosen else "  ") + row.label,
+                "mean": row.mean,
+                "95 % interval": interval(row),
+                f"naive {metric}": found.naive.mean,
+                "p against naive": p_value(row.p_value),
+                "corrected": p_value(row.p_corrected),
+                "against the best": standing(row),
+            }
+            for row in ranking
+        ],
+    )
+    print(f"\nluck in the choice. {luck_basis(found)}")
+    out.answer(
+        "luck", [{"figure": r.name, "value": r.value, "what it says": r.meaning} for r in luck]
     )
     out.hint(f"podium finalize {name}")

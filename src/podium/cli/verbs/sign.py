@@ -20,8 +20,8 @@ def command(what: str, reason: str, folder: Path, as_json: bool, quiet: bool) ->
     Who signs is PODIUM_ACTOR, else your login name. The signature names the very bundle that lies
     there; a model that is evaluated again is signed again.
     """
-    from podium.steps.evaluate import sign
     from podium.steps.promote import newest
+    from podium.steps.sign import sign
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

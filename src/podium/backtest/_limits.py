@@ -1,0 +1,68 @@
+"""Target weights as limits let them be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podium.backtest._inputs import group_columns, per_item
+from podium.backtest.result import Floats
+from podium.backtest.terms import Limits
+from podium.errors import UsageError, suggest
+
+
+def limited(weights: Floats, limits: Limits) -> Floats:
+    """Weights (..., S): each cut off, then each group shrunk, then all of them shrunk.
+
+    Raises
+    ------
+    UsageError
+        A limit that is negative or NaN, a group limit without groups or for none of them.
+    DataError
+        Limits or groups of another number of items.
+    """
+    items = weights.shape[-1]
+    if limits.weight is not None:
+        most = per_item("limits.weight", limits.weight, items, lambda v: v >= 0.0, "at least 0")
+        weights = np.clip(weights, -most, most)
+    groups = _groups(limits, items)
+    if groups:
+        weights = weights.copy()
+    for columns, limit in groups:
+        weights[..., columns] = _shrunk(weights[..., columns], limit)
+    if limits.leverage is not None:
+        _require("limits.leverage", limits.leverage)
+        weights = _shrunk(weights, limits.leverage)
+    if limits.turnover is not None:
+        _require("limits.turnover", limits.turnover)
+    return weights
+
+
+def _groups(limits: Limits, items: int) -> list[tuple[np.ndarray, float]]:
+    if limits.group is None:
+        return []
+    if limits.groups is None:
+        raise UsageError(
+            "limits.group is given without limits.groups", "the group of every item, in their order"
+        )
+    columns = group_columns(limits.groups, items)
+    most = limits.group if isinstance(limits.group, dict) else dict.fromkeys(columns, limits.group)
+    for name, limit in most.items():
+        _require(f"limits.group of '{name}'", limit)
+        if name not in columns:
+            raise UsageError(
+                f"limits.group names '{name}', which is no group", fix=suggest(name, columns)
+            )
+    return [(columns[name], limit) for name, limit in most.items()]
+
+
+def _shrunk(weights: Floats, most: float) -> Floats:
+    gross = np.abs(weights).sum(axis=-1, keepdims=True)
+    # Exactly 1 where nothing is to be shrunk, also for a gross of 0 and a limit of 0.
+    scale = np.divide(most, gross, out=np.ones_like(gross), where=gross > most)
+    shrunk: Floats = weights * scale
+    return shrunk
+
+
+def _require(name: str, limit: float) -> None:
+    if not limit >= 0.0:
+        raise UsageError(f"{name} is {limit}", "at least 0")

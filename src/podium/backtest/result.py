@@ -1,0 +1,203 @@
+"""What comes out of a simulation: equity, holdings, trades and flags, of one portfolio or many."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Execution = Literal["next_close", "next_open"]
+Costs = Literal["on_top", "within"]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades:
+    """Every fill in the order it happened, one array a column.
+
+    Parameters
+    ----------
+    bar, item : (N,) int
+        Row and column of the price matrix.
+    quantity : (N,) float
+        Units bought, negative if sold.
+    price : (N,) float
+        Price paid or received for a unit; slippage, half the spread and impact included.
+    fee : (N,) float
+        Taken from cash beside the price, in the currency of the prices, >= 0.
+    held : (N,) float
+        Units held after the fill, negative if short; exactly 0 if it closed the position.
+    """
+
+    bar: Ints
+    item: Ints
+    quantity: Floats
+    price: Floats
+    fee: Floats
+    held: Floats
+
+    def __len__(self) -> int:
+        return int(self.bar.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backtest:
+    """What a portfolio was worth, held, traded and paid, bar by bar.
+
+    Parameters
+    ----------
+    equity : (T,) float
+        Cash plus holdings at the close; the first is the initial cash.
+    returns : (T,) float
+        ``equity[t] / equity[t - 1] - 1``; the first is 0, as nothing can be held before it.
+    cash : (T,) float
+        Cash at the close, in the currency of the prices; negative if borrowed.
+    weights_held : (T, S) float
+        Value of each holding over equity at the close, negative if short.
+    trades : Trades
+        Every fill, liquidations included.
+    turnover : (T,) float, >= 0
+        Bought plus sold notional of the bar over the equity before its first fill; 0 where that
+        equity was 0 or below.
+    exposure : (T,) float, >= 0
+        Sum of absolute weights held at the close.
+    interest : (T,) float
+        Earned on cash less paid on debt and on shorts, booked on the bar.
+    delisted : (D, 2) int
+        Bar and item of each holding liquidated because its price went missing.
+    unfilled : (U, 2) int
+        Bar and item of each order dropped because there was no price (or, with an impact, no
+        volume) to fill it at.
+    ruined : int or None
+        Bar at whose close equity was 0 or below and everything was liquidated; None if never.
+    execution : {"next_close", "next_open"}
+        When orders were filled.
+    costs : {"on_top", "within"}
+        Whether costs came on top of the amounts that were traded.
+    fee_bps, slippage_bps : float or (S,) float
+        The costs that were charged.
+    """
+
+    equity: Floats
+    returns: Floats
+    cash: Floats
+    weights_held: Floats
+    trades: Trades
+    turnover: Floats
+    exposure: Floats
+    interest: Floats
+    delisted: Ints
+    unfilled: Ints
+    ruined: int | None
+    execution: Execution
+    costs: Costs
+    fee_bps: float | Floats
+    slippage_bps: float | Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fills:
+    """What happened on each bar, to be sorted by portfolio.
+
+    Parameters
+    ----------
+    runs, items, columns : int
+    events : sequence of (bar, places, column, ...)
+        ``places`` (n,) int is portfolio times items plus item, ascending; columns are (n,) float.
+    """
+
+    runs: int
+    items: int
+    columns: int
+    events: Sequence[tuple[Any, ...]]
+
+    def of_each(self) -> Iterator[list[Any]]:
+        """Bar, item and columns of each portfolio, in the order they happened."""
+        parts = [[event[at] for event in self.events] for at in range(2 + self.columns)]
+        bars, places, *columns = parts
+        place = np.concatenate([np.empty(0, np.int64), *places])
+        bar = np.repeat(np.array(bars, np.int64), np.array([p.size for p in places], np.int64))
+        run, item = np.divmod(place, max(self.items, 1))
+        table = [bar, item, *(np.concatenate([np.empty(0), *column]) for column in columns)]
+        if self.runs == 1:
+            yield table
+            return
+        # Small integers are sorted in one pass over them.
+        order = np.argsort(run.astype(np.min_scalar_type(self.runs)), kind="stable")
+        ends = np.searchsorted(run[order], np.arange(self.runs + 1))
+        for first, last in itertools.pairwise(ends.tolist()):
+            yield [column[order[first:last]] for column in table]
+
+
+@dataclass(frozen=True, eq=False)
+class Backtests:
+    """The same of K portfolios over the same bars, as `simulate_stack` gives it.
+
+    ``result[k]`` is the `Backtest` of portfolio k, equal to the bit to what `simulate` gives for
+    its weights alone; ``len(result)`` is K, and a loop goes over all of them.
+
+    Parameters
+    ----------
+    equity, returns, cash, turnover, exposure, interest : (K, T) float
+        As in `Backtest`, one row a portfolio.
+    weights_held : (K, T, S) float
+    delisted, unfilled : tuple of (N, 2) int
+    ruined : tuple of int or None
+    fills : Fills
+        From which `trades`, a tuple of one `Trades` a portfolio, is made when it is asked for.
+    execution, costs, fee_bps, slippage_bps
+        Of all of them.
+    """
+
+    equity: Floats
+    returns: Floats
+    cash: Floats
+    weights_held: Floats
+    fills: Fills
+    turnover: Floats
+    exposure: Floats
+    interest: Floats
+    delisted: tuple[Ints, ...]
+    unfilled: tuple[Ints, ...]
+    ruined: tuple[int | None, ...]
+    execution: Execution
+    costs: Costs
+    fee_bps: float | Floats
+    slippage_bps: float | Floats
+
+    @cached_property
+    def trades(self) -> tuple[Trades, ...]:
+        """Every fill of each portfolio."""
+        return tuple(Trades(*columns) for columns in self.fills.of_each())
+
+    def __len__(self) -> int:
+        return len(self.equity)
+
+    def __iter__(self) -> Iterator[Backtest]:
+        return (self[run] for run in range(len(self)))
+
+    def __getitem__(self, run: int) -> Backtest:
+        return Backtest(
+            equity=self.equity[run],
+            returns=self.returns[run],
+            cash=self.cash[run],
+            weights_held=self.weights_held[run],
+            trades=self.trades[run],
+            turnover=self.turnover[run],
+            exposure=self.exposure[run],
+            interest=self.interest[run],
+            delisted=self.delisted[run],
+            unfilled=self.unfilled[run],
+            ruined=self.ruined[run],
+            execution=self.execution,
+            costs=self.costs,
+            fee_bps=self.fee_bps,
+            slippage_bps=self.slippage_bps,
+        )

@@ -1,0 +1,65 @@
+"""Judge: what a gate asks, why, and what to do when it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from podium import plugin, registry
+from podium.cli import options
+from podium.cli.output import Output
+from podium.config import Config, find_root, load
+from podium.errors import NotFoundError
+
+
+@click.command()
+@click.argument("gate", required=False)
+@click.option("--slot", help="Whose policy to fill in.  [default: the project's]")
+@options.common
+def command(gate: str | None, slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
+    """Explain GATE with the limits of the project's policy; without GATE, list all of them."""
+    from podium.steps.explain import asked_for, explain
+
+    out = Output(as_json=as_json, quiet=quiet)
+    config = _config(folder)
+    if gate is None:
+        items = [
+            {
+                "gate": name,
+                "asks": line,
+                "asked for by": ", ".join(
+                    f"{one.policy}/{one.stage}" for one in asked_for(config, name, slot)
+                )
+                or "no policy",
+            }
+            for name, line in registry.describe("gates").items()
+        ]
+        out.answer("gates", items)
+        out.hint("podium explain GATE")
+        return
+    page = explain(config, gate, slot)
+    if as_json:
+        out.answer("gates", [asdict(page)])
+        return
+    print(f"{page.gate}: {page.question}")
+    for heading, words in page.sections.items():
+        print(f"\n{heading}\n{words}")
+    print(f"\nReads\nevidence: {', '.join(page.needs)}")
+    print("\nAsked for by")
+    for one in page.asked:
+        limits = ", ".join(f"{name} {value:g}" for name, value in one.limits.items())
+        print(f"{one.policy}/{one.stage}" + (f", {limits}" if limits else ""))
+    if not page.asked:
+        print("no policy; add it to [policies.NAME.champion] in podium.toml")
+
+
+def _config(folder: Path) -> Config | None:
+    try:
+        root = find_root(folder)
+    except NotFoundError:
+        return None
+    config = load(root)
+    plugin.use(root)
+    return config

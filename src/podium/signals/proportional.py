@@ -1,0 +1,58 @@
+"""Long what is forecast to rise, short what is forecast to fall, by how much it is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.signals._base import checked, finite
+
+__all__ = ["weights"]
+
+
+def weights(
+    forecast: ArrayLike, *, gross: float = 1.0, neutral: bool = False
+) -> NDArray[np.float64]:
+    """Target weights proportional to each forecast.
+
+    Parameters
+    ----------
+    forecast : (T, S) float
+        Forecast return of S items over T bars, all in one unit. NaN: no forecast.
+    gross : float, > 0
+        Sum of absolute weights of each row.
+    neutral : bool
+        Take the mean of the row off first, so that longs and shorts weigh the same.
+
+    Returns
+    -------
+    (T, S) float
+        A row without any forecast is NaN, no order. An item without one gets 0, the others share
+        its part; a row whose forecasts are all 0 (if neutral: all alike) stays in cash.
+
+    Raises
+    ------
+    DataError
+        A forecast that is not a matrix, or that is infinite.
+    UsageError
+        `gross` not above 0.
+
+    Examples
+    --------
+    >>> weights([[0.03, -0.01], [np.nan, 0.3], [np.nan, np.nan]]).round(9).tolist()
+    [[0.75, -0.25], [0.0, 1.0], [nan, nan]]
+    """
+    values = finite(checked(forecast, gross), "a forecast return")
+    missing = np.isnan(values)
+    # By the largest of the row first: sums of what is left neither overflow nor vanish.
+    size = np.abs(np.where(missing, 0.0, values)).max(axis=1, keepdims=True, initial=0.0)
+    share = np.where(missing, 0.0, values) / np.where(size > 0.0, size, 1.0)
+    if neutral:
+        count = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
+        share = np.where(missing, 0.0, share - share.sum(axis=1, keepdims=True) / count)
+        # Forecasts that are all alike differ from their mean by rounding only.
+        share[np.abs(share).max(axis=1, initial=0.0) < 1e-12] = 0.0
+    total = np.abs(share).sum(axis=1, keepdims=True)
+    sized: NDArray[np.float64] = gross * share / np.where(total > 0.0, total, 1.0)
+    sized[missing.all(axis=1)] = np.nan
+    return sized

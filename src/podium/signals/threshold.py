@@ -1,0 +1,75 @@
+"""Long what is forecast to rise by enough, short what is forecast to fall by enough."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.errors import UsageError
+from podium.signals._base import checked, sides
+
+__all__ = ["weights"]
+
+
+def weights(
+    forecast: ArrayLike,
+    *,
+    enter: float = 0.001,
+    leave: float | None = None,
+    held: ArrayLike | None = None,
+    gross: float = 1.0,
+) -> NDArray[np.float64]:
+    """Target weights of one size, of the items whose forecast is beyond a threshold.
+
+    Parameters
+    ----------
+    forecast : (T, S) float
+        Forecast return of S items over T bars. NaN: no forecast.
+    enter : float, >= 0
+        Above it an item is bought, below its negative sold short. Default 0.001, what a round trip
+        costs at 5 basis points a trade.
+    leave : float in [-enter, enter], optional
+        A position stays while its forecast, on its side, is above this. Default: `enter`, so what
+        was held does not matter.
+    held : (S,) float, optional
+        Positions before the first row, of which the sign counts.
+    gross : float, > 0
+        Sum of absolute weights if every item with a forecast has a position.
+
+    Returns
+    -------
+    (T, S) float
+        A row without any forecast is NaN, no order. An item without one gets 0 and its position
+        is over; the others share its part. The part of those without a position stays in cash.
+
+    Raises
+    ------
+    DataError
+        A forecast that is not a matrix, or positions of another number of items.
+    UsageError
+        `gross` not above 0, `enter` below 0, `leave` out of its bounds.
+
+    Examples
+    --------
+    >>> weights([[0.02, -0.004], [0.004, -0.02]], enter=0.01, leave=0.0).tolist()
+    [[0.5, 0.0], [0.5, -0.5]]
+    """
+    values = checked(forecast, gross)
+    leave = enter if leave is None else leave
+    if not 0.0 <= enter < np.inf or not -enter <= leave <= enter:
+        raise UsageError(
+            f"enter is {enter} and leave {leave}", "enter of at least 0, leave from -enter to enter"
+        )
+    missing = np.isnan(values)
+    known = np.where(missing, 0.0, values)
+    side = np.where(np.abs(known) > enter, np.sign(known), 0.0)
+    if leave < enter:
+        now = sides(held, values.shape[1])
+        for bar in np.flatnonzero(~missing.all(axis=1)):
+            stays = (side[bar] == 0.0) & (now * known[bar] > leave) & ~missing[bar]
+            now = np.where(stays, now, side[bar])
+            side[bar] = now
+    present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
+    sized: NDArray[np.float64] = side * (gross / present)
+    sized[missing.all(axis=1)] = np.nan
+    return sized

@@ -1,0 +1,110 @@
+"""Every config a slot looked at on its validation windows, its forecasts traded there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import sqlalchemy as sa
+
+from podium import registry
+from podium.backtest import simulate_stack
+from podium.dataset import Floats
+from podium.ledger import reads
+from podium.ledger.reads import TrialRow
+from podium.split import Indices
+from podium.stats import panel_loss
+from podium.steps import _judgement
+from podium.steps._judgement import Luck
+from podium.steps._project import Project
+from podium.steps._task import SlotData, task_spec
+from podium.steps._terms import trading_terms
+
+# Two trials forecast the same thing where these of their tasks agree; features may differ.
+SAME = ("target", "horizon")
+# Target weights held at once, 32 MB.
+CELLS_AT_ONCE = 4_000_000
+
+
+def luck_of(
+    project: Project,
+    data: SlotData,
+    tx: sa.Connection,
+    chosen: str,
+    naive: TrialRow,
+    n_trials: int,
+) -> Luck:
+    """How much of choosing one config among all that were ever looked at is luck.
+
+    Parameters
+    ----------
+    chosen : str
+        The config's hash.
+    naive : TrialRow
+        The best naive config on the windows the search was judged on; their index is its.
+    n_trials : int
+        Distinct configs ever looked at, on overlapping windows too.
+    """
+    ledger, index_hash = project.ledger, naive.index_hash
+    if index_hash is None:
+        return _judgement.no_luck(n_trials, "no losses were kept")
+    spec = task_spec(data.section)
+    looked = [
+        one
+        for one in reads.looked_at(ledger, tx, data.slot, index_hash, data.task_hash)
+        if one.tickers == data.dataset.tickers
+        and all(one.task[name] == spec[name] for name in SAME)
+    ]
+    traded = [one for one in looked if one.prediction_hash]
+    kept = [
+        one
+        for one in looked
+        if one.loss_hash and one.metric == data.section.metric and math.isfinite(one.score)
+    ]
+    wanted = [index_hash, naive.loss_hash, *(one.prediction_hash for one in traded)]
+    wanted += [one.loss_hash for one in kept]
+    arrays = reads.arrays(ledger, tx, [name for name in wanted if name])
+    index = arrays[index_hash]
+    place = {one.config_hash: n for n, one in enumerate(traded)}
+    if chosen in place:
+        forecasts = [arrays[str(one.prediction_hash)] for one in traded]
+        returns = _returns(project, data, index, forecasts)
+        return _judgement.luck_of_returns(returns, place[chosen], n_trials)
+    if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
+        return _judgement.no_luck(n_trials, "the chosen config left no losses on these windows")
+    seconds = index[len(index) // 2 :]
+    bar = _losses(arrays[naive.loss_hash], seconds)
+    gains = [bar - _losses(arrays[str(one.loss_hash)], seconds) for one in kept]
+    return _judgement.luck_of_losses(np.column_stack(gains), n_trials)
+
+
+def _losses(losses: Floats, seconds: Indices) -> Floats:
+    return panel_loss(losses.astype(np.float64), seconds)[1]
+
+
+def _returns(
+    project: Project, data: SlotData, index: Indices, forecasts: Sequence[Floats]
+) -> Floats:
+    """Return per bar of each config's forecasts, (T, N), from its first decision to the test."""
+    item, seconds = index[: len(index) // 2], index[len(index) // 2 :]
+    times = data.tuning.times.astype("datetime64[s]").astype(np.int64)
+    at = np.searchsorted(times, seconds)
+    first, stop = int(at.min()), len(data.tuning)
+    every = np.arange(stop - first) % data.view.horizon == 0
+    weights_of = registry.load("signals", data.section.signal).weights
+    terms = trading_terms(project, data, slice(first, stop))
+    parts = []
+    size = max(1, CELLS_AT_ONCE // ((stop - first) * len(data.dataset.tickers)))
+    for begin in range(0, len(forecasts), size):
+        some = forecasts[begin : begin + size]
+        weights = np.empty((len(some), stop - first, len(data.dataset.tickers)))
+        for plan, mean in zip(weights, some, strict=True):
+            grid = np.full(plan.shape, np.nan)
+            # What overflowed is no forecast.
+            grid[at - first, item] = np.where(np.isfinite(mean), mean, np.nan)
+            plan[:] = np.where(every[:, None], weights_of(grid), np.nan)
+        parts.append(simulate_stack(weights=weights, **terms).returns)
+    # Nothing can be held in the first bar.
+    returns: Floats = np.concatenate(parts)[:, 1:].T
+    return returns

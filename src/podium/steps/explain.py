@@ -1,0 +1,107 @@
+"""What a gate asks and why: its docstring with the limits of a project's policies filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from podium import registry
+from podium.config import Config
+from podium.errors import NotFoundError, suggest
+from podium.steps.promote import POLICIES, policy_of
+
+Policy = Mapping[str, Mapping[str, Mapping[str, float]]]
+HEADINGS = ("Asks", "Why", "Passes when", "Refuses when", "What to do")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One stage that asks for a gate, with the limits it holds candidates against."""
+
+    policy: str
+    stage: str
+    limits: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A gate's page.
+
+    Parameters
+    ----------
+    question : str
+        First line of its docstring.
+    sections : dict of heading to text
+        In the order of the five headings; limits are the slot's.
+    needs : tuple of str
+        Kinds of evidence it reads.
+    asked : list of Asked
+        By the slot's policy; without a project by every policy podium has.
+    """
+
+    gate: str
+    question: str
+    sections: dict[str, str]
+    needs: tuple[str, ...]
+    limits: dict[str, float]
+    asked: list[Asked]
+
+
+def explain(config: Config | None, gate: str, slot: str | None = None) -> Page:
+    """The page of one gate.
+
+    Parameters
+    ----------
+    config : Config or None
+        None outside of a project: podium's own policies.
+    slot : str, optional
+        Whose policy; default: that of the default slot, else every policy there is.
+
+    Raises
+    ------
+    NotFoundError
+        No such gate, no such slot; near names are suggested.
+    """
+    if not registry.exists("gates", gate):
+        raise NotFoundError(f"no gate '{gate}'", fix=suggest(gate, registry.names("gates")))
+    module = registry.load("gates", gate)
+    asked = asked_for(config, gate, slot)
+    limits = {**module.LIMITS, **(asked[-1].limits if asked else {})}
+    question, sections = _sections(module.__doc__ or "", limits)
+    return Page(gate, question, sections, tuple(module.NEEDS), limits, asked)
+
+
+def asked_for(config: Config | None, gate: str, slot: str | None = None) -> list[Asked]:
+    """Which stages ask for a gate, in the order of the policies."""
+    defaults = registry.load("gates", gate).LIMITS
+    return [
+        Asked(name, stage, {**defaults, **gates[gate]})
+        for name, policy in _policies(config, slot).items()
+        for stage, gates in policy.items()
+        if gate in gates
+    ]
+
+
+def _policies(config: Config | None, slot: str | None) -> Mapping[str, Policy]:
+    """The policies that are meant, by name."""
+    if config is not None and (slot or config.project.default_slot):
+        name = slot or str(config.project.default_slot)
+        return {config.slot(name).policy: policy_of(config, name)}
+    if config is not None:
+        return {config.slot(one).policy: policy_of(config, one) for one in config.slots}
+    return POLICIES
+
+
+def _sections(text: str, limits: dict[str, float]) -> tuple[str, dict[str, str]]:
+    """The question and the texts under the headings, with the limits that apply."""
+    for name, value in limits.items():
+        # A docstring says ``name`` (default) once for each limit.
+        text = re.sub(rf"``{name}`` \([^)]*\)", f"{name} ({value:g})", text)
+    lines = text.replace("``", "").splitlines()
+    places = [n for n, line in enumerate(lines) if line in HEADINGS]
+    sections = {
+        lines[place]: "\n".join(lines[place + 2 : end]).strip()
+        for place, end in zip(places, [*places[1:], len(lines)], strict=True)
+    }
+    return lines[0] if lines else "", sections

@@ -1,0 +1,89 @@
+"""What podium.toml says about trading reaches the kernel; what it does not say changes nothing."""
+
+import numpy as np
+import pytest
+
+from podium import config
+from podium.backtest import Impact, Limits, Rates, simulate
+from podium.config import BacktestSection
+from podium.errors import UsageError
+from podium.steps._project import Project
+from podium.steps._task import slot_data
+from podium.steps.backtest import _notes, _settings, _simulate
+from projects import SLOT, small_project
+
+TERMS = {
+    "fee_bps": 10.0,
+    "execution": "next_close",
+    "spread_bps": 4.0,
+    "impact_bps": 150.0,
+    "initial_cash": 1e6,
+    "max_weight": 0.4,
+    "max_leverage": 0.7,
+    "max_turnover": 0.5,
+    "cash_rate": 0.02,
+    "debt_rate": 0.06,
+    "borrow_rate": 0.01,
+}
+
+
+def test_terms_that_are_not_set_are_no_input_of_a_receipt():
+    # These three were all there was; receipts of then are found by them.
+    assert _settings(BacktestSection()) == {
+        "fee_bps": 5.0,
+        "slippage_bps": 0.0,
+        "execution": "next_open",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(set(TERMS) - {"fee_bps", "execution"}))
+def test_a_term_that_is_set_is_an_input_of_the_receipt_and_is_told(name, tmp_path):
+    root = small_project(tmp_path, backtest={name: TERMS[name]})
+    with Project(root) as project:
+        assert _settings(project.config.backtest)[name] == TERMS[name]
+        data = slot_data(project.config, SLOT)
+        assert f"{name} {TERMS[name]:g}" in _notes(project, data)["costs"]
+
+
+def test_what_is_not_set_is_not_told(tmp_path):
+    with Project(small_project(tmp_path)) as project:
+        costs = _notes(project, slot_data(project.config, SLOT))["costs"]
+    assert costs == "5 bps fee and 0 bps slippage on traded value"
+
+
+def test_the_kernel_trades_on_the_terms_of_the_project(tmp_path):
+    with Project(small_project(tmp_path, backtest=TERMS)) as project:
+        data = slot_data(project.config, SLOT)
+        bars = slice(data.test_start, len(data.view))
+        prices = data.dataset["close"][bars]
+        rng = np.random.default_rng(0)
+        weights = rng.uniform(-1.0, 1.0, prices.shape)
+        found = _simulate(project, data, bars, weights)
+    expected = simulate(
+        prices,
+        weights,
+        fee_bps=10.0,
+        spread_bps=4.0,
+        initial_cash=1e6,
+        impact=Impact(data.dataset["volume"][bars], 150.0),
+        limits=Limits(weight=0.4, leverage=0.7, turnover=0.5),
+        rates=Rates(data.view.times[bars], cash=0.02, debt=0.06, borrow=0.01),
+    )
+    np.testing.assert_array_equal(found.equity, expected.equity)
+    assert len(found.trades) > 100
+    assert found.interest.any()
+    assert (found.turnover <= 0.51).all()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("max_weight", -1, "backtest.max_weight.* is -1"),
+        ("initial_cash", 0, "backtest.initial_cash.* is 0"),
+        ("cash_rate", "much", "backtest.cash_rate.* is 'much'"),
+    ],
+)
+def test_a_term_out_of_bounds_is_refused_where_it_is_read(key, value, text, tmp_path):
+    root = small_project(tmp_path, backtest={key: value})
+    with pytest.raises(UsageError, match=text):
+        config.load(root, environ={})
