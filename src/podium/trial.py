@@ -88,12 +88,17 @@ def trial_seed(study_seed: int, number: int) -> int:
 
 @dataclass(frozen=True)
 class Task:
-    """One trial handed to a runner."""
+    """One trial handed to a runner.
+
+    ``until`` is the epoch it is to stop after, resumable, where its schedule decides whether it
+    goes on; 0: it trains to its end.
+    """
 
     trial_id: str
     config: ConfigDict
     fold: int
     seed: int
+    until: int = 0
 
 
 @dataclass(frozen=True, eq=False)
