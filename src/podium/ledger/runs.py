@@ -175,7 +175,9 @@ def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
             metrics[row["trial_id"]][row["metric"]] = value
     for subject_id, said in notes_of(door, [row["id"] for row in rows]).items():
         notes[subject_id] = [told_note(note) for note in said]
-    return [_record(door, row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
+    # A server returns rows in whatever order; the file is the same from every database.
+    ordered = {id_: dict(sorted(mine.items())) for id_, mine in metrics.items()}
+    return [_record(door, row, ordered[row["id"]], notes.get(row["id"], [])) for row in rows]
 
 
 def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
