@@ -282,7 +282,7 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
     if trials and not good:
         raise NotFoundError(
             f"none of the {len(trials)} trials of {data.slot} meets '{where}'",
-            fix="podium list trials shows what they came to; loosen --where, or search on",
+            fix="loosen --where, or search on; what they came to: podium list trials",
         )
     if len(good) < len(trials):
         told = f"{len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'"
