@@ -35,6 +35,7 @@ bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/sequences.py
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/backtest.py

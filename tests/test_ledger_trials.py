@@ -227,3 +227,24 @@ def test_an_interrupted_trial_starts_again_under_its_own_id(ledger):
     assert trial(ledger, id_).state is State.INTERRUPTED
     assert start(ledger, study, projects.new_trial(0)) == [id_]
     assert trial(ledger, id_).state is State.RUNNING
+
+
+def test_a_failed_trial_is_retried_under_its_own_id_and_every_study_remembers(ledger, tmp_path):
+    one, two = projects.new_study(ledger), projects.new_study(ledger, question="wider")
+    [id_, good] = start(ledger, one, projects.new_trial(0), projects.new_trial(1))
+    start(ledger, two, projects.new_trial(0))
+    end(ledger, id_, state=State.FAILED, score=math.nan, reason="no memory")
+    end(ledger, good, score=0.5)
+    with ledger.transaction() as tx:
+        writes.retry_trials(ledger, tx, [id_, good], "ann")
+    assert (trial(ledger, id_).state, trial(ledger, id_).reason) == (State.RUNNING, "")
+    assert (trial(ledger, good).state, trial(ledger, good).score) == (State.COMPLETE, 0.5)
+    end(ledger, id_, score=0.25)
+    with ledger.reading() as tx:
+        for study in (one, two):
+            [row] = reads.trials_of(ledger, tx, study.id, writes.RETRIED)
+            assert (row.id, row.number, row.state, row.score) == (id_, 0, State.COMPLETE, 0.25)
+    [note] = projects.query(tmp_path, "SELECT subject_id, text, actor FROM note")
+    assert note["subject_id"] == id_
+    assert "no memory" in note["text"]
+    assert note["actor"] == "ann"

@@ -20,6 +20,7 @@ TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 COVARIATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 _SECRETS = (
@@ -47,6 +48,28 @@ def _inside(low: float, high: float) -> Check:
 
 def _is_clock_time(text: str) -> bool:
     return re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) is not None
+
+
+def size_of(text: str) -> int:
+    """Bytes that a size such as ``4GiB`` stands for; 0 for an empty one.
+
+    Examples
+    --------
+    >>> size_of("1.5 GiB"), size_of("500MB"), size_of("")
+    (1610612736, 500000000, 0)
+    """
+    found = SIZE.fullmatch(text)
+    if not found:
+        return 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2]))
+
+
+def _is_size(text: str) -> bool:
+    return not text or size_of(text) > 0
+
+
+def _is_device(text: str) -> bool:
+    return re.fullmatch(r"auto|cpu|mps|cuda|cuda:\d+(,cuda:\d+)*", text) is not None
 
 
 def _one_of(*known: str) -> Check:
@@ -200,6 +223,9 @@ class RunnerSection:
 
     name: str = _setting("local")
     jobs: int = _setting(0, check=_at_least(0))
+    max_seconds: float = _setting(0.0, check=_at_least(0))
+    max_memory: str = _setting("", check=(_is_size, "a size such as 4GiB"))
+    device: str = _setting("cpu", check=(_is_device, "cpu, cuda, cuda:0,cuda:1, mps or auto"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,18 @@ class MissingExtraError(PodiumError):
     exit_code = 8
 
 
+class TimeOverError(PodiumError):
+    """The time that a command was given is over before it found anything; no mistake."""
+
+    exit_code = 0
+
+
+class StoppedError(PodiumError):
+    """Somebody asked the command to stop; what it had finished is on record."""
+
+    exit_code = 130
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Sentence part naming the nearest known name, or all of them.
 

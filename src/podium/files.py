@@ -115,10 +115,20 @@ def lock(path: Path, holder: str, *, patience: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _taken(handle: TextIO) -> bool:
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock, who may be on another machine."""
+    try:
+        with path.open() as handle:
+            # Shared, so that several may ask, also those who may not write here.
+            return not _taken(handle, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+def _taken(handle: TextIO, kind: int = fcntl.LOCK_EX) -> bool:
     """Whether the lock on an open file is ours now."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise

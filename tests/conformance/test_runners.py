@@ -16,6 +16,8 @@ CHECKS = [
     runners.check_lost_worker_costs_one_trial,
     runners.check_a_worker_lost_between_runs_costs_at_most_one_trial,
     runners.check_an_abandoned_run_is_forgotten,
+    runners.check_a_halted_run_starts_nothing_new,
+    runners.check_what_goes_beyond_its_limits_is_ended,
 ]
 
 

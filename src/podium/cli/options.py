@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -42,6 +43,47 @@ def jobs(function: Command) -> Command:
     return option(function)
 
 
+def workers(function: Command) -> Command:
+    """How trials are run, handed on as one argument ``workers`` for ``opened``."""
+    given = {
+        "jobs": "runner__jobs",
+        "device": "runner__device",
+        "trial_seconds": "runner__max_seconds",
+        "trial_memory": "runner__max_memory",
+        "max_time": "max_time",
+        "retry_failed": "retry_failed",
+    }
+
+    @wraps(function)
+    def with_settings(*args: Any, **all_given: Any) -> Any:
+        settings = {setting: all_given.pop(name) for name, setting in given.items()}
+        return function(*args, workers=settings, **all_given)
+
+    for option in (
+        click.option("--retry-failed", is_flag=True, help="Train what failed once more."),
+        click.option(
+            "--max-time",
+            callback=_seconds,
+            metavar="TIME",
+            help="Begin nothing new after so long: 2h, 30m, 90s. The same command goes on.",
+        ),
+        click.option("--device", help="cpu, cuda, cuda:0,cuda:1, mps or auto; one worker a GPU."),
+        click.option("--trial-memory", help="A trial that needs more fails: 4GiB."),
+        click.option("--trial-seconds", type=float, help="A trial that takes longer fails."),
+        click.option("--jobs", type=int, help="Trials at once; 0: one a core."),
+    ):
+        with_settings = option(with_settings)
+    return with_settings
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Seconds of a time such as ``2h``, ``30m`` or ``90s``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd])", text or "")
+    if text and not found:
+        raise click.BadParameter(f"'{text}'. Expected a time such as 2h, 30m or 90s.", ctx, param)
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else None
+
+
 def mlflow(function: Command) -> Command:
     """``--mlflow`` and what goes with it, handed on as one argument ``mlflow`` of settings."""
 
@@ -77,10 +119,15 @@ def slot(function: Command) -> Command:
 def opened(folder: Path, out: Output, **flags: Any) -> Iterator[Project]:
     """The project around a folder; flags that were not given are left out.
 
-    A flag ``tune__trials=8`` sets ``tune.trials``.
+    A flag ``tune__trials=8`` sets ``tune.trials``; ``max_time`` and ``retry_failed`` are no
+    settings but what this one command was asked for.
     """
     from podium.steps._project import Project
 
+    max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
     given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
     with Project(find_root(folder), flags=given, reporter=out) as project:
+        project.retry_failed = retry_failed
+        if max_time is not None:
+            project.halt.within(max_time)
         yield project

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 
 from podium.files import csv_text
-from podium.report.table import markdown, text
+from podium.report.table import duration, markdown, text
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
 LINE_EVERY_SECONDS = 60.0
@@ -98,7 +98,9 @@ class Output:
         if self._live:
             filled = round(20 * done / total)
             bar = "#" * filled + "." * (20 - filled)
-            time_left = f", {_seconds(left)} left" if left and done < total else ""
+            # Who reckons it better has told it.
+            known = note.endswith(" left")
+            time_left = f", {duration(left)} left" if left and done < total and not known else ""
             self._wipe()
             width = shutil.get_terminal_size((100, 24)).columns
             self._bar = f"[{bar}] {told}{time_left}"[: width - 1]
@@ -119,10 +121,6 @@ def _flat(value: Any) -> Any:
     """Value of one cell: nested ones as JSON."""
     nested = isinstance(value, Mapping | list | tuple)
     return json.dumps(_plain(value), allow_nan=False) if nested else value
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value < 100 else f"{value / 60:.0f} min"
 
 
 def _plain(value: Any) -> Any:

@@ -20,27 +20,52 @@ DEVICES = ("cpu", "cuda", "mps", "auto")
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; ``auto`` is the fastest that is there.
+    """The device of that name, such as ``cuda:1``; ``auto`` is the fastest that is there.
 
     Raises
     ------
     UsageError
         There is none of that name, or not on this machine.
     """
-    there = {
+    return torch.device(devices_of(name)[0] if ":" in name or name == "auto" else _there(name))
+
+
+def devices_of(names: str) -> tuple[str, ...]:
+    """Devices for one worker each: ``cuda`` is every one there is, ``cuda:0,cuda:2`` those two.
+
+    Raises
+    ------
+    UsageError
+        One is not on this machine.
+    """
+    if names == "auto":
+        names = next(name for name, found in _kinds().items() if found)
+    if names == "cuda" and torch.cuda.is_available():
+        return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
+    return tuple(dict.fromkeys(_there(name.strip()) for name in names.split(",")))
+
+
+def _kinds() -> dict[str, bool]:
+    """Kinds of devices, the fastest first, and whether they are there."""
+    return {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if name == "auto":
-        name = next(device for device, found in there.items() if found)
-    if not there.get(name, False):
-        found = ", ".join(device for device, usable in there.items() if usable)
-        raise UsageError(
-            f"device is '{name}'" + (", and this machine has none" if name in there else ""),
-            f"one of {', '.join(DEVICES)}; usable here: {found}",
-        )
-    return torch.device(name)
+
+
+def _there(name: str) -> str:
+    """The name of a device that is there."""
+    kinds, (kind, _, number) = _kinds(), name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" and kinds["cuda"] else 1
+    if kinds.get(kind, False) and (not number or (kind == "cuda" and int(number) < count)):
+        return name
+    usable = [one for one, found in kinds.items() if found and one != "cuda"]
+    usable[:0] = [f"cuda:{n}" for n in range(count)] if kinds["cuda"] else []
+    raise UsageError(
+        f"device is '{name}'" + (", and this machine has none" if kind in kinds else ""),
+        f"one of {', '.join(DEVICES)}; usable here: {', '.join(usable)}",
+    )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from podium.dataset import Floats
 from podium.families._base import DivergedError, Family, Model, Report
-from podium.families._torch import gather, one_thread, predict_in_batches
+from podium.families._torch import device_of, gather, one_thread, predict_in_batches
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Float, Int, Space, Value
 from podium.split import Windows
@@ -44,14 +44,15 @@ class Network(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Scaled forecasts (B,) of feature windows (B, L, F)."""
+        windows = windows.to(self.feature_mean.device)
         output, _ = self.lstm((windows - self.feature_mean) / self.feature_std)
         scaled: Tensor = self.head(self.dropout(output[:, -1])).squeeze(-1)
         return scaled
 
     def forecast(self, windows: Tensor) -> Tensor:
-        """Forecasts (B,) in the target's unit."""
+        """Forecasts (B,) in the target's unit, on the CPU."""
         scaled: Tensor = self(windows)
-        return scaled * self.target_std + self.target_mean
+        return (scaled * self.target_std + self.target_mean).cpu()
 
 
 class LSTM(Model):
@@ -87,10 +88,18 @@ class LSTM(Model):
 
 
 class LSTMFamily(Family):
-    """One network for all tickers; it learns from each ticker's windows alike."""
+    """One network for all tickers; it learns from each ticker's windows alike.
+
+    Attributes
+    ----------
+    device : str
+        Where it is trained; no part of a config, since it says nothing about the model. Numbers are
+        the same to the bit on a CPU only. Models predict on the CPU.
+    """
 
     name = "lstm"
     each_alone = True
+    device: str = "cpu"
 
     def space(self, view: View) -> Space:
         """Size, step and regularization; bounds are what a project may widen them to."""
@@ -165,9 +174,11 @@ class LSTMFamily(Family):
         report: Report,
     ) -> LSTM:
         """Minimize squared error of the scaled target with AdamW; keep the best epoch."""
-        with one_thread(), torch.random.fork_rng(devices=[]):
+        device = device_of(self.device)
+        drawing = [torch.cuda.current_device()] if device.type == "cuda" else []
+        with one_thread(), torch.random.fork_rng(devices=drawing):
             torch.manual_seed(seed)
-            return _fit(config, train, validation, report)
+            return _fit(config, train, validation, report, device)
 
     def load(self, read: Callable[[str], bytes]) -> LSTM:
         """Network from ``model.pt``; only tensors and plain values are unpickled."""
@@ -180,23 +191,29 @@ class LSTMFamily(Family):
 FAMILY = LSTMFamily()
 
 
-def _fit(config: ConfigDict, train: Windows, validation: Windows | None, report: Report) -> LSTM:
+def _fit(
+    config: ConfigDict,
+    train: Windows,
+    validation: Windows | None,
+    report: Report,
+    device: torch.device,
+) -> LSTM:
     shape: dict[str, Any] = {
         "n_features": train.view.features.shape[2],
         "units": int(config["lstm_units"]),
         "layers": int(config["layers"]),
         "dropout": float(config["dropout"]),
     }
-    network = Network(**shape)
+    network = Network(**shape).to(device)
     _fit_scalers(network, train)
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=float(config["learning_rate"]),
         weight_decay=float(config["weight_decay"]),
-        fused=True,
+        fused=device.type != "mps",
     )
     batch = gather(train)
-    truth = torch.from_numpy(_truth(train).astype(np.float32))
+    truth = torch.from_numpy(_truth(train).astype(np.float32)).to(device)
     target = (truth - network.target_mean) / network.target_std
     batch_size = int(config["batch_size"])
     best, best_loss, best_epoch = network.state_dict(), math.inf, 0
@@ -223,7 +240,7 @@ def _fit(config: ConfigDict, train: Windows, validation: Windows | None, report:
             best = {name: value.clone() for name, value in network.state_dict().items()}
             best_loss, best_epoch = current, epoch
     network.load_state_dict(best)
-    return LSTM(network, shape, best_epoch)
+    return LSTM(network.cpu(), shape, best_epoch)
 
 
 def _level(windows: Windows) -> Floats | None:

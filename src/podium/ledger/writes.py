@@ -26,6 +26,9 @@ from podium.split import Split
 from podium.study import Study
 from podium.trial import MOVES, Ended, Key, State, config_hash
 
+# Phase of a study's trials that had failed when it was told of them, and were trained again.
+RETRIED = "retried"
+
 
 @dataclass(frozen=True)
 class NewTrial:
@@ -427,6 +430,46 @@ def forget_model(
 def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]) -> None:
     """Mark trials whose driver stopped; the next run starts them again with the same config."""
     _move(ledger, tx, list(trial_ids), State.INTERRUPTED)
+
+
+def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], actor: str) -> None:
+    """Start failed trials again, and leave others alone; why they failed becomes a note.
+
+    Every study that looked at one remembers that it failed then: its search was told so before it
+    asked for what came later.
+    """
+    trial, link = schema.trial, schema.study_trial
+    for id_ in trial_ids:
+        mine = sa.and_(
+            trial.c.project_id == ledger.project_id,
+            trial.c.id == id_,
+            trial.c.state == State.FAILED,
+        )
+        reason = tx.execute(sa.select(trial.c.reason).where(mine)).scalar()
+        if reason is None:
+            continue
+        put_note(ledger, tx, id_, f"trained again; it had failed: {reason}", actor)
+        for table in (schema.score, schema.result):
+            tx.execute(
+                sa.delete(table).where(
+                    table.c.project_id == ledger.project_id, table.c.trial_id == id_
+                )
+            )
+        tx.execute(sa.update(trial).where(mine).values(reason="", state=State.RUNNING))
+        looked = sa.select(link.c.study_id, sa.func.min(link.c.number)).where(
+            link.c.project_id == ledger.project_id, link.c.trial_id == id_
+        )
+        rows = [
+            {
+                "project_id": ledger.project_id,
+                "study_id": study_id,
+                "phase": RETRIED,
+                "number": number,
+                "trial_id": id_,
+            }
+            for study_id, number in tx.execute(looked.group_by(link.c.study_id))
+        ]
+        _put(tx, link, rows)
 
 
 def _move(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], target: State) -> None:

@@ -313,3 +313,16 @@ def _pad(words: str, size: int, right: bool) -> str:
     words = cut(words, size)
     space = " " * (size - _columns(words))
     return space + words if right else words + space
+
+
+def duration(seconds: float) -> str:
+    """For people.
+
+    Examples
+    --------
+    >>> [duration(seconds) for seconds in (12.3, 400, 10_000)]
+    ['12 s', '7 min', '2.8 h']
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from podium import registry
 from podium.dataset import Floats
 from podium.files import NO_ROOM
 from podium.prediction import ClassPrediction, Prediction
+from podium.runners._limits import Limits
 from podium.sequences import Sequences
 from podium.stats.classification import log_losses
 from podium.trial import Ended, Epoch, Fitted, Job, State, Task
@@ -27,10 +28,31 @@ class Runner(abc.ABC):
     """Runs the tasks of a job somewhere and yields how each ended, in whatever order they do.
 
     A runner never opens the record: what it yields is all the driver learns.
+
+    Attributes
+    ----------
+    limits : Limits
+        Of one trial; only of a runner that says ``enforces``.
+    devices : tuple of str
+        What families that can are trained on, one worker each; only of a runner that ``enforces``.
+        Empty: the CPU.
+    halted : callable
+        Whether to start nothing new. Asked before each task, and a few times a second where tasks
+        run elsewhere; tasks that were not started are not yielded.
     """
+
+    # Whether it has workers that it can end and place.
+    enforces = False
+    limits = Limits()
+    devices: tuple[str, ...] = ()
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
+        self.halted: Callable[[], bool] = lambda: False
+
+    def busy(self) -> list[str]:
+        """Ids of the trials that are being worked on, where the runner knows."""
+        return []
 
     @abc.abstractmethod
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:

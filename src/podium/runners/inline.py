@@ -13,7 +13,12 @@ class InlineRunner(Runner):
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         """Work through the list."""
-        yield from work(job, tasks)
+        if self.halted():
+            return
+        for ended in work(job, tasks):
+            yield ended
+            if self.halted():
+                return
 
     def close(self) -> None:
         """Nothing was started."""

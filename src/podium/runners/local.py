@@ -8,38 +8,55 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 
-from podium import plugin
-from podium.errors import PodiumError
+from podium import plugin, registry
+from podium.errors import PodiumError, UsageError
 from podium.runners._base import Runner, work
+from podium.runners._limits import own_memory
+from podium.runners._share import Parts, Shared, opened
+from podium.sequences import Sequences
 from podium.trial import Ended, Job, State, Task
 
 # Two trainers with torch's default threads spin against each other and run hundreds of times
-# slower; these must be set before a worker imports torch.
-THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+# slower; these must be set before a worker imports torch. One thread whatever the number of
+# workers: sums over several differ in the last bit with their number, so with it results would.
+THREADS = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+# How often limits are looked at, in seconds.
+POLL = 0.2
 
 
 @dataclass(eq=False)
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    device: str = ""
     job: Job | None = None
     task: Task | None = None
+    since: float = 0.0
 
 
 class LocalRunner(Runner):
     """Keeps ``jobs`` processes alive over all its runs and hands each the next task when idle.
 
     Workers come from a fork server that has torch loaded, so one more costs milliseconds. They
-    end with their driver: a worker whose pipe breaks leaves at once.
+    end with their driver: a worker whose pipe breaks leaves at once. All map one copy of the job.
     """
+
+    enforces = True
 
     def __init__(self, jobs: int) -> None:
         super().__init__(jobs)
@@ -47,25 +64,34 @@ class LocalRunner(Runner):
         self._context.set_forkserver_preload(["podium.runners._preload"])
         self._workers: list[_Worker] = []
         self._plugins: dict[str, str] = {}
+        self._shared: Shared | None = None
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         """Run the tasks in their order, each on the first worker that is free."""
+        if self.limits.memory and own_memory(os.getpid()) is None:
+            raise UsageError(
+                "runner.max_memory is set, and this machine does not tell what a process uses",
+                "/proc or ps",
+                "leave it out",
+            )
         waiting = deque(tasks)
         if self._plugins != plugin.loaded():
             # Workers keep what they have loaded; that may be another project's, or older.
             self.close()
             self._plugins = plugin.loaded()
-        while len(self._workers) < min(self.jobs, len(tasks)):
-            self._workers.append(self._start())
+        while len(self._workers) < min(self.jobs, len(self.devices) or self.jobs, len(tasks)):
+            self._workers.append(self._start(self._device()))
         try:
             for worker in self._workers:
                 self._give(worker, job, waiting)
             while busy := [w for w in self._workers if w.task is not None]:
-                ready = wait([w.pipe for w in busy])
-                for worker in [w for w in busy if w.pipe in ready]:
-                    ended = self._hear(worker)
-                    self._give(worker, job, waiting)
-                    yield ended
+                ready = wait([w.pipe for w in busy], POLL)
+                self.halted()
+                for worker in busy:
+                    ended = self._hear(worker) if worker.pipe in ready else self._limited(worker)
+                    if ended is not None:
+                        self._give(worker, job, waiting)
+                        yield ended
         finally:
             # Whoever left this loop early does not want what is still being worked on.
             for worker in [w for w in self._workers if w.task is not None]:
@@ -76,16 +102,28 @@ class LocalRunner(Runner):
         """End all workers, whatever they are at."""
         while self._workers:
             self._end(self._workers.pop())
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
 
-    def _start(self) -> _Worker:
+    def busy(self) -> list[str]:
+        """Ids of the trials that workers are at."""
+        return [w.task.trial_id for w in self._workers if w.task is not None]
+
+    def _device(self) -> str:
+        """Device for one more worker: the first that none has."""
+        taken = {worker.device for worker in self._workers}
+        return next((device for device in self.devices if device not in taken), "")
+
+    def _start(self, device: str) -> _Worker:
         ours, theirs = self._context.Pipe()
         # Before anything else: a job may hold functions of a plugin.
-        start = (theirs, plugin.project(), self._plugins)
+        start = (theirs, plugin.project(), self._plugins, device)
         process = self._context.Process(target=_serve, args=start, daemon=True)
         with _threads_set(), _script_hidden():
             process.start()
         theirs.close()
-        return _Worker(process, ours)
+        return _Worker(process, ours, device)
 
     def _end(self, worker: _Worker) -> None:
         worker.process.kill()
@@ -94,20 +132,48 @@ class LocalRunner(Runner):
 
     def _restart(self, worker: _Worker) -> None:
         self._end(worker)
-        fresh = self._start()
+        fresh = self._start(worker.device)
         worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
 
     def _give(self, worker: _Worker, job: Job, waiting: deque[Task]) -> None:
-        if not waiting:
+        if not waiting or self.halted():
             return
         task = waiting.popleft()
         try:
-            worker.pipe.send((None if worker.job is job else job, task))
+            self._send(worker, job, task)
         except OSError:
             # It died while it had nothing to do; nothing is lost but the worker.
             self._restart(worker)
-            worker.pipe.send((job, task))
-        worker.job, worker.task = job, task
+            self._send(worker, job, task)
+        worker.job, worker.task, worker.since = job, task, time.monotonic()
+
+    def _send(self, worker: _Worker, job: Job, task: Task) -> None:
+        if worker.job is job:
+            worker.pipe.send((None, task))
+            return
+        shared = self._share(job)
+        worker.pipe.send(((shared.head, shared.parts), task))
+        send_handle(worker.pipe, shared.file.fileno(), worker.process.pid)
+
+    def _share(self, job: Job) -> Shared:
+        if self._shared is None or self._shared.job is not job:
+            if self._shared is not None:
+                self._shared.close()
+            self._shared = Shared(job)
+        return self._shared
+
+    def _limited(self, worker: _Worker) -> Ended | None:
+        """How a trial ended that goes beyond its limits; None: it does not, or has just ended."""
+        task, process = worker.task, worker.process.pid
+        assert task is not None
+        assert process is not None
+        seconds = time.monotonic() - worker.since
+        reason = self.limits.exceeded(process, seconds) if self.limits else ""
+        if not reason or worker.pipe.poll():
+            return None
+        worker.task = None
+        self._restart(worker)
+        return Ended(task, State.FAILED, seconds=seconds, reason=reason)
 
     def _hear(self, worker: _Worker) -> Ended:
         task, worker.task = worker.task, None
@@ -117,12 +183,24 @@ class LocalRunner(Runner):
         except (EOFError, ConnectionResetError):
             worker.process.join()
             code = worker.process.exitcode or 0
-            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            how = f"signal {_signal(-code)}" if code < 0 else f"exit code {code}"
             self._restart(worker)
-            return Ended(task, State.FAILED, reason=f"its worker process ended with {how}")
+            seconds = time.monotonic() - worker.since
+            reason = f"its worker process ended with {how}"
+            return Ended(task, State.FAILED, seconds=seconds, reason=reason)
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+def _signal(number: int) -> str:
+    """Name of a signal, and what its sender usually means."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return str(number)
+    killed = ": somebody killed it, or the system did because memory ran out"
+    return name + (killed if number == signal.SIGKILL else "")
 
 
 @contextmanager
@@ -158,22 +236,25 @@ def _script_hidden() -> Iterator[None]:
             setattr(script, name, value)
 
 
-def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str]) -> None:
+def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], device: str) -> None:
     """Work through what arrives on the pipe until it breaks."""
+    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     problem: PodiumError | None = None
     try:
         plugin.hold(project, plugins)
     except PodiumError as error:
         problem = error
-    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox: queue.SimpleQueue[tuple[Job | None, Task] | PodiumError] = queue.SimpleQueue()
 
     def listen() -> None:
         while True:
             try:
+                given: tuple[tuple[bytes, Parts] | None, Task] = pipe.recv()
+                packed, task = given
                 with plugin.blamed():
-                    inbox.put(pipe.recv())
+                    job = None if packed is None else opened(*packed, recv_handle(pipe))
+                inbox.put((job, task))
             except (EOFError, OSError):
                 os._exit(0)
             except PodiumError as error:
@@ -191,11 +272,22 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str]) -> N
         current = job or current
         assert current is not None
         try:
+            if job is not None and device:
+                _place(job, device)
             for ended in work(current, [task]):
                 pipe.send(ended)
         except (OSError, PodiumError) as error:
             # Nothing a trial could be blamed for: the driver stops, and its trials start again.
             pipe.send(error)
+
+
+def _place(job: Job, device: str) -> None:
+    """Let the job's family train on the device, where it can."""
+    family = registry.family(
+        job.family, "classify" if isinstance(job.view, Sequences) else "forecast"
+    )
+    if hasattr(family, "device"):
+        family.device = device
 
 
 RUNNER = LocalRunner

@@ -22,7 +22,7 @@ WRITTEN = (
 _NOT_CODE = [f":(exclude){name}" for name in WRITTEN]
 
 
-def capture(root: Path) -> dict[str, Any]:
+def capture(root: Path, *, device: str = "cpu") -> dict[str, Any]:
     """Git commit and uncommitted changes of a folder, versions, and the machine.
 
     ``git_commit`` and ``git_diff`` are None where the folder is not in a git repository.
@@ -37,7 +37,7 @@ def capture(root: Path) -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
             "cores": os.cpu_count(),
-            "device": "cpu",
+            "device": device,
             "threads_a_trial": 1,
         },
     }

@@ -14,14 +14,19 @@ from typing import Any, Protocol, Self
 from podium import config as configuration
 from podium import registry
 from podium.config import Config
-from podium.errors import UsageError
+from podium.errors import MissingExtraError, UsageError
 from podium.files import full_disk_explained, lock
-from podium.hashing import digest
 from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.runners._base import Runner
+from podium.runners._limits import Limits
 from podium.steps import _environment, _projections
+from podium.steps._activity import Activity, lock_of
+from podium.steps._halt import Halt
+
+# Whoever only asks whether a slot is locked holds its lock for a moment.
+MOMENT = 0.2
 
 
 class Reporter(Protocol):
@@ -77,6 +82,11 @@ class Project:
         self.reporter: Reporter = reporter or Silent()
         # Whether what is written is sent to MLflow beside the step; a step that sends does without.
         self.feeds = True
+        # Whether failed trials of a study are trained again, and those of this step that were.
+        self.retry_failed = False
+        self.retried: set[str] = set()
+        self.halt = Halt()
+        self._activities: list[Activity] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -119,13 +129,65 @@ class Project:
         section = self.config.runner
         jobs = section.jobs or len(os.sched_getaffinity(0))
         runner: Runner = registry.load("runners", section.name).RUNNER(jobs)
+        runner.limits = Limits(section.max_seconds, configuration.size_of(section.max_memory))
+        runner.devices = self.devices
+        if (runner.limits or runner.devices) and not runner.enforces:
+            raise UsageError(
+                f"the runner '{section.name}' cannot end a trial that goes beyond its limits, nor "
+                "place it (runner.max_seconds, runner.max_memory, runner.device)",
+                "a runner with workers",
+                'set runner.name = "local", or leave these out',
+            )
+        if runner.devices and len(runner.devices) < jobs:
+            self.reporter.say(f"{len(runner.devices)} trials at once: one on {self.places}")
+
+        def halted() -> bool:
+            self.tell(running=runner.busy())
+            return self.halt.asked
+
+        runner.halted = halted
         self._stack.callback(runner.close)
         return runner
 
     @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """Where trials are trained beside the CPU, one worker each; empty: on the CPU.
+
+        Raises
+        ------
+        UsageError
+            One is not on this machine.
+        MissingExtraError
+            No torch is installed.
+        """
+        name = self.config.runner.device
+        if name == "cpu":
+            return ()
+        try:
+            from podium.families._torch import devices_of
+        except ImportError:
+            raise MissingExtraError(
+                f"runner.device is '{name}', and torch is not installed",
+                fix="pip install 'podium[torch]', or leave it out",
+            ) from None
+        found = devices_of(name)
+        return () if found == ("cpu",) else found
+
+    @property
+    def places(self) -> str:
+        """The same for people and for the record."""
+        return ", ".join(self.devices) or "cpu"
+
+    def tell(self, slot: str = "", **facts: Any) -> None:
+        """Tell whoever asks for ``podium status`` how far the step on a slot is."""
+        for activity in self._activities:
+            if activity.slot == slot or not slot:
+                activity.tell(**facts)
+
+    @cached_property
     def environment(self) -> str:
         """Hash of the recorded code state, packages and machine."""
-        facts = _environment.capture(self.root)
+        facts = _environment.capture(self.root, device=self.places)
         with self.ledger.transaction() as tx:
             return writes.put_environment(self.ledger, tx, facts)
 
@@ -173,6 +235,16 @@ class Project:
     @contextmanager
     def locked(self, slot: str, verb: str) -> Iterator[None]:
         """Be the only one at work on a slot."""
-        path = self.state / "locks" / f"{digest(slot)[:16]}.lock"
-        with full_disk_explained(self.root), lock(path, f"podium {verb} for {slot}"):
-            yield
+        path, activity = lock_of(self.state, slot), Activity(self.state, slot, verb, self.halt)
+        with (
+            full_disk_explained(self.root),
+            lock(path, f"podium {verb} for {slot}", patience=MOMENT),
+            activity.going_on(),
+        ):
+            self._activities.append(activity)
+            try:
+                yield
+            finally:
+                self._activities.remove(activity)
+                if not self._activities:
+                    self.halt.forget()

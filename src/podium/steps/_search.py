@@ -10,22 +10,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podium import registry
+from podium.errors import TimeOverError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
+from podium.ledger.writes import RETRIED
 from podium.searches._base import Search
 from podium.split import Split
 from podium.steps import _trials
+from podium.steps._halt import AGAIN
 from podium.steps._objectives import feasible, recorded, scored_alike, scores
 from podium.steps._project import Project
 from podium.steps._samples import TaskData
 from podium.steps._trials import Planned
 from podium.study import CHOICES, Study, choices_of
+from podium.trial import State
 
 # Receipt of a space that has nothing left to try.
 EXHAUSTED = "exhausted"
+# Receipt of a search that --max-time ended, so that what follows takes what there is.
+CUT = "cut"
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,40 @@ def go(
 
     The search is asked generation by generation and told in the order of numbers, so what it asks
     for does not depend on the number of jobs, nor on where it was interrupted. It ends early where
-    its space has no other config, with a sentence.
+    its space has no other config, or its time is over, with a sentence.
+
+    Raises
+    ------
+    TimeOverError
+        The time was over before any trial was complete.
     """
+    if project.retry_failed:
+        _retry(project, study, family, walk)
+    try:
+        return _walked(project, study, data, split, family, search, walk)
+    except TimeOverError:
+        rows = rows_of(project, study, walk.phase)
+        if not any(row.state is State.COMPLETE for row in rows):
+            raise
+        numbers = set(walk.numbers)
+        mine = [row for row in rows if row.family == family and row.number in numbers]
+        ended = [row for row in mine if row.state.ended]
+        _cut(project, study, f"{walk.label}: {len(ended)} of {len(numbers)} trials")
+        return ended
+
+
+def _walked(
+    project: Project,
+    study: Study,
+    data: TaskData,
+    split: Split,
+    family: str,
+    search: Search,
+    walk: Walk,
+) -> list[TrialRow]:
     kind = registry.family(family, data.section.task)
     job = replace(_trials.job_of(data, split, family), save_to=walk.save_to)
-    heard = _trials.progress(
+    heard = _trials.Progress(
         project, walk.label, len(walk.numbers), registry.direction(data.section.metric)
     )
     found: list[TrialRow] = []
@@ -154,9 +189,13 @@ class _Told:
         self.search, self.where = search, where
         self.sign = -1.0 if registry.direction(data.section.metric) == "max" else 1.0
         self.worst = -math.inf
+        # A trial that failed when the search was told of it stays a failure to the search: it asked
+        # for what came later knowing that.
+        self.failed: set[str] = set()
 
     def known(self, study: Study, family: str) -> None:
         """What was on record when the study was begun, before any number that is asked for."""
+        self.failed = {row.id for row in rows_of(self.project, study, RETRIED)}
         mine = [row for row in rows_of(self.project, study, KNOWN) if row.family == family]
         if mine:
             self.project.reporter.say(
@@ -173,11 +212,41 @@ class _Told:
             scores(self.project, self.data, self.split, rows, asked)
         good = feasible(self.project, self.where, rows)
         for row in rows:
-            score = self.sign * row.score
+            score = math.nan if row.id in self.failed else self.sign * row.score
             if math.isfinite(score):
                 self.worst = max(self.worst, score)
                 score = score if row.id in good else self.worst
             self.search.tell(row.number, row.config, score)
+
+
+def _retry(project: Project, study: Study, family: str, walk: Walk) -> None:
+    """Let the walk's trials that had failed before this step be trained again."""
+    numbers = set(walk.numbers)
+    failed = {
+        row.id
+        for row in rows_of(project, study, walk.phase)
+        if row.state is State.FAILED and row.family == family and row.number in numbers
+    }
+    again = sorted(failed - project.retried)
+    project.retried |= failed
+    if again:
+        with project.ledger.transaction(durable=True) as tx:
+            writes.retry_trials(project.ledger, tx, again, project.actor)
+        project.reporter.say(f"{walk.label}: {len(again)} failed trials are trained again")
+
+
+def _cut(project: Project, study: Study, done: str) -> None:
+    """Keep and tell that a search was ended on purpose, and how far it came."""
+    if not was_cut(project, study):
+        with project.ledger.transaction(durable=True) as tx:
+            writes.put_receipt(project.ledger, tx, study.slot, CUT, study.key, {})
+    project.reporter.say(f"{done}, then the time given by --max-time was over; {AGAIN}")
+
+
+def was_cut(project: Project, study: Study) -> bool:
+    """Whether ``--max-time`` ever ended the search."""
+    with project.ledger.reading() as tx:
+        return reads.receipt(project.ledger, tx, study.slot, CUT, study.key) is not None
 
 
 def _exhausted(project: Project, study: Study, family: str, asked: int, wanted: int) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sqlalchemy as sa
@@ -16,6 +19,7 @@ from podium import artifact
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
+from podium.report.table import duration
 from podium.runners._base import Runner
 from podium.space import ConfigDict
 from podium.split import Fold, Indices, Split, Windows
@@ -47,7 +51,16 @@ class Planned:
 KEPT = "best_model"
 
 
-def unheard(score: float) -> None:
+class Heard(Protocol):
+    """Whoever wants to hear how trials end."""
+
+    def __call__(
+        self, score: float, state: State = State.COMPLETE, *, trained: bool = False
+    ) -> None:
+        """One has ended; ``trained``: just now, and was not on record before."""
+
+
+def unheard(score: float, state: State = State.COMPLETE, *, trained: bool = False) -> None:
     """Nobody wants to hear how trials end."""
 
 
@@ -83,7 +96,7 @@ def run(
     job: Job,
     version: int,
     plans: Sequence[Planned],
-    heard: Callable[[float], None] = unheard,
+    heard: Heard = unheard,
     runner: Runner | None = None,
 ) -> list[TrialRow]:
     """Rows of the planned trials in their order, all ended; trained only where not known yet.
@@ -93,8 +106,31 @@ def run(
     running with nobody at work) and are started again with the same config. Where the job says
     that models are saved, each is an artefact before its trial's end is written. Tasks run in the
     project's runner, or in the one that is given.
+
+    Raises
+    ------
+    StoppedError, TimeOverError
+        Somebody wants nothing new to begin; what ran has ended and is on record.
     """
-    ledger = project.ledger
+    # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
+    with nullcontext() if runner else project.halt.heeded(project.reporter.say):
+        return _run(
+            project, study, data, split, job, version, plans, heard, runner or project.runner
+        )
+
+
+def _run(
+    project: Project,
+    study: Study,
+    data: TaskData,
+    split: Split,
+    job: Job,
+    version: int,
+    plans: Sequence[Planned],
+    heard: Heard,
+    runner: Runner,
+) -> list[TrialRow]:
+    ledger, halt = project.ledger, project.halt
     new = [
         NewTrial(
             key_of(data, split, job.family, version, p),
@@ -107,6 +143,8 @@ def run(
         )
         for p in plans
     ]
+    if halt.asked and (waiting := _not_ended(project, new)):
+        raise halt.error(waiting)
     environment = project.environment
     with ledger.transaction() as tx:
         writes.put_task(ledger, tx, data.task_hash, spec_of(data))
@@ -116,12 +154,12 @@ def run(
     todo: dict[str, Task] = {}
     for id_, plan, row in zip(ids, plans, known, strict=True):
         if row.state.ended:
-            heard(row.score)
+            heard(row.score, row.state)
         else:
             todo[id_] = Task(id_, plan.config, plan.fold, plan.seed)
     running = set(todo)
     try:
-        for ended in (runner or project.runner).run(job, list(todo.values())):
+        for ended in runner.run(job, list(todo.values())):
             kept = _keep(project, data, split, job, version, ended)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(
@@ -135,7 +173,9 @@ def run(
                 if kept is not None:
                     writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
             running.discard(ended.task.trial_id)
-            heard(ended.score)
+            heard(ended.score, ended.state, trained=True)
+        if halt.interrupted or (running and halt.asked):
+            raise halt.error(len(running))
     except BaseException:
         with ledger.transaction() as tx:
             writes.interrupt_trials(ledger, tx, running)
@@ -212,6 +252,13 @@ def _alignment(project: Project, data: SlotData) -> dict[str, str]:
     return {} if align == "intersection" else {"align": align}
 
 
+def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
+    """How many of the trials would be trained."""
+    keys = {trial.key.hash for trial in trials}
+    with project.ledger.reading() as tx:
+        return len(keys) - reads.count_ended(project.ledger, tx, list(keys))
+
+
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
     """Rows in the order of the plans; two plans of one trial get it twice."""
     with project.ledger.reading() as tx:
@@ -243,14 +290,66 @@ def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:
     return {**config, BUDGET: epochs} if BUDGET in config else dict(config)
 
 
-def progress(project: Project, label: str, total: int, way: str = "min") -> Callable[[float], None]:
-    """Callback for ``run`` that tells the reporter how many trials are done, and the best."""
-    scores: list[float] = []
+class Progress:
+    """Tells the reporter, and ``podium status``, how many trials are done, the best and the rest.
 
-    def heard(score: float) -> None:
-        scores.append(score)
-        finite = [s for s in scores if math.isfinite(s)]
-        note = f"best {(max if way == 'max' else min)(finite):.4g}" if finite else ""
-        project.reporter.progress(label, len(scores), total, note)
+    Time left is reckoned from what was trained here, and not told before any was.
 
-    return heard
+    Parameters
+    ----------
+    label : str
+        Begins with the slot and a colon.
+    total : int
+    way : {"min", "max"}
+        Which scores are better.
+    """
+
+    def __init__(self, project: Project, label: str, total: int, way: str = "min") -> None:
+        self.project, self.label, self.total, self.way = project, label, total, way
+        self.best = math.nan
+        self.ended: Counter[State] = Counter()
+        self.trained, self.began = 0, time.monotonic()
+        self.project.tell(**self._facts(None))
+
+    def __call__(
+        self, score: float, state: State = State.COMPLETE, *, trained: bool = False
+    ) -> None:
+        """One more has ended."""
+        self.ended[state] += 1
+        self.trained += trained
+        if not self.trained:
+            self.began = time.monotonic()
+        if math.isfinite(score):
+            better = max if self.way == "max" else min
+            self.best = score if math.isnan(self.best) else better(self.best, score)
+        left = self._left()
+        self.project.tell(**self._facts(left))
+        note = [f"best {self.best:.4g}"] if math.isfinite(self.best) else []
+        note += [f"{n} {s}" for s in (State.FAILED, State.PRUNED) if (n := self.ended[s])]
+        note += [f"{duration(left)} left"] if left else []
+        self.project.reporter.progress(self.label, self.done, self.total, ", ".join(note))
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended."""
+        return self.ended.total()
+
+    def _left(self) -> float | None:
+        """Seconds; None where nothing tells."""
+        if not self.trained:
+            return None
+        each = (time.monotonic() - self.began) / self.trained
+        return max(0.0, min(each * (self.total - self.done), self.project.halt.seconds_left))
+
+    def _facts(self, left: float | None) -> dict[str, Any]:
+        return {
+            "slot": self.label.partition(":")[0],
+            "what": self.label.partition(": ")[2],
+            "done": self.done,
+            "total": self.total,
+            "best": self.best if math.isfinite(self.best) else None,
+            "failed": self.ended[State.FAILED],
+            "pruned": self.ended[State.PRUNED],
+            "left": left,
+            "told": time.time(),
+        }

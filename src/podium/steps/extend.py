@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +109,7 @@ def extend(project: Project, slot: str) -> Extension:
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
     top = _top(found.eligible, settings.top)
-    heard = _trials.progress(project, f"{slot}: extend", len(top) * len(split.folds))
+    heard = _trials.Progress(project, f"{slot}: extend", len(top) * len(split.folds))
     configs = []
     for rank, row in enumerate(top):
         config = _trials.with_epochs(row.config, settings.epochs)
@@ -175,7 +175,7 @@ def _over_folds(
     config: ConfigDict,
     phase: str,
     rank: int,
-    heard: Callable[[float], None] = _trials.unheard,
+    heard: _trials.Heard = _trials.unheard,
 ) -> Extended:
     family = registry.family(row.family)
     seed = project.config.tune.seed

@@ -112,7 +112,7 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
     seed = trial_seed(project.config.tune.seed, 0)
     work = project.state / "work" / digest(data.slot)[:16]
     job = replace(_trials.job_of(data, split, chosen.family), save_to=str(work))
-    heard = _trials.progress(project, f"{data.slot}: finalize", 2)
+    heard = _trials.Progress(project, f"{data.slot}: finalize", 2)
     config = _trials.with_epochs(chosen.config, project.config.finalize.epochs)
     with full_disk_explained(project.root):
         shutil.rmtree(work, ignore_errors=True)

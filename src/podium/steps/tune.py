@@ -131,9 +131,14 @@ def tuned(project: Project, slot: str) -> Tuned:
             wanted += trials if most is None else min(most, trials)
     asked = [row for row in found.trials if row.phase != kin.KNOWN]
     done = sum(row.state.ended for row in asked)
-    if done < wanted:
+    if done < wanted and not _search.was_cut(project, found.study):
         raise NotFoundError(
             f"the search of {slot} has {done} of {wanted} trials", fix=f"run: podium tune {slot}"
+        )
+    if done < wanted:
+        project.reporter.say(
+            f"{slot}: --max-time ended the search with {done} of {wanted} trials; the best of "
+            "these are taken"
         )
     return found
 
@@ -267,6 +272,8 @@ def run_naive(project: Project, study: Study, data: TaskData, split: Split) -> N
 def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
     with project.ledger.reading() as tx:
         rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, NAIVE)
+    # Of a search that was ended early the others never began.
+    rows = [row for row in rows if row.state.ended]
     naive = [row for row in rows if row.phase == NAIVE]
     # What was known and was asked for again is one trial.
     asked = {row.id for row in rows if row.phase != kin.KNOWN}

@@ -24,8 +24,11 @@ from podium.view import View
 NAME = "misbehaving"
 FITS, RAISES, DIVERGES, DIES, SLEEPS = "fits", "raises", "diverges", "dies", "sleeps"
 PREDICT_RAISES, NOT_FINITE, FORGETS = "predict raises", "forecasts nan", "forgets"
+HANGS, SWELLS = "hangs", "swells"
 REASON = "the fake was told to"
 NAP = 0.5
+# Longer than anybody waits, and more than a worker has.
+LONG, LARGE = 600.0, 2**29
 
 
 class Constant(Model):
@@ -55,7 +58,7 @@ class MisbehavingFamily(Family):
         """What it can be told to do."""
         del view
         known = (FITS, RAISES, DIVERGES, DIES, SLEEPS, PREDICT_RAISES, NOT_FINITE, FORGETS)
-        return Space({"does": Choice(known)})
+        return Space({"does": Choice((*known, HANGS, SWELLS))})
 
     def fit(
         self,
@@ -77,6 +80,12 @@ class MisbehavingFamily(Family):
             os.kill(os.getpid(), signal.SIGKILL)
         if does == SLEEPS:
             time.sleep(NAP)
+        if does == SWELLS:
+            swollen = bytearray(b"x") * LARGE
+            time.sleep(LONG)
+            del swollen
+        if does == HANGS:
+            time.sleep(LONG)
         return Constant(does, float("nan") if does == NOT_FINITE else float(os.getpid()))
 
     def fit_many(

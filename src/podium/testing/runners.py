@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from podium.runners._base import Runner
+from podium.runners._limits import Limits
 from podium.split import Fold, Indices
 from podium.testing import fakes
 from podium.testing._base import SEED, require
@@ -24,6 +25,8 @@ from podium.trial import Ended, Job, State, Task
 from podium.view import View
 
 PATIENCE = 20.0
+# More than a worker needs, less than one that swells takes.
+LARGE = 3 * 2**27
 
 
 def check_runner(runner: type[Runner]) -> None:
@@ -35,6 +38,8 @@ def check_runner(runner: type[Runner]) -> None:
     check_lost_worker_costs_one_trial(runner)
     check_a_worker_lost_between_runs_costs_at_most_one_trial(runner)
     check_an_abandoned_run_is_forgotten(runner)
+    check_a_halted_run_starts_nothing_new(runner)
+    check_what_goes_beyond_its_limits_is_ended(runner)
 
 
 def check_every_task_ends_once(runner: type[Runner]) -> None:
@@ -112,6 +117,40 @@ def check_an_abandoned_run_is_forgotten(runner: type[Runner]) -> None:
         next(left)
         left.close()
         _run(running, job, _tasks([fakes.FITS] * 3, "b"))
+
+
+def check_a_halted_run_starts_nothing_new(runner: type[Runner]) -> None:
+    """Once it is halted a run ends with what was running, and the next one is as any other."""
+    with fakes.installed() as family, runner(1) as running:
+        job, tasks, halted = small_job(family), _tasks([fakes.FITS] * 4), False
+        running.halted = lambda: halted
+        ended = []
+        for end in running.run(job, tasks):
+            ended.append(end.task.trial_id)
+            halted = True
+        require(ended[0] == "t-0", f"the first to end is {ended[0]}")
+        # A worker is given its next task before its last one is told of.
+        require(len(ended) <= 2, f"{len(ended)} of 4 tasks ended after a halt in the first")
+        require(not list(running.run(job, tasks)), "a halted runner started something")
+        halted = False
+        _run(running, job, tasks)
+
+
+def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
+    """A trial that takes too long or too much fails with a sentence; the others go on."""
+    if not runner.enforces:
+        return
+    for what, limits, reason in (
+        (fakes.HANGS, Limits(seconds=1.0), "took longer than 1 s (runner.max_seconds)"),
+        (fakes.SWELLS, Limits(memory=LARGE), "0.375 GiB allowed (runner.max_memory)"),
+    ):
+        with fakes.installed() as family, runner(2) as running:
+            running.limits = limits
+            job, tasks = small_job(family), _tasks([what, *[fakes.FITS] * 4])
+            ended = _run(running, job, tasks)
+        failed = {id_: end.reason for id_, end in ended.items() if end.state is State.FAILED}
+        require(list(failed) == ["t-0"], f"{what}: failed are {failed}")
+        require(reason in failed["t-0"], f"{what}: the reason is {failed['t-0']!r}")
 
 
 def small_job(family: str, horizon: int = 1) -> Job:

@@ -131,7 +131,7 @@ def lists(function: options.Command) -> options.Command:
 @lists
 @click.option("--family", help="Kind of model.  [default: the slot's first]")
 @click.option("--epochs", type=int, help="Epochs of every trial.")
-@options.jobs
+@options.workers
 @options.mlflow
 @options.common
 def command(
@@ -142,10 +142,10 @@ def command(
     settings: tuple[str, ...],
     family: str | None,
     epochs: int | None,
-    jobs: int | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
+    workers: dict[str, Any],
     mlflow: dict[str, Any],
 ) -> None:
     """Train every combination of some values for SLOT (or the default one), each once.
@@ -159,8 +159,8 @@ def command(
     values = {name: values_of(words) for name, words in typed.items() if words}
     values |= named_values(settings)
     out = Output(as_json=as_json, quiet=quiet)
-    flags = {"tune__epochs": epochs, "runner__jobs": jobs}
-    with options.opened(folder, out, **flags, **mlflow) as project:
+    flags = {"tune__epochs": epochs}
+    with options.opened(folder, out, **flags, **workers, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "grid"):
             found = grid(project, name, values, family=family or "")

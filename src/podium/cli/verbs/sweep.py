@@ -26,7 +26,7 @@ from podium.cli.verbs.grid import searched, settings_of
 @click.option("--max-runs", type=click.IntRange(1), help="At most so many configs in all.")
 @click.option("--refine", is_flag=True, help="Then small steps from the best one.")
 @click.option("--epochs", type=int, help="Epochs of every trial.")
-@options.jobs
+@options.workers
 @options.mlflow
 @options.common
 def command(
@@ -37,10 +37,10 @@ def command(
     max_runs: int | None,
     refine: bool,
     epochs: int | None,
-    jobs: int | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
+    workers: dict[str, Any],
     mlflow: dict[str, Any],
 ) -> None:
     """Train a list of configs of each family for SLOT (or the default one), each once.
@@ -51,8 +51,8 @@ def command(
     from podium.steps.sweep import sweep
 
     out = Output(as_json=as_json, quiet=quiet)
-    flags = {"tune__epochs": epochs, "runner__jobs": jobs}
-    with options.opened(folder, out, **flags, **mlflow) as project:
+    flags = {"tune__epochs": epochs}
+    with options.opened(folder, out, **flags, **workers, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "sweep"):
             found = sweep(

@@ -21,7 +21,7 @@ from podium.cli.verbs.grid import searched, settings_of
 @searched
 @click.option("--metric", help="What to look for; after a comma what else to record: mse,mae.")
 @click.option("--where", help="What a trial must meet to win: 'val_mae<0.1'.")
-@options.jobs
+@options.workers
 @options.mlflow
 @options.common
 def command(
@@ -33,10 +33,10 @@ def command(
     settings: tuple[str, ...],
     metric: str | None,
     where: str | None,
-    jobs: int | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
+    workers: dict[str, Any],
     mlflow: dict[str, Any],
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
@@ -52,9 +52,8 @@ def command(
         "tune__seed": seed,
         "tune__metric": metric,
         "tune__where": where,
-        "runner__jobs": jobs,
     }
-    with options.opened(folder, out, **flags, **mlflow) as project:
+    with options.opened(folder, out, **flags, **workers, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "tune"):
             found = tune(project, name, settings_of(settings))

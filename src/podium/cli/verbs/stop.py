@@ -1,0 +1,38 @@
+"""Search: ask what is running to stop, from another terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.config import find_root
+
+
+@click.command()
+@options.slot
+@click.option("--now", is_flag=True, help="Do not wait for the running trials.")
+@click.option("--wait", type=float, default=600.0, show_default=True, help="Seconds, at most.")
+@options.common
+def command(
+    slot: str | None, now: bool, wait: float, folder: Path, as_json: bool, quiet: bool
+) -> None:
+    """Stop what runs on SLOT, or everything that runs here, as Ctrl-C would.
+
+    Running trials are recorded first, and the same command goes on later; --now is Ctrl-C twice.
+    """
+    from podium.errors import ConflictError
+    from podium.steps.status import stop
+
+    out = Output(as_json=as_json, quiet=quiet)
+    left = stop(find_root(folder), slot or "", at_once=now, patience=wait, say=out.say)
+    if as_json:
+        out.answer("running", left)
+    if left:
+        names = ", ".join(f"podium {facts['verb']} for {facts['slot']}" for facts in left)
+        raise ConflictError(
+            f"{names} goes on after {wait:g} s",
+            fix="wait longer: it stops once its running trials have ended; or say --now",
+        )
