@@ -11,7 +11,7 @@ from podium import registry
 SRC = Path(podium.__file__).parent
 
 LAYERS = [
-    {"errors", "config", "registry", "plugin", "hashing", "files"},
+    {"errors", "config", "registry", "plugin", "hashing", "files", "reporting"},
     {
         "dataset",
         "view",
@@ -33,6 +33,7 @@ LAYERS = [
         "classifier",
         "feature_stats",
         "covariates",
+        "own",
     },
     {"stats", "backtest"},
     {*registry.KINDS, "schedules", "enhancements"},

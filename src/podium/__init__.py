@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "HyperparamTracker": "podium.tracker",
+    "Paused": "podium.reporting",
     "Project": "podium.steps._project",
     "analyze": "podium.steps.analyze",
     "champion": "podium.resolve",
@@ -23,7 +24,9 @@ _NAMES = {
     "load_model": "podium.resolve",
     "predict": "podium.steps.predict",
     "promote": "podium.steps.promote",
+    "report": "podium.reporting",
     "run": "podium.steps.run",
+    "search": "podium.steps.own",
     "sweep": "podium.steps.sweep",
     "tune": "podium.steps.tune",
 }
@@ -31,6 +34,8 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
+    from podium.reporting import Paused as Paused
+    from podium.reporting import report as report
     from podium.resolve import champion as champion
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from podium.steps.finalize import finalize as finalize
     from podium.steps.grid import grid as grid
     from podium.steps.init import init as init
+    from podium.steps.own import search as search
     from podium.steps.predict import predict as predict
     from podium.steps.promote import promote as promote
     from podium.steps.run import run as run

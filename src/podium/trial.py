@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from podium.files import csv_text
 from podium.hashing import digest
+from podium.own import Code
 from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences
 from podium.space import ConfigDict
@@ -107,10 +108,12 @@ class Job:
 
     family: str
     metric: str
-    view: View | Sequences
+    view: View | Sequences | Code
     folds: Mapping[int, Fold]
     # Where workers leave the fitted models, one folder a trial; empty: models are not kept.
     save_to: str = ""
+    # Where workers leave the states of paused trials, one folder a trial; empty: none is paused.
+    pause_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,8 @@ class Ended:
         Why it failed; empty when complete.
     best_epoch : int
         Epoch the model was taken from; 0 for families without epochs.
+    final : mapping of metric to float
+        What own code said at its end; stands above what it reported by epoch.
     """
 
     task: Task
@@ -170,6 +175,7 @@ class Ended:
     seconds: float = 0.0
     reason: str = ""
     best_epoch: int = 0
+    final: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

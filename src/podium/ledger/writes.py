@@ -21,6 +21,7 @@ from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, schema
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.migrations import run_name
+from podium.own import Files
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.study import Study
@@ -60,8 +61,8 @@ def put_rows(
     _put(tx, table, [{**row, "project_id": ledger.project_id} for row in rows])
 
 
-def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences) -> None:
-    """Remember which data a fingerprint stands for; of sequences, ``bars`` counts the samples."""
+def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences | Files) -> None:
+    """Remember which data a fingerprint stands for; ``bars`` counts samples of sequences, files."""
     bars = dataset if isinstance(dataset, Dataset) else None
     row = {
         "project_id": ledger.project_id,
@@ -362,6 +363,7 @@ def results_of(ended: Ended, metric: str) -> dict[str, float]:
     for epoch in ended.epochs:
         if epoch.epoch <= (ended.best_epoch or epoch.epoch):
             results.update(epoch.scores)
+    results.update(ended.final)
     if len(ended.losses):
         results[f"val_{metric}"] = ended.score
     return results

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from podium import registry
 from podium.dataset import Floats
 from podium.files import NO_ROOM
+from podium.own import Code
 from podium.prediction import ClassPrediction, Prediction
+from podium.runners import _own
 from podium.runners._limits import Limits
 from podium.sequences import Sequences
 from podium.stats.classification import log_losses
 from podium.trial import Ended, Epoch, Fitted, Job, State, Task
+from podium.view import View
 
 
 class Runner(abc.ABC):
@@ -80,6 +83,9 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     The family is given validation targets to choose its epoch by, but it predicts from windows
     whose targets are blanked out.
     """
+    if isinstance(job.view, Code):
+        yield from (_own.train(job.view, job, task) for task in tasks)
+        return
     classifies = isinstance(job.view, Sequences)
     family = registry.family(job.family, "classify" if classifies else "forecast")
     for fold_number in sorted({task.fold for task in tasks}):
@@ -117,6 +123,7 @@ def parts(job: Job, fold: int) -> tuple[Any, Any]:
     """Training and validation part of a fold."""
     if isinstance(job.view, Sequences):
         return job.folds[fold].subsets(job.view)
+    assert isinstance(job.view, View)
     return job.folds[fold].windows(job.view)
 
 

@@ -7,7 +7,7 @@ from podium.dataset import Floats
 from podium.prediction import ClassPrediction
 from podium.split import Split, Windows
 from podium.stats import forecast_errors
-from podium.steps._samples import TaskData
+from podium.steps._own import SearchData
 from podium.steps._task import SlotData
 from podium.trial import Ended
 
@@ -35,7 +35,7 @@ def errors_of(data: SlotData, windows: Windows, forecast: Floats) -> dict[str, f
     )
 
 
-def of_trial(data: TaskData, split: Split, ended: Ended) -> dict[str, float]:
+def of_trial(data: SearchData, split: Split, ended: Ended) -> dict[str, float]:
     """The same of a trial's validation windows, named as trackers do: ``val_mae``."""
     found = ended.prediction
     if not isinstance(data, SlotData) or found is None or isinstance(found, ClassPrediction):

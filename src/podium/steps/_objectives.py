@@ -16,7 +16,9 @@ from podium.errors import Problem, UsageError, suggest
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
+from podium.runners._output import best_of
 from podium.split import Split
+from podium.steps._own import OwnData, SearchData
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, TaskData
 from podium.trial import State
@@ -70,18 +72,43 @@ def _is_for(metric: str, task: str) -> bool:
 
 
 def scored_alike(
-    project: Project, data: TaskData, split: Split, rows: Sequence[TrialRow]
+    project: Project, data: SearchData, split: Split, rows: Sequence[TrialRow]
 ) -> list[TrialRow]:
     """Rows with their score in the slot's metric, also those that were trained for another one."""
     metric = data.section.metric
     others = [row for row in rows if row.metric != metric]
     if not others:
         return list(rows)
-    known = scores(project, data, split, others, [metric])
+    if isinstance(data, OwnData):
+        known = _own_scores(project, data, others)
+    else:
+        known = scores(project, data, split, others, [metric])
     return [
         row if row.metric == metric else replace(row, metric=metric, score=known[row.id][metric])
         for row in rows
     ]
+
+
+def _own_scores(
+    project: Project, data: OwnData, rows: Sequence[TrialRow]
+) -> dict[str, dict[str, float]]:
+    """What trials of own code reported of another metric than the one they were trained for."""
+    ledger, metric = project.ledger, data.section.metric
+    found = {}
+    with ledger.reading() as tx:
+        said = {
+            id_: value
+            for id_, _, value in reads.results(ledger, tx, [r.id for r in rows], [metric])
+        }
+        for row in rows:
+            curve = reads.epochs_of(ledger, tx, row.id)
+            best = best_of(curve, metric, data.section.direction)
+            values = [values.get(metric) for values in curve.values()]
+            # A result that is no epoch's is what was said at the end, which wins.
+            is_final = row.id in said and said[row.id] not in values
+            score = said[row.id] if is_final else math.nan if best is None else best[1]
+            found[row.id] = {metric: score}
+    return found
 
 
 def scores(

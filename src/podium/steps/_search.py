@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from podium import registry
 from podium.errors import TimeOverError
 from podium.files import full_disk_explained
 from podium.hashing import digest
@@ -17,13 +16,14 @@ from podium.ledger import reads, writes
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import RETRIED
+from podium.runners._base import Runner
 from podium.searches._base import Search
 from podium.split import Split
 from podium.steps import _trials
 from podium.steps._halt import AGAIN
 from podium.steps._objectives import feasible, recorded, scored_alike, scores
+from podium.steps._own import OwnData, SearchData
 from podium.steps._project import Project
-from podium.steps._samples import TaskData
 from podium.steps._trials import Planned
 from podium.study import CHOICES, Study, choices_of
 from podium.trial import State
@@ -53,6 +53,10 @@ class Walk:
         Folder that models are left in; empty: they are not kept.
     where : str
         A filter that a trial must meet; one that does not is told to be as bad as any so far.
+    said : mapping, optional
+        What is recorded beside the config of each trial.
+    runner : Runner, optional
+        Where they run, in place of the project's.
     """
 
     phase: str
@@ -62,6 +66,8 @@ class Walk:
     label: str
     save_to: str = ""
     where: str = ""
+    said: Mapping[str, Any] | None = None
+    runner: Runner | None = None
 
 
 def begin(
@@ -88,7 +94,7 @@ def begin(
 def go(
     project: Project,
     study: Study,
-    data: TaskData,
+    data: SearchData,
     split: Split,
     family: str,
     search: Search,
@@ -123,17 +129,15 @@ def go(
 def _walked(
     project: Project,
     study: Study,
-    data: TaskData,
+    data: SearchData,
     split: Split,
     family: str,
     search: Search,
     walk: Walk,
 ) -> list[TrialRow]:
-    kind = registry.family(family, data.section.task)
+    version = _trials.version_of(data, family)
     job = replace(_trials.job_of(data, split, family), save_to=walk.save_to)
-    heard = _trials.Progress(
-        project, walk.label, len(walk.numbers), registry.direction(data.section.metric)
-    )
+    heard = _trials.Progress(project, walk.label, len(walk.numbers), _trials.direction_of(data))
     found: list[TrialRow] = []
     told = _Told(project, data, split, search, walk.where)
     told.known(study, family)
@@ -148,15 +152,17 @@ def _walked(
                 fold=0,
                 seed=walk.seed(number),
                 named=True,
+                said=walk.said,
             )
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = _trials.run(project, study, data, split, job, kind.VERSION, plans, heard)
+            rows = _trials.run(project, study, data, split, job, version, plans, heard, walk.runner)
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):
-            _exhausted(project, study, family, len(found), len(walk.numbers))
+            where = "--set" if isinstance(data, OwnData) else f"[space.{family}] of podium.toml"
+            _exhausted(project, study, family, len(found), len(walk.numbers), where)
             break
     return found
 
@@ -183,11 +189,11 @@ class _Told:
     """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
 
     def __init__(
-        self, project: Project, data: TaskData, split: Split, search: Search, where: str
+        self, project: Project, data: SearchData, split: Split, search: Search, where: str
     ) -> None:
         self.project, self.data, self.split = project, data, split
         self.search, self.where = search, where
-        self.sign = -1.0 if registry.direction(data.section.metric) == "max" else 1.0
+        self.sign = -1.0 if _trials.direction_of(data) == "max" else 1.0
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
         # for what came later knowing that.
@@ -206,7 +212,7 @@ class _Told:
     def tell(self, rows: Sequence[TrialRow]) -> None:
         """Trials that have ended, in the order of their numbers."""
         rows = scored_alike(self.project, self.data, self.split, rows)
-        if self.where:
+        if self.where and not isinstance(self.data, OwnData):
             # A filter can only ask for what is on record.
             asked = recorded(self.project.config, self.data.slot)
             scores(self.project, self.data, self.split, rows, asked)
@@ -249,7 +255,9 @@ def was_cut(project: Project, study: Study) -> bool:
         return reads.receipt(project.ledger, tx, study.slot, CUT, study.key) is not None
 
 
-def _exhausted(project: Project, study: Study, family: str, asked: int, wanted: int) -> None:
+def _exhausted(
+    project: Project, study: Study, family: str, asked: int, wanted: int, where: str
+) -> None:
     """Keep and tell that a space has nothing left, so that nobody waits for the rest."""
     ledger = project.ledger
     with ledger.transaction(durable=True) as tx:
@@ -258,7 +266,7 @@ def _exhausted(project: Project, study: Study, family: str, asked: int, wanted: 
             writes.put_receipt(ledger, tx, study.slot, EXHAUSTED, inputs, {"asked": asked})
     project.reporter.say(
         f"{study.slot}: every config of the space of {family} is on record after {asked} of "
-        f"{wanted} trials; a wider space has more: [space.{family}] of podium.toml"
+        f"{wanted} trials; a wider space has more: {where}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import sqlalchemy as sa
 
-from podium import artifact
+from podium import artifact, registry
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
@@ -24,8 +24,9 @@ from podium.runners._base import Runner
 from podium.space import ConfigDict
 from podium.split import Fold, Indices, Split, Windows
 from podium.steps._errors import of_trial
+from podium.steps._own import OwnData, SearchData
 from podium.steps._project import Project
-from podium.steps._samples import ClassData, TaskData, class_spec
+from podium.steps._samples import ClassData, class_spec
 from podium.steps._task import SlotData, plugin_versions, task_spec
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, Key, State, Task
@@ -64,7 +65,22 @@ def unheard(score: float, state: State = State.COMPLETE, *, trained: bool = Fals
     """Nobody wants to hear how trials end."""
 
 
-def key_of(data: TaskData, split: Split, family: str, version: int, plan: Planned) -> Key:
+def version_of(data: SearchData, family: str) -> int:
+    """VERSION of a family, or the one that the user gave own code."""
+    if isinstance(data, OwnData):
+        return data.version
+    version: int = registry.family(family, data.section.task).VERSION
+    return version
+
+
+def direction_of(data: SearchData) -> str:
+    """Which way the metric is better, ``min`` or ``max``."""
+    if isinstance(data, OwnData):
+        return data.section.direction
+    return registry.direction(data.section.metric)
+
+
+def key_of(data: SearchData, split: Split, family: str, version: int, plan: Planned) -> Key:
     """Key of a planned trial."""
     return Key(
         family=family,
@@ -78,7 +94,7 @@ def key_of(data: TaskData, split: Split, family: str, version: int, plan: Planne
     )
 
 
-def job_of(data: TaskData, split: Split, family: str) -> Job:
+def job_of(data: SearchData, split: Split, family: str) -> Job:
     """What a runner needs to train on a split's folds; only bars before the test are in it."""
     return Job(
         family=family,
@@ -91,7 +107,7 @@ def job_of(data: TaskData, split: Split, family: str) -> Job:
 def run(
     project: Project,
     study: Study,
-    data: TaskData,
+    data: SearchData,
     split: Split,
     job: Job,
     version: int,
@@ -122,7 +138,7 @@ def run(
 def _run(
     project: Project,
     study: Study,
-    data: TaskData,
+    data: SearchData,
     split: Split,
     job: Job,
     version: int,
@@ -184,12 +200,18 @@ def _run(
 
 
 def _keep(
-    project: Project, data: TaskData, split: Split, job: Job, version: int, ended: Ended
+    project: Project, data: SearchData, split: Split, job: Job, version: int, ended: Ended
 ) -> tuple[str, str] | None:
     """Hash of the artefact a trial's model became, and its file that a framework opens."""
     if not job.save_to or ended.state is not State.COMPLETE:
         return None
     model = Path(job.save_to) / ended.task.trial_id
+    checkpoints = {KEPT: model}
+    if isinstance(data, OwnData):
+        if not any(path.is_file() for path in model.rglob("*")):
+            # It printed nothing and left nothing.
+            return None
+        checkpoints = {path.name: path for path in sorted(model.iterdir())}
     opened = artifact.opened_file(model)
     description = {
         **manifest(project, data, job.family, version, ended.task, ended.best_epoch),
@@ -197,21 +219,24 @@ def _keep(
         "fold": ended.task.fold,
     }
     name, folder = artifact.store(
-        project.store, {KEPT: model}, description, writer=Path(job.save_to).name
+        project.store, checkpoints, description, writer=Path(job.save_to).name
     )
     shutil.rmtree(model)
-    return name, (Path(project.config.paths.registry) / folder / KEPT / opened).as_posix()
+    place = Path(project.config.paths.registry) / folder
+    return name, (place / ("" if isinstance(data, OwnData) else KEPT) / opened).as_posix()
 
 
-def spec_of(data: TaskData) -> dict[str, Any]:
+def spec_of(data: SearchData) -> dict[str, Any]:
     """What a task's hash stands for."""
+    if isinstance(data, OwnData):
+        return dict(data.spec)
     if isinstance(data, ClassData):
         return class_spec(data.section, data.dataset)
     return task_spec(data.section)
 
 
 def manifest(
-    project: Project, data: TaskData, family: str, version: int, task: Task, epochs: int
+    project: Project, data: SearchData, family: str, version: int, task: Task, epochs: int
 ) -> dict[str, Any]:
     """What an artefact says of the training that gave it."""
     common = {
@@ -224,6 +249,8 @@ def manifest(
         "task": asdict(data.section),
         "dataset_fingerprint": data.dataset.fingerprint,
     }
+    if isinstance(data, OwnData):
+        return {**common, "code": {**data.spec, "files": dict(data.code_hashes)}}
     if isinstance(data, ClassData):
         return {
             **common,
@@ -269,12 +296,13 @@ def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> lis
     ]
 
 
-def _put_index(project: Project, tx: sa.Connection, data: TaskData, fold: Fold) -> str | None:
+def _put_index(project: Project, tx: sa.Connection, data: SearchData, fold: Fold) -> str | None:
     """Store once which (item, decision), or row of the samples, each of a fold's losses is of."""
     if not len(fold.validation):
         return None
     if isinstance(data, ClassData):
         return writes.put_array(project.ledger, tx, fold.validation)
+    assert isinstance(data, SlotData)
     _, windows = fold.windows(data.tuning)
     return writes.put_array(project.ledger, tx, index_of(windows))
 

@@ -11,8 +11,10 @@ import numpy as np
 from podium import registry
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
+from podium.record import lower_is_better
 from podium.stats import diebold_mariano, panel_loss
 from podium.stats.classification import class_differences
+from podium.steps._own import directions
 from podium.steps._project import Project
 
 # What must be the same for two figures to be about the same thing.
@@ -93,7 +95,7 @@ def compare(project: Project, names: Sequence[str]) -> Comparison:
         if len({e["dataset_fingerprint"] for e in looked if e["kind"] == "evaluation"}) > 1:
             differing.append("evaluation data")
     else:
-        figures, looked = _scores(door, things), []
+        figures, looked = _scores(project, things), []
     rows = [Row(ground, tuple(thing[ground] for thing in things)) for ground in GROUNDS[kind]]
     rows += _settings(things)
     rows += [
@@ -117,32 +119,55 @@ def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: not row.differs)
 
 
-def _scores(door: Door, trials: Sequence[dict[str, Any]]) -> dict[str, tuple[tuple[Any, ...], str]]:
+def _scores(
+    project: Project, trials: Sequence[dict[str, Any]]
+) -> dict[str, tuple[tuple[Any, ...], str]]:
     """Score and the best epoch of every reported metric."""
+    door, own = project.door, directions(project.door)
+    first = trials[0]
+    way = own.get((first["task_hash"], first["metric"]))
     epochs: list[dict[str, float]] = []
     ways: dict[str, str] = {}
     for trial in trials:
         rows = door.query(
-            "SELECT part || '_' || metric AS name, metric, min(value) AS lowest, "
+            "SELECT CASE part WHEN '' THEN metric ELSE part || '_' || metric END AS name, "
+            "metric, min(value) AS lowest, "
             "max(value) AS highest FROM score "
             "WHERE project_id = ? AND trial_id = ? AND part != 'best' GROUP BY part, metric",
             door.project_id,
             trial["id"],
         )
-        ways |= {row["name"]: registry.direction(row["metric"]) for row in rows}
+        ways |= {row["name"]: _way(project, row, trial, own) for row in rows}
         epochs.append(
             {r["name"]: r["highest" if ways[r["name"]] == "max" else "lowest"] for r in rows}
         )
     figures: dict[str, tuple[tuple[Any, ...], str]] = {
         "score": (
             tuple(trial["score"] for trial in trials),
-            registry.direction(trials[0]["metric"]),
+            way or registry.direction(first["metric"]),
         )
     }
     for name in sorted({name for each in epochs for name in each}):
         figures[name] = (tuple(each.get(name) for each in epochs), ways[name])
     figures["seconds"] = (tuple(trial["seconds"] for trial in trials), "none")
     return figures
+
+
+def _way(
+    project: Project,
+    row: dict[str, Any],
+    trial: dict[str, Any],
+    own: dict[tuple[str, str], str],
+) -> str:
+    """Which way a reported metric is better; of own code also: not known."""
+    if not any(task == trial["task_hash"] for task, _ in own):
+        return registry.direction(row["metric"])
+    said = own.get((trial["task_hash"], row["name"]))
+    try:
+        lower = lower_is_better(row["name"], project.config.metrics)
+    except UsageError:
+        return said or "none"
+    return said or ("min" if lower else "max")
 
 
 def _evidence(

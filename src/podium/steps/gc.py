@@ -16,6 +16,7 @@ from podium import artifact, registry
 from podium.files import flush
 from podium.hashing import digest
 from podium.ledger import writes
+from podium.steps._own import directions
 from podium.steps._project import Project
 
 # Small files by which users' own programs find a model; what they name stays.
@@ -315,6 +316,12 @@ def _kept(project: Project) -> list[Kept]:
         door.project_id,
     )
     grounds = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
+    own = directions(door)
+    for row in rows:
+        way = own.get((row["task_hash"], row["metric"]), "")
+        if way and way != registry.direction(row["metric"]) and row["score"] is not None:
+            # The metric of own code is better the other way than its name tells.
+            row["score"] = -row["score"]
     return [
         Kept(
             row["id"],

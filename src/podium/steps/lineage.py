@@ -13,6 +13,8 @@ from podium.candidate import MANIFEST
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
 from podium.ledger.runs import told_note
+from podium.own import TASK as OWN
+from podium.own import told as told_code
 from podium.report.table import number
 from podium.report.tree import Branch
 from podium.study import CHOICES, choices_of
@@ -145,7 +147,7 @@ class _Tree:
         )
         for row in counted:
             best = row.pop("lowest"), row.pop("highest")
-            row["best"] = best[registry.direction(row["metric"]) == "max"]
+            row["best"] = best[_direction(question, row["metric"]) == "max"]
         chose = self._chose(study, question)
         told = [
             *self._asks(question),
@@ -197,8 +199,9 @@ class _Tree:
 
     def _configs_of(self, study: dict[str, Any]) -> list[str]:
         """Configs of a study that became candidates; where none did, its best one."""
-        metric = str(_value(study["question"]).get("metric", ""))
-        order = "DESC" if registry.direction(metric) == "max" else "ASC"
+        question = _value(study["question"])
+        way = _direction(question, str(question.get("metric", "")))
+        order = "DESC" if way == "max" else "ASC"
         rows = self._rows(
             "SELECT t.config_hash FROM candidate c JOIN trial t "
             "ON t.project_id = c.project_id AND t.id = c.trial_id "
@@ -379,6 +382,8 @@ class _Tree:
 
 def _task(spec: dict[str, Any]) -> tuple[str, str]:
     """What a study's models are for, in words."""
+    if spec.get("task") == OWN:
+        return ("trains", told_code(spec))
     names = ", ".join(spec["features"])
     if spec.get("task") == "classify":
         classes = ", ".join(spec["classes"])
@@ -387,6 +392,12 @@ def _task(spec: dict[str, Any]) -> tuple[str, str]:
         "forecasts",
         f"{spec['target']}, {spec['horizon']} bars ahead, from {spec['window']} bars of {names}",
     )
+
+
+def _direction(question: dict[str, Any], metric: str) -> str:
+    """Which way a metric is better; a study of own code says so itself."""
+    said: str = question.get("direction") or registry.direction(metric)
+    return said
 
 
 def _day(moment: str) -> str:

@@ -14,6 +14,7 @@ from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.steps import _environment
 from podium.steps._differences import Finding, Part, files, numbers
+from podium.steps._own import own_command
 from podium.steps._project import Project
 from podium.steps._rebuild import Rebuilt, Row, rebuild
 from podium.steps.finalize import PHASE as FINALIZE
@@ -150,7 +151,7 @@ def require_equal(found: Reproduction) -> None:
 
 def _parts(project: Project, door: Door, kind: str, found: Row) -> list[Part]:
     if kind == "trials":
-        _require_trained(found)
+        _require_trained(door, found)
         return [Part(found, *_kept(project, found))]
     if kind != "candidates":
         raise UsageError(f"{found['id']} is one of the {kind}", "a trial or a candidate")
@@ -163,19 +164,25 @@ def _parts(project: Project, door: Door, kind: str, found: Row) -> list[Part]:
     elif any(name.startswith("best_model/") for name in names):
         rows = {"best_model": _held_out(door, found, rows["final_model"]), **rows}
     for row in rows.values():
-        _require_trained(row)
+        _require_trained(door, row)
     return [
         Part(row, folder, found["artifact_hash"], checkpoint) for checkpoint, row in rows.items()
     ]
 
 
-def _require_trained(row: Row) -> None:
+def _require_trained(door: Door, row: Row) -> None:
     """Refuse what podium did not train, or did not train to an end."""
     if row["origin"]:
         raise UsageError(
             f"podium did not train {row['run_id'] or row['id']}: it came from {row['origin']}, so "
             "its data and its seed are not on record",
             "a trial of a search, or a candidate",
+        )
+    if command := own_command(door, row["task_hash"]):
+        raise UsageError(
+            f"{row['id']} was trained by own code: {command}",
+            "a trial of one of podium's families",
+            "run that yourself with the trial's config and seed: podium show tells them",
         )
     if not State(row["state"]).ended:
         raise NotFoundError(

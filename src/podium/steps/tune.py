@@ -15,6 +15,7 @@ from podium.space import Space
 from podium.split import Split
 from podium.steps import _search, _trials
 from podium.steps._objectives import feasible, judged_by, objectives, scored_alike, scores
+from podium.steps._own import SearchData
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, TaskData, task_data
 from podium.steps._search import Walk
@@ -199,7 +200,7 @@ def spaces_of(
 
 def put_question(
     project: Project,
-    data: TaskData,
+    data: SearchData,
     split: Split,
     spaces: Mapping[str, Space],
     **search: str | int,
@@ -215,13 +216,13 @@ def put_question(
         "split": split.hash,
         "metric": data.section.metric,
         "families": {
-            name: [registry.family(name, data.section.task).VERSION, space.spec()]
-            for name, space in spaces.items()
+            name: [_trials.version_of(data, name), space.spec()] for name, space in spaces.items()
         },
         **search,
     }
     with project.ledger.transaction() as tx:
-        writes.put_dataset(project.ledger, tx, data.dataset)
+        if data.dataset.fingerprint:
+            writes.put_dataset(project.ledger, tx, data.dataset)
         writes.put_split(project.ledger, tx, split)
         is_new = not kin.exists(project.ledger, tx, data.slot, question)
         if is_new and "generation" in search and any(s.is_finite for s in spaces.values()):

@@ -72,9 +72,9 @@ def command(
         raise NotFoundError(f"no kind '{kind}' to list", fix=suggest(kind, known))
     root = find_root(folder)
     config = load(root)
-    if slot is not None:
-        config.slot(slot)
     door = Door(config.ledger.url, root, config.project.id)
+    if slot is not None and slot not in config.slots:
+        _require_slot(config, door, slot)
     if kind == "slots":
         out.answer("slots", _slots(config, door))
         return
@@ -103,6 +103,13 @@ def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:
             "metric); their scores cannot be ranked together. Narrow with --slot, or --where "
             "'split_hash=... and fold=...'"
         )
+
+
+def _require_slot(config: Config, door: Door, slot: str) -> None:
+    """Refuse a slot that neither podium.toml nor the record, as of own code, knows."""
+    recorded = {row["slot"] for row in door.rows("studies")} if door.exists else set()
+    if slot not in recorded:
+        raise NotFoundError(f"no slot '{slot}'", fix=suggest(slot, {*config.slots, *recorded}))
 
 
 def _slots(config: Config, door: Door) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Search: train a list of configs, family by family: priority, quick, full."""
+"""Search: train a list of configs of each family, or search with a command of your own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.cli.verbs import _own
 from podium.cli.verbs.grid import searched, settings_of
 
 
@@ -26,6 +27,7 @@ from podium.cli.verbs.grid import searched, settings_of
 @click.option("--max-runs", type=click.IntRange(1), help="At most so many configs in all.")
 @click.option("--refine", is_flag=True, help="Then small steps from the best one.")
 @click.option("--epochs", type=int, help="Epochs of every trial.")
+@_own.code
 @options.workers
 @options.mlflow
 @options.common
@@ -37,6 +39,7 @@ def command(
     max_runs: int | None,
     refine: bool,
     epochs: int | None,
+    own: dict[str, Any] | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
@@ -46,11 +49,16 @@ def command(
     """Train a list of configs of each family for SLOT (or the default one), each once.
 
     A larger mode goes on where a smaller one ended; the same command again trains nothing new.
+
+    With --command a program of your own is trained in place of families: docs/own-code.md.
     """
     from podium import registry
     from podium.steps.sweep import sweep
 
     out = Output(as_json=as_json, quiet=quiet)
+    if own is not None:
+        _own.sweep(own, settings_of(settings), folder, out, **workers, **mlflow)
+        return
     flags = {"tune__epochs": epochs}
     with options.opened(folder, out, **flags, **workers, **mlflow) as project:
         name = project.default_slot(slot)

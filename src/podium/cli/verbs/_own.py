@@ -1,0 +1,142 @@
+"""What ``podium sweep`` is told of own code, and what it answers then."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+if TYPE_CHECKING:
+    from podium.steps.own import Own
+
+# What a sweep of a slot is told, and a command is not.
+_OF_A_SLOT = ("slot", "mode", "families", "max_runs", "refine", "epochs")
+
+
+def code(function: options.Command) -> options.Command:
+    """``--command`` and what goes with it, handed on as one argument ``own``; None without it."""
+    names = (
+        "command_line", "metric", "direction", "trials", "search",
+        "name", "seed", "version", "data",
+    )  # fmt: skip
+
+    @wraps(function)
+    def with_code(*args: Any, **given: Any) -> Any:
+        own = {name: given.pop(name) for name in names}
+        if own["command_line"] is None:
+            said = [name for name in names if _is_said(name)]
+            if said:
+                raise click.UsageError(f"{', '.join(map(_flag, said))} only with --command")
+            return function(*args, own=None, **given)
+        if own["metric"] is None:
+            raise click.UsageError("--command needs --metric, such as --metric val_loss")
+        said = [name for name in _OF_A_SLOT if _is_said(name)]
+        if said:
+            raise click.UsageError(f"{', '.join(map(_flag, said))} not with --command")
+        return function(*args, own=own, **given)
+
+    for option in (
+        click.option(
+            "--data",
+            multiple=True,
+            metavar="PATH",
+            help="Own code: what it reads; the content counts.",
+        ),
+        click.option(
+            "--version",
+            type=click.IntRange(1),
+            default=1,
+            help="Own code: another one trains it anew.",
+        ),
+        click.option(
+            "--seed", type=int, help="Own code: of the search, and PODIUM_SEED of every trial."
+        ),
+        click.option("--name", help="Own code: its slot is own/NAME.  [default: the script's]"),
+        click.option("--search", help="Own code: how configs are chosen: podium list searches."),
+        click.option("--trials", type=int, help="Own code: how many configs."),
+        click.option(
+            "--direction", type=click.Choice(["min", "max"]), help="Own code: which way is better."
+        ),
+        click.option("--metric", help="Own code: what it reports and what is looked for."),
+        click.option(
+            "--command",
+            "command_line",
+            metavar="WORDS",
+            help="Own code in place of families: 'python train.py {args}'.",
+        ),
+    ):
+        with_code = option(with_code)
+    return with_code
+
+
+def _is_said(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def _flag(name: str) -> str:
+    return {"command_line": "--command", "slot": "SLOT"}.get(name, f"--{name.replace('_', '-')}")
+
+
+def sweep(
+    own: dict[str, Any], settings: dict[str, Any], folder: Path, out: Output, **flags: Any
+) -> None:
+    """Search with a command and answer with its trials, best first."""
+    from podium.steps.own import sweep_command
+
+    chosen = {f"tune__{name}": own[name] for name in ("trials", "search", "seed")}
+    with options.opened(folder, out, **chosen, **flags) as project:
+        found = sweep_command(
+            project,
+            own["command_line"],
+            settings,
+            own["metric"],
+            direction=own["direction"] or "",
+            name=own["name"] or "",
+            version=own["version"],
+            files=own["data"],
+        )
+        root = project.root
+    _answer(out, found, root)
+
+
+def _answer(out: Output, found: Own, root: Path) -> None:
+    from podium.own import GIVEN, rendered
+    from podium.steps.own import failure
+
+    section, best = found.data.section, found.best
+    sign = -1.0 if section.direction == "max" else 1.0
+    rows = sorted(found.trials, key=lambda row: (math.isnan(row.score), sign * row.score))
+    items = [
+        {
+            "trial": row.id,
+            section.metric: row.score,
+            "epoch": found.epochs.get(row.id),
+            "state": row.state,
+            "config": row.config,
+            "files": str(root / row.checkpoint) if row.checkpoint else None,
+        }
+        for row in rows
+    ]
+    out.answer("trials", items, ["trial", section.metric, "epoch", "state", "config"])
+    epoch = f" in epoch {found.epochs[best.id]}" if best.id in found.epochs else ""
+    count = len(rows)
+    out.say(
+        f"{found.data.slot}: {count} trial{'s' if count > 1 else ''}; best {section.metric} "
+        f"{best.score:.4g}{epoch}: {best.id}"
+    )
+    given = {name: f"{{{name}}}" for name in GIVEN}
+    out.say(f"by hand: {shlex.join(rendered(found.data.code.words, best.config, given))}")
+    if found.failed:
+        first = found.failed[0]
+        out.say(f"{len(found.failed)} failed; the first: {failure(first)}")
+        out.hint(f"podium show {first.id}", f"podium list trials --slot {found.data.slot}")
+    else:
+        out.hint(f"podium show {best.id}", f"podium list trials --slot {found.data.slot}")

@@ -1,0 +1,306 @@
+"""Search with code of the user's own: a command or a function is a trial, as a family's fit is."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium import registry
+from podium.config import find_root
+from podium.errors import NotFoundError, Problem, UsageError
+from podium.ledger import kin, reads
+from podium.ledger.reads import TrialRow
+from podium.own import TASK, Code
+from podium.runners._base import Runner
+from podium.runners._own import QUOTED
+from podium.space import Space
+from podium.steps import _own, _search
+from podium.steps._objectives import scored_alike
+from podium.steps._own import OwnData, OwnSection
+from podium.steps._project import Project, Silent
+from podium.steps._search import Walk
+from podium.steps.tune import put_question
+from podium.study import Study
+from podium.trial import State
+
+PHASE = "sweep"
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A finished search with own code.
+
+    Parameters
+    ----------
+    study : Study
+    data : OwnData
+    trials : list of TrialRow
+        In the order asked, after those that were on record before; failed ones are among them.
+    best : TrialRow
+        Best score in the metric's direction.
+    epochs : mapping of trial id to int
+        Epoch that a score was reported in; missing where it was said at the end.
+    """
+
+    study: Study
+    data: OwnData
+    trials: Sequence[TrialRow]
+    best: TrialRow
+    epochs: Mapping[str, int]
+
+    @property
+    def failed(self) -> list[TrialRow]:
+        """Trials that gave no score."""
+        return [row for row in self.trials if row.state is State.FAILED]
+
+
+def sweep_command(
+    project: Project,
+    command: str,
+    space: Settings,
+    metric: str,
+    *,
+    direction: str = "",
+    name: str = "",
+    version: int = 1,
+    files: Sequence[str] = (),
+) -> Own:
+    """Search with a command; trials, search and seed are those of ``[tune]``.
+
+    The command is run without a shell in the project's folder, each trial in a process group of its
+    own. The same search again trains nothing new; after a kill it goes on with the same configs.
+
+    Parameters
+    ----------
+    command : str
+        ``python train.py {args}``: placeholders are ``{args}``, ``{config}`` (a file), ``{seed}``,
+        ``{trial}``, ``{folder}`` and every parameter.
+    space : mapping of parameter to setting
+        A list, ``{low, high, log}``, or one value.
+    metric : str
+        What is reported and looked for.
+    direction : str, optional
+        ``min`` or ``max``; default: as its name, or ``[metrics]`` of podium.toml, tells.
+    name : str, optional
+        The slot is ``own/<name>``; default: the script's.
+    version : int
+        Another one trains everything anew.
+    files : sequence of str
+        What the training reads; other content is another training.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        Before anything is started; with everything that is wrong. NotFoundError too where every
+        trial failed.
+    """
+    found = _own.space_of(space, "--set")
+    words = _own.command_of(command, [*_names(found)], project.root, project.reporter.say)
+    slot = _own.slot_of(project.config, name or _own.name_of(words, project.root))
+    direction = _own.direction_of(project.config, metric, direction)
+    data = OwnData(
+        slot,
+        OwnSection(metric, direction),
+        _own.files_of(files, project.root),
+        version,
+        {"task": TASK, "command": list(words)},
+        Code(direction, str(project.root), words=words, environment=_own.threads()),
+        _own.scripts_of(words, project.root),
+    )
+    return _sweep(project, data, found)
+
+
+def search(
+    function: Callable[..., Any],
+    space: Settings,
+    *,
+    metric: str = "score",
+    direction: str = "",
+    trials: int | None = None,
+    name: str = "",
+    search: str | None = None,
+    seed: int | None = None,
+    jobs: int | None = None,
+    version: int = 1,
+    files: Sequence[str] = (),
+    project: str | Path = ".",
+) -> Own:
+    """Search with a function: called with each config as keyword arguments.
+
+    It runs in worker processes where they can import it: defined at the top of a module other than
+    the program itself. Else it runs here, one trial after another, and a sentence says why.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(lr=..., units=...)`` returns the metric or a dict of metrics, or nothing where it
+        calls ``podium.report(epoch, **metrics)``. What it prints is kept. It finds a seed in the
+        environment (``PODIUM_SEED``) and a folder for what is to be kept (``PODIUM_FOLDER``).
+    space : mapping of parameter to setting
+        A list of values, ``(low, high)``, ``(low, high, "log")``, one value, or Float, Int and
+        Choice of :mod:`podium.space`.
+    metric, direction : str
+        What is looked for, and whether ``min`` or ``max`` is better; the direction may be left out
+        where the name tells (``val_loss``) or ``[metrics]`` of podium.toml does.
+    trials, search, seed, jobs : optional
+        As ``podium sweep`` takes them; default: those of podium.toml.
+    name : str, optional
+        The slot is ``own/<name>``; default: the function's.
+    version : int
+        Another one trains everything anew.
+    files : sequence of str
+        What the training reads; other content is another training.
+    project : path
+        Folder in or below the project.
+
+    Returns
+    -------
+    Own
+        ``best.config``, ``best.score`` and all ``trials``.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        Before anything is started. NotFoundError too where every trial failed.
+    """
+    given = {
+        "tune.trials": trials,
+        "tune.search": search,
+        "tune.seed": seed,
+        "runner.jobs": jobs,
+    }
+    flags = {key: value for key, value in given.items() if value is not None}
+    found = _own.space_of(space, "space")
+    _own.require_callable(function, [*_names(found)])
+    with Project(find_root(Path(project)), flags=flags, reporter=_Telling()) as opened:
+        told, why_here = _own.function_of(function)
+        runner: Runner | None = None
+        if why_here:
+            opened.reporter.say(f"{told} runs here, one trial after another: {why_here}")
+            runner = registry.load("runners", "inline").RUNNER(1)
+        slot = _own.slot_of(opened.config, name or told.rpartition(":")[2].rpartition(".")[2])
+        direction = _own.direction_of(opened.config, metric, direction)
+        data = OwnData(
+            slot,
+            OwnSection(metric, direction),
+            _own.files_of(files, opened.root),
+            version,
+            {"task": TASK, "function": told},
+            Code(direction, str(opened.root), function=told, here=function if why_here else None),
+            _own.source_of(function, opened.root),
+        )
+        return _sweep(opened, data, found, runner)
+
+
+def _names(space: Space) -> list[str]:
+    return [*space.parameters, *space.constants]
+
+
+def _sweep(project: Project, data: OwnData, space: Space, runner: Runner | None = None) -> Own:
+    settings = project.config.tune
+    if not registry.exists("searches", settings.search):
+        raise UsageError.of(
+            [Problem(f"the search is '{settings.search}'", ", ".join(registry.names("searches")))]
+        )
+    name, split = data.name, data.split
+    with project.locked(data.slot, PHASE):
+        study = put_question(
+            project,
+            data,
+            split,
+            {name: space},
+            search=registry.versioned("searches", settings.search),
+            generation=settings.generation,
+            seed=settings.seed,
+            direction=data.section.direction,
+        )
+        _tell_of_changes(project, data)
+        search = registry.load("searches", settings.search).SEARCH(space, settings.seed)
+        _search.begin(project, study, name, search, settings.trials, 1)
+        with _search.workplace(project, data.slot, TASK) as work:
+            walk = Walk(
+                PHASE,
+                range(settings.trials),
+                settings.generation,
+                # One for all: a config is found again whoever asked for it first, and differences
+                # between configs are not those between seeds.
+                lambda _: settings.seed,
+                f"{data.slot}: sweep",
+                work,
+                said={"code": dict(data.code_hashes)} if data.code_hashes else None,
+                runner=runner,
+            )
+            _search.go(project, study, data, split, name, search, walk)
+        return _result(project, study, data)
+
+
+def _tell_of_changes(project: Project, data: OwnData) -> None:
+    """Say where trials on record were trained by a script that was another then."""
+    rows = project.door.query(
+        "SELECT said FROM trial WHERE project_id = ? AND task_hash = ? AND family = ? "
+        "AND family_version = ? AND dataset_fingerprint = ? AND state = ?",
+        project.config.project.id,
+        data.task_hash,
+        data.name,
+        data.version,
+        data.dataset.fingerprint,
+        State.COMPLETE,
+    )
+    then = [json.loads(row["said"]).get("code", {}) for row in rows if row["said"]]
+    for file, hash_ in data.code_hashes.items():
+        older = sum(code.get(file, hash_) != hash_ for code in then)
+        if older:
+            project.reporter.say(
+                f"{file} has changed since {older} of the {len(rows)} trials on record were "
+                f"trained; they are taken as they are, --version {data.version + 1} trains anew"
+            )
+
+
+def _result(project: Project, study: Study, data: OwnData) -> Own:
+    with project.ledger.reading() as tx:
+        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE)
+    asked = {row.id for row in rows if row.phase != kin.KNOWN}
+    rows = [row for row in rows if row.phase != kin.KNOWN or row.id not in asked]
+    # Asked for twice, a config is one trial.
+    rows = list({row.id: row for row in rows}.values())
+    rows = scored_alike(project, data, data.split, rows)
+    complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
+    if not complete:
+        first = next((row for row in rows if row.reason), None)
+        raise NotFoundError(
+            f"none of {len(rows)} trials of {data.slot} has a {data.section.metric}"
+            + (f"; the first: {failure(first)}" if first else ""),
+            fix=f"run: podium show {first.id}" if first else "",
+        )
+    sign = -1.0 if data.section.direction == "max" else 1.0
+    best = min(complete, key=lambda row: sign * row.score)
+    with project.ledger.reading() as tx:
+        curves = {row.id: reads.epochs_of(project.ledger, tx, row.id) for row in complete}
+    metric = data.section.metric
+    epochs: dict[str, int] = {}
+    for row in complete:
+        equal = [e for e, values in curves[row.id].items() if values.get(metric) == row.score]
+        if equal:
+            epochs[row.id] = equal[0]
+    return Own(study, data, rows, best, epochs)
+
+
+def failure(row: TrialRow) -> str:
+    """Why a trial failed in one line: how it ended, and the last line it printed."""
+    how, _, printed = row.reason.partition(QUOTED)
+    last = printed.strip().rpartition("\n")[2]
+    return f"{how}: {last}" if last else how
+
+
+class _Telling(Silent):
+    """Reporter of a program that is not podium's: news on stderr, no progress."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+        sys.stderr.write(f"podium: {text}\n")
