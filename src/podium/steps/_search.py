@@ -23,6 +23,7 @@ from podium.steps._project import Project
 from podium.steps._samples import TaskData
 from podium.steps._trials import Planned
 from podium.study import CHOICES, Study, choices_of
+from podium.trial import Ended
 
 # Receipt of a space that has nothing left to try.
 EXHAUSTED = "exhausted"
@@ -45,6 +46,8 @@ class Walk:
         What the reporter is told of its progress.
     save_to : str
         Folder that models are left in; empty: they are not kept.
+    leave : function of a planned trial and how it ended, optional
+        What becomes of its model; default: an artefact.
     where : str
         A filter that a trial must meet; one that does not is told to be as bad as any so far.
     """
@@ -56,6 +59,7 @@ class Walk:
     label: str
     save_to: str = ""
     where: str = ""
+    leave: Callable[[Planned, Ended], None] | None = None
 
 
 def begin(
@@ -117,7 +121,9 @@ def go(
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = _trials.run(project, study, data, split, job, kind.VERSION, plans, heard)
+            rows = _trials.run(
+                project, study, data, split, job, kind.VERSION, plans, heard, leave=walk.leave
+            )
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):

@@ -85,14 +85,15 @@ def run(
     plans: Sequence[Planned],
     heard: Callable[[float], None] = unheard,
     runner: Runner | None = None,
+    leave: Callable[[Planned, Ended], None] | None = None,
 ) -> list[TrialRow]:
     """Rows of the planned trials in their order, all ended; trained only where not known yet.
 
     One transaction starts the batch; each end is one of its own, flushed before it counts. When
     the driver stops in between, running trials are marked interrupted (or, after a kill, found
     running with nobody at work) and are started again with the same config. Where the job says
-    that models are saved, each is an artefact before its trial's end is written. Tasks run in the
-    project's runner, or in the one that is given.
+    that models are saved, each is an artefact before its trial's end is written, or goes where
+    ``leave`` puts it. Tasks run in the project's runner, or in the one that is given.
     """
     ledger = project.ledger
     new = [
@@ -113,6 +114,7 @@ def run(
         ids = writes.start_trials(ledger, tx, study, new, environment)
         indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
     known = _rows(project, ids, plans)
+    planned = dict(zip(ids, plans, strict=True))
     todo: dict[str, Task] = {}
     for id_, plan, row in zip(ids, plans, known, strict=True):
         if row.state.ended:
@@ -122,7 +124,11 @@ def run(
     running = set(todo)
     try:
         for ended in (runner or project.runner).run(job, list(todo.values())):
-            kept = _keep(project, data, split, job, version, ended)
+            kept = None
+            if leave is not None:
+                leave(planned[ended.task.trial_id], ended)
+            else:
+                kept = _keep(project, data, split, job, version, ended)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(
                     ledger,
