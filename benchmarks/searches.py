@@ -1,6 +1,6 @@
 """What searches find at equal budget: regret on standard functions and on a surface like an LSTM's.
 
-Run by itself; ``make bench`` leaves it out, since a Gaussian process needs minutes for 20 seeds.
+``make bench`` runs a small form of it: a Gaussian process needs half an hour for 20 seeds.
 
 Regret is how far the best config's true value is from the best there is: Branin and Hartmann6 as
 they are, Rosenbrock4 as log10(1 + f), Ackley5 with its minimum moved off the middle, and "mixed8",

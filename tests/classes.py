@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     },
     "slots": {SLOT: {"dataset": "pumps", "task": "classify"}},
     "tune": {"trials": 2, "generation": 2, "epochs": 2},
+    "paths": {"tuning": ""},
     "runner": {"name": "inline", "jobs": 1},
     "space": {"bilstm": {"hidden_size": [4], "batch_size": [32], "learning_rate": [0.02, 0.05]}},
 }

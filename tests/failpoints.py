@@ -6,6 +6,7 @@ The places are patched into the dying process; podium itself knows nothing of th
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -20,8 +21,10 @@ from podium.errors import PodiumError
 from podium.ledger import outbox, writes
 from podium.ledger.ledger import Ledger
 from podium.runners.local import LocalRunner
-from podium.steps import sync
+from podium.searches._phases import PhasedSearch
+from podium.steps import _tuning_files, sync
 from podium.steps._project import Project
+from podium.steps._tuning_files import TuningFiles
 from podium.steps.doctor import doctor
 from podium.steps.grid import grid
 from podium.steps.tune import tune
@@ -62,6 +65,43 @@ def work(root: str, where: str = "", turn: int = 0) -> None:
         for n in range(LOGGED):
             if n not in logged:
                 tell(f"logged {tracker.log_run('toto', {'n': n}, {'val_pct_mae': 1 / (n + 1)})}")
+
+
+# A search in three phases that keeps its best models and leaves its files.
+SEARCH: dict[str, Any] = {
+    "slots": {SLOT: {"families": [quick.NAME]}},
+    "tune": {
+        "trials": 12,
+        "generation": 4,
+        "epochs": 3,
+        "search": "three_phase",
+        "keep_checkpoints": 3,
+    },
+    "paths": {"tuning": "hyperparameter_tuning_results"},
+    "space": {},
+}
+
+
+def search(root: str, told: str, round_: int, where: str = "", turn: int = 0) -> None:
+    """Go on with a search; each training is told in a file, as one of this round.
+
+    Parameters
+    ----------
+    where : str
+        Name of a place in :data:`SEARCH_PLACES`; empty: live.
+    """
+    os.environ.update({quick.TRAININGS: told, quick.ROUND: str(round_)})
+    if where:
+        SEARCH_PLACES[where](turn)
+    with Project(Path(root)) as project:
+        tune(project, SLOT)
+
+
+def search_with_a_worker_dying(root: str, told: str, moment: str, number: int) -> None:
+    """A whole search by two workers, one of which dies at a moment of its n-th training."""
+    os.environ.update(PODIUM_RUNNER_NAME="local", PODIUM_RUNNER_JOBS="2")
+    os.environ[quick.DIES] = f"{moment} {number}"
+    search(root, told, 0)
 
 
 def work_or_say(root: str) -> None:
@@ -193,6 +233,34 @@ PLACES: dict[str, Callable[[int], None]] = {
     "inside an end": _in_an_end,
     "between commit and files": _before_a_projection,
     "in an artefact's rename": _in_a_rename,
+}
+
+
+def _between_generations(turn: int) -> None:
+    _around(PhasedSearch, "ask", _Countdown(turn))
+
+
+def _keeping_a_model(turn: int) -> None:
+    """Before and after a model gets its place beside the others."""
+    _around(shutil, "move", _Countdown(turn))
+
+
+def _writing_results(turn: int) -> None:
+    """Before and after each of the files a search leaves, and before its folder is claimed."""
+    count = _Countdown(turn)
+    _around(_tuning_files, "write_atomic", count)
+    _around(TuningFiles, "write", count, after=False)
+
+
+# A new place of a search is one line here and one in the kills of test_search_crash.py.
+SEARCH_PLACES: dict[str, Callable[[int], None]] = {
+    "before a start is written": _before_a_start,
+    "in training": _in_training,
+    "while a worker is busy": _worker_busy,
+    "inside an end": _in_an_end,
+    "between generations": _between_generations,
+    "while a model is kept": _keeping_a_model,
+    "while the results are written": _writing_results,
 }
 
 

@@ -47,6 +47,8 @@ SMALL: dict[str, Any] = {
         }
     },
     "tune": {"trials": 4, "generation": 2, "epochs": 2},
+    # What a search leaves for people takes longer than all else here.
+    "paths": {"tuning": ""},
     "extend": {"top": 2, "folds": 2, "epochs": 2},
     "finalize": {"epochs": 2},
     "runner": {"name": "inline", "jobs": 1},

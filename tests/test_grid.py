@@ -386,3 +386,20 @@ def test_windows_of_a_view_are_still_what_a_model_takes(finished):
         data = slot_data(project.config, SLOT)
     found = model.predict(Windows.of(data.view, data.test_bars))
     assert len(found) == 2 * len(data.test_bars)
+
+
+def test_a_grid_by_another_metric_compares_models_that_were_trained_for_the_old_one(tmp_path):
+    root = small_project(tmp_path / "small")
+    values = {"learning_rate": RATES, "lstm_units": [2]}
+    first = run_grid(root, values)
+    projects.configure(root, slots={SLOT: {"metric": "mae"}})
+    found = run_grid(root, values)
+    assert found.trained == 0
+    assert {row.metric for row in found.trials} == {"mae"}
+    assert {row.score for row in found.trials}.isdisjoint(row.score for row in first.trials)
+    assert found.best_naive.score != first.best_naive.score
+    # Errors of volatility: an absolute one is larger than its square.
+    assert found.best.score > first.best.score
+    told = json.loads((root / "experiments" / "best_config.json").read_text())
+    assert (told["metric"], told["final_val_loss"]) == ("mae", found.best.score)
+    assert get_active_model_path(root) == root / str(found.best.checkpoint)

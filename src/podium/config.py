@@ -99,6 +99,7 @@ class PathsSection:
     registry: str = _setting("models/registry")
     active_model: str = _setting("models/active_model.txt")
     reports: str = _setting("reports")
+    tuning: str = _setting("hyperparameter_tuning_results")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,7 @@ class TuneSection:
     seed: int = _setting(7, check=_at_least(0))
     metric: str = _setting("")
     where: str = _setting("")
+    keep_checkpoints: int = _setting(5, check=_at_least(0))
 
 
 @dataclass(frozen=True, kw_only=True)

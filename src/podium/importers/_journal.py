@@ -1,13 +1,17 @@
-"""Studies as an Optuna journal, for its dashboards and users' notebooks; never read by podium."""
+"""Studies in Optuna's forms, for its dashboards and users' notebooks; never read by podium."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import math
+import pickle
+import tempfile
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -16,9 +20,10 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
     json_to_distribution,
 )
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -49,6 +54,8 @@ class Exported:
         As Optuna's JSON, where the trial came from Optuna.
     attributes : mapping
         What else is known, as user attributes.
+    feasible : bool
+        Whether it met the study's constraint; one that did not is never Optuna's best.
     """
 
     state: str
@@ -59,6 +66,12 @@ class Exported:
     curve: Sequence[float] = ()
     distributions: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    feasible: bool = True
+
+
+# By name: the direction of each objective, ``minimize`` or ``maximize``, by its metric's name; and
+# the trials.
+Studies = Mapping[str, tuple[Mapping[str, str], Sequence[Exported]]]
 
 
 class _Collected(BaseJournalBackend):
@@ -76,16 +89,8 @@ class _Collected(BaseJournalBackend):
         self.logs += [json.loads(json.dumps(log)) for log in logs]
 
 
-def journal(
-    studies: Mapping[str, tuple[Mapping[str, str], Sequence[Exported]]],
-) -> bytes:
+def journal(studies: Studies) -> bytes:
     """A journal file.
-
-    Parameters
-    ----------
-    studies : mapping
-        By name: the direction of each objective, ``minimize`` or ``maximize``, by its metric's
-        name; and the trials.
 
     Examples
     --------
@@ -95,23 +100,81 @@ def journal(
     'us4'
     """
     backend = _Collected()
-    storage = JournalStorage(backend)
+    with _quiet():
+        _fill(JournalStorage(backend), studies)
+    return "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in backend.logs).encode()
+
+
+def database(studies: Studies) -> bytes:
+    """An SQLite file, written in memory's place so that it appears whole."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "study.db"
+        storage = RDBStorage(f"sqlite:///{path}")
+        try:
+            _fill(storage, studies)
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+        return path.read_bytes()
+
+
+def pickled(studies: Studies) -> dict[str, bytes]:
+    """Each study by itself, held in memory, as a pickle: the only kind that carries its trials.
+
+    A pickle is of one version of Optuna, and runs code when it is loaded: for a notebook of the
+    person who made it, not for exchange.
+    """
+    with _quiet():
+        return {
+            name: pickle.dumps(_fill(InMemoryStorage(), {name: told})[0])
+            for name, told in studies.items()
+        }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let Optuna say nothing of what a person did not ask of it."""
     told = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        for name, (directions, trials) in studies.items():
-            study = optuna.create_study(
-                storage=storage,
-                study_name=name,
-                directions=[_DIRECTIONS[way] for way in directions.values()],
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                study.set_metric_names(list(directions))
-            study.add_trials(_frozen(trials))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(told)
-    return "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in backend.logs).encode()
+
+
+def _fill(storage: BaseStorage, studies: Studies) -> list[optuna.Study]:
+    found = []
+    for name, (directions, trials) in studies.items():
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=[_DIRECTIONS[way] for way in directions.values()],
+        )
+        study.set_metric_names(list(directions))
+        study.add_trials(_frozen(trials))
+        found.append(study)
+    return found
+
+
+def distributions(spec: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Parameters of a space, as a study's question describes them, in Optuna's JSON.
+
+    Examples
+    --------
+    >>> distributions({"lr": ["Float", 0.001, 0.1, True]})["lr"]["attributes"]["log"]
+    True
+    """
+    made: dict[str, BaseDistribution] = {}
+    for name, (kind, *told) in spec.items():
+        if kind == "Choice":
+            made[name] = CategoricalDistribution([_plain(value) for value in told[0]])
+        else:
+            low, high, log = told
+            form = FloatDistribution if kind == "Float" else IntDistribution
+            made[name] = form(low, high, log=log)
+    return {name: json.loads(distribution_to_json(one)) for name, one in made.items()}
 
 
 def _frozen(trials: Sequence[Exported]) -> list[FrozenTrial]:
@@ -139,7 +202,8 @@ def _frozen(trials: Sequence[Exported]) -> list[FrozenTrial]:
                 params=params,
                 distributions={name: own.get(name, spaces[name]) for name in params},
                 user_attrs=dict(trial.attributes),
-                system_attrs={},
+                # Optuna's own name for it: above 0 is a constraint that is not met.
+                system_attrs={} if trial.feasible else {"constraints": [1.0]},
                 intermediate_values=dict(enumerate(trial.curve, 1)),
             )
         )

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from podium.errors import MissingExtraError
 from podium.report._class_charts import DEEPEST, Judged
+from podium.report._figure import FAIL, GRID, INK, MUTED, png
 from podium.report.table import cell, cut, number, percent
 from podium.stats.classification import Evaluation
 
-# The page's colours in its light scheme.
-_INK, _MUTED, _GRID, _FAIL = "#16191d", "#59616b", "#dfe3e8", "#b04000"
 _LINES: dict[str, dict[str, Any]] = {
     "candidate": {"color": "#0072b2", "linewidth": 2.2, "zorder": 4},
-    "reference": {"color": _INK, "linewidth": 1.4, "zorder": 3},
+    "reference": {"color": INK, "linewidth": 1.4, "zorder": 3},
     "naive": {"color": "#5c646e", "linewidth": 1.4, "linestyle": (0, (4, 3)), "zorder": 2},
 }
-_LOOK = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.parse_math": False,
-    "text.color": _INK,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _MUTED,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": _GRID,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
-_DPI = 150
 _LONGEST = 28
 
 
@@ -75,7 +50,7 @@ def confusion_png(figures: Evaluation) -> bytes:
             for row in range(classes):
                 for column in range(classes):
                     share = float(shares[row, column])
-                    colour = _LINES["candidate"]["color"] if row == column else _FAIL
+                    colour = _LINES["candidate"]["color"] if row == column else FAIL
                     box = {"color": colour, "alpha": DEEPEST * share, "linewidth": 0}
                     panel.fill_between([column, column + 1], row, row + 1, **box)
                     known = share if figures.support[row] else None
@@ -94,7 +69,7 @@ def confusion_png(figures: Evaluation) -> bytes:
                 spine.set_visible(False)
         panels[0].set_ylabel("true")
 
-    return _png(draw, (2 * side + max(map(len, rows)) * letter + 0.7, side + 0.8))
+    return png(draw, (2 * side + max(map(len, rows)) * letter + 0.7, side + 0.8))
 
 
 def pr_png(judged: Sequence[Judged]) -> bytes:
@@ -114,7 +89,7 @@ def pr_png(judged: Sequence[Judged]) -> bytes:
             y = np.concatenate([curve.precision[:1], curve.precision])
             panel.step(x, y, where="pre", label=told, **_LINES[role])
         share = judged[0].figures.support[k] / judged[0].figures.samples
-        panel.axhline(share, color=_MUTED, linewidth=0.8, linestyle=":")
+        panel.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
 
     known = judged[0].figures.support > 0
     told = "Precision over recall, each class against the rest; average precision beside each name"
@@ -135,7 +110,7 @@ def roc_png(judged: Sequence[Judged]) -> bytes:
             told = f"{name} {number(float(figures.roc_auc[k]))}"
             x, y = (np.concatenate([[0.0], v]) for v in (curve.false_positive_rate, curve.recall))
             panel.plot(x, y, label=told, **_LINES[role])
-        panel.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=":")
+        panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
 
     first = judged[0].figures
     known = (first.support > 0) & (first.support < first.samples)
@@ -157,8 +132,8 @@ def calibration_png(judged: Sequence[Judged]) -> bytes:
         table = judged[0].figures.reliability
         heights = 0.15 * table.count / table.count.max()
         width = table.edges[1] * 0.9
-        panel.bar(table.edges[:-1] + table.edges[1] / 2, heights, width, color=_GRID, zorder=1)
-        panel.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=":")
+        panel.bar(table.edges[:-1] + table.edges[1] / 2, heights, width, color=GRID, zorder=1)
+        panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
         for name, role, figures in judged:
             rows = figures.reliability.count > 0
             told = f"{name}, error {number(figures.calibration_error)}"
@@ -168,7 +143,7 @@ def calibration_png(judged: Sequence[Judged]) -> bytes:
         panel.set(xlabel="probability of the chosen class", ylabel="share right")
         panel.legend(loc="upper left")
 
-    return _png(draw, (5.0, 4.8))
+    return png(draw, (5.0, 4.8))
 
 
 def _panels(
@@ -184,7 +159,7 @@ def _panels(
     down = math.ceil(len(names) / across)
 
     def draw(figure: Any) -> None:
-        figure.suptitle(told, x=0.01, ha="left", fontsize=9, color=_MUTED, wrap=True)
+        figure.suptitle(told, x=0.01, ha="left", fontsize=9, color=MUTED, wrap=True)
         grid = figure.subplots(down, across, squeeze=False)
         for k, panel in enumerate(grid.flat):
             if k >= len(names):
@@ -196,34 +171,10 @@ def _panels(
                 lines(panel, k)
                 panel.legend(loc="best")
             else:
-                panel.text(0.5, 0.5, "no value", ha="center", color=_MUTED)
+                panel.text(0.5, 0.5, "no value", ha="center", color=MUTED)
 
-    return _png(draw, (3.4 * across, 3.6 * down))
+    return png(draw, (3.4 * across, 3.6 * down))
 
 
 def _names(figures: Evaluation) -> list[str]:
     return [cut(cell(name), _LONGEST) for name in figures.class_names]
-
-
-def _png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
-    """What was drawn, as bytes that depend on nothing but the drawing."""
-    try:
-        from matplotlib import style
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"plots as PNG need the package '{error.name}', which is not installed",
-            fix="run: pip install 'podium[plots]'",
-        ) from error
-
-    # A person's matplotlibrc must not change what is signed off.
-    with style.context(["default", _LOOK]), warnings.catch_warnings():
-        # A class may be named in a script the font lacks: it is drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
-        draw(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    return buffer.getvalue()

@@ -26,7 +26,7 @@ from podium.steps._own import OwnData, SearchData
 from podium.steps._project import Project
 from podium.steps._trials import Planned
 from podium.study import CHOICES, Study, choices_of
-from podium.trial import State
+from podium.trial import Ended, State
 
 # Receipt of a space that has nothing left to try.
 EXHAUSTED = "exhausted"
@@ -51,6 +51,8 @@ class Walk:
         What the reporter is told of its progress.
     save_to : str
         Folder that models are left in; empty: they are not kept.
+    leave : function of a planned trial and how it ended, optional
+        What becomes of its model; default: an artefact.
     where : str
         A filter that a trial must meet; one that does not is told to be as bad as any so far.
     said : mapping, optional
@@ -68,6 +70,7 @@ class Walk:
     where: str = ""
     said: Mapping[str, Any] | None = None
     runner: Runner | None = None
+    leave: Callable[[Planned, Ended], None] | None = None
 
 
 def begin(
@@ -157,7 +160,18 @@ def _walked(
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = _trials.run(project, study, data, split, job, version, plans, heard, walk.runner)
+            rows = _trials.run(
+                project,
+                study,
+                data,
+                split,
+                job,
+                version,
+                plans,
+                heard,
+                walk.runner,
+                walk.leave,
+            )
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -114,14 +114,15 @@ def run(
     plans: Sequence[Planned],
     heard: Heard = unheard,
     runner: Runner | None = None,
+    leave: Callable[[Planned, Ended], None] | None = None,
 ) -> list[TrialRow]:
     """Rows of the planned trials in their order, all ended; trained only where not known yet.
 
     One transaction starts the batch; each end is one of its own, flushed before it counts. When
     the driver stops in between, running trials are marked interrupted (or, after a kill, found
     running with nobody at work) and are started again with the same config. Where the job says
-    that models are saved, each is an artefact before its trial's end is written. Tasks run in the
-    project's runner, or in the one that is given.
+    that models are saved, each is an artefact before its trial's end is written, or goes where
+    ``leave`` puts it. Tasks run in the project's runner, or in the one that is given.
 
     Raises
     ------
@@ -130,9 +131,8 @@ def run(
     """
     # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
     with nullcontext() if runner else project.halt.heeded(project.reporter.say):
-        return _run(
-            project, study, data, split, job, version, plans, heard, runner or project.runner
-        )
+        where = runner or project.runner
+        return _run(project, study, data, split, job, version, plans, heard, where, leave)
 
 
 def _run(
@@ -145,6 +145,7 @@ def _run(
     plans: Sequence[Planned],
     heard: Heard,
     runner: Runner,
+    leave: Callable[[Planned, Ended], None] | None,
 ) -> list[TrialRow]:
     ledger, halt = project.ledger, project.halt
     new = [
@@ -167,6 +168,7 @@ def _run(
         ids = writes.start_trials(ledger, tx, study, new, environment)
         indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
     known = _rows(project, ids, plans)
+    planned = dict(zip(ids, plans, strict=True))
     todo: dict[str, Task] = {}
     for id_, plan, row in zip(ids, plans, known, strict=True):
         if row.state.ended:
@@ -176,7 +178,11 @@ def _run(
     running = set(todo)
     try:
         for ended in runner.run(job, list(todo.values())):
-            kept = _keep(project, data, split, job, version, ended)
+            kept = None
+            if leave is not None:
+                leave(planned[ended.task.trial_id], ended)
+            else:
+                kept = _keep(project, data, split, job, version, ended)
             with ledger.transaction(durable=True) as tx:
                 writes.end_trial(
                     ledger,

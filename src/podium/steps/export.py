@@ -1,15 +1,17 @@
-"""Hand out what the record has of trials: lines, the tracker's file, a table, an Optuna journal."""
+"""Hand out what the record has of trials: lines, the tracker's file, a table, Optuna's studies."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from podium import registry
 from podium.errors import ConflictError, NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.hashing import canonical
@@ -53,7 +55,7 @@ def export(project: Project, form: str, ids: Sequence[str] = ()) -> Export:
     Parameters
     ----------
     form : str
-        ``jsonl``, ``sweep``, ``csv`` or ``optuna-journal``.
+        ``jsonl``, ``sweep``, ``csv``, ``optuna-journal`` or ``optuna-sqlite``.
     ids : sequence of str
         Studies, trials or runs, candidates; every ended trial where none is named.
 
@@ -66,7 +68,8 @@ def export(project: Project, form: str, ids: Sequence[str] = ()) -> Export:
         "jsonl": _jsonl,
         "sweep": _sweep,
         "csv": _csv,
-        "optuna-journal": _journal,
+        "optuna-journal": partial(_optuna, form="journal"),
+        "optuna-sqlite": partial(_optuna, form="database"),
     }
     if form not in makers:
         raise UsageError(f"no form '{form}'", ", ".join(makers))
@@ -111,25 +114,35 @@ def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def trials(door: Door, chosen: set[str] | None = None) -> Iterator[dict[str, Any]]:
+def trials(door: Door, chosen: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
     """Every ended trial with its config, results, curves, studies and notes; oldest first."""
-    marks = ",".join("?" * len(_ENDED))
+    if chosen is not None:
+        asked, rows = sorted(chosen), list[dict[str, Any]]()
+        for start in range(0, len(asked), PIECE):
+            piece = asked[start : start + PIECE]
+            rows += _ended(door, f"t.id IN ({','.join('?' * len(piece))})", *piece)
+        rows.sort(key=lambda row: row["seq"])
+        for start in range(0, len(rows), PIECE):
+            yield from _told(door, rows[start : start + PIECE])
+        return
     last = 0
-    while True:
-        rows = door.query(
-            f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
-            "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
-            f"WHERE t.project_id = ? AND t.state IN ({marks}) AND t.seq > ? "
-            f"ORDER BY t.seq LIMIT {PIECE}",
-            door.project_id,
-            *_ENDED,
-            last,
-        )
-        if not rows:
-            return
+    while rows := _ended(door, "t.seq > ?", last):
         last = rows[-1]["seq"]
-        kept = [row for row in rows if chosen is None or row["id"] in chosen]
-        yield from _told(door, kept)
+        yield from _told(door, rows)
+
+
+def _ended(door: Door, which: str, *parameters: object) -> list[dict[str, Any]]:
+    """Rows of ended trials, the oldest that fit."""
+    marks = ",".join("?" * len(_ENDED))
+    return door.query(
+        f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
+        "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
+        f"WHERE t.project_id = ? AND t.state IN ({marks}) AND {which} "
+        f"ORDER BY t.seq LIMIT {PIECE}",
+        door.project_id,
+        *_ENDED,
+        *parameters,
+    )
 
 
 def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -202,18 +215,18 @@ def _of(
 
 def _jsonl(project: Project, chosen: set[str] | None) -> Export:
     lines = [
-        json.dumps(_strict(trial), ensure_ascii=False, allow_nan=False)
+        json.dumps(strict(trial), ensure_ascii=False, allow_nan=False)
         for trial in trials(project.door, chosen)
     ]
     return Export("".join(line + "\n" for line in lines).encode(), len(lines))
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """JSON of every reader: NaN is null, an infinity the text that float() reads."""
     if isinstance(value, Mapping):
-        return {str(k): _strict(v) for k, v in value.items()}
+        return {str(k): strict(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(v) for v in value]
+        return [strict(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
@@ -245,10 +258,10 @@ def _csv(project: Project, chosen: set[str] | None) -> Export:
 
 def _flat(value: Any) -> Any:
     """Value of one cell: nested ones as JSON."""
-    return canonical(_strict(value)) if isinstance(value, Mapping | list) else value
+    return canonical(strict(value)) if isinstance(value, Mapping | list) else value
 
 
-def _journal(project: Project, chosen: set[str] | None) -> Export:
+def _optuna(project: Project, chosen: set[str] | None, form: str) -> Export:
     """An Optuna study for each of podium's, every trial with the metric its study is judged by."""
     from podium.importers import _journal as journals
 
@@ -266,20 +279,22 @@ def _journal(project: Project, chosen: set[str] | None) -> Export:
         told = [journals.Exported(**_exported(trial, directions)) for trial in members]
         count += len(told)
         studies[f"{slots[study_id]} {study_id}"] = (directions, told)
-    return Export(journals.journal(studies) if studies else b"", count, tuple(left))
+    content = getattr(journals, form)(studies) if studies else b""
+    return Export(content, count, tuple(left))
 
 
 def _directions(
     members: Sequence[Mapping[str, Any]], declared: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a study's trials are judged by, and which way is better; losses of podium's own."""
+    """What a study's trials are judged by, and which way is better."""
     for member in members:
         told: Mapping[str, str] = member["said"].get("told", {}).get("directions", {})
         if told:
             return dict(told)
     own = Counter(member["metric"] for member in members if member["metric"])
     if own:
-        return {f"val_{own.most_common(1)[0][0]}": "minimize"}
+        metric = own.most_common(1)[0][0]
+        return {f"val_{metric}": direction(metric)}
     seen = Counter(name for member in members for name in member["results"])
     for name, _ in sorted(seen.items(), key=lambda n: (-n[1], not n[0].startswith("val_"), n[0])):
         try:
@@ -287,6 +302,12 @@ def _directions(
         except UsageError:
             continue
     return {}
+
+
+def direction(metric: str) -> str:
+    """Which way one of podium's metrics is better, in Optuna's words."""
+    known = registry.exists("metrics", metric)
+    return "maximize" if known and registry.direction(metric) == "max" else "minimize"
 
 
 def _exported(trial: Mapping[str, Any], directions: Mapping[str, str]) -> dict[str, Any]:

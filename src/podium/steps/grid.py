@@ -15,9 +15,10 @@ from podium.ledger.reads import TrialRow
 from podium.space import Choice, Space, Value
 from podium.split import Split
 from podium.steps import _projections, _search, _trials
+from podium.steps._objectives import scored_alike
 from podium.steps._project import Project
+from podium.steps._samples import TaskData, task_data
 from podium.steps._search import Walk
-from podium.steps._task import SlotData, slot_data
 from podium.steps._trials import Planned
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
 from podium.study import Study
@@ -38,13 +39,13 @@ class Grid:
     naive : sequence of TrialRow
         Every config of the naive family on the same windows.
     best, best_naive : TrialRow
-        Lowest score on validation.
+        Best score on validation, in the metric's direction.
     trained : int
         How many trials are new; the others were on record.
     """
 
     study: Study
-    data: SlotData
+    data: TaskData
     split: Split
     trials: Sequence[TrialRow]
     naive: Sequence[TrialRow]
@@ -82,10 +83,10 @@ def grid(
     NotFoundError
         No such family, or every trial failed.
     """
-    data = slot_data(project.config, slot)
+    data = task_data(project.config, slot)
     split = validation_split(project, data)
     name = family or data.section.families[0]
-    kind = registry.family(name)
+    kind = registry.family(name, data.section.task)
     space = grid_space(project, data, name, values or {})
     study = put_question(
         project, data, split, {name: space}, search=GRID, seed=project.config.tune.seed
@@ -105,16 +106,19 @@ def grid(
             GRID, range(len(plans)), len(plans), lambda _: seed, f"{slot}: grid {name}", work
         )
         rows = _search.go(project, study, data, split, name, search, walk)
-    naive = _search.rows_of(project, study, NAIVE)
+    # One that was found may have been trained for another metric.
+    rows = scored_alike(project, data, split, rows)
+    naive = scored_alike(project, data, split, _search.rows_of(project, study, NAIVE))
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
     _projections.catch_up(project)
-    best = best_of(rows, slot, "grid")
-    return Grid(study, data, split, rows, naive, best, best_of(naive, slot, "grid"), trained)
+    way = registry.direction(data.section.metric)
+    best, best_naive = (best_of(some, slot, "grid", way) for some in (rows, naive))
+    return Grid(study, data, split, rows, naive, best, best_naive, trained)
 
 
 def grid_space(
-    project: Project, data: SlotData, name: str, values: Mapping[str, Sequence[Value]]
+    project: Project, data: TaskData, name: str, values: Mapping[str, Sequence[Value]]
 ) -> Space:
     """Space whose every parameter is a list: those of a grid, the others at one value.
 
@@ -123,7 +127,7 @@ def grid_space(
     UsageError
         Parameters or values the family cannot take, all at once.
     """
-    family = registry.family(name)
+    family = registry.family(name, data.section.task)
     theirs = project.config.space.get(name, {})
     space = space_of(project, data, name)
     asked = values or default_grid(family.grid(data.tuning), theirs, space)
@@ -150,14 +154,21 @@ def default_grid(
 def _summarize(
     project: Project,
     study: Study,
-    data: SlotData,
+    data: TaskData,
     split: Split,
     rows: Sequence[TrialRow],
     trained: int,
 ) -> None:
     """Put the outcome of this invocation on record, for the users' log."""
     complete = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
-    best = min(complete, key=lambda row: row.score, default=None)
+    falls = registry.direction(data.section.metric) == "min"
+    best = min(complete, key=lambda row: row.score if falls else -row.score, default=None)
+    loss = best.score if best else None
+    if best and not falls:
+        # A score that is to be high is no loss, whoever compares the log's lines.
+        with project.ledger.reading() as tx:
+            found = reads.results(project.ledger, tx, [best.id], ["val_loss"])
+        loss = found[0][2] if found else None
     summary = {
         "id": new_id("g"),
         "slot": data.slot,
@@ -170,7 +181,8 @@ def _summarize(
         "num_trained": trained,
         "num_failed": len(rows) - len(complete),
         "best": best.id if best else None,
-        "best_final_val_loss": best.score if best else None,
+        "best_final_val_loss": loss,
+        **({} if falls else {"best_score": best.score if best else None}),
         "best_config": best.config if best else None,
         "best_checkpoint": best.checkpoint if best else None,
     }

@@ -32,7 +32,15 @@ id = "{id}"
 # features = ["log_return", "log_volatility:21"]
 # test_from = "2024-01-01"
 """
-_IGNORED = (".podium/", "mlartifacts/", "mlflow.db*", "models/registry/", "podium.db*", "reports/")
+_IGNORED = (
+    ".podium/",
+    "hyperparameter_tuning_results/",
+    "mlartifacts/",
+    "mlflow.db*",
+    "models/registry/",
+    "podium.db*",
+    "reports/",
+)
 # Where older scripts look for what podium has now.
 SHIMS = {
     "hparams_tracker.py": "from podium import HyperparamTracker as HyperparamTracker\n",

@@ -16,6 +16,7 @@ from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Split
 from podium.steps import _projections, _search
+from podium.steps._objectives import scored_alike
 from podium.steps._project import Project
 from podium.steps._samples import TaskData, task_data
 from podium.steps._search import Walk
@@ -178,13 +179,15 @@ def sweep(
                 f"{slot}: sweep {name} {level}",
                 work,
             )
-            found[name] += _search.go(project, study, data, split, name, search, walk)
+            rows = _search.go(project, study, data, split, name, search, walk)
+            # One that was found may have been trained for another metric.
+            found[name] += scored_alike(project, data, split, rows)
         if refine and (steps := int(min(left, settings.generation))):
             _refine(project, study, data, split, spaces, found, steps, work)
     _projections.catch_up(project)
     way = registry.direction(data.section.metric)
     rows = [row for name in names for row in found[name]]
-    naive = _search.rows_of(project, study, NAIVE)
+    naive = scored_alike(project, data, split, _search.rows_of(project, study, NAIVE))
     best = best_of(rows, slot, PHASE, way)
     return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way))
 
@@ -218,7 +221,8 @@ def _refine(
         f"{data.slot}: refine {family}",
         work,
     )
-    found[family].extend(_search.go(project, study, data, split, family, search, walk))
+    rows = _search.go(project, study, data, split, family, search, walk)
+    found[family].extend(scored_alike(project, data, split, rows))
 
 
 def _listed(

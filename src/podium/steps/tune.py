@@ -21,6 +21,7 @@ from podium.steps._samples import ClassData, TaskData, task_data
 from podium.steps._search import Walk
 from podium.steps._task import SlotData
 from podium.steps._trials import Planned
+from podium.steps._tuning_files import TuningFiles
 from podium.study import Study
 from podium.trial import BUDGET, State, trial_seed
 
@@ -90,10 +91,27 @@ def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
     """
     data = _data(project, slot, say=project.reporter.say)
     split = validation_split(project, data)
-    settings = project.config.tune
     spaces = spaces_of(project, data, space or {})
     study = _study(project, data, split, spaces)
-    run_naive(project, study, data, split)
+    files = TuningFiles(project, study, data, split)
+    with files.claimed():
+        run_naive(project, study, data, split)
+        _walk(project, study, data, split, spaces, files)
+    found = _result(project, study, data, split)
+    files.write(found.trials, found.best_naive, found.feasible)
+    return found
+
+
+def _walk(
+    project: Project,
+    study: Study,
+    data: TaskData,
+    split: Split,
+    spaces: Mapping[str, Space],
+    files: TuningFiles,
+) -> None:
+    """The search of each family, one after another."""
+    settings, slot = project.config.tune, data.slot
     families = data.section.families
     for position, family in enumerate(families):
         # Numbers of several families do not meet: family k has numbers k, k + n, k + 2n ...
@@ -107,10 +125,11 @@ def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
             settings.generation,
             lambda number: trial_seed(settings.seed, number),
             f"{slot}: tune {family}",
+            save_to=files.save_to,
             where=settings.where,
+            leave=files.keep(family) if files.save_to else None,
         )
         _search.go(project, study, data, split, family, search, walk)
-    return _result(project, study, data, split)
 
 
 def tuned(project: Project, slot: str) -> Tuned:

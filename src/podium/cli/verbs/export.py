@@ -1,4 +1,4 @@
-"""Start: hand out trials as lines, a table, an Optuna journal, or a bundle with their models."""
+"""Start: hand out trials as lines, a table, Optuna's studies, or a bundle with their models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podium.cli import options
 from podium.cli.output import Output
 from podium.errors import UsageError
 
-FORMATS = ("jsonl", "sweep", "csv", "optuna-journal")
+FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
 
 
 @click.command()
@@ -49,6 +49,8 @@ def command(
             raise UsageError("--bundle names its own file", "no --to and no --format beside it")
         _bundle(out, bundle, ids, folder)
         return
+    if form == "optuna-sqlite" and to is None:
+        raise UsageError("a database cannot be printed", "--to FILE beside --format optuna-sqlite")
     from podium.steps import export
 
     with options.opened(folder, out) as project:

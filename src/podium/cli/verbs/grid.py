@@ -152,6 +152,7 @@ def command(
 
     Without any list, the family's own grid. The same command again trains nothing new.
     """
+    from podium import registry
     from podium.resolve import get_active_model_path
     from podium.steps.grid import grid
 
@@ -166,9 +167,11 @@ def command(
             found = grid(project, name, values, family=family or "")
         root = project.root
         is_default = name == project.config.root_slot
-    metric = found.data.section.metric
-    rows = sorted(found.trials, key=lambda row: (row.score != row.score, row.score))
-    rows = [*rows, *sorted(found.naive, key=lambda row: row.score)[:1]]
+    section = found.data.section
+    metric = section.metric
+    sign = -1.0 if registry.direction(metric) == "max" else 1.0
+    rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
+    rows = [*rows, found.best_naive]
     items = [
         {
             "trial": row.id,
@@ -188,7 +191,12 @@ def command(
     )
     if is_default:
         out.say(f"active model: {get_active_model_path(root)}")
-        out.hint("podium predict", "podium backtest")
     else:
         out.say(f"its best config: {root / 'slots' / name / 'experiments' / 'best_config.json'}")
+    if section.task == "classify":
+        chosen = f" --model-path {root / str(found.best.checkpoint)}"
+        out.hint(f"podium predict --data FILE.npz{chosen}")
+    elif is_default:
+        out.hint("podium predict", "podium backtest")
+    else:
         out.hint(f"podium backtest {name}")

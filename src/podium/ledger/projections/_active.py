@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from podium import registry
 from podium.files import rerooted, write_atomic
 from podium.ledger import outbox, schema
 from podium.ledger.ledger import Ledger
@@ -68,7 +69,7 @@ class _Best:
     run_id: str
     family: str
     config: Mapping[str, Any]
-    loss: float
+    judged: Mapping[str, float | None]
     model: Path
     facts: Mapping[str, Any]
     is_imported: bool
@@ -76,7 +77,7 @@ class _Best:
     def texts(self, slot: str, best: str, active: str) -> dict[str, str]:
         """Content of both files, by their path."""
         told = {
-            LOSS: self.loss,
+            **self.judged,
             "config": self.config,
             "model_path": str(self.model),
             "podium": SCHEMA,
@@ -87,6 +88,24 @@ class _Best:
             **self.facts,
         }
         return {best: json.dumps(told, indent=2) + "\n", active: f"{self.model}\n"}
+
+
+def came_to(name: str) -> sa.ScalarSelect[float]:
+    """What a trial's model came to by a name, beside its row."""
+    trial, result = schema.trial.c, schema.result.c
+    value = sa.select(result.value).where(
+        result.project_id == trial.project_id,
+        result.trial_id == trial.id,
+        result.metric == name,
+    )
+    return value.correlate(schema.trial).scalar_subquery()
+
+
+def judged(metric: str, score: float | None, loss: float | None) -> dict[str, float | None]:
+    """What users' files call the loss, lower is better; a score that is to be high beside it."""
+    if metric and registry.exists("metrics", metric) and registry.direction(metric) == "max":
+        return {LOSS: loss, "score": score}
+    return {LOSS: score}
 
 
 def is_behind(ledger: Ledger, root: Path, active: str) -> bool:
@@ -198,7 +217,7 @@ class _Slot:
         return replace(mark, said=told)
 
     def _find(self, tx: sa.Connection) -> _Best | None:
-        """The lowest finite loss among comparable runs whose model is still there."""
+        """The best finite score among comparable runs whose model is still there."""
         newest = self._newest_grid(tx)
         runs = self._imported(tx) if newest is None else self._grid_runs(tx, newest)
         for row, facts in runs:
@@ -213,7 +232,9 @@ class _Slot:
                 run_id=row["run_id"],
                 family=row["family"],
                 config=said.get("hyperparams") or json.loads(row["config"]),
-                loss=row["score"],
+                judged={LOSS: row["score"]}
+                if newest is None
+                else judged(str(facts["metric"]), row["score"], row["val_loss"]),
                 model=model,
                 facts=facts,
                 is_imported=newest is None,
@@ -252,7 +273,7 @@ class _Slot:
         return any(question[name] != newest[name] for question in asked for name in JUDGED)
 
     def _grid_runs(
-        self, tx: sa.Connection, judged: Mapping[str, Any]
+        self, tx: sa.Connection, asked: Mapping[str, Any]
     ) -> Iterator[tuple[sa.RowMapping, dict[str, Any]]]:
         """Complete runs of all the slot's grids that were judged like this, best first."""
         trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
@@ -270,25 +291,29 @@ class _Slot:
                 study.slot == self.slot,
             )
         )
+        metric = asked["metric"]
+        rises = registry.direction(metric) == "max"
+        # What was trained for another metric has its score in this one beside it.
+        score = sa.case((trial.metric == metric, trial.score), else_=came_to(f"val_{metric}"))
+        others = [column for column in schema.trial.c if column.name not in ("score", "metric")]
         rows = tx.execute(
-            sa.select(schema.trial)
+            sa.select(*others, score.label("score"), came_to("val_loss").label("val_loss"))
             .where(
                 trial.project_id == self.ledger.project_id,
                 trial.id.in_(mine),
                 trial.state == State.COMPLETE,
-                trial.dataset_fingerprint == judged["dataset"],
-                trial.task_hash == judged["task"],
-                trial.split_hash == judged["split"],
-                trial.metric == judged["metric"],
+                trial.dataset_fingerprint == asked["dataset"],
+                trial.task_hash == asked["task"],
+                trial.split_hash == asked["split"],
                 trial.checkpoint.is_not(None),
             )
-            .order_by(trial.score, trial.seq)
+            .order_by(score.desc() if rises else score, trial.seq)
         )
         for row in rows.mappings():
             yield (
                 row,
                 {
-                    "metric": row["metric"],
+                    "metric": metric,
                     "timestamp": row["ended_at"],
                     "dataset_fingerprint": row["dataset_fingerprint"],
                     "task": row["task_hash"],

@@ -287,7 +287,13 @@ def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, 
     found: dict[str, sa.RowMapping] = {}
     for start in range(0, len(ids), PIECE):
         rows = tx.execute(
-            sa.select(schema.trial, link.phase, study.slot, study.id.label("study"))
+            sa.select(
+                schema.trial,
+                link.phase,
+                study.slot,
+                study.id.label("study"),
+                _active.came_to("val_loss").label("val_loss"),
+            )
             .select_from(
                 schema.trial.join(
                     schema.study_trial,
@@ -333,7 +339,7 @@ def _run(row: sa.RowMapping) -> dict[str, Any]:
         "phase": PHASES.get(row["phase"], row["phase"]),
         "timestamp": row["ended_at"],
         "config": json.loads(row["config"]),
-        "final_val_loss": _finite(row["score"]),
+        **_active.judged(row["metric"], _finite(row["score"]), _finite(row["val_loss"])),
         "model_path": row["checkpoint"],
         "run_id": row["run_id"],
         "slot": row["slot"],
@@ -361,6 +367,7 @@ def _summary(told: dict[str, Any], moment: str) -> dict[str, Any]:
         "num_trained": told["num_trained"],
         "num_failed": told["num_failed"],
         "best_final_val_loss": told["best_final_val_loss"],
+        **({"best_score": told["best_score"]} if "best_score" in told else {}),
         "best_config": told["best_config"],
         "best_model_path": told["best_checkpoint"],
         "best": told["best"],

@@ -1,0 +1,215 @@
+"""What a search and its record cost beside training: milliseconds a trial with nothing to train.
+
+Run with ``make bench``. A family that fits nothing, two years of four tickers, each epoch, forecast
+and loss on record. Each search is run as it is, and once more with commits that are not flushed,
+which is what is left of it on a disk that flushes in no time. CPU time is that of the driver, which
+asks and records: on a machine that others use too, wall time says little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SLOT = "us4/D/volatility"
+LIMIT_MS = 3.0
+SEARCHES = ("random", "qmc", "tpe", "three_phase")
+RUNNERS = ("inline", "local")
+FAMILY = '''"""Forecasts so many times the last known value."""
+
+import json
+
+from podium.families._base import Family, Model
+from podium.prediction import Prediction
+from podium.space import Choice, Float, Int, Space
+
+
+class Scaled(Model):
+    @property
+    def epochs(self):
+        return 1
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def predict(self, windows):
+        return Prediction.of(windows, self.factor * windows.view.past[windows.at, windows.item])
+
+    def save(self, folder):
+        (folder / "model.json").write_text(json.dumps(self.factor))
+
+
+class Nothing(Family):
+    name = "nothing"
+
+    def space(self, view):
+        searched = {
+            "factor": Float(0.5, 1.5),
+            "rate": Float(1e-5, 1e-1, log=True),
+            "decay": Float(1e-6, 1e-1, log=True),
+            "units": Choice((16, 32, 64, 128)),
+            "layers": Int(1, 4),
+            "optimizer": Choice(("adamw", "sgd", "rmsprop")),
+        }
+        return Space(searched)
+
+    def fit(self, config, train, validation, *, seed, report):
+        report(1, {"train_loss": config["factor"], "val_loss": config["factor"]})
+        return Scaled(config["factor"])
+
+    def load(self, read):
+        return Scaled(json.loads(read("model.json")))
+
+
+FAMILY = Nothing()
+'''
+
+
+def main() -> None:
+    # Libraries that start threads of their own would be counted as podium's.
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    words.add_argument("--trials", default="100,400", help="How many, with commas.")
+    words.add_argument("--only", default=",".join(SEARCHES), help="Searches, with commas.")
+    words.add_argument("--runners", default=",".join(RUNNERS), help="With commas.")
+    asked = words.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        flush = _flush_ms(place)
+        print(
+            f"search and record without training; a flush of this disk takes {flush:.2f} ms, the "
+            f"load is {os.getloadavg()[0]:.1f}"
+        )
+        print("milliseconds a trial (target: at most 3 without flushes)")
+        print(f"{'':13}{'runner':>8}{'trials':>8}{'as it is':>10}{'unflushed':>11}", end="")
+        print(f"{'CPU':>7}{'flushes a trial':>17}")
+        _measure(_project(place / "warm", "random", "inline", 20), flushed=True)
+        for trials in map(int, asked.trials.split(",")):
+            for runner in asked.runners.split(","):
+                for search in asked.only.split(","):
+                    _one(place / f"{search}-{runner}-{trials}", search, runner, trials)
+
+
+def _one(place: Path, search: str, runner: str, trials: int) -> None:
+    whole, _, flushes = _measure(_project(place, search, runner, trials), flushed=True)
+    beside = place.with_name(f"{place.name}-unflushed")
+    without, cpu, _ = _measure(_project(beside, search, runner, trials), flushed=False)
+    told = "met" if min(without, cpu) / trials <= LIMIT_MS else "MISSED"
+    print(
+        f"{search:13}{runner:>8}{trials:>8}{whole / trials:>10.2f}{without / trials:>11.2f}"
+        f"{cpu / trials:>7.2f}{flushes / trials:>17.2f}  {told}",
+        flush=True,
+    )
+
+
+def _project(root: Path, search: str, runner: str, trials: int) -> Path:
+    """A project whose only family fits nothing."""
+    from podium.steps import init
+
+    init.init(root, demo=True)
+    family = root / "plugins" / "families" / "nothing.py"
+    family.parent.mkdir(parents=True)
+    family.write_text(FAMILY)
+    for path in (root / "data" / "us4").glob("*.csv"):
+        head, *bars = path.read_text().splitlines(keepends=True)
+        path.write_text(head + "".join(bar for bar in bars if "2006" <= bar < "2008-08"))
+    (root / "podium.toml").write_text(f"""
+[project]
+name = "bench"
+id = "p-bench"
+[datasets.us4]
+path = "data/us4"
+tickers = ["AAPL", "GOOG", "IBM", "MSFT"]
+timeframe = "D"
+[slots."{SLOT}"]
+dataset = "us4"
+target = "volatility"
+horizon = 5
+window = 8
+features = ["log_return"]
+families = ["nothing"]
+test_from = "2008-01-01"
+[tune]
+trials = {trials}
+search = "{search}"
+keep_checkpoints = 0
+[paths]
+tuning = ""
+[runner]
+name = "{runner}"
+jobs = 2
+""")
+    return root
+
+
+def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
+    """Milliseconds of a search's trials, the driver's CPU's, and how many commits were flushed.
+
+    What comes before the first trial and after the last one is paid once a search and left out:
+    reading bars, starting workers, naive, the answer.
+    """
+    from podium import registry
+    from podium.ledger.ledger import Ledger
+    from podium.steps import _trials, tune
+    from podium.steps._project import Project
+    from podium.trial import Task
+
+    count, transaction = 0, Ledger.transaction
+
+    @contextmanager
+    def counted(self: Ledger, *, durable: bool = False) -> Iterator[Any]:
+        nonlocal count
+        count += durable
+        with transaction(self, durable=durable and flushed) as tx:
+            yield tx
+
+    found: list[float] = []
+    go = tune._search.go
+
+    def timed(project: Project, *rest: Any, **named: Any) -> Any:
+        nonlocal count
+        if project.config.runner.name == "local":
+            # Workers start with the first task; what that takes is no trial's.
+            _, data, split, *_ = rest
+            [config, *_] = registry.family("naive").space(data.tuning).grid()
+            tasks = [Task(f"t-{n}", config, 0, 0) for n in range(4)]
+            list(project.runner.run(_trials.job_of(data, split, "naive"), tasks))
+        count, started, cpu = 0, time.perf_counter(), time.process_time()
+        rows = go(project, *rest, **named)
+        found[:] = [1000 * (time.perf_counter() - started), 1000 * (time.process_time() - cpu)]
+        return rows
+
+    Ledger.transaction = counted  # type: ignore[method-assign, assignment]
+    tune._search.go = timed  # type: ignore[assignment]
+    try:
+        with Project(root) as project:
+            tune.tune(project, SLOT)
+        wall, cpu = found
+        return wall, cpu, count
+    finally:
+        Ledger.transaction = transaction  # type: ignore[method-assign]
+        tune._search.go = go
+
+
+def _flush_ms(place: Path) -> float:
+    """What it takes this disk to keep four KiB."""
+    times = []
+    with (place / "flush").open("ab") as handle:
+        for _ in range(50):
+            handle.write(b"x" * 4096)
+            handle.flush()
+            started = time.perf_counter()
+            os.fsync(handle.fileno())
+            times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""A figure as PNG, drawn by matplotlib; the same bytes for the same drawing."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from podium.errors import MissingExtraError
+
+# The page's colours in its light scheme.
+INK, MUTED, GRID, FAIL = "#16191d", "#59616b", "#dfe3e8", "#b04000"
+_LOOK = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+_DPI = 150
+
+
+def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
+    """What was drawn, as bytes that depend on nothing but the drawing."""
+    try:
+        from matplotlib import style
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"plots as PNG need the package '{error.name}', which is not installed",
+            fix="run: pip install 'podium[plots]'",
+        ) from error
+
+    # A person's matplotlibrc must not change what is signed off.
+    with style.context(["default", _LOOK]), warnings.catch_warnings():
+        # A class may be named in a script the font lacks: it is drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    return buffer.getvalue()
