@@ -46,10 +46,11 @@ MOVES: Mapping[State, frozenset[State]] = {
         {State.PAUSED, State.COMPLETE, State.PRUNED, State.FAILED, State.INTERRUPTED}
     ),
     State.PAUSED: frozenset({State.RUNNING, State.PRUNED, State.INTERRUPTED}),
-    State.INTERRUPTED: frozenset({State.RUNNING}),
+    State.INTERRUPTED: frozenset({State.RUNNING, State.PRUNED}),
     State.FAILED: frozenset({State.RUNNING}),
     State.COMPLETE: frozenset(),
-    State.PRUNED: frozenset(),
+    # Somebody else may want it whole.
+    State.PRUNED: frozenset({State.RUNNING}),
 }
 
 
@@ -111,6 +112,8 @@ class Job:
     folds: Mapping[int, Fold]
     # Where workers leave the fitted models, one folder a trial; empty: models are not kept.
     save_to: str = ""
+    # Where workers leave the states of paused trials, one folder a trial; empty: none is paused.
+    pause_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,13 +143,13 @@ def curves_csv(epochs: Mapping[int, Mapping[str, float]]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """How a trial ended, with everything the record keeps of it.
+    """How a trial ended, or where it stopped for now, with everything the record keeps of it.
 
     Parameters
     ----------
     task : Task
     state : State
-        COMPLETE or FAILED.
+        COMPLETE or FAILED; PAUSED where its task asked for that.
     score : float
         The job's metric on the fold's validation part; NaN when failed.
     losses : (N,) float32
@@ -179,3 +182,14 @@ class Fitted:
     trial: int
     model: Any
     reason: str = ""
+
+
+class Paused(Exception):  # noqa: N818 - nothing went wrong
+    """Raised where a family puts a state away: the training is to stop, and may go on later."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A family stopped the batch's ``trial``-th config where it was asked to; it may go on."""
+
+    trial: int

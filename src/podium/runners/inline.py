@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from podium.runners._base import Runner, work
@@ -12,8 +13,12 @@ class InlineRunner(Runner):
     """Runs tasks where the driver runs."""
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Work through the list."""
-        yield from work(job, tasks)
+        """Work through the list; a deque is taken from the left, and may grow meanwhile."""
+        if not isinstance(tasks, deque):
+            yield from work(job, tasks)
+            return
+        while tasks:
+            yield from work(job, [tasks.popleft()])
 
     def close(self) -> None:
         """Nothing was started."""

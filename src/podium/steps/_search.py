@@ -21,8 +21,10 @@ from podium.steps import _trials
 from podium.steps._objectives import feasible, recorded, scored_alike, scores
 from podium.steps._project import Project
 from podium.steps._samples import TaskData
+from podium.steps._schedule import Course, Further
 from podium.steps._trials import Planned
 from podium.study import CHOICES, Study, choices_of
+from podium.trial import State
 
 # Receipt of a space that has nothing left to try.
 EXHAUSTED = "exhausted"
@@ -95,15 +97,35 @@ def go(
     its space has no other config, with a sentence.
     """
     kind = registry.family(family, data.section.task)
-    job = replace(_trials.job_of(data, split, family), save_to=walk.save_to)
+    if not walk.numbers:
+        return []
+    job = _trials.job_of(data, split, family)
+    job = replace(job, save_to=walk.save_to, pause_to=str(project.paused))
     heard = _trials.progress(
         project, walk.label, len(walk.numbers), registry.direction(data.section.metric)
     )
+
+    def train(
+        plans: Sequence[Planned], until: int = 0, further: Further | None = None
+    ) -> list[TrialRow]:
+        return _trials.run(
+            project,
+            study,
+            data,
+            split,
+            job,
+            kind.VERSION,
+            plans,
+            heard,
+            until=until,
+            further=further,
+        )
+
     found: list[TrialRow] = []
-    told = _Told(project, data, split, search, walk.where)
+    course = Course.of(project, study, data, search, job, walk.numbers[0])
+    told = _Told(project, data, split, search, walk.where, course)
     told.known(study, family)
-    for start in range(0, len(walk.numbers), walk.generation):
-        generation = walk.numbers[start : start + walk.generation]
+    for generation in course.cohorts(walk.numbers, walk.generation) if course else _parts(walk):
         configs = search.ask(generation)
         plans = [
             Planned(
@@ -117,13 +139,21 @@ def go(
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = _trials.run(project, study, data, split, job, kind.VERSION, plans, heard)
+            rows = course.run(plans, train, heard) if course else train(plans)
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):
             _exhausted(project, study, family, len(found), len(walk.numbers))
             break
+    if course and any(row.state is State.PRUNED for row in found):
+        project.reporter.say(course.summary(found))
     return found
+
+
+def _parts(walk: Walk) -> Iterator[Sequence[int]]:
+    """Numbers that are asked for at once."""
+    for start in range(0, len(walk.numbers), walk.generation):
+        yield walk.numbers[start : start + walk.generation]
 
 
 @contextmanager
@@ -148,10 +178,16 @@ class _Told:
     """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
 
     def __init__(
-        self, project: Project, data: TaskData, split: Split, search: Search, where: str
+        self,
+        project: Project,
+        data: TaskData,
+        split: Split,
+        search: Search,
+        where: str,
+        course: Course | None,
     ) -> None:
         self.project, self.data, self.split = project, data, split
-        self.search, self.where = search, where
+        self.search, self.where, self.course = search, where, course
         self.sign = -1.0 if registry.direction(data.section.metric) == "max" else 1.0
         self.worst = -math.inf
 
@@ -173,11 +209,24 @@ class _Told:
             scores(self.project, self.data, self.split, rows, asked)
         good = feasible(self.project, self.where, rows)
         for row in rows:
+            if row.state is State.PRUNED:
+                self.search.tell(row.number, row.config, self._of_pruned(row, rows))
+                continue
             score = self.sign * row.score
             if math.isfinite(score):
                 self.worst = max(self.worst, score)
                 score = score if row.id in good else self.worst
             self.search.tell(row.number, row.config, score)
+
+    def _of_pruned(self, row: TrialRow, rows: Sequence[TrialRow]) -> float:
+        """What it had shown, or as bad as any where that was another metric."""
+        assert self.course is not None
+        shown = self.course.shown(row)
+        if math.isfinite(shown):
+            return shown
+        scores = [self.sign * other.score for other in rows if math.isfinite(other.score)]
+        worst = max([self.worst, *scores])
+        return worst if math.isfinite(worst) else math.nan
 
 
 def _exhausted(project: Project, study: Study, family: str, asked: int, wanted: int) -> None:
