@@ -41,6 +41,7 @@ bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/sequences.py
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/backtest.py
+	$(BIN)/python benchmarks/schedules.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podium needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11 ...")'

@@ -22,7 +22,14 @@ SETTINGS: dict[str, Any] = {
         "pumps": {"path": "data/train.npz", "validation": "data/val.npz", "reader": "npz"}
     },
     "slots": {SLOT: {"dataset": "pumps", "task": "classify"}},
-    "tune": {"trials": 2, "generation": 2, "epochs": 2},
+    "tune": {
+        "trials": 2,
+        "generation": 2,
+        "epochs": 2,
+        "search": "tpe",
+        "schedule": "none",
+        "finalists": 0,
+    },
     "paths": {"tuning": ""},
     "runner": {"name": "inline", "jobs": 1},
     "space": {"bilstm": {"hidden_size": [4], "batch_size": [32], "learning_rate": [0.02, 0.05]}},

@@ -46,7 +46,14 @@ SMALL: dict[str, Any] = {
             "test_to": "2002-06-30",
         }
     },
-    "tune": {"trials": 4, "generation": 2, "epochs": 2},
+    "tune": {
+        "trials": 4,
+        "generation": 2,
+        "epochs": 2,
+        "search": "tpe",
+        "schedule": "none",
+        "finalists": 0,
+    },
     # What a search leaves for people takes longer than all else here.
     "paths": {"tuning": ""},
     "extend": {"top": 2, "folds": 2, "epochs": 2},

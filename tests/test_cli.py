@@ -112,7 +112,7 @@ def test_show_config_names_the_origin_of_every_value(finished, capsys, monkeypat
     origins = {item["key"]: item["origin"] for item in json.loads(out)["items"]}
     assert origins["tune.seed"] == "env PODIUM_TUNE_SEED"
     assert origins["tune.trials"] == "podium.toml"
-    assert origins["tune.search"] == "default"
+    assert origins["tune.seeds"] == "default"
 
 
 def test_each_step_is_a_verb_that_finds_its_work_done(finished, capsys):

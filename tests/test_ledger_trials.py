@@ -180,7 +180,7 @@ def test_every_part_of_the_key_makes_another_trial(ledger, part):
     assert ids[0] != ids[1]
 
 
-@pytest.mark.parametrize("state", [State.COMPLETE, State.FAILED, State.PRUNED])
+@pytest.mark.parametrize("state", [State.COMPLETE, State.FAILED])
 def test_a_trial_that_ended_is_never_moved_back(ledger, state):
     study = projects.new_study(ledger)
     [id_] = start(ledger, study, projects.new_trial(0))

@@ -169,7 +169,10 @@ class TuneSection:
     """The search for a config, on a validation slice before the sealed test."""
 
     trials: int = _setting(24, check=_at_least(1))
-    search: str = _setting("tpe")
+    search: str = _setting("three_phase")
+    schedule: str = _setting("halving")
+    finalists: int = _setting(4, check=_at_least(0))
+    seeds: int = _setting(3, check=_at_least(1))
     epochs: int = _setting(12, check=_at_least(1))
     generation: int = _setting(8, check=_at_least(1))
     validation_fraction: float = _setting(0.25, check=_inside(0, 1))

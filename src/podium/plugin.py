@@ -36,6 +36,7 @@ CONTRACT = {
     "targets": ("UNIT", "CENTERED", "increments", "aggregate"),
     "splitters": ("split",),
     "searches": ("SEARCH",),
+    "schedules": ("SCHEDULE",),
     "metrics": ("losses or score",),
     "signals": ("weights",),
     "gates": ("NEEDS", "LIMITS", "judge"),

@@ -27,6 +27,7 @@ KINDS = (
     "targets",
     "splitters",
     "searches",
+    "schedules",
     "metrics",
     "signals",
     "gates",

@@ -47,10 +47,11 @@ MOVES: Mapping[State, frozenset[State]] = {
         {State.PAUSED, State.COMPLETE, State.PRUNED, State.FAILED, State.INTERRUPTED}
     ),
     State.PAUSED: frozenset({State.RUNNING, State.PRUNED, State.INTERRUPTED}),
-    State.INTERRUPTED: frozenset({State.RUNNING}),
+    State.INTERRUPTED: frozenset({State.RUNNING, State.PRUNED}),
     State.FAILED: frozenset({State.RUNNING}),
     State.COMPLETE: frozenset(),
-    State.PRUNED: frozenset(),
+    # Somebody else may want it whole.
+    State.PRUNED: frozenset({State.RUNNING}),
 }
 
 
@@ -143,13 +144,13 @@ def curves_csv(epochs: Mapping[int, Mapping[str, float]]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """How a trial ended, with everything the record keeps of it.
+    """How a trial ended, or where it stopped for now, with everything the record keeps of it.
 
     Parameters
     ----------
     task : Task
     state : State
-        COMPLETE or FAILED.
+        COMPLETE or FAILED; PAUSED where its task asked for that.
     score : float
         The job's metric on the fold's validation part; NaN when failed.
     losses : (N,) float32
@@ -185,3 +186,14 @@ class Fitted:
     trial: int
     model: Any
     reason: str = ""
+
+
+class Paused(Exception):  # noqa: N818 - nothing went wrong
+    """Raised where a family puts a state away: the training is to stop, and may go on later."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A family stopped the batch's ``trial``-th config where it was asked to; it may go on."""
+
+    trial: int

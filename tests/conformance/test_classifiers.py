@@ -27,6 +27,7 @@ CHECKS = [
     classifiers.check_useless_samples_refused,
     classifiers.check_curve,
     classifiers.check_resumed_like_uninterrupted,
+    classifiers.check_paused_like_uninterrupted,
     classifiers.check_learns,
 ]
 NAMES = [

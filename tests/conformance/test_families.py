@@ -18,6 +18,7 @@ CHECKS = [
     families.check_every_window_gets_a_forecast,
     families.check_same_seed,
     families.check_many_like_one,
+    families.check_paused_like_uninterrupted,
     families.check_future_is_ignored,
     families.check_scaler_uses_training_only,
     families.check_tickers_by_name,

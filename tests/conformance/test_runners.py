@@ -1,5 +1,8 @@
 """Every file in runners/ keeps the contract; a new one is tested without a line here."""
 
+from collections import deque
+from dataclasses import replace
+
 import pytest
 
 from podium import registry
@@ -98,3 +101,39 @@ def test_the_misbehaving_family_is_gone_when_the_test_is():
     with fakes.installed() as name:
         assert registry.exists("families", name)
     assert not registry.exists("families", fakes.NAME)
+
+
+LSTM = {
+    "lstm_units": 4, "learning_rate": 0.01, "batch_size": 64, "dropout": 0.1,
+    "weight_decay": 1e-4, "layers": 1, "max_epochs": 3,
+}  # fmt: skip
+
+
+def test_every_runner_pauses_a_task_and_goes_on_to_the_bit(runner, tmp_path):
+    pytest.importorskip("torch")
+    job = replace(runners.small_job("lstm"), pause_to=str(tmp_path))
+    with runner(2) as running:
+        [whole] = running.run(runners.small_job("lstm"), [Task("t-0", LSTM, 0, 5)])
+        [paused] = running.run(job, [Task("t-0", LSTM, 0, 5, until=2)])
+        assert paused.state is State.PAUSED
+        assert paused.epochs == whole.epochs[:2]
+        # Asked again, it is there already; nothing is trained.
+        [again] = running.run(job, [Task("t-0", LSTM, 0, 5, until=1)])
+        assert (again.state, again.epochs) == (State.PAUSED, whole.epochs[:1])
+        [end] = running.run(job, [Task("t-0", LSTM, 0, 5)])
+    assert (end.state, end.score, end.epochs) == (State.COMPLETE, whole.score, whole.epochs)
+    assert end.losses.tobytes() == whole.losses.tobytes()
+
+
+def test_every_runner_takes_tasks_that_are_added_while_it_runs(runner):
+    job = runners.small_job("naive")
+    configs = [{"method": name, "debias": False} for name in ("last", "zero", "history", "ewma")]
+    later = deque(Task(f"t-{n}", config, 0, n) for n, config in enumerate(configs))
+    queue = deque([later.popleft()])
+    with runner(2) as running:
+        ended = []
+        for end in running.run(job, queue):
+            ended.append(end.task.trial_id)
+            if later:
+                queue.append(later.popleft())
+    assert sorted(ended) == ["t-0", "t-1", "t-2", "t-3"]

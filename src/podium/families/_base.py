@@ -12,7 +12,7 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences, Subset
 from podium.space import Choice, ConfigDict, Space, Value
 from podium.split import Windows
-from podium.trial import Epoch, Fitted
+from podium.trial import Epoch, Fitted, Paused, Stopped
 from podium.view import View
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -23,6 +23,25 @@ PredictionT = TypeVar("PredictionT")
 
 class DivergedError(Exception):
     """Training left the finite numbers; the trial fails with this message."""
+
+
+class Keep(Protocol):
+    """Where a family leaves what a training that was cut off goes on from."""
+
+    def last(self) -> bytes | None:
+        """State of the last epoch that was put away; None: start from the beginning."""
+
+    def wants(self, epoch: int) -> bool:
+        """Whether the state after this epoch is to be put away: only then are its bytes made."""
+
+    def put(self, epoch: int, state: bytes, *, best: bool) -> None:
+        """Put the state after an epoch away; ``best`` where it is the best one so far.
+
+        Raises
+        ------
+        Paused
+            The training is to stop here.
+        """
 
 
 class AnyModel(abc.ABC, Generic[PartT, PredictionT]):
@@ -62,6 +81,10 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
 
     name: str
     VERSION: int = 1
+    # Whether ``fit`` takes ``keep``; one that does not is trained in one go, whatever the schedule.
+    resumable: bool = False
+    # The metric that ``val_loss`` is, where it is one.
+    loss: str = ""
 
     @abc.abstractmethod
     def space(self, data: DataT, /) -> Space:
@@ -76,6 +99,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         *,
         seed: int,
         report: Report,
+        keep: Keep | None = None,
     ) -> ModelT:
         """Fit one config.
 
@@ -91,6 +115,10 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
             The same seed gives the same model to the bit on CPU.
         report : callable
             ``report(epoch, {"train_loss": ..., "val_loss": ...})`` after each epoch, from 1.
+        keep : Keep, optional
+            Given to families that are ``resumable`` only. The states it wants are put there after
+            the epoch was reported. A state that is there already is gone on from: the epochs before
+            are reported again, and curve and model are the uninterrupted ones to the bit on CPU.
 
         Raises
         ------
@@ -131,11 +159,13 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         validation: PartT | None,
         *,
         seeds: Sequence[int],
-    ) -> Iterator[Epoch | Fitted]:
+        keeps: Sequence[Keep | None] | None = None,
+    ) -> Iterator[Epoch | Fitted | Stopped]:
         """Fit a list of configs on the same windows, one after another by default.
 
         Families that train several at once override this. Epochs come in order for each config,
-        then its Fitted; configs may be interleaved.
+        then its Fitted; configs may be interleaved. ``keeps`` has one for each config, and is given
+        to families that are ``resumable`` only; one that pauses its training is Stopped.
         """
         for number, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
             events: list[Epoch] = []
@@ -143,9 +173,18 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
             def report(epoch: int, scores: Mapping[str, float], n: int = number) -> None:
                 events.append(Epoch(n, epoch, dict(scores)))  # noqa: B023 - consumed at once
 
+            keep = keeps[number] if keeps else None
+            # A family that knows nothing of keeping states is never given one.
+            more: dict[str, Any] = {} if keep is None else {"keep": keep}
             try:
-                model: ModelT | None = self.fit(config, train, validation, seed=seed, report=report)
+                model: ModelT | None = self.fit(
+                    config, train, validation, seed=seed, report=report, **more
+                )
                 reason = ""
+            except Paused:
+                yield from events
+                yield Stopped(number)
+                continue
             except DivergedError as error:
                 model, reason = None, str(error)
             except Exception:  # noqa: BLE001 - one config's failure is not the next one's
@@ -161,42 +200,11 @@ class Family(AnyFamily[View, Windows, Model]):
     each_alone: bool = False
 
 
-class Keep(Protocol):
-    """Where a classifier leaves what a training that was cut off goes on from."""
-
-    def last(self) -> bytes | None:
-        """State of the last epoch that was put away; None: start from the beginning."""
-
-    def put(self, epoch: int, state: bytes, *, best: bool) -> None:
-        """Put the state after an epoch away; ``best`` where it is the best one so far."""
-
-
 class Classifier(AnyFamily[Sequences, Subset, ClassModel]):
     """A kind of model that classifies sequences. ``families/<name>.py`` holds it as ``CLASSIFIER``.
 
     Its samples may miss values (NaN) and have lengths of their own; :class:`FeatureStats` fills and
-    scales them, by ``sequences.stats`` where they are given, else by those of ``train``.
+    scales them, by ``sequences.stats`` where they are given, else by those of ``train``. What an
+    iterative one reports are ``train_loss train_accuracy val_loss val_accuracy val_macro_f1
+    learning_rate``.
     """
-
-    @abc.abstractmethod
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Subset,
-        validation: Subset | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-    ) -> ClassModel:
-        """Fit one config; as for every family.
-
-        Parameters
-        ----------
-        report : callable
-            Of an iterative family: ``train_loss train_accuracy val_loss val_accuracy val_macro_f1
-            learning_rate``.
-        keep : Keep, optional
-            Where it is given, the state after every epoch is put there, and a state that is there
-            already is gone on from: the curve is the uninterrupted one to the bit on CPU.
-        """

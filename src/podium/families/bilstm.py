@@ -88,6 +88,7 @@ class BiLSTMFamily(Classifier):
     """
 
     name = "bilstm"
+    resumable = True
     device: str = "cpu"
 
     def space(self, data: Sequences) -> Space:
@@ -233,7 +234,7 @@ class BiLSTMFamily(Classifier):
                 report(training.number, scores)
                 if not all(map(math.isfinite, scores.values())):
                     raise DivergedError(f"loss is not finite in epoch {training.number}: {scores}")
-                if keep is not None:
+                if keep is not None and keep.wants(training.number):
                     is_best = training.number == training.best_epoch
                     keep.put(training.number, packed(training.state() | question), best=is_best)
             return training.model()

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from podium.dataset import Floats
-from podium.families._base import DivergedError, Family, Model, Report
+from podium.families._base import DivergedError, Family, Keep, Model, Report
 from podium.families._torch import device_of, gather, one_thread, predict_in_batches
+from podium.families._torch_state import packed, require_same, unpacked
+from podium.hashing import digest_bytes
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Float, Int, Space, Value
 from podium.split import Windows
@@ -99,6 +101,8 @@ class LSTMFamily(Family):
 
     name = "lstm"
     each_alone = True
+    resumable = True
+    loss = "mse"
     device: str = "cpu"
 
     def space(self, view: View) -> Space:
@@ -172,13 +176,42 @@ class LSTMFamily(Family):
         *,
         seed: int,
         report: Report,
+        keep: Keep | None = None,
     ) -> LSTM:
-        """Minimize squared error of the scaled target with AdamW; keep the best epoch."""
+        """Minimize squared error of the scaled target with AdamW; keep the best epoch.
+
+        A state that ``keep`` has is gone on from; it must be of the same config, windows and seed.
+
+        Raises
+        ------
+        DataError, UsageError
+            The state cannot be read; it is of another training.
+        DivergedError
+            A loss is not finite.
+        """
         device = device_of(self.device)
         drawing = [torch.cuda.current_device()] if device.type == "cuda" else []
         with one_thread(), torch.random.fork_rng(devices=drawing):
             torch.manual_seed(seed)
-            return _fit(config, train, validation, report, device)
+            training = _Training(config, train, validation, device)
+            question = {} if keep is None else _question(self, config, train, validation, seed)
+            begun = None if keep is None else keep.last()
+            if begun is not None:
+                state = unpacked(begun, "the state to go on from")
+                require_same(state, question, BUDGET, "")
+                training.restore(state)
+                for number, scores in enumerate(training.curve, 1):
+                    report(number, scores)
+            while training.number < int(config[BUDGET]):
+                scores = training.epoch()
+                report(training.number, scores)
+                if not all(map(math.isfinite, scores.values())):
+                    raise DivergedError(f"loss is not finite in epoch {training.number}: {scores}")
+                training.remember()
+                if keep is not None and keep.wants(training.number):
+                    is_best = training.number == training.best_epoch
+                    keep.put(training.number, packed(training.state() | question), best=is_best)
+            return training.model()
 
     def load(self, read: Callable[[str], bytes]) -> LSTM:
         """Network from ``model.pt``; only tensors and plain values are unpickled."""
@@ -191,56 +224,119 @@ class LSTMFamily(Family):
 FAMILY = LSTMFamily()
 
 
-def _fit(
-    config: ConfigDict,
-    train: Windows,
-    validation: Windows | None,
-    report: Report,
-    device: torch.device,
-) -> LSTM:
-    shape: dict[str, Any] = {
-        "n_features": train.view.features.shape[2],
-        "units": int(config["lstm_units"]),
-        "layers": int(config["layers"]),
-        "dropout": float(config["dropout"]),
-    }
-    network = Network(**shape).to(device)
-    _fit_scalers(network, train)
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=float(config["learning_rate"]),
-        weight_decay=float(config["weight_decay"]),
-        fused=device.type != "mps",
-    )
-    batch = gather(train)
-    truth = torch.from_numpy(_truth(train).astype(np.float32)).to(device)
-    target = (truth - network.target_mean) / network.target_std
-    batch_size = int(config["batch_size"])
-    best, best_loss, best_epoch = network.state_dict(), math.inf, 0
-    for epoch in range(1, int(config[BUDGET]) + 1):
-        network.train()
-        total = 0.0
-        for rows in torch.split(torch.randperm(len(train)), batch_size):
-            optimizer.zero_grad()
-            loss = nn.functional.mse_loss(network(batch(rows)), target[rows])
+class _Training:
+    """A network on its way: everything that the next epoch depends on."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        train: Windows,
+        validation: Windows | None,
+        device: torch.device,
+    ) -> None:
+        self.shape: dict[str, Any] = {
+            "n_features": train.view.features.shape[2],
+            "units": int(config["lstm_units"]),
+            "layers": int(config["layers"]),
+            "dropout": float(config["dropout"]),
+        }
+        self.device = device
+        self.network = Network(**self.shape).to(device)
+        _fit_scalers(self.network, train)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=float(config["learning_rate"]),
+            weight_decay=float(config["weight_decay"]),
+            fused=device.type != "mps",
+        )
+        self.batch_size = int(config["batch_size"])
+        self.batch = gather(train)
+        truth = torch.from_numpy(_truth(train).astype(np.float32)).to(device)
+        self.target = (truth - self.network.target_mean) / self.network.target_std
+        self.validation = validation
+        self.curve: list[dict[str, float]] = []
+        self.best, self.best_loss, self.best_epoch = self.network.state_dict(), math.inf, 0
+
+    @property
+    def number(self) -> int:
+        """Epochs trained so far."""
+        return len(self.curve)
+
+    def epoch(self) -> dict[str, float]:
+        """Train one epoch; its scores."""
+        network, total = self.network.train(), 0.0
+        for rows in torch.split(torch.randperm(len(self.target)), self.batch_size):
+            self.optimizer.zero_grad()
+            loss = nn.functional.mse_loss(network(self.batch(rows)), self.target[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
+            self.optimizer.step()
             total += loss.item() * len(rows)
         variance = float(network.target_std) ** 2
-        scores = {"train_loss": total / len(train) * variance}
-        if validation is not None:
-            forecast = predict_in_batches(network.eval().forecast, validation)
-            scores["val_loss"] = float(np.mean((_truth(validation) - forecast) ** 2))
-        report(epoch, scores)
-        if not all(map(math.isfinite, scores.values())):
-            raise DivergedError(f"loss is not finite in epoch {epoch}: {scores}")
-        current = scores.get("val_loss", -math.inf)
-        if validation is None or current < best_loss:
-            best = {name: value.clone() for name, value in network.state_dict().items()}
-            best_loss, best_epoch = current, epoch
-    network.load_state_dict(best)
-    return LSTM(network.cpu(), shape, best_epoch)
+        scores = {"train_loss": total / len(self.target) * variance}
+        if self.validation is not None:
+            forecast = predict_in_batches(network.eval().forecast, self.validation)
+            scores["val_loss"] = float(np.mean((_truth(self.validation) - forecast) ** 2))
+        self.curve.append(scores)
+        return scores
+
+    def remember(self) -> None:
+        """Keep the last epoch's weights where they are the best so far, or nobody judges."""
+        current = self.curve[-1].get("val_loss", -math.inf)
+        if self.validation is None or current < self.best_loss:
+            self.best = {name: value.clone() for name, value in self.network.state_dict().items()}
+            self.best_loss, self.best_epoch = current, self.number
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for :meth:`restore`."""
+        return {
+            "model_state_dict": self.network.state_dict(),
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "epoch": self.number,
+            "best": {
+                "epoch": self.best_epoch,
+                "loss": self.best_loss,
+                "model_state_dict": self.best,
+            },
+            "curve": self.curve,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to where a state was taken."""
+        self.network.load_state_dict(state["model_state_dict"])
+        self.optimizer.load_state_dict(state["optimizer_state_dict"])
+        best = state["best"]
+        self.best, self.best_loss, self.best_epoch = (
+            best["model_state_dict"],
+            best["loss"],
+            best["epoch"],
+        )
+        self.curve = [dict(scores) for scores in state["curve"]]
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"])
+
+    def model(self) -> LSTM:
+        """The best epoch's network."""
+        self.network.load_state_dict(self.best)
+        return LSTM(self.network.cpu(), self.shape, self.best_epoch)
+
+
+def _question(
+    family: Family, config: ConfigDict, train: Windows, validation: Windows | None, seed: int
+) -> dict[str, Any]:
+    """What a training's numbers depend on; of the data, what is learned and judged by."""
+    parts = [train] if validation is None else [train, validation]
+    arrays = [array for part in parts for array in (part.item, part.at, part.truth())]
+    return {
+        "family": family.name,
+        "version": family.VERSION,
+        "seed": seed,
+        "data": digest_bytes(*(array.tobytes() for array in arrays)),
+        "config": dict(config),
+    }
 
 
 def _level(windows: Windows) -> Floats | None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from podium.dataset import Floats
-from podium.families._base import Family, Model, Report
+from podium.families._base import Family, Keep, Model, Report
 from podium.families._rules import RuleFamily
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
@@ -114,9 +114,10 @@ class NaiveFamily(Family):
         *,
         seed: int,
         report: Report,
+        keep: Keep | None = None,
     ) -> Naive:
         """Measure the method's mean error on the training part, if asked to remove it."""
-        del validation, seed, report
+        del validation, seed, report, keep
         plain = Naive(str(config["method"]), 0.0)
         if not config["debias"]:
             return plain

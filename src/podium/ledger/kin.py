@@ -15,6 +15,8 @@ from podium.study import Study
 from podium.trial import State
 
 KNOWN = "known"
+# Phase of a search's best configs when they are trained with further seeds.
+FINALISTS = "finalists"
 # What may differ between the questions of a study and of the one it widens.
 _SPACES = ("families", "distinct")
 # How a trial was judged; those that differ in any of these are about different things.
@@ -59,7 +61,11 @@ def adopt(
     families = _same_families(ledger, tx, study)
     if not families:
         return 0
-    trial = schema.trial.c
+    trial, link = schema.trial.c, schema.study_trial.c
+    # A config that was a finalist elsewhere is known by its own trial, not by its luckiest seed.
+    searched = sa.select(link.trial_id).where(
+        link.project_id == ledger.project_id, link.phase != FINALISTS
+    )
     rows = tx.execute(
         sa.select(trial.id, trial.family, trial.config)
         .where(
@@ -72,6 +78,7 @@ def adopt(
             ),
             *(trial[column] == study.question[name] for name, column in _JUDGED.items()),
             trial.fold == 0,
+            trial.id.in_(searched),
             trial.state.in_([State.COMPLETE, State.FAILED]),
         )
         .order_by(trial.seq)

@@ -45,6 +45,8 @@ class TrialRow:
     # What its score is of.
     metric: str
     prediction_hash: str | None
+    # How many it has had.
+    epochs: int
 
 
 _TRIAL = [name for name in TrialRow.__dataclass_fields__ if name in schema.trial.c]
@@ -216,6 +218,17 @@ def receipt(
         .limit(1)
     ).scalar()
     return None if found is None else json.loads(found)
+
+
+def receipts(ledger: Ledger, tx: sa.Connection, slot: str, step: str) -> list[dict[str, Any]]:
+    """Outputs of a step of a slot, for whatever inputs, the oldest first."""
+    table = schema.receipt.c
+    found = tx.execute(
+        sa.select(table.outputs)
+        .where(table.project_id == ledger.project_id, table.slot == slot, table.step == step)
+        .order_by(table.seq)
+    )
+    return [json.loads(text) for text in found.scalars()]
 
 
 def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Candidate:

@@ -44,6 +44,12 @@ class NewTrial:
     # What the user said beside the config, for trackers; and a note.
     said: Mapping[str, Any] | None = None
     notes: str = ""
+    # How many epochs are wanted of it for now; 0: all.
+    until: int = 0
+
+
+# A trial in one of these is started again where somebody asks for more of it.
+_RESTING = (State.CREATED, State.PAUSED, State.INTERRUPTED, State.PRUNED)
 
 
 def _put(tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -195,8 +201,8 @@ def start_trials(
 ) -> list[str]:
     """Put a batch of trials into a study; returns their ids, known ones found by their key.
 
-    A trial that ended stays as it is; one that was cut off (its driver died) is started again
-    under its own id.
+    A trial that ended stays as it is; one that was cut off (its driver died), paused or pruned is
+    started again under its own id, unless it has had as many epochs as are wanted for now.
     """
     started = now()
     names = _names(ledger, tx, trials, started)
@@ -230,16 +236,21 @@ def start_trials(
     _put(tx, schema.trial, rows)
     table = schema.trial.c
     known = {
-        row.key: (row.id, State(row.state))
+        row.key: row
         for row in tx.execute(
-            sa.select(table.key, table.id, table.state).where(
+            sa.select(table.key, table.id, table.state, table.epochs).where(
                 table.project_id == ledger.project_id, table.key.in_([r["key"] for r in rows])
             )
         )
     }
-    again = [id_ for id_, state in known.values() if not state.ended and state is not State.RUNNING]
+    again = [
+        row.id
+        for trial in trials
+        for row in [known[trial.key.hash]]
+        if row.state in _RESTING and (not trial.until or row.epochs < trial.until)
+    ]
     _move(ledger, tx, again, State.RUNNING)
-    ids = [known[row["key"]][0] for row in rows]
+    ids = [known[row["key"]].id for row in rows]
     _put(
         tx,
         schema.study_trial,
@@ -308,24 +319,18 @@ def end_trial(
 
     ``errors`` are results that were reckoned from its forecasts; what it reported itself wins.
     """
-    trial_id, fold = ended.task.trial_id, ended.task.fold
-    common = {"project_id": ledger.project_id, "trial_id": trial_id, "fold": fold}
-    scores = [
-        {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": real(value)}
-        for epoch in ended.epochs
-        for said, value in epoch.scores.items()
-        for part, name in [part_of(said)]
-    ]
+    trial_id, table = ended.task.trial_id, schema.trial
+    scores = _new_epochs(ledger, tx, ended)
     if ended.state is State.COMPLETE:
         final = {"part": "best", "epoch": 0, "metric": metric, "value": real(ended.score)}
-        scores.append({**common, **final})
+        scores.append({**_scored(ledger, ended), **final})
     values: dict[str, Any] = {
         "state": ended.state,
         "score": real(ended.score),
-        "seconds": ended.seconds,
+        "seconds": sa.func.coalesce(table.c.seconds, 0.0) + ended.seconds,
         "reason": ended.reason,
         "ended_at": now(),
-        "epochs": max((epoch.epoch for epoch in ended.epochs), default=0),
+        "epochs": _last_epoch(ended),
         "best_epoch": ended.best_epoch,
     }
     if len(ended.losses):
@@ -335,12 +340,35 @@ def end_trial(
         values["prediction_hash"] = put_array(
             ledger, tx, ended.prediction.values.astype(np.float32)
         )
+    family = _leave(ledger, tx, ended, values)
+    if scores:
+        tx.execute(schema.score.insert(), scores)
+    if results := {**(errors or {}), **results_of(ended, metric)}:
+        tx.execute(schema.result.insert(), result_rows(ledger, trial_id, family, results))
+    announce(ledger, tx, "trial", [trial_id])
+
+
+def pause_trial(ledger: Ledger, tx: sa.Connection, ended: Ended) -> None:
+    """Write the epochs a trial has had so far; it may go on."""
+    scores = _new_epochs(ledger, tx, ended)
+    values = {
+        "state": State.PAUSED,
+        "seconds": sa.func.coalesce(schema.trial.c.seconds, 0.0) + ended.seconds,
+        "epochs": _last_epoch(ended),
+    }
+    _leave(ledger, tx, ended, values)
+    if scores:
+        tx.execute(schema.score.insert(), scores)
+
+
+def _leave(ledger: Ledger, tx: sa.Connection, ended: Ended, values: Mapping[str, Any]) -> str:
+    """Move a trial out of running; returns its family."""
     table = schema.trial
     family = tx.execute(
         sa.update(table)
         .where(
             table.c.project_id == ledger.project_id,
-            table.c.id == trial_id,
+            table.c.id == ended.task.trial_id,
             table.c.state.in_(_from(ended.state)),
         )
         .values(values)
@@ -348,13 +376,61 @@ def end_trial(
     ).scalar()
     if family is None:
         raise ConflictError(
-            f"trial {trial_id} is not running any more", "one end a trial", "run the command again"
+            f"trial {ended.task.trial_id} is not running any more",
+            "one end a trial",
+            "run the command again",
         )
-    if scores:
-        tx.execute(schema.score.insert(), scores)
-    if results := {**(errors or {}), **results_of(ended, metric)}:
-        tx.execute(schema.result.insert(), result_rows(ledger, trial_id, family, results))
-    announce(ledger, tx, "trial", [trial_id])
+    return str(family)
+
+
+def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], reason: str) -> None:
+    """Give trials up that have not ended; what they showed so far stays."""
+    table = schema.trial
+    mine = (table.c.project_id == ledger.project_id, table.c.id.in_(trial_ids))
+    pruned = (
+        tx.execute(
+            sa.select(table.c.id)
+            .where(*mine, table.c.state.in_(_from(State.PRUNED)))
+            .order_by(table.c.seq)
+        )
+        .scalars()
+        .all()
+    )
+    values = {"state": State.PRUNED, "reason": reason, "ended_at": now()}
+    tx.execute(sa.update(table).where(*mine, table.c.id.in_(pruned)).values(values))
+    announce(ledger, tx, "trial", pruned)
+
+
+def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[str, Any]]:
+    """Scores of the epochs that are not on record yet: a trial that goes on tells all of them."""
+    table = schema.trial.c
+    known = sa.select(table.epochs).where(
+        table.project_id == ledger.project_id, table.id == ended.task.trial_id
+    )
+    before = tx.execute(known).scalar() or 0
+    return [
+        {
+            **_scored(ledger, ended),
+            "part": part,
+            "epoch": epoch.epoch,
+            "metric": name,
+            "value": real(value),
+        }
+        for epoch in ended.epochs
+        if epoch.epoch > before
+        for said, value in epoch.scores.items()
+        for part, name in [part_of(said)]
+    ]
+
+
+def _scored(ledger: Ledger, ended: Ended) -> dict[str, Any]:
+    """What all scores of a trial have in common."""
+    task = ended.task
+    return {"project_id": ledger.project_id, "trial_id": task.trial_id, "fold": task.fold}
+
+
+def _last_epoch(ended: Ended) -> int:
+    return max((epoch.epoch for epoch in ended.epochs), default=0)
 
 
 def results_of(ended: Ended, metric: str) -> dict[str, float]:
@@ -427,6 +503,11 @@ def forget_model(
     tx.execute(sa.update(table).where(mine).values(checkpoint=None))
     for id_ in ids:
         put_note(ledger, tx, id_, note, actor)
+
+
+def resume_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str]) -> None:
+    """Go on with trials that rest."""
+    _move(ledger, tx, trial_ids, State.RUNNING)
 
 
 def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]) -> None:

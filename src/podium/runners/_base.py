@@ -21,9 +21,10 @@ from podium.own import Code
 from podium.prediction import ClassPrediction, Prediction
 from podium.runners import _own
 from podium.runners._limits import Limits
+from podium.runners._paused import Pause
 from podium.sequences import Sequences
 from podium.stats.classification import log_losses
-from podium.trial import Ended, Epoch, Fitted, Job, State, Task
+from podium.trial import Ended, Epoch, Fitted, Job, State, Stopped, Task
 from podium.view import View
 
 
@@ -59,7 +60,10 @@ class Runner(abc.ABC):
 
     @abc.abstractmethod
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Run all tasks; a task that fails or loses its worker is an Ended like any other."""
+        """Run all tasks; a task that fails or loses its worker is an Ended like any other.
+
+        A deque is taken from the left and may grow between what is yielded.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -81,15 +85,26 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     """Fit the tasks as one list, score each model on its fold's validation windows.
 
     The family is given validation targets to choose its epoch by, but it predicts from windows
-    whose targets are blanked out.
+    whose targets are blanked out. A task that is to stop after an epoch does, where its family is
+    resumable: its state is in a file by then, and a task of the same trial goes on from it.
     """
     if isinstance(job.view, Code):
         yield from (_own.train(job.view, job, task) for task in tasks)
         return
     classifies = isinstance(job.view, Sequences)
     family = registry.family(job.family, "classify" if classifies else "forecast")
+    resumable = bool(getattr(family, "resumable", False))
+    pauses = {task.trial_id: Pause.of(job, task) if resumable else None for task in tasks}
+    for task in tasks:
+        pause = pauses[task.trial_id]
+        if pause is not None and pause.reached is not None:
+            yield Ended(task, State.PAUSED, epochs=pause.reached)
+    tasks = [t for t in tasks if (p := pauses[t.trial_id]) is None or p.reached is None]
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
+        # Families that know nothing of pausing are not told of it.
+        keeps = [pauses[task.trial_id] for task in batch]
+        more: dict[str, Any] = {"keeps": keeps} if any(keeps) else {}
         train, validation = parts(job, fold_number)
         judged = validation if len(validation) else None
         epochs: dict[int, list[Epoch]] = {n: [] for n in range(len(batch))}
@@ -97,7 +112,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         done: set[int] = set()
         try:
             for event in family.fit_many(
-                [t.config for t in batch], train, judged, seeds=[t.seed for t in batch]
+                [t.config for t in batch], train, judged, seeds=[t.seed for t in batch], **more
             ):
                 if isinstance(event, Epoch):
                     epochs[event.trial].append(event)
@@ -105,7 +120,13 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 task = batch[event.trial]
                 seconds = time.perf_counter() - started
                 curve = tuple(epochs[event.trial])
-                end = ended(job, task, event, curve, seconds)
+                if isinstance(event, Stopped):
+                    pause = pauses[task.trial_id]
+                    assert pause is not None
+                    pause.write(curve)
+                    end = Ended(task, State.PAUSED, epochs=curve, seconds=seconds)
+                else:
+                    end = ended(job, task, event, curve, seconds)
                 done.add(event.trial)
                 yield end
                 started = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from podium.runners._base import Runner, work
@@ -12,12 +13,14 @@ class InlineRunner(Runner):
     """Runs tasks where the driver runs."""
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Work through the list."""
-        if self.halted():
-            return
-        for ended in work(job, tasks):
-            yield ended
-            if self.halted():
+        """Work through the list; a deque is taken from the left, and may grow meanwhile."""
+        waiting = tasks if isinstance(tasks, deque) else None
+        while not self.halted() and (waiting or waiting is None):
+            for ended in work(job, tasks if waiting is None else [waiting.popleft()]):
+                yield ended
+                if self.halted():
+                    return
+            if waiting is None:
                 return
 
     def close(self) -> None:

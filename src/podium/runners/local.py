@@ -74,7 +74,8 @@ class LocalRunner(Runner):
                 "/proc or ps",
                 "leave it out",
             )
-        waiting = deque(tasks)
+        # What is a deque already may grow while its tasks run.
+        waiting = tasks if isinstance(tasks, deque) else deque(tasks)
         if self._plugins != plugin.loaded():
             # Workers keep what they have loaded; that may be another project's, or older.
             self.close()
@@ -82,9 +83,12 @@ class LocalRunner(Runner):
         while len(self._workers) < min(self.jobs, len(self.devices) or self.jobs, len(tasks)):
             self._workers.append(self._start(self._device()))
         try:
-            for worker in self._workers:
-                self._give(worker, job, waiting)
-            while busy := [w for w in self._workers if w.task is not None]:
+            while True:
+                for worker in [w for w in self._workers if w.task is None]:
+                    self._give(worker, job, waiting)
+                busy = [w for w in self._workers if w.task is not None]
+                if not busy:
+                    break
                 ready = wait([w.pipe for w in busy], POLL)
                 self.halted()
                 for worker in busy:

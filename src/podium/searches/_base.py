@@ -34,12 +34,15 @@ class Search(abc.ABC):
         Numbers of trials are this far apart, since families of one study share them.
     seeded : bool
         Whether another seed is another search.
+    learns : bool
+        Whether what it is told decides what it asks for.
     """
 
     distinct: bool = True
     planned: int = 24
     stride: int = 1
     seeded: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space

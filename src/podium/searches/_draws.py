@@ -19,6 +19,8 @@ BITS = 30
 class RandomSearch(Search):
     """Draw each config from a generator seeded by the study's seed and the trial's number."""
 
+    learns = False
+
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
         """One draw a number."""
         found = []

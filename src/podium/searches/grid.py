@@ -14,6 +14,7 @@ class GridSearch(Search):
     """The n-th config of the grid; what was on record before the study is passed over."""
 
     seeded = False
+    learns = False
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
         """Configs at the places of these numbers, as far as the grid goes."""

@@ -202,6 +202,11 @@ class Project:
         return self.root / ".podium"
 
     @property
+    def paused(self) -> Path:
+        """Folder with what paused trials go on from, one folder each."""
+        return self.state / "work" / "paused"
+
+    @property
     def actor(self) -> str:
         """Who decides: ``PODIUM_ACTOR``, else the login name."""
         try:

@@ -24,6 +24,7 @@ from podium.steps._halt import AGAIN
 from podium.steps._objectives import feasible, recorded, scored_alike, scores
 from podium.steps._own import OwnData, SearchData
 from podium.steps._project import Project
+from podium.steps._schedule import Course, Further
 from podium.steps._trials import Planned
 from podium.study import CHOICES, Study, choices_of
 from podium.trial import Ended, State
@@ -114,6 +115,8 @@ def go(
     TimeOverError
         The time was over before any trial was complete.
     """
+    if not walk.numbers:
+        return []
     if project.retry_failed:
         _retry(project, study, family, walk)
     try:
@@ -125,7 +128,7 @@ def go(
         numbers = set(walk.numbers)
         mine = [row for row in rows if row.family == family and row.number in numbers]
         ended = [row for row in mine if row.state.ended]
-        _cut(project, study, f"{walk.label}: {len(ended)} of {len(numbers)} trials")
+        cut(project, study, f"{walk.label}: {len(ended)} of {len(numbers)} trials")
         return ended
 
 
@@ -139,13 +142,33 @@ def _walked(
     walk: Walk,
 ) -> list[TrialRow]:
     version = _trials.version_of(data, family)
-    job = replace(_trials.job_of(data, split, family), save_to=walk.save_to)
+    job = _trials.job_of(data, split, family)
+    job = replace(job, save_to=walk.save_to, pause_to=str(project.paused))
     heard = _trials.Progress(project, walk.label, len(walk.numbers), _trials.direction_of(data))
+
+    def train(
+        plans: Sequence[Planned], until: int = 0, further: Further | None = None
+    ) -> list[TrialRow]:
+        return _trials.run(
+            project,
+            study,
+            data,
+            split,
+            job,
+            version,
+            plans,
+            heard,
+            walk.runner,
+            walk.leave,
+            until,
+            further,
+        )
+
     found: list[TrialRow] = []
-    told = _Told(project, data, split, search, walk.where)
+    course = Course.of(project, study, data, search, job, walk.numbers[0])
+    told = _Told(project, data, split, search, walk.where, course)
     told.known(study, family)
-    for start in range(0, len(walk.numbers), walk.generation):
-        generation = walk.numbers[start : start + walk.generation]
+    for generation in course.cohorts(walk.numbers, walk.generation) if course else _parts(walk):
         configs = search.ask(generation)
         plans = [
             Planned(
@@ -160,25 +183,22 @@ def _walked(
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = _trials.run(
-                project,
-                study,
-                data,
-                split,
-                job,
-                version,
-                plans,
-                heard,
-                walk.runner,
-                walk.leave,
-            )
+            rows = course.run(plans, train, heard, told.failed) if course else train(plans)
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):
             where = "--set" if isinstance(data, OwnData) else f"[space.{family}] of podium.toml"
             _exhausted(project, study, family, len(found), len(walk.numbers), where)
             break
+    if course and any(row.state is State.PRUNED for row in found):
+        project.reporter.say(course.summary(found))
     return found
+
+
+def _parts(walk: Walk) -> Iterator[Sequence[int]]:
+    """Numbers that are asked for at once."""
+    for start in range(0, len(walk.numbers), walk.generation):
+        yield walk.numbers[start : start + walk.generation]
 
 
 @contextmanager
@@ -203,10 +223,16 @@ class _Told:
     """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
 
     def __init__(
-        self, project: Project, data: SearchData, split: Split, search: Search, where: str
+        self,
+        project: Project,
+        data: SearchData,
+        split: Split,
+        search: Search,
+        where: str,
+        course: Course | None,
     ) -> None:
         self.project, self.data, self.split = project, data, split
-        self.search, self.where = search, where
+        self.search, self.where, self.course = search, where, course
         self.sign = -1.0 if _trials.direction_of(data) == "max" else 1.0
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
@@ -232,11 +258,24 @@ class _Told:
             scores(self.project, self.data, self.split, rows, asked)
         good = feasible(self.project, self.where, rows)
         for row in rows:
+            if row.state is State.PRUNED:
+                self.search.tell(row.number, row.config, self._of_pruned(row, rows))
+                continue
             score = math.nan if row.id in self.failed else self.sign * row.score
             if math.isfinite(score):
                 self.worst = max(self.worst, score)
                 score = score if row.id in good else self.worst
             self.search.tell(row.number, row.config, score)
+
+    def _of_pruned(self, row: TrialRow, rows: Sequence[TrialRow]) -> float:
+        """What it had shown, or as bad as any where that was another metric."""
+        assert self.course is not None
+        shown = self.course.shown(row)
+        if math.isfinite(shown):
+            return shown
+        scores = [self.sign * other.score for other in rows if math.isfinite(other.score)]
+        worst = max([self.worst, *scores])
+        return worst if math.isfinite(worst) else math.nan
 
 
 def _retry(project: Project, study: Study, family: str, walk: Walk) -> None:
@@ -255,7 +294,7 @@ def _retry(project: Project, study: Study, family: str, walk: Walk) -> None:
         project.reporter.say(f"{walk.label}: {len(again)} failed trials are trained again")
 
 
-def _cut(project: Project, study: Study, done: str) -> None:
+def cut(project: Project, study: Study, done: str) -> None:
     """Keep and tell that a search was ended on purpose, and how far it came."""
     if not was_cut(project, study):
         with project.ledger.transaction(durable=True) as tx:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -115,8 +115,14 @@ def run(
     heard: Heard = unheard,
     runner: Runner | None = None,
     leave: Callable[[Planned, Ended], None] | None = None,
+    until: int = 0,
+    further: Callable[[str], int | None] | None = None,
 ) -> list[TrialRow]:
     """Rows of the planned trials in their order, all ended; trained only where not known yet.
+
+    With ``until`` they are trained up to that epoch, if they have not had it yet, and paused;
+    ``further`` then says of each, as it arrives there, to which epoch it goes on (0: its end; None:
+    no further).
 
     One transaction starts the batch; each end is one of its own, flushed before it counts. When
     the driver stops in between, running trials are marked interrupted (or, after a kill, found
@@ -131,8 +137,20 @@ def run(
     """
     # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
     with nullcontext() if runner else project.halt.heeded(project.reporter.say):
-        where = runner or project.runner
-        return _run(project, study, data, split, job, version, plans, heard, where, leave)
+        return _run(
+            project,
+            study,
+            data,
+            split,
+            job,
+            version,
+            plans,
+            heard,
+            runner or project.runner,
+            leave,
+            until,
+            further,
+        )
 
 
 def _run(
@@ -146,6 +164,8 @@ def _run(
     heard: Heard,
     runner: Runner,
     leave: Callable[[Planned, Ended], None] | None,
+    until: int,
+    further: Callable[[str], int | None] | None,
 ) -> list[TrialRow]:
     ledger, halt = project.ledger, project.halt
     new = [
@@ -157,6 +177,7 @@ def _run(
             p.named,
             p.said,
             p.notes,
+            until,
         )
         for p in plans
     ]
@@ -170,14 +191,38 @@ def _run(
     known = _rows(project, ids, plans)
     planned = dict(zip(ids, plans, strict=True))
     todo: dict[str, Task] = {}
+    resting: dict[str, Task] = {}
     for id_, plan, row in zip(ids, plans, known, strict=True):
-        if row.state.ended:
+        # Cut off beyond where it is wanted, it has shown enough for now.
+        if row.state is State.RUNNING and not 0 < until <= row.epochs:
+            todo[id_] = Task(id_, plan.config, plan.fold, plan.seed, until)
+        elif row.state in (State.COMPLETE, State.FAILED):
             heard(row.score, row.state)
         else:
-            todo[id_] = Task(id_, plan.config, plan.fold, plan.seed)
-    running = set(todo)
+            resting[id_] = Task(id_, plan.config, plan.fold, plan.seed)
+    running, queue = set(todo), deque(todo.values())
+
+    def go_on(task: Task) -> None:
+        to = None if further is None else further(task.trial_id)
+        if to is not None:
+            with ledger.transaction() as tx:
+                writes.resume_trials(ledger, tx, [task.trial_id])
+            running.add(task.trial_id)
+            queue.append(replace(task, until=to))
+
     try:
-        for ended in runner.run(job, list(todo.values())):
+        for task in resting.values():
+            go_on(task)
+        # Only a list that may grow is one task at a time for a family.
+        tasks = list(queue) if further is None else queue
+        for ended in runner.run(job, tasks):
+            if ended.state is State.PAUSED:
+                with ledger.transaction(durable=True) as tx:
+                    writes.pause_trial(ledger, tx, ended)
+                running.discard(ended.task.trial_id)
+                if not runner.halted():
+                    go_on(ended.task)
+                continue
             kept = None
             if leave is not None:
                 leave(planned[ended.task.trial_id], ended)
@@ -195,6 +240,7 @@ def _run(
                 if kept is not None:
                     writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
             running.discard(ended.task.trial_id)
+            forget_states(job, [ended.task.trial_id])
             heard(ended.score, ended.state, trained=True)
         if halt.interrupted or (running and halt.asked):
             raise halt.error(len(running))
@@ -203,6 +249,12 @@ def _run(
             writes.interrupt_trials(ledger, tx, running)
         raise
     return _rows(project, ids, plans)
+
+
+def forget_states(job: Job, trial_ids: Iterable[str]) -> None:
+    """Delete what paused trials would have gone on from."""
+    for id_ in trial_ids if job.pause_to else ():
+        shutil.rmtree(Path(job.pause_to) / id_, ignore_errors=True)
 
 
 def _keep(

@@ -108,7 +108,7 @@ def extend(project: Project, slot: str) -> Extension:
     split = folds_of(settings, found.forecast.tuning)
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
-    top = _top(found.eligible, settings.top)
+    top = _top([one.row for one in found.finalists], found.eligible, settings.top)
     heard = _trials.Progress(project, f"{slot}: extend", len(top) * len(split.folds))
     configs = []
     for rank, row in enumerate(top):
@@ -157,12 +157,13 @@ def folds_of(settings: ExtendSection, view: View) -> Split:
     return found
 
 
-def _top(trials: Sequence[TrialRow], count: int) -> list[TrialRow]:
-    """Best trials of different configs."""
+def _top(finalists: Sequence[TrialRow], trials: Sequence[TrialRow], count: int) -> list[TrialRow]:
+    """Best trials of different configs: finalists as they were ranked, then by the score."""
     best: dict[str, TrialRow] = {}
-    for row in sorted(
+    others = sorted(
         (r for r in trials if r.state is State.COMPLETE), key=lambda r: (r.score, r.number)
-    ):
+    )
+    for row in (*finalists, *others):
         best.setdefault(row.config_hash, row)
     return list(best.values())[:count]
 

@@ -18,6 +18,7 @@ from podium.hashing import digest
 from podium.ledger import writes
 from podium.steps._own import directions
 from podium.steps._project import Project
+from podium.trial import State
 
 # Small files by which users' own programs find a model; what they name stays.
 POINTERS = (
@@ -283,8 +284,25 @@ def _left_over(project: Project) -> list[Path]:
         for path in (sorted(work.iterdir()) if work.is_dir() else [])
         if path.is_dir()
         and not path.is_symlink()
+        and path != project.paused
         and (path.name.rpartition("-")[2] in slots or path.lstat().st_mtime < yesterday)
-    ]
+    ] + _states_of_nobody(project)
+
+
+def _states_of_nobody(project: Project) -> list[Path]:
+    """States of trials that no step will go on with."""
+    found = sorted(project.paused.iterdir()) if project.paused.is_dir() else []
+    waiting = {
+        row["id"]
+        for row in project.door.query(
+            "SELECT id FROM trial WHERE project_id = ? AND state IN (?, ?, ?)",
+            project.config.project.id,
+            State.PAUSED,
+            State.RUNNING,
+            State.INTERRUPTED,
+        )
+    }
+    return [path for path in found if path.is_dir() and path.name not in waiting]
 
 
 def _remove(folder: Path) -> None:

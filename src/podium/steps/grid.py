@@ -14,7 +14,7 @@ from podium.ledger.projections._active import GRID
 from podium.ledger.reads import TrialRow
 from podium.space import Choice, Space, Value
 from podium.split import Split
-from podium.steps import _projections, _search, _trials
+from podium.steps import _projections, _schedule, _search, _trials
 from podium.steps._objectives import scored_alike
 from podium.steps._project import Project
 from podium.steps._samples import TaskData, task_data
@@ -60,8 +60,9 @@ def grid(
     values: Mapping[str, Sequence[Value]] | None = None,
     *,
     family: str = "",
+    budget: str = _schedule.NONE,
 ) -> Grid:
-    """Train every combination of some values to its full epochs, with one seed.
+    """Train every combination of some values, with one seed, to its full epochs.
 
     Each model is kept, and logged in ``experiments/experiments_log.jsonl``; the best one of all
     comparable grids becomes the active model. The same grid again trains nothing new; after a
@@ -75,6 +76,8 @@ def grid(
         Default: the family's own grid.
     family : str, optional
         Default: the slot's first one.
+    budget : str, optional
+        A schedule (``podium list schedules``) that gives up what shows little; default: none.
 
     Raises
     ------
@@ -89,7 +92,13 @@ def grid(
     kind = registry.family(name, data.section.task)
     space = grid_space(project, data, name, values or {})
     study = put_question(
-        project, data, split, {name: space}, search=GRID, seed=project.config.tune.seed
+        project,
+        data,
+        split,
+        {name: space},
+        search=GRID,
+        seed=project.config.tune.seed,
+        **_schedule.asked(project, budget),
     )
     run_naive(project, study, data, split)
     seed = trial_seed(project.config.tune.seed, SEED)
@@ -179,7 +188,7 @@ def _summarize(
         "metric": data.section.metric,
         "num_runs": len(rows),
         "num_trained": trained,
-        "num_failed": len(rows) - len(complete),
+        "num_failed": sum(row.state is not State.PRUNED for row in rows) - len(complete),
         "best": best.id if best else None,
         "best_final_val_loss": loss,
         **({} if falls else {"best_score": best.score if best else None}),

@@ -19,14 +19,15 @@ from podium.own import TASK, Code
 from podium.runners._base import Runner
 from podium.runners._own import QUOTED
 from podium.space import Space
-from podium.steps import _own, _search
+from podium.steps import _own, _schedule, _search
 from podium.steps._objectives import scored_alike
 from podium.steps._own import OwnData, OwnSection
 from podium.steps._project import Project, Silent
+from podium.steps._schedule import as_dropped, dropped_by
 from podium.steps._search import Walk
 from podium.steps.tune import put_question
 from podium.study import Study
-from podium.trial import State
+from podium.trial import BUDGET, State
 
 PHASE = "sweep"
 Settings = Mapping[str, Any]
@@ -70,6 +71,7 @@ def sweep_command(
     name: str = "",
     version: int = 1,
     files: Sequence[str] = (),
+    schedule: str = "",
 ) -> Own:
     """Search with a command; trials, search and seed are those of ``[tune]``.
 
@@ -93,6 +95,9 @@ def sweep_command(
         Another one trains everything anew.
     files : sequence of str
         What the training reads; other content is another training.
+    schedule : str, optional
+        Which trials are given up early, by what they report; default: none. It needs
+        ``max_epochs`` in the space.
 
     Raises
     ------
@@ -113,7 +118,7 @@ def sweep_command(
         Code(direction, str(project.root), words=words, environment=_own.threads()),
         _own.scripts_of(words, project.root),
     )
-    return _sweep(project, data, found)
+    return _sweep(project, data, found, schedule=schedule)
 
 
 def search(
@@ -202,8 +207,20 @@ def _names(space: Space) -> list[str]:
     return [*space.parameters, *space.constants]
 
 
-def _sweep(project: Project, data: OwnData, space: Space, runner: Runner | None = None) -> Own:
+def _sweep(
+    project: Project,
+    data: OwnData,
+    space: Space,
+    runner: Runner | None = None,
+    schedule: str = "",
+) -> Own:
     settings = project.config.tune
+    if schedule not in ("", _schedule.NONE) and BUDGET not in _names(space):
+        raise UsageError(
+            f"schedule {schedule} cannot know how many epochs a trial has",
+            f"{BUDGET} in the space",
+            f"--set {BUDGET}=20; the program is given it as any other parameter",
+        )
     if not registry.exists("searches", settings.search):
         raise UsageError.of(
             [Problem(f"the search is '{settings.search}'", ", ".join(registry.names("searches")))]
@@ -219,6 +236,7 @@ def _sweep(project: Project, data: OwnData, space: Space, runner: Runner | None 
             generation=settings.generation,
             seed=settings.seed,
             direction=data.section.direction,
+            **(_schedule.asked(project, schedule) if schedule else {}),
         )
         _tell_of_changes(project, data)
         search = registry.load("searches", settings.search).SEARCH(space, settings.seed)
@@ -269,6 +287,8 @@ def _result(project: Project, study: Study, data: OwnData) -> Own:
     rows = [row for row in rows if row.phase != kin.KNOWN or row.id not in asked]
     # Asked for twice, a config is one trial.
     rows = list({row.id: row for row in rows}.values())
+    dropped = dropped_by(project, study)
+    rows = [as_dropped(row, dropped[row.id]) if row.id in dropped else row for row in rows]
     rows = scored_alike(project, data, data.split, rows)
     complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
     if not complete:

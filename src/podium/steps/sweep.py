@@ -15,7 +15,8 @@ from podium.ledger.reads import TrialRow
 from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Split
-from podium.steps import _projections, _search
+from podium.steps import _finalists, _projections, _schedule, _search
+from podium.steps._finalists import Finalist
 from podium.steps._objectives import scored_alike
 from podium.steps._project import Project
 from podium.steps._samples import TaskData, task_data
@@ -52,7 +53,10 @@ class Sweep:
     trials : list of TrialRow
         Of all families, in the order trained; failed ones are among them.
     best, best_naive : TrialRow
-        Best score on validation, in the metric's direction.
+        Best on validation, in the metric's direction: by the mean over the seeds where there are
+        finalists, else by the score.
+    finalists : list of Finalist
+        Best mean first.
     """
 
     study: Study
@@ -60,12 +64,14 @@ class Sweep:
     trials: Sequence[TrialRow]
     best: TrialRow
     best_naive: TrialRow
+    finalists: Sequence[Finalist] = ()
 
 
 class _Listed(Search):
     """Configs somebody wrote down, each with the mode it belongs to."""
 
     seeded = False
+    learns = False
 
     def __init__(self, space: Space, seed: int, configs: Sequence[tuple[str, ConfigDict]]) -> None:
         super().__init__(space, seed)
@@ -160,7 +166,10 @@ def sweep(
         for name in names
     }
     settings = project.config.tune
-    study = put_question(project, data, split, spaces, search=PHASE, seed=settings.seed)
+    scheduled = _schedule.asked(project)
+    study = put_question(
+        project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
+    )
     run_naive(project, study, data, split)
     seed = trial_seed(settings.seed, SEED)
     found: dict[str, list[TrialRow]] = {name: [] for name in names}
@@ -184,12 +193,15 @@ def sweep(
             found[name] += scored_alike(project, data, split, rows)
         if refine and (steps := int(min(left, settings.generation))):
             _refine(project, study, data, split, spaces, found, steps, work)
-    _projections.catch_up(project)
     way = registry.direction(data.section.metric)
     rows = [row for name in names for row in found[name]]
     naive = scored_alike(project, data, split, _search.rows_of(project, study, NAIVE))
     best = best_of(rows, slot, PHASE, way)
-    return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way))
+    finalists = _finalists.train(project, study, data, split, rows)
+    first = _finalists.winner(finalists)
+    best = first.row if first else best
+    _projections.catch_up(project)
+    return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way), finalists)
 
 
 def _refine(

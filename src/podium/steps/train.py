@@ -31,6 +31,7 @@ from podium.space import ConfigDict
 from podium.steps import _trials
 from podium.steps._best_file import classifying, own_slot
 from podium.steps._evidence import evidence_about
+from podium.steps._finalists import winner
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, read_stats
 from podium.steps._trials import Planned
@@ -240,6 +241,11 @@ class Checkpoints:
         """State to go on from."""
         return self.last_state
 
+    def wants(self, epoch: int) -> bool:
+        """Every one."""
+        del epoch
+        return True
+
     def put(self, epoch: int, state: bytes, *, best: bool) -> None:
         """Put the state after an epoch away."""
         del epoch
@@ -317,6 +323,9 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
 def _best_config(project: Project, slot: str, family: str) -> ConfigDict:
     found = tuned(project, slot)
     mine = [row for row in found.eligible if row.family == family]
+    finals = [one for one in found.finalists if one.row.family == family]
+    if first := winner(finals):
+        return first.row.config
     best = best_of(mine, slot, "tune", registry.direction(found.data.section.metric))
     return best.config
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from podium import registry
@@ -13,11 +13,13 @@ from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps import _search, _trials
+from podium.steps import _finalists, _schedule, _search, _trials
+from podium.steps._finalists import Finalist
 from podium.steps._objectives import feasible, judged_by, objectives, scored_alike, scores
 from podium.steps._own import SearchData
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, TaskData, task_data
+from podium.steps._schedule import as_dropped, dropped_by
 from podium.steps._search import Walk
 from podium.steps._task import SlotData
 from podium.steps._trials import Planned
@@ -41,11 +43,14 @@ class Tuned:
     naive : list of TrialRow
         Every config of the naive family on the same windows.
     best, best_naive : TrialRow
-        Best score on validation, in the metric's direction, among the feasible ones.
+        Best on validation, in the metric's direction, among the feasible ones: by the mean over
+        the seeds where there are finalists, else by the score.
     feasible : set of str
         Ids of the trials that meet ``tune.where``; the others are kept and never win.
     values : mapping of trial id to mapping of metric to value
         Every metric of ``tune.metric``; empty where there is one.
+    finalists : list of Finalist
+        The best configs with several seeds, best mean first; `best` is the first of them.
     """
 
     study: Study
@@ -57,6 +62,7 @@ class Tuned:
     best_naive: TrialRow
     feasible: Collection[str]
     values: Mapping[str, Mapping[str, float]]
+    finalists: Sequence[Finalist] = ()
 
     @property
     def eligible(self) -> list[TrialRow]:
@@ -97,7 +103,8 @@ def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
     with files.claimed():
         run_naive(project, study, data, split)
         _walk(project, study, data, split, spaces, files)
-    found = _result(project, study, data, split)
+        found = _result(project, study, data, split)
+        found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
     files.write(found.trials, found.best_naive, found.feasible)
     return found
 
@@ -142,7 +149,9 @@ def tuned(project: Project, slot: str) -> Tuned:
     """
     data = _data(project, slot)
     split = validation_split(project, data)
-    found = _result(project, _study(project, data, split), data, split)
+    study = _study(project, data, split)
+    found = _result(project, study, data, split)
+    dropped = dropped_by(project, study)
     wanted = 0
     with project.ledger.reading() as tx:
         for family in data.section.families:
@@ -150,8 +159,10 @@ def tuned(project: Project, slot: str) -> Tuned:
             trials = project.config.tune.trials
             wanted += trials if most is None else min(most, trials)
     asked = [row for row in found.trials if row.phase != kin.KNOWN]
-    done = sum(row.state.ended for row in asked)
-    if done < wanted and not _search.was_cut(project, found.study):
+    # What another study gave up is not what this one has.
+    done = sum(row.id in dropped or row.state in (State.COMPLETE, State.FAILED) for row in asked)
+    was_cut = _search.was_cut(project, found.study)
+    if done < wanted and not was_cut:
         raise NotFoundError(
             f"the search of {slot} has {done} of {wanted} trials", fix=f"run: podium tune {slot}"
         )
@@ -160,7 +171,20 @@ def tuned(project: Project, slot: str) -> Tuned:
             f"{slot}: --max-time ended the search with {done} of {wanted} trials; the best of "
             "these are taken"
         )
-    return found
+    further = _search.rows_of(project, study, _finalists.PHASE)
+    finalists = _finalists.on_record(project, data, split, found.eligible, further)
+    if finalists is None and not was_cut:
+        raise NotFoundError(
+            f"the finalists of {slot} are not trained with every seed",
+            fix=f"run: podium tune {slot}",
+        )
+    return _decided(found, finalists or [])
+
+
+def _decided(found: Tuned, finalists: Sequence[Finalist]) -> Tuned:
+    """With the winner of the finals, where there were any."""
+    best = _finalists.winner(finalists)
+    return replace(found, finalists=finalists, best=best.row if best else found.best)
 
 
 def _data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
@@ -275,6 +299,7 @@ def _study(
         generation=settings.generation,
         seed=settings.seed,
         **where,
+        **_schedule.asked(project),
     )
 
 
@@ -301,6 +326,11 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
         row
         for row in rows
         if row.phase != NAIVE and (row.phase != kin.KNOWN or row.id not in asked)
+    ]
+    dropped = dropped_by(project, study)
+    trials = [
+        as_dropped(row, dropped[row.id]) if row.id in dropped and row.phase != kin.KNOWN else row
+        for row in trials
     ]
     trials = scored_alike(project, data, split, trials)
     naive = scored_alike(project, data, split, naive)

@@ -25,6 +25,7 @@ from podium.space import ConfigDict
 from podium.stats.classification import log_losses
 from podium.testing._base import SEED, refusal, require
 from podium.testing._spaces import check_refusals, check_space, configs
+from podium.testing._states import Memory, paused_everywhere
 from podium.testing.pickles import check_no_pickled_object
 from podium.trial import Epoch, Fitted
 
@@ -89,6 +90,7 @@ def check_classifier(family: Classifier, folder: Path) -> None:
     check_useless_samples_refused(family)
     check_curve(family)
     check_resumed_like_uninterrupted(family)
+    check_paused_like_uninterrupted(family)
     check_learns(family)
 
 
@@ -324,6 +326,18 @@ def check_resumed_like_uninterrupted(family: Classifier) -> None:
             require(whole.epochs == again.epochs, f"another epoch is best, {when}")
 
 
+def check_paused_like_uninterrupted(family: Classifier) -> None:
+    """A resumable family paused after every epoch gives the model of one that never was."""
+    if not family.resumable:
+        return
+    case = Case.planted()
+    for config in _configs(family, case, epochs=4):
+        whole, again = paused_everywhere(family, config, case.train, case.validation, 4)
+        asked = case.validation.blind()
+        _same(whole.predict(asked), again.predict(asked), f"paused after every epoch ({config})")
+        require(whole.epochs == again.epochs, "another epoch is best after pauses")
+
+
 def check_learns(family: Classifier, *, share: float = 0.35, tries: int = 5) -> None:
     """On samples with a planted rule one of a few configs finds a part of what is to be found.
 
@@ -353,24 +367,6 @@ def is_iterative(family: Classifier) -> bool:
     """Whether the family trains in epochs, and so is expected to use its seed."""
     case = Case.planted()
     return bool(list(_curve(family, _configs(family, case)[0], case.train, None)))
-
-
-class Memory:
-    """Keeps the state of every epoch; goes on from the one it is given."""
-
-    def __init__(self, last: bytes | None = None) -> None:
-        self.kept: dict[int, bytes] = {}
-        self.best = 0
-        self._last = last
-
-    def last(self) -> bytes | None:
-        """The state it was given."""
-        return self._last
-
-    def put(self, epoch: int, state: bytes, *, best: bool) -> None:
-        """Keep it."""
-        self.kept[epoch] = state
-        self.best = epoch if best else self.best
 
 
 def _configs(

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from podium.families._base import DivergedError, Family, Model, Report
+from podium.families._base import DivergedError, Family, Keep, Model, Report
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
-from podium.trial import Epoch, Fitted
+from podium.trial import Epoch, Fitted, Stopped
 from podium.view import View
 
 NAME = "misbehaving"
@@ -68,9 +68,10 @@ class MisbehavingFamily(Family):
         *,
         seed: int,
         report: Report,
+        keep: Keep | None = None,
     ) -> Constant:
         """Do it."""
-        del train, validation, seed, report
+        del train, validation, seed, report, keep
         does = str(config["does"])
         if does == RAISES:
             raise RuntimeError(REASON)
@@ -95,9 +96,10 @@ class MisbehavingFamily(Family):
         validation: Windows | None,
         *,
         seeds: Sequence[int],
-    ) -> Iterator[Epoch | Fitted]:
+        keeps: Sequence[Keep | None] | None = None,
+    ) -> Iterator[Epoch | Fitted | Stopped]:
         """What ``fit`` gives, but for the configs it forgets."""
-        for event in super().fit_many(configs, train, validation, seeds=seeds):
+        for event in super().fit_many(configs, train, validation, seeds=seeds, keeps=keeps):
             if configs[event.trial]["does"] != FORGETS:
                 yield event
 

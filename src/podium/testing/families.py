@@ -19,6 +19,7 @@ from podium.space import ConfigDict
 from podium.split import Windows
 from podium.testing._base import SEED, require
 from podium.testing._spaces import check_refusals, check_space, configs
+from podium.testing._states import paused_everywhere
 from podium.testing.leak import poisoned, probe_family
 from podium.testing.pickles import check_no_pickled_object
 from podium.testing.series import Case, view
@@ -36,6 +37,7 @@ def check_family(family: Family, folder: Path) -> None:
     check_save_load(family, folder)
     check_same_seed(family)
     check_many_like_one(family)
+    check_paused_like_uninterrupted(family)
     check_future_is_ignored(family)
     check_scaler_uses_training_only(family)
     check_tickers_by_name(family)
@@ -134,6 +136,18 @@ def check_many_like_one(family: Family) -> None:
     for n, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
         alone = _fit(family, config, case.train, case.validation, seed=seed)
         _same(alone.predict(asked), models[n].predict(asked), f"one by one ({config})")
+
+
+def check_paused_like_uninterrupted(family: Family) -> None:
+    """A resumable family paused after every epoch gives curve and model of one that never was."""
+    if not family.resumable:
+        return
+    case = Case.planted()
+    for config in _configs(family, case.view, epochs=4):
+        whole, again = paused_everywhere(family, config, case.train, case.validation, 4)
+        asked = case.validation.blind()
+        _same(whole.predict(asked), again.predict(asked), f"paused after every epoch ({config})")
+        require(whole.epochs == again.epochs, "another epoch is best after pauses")
 
 
 def check_future_is_ignored(family: Family) -> None:

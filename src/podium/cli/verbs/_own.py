@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from podium.steps.own import Own
 
 # What a sweep of a slot is told, and a command is not.
-_OF_A_SLOT = ("slot", "mode", "families", "max_runs", "refine", "epochs")
+_OF_A_SLOT = (
+    "slot", "mode", "families", "max_runs", "refine", "epochs", "finalists", "seeds",
+)  # fmt: skip
 
 
 def code(function: options.Command) -> options.Command:
@@ -86,7 +88,12 @@ def _flag(name: str) -> str:
 
 
 def sweep(
-    own: dict[str, Any], settings: dict[str, Any], folder: Path, out: Output, **flags: Any
+    own: dict[str, Any],
+    settings: dict[str, Any],
+    schedule: str | None,
+    folder: Path,
+    out: Output,
+    **flags: Any,
 ) -> None:
     """Search with a command and answer with its trials, best first."""
     from podium.steps.own import sweep_command
@@ -102,6 +109,7 @@ def sweep(
             name=own["name"] or "",
             version=own["version"],
             files=own["data"],
+            schedule=schedule or "",
         )
         root = project.root
     _answer(out, found, root)

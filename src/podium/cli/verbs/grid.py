@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.cli import options
 from podium.cli.output import Output
+
+if TYPE_CHECKING:
+    from podium.ledger.reads import TrialRow
+    from podium.steps._finalists import Finalist
 
 _RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
 # Flags that users of grids know, and the parameters they mean.
@@ -113,6 +118,31 @@ def searched(function: options.Command) -> options.Command:
     return option(function)
 
 
+def scheduled(function: options.Command) -> options.Command:
+    """What a search spends on each trial, and on the best of them."""
+    for flag, kind, told in (
+        ("--seeds", int, "Seeds of each finalist, the search's own among them."),
+        ("--finalists", int, "How many of the best are trained with further seeds."),
+        ("--schedule", str, "Who is given up early: podium list schedules."),
+    ):
+        function = click.option(flag, type=kind, help=told)(function)
+    return function
+
+
+def finalists_first(rows: Sequence[TrialRow], finalists: Sequence[Finalist]) -> list[TrialRow]:
+    """Rows with the finalists at the top, as they were ranked."""
+    place = {one.row.id: n for n, one in enumerate(finalists)}
+    return sorted(rows, key=lambda row: place.get(row.id, len(place)))
+
+
+def with_means(row: TrialRow, finalists: Sequence[Finalist]) -> dict[str, float | None]:
+    """Mean and standard deviation over the seeds, where there are finalists."""
+    if not finalists:
+        return {}
+    mine = next((one for one in finalists if one.row.id == row.id), None)
+    return {"mean": mine.mean if mine else None, "sd": mine.sd if mine else None}
+
+
 def lists(function: options.Command) -> options.Command:
     """The list flags and ``--set``."""
     told = "Values of any parameter, with commas."
@@ -131,6 +161,7 @@ def lists(function: options.Command) -> options.Command:
 @lists
 @click.option("--family", help="Kind of model.  [default: the slot's first]")
 @click.option("--epochs", type=int, help="Epochs of every trial.")
+@click.option("--budget", default="none", help="Give up what shows little: podium list schedules.")
 @options.workers
 @options.mlflow
 @options.common
@@ -142,6 +173,7 @@ def command(
     settings: tuple[str, ...],
     family: str | None,
     epochs: int | None,
+    budget: str,
     folder: Path,
     as_json: bool,
     quiet: bool,
@@ -164,7 +196,7 @@ def command(
     with options.opened(folder, out, **flags, **workers, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "grid"):
-            found = grid(project, name, values, family=family or "")
+            found = grid(project, name, values, family=family or "", budget=budget)
         root = project.root
         is_default = name == project.config.root_slot
     section = found.data.section

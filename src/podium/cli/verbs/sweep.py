@@ -10,7 +10,7 @@ import click
 from podium.cli import options
 from podium.cli.output import Output
 from podium.cli.verbs import _own
-from podium.cli.verbs.grid import searched, settings_of
+from podium.cli.verbs.grid import finalists_first, scheduled, searched, settings_of, with_means
 
 
 @click.command()
@@ -27,6 +27,7 @@ from podium.cli.verbs.grid import searched, settings_of
 @click.option("--max-runs", type=click.IntRange(1), help="At most so many configs in all.")
 @click.option("--refine", is_flag=True, help="Then small steps from the best one.")
 @click.option("--epochs", type=int, help="Epochs of every trial.")
+@scheduled
 @_own.code
 @options.workers
 @options.mlflow
@@ -39,6 +40,9 @@ def command(
     max_runs: int | None,
     refine: bool,
     epochs: int | None,
+    schedule: str | None,
+    finalists: int | None,
+    seeds: int | None,
     own: dict[str, Any] | None,
     folder: Path,
     as_json: bool,
@@ -54,12 +58,18 @@ def command(
     """
     from podium import registry
     from podium.steps.sweep import sweep
+    from podium.trial import State
 
     out = Output(as_json=as_json, quiet=quiet)
     if own is not None:
-        _own.sweep(own, settings_of(settings), folder, out, **workers, **mlflow)
+        _own.sweep(own, settings_of(settings), schedule, folder, out, **workers, **mlflow)
         return
-    flags = {"tune__epochs": epochs}
+    flags = {
+        "tune__epochs": epochs,
+        "tune__schedule": schedule,
+        "tune__finalists": finalists,
+        "tune__seeds": seeds,
+    }
     with options.opened(folder, out, **flags, **workers, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "sweep"):
@@ -76,6 +86,8 @@ def command(
     metric = found.data.section.metric
     sign = -1.0 if registry.direction(metric) == "max" else 1.0
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
+    rows = finalists_first(rows, found.finalists)
+    pruned = any(row.state is State.PRUNED for row in rows)
     items = [
         {
             "trial": row.id,
@@ -83,15 +95,20 @@ def command(
             "mode": row.phase.partition("/")[2] or row.phase,
             metric: row.score,
             "state": row.state,
+            **({"epochs": row.epochs} if pruned else {}),
+            **with_means(row, found.finalists),
             "config": row.config,
             "model": str(root / row.checkpoint) if row.checkpoint else None,
         }
         for row in [*rows, found.best_naive]
     ]
-    out.answer("trials", items, ["trial", "family", "mode", metric, "state", "config"])
+    columns = ["trial", "family", "mode", metric, "state", "epochs", "mean", "sd", "config"]
+    out.answer("trials", items, [c for c in columns if any(c in item for item in items)])
     count = len(found.trials)
+    means = [one.mean for one in found.finalists if one.row.id == found.best.id]
+    best = means[0] if means and means[0] == means[0] else found.best.score
     out.say(
-        f"{count} config{'s' if count > 1 else ''}; best {found.best.score:.4g} "
+        f"{count} config{'s' if count > 1 else ''}; best {best:.4g} "
         f"({found.best.family}), naive {found.best_naive.score:.4g} ({metric} on validation)"
     )
     larger = {"priority": "quick", "quick": "full"}.get(mode)

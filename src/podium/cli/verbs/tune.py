@@ -9,7 +9,7 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
-from podium.cli.verbs.grid import searched, settings_of
+from podium.cli.verbs.grid import finalists_first, scheduled, searched, settings_of, with_means
 
 
 @click.command()
@@ -17,6 +17,7 @@ from podium.cli.verbs.grid import searched, settings_of
 @click.option("--trials", type=int, help="Trials of each family.")
 @click.option("--epochs", type=int, help="Most epochs of a trial.")
 @click.option("--search", help="How configs are chosen: podium list searches.")
+@scheduled
 @click.option("--seed", type=int, help="Another seed is another study.")
 @searched
 @click.option("--metric", help="What to look for; after a comma what else to record: mse,mae.")
@@ -29,6 +30,9 @@ def command(
     trials: int | None,
     epochs: int | None,
     search: str | None,
+    schedule: str | None,
+    finalists: int | None,
+    seeds: int | None,
     seed: int | None,
     settings: tuple[str, ...],
     metric: str | None,
@@ -43,12 +47,16 @@ def command(
     from podium import registry
     from podium.steps._objectives import pareto
     from podium.steps.tune import NAIVE, tune
+    from podium.trial import State
 
     out = Output(as_json=as_json, quiet=quiet)
     flags = {
         "tune__trials": trials,
         "tune__epochs": epochs,
         "tune__search": search,
+        "tune__schedule": schedule,
+        "tune__finalists": finalists,
+        "tune__seeds": seeds,
         "tune__seed": seed,
         "tune__metric": metric,
         "tune__where": where,
@@ -60,10 +68,12 @@ def command(
     section = found.data.section
     sign = -1.0 if registry.direction(section.metric) == "max" else 1.0
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
+    rows = finalists_first(rows, found.finalists)
     limited = len(found.feasible) < len(found.trials)
     inside = {id_: values for id_, values in found.values.items() if id_ in found.feasible}
     front = pareto(inside, list(inside[found.best.id])) if inside else set()
     rows = [*rows, found.best_naive]
+    pruned = any(row.state is State.PRUNED for row in rows)
     items = [
         {
             "trial": row.id,
@@ -73,6 +83,8 @@ def command(
             **({"pareto": row.id in front} if row.id in found.values else {}),
             **({"feasible": row.id in found.feasible} if limited and row.family != NAIVE else {}),
             "state": row.state,
+            **({"epochs": row.epochs} if pruned else {}),
+            **with_means(row, found.finalists),
             "config": row.config,
         }
         for row in rows

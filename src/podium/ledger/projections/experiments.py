@@ -27,6 +27,7 @@ from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID
 from podium.ledger.projections._jsonl import Line, Tail, append
 from podium.record import finite
+from podium.trial import State
 
 LOG = Path("experiments") / "experiments_log.jsonl"
 TORN = LOG.with_suffix(".torn")
@@ -37,6 +38,8 @@ KINDS = ("trial", GRID, LINES)
 PHASES = {GRID: "grid_search_initial"}
 SUMMARY = "grid_search_initial_summary"
 SCHEMA = 1
+# Between a trial's id and the epochs it had when it was pruned: it may be trained on later.
+PRUNED = "/pruned-"
 # How a line of podium's begins, so that even a torn one is known.
 OWN = f'{{"podium": {SCHEMA}, "id": "'.encode()
 PATIENCE_SECONDS = 20.0
@@ -219,6 +222,7 @@ class _Log:
         told = _receipts(self.ledger, tx, [i.subject_id for i in items if i.kind != "trial"])
         # Others' lines stood there before podium found them.
         items.sort(key=lambda i: told[i.subject_id]["after"] if i.kind == LINES else i.position)
+        yielded: set[str] = set()
         for item in items:
             if item.kind == LINES:
                 for text in told[item.subject_id]["lines"]:
@@ -227,7 +231,11 @@ class _Log:
                 line = self._line(_summary(told[item.subject_id], item.created_at))
                 yield item.subject_id, line
             elif item.subject_id in trials:
-                yield item.subject_id, self._line(_run(trials[item.subject_id]))
+                told_of = _run(trials[item.subject_id])
+                # One that was pruned and then trained to its end is announced twice.
+                if told_of["id"] not in yielded:
+                    yielded.add(told_of["id"])
+                    yield told_of["id"], self._line(told_of)
 
     def _line(self, told: dict[str, Any]) -> bytes:
         for name in ("model_path", "best_model_path"):
@@ -247,7 +255,7 @@ class _Log:
 def _ours(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]:
     """Those of some ids that this project's record gave."""
     found: set[str] = set()
-    asked = sorted(names)
+    asked = sorted({name.partition(PRUNED)[0] for name in names})
     trial, receipt = schema.trial.c, schema.receipt.c
     for start in range(0, len(asked), PIECE):
         piece = asked[start : start + PIECE]
@@ -269,7 +277,7 @@ def _ours(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]
                 )
             ).scalars()
         )
-    return found
+    return {name for name in names if name.partition(PRUNED)[0] in found}
 
 
 def _lines_of_others(ledger: Ledger, tx: sa.Connection) -> set[bytes]:
@@ -333,9 +341,10 @@ def _receipts(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str
 
 
 def _run(row: sa.RowMapping) -> dict[str, Any]:
-    """Fields of a run's line."""
+    """Fields of a run's line; that of a pruned one is another than the one of its end."""
+    pruned = f"{PRUNED}{row['epochs']}" if row["state"] == State.PRUNED else ""
     return {
-        "id": row["id"],
+        "id": row["id"] + pruned,
         "phase": PHASES.get(row["phase"], row["phase"]),
         "timestamp": row["ended_at"],
         "config": json.loads(row["config"]),

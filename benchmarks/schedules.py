@@ -1,0 +1,101 @@
+"""What schedules cost and miss: epochs used and regret, against the full grid on the demo's bars.
+
+For each seed the same search draws its configs anew and trains all of them to their end (two worker
+processes). Each schedule is then replayed on those curves through the class that podium uses, so it
+is exact: a trial that is paused and gone on with is the one that never was. Regret is the best
+validation loss of who was left, minus the best of all.
+
+``python benchmarks/schedules.py --seeds 5 --configs 60 --epochs 20`` prints the table of
+docs/benchmarks.md (half an hour on two cores); without flags a small one, to see that it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from podium import registry
+from podium.ledger import reads
+from podium.schedules._base import Schedule
+from podium.steps import init
+from podium.steps._project import Project
+from podium.steps.tune import tune
+
+SLOT = "us4/D/volatility"
+FINALISTS, GENERATION = 4, 8
+
+
+def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
+    """Validation loss after each epoch of every config, all trained to their end."""
+    flags = {
+        "tune.trials": configs,
+        "tune.epochs": epochs,
+        "tune.seed": seed,
+        "tune.search": "random",
+        "tune.schedule": "none",
+        "tune.finalists": 0,
+        "runner.jobs": 2,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = init.init(Path(folder) / "demo", demo=True)
+        with Project(root, flags=flags) as project:
+            found = tune(project, SLOT)
+            ids = [row.id for row in found.trials]
+            with project.ledger.reading() as tx:
+                curves = reads.curves(project.ledger, tx, ids, "val", "loss")
+    return [curves[id_] for id_ in ids]
+
+
+def replay(
+    schedule: type[Schedule], curves: Sequence[Sequence[float]], cohort: int, least: int
+) -> tuple[int, float]:
+    """Epochs used, and the regret, of a schedule on cohorts of so many trials."""
+    budget = len(curves[0])
+    made = schedule(budget, least)
+    trained = [budget] * len(curves)
+    for start in range(0, len(curves), cohort):
+        going = list(range(start, min(start + cohort, len(curves))))
+        for rung in made.rungs():
+            scores = {n: min(curves[n][:rung]) for n in going}
+            others = [
+                min(curves[n][: min(rung, trained[n])])
+                for n in range(going[-1] + 1 if going else 0)
+                if n not in scores
+            ]
+            kept = set(made.going_on(rung, scores, others))
+            for n in set(going) - kept:
+                trained[n] = rung
+            going = [n for n in going if n in kept]
+    whole = [min(curve) for curve, had in zip(curves, trained, strict=True) if had == budget]
+    return sum(trained), min(whole) - min(map(min, curves))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--configs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=5)
+    given = parser.parse_args()
+    grids = [full_grid(seed, given.configs, given.epochs) for seed in range(given.seeds)]
+    print(f"{given.configs} configs x {given.epochs} epochs, {given.seeds} seeds")
+    print("| schedule | decided about together | epochs used | regret, mean | regret, max |")
+    print("|---|---|---|---|---|")
+    for name in registry.names("schedules"):
+        for cohort, least in ((given.configs, FINALISTS), (GENERATION, FINALISTS // 2)):
+            schedule = registry.load("schedules", name).SCHEDULE
+            found = [replay(schedule, curves, cohort, least) for curves in grids]
+            epochs = statistics.mean(used for used, _ in found)
+            regrets = [regret for _, regret in found]
+            mean, worst = statistics.mean(regrets), max(regrets)
+            print(f"| {name} | {cohort} | {epochs:,.0f} | {mean:.4f} | {worst:.4f} |")
+    best = [sorted(map(min, curves)) for curves in grids]
+    spread = statistics.mean(ranked[min(19, len(ranked) - 1)] - ranked[0] for ranked in best)
+    print(f"from the best to the 20th best config: {spread:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""State of a paused trial in a file: whole, or as if there were none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium.files import write_atomic
+from podium.trial import Epoch, Job, Paused, Task
+
+STATE = "state"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Held:
+    """A state that was read: of which epoch, every score up to it, and a family's own bytes."""
+
+    epoch: int
+    curve: tuple[Epoch, ...]
+    state: bytes
+
+
+class Pause:
+    """Where one task of a runner pauses, and what it goes on from.
+
+    Parameters
+    ----------
+    path : Path
+    until : int
+        Epoch to stop after; 0: the training goes on to its end.
+    """
+
+    def __init__(self, path: Path, until: int) -> None:
+        self.path, self.until = path, until
+        self.held = read(path)
+        self._state = b""
+
+    @classmethod
+    def of(cls, job: Job, task: Task) -> Pause | None:
+        """None where the task neither stops nor was ever stopped."""
+        if not job.pause_to:
+            return None
+        path = Path(job.pause_to) / task.trial_id / STATE
+        return cls(path, task.until) if task.until or path.is_file() else None
+
+    @property
+    def reached(self) -> tuple[Epoch, ...] | None:
+        """The curve up to where the task stops, if the state is that far already.
+
+        So it is when the driver was killed before it heard of the pause.
+        """
+        if self.held is None or not 0 < self.until <= self.held.epoch:
+            return None
+        return self.held.curve[: self.until]
+
+    def last(self) -> bytes | None:
+        """State to go on from."""
+        return None if self.held is None else self.held.state
+
+    def wants(self, epoch: int) -> bool:
+        """Only the one it stops after."""
+        return epoch == self.until
+
+    def put(self, epoch: int, state: bytes, *, best: bool) -> None:
+        """Hold the state until its curve is known too, and stop."""
+        del epoch, best
+        self._state = state
+        raise Paused
+
+    def write(self, curve: tuple[Epoch, ...]) -> None:
+        """Put state and curve into the file, in one piece."""
+        told = [[epoch.epoch, dict(epoch.scores)] for epoch in curve]
+        head = json.dumps({"format": FORMAT, "epoch": self.until, "curve": told})
+        body = head.encode() + b"\n" + self._state
+        write_atomic(self.path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+def read(path: Path) -> Held | None:
+    """What a file holds; None where it is missing or torn: the trial is trained from its start."""
+    try:
+        name, _, body = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(body).hexdigest().encode() != name:
+        return None
+    head, _, state = body.partition(b"\n")
+    told: dict[str, Any] = json.loads(head)
+    if told["format"] != FORMAT:
+        return None
+    curve = tuple(Epoch(0, epoch, scores) for epoch, scores in told["curve"])
+    return Held(told["epoch"], curve, state)

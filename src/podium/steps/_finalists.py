@@ -1,0 +1,183 @@
+"""The best few configs of a search, trained with further seeds, so that luck does not choose."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from podium import registry
+from podium.errors import TimeOverError
+from podium.hashing import canonical
+from podium.ledger.kin import FINALISTS
+from podium.ledger.reads import TrialRow
+from podium.split import Split
+from podium.steps import _search, _trials
+from podium.steps._objectives import scored_alike
+from podium.steps._project import Project
+from podium.steps._samples import TaskData
+from podium.steps._trials import Planned
+from podium.study import Study
+from podium.trial import State, trial_seed
+
+PHASE = FINALISTS
+# Seeds of the k-th further training; a search draws its own from 0 up, and a grid's is -1.
+FURTHER = -2
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One config with several seeds.
+
+    Parameters
+    ----------
+    row : TrialRow
+        The search's own trial of it.
+    scores : tuple of float
+        Its score, then those of the further seeds; NaN where one failed.
+    """
+
+    row: TrialRow
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds; NaN where one failed."""
+        return math.fsum(self.scores) / len(self.scores)
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation between the seeds."""
+        return statistics.stdev(self.scores) if math.isfinite(self.mean) else math.nan
+
+
+def best_configs(rows: Sequence[TrialRow], count: int, way: str) -> list[TrialRow]:
+    """The best complete trials of different configs, best first; of equal ones the earlier."""
+    sign = -1.0 if way == "max" else 1.0
+    whole = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
+    found: dict[str, TrialRow] = {}
+    for row in sorted(whole, key=lambda row: sign * row.score):
+        found.setdefault(row.config_hash, row)
+    return list(found.values())[:count]
+
+
+def wanted(
+    project: Project, rows: Sequence[TrialRow], way: str
+) -> list[tuple[TrialRow, list[Planned]]]:
+    """Finalists among some trials, with the trainings that each needs beside its own."""
+    settings = project.config.tune
+    further = settings.seeds - 1
+    chosen = best_configs(rows, settings.finalists, way) if further else []
+    return [
+        (
+            row,
+            [
+                Planned(
+                    PHASE,
+                    rank * further + k,
+                    row.config,
+                    fold=row.fold,
+                    seed=trial_seed(settings.seed, FURTHER - k),
+                )
+                for k in range(further)
+            ],
+        )
+        for rank, row in enumerate(chosen)
+    ]
+
+
+def train(
+    project: Project,
+    study: Study,
+    data: TaskData,
+    split: Split,
+    rows: Sequence[TrialRow],
+) -> list[Finalist]:
+    """Finalists among some trials, trained with further seeds where they are not on record yet.
+
+    None where the time given by ``--max-time`` was over before.
+    """
+    try:
+        finalists = _trained(project, study, data, split, rows)
+    except TimeOverError:
+        _search.cut(project, study, f"{data.slot}: the finalists have one seed each")
+        return []
+    metric = data.section.metric
+    if said := told(data.slot, finalists, metric, registry.direction(metric)):
+        project.reporter.say(said)
+    return finalists
+
+
+def _trained(
+    project: Project, study: Study, data: TaskData, split: Split, rows: Sequence[TrialRow]
+) -> list[Finalist]:
+    way = registry.direction(data.section.metric)
+    chosen = wanted(project, rows, way)
+    total = sum(len(plans) for _, plans in chosen)
+    heard = _trials.Progress(project, f"{data.slot}: finalists", total, way)
+    found: dict[str, list[TrialRow]] = {}
+    for family in sorted({row.family for row, _ in chosen}):
+        mine = [(row, plans) for row, plans in chosen if row.family == family]
+        job = _trials.job_of(data, split, family)
+        version = registry.family(family, data.section.task).VERSION
+        every = [plan for _, plans in mine for plan in plans]
+        trained = _trials.run(project, study, data, split, job, version, every, heard)
+        for n, (row, plans) in enumerate(mine):
+            found[row.id] = trained[n * len(plans) : (n + 1) * len(plans)]
+    return ranked([_finalist(project, data, split, row, found[row.id]) for row, _ in chosen], way)
+
+
+def on_record(
+    project: Project,
+    data: TaskData,
+    split: Split,
+    rows: Sequence[TrialRow],
+    further: Sequence[TrialRow],
+) -> list[Finalist] | None:
+    """Finalists among some trials as :func:`train` left them; None: one is not trained yet."""
+    way = registry.direction(data.section.metric)
+    there = {
+        (row.family, canonical(row.config), row.seed): row
+        for row in further
+        if row.state in (State.COMPLETE, State.FAILED)
+    }
+    found = []
+    for row, plans in wanted(project, rows, way):
+        others = [there.get((row.family, canonical(p.config), p.seed)) for p in plans]
+        if None in others:
+            return None
+        found.append(_finalist(project, data, split, row, [one for one in others if one]))
+    return ranked(found, way)
+
+
+def ranked(finalists: Sequence[Finalist], way: str) -> list[Finalist]:
+    """Best mean first; those one of whose seeds failed last."""
+    sign = -1.0 if way == "max" else 1.0
+    return sorted(finalists, key=lambda one: (math.isnan(one.mean), sign * one.mean))
+
+
+def winner(finalists: Sequence[Finalist]) -> Finalist | None:
+    """The best mean; None where no finalist is whole."""
+    return next((one for one in finalists if math.isfinite(one.mean)), None)
+
+
+def told(slot: str, finalists: Sequence[Finalist], metric: str, way: str) -> str:
+    """What the finals came to, in a sentence; empty where there were none."""
+    best = winner(finalists)
+    if best is None:
+        return ""
+    single = best_configs([one.row for one in finalists], 1, way)[0]
+    its = next(one for one in finalists if one.row is single)
+    return (
+        f"{slot}: best of {len(finalists)} finalists over {len(best.scores)} seeds: {metric} "
+        f"{best.mean:.4g} (sd {best.sd:.2g}); the best single score was {single.score:.4g}, "
+        f"{its.mean:.4g} over the seeds"
+    )
+
+
+def _finalist(
+    project: Project, data: TaskData, split: Split, row: TrialRow, others: Sequence[TrialRow]
+) -> Finalist:
+    scored = scored_alike(project, data, split, others)
+    return Finalist(row, (row.score, *(one.score for one in scored)))
