@@ -403,11 +403,15 @@ def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], re
 
 def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[str, Any]]:
     """Scores of the epochs that are not on record yet: a trial that goes on tells all of them."""
-    table = schema.trial.c
-    known = sa.select(table.epochs).where(
-        table.project_id == ledger.project_id, table.id == ended.task.trial_id
+    table = schema.score.c
+    # Not the trial's own count: some are counted from nought.
+    known = sa.select(sa.func.max(table.epoch)).where(
+        table.project_id == ledger.project_id,
+        table.trial_id == ended.task.trial_id,
+        table.part != "best",
     )
-    before = tx.execute(known).scalar() or 0
+    last = tx.execute(known).scalar()
+    before = -1 if last is None else last
     return [
         {
             **_scored(ledger, ended),

@@ -128,8 +128,9 @@ class PhasedSearch(Search):
             if isinstance(search, LocalSearch):
                 search.since = self.starts[[p.sampler for p in self.phases].index(name)]
             if isinstance(search, OptunaSearch):
-                # A blind start makes its own unnecessary.
-                search.start = min(search.start, self.starts[1] if len(self.phases) > 1 else 10)
+                # A blind start makes its own unnecessary; of nothing there is no model.
+                begun = self.starts[1] if len(self.phases) > 1 else search.start
+                search.start = max(1, min(search.start, begun))
             for trial in self.told:
                 search.tell(*trial)
             if isinstance(search, OptunaSearch):
