@@ -931,3 +931,56 @@ def test_a_key_is_made_of_what_it_says(root):
     [task] = query(root, "SELECT spec FROM task WHERE hash = ?", row["task_hash"])
     command = [sys.executable, "train.py", "{args}"]
     assert json.loads(task["spec"]) == {"task": "own", "command": command}
+
+
+SAVES = """
+    import argparse, os, pathlib, podium
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--max_epochs", type=int)
+    given = parser.parse_args()
+    state = pathlib.Path(os.environ["PODIUM_FOLDER"], "epoch")
+    begun = int(state.read_text()) if state.exists() else 0
+    for epoch in range(begun + 1, given.max_epochs + 1):
+        with open("trained.txt", "a") as told:
+            print(given.lr, epoch, file=told)
+        state.write_text(str(epoch))
+        podium.report(epoch, val_loss=given.lr + 1 / epoch)
+"""
+RATES = {"lr": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "max_epochs": 6}
+
+
+def scheduled(root, **more):
+    script(root, SAVES)
+    return swept(root, space=RATES, trials=6, schedule="halving", **more)
+
+
+def test_a_schedule_gives_up_what_reports_little_and_goes_on_from_what_was_saved(root):
+    found = scheduled(root)
+    epochs = {row.config["lr"]: row.epochs for row in found.trials}
+    kept = [row.config["lr"] for row in found.trials if row.state is State.COMPLETE]
+    # Four are kept at least; two go after the first epoch.
+    assert sorted(kept) == [0.1, 0.2, 0.3, 0.4]
+    assert epochs == {0.1: 6, 0.2: 6, 0.3: 6, 0.4: 6, 0.5: 1, 0.6: 1}
+    trained = (root / "trained.txt").read_text().splitlines()
+    assert len(trained) == len(set(trained)) == sum(epochs.values())
+    assert found.best.config["lr"] == 0.1
+    # Whoever asks again trains nothing.
+    assert scheduled(root).best.id == found.best.id
+    assert len((root / "trained.txt").read_text().splitlines()) == len(trained)
+
+
+@pytest.mark.slow
+def test_a_schedule_decides_alike_for_any_number_of_jobs(root, tmp_path):
+    other = init.init(tmp_path / "other")
+    one, two = scheduled(root), scheduled(other, runner="local", jobs=2)
+    assert [(r.number, r.config, r.state, r.epochs) for r in one.trials] == [
+        (r.number, r.config, r.state, r.epochs) for r in two.trials
+    ]
+
+
+def test_a_schedule_needs_to_know_how_long_a_trial_is(root):
+    script(root, REPORTS)
+    with pytest.raises(UsageError, match="max_epochs"):
+        swept(root, schedule="halving")
+    assert verb("sweep", "--command", "true", "--metric", "a", "--finalists", 2) == 2
