@@ -76,6 +76,11 @@ def workers(function: Command) -> Command:
     return with_settings
 
 
+def score(value: float) -> float | None:
+    """A trial's score; None of one that has none, so that it is told as a dash and as null."""
+    return value if value == value else None
+
+
 def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
     """Seconds of a time such as ``2h``, ``30m`` or ``90s``."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd])", text or "")

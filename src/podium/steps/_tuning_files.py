@@ -167,6 +167,7 @@ class TuningFiles:
         rows: Sequence[TrialRow],
         naive: TrialRow | None = None,
         feasible: Collection[str] | None = None,
+        chosen: str = "",
     ) -> None:
         """Write every file where they say something else by now.
 
@@ -178,6 +179,8 @@ class TuningFiles:
             The best one of the naive family.
         feasible : collection of str, optional
             Ids of the trials that may win; default: all.
+        chosen : str
+            Id of the trial that won over its seeds; empty: not known yet.
         """
         if not self.wanted:
             return
@@ -187,8 +190,8 @@ class TuningFiles:
         facts = {one["id"]: one for one in export.trials(self.project.door, [r.id for r in rows])}
         with full_disk_explained(self.project.root):
             self._keep_best(rows)
-            told = [self._told(row, row.id in feasible) for row in rows]
-            results = self._results(told, facts, naive, rows)
+            told = [self._told(row, row.id in feasible, facts[row.id]) for row in rows]
+            results = self._results(told, facts, naive, rows, chosen)
             before = self.folder / RESULTS
             if before.is_file() and before.read_text() == results and self._is_whole(rows):
                 return
@@ -239,8 +242,21 @@ class TuningFiles:
         name = f"{CHECKPOINTS}/{checkpoint_name(row.number, row.id)}"
         return name if (self.folder / name).is_dir() else None
 
-    def _told(self, row: TrialRow, feasible: bool) -> Told:
-        return Told(row.number, row.family, row.phase, str(row.state), row.score, feasible)
+    def _told(self, row: TrialRow, feasible: bool, facts: Mapping[str, Any]) -> Told:
+        value = row.score
+        if row.state is State.PRUNED:
+            # The best it had shown when it was given up.
+            shown = [v for v in self._curve(facts)[: row.epochs] if math.isfinite(v)]
+            value = (max if self.way == "max" else min)(shown, default=math.nan)
+        return Told(row.number, row.family, row.phase, str(row.state), value, feasible)
+
+    def _curve(self, facts: Mapping[str, Any]) -> list[float]:
+        """What a trial had shown after each epoch, in the metric or what stands for it."""
+        curves = facts["curves"]
+        curve = curves.get(f"val_{self.data.section.metric}")
+        if not curve and self.way == "min":
+            curve = curves.get("val_loss")
+        return [math.nan if value is None else value for value in curve or ()]
 
     def _results(
         self,
@@ -248,6 +264,7 @@ class TuningFiles:
         facts: Mapping[str, Mapping[str, Any]],
         naive: TrialRow | None,
         rows: Sequence[TrialRow] = (),
+        chosen: str = "",
     ) -> str:
         best = so_far(told, self.way)[-1] if told else None
         trials = []
@@ -277,6 +294,7 @@ class TuningFiles:
             {
                 **self._header(),
                 "best": None if best is None else rows[best].id,
+                "chosen": chosen or None,
                 "naive": None
                 if naive is None
                 else {"value": naive.score, "config": naive.config, "id": naive.id},
@@ -370,8 +388,6 @@ class TuningFiles:
                 for other, values in (conditions[name][0] if name in conditions else {}).items()
             )
         ]
-        metric, curves = self.data.section.metric, facts["curves"]
-        curve = curves.get(f"val_{metric}") or (curves.get("val_loss") if self.way == "min" else [])
         attributes = {
             "id": row.id,
             "number": row.number,
@@ -389,7 +405,7 @@ class TuningFiles:
             "values": [row.score],
             "started": facts["started_at"],
             "ended": facts["ended_at"],
-            "curve": [math.nan if value is None else value for value in curve or ()],
+            "curve": self._curve(facts),
             "distributions": {name: ranges[name] for name in counting},
             "attributes": {f"podium.{k}": v for k, v in attributes.items() if v not in (None, "")},
             "feasible": one.feasible,

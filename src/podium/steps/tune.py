@@ -105,7 +105,7 @@ def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
         _walk(project, study, data, split, spaces, files)
         found = _result(project, study, data, split)
         found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
-    files.write(found.trials, found.best_naive, found.feasible)
+    files.write(found.trials, found.best_naive, found.feasible, found.best.id)
     return found
 
 

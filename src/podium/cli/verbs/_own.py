@@ -125,7 +125,7 @@ def _answer(out: Output, found: Own, root: Path) -> None:
     items = [
         {
             "trial": row.id,
-            section.metric: row.score,
+            section.metric: options.score(row.score),
             "epoch": found.epochs.get(row.id),
             "state": row.state,
             "config": row.config,

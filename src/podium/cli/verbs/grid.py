@@ -208,7 +208,7 @@ def command(
         {
             "trial": row.id,
             "family": row.family,
-            metric: row.score,
+            metric: options.score(row.score),
             "state": row.state,
             "config": row.config,
             "model": str(root / row.checkpoint) if row.checkpoint else None,

@@ -93,7 +93,7 @@ def command(
             "trial": row.id,
             "family": row.family,
             "mode": row.phase.partition("/")[2] or row.phase,
-            metric: row.score,
+            metric: options.score(row.score),
             "state": row.state,
             **({"epochs": row.epochs} if pruned else {}),
             **with_means(row, found.finalists),

@@ -78,7 +78,7 @@ def command(
         {
             "trial": row.id,
             "family": row.family,
-            section.metric: row.score,
+            section.metric: options.score(row.score),
             **{k: v for k, v in found.values.get(row.id, {}).items() if k != section.metric},
             **({"pareto": row.id in front} if row.id in found.values else {}),
             **({"feasible": row.id in found.feasible} if limited and row.family != NAIVE else {}),
