@@ -20,6 +20,7 @@ from nursery import die, tell
 from podium.errors import PodiumError
 from podium.ledger import outbox, writes
 from podium.ledger.ledger import Ledger
+from podium.runners._paused import Pause
 from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
 from podium.steps import _tuning_files, sync
@@ -79,6 +80,13 @@ SEARCH: dict[str, Any] = {
     },
     "paths": {"tuning": "hyperparameter_tuning_results"},
     "space": {},
+}
+
+
+# The same with trials that pause, are given up, or go on with further seeds.
+SCHEDULED: dict[str, Any] = {
+    **SEARCH,
+    "tune": {**SEARCH["tune"], "epochs": 6, "schedule": "halving", "finalists": 2, "seeds": 2},
 }
 
 
@@ -252,6 +260,31 @@ def _writing_results(turn: int) -> None:
     _around(TuningFiles, "write", count, after=False)
 
 
+def _inside(name: str, statements: int) -> Callable[[int], None]:
+    """After one of the statements of a write, or when all are done and only the commit is left."""
+
+    def arm(turn: int) -> None:
+        which, place = divmod(turn, statements)
+        call = getattr(writes, name)
+
+        def patched(ledger: Ledger, tx: Any, *given: Any, **rest: Any) -> Any:
+            nonlocal which
+            if which == 0:
+                sa.event.listen(ledger.engine, "after_cursor_execute", _Countdown(place).step)
+                sa.event.listen(ledger.engine, "commit", die)
+            which -= 1
+            return call(ledger, tx, *given, **rest)
+
+        setattr(writes, name, patched)
+
+    return arm
+
+
+def _putting_a_state_away(turn: int) -> None:
+    """Before and after the state of a paused training is a file."""
+    _around(Pause, "write", _Countdown(turn))
+
+
 # A new place of a search is one line here and one in the kills of test_search_crash.py.
 SEARCH_PLACES: dict[str, Callable[[int], None]] = {
     "before a start is written": _before_a_start,
@@ -261,6 +294,9 @@ SEARCH_PLACES: dict[str, Callable[[int], None]] = {
     "between generations": _between_generations,
     "while a model is kept": _keeping_a_model,
     "while the results are written": _writing_results,
+    "while a state is put away": _putting_a_state_away,
+    "inside a pause": _inside("pause_trial", 5),
+    "inside a decision": _inside("prune_trials", 4),
 }
 
 

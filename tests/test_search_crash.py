@@ -29,6 +29,14 @@ KILLS = {
     "while the results are written": (6, 12),
     ANY: (6, 0),
 }
+SCHEDULED_KILLS = {
+    "while a state is put away": (6, 8),
+    "inside a pause": (6, 30),
+    "inside a decision": (6, 8),
+    "inside an end": (4, 24),
+    "before a start is written": (4, 6),
+    ANY: (4, 0),
+}
 # Two that train, and one that has ended and is not on record yet.
 MOST_IN_FLIGHT = 3
 FILES = "hyperparameter_tuning_results"
@@ -140,31 +148,67 @@ def told(root):
     return projects.outcome(root), trials, models, best, files
 
 
-def test_fifty_kills_of_a_search_train_every_config_once(
-    blank, undisturbed, children, tmp_path, capsys
-):
+def kill_all(kills, series_of, undisturbed, capsys):
+    """Rounds until each place has had its kills, and what they came to each time."""
     expected, seconds = undisturbed
     draw, had = random.Random(7), Counter()
-    left = Counter({name: count for name, (count, _) in KILLS.items()})
-    count = 0
+    left = Counter({name: count for name, (count, _) in kills.items()})
+    projects_made = 0
     while left.total():
-        count += 1
-        series, killed = Series(blank, tmp_path / str(count), children), True
+        projects_made += 1
+        series, killed = series_of(str(projects_made)), True
         while killed and left.total():
             [where] = draw.sample(list(left), 1, counts=list(left.values()))
-            turn = draw.randrange(KILLS[where][1] or 1)
+            turn = draw.randrange(kills[where][1] or 1)
             moment = draw.uniform(0.05, 0.9) * seconds if where == ANY else None
             killed = series.round(where, turn, moment)
             if killed:
                 had[where] += 1
                 left[where] -= 1
         series.finish(expected)
+    assert had == Counter({name: n for name, (n, _) in kills.items()})
     lines = [f"  {n:3d}  {name}" for name, n in [*had.items(), ("in all", had.total())]]
     with capsys.disabled():
-        title = f"\nkill -9 of a search, {count} projects, by the place of the kill:"
+        title = f"\nkill -9 of a search, {projects_made} projects, by the place of the kill:"
         sys.stdout.write("\n".join([title, *lines, ""]))
+    return had
+
+
+def test_fifty_kills_of_a_search_train_every_config_once(
+    blank, undisturbed, children, tmp_path, capsys
+):
+    had = kill_all(
+        KILLS, lambda name: Series(blank, tmp_path / name, children), undisturbed, capsys
+    )
     assert had.total() >= 50
-    assert had == Counter({name: n for name, (n, _) in KILLS.items()})
+
+
+class Scheduled(Series):
+    """The same where trials pause, are given up, and the best have further seeds."""
+
+    def finish(self, expected):
+        assert not self.round("", 0)
+        assert told(self.root) == expected
+        assert query(self.root, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+        twice = "SELECT key FROM trial GROUP BY key HAVING count(*) > 1"
+        assert query(self.root, twice) == []
+        states = query(self.root, "SELECT DISTINCT state FROM trial ORDER BY 1")
+        assert [row["state"] for row in states] == ["complete", "pruned"]
+        # What ended, or was given up, leaves no state to go on from.
+        assert list((self.root / ".podium" / "work").glob("*/*")) == []
+
+
+def test_kills_of_a_search_with_a_schedule_leave_the_same_study(blank, children, tmp_path, capsys):
+    start = shutil.copytree(blank, tmp_path / "blank")
+    projects.configure(start, **failpoints.SCHEDULED)
+    whole = Scheduled(start, tmp_path / "whole", children)
+    assert not whole.round("", 0)
+    kill_all(
+        SCHEDULED_KILLS,
+        lambda name: Scheduled(start, tmp_path / name, children),
+        (told(whole.root), whole.seconds),
+        capsys,
+    )
 
 
 def drawn(series):
