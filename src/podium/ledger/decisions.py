@@ -7,7 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from podium.candidate import Candidate
-from podium.decision import Decision, Kind, Stage, require_move
+from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
 from podium.hashing import canonical, new_id
 from podium.ledger import reads, schema, writes
@@ -94,7 +94,7 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         The move is not one of the nine.
     """
     decision = replace(decision, previous_hash=_last_hash(ledger, tx))
-    if decision.accepted:
+    if decision.accepted and decision.kind in MOVING:
         _move_heads(ledger, tx, decision)
     body = decision.body()
     row = {
