@@ -33,6 +33,7 @@ types: $(VENV)/.tools
 bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/record.py
+	$(BIN)/python benchmarks/promotion.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/sequences.py

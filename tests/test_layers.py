@@ -11,7 +11,7 @@ from podium import registry
 SRC = Path(podium.__file__).parent
 
 LAYERS = [
-    {"errors", "config", "registry", "plugin", "hashing", "files"},
+    {"errors", "project_file", "config", "registry", "plugin", "hashing", "files"},
     {
         "dataset",
         "view",
@@ -22,6 +22,8 @@ LAYERS = [
         "trial",
         "record",
         "candidate",
+        "manifest",
+        "pickled",
         "evidence",
         "decision",
         "slot",

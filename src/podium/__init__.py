@@ -3,9 +3,7 @@
 The names below are imported when they are first used, so ``import podium`` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 __version__ = "0.1.0"
 
 _NAMES = {
@@ -30,6 +28,8 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from podium.resolve import champion as champion
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from podium.tracker import HyperparamTracker as HyperparamTracker
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _NAMES:
+        from importlib import import_module
+
         return getattr(import_module(_NAMES[name]), name)
     raise AttributeError(f"module 'podium' has no attribute {name!r}")

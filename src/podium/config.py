@@ -11,10 +11,10 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from podium import plugin, registry
+from podium import plugin, project_file, registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
 
-FILE = "podium.toml"
+FILE = project_file.FILE
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 # What numpy and people read alike; fromisoformat() also takes 20100101, which numpy calls a year.
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
@@ -70,14 +70,14 @@ class ProjectSection:
 class LedgerSection:
     """Where the record lives: an SQLAlchemy URL; relative SQLite paths start at the project."""
 
-    url: str = _setting("sqlite:///podium.db")
+    url: str = _setting(project_file.LEDGER_URL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathsSection:
     """Places podium writes, relative to the project."""
 
-    registry: str = _setting("models/registry")
+    registry: str = _setting(project_file.REGISTRY)
     active_model: str = _setting("models/active_model.txt")
     reports: str = _setting("reports")
 
@@ -275,11 +275,6 @@ _SECTIONS: dict[str, type[Any]] = {
     "mlflow": MlflowSection,
     "people": PeopleSection,
 }
-# What these settings were called before podium; its own names win.
-_OLD_NAMES = {
-    "MODEL_REGISTRY_DIR": "paths.registry",
-    "ACTIVE_MODEL_PATH_FILE": "paths.active_model",
-}
 # What a forecast cannot be asked without, and what nothing else is asked with.
 _FORECASTS_NEED = ("target", "horizon", "features", "test_from")
 _FORECASTS_ONLY = (*_FORECASTS_NEED, "test_to", "window", "signal")
@@ -319,13 +314,7 @@ def find_root(start: Path) -> Path:
     NotFoundError
         There is none up to the root of the file system.
     """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
-            return folder
-    raise NotFoundError(
-        f"no {FILE} in {start} or above it", fix="run: podium init NAME, then cd into it"
-    )
+    return Path(project_file.find(str(start)))
 
 
 def load(
@@ -554,7 +543,9 @@ def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
 
 def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     found: dict[str, tuple[Any, str]] = {
-        key: (environ[name], f"env {name}") for name, key in _OLD_NAMES.items() if name in environ
+        key: (environ[name], f"env {name}")
+        for name, key in project_file.OLD_NAMES.items()
+        if name in environ
     }
     for section, kind in _SECTIONS.items():
         for part in fields(kind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -363,7 +363,7 @@ def require_promoted(promotion: Promotion) -> None:
 
 def write_champions(project: Project) -> None:
     """Rewrite the file that answers ``resolve`` when the record cannot be read, and ``best.pt``."""
-    champions = {slot: asdict(holder) for slot, holder in project.door.champions().items()}
+    champions = {slot: vars(holder) for slot, holder in project.door.champions().items()}
     text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")
     best_file.write(project)
