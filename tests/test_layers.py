@@ -38,7 +38,7 @@ LAYERS = [
     {*registry.KINDS, "schedules", "enhancements"},
     {"ledger"},
     {"report"},
-    {"resolve"},
+    {"resolve", "pyfunc"},
     {"testing"},
     {"steps"},
     {"tracker"},
