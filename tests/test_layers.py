@@ -40,7 +40,7 @@ LAYERS = [
     {*registry.KINDS, "schedules", "enhancements"},
     {"ledger"},
     {"report"},
-    {"resolve"},
+    {"resolve", "pyfunc"},
     {"testing"},
     {"steps"},
     {"tracker"},

@@ -19,6 +19,7 @@ _NAMES = {
     "grid": "podium.steps.grid",
     "init": "podium.steps.init",
     "load_model": "podium.resolve",
+    "mlflow_manager": "podium.steps.mlflow_manager",
     "predict": "podium.steps.predict",
     "promote": "podium.steps.promote",
     "run": "podium.steps.run",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from podium.steps.finalize import finalize as finalize
     from podium.steps.grid import grid as grid
     from podium.steps.init import init as init
+    from podium.steps.mlflow_manager import mlflow_manager as mlflow_manager
     from podium.steps.predict import predict as predict
     from podium.steps.promote import promote as promote
     from podium.steps.run import run as run

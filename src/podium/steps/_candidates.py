@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from podium.config import Config
 from podium.errors import NotFoundError, UsageError, suggest
-from podium.steps._project import Project
+
+if TYPE_CHECKING:
+    # Who asks for a slot's name alone needs no opened project.
+    from podium.steps._project import Project
 
 
 def newest(project: Project, what: str) -> dict[str, Any]:
@@ -56,11 +60,11 @@ def chosen(
         if version is not None:
             raise UsageError(f"'{what}' is one candidate", "a slot where a version is given")
         return newest(project, what)
-    name = what or slot or (slot_of(project, timeframe) if timeframe else None)
+    name = what or slot or (slot_of(project.config, timeframe) if timeframe else None)
     return _of_slot(project, project.default_slot(name), version)
 
 
-def slot_of(project: Project, timeframe: str) -> str:
+def slot_of(config: Config, timeframe: str) -> str:
     """The one slot whose data have a timeframe.
 
     Raises
@@ -70,9 +74,8 @@ def slot_of(project: Project, timeframe: str) -> str:
     NotFoundError
         None has it.
     """
-    datasets = project.config.datasets
     of = {
-        name: datasets[section.dataset].timeframe for name, section in project.config.slots.items()
+        name: config.datasets[section.dataset].timeframe for name, section in config.slots.items()
     }
     found = [name for name, its in of.items() if its == timeframe]
     if len(found) > 1:
