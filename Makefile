@@ -33,6 +33,7 @@ types: $(VENV)/.tools
 bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/record.py
+	$(BIN)/python benchmarks/promotion.py
 	$(BIN)/python benchmarks/search_overhead.py
 	$(BIN)/python benchmarks/searches.py --seeds 2 --only random,qmc,tpe,random_bayesian_refine
 	$(BIN)/python benchmarks/data.py

@@ -11,9 +11,19 @@ import projects
 from podium.config import load
 from podium.ledger import outbox, writes
 from podium.ledger.ledger import Ledger
+from podium.ledger.projections import _mlflow_client, _mlflow_store
 from podium.ledger.projections._mlflow_target import resolve
 from podium.ledger.projections.mlflow import Projection
 from podium.study import Study
+
+
+def new_store(folder: Path) -> None:
+    """An empty store of a project, as the first process that sends makes it."""
+    before = dict(os.environ)
+    os.environ.update(_mlflow_client._SETTINGS)
+    assert _mlflow_store.make(folder / "mlflow.db", (folder / "mlartifacts").as_uri())
+    os.environ.clear()
+    os.environ.update(before)
 
 
 class Place:

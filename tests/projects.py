@@ -358,23 +358,32 @@ def open_many(folders: list[Path], barrier: Any, answers: Any) -> None:
 
 
 def promote_each_round(folder: Path, me: str, rounds: int, barrier: Any, answers: Any) -> None:
-    """In each round, ask to become champion against the champion everybody saw before it."""
+    """In each round, ask to become champion against the champion everybody saw before it.
 
-    def work() -> list[str]:
+    Each answer is ``won`` or the exit code of what was refused.
+    """
+
+    champions = (
+        "SELECT (SELECT max(candidate_id) FROM champion), (SELECT count(*) FROM champion), "
+        "(SELECT count(*) FROM stage WHERE stage = 'champion')"
+    )
+
+    def work() -> list[str | int]:
         ledger = open_ledger(folder)
-        results = []
+        results: list[str | int] = []
         for n in range(rounds):
             barrier.wait(60)
             with ledger.reading() as tx:
-                [row] = tx.exec_driver_sql("SELECT max(candidate_id) FROM champion").fetchall()
+                [row] = tx.exec_driver_sql(champions).fetchall()
+            assert tuple(row[1:]) == ((1, 1) if n else (0, 0)), f"{row} before round {n}"
             barrier.wait(60)
             decision = move(f"c-{me}{n}", Stage.BETA, Stage.CHAMPION, expected=row[0])
             try:
                 with ledger.transaction(durable=True) as tx:
                     decisions.decide(ledger, tx, decision)
                 results.append("won")
-            except ConflictError:
-                results.append("conflict")
+            except ConflictError as error:
+                results.append(error.exit_code)
         ledger.close()
         return results
 

@@ -1,11 +1,18 @@
 """Shorthand for a test of the record: one transaction a call, and what is wrong with the chain."""
 
 import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import projects
+from podium import artifact
 from podium.decision import Decision, Result, Stage, Verdict
 from podium.hashing import digest
 from podium.ledger import decisions, reads, writes
+from podium.steps._project import Project
+from podium.steps.promote import write_champions
 
 ENVIRONMENT = "e" * 64
 
@@ -87,3 +94,45 @@ def broken_links(folder, project_id="p-test") -> list[str]:
             found.append(f"{row['id']}: policy")
         expected = row["hash"]
     return found
+
+
+def naive_artifact(root, offset):
+    """Hash and path of a real artefact that loads: the naive model with this offset."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "naive.json").write_text(json.dumps({"method": "last", "offset": offset}))
+        task = {"task": "forecast", "dataset": "us4", "target": "return", "horizon": 5}
+        about = {"family": "naive", "family_version": 1, "task": task, "tickers": ["AAPL"]}
+        store = root / "models" / "registry"
+        return artifact.store(store, {"final_model": folder}, about, writer=f"test-{os.getpid()}")
+
+
+def served(root, *offsets):
+    """Candidates ``c-<offset>`` of a project in stage beta, each with an artefact that loads."""
+    with Project(root) as project:
+        study = projects.new_study(project.ledger)
+        for number, offset in enumerate(offsets):
+            artifact_hash, path = naive_artifact(root, offset)
+            [trial_id] = start(project.ledger, study, projects.new_trial(number))
+            end(project.ledger, trial_id)
+            made = replace(
+                projects.new_candidate(str(offset)),
+                artifact_hash=artifact_hash,
+                artifact_path=path,
+                study_id=study.id,
+                trial_id=trial_id,
+            )
+            with project.ledger.transaction(durable=True) as tx:
+                decisions.register(project.ledger, tx, made, "tester")
+            decide(project.ledger, projects.move(made.id, Stage.DEVELOPMENT, Stage.BETA))
+
+
+def enthrone(root, offset):
+    """Let ``c-<offset>`` become champion as ``promote`` does, whoever was it before."""
+    with Project(root) as project:
+        expected = champion(project.ledger)
+        name = str(offset)
+        if stage(project.ledger, f"c-{name}") == Stage.ARCHIVED:
+            decide(project.ledger, projects.move(f"c-{name}", Stage.ARCHIVED, Stage.BETA))
+        crown(project.ledger, name, expected)
+        write_champions(project)

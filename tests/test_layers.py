@@ -11,7 +11,7 @@ from podium import registry
 SRC = Path(podium.__file__).parent
 
 LAYERS = [
-    {"errors", "config", "registry", "plugin", "hashing", "files", "reporting"},
+    {"errors", "project_file", "config", "registry", "plugin", "hashing", "files", "reporting"},
     {
         "dataset",
         "view",
@@ -22,6 +22,8 @@ LAYERS = [
         "trial",
         "record",
         "candidate",
+        "manifest",
+        "pickled",
         "evidence",
         "decision",
         "slot",
@@ -39,7 +41,7 @@ LAYERS = [
     {*registry.KINDS, "schedules", "enhancements"},
     {"ledger"},
     {"report"},
-    {"resolve"},
+    {"resolve", "pyfunc"},
     {"testing"},
     {"steps"},
     {"tracker"},

@@ -7,8 +7,11 @@ from contextlib import ExitStack
 import pytest
 
 import projects
+from podium.decision import Stage
+from podium.ledger.door import Door
+from podium.steps.history import history
 from projects import in_processes
-from records import broken_links, to_beta
+from records import broken_links, decide, register
 
 
 def test_four_processes_that_open_a_new_record_at_once_all_get_it(tmp_path):
@@ -91,17 +94,38 @@ def test_four_processes_write_a_thousand_trials_and_none_is_lost_or_doubled(fold
     assert_all_there(folder, write_at_once(folder, 250), 1000)
 
 
-def test_of_two_processes_that_promote_at_once_exactly_one_wins(ledger, tmp_path):
-    rounds = 20
-    to_beta(ledger, *(f"{who}{n}" for who in "ab" for n in range(rounds)))
-    found = in_processes(projects.promote_each_round, [(tmp_path, who, rounds) for who in "ab"])
-    assert [sorted(pair) for pair in zip(*found, strict=True)] == [["conflict", "won"]] * rounds
+def assert_one_wins_each_round(ledger, folder, rounds):
+    """Four processes ask for one slot at once, each for its own candidate, again and again."""
+    names = [f"{who}{n}" for who in "abcd" for n in range(rounds)]
+    register(ledger, *names)
+    decide(ledger, *(projects.move(f"c-{n}", Stage.DEVELOPMENT, Stage.BETA) for n in names))
+    found = in_processes(
+        projects.promote_each_round, [(folder, who, rounds) for who in "abcd"], patience=600
+    )
+    told = [sorted(map(str, answers)) for answers in zip(*found, strict=True)]
+    assert told == [["6", "6", "6", "won"]] * rounds
+    won = projects.query(
+        folder, "SELECT candidate_id, id FROM decision WHERE to_stage = 'champion' ORDER BY seq"
+    )
+    assert [row["candidate_id"][3:] for row in won] == [str(n) for n in range(rounds)]
+    reigns = history(Door(projects.url_of(folder), folder, "p-test"), projects.SLOT)
+    assert [(r.candidate_id, r.decision_id) for r in reigns] == [tuple(r.values()) for r in won]
+    assert [r.ended_decision for r in reigns] == [*(r.decision_id for r in reigns[1:]), ""]
     stages = projects.query(
-        tmp_path, "SELECT stage, count(*) AS n FROM stage GROUP BY stage ORDER BY stage"
+        folder, "SELECT stage, count(*) AS n FROM stage GROUP BY stage ORDER BY stage"
     )
     assert [tuple(row.values()) for row in stages] == [
         ("archived", rounds - 1),
-        ("beta", rounds),
+        ("beta", 3 * rounds),
         ("champion", 1),
     ]
-    assert broken_links(tmp_path) == []
+    assert broken_links(folder) == []
+
+
+def test_of_four_processes_that_promote_at_once_exactly_one_wins(sqlite_ledger, tmp_path):
+    assert_one_wins_each_round(sqlite_ledger, tmp_path, 20)
+
+
+@pytest.mark.slow
+def test_of_four_processes_that_promote_200_times_exactly_one_wins_each_time(ledger, folder):
+    assert_one_wins_each_round(ledger, folder, 200)

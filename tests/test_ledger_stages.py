@@ -1,4 +1,6 @@
-"""Any sequence of requests keeps the rules of stages."""
+"""Any sequence of requests keeps the rules of stages, also what is refused, killed, repeated."""
+
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -9,16 +11,20 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 import projects
-from podium.decision import Stage
-from podium.errors import ConflictError, RefusedError
-from podium.ledger import reads, schema
-from podium.ledger.ledger import Ledger
-from records import broken_links, decide, register
+from podium.decision import Kind, Stage, Verdict
+from podium.errors import ConflictError, NotFoundError, RefusedError
+from podium.ledger import decisions, models, reads, schema
+from podium.steps._project import Project
+from podium.steps.history import history
+from podium.steps.init import init
+from podium.steps.rollback import rollback
+from records import broken_links, decide, naive_artifact
 
 NINE = {
     ("development", "beta"),
@@ -31,6 +37,52 @@ NINE = {
     ("archived", "development"),
     ("archived", "beta"),
 }
+TYPES = ("continued", "replay")
+
+
+class Rules:
+    """What the rules say of one slot, without a record."""
+
+    def __init__(self):
+        self.stages: dict[str, str] = {}
+        self.parents: dict[str, str | None] = {}
+        self.latest: dict[str, str] = {}
+        # Who held the slot one after another; None: nobody.
+        self.reigns: list[str | None] = [None]
+        self.decided = 0
+
+    @property
+    def champion(self):
+        return self.reigns[-1]
+
+    def register(self, name, model_type, parent):
+        self.stages[name], self.parents[name] = "development", parent
+        self.latest[model_type] = name
+        self.decided += 1
+
+    def move(self, name, to):
+        if to == "champion" and self.champion:
+            self.stages[self.champion] = "archived"
+        if to == "champion" or name == self.champion:
+            self.reigns.append(name if to == "champion" else None)
+        self.stages[name] = to
+        self.decided += 1
+
+    def before(self):
+        """Who would hold the slot after a rollback."""
+        held = [name for name in self.reigns if name not in (None, self.champion)]
+        return held[-1] if held else None
+
+    def rollback(self):
+        name = self.before()
+        if self.champion:
+            self.move(self.champion, "archived")
+        for to in ("beta", "champion") if self.stages[name] != "beta" else ("champion",):
+            self.move(name, to)
+
+
+class KilledError(Exception):
+    """Ends a transaction as a kill does."""
 
 
 class Stages(RuleBasedStateMachine):
@@ -39,22 +91,50 @@ class Stages(RuleBasedStateMachine):
     candidates = Bundle("candidates")
     slots = 0
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, project: Project, artifacts: list[tuple[str, str]]) -> None:
         super().__init__()
-        self.ledger = ledger
+        self.project, self.ledger, self.artifacts = project, project.ledger, artifacts
         Stages.slots += 1
         self.slot = f"slot{Stages.slots}"
-        self.stages: dict[str, str] = {}
-        self.champion: str | None = None
-        self.decided = 0
+        self.rules = Rules()
+        self.made: dict[str, object] = {}
+        self.last = None
 
+    def put(self, model_type="base", parent=None):
+        name = f"c-{self.slot}-{len(self.made)}"
+        artifact_hash, path = self.artifacts[len(self.made)]
+        candidate = replace(
+            projects.new_candidate(name[2:], self.slot, model_type),
+            artifact_hash=artifact_hash,
+            artifact_path=path,
+            parent_id=parent,
+            root_id=self.made[parent].root_id if parent else name,
+        )
+        with self.ledger.transaction(durable=True) as tx:
+            self.made[name] = decisions.register(self.ledger, tx, candidate, "tester")
+        self.rules.register(name, model_type, parent)
+        return name
+
+    @property
+    def room(self):
+        return len(self.made) < len(self.artifacts)
+
+    @precondition(lambda self: self.room)
     @rule(target=candidates)
     def register(self):
-        name = f"{self.slot}-{len(self.stages)}"
-        register(self.ledger, name, slot=self.slot)
-        self.stages[f"c-{name}"] = "development"
-        self.decided += 1
-        return f"c-{name}"
+        return self.put()
+
+    @precondition(lambda self: self.room)
+    @rule(target=candidates, parent=candidates, model_type=st.sampled_from(TYPES))
+    def enhance(self, parent, model_type):
+        return self.put(model_type, parent)
+
+    @rule(candidate=candidates)
+    def register_again(self, candidate):
+        again = replace(self.made[candidate], id="c-again", model_type="adaptive")
+        with self.ledger.transaction(durable=True) as tx:
+            found = decisions.register(self.ledger, tx, again, "tester")
+        assert found == self.made[candidate]
 
     @rule(
         candidate=candidates,
@@ -71,13 +151,13 @@ class Stages(RuleBasedStateMachine):
         # What people mostly ask for; anything at random seldom replaces a champion.
         up = {"development": Stage.BETA, "beta": Stage.CHAMPION, "archived": Stage.BETA}
         for _ in range(steps):
-            if (to := up.get(self.stages[candidate])) is not None:
+            if (to := up.get(self.rules.stages[candidate])) is not None:
                 self.ask(candidate, to, stale=stale)
 
     def ask(self, candidate, to, accepted=True, claimed=None, stale=False):
-        current = self.stages[candidate]
+        current = self.rules.stages[candidate]
         from_stage = current if claimed is None else claimed.value
-        expected = "c-nobody" if stale else self.champion
+        expected = "c-nobody" if stale else self.rules.champion
         wanted = self.expected_error(current, from_stage, to.value, stale) if accepted else None
         request = projects.move(
             candidate,
@@ -92,14 +172,11 @@ class Stages(RuleBasedStateMachine):
                 decide(self.ledger, request)
             return
         decide(self.ledger, request)
-        self.decided += 1
-        if not accepted:
-            return
-        if to is Stage.CHAMPION and self.champion:
-            self.stages[self.champion] = "archived"
-        if "champion" in (current, to.value):
-            self.champion = candidate if to is Stage.CHAMPION else None
-        self.stages[candidate] = to.value
+        self.last = request
+        if accepted:
+            self.rules.move(candidate, to.value)
+        else:
+            self.rules.decided += 1
 
     @staticmethod
     def expected_error(current, from_stage, to, stale):
@@ -109,35 +186,111 @@ class Stages(RuleBasedStateMachine):
             return RefusedError
         return ConflictError if stale and to == "champion" else None
 
+    @rule(candidate=candidates, kind=st.sampled_from([Kind.SIGN, Kind.WAIVE]))
+    def say_something(self, candidate, kind):
+        here = Stage(self.rules.stages[candidate])
+        said = projects.move(candidate, here, Stage.CHAMPION, slot=self.slot)
+        verdict = Verdict("signoff", "waived", "by somebody")
+        decide(self.ledger, replace(said, kind=kind, verdicts=(verdict,)))
+        self.rules.decided += 1
+
+    @rule(killed=st.sampled_from([0, 0, 1, 2]))
+    def roll_back(self, killed):
+        if self.rules.before() is None:
+            with pytest.raises(NotFoundError):
+                rollback(self.project, self.slot, reason="it failed")
+            return
+        if not killed:
+            rollback(self.project, self.slot, reason="it failed")
+            self.rules.rollback()
+            return
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KilledError):
+            self.die_in_a_rollback(patch, killed)
+
+    def die_in_a_rollback(self, patch, killed):
+        real, left = decisions.decide, killed
+
+        def dying(*arguments):
+            nonlocal left
+            found = real(*arguments)
+            left -= 1
+            if left == 0:
+                raise KilledError
+            return found
+
+        patch.setattr(decisions, "decide", dying)
+        rollback(self.project, self.slot, reason="it failed")
+
+    @rule(candidate=candidates, to=st.sampled_from(Stage))
+    def die_in_a_move(self, candidate, to):
+        here = Stage(self.rules.stages[candidate])
+        request = projects.move(candidate, here, to, expected=self.rules.champion, slot=self.slot)
+        with pytest.raises((KilledError, RefusedError)):
+            self.decide_and_die(request)
+
+    def decide_and_die(self, request):
+        with self.ledger.transaction() as tx:
+            decisions.decide(self.ledger, tx, request)
+            raise KilledError
+
+    @precondition(lambda self: self.last is not None)
+    @rule()
+    def replay(self):
+        with pytest.raises((ConflictError, RefusedError, sa.exc.IntegrityError)):
+            decide(self.ledger, self.last)
+
     @rule(candidate=consumes(candidates))
     def forget(self, candidate):
         """Draw from fewer candidates, so that champions are replaced and not only made."""
 
     @invariant()
     def the_record_agrees_with_the_rules(self):
-        head = schema.stage.c
+        rules = self.rules
         with self.ledger.reading() as tx:
+            head = schema.stage.c
             rows = tx.execute(
                 sa.select(head.candidate_id, head.stage).where(
-                    head.candidate_id.in_(list(self.stages))
+                    head.candidate_id.in_(list(rules.stages))
                 )
             )
-            assert {row.candidate_id: row.stage for row in rows} == self.stages
-            assert reads.champion_of(self.ledger, tx, self.slot) == self.champion
-            decisions = schema.decision.c
-            count = sa.select(sa.func.count()).where(decisions.slot == self.slot)
-            assert tx.execute(count).scalar() == self.decided
-        assert list(self.stages.values()).count("champion") == (self.champion is not None)
+            assert {row.candidate_id: row.stage for row in rows} == rules.stages
+            assert reads.champion_of(self.ledger, tx, self.slot) == rules.champion
+            newest = schema.latest.c
+            rows = tx.execute(
+                sa.select(newest.model_type, newest.candidate_id).where(newest.slot == self.slot)
+            )
+            assert {row.model_type: row.candidate_id for row in rows} == rules.latest
+            count = sa.select(sa.func.count()).where(schema.decision.c.slot == self.slot)
+            assert tx.execute(count).scalar() == rules.decided
+        assert list(rules.stages.values()).count("champion") == (rules.champion is not None)
+
+    def teardown(self):
+        rules, door = self.rules, self.project.door
+        reigns = history(door, self.slot)
+        assert [r.candidate_id for r in reigns] == [name for name in rules.reigns if name]
+        assert [bool(r.until) for r in reigns] == [True] * (len(reigns) - 1) + [
+            rules.champion is None
+        ] * bool(reigns)
+        young = set(rules.latest.values()) - set(rules.parents.values())
+        found = {row["id"]: row["version_type"] for row in models.models(door, slot=self.slot)}
+        assert found == {name: "latest" if name in young else "old" for name in rules.stages}
 
 
-def test_no_sequence_of_requests_breaks_the_rules_of_stages(ledger, tmp_path):
-    run_state_machine_as_test(
-        lambda: Stages(ledger),
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=20,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-    assert broken_links(tmp_path) == []
+@pytest.mark.parametrize("where", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_no_sequence_of_requests_breaks_the_rules_of_stages(where, tmp_path, request, monkeypatch):
+    root = init(tmp_path / "life")
+    if where == "postgresql":
+        monkeypatch.setenv("PODIUM_LEDGER_URL", request.getfixturevalue("database"))
+    artifacts = [naive_artifact(root, float(n)) for n in range(12)]
+    with Project(root) as project:
+        run_state_machine_as_test(
+            lambda: Stages(project, artifacts),
+            settings=settings(
+                max_examples=30,
+                stateful_step_count=25,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        if where == "sqlite":
+            assert broken_links(root, project.config.project.id) == []

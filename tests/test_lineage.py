@@ -12,7 +12,7 @@ import projects
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.importers._base import Imported
-from podium.ledger import decisions, foreign, writes
+from podium.ledger import decisions, foreign, models, writes
 from podium.record import Record
 from podium.report.tree import Branch, tree
 from podium.steps._project import Project
@@ -150,6 +150,46 @@ def test_children_grow_from_their_parent_and_share_its_tree(copy):
         assert young in old.children
         assert [node.id for node in flat(found) if node.here] == [name]
     assert "MISSING" in told(found)
+
+
+def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
+    with Project(copy) as project:
+        [base] = models.models(project.door, slot=SLOT)
+        before = base["id"]
+        for name, model_type in (("son", "continued"), ("grandson", "replay"), ("twin", "replay")):
+            parent = {"twin": "c-son"}.get(name, before)
+            child = replace(
+                projects.new_candidate(name, model_type=model_type),
+                parent_id=parent,
+                root_id=base["id"],
+                study_id=base["study_id"],
+            )
+            with project.ledger.transaction() as tx:
+                decisions.register(project.ledger, tx, child, "tester")
+            before = child.id
+        rows = {row["id"]: row for row in models.models(project.door, slot=SLOT)}
+        found, told_of = models.latest(project.door, SLOT, model_type="replay")
+        assert (found["id"], told_of) == ("c-twin", "")
+        found, told_of = models.latest(project.door, SLOT, model_type="adaptive")
+        assert (found["id"], found["version_type"]) == (base["id"], "old")
+        assert "no model of type 'adaptive'; this is its old base, version 1" in told_of
+        assert models.latest(project.door, "none")[0] is None
+    assert {name: row["version_type"] for name, row in rows.items()} == {
+        base["id"]: "old",
+        "c-son": "old",
+        "c-grandson": "old",
+        "c-twin": "latest",
+    }
+    tree_ = of(copy, "c-grandson")
+    [old] = [node for node in flat(tree_) if node.id == base["id"]]
+    [son] = [node for node in old.children if node.kind == "candidate"]
+    assert [node.id for node in son.children if node.kind == "candidate"] == [
+        "c-grandson",
+        "c-twin",
+    ]
+    assert [node.id for node in flat(tree_) if node.here] == ["c-grandson"]
+    text = tree(tree_.branch(), 100)
+    assert text.index(base["id"]) < text.index("c-son") < text.index("this candidate c-grandson")
 
 
 def test_imported_runs_have_a_tree_without_data(copy):

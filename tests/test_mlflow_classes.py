@@ -4,12 +4,14 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import classes
 import projects
 from classes import evaluated
 from mlflow_places import client, runs
+from podium import load_model
 from podium.cli.main import run as podium
 from podium.ledger.projections import _mlflow_client, _mlflow_store
 from podium.steps._project import Project
@@ -121,3 +123,19 @@ def test_notes_and_tags_are_there(shown, run_of):
     assert tags["podium.candidate_id"] == row["id"]
     assert tags["promotion_stage"] == "development"
     assert tags["podium.phase"] == "train"
+
+
+def test_the_registered_model_gives_the_probabilities_that_podium_gives(shown):
+    import mlflow
+
+    root, row, _ = shown
+    before = mlflow.get_tracking_uri()
+    try:
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+        served = mlflow.pyfunc.load_model("models:/pumps.class/1")
+    finally:
+        mlflow.set_tracking_uri(before)
+    samples = classes.samples(5, 3, "c")["X"]
+    own = load_model(root / "models" / "registry" / row["artifact_path"])
+    np.testing.assert_array_equal(served.predict(samples), own.predict(samples))
+    assert served.predict(served.input_example).shape == (2, len(classes.CLASSES))

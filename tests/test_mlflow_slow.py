@@ -93,6 +93,16 @@ def test_a_server_gets_the_same_as_a_file(tmp_path, capfd):
         place = client(address).download_artifacts(run.info.run_id, "last.pt")
         stored = root / "models" / "registry" / candidate["artifact_path"] / "final_model"
         assert Path(place).read_bytes() == (stored / "model.pt").read_bytes()
+        # A version that a server hands out works like one in a file.
+        import mlflow
+
+        before = mlflow.get_tracking_uri()
+        try:
+            mlflow.set_tracking_uri(address)
+            served = mlflow.pyfunc.load_model("models:/us4.D.volatility/1")
+            assert list(served.predict(served.input_example)["ticker"]) == ["AAPL", "IBM"]
+        finally:
+            mlflow.set_tracking_uri(before)
 
 
 def test_a_kill_while_a_server_is_fed_doubles_nothing(tmp_path):

@@ -3,9 +3,7 @@
 The names below are imported when they are first used, so ``import podium`` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 __version__ = "0.1.0"
 
 _NAMES = {
@@ -22,6 +20,7 @@ _NAMES = {
     "grid": "podium.steps.grid",
     "init": "podium.steps.init",
     "load_model": "podium.resolve",
+    "mlflow_manager": "podium.steps.mlflow_manager",
     "predict": "podium.steps.predict",
     "promote": "podium.steps.promote",
     "report": "podium.reporting",
@@ -34,6 +33,8 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from podium.reporting import Paused as Paused
     from podium.reporting import report as report
     from podium.resolve import champion as champion
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from podium.steps.finalize import finalize as finalize
     from podium.steps.grid import grid as grid
     from podium.steps.init import init as init
+    from podium.steps.mlflow_manager import mlflow_manager as mlflow_manager
     from podium.steps.own import search as search
     from podium.steps.predict import predict as predict
     from podium.steps.promote import promote as promote
@@ -56,7 +58,9 @@ if TYPE_CHECKING:
     from podium.tracker import HyperparamTracker as HyperparamTracker
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _NAMES:
+        from importlib import import_module
+
         return getattr(import_module(_NAMES[name]), name)
     raise AttributeError(f"module 'podium' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import warnings
@@ -14,15 +15,24 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from podium import plugin, registry
-from podium.candidate import MANIFEST, manifest_bytes, read_checked, require_hash
+from podium import pickled, plugin, registry
+from podium.candidate import manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.config import SlotSection
 from podium.covariates import Covariate
 from podium.dataset import Floats
-from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
+from podium.errors import (
+    DataError,
+    NotFoundError,
+    PodiumError,
+    Problem,
+    RefusedError,
+    UsageError,
+    suggest,
+)
 from podium.files import flush, flush_folder, full_disk_explained
 from podium.hashing import digest_bytes, digest_folder
+from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import Prediction
 from podium.split import Windows
 from podium.view import View
@@ -75,15 +85,29 @@ def foreign(folder: Path, artifact_hash: str) -> list[str]:
     DataError
         It is not what its hash says, its manifest is none, or names files outside its folder.
     """
-    try:
-        names = list(json.loads(require_hash(folder, artifact_hash))["files"])
-        inside = all((folder / name).resolve().is_relative_to(folder.resolve()) for name in names)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        inside = False
-    if not inside:
-        raise DataError(f"{folder.name}/{MANIFEST} is no manifest", "one that podium wrote")
+    names = [*_files(folder, require_hash(folder, artifact_hash))]
     verify(folder, artifact_hash)
     return [*names, MANIFEST]
+
+
+def require_no_pickle(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Refuse files that may run code when Python opens them; they are looked at, not opened.
+
+    Raises
+    ------
+    RefusedError
+        With every such file.
+    """
+    problems = [
+        Problem(
+            f"{folder / name}: {told}; a pickle runs whatever code its author put into it",
+            "torch files of tensors, JSON, or other files that only hold values",
+        )
+        for name, data in contents.items()
+        if (told := pickled.found_in(name, data))
+    ]
+    if problems:
+        raise RefusedError.of(problems)
 
 
 def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
@@ -141,12 +165,48 @@ def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
     Raises
     ------
     DataError
-        Something is missing or changed.
+        Something is missing, changed, added, or no plain file.
     """
-    manifest: dict[str, Any] = json.loads(require_hash(folder, artifact_hash))
-    for name in manifest["files"]:
-        read_checked(folder, manifest["files"], name)
+    data = require_hash(folder, artifact_hash)
+    files = _files(folder, data)
+    _require_nothing_else(folder, files)
+    for name in files:
+        read_checked(folder, files, name)
+    manifest: dict[str, Any] = json.loads(data)
     return manifest
+
+
+def _files(folder: Path, data: bytes) -> Mapping[str, str]:
+    """Hash of each file by its name, as a manifest says that others may have written."""
+    try:
+        files = json.loads(data)["files"]
+        whole = all(isinstance(told, str) and inside(name) for name, told in files.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise DataError(
+            f"{folder.name}/{MANIFEST} is no manifest of files in its folder",
+            "one that podium wrote",
+        )
+    found: Mapping[str, str] = files
+    return found
+
+
+def _require_nothing_else(folder: Path, files: Mapping[str, str]) -> None:
+    """Refuse links, and files that the manifest does not name; empty folders are nothing."""
+    problems = []
+    for place, folders, names in os.walk(folder):
+        for name in sorted([*folders, *names]):
+            path = Path(place) / name
+            inner = path.relative_to(folder).as_posix()
+            if path.is_symlink():
+                problems.append(Problem(f"{path} is a link", "a plain file", "remove it"))
+            elif name in names and inner not in files and inner != MANIFEST:
+                problems.append(
+                    Problem(f"{path} is not in its manifest", "the files it names", "remove it")
+                )
+    if problems:
+        raise DataError.of(problems)
 
 
 def section_of(manifest: Mapping[str, Any]) -> SlotSection:
@@ -393,8 +453,11 @@ def find(path: Path) -> Place:
     DataError
         Not podium's, or the manifest was changed.
     """
-    if not path.exists():
-        raise NotFoundError(f"{path} does not exist", "a model's folder, or a file in it")
+    # Unlike Path.exists() it says of a name that no file can have that there is none.
+    if not os.path.exists(path):  # noqa: PTH110
+        raise NotFoundError(
+            f"{str(path)!r:.300} does not exist", "a model's folder, or a file in it"
+        )
     path = path.resolve()
     folder = next((f for f in (path, *path.parents) if (f / MANIFEST).is_file()), None)
     if folder is None:
@@ -403,7 +466,7 @@ def find(path: Path) -> Place:
             "a folder under models/registry, or a file in it",
             "open it with the framework that saved it",
         )
-    artifact_hash = digest_bytes((folder / MANIFEST).read_bytes())
+    artifact_hash = digest_bytes(content(folder))
     if re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", folder.name):
         # Elsewhere it was copied under another name; then the manifest alone vouches for it.
         require_hash(folder, folder.name + artifact_hash[DIGITS:])
@@ -422,12 +485,14 @@ def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
         There is no such checkpoint.
     """
     try:
-        manifest = json.loads(require_hash(folder, artifact_hash))
+        data = require_hash(folder, artifact_hash)
+        manifest = json.loads(data)
         files = [*manifest["files"]]
         there = [c for c in CHECKPOINTS if any(name.startswith(f"{c}/") for name in files)]
         checkpoint = checkpoint or there[0]
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise DataError(f"{folder / MANIFEST} is no model's", "what podium wrote") from None
+    _files(folder, data)
     if checkpoint not in there:
         told = f"{folder} has no checkpoint '{checkpoint}'"
         raise NotFoundError(told, fix=suggest(checkpoint, there))
@@ -452,17 +517,32 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> Loaded:
     return load_place(place_of(folder, artifact_hash, checkpoint))
 
 
+def _member_version(member: str) -> int | str | None:
+    """Version of ``kind/name`` here; None: there is no such kind."""
+    kind, _, name = member.partition("/")
+    return registry.version(kind, name) if kind in registry.KINDS else None
+
+
 def load_place(place: Place) -> Loaded:
     """Model of a place, after every file read was checked.
 
     Raises
     ------
     DataError
-        Something is missing or changed, or another podium is needed.
+        Something is missing, changed or added, or another podium is needed.
+    RefusedError
+        A file is a pickle, or would run code when it is opened. podium opens none of those.
     """
-    manifest, version = place.manifest, place.manifest["family_version"]
-    task = manifest["task"]["task"]
-    family = registry.family(manifest["family"], task)
+    _require_nothing_else(place.folder, place.manifest["files"])
+    manifest = place.manifest
+    try:
+        name, version = str(manifest["family"]), manifest["family_version"]
+        task = manifest["task"]["task"]
+        registry.ROLES[task]
+    except (KeyError, TypeError):
+        told = f"{place.folder / MANIFEST} does not say what it is a model of"
+        raise DataError(told, "what podium wrote") from None
+    family = registry.family(name, task)
     if version != family.VERSION:
         raise OtherVersionError(
             f"{place.folder} was written by version {version} of {family.name}",
@@ -472,7 +552,7 @@ def load_place(place: Place) -> Loaded:
     changed = [
         member
         for member, then in manifest.get("plugins", {}).items()
-        if registry.version(*member.split("/")) != then
+        if _member_version(member) != then
     ]
     if changed:
         raise OtherVersionError.of(
@@ -484,8 +564,26 @@ def load_place(place: Place) -> Loaded:
             for member in changed
         )
 
-    def read(name: str) -> bytes:
-        return read_checked(place.folder, manifest["files"], f"{place.checkpoint}/{name}")
+    files = manifest["files"]
+    mine = [name for name in files if name.startswith(f"{place.checkpoint}/")]
+    contents = {name: read_checked(place.folder, files, name) for name in mine}
+    require_no_pickle(place.folder, contents)
 
+    def read(name: str) -> bytes:
+        inner = f"{place.checkpoint}/{name}"
+        return contents[inner] if inner in contents else read_checked(place.folder, files, inner)
+
+    try:
+        model = family.load(read)
+    except PodiumError:
+        raise
+    except Exception as error:
+        told = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"{family.name} cannot open {place.folder / place.checkpoint}: "
+            f"{type(error).__name__}: {told:.200}",
+            "a model that it wrote",
+            "restore the artefact, or train again",
+        ) from error
     kind = LoadedClassifier if task == "classify" else LoadedModel
-    return kind(manifest, place.checkpoint, family.load(read))
+    return kind(manifest, place.checkpoint, model)

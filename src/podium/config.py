@@ -11,10 +11,10 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from podium import plugin, registry
+from podium import plugin, project_file, registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
 
-FILE = "podium.toml"
+FILE = project_file.FILE
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 # What numpy and people read alike; fromisoformat() also takes 20100101, which numpy calls a year.
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
@@ -28,6 +28,10 @@ _SECRETS = (
     (re.compile(r"([?&](?:ssl)?password=)[^&\s]*"), r"\1***"),
 )
 
+# What every slot asks for, whatever its policy is called: [policy.champion].
+EVERYWHERE = ""
+# Limits by gate by stage.
+Policy = dict[str, dict[str, dict[str, float]]]
 Check = tuple[Callable[[Any], bool], str]
 
 
@@ -89,14 +93,14 @@ class ProjectSection:
 class LedgerSection:
     """Where the record lives: an SQLAlchemy URL; relative SQLite paths start at the project."""
 
-    url: str = _setting("sqlite:///podium.db")
+    url: str = _setting(project_file.LEDGER_URL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathsSection:
     """Places podium writes, relative to the project."""
 
-    registry: str = _setting("models/registry")
+    registry: str = _setting(project_file.REGISTRY)
     active_model: str = _setting("models/active_model.txt")
     reports: str = _setting("reports")
     tuning: str = _setting("hyperparameter_tuning_results")
@@ -234,6 +238,13 @@ class RunnerSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PeopleSection:
+    """Who may put a name to a candidate; nobody named: everybody."""
+
+    signers: tuple[str, ...] = _setting(())
+
+
+@dataclass(frozen=True, kw_only=True)
 class MlflowSection:
     """Where runs are shown in MLflow; an empty URI is the project's own store, ``mlflow.db``."""
 
@@ -257,11 +268,12 @@ class Config:
     backtest: BacktestSection
     runner: RunnerSection
     mlflow: MlflowSection
+    people: PeopleSection
     metrics: Mapping[str, str]
     datasets: Mapping[str, DatasetSection]
     slots: Mapping[str, SlotSection]
     space: Mapping[str, Mapping[str, Any]]
-    policies: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+    policies: Mapping[str, Policy]
     origins: Mapping[str, str]
 
     def slot(self, name: str) -> SlotSection:
@@ -294,11 +306,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "backtest": BacktestSection,
     "runner": RunnerSection,
     "mlflow": MlflowSection,
-}
-# What these settings were called before podium; its own names win.
-_OLD_NAMES = {
-    "MODEL_REGISTRY_DIR": "paths.registry",
-    "ACTIVE_MODEL_PATH_FILE": "paths.active_model",
+    "people": PeopleSection,
 }
 # What a forecast cannot be asked without, and what nothing else is asked with.
 _FORECASTS_NEED = ("target", "horizon", "features", "test_from")
@@ -339,13 +347,7 @@ def find_root(start: Path) -> Path:
     NotFoundError
         There is none up to the root of the file system.
     """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
-            return folder
-    raise NotFoundError(
-        f"no {FILE} in {start} or above it", fix="run: podium init NAME, then cd into it"
-    )
+    return Path(project_file.find(str(start)))
 
 
 def load(
@@ -382,7 +384,7 @@ def load(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     reader = _Reader(FILE)
-    known = [*_SECTIONS, *_TABLES, "metrics", "space", "policies"]
+    known = [*_SECTIONS, *_TABLES, "metrics", "space", "policy", "policies"]
     reader.unknown_keys(raw, known, "")
     overrides = _environment(os.environ if environ is None else environ)
     overrides.update({key: (value, "flag") for key, value in (flags or {}).items()})
@@ -404,6 +406,8 @@ def load(
     }
     metrics = reader.directions(raw.get("metrics", {}))
     policies = reader.policies(raw.get("policies", {}))
+    if "policy" in raw:
+        policies[EVERYWHERE] = reader.policy(raw["policy"], "policy")
     # Names may be those of the project's own members; none of them is run to know that.
     plugin.use(root)
     _cross_check(reader, sections["project"], tables, space, policies)
@@ -526,23 +530,25 @@ class _Reader:
                 self.problems.append(Problem(f"metrics.{name} is {way!r}", '"min" or "max"'))
         return table
 
-    def policies(self, value: Any) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-        found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-        for name, stages in self.table(value, "policies").items():
-            for stage, gates in self.table(stages, f"policies.{name}").items():
-                if stage not in ("beta", "champion"):
-                    self.problems.append(
-                        Problem(f"policies.{name}.{stage} in {self.file}", "beta or champion")
-                    )
-                for gate, limits in self.table(gates, f"policies.{name}.{stage}").items():
-                    where = f"policies.{name}.{stage}.{gate}"
-                    limits = self.table(limits, where)
-                    for limit, number in limits.items():
-                        if isinstance(number, bool) or not isinstance(number, int | float):
-                            self.problems.append(
-                                Problem(f"{where}.{limit} is {number!r}", "a number")
-                            )
-                    found.setdefault(name, {}).setdefault(stage, {})[gate] = limits
+    def policies(self, value: Any) -> dict[str, Policy]:
+        found = {
+            k: self.policy(v, f"policies.{k}") for k, v in self.table(value, "policies").items()
+        }
+        return {name: stages for name, stages in found.items() if stages}
+
+    def policy(self, value: Any, where: str) -> Policy:
+        """Gates of each stage, with their limits."""
+        found: Policy = {}
+        for stage, gates in self.table(value, where).items():
+            if stage not in ("beta", "champion"):
+                self.problems.append(Problem(f"{where}.{stage} in {self.file}", "beta or champion"))
+            for gate, limits in self.table(gates, f"{where}.{stage}").items():
+                limits = self.table(limits, f"{where}.{stage}.{gate}")
+                for limit, number in limits.items():
+                    if isinstance(number, bool) or not isinstance(number, int | float):
+                        told = f"{where}.{stage}.{gate}.{limit} is {number!r}"
+                        self.problems.append(Problem(told, "a number"))
+                found.setdefault(stage, {})[gate] = limits
         return found
 
 
@@ -570,7 +576,9 @@ def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
 
 def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
     found: dict[str, tuple[Any, str]] = {
-        key: (environ[name], f"env {name}") for name, key in _OLD_NAMES.items() if name in environ
+        key: (environ[name], f"env {name}")
+        for name, key in project_file.OLD_NAMES.items()
+        if name in environ
     }
     for section, kind in _SECTIONS.items():
         for part in fields(kind):
@@ -601,7 +609,8 @@ def _cross_check(
     for policy, stages in policies.items():
         for stage, gates in stages.items():
             for gate in gates:
-                reader.require_member("gates", gate, f"[policies.{policy}.{stage}]")
+                where = f"policies.{policy}" if policy else "policy"
+                reader.require_member("gates", gate, f"[{where}.{stage}]")
     for name, dataset in tables["datasets"].items():
         if dataset is not None:
             _check_dataset(reader, name, dataset)

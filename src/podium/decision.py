@@ -46,9 +46,10 @@ def require_move(current: Stage, target: Stage) -> None:
 
 
 class Result(enum.StrEnum):
-    """What a gate says; only ``pass`` lets a candidate through."""
+    """What a gate says; only ``pass``, or a person who waives it, lets a candidate through."""
 
     PASS = "pass"
+    WAIVED = "waived"
     REFUSE = "refuse"
     UNDECIDABLE = "undecidable"
     MISSING = "missing"
@@ -66,7 +67,7 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """Whether the gate lets the candidate through."""
-        return self.result is Result.PASS
+        return self.result in (Result.PASS, Result.WAIVED)
 
 
 class Kind(enum.StrEnum):
@@ -77,6 +78,10 @@ class Kind(enum.StrEnum):
     MOVE = "move"
     WAIVE = "waive"
     ROLLBACK = "rollback"
+
+
+# Decisions that change where a candidate stands; the others only say something about it.
+MOVING = (Kind.REGISTER, Kind.MOVE, Kind.ROLLBACK)
 
 
 @dataclass(frozen=True)

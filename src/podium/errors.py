@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from collections import namedtuple
+
+# Not from typing: an answer of the runtime door would take half as long again to import it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Self
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong: value and place, expectation, remedy."""
+class Problem(namedtuple("Problem", ("found", "expected", "fix"), defaults=("", ""))):
+    """One thing that is wrong: value and place, expectation, remedy; each a text."""
 
-    found: str
-    expected: str = ""
-    fix: str = ""
+    __slots__ = ()
 
     def __str__(self) -> str:
         text = _sentence(self.found)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from podium.errors import NotFoundError, suggest
+from podium.hashing import digest
 
 SCHEMA = 1
+SIGNATURE = "signature"
 
 
 class Scalar(NamedTuple):
@@ -54,3 +56,14 @@ class Evidence:
                 f"evidence {self.id} ({self.kind}) has no '{name}'", fix=suggest(name, self.scalars)
             )
         return self.scalars[name].value
+
+
+def seen(found: Mapping[str, Evidence]) -> str:
+    """Hash of all findings a person can look at; empty where there are none.
+
+    Of an evaluation its bundle counts, which is the same when it was made again of the same bytes.
+    """
+    told = {
+        kind: one.notes.get("bundle", one.id) for kind, one in found.items() if kind != SIGNATURE
+    }
+    return digest([told, sorted({e.artifact_hash for e in found.values()})]) if told else ""

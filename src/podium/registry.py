@@ -113,7 +113,7 @@ def constant(kind: str, name: str, what: str) -> object:
     podium's own members and the project's are read as text; one of another package is loaded.
     """
     path = plugin.path_of(kind, name) or Path(__file__).parent / kind / f"{name}.py"
-    if not path.is_file():
+    if not name.isidentifier() or not path.is_file():
         return getattr(_load(kind, name), what, None) if _entry_points(kind, name) else None
     # Imported here: most commands need no such value.
     import ast

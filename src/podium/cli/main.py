@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from typing import NoReturn
 
 from podium.errors import PodiumError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -50,6 +54,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - a user sees a sentence, never a traceback
         if debug:
             _trace()
+        elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _say(f"podium: no file can be called {str(error.filename)[:60]}..., which is too long")
+            return 2
         else:
             _say(f"podium: a bug in podium: {type(error).__name__}: {error}")
             _say("  The record is intact. The same command with --debug prints where it happened.")

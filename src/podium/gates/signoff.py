@@ -1,36 +1,41 @@
-"""Has a person looked at this evaluation and put their name to it?
+"""Have people looked at what was found, and put their names to it?
 
 Asks
 ----
-Whether somebody signed the very bundle that the newest evaluation exported.
+Whether enough people signed the very findings that there are now (of a classifier the bundle of its
+newest evaluation), and nobody who signed them said no.
 
 Why
 ---
-No limit says whether an error is bearable. Somebody has to look at the confusion matrix, the curves
-and the worst errors, minority classes against the champion's, and answer for it by name.
+No limit says whether an error is bearable. Somebody has to look at the figures, the curves and the
+worst errors, minority classes against the champion's, and answer for it by name.
 
 Passes when
 -----------
-The newest signature names the bundle of the newest evaluation.
+At least ``n`` (1) people approve; with ``not_author`` (0) at 1 only those count who did not train
+the candidate. Names are as asserted by those who signed.
 
 Refuses when
 ------------
-The signature is for another bundle: the model was evaluated again since.
+Somebody rejects it, too few people approve, or the signatures are for other findings: the model was
+judged again since.
 
 What to do
 ----------
-Open ``evaluation.html`` of the bundle, then run ``podium sign CANDIDATE --reason "..."``.
+Open ``report.html``, or ``evaluation.html`` of the bundle, then run
+``podium sign CANDIDATE --approve --reason "..."``, or ``--reject``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.evidence import SIGNATURE, Evidence, seen
 
-NEEDS = ("evaluation", "signature")
-LIMITS: Mapping[str, float] = {}
+NEEDS = (SIGNATURE,)
+LIMITS: Mapping[str, float] = {"n": 1.0, "not_author": 0.0}
 
 
 def judge(
@@ -38,16 +43,32 @@ def judge(
     champion: Mapping[str, Evidence] | None,
     limits: Mapping[str, float],
 ) -> tuple[Result, str]:
-    """Compare the bundle that was signed with the one there is."""
-    del champion, limits
-    signature, found = candidate["signature"], candidate["evaluation"]
-    signed, bundle = signature.notes.get("bundle", ""), found.notes.get("bundle", "")
-    who = signature.notes.get("signer", "somebody")
-    if not bundle or signed != bundle:
+    """Count who approves of what there is now."""
+    del champion
+    notes = candidate[SIGNATURE].notes
+    if not _is_of(candidate, notes):
         return Result.REFUSE, (
-            f"{who} signed bundle {signed[:12]}, and the newest evaluation's is "
-            f"{bundle[:12] or 'none'}"
+            f"what {notes.get('signer', 'somebody')} signed is not what was found last: it was "
+            "judged again since"
         )
-    return Result.PASS, (
-        f"signed by {who} on {signature.created_at[:10]}: {signature.notes.get('reason', '')}"
-    )
+    # One from before people could sign together has its signer alone.
+    alone = [{"by": notes.get("signer", ""), "verdict": notes.get("verdict", "approve")}]
+    signed = json.loads(notes["signatures"]) if "signatures" in notes else alone
+    against = [one["by"] for one in signed if one["verdict"] != "approve"]
+    if against:
+        return Result.REFUSE, f"rejected by {', '.join(against)}: {notes.get('reason', '')}"
+    names = [one["by"] for one in signed]
+    counted = [n for n in names if not limits["not_author"] or n != notes.get("author")]
+    told = f"signed by {', '.join(names)} on {candidate[SIGNATURE].created_at[:10]}"
+    if len(counted) < limits["n"]:
+        others = " who did not train it" if limits["not_author"] else ""
+        return Result.REFUSE, f"{told}; {limits['n']:g} people{others} must sign"
+    return Result.PASS, f"{told}: {notes.get('reason', '')}"
+
+
+def _is_of(candidate: Mapping[str, Evidence], notes: Mapping[str, str]) -> bool:
+    """Whether a signature names the findings there are now."""
+    if "seen" in notes:
+        return notes["seen"] == seen(candidate)
+    evaluation = candidate.get("evaluation")
+    return bool(evaluation and notes.get("bundle", "") == evaluation.notes.get("bundle"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from podium.candidate import Candidate
-from podium.decision import Decision, Kind, Stage, require_move
+from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
 from podium.hashing import canonical, new_id
 from podium.ledger import reads, schema, writes
@@ -42,7 +42,7 @@ def register(
         "project_id": ledger.project_id,
         "config": canonical(candidate.config),
     }
-    tx.execute(table.insert().values(row))
+    tx.execute(table.insert(), row)
     writes.announce(ledger, tx, "candidate", [candidate.id])
     decision = Decision(
         id=new_id("d"),
@@ -94,7 +94,7 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         The move is not one of the nine.
     """
     decision = replace(decision, previous_hash=_last_hash(ledger, tx))
-    if decision.accepted:
+    if decision.accepted and decision.kind in MOVING:
         _move_heads(ledger, tx, decision)
     body = decision.body()
     row = {
@@ -107,7 +107,7 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         "evidence": canonical(body["evidence"]),
         "hash": decision.hash,
     }
-    tx.execute(schema.decision.insert().values(row))
+    tx.execute(schema.decision.insert(), row)
     writes.announce(ledger, tx, "decision", [decision.id])
     return decision
 
@@ -125,19 +125,26 @@ def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
 
 def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
     champion, project = schema.champion, ledger.project_id
-    belongs = tx.execute(
-        sa.select(schema.candidate.c.slot).where(
-            schema.candidate.c.project_id == project,
-            schema.candidate.c.id == decision.candidate_id,
-        )
-    ).scalar()
+    candidate, its = schema.candidate.c, schema.stage.c
+    # A statement costs more than the few rows it reads, so this is one.
+    facts = sa.select(
+        sa.select(candidate.slot)
+        .where(candidate.project_id == project, candidate.id == decision.candidate_id)
+        .scalar_subquery(),
+        sa.select(its.stage)
+        .where(its.project_id == project, its.candidate_id == decision.candidate_id)
+        .scalar_subquery(),
+        sa.select(champion.c.candidate_id)
+        .where(champion.c.project_id == project, champion.c.slot == decision.slot)
+        .scalar_subquery(),
+    )
+    belongs, found, held_by = tx.execute(facts).one()
     if belongs != decision.slot:
         raise ConflictError(
             f"candidate {decision.candidate_id} belongs to {belongs or 'no slot'}",
             f"a candidate of {decision.slot}",
             "run: podium list candidates",
         )
-    found = reads.stage_of(ledger, tx, decision.candidate_id)
     stage = None if found is None else Stage(found)
     if stage != decision.from_stage:
         raise ConflictError(
@@ -147,11 +154,6 @@ def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
         )
     if stage is not None:
         require_move(stage, decision.to_stage)
-    held_by = tx.execute(
-        sa.select(champion.c.candidate_id).where(
-            champion.c.project_id == project, champion.c.slot == decision.slot
-        )
-    ).scalar()
     if decision.to_stage is Stage.CHAMPION:
         if held_by != decision.expected_champion:
             raise ConflictError(
@@ -160,7 +162,7 @@ def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
                 f"compare again, then: podium promote {decision.slot}",
             )
         if held_by is not None:
-            _set_stage(ledger, tx, held_by, Stage.ARCHIVED, decision)
+            _set_stage(ledger, tx, held_by, Stage.ARCHIVED, decision, known=True)
     if Stage.CHAMPION in (decision.to_stage, decision.from_stage):
         tx.execute(
             sa.delete(champion).where(
@@ -168,30 +170,36 @@ def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
             )
         )
     if decision.to_stage is Stage.CHAMPION:
-        tx.execute(
-            champion.insert().values(
-                project_id=project,
-                slot=decision.slot,
-                candidate_id=decision.candidate_id,
-                decision_id=decision.id,
-                since=decision.created_at,
-            )
-        )
-    _set_stage(ledger, tx, decision.candidate_id, decision.to_stage, decision)
+        holder = {
+            "project_id": project,
+            "slot": decision.slot,
+            "candidate_id": decision.candidate_id,
+            "decision_id": decision.id,
+            "since": decision.created_at,
+        }
+        tx.execute(champion.insert(), holder)
+    known = stage is not None
+    _set_stage(ledger, tx, decision.candidate_id, decision.to_stage, decision, known=known)
 
 
 def _set_stage(
-    ledger: Ledger, tx: sa.Connection, candidate_id: str, stage: Stage, decision: Decision
+    ledger: Ledger,
+    tx: sa.Connection,
+    candidate_id: str,
+    stage: Stage,
+    decision: Decision,
+    *,
+    known: bool,
 ) -> None:
     table = schema.stage
-    mine = sa.and_(table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id)
-    tx.execute(sa.delete(table).where(mine))
+    row = {"stage": stage, "decision_id": decision.id, "since": decision.created_at}
+    if not known:
+        mine = {"project_id": ledger.project_id, "candidate_id": candidate_id}
+        tx.execute(table.insert(), {**mine, **row})
+        return
     tx.execute(
-        table.insert().values(
-            project_id=ledger.project_id,
-            candidate_id=candidate_id,
-            stage=stage,
-            decision_id=decision.id,
-            since=decision.created_at,
-        )
+        sa.update(table).where(
+            table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id
+        ),
+        row,
     )

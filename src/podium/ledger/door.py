@@ -7,19 +7,17 @@ Opening podium's record with SQLAlchemy costs more than the whole answer; ``podi
 from __future__ import annotations
 
 import abc
-import contextlib
 import json
 import os
-import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError, suggest
-from podium.ledger import failures
+from podium.ledger import champions, failures
 from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
 
@@ -47,13 +45,6 @@ JSON_COLUMNS = (
     "verdicts",
 )
 PIECE = 500
-_CHAMPION = """
-    SELECT h.slot, h.candidate_id, c.version, c.artifact_hash, c.artifact_path, h.since,
-           h.decision_id
-    FROM champion h JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
-    WHERE h.project_id = ?"""
-
-
 _OF_SLOT = {
     "trials": "t.id IN (SELECT l.trial_id FROM study_trial l JOIN study s "
     "ON s.project_id = l.project_id AND s.id = l.study_id WHERE s.slot = ?)",
@@ -100,23 +91,7 @@ class _Sqlite(_Database):
         self.path = path
 
     def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
-        with self._connect() as connection:
-            return [dict(row) for row in connection.execute(sql, parameters)]
-
-    @contextlib.contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        if not self.path.is_file():
-            raise NotFoundError(f"no record at {self.path} yet", fix="run: podium run")
-        connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=30)
-        connection.row_factory = sqlite3.Row
-        try:
-            yield connection
-        except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"{self.path}: {error}", "podium's record", _fix_of(str(error))
-            ) from None
-        finally:
-            connection.close()
+        return champions.rows(self.path, sql, parameters)
 
     def columns(self, table: str) -> list[str]:
         return [row["name"] for row in self.rows(f"PRAGMA table_info({table})", ())]
@@ -159,7 +134,7 @@ class _Postgres(_Database):
             raise NotFoundError("no record in this database yet", fix="run: podium run") from None
         except psycopg.errors.UndefinedColumn as error:
             raise DataError(
-                f"{self.place}: {failures.told(error)}", "podium's record", _OLDER
+                f"{self.place}: {failures.told(error)}", "podium's record", champions.OLDER
             ) from None
         except (
             psycopg.errors.UndefinedFunction,
@@ -239,15 +214,6 @@ def _jsonb(column: str) -> str:
     return f"(CASE WHEN strpos({column}, '\\u0000') = 0 THEN {column}::jsonb END)"
 
 
-_OLDER = "an older podium made it; bring it up to date with: podium sync"
-
-
-def _fix_of(error: str) -> str:
-    if "no such column" in error or "no such table" in error:
-        return _OLDER
-    return "run: podium doctor"
-
-
 class Door:
     """Read-only look into a project's record.
 
@@ -267,8 +233,8 @@ class Door:
         self.root = root
         # The file of the record; None where a server holds it.
         self.path: Path | None = None
-        if url.startswith("sqlite:///"):
-            self.path = root / url.removeprefix("sqlite:///")
+        if url.startswith(champions.SCHEME):
+            self.path = root / url.removeprefix(champions.SCHEME)
             self._database: _Database = _Sqlite(self.path)
         elif url.partition("://")[0] in ("postgresql", "postgresql+psycopg"):
             self._database = _Postgres(url)
@@ -288,7 +254,7 @@ class Door:
 
     def champions(self) -> dict[str, Champion]:
         """Champion of every slot that has one."""
-        rows = self.query(_CHAMPION, self.project_id)
+        rows = self.query(champions.HOLDERS, self.project_id)
         return {row["slot"]: Champion(**row) for row in rows}
 
     def rows(

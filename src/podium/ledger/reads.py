@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium.candidate import Candidate
+from podium.decision import Kind
 from podium.errors import NotFoundError
-from podium.evidence import Evidence, Scalar
+from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
 from podium.space import ConfigDict
@@ -282,11 +283,24 @@ def trial_of_artifact(
 
 
 def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Evidence]:
-    """Newest evidence of each kind about a candidate, by kind."""
-    table = schema.evidence
+    """Newest evidence of each kind about a candidate, by kind.
+
+    What was found about another artefact, or written in an older form, does not count.
+    """
+    table, candidate = schema.evidence, schema.candidate
+    mine = sa.and_(
+        candidate.c.project_id == table.c.project_id,
+        candidate.c.id == table.c.candidate_id,
+        candidate.c.artifact_hash == table.c.artifact_hash,
+    )
     rows = tx.execute(
         sa.select(*(table.c[name] for name in Evidence.__dataclass_fields__))
-        .where(table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id)
+        .join(candidate, mine)
+        .where(
+            table.c.project_id == ledger.project_id,
+            table.c.candidate_id == candidate_id,
+            table.c.schema == SCHEMA,
+        )
         .order_by(table.c.seq)
     )
     return {row["kind"]: _evidence({**row}) for row in rows.mappings()}
@@ -315,6 +329,22 @@ def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None
             table.project_id == ledger.project_id, table.candidate_id == candidate_id
         )
     ).scalar()
+
+
+def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
+    """Who registered a candidate; empty where the record does not say."""
+    table = schema.decision.c
+    found = tx.execute(
+        sa.select(table.actor)
+        .where(
+            table.project_id == ledger.project_id,
+            table.candidate_id == candidate_id,
+            table.kind == Kind.REGISTER,
+        )
+        .order_by(table.seq)
+        .limit(1)
+    ).scalar()
+    return found or ""
 
 
 def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from podium.errors import suggest
+from podium.manifest import plain
 from podium.readers._findings import Finding, error
 from podium.readers._options import Limits
 
@@ -59,7 +60,8 @@ def by_ticker(
         return None
     found: dict[str, Path] = {}
     for ticker in tickers:
-        for suffix in suffixes:
+        # A ticker is a name, never a way to a file elsewhere.
+        for suffix in suffixes if plain(ticker) else ():
             if (path / f"{ticker}{suffix}").is_file():
                 found.setdefault(ticker, path / f"{ticker}{suffix}")
     others = matching(path, suffixes)

@@ -12,6 +12,7 @@ from podium.stats.deflated_sharpe import (
 )
 from podium.stats.diebold_mariano import DieboldMariano, diebold_mariano, panel_loss
 from podium.stats.forecast_errors import forecast_errors
+from podium.stats.improvement import Improvement, improvement, improvement_of_losses
 from podium.stats.mcnemar import McNemar, mcnemar
 from podium.stats.overfitting import BacktestOverfitting, probability_of_backtest_overfitting
 from podium.stats.paired_bootstrap import PairedBootstrap, paired_bootstrap
@@ -24,6 +25,7 @@ __all__ = [
     "BacktestOverfitting",
     "BootstrapInterval",
     "DieboldMariano",
+    "Improvement",
     "McNemar",
     "ModelConfidenceSet",
     "PairedBootstrap",
@@ -39,6 +41,8 @@ __all__ = [
     "expected_max_sharpe",
     "forecast_errors",
     "holm",
+    "improvement",
+    "improvement_of_losses",
     "mcnemar",
     "min_backtest_length",
     "min_track_record_length",

@@ -7,14 +7,21 @@ import shutil
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from podium import artifact
-from podium.errors import ConflictError, DataError, NotFoundError, UsageError
+from podium.errors import (
+    ConflictError,
+    DataError,
+    NotFoundError,
+    Problem,
+    RefusedError,
+    UsageError,
+)
 from podium.files import full_disk_explained
 from podium.hashing import json_text, new_id
 from podium.ledger import bundle, bundle_check, bundle_put, schema
@@ -196,11 +203,21 @@ class _Undone(Exception):  # noqa: N818 - nothing went wrong
     """Ends a transaction whose changes were only to be looked at."""
 
 
-def take_in(project: Project, source: Path, *, dry_run: bool = False) -> TakenIn:
+def take_in(
+    project: Project, source: Path, *, dry_run: bool = False, trust_pickle: bool = False
+) -> TakenIn:
     """Put what a bundle holds into the project, every hash checked before anything is written.
+
+    Parameters
+    ----------
+    trust_pickle : bool
+        Take in models with pickles too, which every candidate's first decision then says. podium
+        opens them no more than others.
 
     Raises
     ------
+    RefusedError
+        A model holds a pickle and nobody said that it may.
     NotFoundError
         There is no such file.
     DataError
@@ -225,6 +242,7 @@ def take_in(project: Project, source: Path, *, dry_run: bool = False) -> TakenIn
                 if table in ("trial", "candidate") and row["artifact_hash"]:
                     needed[row["artifact_hash"]] = None
         staged = _staged(work, needed)
+        origin += _pickles_in(work, staged, trusted=trust_pickle)
         for slot in sorted(slots):
             stack.enter_context(project.locked(slot, "import"))
         added = 0
@@ -249,6 +267,25 @@ def take_in(project: Project, source: Path, *, dry_run: bool = False) -> TakenIn
             added = sum(not (project.store / artifact.folder_of(name)).exists() for name in staged)
     undeclared = tuple(sorted(put.slots - project.config.slots.keys()))
     return TakenIn(origin, put, added, undeclared)
+
+
+def _pickles_in(work: Path, staged: Mapping[str, Path], *, trusted: bool) -> str:
+    """What the record says of the pickles among a bundle's models; empty where there are none."""
+    problems: list[Problem] = []
+    for folder in staged.values():
+        # Its hashes were checked: it holds what its manifest names.
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+        try:
+            artifact.require_no_pickle(folder, contents)
+        except RefusedError as error:
+            problems += [p._replace(found=p.found.replace(f"{work}/", "")) for p in error.problems]
+    if not problems:
+        return ""
+    if trusted:
+        return f", {len(problems)} files with pickles trusted by --trust-pickle"
+    fix = "do not import what you do not trust; if you do, add --trust-pickle: it is recorded"
+    raise RefusedError.of([*problems[:-1], problems[-1]._replace(fix=fix)])
 
 
 def _require_version(contents: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps._errors import errors_of
 from podium.steps._evidence import evidence_about
+from podium.steps._improvement import improvement_over_parent
 from podium.steps._kept import Kept, kept_candidate
 from podium.steps._project import Project
 from podium.steps._task import SlotData, plugin_versions, require_task, view_of
@@ -105,6 +106,7 @@ def judged(project: Project, final: Final) -> Judged:
 def _judged(project: Project, kept: Kept, rule: str) -> Judged:
     _judge(project, kept)
     _against_champion(project, kept)
+    improvement_over_parent(project, kept.candidate, kept.data.test_windows.at)
     with project.ledger.reading() as tx:
         evidence = reads.evidence_of(project.ledger, tx, kept.candidate.id)
     return Judged(kept.candidate, evidence, rule)

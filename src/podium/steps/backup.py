@@ -82,7 +82,7 @@ def backup(project: Project, destination: Path) -> Backup:
                 pack.add(FILE, settings.encode())
                 pack.add(record, whole.read_bytes())
                 if (project.root / CACHE).is_file():
-                    pack.add(CACHE.as_posix(), (project.root / CACHE).read_bytes())
+                    pack.add(CACHE, (project.root / CACHE).read_bytes())
                 plugins = _plugins(project.root)
                 for file in plugins:
                     pack.add(file.relative_to(project.root).as_posix(), file.read_bytes())

@@ -111,10 +111,11 @@ def import_(
     given = {name: value for name, value in options.items() if value not in (None, False)}
     name = importer or recognized(place)
     if name == BUNDLE:
-        path = as_file(place)
+        path, trust = as_file(place), bool(given.pop("trust_pickle", False))
         if given or slot or path is None:
             raise UsageError("a bundle is a file that brings its own slots", "no option about them")
-        return Import(BUNDLE, "", (), _bundle.take_in(project, path, dry_run=dry_run))
+        taken = _bundle.take_in(project, path, dry_run=dry_run, trust_pickle=trust)
+        return Import(BUNDLE, "", (), taken)
     module = registry.load("importers", name)
     wrong = [option for option in given if option not in module.OPTIONS]
     if wrong:

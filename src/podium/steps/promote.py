@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from podium import artifact, plugin, registry
 from podium.candidate import Candidate
-from podium.config import Config
+from podium.config import EVERYWHERE, Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
 from podium.errors import NotFoundError, Problem, RefusedError, UsageError, suggest
 from podium.evidence import Evidence
@@ -67,7 +68,13 @@ class Promotion:
 
 
 def promote(
-    project: Project, candidate_id: str, *, to: str = "champion", reason: str = ""
+    project: Project,
+    candidate_id: str,
+    *,
+    to: str = "champion",
+    reason: str = "",
+    waive: Collection[str] = (),
+    dry_run: bool = False,
 ) -> Promotion:
     """Move a candidate towards a stage as far as its gates let it.
 
@@ -80,9 +87,16 @@ def promote(
     to : {"beta", "champion", "development", "archived"}
     reason : str
         Why; kept with the decision.
+    waive : collection of str
+        Gates that need not pass this time. Each is a decision of its own, and the verdict says for
+        ever what the gate found and who waived it why.
+    dry_run : bool
+        Judge every gate on the way, put nothing on record and move nothing.
 
     Raises
     ------
+    UsageError
+        A gate is waived that is not asked, or without a reason.
     RefusedError
         The move is not one of the nine.
     DataError
@@ -101,10 +115,9 @@ def promote(
     artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
     if current is target:
         return _known(project, candidate, current)
-    through = [target]
-    if target is Stage.CHAMPION and current in (Stage.DEVELOPMENT, Stage.ARCHIVED):
-        through = [Stage.BETA, Stage.CHAMPION]
+    through = path(current, target)
     policy = policy_of(project.config, candidate.slot)
+    _require_waivable({gate for step in through for gate in policy.get(step, {})}, waive, reason)
     ids = tuple(sorted(e.id for e in evidence.values()))
 
     # What a gate that is a plugin holds; podium's own are known by their names.
@@ -112,35 +125,48 @@ def promote(
 
     def request(stage: Stage) -> str:
         told = [candidate_id, stage, to, champion_id, policy, ids]
-        return digest([*told, own] if own else told)
+        return digest([*told, *filter(None, [own, sorted(waive)])])
 
+    def judged(step: Stage) -> tuple[Verdict, ...]:
+        return _judge(policy.get(step, {}), evidence, champion)
+
+    if dry_run:
+        by_gate = {v.gate: v for step in through for v in judged(step)}
+        verdicts = tuple(_waived(project, v, waive, reason) for v in by_gate.values())
+        refused = not all(v.passed for v in verdicts)
+        sentence = _would(candidate, current, target, verdicts, refused)
+        return Promotion(candidate, current, verdicts, refused, False, sentence)
     with ledger.reading() as tx:
         asked_before = reads.receipt(ledger, tx, candidate.slot, STEP, request(current))
     if asked_before is not None:
         return _known(project, candidate, current)
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts = ()
     made: list[Decision] = []
     refused = False
     for step in through:
-        require_move(current, step)
-        verdicts = _judge(policy.get(step, {}), evidence, champion)
+        found = judged(step)
+        verdicts = tuple(_waived(project, v, waive, reason) for v in found)
         refused = not all(v.passed for v in verdicts)
+        common: dict[str, Any] = {
+            "slot": candidate.slot,
+            "candidate_id": candidate_id,
+            "from_stage": current,
+            "to_stage": step,
+            "actor": project.actor,
+            "reason": reason or "asked for by podium",
+            "expected_champion": champion_id,
+            "policy": policy.get(step, {}),
+            "evidence": ids,
+            "created_at": now(),
+        }
+        made += [
+            Decision(id=new_id("d"), kind=Kind.WAIVE, accepted=True, verdicts=(before,), **common)
+            for before, after in zip(found, verdicts, strict=True)
+            if after.result is Result.WAIVED
+        ]
         made.append(
             Decision(
-                id=new_id("d"),
-                kind=Kind.MOVE,
-                slot=candidate.slot,
-                candidate_id=candidate_id,
-                from_stage=current,
-                to_stage=step,
-                accepted=not refused,
-                actor=project.actor,
-                reason=reason or "asked for by podium",
-                expected_champion=champion_id,
-                policy=policy.get(step, {}),
-                verdicts=verdicts,
-                evidence=ids,
-                created_at=now(),
+                id=new_id("d"), kind=Kind.MOVE, accepted=not refused, verdicts=verdicts, **common
             )
         )
         if refused:
@@ -165,6 +191,22 @@ def promote(
     )
 
 
+def path(current: Stage, target: Stage) -> list[Stage]:
+    """Stages to go through; on the way to champion everybody is beta first.
+
+    Raises
+    ------
+    RefusedError
+        A move is not one of the nine.
+    """
+    through = [target]
+    if target is Stage.CHAMPION and current in (Stage.DEVELOPMENT, Stage.ARCHIVED):
+        through = [Stage.BETA, Stage.CHAMPION]
+    for here, there in pairwise([current, *through]):
+        require_move(here, there)
+    return through
+
+
 def demoted(project: Project, candidate: Candidate) -> Promotion | None:
     """How a candidate stands that a person took out of use, or None.
 
@@ -182,25 +224,6 @@ def demoted(project: Project, candidate: Candidate) -> Promotion | None:
         f"{last['created_at'][:10]} ({last['reason']})."
     )
     return Promotion(candidate, stage, (), False, False, sentence)
-
-
-def newest(project: Project, what: str) -> dict[str, Any]:
-    """Row of the candidate with that id, or of a slot's newest candidate.
-
-    Raises
-    ------
-    NotFoundError
-    """
-    door = project.door
-    if what in project.config.slots:
-        rows = door.rows("candidates", slot=what, limit=1)
-        if not rows:
-            raise NotFoundError(f"{what} has no candidate yet", fix=f"run: podium finalize {what}")
-        return rows[0]
-    kind, row = door.find(what)
-    if kind != "candidates":
-        raise NotFoundError(f"'{what}' is one of the {kind}", "a candidate's id or a slot")
-    return row
 
 
 def _stage(name: str) -> Stage:
@@ -223,7 +246,11 @@ def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[st
     known = {**POLICIES, **config.policies}
     if name not in known:
         raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
-    policy = {**POLICIES.get(name, {}), **config.policies.get(name, {})}
+    policy = {
+        **POLICIES.get(name, {}),
+        **config.policies.get(EVERYWHERE, {}),
+        **config.policies.get(name, {}),
+    }
     problems = [
         Problem(f"gate '{gate}' of policy '{name}' has no limit '{limit}'", fix=suggest(limit, has))
         for gates in policy.values()
@@ -235,6 +262,31 @@ def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[st
     if problems:
         raise UsageError.of(problems)
     return policy
+
+
+def _require_waivable(asked: Collection[str], waive: Collection[str], reason: str) -> None:
+    """Refuse to waive what nobody asks, or without a word why."""
+    problems = [
+        Problem(
+            f"gate '{gate}' is not asked here, so it cannot be waived", fix=suggest(gate, asked)
+        )
+        for gate in waive
+        if gate not in asked
+    ]
+    if waive and not reason.strip():
+        problems.append(Problem("a gate is waived without a reason", "--reason TEXT"))
+    if problems:
+        raise UsageError.of(problems)
+
+
+def _waived(project: Project, found: Verdict, waive: Collection[str], reason: str) -> Verdict:
+    """The verdict, or that somebody waived it, which says what the gate had found."""
+    if found.passed or found.gate not in waive:
+        return found
+    told = (
+        f"waived by {project.actor}: {reason.strip()} (the gate: {found.result}, {found.finding})"
+    )
+    return replace(found, result=Result.WAIVED, finding=told)
 
 
 def _judge(
@@ -265,7 +317,8 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
 
 def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:
     rows = project.door.rows("decisions", slot=candidate.slot)
-    mine = (d for d in rows if d["candidate_id"] == candidate.id and d["kind"] == Kind.MOVE)
+    moves = (Kind.MOVE, Kind.ROLLBACK)
+    mine = (d for d in rows if d["candidate_id"] == candidate.id and d["kind"] in moves)
     return next(mine, None)
 
 
@@ -286,6 +339,15 @@ def _sentence(
     return f"{name} stays in {stage}, because {why}."
 
 
+def _would(
+    candidate: Candidate, stage: Stage, to: Stage, verdicts: tuple[Verdict, ...], refused: bool
+) -> str:
+    """What a colleague would say of a request that was only tried."""
+    if refused:
+        return _sentence(candidate, stage, verdicts, refused).replace("stays", "would stay", 1)
+    return f"{_name(candidate)} would be {to}; nothing was put on record."
+
+
 def require_promoted(promotion: Promotion) -> None:
     """Raise the refusal of a promotion, so that a command can end with its exit code.
 
@@ -301,7 +363,7 @@ def require_promoted(promotion: Promotion) -> None:
 
 def write_champions(project: Project) -> None:
     """Rewrite the file that answers ``resolve`` when the record cannot be read, and ``best.pt``."""
-    champions = {slot: asdict(holder) for slot, holder in project.door.champions().items()}
+    champions = {slot: vars(holder) for slot, holder in project.door.champions().items()}
     text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")
     best_file.write(project)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from podium.errors import ConflictError
+from podium.ledger.outbox import Stuck
 from podium.ledger.projections import experiments, sweep_results
 from podium.ledger.projections._mlflow_target import Target
 from podium.ledger.projections.mlflow import Projection, Sent
@@ -35,6 +36,8 @@ class Synced:
         Things it does not take, each with its words.
     missing : sequence of str
         Studies and trials whose runs are gone from it; only where that was looked at.
+    differing : mapping of str to sequence of str
+        Candidates of which it tells something else than the record; only where that was looked at.
     stopped : str
         Why sending ended early; empty when it did not.
     """
@@ -45,12 +48,14 @@ class Synced:
     waiting: int = 0
     refused: Sequence[str] = ()
     missing: Sequence[str] = ()
+    differing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     stopped: str = ""
 
     @property
     def is_whole(self) -> bool:
         """Whether everything is where it belongs."""
-        return not (self.waiting or self.refused or self.missing or self.stopped)
+        found = (self.waiting, self.refused, self.missing, self.differing, self.stopped)
+        return not any(found)
 
 
 def sync_files(project: Project) -> list[str]:
@@ -71,6 +76,9 @@ def sync_files(project: Project) -> list[str]:
 
 def sync(project: Project, *, repair: bool = False) -> Synced:
     """Write the users' files and send to MLflow what it lacks, what it refused before too.
+
+    What MLflow tells of candidates (tags, versions, the champion's alias) is set right where
+    somebody changed it.
 
     Nothing is lost when MLflow does not answer: what waits is in the record.
 
@@ -96,12 +104,16 @@ def sync(project: Project, *, repair: bool = False) -> Synced:
     if repair and not passes[-1].stopped:
         missing = projection.check().missing
         passes.append(_in_turn(projection, lambda: projection.repair(missing)))
+    mended: Sequence[str] = ()
+    if not passes[-1].stopped:
+        passes.append(_in_turn(projection, projection.mend))
+        mended = passes[-1].refused
     return Synced(
         files=files,
         target=target,
         sent=sum(one.sent for one in passes),
         waiting=projection.waiting(),
-        refused=[f"{s.item.kind} {s.item.subject_id}: {s.error}" for s in projection.stuck()],
+        refused=[*_refused(projection.stuck()), *mended],
         stopped=passes[-1].stopped,
     )
 
@@ -124,9 +136,14 @@ def check(project: Project) -> Synced:
         files=[],
         target=target,
         waiting=found.waiting,
-        refused=[f"{s.item.kind} {s.item.subject_id}: {s.error}" for s in found.stuck],
+        refused=_refused(found.stuck),
         missing=found.missing,
+        differing=found.differing,
     )
+
+
+def _refused(stuck: Sequence[Stuck]) -> list[str]:
+    return [f"{one.item.kind} {one.item.subject_id}: {one.error}" for one in stuck]
 
 
 def elsewhere(project: Project, target: Target | None) -> list[str]:

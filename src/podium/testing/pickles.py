@@ -11,10 +11,10 @@
 from __future__ import annotations
 
 import io
-import pickletools
 import zipfile
 from pathlib import Path
 
+from podium.pickled import imported
 from podium.testing._base import require
 
 # What torch's own weights-only loader accepts in a checkpoint of plain tensors.
@@ -40,25 +40,8 @@ def check_no_pickled_object(path: Path) -> None:
     else:
         parts = {path.name: data}
     for name, content in parts.items():
-        objects = sorted(_imported(content) - PLAIN_GLOBALS)
+        objects = sorted(imported(content) - PLAIN_GLOBALS)
         strange = [o for o in objects if not (o.startswith("torch ") and o.endswith("Storage"))]
         require(not strange, f"{path} ({name}) runs code when it is opened: {strange}")
         header = content[:4096] if content.startswith(b"\x93NUMPY") else b""
         require(b"'|O'" not in header, f"{path} ({name}) is an array of Python objects")
-
-
-def _imported(data: bytes) -> set[str]:
-    """Every name a pickle would import; empty when the bytes are no pickle."""
-    found: set[str] = set()
-    texts: list[str] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name in ("GLOBAL", "INST"):
-                found.add(str(argument))
-            elif opcode.name == "STACK_GLOBAL":
-                found.add(" ".join(texts[-2:]))
-            elif isinstance(argument, str):
-                texts.append(argument)
-    except Exception:  # noqa: BLE001 - whatever is wrong with the bytes, they are no pickle
-        return set()
-    return found

@@ -25,7 +25,11 @@ SHOWN = 20
 @click.option("--slot", help="Whose searches the configs count for.  [default: the default slot]")
 @click.option("--study", help="Only this study of an Optuna storage.")
 @click.option("--experiment", help="Only this experiment of an MLflow store.")
-@click.option("--trust-pickle", is_flag=True, help="Load a pickle, which runs its author's code.")
+@click.option(
+    "--trust-pickle",
+    is_flag=True,
+    help="Load an Optuna pickle, which runs its author's code; keep those of a bundle, unopened.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what is new in it; write nothing.")
 @options.common
 def command(

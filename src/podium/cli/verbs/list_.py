@@ -12,14 +12,18 @@ from podium import plugin, registry
 from podium.cli import options
 from podium.cli.output import FORMS, Output
 from podium.config import Config, find_root, load
-from podium.errors import NotFoundError, suggest
+from podium.decision import Stage
+from podium.errors import NotFoundError, UsageError, suggest
 from podium.ledger.door import TABLES, Door
+from podium.ledger.models import models
 from podium.ledger.runs import notes_of
 
+MODELS = ("models", "candidates")
 COLUMNS = {
     "studies": ["id", "slot", "created_at"],
     "trials": ["id", "family", "state", "score", "metric", "seconds", "config"],
     "candidates": ["id", "slot", "version", "stage", "family", "created_at", "trained_until"],
+    "models": ["id", "slot", "timeframe", "version", "model_type", "version_type", "stage"],
     "decisions": ["id", "slot", "kind", "candidate_id", "from_stage", "to_stage", "accepted"],
     "evidence": ["id", "kind", "candidate_id", "created_at"],
     "datasets": ["name", "timeframe", "tickers", "bars", "first_at", "last_at", "fingerprint"],
@@ -29,6 +33,12 @@ COLUMNS = {
 @click.command()
 @click.argument("kind", default="slots")
 @click.option("--slot", help="Only what belongs to this slot.")
+@click.option("--timeframe", help="Of models: only those on bars of this length, 1H.")
+@click.option(
+    "--stage",
+    type=click.Choice([stage.value for stage in Stage]),
+    help="Of models: only those in it.",
+)
 @click.option("--where", default="", help="A filter: 'val_loss<0.02 and family=lstm'.")
 @click.option("--sort", default="", help="A name; -name for the largest first.")
 @click.option(
@@ -42,6 +52,8 @@ COLUMNS = {
 def command(
     kind: str,
     slot: str | None,
+    timeframe: str | None,
+    stage: str | None,
     where: str,
     sort: str,
     output: str | None,
@@ -56,8 +68,9 @@ def command(
     and parentheses. A name is a column of the JSON answer, a parameter of the config, and for
     trials a reported metric such as val_loss (its best epoch).
 
-    KIND: slots, candidates, trials, studies, decisions, evidence, datasets; families, features,
-    targets, metrics, searches, signals, gates, splitters, readers, runners, importers.
+    KIND: slots, models (candidates with what their tags say), candidates, trials, studies,
+    decisions, evidence, datasets; families, features, targets, metrics, searches, signals, gates,
+    splitters, readers, runners, importers.
     """
     form = output or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)
@@ -67,8 +80,10 @@ def command(
         told = registry.describe(kind)
         out.answer(kind, [{"name": name, "what": what} for name, what in told.items()])
         return
-    if kind != "slots" and kind not in TABLES:
-        known = ["slots", *TABLES, *registry.KINDS]
+    if (timeframe or stage) and kind not in MODELS:
+        raise UsageError(f"--timeframe and --stage are not for {kind}", "podium list models")
+    if kind not in ("slots", "models") and kind not in TABLES:
+        known = ["slots", "models", *TABLES, *registry.KINDS]
         raise NotFoundError(f"no kind '{kind}' to list", fix=suggest(kind, known))
     root = find_root(folder)
     config = load(root)
@@ -78,10 +93,11 @@ def command(
     if kind == "slots":
         out.answer("slots", _slots(config, door))
         return
-    items = door.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
-    if kind == "candidates":
-        stages = door.stages()
-        items = [{**item, "stage": stages.get(item["id"])} for item in items]
+    if kind in MODELS:
+        items = models(door, slot=slot, where=where, sort=sort, timeframe=timeframe, stage=stage)
+        items = items[:limit] if limit >= 0 else items
+    else:
+        items = door.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
     if kind == "trials" and form in ("json", "jsonl"):
         noted = notes_of(door, [item["id"] for item in items])
         items = [{**item, "dated_notes": noted.get(item["id"], [])} for item in items]

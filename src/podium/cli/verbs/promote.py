@@ -11,7 +11,12 @@ from podium.cli.output import Output
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", required=False)
+@click.option("--slot", help="In place of WHAT.")
+@click.option("--timeframe", help="In place of WHAT, where one slot has it: 1H.")
+@click.option(
+    "--version", "--model-version", "version", type=int, help="The slot's own.  [default: newest]"
+)
 @click.option(
     "--to",
     "--target-stage",
@@ -21,19 +26,37 @@ from podium.cli.output import Output
     help="beta, champion, development or archived.",
 )
 @click.option("--reason", default="", help="Why; kept with the decision.")
+@click.option("--waive", multiple=True, metavar="GATE", help="Let it through all the same.")
+@click.option("--dry-run", is_flag=True, help="Show every verdict; nothing is put on record.")
 @options.common
-def command(what: str, to: str, reason: str, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(
+    what: str | None,
+    slot: str | None,
+    timeframe: str | None,
+    version: int | None,
+    to: str,
+    reason: str,
+    waive: tuple[str, ...],
+    dry_run: bool,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Ask for a stage for WHAT, a candidate's id or a slot (its newest candidate).
 
-    A refusal ends with exit code 4 and is on record with every gate's finding.
+    A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
+    with a reason only, and the record says so for ever.
     """
-    from podium.steps.promote import newest, promote, require_promoted
+    from podium.steps._candidates import chosen
+    from podium.steps.promote import promote, require_promoted
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
-        candidate = newest(project, what)
+        candidate = chosen(project, what, slot=slot, timeframe=timeframe, version=version)
         with project.locked(candidate["slot"], "promote"):
-            found = promote(project, candidate["id"], to=to, reason=reason)
+            found = promote(
+                project, candidate["id"], to=to, reason=reason, waive=waive, dry_run=dry_run
+            )
         section = project.config.slots.get(candidate["slot"])
         classifies = section is not None and section.task == "classify"
     items = [
@@ -43,5 +66,6 @@ def command(what: str, to: str, reason: str, folder: Path, as_json: bool, quiet:
     out.answer("verdicts", items, ["gate", "result", "finding"])
     require_promoted(found)
     out.say(found.sentence)
-    samples = " --data FILE.npz" if classifies else ""
-    out.hint(f"podium predict {found.candidate.slot}{samples}")
+    if not dry_run:
+        samples = " --data FILE.npz" if classifies else ""
+        out.hint(f"podium predict {found.candidate.slot}{samples}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,18 @@ from podium.ledger.runs import notes_of, told_note
 @click.command()
 @click.argument("what")
 @click.option("--lineage", is_flag=True, help="The tree from its data to everything it led to.")
+@click.option("--history", is_flag=True, help="Who held a slot from when to when, and why.")
+@click.option("--at", help="Who held a slot at that moment (UTC), or at the end of that day.")
 @options.common
-def command(what: str, lineage: bool, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(
+    what: str,
+    lineage: bool,
+    history: bool,
+    at: str | None,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Show WHAT: an id (its beginning is enough), a slot, or ``config`` with every origin."""
     out = Output(as_json=as_json, quiet=quiet)
     root = find_root(folder)
@@ -34,6 +45,10 @@ def command(what: str, lineage: bool, folder: Path, as_json: bool, quiet: bool) 
     door = Door(config.ledger.url, root, config.project.id)
     if lineage:
         _lineage(out, door, what, root / config.paths.registry)
+        return
+    if history or at:
+        config.slot(what)
+        _history(out, door, what, at)
         return
     if what in config.slots:
         _slot(out, config, door, what)
@@ -60,6 +75,27 @@ def _lineage(out: Output, door: Door, what: str, store: Path) -> None:
         out.answer("lineage", [found.item()])
         return
     print(tree(found.branch(), shutil.get_terminal_size((80, 24)).columns))
+
+
+def _history(out: Output, door: Door, slot: str, moment: str | None) -> None:
+    from podium.steps import history
+
+    reigns = history.history(door, slot)
+    if moment:
+        reigns = [history.at(reigns, moment)]
+    if out.as_json:
+        out.answer("history", [vars(reign) for reign in reigns])
+        return
+    for reign in reversed(reigns):
+        print(f"{reign.candidate_id}  {reign.since} to {reign.until or 'now'}")
+        print(f"  by {reign.by} ({reign.kind}): {reign.reason}")
+        for one in reign.verdicts:
+            print(f"  {one['result']} {one['gate']}: {one['finding']}")
+        print(f"  evidence: {', '.join(reign.evidence) or 'none'}")
+        if reign.until:
+            print(f"  ended by {reign.ended_by}: {reign.ended_reason}")
+    if not reigns:
+        out.say(f"nobody held {slot} yet")
 
 
 def _origin(config: Config, key: str) -> str:
@@ -115,12 +151,18 @@ def _candidate(out: Output, door: Door, row: dict[str, Any]) -> None:
 
 def _told(decision: dict[str, Any]) -> dict[str, Any]:
     """A decision in one row, the gates' findings as its why."""
-    findings = "; ".join(f"{v['gate']}: {v['finding']}" for v in decision["verdicts"])
+    said_only = decision["kind"] in ("sign", "waive")
+    move = f"{decision['from_stage'] or 'new'} -> {decision['to_stage']}"
     return {
         "when": decision["created_at"],
         "candidate": decision["candidate_id"],
-        "move": f"{decision['from_stage'] or 'new'} -> {decision['to_stage']}",
+        "move": decision["kind"] if said_only else move,
         "result": "accepted" if decision["accepted"] else "refused",
         "by": decision["actor"],
-        "why": findings or decision["reason"],
+        "why": _why(decision["verdicts"], decision["reason"]),
     }
+
+
+def _why(verdicts: Sequence[Mapping[str, Any]], reason: str) -> str:
+    """The gates' findings; where none was asked, what the person said."""
+    return "; ".join(f"{v['gate']}: {v['finding']}" for v in verdicts) or reason

@@ -1,4 +1,4 @@
-"""Ship: put your name to an evaluation that you have looked at."""
+"""Ship: put your name to what was found about a candidate, for or against it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from podium.cli.output import Output
 
 @click.command()
 @click.argument("what")
-@click.option("--reason", required=True, help="What you saw, and why it will do; kept.")
+@click.option("--approve/--reject", default=True, help="Whether it will do.  [default: approve]")
+@click.option("--reason", required=True, help="What you saw, and why it will do or not; kept.")
 @options.common
-def command(what: str, reason: str, folder: Path, as_json: bool, quiet: bool) -> None:
-    """Sign the newest evaluation of WHAT, a candidate's id or a slot (its newest candidate).
+def command(
+    what: str, approve: bool, reason: str, folder: Path, as_json: bool, quiet: bool
+) -> None:
+    """Sign what was found last about WHAT, a candidate's id or a slot (its newest candidate).
 
-    Who signs is PODIUM_ACTOR, else your login name. The signature names the very bundle that lies
-    there; a model that is evaluated again is signed again.
+    Who signs is PODIUM_ACTOR, else your login name, as asserted. The signature names the hashes of
+    the artefact and of the findings; a model that is judged again is signed again.
     """
-    from podium.steps.promote import newest
+    from podium.steps._candidates import newest
     from podium.steps.sign import sign
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
         candidate = newest(project, what)
         with project.locked(candidate["slot"], "sign"):
-            found = sign(project, candidate["id"], reason)
+            found = sign(project, candidate["id"], reason, approve=approve)
     out.facts(
         "signature",
         {
             "candidate": found.candidate_id,
             "signer": found.notes["signer"],
+            "verdict": found.notes["verdict"],
             "reason": found.notes["reason"],
-            "bundle": found.notes["bundle"][:12],
+            "artifact": found.artifact_hash[:12],
+            "findings": found.notes["seen"][:12],
         },
     )
     out.hint(f"podium promote {found.candidate_id}")

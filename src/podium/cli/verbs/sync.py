@@ -14,7 +14,7 @@ MISSING, FAULT = 4, 7
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only tell what waits and what MLflow has lost.")
+@click.option("--check", is_flag=True, help="Only tell what waits, and what is missing or differs.")
 @click.option("--repair", is_flag=True, help="Send again what MLflow has lost.")
 @options.mlflow
 @options.common
@@ -28,9 +28,10 @@ def command(
 ) -> int:
     """Write the files that are read beside the record, and send to MLflow what it lacks.
 
-    What MLflow refused before is tried again. Ends with 7 when MLflow does not answer or refuses
-    something (nothing is lost; the same command goes on), and --check with 4 when something waits
-    or is missing.
+    What MLflow refused before is tried again, and what somebody changed of a candidate's tags,
+    version or alias is set right. Ends with 7 when MLflow does not answer or refuses something
+    (nothing is lost; the same command goes on), and --check with 4 when something waits, is missing
+    or differs.
     """
     from podium.steps import sync as step
 
@@ -53,12 +54,15 @@ def command(
         }
     if check and found.target is not None:
         del facts["sent"]
-        facts["missing"] = len(found.missing)
+        facts |= {"missing": len(found.missing), "differing": len(found.differing)}
     out.facts("sync", facts)
     for refused in found.refused:
         out.say(f"refused: {refused}")
     for missing in found.missing:
         out.say(f"missing: {missing}")
+    for candidate, words in found.differing.items():
+        for told in words:
+            out.say(f"differs: {candidate}: {told}")
     for other in elsewhere:
         out.say(other)
     if found.stopped:

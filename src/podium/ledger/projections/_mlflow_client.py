@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # Models need podium; the files of uv where a command happens to run are nothing of theirs.
+    "MLFLOW_UV_AUTO_DETECT": "false",
 }
 # Answers of HTTP that are about the request itself; others are about the server or the way to it.
 _ABOUT_THE_REQUEST = (400, 413, 422)
@@ -84,6 +86,7 @@ class Found:
     run_id: str
     name: str
     params: Mapping[str, str]
+    tags: Mapping[str, str]
     deleted: bool
 
 
@@ -131,7 +134,7 @@ class Experiment:
                 made = _mlflow_store.make(target.file, target.artifacts or "")
             from mlflow import MlflowClient
 
-            self._client: MlflowClient = MlflowClient(target.uri, registry_uri=target.uri)
+            self.client: MlflowClient = MlflowClient(target.uri, registry_uri=target.uri)
             if made:
                 self._drop_connections()
             self._find(make=not only_look)
@@ -139,20 +142,20 @@ class Experiment:
 
     def _drop_connections(self) -> None:
         """Let go of a file that was replaced: MLflow keeps one store a URI for the process."""
-        engine = getattr(self._client._tracking_client.store, "engine", None)
+        engine = getattr(self.client._tracking_client.store, "engine", None)
         if engine is not None:
             engine.dispose()
 
     def _find(self, *, make: bool) -> None:
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(self.target.experiment)
+        found = self.client.get_experiment_by_name(self.target.experiment)
         if found is None:
             if not make:
                 return
             try:
                 self.id = str(
-                    self._client.create_experiment(self.target.experiment, self.target.artifacts)
+                    self.client.create_experiment(self.target.experiment, self.target.artifacts)
                 )
                 self.is_new = True
                 return
@@ -160,7 +163,7 @@ class Experiment:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 # Another project made it a moment ago.
-                found = self._client.get_experiment_by_name(self.target.experiment)
+                found = self.client.get_experiment_by_name(self.target.experiment)
         if found is None or found.lifecycle_stage != "active":
             number = found.experiment_id if found else "ID"
             raise StoppedError(
@@ -187,17 +190,17 @@ class Experiment:
     def find(self, kind: str, subject_id: str) -> Found | None:
         """Run of a trial or study, by its tag."""
         where = f"tags.`podium.{kind}_id` = '{subject_id}' and tags.`podium.kind` = '{kind}'"
-        with self._judged():
-            runs = self._client.search_runs([self.id], where, run_view_type=3, max_results=1)
+        with self.judged():
+            runs = self.client.search_runs([self.id], where, run_view_type=3, max_results=1)
         return _found(runs[0]) if runs else None
 
     def get(self, run_id: str) -> Found | None:
         """Run by its id; None when it is gone for good."""
         from mlflow.exceptions import MlflowException
 
-        with self._judged():
+        with self.judged():
             try:
-                return _found(self._client.get_run(run_id))
+                return _found(self.client.get_run(run_id))
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return None
@@ -208,8 +211,8 @@ class Experiment:
         tags = {**content.tags, "mlflow.user": self.user}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
-        with self._judged():
-            run = self._client.create_run(
+        with self.judged():
+            run = self.client.create_run(
                 self.id, start_time=content.start, tags=tags, run_name=name
             )
         return str(run.info.run_id)
@@ -228,42 +231,48 @@ class Experiment:
         """
         from mlflow.entities import Metric, Param, RunTag
 
-        with self._judged():
-            self._client.log_batch(
+        with self.judged():
+            self.client.log_batch(
                 run_id,
                 metrics=[Metric(p.name, p.value, p.moment, p.step) for p in content.points],
                 params=[Param(k, v) for k, v in content.params.items() if k not in known],
                 tags=[RunTag(name, value) for name, value in content.tags.items()],
             )
             if folder is not None:
-                self._client.log_artifacts(run_id, str(folder))
+                self.client.log_artifacts(run_id, str(folder))
         self.end(run_id, content)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Tags of a run, the last word of each."""
         from mlflow.entities import RunTag
 
-        with self._judged():
-            self._client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+        with self.judged():
+            self.client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+    def untag(self, run_id: str, names: Iterable[str]) -> None:
+        """Remove tags of a run."""
+        with self.judged():
+            for name in names:
+                self.client.delete_tag(run_id, name)
 
     def end(self, run_id: str, content: Content) -> None:
         """How and when a run ended."""
-        with self._judged():
-            self._client.set_terminated(run_id, content.status, content.end)
+        with self.judged():
+            self.client.set_terminated(run_id, content.status, content.end)
 
-    def runs(self, project_id: str) -> set[str]:
-        """Ids of all runs of a project, those that a person deleted too."""
+    def runs(self, project_id: str) -> dict[str, Found]:
+        """All runs of a project by their ids, those that a person deleted too."""
         where = f"tags.`podium.project_id` = '{project_id}'"
-        found: set[str] = set()
+        found: dict[str, Found] = {}
         token: str | None = None
         if not self.id:
             return found
         with self._explained():
             while True:
-                page = self._client.search_runs(
+                page = self.client.search_runs(
                     [self.id], where, run_view_type=3, max_results=_PAGE, page_token=token
                 )
-                found.update(run.info.run_id for run in page)
+                found.update((run.info.run_id, _found(run)) for run in page)
                 token = page.token
                 if not token:
                     return found
@@ -271,13 +280,13 @@ class Experiment:
     def answers(self) -> bool:
         """Whether MLflow answers the simplest question at all."""
         try:
-            self._client.get_experiment(self.id)
+            self.client.get_experiment(self.id)
         except Exception:  # noqa: BLE001 - whatever it is, it is no answer
             return False
         return True
 
     @contextmanager
-    def _judged(self) -> Iterator[None]:
+    def judged(self) -> Iterator[None]:
         """Sort what goes wrong with one thing: is it the thing, or is it MLflow?"""
         from mlflow.exceptions import MlflowException
 
@@ -333,6 +342,7 @@ def _found(run: Run) -> Found:
         run_id=str(info.run_id),
         name=info.run_name or "",
         params=run.data.params,
+        tags=run.data.tags,
         deleted=info.lifecycle_stage == "deleted",
     )
 

@@ -12,6 +12,9 @@ import sqlalchemy as sa
 
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
+from podium.ledger.projections import _mlflow_candidates as candidates
+from podium.ledger.projections._mlflow_candidates import Standing
+from podium.ledger.projections._mlflow_candidates import mine as _mine
 from podium.ledger.runs import told_note
 
 # What a study's question holds the hash of.
@@ -26,7 +29,8 @@ class Facts:
     link: Mapping[str, Any]
     scores: Sequence[tuple[str, int, float]]
     results: Mapping[str, float]
-    candidate: Mapping[str, Any] = field(default_factory=dict)
+    candidate: Standing | None = None
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
 
@@ -45,22 +49,6 @@ def run_of(ledger: Ledger, tx: sa.Connection, subject_id: str) -> str | None:
     return tx.execute(sa.select(candidate.trial_id).where(mine)).scalar()
 
 
-def touched_by(ledger: Ledger, tx: sa.Connection, decision_id: str) -> list[str]:
-    """Trials of all candidates that a decision moved; a new champion archives the one before."""
-    candidate, stage, decision = schema.candidate.c, schema.stage.c, schema.decision.c
-    moved = sa.select(stage.candidate_id).where(
-        stage.project_id == ledger.project_id, stage.decision_id == decision_id
-    )
-    asked = sa.select(decision.candidate_id).where(
-        decision.project_id == ledger.project_id, decision.id == decision_id
-    )
-    either = sa.or_(candidate.id.in_(moved), candidate.id.in_(asked))
-    rows = tx.execute(
-        sa.select(candidate.trial_id).where(_mine(ledger, schema.candidate, either))
-    ).scalars()
-    return sorted(set(rows))
-
-
 def of_study(ledger: Ledger, tx: sa.Connection, study_id: str) -> dict[str, Any] | None:
     """A study, and when the last of its trials ended; None when the record has no such study."""
     link, trial = schema.study_trial.c, schema.trial.c
@@ -77,7 +65,8 @@ def of_study(ledger: Ledger, tx: sa.Connection, study_id: str) -> dict[str, Any]
     return {**row, "last_ended_at": last}
 
 
-def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str) -> Facts | None:
+def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str, target: str) -> Facts | None:
+    """A trial, and the newest candidate it left; None when the record has no such trial."""
     table, environment = schema.trial.c, schema.environment.c
     row = (
         tx.execute(
@@ -109,21 +98,16 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str) -> Facts | None:
             _mine(ledger, schema.result, result.trial_id == trial_id)
         )
     )
-    latest = (
-        tx.execute(
-            sa.select(schema.candidate)
-            .where(_mine(ledger, schema.candidate, candidate.trial_id == trial_id))
-            .order_by(candidate.seq.desc())
-        )
-        .mappings()
-        .first()
-    )
-    found = dict(latest) if latest else {}
+    latest = tx.execute(
+        sa.select(candidate.id)
+        .where(_mine(ledger, schema.candidate, candidate.trial_id == trial_id))
+        .order_by(candidate.seq.desc())
+        .limit(1)
+    ).scalar()
     written = notes(ledger, tx, [trial_id])
-    if found:
-        found.update(_standing(ledger, tx, found["id"]))
-        found["evaluation"] = _evaluation(ledger, tx, found["id"])
-        written += notes(ledger, tx, [found["id"], *found["decisions"]])
+    standing = candidates.of(ledger, tx, latest, target) if latest else None
+    if standing is not None:
+        written += notes(ledger, tx, [standing.row["id"], *standing.decisions])
     return Facts(
         row={**row, **_surroundings(ledger, tx, {**row})},
         link=_link(ledger, tx, trial_id),
@@ -132,7 +116,8 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str) -> Facts | None:
             for r in scores
         ],
         results={r.metric: _real(r.value) for r in results},
-        candidate=found,
+        candidate=standing,
+        evaluation=_evaluation(ledger, tx, latest) if latest else {},
         notes=[*filter(None, [row["notes"]]), *written],
     )
 
@@ -173,34 +158,6 @@ def _surroundings(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> 
     return found
 
 
-def _standing(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Any]:
-    """Stage and decisions of a candidate, the newest decision last."""
-    stage, decision = schema.stage.c, schema.decision.c
-    rows = list(
-        tx.execute(
-            sa.select(
-                decision.id, decision.to_stage, decision.accepted, decision.actor, decision.reason
-            )
-            .where(_mine(ledger, schema.decision, decision.candidate_id == candidate_id))
-            .order_by(decision.seq)
-        )
-    )
-    told = ""
-    if rows:
-        last = rows[-1]
-        verdict = "accepted" if last.accepted else "refused"
-        told = f"{last.to_stage} {verdict}, asked by {last.actor}: {last.reason}"
-    return {
-        "decisions": [row.id for row in rows],
-        "decided": told,
-        "stage": tx.execute(
-            sa.select(stage.stage).where(
-                _mine(ledger, schema.stage, stage.candidate_id == candidate_id)
-            )
-        ).scalar(),
-    }
-
-
 def _evaluation(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Any]:
     """Bundle and figures of a candidate's newest evaluation; empty where there is none."""
     table = schema.evidence.c
@@ -227,10 +184,6 @@ def notes(ledger: Ledger, tx: sa.Connection, subject_ids: Sequence[str]) -> list
         .order_by(note.seq)
     )
     return [told_note({**row}) for row in rows.mappings()]
-
-
-def _mine(ledger: Ledger, table: Any, condition: sa.ColumnElement[bool]) -> Any:
-    return sa.and_(table.c.project_id == ledger.project_id, condition)
 
 
 def asked(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
         name=f"{row['slot']} {study_id}",
         parts={},
         params=_texts(_mlflow_facts.asked(ledger, tx, row)),
-        tags=_tags(tags),
+        tags=told_tags(tags),
         points=(),
         status="FINISHED",
         start=start,
@@ -110,15 +110,17 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
     )
 
 
-def trial(ledger: Ledger, tx: sa.Connection, trial_id: str, project: str) -> Content | None:
-    """A trial as a run; None when the record has no such trial."""
-    facts = _mlflow_facts.of_trial(ledger, tx, trial_id)
+def trial(
+    ledger: Ledger, tx: sa.Connection, trial_id: str, project: str, target: str
+) -> Content | None:
+    """A trial as a run of one target; None when the record has no such trial."""
+    facts = _mlflow_facts.of_trial(ledger, tx, trial_id, target)
     if facts is None:
         return None
     row, link = facts.row, facts.link
     start, end = _times(row)
     points, lost = _points(facts, start, end)
-    evaluation = facts.candidate.get("evaluation", {})
+    evaluation = facts.evaluation
     tags = {
         "podium.kind": "trial",
         "podium.trial_id": trial_id,
@@ -138,7 +140,7 @@ def trial(ledger: Ledger, tx: sa.Connection, trial_id: str, project: str) -> Con
         "mlflow.source.name": _source(row, link),
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": "\n\n".join(facts.notes),
-        **_candidate_tags(facts),
+        **(facts.candidate.tags if facts.candidate else {}),
     }
     return Content(
         subject_id=trial_id,
@@ -147,14 +149,14 @@ def trial(ledger: Ledger, tx: sa.Connection, trial_id: str, project: str) -> Con
         name="",
         parts=_parts(facts),
         params=_params(facts),
-        tags=_tags(tags),
+        tags=told_tags(tags),
         points=points,
         status=STATUS.get(State(row["state"]), "RUNNING"),
         start=start,
         end=end,
         curves=_curves(facts),
         artifact_hash=row["artifact_hash"],
-        judged=bool(facts.candidate),
+        judged=facts.candidate is not None,
         bundle=(evaluation["folder"], evaluation["bundle"]) if evaluation else None,
     )
 
@@ -256,7 +258,7 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     best = facts.row["best_epoch"] or last
     for name, value in facts.results.items():
         said.append((f"best_epoch/{name}" if name in series else name, value, best))
-    for name, value in facts.candidate.get("evaluation", {}).get("scalars", {}).items():
+    for name, value in facts.evaluation.get("scalars", {}).items():
         # Those of a single class are in the bundle.
         if ":" not in name and isinstance(value, int | float):
             said.append((f"evaluation/{name}", value, best))
@@ -301,21 +303,6 @@ def _curves(facts: Facts) -> str:
     return curves_csv(rows)
 
 
-def _candidate_tags(facts: Facts) -> dict[str, Any]:
-    if not facts.candidate:
-        return {}
-    dataset = facts.row["dataset"]
-    return {
-        "podium.candidate_id": facts.candidate["id"],
-        "podium.version": facts.candidate["version"],
-        "podium.artifact_hash": facts.candidate["artifact_hash"],
-        "podium.decision": facts.candidate["decided"],
-        "promotion_stage": facts.candidate["stage"],
-        "model_type": facts.candidate["model_type"],
-        "timeframe": dataset["timeframe"] if dataset else None,
-    }
-
-
 def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
     """Command that made a trial; naive ones are made by the step they stand beside."""
     if row["origin"]:
@@ -338,7 +325,8 @@ def _text(value: Any) -> str:
     return json_text(value) if isinstance(value, dict | list | tuple) else str(value)
 
 
-def _tags(values: Mapping[str, Any]) -> dict[str, str]:
+def told_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as MLflow takes them; what is not known is no tag."""
     return {
         name: _cut(str(value), TAG_LENGTH)
         for name, value in values.items()

@@ -139,6 +139,28 @@ def resolve(config: Config, fallback: str = "") -> Target:
     )
 
 
+def model_of(slot: str) -> str:
+    """Name of a slot's registered model; names of slots have no dots.
+
+    Examples
+    --------
+    >>> model_of("us4/D/volatility")
+    'us4.D.volatility'
+    """
+    return slot.replace("/", ".")
+
+
+def zip_of(timeframe: str) -> str:
+    """Where in its run a candidate's model lies as one file.
+
+    Examples
+    --------
+    >>> zip_of("1H"), zip_of("")
+    ('models/1H/model.zip', 'models/model.zip')
+    """
+    return "/".join(filter(None, ["models", timeframe, "model.zip"]))
+
+
 def _file(config: Config, uri: str) -> Path:
     """The file of an SQLite URI; relative ones start at the project, wherever the command ran."""
     name = uri.partition(":///")[2].partition("?")[0]

@@ -17,7 +17,9 @@ from podium.errors import PodiumError
 from podium.ledger import outbox, schema
 from podium.ledger.ledger import Ledger
 from podium.ledger.outbox import Item
-from podium.ledger.projections import _mlflow_facts, _mlflow_runs
+from podium.ledger.projections import _mlflow_candidates as candidates
+from podium.ledger.projections import _mlflow_facts, _mlflow_model, _mlflow_runs
+from podium.ledger.projections._mlflow_candidates import Standing
 from podium.ledger.projections._mlflow_client import (
     Experiment,
     Found,
@@ -25,8 +27,10 @@ from podium.ledger.projections._mlflow_client import (
     StoppedError,
     StumbledError,
 )
+from podium.ledger.projections._mlflow_compare import differing
+from podium.ledger.projections._mlflow_registry import Registry, Version, stray
 from podium.ledger.projections._mlflow_runs import Content
-from podium.ledger.projections._mlflow_target import Target
+from podium.ledger.projections._mlflow_target import Target, zip_of
 
 # Items read from the outbox at once; how many may be done and not yet remembered, and how long.
 PIECE, UNFLUSHED, SECONDS = 200, 50, 1.0
@@ -59,6 +63,7 @@ class Tour:
         self.of = projection
         self.ledger, self.target = projection.ledger, projection.target
         self.experiment = Experiment(self.target, projection.user)
+        self.registry = Registry(self.experiment, self.ledger.project_id, projection.project)
         with self.ledger.reading() as tx:
             self.position, mark = outbox.position_of(self.ledger, tx, self.target.key)
         if mark != self.experiment.id or self.experiment.is_new:
@@ -75,6 +80,8 @@ class Tour:
         # were made in order, so the first one that is missing ends the search for them.
         self.careful = True
         self.touched: set[str] = set()
+        # Candidates that were told since items were read last.
+        self.told: set[str] = set()
         # What MLflow stumbled over last: the item, the position before it, and how that is told.
         self.aside: tuple[Item, int, str] | None = None
 
@@ -89,6 +96,7 @@ class Tour:
         total, done = self.of.waiting(), 0
         while items := self._items():
             seen: set[tuple[str, str]] = set()
+            self.told.clear()
             for item in items:
                 done += 1
                 progress(done, max(total, done))
@@ -121,6 +129,7 @@ class Tour:
         """Send each of these items again."""
         for one in stuck:
             self.careful = True
+            self.told.clear()
             try:
                 self._twice(one.item)
             except (RefusedError, StumbledError) as error:
@@ -141,6 +150,33 @@ class Tour:
                 yield f"{kind} {subject_id}: {error}"
             else:
                 yield ""
+
+    def mend(self) -> Iterator[str]:
+        """Bring tags, versions and aliases that differ back to what the record says."""
+        for candidate_id in differing(
+            self.ledger, self.target, self.registry, self.of.store, self.experiment.get
+        ):
+            try:
+                run = self._run_of(candidate_id)
+                if run is not None:
+                    self._untag(run)
+                self._tell(candidate_id)
+            except (RefusedError, StumbledError) as error:
+                yield f"candidate {candidate_id}: {error}"
+            else:
+                yield ""
+
+    def _run_of(self, candidate_id: str) -> str | None:
+        with self.ledger.reading() as tx:
+            return candidates.trial_of(self.ledger, tx, candidate_id)
+
+    def _untag(self, trial_id: str) -> None:
+        """Remove from a run what a candidate's standing decides and does not say."""
+        run_id, _ = self._known(trial_id)
+        found = self.experiment.get(run_id) if run_id else None
+        content = self._content(trial_id)
+        if found is not None and content is not None and not found.deleted:
+            self.experiment.untag(found.run_id, stray(found.tags, content.tags))
 
     def close_parents(self) -> None:
         """Studies ended, for now, when their last trial did."""
@@ -211,21 +247,94 @@ class Tour:
     def _do(self, item: Item) -> bool:
         if item.kind in ("study", "trial"):
             return self._send(item.subject_id)
+        if item.kind not in ("candidate", "decision"):
+            with self.ledger.reading() as tx:
+                run_of = _mlflow_facts.run_of(self.ledger, tx, item.subject_id)
+            return run_of is not None and self._send(run_of, only_tags=True)
         with self.ledger.reading() as tx:
-            run_of = _mlflow_facts.run_of(self.ledger, tx, item.subject_id)
-            subjects = [run_of] if run_of else []
-            if item.kind == "decision":
-                subjects = _mlflow_facts.touched_by(self.ledger, tx, item.subject_id)
-        # A candidate's files go with its trial; a note or a decision changes tags alone.
-        whole = item.kind == "candidate"
-        done = [self._send(subject, only_tags=not whole) for subject in subjects]
-        return any(done)
+            about = candidates.touched(self.ledger, tx, item)
+        done = False
+        for one in about:
+            # A new candidate's files go with its trial; the rest is tags, once for all of a piece.
+            whole = item.kind == "candidate" and one == item.subject_id
+            if whole or one not in self.told:
+                done |= self._tell(one, whole=whole)
+                self.told.add(one)
+        return done
+
+    def _tell(self, candidate_id: str, *, whole: bool = False) -> bool:
+        """Bring what is told of a candidate, on its run and as a version, to its present state."""
+        trial_id = self._run_of(candidate_id)
+        sent = trial_id is not None and self._send(trial_id, only_tags=not whole)
+        with self.ledger.reading() as tx:
+            standing = candidates.of(self.ledger, tx, candidate_id, self.target.key)
+        if standing is not None:
+            self._register(standing)
+        return sent
+
+    def _register(self, standing: Standing) -> None:
+        """A version for a candidate, with its tags, and the alias where the champion is."""
+        name, slot = standing.model, standing.row["slot"]
+        there = self.registry.versions(name)
+        before = there.get(standing.id)
+        version = self._version(standing, before)
+        if version is not None:
+            there[standing.id] = version
+            self.fresh[standing.id] = (version.number, name)
+        if there:
+            self.registry.make(name, slot)
+            with self.ledger.reading() as tx:
+                holder = candidates.champions(self.ledger, tx).get(slot)
+            # A champion that is no version yet has no alias; that of another would be a lie.
+            self.registry.point(name, there[holder].number if holder in there else None)
+        if before is not None and version is not before:
+            self.registry.remove(name, before)
+
+    def _version(self, standing: Standing, before: Version | None) -> Version | None:
+        """The version of a candidate: the one there is, unless its files were in a run now gone."""
+        name, artifact_hash = standing.model, standing.row["artifact_hash"]
+        run_id = self._present(standing.row["trial_id"])
+        tags = _mlflow_runs.told_tags(standing.tags)
+        if before is not None and self.experiment.get(before.run_id) is not None:
+            self.registry.tag(name, before, tags)
+            return before
+        if run_id is None or not (self.of.store / folder_of(artifact_hash)).is_dir():
+            return before
+        self.registry.make(name, standing.row["slot"])
+        with tempfile.TemporaryDirectory() as place:
+            self._lay_out_model(standing, run_id, Path(place))
+            return self.registry.create(name, run_id, standing.id, tags, Path(place))
+
+    def _present(self, trial_id: str) -> str | None:
+        """A trial's run, unless it is gone or a person deleted it."""
+        run_id, _ = self._known(trial_id)
+        found = self.experiment.get(run_id) if run_id else None
+        return None if found is None or found.deleted else found.run_id
+
+    def _lay_out_model(self, standing: Standing, run_id: str, place: Path) -> None:
+        """Put a candidate's model into a folder: as MLflow's model, and as one file."""
+        row = standing.row
+        folder = self.of.store / folder_of(row["artifact_hash"])
+        try:
+            _mlflow_model.pack(folder, row["artifact_hash"], place / zip_of(standing.timeframe))
+            _mlflow_model.save(
+                folder,
+                row["artifact_hash"],
+                place / "models" / row["id"],
+                run_id=run_id,
+                created=row["created_at"],
+            )
+        except PodiumError as error:
+            raise RefusedError(str(error)) from error
 
     def _send(self, subject_id: str, *, only_tags: bool = False) -> bool:
         """Bring one run to the record's present state; false when the record has no such thing."""
         content = self._content(subject_id)
         if content is None:
             return False
+        if self._send_base(subject_id):
+            # Now that there is a run to refer to.
+            content = self._content(subject_id) or content
         found, name = self._find(content)
         if found is not None and found.deleted:
             # A person does not want to see it any more.
@@ -249,11 +358,27 @@ class Tour:
             self.touched.add(content.parent_id)
         return True
 
+    def _send_base(self, trial_id: str) -> bool:
+        """Send what a trial's candidate was made of before it, where it is not there."""
+        with self.ledger.reading() as tx:
+            base = candidates.base_of(self.ledger, tx, trial_id)
+        if base is None or base == trial_id:
+            return False
+        if not self._known(base)[0]:
+            self._send(base)
+        if base not in self.fresh:
+            return False
+        # What is told of the child is read from the record.
+        self.flush()
+        return True
+
     def _content(self, subject_id: str) -> Content | None:
-        read = _mlflow_runs.study if subject_id.startswith("s-") else _mlflow_runs.trial
+        project = self.of.project
         try:
             with self.ledger.reading() as tx:
-                return read(self.ledger, tx, subject_id, self.of.project)
+                if subject_id.startswith("s-"):
+                    return _mlflow_runs.study(self.ledger, tx, subject_id, project)
+                return _mlflow_runs.trial(self.ledger, tx, subject_id, project, self.target.key)
         except PodiumError:
             raise
         except Exception as error:

@@ -7,7 +7,7 @@ again, so nothing is there twice. Only this file and its ``_mlflow_*`` neighbour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ from podium.files import lock
 from podium.hashing import digest
 from podium.ledger import outbox
 from podium.ledger.ledger import Ledger
-from podium.ledger.projections import _mlflow_store
+from podium.ledger.projections import _mlflow_compare, _mlflow_store
 from podium.ledger.projections._mlflow_client import Experiment, StoppedError, environment
+from podium.ledger.projections._mlflow_registry import Registry
 from podium.ledger.projections._mlflow_target import LOCK, Target
 from podium.ledger.projections._mlflow_tour import Progress, Tour, remembered
 
@@ -60,6 +61,8 @@ class Checked:
         Things it refused.
     missing : sequence of str
         Studies and trials whose runs are gone from it.
+    differing : mapping of str to sequence of str
+        Candidates of which it tells something else than the record, and what, in words.
     runs : int
         Runs of this project that are there.
     """
@@ -67,6 +70,7 @@ class Checked:
     waiting: int
     stuck: Sequence[outbox.Stuck]
     missing: Sequence[str]
+    differing: Mapping[str, Sequence[str]]
     runs: int
 
 
@@ -157,13 +161,35 @@ class Projection:
         StoppedError
             MLflow does not answer.
         """
+        with self.ledger.reading() as tx:
+            known = remembered(self.ledger, tx, self.target.key)
         with environment(self.target):
             experiment = Experiment(self.target, self.user, only_look=True)
             runs = experiment.runs(self.ledger.project_id)
-        with self.ledger.reading() as tx:
-            known = remembered(self.ledger, tx, self.target.key)
-        gone = [subject for subject, (run_id, _) in known.items() if run_id not in runs]
-        return Checked(self.waiting(), self.stuck(), gone, len(runs))
+            gone = [
+                subject
+                for subject, (run_id, _) in known.items()
+                if subject[:2] in ("s-", "t-") and run_id not in runs
+            ]
+            registry = Registry(experiment, self.ledger.project_id, self.project)
+            differing = _mlflow_compare.differing(
+                self.ledger,
+                self.target,
+                registry,
+                self.store,
+                lambda run_id: runs.get(run_id) or experiment.get(run_id),
+            )
+        return Checked(self.waiting(), self.stuck(), gone, differing, len(runs))
+
+    def mend(self) -> Sent:
+        """Let MLflow tell of every candidate what the record says: tags, version, alias.
+
+        Raises
+        ------
+        ConflictError
+            Another process is sending.
+        """
+        return self._passed(lambda tour: tour.mend())
 
     def _passed(self, work: Callable[[Tour], Iterator[str]]) -> Sent:
         """One pass: what is yielded is a refusal in words, or empty for what went well."""

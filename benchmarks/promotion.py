@@ -1,0 +1,206 @@
+"""What a promotion costs over its flushes, and an answer of the runtime door, beside MLflow's.
+
+Run with ``make bench``. The same folders are versions of a slot and of a model registered with
+MLflow; both promote in one process, in turns, and are asked by a new process each time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from _stores import mlflow_client
+
+SLOT, NAME, ALIAS = "us4/D/volatility", "us4.D.volatility", "champion"
+PROMOTE_MS, RESOLVE_MS = 3.0, 20.0
+ROUNDS, ASKED = 40, 15
+THEIRS = f"""
+import sys
+from mlflow.tracking import MlflowClient
+found = MlflowClient(registry_uri=sys.argv[1]).get_model_version_by_alias("{NAME}", "{ALIAS}")
+print(found.source)
+"""
+QUIET = 0.5
+
+
+def main() -> None:
+    if (load := os.getloadavg()[0]) > QUIET:
+        print(
+            f"the machine is busy (load {load:.1f}): read no milliseconds, and ratios with care\n"
+        )
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        place = Path(name)
+        root, uri = _project(place), _registry(place)
+        _promotions(root, uri, stack)
+        _answers(root, uri)
+
+
+def _project(place: Path) -> Path:
+    """A project with a candidate that will be champion again and again."""
+    from podium import artifact
+    from podium.candidate import Candidate
+    from podium.evidence import Scalar
+    from podium.ledger import decisions, writes
+    from podium.steps._evidence import evidence_about
+    from podium.steps._project import Project
+    from podium.steps.init import init
+
+    root = init(place / "mine", demo=True)
+    path = root / "podium.toml"
+    text = path.read_text().replace(f'[slots."{SLOT}"]', f'[slots."{SLOT}"]\npolicy = "one"')
+    path.write_text(text + "\n[policies.one.champion.max_drawdown]\n")
+    with Project(root) as project:
+        for number in range(2):
+            folder = place / f"model-{number}"
+            folder.mkdir()
+            (folder / "naive.json").write_text(json.dumps({"method": "last", "offset": number}))
+            (folder / "model.pt").write_bytes(os.urandom(50_000))
+            kept, where = artifact.store(
+                project.store, {"final_model": folder}, {"family": "naive"}, writer="bench"
+            )
+            candidate = Candidate(
+                id=f"c-{number}", slot=SLOT, version=0, model_type="base", family="naive",
+                config={},
+                study_id="s", trial_id="t", artifact_hash=kept, artifact_path=where,
+                dataset_fingerprint="d" * 64, trained_until="2009-12-31", parent_id=None,
+                root_id=f"c-{number}", created_at="2026-01-01T00:00:00.000Z",
+            )  # fmt: skip
+            with project.ledger.transaction(durable=True) as tx:
+                decisions.register(project.ledger, tx, candidate, "bench")
+                drawdown = {"candidate:max_drawdown": Scalar(0.1)}
+                found = evidence_about(
+                    candidate, "backtest", "bench", dataset="d" * 64, scalars=drawdown, notes={}
+                )
+                writes.put_evidence(project.ledger, tx, found)
+    return root
+
+
+def _registry(place: Path) -> str:
+    """MLflow's registry with two versions of a model, each a folder of the same files."""
+    uri = f"sqlite:///{place / 'registry.db'}"
+    client = mlflow_client(uri)
+    client.create_registered_model(NAME)
+    for number in range(2):
+        client.create_model_version(NAME, source=(place / f"model-{number}").as_uri())
+    client.set_registered_model_alias(NAME, ALIAS, "1")
+    return uri
+
+
+def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
+    from podium.steps import promote as step
+    from podium.steps._project import Project
+
+    project = stack.enter_context(Project(root))
+    client = mlflow_client(uri)
+    handle = stack.enter_context((root / "flush").open("ab"))
+    turns, flushes = itertools.count(), itertools.count()
+    real = os.fsync
+
+    def counted(descriptor: int) -> None:
+        next(flushes)
+        real(descriptor)
+
+    def promote() -> None:
+        found = step.promote(project, f"c-{next(turns) % 2}", reason="bench")
+        if found.refused:
+            raise SystemExit(found.sentence)
+
+    def flush() -> None:
+        handle.write(b"x" * 4096)
+        handle.flush()
+        real(handle.fileno())
+
+    def theirs() -> None:
+        # An alias and what says why; MLflow has no stages, gates or hashes to keep in step.
+        version = str(1 + next(turns) % 2)
+        client.set_registered_model_alias(NAME, ALIAS, version)
+        for key, value in (("promotion_stage", ALIAS), ("promotion_reason", "bench")):
+            client.set_model_version_tag(NAME, version, key, value)
+
+    os.fsync = counted
+    try:
+        times = _in_turns({"ours": promote, "flush": flush, "theirs": theirs})
+    finally:
+        os.fsync = real
+    # SQLite flushes its log once a commit, below Python's sight; a promotion is one commit.
+    made = 1 + next(flushes) / (ROUNDS + 1)
+    beyond = times["ours"] - made * times["flush"]
+    print(
+        f"one promotion, archived over beta to champion: {times['ours']:.2f} ms with {made:.0f} "
+        f"flushes of {times['flush']:.2f} ms; {beyond:.2f} ms beyond them, target "
+        f"{PROMOTE_MS:.0f} ({_met(beyond, PROMOTE_MS)})"
+    )
+    ratio = times["theirs"] / times["ours"]
+    print(f"  MLflow, an alias and two tags: {times['theirs']:.2f} ms, {ratio:.1f} x\n", flush=True)
+
+
+def _answers(root: Path, uri: str) -> None:
+    """The champion's place, asked by a new process each time."""
+    command = str(Path(sys.executable).parent / "podium")
+    words = {
+        "bare": [sys.executable, "-c", "pass"],
+        "python -m": [sys.executable, "-m", "podium", "resolve", SLOT],
+        "command": [command, "resolve", SLOT],
+        "theirs": [sys.executable, "-c", THEIRS, uri],
+    }
+
+    def ask(which: str) -> None:
+        subprocess.run(words[which], cwd=root, check=True, stdout=subprocess.DEVNULL)
+
+    times = _in_turns({which: partial(ask, which) for which in words}, ASKED)
+    bare = times.pop("bare")
+    print(f"who holds {SLOT}, asked by a new process; a bare interpreter takes {bare:.1f} ms")
+    for which in ("command", "python -m"):
+        beyond = times[which] - bare
+        print(
+            f"  podium resolve ({which}): {times[which]:.1f} ms, {beyond:.1f} ms beyond it, target "
+            f"{RESOLVE_MS:.0f} ({_met(beyond, RESOLVE_MS)})"
+        )
+    ratio = times["theirs"] / times["command"]
+    print(f"  MLflow, models:/{NAME}@{ALIAS}: {times['theirs']:.0f} ms, {ratio:.0f} x")
+    from podium import champion
+
+    inside = statistics.median(_ms(partial(champion, SLOT, root)) for _ in range(99))
+    client = mlflow_client(uri)
+    other = statistics.median(
+        _ms(partial(client.get_model_version_by_alias, NAME, ALIAS)) for _ in range(99)
+    )
+    print(
+        f"in a process that has asked before: {inside:.2f} ms, MLflow {other:.2f} ms, "
+        f"{other / inside:.1f} x"
+    )
+
+
+def _in_turns(works: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median milliseconds of each work, measured in rounds so that a moment hits all alike."""
+    times: dict[str, list[float]] = {what: [] for what in works}
+    for turn in range(rounds + 1):
+        for what, work in works.items():
+            found = _ms(work)
+            if turn:
+                times[what].append(found)
+    return {what: statistics.median(found) for what, found in times.items()}
+
+
+def _ms(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - started)
+
+
+def _met(found: float, target: float) -> str:
+    return "met" if found <= target else "MISSED"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Ship: put the champion before back into its slot; the record keeps who did it and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+
+
+@click.command()
+@options.slot
+@click.option("--reason", required=True, help="Why; kept with the decision.")
+@click.option("--artifact", default="", help="Beginning of the hash of what is to serve again.")
+@options.common
+def command(
+    slot: str | None, reason: str, artifact: str, folder: Path, as_json: bool, quiet: bool
+) -> None:
+    """Put back into SLOT (or the default one) whoever held it before.
+
+    No gate is asked; the artefact's bytes are checked against the record. Rolled back twice, a
+    slot is where it was. Ends with 6 if the champion changed meanwhile.
+    """
+    from podium.steps.rollback import rollback
+
+    out = Output(as_json=as_json, quiet=quiet)
+    with options.opened(folder, out) as project:
+        name = project.default_slot(slot)
+        with project.locked(name, "rollback"):
+            found = rollback(project, name, reason=reason, artifact_hash=artifact)
+    out.facts(
+        "rollback",
+        {
+            "slot": name,
+            "champion": f"{found.candidate.id} (version {found.candidate.version})",
+            "artifact": found.candidate.artifact_hash,
+            "replaced": found.replaced.id if found.replaced else "nobody",
+            "by": found.decisions[-1].actor,
+            "reason": found.decisions[-1].reason,
+        },
+    )
+    out.hint(f"podium show {name} --history")

@@ -1,0 +1,202 @@
+"""A candidate's artefact as MLflow's model: a folder that podium loads, no pickled object."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from podium import __version__, artifact, registry
+from podium.candidate import MANIFEST, read_checked, require_hash
+from podium.errors import DataError, PodiumError
+from podium.hashing import digest
+from podium.timeframe import SECONDS
+from podium.view import View
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+# What MLflow imports to load one; a name, because the record stands below it.
+LOADER = "podium.pyfunc"
+# Moment that every file in an archive bears, so that the same files give the same bytes.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_PRICES = ("open", "high", "low", "close")
+# An example as long as the model needs is looked for up to here.
+_MOST_BARS = 4096
+
+
+def save(folder: Path, artifact_hash: str, target: Path, *, run_id: str, created: str) -> None:
+    """Write MLflow's model of an artefact; the same artefact gives the same files.
+
+    Parameters
+    ----------
+    folder : Path
+        The artefact; every file is checked first, and goes along as it is.
+    target : Path
+        Folder to be made.
+    created : str
+        When the candidate was registered, ISO 8601.
+
+    Raises
+    ------
+    DataError
+        The artefact is not what was judged, or no model's.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    files = _files(folder, artifact_hash)
+    manifest = json.loads(files[MANIFEST])
+    try:
+        of_classes = manifest["task"]["task"] == "classify"
+        signature = _of_samples(manifest) if of_classes else _of_bars()
+        example = _samples(manifest) if of_classes else _bars(manifest)
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder / MANIFEST} does not say {error}", "what a model of podium is made for"
+        ) from None
+    with tempfile.TemporaryDirectory() as place:
+        # What else lies in the artefact's folder was judged by nobody.
+        beside = Path(place) / folder.name
+        for name, data in files.items():
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            (beside / name).write_bytes(data)
+        mlflow.pyfunc.save_model(
+            str(target),
+            loader_module=LOADER,
+            data_path=str(beside),
+            mlflow_model=Model(
+                run_id=run_id,
+                utc_time_created=created,
+                model_uuid=digest([artifact_hash, run_id])[:32],
+            ),
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"podium[torch]=={__version__}"],
+            metadata={"podium.artifact_hash": artifact_hash},
+        )
+
+
+def pack(folder: Path, artifact_hash: str, target: Path) -> None:
+    """Write an artefact as one file: unpacked it is the artefact's folder again.
+
+    Raises
+    ------
+    DataError
+        The artefact is not what was judged.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(_files(folder, artifact_hash).items()):
+            archive.writestr(zipfile.ZipInfo(f"{folder.name}/{name}", _EPOCH), data)
+
+
+def _files(folder: Path, artifact_hash: str) -> dict[str, bytes]:
+    """The manifest of an artefact and every file it names, as they were judged."""
+    manifest = require_hash(folder, artifact_hash)
+    named = json.loads(manifest)["files"]
+    return {MANIFEST: manifest, **{name: read_checked(folder, named, name) for name in named}}
+
+
+def _of_bars() -> ModelSignature:
+    """Bars in, forecasts out.
+
+    Times may be instants with or without a zone, or texts, and volumes are often whole numbers,
+    none of which MLflow turns into one another; podium's own reader checks them.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
+
+    bars: list[ColSpec | TensorSpec] = [
+        ColSpec(AnyType(), "time"),  # type: ignore[no-untyped-call]
+        ColSpec("string", "ticker", required=False),
+        *(ColSpec("double", name) for name in _PRICES),
+        ColSpec(AnyType(), "volume", required=False),  # type: ignore[no-untyped-call]
+        # Left out of the signature, MLflow would drop it and the prices would be taken as they are.
+        ColSpec("double", "adj_close", required=False),
+        ColSpec("double", "factor", required=False),
+    ]
+    forecasts: list[ColSpec | TensorSpec] = [
+        ColSpec("string", "ticker"),
+        ColSpec("datetime", "decided_at"),
+        ColSpec("double", "forecast"),
+    ]
+    return ModelSignature(Schema(bars), Schema(forecasts))
+
+
+def _of_samples(manifest: Mapping[str, Any]) -> ModelSignature:
+    """Samples of any length in, a probability of each class out."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    samples = TensorSpec(np.dtype(np.float32), (-1, -1, len(manifest["feature_names"])))
+    classes = TensorSpec(np.dtype(np.float64), (-1, len(manifest["class_names"])))
+    return ModelSignature(Schema([samples]), Schema([classes]))
+
+
+def _samples(manifest: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Two samples of noise."""
+    shape = (2, int(manifest["steps"]), len(manifest["feature_names"]))
+    noise = np.random.default_rng(0).normal(size=shape)
+    return noise.astype(np.float32).round(3)
+
+
+def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Invented bars, as many as one forecast needs; fewer where they alone do not suffice."""
+    section = artifact.section_of(manifest)
+    # A plugin is code of the project's own, which is not run for an example.
+    bars = _MOST_BARS if manifest.get("plugins") else section.window + 1
+    while bars < _MOST_BARS:
+        frame = _walk(manifest, bars)
+        try:
+            dataset = registry.load("readers", "table").read(
+                frame,
+                name=section.dataset,
+                tickers=manifest["tickers"],
+                timeframe=manifest["timeframe"],
+                adjust=None,
+            )
+            view = View.of(
+                dataset,
+                features=section.features,
+                target=section.target,
+                horizon=section.horizon,
+                window=section.window,
+            )
+            if view.first_bar < len(view):
+                return _walk(manifest, view.first_bar + 1)
+        except PodiumError:
+            # Of features that need more than bars: the example shows the columns alone.
+            return _walk(manifest, section.window)
+        bars *= 2
+    return _walk(manifest, section.window)
+
+
+def _walk(manifest: Mapping[str, Any], bars: int) -> pd.DataFrame:
+    """Bars of a random walk for each ticker, in long form."""
+    # Imported late, as MLflow is: most who import this module send nothing.
+    import pandas as pd
+
+    step = np.timedelta64(SECONDS[manifest["timeframe"]], "s")
+    tickers = manifest["tickers"]
+    noise = np.random.default_rng(0).normal(0.0, 0.01, size=(bars, len(tickers)))
+    close = (100.0 * np.exp(noise.cumsum(axis=0))).round(2).T.ravel()
+    return pd.DataFrame(
+        {
+            "time": np.tile(
+                np.datetime64("2024-01-01", "s") + step * np.arange(bars), len(tickers)
+            ),
+            "ticker": np.repeat(np.asarray(tickers, dtype=object), bars),
+            "open": close,
+            "high": close + 1.0,
+            "low": close - 1.0,
+            "close": close,
+            "volume": 1_000_000.0,
+        }
+    )

@@ -1,0 +1,130 @@
+"""An artefact's manifest: read once, its hash checked, and what a file of the folder may be.
+
+``podium resolve`` comes through here, so nothing is imported that it does not need.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+
+from podium.errors import DataError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFEST = "manifest.json"
+# Far above what thousands of files need; below what would fill the memory.
+MOST_BYTES = 2**24
+
+
+def require_hash(folder: str | os.PathLike[str], expected: str) -> bytes:
+    """The manifest's bytes, after their hash was checked.
+
+    Raises
+    ------
+    DataError
+        The manifest is missing or differs from what the record says.
+    """
+    path, data = os.path.join(folder, MANIFEST), content(folder)
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{path} has hash {found[:12]}",
+            f"{expected[:12]}, as recorded",
+            "the artefact was changed after it was judged; restore it from a backup",
+        )
+    return data
+
+
+def content(folder: str | os.PathLike[str]) -> bytes:
+    """The manifest's bytes, unchecked.
+
+    Raises
+    ------
+    DataError
+        It is missing, or larger than any manifest.
+    """
+    path = os.path.join(folder, MANIFEST)
+    expected = "the artefact that the record refers to"
+    return _bytes(path, expected, "restore it from a backup", MOST_BYTES)
+
+
+def read_checked(folder: str | os.PathLike[str], files: Mapping[str, str], name: str) -> bytes:
+    """One file of an artefact: read once, hashed, and those bytes returned.
+
+    Raises
+    ------
+    DataError
+        Missing, changed, no plain file inside the folder, or not named in the manifest.
+    """
+    if name not in files:
+        raise DataError(f"{name} is not in the manifest of {folder}", fix="use a file it lists")
+    if not inside(name):
+        raise DataError(
+            f"the manifest of {folder} names the file {name!r:.80}",
+            "files in that folder",
+            "do not use it: podium wrote no such manifest",
+        )
+    path = os.path.join(folder, name)
+    place = os.fspath(folder)
+    for part in name.split("/"):
+        place = os.path.join(place, part)
+        if os.path.islink(place):
+            raise DataError(
+                f"{place} is a link", "a plain file", "copy the file there, or restore the artefact"
+            )
+    data = _bytes(path, "every file of the manifest")
+    if hashlib.sha256(data).hexdigest() != files[name]:
+        raise DataError(
+            f"{path} differs from its manifest",
+            "the bytes that were judged",
+            "restore the artefact",
+        )
+    return data
+
+
+def inside(name: str) -> bool:
+    """Whether a file's name stays in the folder it is relative to.
+
+    Examples
+    --------
+    >>> [inside(name) for name in ("final_model/model.pt", "../model.pt", "/etc/passwd", "a//b")]
+    [True, False, False, False]
+    """
+    parts = name.split("/")
+    return "\\" not in name and name.isprintable() and not {"", ".", ".."} & set(parts)
+
+
+def plain(name: str) -> bool:
+    """Whether a name is one file's, in whatever folder it is looked for.
+
+    Examples
+    --------
+    >>> [plain(name) for name in ("AAPL", "BRK.B", "../AAPL", "EUR/USD", "..")]
+    [True, True, False, False, False]
+    """
+    return "/" not in name and inside(name)
+
+
+def _bytes(path: str, expected: str, fix: str = "", most: int | None = None) -> bytes:
+    """Content of a plain file; anything else might never end."""
+    try:
+        with open(path, "rb", opener=_open) as handle:
+            found = os.fstat(handle.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise DataError(f"{path} is no plain file", expected, fix)
+            if most is not None and found.st_size > most:
+                raise DataError(
+                    f"{path} has {found.st_size:,} bytes", f"at most {most:,}, as podium writes it"
+                )
+            return handle.read()
+    except (OSError, ValueError):
+        raise DataError(f"{path} is missing", expected, fix) from None
+
+
+def _open(path: str, flags: int) -> int:
+    # A pipe in a file's place would wait for somebody to write to it.
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -1,0 +1,168 @@
+"""How much better a model is than the one it was made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from numpy.typing import ArrayLike
+
+from podium.errors import UsageError
+from podium.stats._checks import Floats, same_length, series
+from podium.stats.block_bootstrap import block_bootstrap, block_bootstrap_mean
+
+Direction = Literal["min", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """What changed from a parent to its child in one metric.
+
+    Parameters
+    ----------
+    delta : float
+        Child minus parent, in the metric's unit; below 0 is better where less is better. NaN where
+        either figure is.
+    percent : float
+        The change as a share of the parent's size, in per cent, above 0 where the child is better.
+        NaN where there is no size to compare with; `reason` says why.
+    low, high : float
+        Interval of `percent`; NaN where the losses are not known or give none.
+    sign_changes : bool
+        Parent and child lie on different sides of 0, so a share of the parent misleads.
+    reason : str or None
+        Why there is no `percent`.
+    interval_reason : str or None
+        Why there is no interval.
+    """
+
+    delta: float
+    percent: float
+    low: float = math.nan
+    high: float = math.nan
+    sign_changes: bool = False
+    reason: str | None = None
+    interval_reason: str | None = None
+
+
+def improvement(
+    parent: float,
+    child: float,
+    direction: Direction,
+    *,
+    standard_error: float = math.nan,
+) -> Improvement:
+    """Change of a metric from a parent to its child, with the sign of the metric's direction.
+
+    Parameters
+    ----------
+    parent, child : float
+        The metric of both on the same data, in the same unit.
+    direction : {"min", "max"}
+        Which way the metric is better.
+    standard_error : float, optional
+        Of the parent's figure. A parent that is smaller than that may as well be 0.
+
+    Returns
+    -------
+    Improvement
+        ``percent = 100 x sign x (child - parent) / |parent|``; NaN with a `reason` where the parent
+        is 0, NaN, infinite or smaller than its standard error.
+
+    Raises
+    ------
+    UsageError
+        Another direction, or a standard error below 0.
+
+    Examples
+    --------
+    >>> improvement(0.5, 0.25, "min").percent, improvement(-0.5, 0.5, "max").percent
+    (50.0, 200.0)
+    >>> found = improvement(0.01, 0.4, "max", standard_error=0.1)
+    >>> found.delta, found.reason
+    (0.39, 'the parent, 0.01, is smaller than its standard error, 0.1')
+    """
+    if direction not in get_args(Direction):
+        raise UsageError(f"direction is {direction!r}", "min or max")
+    if standard_error < 0.0:
+        raise UsageError(f"standard_error is {standard_error!r}", "at least 0")
+    known = math.isfinite(parent) and math.isfinite(child)
+    delta = child - parent if known else math.nan
+    reason = None
+    if not math.isfinite(parent):
+        reason = f"the parent is {parent}"
+    elif not known:
+        reason = f"the child is {child}"
+    elif parent == 0.0:
+        reason = "the parent is 0"
+    elif abs(parent) < standard_error:
+        reason = (
+            f"the parent, {parent:.4g}, is smaller than its standard error, {standard_error:.4g}"
+        )
+    sign = 1.0 if direction == "max" else -1.0
+    percent = math.nan if reason else 100.0 * sign * (delta / abs(parent))
+    if math.isinf(percent):
+        percent, reason = math.nan, f"the parent, {parent:.4g}, is too small beside the change"
+    return Improvement(delta, percent, sign_changes=known and parent * child < 0.0, reason=reason)
+
+
+def improvement_of_losses(
+    parent: ArrayLike, child: ArrayLike, *, confidence: float = 0.95, seed: int = 0
+) -> Improvement:
+    """Change of a mean loss, with the interval that resampled periods span.
+
+    Parameters
+    ----------
+    parent, child : (T,) float
+        Loss of each in the same periods, in time order; smaller is better.
+    confidence : float in (0, 1)
+        Share of the resampled improvements inside the interval.
+    seed : int, >= 0
+        The same seed gives the same interval.
+
+    Returns
+    -------
+    Improvement
+        The same periods are drawn for both, in blocks as long as the losses need.
+
+    Raises
+    ------
+    DataError
+        Losses of different lengths, not one-dimensional, NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> losses = np.random.default_rng(0).exponential(size=400)
+    >>> found = improvement_of_losses(losses, 0.9 * losses)
+    >>> [round(x, 6) for x in (found.low, found.percent, found.high)]
+    [10.0, 10.0, 10.0]
+    """
+    before, after = series("parent", parent), series("child", child)
+    same_length("child", after, "parent", before.size)
+
+    def percent(first: Floats, second: Floats) -> float:
+        return improvement(float(first.mean()), float(second.mean()), "min").percent
+
+    if not before.size:
+        return improvement(math.nan, math.nan, "min")
+    # Where about two thirds of a mean's resamples lie is a standard error to either side.
+    around = block_bootstrap_mean(before, confidence=0.6827, seed=seed)
+    found = improvement(
+        around.estimate,
+        float(after.mean()),
+        "min",
+        standard_error=(around.high - around.low) / 2.0,
+    )
+    if found.reason:
+        return found
+    drawn = block_bootstrap(percent, before, after, confidence=confidence, seed=seed)
+    return Improvement(
+        found.delta,
+        found.percent,
+        drawn.low,
+        drawn.high,
+        found.sign_changes,
+        interval_reason=drawn.reason,
+    )

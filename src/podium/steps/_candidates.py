@@ -1,0 +1,103 @@
+"""Which candidate is meant: by its id, by its slot, or by a timeframe and a version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podium.config import Config
+from podium.errors import NotFoundError, UsageError, suggest
+
+if TYPE_CHECKING:
+    # Who asks for a slot's name alone needs no opened project.
+    from podium.steps._project import Project
+
+
+def newest(project: Project, what: str) -> dict[str, Any]:
+    """Row of the candidate with that id, or of a slot's newest candidate.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    if what in project.config.slots:
+        return _of_slot(project, what, None)
+    kind, row = project.door.find(what)
+    if kind != "candidates":
+        raise NotFoundError(f"'{what}' is one of the {kind}", "a candidate's id or a slot")
+    return row
+
+
+def chosen(
+    project: Project,
+    what: str | None = None,
+    *,
+    slot: str | None = None,
+    timeframe: str | None = None,
+    version: int | None = None,
+) -> dict[str, Any]:
+    """Row of the candidate that is meant.
+
+    Parameters
+    ----------
+    what : str, optional
+        A candidate's id, or a slot; the rest is for who knows neither.
+    slot : str, optional
+    timeframe : str, optional
+        Of the slot's data; enough alone where one slot has it.
+    version : int, optional
+        The slot's own counter; default: the newest.
+
+    Raises
+    ------
+    NotFoundError
+        No such slot, or no such version of it.
+    UsageError
+        Nothing was named, two things were, or several slots have the timeframe.
+    """
+    if what and (slot or timeframe):
+        raise UsageError(f"'{what}' is named, and a slot or timeframe too", "one of them")
+    if what and what not in project.config.slots:
+        if version is not None:
+            raise UsageError(f"'{what}' is one candidate", "a slot where a version is given")
+        return newest(project, what)
+    name = what or slot or (slot_of(project.config, timeframe) if timeframe else None)
+    return _of_slot(project, project.default_slot(name), version)
+
+
+def slot_of(config: Config, timeframe: str) -> str:
+    """The one slot whose data have a timeframe.
+
+    Raises
+    ------
+    UsageError
+        Several have it; they are listed.
+    NotFoundError
+        None has it.
+    """
+    of = {
+        name: config.datasets[section.dataset].timeframe for name, section in config.slots.items()
+    }
+    found = [name for name, its in of.items() if its == timeframe]
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} slots have timeframe {timeframe}", "one of " + ", ".join(found), "--slot"
+        )
+    if not found:
+        raise NotFoundError(
+            f"no slot has timeframe {timeframe}", fix=suggest(timeframe, of.values())
+        )
+    return found[0]
+
+
+def _of_slot(project: Project, slot: str, version: int | None) -> dict[str, Any]:
+    rows = project.door.rows("candidates", slot=slot)
+    if not rows:
+        raise NotFoundError(f"{slot} has no candidate yet", fix=f"run: podium finalize {slot}")
+    if version is None:
+        return rows[0]
+    for row in rows:
+        if row["version"] == version:
+            return row
+    raise NotFoundError(
+        f"{slot} has no version {version}", "one of " + ", ".join(str(r["version"]) for r in rows)
+    )

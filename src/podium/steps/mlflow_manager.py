@@ -1,0 +1,271 @@
+"""Find models by what their tags say: the newest or best of a type, all of a stage."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium import config as configuration
+from podium.config import Config
+from podium.decision import Stage
+from podium.errors import NotFoundError, PodiumError, UsageError, suggest
+from podium.ledger.door import Door
+from podium.ledger.models import models
+from podium.ledger.projections import _mlflow_target
+from podium.record import lower_is_better
+from podium.steps._candidates import slot_of
+
+BASE = "base"
+Found = tuple[str | None, str | None]
+
+
+def mlflow_manager(
+    slot: str | None = None, timeframe: str | None = None, *, root: Path | str = "."
+) -> Manager:
+    """What finds the models of a slot.
+
+    Parameters
+    ----------
+    slot : str, optional
+        Default: the project's default slot.
+    timeframe : str, optional
+        Of the slot's data, in place of its name; enough where one slot has it.
+    root : path
+        The project's folder or one below it.
+
+    Raises
+    ------
+    NotFoundError
+        No project, or no such slot.
+    UsageError
+        Both are given, or several slots have the timeframe.
+
+    Examples
+    --------
+    >>> from podium.steps import init
+    >>> import tempfile
+    >>> root = init.init(Path(tempfile.mkdtemp()) / "mine", demo=True)
+    >>> mlflow_manager(slot="us4/D/volatility", root=root).find_latest_model(model_type="base")
+    (None, None)
+    """
+    if slot and timeframe:
+        raise UsageError(f"slot '{slot}' and timeframe '{timeframe}' are given", "one of them")
+    project = configuration.find_root(Path(root))
+    config = configuration.load(project)
+    name = slot or (slot_of(config, timeframe) if timeframe else config.root_slot)
+    config.slot(name)
+    return Manager(project, config, name)
+
+
+@dataclass(frozen=True)
+class Manager:
+    """The models of a slot, found in the record; MLflow itself is not asked.
+
+    Run ids and paths are MLflow's: ``runs:/<run id>/models/<timeframe>/model.zip``. Of a model that
+    MLflow has no run of, the id is that of the trial and the path its folder.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    config : Config
+    slot : str
+    """
+
+    root: Path
+    config: Config
+    slot: str
+
+    def find_latest_model(self, model_type: str = BASE, version_type: str = "latest") -> Found:
+        """Run id and path of the newest model of a type; else of a base model.
+
+        Parameters
+        ----------
+        model_type : str
+            ``base``, or how it was enhanced.
+        version_type : {"latest", "old"}
+            Whether something newer of its type, or made of it, stands beside it.
+
+        Returns
+        -------
+        (run id, path), or (None, None)
+
+        Raises
+        ------
+        UsageError
+            No such version type.
+
+        Warns
+        -----
+        UserWarning
+            There is none of that type, and a base model is the answer.
+        """
+        if version_type not in ("latest", "old"):
+            raise UsageError(f"version_type is '{version_type}'", "latest or old")
+        there = self._models(self.slot)
+        mine = [row for row in there if row["model_type"] == model_type]
+        fits = [row for row in mine if row["version_type"] == version_type]
+        return self._answer(fits, there, f"{version_type} {model_type}")
+
+    def find_best_model(
+        self, model_type: str = BASE, metric: str = "evaluation/best_mean_reward"
+    ) -> Found:
+        """Run id and path of the best model of a type by a metric; else of the best base model.
+
+        Parameters
+        ----------
+        metric : str
+            As MLflow's run calls it: what the training came to (``val_loss``), or evidence with its
+            kind before it (``evaluation/macro_f1``, ``test/mse``).
+
+        Returns
+        -------
+        (run id, path), or (None, None)
+
+        Raises
+        ------
+        UsageError
+            Nobody knows which way the metric is better.
+
+        Warns
+        -----
+        UserWarning
+            None of that type has the metric, and a base model is the answer.
+        """
+        there = self._models(self.slot)
+        values = {row["id"]: self._value(row, metric) for row in there}
+        known = [row for row in there if math.isfinite(values[row["id"]])]
+        if known:
+            lower = lower_is_better(metric, self.config.metrics, None)
+            known.sort(key=lambda row: values[row["id"]] * (1 if lower else -1))
+        mine = [row for row in known if row["model_type"] == model_type]
+        return self._answer(mine, known, f"{model_type}", f" that has {metric}")
+
+    def find_models_by_stage(
+        self, promotion_stage: str, timeframe: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Every model of the project that stands in a stage, the newest first.
+
+        Parameters
+        ----------
+        promotion_stage : {"development", "beta", "champion", "archived"}
+        timeframe : str, optional
+            Only those trained on bars of this length.
+
+        Returns
+        -------
+        list of dict
+            ``run_id model_path slot version candidate_id timeframe model_type version_type
+            promotion_stage``, and MLflow's ``registered_model`` and ``mlflow_version`` where it has
+            them, else None.
+
+        Raises
+        ------
+        NotFoundError
+            No such stage.
+        """
+        if promotion_stage not in list(Stage):
+            raise NotFoundError(
+                f"no stage '{promotion_stage}'", fix=suggest(promotion_stage, Stage)
+            )
+        rows = self._models(None, stage=promotion_stage, timeframe=timeframe)
+        return [self._told(row) for row in rows]
+
+    def _models(
+        self, slot: str | None, *, stage: str | None = None, timeframe: str | None = None
+    ) -> list[dict[str, Any]]:
+        door = self._door
+        return models(door, slot=slot, stage=stage, timeframe=timeframe) if door.exists else []
+
+    @property
+    def _door(self) -> Door:
+        return Door(self.config.ledger.url, self.root, self.config.project.id)
+
+    def _answer(
+        self, mine: list[dict[str, Any]], there: list[dict[str, Any]], what: str, more: str = ""
+    ) -> Found:
+        """The first of those that fit, else the first base model, the latest before old ones."""
+        if mine:
+            return self._place(mine[0])
+        bases = [row for row in there if row["model_type"] == BASE]
+        if not more:
+            bases.sort(key=lambda row: row["version_type"] != "latest")
+        if not bases:
+            return None, None
+        base = bases[0]
+        warnings.warn(
+            f"{self.slot} has no {what} model{more}; the base model version {base['version']} "
+            f"({base['version_type']}) is taken instead",
+            stacklevel=3,
+        )
+        return self._place(base)
+
+    def _place(self, row: dict[str, Any]) -> tuple[str, str]:
+        """Run id and path of a model."""
+        run_id, _ = self._remote(row["trial_id"])
+        if run_id is None:
+            store = self.root / self.config.paths.registry
+            return row["trial_id"], str(store / row["artifact_path"])
+        return run_id, f"runs:/{run_id}/{_mlflow_target.zip_of(row['timeframe'])}"
+
+    def _told(self, row: dict[str, Any]) -> dict[str, Any]:
+        run_id, path = self._place(row)
+        version, model = self._remote(row["id"])
+        return {
+            "run_id": run_id,
+            "model_path": path,
+            "slot": row["slot"],
+            "version": row["version"],
+            "candidate_id": row["id"],
+            "timeframe": row["timeframe"],
+            "model_type": row["model_type"],
+            "version_type": row["version_type"],
+            "promotion_stage": row["stage"],
+            "registered_model": model,
+            "mlflow_version": version,
+        }
+
+    def _remote(self, subject_id: str) -> tuple[str | None, str | None]:
+        """What MLflow calls a thing; nothing where it has none."""
+        try:
+            target = _mlflow_target.resolve(self.config).key
+        except PodiumError:
+            # MLflow is not installed, or its store cannot be opened any more.
+            return None, None
+        rows = self._door.query(
+            "SELECT remote_id, remote_name FROM projected "
+            "WHERE project_id = ? AND target = ? AND subject_id = ?",
+            self.config.project.id,
+            target,
+            subject_id,
+        )
+        return (rows[0]["remote_id"], rows[0]["remote_name"]) if rows else (None, None)
+
+    def _value(self, row: dict[str, Any], metric: str) -> float:
+        """A model's value of a metric; NaN where it has none."""
+        results = self._door.query(
+            "SELECT value FROM result WHERE project_id = ? AND trial_id = ? AND metric IN (?, ?)",
+            self.config.project.id,
+            row["trial_id"],
+            metric,
+            metric.removeprefix("best_epoch/"),
+        )
+        kind, _, name = metric.partition("/")
+        evidence = self._door.query(
+            "SELECT scalars FROM evidence WHERE project_id = ? AND candidate_id = ? AND kind = ? "
+            "ORDER BY seq DESC LIMIT 1",
+            self.config.project.id,
+            row["id"],
+            kind,
+        )
+        told = json.loads(evidence[0]["scalars"]).get(name, [None])[0] if evidence else None
+        return _first([*(found["value"] for found in results), told])
+
+
+def _first(values: Iterable[float | None]) -> float:
+    return next((float(v) for v in values if isinstance(v, int | float)), math.nan)

@@ -1,0 +1,101 @@
+"""Put the champion before back into its slot, in one transaction; gates are not asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from podium import artifact
+from podium.candidate import Candidate
+from podium.decision import Decision, Kind, Stage
+from podium.errors import DataError, NotFoundError, UsageError
+from podium.hashing import new_id
+from podium.ledger import decisions, reads
+from podium.ledger.ledger import now
+from podium.steps._project import Project
+from podium.steps.history import history
+from podium.steps.promote import path, write_champions
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What was put back, and what it replaced (None: nobody held the slot)."""
+
+    candidate: Candidate
+    replaced: Candidate | None
+    decisions: tuple[Decision, ...]
+
+
+def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "") -> Rollback:
+    """Put the candidate that held a slot before back into it.
+
+    It is what a person does when the champion fails in use, so no gate is asked; its artefact is
+    checked byte by byte instead. Rolled back twice, a slot is where it was.
+
+    Parameters
+    ----------
+    reason : str
+        Why; kept with every decision it makes.
+    artifact_hash : str, optional
+        Beginning of the hash of the artefact that is to serve again, so that nothing else does.
+
+    Raises
+    ------
+    UsageError
+        No reason is given.
+    NotFoundError
+        Nobody held the slot before.
+    DataError
+        The artefact is not what was judged then, or not the one that was named.
+    ConflictError
+        The slot's champion changed meanwhile.
+    """
+    if not reason.strip():
+        raise UsageError("a champion is rolled back without a reason", "why: --reason TEXT")
+    ledger = project.ledger
+    reigns = history(project.door, slot)
+    with ledger.reading() as tx:
+        holder_id = reads.champion_of(ledger, tx, slot)
+        before = next((r for r in reversed(reigns) if r.candidate_id != holder_id), None)
+        if before is None:
+            raise NotFoundError(
+                f"nobody held {slot} before", "a champion that was replaced or moved away"
+            )
+        candidate = reads.candidate_by_id(ledger, tx, before.candidate_id)
+        holder = reads.candidate_by_id(ledger, tx, holder_id) if holder_id else None
+        current = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
+        ids = tuple(sorted(e.id for e in reads.evidence_of(ledger, tx, candidate.id).values()))
+    if not candidate.artifact_hash.startswith(artifact_hash):
+        raise DataError(
+            f"the champion before is {candidate.id}, artefact {candidate.artifact_hash[:12]}",
+            f"artefact {artifact_hash}, as you named it",
+            f"look again: podium show {slot} --history",
+        )
+    artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
+
+    def decision(mine: Candidate, here: Stage, there: Stage) -> Decision:
+        return Decision(
+            id=new_id("d"),
+            kind=Kind.ROLLBACK,
+            slot=slot,
+            candidate_id=mine.id,
+            from_stage=here,
+            to_stage=there,
+            accepted=True,
+            actor=project.actor,
+            reason=reason.strip(),
+            # The one that holds it now leaves first, in the same transaction.
+            expected_champion=None,
+            policy={},
+            verdicts=(),
+            evidence=ids if mine is candidate else (),
+            created_at=now(),
+        )
+
+    made = [decision(holder, Stage.CHAMPION, Stage.ARCHIVED)] if holder else []
+    through = [current, *path(current, Stage.CHAMPION)]
+    made += [decision(candidate, here, there) for here, there in pairwise(through)]
+    with ledger.transaction(durable=True) as tx:
+        kept = tuple(decisions.decide(ledger, tx, one) for one in made)
+    write_champions(project)
+    return Rollback(candidate, holder, kept)

@@ -1,0 +1,439 @@
+"""Candidates in MLflow's registry: tags, versions, the champion's alias, models that predict."""
+
+import datetime as dt
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import podium
+import projects
+from mlflow_models import MODEL, another, moved, told
+from mlflow_places import client, new_store
+from podium import pyfunc, resolve
+from podium.cli.main import run as cli
+from podium.decision import Stage
+from podium.ledger import outbox
+from podium.steps import _projections
+from podium.steps._project import Project
+from podium.steps.rollback import rollback
+from podium.steps.sync import check, sync
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),
+    pytest.mark.filterwarnings("default"),
+]
+DEVELOPMENT, BETA, CHAMPION = Stage.DEVELOPMENT, Stage.BETA, Stage.CHAMPION
+# What the older system called a run's and a version's tags.
+MINUTE = re.compile(r"\d{8}_\d{4}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project with a champion, before anything was sent."""
+    root = projects.small_project(
+        tmp_path_factory.mktemp("made") / "small", policies=projects.LENIENT
+    )
+    projects.run_project(root)
+    new_store(root)
+    projects.configure(root, policies=projects.LENIENT, mlflow={"enabled": True})
+    return root
+
+
+@pytest.fixture(scope="module")
+def sent(made, tmp_path_factory):
+    """The same after a sync, for tests that only look."""
+    root = shutil.copytree(made, tmp_path_factory.mktemp("sent") / "small")
+    synced(root)
+    return root
+
+
+@pytest.fixture
+def root(sent, tmp_path):
+    """A copy to be changed; what MLflow has of it so far lies in the first one's folder."""
+    return shutil.copytree(sent, tmp_path / "small")
+
+
+def synced(root, **how):
+    with Project(root) as project:
+        found = sync(project, **how)
+    assert found.is_whole, found
+    return found
+
+
+def differing(root):
+    with Project(root) as project:
+        return check(project).differing
+
+
+def champion_of(root):
+    [row] = projects.query(root, "SELECT * FROM candidate WHERE version = 1")
+    return row
+
+
+def uri(root):
+    return f"sqlite:///{root / 'mlflow.db'}"
+
+
+@pytest.fixture
+def ask():
+    """MLflow's own ways to a model, its settings put back afterwards."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    environment = dict(os.environ)
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+
+    def loaded(root, name=f"models:/{MODEL}@champion"):
+        mlflow.set_tracking_uri(uri(root))
+        return mlflow.pyfunc.load_model(name)
+
+    yield loaded
+    mlflow.set_tracking_uri(before)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def bars(root, n=120):
+    frames = [
+        pd.read_csv(root / "data" / "us4" / f"{ticker}.csv").tail(n).assign(ticker=ticker)
+        for ticker in ("AAPL", "IBM")
+    ]
+    return pd.concat(frames).rename(columns={"date": "time"})
+
+
+# Tags
+
+
+def test_run_and_version_tell_the_same_of_a_champion_in_the_words_of_before(sent):
+    row = champion_of(sent)
+    [(candidate, there)] = told(sent).items()
+    tags = there["version"]
+    assert candidate == row["id"]
+    assert there["run"] == tags
+    expected = {
+        "timeframe": "D",
+        "model_type": "base",
+        "version_type": "latest",
+        "promotion_stage": "champion",
+        "podium.version": "1",
+        "podium.artifact_hash": row["artifact_hash"],
+    }
+    assert {name: tags[name] for name in expected} == expected
+    assert MINUTE.fullmatch(tags["last_promoted_at"])
+    assert tags["promotion_reason"] == "podium run"
+    moves = [value for name, value in sorted(tags.items()) if name.startswith("promotion_2")]
+    assert moves == ["development -> beta", "beta -> champion"]
+    assert not {"enhancement_type", "base_model_path", "demotion_reason"} & set(tags)
+
+
+def test_an_enhanced_model_names_its_base_whose_version_turns_old(root, ask):
+    base = another(root, "base")
+    child = another(root, "child", model_type="continued", parent=base)
+    synced(root)
+    there = told(root)
+    tags = there[child.id]["version"]
+    assert there[child.id]["run"] == tags
+    assert tags["model_type"] == tags["enhancement_type"] == "continued"
+    assert tags["version_type"] == "latest"
+    assert tags["base_model_run_id"] == there[base.id]["run_id"]
+    assert tags["base_model_path"] == f"runs:/{there[base.id]['run_id']}/models/D/model.zip"
+    made = dt.datetime.fromisoformat(child.created_at)
+    assert tags["enhancement_timestamp"] == made.strftime("%Y%m%d_%H%M")
+    # Nobody counted steps.
+    assert not {"total_timesteps", "previous_timesteps"} & set(tags)
+    for old in (base.id, champion_of(root)["id"]):
+        assert there[old]["version"]["version_type"] == "old"
+        assert there[old]["run"]["version_type"] == "old"
+
+
+def test_the_path_of_a_base_resolves_to_a_model_that_podium_loads(root, tmp_path, ask):
+    import mlflow
+
+    base = another(root, "base")
+    child = another(root, "child", model_type="continued", parent=base)
+    synced(root)
+    place = told(root)[child.id]["version"]["base_model_path"]
+    mlflow.set_tracking_uri(uri(root))
+    packed = mlflow.artifacts.download_artifacts(place, dst_path=str(tmp_path))
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(tmp_path / "out")
+    assert podium.load_model(tmp_path / "out" / base.artifact_path).tickers == ("AAPL", "IBM")
+
+
+def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
+    base = another(root, "base")
+    child = another(root, "child", model_type="continued", parent=base)
+    with Project(root) as project:
+        project.feeds = False
+        [first] = projects.query(
+            root, "SELECT seq FROM outbox WHERE subject_id = ?", child.trial_id
+        )
+        with project.ledger.transaction() as tx:
+            # The child is the first that is sent.
+            key = _projections.target_of(project).key
+            outbox.advance(project.ledger, tx, key, first["seq"] - 1)
+    synced(root)
+    sql = "SELECT remote_id FROM projected WHERE subject_id = ?"
+    [run] = projects.query(root, sql, base.trial_id)
+    there = told(root)
+    assert there[child.id]["version"]["base_model_run_id"] == run["remote_id"]
+    assert there[child.id]["run"]["base_model_run_id"] == run["remote_id"]
+    # Its own candidate was passed over, and is found missing by the same sync.
+    assert there[base.id]["run_id"] == run["remote_id"]
+
+
+def test_a_replaced_champion_says_who_replaced_it_and_a_rolled_back_one_why(root):
+    first = champion_of(root)["id"]
+    second = another(root, "second").id
+    moved(root, second, DEVELOPMENT, BETA)
+    moved(root, second, BETA, CHAMPION, expected=first)
+    synced(root)
+    there = told(root)
+    assert there[first]["version"]["promotion_stage"] == "archived"
+    assert there[first]["version"]["demotion_reason"] == f"New champion promoted: {second}"
+    assert MINUTE.fullmatch(there[first]["version"]["demotion_timestamp"])
+    assert "champion -> archived" in there[first]["version"].values()
+    assert [id_ for id_ in there if there[id_]["is_champion"]] == [second]
+    with Project(root) as project:
+        rollback(project, projects.SLOT, reason="it loses money")
+    synced(root)
+    there = told(root)
+    assert there[second]["run"]["demotion_reason"] == "it loses money"
+    assert there[second]["run"]["promotion_stage"] == "archived"
+    assert there[first]["run"]["promotion_reason"] == "it loses money"
+    assert [id_ for id_ in there if there[id_]["is_champion"]] == [first]
+
+
+def test_moves_of_one_minute_are_numbered_and_all_there(root):
+    first = champion_of(root)["id"]
+    moved(root, first, CHAMPION, BETA, DEVELOPMENT, BETA, DEVELOPMENT, BETA)
+    synced(root)
+    tags = told(root)[first]["run"]
+    said = [value for name, value in tags.items() if re.match(r"promotion_\d", name)]
+    assert len(said) == 2 + 5
+    assert sorted(said)[-1] == "development -> beta"
+    # Nobody holds the slot any more, so nothing is called champion.
+    assert not told(root)[first]["is_champion"]
+    assert "promotion_stage" in tags
+    assert differing(root) == {}
+
+
+# Models
+
+
+def test_a_champion_loaded_by_its_alias_forecasts_what_podium_forecasts(sent, ask):
+    frame = bars(sent)
+    own = resolve.champion(projects.SLOT, sent).load().predict(frame)
+    newest = own[own["decided_at"] == own["decided_at"].max()].reset_index(drop=True)
+    served = ask(sent)
+    pd.testing.assert_frame_equal(served.predict(frame), newest)
+    stamped = frame.assign(time=pd.to_datetime(frame["time"]))
+    pd.testing.assert_frame_equal(served.predict(stamped), newest)
+    # Taken at its word: of prices that are not adjusted another forecast is made.
+    bare = served.predict(frame.drop(columns="adj_close"))
+    assert not bare["forecast"].equals(newest["forecast"])
+
+
+def test_the_example_that_is_logged_beside_a_model_is_answered(sent, ask):
+    served = ask(sent)
+    found = served.predict(served.input_example)
+    assert list(found["ticker"]) == ["AAPL", "IBM"]
+    assert found["forecast"].notna().all()
+    names = [column.name for column in served.metadata.signature.inputs]
+    expected = ["time", "ticker", "open", "high", "low", "close", "volume", "adj_close", "factor"]
+    assert names == expected
+
+
+def test_tickers_that_belong_together_are_answered_at_their_last_common_bar(sent, ask):
+    frame = bars(sent)
+    last = frame["time"].max()
+    found = ask(sent).predict(frame[(frame["ticker"] != "IBM") | (frame["time"] < last)])
+    before = frame.loc[frame["time"] < last, "time"].max()
+    assert list(found["decided_at"].dt.strftime("%Y-%m-%d")) == [before, before]
+
+
+def test_of_a_universe_each_ticker_is_answered_at_its_own_newest_bar():
+    class Universe:
+        def predict(self, frame):
+            days = pd.to_datetime(["2024-01-02", "2024-01-02", "2024-01-03"])
+            return pd.DataFrame({"ticker": ["A", "B", "A"], "decided_at": days, "forecast": frame})
+
+    found = pyfunc.Served(Universe()).predict([1.0, 2.0, 3.0])
+    assert list(zip(found["ticker"], found["forecast"], strict=True)) == [("B", 2.0), ("A", 3.0)]
+
+
+def test_a_directory_is_registered_and_nothing_in_it_is_a_pickled_object(sent):
+    import torch
+
+    there = client(uri(sent))
+    [version] = there.search_model_versions(f"name='{MODEL}'")
+    folder = Path(version.source.removeprefix("file://"))
+    assert (folder / "MLmodel").is_file()
+    files = [path for path in folder.parent.parent.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    for path in files:
+        data = path.read_bytes()
+        assert path.suffix not in (".pkl", ".pickle", ".joblib", ".cloudpickle")
+        assert not data.startswith(b"\x80"), "the first byte of a pickle"
+        assert b"python_model" not in data
+        if path.suffix == ".pt":
+            # Tensors and plain values only: this reader refuses every other object.
+            torch.load(io.BytesIO(data), weights_only=True)
+    assert "loader_module: podium.pyfunc" in (folder / "MLmodel").read_text()
+
+
+def test_what_lies_beside_the_files_of_an_artefact_goes_nowhere(root):
+    mine = another(root, "mine")
+    stray = root / "models" / "registry" / mine.artifact_path / "final_model" / "stray.pkl"
+    stray.write_bytes(b"\x80\x04N.")
+    synced(root)
+    version = client(uri(root)).get_model_version(MODEL, told(root)[mine.id]["number"])
+    folder = Path(version.source.removeprefix("file://"))
+    assert [path.name for path in folder.parent.rglob("*.pkl")] == []
+    with zipfile.ZipFile(folder.parent / "D" / "model.zip") as packed:
+        names = {Path(name).name for name in packed.namelist()}
+    assert names == {"manifest.json", "model.pt"}
+
+
+def test_one_changed_byte_is_refused_whatever_mlflow_thinks(root, ask):
+    mine = another(root, "mine").id
+    synced(root)
+    version = client(uri(root)).get_model_version(MODEL, told(root)[mine]["number"])
+    folder = Path(version.source.removeprefix("file://"))
+    [weights] = folder.glob("data/*/best_model/model.pt")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(podium.errors.DataError, match="differs from its manifest"):
+        ask(root, f"models:/{MODEL}/{version.version}")
+
+
+@pytest.mark.slow
+def test_a_process_that_has_podium_and_no_project_predicts(sent, tmp_path):
+    frame = tmp_path / "bars.csv"
+    bars(sent).to_csv(frame, index=False)
+    code = (
+        "import mlflow, pandas\n"
+        f"mlflow.set_tracking_uri({uri(sent)!r})\n"
+        f"model = mlflow.pyfunc.load_model('models:/{MODEL}@champion')\n"
+        f"print(model.predict(pandas.read_csv({str(frame)!r})).to_csv(index=False))\n"
+    )
+    place = tmp_path / "nothing"
+    place.mkdir()
+    settings = {**os.environ, "PYTHONPATH": str(Path(podium.__file__).parents[1])}
+    settings |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        env=settings,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stdout.split()
+    assert lines[0] == "ticker,decided_at,forecast"
+    assert [line.partition(",")[0] for line in lines[1:]] == ["AAPL", "IBM"]
+    assert list(place.iterdir()) == []
+
+
+# Where MLflow differs
+
+
+def test_what_somebody_changed_in_mlflow_is_told_and_set_right(root, capsys):
+    first = champion_of(root)["id"]
+    second = another(root, "second").id
+    third = another(root, "third").id
+    synced(root)
+    before, there = told(root), client(uri(root))
+    assert differing(root) == {}
+    there.set_registered_model_alias(MODEL, "champion", before[second]["number"])
+    there.set_model_version_tag(MODEL, before[first]["number"], "promotion_stage", "beta")
+    there.set_tag(before[first]["run_id"], "model_type", "adaptive")
+    there.set_tag(before[second]["run_id"], "demotion_reason", "I say so")
+    there.set_tag(before[second]["run_id"], "owner", "ann")
+    there.delete_tag(before[second]["run_id"], "timeframe")
+    there.delete_model_version(MODEL, before[third]["number"])
+    found = differing(root)
+    assert {id_: len(words) for id_, words in found.items()} == {first: 3, second: 3, third: 1}
+    assert cli(["sync", "--check", "--project", str(root)]) == 4
+    said = capsys.readouterr().err
+    number = before[first]["number"]
+    assert f"{MODEL} version {number}: tag promotion_stage is 'beta', champion" in said
+    assert f"{MODEL} version {number} is not called champion" in said
+    assert f"{MODEL} has no version of it" in said
+    assert "tag demotion_reason is 'I say so', none in the record" in said
+    assert cli(["sync", "--project", str(root)]) == 0
+    assert differing(root) == {}
+    after = told(root)
+    fresh = str(1 + max(int(one["number"]) for one in before.values()))
+    assert after == {**before, third: {**before[third], "number": fresh}}
+    assert there.get_run(before[second]["run_id"]).data.tags["owner"] == "ann"
+    assert synced(root).sent == 0
+
+
+def test_sending_everything_again_changes_nothing(root):
+    another(root, "child", model_type="continued", parent=another(root, "base"))
+    synced(root)
+    before = told(root)
+    with Project(root) as project:
+        project.feeds = False
+        with project.ledger.transaction() as tx:
+            # As a kill leaves it that came before anything was remembered.
+            tx.exec_driver_sql("DELETE FROM projected")
+            outbox.advance(project.ledger, tx, _projections.target_of(project).key, 0)
+    synced(root)
+    assert told(root) == before
+
+
+def test_a_run_that_is_gone_comes_back_with_a_version_of_its_own(root):
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    [(candidate, before)] = told(root).items()
+    client(uri(root)).delete_run(before["run_id"])
+    # A person deleted it: it stays deleted, and nothing is said about it.
+    assert differing(root) == {}
+    store = SqlAlchemyStore(uri(root), (root / "mlartifacts").as_uri())
+    store._hard_delete_run(before["run_id"])
+    store.engine.dispose()
+    synced(root, repair=True)
+    [(again, after)] = told(root).items()
+    assert again == candidate
+    assert after["run_id"] != before["run_id"]
+    assert after["version"] == before["version"]
+    assert after["is_champion"]
+
+
+def test_a_model_that_is_somebody_elses_is_refused_and_the_rest_goes_on(made, tmp_path):
+    root = shutil.copytree(made, tmp_path / "small")
+    there = client(uri(root))
+    there.create_registered_model(MODEL, tags={"podium.project_id": "p", "podium.project": "ours"})
+    with Project(root) as project:
+        found = sync(project)
+    assert found.waiting == 0
+    [told_, *_] = found.refused
+    assert f"the registered model {MODEL} belongs to another project, ours" in told_
+    row = champion_of(root)
+    runs = there.search_runs(["1"], f"tags.`podium.candidate_id` = '{row['id']}'")
+    assert runs[0].data.tags["promotion_stage"] == "champion"
+    assert there.get_registered_model(MODEL).aliases == {}
+
+
+@pytest.mark.slow
+def test_many_who_sync_at_once_leave_one_version_a_candidate(root):
+    for name in ("one", "two", "three"):
+        moved(root, another(root, name).id, DEVELOPMENT, BETA)
+    command = [sys.executable, "-m", "podium", "sync", "--project", str(root)]
+    settings = {**os.environ, "PYTHONPATH": str(Path(podium.__file__).parents[1])}
+    running = [subprocess.Popen(command, env=settings) for _ in range(3)]
+    assert [process.wait(300) for process in running] == [0, 0, 0]
+    assert len(told(root)) == 4
+    assert differing(root) == {}

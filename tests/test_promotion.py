@@ -1,0 +1,459 @@
+"""Asking for a stage, waiving, signing, rolling back, and who held a slot when."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import projects
+from podium import artifact
+from podium.cli.main import run as podium
+from podium.decision import Kind, Stage
+from podium.errors import (
+    ConflictError,
+    DataError,
+    NotFoundError,
+    RefusedError,
+    UsageError,
+)
+from podium.evidence import Scalar
+from podium.ledger import decisions, reads, writes
+from podium.steps import doctor
+from podium.steps._candidates import chosen
+from podium.steps._evidence import evidence_about
+from podium.steps._project import Project
+from podium.steps.history import at, history
+from podium.steps.promote import promote
+from podium.steps.rollback import rollback
+from podium.steps.sign import sign
+
+SLOT = projects.SLOT
+DEEP = {"policy": "deep"}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return projects.small_project(
+        tmp_path / "p",
+        slots={SLOT: DEEP},
+        policies={"deep": {"champion": {"max_drawdown": {}}}},
+    )
+
+
+def register(root, name, fall=0.1, slot=SLOT):
+    """A candidate with a real artefact, and a backtest that fell so far."""
+    model = root / "made" / name
+    model.mkdir(parents=True)
+    (model / "model.txt").write_text(name)
+    with Project(root) as project:
+        hash_, folder = artifact.store(
+            project.store, {"model": model}, {"name": name}, writer="test"
+        )
+        found = replace(
+            projects.new_candidate(name, slot), artifact_hash=hash_, artifact_path=folder
+        )
+        with project.ledger.transaction(durable=True) as tx:
+            decisions.register(project.ledger, tx, found, "trainer")
+    backtested(root, found, fall)
+    return found
+
+
+def backtested(root, candidate, fall):
+    scalars = {"candidate:max_drawdown": Scalar(-fall, "fraction", "max")}
+    evidence = evidence_about(
+        candidate, "backtest", "test", dataset="d" * 64, notes={}, scalars=scalars
+    )
+    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+        writes.put_evidence(project.ledger, tx, evidence)
+    return evidence
+
+
+def ask(root, candidate, **how):
+    with Project(root) as project:
+        return promote(project, candidate.id, **how)
+
+
+def back(root, **how):
+    with Project(root) as project:
+        return rollback(project, SLOT, **{"reason": "it fails", **how})
+
+
+def stages(root):
+    with Project(root) as project:
+        return {id_[2:]: str(stage) for id_, stage in project.door.stages().items()}
+
+
+def holder(root):
+    with Project(root) as project:
+        champion = project.door.champions().get(SLOT)
+    return champion.candidate_id if champion else None
+
+
+def reigns(root):
+    with Project(root) as project:
+        return history(project.door, SLOT)
+
+
+def told(root):
+    return projects.query(
+        root, "SELECT candidate_id, kind, from_stage, to_stage FROM decision ORDER BY seq"
+    )
+
+
+# Gates.
+
+
+def test_a_fall_deeper_than_the_limit_refuses_and_one_as_deep_passes(root):
+    assert ask(root, register(root, "deep", fall=0.31)).refused
+    assert not ask(root, register(root, "flat", fall=0.3)).refused
+
+
+def test_a_dry_run_shows_every_verdict_and_leaves_no_trace(root):
+    candidate = register(root, "a", fall=0.5)
+    before = told(root)
+    found = ask(root, candidate, dry_run=True)
+    assert found.refused
+    assert "would stay in development" in found.sentence
+    assert [v.gate for v in found.verdicts] == ["max_drawdown"]
+    assert told(root) == before
+    assert stages(root) == {"a": "development"}
+    assert ask(root, candidate, waive=["max_drawdown"], reason="r", dry_run=True).sentence.endswith(
+        "would be champion; nothing was put on record."
+    )
+    assert told(root) == before
+
+
+def test_a_move_that_is_not_one_of_the_nine_is_refused_in_a_dry_run_too(root):
+    candidate = register(root, "a")
+    ask(root, candidate, to="archived")
+    ask(root, candidate, to="development")
+    ask(root, candidate, to="beta")
+    ask(root, candidate, to="champion")
+    with pytest.raises(RefusedError, match="archived, beta"):
+        ask(root, candidate, to="development", dry_run=True)
+
+
+def test_a_waived_gate_lets_through_and_is_shown_for_ever(root):
+    candidate = register(root, "a", fall=0.5)
+    assert ask(root, candidate).refused
+    found = ask(root, candidate, waive=["max_drawdown"], reason="the fall was a data error")
+    assert not found.refused
+    [verdict] = [v for v in found.verdicts if v.gate == "max_drawdown"]
+    assert verdict.result == "waived"
+    assert "the fall was a data error" in verdict.finding
+    assert "fell by at most 50.0%" in verdict.finding
+    [waiver] = projects.query(root, "SELECT * FROM decision WHERE kind = 'waive'")
+    assert (waiver["reason"], waiver["actor"]) == ("the fall was a data error", found_actor(root))
+    assert "waived by" in reigns(root)[-1].verdicts[0]["finding"]
+
+
+def found_actor(root):
+    with Project(root) as project:
+        return project.actor
+
+
+def test_a_waiver_needs_a_reason_and_a_gate_that_is_asked(root):
+    candidate = register(root, "a", fall=0.5)
+    with pytest.raises(UsageError) as problem:
+        ask(root, candidate, waive=["max_drawdwn"])
+    assert "max_drawdown" in str(problem.value)
+    assert "without a reason" in str(problem.value)
+    assert stages(root) == {"a": "development"}
+
+
+def test_what_was_found_of_another_artefact_does_not_count(root):
+    candidate = register(root, "a")
+    other = replace(candidate, artifact_hash="f" * 64)
+    backtested(root, other, 0.9)
+    assert not ask(root, candidate).refused
+
+
+def test_a_stage_s_gates_may_be_set_for_every_slot_at_once(tmp_path):
+    root = projects.small_project(tmp_path / "p", policy={"champion": {"max_drawdown": {}}})
+    found = ask(root, register(root, "a"), dry_run=True)
+    # beta is as by default.
+    assert [v.gate for v in found.verdicts] == ["fresh_evidence", "max_drawdown"]
+    with pytest.raises(UsageError, match=r"\[policy.champion\]"):
+        Project(projects.small_project(tmp_path / "q", policy={"champion": {"max_drawdwn": {}}}))
+
+
+# Signatures.
+
+
+@pytest.fixture
+def signed_root(tmp_path):
+    gates = {"signoff": {"n": 2, "not_author": 1}}
+    return projects.small_project(
+        tmp_path / "p", slots={SLOT: DEEP}, policies={"deep": {"champion": gates}}
+    )
+
+
+def put_name(root, candidate, monkeypatch, who, **how):
+    monkeypatch.setenv("PODIUM_ACTOR", who)
+    with Project(root) as project:
+        return sign(project, candidate.id, how.pop("reason", "looked at it"), **how)
+
+
+def verdict_of(root, candidate):
+    [verdict] = [v for v in ask(root, candidate, dry_run=True).verdicts if v.gate == "signoff"]
+    return verdict.result.value, verdict.finding
+
+
+def test_two_people_who_did_not_train_it_must_sign(signed_root, monkeypatch):
+    candidate = register(signed_root, "a")
+    assert verdict_of(signed_root, candidate)[0] == "missing"
+    for who, result in (
+        ("trainer", "refuse"),
+        ("ann", "refuse"),
+        ("ann", "refuse"),
+        ("bob", "pass"),
+    ):
+        put_name(signed_root, candidate, monkeypatch, who)
+        assert verdict_of(signed_root, candidate)[0] == result, who
+    assert "trainer, ann, bob" in verdict_of(signed_root, candidate)[1]
+
+
+def test_one_who_rejects_stands_until_he_says_otherwise(signed_root, monkeypatch):
+    candidate = register(signed_root, "a")
+    put_name(signed_root, candidate, monkeypatch, "bob", approve=False, reason="spikes")
+    assert verdict_of(signed_root, candidate) == ("refuse", "rejected by bob: spikes")
+    for who in ("ann", "eve"):
+        put_name(signed_root, candidate, monkeypatch, who)
+        assert verdict_of(signed_root, candidate)[0] == "refuse"
+    put_name(signed_root, candidate, monkeypatch, "bob")
+    assert verdict_of(signed_root, candidate)[0] == "pass"
+
+
+def test_findings_that_change_void_every_signature(signed_root, monkeypatch):
+    candidate = register(signed_root, "a")
+    for who in ("ann", "bob"):
+        put_name(signed_root, candidate, monkeypatch, who)
+    backtested(signed_root, candidate, 0.2)
+    result, finding = verdict_of(signed_root, candidate)
+    assert (result, "judged again since" in finding) == ("refuse", True)
+    put_name(signed_root, candidate, monkeypatch, "ann")
+    assert "2 people" in verdict_of(signed_root, candidate)[1]
+
+
+def test_an_artefact_that_was_changed_is_not_signed(signed_root, monkeypatch):
+    candidate = register(signed_root, "a")
+    folder = signed_root / "models" / "registry" / candidate.artifact_path
+    [model] = folder.rglob("model.txt")
+    model.chmod(0o644)
+    model.write_text("other")
+    with pytest.raises(DataError):
+        put_name(signed_root, candidate, monkeypatch, "ann")
+
+
+def test_only_those_named_may_sign(tmp_path, monkeypatch):
+    root = projects.small_project(tmp_path / "p", people={"signers": ["ann"]})
+    candidate = register(root, "a")
+    put_name(root, candidate, monkeypatch, "ann")
+    with pytest.raises(RefusedError, match="one of ann"):
+        put_name(root, candidate, monkeypatch, "mallory")
+
+
+def test_a_signature_is_a_link_of_the_chain(signed_root, monkeypatch):
+    candidate = register(signed_root, "a")
+    signature = put_name(signed_root, candidate, monkeypatch, "ann")
+    [row] = projects.query(signed_root, "SELECT * FROM decision WHERE kind = 'sign'")
+    assert signature.id in json.loads(row["evidence"])
+    with Project(signed_root) as project:
+        [check] = [c for c in doctor.doctor(project.root) if c.check == "decisions"]
+    assert check.ok, check
+    assert stages(signed_root) == {"a": "development"}
+
+
+# Rolling back.
+
+
+@pytest.fixture
+def replaced(root):
+    """A champion that replaced another one."""
+    first, second = register(root, "a"), register(root, "b")
+    ask(root, first)
+    ask(root, second, reason="better")
+    return root, first, second
+
+
+def test_a_rollback_puts_the_one_before_back_in_three_decisions(replaced):
+    root, first, second = replaced
+    before = len(told(root))
+    found = back(root)
+    assert holder(root) == first.id == found.candidate.id
+    assert found.replaced.id == second.id
+    assert [tuple(row.values()) for row in told(root)[before:]] == [
+        ("c-b", "rollback", "champion", "archived"),
+        ("c-a", "rollback", "archived", "beta"),
+        ("c-a", "rollback", "beta", "champion"),
+    ]
+    assert stages(root) == {"a": "champion", "b": "archived"}
+
+
+def test_rolled_back_twice_a_slot_is_where_it_was(replaced):
+    root, _, second = replaced
+    back(root)
+    back(root)
+    assert holder(root) == second.id
+
+
+def test_an_emptied_slot_is_rolled_back_to_its_last_champion(replaced):
+    root, _, second = replaced
+    ask(root, second, to="beta")
+    back(root)
+    assert holder(root) == second.id
+
+
+def test_a_rollback_asks_for_a_reason_and_checks_the_bytes(replaced):
+    root, first, second = replaced
+    with pytest.raises(UsageError, match="reason"):
+        back(root, reason=" ")
+    with pytest.raises(DataError, match="as you named it"):
+        back(root, artifact_hash=second.artifact_hash[:12])
+    [model] = (root / "models" / "registry" / first.artifact_path).rglob("model.txt")
+    model.chmod(0o644)
+    model.write_text("other")
+    with pytest.raises(DataError):
+        back(root, artifact_hash=first.artifact_hash[:12])
+    assert holder(root) == second.id
+
+
+def test_a_slot_nobody_held_cannot_be_rolled_back(root):
+    ask(root, register(root, "a"))
+    with pytest.raises(NotFoundError, match="nobody held"):
+        back(root)
+
+
+def test_a_rollback_against_yesterdays_champion_is_a_conflict(replaced, monkeypatch):
+    root, _, second = replaced
+    third = register(root, "c")
+    really = decisions.decide
+    meanwhile = []
+
+    def decide(ledger, tx, decision):
+        if not meanwhile:
+            meanwhile.append(decision)
+            raise ConflictError("the champion is another one now", "the one that was seen", "again")
+        return really(ledger, tx, decision)
+
+    monkeypatch.setattr(decisions, "decide", decide)
+    with pytest.raises(ConflictError):
+        back(root)
+    assert holder(root) == second.id
+    assert stages(root)["c"] == "development"
+    assert third.id != second.id
+
+
+def test_a_run_does_not_put_back_what_was_rolled_back(replaced):
+    from podium.steps.promote import demoted
+
+    root, _, second = replaced
+    back(root, reason="loses money")
+    with Project(root) as project, project.ledger.reading() as tx:
+        candidate = reads.candidate_by_id(project.ledger, tx, second.id)
+    with Project(root) as project:
+        assert "loses money" in demoted(project, candidate).sentence
+
+
+# History.
+
+
+def test_the_history_says_who_held_a_slot_from_when_to_when_and_why(replaced):
+    root, first, second = replaced
+    back(root, reason="it fails")
+    one, two, three = reigns(root)
+    assert [r.candidate_id for r in (one, two, three)] == [first.id, second.id, first.id]
+    assert one.until == two.since
+    assert two.until <= three.since
+    assert three.until == ""
+    assert (two.reason, two.ended_reason, two.kind) == ("better", "it fails", "move")
+    assert three.kind == "rollback"
+    assert one.ended_reason == f"{second.id} took its place"
+    assert len(two.evidence) == 1
+
+
+def test_a_moment_has_one_champion(replaced):
+    root, first, second = replaced
+    one, two = reigns(root)
+    assert at([one, two], one.since).candidate_id == first.id
+    assert at([one, two], two.since).candidate_id == second.id
+    assert at([one, two], two.since[:10]).candidate_id == second.id
+    with pytest.raises(NotFoundError, match="nobody held"):
+        at([one, two], "2001-01-01")
+    with pytest.raises(UsageError, match="no date"):
+        at([one, two], "yesterday")
+
+
+def test_the_history_is_shown(replaced, capsys):
+    root, _, second = replaced
+    assert podium(["show", SLOT, "--history", "--project", str(root)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index(second.id) < shown.index("took its place")
+    assert "pass max_drawdown: on the sealed test" in shown
+    day = reigns(root)[-1].since[:10]
+    assert podium(["show", SLOT, "--at", day, "--json", "--project", str(root)]) == 0
+    assert second.id in capsys.readouterr().out
+
+
+# Which candidate is meant.
+
+
+def test_a_candidate_is_chosen_by_timeframe_and_version(replaced):
+    root, first, second = replaced
+    with Project(root) as project:
+        assert chosen(project, timeframe="D")["id"] == second.id
+        assert chosen(project, timeframe="D", version=1)["id"] == first.id
+        assert chosen(project, SLOT, version=1)["id"] == first.id
+        assert chosen(project, second.id)["id"] == second.id
+        with pytest.raises(NotFoundError, match="one of 2, 1"):
+            chosen(project, SLOT, version=3)
+        with pytest.raises(NotFoundError, match="timeframe 1H"):
+            chosen(project, timeframe="1H")
+        with pytest.raises(UsageError):
+            chosen(project, SLOT, timeframe="D")
+        with pytest.raises(UsageError):
+            chosen(project, second.id, version=1)
+
+
+def test_a_timeframe_of_several_slots_lists_them(tmp_path):
+    other = {**projects.SMALL["slots"][SLOT], "target": "log_return"}
+    root = projects.small_project(tmp_path / "p", slots={"us4/D/return": other})
+    with Project(root) as project, pytest.raises(UsageError, match="us4/D/return"):
+        chosen(project, timeframe="D")
+
+
+def test_models_are_listed_by_timeframe_and_stage(replaced, capsys):
+    root, first, second = replaced
+    place = ["--project", str(root), "--json"]
+    assert podium(["list", "models", "--stage", "champion", *place]) == 0
+    [found] = json.loads(capsys.readouterr().out)["items"]
+    assert (found["id"], found["version_type"]) == (second.id, "latest")
+    assert podium(["list", "models", "--stage", "archived", *place]) == 0
+    [found] = json.loads(capsys.readouterr().out)["items"]
+    assert (found["id"], found["version_type"]) == (first.id, "old")
+    assert podium(["list", "trials", "--stage", "archived", *place]) == 2
+
+
+def test_the_verbs_do_what_the_steps_do(replaced, capsys):
+    root, first, second = replaced
+    place = ["--project", str(root)]
+    assert podium(["rollback", SLOT, "--reason", "it fails", *place]) == 0
+    assert first.id in capsys.readouterr().out
+    assert podium(["sign", second.id, "--reject", "--reason", "no", *place]) == 0
+    assert "reject" in capsys.readouterr().out
+    again = ["promote", "--timeframe", "D", "--model-version", "2", "--target-stage", "champion"]
+    assert podium([*again, "--reason", "fixed", "--dry-run", *place]) == 0
+    assert "would be champion" in "".join(capsys.readouterr())
+    assert holder(root) == first.id
+    assert podium([*again, "--reason", "fixed", *place]) == 0
+    assert holder(root) == second.id
+
+
+def test_kinds_that_only_say_something_move_nothing(root):
+    candidate = register(root, "a")
+    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+        for kind in (Kind.SIGN, Kind.WAIVE):
+            said = projects.move(candidate.id, Stage.DEVELOPMENT, Stage.CHAMPION)
+            decisions.decide(project.ledger, tx, replace(said, kind=kind))
+    assert stages(root) == {"a": "development"}
+    assert holder(root) is None
