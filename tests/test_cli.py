@@ -4,9 +4,11 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 
+from podium.cli import main as cli_main
 from podium.cli.main import run
 from projects import SLOT, SMALL, query, small_project
 
@@ -315,3 +317,22 @@ def test_what_would_stop_a_later_step_is_refused_before_anything_is_trained(
     assert not (root / "models").exists()
     if (root / "podium.db").exists():
         assert not query(root, "SELECT * FROM trial WHERE family != 'naive'")
+
+
+def test_a_ctrl_c_that_python_would_forget_is_heard_again(monkeypatch):
+    class Thing:
+        pass
+
+    def callback(_):
+        os.kill(os.getpid(), signal.SIGINT)
+        # The signal is seen between two steps of this very callback, which swallows it.
+        for _ in range(1000):
+            pass
+
+    monkeypatch.setattr(sys, "unraisablehook", cli_main._heard_again)
+    thing = Thing()
+    reference = weakref.ref(thing, callback)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes in either line
+        del thing
+        time.sleep(5)
+    assert reference() is None

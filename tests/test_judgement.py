@@ -372,7 +372,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
     # What the chosen config's own forecasts say, bar by bar: held from the next open on.
     [row] = query(
         project_of.root,
-        "SELECT prediction_hash FROM trial WHERE score = ?",
+        "SELECT DISTINCT prediction_hash FROM trial WHERE score = ?",
         found.chosen.tuning_score,
     )
     with Project(project_of.root) as project, project.ledger.reading() as tx:

@@ -253,7 +253,7 @@ def test_the_best_config_of_a_search_can_be_trained(tmp_path):
 
 def test_steps_of_forecasts_refuse_a_slot_that_classifies(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(classes.project(tmp_path / "p"))
-    for verb in ("extend", "analyze", "finalize", "backtest", "grid"):
+    for verb in ("extend", "analyze", "finalize", "backtest"):
         assert podium([verb, SLOT]) == 2
         assert "is there to classify" in capsys.readouterr().err
 

@@ -17,6 +17,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    sys.unraisablehook = _heard_again
     sys.exit(run(sys.argv[1:]))
 
 
@@ -61,6 +62,21 @@ def run(arguments: list[str]) -> int:
             _say(f"podium: a bug in podium: {type(error).__name__}: {error}")
             _say("  The record is intact. The same command with --debug prints where it happened.")
         return 1
+
+
+def _heard_again(lost: sys.UnraisableHookArgs) -> None:
+    """Press Ctrl-C once more where Python lost one.
+
+    One that arrives in a callback of Python's own, an import's lock, say, is printed and forgotten.
+    """
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    import signal
+    import threading
+
+    main_thread = threading.main_thread().ident or 0
+    threading.Timer(0.05, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
 
 
 def _is_plain_resolve(arguments: list[str]) -> bool:
