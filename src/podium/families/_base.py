@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from podium.errors import PodiumError
 from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences, Subset
 from podium.space import Choice, ConfigDict, Space, Value
@@ -185,7 +186,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
                 yield from events
                 yield Stopped(number)
                 continue
-            except DivergedError as error:
+            except (DivergedError, PodiumError) as error:
                 model, reason = None, str(error)
             except Exception:  # noqa: BLE001 - one config's failure is not the next one's
                 model, reason = None, traceback.format_exc(limit=-3)

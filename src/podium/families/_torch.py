@@ -95,3 +95,25 @@ def predict_in_batches(forecast: Callable[[Tensor], Tensor], windows: Windows) -
     with one_thread(), torch.inference_mode():
         parts = [forecast(batch(rows)) for rows in torch.split(torch.arange(len(windows)), BATCH)]
     return torch.cat(parts).double().numpy() if parts else np.empty(0)
+
+
+def require_bf16(device: torch.device) -> None:
+    """Refuse half the precision where it would only be slower.
+
+    Raises
+    ------
+    UsageError
+        The device computes bf16 no faster than single precision.
+    """
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported()
+    else:
+        # What torch asks itself; there is no public question.
+        asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        has = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in asked)
+    if not has:
+        raise UsageError(
+            f"bf16_epochs is set, and this {device.type} has no bf16 arithmetic",
+            "a GPU or a processor (AMX, AVX512-BF16) that has",
+            "leave it out",
+        )

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from podium.dataset import Floats
 from podium.families._base import DivergedError, Family, Keep, Model, Report
-from podium.families._torch import device_of, gather, one_thread, predict_in_batches
+from podium.families._torch import (
+    device_of,
+    gather,
+    one_thread,
+    predict_in_batches,
+    require_bf16,
+)
 from podium.families._torch_state import packed, require_same, unpacked
 from podium.hashing import digest_bytes
 from podium.prediction import Prediction
@@ -24,6 +30,8 @@ from podium.trial import BUDGET
 from podium.view import View
 
 FILE = "model.pt"
+# How many epochs, from the first on, are computed in half the precision: a search's early rungs.
+BF16 = "bf16_epochs"
 
 
 class Network(nn.Module):
@@ -132,6 +140,8 @@ class LSTMFamily(Family):
                 "weight_decay": Float(0.0, 10.0),
                 "layers": Int(1, 8),
                 BUDGET: Int(1, 100_000),
+                # Not searched, and in no config unless somebody asks for it.
+                BF16: Int(0, 100_000),
             },
         )
 
@@ -250,6 +260,9 @@ class _Training:
             fused=device.type != "mps",
         )
         self.batch_size = int(config["batch_size"])
+        self.bf16_epochs = int(config.get(BF16, 0))
+        if self.bf16_epochs:
+            require_bf16(device)
         self.batch = gather(train)
         truth = torch.from_numpy(_truth(train).astype(np.float32)).to(device)
         self.target = (truth - self.network.target_mean) / self.network.target_std
@@ -265,9 +278,13 @@ class _Training:
     def epoch(self) -> dict[str, float]:
         """Train one epoch; its scores."""
         network, total = self.network.train(), 0.0
+        half = torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.number < self.bf16_epochs
+        )
         for rows in torch.split(torch.randperm(len(self.target)), self.batch_size):
             self.optimizer.zero_grad()
-            loss = nn.functional.mse_loss(network(self.batch(rows)), self.target[rows])
+            with half:
+                loss = nn.functional.mse_loss(network(self.batch(rows)), self.target[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             self.optimizer.step()
