@@ -236,7 +236,9 @@ class Space:
                         )
                     )
             elif name not in config:
-                found.append(Problem(f"parameter '{name}' is missing", str(parameter)))
+                # What is only bounded is in a config where somebody asks for it.
+                if name in self.parameters or name in self.constants:
+                    found.append(Problem(f"parameter '{name}' is missing", str(parameter)))
             elif not parameter.holds(config[name]):
                 found.append(Problem(f"{name} is {config[name]!r}", str(parameter)))
         return found
