@@ -110,6 +110,9 @@ def test_what_was_saved_is_told_and_epochs_of_pruned_trials_are_on_record(root):
     for row in pruned:
         with Project(root) as project, project.ledger.reading() as tx:
             assert len(reads.epochs_of(project.ledger, tx, row.id)) == row.epochs
+    # The luck of the search knows that these are looks whose returns nobody knows.
+    with Project(root) as project, project.ledger.reading() as tx:
+        assert reads.given_up(project.ledger, tx, SLOT) == len({row.config_hash for row in pruned})
 
 
 def test_a_schedule_that_is_not_used_changes_no_question_and_no_number(tmp_path):

@@ -424,6 +424,21 @@ class Looked:
         return self.task_hash != task_hash, math.isnan(self.score), self.score
 
 
+def given_up(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
+    """Distinct configs that studies of a slot looked at and that are not trained to their end."""
+    trial, study = schema.trial.c, schema.study.c
+    query = (
+        sa.select(sa.func.count(sa.distinct(trial.config_hash)))
+        .select_from(_asked())
+        .where(
+            trial.project_id == ledger.project_id,
+            study.slot == slot,
+            trial.state == State.PRUNED,
+        )
+    )
+    return int(tx.execute(query).scalar_one())
+
+
 def looked_at(
     ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str
 ) -> list[Looked]:

@@ -165,7 +165,7 @@ class Luck:
         }
 
 
-def luck_of_returns(returns: Floats, chosen: int, n_trials: int) -> Luck:
+def luck_of_returns(returns: Floats, chosen: int, n_trials: int, given_up: int = 0) -> Luck:
     """Judge a choice by what the configs' forecasts would have earned.
 
     Parameters
@@ -176,6 +176,11 @@ def luck_of_returns(returns: Floats, chosen: int, n_trials: int) -> Luck:
         Column of the config that was chosen.
     n_trials : int
         Distinct configs ever looked at, N at least.
+    given_up : int
+        How many of them a schedule dropped, so that their returns are unknown. Those that are left
+        are the better ones and alike, and their spread says too little of what luck can do: where
+        there are any, it is taken to be that of strategies without skill that have nothing in
+        common, one over the root of T, at least.
 
     Examples
     --------
@@ -191,6 +196,8 @@ def luck_of_returns(returns: Floats, chosen: int, n_trials: int) -> Luck:
     spread = float(varied.std(ddof=1)) if varied.size > 1 else math.nan
     if n_trials == 1:
         spread = 0.0
+    elif given_up:
+        spread = float(np.nanmax([spread, 1.0 / math.sqrt(len(returns))]))
     reason = ""
     if math.isnan(mine):
         reason = "its forecasts never lead to a return that varies"

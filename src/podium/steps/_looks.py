@@ -70,7 +70,8 @@ def luck_of(
     if chosen in place:
         forecasts = [arrays[str(one.prediction_hash)] for one in traded]
         returns = _returns(project, data, index, forecasts)
-        return _judgement.luck_of_returns(returns, place[chosen], n_trials)
+        given_up = reads.given_up(ledger, tx, data.slot)
+        return _judgement.luck_of_returns(returns, place[chosen], n_trials, given_up)
     if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
         return _judgement.no_luck(n_trials, "the chosen config left no losses on these windows")
     seconds = index[len(index) // 2 :]
