@@ -13,6 +13,7 @@ from mlflow_places import client
 from podium import artifact
 from podium.candidate import Candidate
 from podium.decision import Stage
+from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.ledger.ledger import now
 from podium.steps._project import Project
@@ -79,3 +80,30 @@ def told(root: Path) -> dict[str, Any]:
             "is_champion": "champion" in there.get_model_version(MODEL, row.version).aliases,
         }
     return found
+
+
+def contend(root: Path, mine: str, turns: int, barrier: Any, answers: Any) -> None:
+    """Take a candidate towards the championship, turn by turn; how often it won."""
+
+    def work() -> int:
+        won = 0
+        with Project(root) as project:
+            project.feeds = False
+            barrier.wait(60)
+            for _ in range(turns):
+                here = Stage(project.door.stages()[mine])
+                holder = project.door.champions().get(projects.SLOT)
+                if here is Stage.CHAMPION:
+                    continue
+                there = Stage.CHAMPION if here is Stage.BETA else Stage.BETA
+                expected = holder.candidate_id if holder else None
+                decision = projects.move(mine, here, there, expected=expected)
+                try:
+                    with project.ledger.transaction(durable=True) as tx:
+                        decisions.decide(project.ledger, tx, decision)
+                except ConflictError:
+                    continue
+                won += there is Stage.CHAMPION
+        return won
+
+    projects._report(barrier, answers, work)

@@ -16,7 +16,7 @@ import pytest
 
 import podium
 import projects
-from mlflow_models import MODEL, another, moved, told
+from mlflow_models import MODEL, another, contend, moved, told
 from mlflow_places import client, new_store
 from podium import pyfunc, resolve
 from podium.cli.main import run as cli
@@ -437,3 +437,21 @@ def test_many_who_sync_at_once_leave_one_version_a_candidate(root):
     assert [process.wait(300) for process in running] == [0, 0, 0]
     assert len(told(root)) == 4
     assert differing(root) == {}
+
+
+@pytest.mark.slow
+def test_after_a_race_for_a_slot_mlflow_says_what_the_record_says(root):
+    mine = [champion_of(root)["id"], *(another(root, name).id for name in ("one", "two", "three"))]
+    before = len(projects.query(root, "SELECT id FROM decision WHERE to_stage = 'champion'"))
+    won = projects.in_processes(contend, [(root, candidate, 25) for candidate in mine])
+    crowned = projects.query(root, "SELECT id FROM decision WHERE to_stage = 'champion'")
+    assert sum(won) == len(crowned) - before > 4
+    synced(root)
+    assert differing(root) == {}
+    [champion] = projects.query(root, "SELECT candidate_id FROM champion")
+    stages = projects.query(root, "SELECT candidate_id, stage FROM stage")
+    there = told(root)
+    assert [id_ for id_, one in there.items() if one["is_champion"]] == [champion["candidate_id"]]
+    assert {id_: one["version"]["promotion_stage"] for id_, one in there.items()} == {
+        row["candidate_id"]: row["stage"] for row in stages
+    }
