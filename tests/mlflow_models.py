@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -94,6 +95,8 @@ def contend(root: Path, mine: str, turns: int, barrier: Any, answers: Any) -> No
                 here = Stage(project.door.stages()[mine])
                 holder = project.door.champions().get(projects.SLOT)
                 if here is Stage.CHAMPION:
+                    # Somebody else's turn.
+                    time.sleep(0.01)
                     continue
                 there = Stage.CHAMPION if here is Stage.BETA else Stage.BETA
                 expected = holder.candidate_id if holder else None

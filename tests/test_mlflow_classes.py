@@ -3,6 +3,7 @@
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -130,11 +131,13 @@ def test_the_registered_model_gives_the_probabilities_that_podium_gives(shown):
 
     root, row, _ = shown
     before = mlflow.get_tracking_uri()
-    try:
-        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
-        served = mlflow.pyfunc.load_model("models:/pumps.class/1")
-    finally:
-        mlflow.set_tracking_uri(before)
+    # MLflow tells its URI to later processes through the environment, and podium listens there.
+    with mock.patch.dict(os.environ):
+        try:
+            mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+            served = mlflow.pyfunc.load_model("models:/pumps.class/1")
+        finally:
+            mlflow.set_tracking_uri(before)
     samples = classes.samples(5, 3, "c")["X"]
     own = load_model(root / "models" / "registry" / row["artifact_path"])
     np.testing.assert_array_equal(served.predict(samples), own.predict(samples))

@@ -9,6 +9,7 @@ import urllib.request
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -97,12 +98,14 @@ def test_a_server_gets_the_same_as_a_file(tmp_path, capfd):
         import mlflow
 
         before = mlflow.get_tracking_uri()
-        try:
-            mlflow.set_tracking_uri(address)
-            served = mlflow.pyfunc.load_model("models:/us4.D.volatility/1")
-            assert list(served.predict(served.input_example)["ticker"]) == ["AAPL", "IBM"]
-        finally:
-            mlflow.set_tracking_uri(before)
+        # MLflow tells its URI to later processes through the environment, and podium listens there.
+        with mock.patch.dict(os.environ):
+            try:
+                mlflow.set_tracking_uri(address)
+                served = mlflow.pyfunc.load_model("models:/us4.D.volatility/1")
+                assert list(served.predict(served.input_example)["ticker"]) == ["AAPL", "IBM"]
+            finally:
+                mlflow.set_tracking_uri(before)
 
 
 def test_a_kill_while_a_server_is_fed_doubles_nothing(tmp_path):

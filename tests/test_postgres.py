@@ -16,6 +16,7 @@ import pytest
 
 import postgres
 import projects
+from podium import resolve
 from podium.cli.main import run
 from podium.decision import Stage
 from podium.errors import DataError, MissingExtraError, UsageError
@@ -512,6 +513,11 @@ def test_a_server_that_is_down_is_one_sentence_and_resolve_answers_from_its_cach
         assert len(err.splitlines()) == 1
         assert "cannot be used" in err
         assert "hunter2" not in err
+    # This process asked before; another one is answered from .podium/champions.json.
+    with pytest.warns(UserWarning, match="Answering from what was told before"):
+        found = champion(SLOT, remote)
+    assert (found.champion, found.source) == (held, "memory")
+    resolve._told.clear()
     with pytest.warns(UserWarning, match=r"Answering from .*champions\.json"):
         found = champion(SLOT, remote)
     assert (found.champion, found.source) == (held, "cache")
