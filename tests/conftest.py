@@ -9,10 +9,20 @@ from hypothesis import settings
 import foreign
 import postgres
 import projects
+import quick
 
 # The same examples on every machine, and no example fails because a machine is busy.
 settings.register_profile("podium", deadline=None, derandomize=True)
 settings.load_profile("podium")
+
+
+@pytest.fixture
+def quick_family(monkeypatch):
+    """The quick family, also in worker processes; nothing was trained yet."""
+    with quick.offered() as folder:
+        monkeypatch.syspath_prepend(folder)
+        quick.TRAINED.clear()
+        yield quick.NAME
 
 
 @pytest.fixture(scope="session")

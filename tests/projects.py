@@ -23,7 +23,7 @@ from podium.ledger import decisions, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.writes import NewTrial
 from podium.steps import init
-from podium.steps._project import Project
+from podium.steps._project import Project, Silent
 from podium.steps.run import Run, run
 from podium.study import Study
 from podium.trial import Ended, Epoch, Key, State, Task
@@ -111,6 +111,16 @@ class Interrupting:
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt
+
+
+class Saying(Silent):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def run_project(root: Path, *, reporter: Any = None, **flags: Any) -> Run:

@@ -31,7 +31,7 @@ from podium.steps import _own, init
 from podium.steps._project import Project
 from podium.steps.own import search, sweep_command
 from podium.trial import Job, State, Task
-from projects import Interrupting, query
+from projects import Interrupting, Saying, query
 
 LR = {"lr": {"low": 0.001, "high": 0.1, "log": True}}
 # What a training in a few milliseconds says: the last line counts.
@@ -49,17 +49,6 @@ REPORTS = """
     for epoch, bend in enumerate((3, 1, 2), 1):
         podium.report(epoch, val_loss=lr * bend, accuracy=bend / 3)
 """
-
-
-class Saying:
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
-
-    def progress(self, label, done, total, note=""):
-        pass
 
 
 @pytest.fixture

@@ -325,23 +325,23 @@ def test_a_slot_nobody_held_cannot_be_rolled_back(root):
 
 
 def test_a_rollback_against_yesterdays_champion_is_a_conflict(replaced, monkeypatch):
-    root, _, second = replaced
+    root, first, _ = replaced
     third = register(root, "c")
-    really = decisions.decide
-    meanwhile = []
+    really, before = artifact.verify, []
 
-    def decide(ledger, tx, decision):
-        if not meanwhile:
-            meanwhile.append(decision)
-            raise ConflictError("the champion is another one now", "the one that was seen", "again")
-        return really(ledger, tx, decision)
+    def somebody_is_faster(*given):
+        # Between the look at who holds the slot and the decision.
+        monkeypatch.setattr(artifact, "verify", really)
+        ask(root, third)
+        before.extend(told(root))
+        return really(*given)
 
-    monkeypatch.setattr(decisions, "decide", decide)
-    with pytest.raises(ConflictError):
+    monkeypatch.setattr(artifact, "verify", somebody_is_faster)
+    with pytest.raises(ConflictError, match="archived"):
         back(root)
-    assert holder(root) == second.id
-    assert stages(root)["c"] == "development"
-    assert third.id != second.id
+    assert holder(root) == third.id
+    assert stages(root)[first.id[2:]] == "archived"
+    assert told(root) == before
 
 
 def test_a_run_does_not_put_back_what_was_rolled_back(replaced):

@@ -13,30 +13,15 @@ from podium.ledger import reads, writes
 from podium.ledger.projections import experiments
 from podium.searches.random import RandomSearch
 from podium.steps import _finalists, gc
-from podium.steps._project import Project, Silent
+from podium.steps._project import Project
 from podium.steps.extend import _top
 from podium.steps.grid import grid
 from podium.steps.sweep import sweep
 from podium.steps.tune import tune, tuned
 from podium.trial import State
-from projects import SLOT, outcome, query, small_project
+from projects import SLOT, Saying, outcome, query, small_project
 
-
-class Saying(Silent):
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
-
-
-@pytest.fixture(autouse=True)
-def family(monkeypatch):
-    """The quick family, also in worker processes."""
-    with quick.offered() as folder:
-        monkeypatch.syspath_prepend(folder)
-        quick.TRAINED.clear()
-        yield quick.NAME
+pytestmark = pytest.mark.usefixtures("quick_family")
 
 
 @pytest.fixture

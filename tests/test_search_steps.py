@@ -9,31 +9,17 @@ import projects
 import quick
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.steps._project import Project, Silent
+from podium.steps._project import Project
 from podium.steps.extend import extend
 from podium.steps.grid import grid
 from podium.steps.sweep import sweep
 from podium.steps.tune import tune, tuned
-from projects import SLOT, query, small_project
+from projects import SLOT, Saying, query, small_project
+
+pytestmark = pytest.mark.usefixtures("quick_family")
 
 # Twelve configs, three of which differ only in what does not count.
 FINITE = {"factor": [0.8, 1.0, 1.2], "level": [1, 2, 3, 4]}
-
-
-class Saying(Silent):
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
-
-
-@pytest.fixture(autouse=True)
-def family(monkeypatch):
-    """The quick family, also in worker processes."""
-    with quick.offered() as folder:
-        monkeypatch.syspath_prepend(folder)
-        yield quick.NAME
 
 
 @pytest.fixture

@@ -16,38 +16,30 @@ import quick
 from podium.cli.main import run
 from podium.errors import ConflictError, NotFoundError, StoppedError, TimeOverError, UsageError
 from podium.steps import _activity, _trials
-from podium.steps._project import Project, Silent
+from podium.steps._project import Project
 from podium.steps.extend import extend
 from podium.steps.grid import grid
 from podium.steps.status import status, stop
 from podium.steps.sweep import sweep
 from podium.steps.tune import tune, tuned
 from podium.testing import fakes
-from projects import SLOT, query, small_project
+from projects import SLOT, Saying, query, small_project
+
+pytestmark = pytest.mark.usefixtures("quick_family")
 
 PATIENCE = 60.0
 
 
-class Saying(Silent):
+class Noting(Saying):
     """Remembers what it was told, and does something at each progress."""
 
     def __init__(self, at_progress=lambda done: None):
-        self.said, self.notes, self.at_progress = [], [], at_progress
-
-    def say(self, text):
-        self.said.append(text)
+        super().__init__()
+        self.notes, self.at_progress = [], at_progress
 
     def progress(self, label, done, total, note=""):
         self.notes.append(note)
         self.at_progress(done)
-
-
-@pytest.fixture(autouse=True)
-def family(monkeypatch):
-    """The quick family, also in worker processes."""
-    with quick.offered() as folder:
-        monkeypatch.syspath_prepend(folder)
-        yield quick.NAME
 
 
 @pytest.fixture
@@ -90,7 +82,7 @@ def searched(root, reporter=None, **flags):
 
 
 def test_ctrl_c_once_ends_with_everything_that_ran_on_record(root):
-    reporter = Saying(interrupt)
+    reporter = Noting(interrupt)
     with pytest.raises(StoppedError, match="what was running is on record") as stopped:
         searched(root, reporter)
     assert stopped.value.exit_code == 130
@@ -102,7 +94,7 @@ def test_ctrl_c_once_ends_with_everything_that_ran_on_record(root):
 
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(root, tmp_path):
     with pytest.raises(StoppedError):
-        searched(root, Saying(interrupt))
+        searched(root, Noting(interrupt))
     searched(root)
     undisturbed = project_in(tmp_path / "undisturbed")
     searched(undisturbed)
@@ -116,7 +108,7 @@ def test_ctrl_c_twice_stops_at_once(root):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        searched(root, Saying(twice))
+        searched(root, Noting(twice))
     states = {state for _, _, state, _ in asked(root)}
     assert "interrupted" in states or len(asked(root)) < 8
 
@@ -130,7 +122,7 @@ def test_a_program_with_its_own_ctrl_c_keeps_it(root):
     heard = []
     before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     try:
-        searched(root, Saying(interrupt))
+        searched(root, Noting(interrupt))
     finally:
         signal.signal(signal.SIGINT, before)
     assert heard
@@ -139,7 +131,7 @@ def test_a_program_with_its_own_ctrl_c_keeps_it(root):
 
 def test_workers_finish_what_they_are_at_and_get_nothing_new(root):
     with pytest.raises(StoppedError):
-        searched(root, Saying(interrupt), runner__name="local", runner__jobs=2)
+        searched(root, Noting(interrupt), runner__name="local", runner__jobs=2)
     states = [state for _, _, state, _ in asked(root)]
     assert set(states) <= {"complete", "interrupted"}
     searched(root, runner__name="local", runner__jobs=2)
@@ -157,7 +149,7 @@ def cut(root, after=3, **flags):
             if done == after:
                 project.halt.within(0)
 
-        reporter = project.reporter = Saying(over)
+        reporter = project.reporter = Noting(over)
         return tune(project, SLOT), reporter
 
 
@@ -173,7 +165,7 @@ def test_a_search_whose_time_is_over_answers_with_what_there_is(root):
 
 def test_what_follows_takes_what_a_cut_search_found_and_says_so(root):
     found, _ = cut(root)
-    reporter = Saying()
+    reporter = Noting()
     with Project(root, reporter=reporter) as project:
         extension = extend(project, SLOT)
     assert extension.configs
@@ -183,7 +175,7 @@ def test_what_follows_takes_what_a_cut_search_found_and_says_so(root):
 
 def test_a_search_that_was_stopped_otherwise_is_not_finished(root):
     with pytest.raises(StoppedError):
-        searched(root, Saying(interrupt))
+        searched(root, Noting(interrupt))
     with Project(root) as project, pytest.raises(NotFoundError, match="of 8 trials"):
         tuned(project, SLOT)
 
@@ -194,7 +186,7 @@ def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, tmp_path):
     undisturbed = project_in(tmp_path / "undisturbed")
     searched(undisturbed)
     assert asked(root) == asked(undisturbed)
-    reporter = Saying()
+    reporter = Noting()
     with Project(root, reporter=reporter) as project:
         assert len(tuned(project, SLOT).trials) == 8
     assert not any("--max-time" in said for said in reporter.said)
@@ -229,7 +221,7 @@ def test_grids_and_sweeps_end_in_time_too(root, verb):
             if done == 2:
                 project.halt.within(0)
 
-        project.reporter = Saying(over)
+        project.reporter = Noting(over)
         values = {"factor": [0.8, 0.9, 1.0, 1.1], "level": [1, 2]}
         if verb == "grid":
             found = grid(project, SLOT, values)
@@ -275,7 +267,7 @@ def test_failed_trials_are_trained_again_when_asked_for_and_others_never(root):
     searched_badly(root, 2, 5)
     before = asked(root)
     assert [state for _, _, state, _ in before].count("failed") == 2
-    reporter = Saying()
+    reporter = Noting()
     with failing() as trained:
         found = retried(root, reporter)
     assert len(trained) == 2
@@ -361,7 +353,7 @@ def test_whatever_a_trial_does_it_fails_with_its_reason_and_the_search_goes_on(r
             space={name: {"does": does}},
             runner={"name": "local", "jobs": 2, "max_seconds": 2.0, "max_memory": "384MiB"},
         )
-        reporter = Saying()
+        reporter = Noting()
         found = searched(root, reporter)
         again = searched(root)
     reasons = {row.config["does"]: row.reason for row in found.trials}
@@ -410,7 +402,7 @@ def test_stopping_where_nothing_runs_is_not_found(root, capsys):
 def test_what_runs_tells_how_far_it_is(root, monkeypatch):
     monkeypatch.setattr(_activity, "TELL", 0.0)
     seen = []
-    searched(root, Saying(lambda done: seen.append(status(root))))
+    searched(root, Noting(lambda done: seen.append(status(root))))
     [facts] = seen[2]
     assert (facts["slot"], facts["verb"], facts["pid"]) == (SLOT, "tune", os.getpid())
     assert (facts["done"], facts["total"], facts["failed"]) == (3, 8, 0)
@@ -423,7 +415,7 @@ def test_no_time_left_is_guessed_before_a_trial_was_trained(root, monkeypatch):
     monkeypatch.setattr(_activity, "TELL", 0.0)
     searched(root)
     seen = []
-    reporter = Saying(lambda done: seen.append(status(root)[0]["left"]))
+    reporter = Noting(lambda done: seen.append(status(root)[0]["left"]))
     searched(root, reporter)
     assert seen == [None] * 8
     assert not any("left" in note for note in reporter.notes)
@@ -524,7 +516,7 @@ def test_a_second_step_on_a_slot_is_refused_still(root):
 
 
 def test_progress_tells_the_best_the_failed_and_the_time_left(root):
-    reporter = Saying()
+    reporter = Noting()
     with Project(root, reporter=reporter) as project:
         heard = _trials.Progress(project, f"{SLOT}: tune quick", 4)
         heard(0.5, _trials.State.COMPLETE)

@@ -23,14 +23,9 @@ from podium.steps.export import export
 from podium.steps.tune import tune
 from projects import SLOT, Interrupting, query, small_project
 
+pytestmark = pytest.mark.usefixtures("quick_family")
+
 FOLDER = "hyperparameter_tuning_results"
-
-
-@pytest.fixture(autouse=True)
-def family(monkeypatch):
-    with quick.offered() as folder:
-        monkeypatch.syspath_prepend(folder)
-        yield quick.NAME
 
 
 def settings(**tune):

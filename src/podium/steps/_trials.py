@@ -135,39 +135,10 @@ def run(
     StoppedError, TimeOverError
         Somebody wants nothing new to begin; what ran has ended and is on record.
     """
-    # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
-    with nullcontext() if runner else project.halt.heeded(project.reporter.say):
-        return _run(
-            project,
-            study,
-            data,
-            split,
-            job,
-            version,
-            plans,
-            heard,
-            runner or project.runner,
-            leave,
-            until,
-            further,
-        )
-
-
-def _run(
-    project: Project,
-    study: Study,
-    data: SearchData,
-    split: Split,
-    job: Job,
-    version: int,
-    plans: Sequence[Planned],
-    heard: Heard,
-    runner: Runner,
-    leave: Callable[[Planned, Ended], None] | None,
-    until: int,
-    further: Callable[[str], int | None] | None,
-) -> list[TrialRow]:
     ledger, halt = project.ledger, project.halt
+    # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
+    heeding = nullcontext() if runner else halt.heeded(project.reporter.say)
+    runner = runner or project.runner
     new = [
         NewTrial(
             key_of(data, split, job.family, version, p),
@@ -211,39 +182,40 @@ def _run(
             queue.append(replace(task, until=to))
 
     try:
-        for task in resting.values():
-            go_on(task)
-        # Only a list that may grow is one task at a time for a family.
-        tasks = list(queue) if further is None else queue
-        for ended in runner.run(job, tasks):
-            if ended.state is State.PAUSED:
+        with heeding:
+            for task in resting.values():
+                go_on(task)
+            # Only a list that may grow is one task at a time for a family.
+            tasks = list(queue) if further is None else queue
+            for ended in runner.run(job, tasks):
+                if ended.state is State.PAUSED:
+                    with ledger.transaction(durable=True) as tx:
+                        writes.pause_trial(ledger, tx, ended)
+                    running.discard(ended.task.trial_id)
+                    if not runner.halted():
+                        go_on(ended.task)
+                    continue
+                kept = None
+                if leave is not None:
+                    leave(planned[ended.task.trial_id], ended)
+                else:
+                    kept = _keep(project, data, split, job, version, ended)
                 with ledger.transaction(durable=True) as tx:
-                    writes.pause_trial(ledger, tx, ended)
+                    writes.end_trial(
+                        ledger,
+                        tx,
+                        ended,
+                        metric=job.metric,
+                        index_hash=indexes[ended.task.fold],
+                        errors=of_trial(data, split, ended),
+                    )
+                    if kept is not None:
+                        writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
                 running.discard(ended.task.trial_id)
-                if not runner.halted():
-                    go_on(ended.task)
-                continue
-            kept = None
-            if leave is not None:
-                leave(planned[ended.task.trial_id], ended)
-            else:
-                kept = _keep(project, data, split, job, version, ended)
-            with ledger.transaction(durable=True) as tx:
-                writes.end_trial(
-                    ledger,
-                    tx,
-                    ended,
-                    metric=job.metric,
-                    index_hash=indexes[ended.task.fold],
-                    errors=of_trial(data, split, ended),
-                )
-                if kept is not None:
-                    writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
-            running.discard(ended.task.trial_id)
-            forget_states(job, [ended.task.trial_id])
-            heard(ended.score, ended.state, trained=True)
-        if halt.interrupted or (running and halt.asked):
-            raise halt.error(len(running))
+                forget_states(job, [ended.task.trial_id])
+                heard(ended.score, ended.state, trained=True)
+            if halt.interrupted or (running and halt.asked):
+                raise halt.error(len(running))
     except BaseException:
         with ledger.transaction() as tx:
             writes.interrupt_trials(ledger, tx, running)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.cli.verbs._search import named_values, values_of
 
-if TYPE_CHECKING:
-    from podium.ledger.reads import TrialRow
-    from podium.steps._finalists import Finalist
-
-_RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
 # Flags that users of grids know, and the parameters they mean.
 LISTS = {
     "--learning-rates": "learning_rate",
@@ -54,93 +47,6 @@ def _is_number(word: str) -> bool:
         return bool([float(part) for part in word.split(",")])
     except ValueError:
         return False
-
-
-def value_of(word: str) -> Any:
-    """A value as it was typed: a number, true or false, else a text.
-
-    Examples
-    --------
-    >>> [value_of(word) for word in ("32", "1e-3", "true", "relu")]
-    [32, 0.001, True, 'relu']
-    """
-    try:
-        value = json.loads(word.lower())
-    except ValueError:
-        try:
-            return float(word)
-        except ValueError:
-            return word
-    return value if isinstance(value, bool | int | float) else word
-
-
-def values_of(words: tuple[str, ...]) -> list[Any]:
-    """Values of a list flag, however they were separated."""
-    return [value_of(part.strip()) for word in words for part in word.split(",") if part.strip()]
-
-
-def named_values(words: tuple[str, ...]) -> dict[str, list[Any]]:
-    """Values of each ``--set name=v1,v2``."""
-    found: dict[str, list[Any]] = {}
-    for word in words:
-        name, equals, rest = word.partition("=")
-        values = values_of((rest,))
-        if not equals or not name.strip() or not values:
-            raise click.UsageError(f"--set {word}: expected name=value or name=value,value")
-        found.setdefault(name.strip(), []).extend(values)
-    return found
-
-
-def settings_of(words: tuple[str, ...]) -> dict[str, Any]:
-    """Settings of each ``--set``: ``name=v``, ``name=v1,v2``, ``name=low..high[:log]``.
-
-    Examples
-    --------
-    >>> settings_of(("rate=1e-4..1e-2:log", "units=16,32", "layers=2"))
-    {'rate': {'low': 0.0001, 'high': 0.01, 'log': True}, 'units': [16, 32], 'layers': 2}
-    """
-    found: dict[str, Any] = {}
-    for name, values in named_values(words).items():
-        whole = _RANGE.fullmatch(str(values[0])) if len(values) == 1 else None
-        if whole:
-            low, high = value_of(whole["low"]), value_of(whole["high"])
-            log = {"log": True} if whole["log"] else {}
-            found[name] = {"low": low, "high": high, **log}
-        else:
-            found[name] = values if len(values) > 1 else values[0]
-    return found
-
-
-def searched(function: options.Command) -> options.Command:
-    """``--set`` where values are searched."""
-    told = "What to search: NAME=V1,V2 or NAME=LOW..HIGH or NAME=LOW..HIGH:log; NAME=V fixes it."
-    option = click.option("--set", "settings", multiple=True, metavar="NAME=VALUES", help=told)
-    return option(function)
-
-
-def scheduled(function: options.Command) -> options.Command:
-    """What a search spends on each trial, and on the best of them."""
-    for flag, kind, told in (
-        ("--seeds", int, "Seeds of each finalist, the search's own among them."),
-        ("--finalists", int, "How many of the best are trained with further seeds."),
-        ("--schedule", str, "Who is given up early: podium list schedules."),
-    ):
-        function = click.option(flag, type=kind, help=told)(function)
-    return function
-
-
-def finalists_first(rows: Sequence[TrialRow], finalists: Sequence[Finalist]) -> list[TrialRow]:
-    """Rows with the finalists at the top, as they were ranked."""
-    place = {one.row.id: n for n, one in enumerate(finalists)}
-    return sorted(rows, key=lambda row: place.get(row.id, len(place)))
-
-
-def with_means(row: TrialRow, finalists: Sequence[Finalist]) -> dict[str, float | None]:
-    """Mean and standard deviation over the seeds, where there are finalists."""
-    if not finalists:
-        return {}
-    mine = next((one for one in finalists if one.row.id == row.id), None)
-    return {"mean": mine.mean if mine else None, "sd": mine.sd if mine else None}
 
 
 def lists(function: options.Command) -> options.Command:

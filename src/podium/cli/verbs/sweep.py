@@ -10,7 +10,7 @@ import click
 from podium.cli import options
 from podium.cli.output import Output
 from podium.cli.verbs import _own
-from podium.cli.verbs.grid import finalists_first, scheduled, searched, settings_of, with_means
+from podium.cli.verbs._search import finalists_first, scheduled, searched, settings_of, with_means
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
-from podium.cli.verbs.grid import named_values
+from podium.cli.verbs._search import named_values
 from podium.config import find_root
 from podium.config import load as load_config
 
