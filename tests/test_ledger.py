@@ -1,5 +1,7 @@
 """The record opens safely or not at all, and belongs to one project."""
 
+import os
+import signal
 import sqlite3
 import threading
 
@@ -8,7 +10,7 @@ import pytest
 import projects
 from podium.decision import Stage
 from podium.errors import DataError
-from podium.ledger import schema
+from podium.ledger import decisions, schema
 from podium.ledger.ledger import now
 from records import champion, crown, decide, register, stage, to_beta
 
@@ -96,6 +98,31 @@ def test_opening_a_new_record_waits_for_the_process_that_is_making_it(tmp_path):
     finally:
         release.join()
         maker.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_asks_a_process_to_end_waits_for_the_transaction(ledger, tmp_path, number):
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it is raised is the question
+            with ledger.transaction() as tx:
+                os.kill(os.getpid(), number)
+                decisions.register(ledger, tx, projects.new_candidate("a"), "tester")
+            pytest.fail("it was forgotten")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert len(projects.query(tmp_path, "SELECT id FROM candidate")) == 1
+
+
+def test_whoever_asks_twice_is_not_held_off(ledger, tmp_path):
+    with pytest.raises(KeyboardInterrupt), ledger.transaction() as tx:  # noqa: PT012
+        decisions.register(ledger, tx, projects.new_candidate("a"), "tester")
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it was held off")
+    register(ledger, "b")
+    assert [row["id"] for row in projects.query(tmp_path, "SELECT id FROM candidate")] == ["c-b"]
 
 
 def test_two_projects_in_one_record_do_not_see_each_other(ledger, tmp_path):

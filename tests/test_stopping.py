@@ -2,19 +2,25 @@
 
 import json
 import os
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
+import nursery
 import projects
 import quick
 from podium.cli.main import run
 from podium.errors import ConflictError, NotFoundError, StoppedError, TimeOverError, UsageError
+from podium.ledger import writes
+from podium.searches.local import LocalSearch
 from podium.steps import _activity, _trials
 from podium.steps._project import Project
 from podium.steps.extend import extend
@@ -74,7 +80,10 @@ def interrupt(done):
 
 def searched(root, reporter=None, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
-    with Project(root, flags=flags, reporter=reporter) as project, project.locked(SLOT, "tune"):
+    with (
+        Project(Path(root), flags=flags, reporter=reporter) as project,
+        project.locked(SLOT, "tune"),
+    ):
         return tune(project, SLOT)
 
 
@@ -88,7 +97,7 @@ def test_ctrl_c_once_ends_with_everything_that_ran_on_record(root):
     assert stopped.value.exit_code == 130
     assert "the same command goes on" in str(stopped.value).lower()
     assert any("Ctrl-C again stops at once" in said for said in reporter.said)
-    assert query(root, "SELECT count(*) AS n FROM trial WHERE state = 'running'")[0]["n"] == 0
+    assert not running(root)
     assert [state for _, _, state, _ in asked(root)][:3] == ["complete"] * 3
 
 
@@ -111,6 +120,66 @@ def test_ctrl_c_twice_stops_at_once(root):
         searched(root, Noting(twice))
     states = {state for _, _, state, _ in asked(root)}
     assert "interrupted" in states or len(asked(root)) < 8
+
+
+def test_ctrl_c_while_trials_are_begun_is_heeded_like_any_other(root, monkeypatch):
+    begin = writes.start_trials
+
+    def interrupted(*args):
+        ids = begin(*args)
+        if args[3][0].number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return ids
+
+    monkeypatch.setattr(writes, "start_trials", interrupted)
+    with pytest.raises(StoppedError):
+        searched(root)
+    assert not running(root)
+    assert [state for *_, state, _ in asked(root)] == ["complete"] * 2 + ["interrupted"] * 2
+
+
+def test_ctrl_c_between_two_generations_waits_for_the_next_and_begins_nothing(root, monkeypatch):
+    ask = LocalSearch.ask
+
+    def interrupted(self, numbers):
+        if numbers[0] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return ask(self, numbers)
+
+    monkeypatch.setattr(LocalSearch, "ask", interrupted)
+    with pytest.raises(StoppedError):
+        searched(root)
+    assert [state for *_, state, _ in asked(root)] == ["complete"] * 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_at_any_moment_leaves_nothing_running_and_nothing_locked(tmp_path):
+    cut = 0
+    with quick.offered() as folder, nursery.Nursery("test_stopping", path=[folder]) as children:
+        whole = children.run("test_stopping:searched", project_in(tmp_path / "whole")).seconds
+        for number in range(60):
+            root = project_in(tmp_path / str(number))
+            with Project(root) as project:
+                project.ledger.close()
+            times = [random.Random(number + 60 * k).uniform(0, whole) for k in range(2)]
+            children.run("test_stopping:searched_while_ctrl_c", root, times)
+            cut += [state for _, _, state, _ in asked(root)] != ["complete"] * 8
+            assert not running(root)
+            with closing(sqlite3.connect(root / "podium.db", timeout=1)) as other:
+                other.execute("BEGIN IMMEDIATE")
+    assert cut > 20
+
+
+def searched_while_ctrl_c(root, times):
+    """A search during which somebody presses Ctrl-C after so many seconds."""
+    for seconds in times:
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    searched(root)
+
+
+def running(root):
+    """Trials that the record says are at work."""
+    return query(root, "SELECT id FROM trial WHERE state = 'running'")
 
 
 def test_ctrl_c_is_as_it_was_when_the_search_is_over(root):
@@ -143,7 +212,7 @@ def test_workers_finish_what_they_are_at_and_get_nothing_new(root):
 
 def cut(root, after=3, **flags):
     """A search whose time is over after so many trials."""
-    with Project(root, flags=flags) as project:
+    with Project(Path(root), flags=flags) as project:
 
         def over(done):
             if done == after:
@@ -442,7 +511,7 @@ def test_a_search_is_stopped_from_another_terminal(root, at_once):
     assert said[0].startswith(f"{SLOT}: asked podium tune to stop")
     assert said[-1] == f"{SLOT}: podium tune has stopped"
     assert status(root) == []
-    assert query(root, "SELECT count(*) AS n FROM trial WHERE state = 'running'")[0]["n"] == 0
+    assert not running(root)
 
 
 def started(root):

@@ -19,6 +19,7 @@ from podium.hashing import digest
 from podium.ledger import failures, schema
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 from podium.ledger.migrations import MIGRATIONS
+from podium.ledger.shield import shielded
 
 # A machine that vanished in the middle of a write holds up the others no longer than this.
 IDLE_SECONDS = 300
@@ -98,9 +99,9 @@ class Ledger:
         """One write transaction; ``durable`` returns only when its end is on the disk.
 
         Starts may be lost with the machine (they are asked again, identically), so they are not
-        flushed; ends and decisions are.
+        flushed; ends and decisions are. Ctrl-C takes effect at its end.
         """
-        with self._connection() as connection:
+        with shielded(), self._connection() as connection:
             if self.is_sqlite:
                 # Outside a transaction, and through the driver: SQLAlchemy would begin one.
                 raw = connection.connection.cursor()

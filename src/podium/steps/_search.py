@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,8 +119,11 @@ def go(
         return []
     if project.retry_failed:
         _retry(project, study, family, walk)
+    # Between two generations nothing runs that Ctrl-C could wait for, and the next is not begun.
+    heeding = nullcontext() if walk.runner else project.halt.heeded(project.reporter.say)
     try:
-        return _walked(project, study, data, split, family, search, walk)
+        with heeding:
+            return _walked(project, study, data, split, family, search, walk)
     except TimeOverError:
         rows = rows_of(project, study, walk.phase)
         if not any(row.state is State.COMPLETE for row in rows):

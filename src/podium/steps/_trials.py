@@ -155,34 +155,38 @@ def run(
     if halt.asked and (waiting := _not_ended(project, new)):
         raise halt.error(waiting)
     environment = project.environment
-    with ledger.transaction() as tx:
-        writes.put_task(ledger, tx, data.task_hash, spec_of(data))
-        ids = writes.start_trials(ledger, tx, study, new, environment)
-        indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
-    known = _rows(project, ids, plans)
-    planned = dict(zip(ids, plans, strict=True))
     todo: dict[str, Task] = {}
     resting: dict[str, Task] = {}
-    for id_, plan, row in zip(ids, plans, known, strict=True):
-        # Cut off beyond where it is wanted, it has shown enough for now.
-        if row.state is State.RUNNING and not 0 < until <= row.epochs:
-            todo[id_] = Task(id_, plan.config, plan.fold, plan.seed, until)
-        elif row.state in (State.COMPLETE, State.FAILED):
-            heard(row.score, row.state)
-        else:
-            resting[id_] = Task(id_, plan.config, plan.fold, plan.seed)
-    running, queue = set(todo), deque(todo.values())
+    running: set[str] = set()
+    queue: deque[Task] = deque()
 
     def go_on(task: Task) -> None:
         to = None if further is None else further(task.trial_id)
         if to is not None:
             with ledger.transaction() as tx:
                 writes.resume_trials(ledger, tx, [task.trial_id])
-            running.add(task.trial_id)
+                running.add(task.trial_id)
             queue.append(replace(task, until=to))
 
     try:
         with heeding:
+            with ledger.transaction() as tx:
+                writes.put_task(ledger, tx, data.task_hash, spec_of(data))
+                ids = writes.start_trials(ledger, tx, study, new, environment)
+                running |= {*ids}
+                indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
+            known = _rows(project, ids, plans)
+            planned = dict(zip(ids, plans, strict=True))
+            for id_, plan, row in zip(ids, plans, known, strict=True):
+                # Cut off beyond where it is wanted, it has shown enough for now.
+                if row.state is State.RUNNING and not 0 < until <= row.epochs:
+                    todo[id_] = Task(id_, plan.config, plan.fold, plan.seed, until)
+                elif row.state in (State.COMPLETE, State.FAILED):
+                    heard(row.score, row.state)
+                else:
+                    resting[id_] = Task(id_, plan.config, plan.fold, plan.seed)
+            running &= {*todo}
+            queue += todo.values()
             for task in resting.values():
                 go_on(task)
             # Only a list that may grow is one task at a time for a family.
