@@ -1,7 +1,6 @@
 """The portfolio kernel: by hand, against other engines, and by their laws."""
 
 import math
-import time
 import warnings
 
 import numpy as np
@@ -436,20 +435,3 @@ def test_equity_is_that_of_a_slow_account_written_out_item_by_item():
         equity.append(cash + sum(held[i] * data["prices"][bar, i] for i in range(3)))
     result = simulate(**data, execution="next_open", **COSTS)
     assert result.equity == pytest.approx(equity, rel=1e-12)
-
-
-@pytest.mark.slow
-def test_five_hundred_items_over_five_thousand_bars_take_far_less_than_a_second():
-    rng = np.random.default_rng(0)
-    prices = 100.0 * np.exp(np.cumsum(0.01 * rng.standard_normal((5000, 500)), axis=0))
-    weights = np.full(prices.shape, NAN)
-    weights[::5] = 0.0
-    for bar in range(0, 5000, 5):
-        weights[bar, rng.choice(500, 50, replace=False)] = 0.98 / 50
-    best = math.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        result = simulate(prices, weights, fee_bps=10.0)
-        best = min(best, time.perf_counter() - start)
-    assert len(result.trades) > 90_000
-    assert best < 0.5
