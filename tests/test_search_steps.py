@@ -1,7 +1,9 @@
 """Searches on the record: widened, exhausted, in phases, by any number of jobs, after any kill."""
 
 import json
+import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -504,6 +506,29 @@ def test_a_sweep_refines_the_best_in_small_steps(root):
     assert found.best.score <= coarse.best.score
     again = swept(root, "quick", refine=True)
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
+
+
+@pytest.mark.slow
+def test_the_ways_to_go_about_a_sweep_run_as_they_are_written_down(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parent.parent / "docs" / "search.md").read_text()
+    _, _, text = text.partition("### Three ways")
+    code = text.partition("```bash\n")[2].partition("```")[0]
+    ways = [way.splitlines() for way in code.strip().split("\n\n")]
+    assert len(ways) == 3
+    for number, (said, *lines) in enumerate(ways):
+        assert said.startswith("# ")
+        families = {"slots": {SLOT: {"families": [quick.NAME, "brisk"]}}}
+        root = project_in(tmp_path / str(number), **families)
+        monkeypatch.chdir(root)
+        so_far = 0
+        for line in lines:
+            program, *words = shlex.split(line, comments=True)
+            assert program == "podium"
+            assert run(words) == 0, capsys.readouterr().err
+            if words[0] != "list":
+                [now] = query(root, "SELECT count(*) AS n FROM trial")
+                assert now["n"] > so_far, line
+                so_far = now["n"]
 
 
 def test_what_the_project_or_a_flag_sets_has_no_other_value_in_a_sweep(root):
