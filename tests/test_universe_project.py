@@ -17,8 +17,9 @@ from podium.steps._project import Project
 from podium.steps._task import slot_data
 from podium.steps._terms import tradable
 from podium.steps.check import check
+from podium.steps.check_slot import check_slot
 from podium.steps.compare import _on_common_windows, compare
-from podium.steps.predict import predict
+from podium.steps.predict import keep, predict
 from podium.steps.reproduce import reproduce
 from projects import LENIENT, SMALL, merge, run_project, toml
 from universes import universe
@@ -228,6 +229,27 @@ def test_only_who_is_a_member_now_is_forecast_and_the_others_are_named(root, cap
     answer = capsys.readouterr()
     assert "CRASH" not in answer.out
     assert len(json.loads(answer.out)["items"]) == 3
+
+
+def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(root, tmp_path):
+    copy = shutil.copytree(root, tmp_path / "copy")
+    with Project(copy) as project, project.ledger.reading() as tx:
+        holder = reads.champion_of(project.ledger, tx, SLOT)
+        test = reads.evidence_of(project.ledger, tx, holder)["test"]
+        found = {one.what: one.figures for one in check_slot(project, SLOT).findings}
+    # The test ends where the data do, so all bars since the training are those of the test.
+    assert found["naive"]["since_training_loss"] == pytest.approx(test.scalar("loss"))
+    assert found["naive"]["since_training_naive_loss"] == pytest.approx(test.scalar("naive_loss"))
+    assert np.isfinite(found["drift"]["drift_p_value"])
+    with Project(copy) as project:
+        [kept] = keep(project, SLOT, str(DAYS[CRASHED - 2])[:10])
+        assert kept.forecasts == 3 * (BARS - CRASHED + 2) + 2
+        rows = project.door.query(
+            "SELECT ticker, max(decided_at) AS at FROM forecast GROUP BY ticker"
+        )
+    last = {row["ticker"]: row["at"] for row in rows}
+    assert last.pop("CRASH") == DAYS[CRASHED - 1].isoformat()
+    assert set(last.values()) == {DAYS[-1].isoformat()}
 
 
 def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(root):

@@ -227,6 +227,22 @@ class BacktestSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftSection:
+    """When the newest bars are called other than those of the training."""
+
+    bars: int = _setting(63, check=_at_least(5))
+    level: float = _setting(0.02, check=_inside(0, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshSection:
+    """The nightly job: when a challenger is trained, and where its sealed test begins."""
+
+    every_bars: int = _setting(21, check=_at_least(1))
+    test_bars: int = _setting(0, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunnerSection:
     """Where trials run; ``jobs = 0`` means one a core."""
 
@@ -266,6 +282,8 @@ class Config:
     extend: ExtendSection
     finalize: FinalizeSection
     backtest: BacktestSection
+    drift: DriftSection
+    refresh: RefreshSection
     runner: RunnerSection
     mlflow: MlflowSection
     people: PeopleSection
@@ -304,6 +322,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "extend": ExtendSection,
     "finalize": FinalizeSection,
     "backtest": BacktestSection,
+    "drift": DriftSection,
+    "refresh": RefreshSection,
     "runner": RunnerSection,
     "mlflow": MlflowSection,
     "people": PeopleSection,

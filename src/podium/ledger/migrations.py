@@ -29,6 +29,11 @@ def _to_2(connection: sa.Connection) -> None:
     _fill_outbox(connection)
 
 
+def _to_3(connection: sa.Connection) -> None:
+    """Forecasts that are kept, who makes them beside the champion, what they are held against."""
+    schema.metadata.create_all(connection)
+
+
 def _name_runs(connection: sa.Connection) -> None:
     trial, link = schema.trial, schema.study_trial
     searched = (
@@ -129,4 +134,4 @@ def run_name(family: str, moment: str) -> str:
 
 
 # Version n -> what takes a record from n to n + 1.
-MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _to_2}
+MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _to_2, 2: _to_3}

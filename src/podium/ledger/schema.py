@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-VERSION = 2
+VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -301,6 +301,39 @@ test_look = _table(
     _text("candidate_id"),
     _text("created_at"),
 )
+forecast = _table(
+    # What a candidate said, once: never changed, whatever its bars are revised to later.
+    "forecast",
+    _text("slot"),
+    _text("candidate_id"),
+    _text("artifact_hash"),
+    _text("role"),
+    _text("ticker"),
+    _text("decided_at"),
+    _real("value"),
+    # The newest bar there was when it was made, which tells whether the outcome was known.
+    _text("data_until"),
+    _text("created_at"),
+    sa.UniqueConstraint("project_id", "candidate_id", "ticker", "decided_at"),
+)
+shadow = _table(
+    # Who forecasts beside a slot's champion; the newest row counts, an empty candidate ends it.
+    "shadow",
+    _text("slot"),
+    _text("candidate_id"),
+    _text("actor"),
+    _text("reason"),
+    _text("created_at"),
+    sa.Index("shadow_by_slot", "project_id", "slot"),
+)
+baseline = _table(
+    # How the features of a model's training bars lay, which newer ones are held against.
+    "baseline",
+    _text("artifact_hash"),
+    _text("told"),
+    _text("created_at"),
+    sa.UniqueConstraint("project_id", "artifact_hash"),
+)
 decision = _table(
     "decision",
     _text("id"),
@@ -352,7 +385,7 @@ stage = sa.Table(
     sa.PrimaryKeyConstraint("project_id", "candidate_id"),
 )
 
-APPEND_ONLY = ("decision", "evidence", "test_look", "note")
+APPEND_ONLY = ("decision", "evidence", "test_look", "note", "forecast", "shadow", "baseline")
 
 
 def _ddl(statement: str) -> sa.DDL:

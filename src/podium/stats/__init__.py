@@ -19,12 +19,21 @@ from podium.stats.paired_bootstrap import PairedBootstrap, paired_bootstrap
 from podium.stats.predictive_ability import SuperiorPredictiveAbility, superior_predictive_ability
 from podium.stats.quantiles import coverage, pinball
 from podium.stats.sharpe import probabilistic_sharpe, sharpe_ratio, sharpe_ratios
+from podium.stats.stability import (
+    Baseline,
+    Drift,
+    feature_baseline,
+    feature_drift,
+    stability_index,
+)
 from podium.stats.track_record import min_backtest_length, min_track_record_length
 
 __all__ = [
     "BacktestOverfitting",
+    "Baseline",
     "BootstrapInterval",
     "DieboldMariano",
+    "Drift",
     "Improvement",
     "McNemar",
     "ModelConfidenceSet",
@@ -39,6 +48,8 @@ __all__ = [
     "deflated_sharpe_from_moments",
     "diebold_mariano",
     "expected_max_sharpe",
+    "feature_baseline",
+    "feature_drift",
     "forecast_errors",
     "holm",
     "improvement",
@@ -55,5 +66,6 @@ __all__ = [
     "probability_of_backtest_overfitting",
     "sharpe_ratio",
     "sharpe_ratios",
+    "stability_index",
     "superior_predictive_ability",
 ]

@@ -110,7 +110,8 @@ def check(
         return _checked(what, findings, dataset, universe=universe)
     place = Path(what)
     if not place.exists() and not set("*?[") & set(what):
-        raise NotFoundError(f"no dataset or file '{what}'", fix=suggest(what, names))
+        slots = config.slots if config else {}
+        raise NotFoundError(f"no dataset or file '{what}'", fix=suggest(what, [*names, *slots]))
     reader = reader_of(place)
     if holds_sequences(reader):
         return _sequences(reader, place.stem, [place])

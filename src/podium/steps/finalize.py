@@ -17,7 +17,7 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps import _trials
+from podium.steps import _drift, _trials
 from podium.steps._errors import of_trial
 from podium.steps._evidence import evidence_about
 from podium.steps._leak_probe import probed_for_leaks
@@ -192,6 +192,7 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
             project.actor,
         )
         writes.put_evidence(ledger, tx, _validation(analysis, candidate))
+        _drift.keep(project, tx, artifact_hash, data.tuning)
         writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
     return candidate
 

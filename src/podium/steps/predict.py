@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from podium import artifact, registry
 from podium.artifact import Place
 from podium.classifier import LoadedClassifier
+from podium.config import DATE
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import reads
 from podium.prediction import ClassPrediction, Prediction
@@ -20,6 +21,8 @@ from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.steps._best_file import own_slot
+from podium.steps._drift import drifted
+from podium.steps._live import speakers, store
 from podium.steps._project import Project
 from podium.steps._task import load_dataset, view_of
 
@@ -66,6 +69,7 @@ def predict(
     candidate: str | None = None,
     model_path: Path | str | None = None,
     bars: int = 1,
+    since: str = "",
 ) -> Forecast:
     """Forecast the newest bars of a dataset.
 
@@ -83,6 +87,8 @@ def predict(
         Any path into a model's folder.
     bars : int
         How many newest bars.
+    since : str
+        A date or moment (UTC) from which on all bars are forecast, however many.
 
     Raises
     ------
@@ -112,15 +118,22 @@ def predict(
         project.reporter.say(realigned)
     view = view_of(dataset, section)
     first = max(view.first_bar, len(view) - bars)
-    if first >= len(view):
+    if since:
+        first = max(view.first_bar, dataset.bar_at_or_after(moment_of(since)))
+    if view.first_bar >= len(view):
         raise NotFoundError(
             f"{len(view)} bars leave no whole window", f"at least {view.first_bar + 1}"
         )
+    if first >= len(view):
+        raise NotFoundError(f"no bar since {since}: the newest is of {dataset.times[-1]}")
     windows = Windows.of(view, np.arange(first, len(view), dtype=np.int64))
     if not len(windows):
         raise NotFoundError(view.left_out(), "at least one member with enough bars")
     if view.left_out():
         project.reporter.say(view.left_out())
+    drift = drifted(project, place.artifact_hash, model.manifest, view)
+    if drift.alarm:
+        project.reporter.say(f"warning: {drift.sentence}")
     prediction = model.predict(windows)
     return Forecast(
         prediction,
@@ -130,6 +143,71 @@ def predict(
         section.horizon,
         registry.load("targets", section.target).UNIT,
     )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was put on record of one candidate of a slot."""
+
+    candidate_id: str
+    role: str
+    forecasts: int
+    data_until: str
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        said = (
+            f"{self.forecasts} new forecasts stored" if self.forecasts else "nothing new to store"
+        )
+        return f"{self.role} {self.candidate_id}: {said}, bars until {self.data_until}"
+
+
+def keep(project: Project, slot: str, since: str = "") -> list[Stored]:
+    """Put on record what a slot's champion and its shadow say of bars they have not spoken of.
+
+    Only those are forecast; what was said once is never changed, and saying it again adds nothing.
+    Bars of a model's own training are left out.
+
+    Parameters
+    ----------
+    since : str
+        A date or moment (UTC); default: of each candidate the newest bar it has spoken of, and
+        where it has of none, the first one newer than those it was judged on.
+
+    Raises
+    ------
+    NotFoundError
+        Nobody holds the slot.
+    UsageError
+        The slot does not forecast, or that is no date.
+    """
+    start = moment_of(since) if since else ""
+    return [
+        Stored(
+            one.candidate.id,
+            one.role,
+            store(project, one, start),
+            str(one.view.times[-1]).replace("T00:00:00", ""),
+        )
+        for one in speakers(project, slot)
+    ]
+
+
+def moment_of(text: str) -> str:
+    """A date or moment as the record has it, ISO 8601.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+    """
+    try:
+        if DATE.fullmatch(text):
+            return str(np.datetime64(text.replace(" ", "T"), "s"))
+    except ValueError:
+        pass
+    raise UsageError(f"'{text}' is no date", "2026-03-01 or 2026-03-01T17:00")
 
 
 @dataclass(frozen=True, eq=False)

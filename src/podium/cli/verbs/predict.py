@@ -8,6 +8,7 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.errors import UsageError
 
 
 @click.command()
@@ -15,6 +16,13 @@ from podium.cli.output import Output
 @click.option("--candidate", help="A candidate's id.")
 @click.option("--model-path", help="Any path into a model's folder.")
 @click.option("--bars", type=int, default=1, show_default=True, help="How many newest bars.")
+@click.option("--since", default="", help="All bars since a date instead: 2026-03-01.")
+@click.option(
+    "--store",
+    "storing",
+    is_flag=True,
+    help="Put what champion and shadow say of new bars on record; see podium check SLOT.",
+)
 @click.option(
     "--data", type=click.Path(path_type=Path, dir_okay=False), help="Samples to classify (.npz)."
 )
@@ -24,6 +32,8 @@ def command(
     candidate: str | None,
     model_path: str | None,
     bars: int,
+    since: str,
+    storing: bool,
     data: Path | None,
     folder: Path,
     as_json: bool,
@@ -31,17 +41,30 @@ def command(
 ) -> None:
     """Forecast the newest bars with SLOT's champion; without SLOT, with the grids' active model.
 
-    With --data, classes of a file's samples. Which rule chose the model is told on stderr.
+    With --data, classes of a file's samples. Which rule chose the model is told on stderr. Nothing
+    is written unless --store asks for it.
     """
-    from podium.steps.predict import classify, predict
+    from podium.steps.predict import classify, keep, predict
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
+        if storing and (candidate or model_path or data):
+            raise UsageError(
+                "--store is given with a model or samples",
+                "a slot: what its champion says is kept",
+                "to keep a candidate's beside it: podium shadow SLOT CANDIDATE",
+            )
+        if storing:
+            slot = project.default_slot(slot)
+            for stored in keep(project, slot, since):
+                out.say(stored.sentence)
         if data is not None:
             classes = classify(project, data, slot, candidate=candidate, model_path=model_path)
             out.say(f"{classes.rule}: class and probabilities of each sample")
             out.answer("predictions", classes.rows())
             return
-        found = predict(project, slot, candidate=candidate, model_path=model_path, bars=bars)
+        found = predict(
+            project, slot, candidate=candidate, model_path=model_path, bars=bars, since=since
+        )
     out.say(f"{found.rule}: {found.forecasts_what}")
     out.answer("predictions", found.rows())

@@ -1,0 +1,50 @@
+"""Serve: let a challenger forecast beside a slot's champion; podium check compares them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.errors import UsageError
+
+
+@click.command()
+@click.argument("slot")
+@click.argument("candidate", required=False)
+@click.option("--end", is_flag=True, help="Nobody does from now on.")
+@click.option("--reason", default="", help="Why; kept.")
+@options.common
+def command(
+    slot: str,
+    candidate: str | None,
+    end: bool,
+    reason: str,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Let CANDIDATE forecast in the shadow of SLOT's champion; without it, tell who does.
+
+    Its forecasts are stored beside the champion's by podium predict --store and run --refresh, and
+    never served. Who asked for it, when and why is on record.
+    """
+    from podium.steps import shadow
+    from podium.steps._candidates import newest
+
+    if end and candidate:
+        raise UsageError("a candidate and --end", "one of them")
+    out = Output(as_json=as_json, quiet=quiet)
+    with options.opened(folder, out) as project:
+        if end:
+            found = shadow.end(project, slot, reason)
+        elif candidate:
+            found = shadow.put(project, slot, newest(project, candidate)["id"], reason)
+        else:
+            found = shadow.shadow_of(project, slot)
+    told = vars(found)
+    out.facts("shadow", {"ended": True, **told} if end else told)
+    if not end:
+        out.hint(f"podium predict {slot} --store", f"podium check {slot}")

@@ -1,0 +1,196 @@
+"""What a candidate says of the bars after its training: what is on record, and what it says now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from podium import artifact
+from podium.artifact import LoadedModel
+from podium.candidate import Candidate
+from podium.dataset import Dataset, Floats, Mask
+from podium.errors import NotFoundError
+from podium.evidence import Evidence
+from podium.ledger import forecasts, reads
+from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
+from podium.split import Windows
+from podium.steps._project import Project
+from podium.steps._task import load_dataset, require_task, view_of
+from podium.view import View
+
+# As close as a model's forecast of the same bars is, whatever else was forecast with them.
+SAME = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Speaker:
+    """A candidate with its model, and the bars there are now as that model sees them.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    role : {"champion", "shadow"}
+    model : LoadedModel
+    view : View
+        Of all bars there are, through the model's features.
+    judged : mapping of kind to Evidence
+        What was found about it.
+    """
+
+    candidate: Candidate
+    role: str
+    model: LoadedModel
+    view: View
+    judged: Mapping[str, Evidence]
+
+    @property
+    def trained_until(self) -> np.datetime64:
+        """The newest bar it was trained on."""
+        return np.datetime64(self.model.manifest["trained_until"], "s")
+
+    @property
+    def tested_until(self) -> np.datetime64:
+        """The last bar it was judged on before it could be chosen, else of its training."""
+        if "test" not in self.judged:
+            return self.trained_until
+        return max(self.trained_until, np.datetime64(self.judged["test"].notes["to"], "s"))
+
+    def windows(self, since: np.datetime64 | None = None) -> Windows:
+        """What it can be asked: bars after its training, from a moment on if one is given."""
+        times = self.view.times
+        first = int(np.searchsorted(times, self.trained_until, side="right"))
+        if since is not None:
+            first = max(first, int(np.searchsorted(times, since)))
+        first = max(first, self.view.first_bar)
+        return Windows.of(self.view, np.arange(first, len(times), dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """What one candidate said of every bar after its training.
+
+    Parameters
+    ----------
+    windows : Windows
+        N of them, by bar, then ticker.
+    forecast : (N,) float
+        As stored; where nothing is stored, as the model forecasts now.
+    stored : (N,) bool
+    early : (N,) bool
+        Stored before the bars knew the outcome.
+    other : int
+        Stored forecasts that the model would not make again: their bars were revised since.
+    """
+
+    speaker: Speaker
+    windows: Windows
+    forecast: Floats
+    stored: Mask
+    early: Mask
+    other: int
+
+    @property
+    def known(self) -> Mask:
+        """Where the outcome is known by now, (N,)."""
+        found: Mask = np.isfinite(self.windows.truth())
+        return found
+
+
+def speakers(project: Project, slot: str) -> list[Speaker]:
+    """A slot's champion and, where there is one, its shadow, each with its own view of the bars.
+
+    Raises
+    ------
+    UsageError
+        The slot does not forecast.
+    NotFoundError
+        Nobody holds it.
+    DataError
+        The bars are not what the model needs, or its artefact was changed.
+    """
+    require_task(project.config, slot)
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        holder = reads.champion_of(ledger, tx, slot)
+        beside = forecasts.shadow_of(ledger, tx, slot)
+        if holder is None:
+            raise NotFoundError(f"slot {slot} has no champion", fix=f"run: podium run {slot}")
+        asked = [(reads.candidate_by_id(ledger, tx, holder), CHAMPION)]
+        if beside is not None and beside.candidate_id != holder:
+            asked.append((reads.candidate_by_id(ledger, tx, beside.candidate_id), SHADOW))
+        judged = [reads.evidence_of(ledger, tx, candidate.id) for candidate, _ in asked]
+    found: list[Speaker] = []
+    bars: dict[str, Dataset] = {}
+    for (candidate, role), evidence in zip(asked, judged, strict=True):
+        folder = project.store / candidate.artifact_path
+        model = artifact.forecaster(folder, candidate.artifact_hash)
+        name = model.section.dataset
+        bars[name] = bars.get(name) or load_dataset(project.config, name)
+        dataset, _ = bars[name].realign(model.tickers)
+        found.append(Speaker(candidate, role, model, view_of(dataset, model.section), evidence))
+    return found
+
+
+def store(project: Project, speaker: Speaker, since: str = "") -> int:
+    """Append what a candidate says of the bars it has said nothing of; returns how many forecasts.
+
+    Parameters
+    ----------
+    since : str
+        A moment, ISO 8601; default: the newest bar it has spoken of, and where it has of none, the
+        first one newer than those it was judged on.
+    """
+    ledger, candidate = project.ledger, speaker.candidate
+    with ledger.reading() as tx:
+        start = since or forecasts.last_decided(ledger, tx, candidate.id)
+        known = forecasts.kept(ledger, tx, candidate.id, since=start)
+    moment = speaker.tested_until + 1 if not start else np.datetime64(start, "s")
+    asked = speaker.windows(moment)
+    new = np.array([place not in known for place in places(asked)], dtype=bool)
+    if not new.any():
+        return 0
+    asked = Windows(asked.view, asked.item[new], asked.at[new])
+    said = speaker.model.predict(asked)
+    about = {
+        "slot": candidate.slot,
+        "candidate_id": candidate.id,
+        "artifact_hash": candidate.artifact_hash,
+        "role": speaker.role,
+        "data_until": str(speaker.view.times[-1]),
+    }
+    values = dict(zip(places(asked), said.mean.tolist(), strict=True))
+    with ledger.transaction(durable=True) as tx:
+        return forecasts.put_forecasts(ledger, tx, about, values)
+
+
+def live(project: Project, speaker: Speaker) -> Live:
+    """Everything a candidate said of bars after its training, and says now where it had not."""
+    windows, candidate = speaker.windows(), speaker.candidate
+    with project.ledger.reading() as tx:
+        kept = forecasts.kept(project.ledger, tx, candidate.id)
+    now = speaker.model.predict(windows).mean if len(windows) else np.empty(0)
+    said = [kept.get(place) for place in places(windows)]
+    stored = np.array([one is not None for one in said], dtype=bool)
+    before = np.array([now[n] if one is None else one.value for n, one in enumerate(said)])
+    other = stored & ~np.isclose(before, now, rtol=SAME, atol=SAME * _spread(now), equal_nan=True)
+    early = np.array([_is_early(one, windows, n) for n, one in enumerate(said)], dtype=bool)
+    return Live(speaker, windows, before, stored, early, int(other.sum()))
+
+
+def _spread(values: Floats) -> float:
+    return float(np.abs(values).mean()) if len(values) else 0.0
+
+
+def _is_early(kept: Kept | None, windows: Windows, row: int) -> bool:
+    """Whether a forecast was stored before the bars knew its outcome."""
+    times = windows.view.times
+    end = int(windows.at[row]) + windows.view.horizon
+    return kept is not None and (end >= len(times) or kept.data_until < str(times[end]))
+
+
+def places(windows: Windows) -> list[Place]:
+    """Ticker and time of each window, as the record has them."""
+    moments = windows.decided_at.astype("datetime64[s]")
+    return [(str(t), str(at)) for t, at in zip(windows.tickers, moments, strict=True)]

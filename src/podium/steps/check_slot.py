@@ -1,0 +1,327 @@
+"""How a champion does since it was trained: against naive, its own test, its data, its shadow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from podium import registry
+from podium.dataset import Floats, Mask
+from podium.evidence import Evidence
+from podium.prediction import Prediction
+from podium.split import Windows
+from podium.stats import (
+    BootstrapInterval,
+    DieboldMariano,
+    block_bootstrap_mean,
+    diebold_mariano,
+    panel_loss,
+)
+from podium.steps._drift import Drifted, drifted
+from podium.steps._live import Live, Speaker, live, places, speakers
+from podium.steps._project import Project
+from podium.steps.finalize import naive_name
+
+NOTE, WARNING = "note", "warning"
+# A difference is told from chance below this p-value; each night's look is one more.
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Said:
+    """One finding about a slot.
+
+    Parameters
+    ----------
+    severity : {"note", "warning"}
+    what : str
+    found : str
+        A sentence.
+    figures : mapping of str to float
+        The numbers in it; NaN where one could not be told.
+    """
+
+    severity: str
+    what: str
+    found: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SlotChecked:
+    """What was found about a slot's champion.
+
+    Parameters
+    ----------
+    beats_naive : bool or None
+        On bars newer than its test, by more than chance explains; None where that is undecidable.
+    """
+
+    slot: str
+    candidate_id: str
+    findings: tuple[Said, ...]
+    beats_naive: bool | None
+    drift: Drifted
+
+    @property
+    def warnings(self) -> tuple[Said, ...]:
+        """What somebody should look at."""
+        return tuple(one for one in self.findings if one.severity == WARNING)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A stretch of bars whose outcome is known.
+
+    ``loss`` and ``naive_loss`` are means over the windows, as a test quotes them; ``mine`` and
+    ``naive`` the losses a bar, (T,), which tests and intervals are made of.
+    """
+
+    windows: int
+    stored: int
+    early: int
+    loss: float
+    naive_loss: float
+    mine: Floats
+    naive: Floats
+    test: DieboldMariano
+
+    @property
+    def bars(self) -> int:
+        return len(self.mine)
+
+    def figures(self, name: str) -> dict[str, float]:
+        return {
+            f"{name}_bars": self.bars,
+            f"{name}_loss": self.loss,
+            f"{name}_naive_loss": self.naive_loss,
+            f"{name}_p_value": self.test.p_value,
+        }
+
+
+def check_slot(project: Project, slot: str) -> SlotChecked:
+    """Score a slot's champion on bars newer than its training; nothing is written.
+
+    Where a forecast is on record it counts as it was made; where none is, as the model makes it
+    now, and it is said how many these are.
+
+    Raises
+    ------
+    UsageError
+        The slot does not forecast.
+    NotFoundError
+        Nobody holds it.
+    DataError
+        The bars are not what the model needs.
+    """
+    asked = speakers(project, slot)
+    said = [live(project, speaker) for speaker in asked]
+    champion, speaker = said[0], asked[0]
+    test, tested = speaker.judged.get("test"), speaker.tested_until
+    naive, method = _naive(speaker)
+    times = champion.windows.decided_at
+    newer = _part(champion, naive, times > tested)
+    since = _part(champion, naive, times > speaker.trained_until)
+    before = _part(champion, naive, times <= tested)
+    drift = drifted(project, speaker.candidate.artifact_hash, speaker.model.manifest, speaker.view)
+    beats, against = _against_naive(newer, since, method, speaker.model.section.metric)
+    findings = [
+        _who(speaker),
+        _scored(champion, newer),
+        against,
+        _error(newer, before, test, speaker.model.section.metric),
+        _drift(drift),
+    ]
+    if champion.other:
+        findings.append(_revised(champion))
+    if len(said) > 1:
+        findings.append(_beside(champion, said[1]))
+    return SlotChecked(slot, speaker.candidate.id, tuple(findings), beats, drift)
+
+
+def _naive(speaker: Speaker) -> tuple[Prediction, str]:
+    """The naive method that the candidate was judged against, fitted on the same training bars."""
+    family, view, judged = registry.family("naive"), speaker.view, speaker.judged
+    named = {naive_name(config): config for config in family.space(view).grid()}
+    told = [judged[kind].notes["naive_method"] for kind in ("test", "validation") if kind in judged]
+    # One that was brought in from elsewhere was held against nothing here.
+    config = next((named[name] for name in told if name in named), next(iter(named.values())))
+    model = family.fit(config, _training(speaker), None, seed=0, report=lambda epoch, scores: None)
+    return model.predict(speaker.windows().blind()), naive_name(config)
+
+
+def _training(speaker: Speaker) -> Windows:
+    """Labelled windows of the training, no label reaching beyond it."""
+    stop = int(np.searchsorted(speaker.view.times, speaker.trained_until, side="right"))
+    before = speaker.view.until(stop)
+    bars = np.arange(before.first_bar, before.last_labelled + 1, dtype=np.int64)
+    return Windows.of(before, bars).labelled()
+
+
+def _part(champion: Live, naive: Prediction, inside: Mask) -> _Part:
+    keep = inside & champion.known
+    losses = [_losses(champion, values, keep) for values in (champion.forecast, naive.mean)]
+    mine, bar = (panel_loss(loss, champion.windows.at[keep])[1] for loss in losses)
+    test = diebold_mariano(mine, bar, champion.windows.view.horizon)
+    stored, early = (int((marks & keep).sum()) for marks in (champion.stored, champion.early))
+    return _Part(
+        int(keep.sum()), stored, early, _mean(losses[0]), _mean(losses[1]), mine, bar, test
+    )
+
+
+def _losses(said: Live, forecast: Floats, keep: Mask) -> Floats:
+    """Loss of each window that is kept, (n,)."""
+    losses_of = registry.load("metrics", said.speaker.model.section.metric).losses
+    found: Floats = losses_of(said.windows.truth()[keep], forecast[keep])
+    return found
+
+
+def _who(speaker: Speaker) -> Said:
+    who = speaker.candidate
+    told = f"{who.id} (version {who.version}, {who.family}), trained on bars until "
+    told += _day(speaker.trained_until)
+    tested = "test" in speaker.judged
+    told += f", tested on those until {_day(speaker.tested_until)}" if tested else ", not tested"
+    newest = speaker.view.times[-1]
+    return Said(NOTE, "champion", f"{told}; the newest bar is {_day(newest)}")
+
+
+def _scored(champion: Live, newer: _Part) -> Said:
+    waiting = int(np.count_nonzero(~champion.known))
+    told = (
+        f"{newer.windows} forecasts of {newer.bars} bars newer than its test have an outcome: "
+        f"{newer.stored} stored ({newer.early} before their outcome was known), "
+        f"{newer.windows - newer.stored} made now"
+    )
+    if not newer.bars:
+        told = "no bar newer than its test has an outcome yet"
+    told += f"; {waiting} forecasts wait for theirs"
+    figures = {"stored": newer.stored, "early": newer.early, "waiting": waiting}
+    return Said(NOTE, "forecasts", told, figures)
+
+
+def _against_naive(
+    newer: _Part, since: _Part, method: str, metric: str
+) -> tuple[bool | None, Said]:
+    """Whether it still beats naive, and the finding that says so."""
+    figures = newer.figures("newer") | since.figures("since_training")
+    pair = f"{metric} {newer.loss:.4g} against {newer.naive_loss:.4g} of naive {method}"
+    where = f"on the {newer.bars} bars newer than its test"
+    longer = (
+        f"; on all {since.bars} since its training {since.loss:.4g} against "
+        f"{since.naive_loss:.4g} (p = {since.test.p_value:.2g})"
+    )
+    if not since.bars:
+        longer = ""
+    if newer.test.reason:
+        told = f"whether it beats naive {where} cannot be told: {newer.test.reason}; {pair}"
+        if not newer.bars:
+            told = "nothing newer than its test to hold against naive"
+        told += longer
+        return None, Said(NOTE, "naive", told, figures)
+    chance = newer.test.p_value >= LEVEL
+    better = newer.test.mean_difference < 0
+    p = f"p = {newer.test.p_value:.2g}"
+    if better and not chance:
+        return True, Said(NOTE, "naive", f"it beats naive {where}: {pair}, {p}{longer}", figures)
+    if better:
+        told = f"it is better than naive {where}, but not by more than chance explains: {pair}, {p}"
+        return False, Said(NOTE, "naive", told + longer, figures)
+    told = f"it does no better than naive {where}: {pair}, {p}{longer}"
+    return False, Said(WARNING, "naive", told, figures)
+
+
+def _error(newer: _Part, before: _Part, test: Evidence | None, metric: str) -> Said:
+    """Live error beside the test's, with an interval of the difference."""
+    if test is None:
+        return Said(NOTE, "error", "its error cannot be held against a test: it was not tested")
+    quoted = test.scalar("loss")
+    figures = {"live_loss": newer.loss, "test_loss": quoted}
+    ahead, behind = (block_bootstrap_mean(part.mine) for part in (newer, before))
+    if ahead.reason or behind.reason:
+        why = ahead.reason or behind.reason
+        told = f"its live error cannot be held against its test's ({metric} {quoted:.4g}): {why}"
+        return Said(NOTE, "error", told, figures)
+    difference, low, high = _difference(ahead, behind)
+    figures |= {"error_difference": difference, "error_low": low, "error_high": high}
+    told = (
+        f"its live {metric} is {ahead.estimate:.4g} (95 per cent {ahead.low:.4g} to "
+        f"{ahead.high:.4g}), {behind.estimate:.4g} in its test; the difference {difference:+.4g} "
+        f"lies between {low:+.4g} and {high:+.4g}"
+    )
+    if low > 0:
+        return Said(WARNING, "error", f"{told}: its error has grown", figures)
+    return Said(NOTE, "error", told, figures)
+
+
+def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[float, float, float]:
+    """Difference of two means with its 95 per cent interval, made of the interval of each.
+
+    The variance is recovered from the sides of both intervals (MOVER: Zou & Donner (2008),
+    Construction of confidence limits about effect measures, Statistics in Medicine 27).
+    """
+    difference = ahead.estimate - behind.estimate
+    low = math.hypot(ahead.estimate - ahead.low, behind.high - behind.estimate)
+    high = math.hypot(ahead.high - ahead.estimate, behind.estimate - behind.low)
+    return difference, difference - low, difference + high
+
+
+def _drift(drift: Drifted) -> Said:
+    figures: dict[str, float] = {}
+    told = drift.sentence
+    if drift.found is not None:
+        figures = {
+            f"stability_index:{name}": float(value)
+            for name, value in zip(drift.features, drift.found.index, strict=True)
+        }
+        figures["drift_p_value"] = drift.found.p_value
+        told += f"; {drift.source}"
+    return Said(WARNING if drift.alarm else NOTE, "drift", told, figures)
+
+
+def _revised(champion: Live) -> Said:
+    told = (
+        f"{champion.other} stored forecasts would be other numbers with the bars there are now: "
+        "these were revised since; what was said stays as it was said"
+    )
+    return Said(WARNING, "revised", told, {"revised": champion.other})
+
+
+def _beside(champion: Live, shadow: Live) -> Said:
+    """The shadow against the champion on the same windows, none of which either was tested on."""
+    start = max(champion.speaker.tested_until, shadow.speaker.tested_until)
+    other = dict(zip(places(shadow.windows), shadow.forecast.tolist(), strict=True))
+    theirs = np.array([other.get(place, math.nan) for place in places(champion.windows)])
+    keep = (champion.windows.decided_at > start) & champion.known & np.isfinite(theirs)
+    losses = [_losses(champion, values, keep) for values in (champion.forecast, theirs)]
+    mine, its = (panel_loss(loss, champion.windows.at[keep])[1] for loss in losses)
+    test = diebold_mariano(its, mine, champion.windows.view.horizon)
+    figures = {
+        "shadow_bars": len(its),
+        "shadow_loss": _mean(losses[1]),
+        "champion_loss": _mean(losses[0]),
+        "shadow_p_value": test.p_value,
+    }
+    who = f"{shadow.speaker.candidate.id} in its shadow"
+    if not len(its):
+        told = f"{who} cannot be compared yet: no bar newer than both tests has an outcome"
+        return Said(NOTE, "shadow", told, figures)
+    metric = champion.speaker.model.section.metric
+    pair = (
+        f"{who}: {metric} {_mean(losses[1]):.4g} against the champion's {_mean(losses[0]):.4g} "
+        f"on the same {len(its)} bars newer than both tests"
+    )
+    p = f"p = {test.p_value:.2g}" if test.reason is None else test.reason
+    return Said(NOTE, "shadow", f"{pair} ({p})", figures)
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _day(moment: Any) -> str:
+    return str(moment).replace("T00:00:00", "")

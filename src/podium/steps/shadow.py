@@ -1,0 +1,115 @@
+"""Let a challenger forecast beside a slot's champion, or end that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from podium import artifact
+from podium.errors import NotFoundError, Problem, UsageError
+from podium.ledger import forecasts, reads
+from podium.ledger.forecasts import Shadow
+from podium.steps._project import Project
+from podium.steps._task import require_task
+
+# What two models must agree on before their errors can be held against each other.
+_SAME = ("target", "horizon", "metric")
+
+
+def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Shadow:
+    """Let a candidate forecast in the shadow of a slot's champion, in place of whoever did.
+
+    It is put on record with who asked for it, when and why. Nothing of it is served: its forecasts
+    are stored beside the champion's, and ``podium check SLOT`` compares them.
+
+    Parameters
+    ----------
+    candidate_id : str
+        A candidate of the slot in any stage.
+    reason : str, optional
+
+    Raises
+    ------
+    NotFoundError
+        No such candidate.
+    UsageError
+        It belongs to another slot, is the champion, or answers another question.
+    """
+    require_task(project.config, slot)
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
+        holder = reads.champion_of(ledger, tx, slot)
+        known = forecasts.shadow_of(ledger, tx, slot)
+        champion = reads.candidate_by_id(ledger, tx, holder) if holder else None
+    if candidate.slot != slot:
+        raise UsageError(
+            f"candidate {candidate_id} belongs to {candidate.slot}",
+            f"a candidate of {slot}",
+            f"run: podium list candidates --slot {slot}",
+        )
+    if champion is not None:
+        if champion.id == candidate.id:
+            raise UsageError(f"{candidate_id} is the champion of {slot}", "another candidate")
+        _require_same(
+            *(
+                _asked(project, one.artifact_path, one.artifact_hash)
+                for one in (champion, candidate)
+            )
+        )
+    if known is not None and known.candidate_id == candidate_id:
+        return known
+    with ledger.transaction(durable=True) as tx:
+        forecasts.put_shadow(ledger, tx, slot, candidate_id, project.actor, reason)
+        found = forecasts.shadow_of(ledger, tx, slot)
+    assert found is not None
+    return found
+
+
+def end(project: Project, slot: str, reason: str = "") -> Shadow:
+    """Let nobody forecast in the shadow of a slot's champion any more; returns who did.
+
+    Raises
+    ------
+    NotFoundError
+        Nobody does.
+    """
+    known = shadow_of(project, slot)
+    with project.ledger.transaction(durable=True) as tx:
+        forecasts.put_shadow(project.ledger, tx, slot, "", project.actor, reason)
+    return known
+
+
+def shadow_of(project: Project, slot: str) -> Shadow:
+    """Who forecasts in the shadow of a slot's champion.
+
+    Raises
+    ------
+    NotFoundError
+        Nobody does.
+    """
+    project.config.slot(slot)
+    with project.ledger.reading() as tx:
+        known = forecasts.shadow_of(project.ledger, tx, slot)
+    if known is None:
+        raise NotFoundError(
+            f"nobody forecasts in the shadow of {slot}", fix=f"run: podium shadow {slot} CANDIDATE"
+        )
+    return known
+
+
+def _asked(project: Project, path: str, artifact_hash: str) -> dict[str, Any]:
+    """What a model answers."""
+    place = artifact.place_of(project.store / path, artifact_hash)
+    return {**place.manifest["task"], "tickers": list(place.manifest["tickers"])}
+
+
+def _require_same(champion: dict[str, Any], candidate: dict[str, Any]) -> None:
+    problems = [
+        Problem(f"the candidate's {name} is {candidate[name]}", f"{champion[name]}, the champion's")
+        for name in _SAME
+        if candidate[name] != champion[name]
+    ]
+    if set(champion["tickers"]) != set(candidate["tickers"]):
+        problems.append(Problem("the candidate forecasts other tickers", "those of the champion"))
+    if problems:
+        raise UsageError.of(problems)

@@ -1,0 +1,336 @@
+"""The nightly job: what it does with new bars, when it trains, and what it says to cron."""
+
+import json
+import multiprocessing as mp
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+import growing
+import projects
+from podium.cli.main import run as podium
+from podium.files import lock
+from podium.runners.inline import InlineRunner
+from podium.steps._project import Project
+from podium.steps.refresh import refresh
+from podium.steps.shadow import put
+from podium.steps.sign import sign
+from projects import SLOT, query
+
+LATER = "2002-10-20"
+MOVING = {"test_bars": 120}
+SIGNED = {"forecast": {"champion": {"fresh_evidence": {}, "signoff": {}}}}
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory):
+    """A project whose first night was gone through."""
+    root = growing.growing_project(
+        tmp_path_factory.mktemp("refresh") / "small", policies=projects.LENIENT
+    )
+    with Project(root) as project:
+        first = refresh(project)
+    assert first.error is None
+    return root
+
+
+@pytest.fixture
+def root(promoted, tmp_path):
+    return shutil.copytree(promoted, tmp_path / "copy")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """How many trials were run."""
+    counted = []
+    before = InlineRunner.run
+    monkeypatch.setattr(
+        InlineRunner,
+        "run",
+        lambda self, job, tasks, *rest, **more: (
+            counted.extend(tasks),
+            before(self, job, tasks, *rest, **more),
+        )[1],
+    )
+    return counted
+
+
+def tonight(root, **flags):
+    with Project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
+        return refresh(project)
+
+
+def dump(root):
+    with closing(sqlite3.connect(root / "podium.db")) as connection:
+        return list(connection.iterdump())
+
+
+def candidates(root):
+    return query(root, "SELECT * FROM candidate ORDER BY version")
+
+
+def champion(root):
+    [row] = query(root, "SELECT candidate_id FROM champion")
+    return row["candidate_id"]
+
+
+def say(capsys, *words):
+    capsys.readouterr()
+    code = podium(list(words))
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_the_first_night_goes_the_whole_road_and_keeps_what_the_champion_says(promoted):
+    assert len(candidates(promoted)) == 1
+    assert champion(promoted) == candidates(promoted)[0]["id"]
+    # The bars its test had no outcome for are the first ones it is asked about in use.
+    assert len(query(promoted, "SELECT * FROM forecast")) == 2 * 5
+
+
+def test_where_nothing_is_new_one_line_says_so_and_nothing_is_trained_or_written(
+    root, trained, capsys
+):
+    before = dump(root)
+    code, out, _ = say(capsys, "run", "--refresh", "--project", str(root))
+    assert (code, out) == (0, f"{SLOT}: nothing new since 2002-06-28\n")
+    assert (dump(root), trained) == (before, [])
+
+
+def test_new_bars_are_spoken_of_and_do_not_move_a_test_that_begins_on_a_day(root, trained, capsys):
+    growing.arrive(root, LATER)
+    code, out, _ = say(capsys, "run", "--refresh", "--project", str(root))
+    assert code == 0
+    assert out.count("\n") == 1
+    assert "bars until 2002-10-18; 156 forecasts of the champion stored" in out
+    assert "no challenger: the test begins at 2002-01-01 for ever" in out
+    assert trained == []
+    assert len(candidates(root)) == 1
+    assert "nothing new" in say(capsys, "run", "--refresh", "--project", str(root))[1]
+
+
+def test_a_moving_test_trains_a_challenger_on_newer_bars_that_the_champion_is_held_against(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh=MOVING)
+    first = champion(root)
+    found = tonight(root)
+    old, new = candidates(root)
+    assert new["trained_until"] > old["trained_until"]
+    looks = query(root, "SELECT * FROM test_look ORDER BY seq")
+    assert looks[-1]["interval_to"] == "2002-10-18T00:00:00"
+    assert old["trained_until"] < new["trained_until"] < looks[-1]["interval_from"]
+    [test] = query(
+        root, "SELECT scalars FROM evidence WHERE kind = 'test' AND candidate_id = ?", new["id"]
+    )
+    # Both tests share bars, so this is the second look at them.
+    assert json.loads(test["scalars"])["looks"][0] == 2
+    [against] = query(root, "SELECT notes FROM evidence WHERE kind = 'against_champion'")
+    assert json.loads(against["notes"])["champion"] == first
+    assert champion(root) == new["id"]
+    assert [event.name for event in found.events] == ["promotion"]
+    assert found.events[0].facts["candidate"] == new["id"]
+    assert "nothing new" in tonight(root).line
+
+
+def test_a_challenger_waits_until_there_are_enough_new_bars(root, trained):
+    growing.configured(root, policies=projects.LENIENT, refresh={**MOVING, "every_bars": 60})
+    growing.arrive(root, LATER)
+    assert "no challenger: 77 of" not in tonight(root).line
+    growing.arrive(root, "2002-11-01")
+    trained.clear()
+    assert "no challenger: 9 of 60 new bars to train on" in tonight(root).line
+    assert trained == []
+
+
+def test_a_test_never_begins_on_bars_the_champion_was_trained_on(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh={"test_bars": 60})
+    tonight(root)
+    seen = candidates(root)[-1]["trained_until"]
+    growing.arrive(root, "2002-12-01")
+    # A longer test than before would reach back over what the champion has learned from.
+    settings = {"test_bars": 400, "every_bars": 1}
+    growing.configured(root, policies=projects.LENIENT, refresh=settings)
+    assert "no challenger: 0 of 1 new bars" in tonight(root).line
+    assert candidates(root)[-1]["trained_until"] == seen
+
+
+def test_too_short_a_test_makes_no_challenger_and_no_failure(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh={"test_bars": 20})
+    found = tonight(root)
+    assert found.error is None
+    assert "no challenger: 20 bars are left to test it on" in found.line
+
+
+def test_the_settings_of_the_project_are_as_before_whatever_happened(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh=MOVING)
+    with Project(root) as project:
+        before = project.config
+        refresh(project)
+        assert project.config is before
+
+
+def test_a_challenger_that_was_cut_off_goes_on_the_next_time(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh=MOVING)
+    whole = shutil.copytree(root, root.parent / "whole")
+    tonight(whole)
+    for after in (2, 6):
+        reporter = projects.Interrupting(after)
+        with pytest.raises(KeyboardInterrupt), Project(root, reporter=reporter) as project:
+            refresh(project)
+    tonight(root)
+    assert projects.outcome(root)["candidates"] == projects.outcome(whole)["candidates"]
+
+
+# Signatures
+
+
+@pytest.fixture
+def waiting(root):
+    """A project with a challenger that lacks nothing but a signature, and what was said of it."""
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=SIGNED, refresh=MOVING)
+    return root, tonight(root)
+
+
+def test_a_challenger_that_needs_a_signature_is_a_review_request_told_each_night(waiting):
+    root, found = waiting
+    new = candidates(root)[-1]["id"]
+    assert found.error is None
+    assert f"waits for a signature: podium sign {new} --approve --reason TEXT" in found.line
+    assert [(event.name, event.facts["candidate"]) for event in found.events] == [("review", new)]
+    again = tonight(root)
+    assert "nothing new" in again.line
+    assert f"podium sign {new}" in again.line
+    assert again.events == ()
+    assert champion(root) != new
+
+
+def test_a_signature_is_enough_for_the_next_night_to_promote(waiting, monkeypatch, trained):
+    root, _ = waiting
+    new = candidates(root)[-1]["id"]
+    trained.clear()
+    monkeypatch.setenv("PODIUM_ACTOR", "ann")
+    with Project(root) as project:
+        sign(project, new, "looked at the curves")
+    found = tonight(root)
+    assert champion(root) == new
+    assert [event.name for event in found.events] == ["promotion"]
+    assert trained == []
+
+
+def test_one_who_says_no_is_not_asked_again(waiting, monkeypatch):
+    root, _ = waiting
+    new = candidates(root)[-1]["id"]
+    monkeypatch.setenv("PODIUM_ACTOR", "ann")
+    with Project(root) as project:
+        sign(project, new, "the spring is missing", approve=False)
+    found = tonight(root)
+    assert "rejected by ann" in found.line
+    assert found.events == ()
+    assert champion(root) != new
+    assert tonight(root).line == f"{SLOT}: nothing new since 2002-10-18"
+
+
+def test_a_refusal_is_a_result_told_once(root, capsys):
+    growing.arrive(root, LATER)
+    policies = {"forecast": {"champion": {"fresh_evidence": {}, "beats_naive": {"p_value": 1e-9}}}}
+    growing.configured(root, policies=policies, refresh=MOVING)
+    code, out, _ = say(capsys, "run", "--refresh", "--project", str(root))
+    assert code == 0
+    assert "stays in beta, because" in out
+    assert out.count("\n") == 1
+    assert "stays in beta" not in say(capsys, "run", "--refresh", "--project", str(root))[1]
+
+
+# Under cron
+
+
+def hold(place, ready, done):
+    with lock(place, "podium run --refresh"):
+        ready.set()
+        done.wait(60)
+
+
+def test_a_second_job_beside_the_first_is_a_conflict_in_one_line(root, capsys):
+    context = mp.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    place = root / ".podium" / "refresh.lock"
+    other = context.Process(target=hold, args=(place, ready, done))
+    other.start()
+    try:
+        assert ready.wait(60)
+        code, out, err = say(capsys, "run", "--refresh", "--project", str(root))
+    finally:
+        done.set()
+        other.join(60)
+    assert (code, out, err.count("\n")) == (6, "", 1)
+    assert "podium run --refresh (process" in err
+
+
+def test_a_slot_somebody_is_at_work_on_is_left_alone_and_that_is_no_failure(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh=MOVING)
+    with Project(root) as other, other.locked(SLOT, "tune"):
+        found = tonight(root)
+    assert found.error.exit_code == 6
+    assert "left alone: podium tune" in found.line
+    assert found.events == ()
+
+
+def test_one_slot_that_fails_stops_no_other_and_gives_its_exit_code(root, capsys):
+    broken = {"missing": {"path": "data/none", "tickers": ["AAPL"], "timeframe": "D"}}
+    section = {**projects.SMALL["slots"][SLOT], "dataset": "missing"}
+    growing.arrive(root, LATER)
+    settings = {"datasets": broken, "slots": {"a/D/broken": section}}
+    growing.configured(root, policies=projects.LENIENT, **settings)
+    words = ["run", "--refresh", "a/D/broken", SLOT, "--project", str(root)]
+    code, out, err = say(capsys, *words)
+    assert code in (3, 7)
+    assert out.count("\n") == 1
+    first, second = out.split(" | ")
+    assert first.startswith("a/D/broken: failed: ")
+    assert "156 forecasts of the champion stored" in second
+    assert err.startswith("podium: ") or "\npodium: " in err
+    [event] = tonight(root).events
+    assert (event.name, event.facts["slot"]) == ("failure", "a/D/broken")
+
+
+def test_dirty_bars_are_a_failure_told_in_one_line(root, capsys):
+    path = root / "data" / "us4" / "IBM.csv"
+    path.write_text(path.read_text() + "2002-07-01,1,2,3,4,5,6\nnonsense\n")
+    code, out, err = say(capsys, "run", "--refresh", "--project", str(root))
+    assert code == 7
+    assert out.startswith(f"{SLOT}: failed: ")
+    assert out.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_the_outcome_is_given_as_json(root, capsys):
+    code, out, _ = say(capsys, "run", "--refresh", "--json", "--project", str(root))
+    [item] = json.loads(out)["items"]
+    assert (code, item["slot"], item["failed"]) == (0, SLOT, False)
+
+
+def test_a_shadow_speaks_every_night(root):
+    growing.arrive(root, LATER)
+    growing.configured(root, policies=projects.LENIENT, refresh=MOVING)
+    old = champion(root)
+    tonight(root)
+    with Project(root) as project:
+        put(project, SLOT, old)
+    growing.arrive(root, "2002-10-26")
+    found = tonight(root)
+    assert "10 forecasts of the champion stored; 10 forecasts of the shadow stored" in found.line
+
+
+def test_a_project_without_slots_is_told_what_to_add(tmp_path, capsys):
+    assert say(capsys, "init", str(tmp_path / "p"))[0] == 0
+    code, _, err = say(capsys, "run", "--refresh", "--project", str(tmp_path / "p"))
+    assert code == 2
+    assert "declares no slot" in err
