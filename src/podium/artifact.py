@@ -30,7 +30,7 @@ from podium.errors import (
     UsageError,
     suggest,
 )
-from podium.files import flush, flush_folder, full_disk_explained
+from podium.files import flush, flush_folder, full_disk_explained, tell_written
 from podium.hashing import digest_bytes, digest_folder
 from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import Prediction
@@ -70,6 +70,7 @@ def store(
                 flush_folder(beside)
                 beside.rename(target)
                 flush(place)
+                tell_written(target)
             else:
                 verify(target, name)
         finally:

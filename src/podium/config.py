@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -21,6 +22,8 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 COVARIATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
+# A command as its words, or as one text that is cut into words; or a webhook's URL.
+Command = tuple[str, ...] | str
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 _SECRETS = (
@@ -74,6 +77,26 @@ def _is_size(text: str) -> bool:
 
 def _is_device(text: str) -> bool:
     return re.fullmatch(r"auto|cpu|mps|cuda|cuda:\d+(,cuda:\d+)*", text) is not None
+
+
+def is_webhook(command: Command) -> bool:
+    """Whether a hook is a URL to send to rather than a command to run."""
+    return isinstance(command, str) and "://" in command.partition(" ")[0]
+
+
+def _is_hook(command: Command) -> bool:
+    if is_webhook(command):
+        return re.fullmatch(r"https?://[^\s/]+\S*", str(command)) is not None
+    try:
+        words = shlex.split(command) if isinstance(command, str) else command
+    except ValueError:  # a quote that is not closed
+        return False
+    return all(isinstance(word, str) and "\0" not in word for word in words) and bool(
+        not words or words[0]
+    )
+
+
+_HOOK: Check = (_is_hook, "a command, as a text or as a list of its words, or an http(s) URL")
 
 
 def _one_of(*known: str) -> Check:
@@ -271,6 +294,24 @@ class MlflowSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogsSection:
+    """How many logs of commands are kept, and for how many days."""
+
+    keep: int = _setting(100, check=_at_least(1))
+    days: float = _setting(30.0, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HooksSection:
+    """Who is told when something happens: a command or a webhook for each event."""
+
+    review: tuple[str, ...] | str = _setting("", check=_HOOK)
+    failure: tuple[str, ...] | str = _setting("", check=_HOOK)
+    promotion: tuple[str, ...] | str = _setting("", check=_HOOK)
+    timeout: float = _setting(10.0, check=(lambda v: v > 0, "seconds above 0"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Everything podium.toml says, completed and checked."""
 
@@ -287,6 +328,8 @@ class Config:
     runner: RunnerSection
     mlflow: MlflowSection
     people: PeopleSection
+    logs: LogsSection
+    hooks: HooksSection
     metrics: Mapping[str, str]
     datasets: Mapping[str, DatasetSection]
     slots: Mapping[str, SlotSection]
@@ -327,6 +370,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "runner": RunnerSection,
     "mlflow": MlflowSection,
     "people": PeopleSection,
+    "logs": LogsSection,
+    "hooks": HooksSection,
 }
 # What a forecast cannot be asked without, and what nothing else is asked with.
 _FORECASTS_NEED = ("target", "horizon", "features", "test_from")
@@ -577,6 +622,11 @@ def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
     if kind == tuple[str, ...]:
         fits = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
         return fits, tuple(value) if fits else value, "a list of texts"
+    if kind == Command:
+        if isinstance(value, list):
+            value = tuple(value)
+        # Whether a list holds texts is part of what a hook must be.
+        return isinstance(value, tuple | str), value, _HOOK[1]
     if kind == Mapping[str, str]:
         fits = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
         return fits, value, 'a table of texts such as {time = "Date"}'

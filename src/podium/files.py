@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -18,6 +18,8 @@ from podium.errors import ConflictError, DataError
 STALE_SECONDS = 3600.0
 # What a cell begins with that a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@")
+# Who hears of files that are written.
+_HEARING: list[Callable[[Path], None]] = []
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -37,6 +39,23 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+    tell_written(path)
+
+
+@contextmanager
+def overheard(hear: Callable[[Path], None]) -> Iterator[None]:
+    """Let somebody hear of each file and folder that podium writes in this process meanwhile."""
+    _HEARING.append(hear)
+    try:
+        yield
+    finally:
+        _HEARING.remove(hear)
+
+
+def tell_written(path: Path) -> None:
+    """Tell whoever wants to hear it that a file or folder is in its place."""
+    for hear in _HEARING:
+        hear(path)
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

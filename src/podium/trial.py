@@ -165,6 +165,8 @@ class Ended:
         Epoch the model was taken from; 0 for families without epochs.
     final : mapping of metric to float
         What own code said at its end; stands above what it reported by epoch.
+    trace : str
+        The whole traceback of an error, for the log; ``reason`` has its end.
     """
 
     task: Task
@@ -177,6 +179,7 @@ class Ended:
     reason: str = ""
     best_epoch: int = 0
     final: Mapping[str, float] = field(default_factory=dict)
+    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ class Fitted:
     trial: int
     model: Any
     reason: str = ""
+    trace: str = ""
 
 
 class Paused(Exception):  # noqa: N818 - nothing went wrong

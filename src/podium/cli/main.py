@@ -44,9 +44,11 @@ def run(arguments: list[str]) -> int:
             _trace()
         for problem in error.problems:
             _say(f"podium: {problem}")
+        _say_notes(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         _say("podium: interrupted; what had finished is on record, the same command goes on")
+        _say_notes(interrupted)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader left; nothing more can be said to it, not even by the interpreter's own flush.
@@ -61,6 +63,7 @@ def run(arguments: list[str]) -> int:
         else:
             _say(f"podium: a bug in podium: {type(error).__name__}: {error}")
             _say("  The record is intact. The same command with --debug prints where it happened.")
+        _say_notes(error)
         return 1
 
 
@@ -94,6 +97,12 @@ def _trace() -> None:
     import traceback
 
     traceback.print_exc()
+
+
+def _say_notes(error: BaseException) -> None:
+    """Where its log is; a traceback has it already."""
+    for note in getattr(error, "__notes__", ()):
+        _say(note)
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podium.cli.output import Output
+from podium.cli.output import VERBOSE, Output
 from podium.config import find_root
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ Command = Callable[..., Any]
 
 
 def common(function: Command) -> Command:
-    """``--project``, ``--json`` and ``--quiet``."""
+    """``--project``, ``--json``, ``--verbose`` and ``--quiet``."""
+    function = loudness(function)
     for option in (
-        click.option("--quiet", "-q", is_flag=True, help="No progress, no hints."),
         click.option("--json", "as_json", is_flag=True, help="Answer as JSON."),
         click.option(
             "--project",
@@ -35,6 +36,28 @@ def common(function: Command) -> Command:
     ):
         function = option(function)
     return function
+
+
+def loudness(function: Command) -> Command:
+    """``--verbose`` and ``--quiet``; the sink knows of the first by itself."""
+    for option in (
+        click.option("--quiet", "-q", is_flag=True, help="Results and errors only."),
+        click.option(
+            "--verbose",
+            "-v",
+            is_flag=True,
+            expose_value=False,
+            callback=_remembered,
+            help="Each trial's end, each file written.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _remembered(ctx: click.Context, param: click.Parameter, verbose: bool) -> None:
+    """Keep ``-v`` for the sink of whichever verb it is."""
+    ctx.meta[VERBOSE] = verbose
 
 
 def jobs(function: Command) -> Command:
@@ -125,14 +148,27 @@ def opened(folder: Path, out: Output, **flags: Any) -> Iterator[Project]:
     """The project around a folder; flags that were not given are left out.
 
     A flag ``tune__trials=8`` sets ``tune.trials``; ``max_time`` and ``retry_failed`` are no
-    settings but what this one command was asked for.
+    settings but what this one command was asked for. What was done on a slot is in a log, which is
+    named last: after the answer, or after the error.
     """
     from podium.steps._project import Project
 
     max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
     given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
-    with Project(find_root(folder), flags=given, reporter=out) as project:
-        project.retry_failed = retry_failed
-        if max_time is not None:
-            project.halt.within(max_time)
-        yield project
+    project = Project(find_root(folder), flags=given, reporter=out)
+    where = "" if folder == Path() else f" --project {shlex.quote(str(folder))}"
+    try:
+        with project:
+            project.retry_failed = retry_failed
+            if max_time is not None:
+                project.halt.within(max_time)
+            yield project
+    except BaseException as error:
+        if project.log.id:
+            error.add_note(f"log: podium logs {project.log.id}{where}")
+        raise
+    finally:
+        out.rest()
+    if project.log.id:
+        told = f"log: podium logs {project.log.id}{where}"
+        click.get_current_context().call_on_close(lambda: out.say(told))

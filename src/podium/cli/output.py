@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
-from podium.files import csv_text
+import click
+
+from podium.errors import UsageError
+from podium.files import csv_text, overheard
 from podium.report.table import duration, markdown, text
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
 LINE_EVERY_SECONDS = 60.0
+# Under what click keeps whether the command was asked for more.
+VERBOSE = "podium.verbose"
 
 
 class Output:
@@ -26,16 +33,34 @@ class Output:
     as_json : bool
         Answer as ``{"podium": 1, "kind": ..., "items": [...]}``.
     quiet : bool
-        No progress and no hints.
+        No news, no progress and no hints.
+
+    Raises
+    ------
+    UsageError
+        The command was asked both for more and for less.
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        context = click.get_current_context(silent=True)
         self.as_json = as_json
         self.quiet = quiet
+        # A reporter that is also told how each trial ends.
+        self.verbose = bool(context and context.meta.get(VERBOSE))
+        if quiet and self.verbose:
+            raise UsageError("--quiet and --verbose together", "one of them")
+        self._written: set[Path] = set()
+        if context and self.verbose:
+            context.with_resource(overheard(self.wrote))
         self._live = sys.stderr.isatty() and not quiet
         self._bar = ""
-        self._started: dict[str, float] = {}
+        # When a label was first heard of, and how much was done then.
+        self._started: dict[str, tuple[float, int]] = {}
         self._spoke = time.monotonic()
+        # What was told of work that is not over yet, and who repeats it when nothing ends.
+        self._going_on = ""
+        self._rests = threading.Event()
+        self._repeats: threading.Thread | None = None
 
     def answer(
         self, kind: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
@@ -82,34 +107,67 @@ class Output:
             self._wipe()
             print(words, file=sys.stderr)
 
+    def wrote(self, path: Path) -> None:
+        """A file was written; told the first time, and only of files that are the user's."""
+        path = path.absolute()
+        if path not in self._written and ".podium" not in path.parts:
+            self._written.add(path)
+            here = Path.cwd()
+            self.say(f"wrote {path.relative_to(here) if path.is_relative_to(here) else path}")
+
     def hint(self, *commands: str) -> None:
         """What to type next."""
         for number, command in enumerate(commands):
             self.say(("next: " if number == 0 else "      ") + command)
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """A bar on a terminal; elsewhere at most one line a minute."""
+        """A bar on a terminal; elsewhere one plain line a minute, until :meth:`rest`."""
         if self.quiet:
             return
         now = time.monotonic()
-        started = self._started.setdefault(label, now)
-        left = (now - started) / max(done - 1, 1) * (total - done) if done > 1 else None
+        then, had = self._started.setdefault(label, (now, done))
+        left = (now - then) / (done - had) * (total - done) if done > had else None
         told = f"{label} {done}/{total}" + (f", {note}" if note else "")
+        # Who reckons it better has told it.
+        if left and done < total and not note.endswith(" left"):
+            told += f", {duration(left)} left"
         if self._live:
-            filled = round(20 * done / total)
+            filled = round(20 * done / max(total, 1))
             bar = "#" * filled + "." * (20 - filled)
-            # Who reckons it better has told it.
-            known = note.endswith(" left")
-            time_left = f", {duration(left)} left" if left and done < total and not known else ""
             self._wipe()
             width = shutil.get_terminal_size((100, 24)).columns
-            self._bar = f"[{bar}] {told}{time_left}"[: width - 1]
+            self._bar = f"[{bar}] {told}"[: width - 1]
             print(self._bar, end="", file=sys.stderr, flush=True)
             if done >= total:
                 self._wipe()
-        elif now - self._spoke >= LINE_EVERY_SECONDS:
-            print(told, file=sys.stderr, flush=True)
+            return
+        self._going_on = told if done < total else ""
+        self.tell_how_far()
+        if self._repeats is None:
+            self._repeats = threading.Thread(target=self._repeat, daemon=True)
+            self._repeats.start()
+
+    def begins(self, label: str, total: int) -> None:
+        """A bar, and somebody who repeats it, before anything is finished."""
+        self.progress(label, 0, total)
+
+    def tell_how_far(self) -> None:
+        """One plain line of what is going on, if the last one is a minute old."""
+        now = time.monotonic()
+        if self._going_on and now - self._spoke >= LINE_EVERY_SECONDS:
+            print(self._going_on, file=sys.stderr, flush=True)
             self._spoke = now
+
+    def rest(self) -> None:
+        """Nothing is going on any more."""
+        self._going_on = ""
+        self._rests.set()
+        self._wipe()
+
+    def _repeat(self) -> None:
+        """A trial may take hours, and whoever reads along wants to know that all is well."""
+        while not self._rests.wait(LINE_EVERY_SECONDS / 4):
+            self.tell_how_far()
 
     def _wipe(self) -> None:
         if self._bar:

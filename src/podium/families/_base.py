@@ -181,17 +181,18 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
                 model: ModelT | None = self.fit(
                     config, train, validation, seed=seed, report=report, **more
                 )
-                reason = ""
+                reason = trace = ""
             except Paused:
                 yield from events
                 yield Stopped(number)
                 continue
             except (DivergedError, PodiumError) as error:
-                model, reason = None, str(error)
+                model, reason, trace = None, str(error), traceback.format_exc()
             except Exception:  # noqa: BLE001 - one config's failure is not the next one's
                 model, reason = None, traceback.format_exc(limit=-3)
+                trace = traceback.format_exc()
             yield from events
-            yield Fitted(number, model, reason)
+            yield Fitted(number, model, reason, trace)
 
 
 class Family(AnyFamily[View, Windows, Model]):

@@ -130,14 +130,15 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                 done.add(event.trial)
                 yield end
                 started = time.perf_counter()
-            reason = f"family {job.family} did not finish it"
+            reason, trace = f"family {job.family} did not finish it", ""
         except Exception as error:
             if _no_room(error):
                 raise
-            reason = traceback.format_exc(limit=-3)
+            reason, trace = traceback.format_exc(limit=-3), traceback.format_exc()
         for n, task in enumerate(batch):
             if n not in done:
-                yield Ended(task, State.FAILED, epochs=tuple(epochs[n]), reason=reason)
+                curve = tuple(epochs[n])
+                yield Ended(task, State.FAILED, epochs=curve, reason=reason, trace=trace)
 
 
 def parts(job: Job, fold: int) -> tuple[Any, Any]:
@@ -150,7 +151,9 @@ def parts(job: Job, fold: int) -> tuple[Any, Any]:
 
 def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float) -> Ended:
     """How the trial ended: its model saved if asked for, its forecasts judged."""
-    failed = Ended(task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason)
+    failed = Ended(
+        task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason, trace=event.trace
+    )
     if event.model is None:
         return failed
     try:
@@ -167,7 +170,8 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
     except Exception as error:
         if _no_room(error):
             raise
-        return replace(failed, reason=traceback.format_exc(limit=-3))
+        reason, trace = traceback.format_exc(limit=-3), traceback.format_exc()
+        return replace(failed, reason=reason, trace=trace)
     if not np.isfinite(losses).all():
         return replace(failed, reason="a forecast on the validation part is not finite")
     return replace(complete, score=score, losses=losses.astype(np.float32), prediction=prediction)

@@ -15,15 +15,16 @@ from podium import config as configuration
 from podium import registry
 from podium.config import Config
 from podium.errors import MissingExtraError, UsageError
-from podium.files import full_disk_explained, lock
+from podium.files import full_disk_explained, lock, overheard
 from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.runners._base import Runner
 from podium.runners._limits import Limits
-from podium.steps import _environment, _projections
+from podium.steps import _environment, _hooks, _projections
 from podium.steps._activity import Activity, lock_of
 from podium.steps._halt import Halt
+from podium.steps._log import Log, is_failure
 
 # Whoever only asks whether a slot is locked holds its lock for a moment.
 MOMENT = 0.2
@@ -49,6 +50,29 @@ class Silent:
         """Drop it."""
 
 
+class Logged:
+    """Hands on what it hears, and puts it into the log of the command."""
+
+    def __init__(self, inner: Reporter, log: Log) -> None:
+        self.inner, self.log = inner, log
+
+    def say(self, text: str) -> None:
+        """Both."""
+        self.log.said(text)
+        self.inner.say(text)
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        """Both."""
+        self.log.progress(label, done, total, note)
+        self.inner.progress(label, done, total, note)
+
+    def begins(self, label: str, total: int) -> None:
+        """Nothing is finished yet: for those who show that too."""
+        begins = getattr(self.inner, "begins", None)
+        if begins is not None:
+            begins(label, total)
+
+
 class Project:
     """A project's folder, opened for work.
 
@@ -59,6 +83,8 @@ class Project:
     flags : mapping, optional
         Settings of the command line by dotted key.
     reporter : Reporter, optional
+        Where it has ``verbose``, and that is true, it also hears how each trial ends; where it has
+        ``begins(label, total)``, of work that has begun.
 
     Examples
     --------
@@ -79,7 +105,10 @@ class Project:
     ) -> None:
         self.root = root.resolve()
         self.config: Config = configuration.load(self.root, flags=flags)
-        self.reporter: Reporter = reporter or Silent()
+        inner = reporter or Silent()
+        # What is done on a slot is logged from when its lock is held.
+        self.log = Log(self.state, inner.say, inner.say if _is_verbose(inner) else None)
+        self.reporter: Reporter = Logged(inner, self.log)
         # Whether what is written is sent to MLflow beside the step; a step that sends does without.
         self.feeds = True
         # Whether failed trials of a study are trained again, and those of this step that were.
@@ -99,10 +128,17 @@ class Project:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if "ledger" in self.__dict__:
-                _projections.catch_up(self)
-        finally:
-            self._stack.close()
+            try:
+                if error is not None and self.log.slots and is_failure(error):
+                    _hooks.failed(self, error)
+                if "ledger" in self.__dict__:
+                    _projections.catch_up(self)
+            finally:
+                self._stack.close()
+        except BaseException as late:
+            self.log.end(late)
+            raise
+        self.log.end(error)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -246,6 +282,10 @@ class Project:
             lock(path, f"podium {verb} for {slot}", patience=MOMENT),
             activity.going_on(),
         ):
+            if not self.log.verb:
+                self.log.begin(verb, self.config, self.actor)
+                self._stack.enter_context(overheard(self.log.wrote))
+            self.log.enter(slot)
             self._activities.append(activity)
             try:
                 yield
@@ -253,3 +293,7 @@ class Project:
                 self._activities.remove(activity)
                 if not self._activities:
                     self.halt.forget()
+
+
+def _is_verbose(reporter: Reporter) -> bool:
+    return bool(getattr(reporter, "verbose", False))

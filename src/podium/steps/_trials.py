@@ -192,16 +192,18 @@ def run(
             # Only a list that may grow is one task at a time for a family.
             tasks = list(queue) if further is None else queue
             for ended in runner.run(job, tasks):
+                plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
                     with ledger.transaction(durable=True) as tx:
                         writes.pause_trial(ledger, tx, ended)
+                    project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                     running.discard(ended.task.trial_id)
                     if not runner.halted():
                         go_on(ended.task)
                     continue
                 kept = None
                 if leave is not None:
-                    leave(planned[ended.task.trial_id], ended)
+                    leave(plan, ended)
                 else:
                     kept = _keep(project, data, split, job, version, ended)
                 with ledger.transaction(durable=True) as tx:
@@ -215,6 +217,7 @@ def run(
                     )
                     if kept is not None:
                         writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
+                project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                 running.discard(ended.task.trial_id)
                 forget_states(job, [ended.task.trial_id])
                 heard(ended.score, ended.state, trained=True)
@@ -372,6 +375,9 @@ class Progress:
         self.ended: Counter[State] = Counter()
         self.trained, self.began = 0, time.monotonic()
         self.project.tell(**self._facts(None))
+        begins = getattr(project.reporter, "begins", None)
+        if begins is not None:
+            begins(label, total)
 
     def __call__(
         self, score: float, state: State = State.COMPLETE, *, trained: bool = False

@@ -16,7 +16,13 @@ from typing import Any
 
 from podium import registry
 from podium.errors import MissingExtraError
-from podium.files import flush, flush_folder, full_disk_explained, write_atomic
+from podium.files import (
+    flush,
+    flush_folder,
+    full_disk_explained,
+    tell_written,
+    write_atomic,
+)
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
@@ -159,6 +165,7 @@ class TuningFiles:
             shutil.rmtree(place, ignore_errors=True)
             shutil.move(model, place)
             flush(place.parent)
+            tell_written(place)
 
         return keep
 

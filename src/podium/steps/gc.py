@@ -158,7 +158,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
         _removal(project, path, "stray model", "nothing on record refers to it")
         for path in strays.values()
     ]
-    sizes = {name: _size(path) for name, path in models.items() if name not in strays}
+    sizes = {name: size_of(path) for name, path in models.items() if name not in strays}
     chosen = choose(kept, held, sizes, rules, dt.datetime.now(dt.UTC).timestamp())
     for artifact_hash, why in chosen.items():
         name = artifact.folder_of(artifact_hash)
@@ -244,7 +244,9 @@ def _ranks(kept: Sequence[Kept]) -> tuple[dict[Kept, int], dict[tuple[Any, ...],
     return ranks, {group: len(members) for group, members in groups.items()}
 
 
-def collect(project: Project, agreed: Plan, rules: Rules | None = None) -> Plan:
+def collect(
+    project: Project, agreed: Plan, rules: Rules | None = None, *, verb: str = "gc"
+) -> Plan:
     """Remove what was agreed to, as far as it may still go; returns what was removed.
 
     Nobody else is at work on any slot meanwhile. The record forgets a model in one transaction
@@ -258,26 +260,26 @@ def collect(project: Project, agreed: Plan, rules: Rules | None = None) -> Plan:
     """
     wanted = {removal.path for removal in agreed.removals}
     with ExitStack() as stack:
-        for slot in _slots(project):
-            stack.enter_context(project.locked(slot, "gc"))
+        for slot in slots_of(project):
+            stack.enter_context(project.locked(slot, verb))
         now = plan(project, rules)
         going = [removal for removal in now.removals if removal.path in wanted]
         for number, removal in enumerate(going, 1):
             if removal.artifact_hash:
-                note = f"model removed by podium gc ({removal.why})"
+                note = f"model removed by podium {verb} ({removal.why})"
                 with project.ledger.transaction(durable=True) as tx:
                     writes.forget_model(
                         project.ledger, tx, removal.artifact_hash, note, project.actor
                     )
             _remove(project.root / removal.path)
-            project.reporter.progress("gc", number, len(going))
+            project.reporter.progress(verb, number, len(going))
     return Plan(tuple(going), now.stay, now.bytes, now.remarks)
 
 
 def _left_over(project: Project) -> list[Path]:
     """Work folders of slots, which nobody else can be at work on, and older ones of others."""
     work = project.state / "work"
-    slots = {digest(slot)[:16] for slot in _slots(project)}
+    slots = {digest(slot)[:16] for slot in slots_of(project)}
     yesterday = dt.datetime.now(dt.UTC).timestamp() - 86400
     return [
         path
@@ -292,6 +294,9 @@ def _left_over(project: Project) -> list[Path]:
 def _states_of_nobody(project: Project) -> list[Path]:
     """States of trials that no step will go on with."""
     found = sorted(project.paused.iterdir()) if project.paused.is_dir() else []
+    if not project.door.exists:
+        # Nobody can say what they are of.
+        return []
     waiting = {
         row["id"]
         for row in project.door.query(
@@ -316,7 +321,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _slots(project: Project) -> list[str]:
+def slots_of(project: Project) -> list[str]:
     """Every slot somebody may be at work on, declared or only on record, in one order."""
     door = project.door
     sql = "SELECT DISTINCT slot FROM study WHERE project_id = ?"
@@ -379,8 +384,9 @@ def _held(project: Project) -> set[str]:
 
 
 def _removal(project: Project, path: Path, what: str, why: str) -> Removal:
-    return Removal(path.relative_to(project.root).as_posix(), what, why, _size(path))
+    return Removal(path.relative_to(project.root).as_posix(), what, why, size_of(path))
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
     return sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_dir())

@@ -21,6 +21,7 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
 from podium.steps import _best_file as best_file
+from podium.steps import _hooks
 from podium.steps._project import Project
 
 STEP = "promote"
@@ -113,6 +114,7 @@ def promote(
         champion_id = reads.champion_of(ledger, tx, candidate.slot)
         champion = reads.evidence_of(ledger, tx, champion_id) if champion_id else None
     artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
+    start = current
     if current is target:
         return _known(project, candidate, current)
     through = path(current, target)
@@ -181,14 +183,15 @@ def promote(
                 ledger, tx, candidate.slot, STEP, request(current), {"decision": made[-1].id}
             )
     write_champions(project)
-    return Promotion(
-        candidate,
-        current,
-        verdicts,
-        refused,
-        True,
-        _sentence(candidate, current, verdicts, refused),
-    )
+    sentence = _sentence(candidate, current, verdicts, refused)
+    project.log.line(sentence, slot=candidate.slot)
+    moves = [decision for decision in made if decision.accepted and decision.kind is Kind.MOVE]
+    if moves:
+        told = _sentence(candidate, current, moves[-1].verdicts, False)
+        _hooks.moved(project, candidate, start, moves[-1], champion_id, told)
+    if refused and _only_unsigned(verdicts):
+        _hooks.waits(project, candidate, made[-1], sentence)
+    return Promotion(candidate, current, verdicts, refused, True, sentence)
 
 
 def path(current: Stage, target: Stage) -> list[Stage]:
@@ -287,6 +290,12 @@ def _waived(project: Project, found: Verdict, waive: Collection[str], reason: st
         f"waived by {project.actor}: {reason.strip()} (the gate: {found.result}, {found.finding})"
     )
     return replace(found, result=Result.WAIVED, finding=told)
+
+
+def _only_unsigned(verdicts: tuple[Verdict, ...]) -> bool:
+    """Whether signatures are all that is missing, and nobody said no."""
+    missing = [v for v in verdicts if not v.passed]
+    return all(v.gate == "signoff" and not v.finding.startswith("rejected") for v in missing)
 
 
 def _judge(

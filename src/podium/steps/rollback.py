@@ -12,6 +12,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.hashing import new_id
 from podium.ledger import decisions, reads
 from podium.ledger.ledger import now
+from podium.steps import _hooks
 from podium.steps._project import Project
 from podium.steps.history import history
 from podium.steps.promote import path, write_champions
@@ -98,4 +99,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     with ledger.transaction(durable=True) as tx:
         kept = tuple(decisions.decide(ledger, tx, one) for one in made)
     write_champions(project)
+    told = f"Version {candidate.version} of {slot} ({candidate.family}) is champion again: {reason}"
+    project.log.line(told, slot=slot)
+    _hooks.moved(project, candidate, current, kept[-1], holder.id if holder else None, told)
     return Rollback(candidate, holder, kept)

@@ -196,7 +196,7 @@ class Here(Runner):
 
         keep.folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        model, reason = None, ""
+        model, reason, trace = None, "", ""
         try:
             model = registry.family(job.family, "classify").fit(
                 task.config, training, validation, seed=task.seed, report=report, keep=keep
@@ -205,9 +205,13 @@ class Here(Runner):
             # What is wrong with the data or the config is the user's to hear, not a failed trial.
             raise
         except Exception:  # noqa: BLE001 - its last line is the reason on record
-            reason = traceback.format_exc(limit=-3)
+            reason, trace = traceback.format_exc(limit=-3), traceback.format_exc()
         end = ended(
-            job, task, Fitted(0, model, reason), tuple(epochs), time.perf_counter() - started
+            job,
+            task,
+            Fitted(0, model, reason, trace),
+            tuple(epochs),
+            time.perf_counter() - started,
         )
         if model is not None and keep.last_state is not None:
             (Path(job.save_to) / task.trial_id / LAST).write_bytes(keep.last_state)

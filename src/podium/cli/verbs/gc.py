@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,24 +10,11 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.cli.verbs._amounts import bytes_of, seconds_of, told_bytes
 from podium.errors import UsageError
 
 if TYPE_CHECKING:
     from podium.steps.gc import Plan
-
-SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-BYTES = {
-    "": 1,
-    "B": 1,
-    "kB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "TiB": 2**40,
-}
 
 
 @click.command()
@@ -58,7 +44,7 @@ def command(
     from podium.steps.gc import Rules, collect, plan
 
     out = Output(as_json=as_json, quiet=quiet)
-    rules = Rules(keep_best, _seconds(older_than), _bytes(max_size))
+    rules = Rules(keep_best, seconds_of(older_than), bytes_of(max_size))
     with options.opened(folder, out) as project:
         found = plan(project, rules)
         if dry_run or not found.removals:
@@ -89,33 +75,10 @@ def _show(out: Output, found: Plan, verb: str) -> None:
         out.answer("gc", [{"removals": items, "remarks": found.remarks, **facts}])
         return
     if items:
-        shown = [{**item, "size": _told(item["bytes"])} for item in items]
+        shown = [{**item, "size": told_bytes(item["bytes"])} for item in items]
         out.answer("gc", shown, ["path", "what", "why", "size"])
     total = sum(removal.bytes for removal in found.removals)
-    told = f"{len(items)} folders, {_told(total)}, {verb}" if items else "nothing to remove"
-    out.say(f"{told}; {found.stay} models, {_told(found.bytes)}, stay")
+    told = f"{len(items)} folders, {told_bytes(total)}, {verb}" if items else "nothing to remove"
+    out.say(f"{told}; {found.stay} models, {told_bytes(found.bytes)}, stay")
     for remark in found.remarks:
         out.say(remark)
-
-
-def _told(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def _seconds(text: str | None) -> float | None:
-    return None if text is None else _amount(text, SECONDS, "--older-than", "30d, 12h, 45m or 2w")
-
-
-def _bytes(text: str | None) -> int | None:
-    return None if text is None else int(_amount(text, BYTES, "--max-size", "5GiB, 500MB or bytes"))
-
-
-def _amount(text: str, units: dict[str, int], flag: str, expected: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    if match is None or match[2] not in units:
-        raise UsageError(f"{flag} is '{text}'", expected)
-    return float(match[1]) * units[match[2]]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from podium.cli import options
 from podium.cli.output import Output
 
 
@@ -17,7 +18,7 @@ from podium.cli.output import Output
     is_flag=True,
     help="hparams_tracker.py, src/config.py, src/model.py for old scripts.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="No hints.")
+@options.loudness
 def command(folder: Path, demo: bool, compat: bool, quiet: bool) -> None:
     """Create a project in FOLDER: podium.toml, and with --demo its data.
 

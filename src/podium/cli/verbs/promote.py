@@ -59,12 +59,13 @@ def command(
             )
         section = project.config.slots.get(candidate["slot"])
         classifies = section is not None and section.task == "classify"
-    items = [
-        {"gate": v.gate, "result": v.result, "finding": v.finding, "limits": v.limits}
-        for v in found.verdicts
-    ]
-    out.answer("verdicts", items, ["gate", "result", "finding"])
-    require_promoted(found)
+        items = [
+            {"gate": v.gate, "result": v.result, "finding": v.finding, "limits": v.limits}
+            for v in found.verdicts
+        ]
+        out.answer("verdicts", items, ["gate", "result", "finding"])
+        # While the project is open, so that its log ends with it.
+        require_promoted(found)
     out.say(found.sentence)
     if not dry_run:
         samples = " --data FILE.npz" if classifies else ""

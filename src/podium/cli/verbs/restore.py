@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from podium.cli import options
 from podium.cli.output import Output
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--quiet", "-q", is_flag=True, help="No hints.")
+@options.loudness
 def command(source: Path, folder: Path, quiet: bool) -> None:
     """Lay out the project of the backup SOURCE in FOLDER, which must be new or empty."""
     from podium.plugin import FOLDER

@@ -1,0 +1,61 @@
+"""Start: remove intermediate results by rule; shows what would go until --yes is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from podium.cli import options
+from podium.cli.output import Output
+from podium.cli.verbs._amounts import seconds_of, told_bytes
+
+
+@click.command()
+@click.option(
+    "--keep-best",
+    type=click.IntRange(min=1),
+    help="Of checkpoints of a search (each family) and of extended models so many best stay.",
+)
+@click.option(
+    "--older-than", metavar="AGE", help="Results kept under an id, written longer ago: 30d, 12h."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would go, also with --yes.")
+@click.option("--yes", is_flag=True, help="Remove it.")
+@options.common
+def command(
+    keep_best: int | None,
+    older_than: str | None,
+    dry_run: bool,
+    yes: bool,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Remove what steps left on the way, and show its size first.
+
+    Without a rule that is what nobody can go on with: states of dead trials, left-overs of stopped
+    steps, logs beyond [logs] of podium.toml. Each rule adds to it. Never what candidates, evidence,
+    a champion's history or the active model need, nor anything of a step at work. Models of the
+    store that no rule of this verb is about are removed by podium gc.
+    """
+    from podium.steps.clean import Rules, clean, plan
+
+    out = Output(as_json=as_json, quiet=quiet)
+    rules = Rules(keep_best, seconds_of(older_than))
+    with options.opened(folder, out) as project:
+        found = plan(project, rules)
+        goes = yes and not dry_run and bool(found.removals)
+        if goes:
+            found = clean(project, found, rules)
+    verb = "gone" if goes else "would go"
+    items = [vars(removal) for removal in found.removals]
+    total = sum(removal.bytes for removal in found.removals)
+    if as_json:
+        out.answer("clean", [{"removals": items, "bytes": total, "removed": goes}])
+    elif items:
+        shown = [{**item, "size": told_bytes(item["bytes"])} for item in items]
+        out.answer("clean", shown, ["path", "what", "why", "size"])
+    out.say(f"{len(items)}, {told_bytes(total)}, {verb}" if items else "nothing to remove")
+    if items and not goes:
+        out.hint("the same command with --yes")
