@@ -88,9 +88,9 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
     })  # fmt: skip
 
 
-def failed(project: Project, error: BaseException) -> None:
-    """Tell that a command on a slot ended with an error nobody asked for."""
-    slots, slot = project.log.slots, project.log.only_slot
+def failed(project: Project, error: BaseException, slot: str = "") -> None:
+    """Tell that a command ended with an error nobody asked for, or its work on one slot did."""
+    slots, slot = project.log.slots, slot or project.log.only_slot
     sentence = project.log.clean(str(error) or type(error).__name__)
     where = slot or f"{len(slots)} slots"
     facts = {

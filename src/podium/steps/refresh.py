@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 from podium.candidate import Candidate
 from podium.config import SlotSection
 from podium.dataset import Dataset
-from podium.decision import Kind, Result, Stage
+from podium.decision import Kind, Result
 from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
+from podium.steps import _hooks
 from podium.steps._project import Project
 from podium.steps._samples import class_data
 from podium.steps._task import load_dataset
@@ -26,28 +27,11 @@ from podium.steps.promote import Promotion, demoted, promote
 from podium.steps.run import run
 
 STEP = "refresh"
-# What the job can tell somebody who is not there.
-REVIEW, FAILURE, PROMOTION = "review", "failure", "promotion"
 # Whose verdict people give, and nothing else.
 SIGNED = "signoff"
 REASON = "podium run --refresh"
 # A test of fewer bars beyond the horizon is none.
 FEWEST_BARS = 30
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that somebody wants to be told of.
-
-    Parameters
-    ----------
-    name : {"review", "failure", "promotion"}
-    facts : mapping
-        ``slot``, ``candidate`` (empty where none is concerned) and ``sentence``.
-    """
-
-    name: str
-    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,6 @@ class SlotRefreshed:
 
     slot: str
     told: tuple[str, ...]
-    events: tuple[Event, ...] = ()
     error: PodiumError | None = None
 
     @property
@@ -78,11 +61,6 @@ class Refreshed:
     """What came of all slots, in their order."""
 
     slots: tuple[SlotRefreshed, ...]
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """Everything somebody wants to be told of: what was decided, is to be signed, or failed."""
-        return tuple(event for slot in self.slots for event in slot.events)
 
     @property
     def error(self) -> PodiumError | None:
@@ -136,9 +114,9 @@ def _guarded(project: Project, slot: str) -> SlotRefreshed:
         more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
         if isinstance(error, ConflictError):
             # Somebody is at work on it by hand, and knows.
-            return SlotRefreshed(slot, (f"left alone: {told}",), (), error)
-        event = Event(FAILURE, {"slot": slot, "candidate": "", "sentence": told})
-        return SlotRefreshed(slot, (f"failed: {told}{more}",), (event,), error)
+            return SlotRefreshed(slot, (f"left alone: {told}",), error)
+        _hooks.failed(project, error, slot)
+        return SlotRefreshed(slot, (f"failed: {told}{more}",), error)
 
 
 def _classify(project: Project, slot: str) -> SlotRefreshed:
@@ -146,9 +124,8 @@ def _classify(project: Project, slot: str) -> SlotRefreshed:
     data = class_data(project.config, slot)
     newest = _newest(project, slot)
     if newest is not None and newest.dataset_fingerprint == data.dataset.fingerprint:
-        told, events = _standing(project, newest)
-        return SlotRefreshed(slot, ("nothing new", *told), events)
-    return _road(project, slot, "new samples")
+        return SlotRefreshed(slot, ("nothing new", *_standing(project, newest)))
+    return SlotRefreshed(slot, _road(project, slot, "new samples"))
 
 
 def _forecast(project: Project, slot: str) -> SlotRefreshed:
@@ -158,30 +135,26 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
         done = reads.receipt(project.ledger, tx, slot, STEP, _inputs(project, slot, dataset))
     newest = _newest(project, slot)
     if done is not None and newest is not None:
-        told, events = _standing(project, newest)
         nothing = f"nothing new since {_day(dataset.times[-1])}"
-        return SlotRefreshed(slot, (nothing, *told), events)
+        return SlotRefreshed(slot, (nothing, *_standing(project, newest)))
     told = _looked(project, slot, dataset)
     start = _test_start(project, slot, dataset, section)
     why_not = _why_no_challenger(project, slot, dataset, section, start)
     if why_not:
-        more, events = _standing(project, newest) if newest else ((), ())
-        found = SlotRefreshed(slot, (*told, why_not, *more), events)
+        told = (*told, why_not, *(_standing(project, newest) if newest else ()))
     else:
+        holder = _holder(project, slot)
         with _sealed_from(project, slot, section, dataset, start):
-            road = _road(
-                project, slot, f"challenger on bars until {_day(dataset.times[start - 1])}"
-            )
-        told = (*told, *road.told)
-        if any(event.name == PROMOTION for event in road.events):
+            challenger = f"challenger on bars until {_day(dataset.times[start - 1])}"
+            told = (*told, *_road(project, slot, challenger))
+        if _holder(project, slot) != holder:
             # Bars that its test had no outcome for are its first ones in use.
             told = (*told, *_kept(project, slot))
-        found = replace(road, told=told)
     with project.ledger.transaction(durable=True) as tx:
         # With whoever holds the slot by now.
         inputs = _inputs(project, slot, dataset)
-        writes.put_receipt(project.ledger, tx, slot, STEP, inputs, {"told": list(found.told)})
-    return found
+        writes.put_receipt(project.ledger, tx, slot, STEP, inputs, {"told": list(told)})
+    return SlotRefreshed(slot, told)
 
 
 def _inputs(project: Project, slot: str, dataset: Dataset) -> str:
@@ -273,41 +246,29 @@ def _sealed_from(
         project.config = before
 
 
-def _road(project: Project, slot: str, what: str) -> SlotRefreshed:
+def _road(project: Project, slot: str, what: str) -> tuple[str, ...]:
     """From a search to a decision, and what came of it."""
     run(project, [slot])
     newest = _newest(project, slot)
     assert newest is not None
-    told, events = _standing(project, newest, fresh=True)
-    return SlotRefreshed(slot, (what, *(told or (f"{newest.id} is no better known",))), events)
+    return (what, *_standing(project, newest, fresh=True))
 
 
-def _standing(
-    project: Project, candidate: Candidate, *, fresh: bool = False
-) -> tuple[tuple[str, ...], tuple[Event, ...]]:
+def _standing(project: Project, candidate: Candidate, *, fresh: bool = False) -> tuple[str, ...]:
     """How a slot's newest candidate stands; asked for once more where only people's word lacked.
 
     ``fresh``: it was asked for a moment ago, by the run that made it.
     """
     if not fresh and not _lacked_signatures(project, candidate):
-        return (), ()
+        return ()
     found = demoted(project, candidate) or promote(project, candidate.id, reason=REASON)
-    fresh = fresh or found.fresh
-    sentence, name = found.sentence.rstrip("."), ""
     if _waits(found):
-        name = REVIEW
-        sentence = (
+        return (
             f"{candidate.id} (version {candidate.version}) passes every gate and waits for a "
-            f"signature: podium sign {candidate.id} --approve --reason TEXT"
+            f"signature: podium sign {candidate.id} --approve --reason TEXT",
         )
-    elif found.stage is Stage.CHAMPION and not found.refused:
-        name = PROMOTION
-    elif not fresh:
-        # Refused before on the same evidence: told then.
-        return (), ()
-    facts = {"slot": candidate.slot, "candidate": candidate.id, "sentence": sentence}
-    # A review that waits is told each night; somebody is sent for once.
-    return (sentence,), (Event(name, facts),) if name and fresh else ()
+    # Refused on the same evidence as before: told then.
+    return (found.sentence.rstrip("."),) if fresh or found.fresh else ()
 
 
 def _lacked_signatures(project: Project, candidate: Candidate) -> bool:
