@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -138,6 +139,17 @@ def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
     return True
 
 
+def member_names(count: int) -> list[str]:
+    """Folders of the models whose mean is served; none where there is one model.
+
+    Examples
+    --------
+    >>> member_names(2), member_names(1)
+    (['member_1', 'member_2'], [])
+    """
+    return [f"member_{n}" for n in range(1, count + 1)] if count > 1 else []
+
+
 def folder_of(artifact_hash: str) -> str:
     """Name of an artefact's folder in the store."""
     return artifact_hash[:DIGITS]
@@ -216,6 +228,24 @@ def section_of(manifest: Mapping[str, Any]) -> SlotSection:
         k: tuple(v) if isinstance(v, list) else v for k, v in manifest["task"].items()
     }
     return SlotSection(**task)
+
+
+class Averaged:
+    """Models that differ in their seed alone; what they say is the mean of what each says."""
+
+    def __init__(self, models: Sequence[Any]) -> None:
+        self.models = models
+
+    def predict(self, windows: Windows) -> Prediction:
+        """Mean of the members' forecasts, in the order asked."""
+        each = [model.predict(windows).mean for model in self.models]
+        return Prediction.of(windows, np.mean(each, axis=0))
+
+    @property
+    def scaler(self) -> Mapping[str, Any] | None:
+        """The first member's: all saw the same bars."""
+        found: Mapping[str, Any] | None = self.models[0].scaler
+        return found
 
 
 class OtherVersionError(DataError):
@@ -494,7 +524,8 @@ def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise DataError(f"{folder / MANIFEST} is no model's", "what podium wrote") from None
     _files(folder, data)
-    if checkpoint not in there:
+    top, _, member = checkpoint.partition("/")
+    if top not in there or (member and member not in manifest.get("members", ())):
         told = f"{folder} has no checkpoint '{checkpoint}'"
         raise NotFoundError(told, fix=suggest(checkpoint, there))
     return Place(folder, artifact_hash, manifest, checkpoint)
@@ -506,7 +537,8 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> Loaded:
     Parameters
     ----------
     checkpoint : str, optional
-        Default: ``final_model`` where there is one, else ``best_model``.
+        Default: ``final_model`` where there is one, else ``best_model``. Of several models whose
+        mean is served, ``final_model/member_1`` is one.
 
     Raises
     ------
@@ -570,12 +602,16 @@ def load_place(place: Place) -> Loaded:
     contents = {name: read_checked(place.folder, files, name) for name in mine}
     require_no_pickle(place.folder, contents)
 
-    def read(name: str) -> bytes:
-        inner = f"{place.checkpoint}/{name}"
+    def read(name: str, member: str = "") -> bytes:
+        inner = "/".join(filter(None, [place.checkpoint, member, name]))
         return contents[inner] if inner in contents else read_checked(place.folder, files, inner)
 
+    members = [str(name) for name in manifest.get("members", ())]
     try:
-        model = family.load(read)
+        if members and "/" not in place.checkpoint:
+            model: Any = Averaged([family.load(partial(read, member=m)) for m in members])
+        else:
+            model = family.load(read)
     except PodiumError:
         raise
     except Exception as error:

@@ -127,6 +127,10 @@ class PathsSection:
     active_model: str = _setting("models/active_model.txt")
     reports: str = _setting("reports")
     tuning: str = _setting("hyperparameter_tuning_results")
+    extended: str = _setting("extended_training_results")
+    best_config: str = _setting("best_config.json")
+    plots: str = _setting("analysis_plots")
+    final: str = _setting("final_model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +233,7 @@ class FinalizeSection:
 
     epochs: int = _setting(12, check=_at_least(1))
     validation_fraction: float = _setting(0.15, check=_inside(0, 1))
+    seeds: int = _setting(1, check=_at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)

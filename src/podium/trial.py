@@ -115,6 +115,8 @@ class Job:
     save_to: str = ""
     # Where workers leave the states of paused trials, one folder a trial; empty: none is paused.
     pause_to: str = ""
+    # Whether trainings to their end leave states there too, to go on from after a kill.
+    leaves_states: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ class AnyModel(abc.ABC, Generic[PartT, PredictionT]):
         """Epochs behind this model: of the best one when it was validated. 0: not iterative."""
         return 0
 
+    @property
+    def scaler(self) -> Mapping[str, Any] | None:
+        """What inputs and target are scaled by, as JSON for people; None: nothing, or not told."""
+        return None
+
 
 class Model(AnyModel[Windows, Prediction]):
     """A fitted forecaster: windows in, a number each out."""

@@ -78,6 +78,12 @@ class LSTM(Model):
         """Epoch this network was taken from."""
         return self._epochs
 
+    @property
+    def scaler(self) -> Mapping[str, Any]:
+        """Mean and spread of each feature, in their order, and of the target."""
+        names = ("feature_mean", "feature_std", "target_mean", "target_std")
+        return {name: getattr(self.network, name).tolist() for name in names}
+
     def predict(self, windows: Windows) -> Prediction:
         """Forecasts of the windows."""
         forecast = predict_in_batches(self.network.forecast, windows)

@@ -15,6 +15,10 @@ EARLIER = (
 )
 
 
+# Model type of a candidate that was trained on its slot's test too, and its evidence of that.
+WITH_TEST = "with_test"
+
+
 class Gate(Protocol):
     """``gates/<name>.py``: a pure function and what it needs.
 
@@ -46,9 +50,10 @@ def verdict(
     limits = {**gate.LIMITS, **limits}
     absent = [kind for kind in gate.NEEDS if kind not in candidate]
     if absent:
-        return Verdict(
-            name, Result.MISSING, f"there is no {' and no '.join(absent)} evidence yet", limits
-        )
+        found = f"there is no {' and no '.join(absent)} evidence yet"
+        if WITH_TEST in candidate and {"validation", "test"} & {*absent}:
+            found = candidate[WITH_TEST].notes["reason"]
+        return Verdict(name, Result.MISSING, found, limits)
     return Verdict(name, *gate.judge(candidate, champion, limits), limits)
 
 

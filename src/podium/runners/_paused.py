@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from podium.trial import Epoch, Job, Paused, Task
 
 STATE = "state"
 FORMAT = 1
+# How many times as long as a state's writing took passes before the next: a tenth of the training.
+PATIENCE = 9
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,25 @@ class Pause:
     path : Path
     until : int
         Epoch to stop after; 0: the training goes on to its end.
+    leaves : bool
+        Leave states on the way to the end too.
     """
 
-    def __init__(self, path: Path, until: int) -> None:
-        self.path, self.until = path, until
+    def __init__(self, path: Path, until: int, *, leaves: bool = False) -> None:
+        self.path, self.until, self.leaves = path, until, leaves
         self.held = read(path)
         self._state = b""
+        self._next = 0.0
 
     @classmethod
     def of(cls, job: Job, task: Task) -> Pause | None:
-        """None where the task neither stops nor was ever stopped."""
+        """None where the task leaves no state and there is none."""
         if not job.pause_to:
             return None
         path = Path(job.pause_to) / task.trial_id / STATE
-        return cls(path, task.until) if task.until or path.is_file() else None
+        if not (task.until or job.leaves_states or path.is_file()):
+            return None
+        return cls(path, task.until, leaves=job.leaves_states)
 
     @property
     def reached(self) -> tuple[Epoch, ...] | None:
@@ -62,20 +70,28 @@ class Pause:
         return None if self.held is None else self.held.state
 
     def wants(self, epoch: int) -> bool:
-        """Only the one it stops after."""
-        return epoch == self.until
+        """The one it stops after; on the way to the end, as often as costs little."""
+        return epoch == self.until or (self.leaves and time.monotonic() >= self._next)
 
     def put(self, epoch: int, state: bytes, *, best: bool) -> None:
-        """Hold the state until its curve is known too, and stop."""
-        del epoch, best
-        self._state = state
-        raise Paused
+        """Hold the state until its curve is known too, and stop; or write it and go on."""
+        del best
+        if epoch == self.until:
+            self._state = state
+            raise Paused
+        began = time.monotonic()
+        # What goes on from it tells its curve again.
+        self._write(epoch, (), state)
+        self._next = time.monotonic() + PATIENCE * (time.monotonic() - began)
 
     def write(self, curve: tuple[Epoch, ...]) -> None:
         """Put state and curve into the file, in one piece."""
-        told = [[epoch.epoch, dict(epoch.scores)] for epoch in curve]
-        head = json.dumps({"format": FORMAT, "epoch": self.until, "curve": told})
-        body = head.encode() + b"\n" + self._state
+        self._write(self.until, curve, self._state)
+
+    def _write(self, epoch: int, curve: tuple[Epoch, ...], state: bytes) -> None:
+        told = [[each.epoch, dict(each.scores)] for each in curve]
+        head = json.dumps({"format": FORMAT, "epoch": epoch, "curve": told})
+        body = head.encode() + b"\n" + state
         write_atomic(self.path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 

@@ -114,7 +114,7 @@ def run(
     plans: Sequence[Planned],
     heard: Heard = unheard,
     runner: Runner | None = None,
-    leave: Callable[[Planned, Ended], None] | None = None,
+    leave: Callable[[Planned, Ended], bool | None] | None = None,
     until: int = 0,
     further: Callable[[str], int | None] | None = None,
 ) -> list[TrialRow]:
@@ -128,7 +128,8 @@ def run(
     the driver stops in between, running trials are marked interrupted (or, after a kill, found
     running with nobody at work) and are started again with the same config. Where the job says
     that models are saved, each is an artefact before its trial's end is written, or goes where
-    ``leave`` puts it. Tasks run in the project's runner, or in the one that is given.
+    ``leave`` puts it; that says whether it is to be an artefact after all. Tasks run in the
+    project's runner, or in the one that is given.
 
     Raises
     ------
@@ -202,9 +203,7 @@ def run(
                         go_on(ended.task)
                     continue
                 kept = None
-                if leave is not None:
-                    leave(plan, ended)
-                else:
+                if leave is None or leave(plan, ended):
                     kept = _keep(project, data, split, job, version, ended)
                 with ledger.transaction(durable=True) as tx:
                     writes.end_trial(

@@ -28,6 +28,7 @@ from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
 from podium.steps import _search, _trials, export
+from podium.steps._outputs import OwnedFolder, json_text, output_folder
 from podium.steps._project import Project
 from podium.steps._samples import TaskData
 from podium.steps._trials import Planned
@@ -37,6 +38,8 @@ from podium.trial import Ended, State
 RESULTS, CHECKPOINTS = "trial_results.json", "checkpoints"
 JOURNAL, PICKLE = "optimization_study.log", "optimization_study.pkl"
 HISTORY, PLOT = "optimization_history.json", "optimization_history.png"
+# What may be moved, whose it is first.
+PARTS = (RESULTS, CHECKPOINTS, JOURNAL, f"{Path(PICKLE).stem}*.pkl", HISTORY, PLOT)
 SCHEMA = 1
 
 
@@ -57,10 +60,7 @@ class TuningFiles:
         self.way = registry.direction(data.section.metric)
         self.most = project.config.tune.keep_checkpoints
         self.wanted = bool(project.config.paths.tuning)
-        root = project.root
-        if study.slot != project.config.root_slot:
-            root = root / "slots" / study.slot
-        self.folder = root / (project.config.paths.tuning or ".")
+        self.folder = output_folder(project, study.slot, project.config.paths.tuning)
         # Where models lie until it is known whether they stay; empty: none are saved.
         self.save_to = ""
 
@@ -84,43 +84,8 @@ class TuningFiles:
                 raise
 
     def _claim(self) -> None:
-        owner = _owner(self.folder)
-        if owner == self.study.id:
-            return
-        # Hidden ones are a half-written first file of podium's, or a desktop's own.
-        present = self.folder.glob("[!.]*")
-        if owner is None and any(present):
-            mine = self.folder / self.study.id
-            self.project.reporter.say(
-                f"{self.folder.name}/ holds files that podium did not write; they stay, and "
-                f"this study's are in {mine.relative_to(self.project.root)}/"
-            )
-            self.folder = mine
-        elif owner is not None:
-            self._move(self.folder, self.folder / owner)
-            self.project.reporter.say(
-                f"the results of the search before, {owner}, are in "
-                f"{(self.folder / owner).relative_to(self.project.root)}/"
-            )
-        earlier = self.folder / self.study.id
-        if _owner(earlier) == self.study.id:
-            self._move(earlier, self.folder)
-            earlier.rmdir()
-        if _owner(self.folder) is None:
-            # Whose the folder is, before anything else is in it.
-            write_atomic(self.folder / RESULTS, self._results([], {}, None))
-
-    def _move(self, source: Path, target: Path) -> None:
-        """Move a study's files; the one that says whose they are is last."""
-        target.mkdir(parents=True, exist_ok=True)
-        for name in (CHECKPOINTS, JOURNAL, HISTORY, PLOT, RESULTS):
-            pickles = source.glob(f"{Path(PICKLE).stem}*.pkl") if name == JOURNAL else ()
-            for path in (source / name, *pickles):
-                if path.exists():
-                    if (target / path.name).is_dir():
-                        shutil.rmtree(target / path.name)
-                    path.replace(target / path.name)
-        flush(target)
+        owned = OwnedFolder(self.project, self.folder, PARTS, "study", "search")
+        self.folder = owned.claim(self.study.id, lambda: self._results([], {}, None))
 
     def keep(self, family: str) -> Callable[[Planned, Ended], None]:
         """What becomes of the models of a family's trials: those among the best so far stay.
@@ -197,14 +162,14 @@ class TuningFiles:
         facts = {one["id"]: one for one in export.trials(self.project.door, [r.id for r in rows])}
         with full_disk_explained(self.project.root):
             self._keep_best(rows)
-            told = [self._told(row, row.id in feasible, facts[row.id]) for row in rows]
+            told = [self.told(row, row.id in feasible, facts[row.id]) for row in rows]
             results = self._results(told, facts, naive, rows, chosen)
             before = self.folder / RESULTS
             if before.is_file() and before.read_text() == results and self._is_whole(rows):
                 return
             self._studies(told, rows, facts)
             history = self._history(told, naive)
-            write_atomic(self.folder / HISTORY, _json(history))
+            write_atomic(self.folder / HISTORY, json_text(history))
             try:
                 picture = history_png(
                     told,
@@ -249,13 +214,17 @@ class TuningFiles:
         name = f"{CHECKPOINTS}/{checkpoint_name(row.number, row.id)}"
         return name if (self.folder / name).is_dir() else None
 
-    def _told(self, row: TrialRow, feasible: bool, facts: Mapping[str, Any]) -> Told:
+    def told(self, row: TrialRow, feasible: bool, facts: Mapping[str, Any]) -> Told:
+        """What the history shows of a trial."""
         value = row.score
         if row.state is State.PRUNED:
-            # The best it had shown when it was given up.
-            shown = [v for v in self._curve(facts)[: row.epochs] if math.isfinite(v)]
-            value = (max if self.way == "max" else min)(shown, default=math.nan)
+            value = self.shown(facts, row.epochs)
         return Told(row.number, row.family, row.phase, str(row.state), value, feasible)
+
+    def shown(self, facts: Mapping[str, Any], epochs: int) -> float:
+        """The best a trial had shown after so many epochs; NaN where it told nothing."""
+        shown = [v for v in self._curve(facts)[:epochs] if math.isfinite(v)]
+        return (max if self.way == "max" else min)(shown, default=math.nan)
 
     def _curve(self, facts: Mapping[str, Any]) -> list[float]:
         """What a trial had shown after each epoch, in the metric or what stands for it."""
@@ -297,7 +266,7 @@ class TuningFiles:
                     "checkpoint": self._checkpoint(row),
                 }
             )
-        return _json(
+        return json_text(
             {
                 **self._header(),
                 "best": None if best is None else rows[best].id,
@@ -422,16 +391,3 @@ class TuningFiles:
 def checkpoint_name(number: int, trial_id: str) -> str:
     """Folder of a trial's model; the id keeps apart what shares a number."""
     return f"trial_{number:04d}_{trial_id.rpartition('-')[2]}"
-
-
-def _owner(folder: Path) -> str | None:
-    """Study that a folder of podium's is of; None: it is not one, or not there."""
-    try:
-        told = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        return str(told["study"]) if told["podium"] else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _json(value: Any) -> str:
-    return json.dumps(export.strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

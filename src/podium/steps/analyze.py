@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from podium import registry
 from podium.dataset import Floats
 from podium.ledger import reads
 from podium.stats import DieboldMariano, diebold_mariano, panel_loss
+from podium.steps import _analysis_files
 from podium.steps._judgement import Luck, Ranking, ranking
 from podium.steps._looks import luck_of
 from podium.steps._project import Project
@@ -36,6 +39,8 @@ class Analysis:
         What the choice among all that were looked at is worth.
     reason, distinguishable : str
         Sentences: why this one, and whether it can be told from the next.
+    files : sequence of Path
+        ``best_config.json`` and ``analysis_plots/``, where they are wanted.
     """
 
     extension: Extension
@@ -47,6 +52,7 @@ class Analysis:
     luck: Luck
     reason: str
     distinguishable: str
+    files: Sequence[Path] = ()
 
 
 def analyze(project: Project, slot: str) -> Analysis:
@@ -90,7 +96,7 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
     naive = extension.naive[0]
     losses = [_by_period(c) for c in extension.configs]
     found = ranking(np.column_stack(losses), _by_period(naive), data.view.horizon)
-    return Analysis(
+    analysis = Analysis(
         extension=extension,
         chosen=chosen,
         naive=naive,
@@ -101,6 +107,7 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
         reason=reason,
         distinguishable=_next(extension, chosen, data.view.horizon),
     )
+    return replace(analysis, files=_analysis_files.write(project, analysis))
 
 
 def _complexity(extended: Extended, n_features: int) -> float:

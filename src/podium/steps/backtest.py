@@ -17,6 +17,7 @@ from podium.config import BacktestSection, SlotSection
 from podium.dataset import Floats
 from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
+from podium.gates._base import WITH_TEST
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.prediction import Prediction
@@ -175,6 +176,11 @@ def _against_champion(project: Project, kept: Kept) -> None:
         if holder is None or holder == candidate.id:
             return
         champion = reads.candidate_by_id(ledger, tx, holder)
+        if champion.model_type == WITH_TEST and champion.parent_id:
+            # It has seen these windows; the one that was judged on them stands for it.
+            champion = reads.candidate_by_id(ledger, tx, champion.parent_id)
+            if champion.id == candidate.id:
+                return
         hashes = [candidate.artifact_hash, champion.artifact_hash]
         inputs = digest(
             [*hashes, data.dataset.fingerprint, data.test_interval, *_plugins(data.section)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.split import Split
-from podium.steps import _trials
+from podium.steps import _extended_files, _trials
 from podium.steps._project import Project
 from podium.steps._task import require_task
 from podium.steps._trials import Planned
@@ -79,12 +80,19 @@ class Extended:
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """All configs that were extended, best first, and the naive ones likewise."""
+    """All configs that were extended, best first, and the naive ones likewise.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the slot's ``extended_training_results/`` are.
+    """
 
     tuned: Tuned
     split: Split
     configs: Sequence[Extended]
     naive: Sequence[Extended]
+    folder: Path | None = None
 
 
 def extend(project: Project, slot: str) -> Extension:
@@ -111,14 +119,18 @@ def extend(project: Project, slot: str) -> Extension:
     top = _top([one.row for one in found.finalists], found.eligible, settings.top)
     heard = _trials.Progress(project, f"{slot}: extend", len(top) * len(split.folds))
     configs = []
-    for rank, row in enumerate(top):
-        config = _trials.with_epochs(row.config, settings.epochs)
-        configs.append(_over_folds(project, found, split, row, config, PHASE, rank, heard))
+    with _extended_files.keeping(project, slot) as place:
+        for rank, row in enumerate(top):
+            config = _trials.with_epochs(row.config, settings.epochs)
+            configs.append(
+                _over_folds(project, found, split, row, config, PHASE, rank, heard, place)
+            )
     naive = [
         _over_folds(project, found, split, row, row.config, NAIVE_PHASE, row.number)
         for row in found.naive
     ]
-    return Extension(found, split, _ranked(configs, slot), _ranked(naive, slot))
+    extension = Extension(found, split, _ranked(configs, slot), _ranked(naive, slot))
+    return replace(extension, folder=_extended_files.write(project, extension))
 
 
 def folds_of(settings: ExtendSection, view: View) -> Split:
@@ -177,6 +189,7 @@ def _over_folds(
     phase: str,
     rank: int,
     heard: _trials.Heard = _trials.unheard,
+    place: str = "",
 ) -> Extended:
     family = registry.family(row.family)
     seed = project.config.tune.seed
@@ -191,9 +204,10 @@ def _over_folds(
         )
         for fold in split.folds
     ]
-    job = _trials.job_of(found.forecast, split, row.family)
+    job = replace(_trials.job_of(found.forecast, split, row.family), save_to=place)
+    stay = _extended_files.Stay(place, split)
     rows = _trials.run(
-        project, found.study, found.forecast, split, job, family.VERSION, plans, heard
+        project, found.study, found.forecast, split, job, family.VERSION, plans, heard, leave=stay
     )
     losses, days = _losses(project, rows)
     epochs = _best_epoch(project, rows)

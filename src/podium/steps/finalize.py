@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from podium import artifact, registry
+from podium import registry
 from podium.candidate import Candidate
-from podium.errors import DataError
 from podium.evidence import Evidence, Scalar
-from podium.files import full_disk_explained
 from podium.hashing import digest, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps import _drift, _trials
-from podium.steps._errors import of_trial
+from podium.steps import _drift, _final_files, _trials
 from podium.steps._evidence import evidence_about
+from podium.steps._final_training import PHASE as PHASE
+from podium.steps._final_training import FinalTraining, seeds_of
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._project import Project
+from podium.steps._task import SlotData
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
-from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
+from podium.study import Study
 from podium.view import View
 
-PHASE, STEP = "finalize", "finalize"
+STEP = "finalize"
 # What its split is called on record; a splitter of the registry makes one part of it.
 FINAL = "final"
 
 
 @dataclass(frozen=True, eq=False)
 class Final:
-    """A registered candidate and the analysis that chose its config."""
+    """A registered candidate and the analysis that chose its config.
+
+    Parameters
+    ----------
+    fresh : bool
+        Whether it was trained just now.
+    folder : Path, optional
+        Its ``final_model/``.
+    """
 
     analysis: Analysis
     candidate: Candidate
     fresh: bool
+    folder: Path | None = None
 
 
-def finalize(project: Project, slot: str) -> Final:
+def finalize(project: Project, slot: str, *, take: bool = False) -> Final:
     """Train the chosen config twice and register it as a candidate in stage development.
 
     First with the last slice before the test held out, keeping the best epoch on it
@@ -49,11 +59,17 @@ def finalize(project: Project, slot: str) -> Final:
     best on average over the walk-forward folds. Both trials end, and
     the candidate is registered with its validation evidence, in one transaction.
     """
-    return finalized(project, _analyze(project, slot))
+    return finalized(project, _analyze(project, slot), take=take)
 
 
-def finalized(project: Project, analysis: Analysis) -> Final:
-    """Finalize an analysis; a candidate made from the same inputs before is found again."""
+def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Final:
+    """Finalize an analysis; a candidate made from the same inputs before is found again.
+
+    Parameters
+    ----------
+    take : bool
+        Let it have ``final_model/`` where a later candidate has that.
+    """
     data = analysis.extension.tuned.forecast
     inputs = _inputs_hash(project, analysis)
     ledger = project.ledger
@@ -63,11 +79,24 @@ def finalized(project: Project, analysis: Analysis) -> Final:
             candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
             told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
     if known is None:
-        candidate = _train(project, analysis, inputs)
+        chosen = analysis.chosen
+        candidate = train_final(
+            project,
+            data,
+            analysis.extension.tuned.study,
+            chosen.family,
+            chosen.config,
+            project.config.finalize.epochs,
+            chosen.epochs,
+            inputs,
+            lambda candidate: _validation(analysis, candidate),
+        )
     else:
         _renew(project, told, _validation(analysis, candidate))
     probed_for_leaks(project, data, candidate)
-    return Final(analysis, candidate, fresh=known is None)
+    split = final_split(data.tuning, project.config.finalize.validation_fraction)
+    folder = _final_files.write(project, data, split, candidate, take=take)
+    return Final(analysis, candidate, known is None, folder)
 
 
 def _renew(project: Project, told: Evidence | None, found: Evidence) -> None:
@@ -87,87 +116,76 @@ def _renew(project: Project, told: Evidence | None, found: Evidence) -> None:
 
 def _inputs_hash(project: Project, analysis: Analysis) -> str:
     data, chosen = analysis.extension.tuned.forecast, analysis.chosen
-    version = registry.family(chosen.family).VERSION
+    return inputs_of(
+        project,
+        data,
+        chosen.family,
+        chosen.config,
+        chosen.epochs,
+        analysis.extension.split.hash,
+    )
+
+
+def inputs_of(
+    project: Project, data: SlotData, family: str, config: ConfigDict, epochs: int, split: str
+) -> str:
+    """Hash of all that a candidate is made from."""
+    settings = asdict(project.config.finalize)
+    if settings["seeds"] == 1:
+        # As it was before there could be several.
+        del settings["seeds"]
     return digest(
         [
-            chosen.family,
-            version,
-            chosen.config,
-            chosen.epochs,
+            family,
+            registry.family(family).VERSION,
+            config,
+            epochs,
             data.dataset.fingerprint,
             data.task_hash,
             data.test_interval[0],
-            asdict(project.config.finalize),
+            settings,
             project.config.tune.seed,
-            analysis.extension.split.hash,
+            split,
         ]
     )
 
 
-def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
-    data = analysis.extension.tuned.forecast
-    study, chosen = analysis.extension.tuned.study, analysis.chosen
-    split = final_split(data.tuning, project.config.finalize.validation_fraction)
-    family = registry.family(chosen.family)
-    seed = trial_seed(project.config.tune.seed, 0)
-    work = project.state / "work" / digest(data.slot)[:16]
-    job = replace(_trials.job_of(data, split, chosen.family), save_to=str(work))
-    heard = _trials.Progress(project, f"{data.slot}: finalize", 2)
-    config = _trials.with_epochs(chosen.config, project.config.finalize.epochs)
-    with full_disk_explained(project.root):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            held_out = _fit(project, job, config, fold=0, seed=seed)
-            heard(held_out.score)
-            config = _trials.with_epochs(chosen.config, chosen.epochs or held_out.best_epoch)
-            whole = _fit(project, job, config, fold=1, seed=seed)
-            heard(held_out.score)
-            folders = {"best_model": work / held_out.task.trial_id}
-            folders["final_model"] = work / whole.task.trial_id
-            artifact_hash, path = artifact.store(
-                project.store,
-                folders,
-                _trials.manifest(
-                    project,
-                    data,
-                    chosen.family,
-                    family.VERSION,
-                    whole.task,
-                    int(whole.task.config.get(BUDGET, 0)),
-                ),
-                writer=work.name,
-            )
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    plans = [
-        _trials.Planned(PHASE, n, ended.task.config, n, seed)
-        for n, ended in enumerate((held_out, whole))
-    ]
-    new = [
-        writes.NewTrial(
-            _trials.key_of(data, split, chosen.family, family.VERSION, plan),
-            PHASE,
-            plan.number,
-            data.section.metric,
-        )
-        for plan in plans
-    ]
+def train_final(
+    project: Project,
+    data: SlotData,
+    study: Study,
+    family: str,
+    config: ConfigDict,
+    most: int,
+    epochs: int,
+    inputs: str,
+    evidence: Callable[[Candidate], Evidence] | None = None,
+) -> Candidate:
+    """Train the two models, with every seed, and register what they are together.
+
+    Parameters
+    ----------
+    most : int
+        Epochs with the last slice held out, of which the best is kept.
+    epochs : int
+        Of the model that is served; 0: as many as were best with the last slice held out.
+    """
+    settings, seeds = project.config.finalize, seeds_of(project)
+    split = final_split(data.tuning, settings.validation_fraction)
+    heard = _trials.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
+    training = FinalTraining(project, data, split, family, seeds, inputs, heard)
+    with training.place() as job:
+        first = _trials.with_epochs(config, most)
+        held_out = training.fit(job, 0, [first] * len(seeds))
+        then = [_trials.with_epochs(config, epochs or one.best_epoch) for one in held_out]
+        whole = training.fit(job, 1, then)
+        fits = {"best_model": held_out, "final_model": whole}
+        artifact_hash, path = training.store(job, fits)
     ledger, environment = project.ledger, project.environment
+    # The first two are what a single seed gives; the served one of them is the candidate's trial.
+    in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
     with ledger.transaction(durable=True) as tx:
-        writes.put_split(ledger, tx, split)
-        ids = writes.start_trials(ledger, tx, study, new, environment)
-        known = reads.trials_by_id(ledger, tx, ids)
-        for id_, ended in zip(ids, (held_out, whole), strict=True):
-            if known[id_].state.ended:
-                # Another candidate came from the same training; it gave the same model then.
-                continue
-            mine = replace(ended, task=replace(ended.task, trial_id=id_))
-            errors = of_trial(data, split, mine)
-            writes.end_trial(
-                ledger, tx, mine, metric=data.section.metric, index_hash=None, errors=errors
-            )
-            writes.set_artifact(ledger, tx, id_, artifact_hash)
+        ids = training.record(tx, study, in_order, artifact_hash, environment)
         id_ = new_id("c")
         candidate = decisions.register(
             ledger,
@@ -177,8 +195,8 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
                 slot=data.slot,
                 version=0,
                 model_type="base",
-                family=chosen.family,
-                config=whole.task.config,
+                family=family,
+                config=whole[0].task.config,
                 study_id=study.id,
                 trial_id=ids[1],
                 artifact_hash=artifact_hash,
@@ -191,9 +209,11 @@ def _train(project: Project, analysis: Analysis, inputs: str) -> Candidate:
             ),
             project.actor,
         )
-        writes.put_evidence(ledger, tx, _validation(analysis, candidate))
+        if evidence is not None:
+            writes.put_evidence(ledger, tx, evidence(candidate))
         _drift.keep(project, tx, artifact_hash, data.tuning)
         writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
+    training.forget()
     return candidate
 
 
@@ -204,18 +224,6 @@ def final_split(tuning: View, fraction: float) -> Split:
     bars = np.arange(tuning.first_bar, tuning.last_labelled + 1, dtype=np.int64)
     whole = Fold(1, bars, bars[:0])
     return replace(split, name=FINAL, folds=(fold, whole))
-
-
-def _fit(project: Project, job: Job, config: ConfigDict, fold: int, seed: int) -> Ended:
-    task = Task(new_id("t"), config, fold, seed)
-    [ended] = project.runner.run(job, [task])
-    if ended.state is not State.COMPLETE:
-        raise DataError(
-            f"the final training failed: {ended.reason.strip().splitlines()[-1]}",
-            "a config that trains to the end",
-            "look at the failed trials of the study: podium list trials",
-        )
-    return ended
 
 
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:

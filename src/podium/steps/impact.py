@@ -131,13 +131,29 @@ def impacts(
     door = project.door
     chosen = metric or _default_metric(project, door)
     kept, left_out = _comparable(_observed(door, chosen, family))
-    names = dict.fromkeys(name for run in kept for name in run.config)
+    return ranked(kept, chosen, project.config.metrics, left_out)
+
+
+def ranked(
+    runs: Sequence[Observation],
+    metric: str,
+    declared: Mapping[str, str],
+    left_out: Sequence[str] = (),
+) -> list[Impact]:
+    """Every hyperparameter of runs on the same grounds, the one that matters most first.
+
+    Parameters
+    ----------
+    declared : mapping of metric to ``min`` or ``max``
+        As ``[metrics]`` of podium.toml.
+    """
+    names = dict.fromkeys(name for run in runs for name in run.config)
     found = [
         _impact(
             name,
-            chosen,
-            [run for run in kept if name in run.config],
-            project.config.metrics,
+            metric,
+            [run for run in runs if name in run.config],
+            declared,
             left_out,
             looks=len(names),
         )

@@ -344,7 +344,8 @@ def _sentence(
         found = {v.gate: v.finding for v in verdicts}
         why = found.get("beats_naive") or found.get("macro_f1") or "; ".join(found.values())
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
-    why = "; ".join(v.finding for v in verdicts if not v.passed)
+    # Several gates may miss the same evidence.
+    why = "; ".join(dict.fromkeys(v.finding for v in verdicts if not v.passed))
     return f"{name} stays in {stage}, because {why}."
 
 

@@ -156,13 +156,21 @@ def _parts(project: Project, door: Door, kind: str, found: Row) -> list[Part]:
     if kind != "candidates":
         raise UsageError(f"{found['id']} is one of the {kind}", "a trial or a candidate")
     folder = project.store / found["artifact_path"]
-    names = artifact.verify(folder, found["artifact_hash"])["files"]
+    manifest = artifact.verify(folder, found["artifact_hash"])
+    names = manifest["files"]
     rows = {"final_model": _trial(door, found["trial_id"])}
     if not any(name.startswith("final_model/") for name in names):
         # A model that a search kept, which only one training gave.
         rows = {"best_model": rows["final_model"]}
     elif any(name.startswith("best_model/") for name in names):
-        rows = {"best_model": _held_out(door, found, rows["final_model"]), **rows}
+        whole = rows["final_model"]
+        rows = {"best_model": _training(door, found, whole, 0, whole["seed"]), **rows}
+    if members := manifest.get("members"):
+        rows = {
+            f"{checkpoint}/{member}": _training(door, found, row, row["fold"], seed)
+            for checkpoint, row in rows.items()
+            for member, seed in zip(members, manifest["seeds"], strict=True)
+        }
     for row in rows.values():
         _require_trained(door, row)
     return [
@@ -201,18 +209,19 @@ def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
     return folder, name, inner[0]
 
 
-def _held_out(door: Door, candidate: Row, whole: Row) -> Row:
-    """Training with the last slice held out, which the candidate's ``best_model`` is of."""
-    same = ("family", "family_version", "dataset_fingerprint", "task_hash", "split_hash", "seed")
+def _training(door: Door, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
+    """One of the trainings that gave a candidate; fold 0 held the last slice out."""
+    same = ("family", "family_version", "dataset_fingerprint", "task_hash", "split_hash")
     rows = door.query(
         "SELECT t.id, t.artifact_hash FROM study_trial l JOIN trial t "
         "ON t.project_id = l.project_id AND t.id = l.trial_id WHERE l.project_id = ? "
-        "AND l.study_id = ? AND l.phase = ? AND t.fold = 0 AND t.config_hash = ? AND "
-        + " AND ".join(f"t.{name} = ?" for name in same)
-        + " ORDER BY l.seq",
+        "AND l.study_id = ? AND l.phase = ? AND t.fold = ? AND t.seed = ? AND t.config_hash = ? "
+        "AND " + " AND ".join(f"t.{name} = ?" for name in same) + " ORDER BY l.seq",
         door.project_id,
         candidate["study_id"],
         FINALIZE,
+        fold,
+        seed,
         whole["config_hash"],
         *(whole[name] for name in same),
     )
@@ -220,7 +229,7 @@ def _held_out(door: Door, candidate: Row, whole: Row) -> Row:
     mine = [r for r in rows if r["artifact_hash"] == candidate["artifact_hash"]] or rows
     if not mine:
         raise NotFoundError(
-            f"the first training of {candidate['id']} is not on record", fix="run: podium doctor"
+            f"a training of {candidate['id']} is not on record", fix="run: podium doctor"
         )
     return _trial(door, mine[-1]["id"])
 

@@ -21,6 +21,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
     """
     from podium.report.blocks import interval, standing
     from podium.report.table import p_value
+    from podium.steps._analysis_files import compared
     from podium.steps._report import luck_basis, luck_rows, ranking_rows
     from podium.steps.analyze import analyze
 
@@ -29,6 +30,8 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         name = project.default_slot(slot)
         with project.locked(name, "analyze"):
             found = analyze(project, name)
+        told = compared(project, found)
+        files = [path.relative_to(project.root).as_posix() for path in found.files]
     metric = found.extension.tuned.data.section.metric
     ranking, luck = ranking_rows(found), luck_rows(found)
     chosen = {
@@ -43,6 +46,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         "naive mean": found.naive.mean,
         "p-value against naive": found.against_naive.p_value,
         "configs looked at": found.looked_at,
+        "files": ", ".join(files),
     }
     if as_json:
         rows = [
@@ -60,9 +64,24 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
             for row in ranking
         ]
         figures = {key: scalar.value for key, scalar in found.luck.scalars().items()}
-        out.facts("analysis", {**chosen, "ranking": rows, **figures, **found.luck.notes()})
+        more = {"compared": told, "ranking": rows, **figures, **found.luck.notes()}
+        out.facts("analysis", {**chosen, **more})
         return
     out.facts("analysis", chosen)
+    print(f"\nwhat the search saw, and what the folds say, {metric}")
+    out.answer(
+        "compared",
+        [
+            {
+                "config": ("* " if one["chosen"] else "  ") + row.label,
+                "tuned": one["tuned_score"],
+                "folds": one["mean"],
+                "rank": f"{one['tuned_rank']} to {one['rank']}",
+                "accuracy improvement": f"{one['accuracy_improvement']:+.2%}",
+            }
+            for one, row in zip(told, ranking, strict=False)
+        ],
+    )
     print(f"\nranking on the folds, {metric}")
     out.answer(
         "ranking",

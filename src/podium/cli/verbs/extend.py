@@ -16,6 +16,7 @@ from podium.cli.output import Output
 @click.option("--top-n", type=int, help="How many configs.")
 @click.option("--folds", type=int, help="How many folds.")
 @click.option("--epochs", type=int, help="Most epochs of a fold.")
+@click.option("--splitter", help="How folds are cut: podium list splitters.")
 @options.jobs
 @options.mlflow
 @options.common
@@ -24,6 +25,7 @@ def command(
     top_n: int | None,
     folds: int | None,
     epochs: int | None,
+    splitter: str | None,
     jobs: int | None,
     folder: Path,
     as_json: bool,
@@ -38,15 +40,18 @@ def command(
         "extend__top": top_n,
         "extend__folds": folds,
         "extend__epochs": epochs,
+        "extend__splitter": splitter,
         "runner__jobs": jobs,
     }
     with options.opened(folder, out, **flags, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "extend"):
             found = extend(project, name)
+        files = found.folder and found.folder.relative_to(project.root).as_posix()
     items = [
         {
             "family": row.family,
+            "tuned": row.tuning_score,
             "mean": row.mean,
             "standard error": row.standard_error,
             "folds": row.scores,
@@ -55,4 +60,6 @@ def command(
         for row in [*found.configs, found.naive[0]]
     ]
     out.answer("extended", items)
+    if files:
+        out.say(f"files: {files}/")
     out.hint(f"podium analyze {name}")

@@ -13,36 +13,92 @@ from podium.cli.output import Output
 
 @click.command()
 @options.slot
+@click.option(
+    "--config",
+    "given",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Train the config in this file: best_config.json, or one of your own.",
+)
 @click.option("--epochs", type=int, help="Most epochs.")
+@click.option("--seeds", type=int, help="Models that differ in their seed; forecasts are averaged.")
+@click.option(
+    "--include-test",
+    is_flag=True,
+    help="Train a judged candidate once more, on its sealed test too; it is never judged there.",
+)
+@click.option("--candidate", help="Which one.  [default: the champion, else the newest judged]")
+@options.jobs
 @options.mlflow
 @options.common
 def command(
     slot: str | None,
+    given: Path | None,
     epochs: int | None,
+    seeds: int | None,
+    include_test: bool,
+    candidate: str | None,
+    jobs: int | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
     mlflow: dict[str, Any],
 ) -> None:
-    """Train SLOT's chosen config and register it as a candidate in stage development."""
+    """Train SLOT's chosen config and register it as a candidate in stage development.
+
+    Its files are in final_model/. Killed, the same command goes on from the last epoch.
+    """
+    from podium.steps._given import Given, finalize_config
+    from podium.steps._with_test import WithTest, finalize_with_test
     from podium.steps.finalize import finalize
 
+    if include_test and (given or epochs or seeds):
+        raise click.UsageError(
+            "--include-test trains a judged candidate as it was trained: without --config, "
+            "--epochs and --seeds"
+        )
+    if candidate and not include_test:
+        raise click.UsageError("--candidate goes with --include-test")
     out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out, finalize__epochs=epochs, **mlflow) as project:
+    flags = {"finalize__epochs": epochs, "finalize__seeds": seeds, "runner__jobs": jobs}
+    with options.opened(folder, out, **flags, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "finalize"):
-            found = finalize(project, name)
+            if include_test:
+                found: Any = finalize_with_test(project, name, candidate)
+            elif given:
+                found = finalize_config(project, name, given)
+            else:
+                found = finalize(project, name, take=True)
         path = project.store / found.candidate.artifact_path
-    out.facts(
-        "candidate",
-        {
-            "candidate": found.candidate.id,
-            "slot": name,
-            "version": found.candidate.version,
-            "config": found.candidate.config,
-            "trained until": found.candidate.trained_until,
-            "artefact": str(path),
-            "new": found.fresh,
-        },
-    )
-    out.hint(f"podium backtest {name}")
+        files = None if found.folder is None else found.folder.relative_to(project.root).as_posix()
+    made = found.candidate
+    facts = {
+        "candidate": made.id,
+        "slot": name,
+        "version": made.version,
+        "config": made.config,
+        "trained until": made.trained_until,
+        "artefact": str(path),
+        "files": None if files is None else f"{files}/",
+        "new": found.fresh,
+    }
+    if isinstance(found, Given):
+        facts["gates that miss evidence"] = list(found.missing)
+    if isinstance(found, WithTest):
+        facts["parent"] = found.parent.id
+    out.facts("candidate", facts)
+    if isinstance(found, Given):
+        out.say(
+            "no folds vouch for this config, so it has no evidence from validation; gates that ask "
+            f"for that refuse it: {', '.join(found.missing) or 'none'}"
+        )
+    if isinstance(found, WithTest):
+        out.say(
+            f"it has seen the sealed test, so no test of it can be evidence; {found.parent.id} is "
+            "what was judged"
+        )
+        out.hint(f"podium predict {name} --candidate {made.id}", f"podium show {found.parent.id}")
+    elif isinstance(found, Given):
+        out.hint(f"podium backtest --model-path {files or path}")
+    else:
+        out.hint(f"podium backtest {name}", f"podium show {made.id}")

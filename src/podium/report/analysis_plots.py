@@ -1,0 +1,288 @@
+"""The pictures behind a choice of config, as PNG: importance, configs, folds, learning curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from podium.report._figure import GRID, INK, MUTED, png
+from podium.report.table import cell, cut, number
+
+_CHOSEN, _OTHER, _NAIVE = "#0072b2", "#9aa3ad", "#d55e00"
+_LONGEST = 28
+# More than this many times between the ends of an axis are told apart by their logarithm.
+_WIDE = 30
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How much of the score goes with one hyperparameter.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1; negative where it cannot be told.
+    told : str
+        What that means.
+    sure : bool
+        Whether it is more than luck would show.
+    """
+
+    name: str
+    share: float
+    told: str
+    sure: bool
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Scores of one config, fold by fold; ``error`` is the standard error of their mean."""
+
+    label: str
+    scores: Sequence[float]
+    error: float
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Losses of one config after each epoch, a row a fold; ``best`` is the epoch it is used at."""
+
+    label: str
+    validation: Sequence[Sequence[float]]
+    train: Sequence[Sequence[float]] = ()
+    best: int = 0
+    chosen: bool = False
+
+
+def importance_png(bars: Sequence[Bar], title: str) -> bytes:
+    """Hyperparameters, the one that matters most first; what luck would show is pale.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed; the other functions raise it too.
+    """
+
+    def draw(figure: Any) -> None:
+        panel = figure.subplots()
+        places = np.arange(len(bars))
+        shares = [max(0.0, bar.share) for bar in bars]
+        colours = [_CHOSEN if bar.sure else GRID for bar in bars]
+        look = {"edgecolor": MUTED, "linewidth": 0.6}
+        panel.barh(places + 0.18, shares, height=0.34, color=colours, **look)
+        for place, bar in zip(places, bars, strict=True):
+            # Above its bar, where there is room for it however long the bar is.
+            panel.text(0.006, place - 0.2, cut(cell(bar.told), 100), va="center", color=MUTED)
+        panel.set_yticks(places, [cut(cell(bar.name), _LONGEST) for bar in bars])
+        panel.grid(visible=False, axis="y")
+        panel.set(xlim=(0, 1), ylim=(len(bars) - 0.4, -0.6), title=title)
+        panel.set_xlabel("share of the variance of the score's ranks that goes with it")
+
+    return png(draw, (9.0, 1.2 + 0.46 * max(1, len(bars))))
+
+
+def parallel_png(
+    configs: Sequence[Mapping[str, Any]],
+    scores: Sequence[float],
+    whole: Sequence[bool],
+    names: Sequence[str],
+    chosen: int | None,
+    labels: tuple[str, str],
+) -> bytes:
+    """Every trial as a line through its hyperparameters to its score, the better the darker.
+
+    Parameters
+    ----------
+    configs, scores, whole : sequences of the same length
+        Finite scores; what was given up early, not whole, is dotted.
+    names : sequence of str
+        Hyperparameters, an axis each.
+    chosen : int, optional
+        Which one is drawn thick.
+    labels : (str, str)
+        Title, and what the score is: the direction is part of it.
+    """
+    axes = [_Axis.of([config.get(name) for config in configs]) for name in names]
+    axes.append(_Axis.of(list(scores)))
+    lower = "lower" in labels[1]
+    ranks = np.argsort(np.argsort(scores if lower else [-s for s in scores]))
+    depth = 1 - ranks / max(1, len(scores) - 1)
+
+    def draw(figure: Any) -> None:
+        from matplotlib import colormaps
+
+        panel = figure.subplots()
+        panel.grid(visible=False)
+        for spine in panel.spines.values():
+            spine.set_visible(False)
+        x = np.arange(len(axes))
+        # The best are drawn last, above the others.
+        for row in np.argsort(depth):
+            y = [axis.places[row] for axis in axes]
+            colour = colormaps["Blues"](0.25 + 0.7 * float(depth[row]))
+            line = "-" if whole[row] else (0, (1, 1.5))
+            panel.plot(x, y, color=colour, linewidth=1.1, linestyle=line, zorder=2)
+        if chosen is not None:
+            y = [axis.places[chosen] for axis in axes]
+            look = {"color": _NAIVE, "linewidth": 2.4, "zorder": 4}
+            panel.plot(x, y, label="chosen config", **look)
+        if not all(whole):
+            told = "given up early, at the best it had shown"
+            panel.plot([], [], color=MUTED, linestyle=(0, (1, 1.5)), label=told)
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+        for place, axis in zip(x, axes, strict=True):
+            panel.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=3)
+            for at, told in axis.ticks:
+                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
+                panel.text(
+                    place + 0.03, at, told, va="center", fontsize=7.5, color=INK, bbox=box, zorder=5
+                )
+        panel.set(xlim=(-0.15, len(axes) - 0.5), ylim=(-0.06, 1.06), title=labels[0])
+        below = [cut(cell(name), _LONGEST) for name in [*names, labels[1]]]
+        panel.set_xticks(x, [name.replace(", ", ",\n") for name in below])
+        panel.set_yticks([])
+        panel.tick_params(length=0)
+
+    return png(draw, (1.6 + 1.55 * len(axes), 4.4))
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Places of values between 0 and 1, and what is written where."""
+
+    places: Sequence[float]
+    ticks: Sequence[tuple[float, str]]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> _Axis:
+        numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        options = sorted({str(v) for v in values})
+        if numeric:
+            found = np.asarray(values, dtype=np.float64)
+            known = np.unique(found)
+            low, high = float(known[0]), float(known[-1])
+            log = low > 0 and high / low > _WIDE
+            scaled, ends = (np.log(found), np.log([low, high])) if log else (found, [low, high])
+            width = (ends[1] - ends[0]) or 1.0
+            places = (scaled - ends[0]) / width if high > low else np.full(len(found), 0.5)
+            shown = known if len(known) <= 4 else np.array([low, high])
+            ticks: dict[float, str] = {}
+            for value in shown.tolist():
+                at = (math.log(value) if log else value) - ends[0]
+                place = round(float(at / width if high > low else 0.5), 6)
+                # Values that lie closer than letters are high share the first one's label.
+                if all(abs(place - other) > 0.05 for other in ticks):
+                    ticks[place] = f"{value:.4g}"
+            return cls(places.tolist(), [*ticks.items()])
+        steps = {v: n / max(1, len(options) - 1) for n, v in enumerate(options)}
+        if len(options) == 1:
+            steps = {options[0]: 0.5}
+        return cls(
+            [steps[str(v)] for v in values], [(at, cut(cell(v), 14)) for v, at in steps.items()]
+        )
+
+
+def folds_png(
+    configs: Sequence[Folds], naive: Folds, labels: Sequence[str], title: str, y_label: str
+) -> bytes:
+    """Score of every config on each fold and on average, and of the best naive one.
+
+    Parameters
+    ----------
+    configs : sequence of Folds
+        Best first.
+    labels : sequence of str
+        What each fold validates: its first and last day.
+    """
+
+    def draw(figure: Any) -> None:
+        panel = figure.subplots()
+        folds, wide = len(naive.scores), 0.7
+        for k, config in enumerate(configs):
+            shift = wide * ((k + 0.5) / len(configs) - 0.5)
+            x = np.arange(folds) + shift
+            colour, size = (_CHOSEN, 42) if config.chosen else (_OTHER, 24)
+            marker = "osD^vPX*"[k % 8]
+            look = {"c": colour, "s": size, "marker": marker, "zorder": 4 if config.chosen else 3}
+            told = f"{k + 1}  {cut(cell(config.label), 64)}" + (", chosen" * config.chosen)
+            panel.scatter(x, config.scores, label=told, **look)
+            mean = float(np.mean(config.scores))
+            panel.errorbar(
+                [folds + shift], [mean], yerr=[config.error], color=colour, capsize=2.5,
+                marker=marker, markersize=6 if config.chosen else 4.5, linewidth=1.2,
+                zorder=4 if config.chosen else 3,
+            )  # fmt: skip
+        heights = [*naive.scores, float(np.mean(naive.scores))]
+        starts = np.arange(folds + 1) - 0.45
+        panel.hlines(
+            heights, starts, starts + 0.9, color=_NAIVE, linewidth=1.4, linestyle=(0, (4, 3)),
+            label=cut(cell(naive.label), 40), zorder=2,
+        )  # fmt: skip
+        panel.axvline(folds - 0.5, color=MUTED, linewidth=0.8)
+        panel.grid(visible=False, axis="x")
+        last = "mean of the folds\n± standard error"
+        panel.set_xticks(np.arange(folds + 1), [*labels, last], fontsize=8)
+        panel.tick_params(axis="x", length=0)
+        panel.set(xlim=(-0.5, folds + 0.5), title=title)
+        panel.set(xlabel="fold, by the bars it validates", ylabel=y_label)
+        panel.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2), ncols=1)
+
+    height = 3.6 + 0.2 * (len(configs) + 1)
+    return png(draw, (max(6.4, 1.4 * (len(naive.scores) + 1)), height))
+
+
+def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
+    """Validation loss after each epoch, the mean over the folds; of the chosen one every fold.
+
+    Configs without epochs have no line; where none has any, that is said.
+    """
+    known = [(k, one) for k, one in enumerate(curves) if any(len(row) for row in one.validation)]
+
+    def draw(figure: Any) -> None:
+        panel = figure.subplots()
+        panel.set(title=title, xlabel="epoch", ylabel=y_label)
+        if not known:
+            panel.set(xlim=(0, 1), ylim=(0, 1))
+            panel.set_axis_off()
+            panel.text(0.5, 0.5, "no config here learns by epochs", ha="center", color=MUTED)
+            return
+        for k, one in known:
+            told = f"{k + 1}  {cut(cell(one.label), 64)}"
+            if not one.chosen:
+                style = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))[k % 4]
+                colour = (MUTED, _OTHER)[k // 4 % 2]
+                look = {"color": colour, "linewidth": 1.2, "linestyle": style}
+                panel.plot(*_mean(one.validation), label=f"{told}, mean of the folds", **look)
+                continue
+            for n, row in enumerate(one.validation):
+                x = np.arange(1, len(row) + 1)
+                name = f"{told}, each fold" if n == 0 else None
+                panel.plot(x, row, color=_CHOSEN, linewidth=0.8, alpha=0.45, label=name)
+            x, y = _mean(one.validation)
+            told = f"{told}, chosen, mean of the folds"
+            panel.plot(x, y, color=_CHOSEN, linewidth=2.2, label=told, zorder=4)
+            if one.train:
+                look = {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
+                panel.plot(*_mean(one.train), label="the same on the training part", **look)
+            if one.best:
+                value = f"lowest mean at epoch {one.best}"
+                if one.best <= len(y):
+                    value += f", {number(float(y[one.best - 1]))}"
+                panel.axvline(one.best, color=_NAIVE, linewidth=1.0, label=value)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16))
+
+    return png(draw, (7.6, 3.6 + 0.2 * (len(known) + 4)))
+
+
+def _mean(rows: Sequence[Sequence[float]]) -> tuple[Any, Any]:
+    """Epochs that all folds have, and the mean over them."""
+    long = [row for row in rows if len(row)]
+    shortest = min(map(len, long))
+    return np.arange(1, shortest + 1), np.mean([row[:shortest] for row in long], axis=0)

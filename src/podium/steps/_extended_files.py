@@ -1,0 +1,177 @@
+"""``extended_training_results/``: what cross-validation found, and each config's last model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from podium import artifact
+from podium.errors import DataError
+from podium.files import full_disk_explained
+from podium.manifest import MANIFEST, require_hash
+from podium.split import Fold, Split
+from podium.steps import _search, export
+from podium.steps._final_files import put_artifact, put_text, told_of
+from podium.steps._outputs import OwnedFolder, json_text, output_folder
+from podium.steps._project import Project
+from podium.steps._trials import Planned
+from podium.steps.tune import NAIVE
+from podium.trial import Ended, State
+
+if TYPE_CHECKING:
+    from podium.steps.extend import Extended, Extension
+
+RESULTS, MODEL, CONFIG = "extended_training_results.json", "extended_model_", "config.json"
+PARTS = (RESULTS, f"{MODEL}*")
+SCHEMA = 1
+
+
+@contextmanager
+def keeping(project: Project, slot: str) -> Iterator[str]:
+    """Place for models while folds are trained; empty: none are kept."""
+    if not project.config.paths.extended:
+        yield ""
+        return
+    with _search.workplace(project, slot, "extend") as place:
+        yield place
+
+
+class Stay:
+    """Which models become artefacts: of each config the one of its last fold, the newest bars.
+
+    Parameters
+    ----------
+    save_to : str
+        As in the job.
+    """
+
+    def __init__(self, save_to: str, split: Split) -> None:
+        self.save_to, self.last = save_to, split.folds[-1].number
+
+    def __call__(self, plan: Planned, ended: Ended) -> bool:
+        """Whether this one stays; the others are deleted."""
+        stays = ended.state is State.COMPLETE and plan.fold == self.last
+        if not stays and self.save_to:
+            shutil.rmtree(Path(self.save_to) / ended.task.trial_id, ignore_errors=True)
+        return stays
+
+
+def write(project: Project, extension: Extension) -> Path | None:
+    """Write the slot's folder where it says something else by now; None where none is wanted."""
+    if not project.config.paths.extended:
+        return None
+    slot, study = extension.tuned.data.slot, extension.tuned.study
+    place = output_folder(project, slot, project.config.paths.extended)
+    with full_disk_explained(project.root):
+        owned = OwnedFolder(project, place, PARTS, "study", "search")
+        header = {"podium": SCHEMA, "study": study.id, "slot": slot}
+        folder = owned.claim(study.id, lambda: json_text(header))
+        models = [
+            _put_model(project, extension, config, rank, folder / f"{MODEL}{rank}")
+            for rank, config in enumerate(extension.configs, 1)
+        ]
+        named = {f"{MODEL}{rank}" for rank in range(1, len(models) + 1)}
+        for path in folder.glob(f"{MODEL}*"):
+            # Of a time when more configs were extended.
+            if path.name not in named and (path / CONFIG).is_file():
+                shutil.rmtree(path)
+        told = json_text({**header, **_results(project, extension, models)})
+        fresh = put_text(folder / RESULTS, told)
+    if fresh:
+        shown = folder.relative_to(project.root).as_posix()
+        project.reporter.say(f"{slot}: what the folds found is in {shown}/")
+    return folder
+
+
+def _put_model(
+    project: Project, extension: Extension, config: Extended, rank: int, folder: Path
+) -> str | None:
+    """Name of the folder of a config's last model; None where no such model was kept."""
+    row = config.folds[-1]
+    if row.artifact_hash is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    source = project.store / artifact.folder_of(row.artifact_hash)
+    try:
+        content = require_hash(source, row.artifact_hash)
+    except DataError:
+        # podium gc may have been told to; the trial's numbers are on record all the same.
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    if (folder / MANIFEST).is_file() and (folder / MANIFEST).read_bytes() != content:
+        # Another model had this rank.
+        shutil.rmtree(folder)
+    described = {
+        "podium": SCHEMA,
+        **told_of(json.loads(content)),
+        "config": config.config,
+        "rank": rank,
+        "study": extension.tuned.study.id,
+        "trial": row.id,
+        "artifact_hash": row.artifact_hash,
+        "score": row.score,
+        "split": {"hash": extension.split.hash, **_bars(extension, extension.split.folds[-1])},
+    }
+    put_text(folder / CONFIG, json_text(described))
+    put_artifact(source, row.artifact_hash, folder)
+    return folder.name
+
+
+def _results(project: Project, extension: Extension, models: list[str | None]) -> dict[str, Any]:
+    metric = extension.tuned.data.section.metric
+    order = tuned_order(extension)
+    return {
+        "metric": metric,
+        "direction": export.direction(metric),
+        "splitter": extension.split.name,
+        "split": extension.split.hash,
+        "epochs": project.config.extend.epochs,
+        "folds": [
+            {"fold": fold.number, **_bars(extension, fold)} for fold in extension.split.folds
+        ],
+        "configs": [
+            {
+                "rank": rank,
+                **_scores(config),
+                "tuned_score": config.tuning_score,
+                "tuned_rank": order.index(config) + 1,
+                "best_epoch": config.epochs,
+                "model": model,
+            }
+            for rank, (config, model) in enumerate(zip(extension.configs, models, strict=True), 1)
+        ],
+        NAIVE: _scores(extension.naive[0]),
+    }
+
+
+def _scores(config: Extended) -> dict[str, Any]:
+    return {
+        "family": config.family,
+        "config": config.config,
+        "folds": config.scores,
+        "mean": config.mean,
+        "std": float(np.std(config.scores, ddof=1)),
+        "standard_error": config.standard_error,
+        "trials": [row.id for row in config.folds],
+    }
+
+
+def tuned_order(extension: Extension) -> list[Extended]:
+    """The extended configs, best first by what the search saw of them."""
+    return sorted(extension.configs, key=lambda config: config.tuning_score)
+
+
+def _bars(extension: Extension, fold: Fold) -> dict[str, list[str]]:
+    """First and last decision of a fold's parts."""
+    times = extension.tuned.forecast.tuning.times
+    return {
+        part: [str(times[bars.min()]), str(times[bars.max()])]
+        for part, bars in (("train", fold.train), ("validation", fold.validation))
+        if len(bars)
+    }

@@ -1,0 +1,177 @@
+"""The trainings behind a candidate: one a checkpoint and seed, together one artefact.
+
+Each leaves its state as it goes, so a command that was killed goes on from there: to the same
+model, to the bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from podium import artifact, registry
+from podium.errors import DataError
+from podium.files import full_disk_explained
+from podium.hashing import digest
+from podium.ledger import reads, writes
+from podium.ledger.writes import NewTrial
+from podium.space import ConfigDict
+from podium.split import Split
+from podium.steps import _search, _trials
+from podium.steps._errors import of_trial
+from podium.steps._project import Project
+from podium.steps._task import SlotData
+from podium.study import Study
+from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
+
+PHASE = "finalize"
+
+
+@dataclass(frozen=True, eq=False)
+class FinalTraining:
+    """Where a candidate's models are trained, and what they are trained on.
+
+    Parameters
+    ----------
+    data : SlotData
+        Its ``tuning`` view holds all that may be trained on.
+    split : Split
+        With the folds that are asked for by number.
+    seeds : sequence of int
+        One model each; the candidate's forecasts are their mean.
+    inputs : str
+        Hash of all that the candidate is made from: the states left behind are called by it.
+    """
+
+    project: Project
+    data: SlotData
+    split: Split
+    family: str
+    seeds: Sequence[int]
+    inputs: str
+    heard: _trials.Progress
+
+    @contextmanager
+    def place(self) -> Iterator[Job]:
+        """What runners need; models lie in its ``save_to`` until they are an artefact."""
+        slot = self.data.slot
+        job = _trials.job_of(self.data, self.split, self.family)
+        with (
+            full_disk_explained(self.project.root),
+            _search.workplace(self.project, slot, PHASE) as work,
+        ):
+            Path(work).mkdir(parents=True)
+            yield replace(job, save_to=work, pause_to=str(self._states), leaves_states=True)
+
+    def fit(self, job: Job, fold: int, configs: Sequence[ConfigDict]) -> list[Ended]:
+        """Train one config a seed on a fold, or what is left of that.
+
+        Raises
+        ------
+        DataError
+            One failed.
+        """
+        tasks = [
+            Task(f"{digest(self.inputs)[:16]}-{fold}-{n}", config, fold, seed)
+            for n, (config, seed) in enumerate(zip(configs, self.seeds, strict=True))
+        ]
+        found: dict[str, Ended] = {}
+        for ended in self.project.runner.run(job, tasks):
+            self.project.log.trial_ended(
+                self.data.slot, PHASE, self._number(ended.task), job.metric, ended
+            )
+            if ended.state is not State.COMPLETE:
+                raise DataError(
+                    f"the final training failed: {ended.reason.strip().splitlines()[-1]}",
+                    "a config that trains to the end",
+                    "look at the failed trials of the study: podium list trials",
+                )
+            found[ended.task.trial_id] = ended
+            self.heard(ended.score)
+        if len(found) < len(tasks):
+            raise self.project.halt.error(len(tasks) - len(found))
+        return [found[task.trial_id] for task in tasks]
+
+    def _number(self, task: Task) -> int:
+        """Of its trial on record; the first two are what a single seed gives."""
+        return 2 * self.seeds.index(task.seed) + task.fold
+
+    def forget(self) -> None:
+        """Delete what trainings of this slot would have gone on from."""
+        shutil.rmtree(self._states, ignore_errors=True)
+
+    @property
+    def _states(self) -> Path:
+        return self.project.state / "work" / f"final-{digest(self.data.slot)[:16]}-states"
+
+    def store(
+        self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **said: Any
+    ) -> tuple[str, str]:
+        """Hash and path of the one artefact that all models are; the last checkpoint is served.
+
+        With several seeds each checkpoint has a folder a member.
+        """
+        members = artifact.member_names(len(self.seeds))
+        folders = {
+            f"{checkpoint}/{member}".rstrip("/"): Path(job.save_to) / ended.task.trial_id
+            for checkpoint, fits in checkpoints.items()
+            for member, ended in zip(members or [""], fits, strict=True)
+        }
+        task = [*checkpoints.values()][-1][0].task
+        version = registry.family(self.family).VERSION
+        epochs = int(task.config.get(BUDGET, 0))
+        description = _trials.manifest(self.project, self.data, self.family, version, task, epochs)
+        if members:
+            said |= {"members": members, "seeds": [*self.seeds]}
+        writer = Path(job.save_to).name
+        return artifact.store(self.project.store, folders, {**description, **said}, writer=writer)
+
+    def record(
+        self,
+        tx: sa.Connection,
+        study: Study,
+        fits: Sequence[Ended],
+        artifact_hash: str,
+        environment: str,
+    ) -> list[str]:
+        """Put the trainings on record as trials of a study; returns their ids in that order."""
+        ledger, metric = self.project.ledger, self.data.section.metric
+        version = registry.family(self.family).VERSION
+        plans = [
+            _trials.Planned(
+                PHASE,
+                number=self._number(ended.task),
+                config=ended.task.config,
+                fold=ended.task.fold,
+                seed=ended.task.seed,
+            )
+            for ended in fits
+        ]
+        keys = [_trials.key_of(self.data, self.split, self.family, version, p) for p in plans]
+        new = [
+            NewTrial(key, PHASE, plan.number, metric) for key, plan in zip(keys, plans, strict=True)
+        ]
+        writes.put_split(ledger, tx, self.split)
+        ids = writes.start_trials(ledger, tx, study, new, environment)
+        known = reads.trials_by_id(ledger, tx, ids)
+        for id_, ended in zip(ids, fits, strict=True):
+            if known[id_].state.ended:
+                # Another candidate came from the same training; it gave the same model then.
+                continue
+            mine = replace(ended, task=replace(ended.task, trial_id=id_))
+            errors = of_trial(self.data, self.split, mine)
+            writes.end_trial(ledger, tx, mine, metric=metric, index_hash=None, errors=errors)
+            writes.set_artifact(ledger, tx, id_, artifact_hash)
+        return ids
+
+
+def seeds_of(project: Project) -> list[int]:
+    """Seeds of the final training; the first is the one that a single model is trained with."""
+    first = project.config.tune.seed
+    return [trial_seed(first, n) for n in range(project.config.finalize.seeds)]

@@ -1,0 +1,166 @@
+"""A config that a person gives, trained as the final one: nothing but its test can vouch for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium import registry
+from podium.candidate import Candidate
+from podium.config import FILE
+from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
+from podium.ledger import reads
+from podium.space import ConfigDict, Space
+from podium.steps import _final_files
+from podium.steps._leak_probe import probed_for_leaks
+from podium.steps._project import Project
+from podium.steps._task import SlotData, require_task, slot_data
+from podium.steps.analyze import analyze
+from podium.steps.finalize import (
+    STEP,
+    Final,
+    final_split,
+    finalized,
+    inputs_of,
+    train_final,
+)
+from podium.steps.promote import policy_of
+from podium.steps.tune import put_question, run_naive, tuned
+from podium.trial import BUDGET, config_hash
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A candidate whose config no search of this slot chose.
+
+    Parameters
+    ----------
+    fresh : bool
+        Whether it was trained just now.
+    missing : tuple of str
+        Gates of the slot's policy that ask for the validation evidence it has not.
+    folder : Path, optional
+        Its ``final_model/``.
+    """
+
+    candidate: Candidate
+    fresh: bool
+    missing: tuple[str, ...]
+    folder: Path | None = None
+
+
+def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
+    """Train the config in a file, as ``best_config.json`` has it, and register the candidate.
+
+    What the slot's own analysis chose is finalized as ever, with its evidence. Another config has
+    none from validation, and the candidate says so: gates that ask for it refuse.
+
+    Parameters
+    ----------
+    path : Path
+        A JSON file with ``config``, and ``family`` where the slot has several.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    DataError
+        It is no JSON object with a config.
+    UsageError
+        With everything that the family's space does not take.
+    """
+    require_task(project.config, slot)
+    data = slot_data(project.config, slot)
+    family, given = _read(project, data, path)
+    if _is_chosen(project, slot, family, given):
+        analysis = analyze(project, slot)
+        mine = config_hash(analysis.chosen.family, analysis.chosen.config)
+        if mine == config_hash(family, given):
+            return finalized(project, analysis, take=True)
+    split = final_split(data.tuning, project.config.finalize.validation_fraction)
+    inputs = inputs_of(project, data, family, given, 0, split.hash)
+    with project.ledger.reading() as tx:
+        known = reads.receipt(project.ledger, tx, slot, STEP, inputs)
+        candidate = (
+            None if known is None else reads.candidate_by_id(project.ledger, tx, known["candidate"])
+        )
+    if candidate is None:
+        spaces = {family: registry.family(family).space(data.tuning)}
+        study = put_question(project, data, split, spaces, search="given")
+        # What a backtest holds it against.
+        run_naive(project, study, data, split)
+        most = int(given.get(BUDGET, project.config.finalize.epochs))
+        candidate = train_final(project, data, study, family, given, most, 0, inputs)
+    probed_for_leaks(project, data, candidate)
+    folder = _final_files.write(project, data, split, candidate, take=True)
+    return Given(candidate, known is None, _missing(project, slot), folder)
+
+
+def _is_chosen(project: Project, slot: str, family: str, config: ConfigDict) -> bool:
+    """Whether the slot's finished search trained it, so that its analysis may have chosen it."""
+    try:
+        found = tuned(project, slot)
+    except NotFoundError:
+        return False
+    return any(row.config_hash == config_hash(family, config) for row in found.trials)
+
+
+def _missing(project: Project, slot: str) -> tuple[str, ...]:
+    gates = {gate for stage in policy_of(project.config, slot).values() for gate in stage}
+    needing = (g for g in gates if "validation" in registry.load("gates", g).NEEDS)
+    return tuple(sorted(needing))
+
+
+def _read(project: Project, data: SlotData, path: Path) -> tuple[str, ConfigDict]:
+    """Family and config of a file, every problem of it told at once."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"{path} does not exist", "a config file", f"run: podium analyze {data.slot}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read as JSON: {error}", "a file as best_config.json is"
+        ) from None
+    config = found.get("config") if isinstance(found, dict) else None
+    if not isinstance(config, dict):
+        raise DataError(f"{path} has no top-level object 'config'", '{"config": {...}}')
+    problems = []
+    metadata = found.get("metadata")
+    slot = metadata.get("slot", data.slot) if isinstance(metadata, dict) else data.slot
+    if slot != data.slot:
+        problems.append(Problem(f"{path} is of slot {slot}", data.slot, f"name it: {slot}"))
+    families = data.section.families
+    family = found.get("family", families[0] if len(families) == 1 else None)
+    if family is None:
+        problems.append(
+            Problem(f"{path} names no family", f'"family": one of {", ".join(families)}')
+        )
+    elif not isinstance(family, str) or not registry.exists("families", family):
+        near = suggest(str(family), registry.names("families"))
+        problems.append(Problem(f"{path} names family {family!r:.60}", fix=near))
+    else:
+        problems += _misfits(registry.family(family).space(data.tuning), config, path)
+    if problems:
+        raise UsageError.of(problems)
+    settings = project.config.finalize
+    # Whoever wrote a length into the file means it, unless the command says another.
+    if BUDGET in config and project.config.origins["finalize.epochs"] not in ("default", FILE):
+        config = {**config, BUDGET: settings.epochs}
+    space = registry.family(str(family)).space(data.tuning)
+    [whole] = space.narrowed(config, str(path)).only([]).grid()
+    return str(family), whole
+
+
+def _misfits(space: Space, config: dict[str, Any], path: Path) -> list[Problem]:
+    """What a space does not take; what is not named is as usual."""
+    several = {name: v for name, v in config.items() if isinstance(v, list | dict)}
+    problems = [Problem(f"{path}.{name} is {v!r:.60}", "one value") for name, v in several.items()]
+    try:
+        space.narrowed({k: v for k, v in config.items() if k not in several}, str(path))
+    except UsageError as error:
+        problems += error.problems
+    return problems

@@ -1,0 +1,178 @@
+"""A judged candidate trained once more, on its sealed test too: for use, and never judged there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from podium import artifact, registry
+from podium.candidate import Candidate
+from podium.errors import DataError, RefusedError
+from podium.evidence import Evidence
+from podium.gates._base import WITH_TEST
+from podium.hashing import digest, new_id
+from podium.ledger import decisions, reads, writes
+from podium.ledger.ledger import now
+from podium.manifest import require_hash
+from podium.split import Split
+from podium.steps import _final_files, _trials
+from podium.steps._candidates import chosen
+from podium.steps._evidence import evidence_about
+from podium.steps._final_training import FinalTraining
+from podium.steps._leak_probe import probed_for_leaks
+from podium.steps._project import Project
+from podium.steps._task import SlotData, require_task, slot_data, task_hash
+from podium.steps.finalize import final_split
+from podium.steps.tune import put_question
+
+STEP, SUFFIX = "finalize_with_test", "_with_test"
+
+
+@dataclass(frozen=True, eq=False)
+class WithTest:
+    """A candidate that has seen its slot's test, and the one that was judged there.
+
+    Parameters
+    ----------
+    fresh : bool
+        Whether it was trained just now.
+    folder : Path, optional
+        Its files.
+    """
+
+    candidate: Candidate
+    parent: Candidate
+    fresh: bool
+    folder: Path | None = None
+
+
+def finalize_with_test(project: Project, slot: str, candidate_id: str | None = None) -> WithTest:
+    """Train a judged candidate's config on all bars up to the end of the slot's test.
+
+    Parameters
+    ----------
+    candidate_id : str, optional
+        Default: the slot's champion, else the newest candidate that was judged on the test.
+
+    Raises
+    ------
+    RefusedError
+        The candidate was never judged on the sealed test: nothing would tell what it is worth.
+    DataError
+        The slot asks another question by now, or its bars are others.
+    """
+    require_task(project.config, slot)
+    parent = _judged(project, slot, candidate_id)
+    manifest = json.loads(require_hash(project.store / parent.artifact_path, parent.artifact_hash))
+    data = slot_data(project.config, slot)
+    section = artifact.section_of(manifest)
+    asked, trained = data.dataset.tickers, tuple(manifest["tickers"])
+    if task_hash(section) != data.task_hash or asked != trained:
+        raise DataError(
+            f"{parent.id} was trained for another task, or other tickers, than {slot} asks by now",
+            "the question it was judged by",
+            f"run: podium run {slot}",
+        )
+    whole = replace(data, tuning=data.view)
+    # Of its folds the second, which trains on everything.
+    split = final_split(whole.tuning, project.config.finalize.validation_fraction)
+    seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]
+    inputs = digest([parent.artifact_hash, data.dataset.fingerprint, split.hash])
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        known = reads.receipt(ledger, tx, slot, STEP, inputs)
+        made = None if known is None else reads.candidate_by_id(ledger, tx, known["candidate"])
+    candidate = made or _train(project, whole, split, parent, seeds, inputs)
+    probed_for_leaks(project, data, candidate)
+    folder = _final_files.write(project, whole, split, candidate, take=True, suffix=SUFFIX)
+    return WithTest(candidate, parent, made is None, folder)
+
+
+def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:
+    """The candidate that is meant, after it was made sure that it was judged."""
+    ledger = project.ledger
+    rows = project.door.rows("candidates", slot=slot)
+    with ledger.reading() as tx:
+        ids = [row["id"] for row in rows]
+        if candidate_id is not None:
+            ids = [chosen(project, candidate_id)["id"]]
+        elif holder := reads.champion_of(ledger, tx, slot):
+            ids.insert(0, holder)
+        for id_ in ids:
+            found = reads.candidate_by_id(ledger, tx, id_)
+            if found.slot == slot and "test" in reads.evidence_of(ledger, tx, id_):
+                return found
+    told = f"{candidate_id} was never" if candidate_id else f"no candidate of {slot} was ever"
+    raise RefusedError(
+        f"{told} judged on the sealed test of {slot}",
+        "one whose test says what it is worth, since a model that has seen the test cannot be "
+        "judged on it",
+        f"run: podium backtest {slot}",
+    )
+
+
+def _train(
+    project: Project,
+    data: SlotData,
+    split: Split,
+    parent: Candidate,
+    seeds: list[int],
+    inputs: str,
+) -> Candidate:
+    heard = _trials.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
+    training = FinalTraining(project, data, split, parent.family, seeds, inputs, heard)
+    with training.place() as job:
+        fits = training.fit(job, 1, [parent.config] * len(seeds))
+        artifact_hash, path = training.store(
+            job, {"final_model": fits}, parent=parent.id, includes_test=[*data.test_interval]
+        )
+    spaces = {parent.family: registry.family(parent.family).space(data.tuning)}
+    study = put_question(project, data, split, spaces, search="with_test")
+    ledger, environment = project.ledger, project.environment
+    with ledger.transaction(durable=True) as tx:
+        ids = training.record(tx, study, fits, artifact_hash, environment)
+        candidate = decisions.register(
+            ledger,
+            tx,
+            Candidate(
+                id=new_id("c"),
+                slot=data.slot,
+                version=0,
+                model_type=WITH_TEST,
+                family=parent.family,
+                config=parent.config,
+                study_id=study.id,
+                trial_id=ids[0],
+                artifact_hash=artifact_hash,
+                artifact_path=path,
+                dataset_fingerprint=data.dataset.fingerprint,
+                trained_until=str(data.tuning.times[-1]),
+                parent_id=parent.id,
+                root_id=parent.root_id,
+                created_at=now(),
+            ),
+            project.actor,
+            reason=f"{parent.id} trained on its test too",
+        )
+        writes.put_evidence(ledger, tx, _seen(data, split, candidate))
+        writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
+    training.forget()
+    return candidate
+
+
+def _seen(data: SlotData, split: Split, candidate: Candidate) -> Evidence:
+    """What gates read in place of evidence from the test."""
+    start, stop = data.test_interval
+    return evidence_about(
+        candidate,
+        WITH_TEST,
+        STEP,
+        dataset=data.dataset.fingerprint,
+        split=split.hash,
+        scalars={},
+        notes={
+            "reason": f"it was trained on its sealed test too ({start[:10]} to {stop[:10]}), so "
+            f"nothing can be judged there; {candidate.parent_id} is what was judged"
+        },
+    )
