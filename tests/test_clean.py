@@ -15,7 +15,7 @@ from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.steps import gc
 from podium.steps._project import Project, Silent
-from podium.steps.clean import Rules, clean, plan
+from podium.steps.clean import FOLDERS, Rules, clean, plan
 from podium.steps.promote import promote
 from podium.steps.tune import tune
 from projects import SLOT, query, small_project
@@ -34,7 +34,7 @@ def root(tmp_path):
         tmp_path / "small",
         slots={SLOT: {"families": [quick.NAME], "policy": "deep"}},
         tune={"trials": 8, "search": "random", "keep_checkpoints": 5},
-        paths={"tuning": RESULTS},
+        paths={name: folder for name, folder in FOLDERS.items() if name != "backtesting"},
         policies={"deep": {"champion": {"max_drawdown": {}}}},
     )
 

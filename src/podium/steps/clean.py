@@ -34,7 +34,7 @@ FOLDERS = {
     "final": "final_model",
     "backtesting": "backtesting_results",
 }
-EXTENDED, CONFIG, BEST_CONFIG = "extended_model_", "config.json", "best_config.json"
+EXTENDED, CONFIG = "extended_model_", "config.json"
 MAXIMIZE = "maximize"
 LEFT_OVER, LOG = "left-over", "log"
 _ID = re.compile(r"[a-z]+-[0-9a-z]{13}")
@@ -150,7 +150,8 @@ class _Stay:
             Stage.CHAMPION,
             Stage.BETA,
         )
-        paths = [project.root / project.config.paths.active_model, project.root / BEST_CONFIG]
+        pointing = project.config.paths
+        paths = [project.root / pointing.active_model, project.root / pointing.best_config]
         for pointer in POINTERS:
             paths += project.root.glob(pointer)
         texts = [p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()]
