@@ -66,6 +66,6 @@ def command(
     out.answer("verdicts", items, ["gate", "result", "finding"])
     require_promoted(found)
     out.say(found.sentence)
-    if not dry_run:
+    if not dry_run and found.stage == "champion":
         samples = " --data FILE.npz" if classifies else ""
         out.hint(f"podium predict {found.candidate.slot}{samples}")
