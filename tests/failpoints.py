@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,23 @@ import sqlalchemy as sa
 
 import quick
 from nursery import die, tell
+from podium.cli.main import run as command_line
 from podium.errors import PodiumError
-from podium.ledger import outbox, writes
+from podium.evidence import Scalar
+from podium.ledger import decisions, outbox, reads, writes
 from podium.ledger.ledger import Ledger
 from podium.runners._paused import Pause
 from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
 from podium.steps import _tuning_files, sync
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._tuning_files import TuningFiles
 from podium.steps.doctor import doctor
 from podium.steps.grid import grid
 from podium.steps.tune import tune
 from podium.tracker import HyperparamTracker
-from projects import SLOT
+from projects import SLOT, new_candidate
 
 LOGGED = 6
 # More than an end has: what is beyond them is the commit.
@@ -309,3 +313,105 @@ def examine(root: str) -> None:
     with Project(Path(root)) as project:
         for name in sync.sync_files(project):
             tell(f"{name} was not up to date")
+
+
+# What people decide, as the command line does it; beside it, making candidates to decide about.
+
+
+def decide(root: str, arguments: list[str], where: str = "", turn: int = 0) -> None:
+    """One command line; tells its exit code.
+
+    Parameters
+    ----------
+    where : str
+        Name of a place in :data:`DECISION_PLACES`; empty: live.
+    """
+    if where:
+        DECISION_PLACES[where](turn)
+    tell(f"exit {command_line([*arguments, '--project', root])}")
+
+
+def enhance(
+    root: str,
+    name: str,
+    model_type: str,
+    parent: str | None,
+    artifact: list[str],
+    where: str = "",
+    turn: int = 0,
+) -> None:
+    """Register a candidate, made of another one where ``parent`` names one, and what it lost."""
+    if where:
+        DECISION_PLACES[where](turn)
+    with Project(Path(root)) as project:
+        made = replace(
+            new_candidate(name.removeprefix("c-"), SLOT, model_type),
+            artifact_hash=artifact[0],
+            artifact_path=artifact[1],
+            parent_id=parent,
+            root_id=parent or name,
+        )
+        scalars = {"candidate:max_drawdown": Scalar(-0.1, "fraction", "max")}
+        lost = evidence_about(made, "backtest", "test", dataset="d" * 64, notes={}, scalars=scalars)
+        with project.ledger.transaction(durable=True) as tx:
+            found = decisions.register(project.ledger, tx, made, "tester")
+            if not reads.evidence_of(project.ledger, tx, found.id):
+                writes.put_evidence(project.ledger, tx, lost)
+    tell("exit 0")
+
+
+def _before_a_decision(turn: int) -> None:
+    _patch_transaction(before=_Countdown(turn).step)
+
+
+def _in_a_decision(turn: int) -> None:
+    """After one of its statements, or when all are done and only the commit is left."""
+
+    def arm(ledger: Ledger) -> None:
+        sa.event.listen(ledger.engine, "after_cursor_execute", _Countdown(turn).step)
+        sa.event.listen(ledger.engine, "commit", die)
+
+    _patch_transaction(inside=arm)
+
+
+def _after_a_decision(turn: int) -> None:
+    _patch_transaction(after=_Countdown(turn).step)
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def _patch_transaction(
+    before: Callable[..., None] = _nothing,
+    inside: Callable[[Ledger], None] = _nothing,
+    after: Callable[..., None] = _nothing,
+) -> None:
+    transaction = Ledger.transaction
+
+    @contextmanager
+    def patched(self: Ledger, *, durable: bool = False) -> Iterator[Any]:
+        if not durable:
+            with transaction(self) as tx:
+                yield tx
+            return
+        before()
+        with transaction(self, durable=True) as tx:
+            inside(self)
+            yield tx
+        after()
+
+    Ledger.transaction = patched  # type: ignore[method-assign]
+
+
+def _writing_who_serves(turn: int) -> None:
+    """Before and after each file that a decision changes gets its name."""
+    _around(Path, "replace", _Countdown(turn))
+
+
+DECISION_PLACES: dict[str, Callable[[int], None]] = {
+    "before the transaction": _before_a_decision,
+    "in the transaction": _in_a_decision,
+    "after the transaction": _after_a_decision,
+    "while files are written": _writing_who_serves,
+}

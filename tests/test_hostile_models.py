@@ -13,12 +13,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import classes
 from podium import artifact, manifest, pickled, registry
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, PodiumError, RefusedError
 from podium.hashing import canonical, digest_bytes, digest_folder
+from podium.ledger import bundle_check, reads, writes
 from podium.resolve import load_model
 from podium.steps import _bundle
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._tar import unpack
 from podium.steps.init import init
@@ -154,6 +157,14 @@ def test_a_file_that_nobody_judged_is_found(model, name):
     for look in (load_model, lambda folder: artifact.verify(folder, whole_hash(folder))):
         with pytest.raises(DataError, match="is not in its manifest"):
             look(model)
+
+
+def test_what_a_file_manager_left_is_named_with_the_way_to_be_rid_of_it(model):
+    (model / "final_model" / ".DS_Store").write_bytes(b"Bud1")
+    with pytest.raises(DataError) as caught:
+        load_model(model)
+    assert "a file manager left it there" in str(caught.value)
+    assert f"rm {model / 'final_model' / '.DS_Store'}" in str(caught.value)
 
 
 def whole_hash(folder):
@@ -292,6 +303,62 @@ def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
         _bundle.take_in(project, bundled(source, tmp_path), trust_pickle=True)
         [decision] = project.door.rows("decisions", slot=SLOT)
     assert "pickle" not in decision["reason"]
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "..", "", "a/../../x", "a\\x", "a\nb"])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("trial", "id"),
+        ("trial", "run_id"),
+        ("study", "id"),
+        ("candidate", "id"),
+        ("candidate", "slot"),
+        ("candidate", "parent_id"),
+        ("candidate", "study_id"),
+        ("evidence", "candidate_id"),
+    ],
+)
+def test_a_bundle_whose_names_lead_out_of_folders_is_refused(rows, table, column, name):
+    assert bundle_check.checked(table, rows[table])
+    with pytest.raises(DataError, match=column):
+        bundle_check.checked(table, {**rows[table], column: name})
+
+
+@pytest.mark.parametrize("folder", ["../x", "/etc", 7, ""])
+def test_a_bundle_whose_evidence_lies_elsewhere_is_refused(rows, folder):
+    notes = {"bundle": "b" * 64, "folder": folder}
+    with pytest.raises(DataError, match="folder"):
+        bundle_check.checked("evidence", {**rows["evidence"], "notes": json.dumps(notes)})
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """One row of each table as a bundle holds it."""
+    place = tmp_path_factory.mktemp("rows")
+    root = init(place / "source", demo=True)
+    served(root, 1.0)
+    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+        made = reads.candidate_by_id(project.ledger, tx, "c-1.0")
+        found = evidence_about(made, "test", "test", dataset="d" * 64, notes={})
+        writes.put_evidence(project.ledger, tx, found)
+    path = bundled(root, place)
+    with tarfile.open(path) as archive:
+        names = [name for name in archive.getnames() if name.startswith("rows/")]
+        told = {name[5:-6]: archive.extractfile(name).read().splitlines() for name in names}
+    return {table: json.loads(lines[0]) for table, lines in told.items() if lines}
+
+
+def test_an_evaluation_is_named_by_its_candidate_where_its_run_s_name_leads_elsewhere(tmp_path):
+    root = classes.project(tmp_path / "p")
+    candidate = classes.trained(root).candidate
+    with connect(root) as connection:
+        connection.execute("UPDATE trial SET run_id = '../../../victim' WHERE family = 'bilstm'")
+    connection.close()
+    (tmp_path / "victim").mkdir()
+    done = classes.evaluated(root, candidate.id)
+    assert done.folder == root / "artifacts" / "evaluations" / candidate.id
+    assert (tmp_path / "victim").is_dir()
 
 
 # Names become places

@@ -5,9 +5,12 @@ import io
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import warnings
 import zipfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,8 +24,10 @@ from mlflow_places import client, new_store
 from podium import pyfunc, resolve
 from podium.cli.main import run as cli
 from podium.decision import Stage
-from podium.ledger import outbox
+from podium.evidence import Scalar
+from podium.ledger import outbox, writes
 from podium.steps import _projections
+from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps.rollback import rollback
 from podium.steps.sync import check, sync
@@ -153,6 +158,112 @@ def test_an_enhanced_model_names_its_base_whose_version_turns_old(root, ask):
     for old in (base.id, champion_of(root)["id"]):
         assert there[old]["version"]["version_type"] == "old"
         assert there[old]["run"]["version_type"] == "old"
+
+
+def improved(root, child, at="2026-01-01T00:00:00.000Z", **scalars):
+    """Evidence of a child over its parent."""
+    notes = {
+        "parent": child.parent_id,
+        "of": at,
+        "improvement_sharpe": "none: the parent is 0",
+        "sign_changes": "r2",
+    }
+    found = evidence_about(
+        child,
+        "improvement",
+        "backtest",
+        dataset=child.dataset_fingerprint,
+        notes=notes,
+        scalars={name: Scalar(value) for name, value in scalars.items()},
+    )
+    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+        project.feeds = False
+        writes.put_evidence(project.ledger, tx, replace(found, created_at=at))
+        writes.announce(project.ledger, tx, "candidate", [child.id])
+
+
+def figures(root, candidate_id):
+    run = client(uri(root)).get_run(told(root)[candidate_id]["run_id"])
+    return {k: v for k, v in run.data.metrics.items() if k.startswith(("improvement", "delta"))}
+
+
+def test_the_improvement_over_a_parent_is_a_metric_of_the_run_and_its_absence_a_tag(root):
+    base = another(root, "base")
+    child = another(root, "child", model_type="continued", parent=base)
+    improved(root, child, improvement_loss=12.5, delta_loss=-0.01, delta_sharpe=1.0)
+    synced(root)
+    expected = {"improvement_loss": 12.5, "delta_loss": -0.01, "delta_sharpe": 1.0}
+    assert figures(root, child.id) == expected
+    assert figures(root, base.id) == {}
+    there = told(root)[child.id]
+    assert there["version"]["podium.no_improvement"] == "sharpe: the parent is 0"
+    assert there["version"]["podium.sign_changes"] == "r2"
+    assert there["run"] == there["version"]
+    # What is found later counts, also where it is less.
+    improved(root, child, at="2026-02-01T00:00:00.000Z", improvement_loss=3.0, delta_loss=-0.002)
+    synced(root)
+    assert figures(root, child.id) == {**expected, "improvement_loss": 3.0, "delta_loss": -0.002}
+    # The version that was sent is found by it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        manager = podium.mlflow_manager(slot=projects.SLOT, root=root)
+        found = manager.find_best_model(model_type="continued", metric="improvement_loss")
+    assert found == (there["run_id"], f"runs:/{there['run_id']}/models/D/model.zip")
+
+
+def test_an_improvement_that_mlflow_lost_is_told_by_a_check_and_sent_by_a_sync(root):
+    child = another(root, "child", model_type="continued", parent=another(root, "base"))
+    improved(root, child, improvement_loss=12.5)
+    synced(root)
+    run = told(root)[child.id]["run_id"]
+    with sqlite3.connect(root / "mlflow.db") as store:
+        store.execute("DELETE FROM latest_metrics WHERE run_uuid = ? AND key LIKE 'impr%'", [run])
+        store.execute("DELETE FROM metrics WHERE run_uuid = ? AND key LIKE 'impr%'", [run])
+    store.close()
+    assert differing(root) == {
+        child.id: ["run: metric improvement_loss is missing, 12.5 in the record"]
+    }
+    synced(root)
+    assert figures(root, child.id) == {"improvement_loss": 12.5}
+    assert differing(root) == {}
+
+
+@pytest.mark.parametrize("code", ["ENDPOINT_NOT_FOUND", "FEATURE_DISABLED"])
+def test_without_a_registry_the_runs_are_sent_and_the_versions_when_there_is_one(
+    made, tmp_path, monkeypatch, code
+):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ErrorCode
+
+    root = shutil.copytree(made, tmp_path / "small")
+    (root / "mlflow.db").unlink()
+    new_store(root)
+
+    def unknown(*_, **__):
+        raise MlflowException("no such endpoint", error_code=ErrorCode.Value(code))
+
+    with monkeypatch.context() as patch:
+        for name in dir(MlflowClient):
+            if "registered_model" in name or "model_version" in name:
+                patch.setattr(MlflowClient, name, unknown)
+        with Project(root) as project:
+            found = sync(project)
+            checked = check(project)
+        candidate = champion_of(root)["id"]
+        assert not found.stopped
+        assert found.waiting == 0
+        assert all("has no model registry" in line for line in found.refused)
+        assert any(candidate in line for line in found.refused)
+        assert checked.missing == []
+    [run] = projects.query(
+        root, "SELECT remote_id FROM projected WHERE subject_id = ?", champion_of(root)["trial_id"]
+    )
+    tags = client(uri(root)).get_run(run["remote_id"]).data.tags
+    assert tags["promotion_stage"] == "champion"
+    synced(root)
+    assert told(root)[candidate]["is_champion"]
+    assert differing(root) == {}
 
 
 def test_the_path_of_a_base_resolves_to_a_model_that_podium_loads(root, tmp_path, ask):

@@ -1,7 +1,9 @@
 """Asking for a stage, waiving, signing, rolling back, and who held a slot when."""
 
 import json
+import pickle
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -23,6 +25,7 @@ from podium.steps._candidates import chosen
 from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps.history import at, history
+from podium.steps.lineage import _decided
 from podium.steps.promote import promote
 from podium.steps.rollback import rollback
 from podium.steps.sign import sign
@@ -40,11 +43,13 @@ def root(tmp_path):
     )
 
 
-def register(root, name, fall=0.1, slot=SLOT):
+def register(root, name, fall=0.1, slot=SLOT, pickled=False):
     """A candidate with a real artefact, and a backtest that fell so far."""
     model = root / "made" / name
     model.mkdir(parents=True)
     (model / "model.txt").write_text(name)
+    if pickled:
+        (model / "model.pkl").write_bytes(pickle.dumps({"weights": [1.0]}))
     with Project(root) as project:
         hash_, folder = artifact.store(
             project.store, {"model": model}, {"name": name}, writer="test"
@@ -177,6 +182,51 @@ def test_a_stage_s_gates_may_be_set_for_every_slot_at_once(tmp_path):
         Project(projects.small_project(tmp_path / "q", policy={"champion": {"max_drawdwn": {}}}))
 
 
+def test_a_model_that_may_run_code_is_not_made_champion_but_may_be_put_away(root):
+    candidate = register(root, "a", pickled=True)
+    for to in ("beta", "champion"):
+        with pytest.raises(RefusedError, match=r"model\.pkl.*a pickle runs"):
+            ask(root, candidate, to=to)
+    assert stages(root) == {"a": "development"}
+    ask(root, candidate, to="archived")
+    assert stages(root) == {"a": "archived"}
+
+
+def test_nor_is_it_put_back(root):
+    pickled, other = register(root, "a", pickled=True), register(root, "b")
+    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+        # As before podium looked for pickles.
+        for here, there in pairwise([Stage.DEVELOPMENT, Stage.BETA, Stage.CHAMPION]):
+            decisions.decide(project.ledger, tx, projects.move(pickled.id, here, there))
+    ask(root, other)
+    with pytest.raises(RefusedError, match=r"model\.pkl"):
+        back(root)
+    assert holder(root) == other.id
+
+
+def test_what_a_person_only_said_is_told_as_that(root, capsys):
+    candidate = register(root, "a", fall=0.5)
+    place = ["--project", str(root)]
+    words = ["--reason", "a data error", *place]
+    assert podium(["promote", candidate.id, "--waive", "max_drawdown", *words]) == 0
+    assert podium(["sign", candidate.id, "--reject", "--reason", "spikes", *place]) == 0
+    capsys.readouterr()
+    said = [_decided(row) for row in projects.query(root, "SELECT * FROM decision ORDER BY seq")]
+    assert f"max_drawdown waived by {found_actor(root)}" in said
+    assert f"rejected by {found_actor(root)}" in said
+    assert podium(["show", candidate.id, *place]) == 0
+    assert "a data error (max_drawdown: " in capsys.readouterr().out
+
+
+def test_a_reason_that_several_gates_give_is_said_once(tmp_path):
+    gates = {"same_data": {}, "beats_naive": {}, "fresh_evidence": {}}
+    root = projects.small_project(
+        tmp_path / "p", slots={SLOT: DEEP}, policies={"deep": {"champion": gates}}
+    )
+    told = ask(root, register(root, "a"), dry_run=True).sentence
+    assert told.count("there is no validation and no test evidence yet") == 1
+
+
 # Signatures.
 
 
@@ -245,6 +295,16 @@ def test_an_artefact_that_was_changed_is_not_signed(signed_root, monkeypatch):
         put_name(signed_root, candidate, monkeypatch, "ann")
 
 
+def test_the_same_words_about_the_same_findings_are_one_signature(signed_root, monkeypatch):
+    candidate = register(signed_root, "a")
+    first = put_name(signed_root, candidate, monkeypatch, "ann")
+    assert put_name(signed_root, candidate, monkeypatch, "ann") == first
+    assert put_name(signed_root, candidate, monkeypatch, "ann", reason="other") != first
+    assert put_name(signed_root, candidate, monkeypatch, "bob") != first
+    signed = projects.query(signed_root, "SELECT actor FROM decision WHERE kind = 'sign'")
+    assert [row["actor"] for row in signed] == ["ann", "ann", "bob"]
+
+
 def test_only_those_named_may_sign(tmp_path, monkeypatch):
     root = projects.small_project(tmp_path / "p", people={"signers": ["ann"]})
     candidate = register(root, "a")
@@ -297,6 +357,33 @@ def test_rolled_back_twice_a_slot_is_where_it_was(replaced):
     assert holder(root) == second.id
 
 
+def test_named_by_its_artefact_whoever_is_back_is_not_rolled_back_again(replaced, capsys):
+    root, first, second = replaced
+    words = ["rollback", SLOT, "--reason", "it fails", "--project", str(root)]
+    words += ["--artifact", first.artifact_hash[:12]]
+    assert podium(words) == 0
+    before = told(root)
+    (root / ".podium" / "champions.json").unlink()
+    assert podium(words) == 0
+    assert "had been put back before" in "".join(capsys.readouterr())
+    assert (holder(root), told(root)) == (first.id, before)
+    assert json.loads((root / ".podium" / "champions.json").read_text())["champions"]
+    # Where nobody put it back it is a mistake.
+    back(root, artifact_hash=second.artifact_hash[:12])
+    ask(root, first)
+    with pytest.raises(DataError, match="as you named it"):
+        back(root, artifact_hash=first.artifact_hash[:12])
+
+
+def test_an_emptied_slot_rolled_back_by_the_same_command_twice_keeps_its_champion(root):
+    only = register(root, "a")
+    ask(root, only)
+    ask(root, only, to="beta")
+    for _ in range(2):
+        back(root, artifact_hash=only.artifact_hash[:12])
+        assert holder(root) == only.id
+
+
 def test_an_emptied_slot_is_rolled_back_to_its_last_champion(replaced):
     root, _, second = replaced
     ask(root, second, to="beta")
@@ -327,16 +414,16 @@ def test_a_slot_nobody_held_cannot_be_rolled_back(root):
 def test_a_rollback_against_yesterdays_champion_is_a_conflict(replaced, monkeypatch):
     root, first, _ = replaced
     third = register(root, "c")
-    really, before = artifact.verify, []
+    really, before = artifact.require_servable, []
 
     def somebody_is_faster(*given):
         # Between the look at who holds the slot and the decision.
-        monkeypatch.setattr(artifact, "verify", really)
+        monkeypatch.setattr(artifact, "require_servable", really)
         ask(root, third)
         before.extend(told(root))
         return really(*given)
 
-    monkeypatch.setattr(artifact, "verify", somebody_is_faster)
+    monkeypatch.setattr(artifact, "require_servable", somebody_is_faster)
     with pytest.raises(ConflictError, match="archived"):
         back(root)
     assert holder(root) == third.id
@@ -407,7 +494,7 @@ def test_a_candidate_is_chosen_by_timeframe_and_version(replaced):
         assert chosen(project, second.id)["id"] == second.id
         with pytest.raises(NotFoundError, match="one of 2, 1"):
             chosen(project, SLOT, version=3)
-        with pytest.raises(NotFoundError, match="timeframe 1H"):
+        with pytest.raises(NotFoundError, match=r"timeframe 1H.*Known: D\.$"):
             chosen(project, timeframe="1H")
         with pytest.raises(UsageError):
             chosen(project, SLOT, timeframe="D")

@@ -665,6 +665,11 @@ def test_a_newcomer_takes_the_slot_only_if_it_forecasts_the_same_windows_better(
         assert found.notes["champion"] == before
         assert found.scalar("champion_loss") == pytest.approx(old.scalar("loss"), rel=1e-6)
         assert found.scalar("loss") == pytest.approx(new.scalar("loss"), rel=1e-6)
+        difference = found.scalar("loss") - found.scalar("champion_loss")
+        low, high = (found.scalar(f"loss_difference_{side}") for side in ("low", "high"))
+        assert low < difference < high
+        [gate] = [gate for gate in slot.gates if gate.name == "beats_champion"]
+        assert f"difference {low:+.2g} to {high:+.2g}" in gate.finding
         better = found.scalar("loss") < found.scalar("champion_loss")
         assert after == (slot.candidate if better else before)
         assert slot.verdict == ("promoted" if better else "refused")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ CHECKPOINTS = ("final_model", "best_model")
 DIGITS = 20
 # What frameworks open, in the order they are looked for among a model's files.
 OPENED = (".pt", ".keras", ".zip", ".safetensors")
+# What file managers leave in folders that somebody looked at.
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
 
 
 def store(
@@ -100,12 +103,16 @@ def require_no_pickle(folder: Path, contents: Mapping[str, bytes]) -> None:
     RefusedError
         With every such file.
     """
+    _require_plain(folder, contents.items())
+
+
+def _require_plain(folder: Path, contents: Iterable[tuple[str, bytes]]) -> None:
     problems = [
         Problem(
             f"{folder / name}: {told}; a pickle runs whatever code its author put into it",
             "torch files of tensors, JSON, or other files that only hold values",
         )
-        for name, data in contents.items()
+        for name, data in contents
         if (told := pickled.found_in(name, data))
     ]
     if problems:
@@ -180,13 +187,33 @@ def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
     DataError
         Something is missing, changed, added, or no plain file.
     """
-    data = require_hash(folder, artifact_hash)
-    files = _files(folder, data)
-    _require_nothing_else(folder, files)
+    data, files = _named(folder, artifact_hash)
     for name in files:
         read_checked(folder, files, name)
     manifest: dict[str, Any] = json.loads(data)
     return manifest
+
+
+def require_servable(folder: Path, artifact_hash: str) -> None:
+    """Check the hash of an artefact and of every file, and that none of them may run code.
+
+    Raises
+    ------
+    DataError
+        Something is missing, changed, added, or no plain file.
+    RefusedError
+        A file is a pickle: podium would not load that model.
+    """
+    _, files = _named(folder, artifact_hash)
+    _require_plain(folder, ((name, read_checked(folder, files, name)) for name in files))
+
+
+def _named(folder: Path, artifact_hash: str) -> tuple[bytes, Mapping[str, str]]:
+    """An artefact's manifest, its hash checked, and the hashes of its files; it has no others."""
+    data = require_hash(folder, artifact_hash)
+    files = _files(folder, data)
+    _require_nothing_else(folder, files)
+    return data, files
 
 
 def _files(folder: Path, data: bytes) -> Mapping[str, str]:
@@ -215,8 +242,11 @@ def _require_nothing_else(folder: Path, files: Mapping[str, str]) -> None:
             if path.is_symlink():
                 problems.append(Problem(f"{path} is a link", "a plain file", "remove it"))
             elif name in names and inner not in files and inner != MANIFEST:
+                # No hash covers it, so it is not passed over, whatever its name says it is.
+                whose = ", a file manager left it there" if name in _LITTER else ""
+                remove = f"remove it: rm {shlex.quote(str(path))}"
                 problems.append(
-                    Problem(f"{path} is not in its manifest", "the files it names", "remove it")
+                    Problem(f"{path} is not in its manifest{whose}", "the files it names", remove)
                 )
     if problems:
         raise DataError.of(problems)

@@ -13,8 +13,8 @@ on other data, or with the champion's old figures, would say nothing.
 Passes when
 -----------
 Nobody holds the slot, or the candidate's mean loss is lower than the champion's by at least the
-share ``improvement`` (0). The p-value of the difference is told, so that a reader sees whether it
-is more than chance.
+share ``improvement`` (0). The p-value of the difference and its 95 % interval, from resampled
+blocks of the test's bars, are told, so that a reader sees whether it is more than chance.
 
 Refuses when
 ------------
@@ -53,9 +53,11 @@ def judge(
             f"it was not judged against the champion {holder} on the same windows"
         )
     loss, other = found.scalar("loss"), found.scalar("champion_loss")
+    low, high = (found.scalars.get(f"loss_difference_{side}") for side in ("low", "high"))
+    spread = f", difference {low.value:+.2g} to {high.value:+.2g}" if low and high else ""
     told = (
         f"on the sealed test its {found.notes['metric']} is {loss:.4g} against {other:.4g} of the "
-        f"champion {holder} (p = {found.scalar('dm_p_value'):.2g})"
+        f"champion {holder} (p = {found.scalar('dm_p_value'):.2g}{spread})"
     )
     if loss < other and loss <= other * (1.0 - limits["improvement"]):
         return Result.PASS, told

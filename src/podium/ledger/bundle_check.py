@@ -17,6 +17,7 @@ from podium.hashing import digest, digest_bytes
 from podium.ledger import schema
 from podium.ledger.bundle import ENDED, STORE
 from podium.ledger.door import JSON_COLUMNS
+from podium.manifest import inside, plain
 from podium.study import Study
 from podium.trial import Key
 
@@ -24,6 +25,8 @@ from podium.trial import Key
 MOST_TEXT = 2**28
 _WIDEST = 2**63
 _HASH = re.compile("[0-9a-f]{64}")
+# What files and folders are called by.
+_NAMES = ("id", "run_id", "study_id", "trial_id", "candidate_id", "parent_id", "root_id", "slot")
 
 
 def checked(table: str, row: object) -> dict[str, Any]:
@@ -146,7 +149,19 @@ def _require_hashes(table: str, row: dict[str, Any]) -> None:
 
 
 def _require_places(table: str, row: dict[str, Any]) -> None:
-    """Refuse names that would lead out of the store."""
+    """Refuse names that would lead out of the folders they become, or out of the store."""
+    for column in _NAMES:
+        said = row.get(column)
+        if column == "run_id" and row.get("origin"):
+            # Another tool's words; no file is called by them.
+            continue
+        if said is not None and not (inside(said) if column == "slot" else plain(said)):
+            raise _refused(table, f"'{column}' is {said!r:.60}")
+    if table == "evidence":
+        notes = json.loads(row["notes"])
+        folder = notes.get("folder", "x") if isinstance(notes, dict) else "x"
+        if not (isinstance(folder, str) and inside(folder)):
+            raise _refused(table, f"'folder' is {folder!r:.60}")
     name = row.get("artifact_hash")
     if name is not None and not _HASH.fullmatch(name):
         raise _refused(table, f"'artifact_hash' is {name!r:.60}")

@@ -30,6 +30,7 @@ from podium.stats.classification import (
     Floats,
     log_losses,
 )
+from podium.stats.improvement import Improvement
 
 WORST = 20
 _FEATURES_SHOWN = 6
@@ -88,6 +89,11 @@ class EvaluationReport:
         What the sentences call them.
     differences : ClassDifferences, optional
         Model minus champion.
+    parent : Evaluation, optional
+        What the model was made of, on the same samples.
+    parent_name : str
+    improvements : mapping of figure to Improvement
+        From the parent to the model.
     worst : sequence of WorstError
     feature_names : sequence of str
         Of the worst errors' values.
@@ -102,6 +108,9 @@ class EvaluationReport:
     champion_name: str = "the champion"
     naive_name: str = "the naive rule"
     differences: ClassDifferences | None = None
+    parent: Evaluation | None = None
+    parent_name: str = "its parent"
+    improvements: Mapping[str, Improvement] = field(default_factory=dict)
     worst: Sequence[WorstError] = ()
     feature_names: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -193,6 +202,7 @@ def evaluation_page(report: EvaluationReport) -> str:
         f'<p class="verdict {kind}"><b>{SIGNS[kind]} {escape(verdict)}.</b> '
         f"<span>{escape(sentence)}</span></p>",
         *_told(_overall(report)),
+        *(line for table in _improvements(report) for line in _told(table)),
         *_section("Classes", [*map(_told, _classes(report))]),
         *_section(
             "Confusion",
@@ -233,7 +243,8 @@ def evaluation_markdown(report: EvaluationReport) -> str:
     _, verdict, sentence = _verdict(report)
     parts = [f"# {plain_markdown(report.title)}", plain_markdown(_about(report))]
     parts.append(f"**{plain_markdown(verdict)}.** {plain_markdown(sentence)}")
-    for table in (_overall(report), *_classes(report), _confusion(report)):
+    improved = _improvements(report)
+    for table in (_overall(report), *improved, *_classes(report), _confusion(report)):
         parts += [f"## {plain_markdown(table.title)}", markdown(table.columns, table.rows)]
         parts += map(plain_markdown, table.after)
     if report.provenance:
@@ -291,6 +302,53 @@ def _overall(report: EvaluationReport) -> _Table:
         "A class without samples counts as 0 in macro-F1 and is left out of the macro areas."
     )
     return _Table("All figures", ["figure", *(j.name for j in report.judged)], rows, after)
+
+
+def _improvements(report: EvaluationReport) -> list[_Table]:
+    """How much better the model is than the one it was made of; empty for one made of nothing."""
+    if report.parent is None:
+        return []
+    mine, its = report.model.scalars(), report.parent.scalars()
+    found = {name: report.improvements[name] for name in _OVERALL if name in report.improvements}
+    rows = [
+        [
+            _OVERALL[name],
+            _known(its[name]),
+            _known(mine[name]),
+            _known(one.delta),
+            _share_told(one),
+        ]
+        for name, one in found.items()
+    ]
+    after = [
+        f"Against {report.parent_name}, on the same samples; above 0 the model is better. In "
+        "brackets the 95 % interval from resamples of the same samples for both; areas and "
+        "calibration are not resampled.",
+        *(
+            f"{_OVERALL[n]}: no share, because {one.reason}."
+            for n, one in found.items()
+            if one.reason
+        ),
+        *(
+            f"{_OVERALL[n]}: no interval, because {one.interval_reason}."
+            for n, one in found.items()
+            if one.interval_reason
+        ),
+        *(
+            f"{_OVERALL[n]}: the sign changes, so a share misleads."
+            for n, one in found.items()
+            if one.sign_changes
+        ),
+    ]
+    columns = ["figure", "parent", "model", "difference", "better by"]
+    return [_Table("Improvement over its parent", columns, rows, after)]
+
+
+def _share_told(found: Improvement) -> str | None:
+    if found.reason is not None:
+        return None
+    told = f"{found.percent:+.2f} %"
+    return told if np.isnan(found.low) else f"{told} ({found.low:+.2f} to {found.high:+.2f})"
 
 
 def _classes(report: EvaluationReport) -> list[_Table]:

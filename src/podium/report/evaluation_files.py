@@ -7,7 +7,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from podium.errors import Problem
 from podium.files import csv_text
 from podium.report import png
 from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
+from podium.stats.class_improvement import improvements_of_classes
 from podium.stats.classification import (
     ClassDifferences,
     Counts,
@@ -28,6 +29,7 @@ from podium.stats.classification import (
     evaluate,
     macro_f1,
 )
+from podium.stats.improvement import Improvement
 
 SCHEMA = 1
 METRICS, PREDICTIONS, CONFUSION = "metrics.json", "predictions.csv", "confusion_matrix.csv"
@@ -63,9 +65,10 @@ class Evaluated:
     lengths : (N,) int, optional
     feature_names : sequence of str, length F
     cost : (K, K) number, optional
-    champion, naive : (N, K) float, optional
-        Probabilities of the two on the same samples.
-    champion_name, naive_name : str
+    champion, naive, parent : (N, K) float, optional
+        Probabilities on the same samples of the champion, the naive rule and the model that this
+        one was made of.
+    champion_name, naive_name, parent_name : str
     seed : int
         Of the resampling.
     """
@@ -86,6 +89,8 @@ class Evaluated:
     champion_name: str = "the champion"
     naive_name: str = "the naive rule"
     seed: int = 0
+    parent: Floats | None = None
+    parent_name: str = "its parent"
 
     @property
     def numbered(self) -> Counts:
@@ -94,7 +99,7 @@ class Evaluated:
 
     @cached_property
     def report(self) -> EvaluationReport:
-        """All figures, the differences from the champion, and the worst errors.
+        """All figures, the differences from champion and parent, and the worst errors.
 
         Raises
         ------
@@ -110,9 +115,20 @@ class Evaluated:
             differences = class_differences(
                 self.truth, self.probabilities, self.champion, groups=self.groups, seed=self.seed
             )
+        model = judged(self.probabilities)
+        parent = None if self.parent is None else judged(self.parent)
+        improvements = {}
+        if self.parent is not None and parent is not None:
+            answers = self.truth, self.parent, self.probabilities
+            improvements = improvements_of_classes(
+                parent, model, *answers, self.groups, seed=self.seed
+            )
         return EvaluationReport(
             title=self.title,
-            model=judged(self.probabilities),
+            model=model,
+            parent=parent,
+            parent_name=self.parent_name,
+            improvements=improvements,
             champion=None if self.champion is None else judged(self.champion),
             naive=None if self.naive is None else judged(self.naive),
             champion_name=self.champion_name,
@@ -264,13 +280,25 @@ def _metrics(evaluated: Evaluated, report: EvaluationReport) -> dict[str, Any]:
     def others(figures: Evaluation | None, name: str) -> dict[str, Any] | None:
         return None if figures is None else {"name": name, "metrics": figures.spec()["metrics"]}
 
-    return {
+    told: dict[str, Any] = {
         "schema": SCHEMA,
         "facts": dict(evaluated.facts),
         **report.model.spec(),
         "champion": others(report.champion, report.champion_name),
         "naive": others(report.naive, report.naive_name),
         "differences": report.differences.spec() if report.differences else None,
+    }
+    if report.parent is not None:
+        told["parent"] = others(report.parent, report.parent_name)
+        told["improvements"] = {name: _told(one) for name, one in report.improvements.items()}
+    return told
+
+
+def _told(found: Improvement) -> dict[str, Any]:
+    """What changed from parent to child, null for NaN."""
+    return {
+        name: None if value is None or value != value else value
+        for name, value in asdict(found).items()
     }
 
 

@@ -80,11 +80,13 @@ def slot_of(config: Config, timeframe: str) -> str:
     found = [name for name, its in of.items() if its == timeframe]
     if len(found) > 1:
         raise UsageError(
-            f"{len(found)} slots have timeframe {timeframe}", "one of " + ", ".join(found), "--slot"
+            f"{len(found)} slots have timeframe {timeframe}",
+            "one of " + ", ".join(found),
+            "say which: --slot SLOT",
         )
     if not found:
         raise NotFoundError(
-            f"no slot has timeframe {timeframe}", fix=suggest(timeframe, of.values())
+            f"no slot has timeframe {timeframe}", fix=suggest(timeframe, {*of.values()})
         )
     return found[0]
 

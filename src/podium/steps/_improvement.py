@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
+from podium.hashing import digest
 from podium.ledger import reads, writes
-from podium.stats import improvement, improvement_of_losses, panel_loss
+from podium.stats import Improvement, improvement, improvement_of_losses, panel_loss
 from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 
@@ -55,63 +58,121 @@ def improvement_over_parent(
         seen = " ".join(one.id for pair in both for one in pair)
         if not both or (KIND in mine and mine[KIND].notes["of"] == seen):
             return None
-        scalars, notes = _compared(both)
+        changes = [c for pair in both for c in _changes(pair[0].scalars, pair[1].scalars)]
         losses = [[e.series.get("loss") for e in pair] for pair in both if pair[0].kind == "test"]
         kept = [reads.array(ledger, tx, name) for pair in losses for name in pair if name]
     if periods is not None and len(kept) == 2 and len(kept[0]) == len(kept[1]) == len(periods):
-        found = improvement_of_losses(
+        drawn = improvement_of_losses(
             *(panel_loss(loss.astype(np.float64), periods)[1] for loss in reversed(kept))
         )
-        if found.interval_reason is None and found.reason is None:
-            scalars["improvement_loss_low"] = Scalar(found.low, _UNIT)
-            scalars["improvement_loss_high"] = Scalar(found.high, _UNIT)
-        else:
-            notes["improvement_loss_interval"] = found.interval_reason or str(found.reason)
-    evidence = evidence_about(
-        candidate,
-        KIND,
-        KIND,
-        dataset=both[0][0].dataset_fingerprint,
-        split=both[0][0].split_hash,
-        scalars=scalars,
-        notes={**notes, "parent": candidate.parent_id, "of": seen},
-    )
-    with ledger.transaction(durable=True) as tx:
-        writes.put_evidence(ledger, tx, evidence)
-    return evidence
+        changes = [(name, unit, _with_interval(name, c, drawn)) for name, unit, c in changes]
+    place = _where(both[0][0])
+    return _put(project, candidate, KIND, *place, seen, changes)
+
+
+def improvement_in_classes(
+    project: Project,
+    candidate: Candidate,
+    fingerprint: str,
+    changes: Mapping[str, Improvement],
+) -> Evidence:
+    """Put on record by how much a classifier is better than the one it was made of.
+
+    Both answered the same samples just now, so it does not matter what is on record of the parent.
+
+    Parameters
+    ----------
+    fingerprint : str
+        SHA-256 of the samples.
+    changes : mapping of metric to Improvement
+
+    Returns
+    -------
+    Evidence
+        What is on record already where nothing else was found.
+    """
+    seen = digest([candidate.artifact_hash, candidate.parent_id, fingerprint])
+    with project.ledger.reading() as tx:
+        known = reads.evidence_of(project.ledger, tx, candidate.id).get(KIND)
+    if known is not None and known.notes["of"] == seen:
+        return known
+    told = [(name, "", found) for name, found in changes.items()]
+    return _put(project, candidate, "evaluate", fingerprint, "", seen, told)
 
 
 def _where(evidence: Evidence) -> tuple[str, str]:
     return evidence.dataset_fingerprint, evidence.split_hash
 
 
-def _compared(
-    both: list[tuple[Evidence, Evidence]],
-) -> tuple[dict[str, Scalar], dict[str, str]]:
-    """Figures and words about every metric that both have."""
-    scalars: dict[str, Scalar] = {}
-    notes: dict[str, str] = {}
-    changed: list[str] = []
-    for mine, its in both:
-        for name, (value, unit, way) in mine.scalars.items():
-            other = its.scalars.get(name)
-            if other is None or (other.unit, other.direction) != (unit, way):
-                continue
-            if name.startswith(_NAIVE) or _PART in name:
-                continue
-            if way not in ("min", "max"):
-                continue
-            spread = its.scalars.get(f"{name}_standard_error", Scalar(0.0)).value
+def _changes(
+    mine: Mapping[str, Scalar], its: Mapping[str, Scalar]
+) -> Iterator[tuple[str, str, Improvement]]:
+    """Name, unit and change of every metric; where only one has it, the reason is that."""
+    for name in dict.fromkeys([*mine, *its]):
+        one, other = mine.get(name), its.get(name)
+        value, unit, way = one or other or Scalar(math.nan)
+        if name.startswith(_NAIVE) or _PART in name or way not in ("min", "max"):
+            continue
+        if one is None or other is None:
+            lacks = "child" if one is None else "parent"
+            found = Improvement(math.nan, math.nan, reason=f"the {lacks} has no such figure")
+        elif (other.unit, other.direction) != (unit, way):
+            found = Improvement(math.nan, math.nan, reason="they are in different units")
+        else:
+            spread = its.get(f"{name}_standard_error", Scalar(0.0)).value
             found = improvement(
                 other.value, value, "max" if way == "max" else "min", standard_error=spread
             )
-            if not math.isnan(found.delta):
-                scalars[f"delta_{name}"] = Scalar(found.delta, unit)
-            if found.reason is None:
-                scalars[f"improvement_{name}"] = Scalar(found.percent, _UNIT, "max")
-            else:
-                notes[f"improvement_{name}"] = f"none: {found.reason}"
-            changed += [name] * found.sign_changes
+        yield name, unit, found
+
+
+def _with_interval(name: str, found: Improvement, drawn: Improvement) -> Improvement:
+    """The change of the test's loss with the interval that its periods span."""
+    if name != "loss" or found.reason is not None:
+        return found
+    if drawn.reason is not None:
+        return replace(found, percent=math.nan, reason=drawn.reason)
+    return replace(found, low=drawn.low, high=drawn.high, interval_reason=drawn.interval_reason)
+
+
+def _put(
+    project: Project,
+    candidate: Candidate,
+    producer: str,
+    dataset: str,
+    split: str,
+    seen: str,
+    changes: Iterable[tuple[str, str, Improvement]],
+) -> Evidence:
+    """Evidence of what changed, on record, and announced for whoever shows it."""
+    scalars: dict[str, Scalar] = {}
+    notes: dict[str, str] = {}
+    changed: list[str] = []
+    for name, unit, found in changes:
+        if not math.isnan(found.delta):
+            scalars[f"delta_{name}"] = Scalar(found.delta, unit)
+        if found.reason is not None:
+            notes[f"improvement_{name}"] = f"none: {found.reason}"
+        else:
+            scalars[f"improvement_{name}"] = Scalar(found.percent, _UNIT, "max")
+            if not math.isnan(found.low):
+                scalars[f"improvement_{name}_low"] = Scalar(found.low, _UNIT)
+                scalars[f"improvement_{name}_high"] = Scalar(found.high, _UNIT)
+            elif found.interval_reason is not None:
+                notes[f"improvement_{name}_interval"] = found.interval_reason
+        changed += [name] * found.sign_changes
     if changed:
         notes["sign_changes"] = " ".join(changed)
-    return scalars, notes
+    evidence = evidence_about(
+        candidate,
+        KIND,
+        producer,
+        dataset=dataset,
+        split=split,
+        scalars=scalars,
+        notes={**notes, "parent": str(candidate.parent_id), "of": seen},
+    )
+    with project.ledger.transaction(durable=True) as tx:
+        writes.put_evidence(project.ledger, tx, evidence)
+        writes.announce(project.ledger, tx, "candidate", [candidate.id])
+    return evidence

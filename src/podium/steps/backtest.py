@@ -24,7 +24,7 @@ from podium.prediction import Prediction
 from podium.resolve import get_active_model_path
 from podium.space import ConfigDict
 from podium.split import Windows
-from podium.stats import diebold_mariano, panel_loss
+from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
 from podium.steps._errors import errors_of
 from podium.steps._evidence import evidence_about
 from podium.steps._improvement import improvement_over_parent
@@ -222,6 +222,10 @@ def _against_champion(project: Project, kept: Kept) -> None:
         "dm_statistic": Scalar(test.statistic),
         "dm_p_value": Scalar(test.p_value, "probability"),
     }
+    spread = block_bootstrap_mean(mine - other)
+    if spread.reason is None:
+        scalars["loss_difference_low"] = Scalar(spread.low, metric)
+        scalars["loss_difference_high"] = Scalar(spread.high, metric)
     notes = {"metric": metric, "champion": holder, "dm_reason": test.reason or ""}
     with ledger.transaction(durable=True) as tx:
         found = _evidence(project, data, candidate, AGAINST, scalars, notes, {}, tx)

@@ -19,17 +19,20 @@ from podium import artifact, registry
 from podium.candidate import MANIFEST, Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.dataset import Floats
-from podium.errors import DataError, Problem, UsageError
+from podium.errors import DataError, Problem, RefusedError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, digest_bytes
 from podium.ledger import reads, writes
+from podium.manifest import plain
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
 from podium.report.evaluation_files import Evaluated as Judged
 from podium.sequences import Subset
+from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation, log_losses
 from podium.steps._evidence import evidence_about
+from podium.steps._improvement import improvement_in_classes
 from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, evaluation_data, read_like
 from podium.steps.tune import NAIVE, best_of
@@ -38,7 +41,6 @@ KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"
 # How far probabilities reckoned on another machine, or written with few digits, may be off.
 ALIKE = 1e-3
-LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "cost_minimised")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,8 @@ class Evaluated:
         Every figure, of the naive rule that was best on validation and of the champion too.
     against : Evidence, or None
         Against the slot's champion on the same samples, where there is another.
+    improvement : Evidence, or None
+        Over the model it was made of, on the same samples.
     fresh : bool
         False when the same model was evaluated on the same samples before.
     """
@@ -62,6 +66,7 @@ class Evaluated:
     folder: Path
     report: EvaluationReport
     against: Evidence | None
+    improvement: Evidence | None
     fresh: bool
 
 
@@ -95,7 +100,7 @@ def evaluate(
     cost: NDArray[Any] | None = None,
     attach: Path | None = None,
 ) -> Evaluated:
-    """Judge a candidate on samples, beside the naive rule and the champion, and export it all.
+    """Judge a candidate on samples, beside the naive rule, the champion and its parent.
 
     On the slot's own evaluation data (``evaluation`` of its dataset, else the samples that
     validate) the findings are evidence that gates read; on other data they are kept beside it.
@@ -132,6 +137,7 @@ def evaluate(
     truth = ground.samples.truth().astype(np.int64)
     rule, naive = _naive(project, candidate, found, ground)
     rival = _champion(project, candidate, found, ground)
+    parent = _parent(project, candidate, found, ground)
     name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
     place = project.root / FOLDER / name
     x, lengths = ground.samples.inputs()
@@ -157,6 +163,8 @@ def evaluate(
         naive=naive,
         champion_name=f"the champion, version {rival[0].version}" if rival else "",
         naive_name=f"the naive rule ({rule})",
+        parent=parent[1] if parent else None,
+        parent_name=f"its parent, version {parent[0].version}" if parent else "",
     )
     files = bundle(judged)
     report = judged.report
@@ -206,7 +214,12 @@ def evaluate(
     against = before.get(AGAINST)
     if rival is not None and ground.official:
         against = _against(project, candidate, ground, rival[0], report, against)
-    return Evaluated(candidate, evidence, place, report, against, fresh=not same)
+    improved = None
+    if report.improvements and ground.official:
+        improved = improvement_in_classes(
+            project, candidate, ground.fingerprint, report.improvements
+        )
+    return Evaluated(candidate, evidence, place, report, against, improved, fresh=not same)
 
 
 def cost_of(path: Path) -> NDArray[np.float64]:
@@ -320,17 +333,35 @@ def _champion(
     """The slot's champion and its probabilities on the same samples, where it is another."""
     with project.ledger.reading() as tx:
         holder = reads.champion_of(project.ledger, tx, candidate.slot)
-        if holder is None or holder == candidate.id:
-            return None
-        champion = reads.candidate_by_id(project.ledger, tx, holder)
-    try:
-        model = artifact.classifier(project.store / champion.artifact_path, champion.artifact_hash)
-        _require_kin(champion, model, data)
-    except (artifact.OtherVersionError, DataError, UsageError) as error:
-        # The gates will say that they cannot decide; the newcomer itself is judged.
-        project.reporter.say(f"not compared with the champion {holder}: {error}")
+    if holder is None or holder == candidate.id:
         return None
-    return champion, model.predict(ground.samples).probabilities
+    # Where it cannot be asked gates will say that they cannot decide.
+    return _other(project, holder, "the champion", data, ground)
+
+
+def _parent(
+    project: Project, candidate: Candidate, data: ClassData, ground: Ground
+) -> tuple[Candidate, Floats] | None:
+    """What a candidate was made of, and its probabilities on the same samples."""
+    if candidate.parent_id is None:
+        return None
+    return _other(project, candidate.parent_id, "its parent", data, ground)
+
+
+def _other(
+    project: Project, candidate_id: str, called: str, data: ClassData, ground: Ground
+) -> tuple[Candidate, Floats] | None:
+    """Another candidate and its probabilities; one that cannot be asked is told."""
+    with project.ledger.reading() as tx:
+        other = reads.candidate_by_id(project.ledger, tx, candidate_id)
+    try:
+        model = artifact.classifier(project.store / other.artifact_path, other.artifact_hash)
+        _require_kin(other, model, data)
+    except (artifact.OtherVersionError, DataError, RefusedError, UsageError) as error:
+        # The candidate itself is judged all the same.
+        project.reporter.say(f"not compared with {called} {candidate_id}: {error}")
+        return None
+    return other, model.predict(ground.samples).probabilities
 
 
 def _attached(folder: Path, ground: Ground, own: Floats) -> Floats:
@@ -451,7 +482,8 @@ def _run_name(project: Project, candidate: Candidate) -> str:
         project.door.project_id,
         candidate.trial_id,
     )
-    return row["run_id"] or candidate.id
+    # It becomes a folder; a record that came from elsewhere may say anything.
+    return row["run_id"] if plain(row["run_id"] or "") else candidate.id
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

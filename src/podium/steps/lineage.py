@@ -10,6 +10,7 @@ from typing import Any
 
 from podium import registry
 from podium.candidate import MANIFEST
+from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
 from podium.ledger.runs import told_note
@@ -432,6 +433,11 @@ def _called(row: dict[str, Any]) -> str:
 
 def _decided(row: dict[str, Any]) -> str:
     """A decision in one line; who refused it is told, why is in ``podium show``."""
+    if row["kind"] == Kind.SIGN:
+        return f"{'signed' if row['accepted'] else 'rejected'} by {row['actor']}"
+    if row["kind"] == Kind.WAIVE:
+        waived = ", ".join(v["gate"] for v in _value(row["verdicts"]))
+        return f"{waived} waived by {row['actor']}"
     move = f"{row['from_stage'] or 'new'} -> {row['to_stage']}"
     if row["accepted"]:
         return f"{move} by {row['actor']}"

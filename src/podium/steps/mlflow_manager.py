@@ -120,8 +120,9 @@ class Manager:
         Parameters
         ----------
         metric : str
-            As MLflow's run calls it: what the training came to (``val_loss``), or evidence with its
-            kind before it (``evaluation/macro_f1``, ``test/mse``).
+            As MLflow's run calls it: what the training came to (``val_loss``), evidence with its
+            kind before it (``evaluation/macro_f1``, ``test/mse``), or ``improvement_<metric>`` and
+            ``delta_<metric>`` over the parent.
 
         Returns
         -------
@@ -141,7 +142,9 @@ class Manager:
         values = {row["id"]: self._value(row, metric) for row in there}
         known = [row for row in there if math.isfinite(values[row["id"]])]
         if known:
-            lower = lower_is_better(metric, self.config.metrics, None)
+            # An improvement has the direction of its metric in its sign already.
+            is_share = metric.startswith("improvement_")
+            lower = not is_share and lower_is_better(metric, self.config.metrics, None)
             known.sort(key=lambda row: values[row["id"]] * (1 if lower else -1))
         mine = [row for row in known if row["model_type"] == model_type]
         return self._answer(mine, known, f"{model_type}", f" that has {metric}")
@@ -256,6 +259,8 @@ class Manager:
             metric.removeprefix("best_epoch/"),
         )
         kind, _, name = metric.partition("/")
+        if metric.startswith(("improvement_", "delta_")):
+            kind, name = "improvement", metric
         evidence = self._door.query(
             "SELECT scalars FROM evidence WHERE project_id = ? AND candidate_id = ? AND kind = ? "
             "ORDER BY seq DESC LIMIT 1",

@@ -99,7 +99,7 @@ def promote(
     UsageError
         A gate is waived that is not asked, or without a reason.
     RefusedError
-        The move is not one of the nine.
+        The move is not one of the nine, or a file of the artefact may run code.
     DataError
         The artefact is not what was judged.
     ConflictError
@@ -113,7 +113,11 @@ def promote(
         evidence = reads.evidence_of(ledger, tx, candidate_id)
         champion_id = reads.champion_of(ledger, tx, candidate.slot)
         champion = reads.evidence_of(ledger, tx, champion_id) if champion_id else None
-    artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
+    folder = project.store / candidate.artifact_path
+    if target in (Stage.BETA, Stage.CHAMPION):
+        artifact.require_servable(folder, candidate.artifact_hash)
+    else:
+        artifact.verify(folder, candidate.artifact_hash)
     start = current
     if current is target:
         return _known(project, candidate, current)

@@ -20,7 +20,10 @@ from podium.steps.promote import path, write_champions
 
 @dataclass(frozen=True)
 class Rollback:
-    """What was put back, and what it replaced (None: nobody held the slot)."""
+    """What was put back, and what it replaced (None: nobody held the slot).
+
+    Without decisions it had been put back before.
+    """
 
     candidate: Candidate
     replaced: Candidate | None
@@ -38,7 +41,8 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     reason : str
         Why; kept with every decision it makes.
     artifact_hash : str, optional
-        Beginning of the hash of the artefact that is to serve again, so that nothing else does.
+        Beginning of the hash of the artefact that is to serve again, so that nothing else does. If
+        a rollback has put it back already, as where the same command was killed, nothing is done.
 
     Raises
     ------
@@ -46,6 +50,8 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
         No reason is given.
     NotFoundError
         Nobody held the slot before.
+    RefusedError
+        A file of the artefact may run code.
     DataError
         The artefact is not what was judged then, or not the one that was named.
     ConflictError
@@ -58,21 +64,27 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     with ledger.reading() as tx:
         holder_id = reads.champion_of(ledger, tx, slot)
         before = next((r for r in reversed(reigns) if r.candidate_id != holder_id), None)
-        if before is None:
-            raise NotFoundError(
-                f"nobody held {slot} before", "a champion that was replaced or moved away"
-            )
-        candidate = reads.candidate_by_id(ledger, tx, before.candidate_id)
+        candidate = reads.candidate_by_id(ledger, tx, before.candidate_id) if before else None
         holder = reads.candidate_by_id(ledger, tx, holder_id) if holder_id else None
+    named = [one for one in (candidate, holder) if _has(one, artifact_hash)]
+    if artifact_hash and holder and named == [holder] and reigns[-1].kind == Kind.ROLLBACK:
+        # A kill right after that decision may have come before this file was written.
+        write_champions(project)
+        return Rollback(holder, None, ())
+    if candidate is None:
+        raise NotFoundError(
+            f"nobody held {slot} before", "a champion that was replaced or moved away"
+        )
+    with ledger.reading() as tx:
         current = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
         ids = tuple(sorted(e.id for e in reads.evidence_of(ledger, tx, candidate.id).values()))
-    if not candidate.artifact_hash.startswith(artifact_hash):
+    if not _has(candidate, artifact_hash):
         raise DataError(
             f"the champion before is {candidate.id}, artefact {candidate.artifact_hash[:12]}",
             f"artefact {artifact_hash}, as you named it",
             f"look again: podium show {slot} --history",
         )
-    artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
+    artifact.require_servable(project.store / candidate.artifact_path, candidate.artifact_hash)
 
     def decision(mine: Candidate, here: Stage, there: Stage) -> Decision:
         return Decision(
@@ -103,3 +115,8 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     project.log.line(told, slot=slot)
     _hooks.moved(project, candidate, current, kept[-1], holder.id if holder else None, told)
     return Rollback(candidate, holder, kept)
+
+
+def _has(candidate: Candidate | None, artifact_hash: str) -> bool:
+    """Whether a candidate's artefact is the one whose hash begins so."""
+    return candidate is not None and candidate.artifact_hash.startswith(artifact_hash)

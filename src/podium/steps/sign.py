@@ -63,7 +63,17 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         stage = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
         author = reads.author_of(ledger, tx, candidate_id)
     hashes = _looked_at(project, candidate, found)
-    mine = {"by": me, "verdict": "approve" if approve else "reject", "at": now()}
+    last = found.get(SIGNATURE)
+    said = {
+        "signer": me,
+        "verdict": "approve" if approve else "reject",
+        "reason": reason.strip(),
+        **hashes,
+    }
+    if last is not None and said.items() <= last.notes.items():
+        # The same words about the same findings, as where a command was killed at its end.
+        return last
+    mine = {"by": me, "verdict": said["verdict"], "at": now()}
     signature = evidence_about(
         candidate,
         SIGNATURE,
@@ -71,13 +81,10 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         dataset=_newest(found).dataset_fingerprint,
         split=_newest(found).split_hash,
         notes={
-            "signer": me,
+            **said,
             # Nothing but the login or PODIUM_ACTOR says who that was.
             "identity": "asserted",
-            "verdict": mine["verdict"],
-            "reason": reason.strip(),
             "author": author,
-            **hashes,
             "signatures": canonical([*_others(found.get(SIGNATURE), hashes, me), mine]),
         },
     )

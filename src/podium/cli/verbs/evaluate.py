@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from podium.cli import options
 from podium.cli.output import Output
+
+if TYPE_CHECKING:
+    from podium.evidence import Evidence
+
+# Figures that the answer tells of a child beside its parent; the page tells all.
+_TOLD = {"macro_f1": "macro-F1", "balanced_accuracy": "balanced accuracy", "log_loss": "log loss"}
 
 
 @click.command()
@@ -80,9 +87,30 @@ def command(
             f"champion {other.notes['champion']} on the same samples: macro-F1 "
             f"{other.scalar('champion_macro_f1'):.4g} (p = {other.scalar('p_value'):.2g})"
         )
+    if found.improvement is not None:
+        out.say(_improved(found.improvement))
     out.say(f"to look at: {found.folder / 'evaluation.html'}")
     if found.evidence.kind == "evaluation":
         out.hint(
             f'podium sign {found.candidate.id} --reason "..."',
             f"podium promote {found.candidate.id}",
         )
+
+
+def _improved(found: Evidence) -> str:
+    """How much better a child is than its parent, with intervals, in one sentence."""
+    told = []
+    for name, words in _TOLD.items():
+        share = found.scalars.get(f"improvement_{name}")
+        low = found.scalars.get(f"improvement_{name}_low")
+        if share is None:
+            told.append(f"{words} {found.notes.get(f'improvement_{name}', 'not known')}")
+            continue
+        said = f"{words} {share.value:+.3g} %"
+        if low is not None:
+            said += f" ({low.value:+.3g} to {found.scalar(f'improvement_{name}_high'):+.3g})"
+        told.append(said)
+    return (
+        f"over its parent {found.notes['parent']} on the same samples (above 0 is better, 95 % "
+        f"interval): {', '.join(told)}"
+    )

@@ -67,6 +67,6 @@ def command(
         # While the project is open, so that its log ends with it.
         require_promoted(found)
     out.say(found.sentence)
-    if not dry_run:
+    if not dry_run and found.stage == "champion":
         samples = " --data FILE.npz" if classifies else ""
         out.hint(f"podium predict {found.candidate.slot}{samples}")

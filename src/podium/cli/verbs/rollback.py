@@ -21,7 +21,8 @@ def command(
     """Put back into SLOT (or the default one) whoever held it before.
 
     No gate is asked; the artefact's bytes are checked against the record. Rolled back twice, a
-    slot is where it was. Ends with 6 if the champion changed meanwhile.
+    slot is where it was; with --artifact the same command again changes nothing. Ends with 6 if
+    the champion changed meanwhile.
     """
     from podium.steps.rollback import rollback
 
@@ -30,15 +31,18 @@ def command(
         name = project.default_slot(slot)
         with project.locked(name, "rollback"):
             found = rollback(project, name, reason=reason, artifact_hash=artifact)
-    out.facts(
-        "rollback",
-        {
-            "slot": name,
-            "champion": f"{found.candidate.id} (version {found.candidate.version})",
-            "artifact": found.candidate.artifact_hash,
+    facts = {
+        "slot": name,
+        "champion": f"{found.candidate.id} (version {found.candidate.version})",
+        "artifact": found.candidate.artifact_hash,
+    }
+    if found.decisions:
+        facts |= {
             "replaced": found.replaced.id if found.replaced else "nobody",
             "by": found.decisions[-1].actor,
             "reason": found.decisions[-1].reason,
-        },
-    )
+        }
+    else:
+        out.say(f"{found.candidate.id} had been put back before, nothing was changed")
+    out.facts("rollback", facts)
     out.hint(f"podium show {name} --history")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +159,12 @@ def _told(decision: dict[str, Any]) -> dict[str, Any]:
         "move": decision["kind"] if said_only else move,
         "result": "accepted" if decision["accepted"] else "refused",
         "by": decision["actor"],
-        "why": _why(decision["verdicts"], decision["reason"]),
+        "why": _why(decision),
     }
 
 
-def _why(verdicts: Sequence[Mapping[str, Any]], reason: str) -> str:
-    """The gates' findings; where none was asked, what the person said."""
-    return "; ".join(f"{v['gate']}: {v['finding']}" for v in verdicts) or reason
+def _why(decision: Mapping[str, Any]) -> str:
+    """The gates' findings; where none was asked, or one was waived, what the person said."""
+    verdicts, reason = decision["verdicts"], decision["reason"]
+    findings = "; ".join(f"{v['gate']}: {v['finding']}" for v in verdicts)
+    return f"{reason} ({findings})" if decision["kind"] == "waive" else findings or reason

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +42,8 @@ _NAMES = frozenset(
         "podium.version",
         "podium.artifact_hash",
         "podium.decision",
+        "podium.no_improvement",
+        "podium.sign_changes",
     }
 )
 _PROMOTION = re.compile(r"promotion_\d{8}_\d{4}(-\d+)?")
@@ -78,17 +82,30 @@ class Standing:
         Ids of all decisions about it.
     tags : mapping
         Everything told of it, but what belongs to the run alone.
+    improvement : mapping
+        Notes, ``scalars`` and ``created_at`` of how it differs from what it was made of.
     """
 
     row: Mapping[str, Any]
     timeframe: str
     decisions: Sequence[str]
     tags: Mapping[str, Any]
+    improvement: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """The candidate's."""
         return str(self.row["id"])
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What the run shows of the improvement: the numbers that MLflow can hold."""
+        told = self.improvement.get("scalars", {})
+        return {
+            name: float(value)
+            for name, value in told.items()
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
 
     @property
     def model(self) -> str:
@@ -153,12 +170,13 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Sta
         )
         .order_by(decision.seq)
     ).mappings()
-    decided = [{**found} for found in rows]
+    decided = [{**one} for one in rows]
     own = [d for d in decided if d["candidate_id"] == candidate_id]
     stands = tx.execute(
         sa.select(stage.stage).where(mine(ledger, schema.stage, stage.candidate_id == candidate_id))
     ).scalar()
     timeframe = _timeframe(ledger, tx, row["dataset_fingerprint"])
+    improvement = found(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
     tags = {
         "podium.candidate_id": candidate_id,
         "podium.version": row["version"],
@@ -169,9 +187,10 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Sta
         "version_type": _version_type(ledger, tx, row),
         "promotion_stage": stands,
         **_origin(ledger, tx, row, target),
+        **_not_improved(improvement),
         **_promotions(_moves(decided, candidate_id)),
     }
-    return Standing(row, timeframe, [d["id"] for d in own], tags)
+    return Standing(row, timeframe, [d["id"] for d in own], tags, improvement)
 
 
 def _told(decision: Mapping[str, Any]) -> str:
@@ -233,6 +252,37 @@ def _origin(
         place = zip_of(_timeframe(ledger, tx, parent.dataset_fingerprint))
         tags |= {"base_model_run_id": run_id, "base_model_path": f"runs:/{run_id}/{place}"}
     return {**tags, "previous_timesteps": _timesteps(ledger, tx, parent.trial_id)}
+
+
+def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
+    """Metrics whose improvement over the parent is no metric of the run, or misleads, and why."""
+    none = [
+        f"{name.removeprefix('improvement_')}: {why.removeprefix('none: ')}"
+        for name, why in notes.items()
+        if str(why).startswith("none: ")
+    ]
+    return {
+        "podium.no_improvement": "; ".join(none),
+        "podium.sign_changes": notes.get("sign_changes", ""),
+    }
+
+
+def found(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> dict[str, Any]:
+    """Notes, figures and time of a candidate's newest evidence of a kind; empty without any."""
+    table = schema.evidence.c
+    row = tx.execute(
+        sa.select(table.notes, table.scalars, table.created_at)
+        .where(
+            mine(ledger, schema.evidence, table.candidate_id == candidate_id),
+            table.kind == kind,
+        )
+        .order_by(table.seq.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return {}
+    scalars = {name: value for name, (value, *_) in json.loads(row.scalars).items()}
+    return {**json.loads(row.notes), "scalars": scalars, "created_at": row.created_at}
 
 
 def _timesteps(ledger: Ledger, tx: sa.Connection, trial_id: str) -> int | None:

@@ -75,6 +75,10 @@ class RefusedError(Exception):
     """MLflow will not take this one thing, however often it is sent."""
 
 
+class NoRegistryError(RefusedError):
+    """A server that takes runs has no registry of models."""
+
+
 class StumbledError(Exception):
     """MLflow failed over one thing while it answers otherwise."""
 
@@ -87,6 +91,7 @@ class Found:
     name: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    metrics: Mapping[str, float]
     deleted: bool
 
 
@@ -343,6 +348,7 @@ def _found(run: Run) -> Found:
         name=info.run_name or "",
         params=run.data.params,
         tags=run.data.tags,
+        metrics=run.data.metrics,
         deleted=info.lifecycle_stage == "deleted",
     )
 

@@ -12,6 +12,7 @@ from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import Standing, is_told
 from podium.ledger.projections._mlflow_client import (
     Found,
+    NoRegistryError,
     RefusedError,
     StoppedError,
     StumbledError,
@@ -28,7 +29,7 @@ def differing(
     store: Path,
     run: Callable[[str], Found | None],
 ) -> dict[str, list[str]]:
-    """Candidates whose tags, version or alias are not as recorded, and what is wrong, in words.
+    """Candidates whose tags, improvement, version or alias are not as recorded, and what is wrong.
 
     What waits to be sent or was refused is told as that; what a person deleted stays deleted.
 
@@ -66,10 +67,15 @@ def differing(
             there = run(sent[one.id]) if sent[one.id] else None
             if there is None or there.deleted:
                 continue
+            told = []
+            if newest[trials[one.id]] == one.id:
+                told = _wrong("run", there.tags, one) + _lacking(there.metrics, one.figures)
             if one.model not in versions:
-                versions[one.model] = registry.versions(one.model)
-                aliases[one.model] = registry.alias(one.model)
-            told = _wrong("run", there.tags, one) if newest[trials[one.id]] == one.id else []
+                try:
+                    versions[one.model] = registry.versions(one.model)
+                    aliases[one.model] = registry.alias(one.model)
+                except NoRegistryError:
+                    versions[one.model], aliases[one.model] = {}, None
             version = versions[one.model].get(one.id)
             if version is not None and run(version.run_id) is not None:
                 where = f"{one.model} version {version.number}"
@@ -98,3 +104,15 @@ def _wrong(where: str, there: Mapping[str, str], standing: Standing) -> list[str
             said = "is missing" if found is None else f"is '{found}'"
             told.append(f"{where}: tag {name} {said}, {wanted or 'none'} in the record")
     return told
+
+
+def _lacking(there: Mapping[str, float], figures: Mapping[str, float]) -> list[str]:
+    """Metrics of a run that the record has and MLflow lacks.
+
+    A value that somebody logged over one at a later step is theirs: MLflow shows the latest.
+    """
+    return [
+        f"run: metric {name} is missing, {value} in the record"
+        for name, value in figures.items()
+        if name not in there
+    ]

@@ -117,7 +117,7 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str, target: str) -> F
         ],
         results={r.metric: _real(r.value) for r in results},
         candidate=standing,
-        evaluation=_evaluation(ledger, tx, latest) if latest else {},
+        evaluation=candidates.found(ledger, tx, latest, "evaluation") if latest else {},
         notes=[*filter(None, [row["notes"]]), *written],
     )
 
@@ -156,24 +156,6 @@ def _surroundings(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> 
         if value:
             found[name] = tx.execute(query).mappings().first()
     return found
-
-
-def _evaluation(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Any]:
-    """Bundle and figures of a candidate's newest evaluation; empty where there is none."""
-    table = schema.evidence.c
-    row = tx.execute(
-        sa.select(table.notes, table.scalars)
-        .where(
-            _mine(ledger, schema.evidence, table.candidate_id == candidate_id),
-            table.kind == "evaluation",
-        )
-        .order_by(table.seq.desc())
-        .limit(1)
-    ).first()
-    if row is None:
-        return {}
-    scalars = {name: value for name, (value, *_) in json.loads(row.scalars).items()}
-    return {**json.loads(row.notes), "scalars": scalars}
 
 
 def notes(ledger: Ledger, tx: sa.Connection, subject_ids: Sequence[str]) -> list[str]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from podium.ledger.projections._mlflow_candidates import is_told
-from podium.ledger.projections._mlflow_client import Experiment, RefusedError
+from podium.ledger.projections._mlflow_client import (
+    Experiment,
+    NoRegistryError,
+    RefusedError,
+    StoppedError,
+    StumbledError,
+)
 
 ALIAS = "champion"
 _PAGE = 1000
+# What a server answers that knows no such requests, or does not offer them.
+_NO_REGISTRY = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,31 @@ class Registry:
     def __init__(self, experiment: Experiment, project_id: str, project: str) -> None:
         self.experiment, self.project_id, self.project = experiment, project_id, project
         self._mine: set[str] = set()
+        # Why there is no registry, once a server has said so.
+        self._none = ""
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Sort what goes wrong; that there is no registry at all is about every candidate."""
+        if self._none:
+            raise NoRegistryError(self._none)
+        try:
+            with self.experiment.judged():
+                yield
+        except (StoppedError, StumbledError) as error:
+            if getattr(error.__cause__, "error_code", "") not in _NO_REGISTRY:
+                raise
+            self._none = (
+                f"{self.experiment.target.shown} has no model registry; runs and their tags are "
+                "sent all the same, versions and aliases once there is one: podium sync"
+            )
+            raise NoRegistryError(self._none) from error
 
     def versions(self, name: str) -> dict[str, Version]:
         """The newest version of each candidate in a registered model; empty where there is none."""
         found: dict[str, Version] = {}
         token: str | None = None
-        with self.experiment.judged():
+        with self._judged():
             while True:
                 page = self.experiment.client.search_model_versions(
                     f"name='{name}'", max_results=_PAGE, page_token=token
@@ -82,7 +110,7 @@ class Registry:
             "podium.project": self.project,
             "podium.project_id": self.project_id,
         }
-        with self.experiment.judged():
+        with self._judged():
             try:
                 self.experiment.client.create_registered_model(
                     name, tags=tags, description=f"Candidates of slot {slot} of {self.project}."
@@ -113,7 +141,7 @@ class Registry:
             What goes among the run's artefacts; the model is in ``models/<candidate>`` there.
         """
         client = self.experiment.client
-        with self.experiment.judged():
+        with self._judged():
             client.log_artifacts(run_id, str(files))
             place = client.get_run(run_id).info.artifact_uri
             # With its tags at once: after a kill it is found by them.
@@ -128,13 +156,13 @@ class Registry:
 
     def remove(self, name: str, version: Version) -> None:
         """Remove a version that is none any more."""
-        with self.experiment.judged():
+        with self._judged():
             self.experiment.client.delete_model_version(name, version.number)
 
     def tag(self, name: str, version: Version, tags: Mapping[str, str]) -> None:
         """Give a version these tags; of those that a standing decides, no others."""
         client = self.experiment.client
-        with self.experiment.judged():
+        with self._judged():
             for key, value in tags.items():
                 if version.tags.get(key) != value:
                     client.set_model_version_tag(name, version.number, key, value)
@@ -145,7 +173,7 @@ class Registry:
         """Number of the version that MLflow calls champion."""
         from mlflow.exceptions import MlflowException
 
-        with self.experiment.judged():
+        with self._judged():
             try:
                 found = self.experiment.client.get_registered_model(name).aliases
             except MlflowException as error:
@@ -158,7 +186,7 @@ class Registry:
         """Let the alias name this version, or nothing."""
         there = self.alias(name)
         client = self.experiment.client
-        with self.experiment.judged():
+        with self._judged():
             if number is None and there is not None:
                 client.delete_registered_model_alias(name, ALIAS)
             elif number is not None and there != number:

@@ -258,10 +258,17 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     best = facts.row["best_epoch"] or last
     for name, value in facts.results.items():
         said.append((f"best_epoch/{name}" if name in series else name, value, best))
-    for name, value in facts.evaluation.get("scalars", {}).items():
+    # MLflow shows the newest of a step, so what is found again later takes the older one's place.
+    found = {
         # Those of a single class are in the bundle.
-        if ":" not in name and isinstance(value, int | float):
-            said.append((f"evaluation/{name}", value, best))
+        f"evaluation/{name}": (value, facts.evaluation["created_at"])
+        for name, value in facts.evaluation.get("scalars", {}).items()
+        if ":" not in name and isinstance(value, int | float)
+    }
+    if facts.candidate is not None:
+        improved = facts.candidate.improvement.get("created_at", "")
+        found |= {name: (value, improved) for name, value in facts.candidate.figures.items()}
+    said += [(name, value, best) for name, (value, _) in found.items()]
     if facts.row["best_epoch"]:
         said.append(("best_epoch", float(best), best))
     if facts.row["seconds"] is not None:
@@ -271,6 +278,8 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     for name, value, epoch in said:
         if math.isfinite(value):
             moment = start + (end - start) * epoch // last if last else end
+            if name in found:
+                moment = _milliseconds(found[name][1])
             points.append(Point(names[name], value, moment, epoch))
         else:
             lost.setdefault(name, []).append(epoch if name in series else 0)

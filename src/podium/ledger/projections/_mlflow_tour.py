@@ -152,7 +152,7 @@ class Tour:
                 yield ""
 
     def mend(self) -> Iterator[str]:
-        """Bring tags, versions and aliases that differ back to what the record says."""
+        """Bring tags, metrics, versions and aliases that differ back to what the record says."""
         for candidate_id in differing(
             self.ledger, self.target, self.registry, self.of.store, self.experiment.get
         ):
@@ -160,7 +160,7 @@ class Tour:
                 run = self._run_of(candidate_id)
                 if run is not None:
                     self._untag(run)
-                self._tell(candidate_id)
+                self._tell(candidate_id, whole=True)
             except (RefusedError, StumbledError) as error:
                 yield f"candidate {candidate_id}: {error}"
             else:

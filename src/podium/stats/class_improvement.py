@@ -1,0 +1,165 @@
+"""How much better a classifier is than the one it was made of, on the same samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.stats._checks import Floats, share, whole
+from podium.stats._class_figures import Counts, log_losses
+from podium.stats.block_bootstrap import percentiles
+from podium.stats.classification import Evaluation
+from podium.stats.improvement import Direction, Improvement, improvement
+from podium.stats.paired_bootstrap import FEWEST_GROUPS, FEWEST_SAMPLES
+
+# Figures that follow from sums over samples, so that a resample is one product.
+RESAMPLED = ("macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "log_loss", "brier")
+LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "cost_minimised")
+# Numbers that a piece of the bootstrap may hold at once.
+_PIECE = 4_000_000
+
+
+def improvements_of_classes(
+    parent: Evaluation,
+    child: Evaluation,
+    truth: ArrayLike,
+    of_parent: ArrayLike,
+    of_child: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    confidence: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> dict[str, Improvement]:
+    """Change of every figure, with its sign, and with intervals from the same resampled samples.
+
+    Parameters
+    ----------
+    parent, child : Evaluation
+        All figures of each on these samples.
+    truth : (N,) int, from 0 to K - 1
+    of_parent, of_child : (N, K) float
+        Probabilities of each.
+    groups : (N,), optional
+        What samples share, such as their patient or their day: groups are drawn whole.
+    confidence : float in (0, 1)
+        Share of the resampled improvements inside the interval.
+    repeats : int, >= 100
+    seed : int, >= 0
+        The same seed gives the same intervals.
+
+    Returns
+    -------
+    dict of str to Improvement
+        Of every figure that either has. `macro_f1`, `weighted_f1`, `accuracy`, `balanced_accuracy`,
+        `log_loss` and `brier` have an interval, or the reason why there is none: fewer than 30
+        samples or 10 groups, or a parent's figure that is 0 in resamples. A parent's figure that is
+        smaller than its standard error over the resamples is no measure.
+
+    Raises
+    ------
+    UsageError
+        An option outside its bounds.
+
+    Examples
+    --------
+    >>> from podium.stats.classification import evaluate
+    >>> truth = np.tile([0, 1], 50)
+    >>> sure, unsure = (np.where(truth[:, None] == [0, 1], p, 1 - p) for p in (0.8, 0.6))
+    >>> both = [evaluate(truth, p, ["calm", "storm"]) for p in (unsure, sure)]
+    >>> found = improvements_of_classes(*both, truth, unsure, sure)["log_loss"]
+    >>> [round(x, 4) for x in (found.low, found.percent, found.high)]
+    [56.3168, 56.3168, 56.3168]
+    """
+    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
+    start = whole("seed", seed, 0)
+    before, after = parent.scalars(), child.scalars()
+    names = [name for name in before if name in after and not name.rpartition("_")[2].isdigit()]
+    labels = np.asarray(truth)
+    sums = [_sums(labels, np.asarray(p, dtype=np.float64)) for p in (of_parent, of_child)]
+    units = np.concatenate(sums, axis=1)
+    few = f"{len(labels)} samples, at least {FEWEST_SAMPLES} are needed"
+    enough = len(labels) >= FEWEST_SAMPLES
+    if groups is not None:
+        units = _by_group(units, np.asarray(groups))
+        few = f"{len(units)} groups, at least {FEWEST_GROUPS} are needed"
+        enough = len(units) >= FEWEST_GROUPS
+    drawn = _resampled(units, len(child.class_names), count, start) if enough else None
+
+    def found(name: str) -> Improvement:
+        way: Direction = "min" if name in LOWER_IS_BETTER else "max"
+        if name not in RESAMPLED or drawn is None:
+            one = improvement(before[name], after[name], way)
+            why = few if name in RESAMPLED and one.reason is None else None
+            return replace(one, interval_reason=why)
+        at = RESAMPLED.index(name)
+        first, second = drawn[:, 0, at], drawn[:, 1, at]
+        one = improvement(before[name], after[name], way, standard_error=float(first.std()))
+        if one.reason is not None:
+            return one
+        sign = 1.0 if way == "max" else -1.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = 100.0 * sign * (second - first) / np.abs(first)
+        low, high, _, why = percentiles(shares, level)
+        return replace(one, low=low, high=high, interval_reason=why)
+
+    return {
+        name: found(name)
+        for name in names
+        if not (math.isnan(before[name]) and math.isnan(after[name]))
+    }
+
+
+def _sums(truth: Counts, probabilities: Floats) -> Floats:
+    """What figures are made of, a row a sample, (N, 3K + 2).
+
+    Whether the class is there, chosen, and rightly chosen, of every class; both losses.
+    """
+    classes = np.arange(probabilities.shape[1])
+    there = truth[:, np.newaxis] == classes
+    chosen = probabilities.argmax(axis=1)[:, np.newaxis] == classes
+    losses = log_losses(truth, probabilities), np.square(there - probabilities).sum(axis=1)
+    return np.concatenate([there, chosen, there & chosen, np.stack(losses, axis=1)], axis=1)
+
+
+def _by_group(units: Floats, groups: NDArray[Any]) -> Floats:
+    """Sums over the samples of each group."""
+    names, of = np.unique(groups, return_inverse=True)
+    found = np.zeros((len(names), units.shape[1]))
+    np.add.at(found, of, units)
+    return found
+
+
+def _resampled(units: Floats, classes: int, repeats: int, seed: int) -> Floats:
+    """Figures of both in each resample, (repeats, 2, figures)."""
+    rng, n = np.random.default_rng(seed), len(units)
+    step = max(1, _PIECE // n)
+    found = []
+    for begin in range(0, repeats, step):
+        size = min(step, repeats - begin)
+        weights = rng.multinomial(n, np.full(n, 1.0 / n), size=size).astype(np.float64)
+        found.append(_figures((weights @ units).reshape(size, 2, -1), classes))
+    return np.concatenate(found)
+
+
+def _figures(sums: Floats, classes: int) -> Floats:
+    """The resampled figures from sums over samples, (..., figures)."""
+    there, chosen, right = (sums[..., k * classes : (k + 1) * classes] for k in range(3))
+    total = there.sum(axis=-1)
+    f1 = 2 * right / np.maximum(there + chosen, 1.0)
+    recall = right / np.maximum(there, 1.0)
+    return np.stack(
+        [
+            f1.mean(axis=-1),
+            (f1 * there).sum(axis=-1) / total,
+            right.sum(axis=-1) / total,
+            recall.sum(axis=-1) / (there > 0.0).sum(axis=-1),
+            sums[..., -2] / total,
+            sums[..., -1] / total,
+        ],
+        axis=-1,
+    )
