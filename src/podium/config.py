@@ -104,6 +104,9 @@ class PathsSection:
     active_model: str = _setting("models/active_model.txt")
     reports: str = _setting("reports")
     tuning: str = _setting("hyperparameter_tuning_results")
+    extended: str = _setting("extended_training_results")
+    final: str = _setting("final_model")
+    backtesting: str = _setting("backtesting_results")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +227,8 @@ class BacktestSection:
     cash_rate: float = _setting(0.0)
     debt_rate: float = _setting(0.0)
     borrow_rate: float = _setting(0.0)
+    refit_every: int = _setting(0, check=_at_least(0))
+    refit_window: int = _setting(0, check=_at_least(0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 from podium import registry
 from podium.errors import MissingExtraError
 from podium.files import flush, flush_folder, full_disk_explained, write_atomic
+from podium.hashing import digest_folder
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
@@ -151,6 +152,7 @@ class TuningFiles:
                 "value": ended.score,
                 "split": self.split.hash,
                 **described,
+                "files": digest_folder(model),
             }
             (model / "config.json").write_text(json.dumps(export.strict(facts), indent=1) + "\n")
             place = self.folder / CHECKPOINTS / checkpoint_name(plan.number, ended.task.trial_id)
