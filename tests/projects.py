@@ -55,7 +55,9 @@ SMALL: dict[str, Any] = {
         "finalists": 0,
     },
     # What a search leaves for people takes longer than all else here.
-    "paths": {"tuning": "", "extended": "", "best_config": "", "plots": "", "final": ""},
+    "paths": dict.fromkeys(
+        ("tuning", "extended", "best_config", "plots", "final", "backtesting"), ""
+    ),
     "extend": {"top": 2, "folds": 2, "epochs": 2},
     "finalize": {"epochs": 2},
     "runner": {"name": "inline", "jobs": 1},

@@ -9,7 +9,8 @@ from podium.config import BacktestSection
 from podium.errors import UsageError
 from podium.steps._project import Project
 from podium.steps._task import slot_data
-from podium.steps.backtest import _notes, _settings, _simulate
+from podium.steps._trading import simulated
+from podium.steps.backtest import _notes, _settings
 from projects import SLOT, small_project
 
 TERMS = {
@@ -58,7 +59,7 @@ def test_the_kernel_trades_on_the_terms_of_the_project(tmp_path):
         prices = data.dataset["close"][bars]
         rng = np.random.default_rng(0)
         weights = rng.uniform(-1.0, 1.0, prices.shape)
-        found = _simulate(project, data, bars, weights)
+        found = simulated(project, data, weights)
     expected = simulate(
         prices,
         weights,

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -11,11 +11,12 @@ import projects
 import quick
 from podium import artifact
 from podium.cli.main import run
+from podium.config import PathsSection
 from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.steps import gc
 from podium.steps._project import Project, Silent
-from podium.steps.clean import FOLDERS, Rules, clean, plan
+from podium.steps.clean import Rules, clean, plan
 from podium.steps.promote import promote
 from podium.steps.tune import tune
 from projects import SLOT, query, small_project
@@ -34,7 +35,7 @@ def root(tmp_path):
         tmp_path / "small",
         slots={SLOT: {"families": [quick.NAME], "policy": "deep"}},
         tune={"trials": 8, "search": "random", "keep_checkpoints": 5},
-        paths={name: folder for name, folder in FOLDERS.items() if name != "backtesting"},
+        paths={field.name: field.default for field in fields(PathsSection)},
         policies={"deep": {"champion": {"max_drawdown": {}}}},
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from podium import registry
-from podium.backtest import simulate_stack
+from podium.backtest import simulate, simulate_stack
 from podium.cli.main import run as podium
 from podium.decision import Result
 from podium.evidence import Scalar
@@ -25,7 +25,7 @@ from podium.steps._project import Project
 from podium.steps._task import slot_data
 from podium.steps._terms import trading_terms
 from podium.steps.analyze import analyze
-from podium.steps.backtest import _simulate, backtest
+from podium.steps.backtest import backtest
 from podium.steps.extend import extend
 from podium.steps.finalize import finalize
 from podium.steps.promote import POLICIES, promote
@@ -410,7 +410,7 @@ def test_luck_is_reckoned_on_the_terms_of_the_backtest(project_of):
         weights = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], (2, 200, 1))
         stacked = simulate_stack(weights=weights, **trading_terms(project, data, bars))
         for n, plan in enumerate(weights):
-            one = _simulate(project, data, bars, plan)
+            one = simulate(weights=plan, **trading_terms(project, data, bars))
             np.testing.assert_array_equal(one.equity, stacked.equity[n])
 
 

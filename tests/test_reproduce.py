@@ -15,7 +15,7 @@ from podium.importers._base import Imported
 from podium.ledger import foreign, writes
 from podium.record import Record
 from podium.steps import gc
-from podium.steps._kept import kept_candidate
+from podium.steps._found import named_model
 from podium.steps._project import Project
 from podium.steps.grid import grid
 from podium.steps.lineage import lineage
@@ -251,7 +251,7 @@ def test_a_model_that_a_grid_kept_is_equal_file_by_file(copy):
     told = {finding.what: finding.told for finding in again(copy, kept.id).findings}
     assert told["best_model/model.pt"] == "the same bytes"
     with Project(copy) as project:
-        registered = kept_candidate(project, copy / kept.checkpoint, SLOT).candidate
+        registered = named_model(project, copy / kept.checkpoint, SLOT).candidate
     found = again(copy, registered.id)
     assert found.equal
     assert {finding.trial for finding in found.findings} == {kept.id}

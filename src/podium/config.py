@@ -131,6 +131,7 @@ class PathsSection:
     best_config: str = _setting("best_config.json")
     plots: str = _setting("analysis_plots")
     final: str = _setting("final_model")
+    backtesting: str = _setting("backtesting_results")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +253,8 @@ class BacktestSection:
     cash_rate: float = _setting(0.0)
     debt_rate: float = _setting(0.0)
     borrow_rate: float = _setting(0.0)
+    refit_every: int = _setting(0, check=_at_least(0))
+    refit_window: int = _setting(0, check=_at_least(0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,8 +179,8 @@ class Split:
         return found
 
     def validation_interval(self) -> tuple[str, str]:
-        """First and last validation decision over all folds, ISO 8601; empty without times."""
-        if self.times is None:
+        """First and last validation decision over all folds, ISO 8601; empty without any."""
+        if self.times is None or not any(len(fold.validation) for fold in self.folds):
             return "", ""
         times = self.times[np.concatenate([fold.validation for fold in self.folds])]
         return str(times.min()), str(times.max())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,7 +19,6 @@ from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.reads import TrialRow
-from podium.resolve import find_model
 from podium.space import ConfigDict
 from podium.stats import panel_loss
 from podium.steps._evidence import evidence_about
@@ -28,41 +26,56 @@ from podium.steps._judgement import Ranking, ranking
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._looks import luck_of
 from podium.steps._project import Project
-from podium.steps._task import SlotData, slot_data, task_hash
+from podium.steps._task import SlotData, require_task, slot_data, task_hash
+from podium.steps._tickers import bars_of
+from podium.steps.extend import NAIVE_PHASE
 from podium.steps.finalize import naive_name
 from podium.steps.tune import NAIVE, best_of, validation_split
 from podium.trial import State
 
+# Steps beside the grid that leave models, as sentences call them.
+_KEEPERS = {"tune": "a search", "extend": "a walk-forward cross-validation"}
+
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A candidate, the data it is judged on, and the naive config that was best beside it."""
+    """A candidate, the data it is judged on, and the naive config that was best beside it.
+
+    Parameters
+    ----------
+    realigned : str
+        What was changed about the order of the tickers, in words; empty: nothing.
+    """
 
     data: SlotData
     naive: ConfigDict
     candidate: Candidate
+    realigned: str = ""
 
 
-def kept_candidate(project: Project, path: Path, slot: str | None) -> Kept:
+class OtherQuestionError(DataError):
+    """The model is whole and of this project, but what the slot asks by now is something else."""
+
+
+def kept_candidate(project: Project, place: Place, slot: str | None) -> Kept:
     """The candidate of a kept model, registered in stage development if it is not one yet.
 
     Parameters
     ----------
-    path : Path
-        Any path into the model's folder.
+    place : Place
+        In the project's store.
     slot : str, optional
         The slot it must be of.
 
     Raises
     ------
     UsageError
-        It is of another slot, or not what would be served.
+        It is of another slot.
     DataError
-        It answers another question than the slot asks by now, has seen bars of the test, lies
-        outside the store, or no trial on record left it.
+        It answers another question than the slot asks by now, has seen bars of the test, a ticker
+        of its training is missing, or no trial on record left it.
     """
-    place = find_model(path)
-    data = _require_fit(project, place, slot)
+    data, realigned = require_fit(project, place, slot)
     ledger = project.ledger
     with ledger.reading() as tx:
         found = reads.trial_of_artifact(ledger, tx, place.artifact_hash)
@@ -73,11 +86,28 @@ def kept_candidate(project: Project, path: Path, slot: str | None) -> Kept:
                 "bring its record in as well: podium import",
             )
         trial, study_id = found
-        naive = best_of(reads.trials_of(ledger, tx, study_id, NAIVE), data.slot, "grid")
+        id_ = candidate_of(project, place.manifest["slot"], place.artifact_hash)
+        told = reads.evidence_of(ledger, tx, id_).get("validation") if id_ else None
+        naive = _best_naive(ledger, tx, data.slot, study_id, trial, told)
+    with ledger.transaction(durable=True) as tx:
+        candidate = registered(project, tx, place, trial, study_id)
+        # An earlier podium judged less; what trained on everything left no losses to judge by.
+        if trial.index_hash and (told is None or "n_trials" not in told.scalars):
+            configs = [trial, *_others(ledger, tx, study_id, trial)]
+            evidence = _validation(project, data, candidate, configs, naive, tx)
+            writes.put_evidence(ledger, tx, evidence)
+    probed_for_leaks(project, data, candidate)
+    return Kept(data, naive.config, candidate, realigned)
+
+
+def registered(
+    project: Project, tx: sa.Connection, place: Place, trial: TrialRow, study_id: str
+) -> Candidate:
+    """The candidate of an artefact; where it is none yet, from now on, in stage development."""
     id_ = new_id("c")
     candidate = Candidate(
         id=id_,
-        slot=data.slot,
+        slot=str(place.manifest["slot"]),
         version=0,
         model_type="base",
         family=trial.family,
@@ -92,53 +122,78 @@ def kept_candidate(project: Project, path: Path, slot: str | None) -> Kept:
         root_id=id_,
         created_at=now(),
     )
-    with ledger.transaction(durable=True) as tx:
-        candidate = decisions.register(ledger, tx, candidate, project.actor)
-        told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
-        # An earlier podium judged less.
-        if told is None or "n_trials" not in told.scalars:
-            configs = [trial, *_others(ledger, tx, study_id, trial)]
-            evidence = _validation(project, data, candidate, configs, naive, tx)
-            writes.put_evidence(ledger, tx, evidence)
-    probed_for_leaks(project, data, candidate)
-    return Kept(data, naive.config, candidate)
+    return decisions.register(project.ledger, tx, candidate, project.actor)
 
 
-def _require_fit(project: Project, place: Place, slot: str | None) -> SlotData:
-    """Data of the model's slot, where the model may be judged on them."""
+def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
+    """Id of the candidate that an artefact is; None: it is none."""
+    found = project.door.query(
+        "SELECT id FROM candidate WHERE project_id = ? AND slot = ? AND artifact_hash = ?",
+        project.config.project.id,
+        slot,
+        artifact_hash,
+    )
+    return str(found[0]["id"]) if found else None
+
+
+def _best_naive(
+    ledger: Ledger,
+    tx: sa.Connection,
+    slot: str,
+    study_id: str,
+    trial: TrialRow,
+    told: Evidence | None,
+) -> TrialRow:
+    """The naive config that was best where the model's config was chosen.
+
+    That is over the folds of an analysis, where one chose it; else on the windows of its trial.
+    """
+    rows = reads.trials_of(ledger, tx, study_id, NAIVE)
+    if told is None or told.producer != "analyze":
+        folds = reads.trials_of(ledger, tx, study_id, NAIVE_PHASE)
+        beside = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
+        return best_of(beside or rows, slot, "grid")
+    of_config: dict[str, list[TrialRow]] = {}
+    for row in reads.trials_of(ledger, tx, study_id, NAIVE_PHASE):
+        if row.split_hash == told.split_hash:
+            of_config.setdefault(row.config_hash, []).append(row)
+    means = {name: float(np.mean([r.score for r in folds])) for name, folds in of_config.items()}
+    whole = {name: mean for name, mean in means.items() if math.isfinite(mean)}
+    if not whole:
+        return best_of(rows, slot, "extend")
+    return of_config[min(whole, key=lambda name: whole[name])][0]
+
+
+def require_fit(project: Project, place: Place, slot: str | None) -> tuple[SlotData, str]:
+    """Data of the model's slot, where the model may be judged on them, with its tickers."""
     manifest = place.manifest
     name = str(manifest["slot"])
     if slot not in (None, name):
         raise UsageError(f"{place.folder} is a model of {name}", slot or "")
-    if place.folder.parent != project.store.resolve():
-        raise DataError(f"{place.folder} lies outside {project.store}", "a model of this project")
-    served = artifact.find(place.folder).checkpoint
-    if served != place.checkpoint:
-        raise UsageError(
-            f"{place.checkpoint} of {place.folder} is not what is served", f"its {served}"
-        )
-    data = slot_data(project.config, name)
+    asked = require_task(project.config, name)
     section, tickers = artifact.section_of(manifest), tuple(manifest["tickers"])
-    if task_hash(section) != data.task_hash or tickers != data.dataset.tickers:
-        raise DataError(
-            f"{place.folder} was trained on {_question(section, tickers)}",
-            f"what {name} asks by now: {_question(data.section, data.dataset.tickers)}",
+    if task_hash(section) != task_hash(asked) or section.dataset != asked.dataset:
+        raise OtherQuestionError(
+            f"{place.folder} was trained on {_question(section)}",
+            f"what {name} asks by now: {_question(asked)}",
             f"run: podium grid {name}",
         )
+    dataset, realigned = bars_of(project.config, asked.dataset, tickers)
+    data = slot_data(project.config, name, dataset)
     starts = data.view.times[data.test_start]
     if np.datetime64(str(manifest["trained_until"])) >= starts:
-        raise DataError(
+        raise OtherQuestionError(
             f"{place.folder} has seen bars until {manifest['trained_until']}",
             f"nothing of the sealed test, which begins at {starts}",
             f"run: podium grid {name}",
         )
-    return data
+    return data, realigned
 
 
-def _question(section: SlotSection, tickers: tuple[str, ...]) -> str:
+def _question(section: SlotSection) -> str:
     return (
         f"{section.target} of {section.horizon} bars from {section.window} bars of "
-        f"{', '.join(section.features)} for {', '.join(tickers)}"
+        f"{', '.join(section.features)} in dataset '{section.dataset}'"
     )
 
 
@@ -150,8 +205,9 @@ def _validation(
     naive: TrialRow,
     tx: sa.Connection,
 ) -> Evidence:
-    """What the grid saw of it, the first of its configs, on the slice it was chosen on."""
+    """What was seen of it, the first of these configs, on the slice it was chosen on."""
     metric, trial = data.section.metric, trials[0]
+    step = trial.phase.partition("/")[0]
     found = _ranking(project, data, trials, naive, tx)
     test = found.against_naive[0]
     interval = validation_split(project, data).validation_interval()
@@ -160,7 +216,7 @@ def _validation(
     return evidence_about(
         candidate,
         "validation",
-        "grid",
+        step if step in _KEEPERS else "grid",
         dataset=candidate.dataset_fingerprint,
         split=trial.split_hash,
         scalars={
@@ -175,7 +231,8 @@ def _validation(
         notes={
             "metric": metric,
             "naive_method": naive_name(naive.config),
-            "reason": "kept by a grid; judged on the one validation slice it was chosen on",
+            "reason": f"kept by {_KEEPERS.get(step, 'a grid')}; judged on the one validation "
+            "slice it was chosen on",
             **found.notes(),
             **luck.notes(),
         },
@@ -183,10 +240,10 @@ def _validation(
 
 
 def _others(ledger: Ledger, tx: sa.Connection, study_id: str, trial: TrialRow) -> list[TrialRow]:
-    """The other configs of the grid, on the windows of this one."""
+    """The other configs of its search, on the windows of this one."""
     return [
         row
-        for row in reads.trials_of(ledger, tx, study_id, trial.phase)
+        for row in reads.trials_of(ledger, tx, study_id, trial.phase.partition("/")[0])
         if row.state is State.COMPLETE
         and math.isfinite(row.score)
         and row.index_hash == trial.index_hash
@@ -201,7 +258,7 @@ def _ranking(
     naive: TrialRow,
     tx: sa.Connection,
 ) -> Ranking:
-    """The grid's configs and naive on the validation slice, tickers of a day averaged."""
+    """The configs and naive on the validation slice, tickers of a day averaged."""
     names = [str(row.loss_hash) for row in (*trials, naive)]
     arrays = reads.arrays(project.ledger, tx, [*names, str(naive.index_hash)])
     index = arrays[str(naive.index_hash)]

@@ -18,6 +18,8 @@ from podium.hashing import digest
 from podium.ledger.door import Door
 from podium.sequences import Sequences
 from podium.split import Split
+from podium.steps._refit import KIND as REFIT
+from podium.steps._refit import recorded_refits
 from podium.steps._samples import class_data, read_stats
 from podium.steps._task import load_dataset, task_spec
 from podium.steps.finalize import FINAL, final_split
@@ -258,6 +260,8 @@ def _split(layout: Row, view: View) -> Split:
     parameters = layout["parameters"]
     if layout["name"] == FINAL:
         return final_split(view, **parameters)
+    if layout["name"] == REFIT:
+        return recorded_refits(layout, view)
     split: Split = registry.load("splitters", layout["name"]).split(view, **parameters)
     return split
 

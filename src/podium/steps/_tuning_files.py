@@ -23,6 +23,7 @@ from podium.files import (
     tell_written,
     write_atomic,
 )
+from podium.hashing import digest_folder
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
@@ -122,6 +123,7 @@ class TuningFiles:
                 "value": ended.score,
                 "split": self.split.hash,
                 **described,
+                "files": digest_folder(model),
             }
             (model / "config.json").write_text(json.dumps(export.strict(facts), indent=1) + "\n")
             place = self.folder / CHECKPOINTS / checkpoint_name(plan.number, ended.task.trial_id)

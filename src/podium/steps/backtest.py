@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,36 +10,36 @@ import numpy as np
 import sqlalchemy as sa
 
 from podium import artifact, plugin, registry
-from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.candidate import Candidate
 from podium.config import BacktestSection, SlotSection
-from podium.dataset import Floats
-from podium.errors import NotFoundError
 from podium.evidence import Evidence, Scalar
+from podium.families._base import Model
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.prediction import Prediction
-from podium.resolve import get_active_model_path
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
+from podium.steps import _backtest_files, _refit
 from podium.steps._errors import errors_of
 from podium.steps._evidence import evidence_about
+from podium.steps._found import found_model, named_model
 from podium.steps._improvement import improvement_over_parent
-from podium.steps._kept import Kept, kept_candidate
+from podium.steps._kept import Kept
 from podium.steps._project import Project
 from podium.steps._task import SlotData, plugin_versions, require_task, view_of
-from podium.steps._terms import trading_terms
+from podium.steps._tickers import ends_early
+from podium.steps._trading import BENCHMARKS as BENCHMARKS
+from podium.steps._trading import Traded, trade
 from podium.steps._trials import index_of
 from podium.steps.finalize import Final, naive_name
-from podium.steps.finalize import finalize as _finalize
-from podium.steps.tune import tuned
 
 STEP = "backtest"
 AGAINST = "against_champion"
-BENCHMARKS = ("equal weight", "buy and hold")
 ALWAYS_SAID = ("fee_bps", "slippage_bps", "execution")
+# How often the model is trained again is no term of trading.
+REFIT = ("refit_every", "refit_window")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,40 +60,44 @@ class Judged:
 
 
 def backtest(
-    project: Project, slot: str | None = None, *, model_path: Path | str | None = None
+    project: Project,
+    slot: str | None = None,
+    *,
+    model_path: Path | str | None = None,
+    checkpoint: str | None = None,
 ) -> Judged:
-    """Judge a slot's candidate on its sealed test, once; asked again, the record answers.
+    """Judge a candidate on its slot's sealed test, once; asked again, the record answers.
 
-    Every candidate that is judged on an interval counts as a look at it. A named model wins; then
-    the candidate that the slot's finished search leads to, made if need be; else the active model
-    of its grids, which becomes a candidate of its own by that.
+    Every candidate that is judged on an interval counts as a look at it. A named model wins; else
+    one is looked for: the candidate that the slot's finished search leads to, made if need be,
+    which is what ``final_model/`` holds; what an unfinished one left in ``final_model/``,
+    ``extended_training_results/`` and ``hyperparameter_tuning_results/checkpoints/``; the active
+    model of its grids. What was no candidate yet becomes one by that.
 
     Parameters
     ----------
     slot : str, optional
         Default: the model's, else the default one.
     model_path : path, optional
-        A kept model of this project, by any path into its folder.
+        A model of this project: any path into its folder, wherever a copy of it lies.
+    checkpoint : {"best", "final"}, optional
+        Which of the model's checkpoints; default: the one that is served.
 
     Raises
     ------
     NotFoundError
         There is nothing to judge.
     DataError
-        The model answers another question than the slot asks, or has seen bars of the test.
+        The model answers another question than the slot asks, was changed, or has seen bars of
+        the test; a ticker it was trained on is missing.
     """
     if model_path is not None:
-        kept = kept_candidate(project, Path(model_path), slot)
+        kept = named_model(project, Path(model_path), slot, checkpoint)
         return _judged(project, kept, f"model {model_path}, named explicitly")
     name = project.default_slot(slot)
     require_task(project.config, name)
-    try:
-        tuned(project, name)
-    except NotFoundError as error:
-        kept, path = _active(project, name, error)
-        shown = os.path.relpath(path, project.root)
-        return _judged(project, kept, f"active model {shown}, because {error.problems[0].found}")
-    return judged(project, _finalize(project, name))
+    kept, rule = found_model(project, name, checkpoint)
+    return _judged(project, kept, rule)
 
 
 def judged(project: Project, final: Final) -> Judged:
@@ -105,26 +108,17 @@ def judged(project: Project, final: Final) -> Judged:
 
 
 def _judged(project: Project, kept: Kept, rule: str) -> Judged:
+    if kept.realigned:
+        project.reporter.say(kept.realigned)
     _judge(project, kept)
     _against_champion(project, kept)
     improvement_over_parent(project, kept.candidate, kept.data.test_windows.at)
+    if project.config.backtest.refit_every:
+        _refit.refit(project, kept)
     with project.ledger.reading() as tx:
         evidence = reads.evidence_of(project.ledger, tx, kept.candidate.id)
+    _backtest_files.write(project, kept, evidence, rule, lambda: _traded(project, kept))
     return Judged(kept.candidate, evidence, rule)
-
-
-def _active(project: Project, slot: str, unfinished: NotFoundError) -> tuple[Kept, Path]:
-    """The active model of a slot whose search is not finished, and its path."""
-    try:
-        path = get_active_model_path(project.root, slot=slot)
-    except NotFoundError as error:
-        found = [unfinished.problems[0].found, error.problems[0].found]
-        raise NotFoundError(
-            f"{slot} has nothing to judge: {'; '.join(found)}",
-            "a finished search, or a grid",
-            f"run: podium tune {slot}, or: podium grid {slot}",
-        ) from None
-    return kept_candidate(project, path, slot), path
 
 
 def _judge(project: Project, kept: Kept) -> None:
@@ -147,18 +141,21 @@ def _judge(project: Project, kept: Kept) -> None:
         if reads.receipt(ledger, tx, data.slot, STEP, inputs) is not None:
             return
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    model = artifact.forecaster(project.store / candidate.artifact_path, candidate.artifact_hash)
-    windows = Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
-    forecast = model.predict(windows)
+    forecast, bar = _forecast(project, kept), _naive(data, naive)
+    traded = trade(project, data, forecast, bar[1].predict(_decisions(data).blind()))
+    early = ends_early(project, data)
+    if early:
+        project.reporter.say(early)
+    notes = {**_notes(project, data), **({"tickers": early} if early else {})}
+    curves = {**traded.curves(), **traded.fills()}
     with ledger.transaction(durable=True) as tx:
         looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
-        scores, losses = _scores(data, forecast, _naive(data, naive), looks)
-        trading, curves = _trade(project, data, forecast)
+        scores, losses = _scores(data, forecast, bar, looks)
         found = {
             kind: _evidence(project, data, candidate, kind, *parts, tx)
             for kind, parts in (
                 ("test", (*scores, losses)),
-                ("backtest", (trading, _notes(project, data), curves)),
+                ("backtest", (traded.scalars(), notes, curves)),
             )
         }
         for evidence in found.values():
@@ -166,6 +163,23 @@ def _judge(project: Project, kept: Kept) -> None:
         outputs = {kind: evidence.id for kind, evidence in found.items()}
         writes.put_receipt(ledger, tx, data.slot, STEP, inputs, outputs)
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
+
+
+def _decisions(data: SlotData) -> Windows:
+    """Every decision from the test's first bar to the newest, also those without an outcome."""
+    return Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
+
+
+def _forecast(project: Project, kept: Kept) -> Prediction:
+    place = project.store / kept.candidate.artifact_path
+    model = artifact.forecaster(place, kept.candidate.artifact_hash)
+    return model.predict(_decisions(kept.data))
+
+
+def _traded(project: Project, kept: Kept) -> Traded:
+    """The same trades again: evidence of an earlier podium does not have them."""
+    naive = _naive(kept.data, kept.naive)[1].predict(_decisions(kept.data).blind())
+    return trade(project, kept.data, _forecast(project, kept), naive)
 
 
 def _against_champion(project: Project, kept: Kept) -> None:
@@ -242,7 +256,7 @@ def _settings(section: BacktestSection) -> dict[str, Any]:
     return {
         part.name: said[part.name]
         for part in fields(section)
-        if part.name in ALWAYS_SAID or said[part.name] != part.default
+        if part.name not in REFIT and (part.name in ALWAYS_SAID or said[part.name] != part.default)
     }
 
 
@@ -255,13 +269,13 @@ def _plugins(section: SlotSection) -> list[dict[str, str]]:
     return [found] if found else []
 
 
-def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Prediction]:
+def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Model]:
     """The naive method that was best on validation, fitted on everything before the test."""
     family = registry.family("naive")
     bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
     before = Windows.of(data.tuning, bars).labelled()
     model = family.fit(config, before, None, seed=0, report=lambda epoch, scores: None)
-    return naive_name(config), model.predict(data.test_windows.blind())
+    return naive_name(config), model
 
 
 def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
@@ -274,7 +288,7 @@ def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
 
 
 def _scores(
-    data: SlotData, forecast: Prediction, naive: tuple[str, Prediction], looks: int
+    data: SlotData, forecast: Prediction, naive: tuple[str, Model], looks: int
 ) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
     metric = data.section.metric
     losses_of = registry.load("metrics", metric).losses
@@ -283,7 +297,8 @@ def _scores(
     # The forecast reaches to the newest bar; only what has an outcome is judged.
     mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
     mine = losses_of(truth, mean)
-    bar = losses_of(truth, naive[1].mean)
+    naive_mean = naive[1].predict(windows.blind()).mean
+    bar = losses_of(truth, naive_mean)
     days, mine_a_day = panel_loss(mine, windows.at)
     _, naive_a_day = panel_loss(bar, windows.at)
     test = diebold_mariano(mine_a_day, naive_a_day, data.view.horizon)
@@ -299,7 +314,7 @@ def _scores(
         "loss": Scalar(float(mine.mean()), metric, "min"),
         "naive_loss": Scalar(float(bar.mean()), metric, "min"),
         **_quoted(errors_of(data, windows, mean)),
-        **_quoted(errors_of(data, windows, naive[1].mean), "naive_"),
+        **_quoted(errors_of(data, windows, naive_mean), "naive_"),
         "dm_statistic": Scalar(test.statistic),
         "dm_p_value": Scalar(test.p_value, "probability"),
         "looks": Scalar(looks, "candidates"),
@@ -319,54 +334,6 @@ def _scores(
         # Where tickers come and go, which window a loss belongs to cannot be counted out.
         arrays["index"] = index_of(windows)
     return (scalars, notes), arrays
-
-
-def _trade(
-    project: Project, data: SlotData, forecast: Prediction
-) -> tuple[dict[str, Scalar], dict[str, np.ndarray]]:
-    """Trade the forecasts every ``horizon`` bars, and the benchmarks with the same costs."""
-    bars = slice(data.test_start, len(data.view))
-    times = data.view.times[bars]
-    grid = forecast.grid(times, data.view.tickers)
-    every = np.arange(len(times)) % data.view.horizon == 0
-    targets = registry.load("signals", data.section.signal).weights(grid)
-    equal = registry.load("signals", "equal").weights(grid)
-    bought = np.arange(len(times)) == int(np.isfinite(equal).any(axis=1).argmax())
-    plans = {
-        "candidate": np.where(every[:, None], targets, np.nan),
-        "equal weight": np.where(every[:, None], equal, np.nan),
-        "buy and hold": np.where(bought[:, None], equal, np.nan),
-    }
-    periods = periods_per_year(times)
-    scalars: dict[str, Scalar] = {}
-    curves: dict[str, np.ndarray] = {"times": times}
-    for name, weights in plans.items():
-        result = _simulate(project, data, bars, weights)
-        curves[name] = result.equity / result.equity[0]
-        for measure, value in summary(result, periods).items():
-            scalars[f"{name}:{measure}"] = Scalar(value, *_MEASURES.get(measure, ("", "none")))
-    return scalars, curves
-
-
-def _simulate(project: Project, data: SlotData, bars: slice, weights: Floats) -> Backtest:
-    return simulate(weights=weights, **trading_terms(project, data, bars))
-
-
-_MEASURES = {
-    "sharpe": ("a year", "max"),
-    "sortino": ("a year", "max"),
-    "cagr": ("a year", "max"),
-    "volatility": ("a year", "min"),
-    "max_drawdown": ("fraction", "max"),
-    "max_drawdown_bars": ("bars", "min"),
-    "calmar": ("a year", "max"),
-    "hit_rate": ("fraction", "max"),
-    "turnover": ("a year", "min"),
-    "total_return": ("fraction", "max"),
-    "win_rate": ("fraction", "max"),
-    "tail_ratio": ("ratio", "max"),
-    "exposure": ("of equity", "none"),
-}
 
 
 def _notes(project: Project, data: SlotData) -> dict[str, str]:

@@ -26,14 +26,8 @@ from podium.steps._project import Project
 from podium.steps._tuning_files import RESULTS
 from podium.steps.gc import POINTERS, Plan, Removal
 
-# Folders that steps fill for people, by their key in [paths], and as they are called by default.
-FOLDERS = {
-    "tuning": "hyperparameter_tuning_results",
-    "extended": "extended_training_results",
-    "plots": "analysis_plots",
-    "final": "final_model",
-    "backtesting": "backtesting_results",
-}
+# Keys in [paths] of the folders that steps fill for people.
+FOLDERS = ("tuning", "extended", "plots", "final", "backtesting")
 EXTENDED, CONFIG = "extended_model_", "config.json"
 MAXIMIZE = "maximize"
 LEFT_OVER, LOG = "left-over", "log"
@@ -167,8 +161,8 @@ def _folders(project: Project) -> Iterator[Path]:
     """Every folder of results that is there, of each slot."""
     places = [project.root, *(project.root / "slots" / slot for slot in gc.slots_of(project))]
     for place in places:
-        for key, usual in FOLDERS.items():
-            name = getattr(project.config.paths, key, usual)
+        for key in FOLDERS:
+            name = getattr(project.config.paths, key)
             folder = place / name
             if name and folder.is_dir() and folder.resolve().is_relative_to(project.root):
                 yield folder

@@ -13,14 +13,28 @@ from podium.cli.output import Output
 
 @click.command()
 @options.slot
-@click.option("--model-path", help="Any path into a kept model's folder.")
+@click.option("--model-path", help="Any path into a model's folder, wherever a copy lies.")
+@click.option(
+    "--checkpoint",
+    type=click.Choice(("best", "final")),
+    help="Of the model: its best epoch, or the last one.  [default: the one that is served]",
+)
 @click.option("--fee-bps", type=float, help="Fee in basis points of traded value.")
+@click.option("--refit-every", type=int, help="Also train it again every so many bars of the test.")
+@click.option("--window", type=int, help="Bars that each refit trains on.  [default: all before]")
+@click.option("--generate-signals", is_flag=True, help="Write the newest bar's target weights.")
+@options.jobs
 @options.mlflow
 @options.common
 def command(
     slot: str | None,
     model_path: str | None,
+    checkpoint: str | None,
     fee_bps: float | None,
+    refit_every: int | None,
+    window: int | None,
+    generate_signals: bool,
+    jobs: int | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
@@ -28,18 +42,37 @@ def command(
 ) -> None:
     """Judge SLOT's candidate on its sealed test. Each candidate judged counts as a look at it.
 
-    That is the one its finished search leads to, else the active model of its grids.
+    That is the one its finished search leads to; else the best of final_model/,
+    extended_training_results/, the search's checkpoints, and the grids' active model, in this
+    order. Files are written to backtesting_results/.
     """
-    from podium.resolve import find_model
+    from podium.errors import UsageError
+    from podium.steps._found import slot_of
     from podium.steps.backtest import backtest
+    from podium.steps.signals import write_newest
 
     out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out, backtest__fee_bps=fee_bps, **mlflow) as project:
-        of_model = str(find_model(model_path).manifest["slot"]) if model_path else None
-        name = project.default_slot(slot or of_model)
+    given = {
+        "backtest__fee_bps": fee_bps,
+        "backtest__refit_every": refit_every,
+        "backtest__refit_window": window,
+        "runner__jobs": jobs,
+    }
+    with options.opened(folder, out, **given, **mlflow) as project:
+        if window and not project.config.backtest.refit_every:
+            raise UsageError(f"--window is {window} without --refit-every", "both, or neither")
+        name = project.default_slot(
+            slot or (slot_of(Path(model_path)) if model_path is not None else None)
+        )
         with project.locked(name, "backtest"):
-            found = backtest(project, name, model_path=model_path)
+            found = backtest(project, name, model_path=model_path, checkpoint=checkpoint)
+            written = write_newest(project, found.candidate) if generate_signals else None
     out.say(f"{found.rule}: {found.candidate.id}, version {found.candidate.version} of {name}")
+    if written is not None:
+        out.say(f"signals of {written.as_of} are in {written.place}")
+    told = [found.evidence[kind] for kind in ("test", "backtest")]
+    if project.config.backtest.refit_every:
+        told.append(found.evidence["refit"])
     items = [
         {
             "evidence": evidence.kind,
@@ -48,7 +81,7 @@ def command(
             "unit": scalar.unit,
             "better": {"min": "lower", "max": "higher"}.get(scalar.direction, ""),
         }
-        for evidence in (found.evidence["test"], found.evidence["backtest"])
+        for evidence in told
         for what, scalar in evidence.scalars.items()
     ]
     out.answer("evidence", items)

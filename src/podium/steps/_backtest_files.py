@@ -1,0 +1,284 @@
+"""``backtesting_results/``: what a backtest leaves for its users, written from the record.
+
+Podium reads none of it back but whose it is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from podium.candidate import Candidate
+from podium.dataset import Floats, Times
+from podium.errors import MissingExtraError
+from podium.evidence import Evidence, Scalar
+from podium.files import csv_text, full_disk_explained, write_atomic
+from podium.ledger import reads
+from podium.report.trading import drawdown_png, drawdowns, equity_png
+from podium.steps import _refit
+from podium.steps._kept import Kept
+from podium.steps._outputs import OwnedFolder, json_text, output_folder
+from podium.steps._project import Project
+from podium.steps._trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
+
+RESULTS, EQUITY, DRAWDOWN = "results.json", "equity", "drawdown"
+MONTHLY, FILLED, SIGNALS = "monthly", "trades", "signals"
+PARTS = (RESULTS, *(f"{n}.*" for n in (EQUITY, DRAWDOWN, MONTHLY, FILLED, SIGNALS)))
+PORTFOLIOS = (CANDIDATE, NAIVE, *BENCHMARKS)
+SCHEMA = 1
+Table = Mapping[str, Any]
+
+
+def folder_of(project: Project, candidate: Candidate) -> Path | None:
+    """Where a candidate's files go, its own from now on; None: nobody wants any."""
+    name = project.config.paths.backtesting
+    if not name:
+        return None
+    owned = OwnedFolder(
+        project, output_folder(project, candidate.slot, name), PARTS, "candidate", "model"
+    )
+    with full_disk_explained(project.root):
+        return owned.claim(
+            candidate.id, lambda: json_text({"podium": SCHEMA, "candidate": candidate.id})
+        )
+
+
+def write(
+    project: Project,
+    kept: Kept,
+    evidence: Mapping[str, Evidence],
+    rule: str,
+    again: Callable[[], Traded],
+) -> None:
+    """Write every file where they say something else by now.
+
+    Parameters
+    ----------
+    rule : str
+        Which rule chose the candidate.
+    again : callable
+        Trades once more, where the record has no trades: an earlier podium did not keep them.
+    """
+    folder = folder_of(project, kept.candidate)
+    if folder is None:
+        return
+    trading = evidence["backtest"]
+    traded: Traded | None = None
+    if not _complete(trading):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            # What an earlier pass wrote for the same evidence was traded then.
+            told = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+            if told["evidence"] == _ids(evidence) and _is_whole(folder):
+                return
+        traded = again()
+        _require_same(project, trading, traded)
+    results = json_text(_results(kept, evidence, rule, traded))
+    before = folder / RESULTS
+    if before.is_file() and before.read_text(encoding="utf-8") == results and _is_whole(folder):
+        return
+    times, curves, fills = _series(project, trading, evidence.get(_refit.KIND), traded)
+    with full_disk_explained(project.root):
+        tables: dict[str, Table] = {
+            EQUITY: {"time": times, **curves},
+            DRAWDOWN: {"time": times, **{n: drawdowns(c) for n, c in curves.items()}},
+            MONTHLY: monthly(times, curves),
+            FILLED: _trades(times, curves[CANDIDATE], fills, kept, project),
+        }
+        for name, table in tables.items():
+            _write_table(project, folder, name, table)
+        title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
+        try:
+            write_atomic(folder / f"{EQUITY}.png", equity_png(times, curves, title))
+            write_atomic(folder / f"{DRAWDOWN}.png", drawdown_png(times, curves, title))
+        except MissingExtraError as error:
+            project.reporter.say(f"{EQUITY}.png and {DRAWDOWN}.png were not drawn: {error}")
+        # Last, since it tells whether the others are up to date.
+        write_atomic(before, results)
+    shown = folder.relative_to(project.root).as_posix()
+    project.reporter.say(f"{kept.candidate.slot}: the backtest's files are in {shown}/")
+
+
+def _complete(trading: Evidence) -> bool:
+    return NAIVE in trading.series and f"{TRADES}bar" in trading.series
+
+
+def _is_whole(folder: Path) -> bool:
+    names = (EQUITY, DRAWDOWN, MONTHLY, FILLED)
+    return all((folder / f"{name}.csv").is_file() for name in names)
+
+
+def _require_same(project: Project, trading: Evidence, traded: Traded) -> None:
+    """Say it where trading once more does not give the equity on record."""
+    with project.ledger.reading() as tx:
+        told = reads.array(project.ledger, tx, trading.series[CANDIDATE])
+    found = traded.curves()[CANDIDATE]
+    if told.shape != found.shape or not np.allclose(told, found, rtol=1e-9):
+        project.reporter.say(
+            f"trading {trading.candidate_id} once more does not give the equity on record; the "
+            "files are of what is traded now, on these terms and bars"
+        )
+
+
+def _series(
+    project: Project, trading: Evidence, refit: Evidence | None, traded: Traded | None
+) -> tuple[Times, dict[str, Floats], dict[str, np.ndarray]]:
+    """Times, equity of every portfolio and the candidate's fills, as the record has them."""
+    if traded is not None:
+        curves = traded.curves()
+        fills = {name: traded.fills()[f"{TRADES}{name}"] for name in FILLS}
+    else:
+        names = ("times", *PORTFOLIOS, *(f"{TRADES}{name}" for name in FILLS))
+        found = _arrays(project, trading, names)
+        curves = {name: found[name] for name in ("times", *PORTFOLIOS)}
+        fills = {name: found[f"{TRADES}{name}"] for name in FILLS}
+    times = curves.pop("times")
+    curves = {name: curves[name] for name in PORTFOLIOS}
+    if refit is not None and _refit.fits(refit, trading):
+        curves[_refit.KIND] = _arrays(project, refit, (_refit.KIND,))[_refit.KIND]
+    return times, curves, fills
+
+
+def _arrays(project: Project, evidence: Evidence, names: Sequence[str]) -> dict[str, np.ndarray]:
+    with project.ledger.reading() as tx:
+        found = reads.arrays(project.ledger, tx, [evidence.series[name] for name in names])
+    return {name: found[evidence.series[name]] for name in names}
+
+
+def _results(
+    kept: Kept, evidence: Mapping[str, Evidence], rule: str, traded: Traded | None
+) -> dict[str, Any]:
+    candidate, test, trading = kept.candidate, evidence["test"], evidence["backtest"]
+    scalars = trading.scalars if traded is None else traded.scalars()
+    refit = evidence.get(_refit.KIND)
+    return {
+        "podium": SCHEMA,
+        "kind": "backtest",
+        "slot": candidate.slot,
+        "candidate": candidate.id,
+        "version": candidate.version,
+        "family": candidate.family,
+        "config": candidate.config,
+        "artifact_hash": candidate.artifact_hash,
+        "trained_until": candidate.trained_until,
+        "rule": rule,
+        "tickers": kept.data.dataset.tickers,
+        "tickers_note": "; ".join(filter(None, [kept.realigned, trading.notes.get("tickers")])),
+        "test": {
+            "from": kept.data.test_interval[0],
+            "to": kept.data.test_interval[1],
+            "looks": int(test.scalar("looks")),
+            "windows": int(test.scalar("windows")),
+        },
+        "metric": test.notes["metric"],
+        "naive_method": test.notes["naive_method"],
+        "losses": _values(test.scalars, lambda name: ":" not in name),
+        "signal": trading.notes["signal"],
+        "execution": trading.notes["execution"],
+        "costs": trading.notes["costs"],
+        "measures": {name: _of(scalars, name) for name in PORTFOLIOS},
+        "refit": None
+        if refit is None or not _refit.fits(refit, trading)
+        else {
+            **{k: v for k, v in refit.notes.items() if v},
+            **_values(refit.scalars, lambda name: ":" not in name),
+            "measures": {n: _of(refit.scalars, n) for n in (_refit.KIND, _refit.FROZEN)},
+        },
+        "evidence": _ids(evidence),
+    }
+
+
+def _ids(evidence: Mapping[str, Evidence]) -> dict[str, str]:
+    return {kind: one.id for kind, one in sorted(evidence.items())}
+
+
+def _values(scalars: Mapping[str, Scalar], wanted: Callable[[str], bool]) -> dict[str, float]:
+    return {name: scalar.value for name, scalar in scalars.items() if wanted(name)}
+
+
+def _of(scalars: Mapping[str, Scalar], portfolio: str) -> dict[str, float]:
+    begins = f"{portfolio}:"
+    return {
+        name.removeprefix(begins): scalar.value
+        for name, scalar in scalars.items()
+        if name.startswith(begins)
+    }
+
+
+def monthly(times: Times, curves: Mapping[str, Floats]) -> dict[str, Sequence[Any]]:
+    """Return of each calendar month: its last equity over the last one of the month before.
+
+    Parameters
+    ----------
+    times : (T,) datetime64
+        Ascending; the first month begins at the first bar.
+    curves : mapping of name to (T,) float
+
+    Examples
+    --------
+    >>> days = np.array(["2020-01-30", "2020-01-31", "2020-02-03"], dtype="datetime64[D]")
+    >>> found = monthly(days, {"mine": np.array([1.0, 1.5, 3.0])})
+    >>> found["month"], [float(r) for r in found["mine"]]
+    (['2020-01', '2020-02'], [0.5, 1.0])
+    """
+    months = times.astype("datetime64[M]")
+    last = np.flatnonzero(np.append(months[1:] != months[:-1], True))
+    found: dict[str, Sequence[Any]] = {"month": [str(m) for m in months[last]]}
+    for name, curve in curves.items():
+        ends = curve[last]
+        found[name] = ends / np.concatenate([curve[:1], ends[:-1]]) - 1.0
+    return found
+
+
+def _trades(
+    times: Times,
+    equity: Floats,
+    fills: Mapping[str, np.ndarray],
+    kept: Kept,
+    project: Project,
+) -> Table:
+    """Every fill of the candidate: when, what, how much of the equity of the bar before."""
+    bar, quantity, price = fills["bar"], fills["quantity"], fills["price"]
+    capital = project.config.backtest.initial_cash * equity[np.maximum(bar - 1, 0)]
+    tickers = np.asarray(kept.data.dataset.tickers, dtype=object)
+    return {
+        "time": times[bar],
+        "ticker": tickers[fills["item"]],
+        "side": np.where(quantity > 0, "buy", "sell").tolist(),
+        "quantity": quantity,
+        "price": price,
+        "fee": fills["fee"],
+        "weight": quantity * price / capital,
+    }
+
+
+def _write_table(project: Project, folder: Path, name: str, table: Table) -> None:
+    write_atomic(folder / f"{name}.csv", csv_text([list(table), *_rows(table)]))
+    try:
+        write_atomic(folder / f"{name}.parquet", parquet(table))
+    except ImportError:
+        project.reporter.say(
+            f"{name}.parquet was not written: pyarrow is not installed (pip install pyarrow)"
+        )
+
+
+def _rows(table: Table) -> Iterator[list[Any]]:
+    columns = [
+        v.astype(str).tolist() if v.dtype.kind == "M" else v.tolist()
+        for v in map(np.asarray, table.values())
+    ]
+    return (list(row) for row in zip(*columns, strict=True))
+
+
+def parquet(table: Table) -> bytes:
+    """A table as Parquet; times are timestamps without a zone, UTC."""
+    import pandas as pd
+
+    buffer = io.BytesIO()
+    pd.DataFrame(dict(table)).to_parquet(buffer, index=False)
+    return buffer.getvalue()

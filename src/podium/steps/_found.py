@@ -1,0 +1,277 @@
+"""Which model a backtest judges: the one that is named, else what the road left, in its order."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from podium import artifact
+from podium.artifact import CHECKPOINTS, Place
+from podium.candidate import Candidate
+from podium.errors import DataError, NotFoundError, UsageError
+from podium.ledger import reads, writes
+from podium.manifest import MANIFEST, read_checked
+from podium.resolve import find_model, get_active_model_path
+from podium.steps._evidence import evidence_about
+from podium.steps._kept import (
+    Kept,
+    OtherQuestionError,
+    candidate_of,
+    kept_candidate,
+    registered,
+    require_fit,
+)
+from podium.steps._leak_probe import probed_for_leaks
+from podium.steps._outputs import output_folder
+from podium.steps._project import Project
+from podium.steps._searched import (
+    by_score,
+    facts_of,
+    searched_folder,
+    stored,
+)
+from podium.steps._tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
+from podium.steps.finalize import finalize
+from podium.steps.tune import tuned
+from podium.trial import BUDGET
+
+NAMES = {"best": "best_model", "final": "final_model"}
+
+
+def named_model(
+    project: Project, path: Path, slot: str | None = None, checkpoint: str | None = None
+) -> Kept:
+    """The candidate of a model that a path leads to, wherever a copy of it lies.
+
+    It is known by its manifest's hash, and every file of the copy by the manifest; what is judged
+    is the project's own artefact of that hash. What a search kept has no manifest: it is held
+    against its trial, and becomes an artefact by that.
+
+    Parameters
+    ----------
+    path : Path
+        A model's folder, a checkpoint's in it, or a file in that.
+    slot : str, optional
+        The slot it must be of.
+    checkpoint : {"best", "final"}, optional
+        Default: the one the path leads to, else the one that is served.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such path, or no such checkpoint.
+    DataError
+        Not this project's, changed, or not to be judged on the slot's test.
+    """
+    if checkpoint not in (None, *NAMES):
+        raise UsageError(f"checkpoint is '{checkpoint}'", "best or final")
+    folder = searched_folder(path)
+    if folder is None:
+        place = _in_store(project, find_model(path))
+    else:
+        place = stored(project, folder, slot)
+    wanted = NAMES[checkpoint] if checkpoint else place.checkpoint
+    served = artifact.place_of(place.folder, place.artifact_hash)
+    if served.checkpoint == wanted:
+        return kept_candidate(project, served, slot)
+    return _apart(project, artifact.place_of(place.folder, place.artifact_hash, wanted), slot)
+
+
+def slot_of(path: Path) -> str:
+    """Slot of the model that a path leads to."""
+    folder = searched_folder(path)
+    return str((find_model(path).manifest if folder is None else facts_of(folder))["slot"])
+
+
+def _in_store(project: Project, place: Place) -> Place:
+    """The project's own artefact of a model, which may be a copy that lies elsewhere."""
+    if place.folder.parent == project.store.resolve():
+        return place
+    for name in place.manifest["files"]:
+        read_checked(place.folder, place.manifest["files"], name)
+    mine = project.store / artifact.folder_of(place.artifact_hash)
+    if not (mine / MANIFEST).is_file():
+        raise DataError(
+            f"{place.folder} is no copy of a model in {project.config.paths.registry}/: "
+            f"{place.artifact_hash[:12]} is not there",
+            "a model of this project, as podium wrote it",
+            "train it again, or bring it in with its record: podium import",
+        )
+    return artifact.place_of(mine, place.artifact_hash, place.checkpoint)
+
+
+def _apart(project: Project, place: Place, slot: str | None) -> Kept:
+    """The candidate of a checkpoint that is not the one its artefact serves.
+
+    It is another model, so it is an artefact and a candidate of its own, chosen for the same
+    reasons.
+    """
+    data, realigned = require_fit(project, place, slot)
+    ledger, door = project.ledger, project.door
+    whole = kept_candidate(project, artifact.place_of(place.folder, place.artifact_hash), slot)
+    fold = CHECKPOINTS[::-1].index(place.checkpoint)
+    rows = door.query(
+        "SELECT id FROM trial WHERE project_id = ? AND artifact_hash = ? AND fold = ? "
+        "ORDER BY created_at, id",
+        door.project_id,
+        place.artifact_hash,
+        fold,
+    )
+    if not rows:
+        raise DataError(
+            f"no trial on record left {place.checkpoint} of {place.folder}",
+            "a model of this project",
+        )
+    with ledger.reading() as tx:
+        trial = reads.trials_by_id(ledger, tx, [rows[0]["id"]])[rows[0]["id"]]
+        told = reads.evidence_of(ledger, tx, whole.candidate.id).get("validation")
+    description = {k: v for k, v in place.manifest.items() if k not in ("files", "podium")}
+    description |= {
+        "config": trial.config,
+        "epochs": int(trial.config.get(BUDGET, 0)),
+        "checkpoint_of": place.artifact_hash,
+    }
+    name, folder = artifact.store(
+        project.store,
+        {place.checkpoint: place.folder / place.checkpoint},
+        description,
+        writer=f"checkpoint-{trial.id}",
+    )
+    alone = artifact.place_of(project.store / folder, name)
+    with ledger.transaction(durable=True) as tx:
+        candidate = registered(project, tx, alone, trial, whole.candidate.study_id)
+        known = "validation" in reads.evidence_of(ledger, tx, candidate.id)
+        if told is not None and not known:
+            why = f"{told.notes.get('reason', '')}; of that training its {place.checkpoint}"
+            copy = evidence_about(
+                candidate,
+                "validation",
+                told.producer,
+                dataset=told.dataset_fingerprint,
+                split=told.split_hash,
+                scalars=told.scalars,
+                series=told.series,
+                notes={**told.notes, "reason": why},
+            )
+            writes.put_evidence(ledger, tx, copy)
+    probed_for_leaks(project, data, candidate)
+    return Kept(data, whole.naive, candidate, realigned)
+
+
+def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[Kept, str]:
+    """The model to judge where nobody names one, and the rule that chose it.
+
+    First the candidate of the slot's finished search, made if need be: what ``final_model/`` holds,
+    unless that is a later one. Where the search is not finished, in this order: ``final_model/``,
+    the best of ``extended_training_results/``, the best of the search's ``checkpoints/``, the
+    grids' active model. What answers another question by now is passed over, and said.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, with every place that was searched and the command that fills it.
+    DataError
+        The first that is there was changed.
+    """
+    try:
+        tuned(project, slot)
+    except NotFoundError as error:
+        return _left(project, slot, checkpoint, error.problems[0].found)
+    made = finalize(project, slot)
+    candidate, analysis = made.candidate, made.analysis
+    rule = f"candidate of the search of {slot}"
+    in_final = _final_candidate(project, slot)
+    if in_final is not None:
+        final = _shown(project, output_folder(project, slot, project.config.paths.final))
+        if in_final.version > candidate.version:
+            try:
+                kept = named_model(
+                    project, project.store / in_final.artifact_path, slot, checkpoint
+                )
+                return kept, f"{final}, which holds a later candidate than the search's"
+            except OtherQuestionError as error:
+                project.reporter.say(f"{final} is passed over: {error}")
+        elif in_final.id == candidate.id:
+            rule += f", which {final} holds"
+    if checkpoint is not None:
+        kept = named_model(project, project.store / candidate.artifact_path, slot, checkpoint)
+        return kept, f"{rule}, its {NAMES[checkpoint]}"
+    return Kept(analysis.extension.tuned.forecast, analysis.naive.config, candidate), rule
+
+
+def _final_candidate(project: Project, slot: str) -> Candidate | None:
+    """Whose ``final_model/`` is, by its manifest's hash; None: nobody's."""
+    folder = output_folder(project, slot, project.config.paths.final)
+    if not project.config.paths.final or not (folder / MANIFEST).is_file():
+        return None
+    id_ = candidate_of(project, slot, artifact.find(folder).artifact_hash)
+    if id_ is None:
+        return None
+    with project.ledger.reading() as tx:
+        return reads.candidate_by_id(project.ledger, tx, id_)
+
+
+def _left(project: Project, slot: str, checkpoint: str | None, unfinished: str) -> tuple[Kept, str]:
+    """What a road that is not finished left, and the rule that chose it."""
+    for told, paths in _places(project, slot):
+        for path in paths:
+            try:
+                kept = named_model(project, path, slot, checkpoint)
+            except OtherQuestionError as error:
+                project.reporter.say(f"{_shown(project, path)} is passed over: {error}")
+                continue
+            return kept, f"{told}: {_shown(project, path)}, because {unfinished}"
+    try:
+        path = get_active_model_path(project.root, slot=slot)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{slot} has nothing to judge: {unfinished}; {error.problems[0].found}; no model in "
+            + ", ".join(f"{where} (podium {verb} fills it)" for where, verb in _searched(project)),
+            "a finished search, a grid, or --model-path",
+            f"run: podium tune {slot}, or: podium grid {slot}",
+        ) from None
+    kept = named_model(project, path, slot, checkpoint)
+    return kept, f"active model {os.path.relpath(path, project.root)}, because {unfinished}"
+
+
+def _searched(project: Project) -> list[tuple[str, str]]:
+    """Places that are searched, and the verb that fills each."""
+    paths = project.config.paths
+    return [
+        (f"{name}{inside}", verb)
+        for name, inside, verb in (
+            (paths.final, "/", "finalize"),
+            (paths.extended, "/extended_model_*", "extend"),
+            (paths.tuning, "/checkpoints/*", "tune"),
+        )
+        if name
+    ]
+
+
+def _places(project: Project, slot: str) -> Iterator[tuple[str, list[Path]]]:
+    """Folders with models that the road left, the best of each kind first."""
+    paths = project.config.paths
+    if paths.final:
+        folder = output_folder(project, slot, paths.final)
+        yield "the final model", [folder] if (folder / MANIFEST).is_file() else []
+    if paths.extended:
+        folder = output_folder(project, slot, paths.extended)
+        there = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
+        yield "the best extended model", sorted(there, key=_rank)[:1]
+    if paths.tuning:
+        folder = output_folder(project, slot, paths.tuning) / KEPT_BY_SEARCH
+        yield "the best model that the search kept", by_score(folder)[:1]
+
+
+def _rank(path: Path) -> tuple[float, str]:
+    number = re.search(r"\d+$", path.name)
+    return (int(number[0]) if number else math.inf, path.name)
+
+
+def _shown(project: Project, path: Path) -> str:
+    """A path as people call it."""
+    told = os.path.relpath(path, project.root)
+    return f"{told}/" if path.is_dir() else told

@@ -1,0 +1,276 @@
+"""A model trained again every so many bars of its test, beside the one that was frozen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from podium import artifact, registry
+from podium.artifact import LoadedModel
+from podium.backtest import periods_per_year, summary
+from podium.config import BacktestSection
+from podium.dataset import Floats
+from podium.errors import DataError, UsageError
+from podium.evidence import Evidence, Scalar
+from podium.hashing import digest
+from podium.ledger import reads, writes
+from podium.prediction import Prediction
+from podium.split import Fold, Split, Windows
+from podium.stats import diebold_mariano, panel_loss
+from podium.steps import _trials
+from podium.steps._evidence import evidence_about
+from podium.steps._kept import Kept
+from podium.steps._project import Project
+from podium.steps._search import workplace
+from podium.steps._task import SlotData
+from podium.steps._trading import due, measured, simulated, targets
+from podium.steps._trials import Planned, index_of, with_epochs
+from podium.study import Study
+from podium.trial import BUDGET, Ended, State
+from podium.view import View
+
+KIND, FROZEN = "refit", "frozen"
+# Fewer decisions teach a model nothing.
+MINIMUM_BARS = 30
+USUAL = BacktestSection()
+
+
+def refit(project: Project, kept: Kept) -> None:
+    """Evidence of training the candidate's config again during the test, on what was known then.
+
+    Every ``backtest.refit_every`` bars a model is trained on the labels that had ended by then, or
+    on the last ``refit_window`` bars of them; it forecasts until the next one. Until the first, the
+    frozen model does. Each is a trial on record, so what a kill cuts off is one of them, trained
+    again. The test evidence stays what it is: it is of the artefact that would be served.
+
+    Raises
+    ------
+    UsageError
+        The test is over before the first refit; the window is too short to train on.
+    DataError
+        A refit failed.
+    """
+    settings, data, candidate = project.config.backtest, kept.data, kept.candidate
+    split, ledger = refits_of(data, settings), project.ledger
+    if on_record(project, kept):
+        return
+    place = artifact.place_of(project.store / candidate.artifact_path, candidate.artifact_hash)
+    model = artifact.forecaster(place.folder, place.artifact_hash)
+    frozen = model.predict(_decisions(data, data.test_start, len(data.view)))
+    renewed = _forecasts(project, kept, split, model, frozen)
+    windows = data.test_windows
+    losses_of = registry.load("metrics", data.section.metric).losses
+    losses = []
+    for forecast in (renewed, frozen):
+        mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
+        losses.append(losses_of(windows.truth(), mean))
+    mine, other = (panel_loss(loss, windows.at)[1] for loss in losses)
+    test = diebold_mariano(mine, other, data.view.horizon)
+    metric, times = data.section.metric, data.view.times[data.test_start :]
+    scalars = {
+        "loss": Scalar(float(losses[0].mean()), metric, "min"),
+        "frozen_loss": Scalar(float(losses[1].mean()), metric, "min"),
+        "dm_statistic": Scalar(test.statistic),
+        "dm_p_value": Scalar(test.p_value, "probability"),
+        "refits": Scalar(len(split.folds), "trainings"),
+        "windows": Scalar(len(windows), "windows"),
+    }
+    curves: dict[str, np.ndarray] = {"times": times}
+    for name, forecast in ((KIND, renewed), (FROZEN, frozen)):
+        weights = targets(data, forecast)
+        on_time = due(len(weights), data.view.horizon)[:, None]
+        result = simulated(project, data, np.where(on_time, weights, np.nan))
+        curves[name] = result.equity / result.equity[0]
+        scalars |= measured(name, summary(result, periods_per_year(times)))
+    curves |= {"loss": losses[0].astype(np.float32), "index": index_of(windows)}
+    notes = {
+        "metric": metric,
+        "every": f"{settings.refit_every} bars",
+        "window": f"{settings.refit_window} bars" if settings.refit_window else "all before",
+        "first": str(data.view.times[_starts(data, settings)[0]]),
+        "dm_reason": test.reason or "",
+    }
+    with ledger.transaction(durable=True) as tx:
+        evidence = evidence_about(
+            candidate,
+            KIND,
+            "backtest",
+            dataset=data.dataset.fingerprint,
+            split=digest(["test", *data.test_interval]),
+            scalars=scalars,
+            series={name: writes.put_array(ledger, tx, values) for name, values in curves.items()},
+            notes=notes,
+        )
+        writes.put_evidence(ledger, tx, evidence)
+        inputs = _inputs(project, kept)
+        writes.put_receipt(ledger, tx, data.slot, KIND, inputs, {KIND: evidence.id})
+
+
+def on_record(project: Project, kept: Kept) -> bool:
+    """Whether the newest evidence of refits is of these terms; nothing is written.
+
+    Where other terms were asked for since it is not, and is made again of what is on record.
+    """
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        known = reads.receipt(ledger, tx, kept.data.slot, KIND, _inputs(project, kept))
+        newest = reads.evidence_of(ledger, tx, kept.candidate.id).get(KIND)
+    return known is not None and newest is not None and bool(known[KIND] == newest.id)
+
+
+def fits(found: Evidence, trading: Evidence) -> bool:
+    """Whether evidence of refits is of the same bars as a backtest's."""
+    return (found.dataset_fingerprint, found.split_hash) == (
+        trading.dataset_fingerprint,
+        trading.split_hash,
+    )
+
+
+def refits_of(data: SlotData, settings: BacktestSection) -> Split:
+    """A fold for every refit: the bars it trains on, whose labels have all ended by then.
+
+    What is decided at the bar of the refit is not known there: the last label ends one bar before,
+    as the last one of the frozen model ends one bar before the test.
+    """
+    folds = []
+    for number, bar in enumerate(_starts(data, settings)):
+        train = np.arange(data.view.first_bar, bar - data.view.horizon, dtype=np.int64)
+        if settings.refit_window:
+            train = train[-settings.refit_window :]
+        folds.append(Fold(number, train, train[:0]))
+    if len(folds[0].train) < MINIMUM_BARS:
+        raise UsageError(
+            f"the first refit would train on {len(folds[0].train)} bars",
+            f"at least {MINIMUM_BARS}",
+            "set a longer backtest.refit_window (--window)",
+        )
+    parameters = {"every": settings.refit_every, "window": settings.refit_window}
+    return Split(KIND, parameters, tuple(folds), data.view.times, data.view.horizon)
+
+
+def recorded_refits(layout: Mapping[str, Any], view: View) -> Split:
+    """The same folds from what the record says of them."""
+    folds = []
+    for told in layout["folds"]:
+        first, last = np.searchsorted(view.times, np.array(told["train"], dtype="datetime64[s]"))
+        train = np.arange(first, last + 1, dtype=np.int64)
+        folds.append(Fold(told["fold"], train, train[:0]))
+    return Split(KIND, layout["parameters"], tuple(folds), view.times, view.horizon)
+
+
+def _starts(data: SlotData, settings: BacktestSection) -> list[int]:
+    """Bars at whose close a model is trained again, before it decides there."""
+    every = settings.refit_every
+    found = list(range(data.test_start + every, len(data.view), every))
+    if not found:
+        raise UsageError(
+            f"backtest.refit_every is {every}, and the test of {data.slot} has "
+            f"{len(data.view) - data.test_start} bars",
+            "fewer bars than the test has",
+        )
+    return found
+
+
+def _inputs(project: Project, kept: Kept) -> str:
+    """Hash of all that the evidence depends on."""
+    data, settings = kept.data, project.config.backtest
+    return digest(
+        [
+            kept.candidate.artifact_hash,
+            data.dataset.fingerprint,
+            refits_of(data, settings).hash,
+            data.task_hash,
+            data.test_interval,
+            registry.versioned("signals", data.section.signal),
+            registry.versioned("metrics", data.section.metric),
+            {k: v for k, v in vars(settings).items() if v != getattr(USUAL, k)},
+        ]
+    )
+
+
+def _decisions(data: SlotData, start: int, stop: int) -> Windows:
+    return Windows.of(data.view, np.arange(start, stop, dtype=np.int64)).blind()
+
+
+def _forecasts(
+    project: Project, kept: Kept, split: Split, model: LoadedModel, frozen: Prediction
+) -> Prediction:
+    """The frozen model's forecasts up to the first refit, then those of each, in their order."""
+    settings, candidate = project.config.backtest, kept.candidate
+    starts = _starts(kept.data, settings)
+    # No bar that the last refit does not know is in what the workers are given.
+    data = replace(kept.data, tuning=kept.data.view.until(starts[-1]))
+    family = registry.family(candidate.family)
+    # A grid's model was best before its last epoch, and here is nothing to tell the best one by.
+    epochs = int(model.manifest["epochs"]) or int(candidate.config.get(BUDGET, 0))
+    config = with_epochs(candidate.config, epochs)
+    seeds = [int(seed) for seed in model.manifest.get("seeds", [model.manifest["seed"]])]
+    plans = [
+        Planned(KIND, fold.number * len(seeds) + n, config, fold.number, seed)
+        for fold in split.folds
+        for n, seed in enumerate(seeds)
+    ]
+    keys = [_trials.key_of(data, split, family.name, family.VERSION, plan).hash for plan in plans]
+    stops = [*starts[1:], len(data.view)]
+    parts = [_decisions(data, *span) for span in zip(starts, stops, strict=True)]
+    heard = _trials.Progress(project, f"{data.slot}: refit", len(plans))
+    ledger = project.ledger
+    with workplace(project, data.slot, KIND) as work:
+
+        def leave(plan: Planned, ended: Ended) -> None:
+            """Forecast with the model; what it says is flushed before its trial's end is."""
+            folder = Path(work) / ended.task.trial_id
+            if ended.state is State.COMPLETE:
+                again = family.load(lambda name: (folder / name).read_bytes())
+                said = again.predict(parts[plan.fold]).mean
+                with ledger.transaction(durable=True) as tx:
+                    told = {"forecast": writes.put_array(ledger, tx, said)}
+                    writes.put_receipt(ledger, tx, data.slot, KIND, keys[plan.number], told)
+            shutil.rmtree(folder, ignore_errors=True)
+
+        job = replace(_trials.job_of(data, split, family.name), save_to=work)
+        with ledger.transaction() as tx:
+            writes.put_dataset(ledger, tx, data.dataset)
+            writes.put_split(ledger, tx, split)
+        rows = _trials.run(
+            project,
+            Study(candidate.study_id, data.slot, {}),
+            data,
+            split,
+            job,
+            family.VERSION,
+            plans,
+            heard,
+            leave=leave,
+        )
+    failed = [row for row in rows if row.state is not State.COMPLETE]
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(rows)} refits failed: "
+            f"{(failed[0].reason.strip() or failed[0].state).splitlines()[-1]}",
+            "a config that trains to the end",
+            f"look at it: podium show {failed[0].id}",
+        )
+    said = _said(project, data.slot, keys)
+    # Where the frozen model is the mean of several seeds, so is each of these.
+    means = [np.mean(said[n : n + len(seeds)], axis=0) for n in range(0, len(said), len(seeds))]
+    first = frozen.decided_at < data.view.times[starts[0]]
+    return Prediction(
+        np.concatenate([frozen.item[first], *(part.tickers for part in parts)]),
+        np.concatenate([frozen.decided_at[first], *(part.decided_at for part in parts)]),
+        np.concatenate([frozen.mean[first], *means]),
+    )
+
+
+def _said(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:
+    """Forecasts of every refit."""
+    with project.ledger.reading() as tx:
+        told = [reads.receipt(project.ledger, tx, slot, KIND, key) for key in keys]
+        names = [str(one["forecast"]) for one in told if one is not None]
+        found = reads.arrays(project.ledger, tx, names)
+    return [found[name] for name in names]

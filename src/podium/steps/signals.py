@@ -1,0 +1,249 @@
+"""Dated target weights: what a model's forecasts come to as a portfolio, without training."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from podium import artifact
+from podium.artifact import LoadedModel, Place
+from podium.candidate import Candidate
+from podium.classifier import LoadedClassifier
+from podium.config import FILE
+from podium.dataset import Floats, Mask, Times
+from podium.errors import NotFoundError, UsageError
+from podium.files import csv_text, full_disk_explained, write_atomic
+from podium.split import Windows
+from podium.steps._backtest_files import SIGNALS, folder_of
+from podium.steps._kept import candidate_of
+from podium.steps._outputs import json_text
+from podium.steps._project import Project
+from podium.steps._task import SlotData, slot_data
+from podium.steps._tickers import bars_of
+from podium.steps._trading import due, targets
+from podium.steps.predict import _chosen
+
+COLUMNS = (
+    "as_of", "valid_for", "ticker", "weight", "forecast", "order", "candidate", "artifact_hash",
+    "signal",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Target weights of a model with what made them.
+
+    Parameters
+    ----------
+    times : (T,) datetime64[s]
+        Bars at whose close they were decided.
+    weights, forecasts : (T, S) float
+        A row of weights without any forecast is NaN: no order.
+    order : (T,) bool
+        Whether the backtest gives an order there: at the test's first bar and every ``horizon``
+        bars from it.
+    candidate : str
+        Id; empty where the model is no candidate yet.
+    signal, execution : str
+        The rule that made weights of forecasts; at which price of the next bar orders are filled.
+    rule : str
+        Which rule chose the model.
+    """
+
+    times: Times
+    tickers: tuple[str, ...]
+    weights: Floats
+    forecasts: Floats
+    order: Mask
+    slot: str
+    candidate: str
+    artifact_hash: str
+    signal: str
+    execution: str
+    rule: str
+
+    @property
+    def as_of(self) -> str:
+        """Close of the newest bar."""
+        return str(self.times[-1])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary a bar and ticker; what is not known is None."""
+        found = []
+        after = [*(str(moment) for moment in self.times[1:]), "the next bar"]
+        for t, (moment, valid) in enumerate(zip(self.times, after, strict=True)):
+            for n, ticker in enumerate(self.tickers):
+                values = (
+                    str(moment), valid, ticker, _known(self.weights[t, n]),
+                    _known(self.forecasts[t, n]), bool(self.order[t]), self.candidate,
+                    self.artifact_hash, self.signal,
+                )  # fmt: skip
+                found.append(dict(zip(COLUMNS, values, strict=True)))
+        return found
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the newest signals are, and of which bar they are."""
+
+    as_of: str
+    place: str
+
+
+def signals(
+    project: Project,
+    slot: str | None = None,
+    *,
+    since: str | None = None,
+    candidate: str | None = None,
+    model_path: Path | str | None = None,
+) -> Signals:
+    """Target weights of every bar since a date, by a champion; nothing is trained.
+
+    They begin with the slot's test and are those of its backtest there, and go on to the newest
+    bar: what lies before the test the model was trained on.
+
+    Parameters
+    ----------
+    slot : str, optional
+        Default: the default one.
+    since : str, optional
+        ISO 8601 date or moment; default: the newest bar alone.
+    candidate : str, optional
+        A candidate's id, in the champion's place.
+    model_path : path, optional
+        Any path into a model's folder, in the champion's place.
+
+    Raises
+    ------
+    NotFoundError
+        No such candidate or model, nobody holds the slot, or no bar is that new.
+    UsageError
+        ``since`` is no date, or before what can be asked for.
+    DataError
+        A ticker of the training is missing, the slot asks another question by now, or the
+        artefact was changed.
+    """
+    if candidate is None and model_path is None:
+        slot = project.default_slot(slot)
+    place, rule = _chosen(project, slot, candidate, model_path)
+    return _since(project, place, rule, _moment(since))
+
+
+def _moment(since: str | None) -> np.datetime64 | None:
+    if since is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(since)
+    except ValueError:
+        raise UsageError(f"since is '{since}'", "a date such as 2013-02-01, UTC") from None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    return np.datetime64(moment, "s")
+
+
+def _since(project: Project, place: Place, rule: str, since: np.datetime64 | None) -> Signals:
+    model = artifact.load_place(place)
+    if isinstance(model, LoadedClassifier):
+        raise UsageError(f"{place.folder} classifies samples", "a model that forecasts bars")
+    data = _to_the_newest(project, place, model)
+    first = data.test_start
+    times = data.view.times[first:]
+    trained = np.datetime64(str(place.manifest["trained_until"]))
+    if trained >= times[-1]:
+        raise NotFoundError(
+            f"no bar of dataset '{data.dataset.name}' is newer than {trained}, until when "
+            f"{place.folder.name} was trained",
+            "newer bars",
+        )
+    clean = int(np.searchsorted(times, trained, "right"))
+    row = len(times) - 1 if since is None else int(np.searchsorted(times, since))
+    if row >= len(times):
+        raise NotFoundError(f"the newest bar is of {times[-1]}, none is since {since}")
+    if since is not None and since < times[0] and data.view.times[first - 1] >= since:
+        raise UsageError(
+            f"since is {since}, and signals of {data.slot} begin at {times[0]}, with its test",
+            "a later date: before it the model was trained, or chosen",
+        )
+    if row < clean:
+        raise UsageError(
+            f"since is {since}, and the model was trained on bars until {trained}", "a later date"
+        )
+    windows = Windows.of(data.view, np.arange(first, len(data.view), dtype=np.int64))
+    forecast = model.predict(windows)
+    if data.view.left_out():
+        project.reporter.say(data.view.left_out())
+    shown = slice(row, None)
+    return Signals(
+        times=times[shown],
+        tickers=data.view.tickers,
+        weights=targets(data, forecast)[shown],
+        forecasts=forecast.grid(times, data.view.tickers)[shown],
+        order=due(len(times), data.view.horizon)[shown],
+        slot=data.slot,
+        candidate=candidate_of(project, data.slot, place.artifact_hash) or "",
+        artifact_hash=place.artifact_hash,
+        signal=data.section.signal,
+        execution=project.config.backtest.execution,
+        rule=rule,
+    )
+
+
+def _to_the_newest(project: Project, place: Place, model: LoadedModel) -> SlotData:
+    """The slot's data with the model's tickers, beyond the test's end too."""
+    slot, section = str(place.manifest["slot"]), model.section
+    asked = project.config.slot(slot)
+    dataset, realigned = bars_of(project.config, section.dataset, model.tickers)
+    if realigned:
+        project.reporter.say(realigned)
+    # Features and target are the model's own; the test's begin and the signal are the slot's.
+    open_ended = replace(section, test_from=asked.test_from, test_to="", signal=asked.signal)
+    slots = {**project.config.slots, slot: open_ended}
+    return slot_data(replace(project.config, slots=slots), slot, dataset)
+
+
+def write_newest(project: Project, candidate: Candidate) -> Written:
+    """Write the newest bar's target weights beside the candidate's backtest.
+
+    Raises
+    ------
+    UsageError
+        The project keeps no such folder.
+    """
+    folder = folder_of(project, candidate)
+    if folder is None:
+        raise UsageError(
+            "signals have no folder to go to: paths.backtesting is empty",
+            "the name of a folder",
+            f"set it in {FILE}, or run: podium signals",
+        )
+    place = artifact.place_of(project.store / candidate.artifact_path, candidate.artifact_hash)
+    found = _since(project, place, f"candidate {candidate.id}", None)
+    rows = found.rows()
+    head = {
+        "podium": 1,
+        "kind": "signals",
+        "slot": found.slot,
+        "candidate": found.candidate,
+        "artifact_hash": found.artifact_hash,
+        "as_of": found.as_of,
+        "valid_for": f"the next bar, filled at its {found.execution.removeprefix('next_')}",
+        "order": bool(found.order[-1]),
+        "signal": found.signal,
+        "weights": {row["ticker"]: row["weight"] for row in rows},
+        "forecasts": {row["ticker"]: row["forecast"] for row in rows},
+    }
+    with full_disk_explained(project.root):
+        text = csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
+        write_atomic(folder / f"{SIGNALS}.csv", text)
+        write_atomic(folder / f"{SIGNALS}.json", json_text(head))
+    return Written(found.as_of, os.path.relpath(folder / f"{SIGNALS}.csv", project.root))
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

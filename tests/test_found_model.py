@@ -1,0 +1,329 @@
+"""Which model a backtest takes: by the road's order, by path, by checkpoint; none that changed."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from podium import artifact
+from podium.errors import DataError, NotFoundError, UsageError
+from podium.resolve import load_model
+from podium.steps._found import slot_of
+from podium.steps._project import Project
+from podium.steps.backtest import backtest
+from podium.steps.finalize import finalize
+from podium.steps.grid import grid
+from podium.steps.tune import tune
+from projects import SLOT, Saying, configure, query, small_project
+
+TUNING = "hyperparameter_tuning_results"
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A project after a search of three trials, whose best two models were kept."""
+    root = small_project(tmp_path_factory.mktemp("tuned") / "small", **settings(3))
+    with Project(root) as project:
+        tune(project, SLOT)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(tuned, tmp_path_factory):
+    """The same with the search's candidate, judged."""
+    root = shutil.copytree(tuned, tmp_path_factory.mktemp("finished") / "small")
+    with Project(root) as project:
+        backtest(project, SLOT)
+    return root
+
+
+@pytest.fixture
+def unfinished(tuned, tmp_path):
+    """A copy whose search is to have more trials than it has."""
+    root = shutil.copytree(tuned, tmp_path / "unfinished")
+    configure(root, **settings(50))
+    return root
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished one to do things to."""
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
+def settings(trials):
+    return {
+        "paths": {
+            "tuning": TUNING,
+            "extended": "extended_training_results",
+            "final": "final_model",
+        },
+        "tune": {"trials": trials, "keep_checkpoints": 2},
+    }
+
+
+def judged(root, slot=SLOT, **asked):
+    said = Saying()
+    with Project(root, reporter=said) as project:
+        return backtest(project, slot, **asked), said.said
+
+
+def checkpoints(root):
+    """Folders that the search kept, the best first."""
+    there = [*(root / TUNING / "checkpoints").iterdir()]
+    return sorted(there, key=lambda path: json.loads((path / "config.json").read_text())["value"])
+
+
+def ids(found):
+    """Of all evidence, which is not equal to itself where a figure of it is NaN."""
+    return {kind: one.id for kind, one in found.evidence.items()}
+
+
+def loss_of(found):
+    return found.evidence["test"].scalar("loss")
+
+
+def served(root):
+    """Folder of the finished search's candidate."""
+    [row] = query(root, "SELECT artifact_path FROM candidate")
+    return root / "models" / "registry" / row["artifact_path"]
+
+
+def as_final_model(root):
+    """``final_model/`` as finalize leaves it: a copy of the artefact with files beside."""
+    place = root / "final_model"
+    shutil.copytree(served(root), place, dirs_exist_ok=True)
+    (place / "config.json").write_text(json.dumps({"podium": 1, "tickers": ["AAPL", "IBM"]}))
+    (place / "training_results.json").write_text("{}")
+    return place
+
+
+# The order
+
+
+def test_a_finished_search_leads_to_its_candidate_whatever_else_lies_about(copied):
+    as_final_model(copied)
+    found, _ = judged(copied)
+    assert found.rule == f"candidate of the search of {SLOT}, which final_model/ holds"
+    assert len(query(copied, "SELECT * FROM candidate")) == 1
+    assert len(query(copied, "SELECT * FROM test_look")) == 1
+
+
+def test_an_unfinished_search_leaves_the_best_model_it_kept_and_says_so(unfinished):
+    found, said = judged(unfinished)
+    best = checkpoints(unfinished)[0]
+    assert found.rule == (
+        f"the best model that the search kept: {TUNING}/checkpoints/{best.name}/, because the "
+        f"search of {SLOT} has 3 of 50 trials"
+    )
+    assert found.candidate.trial_id == json.loads((best / "config.json").read_text())["id"]
+    assert any("bars until 2001-07-" in one and "podium finalize" in one for one in said)
+    assert set(found.evidence) >= {"validation", "test", "backtest"}
+    again, _ = judged(unfinished)
+    assert again.candidate == found.candidate
+    assert ids(again) == ids(found)
+
+
+def test_final_model_comes_before_what_a_search_kept_and_is_the_same_candidate(copied):
+    before, _ = judged(copied)
+    as_final_model(copied)
+    configure(copied, **settings(50))
+    found, _ = judged(copied)
+    assert found.rule.startswith("the final model: final_model/, because the search of")
+    assert found.candidate == before.candidate
+    assert ids(found) == ids(before)
+    assert len(query(copied, "SELECT * FROM test_look")) == 1
+
+
+def test_the_best_extended_model_comes_before_what_a_search_kept(copied):
+    configure(copied, **settings(50))
+    for name in ("final_model", "extended_training_results"):
+        shutil.rmtree(copied / name, ignore_errors=True)
+    for rank in (2, 10):
+        shutil.copytree(
+            served(copied), copied / "extended_training_results" / f"extended_model_{rank}"
+        )
+    found, _ = judged(copied)
+    assert "extended_model_2/, because" in found.rule
+
+
+def test_a_grids_active_model_comes_last(unfinished):
+    shutil.rmtree(unfinished / TUNING / "checkpoints")
+    with Project(unfinished) as project:
+        grid(project, SLOT, {"lstm_units": [4]})
+    found, _ = judged(unfinished)
+    assert found.rule.startswith("active model models/registry/")
+
+
+def test_where_there_is_nothing_every_place_and_its_command_are_named(unfinished):
+    shutil.rmtree(unfinished / TUNING)
+    with pytest.raises(NotFoundError) as caught:
+        judged(unfinished)
+    text = str(caught.value)
+    for part in (
+        "final_model/ (podium finalize",
+        "extended_training_results/extended_model_* (podium extend",
+        f"{TUNING}/checkpoints/* (podium tune",
+        "models/active_model.txt",
+        "podium grid",
+    ):
+        assert part in text
+
+
+def test_a_model_of_another_question_is_passed_over_and_said(copied):
+    as_final_model(copied)
+    configure(copied, **settings(50), slots={SLOT: {"window": 9}})
+    with pytest.raises(NotFoundError, match="nothing to judge"):
+        judged(copied)
+    said = Saying()
+    with Project(copied, reporter=said) as project, pytest.raises(NotFoundError):
+        backtest(project, SLOT)
+    assert any("final_model/ is passed over" in one and "9 bars" in one for one in said.said)
+
+
+# By path
+
+
+def test_any_path_into_any_copy_of_the_model_leads_to_the_same_candidate(copied, monkeypatch):
+    before, _ = judged(copied)
+    place = as_final_model(copied)
+    elsewhere = shutil.copytree(place, copied.parent / "elsewhere" / "mine")
+    monkeypatch.chdir(copied)
+    for path in (
+        "final_model",
+        place / "final_model",
+        place / "final_model" / "model.pt",
+        elsewhere,
+        served(copied),
+    ):
+        found, _ = judged(copied, None, model_path=path)
+        assert found.candidate == before.candidate
+        assert found.rule == f"model {path}, named explicitly"
+    assert ids(found) == ids(before)
+
+
+def test_a_search_checkpoint_by_path_is_judged_and_its_slot_known(copied):
+    path = checkpoints(copied)[1] / "model.pt"
+    assert slot_of(path) == SLOT
+    found, _ = judged(copied, None, model_path=path)
+    model = artifact.forecaster(
+        copied / "models" / "registry" / found.candidate.artifact_path,
+        found.candidate.artifact_hash,
+    )
+    assert model.manifest["config"] == found.candidate.config
+    assert found.evidence["validation"].notes["reason"].startswith("kept by a search")
+
+
+def test_the_best_checkpoint_is_a_candidate_of_its_own_with_a_number_of_its_own(copied):
+    whole, _ = judged(copied)
+    best, _ = judged(copied, checkpoint="best")
+    assert best.candidate.id != whole.candidate.id
+    assert best.candidate.config["max_epochs"] == 2
+    assert loss_of(best) != loss_of(whole)
+    assert best.evidence["validation"].scalars == whole.evidence["validation"].scalars
+    assert best.evidence["validation"].notes["reason"].endswith("its best_model")
+    again, _ = judged(copied, None, model_path=served_of(copied, whole) / "best_model")
+    assert ids(again) == ids(best)
+    same, _ = judged(copied, checkpoint="final")
+    assert ids(same) == ids(whole)
+    # It forecasts what the best checkpoint of the whole does.
+    alone = load_model(served_of(copied, best))
+    inside = load_model(served_of(copied, whole) / "best_model")
+    windows = np.random.default_rng(0).normal(size=(5, 8, 2))
+    assert (alone.predict(windows) == inside.predict(windows)).all()
+
+
+def served_of(root, found):
+    return root / "models" / "registry" / found.candidate.artifact_path
+
+
+def test_a_checkpoint_that_is_not_there_is_not_found(copied):
+    with pytest.raises(NotFoundError, match="no checkpoint 'final_model'"):
+        judged(copied, None, model_path=checkpoints(copied)[0], checkpoint="final")
+    with pytest.raises(UsageError, match="best or final"):
+        judged(copied, checkpoint="last")
+    with pytest.raises(NotFoundError, match="does not exist"):
+        judged(copied, None, model_path=copied / "nowhere")
+
+
+# Changed ones
+
+
+def test_a_changed_file_of_a_copy_is_refused(copied):
+    place = as_final_model(copied)
+    model = place / "final_model" / "model.pt"
+    model.write_bytes(model.read_bytes() + b"x")
+    with pytest.raises(DataError, match=r"model\.pt"):
+        judged(copied, None, model_path=place)
+    configure(copied, **settings(50))
+    with pytest.raises(DataError, match=r"model\.pt"):
+        judged(copied)
+
+
+def test_a_changed_manifest_of_a_copy_is_refused(copied):
+    place = as_final_model(copied)
+    manifest = place / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("2001-12-31", "1999-12-31"))
+    with pytest.raises(DataError, match="is no copy of a model in models/registry/"):
+        judged(copied, None, model_path=place)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["judged before", "new"])
+def test_a_changed_file_of_a_search_checkpoint_is_refused(known, copied):
+    place = checkpoints(copied)[1]
+    if known:
+        judged(copied, None, model_path=place)
+    model = place / "model.pt"
+    model.write_bytes(model.read_bytes() + b"x")
+    before = query(copied, "SELECT * FROM candidate")
+    with pytest.raises(DataError, match=r"model\.pt was changed"):
+        judged(copied, None, model_path=place)
+    assert query(copied, "SELECT * FROM candidate") == before
+
+
+def test_a_model_put_in_the_place_of_another_is_refused_by_its_losses(copied):
+    # As an earlier podium left it: nothing says what its files were.
+    best, other = checkpoints(copied)
+    for place in (best, other):
+        told = json.loads((place / "config.json").read_text())
+        del told["files"]
+        (place / "config.json").write_text(json.dumps(told))
+    shutil.copyfile(best / "model.pt", other / "model.pt")
+    with pytest.raises(DataError, match="its losses on the validation slice are not those"):
+        judged(copied, None, model_path=other)
+    found, _ = judged(copied, None, model_path=best)
+    assert found.candidate.family == "lstm"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("config", {"lstm_units": 8}, "something else of config"),
+        ("trained_until", "1999-01-01T00:00:00", "something else of trained_until"),
+        ("seed", 5, "something else of seed"),
+        ("id", "t-nobody", "no trial on record"),
+    ],
+)
+def test_what_a_search_checkpoint_says_of_itself_must_be_on_record(key, value, text, copied):
+    place = checkpoints(copied)[0]
+    told = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps({**told, key: value}))
+    with pytest.raises(DataError, match=text):
+        judged(copied, None, model_path=place)
+
+
+def test_a_model_that_has_seen_the_test_is_refused(copied):
+    # The test begins earlier by now than it did when the search's models were trained.
+    configure(copied, **settings(3), slots={SLOT: {"test_from": "2001-06-01"}})
+    for path in (served(copied), checkpoints(copied)[0]):
+        with pytest.raises(DataError, match="has seen bars until 2001-12-31"):
+            judged(copied, None, model_path=path)
+
+
+def test_finalize_then_backtest_is_one_candidate_and_one_look(copied):
+    with Project(copied) as project:
+        made = finalize(project, SLOT)
+    found, _ = judged(copied, None, model_path=served(copied))
+    assert found.candidate == made.candidate
+    assert len(query(copied, "SELECT * FROM test_look")) == 1
