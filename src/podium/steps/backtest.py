@@ -98,9 +98,19 @@ def backtest(
 
 def judged(project: Project, final: Final) -> Judged:
     """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
+    return _judged(project, _made(final), f"candidate of the search of {final.candidate.slot}")
+
+
+def on_record(project: Project, final: Final) -> bool:
+    """Whether these inputs gave evidence before; nothing is written."""
+    kept, ledger = _made(final), project.ledger
+    with ledger.reading() as tx:
+        return reads.receipt(ledger, tx, kept.data.slot, STEP, _inputs(project, kept)) is not None
+
+
+def _made(final: Final) -> Kept:
     analysis = final.analysis
-    made = Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
-    return _judged(project, made, f"candidate of the search of {final.candidate.slot}")
+    return Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
 
 
 def _judged(project: Project, kept: Kept, rule: str) -> Judged:
@@ -129,19 +139,7 @@ def _active(project: Project, slot: str, unfinished: NotFoundError) -> tuple[Kep
 def _judge(project: Project, kept: Kept) -> None:
     """Test and backtest evidence, unless the same inputs gave them before."""
     data, naive, candidate = kept.data, kept.naive, kept.candidate
-    settings = _settings(project.config.backtest)
-    inputs = digest(
-        [
-            candidate.artifact_hash,
-            data.dataset.fingerprint,
-            data.test_interval,
-            naive,
-            registry.versioned("signals", data.section.signal),
-            settings,
-            *_plugins(data.section),
-        ]
-    )
-    ledger = project.ledger
+    ledger, inputs = project.ledger, _inputs(project, kept)
     with ledger.reading() as tx:
         if reads.receipt(ledger, tx, data.slot, STEP, inputs) is not None:
             return
@@ -165,6 +163,21 @@ def _judge(project: Project, kept: Kept) -> None:
         outputs = {kind: evidence.id for kind, evidence in found.items()}
         writes.put_receipt(ledger, tx, data.slot, STEP, inputs, outputs)
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
+
+
+def _inputs(project: Project, kept: Kept) -> str:
+    data = kept.data
+    return digest(
+        [
+            kept.candidate.artifact_hash,
+            data.dataset.fingerprint,
+            data.test_interval,
+            kept.naive,
+            registry.versioned("signals", data.section.signal),
+            _settings(project.config.backtest),
+            *_plugins(data.section),
+        ]
+    )
 
 
 def _against_champion(project: Project, kept: Kept) -> None:
