@@ -32,6 +32,7 @@ types: $(VENV)/.tools
 
 bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
 	$(BIN)/python benchmarks/promotion.py
 	$(BIN)/python benchmarks/search_overhead.py

@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+import brisk
 import quick
 from nursery import die, tell
 from podium.cli.main import run as command_line
@@ -26,12 +27,14 @@ from podium.ledger.ledger import Ledger
 from podium.runners._paused import Pause
 from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
-from podium.steps import _tuning_files, sync
+from podium.steps import _road, _tuning_files, sync
+from podium.steps import run as run_step
 from podium.steps._evidence import evidence_about
 from podium.steps._project import Project
 from podium.steps._tuning_files import TuningFiles
 from podium.steps.doctor import doctor
 from podium.steps.grid import grid
+from podium.steps.run import run
 from podium.steps.tune import tune
 from podium.tracker import HyperparamTracker
 from projects import SLOT, new_candidate
@@ -301,6 +304,72 @@ SEARCH_PLACES: dict[str, Callable[[int], None]] = {
     "while a state is put away": _putting_a_state_away,
     "inside a pause": _inside("pause_trial", 5),
     "inside a decision": _inside("prune_trials", 4),
+}
+
+
+# A run over two families, whose best configs go all the way.
+RUN: dict[str, Any] = {
+    "slots": {SLOT: {"families": [quick.NAME, brisk.NAME]}},
+    "tune": {"trials": 4, "generation": 2, "epochs": 3, "search": "random", "keep_checkpoints": 2},
+    "paths": {"tuning": "hyperparameter_tuning_results"},
+    "space": {},
+}
+
+
+def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int = 0) -> None:
+    """Take the project's slot to its decision, or as far as a place inside one of the steps.
+
+    Parameters
+    ----------
+    step : str
+        Step that is to have begun when the place is first passed.
+    where : str
+        Name of a place in :data:`RUN_PLACES`; empty: live.
+    """
+    os.environ.update(
+        PODIUM_RUNNER_NAME="inline" if jobs == 1 else "local", PODIUM_RUNNER_JOBS=str(jobs)
+    )
+
+    def armed(one: _road.Step) -> _road.Step:
+        def do(road: _road.Road, known: bool) -> str:
+            RUN_PLACES[where](turn)
+            return one.do(road, known)
+
+        return replace(one, do=do)
+
+    if where:
+        steps = _road.FORECAST
+        _road.FORECAST = tuple(armed(one) if one.name == step else one for one in steps)
+    with Project(Path(root)) as project:
+        run(project)
+
+
+def _in_a_fit(turn: int) -> None:
+    """In this process, or, where others train, once they are at work."""
+    if os.environ["PODIUM_RUNNER_NAME"] == "inline":
+        _in_training(turn)
+    else:
+        _around(LocalRunner, "_hear", _Countdown(turn), after=False)
+
+
+def _writing_a_report(turn: int) -> None:
+    _around(run_step, "write_atomic", _Countdown(turn))
+
+
+def _deciding(turn: int) -> None:
+    _around(decisions, "decide", _Countdown(turn))
+
+
+RUN_PLACES: dict[str, Callable[[int], None]] = {
+    "before a start is written": _before_a_start,
+    "in training": _in_a_fit,
+    "inside an end": _in_an_end,
+    "while the results are written": _writing_results,
+    "in an artefact's rename": _in_a_rename,
+    "inside the evidence": _inside("put_evidence", 2),
+    "inside a receipt": _inside("put_receipt", 2),
+    "before or after a decision": _deciding,
+    "while the report is written": _writing_a_report,
 }
 
 

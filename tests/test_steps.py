@@ -209,7 +209,8 @@ def test_a_run_interrupted_again_and_again_ends_as_if_nothing_had_happened(finis
         assert done.items() <= now_done.items()
         done = now_done
         after += 1
-    assert after >= 10
+    # What is up to date tells of no progress.
+    assert after >= 5
     projects.assert_clean(root)
     assert projects.outcome(root) == projects.outcome(finished)
     assert not list((root / ".podium" / "work").iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,12 +29,15 @@ _JUDGED = {
 }
 
 
-def exists(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]) -> bool:
-    """Whether a study asks this already."""
+def known(
+    ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]
+) -> Study | None:
+    """The study that asks this already, or None."""
     table = schema.study.c
-    key = Study("", slot, question).key
-    query = sa.select(table.id).where(table.project_id == ledger.project_id, table.key == key)
-    return tx.execute(query).first() is not None
+    study = Study("", slot, question)
+    query = sa.select(table.id).where(table.project_id == ledger.project_id, table.key == study.key)
+    found = tx.execute(query).scalar()
+    return None if found is None else replace(study, id=found)
 
 
 def adopt(

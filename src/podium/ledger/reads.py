@@ -92,6 +92,21 @@ def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[
     return {row["id"]: _trial({**row, "phase": "", "number": 0}) for row in rows.mappings()}
 
 
+def trials_by_key(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, TrialRow]:
+    """Trials by their key, where they are on record; without phase and number."""
+    trial, found = schema.trial.c, {}
+    for start in range(0, len(keys), 500):
+        rows = tx.execute(
+            sa.select(trial.key, *(trial[name] for name in _TRIAL)).where(
+                trial.project_id == ledger.project_id, trial.key.in_(keys[start : start + 500])
+            )
+        )
+        for row in rows.mappings():
+            facts = {name: row[name] for name in _TRIAL}
+            found[row["key"]] = _trial({**facts, "phase": "", "number": 0})
+    return found
+
+
 def _trial(row: Mapping[str, Any]) -> TrialRow:
     return TrialRow(
         **{

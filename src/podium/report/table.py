@@ -315,6 +315,23 @@ def _pad(words: str, size: int, right: bool) -> str:
     return space + words if right else words + space
 
 
+def size(count: float) -> str:
+    """Bytes as people say them.
+
+    Examples
+    --------
+    >>> size(640), size(25_000), size(1_250_000_000)
+    ('640 bytes', '25 kB', '1.2 GB')
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return (
+                f"{count:.2g} {unit}" if count < 10 and unit != "bytes" else f"{count:.0f} {unit}"
+            )
+        count /= 1000
+    return f"{count:.2g} TB" if count < 10 else f"{count:.0f} TB"
+
+
 def duration(seconds: float) -> str:
     """For people.
 

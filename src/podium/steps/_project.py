@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from podium import config as configuration
 from podium import registry
@@ -19,12 +19,15 @@ from podium.files import full_disk_explained, lock, overheard
 from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
-from podium.runners._base import Runner
 from podium.runners._limits import Limits
 from podium.steps import _environment, _hooks, _projections
 from podium.steps._activity import Activity, lock_of
 from podium.steps._halt import Halt
 from podium.steps._log import Log, is_failure
+
+if TYPE_CHECKING:
+    # With it comes what judges forecasts, which costs more than many a command does.
+    from podium.runners._base import Runner
 
 # Whoever only asks whether a slot is locked holds its lock for a moment.
 MOMENT = 0.2
@@ -109,7 +112,8 @@ class Project:
         # What is done on a slot is logged from when its lock is held.
         self.log = Log(self.state, inner.say, inner.say if _is_verbose(inner) else None)
         self.reporter: Reporter = Logged(inner, self.log)
-        # Whether what is written is sent to MLflow beside the step; a step that sends does without.
+        # Whether what is written is shown elsewhere too, in MLflow and in users' files; a step that
+        # sends by itself, or only looks, does without.
         self.feeds = True
         # Whether failed trials of a study are trained again, and those of this step that were.
         self.retry_failed = False
@@ -131,7 +135,7 @@ class Project:
             try:
                 if error is not None and self.log.slots and is_failure(error):
                     _hooks.failed(self, error)
-                if "ledger" in self.__dict__:
+                if "ledger" in self.__dict__ and self.feeds:
                     _projections.catch_up(self)
             finally:
                 self._stack.close()

@@ -61,7 +61,17 @@ def analyze(project: Project, slot: str) -> Analysis:
 
 
 def analyzed(project: Project, extension: Extension) -> Analysis:
-    """Judge an extension: one standard error rule, naive beside it, the luck reckoned with."""
+    """Judge an extension, and leave what there is to see of it."""
+    return written(project, reckoned(project, extension))
+
+
+def written(project: Project, analysis: Analysis) -> Analysis:
+    """The same with its files, written where they are not what they should be."""
+    return replace(analysis, files=_analysis_files.write(project, analysis))
+
+
+def reckoned(project: Project, extension: Extension) -> Analysis:
+    """One standard error rule, naive beside it, the luck reckoned with; nothing is written."""
     data = extension.tuned.forecast
     best = extension.configs[0]
     limit = best.mean + best.standard_error
@@ -96,7 +106,7 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
     naive = extension.naive[0]
     losses = [_by_period(c) for c in extension.configs]
     found = ranking(np.column_stack(losses), _by_period(naive), data.view.horizon)
-    analysis = Analysis(
+    return Analysis(
         extension=extension,
         chosen=chosen,
         naive=naive,
@@ -107,7 +117,6 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
         reason=reason,
         distinguishable=_next(extension, chosen, data.view.horizon),
     )
-    return replace(analysis, files=_analysis_files.write(project, analysis))
 
 
 def _complexity(extended: Extended, n_features: int) -> float:

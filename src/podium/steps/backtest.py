@@ -102,9 +102,21 @@ def backtest(
 
 def judged(project: Project, final: Final) -> Judged:
     """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
+    return _judged(project, _made(final), f"candidate of the search of {final.candidate.slot}")
+
+
+def on_record(project: Project, final: Final) -> bool:
+    """Whether these inputs gave evidence before; nothing is written."""
+    kept, ledger = _made(final), project.ledger
+    with ledger.reading() as tx:
+        known = reads.receipt(ledger, tx, kept.data.slot, STEP, _inputs(project, kept))
+    again = project.config.backtest.refit_every
+    return known is not None and (not again or _refit.on_record(project, kept))
+
+
+def _made(final: Final) -> Kept:
     analysis = final.analysis
-    made = Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
-    return _judged(project, made, f"candidate of the search of {final.candidate.slot}")
+    return Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
 
 
 def _judged(project: Project, kept: Kept, rule: str) -> Judged:
@@ -124,19 +136,7 @@ def _judged(project: Project, kept: Kept, rule: str) -> Judged:
 def _judge(project: Project, kept: Kept) -> None:
     """Test and backtest evidence, unless the same inputs gave them before."""
     data, naive, candidate = kept.data, kept.naive, kept.candidate
-    settings = _settings(project.config.backtest)
-    inputs = digest(
-        [
-            candidate.artifact_hash,
-            data.dataset.fingerprint,
-            data.test_interval,
-            naive,
-            registry.versioned("signals", data.section.signal),
-            settings,
-            *_plugins(data.section),
-        ]
-    )
-    ledger = project.ledger
+    ledger, inputs = project.ledger, _inputs(project, kept)
     with ledger.reading() as tx:
         if reads.receipt(ledger, tx, data.slot, STEP, inputs) is not None:
             return
@@ -180,6 +180,21 @@ def _traded(project: Project, kept: Kept) -> Traded:
     """The same trades again: evidence of an earlier podium does not have them."""
     naive = _naive(kept.data, kept.naive)[1].predict(_decisions(kept.data).blind())
     return trade(project, kept.data, _forecast(project, kept), naive)
+
+
+def _inputs(project: Project, kept: Kept) -> str:
+    data = kept.data
+    return digest(
+        [
+            kept.candidate.artifact_hash,
+            data.dataset.fingerprint,
+            data.test_interval,
+            kept.naive,
+            registry.versioned("signals", data.section.signal),
+            _settings(project.config.backtest),
+            *_plugins(data.section),
+        ]
+    )
 
 
 def _against_champion(project: Project, kept: Kept) -> None:

@@ -111,26 +111,79 @@ def extend(project: Project, slot: str) -> Extension:
         A splitter that cannot cross-validate, or numbers that it does not take.
     """
     require_task(project.config, slot)
-    found = tuned(project, slot)
-    settings = project.config.extend
-    split = folds_of(settings, found.forecast.tuning)
+    return extended(project, tuned(project, slot))
+
+
+def extended(project: Project, found: Tuned) -> Extension:
+    """Cross-validate the best configs of a finished search, or what is left of that.
+
+    All folds of a family's configs are one batch, so that no worker waits for the slowest fold of
+    each config. Numbers and keys of trials say nothing of batches.
+    """
+    split = folds_of(project.config.extend, found.forecast.tuning)
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
-    top = _top([one.row for one in found.finalists], found.eligible, settings.top)
-    heard = _trials.Progress(project, f"{slot}: extend", len(top) * len(split.folds))
-    configs = []
-    with _extended_files.keeping(project, slot) as place:
-        for rank, row in enumerate(top):
-            config = _trials.with_epochs(row.config, settings.epochs)
-            configs.append(
-                _over_folds(project, found, split, row, config, PHASE, rank, heard, place)
+    asked = planned(project, found, split)
+    total = sum(len(one.plans) for one in asked if one.phase == PHASE)
+    heard = _trials.Progress(project, f"{found.data.slot}: extend", total)
+    rows: dict[int, list[TrialRow]] = {}
+    with _extended_files.keeping(project, found.data.slot) as place:
+        for phase, family in dict.fromkeys((one.phase, one.row.family) for one in asked):
+            mine = [
+                n for n, one in enumerate(asked) if (one.phase, one.row.family) == (phase, family)
+            ]
+            searched = phase == PHASE
+            job = _trials.job_of(found.forecast, split, family)
+            ended = _trials.run(
+                project,
+                found.study,
+                found.forecast,
+                split,
+                replace(job, save_to=place) if searched else job,
+                registry.family(family).VERSION,
+                [plan for n in mine for plan in asked[n].plans],
+                heard if searched else _trials.unheard,
+                leave=_extended_files.Stay(place, split) if searched else None,
             )
-    naive = [
-        _over_folds(project, found, split, row, row.config, NAIVE_PHASE, row.number)
-        for row in found.naive
-    ]
-    extension = Extension(found, split, _ranked(configs, slot), _ranked(naive, slot))
+            folds = len(split.folds)
+            rows |= {n: ended[k * folds : (k + 1) * folds] for k, n in enumerate(mine)}
+    extension = _extension(project, found, split, asked, [rows[n] for n in range(len(asked))])
+    return written(project, extension)
+
+
+def written(project: Project, extension: Extension) -> Extension:
+    """The same with its files, written where they are not what they should be."""
     return replace(extension, folder=_extended_files.write(project, extension))
+
+
+def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, int]:
+    """The extension where all of it is on record; how many of how many folds are.
+
+    Nothing is written.
+    """
+    split = folds_of(project.config.extend, found.forecast.tuning)
+    asked = planned(project, found, split)
+    keys = [[_key(found, split, one, plan) for plan in one.plans] for one in asked]
+    with project.ledger.reading() as tx:
+        known = reads.trials_by_key(project.ledger, tx, [key for of in keys for key in of])
+        linked = reads.trials_of(project.ledger, tx, found.study.id, PHASE, NAIVE_PHASE)
+    there = {(row.phase, row.number, row.id) for row in linked}
+    rows = [
+        [
+            replace(known[key], phase=plan.phase, number=plan.number)
+            for key, plan in zip(of, one.plans, strict=True)
+            if key in known
+            and known[key].state in (State.COMPLETE, State.FAILED)
+            and (plan.phase, plan.number, known[key].id) in there
+        ]
+        for of, one in zip(keys, asked, strict=True)
+    ]
+    searched = [n for n, one in enumerate(asked) if one.phase == PHASE]
+    done = sum(len(rows[n]) for n in searched)
+    total = sum(len(asked[n].plans) for n in searched)
+    if any(len(has) < len(one.plans) for has, one in zip(rows, asked, strict=True)):
+        return None, done, total
+    return _extension(project, found, split, asked, rows), done, total
 
 
 def folds_of(settings: ExtendSection, view: View) -> Split:
@@ -180,39 +233,76 @@ def _top(finalists: Sequence[TrialRow], trials: Sequence[TrialRow], count: int) 
     return list(best.values())[:count]
 
 
-def _over_folds(
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One config that is to be trained on every fold: the search's trial of it, and the plans."""
+
+    phase: str
+    row: TrialRow
+    config: ConfigDict
+    plans: Sequence[Planned]
+
+
+def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
+    """Every config with its trainings: the best of the search, then the naive ones."""
+    settings, n_folds = project.config.extend, len(split.folds)
+    top = _top([one.row for one in found.finalists], found.eligible, settings.top)
+    chosen = [
+        (PHASE, rank, row, _trials.with_epochs(row.config, settings.epochs))
+        for rank, row in enumerate(top)
+    ]
+    naive = [(NAIVE_PHASE, row.number, row, row.config) for row in found.naive]
+    return [
+        Asked(
+            phase,
+            row,
+            config,
+            [
+                Planned(
+                    phase,
+                    number=rank * n_folds + fold.number,
+                    config=config,
+                    fold=fold.number,
+                    seed=0
+                    if row.family == NAIVE
+                    else trial_seed(project.config.tune.seed, fold.number),
+                )
+                for fold in split.folds
+            ],
+        )
+        for phase, rank, row, config in [*chosen, *naive]
+    ]
+
+
+def _key(found: Tuned, split: Split, one: Asked, plan: Planned) -> str:
+    version = registry.family(one.row.family).VERSION
+    return _trials.key_of(found.forecast, split, one.row.family, version, plan).hash
+
+
+def _extension(
     project: Project,
     found: Tuned,
     split: Split,
-    row: TrialRow,
-    config: ConfigDict,
-    phase: str,
-    rank: int,
-    heard: _trials.Heard = _trials.unheard,
-    place: str = "",
-) -> Extended:
-    family = registry.family(row.family)
-    seed = project.config.tune.seed
-    n_folds = len(split.folds)
-    plans = [
-        Planned(
-            phase,
-            number=rank * n_folds + fold.number,
-            config=config,
-            fold=fold.number,
-            seed=0 if row.family == NAIVE else trial_seed(seed, fold.number),
+    asked: Sequence[Asked],
+    rows: Sequence[Sequence[TrialRow]],
+) -> Extension:
+    made: dict[str, list[Extended]] = {PHASE: [], NAIVE_PHASE: []}
+    for one, folds in zip(asked, rows, strict=True):
+        losses, days = _losses(project, folds)
+        made[one.phase].append(
+            Extended(
+                one.row.family,
+                one.config,
+                one.row.score,
+                folds,
+                losses,
+                days,
+                _best_epoch(project, folds),
+                max(1, len(split.paths)),
+            )
         )
-        for fold in split.folds
-    ]
-    job = replace(_trials.job_of(found.forecast, split, row.family), save_to=place)
-    stay = _extended_files.Stay(place, split)
-    rows = _trials.run(
-        project, found.study, found.forecast, split, job, family.VERSION, plans, heard, leave=stay
-    )
-    losses, days = _losses(project, rows)
-    epochs = _best_epoch(project, rows)
-    repeats = max(1, len(split.paths))
-    return Extended(row.family, config, row.score, rows, losses, days, epochs, repeats)
+    slot = found.data.slot
+    return Extension(found, split, _ranked(made[PHASE], slot), _ranked(made[NAIVE_PHASE], slot))
 
 
 def _best_epoch(project: Project, rows: Sequence[TrialRow]) -> int:

@@ -99,19 +99,39 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
     return Final(analysis, candidate, known is None, folder)
 
 
+def on_record(project: Project, analysis: Analysis) -> tuple[Candidate | None, bool]:
+    """The candidate made from the same inputs before, and whether its evidence says what is found.
+
+    Nothing is written.
+    """
+    slot, ledger = analysis.extension.tuned.forecast.slot, project.ledger
+    with ledger.reading() as tx:
+        known = reads.receipt(ledger, tx, slot, STEP, _inputs_hash(project, analysis))
+        if known is None:
+            return None, False
+        candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
+        told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
+    return candidate, _says(told, _validation(analysis, candidate))
+
+
 def _renew(project: Project, told: Evidence | None, found: Evidence) -> None:
     """Append what is found now where the record says something else.
 
     More configs were looked at since, say; an earlier podium judged less.
     """
+    if not _says(told, found):
+        with project.ledger.transaction(durable=True) as tx:
+            writes.put_evidence(project.ledger, tx, found)
+
+
+def _says(told: Evidence | None, found: Evidence) -> bool:
+    """Whether the record says what is found now."""
     # As text, since NaN is not equal to itself.
     said = [
         [e.notes, {k: repr(float(s.value)) for k, s in e.scalars.items()}] if e else None
         for e in (told, found)
     ]
-    if said[0] != said[1]:
-        with project.ledger.transaction(durable=True) as tx:
-            writes.put_evidence(project.ledger, tx, found)
+    return said[0] == said[1]
 
 
 def _inputs_hash(project: Project, analysis: Analysis) -> str:

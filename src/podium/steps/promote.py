@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -126,12 +126,8 @@ def promote(
     _require_waivable({gate for step in through for gate in policy.get(step, {})}, waive, reason)
     ids = tuple(sorted(e.id for e in evidence.values()))
 
-    # What a gate that is a plugin holds; podium's own are known by their names.
-    own = plugin.versions(("gates", gate) for gates in policy.values() for gate in gates)
-
     def request(stage: Stage) -> str:
-        told = [candidate_id, stage, to, champion_id, policy, ids]
-        return digest([*told, *filter(None, [own, sorted(waive)])])
+        return _request(candidate_id, stage, to, champion_id, policy, ids, waive)
 
     def judged(step: Stage) -> tuple[Verdict, ...]:
         return _judge(policy.get(step, {}), evidence, champion)
@@ -196,6 +192,43 @@ def promote(
     if refused and _only_unsigned(verdicts):
         _hooks.waits(project, candidate, made[-1], sentence)
     return Promotion(candidate, current, verdicts, refused, True, sentence)
+
+
+def _request(
+    candidate_id: str,
+    stage: Stage,
+    to: str,
+    champion_id: str | None,
+    policy: Mapping[str, Mapping[str, Mapping[str, float]]],
+    evidence: Sequence[str],
+    waive: Collection[str] = (),
+) -> str:
+    """What the receipt of a refusal is known by."""
+    # What a gate that is a plugin holds; podium's own are known by their names.
+    own = plugin.versions(("gates", gate) for gates in policy.values() for gate in gates)
+    told = [candidate_id, stage, to, champion_id, policy, evidence]
+    return digest([*told, *filter(None, [own, sorted(waive)])])
+
+
+def on_record(project: Project, candidate: Candidate) -> str:
+    """How a candidate stands for whom asking to make it champion would change nothing, or ``""``.
+
+    Nothing is written.
+    """
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        stage = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
+        holder = reads.champion_of(ledger, tx, candidate.slot)
+        evidence = reads.evidence_of(ledger, tx, candidate.id)
+        policy = policy_of(project.config, candidate.slot)
+        ids = tuple(sorted(e.id for e in evidence.values()))
+        request = _request(candidate.id, stage, Stage.CHAMPION, holder, policy, ids)
+        refused = reads.receipt(ledger, tx, candidate.slot, STEP, request) is not None
+    if stage is Stage.CHAMPION:
+        return f"{candidate.id} is champion"
+    if refused:
+        return f"{candidate.id} was refused on this evidence"
+    return f"{candidate.id} was moved to {stage}" if demoted(project, candidate) else ""
 
 
 def path(current: Stage, target: Stage) -> list[Stage]:

@@ -119,11 +119,7 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
     )
     data = _with_stats(data, stats, wish.stats)
     kind = registry.family(family, data.section.task)
-    # For as many epochs as the family trains for, not as many as a search can afford.
-    theirs = project.config.space.get(family, {})
-    space = kind.space(data.dataset).narrowed(theirs, f"[space.{family}] of podium.toml")
-    settings = {**(_best_config(project, slot, family) if wish.best else {}), **wish.settings}
-    [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
+    config = _config(project, data, family, wish)
     seed = project.config.tune.seed if wish.seed is None else wish.seed
     study = put_question(
         project, data, data.split, {family: kind.space(data.dataset)}, search=PHASE
@@ -322,6 +318,40 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
     elif (stats.mean, stats.std) != (own.mean, own.std):
         return data
     return replace(data, dataset=replace(data.dataset, stats=None))
+
+
+def on_record(project: Project, family: str, slot: str) -> Candidate | None:
+    """The candidate of a slot's best config of a family, where it was trained; nothing is written.
+
+    Raises
+    ------
+    NotFoundError
+        The search is not finished.
+    """
+    data = class_data(project.config, slot)
+    config = _config(project, data, family, Wish(settings={}, best=True))
+    plan = Planned(PHASE, 0, config, fold=0, seed=project.config.tune.seed)
+    version = registry.family(family, data.section.task).VERSION
+    key = _trials.key_of(data, data.split, family, version, plan).hash
+    with project.ledger.reading() as tx:
+        trained = reads.trials_by_key(project.ledger, tx, [key])
+        if key not in trained:
+            return None
+        rows = project.door.rows("candidates", slot=slot)
+        id_ = next((row["id"] for row in rows if row["trial_id"] == trained[key].id), None)
+        return None if id_ is None else reads.candidate_by_id(project.ledger, tx, id_)
+
+
+def _config(project: Project, data: ClassData, family: str, wish: Wish) -> ConfigDict:
+    # For as many epochs as the family trains for, not as many as a search can afford.
+    theirs = project.config.space.get(family, {})
+    space = registry.family(family, data.section.task).space(data.dataset)
+    space = space.narrowed(theirs, f"[space.{family}] of podium.toml")
+    best = _best_config(project, data.slot, family) if wish.best else {}
+    settings = {**best, **wish.settings}
+    [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
+    found: ConfigDict = config
+    return found
 
 
 def _best_config(project: Project, slot: str, family: str) -> ConfigDict:

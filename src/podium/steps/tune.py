@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,7 +77,46 @@ class Tuned:
         return self.data
 
 
-def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """How far the search that podium.toml asks for has come.
+
+    Parameters
+    ----------
+    study : Study, or None
+        None where nobody asked this yet.
+    question : mapping
+        What is asked.
+    done, wanted : mapping of family to int
+        Trials that have ended, and how many there are to be.
+    naive : bool
+        Whether every config of the naive family is on record.
+    cut : bool
+        Whether ``--max-time`` ended it, so that what follows takes what there is.
+    """
+
+    study: Study | None
+    question: Mapping[str, Any]
+    done: Mapping[str, int]
+    wanted: Mapping[str, int]
+    naive: bool
+    cut: bool
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Families whose search is not complete, with how many trials they lack."""
+        if self.cut:
+            return {}
+        lacking = {name: self.wanted[name] - self.done[name] for name in self.wanted}
+        return {name: n for name, n in lacking.items() if n}
+
+
+def tune(
+    project: Project,
+    slot: str,
+    space: Settings | None = None,
+    only: Collection[str] = (),
+) -> Tuned:
     """Run the search of a slot, or what is left of it.
 
     The same command again trains nothing new; after a kill it goes on with the same configs, so it
@@ -87,6 +127,9 @@ def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
     ----------
     space : mapping of parameter to setting, optional
         As in ``[space.<family>]``, which they come before, for every family that has them.
+    only : collection of str
+        Families of the slot to search now; empty: all. The study, and so every trial, is the same
+        one; what the others have had stays, and the finals wait for them.
 
     Raises
     ------
@@ -95,18 +138,26 @@ def tune(project: Project, slot: str, space: Settings | None = None) -> Tuned:
     NotFoundError
         Every trial failed.
     """
-    data = _data(project, slot, say=project.reporter.say)
+    data = search_data(project, slot, say=project.reporter.say)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {})
     study = _study(project, data, split, spaces)
     files = TuningFiles(project, study, data, split)
     with files.claimed():
         run_naive(project, study, data, split)
-        _walk(project, study, data, split, spaces, files)
+        _walk(project, study, data, split, spaces, files, only)
         found = _result(project, study, data, split)
-        found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
+        if not only or not _counted(project, study, data).left:
+            found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
     files.write(found.trials, found.best_naive, found.feasible, found.best.id)
     return found
+
+
+def rewritten(project: Project, found: Tuned) -> None:
+    """Write the files of a finished search again where they are gone or say something else."""
+    files = TuningFiles(project, found.study, found.data, found.split)
+    with files.claimed():
+        files.write(found.trials, found.best_naive, found.feasible, found.best.id)
 
 
 def _walk(
@@ -116,11 +167,14 @@ def _walk(
     split: Split,
     spaces: Mapping[str, Space],
     files: TuningFiles,
+    only: Collection[str],
 ) -> None:
     """The search of each family, one after another."""
     settings, slot = project.config.tune, data.slot
     families = data.section.families
     for position, family in enumerate(families):
+        if only and family not in only:
+            continue
         # Numbers of several families do not meet: family k has numbers k, k + n, k + 2n ...
         search = registry.load("searches", settings.search).SEARCH(
             spaces[family], trial_seed(settings.seed, position)
@@ -139,30 +193,28 @@ def _walk(
         _search.go(project, study, data, split, family, search, walk)
 
 
-def tuned(project: Project, slot: str) -> Tuned:
-    """What ``tune`` found, read from the record.
+def tuned(project: Project, slot: str, data: TaskData | None = None) -> Tuned:
+    """What ``tune`` found, read from the record; nothing is written.
+
+    Parameters
+    ----------
+    data : TaskData, optional
+        The slot's, as :func:`search_data` reads it.
 
     Raises
     ------
     NotFoundError
         The search is not finished.
     """
-    data = _data(project, slot)
+    data = data or search_data(project, slot)
     split = validation_split(project, data)
-    study = _study(project, data, split)
+    study = known_study(project, data, split)
+    if study is None:
+        raise _nothing(slot, "tune")
     found = _result(project, study, data, split)
-    dropped = dropped_by(project, study)
-    wanted = 0
-    with project.ledger.reading() as tx:
-        for family in data.section.families:
-            most = _search.exhausted(project, tx, found.study, family)
-            trials = project.config.tune.trials
-            wanted += trials if most is None else min(most, trials)
-    asked = [row for row in found.trials if row.phase != kin.KNOWN]
-    # What another study gave up is not what this one has.
-    done = sum(row.id in dropped or row.state in (State.COMPLETE, State.FAILED) for row in asked)
-    was_cut = _search.was_cut(project, found.study)
-    if done < wanted and not was_cut:
+    far = _counted(project, study, data)
+    done, wanted = sum(far.done.values()), sum(far.wanted.values())
+    if far.left:
         raise NotFoundError(
             f"the search of {slot} has {done} of {wanted} trials", fix=f"run: podium tune {slot}"
         )
@@ -173,12 +225,47 @@ def tuned(project: Project, slot: str) -> Tuned:
         )
     further = _search.rows_of(project, study, _finalists.PHASE)
     finalists = _finalists.on_record(project, data, split, found.eligible, further)
-    if finalists is None and not was_cut:
+    if finalists is None and not far.cut:
         raise NotFoundError(
             f"the finalists of {slot} are not trained with every seed",
             fix=f"run: podium tune {slot}",
         )
     return _decided(found, finalists or [])
+
+
+def reach(project: Project, data: TaskData) -> Reach:
+    """How far the search of a slot has come; nothing is written."""
+    split = validation_split(project, data)
+    question, study = _known(project, data, split)
+    if study is None:
+        wanted = dict.fromkeys(data.section.families, project.config.tune.trials)
+        return Reach(None, question, dict.fromkeys(wanted, 0), wanted, naive=False, cut=False)
+    return _counted(project, study, data)
+
+
+def _counted(project: Project, study: Study, data: TaskData) -> Reach:
+    dropped = dropped_by(project, study)
+    trials, wanted = project.config.tune.trials, {}
+    split = validation_split(project, data)
+    version = registry.family(NAIVE, data.section.task).VERSION
+    bar = [_trials.key_of(data, split, NAIVE, version, one).hash for one in _bar(data)]
+    with project.ledger.reading() as tx:
+        known = reads.trials_by_key(project.ledger, tx, bar)
+        rows = reads.trials_of(project.ledger, tx, study.id, PHASE, NAIVE)
+        for family in data.section.families:
+            most = _search.exhausted(project, tx, study, family)
+            wanted[family] = trials if most is None else min(most, trials)
+    ended = Counter(
+        row.family
+        for row in rows
+        if row.phase != NAIVE
+        # What another study gave up is not what this one has.
+        and (row.id in dropped or row.state in (State.COMPLETE, State.FAILED))
+    )
+    done = {name: min(ended[name], count) for name, count in wanted.items()}
+    there = {row.id for row in rows if row.phase == NAIVE and row.state.ended}
+    naive = known.keys() == set(bar) and {row.id for row in known.values()} <= there
+    return Reach(study, study.question, done, wanted, naive, _search.was_cut(project, study))
 
 
 def _decided(found: Tuned, finalists: Sequence[Finalist]) -> Tuned:
@@ -187,7 +274,7 @@ def _decided(found: Tuned, finalists: Sequence[Finalist]) -> Tuned:
     return replace(found, finalists=finalists, best=best.row if best else found.best)
 
 
-def _data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
+def search_data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
     """Data of a slot, judged by the metric that a search looks for."""
     metric = objectives(project.config, slot)[0]
     return task_data(judged_by(project.config, slot, metric), slot, say=say)
@@ -253,6 +340,27 @@ def put_question(
     One that asks for generations of configs, and so can be told of trials, is told of those on
     record where it widens, or narrows, another one.
     """
+    with project.ledger.transaction() as tx:
+        if data.dataset.fingerprint:
+            writes.put_dataset(project.ledger, tx, data.dataset)
+        writes.put_split(project.ledger, tx, split)
+        question, known = _asked(project, tx, data, split, spaces, search)
+        study = writes.put_study(project.ledger, tx, data.slot, question)
+        if known is None and "generation" in search:
+            fits = {name: space.contains for name, space in spaces.items()}
+            kin.adopt(project.ledger, tx, study, fits)
+    return study
+
+
+def _asked(
+    project: Project,
+    tx: Any,
+    data: SearchData,
+    split: Split,
+    spaces: Mapping[str, Space],
+    search: Mapping[str, str | int],
+) -> tuple[dict[str, Any], Study | None]:
+    """What is asked, and the study that asked it before."""
     question = {
         "dataset": data.dataset.fingerprint,
         "task": data.task_hash,
@@ -263,55 +371,59 @@ def put_question(
         },
         **search,
     }
-    with project.ledger.transaction() as tx:
-        if data.dataset.fingerprint:
-            writes.put_dataset(project.ledger, tx, data.dataset)
-        writes.put_split(project.ledger, tx, split)
-        is_new = not kin.exists(project.ledger, tx, data.slot, question)
-        if is_new and "generation" in search and any(s.is_finite for s in spaces.values()):
-            # Studies from before this go on repeating themselves.
-            question["distinct"] = True
-            is_new = not kin.exists(project.ledger, tx, data.slot, question)
-        study = writes.put_study(project.ledger, tx, data.slot, question)
-        if is_new and "generation" in search:
-            fits = {name: space.contains for name, space in spaces.items()}
-            kin.adopt(project.ledger, tx, study, fits)
-    return study
+    known = kin.known(project.ledger, tx, data.slot, question)
+    if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
+        # Studies from before this go on repeating themselves.
+        question["distinct"] = True
+        known = kin.known(project.ledger, tx, data.slot, question)
+    return question, known
 
 
-def _study(
-    project: Project, data: TaskData, split: Split, spaces: Mapping[str, Space] | None = None
-) -> Study:
+def known_study(project: Project, data: TaskData, split: Split) -> Study | None:
+    """The study of a slot's search, or None where it was not begun; nothing is written."""
+    return _known(project, data, split)[1]
+
+
+def _known(project: Project, data: TaskData, split: Split) -> tuple[dict[str, Any], Study | None]:
+    spaces = spaces_of(project, data, {})
+    with project.ledger.reading() as tx:
+        return _asked(project, tx, data, split, spaces, _way(project))
+
+
+def _study(project: Project, data: TaskData, split: Split, spaces: Mapping[str, Space]) -> Study:
+    return put_question(project, data, split, spaces, **_way(project))
+
+
+def _way(project: Project) -> dict[str, str | int]:
+    """How ``[tune]`` searches, as part of the question."""
     settings = project.config.tune
     if not registry.exists("searches", settings.search):
         raise UsageError.of(
             [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
         )
-    spaces = spaces or spaces_of(project, data, {})
     # What must not win is told to be bad, so it decides what is asked for.
     where = {"where": settings.where} if settings.where else {}
-    return put_question(
-        project,
-        data,
-        split,
-        spaces,
-        search=registry.versioned("searches", settings.search),
-        generation=settings.generation,
-        seed=settings.seed,
+    return {
+        "search": registry.versioned("searches", settings.search),
+        "generation": settings.generation,
+        "seed": settings.seed,
         **where,
         **_schedule.asked(project),
-    )
+    }
 
 
 def run_naive(project: Project, study: Study, data: TaskData, split: Split) -> None:
     """Every config of the naive family on the study's windows: the bar to beat."""
-    family = registry.family(NAIVE, data.section.task)
-    plans = [
-        Planned(NAIVE, number, config, fold=0, seed=0)
-        for number, config in enumerate(family.space(data.tuning).grid())
-    ]
     job = _trials.job_of(data, split, NAIVE)
-    _trials.run(project, study, data, split, job, family.VERSION, plans)
+    version = registry.family(NAIVE, data.section.task).VERSION
+    _trials.run(project, study, data, split, job, version, _bar(data))
+
+
+def _bar(data: TaskData) -> list[Planned]:
+    space = registry.family(NAIVE, data.section.task).space(data.tuning)
+    return [
+        Planned(NAIVE, number, config, fold=0, seed=0) for number, config in enumerate(space.grid())
+    ]
 
 
 def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
@@ -363,7 +475,11 @@ def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") ->
     if not complete:
         failed = next((row.reason for row in rows if row.reason), "")
         told = f"; the first failed with: {failed.strip().splitlines()[-1]}" if failed else ""
-        raise NotFoundError(
-            f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
-        )
+        raise _nothing(slot, verb, told)
     return min(complete, key=lambda row: -row.score if way == "max" else row.score)
+
+
+def _nothing(slot: str, verb: str, told: str = "") -> NotFoundError:
+    return NotFoundError(
+        f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
+    )

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.errors import UsageError
+
+if TYPE_CHECKING:
+    from podium.steps._unchanged import Told
+    from podium.steps.run import Run
 
 
 @click.command()
 @click.argument("slots", nargs=-1)
 @click.option("--refresh", is_flag=True, help="The nightly job: take in new bars. docs/live.md.")
+@click.option("--from", "first", default="", help="First step; those before are on record.")
+@click.option("--to", "last", default="", help="Last step.")
+@click.option("--only", multiple=True, metavar="FAMILY", help="Search these families now.")
+@click.option("--keep-going", is_flag=True, help="Take the other slots on when one fails.")
+@click.option("--explain", is_flag=True, help="Tell what would be done and why; do nothing.")
 @click.option("--trials", type=int, help="Trials of each search.")
 @options.jobs
 @options.mlflow
@@ -22,6 +32,11 @@ from podium.cli.output import Output
 def command(
     slots: tuple[str, ...],
     refresh: bool,
+    first: str,
+    last: str,
+    only: tuple[str, ...],
+    keep_going: bool,
+    explain: bool,
     trials: int | None,
     jobs: int | None,
     folder: Path,
@@ -34,24 +49,57 @@ def command(
     What is up to date is not done again; after an interruption the same command goes on. A refusal
     is a result, so it ends with 0 too; ask a single slot with podium promote for exit code 4.
     """
-    from podium.report.run import run_dict, summary_rows
-    from podium.steps.run import run
+    from podium.steps import _unchanged
 
     out = Output(as_json=as_json, quiet=quiet)
+    whole = not (first or last or only)
     if refresh:
+        if not whole or keep_going or explain:
+            raise UsageError(
+                "--refresh goes the whole road of every slot whatever fails",
+                fix="leave out --from, --to, --only, --keep-going and --explain",
+            )
         _refresh(out, folder, slots, tune__trials=trials, runner__jobs=jobs, **mlflow)
         return
     with options.opened(folder, out, tune__trials=trials, runner__jobs=jobs, **mlflow) as project:
-        found = run(project, slots or None)
+        started_from = _unchanged.inputs(project, slots) if whole else ""
+        known = _unchanged.told(project, slots, started_from)
+        if known is not None:
+            _tell_known(out, known, project.root, explain=explain)
+            return
+        # Only now: what trains takes a second to import.
+        from podium.steps import run
+
+        if explain:
+            plan = run.explain(project, slots, first=first, last=last, only=only)
+            out.answer("plan", [vars(one) for one in plan])
+            return
+        found = run.run(project, slots, first=first, last=last, only=only, keep_going=keep_going)
+        decided = whole and not found.failures and bool(found.report.slots)
+        told = run.told(project, found) if decided else None
+    if told is not None:
+        # Now that what is written after a step, for other programs, is written too.
+        _unchanged.keep(project, started_from, slots, told)
+    _tell(out, found)
+    if found.failures:
+        raise found.failures[0]
+
+
+def _tell(out: Output, found: Run) -> None:
+    from podium.report.run import run_dict, summary_rows
+
     columns, rows = summary_rows(found.report)
     items = [dict(zip(columns, row, strict=True)) for row in rows]
-    out.answer("run", run_dict(found.report)["items"] if as_json else items, columns)
+    if not items:
+        out.answer("steps", [vars(one) for one in found.outcomes])
+    else:
+        out.answer("run", run_dict(found.report)["items"] if out.as_json else items, columns)
     out.say("")
     for slot in found.report.slots:
         out.say(slot.sentence)
-    out.say(f"report: {found.page}")
-    if found.report.slots:
-        out.hint(*found.report.slots[0].commands)
+    if found.page is not None:
+        out.say(f"report: {found.page}")
+    out.hint(*found.next)
 
 
 def _refresh(out: Output, folder: Path, slots: tuple[str, ...], **flags: Any) -> None:
@@ -71,3 +119,18 @@ def _refresh(out: Output, folder: Path, slots: tuple[str, ...], **flags: Any) ->
         print(found.line)
     if found.error:
         raise found.error
+
+
+def _tell_known(out: Output, known: Told, root: Path, *, explain: bool) -> None:
+    if explain:
+        out.answer("plan", known.steps)
+        return
+    for step in known.steps:
+        out.say(f"{step['slot']}: {step['step']} is up to date ({step['told']})")
+    items = [dict(zip(known.columns, row, strict=True)) for row in known.rows]
+    out.answer("run", known.items if out.as_json else items, known.columns)
+    out.say("")
+    for sentence in known.sentences:
+        out.say(sentence)
+    out.say(f"report: {root / known.page}")
+    out.hint(*known.next)

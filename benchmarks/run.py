@@ -1,0 +1,112 @@
+"""What `podium run` costs where nothing is to do, and what folds side by side save.
+
+Run with ``make bench``. The demo is run whole once; then the same command is timed as a whole, in
+new processes, beside ``podium --version``: as it is, and with what the last run found deleted, so
+that every step is held against the record. Last, the folds of both slots are trained anew with two
+jobs: all configs in one batch, and config by config.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from podium.steps._project import Project
+    from podium.steps.tune import Tuned
+
+LIMIT_SECONDS = 2.0
+ROUNDS = 7
+QUIET = 0.5
+SLOTS = ("us4/D/volatility", "us4/D/return")
+
+
+def main() -> None:
+    if (load := os.getloadavg()[0]) > QUIET:
+        print(f"the machine is busy (load {load:.1f}): read ratios, and seconds with care\n")
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "demo"
+        _podium("init", str(root), "--demo", "-q")
+        first = _podium("run", "-q", "--jobs", "2", "--project", str(root))
+        print(f"a whole run of the demo, 2 jobs: {first:.1f} s")
+        _up_to_date(root)
+        _side_by_side(root, Path(name))
+
+
+def _podium(*words: str) -> float:
+    """Seconds that a whole command takes."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "podium", *words], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def _up_to_date(root: Path) -> None:
+    run = ("run", "-q", "--project", str(root))
+    kept = root / ".podium" / "unchanged.json"
+    bare, quick, looked = [], [], []
+    _podium(*run)
+    for _ in range(ROUNDS):
+        bare.append(_podium("--version"))
+        quick.append(_podium(*run))
+    for _ in range(ROUNDS // 2):
+        kept.unlink()
+        looked.append(_podium(*run))
+    base, mine, whole = (statistics.median(times) for times in (bare, quick, looked))
+    met = "met" if mine <= LIMIT_SECONDS else "MISSED"
+    print(f"podium --version: {base * 1000:.0f} ms")
+    print(
+        f"podium run, all up to date: {mine:.2f} s, {mine / base:.1f} times that "
+        f"(target at most {LIMIT_SECONDS:g} s, {met})"
+    )
+    print(f"the same, every step held against the record: {whole:.2f} s, {whole / base:.1f} times")
+
+
+def _side_by_side(root: Path, place: Path) -> None:
+    from podium.steps._project import Project
+    from podium.steps.extend import extended
+    from podium.steps.tune import tuned
+
+    seconds = {}
+    for how in ("one batch", "config by config"):
+        copy = shutil.copytree(root, place / how.replace(" ", "-"))
+        # Another length is another training, so none is on record.
+        with Project(copy, flags={"runner.jobs": 2, "extend.epochs": 13}) as project:
+            found = [tuned(project, slot) for slot in SLOTS]
+            # Workers that have torch loaded; what they train first is not timed.
+            _config_by_config(project, found[0], 1)
+            started = time.perf_counter()
+            for one in found:
+                if how == "config by config":
+                    _config_by_config(project, one)
+                else:
+                    extended(project, one)
+            seconds[how] = time.perf_counter() - started
+    batch, single = seconds["one batch"], seconds["config by config"]
+    print(
+        f"folds of both slots with 2 jobs: {single:.1f} s config by config, {batch:.1f} s in one "
+        f"batch, {single / batch:.2f} times as fast"
+    )
+
+
+def _config_by_config(project: Project, found: Tuned, count: int | None = None) -> None:
+    """Folds as they were trained before they were one batch."""
+    from podium import registry
+    from podium.steps import _trials
+    from podium.steps.extend import folds_of, planned
+
+    split = folds_of(project.config.extend, found.forecast.tuning)
+    for asked in planned(project, found, split)[:count]:
+        job = _trials.job_of(found.forecast, split, asked.row.family)
+        version = registry.family(asked.row.family).VERSION
+        _trials.run(project, found.study, found.forecast, split, job, version, asked.plans)
+
+
+if __name__ == "__main__":
+    main()
