@@ -1,4 +1,4 @@
-# make demo    a demo project in ./demo, from nothing to a champion
+# make demo    a demo project in ./demo, from nothing to a champion, with its pictures
 # make test    the fast tests
 # make check   format, lint, types, and the slow tests
 # make bench   overhead and start-up, as ratios measured in one run
@@ -50,7 +50,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@# torch first and pinned: a range could bring gigabytes of CUDA packages.
 	$(PIP) torch==2.13.0
-	$(PIP) -e '.[torch]'
+	$(PIP) -e '.[torch,parquet,plots]'
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed

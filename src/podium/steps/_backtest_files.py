@@ -91,7 +91,15 @@ def write(
             FILLED: _trades(times, curves[CANDIDATE], fills, kept, project),
         }
         for name, table in tables.items():
-            _write_table(project, folder, name, table)
+            write_atomic(folder / f"{name}.csv", csv_text([list(table), *_rows(table)]))
+        try:
+            for name, table in tables.items():
+                write_atomic(folder / f"{name}.parquet", parquet(table))
+        except ImportError:
+            project.reporter.say(
+                "the tables were written as CSV alone: Parquet needs the package 'pyarrow', which is "
+                "not installed. Run: pip install 'podium[parquet]'."
+            )
         title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
         try:
             write_atomic(folder / f"{EQUITY}.png", equity_png(times, curves, title))
@@ -255,16 +263,6 @@ def _trades(
         "fee": fills["fee"],
         "weight": quantity * price / capital,
     }
-
-
-def _write_table(project: Project, folder: Path, name: str, table: Table) -> None:
-    write_atomic(folder / f"{name}.csv", csv_text([list(table), *_rows(table)]))
-    try:
-        write_atomic(folder / f"{name}.parquet", parquet(table))
-    except ImportError:
-        project.reporter.say(
-            f"{name}.parquet was not written: pyarrow is not installed (pip install pyarrow)"
-        )
 
 
 def _rows(table: Table) -> Iterator[list[Any]]:
