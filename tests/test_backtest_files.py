@@ -204,13 +204,11 @@ def test_evidence_of_an_earlier_podium_stays_and_its_trades_are_made_again(copie
 _NEW = ("naive", "trade")
 
 
-def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_every_table(tmp_path, judged):
+def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_every_table():
     times = np.array(["2020-01-31"], dtype="datetime64[s]")
-    with Project(judged) as project:
-        columns = {"time": times, "ticker": np.array(["=1+1"], dtype=object), "fee": [-1.5]}
-        _backtest_files._write_table(project, tmp_path, "trades", columns)
-    with (tmp_path / "trades.csv").open() as file:
-        assert [*csv.reader(file)][1] == ["2020-01-31T00:00:00", "'=1+1", "-1.5"]
+    columns = {"time": times, "ticker": np.array(["=1+1"], dtype=object), "fee": [-1.5]}
+    _, row = csv.reader(_backtest_files.as_csv(columns).splitlines())
+    assert row == ["2020-01-31T00:00:00", "'=1+1", "-1.5"]
 
 
 def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_said(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,14 @@ def write(
             FILLED: _trades(times, curves[CANDIDATE], fills, kept, project),
         }
         for name, table in tables.items():
-            write_atomic(folder / f"{name}.csv", csv_text([list(table), *_rows(table)]))
+            write_atomic(folder / f"{name}.csv", as_csv(table))
         try:
             for name, table in tables.items():
                 write_atomic(folder / f"{name}.parquet", parquet(table))
         except ImportError:
             project.reporter.say(
-                "the tables were written as CSV alone: Parquet needs the package 'pyarrow', which is "
-                "not installed. Run: pip install 'podium[parquet]'."
+                "the tables were written as CSV alone: Parquet needs the package 'pyarrow', which "
+                "is not installed. Run: pip install 'podium[parquet]'."
             )
         title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
         try:
@@ -265,12 +265,13 @@ def _trades(
     }
 
 
-def _rows(table: Table) -> Iterator[list[Any]]:
+def as_csv(table: Table) -> str:
+    """A table as CSV, a text that a spreadsheet would run with a quote before it."""
     columns = [
         v.astype(str).tolist() if v.dtype.kind == "M" else v.tolist()
         for v in map(np.asarray, table.values())
     ]
-    return (list(row) for row in zip(*columns, strict=True))
+    return csv_text([list(table), *zip(*columns, strict=True)])
 
 
 def parquet(table: Table) -> bytes:
