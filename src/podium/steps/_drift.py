@@ -112,6 +112,15 @@ def drifted(
     return Drifted(view.feature_names, baseline.window, source, found, section.level)
 
 
+def warn_of_drift(
+    project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
+) -> None:
+    """Say it where the newest bars are other than those of the training."""
+    found = drifted(project, artifact_hash, manifest, view)
+    if found.alarm:
+        project.reporter.say(f"warning: {found.sentence}")
+
+
 def _kept(door: Door, artifact_hash: str, view: View, window: int) -> Baseline | None:
     """What was put on record when it was trained, if it is what is asked for now."""
     try:

@@ -69,8 +69,12 @@ class FinalTraining:
             Path(work).mkdir(parents=True)
             yield replace(job, save_to=work, pause_to=str(self._states), leaves_states=True)
 
-    def fit(self, job: Job, fold: int, configs: Sequence[ConfigDict]) -> list[Ended]:
-        """Train one config a seed on a fold, or what is left of that.
+    def fit(self, job: Job, wanted: Mapping[int, Sequence[ConfigDict]]) -> list[list[Ended]]:
+        """Train one config a seed on each fold, or what is left of that, side by side.
+
+        Parameters
+        ----------
+        wanted : dict of fold to configs
 
         Raises
         ------
@@ -79,6 +83,7 @@ class FinalTraining:
         """
         tasks = [
             Task(f"{digest(self.inputs)[:16]}-{fold}-{n}", config, fold, seed)
+            for fold, configs in wanted.items()
             for n, (config, seed) in enumerate(zip(configs, self.seeds, strict=True))
         ]
         found: dict[str, Ended] = {}
@@ -96,7 +101,7 @@ class FinalTraining:
             self.heard(ended.score)
         if len(found) < len(tasks):
             raise self.project.halt.error(len(tasks) - len(found))
-        return [found[task.trial_id] for task in tasks]
+        return [[found[task.trial_id] for task in tasks if task.fold == fold] for fold in wanted]
 
     def _number(self, task: Task) -> int:
         """Of its trial on record; the first two are what a single seed gives."""

@@ -123,7 +123,7 @@ def _train(
     heard = _trials.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
     training = FinalTraining(project, data, split, parent.family, seeds, inputs, heard)
     with training.place() as job:
-        fits = training.fit(job, 1, [parent.config] * len(seeds))
+        [fits] = training.fit(job, {1: [parent.config] * len(seeds)})
         artifact_hash, path = training.store(
             job, {"final_model": fits}, parent=parent.id, includes_test=[*data.test_interval]
         )

@@ -195,10 +195,14 @@ def train_final(
     heard = _trials.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
     training = FinalTraining(project, data, split, family, seeds, inputs, heard)
     with training.place() as job:
-        first = _trials.with_epochs(config, most)
-        held_out = training.fit(job, 0, [first] * len(seeds))
-        then = [_trials.with_epochs(config, epochs or one.best_epoch) for one in held_out]
-        whole = training.fit(job, 1, then)
+        first = [_trials.with_epochs(config, most)] * len(seeds)
+        if epochs:
+            then = [_trials.with_epochs(config, epochs)] * len(seeds)
+            held_out, whole = training.fit(job, {0: first, 1: then})
+        else:
+            [held_out] = training.fit(job, {0: first})
+            then = [_trials.with_epochs(config, one.best_epoch) for one in held_out]
+            [whole] = training.fit(job, {1: then})
         fits = {"best_model": held_out, "final_model": whole}
         artifact_hash, path = training.store(job, fits)
     ledger, environment = project.ledger, project.environment

@@ -21,7 +21,7 @@ from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.steps._best_file import own_slot
-from podium.steps._drift import drifted
+from podium.steps._drift import warn_of_drift
 from podium.steps._live import speakers, store
 from podium.steps._project import Project
 from podium.steps._task import load_dataset, view_of
@@ -99,7 +99,7 @@ def predict(
     """
     if bars < 1:
         raise UsageError(f"bars is {bars}", "1 or more")
-    place, rule = _chosen(project, slot, candidate, model_path)
+    place, rule = place_asked(project, slot, candidate, model_path)
     model = artifact.load_place(place)
     if isinstance(model, LoadedClassifier):
         raise UsageError(
@@ -131,9 +131,7 @@ def predict(
         raise NotFoundError(view.left_out(), "at least one member with enough bars")
     if view.left_out():
         project.reporter.say(view.left_out())
-    drift = drifted(project, place.artifact_hash, model.manifest, view)
-    if drift.alarm:
-        project.reporter.say(f"warning: {drift.sentence}")
+    warn_of_drift(project, place.artifact_hash, model.manifest, view)
     prediction = model.predict(windows)
     return Forecast(
         prediction,
@@ -272,7 +270,7 @@ def classify(
     """
     if candidate is None and model_path is None:
         slot = slot or own_slot(project.config) or project.default_slot(None)
-    place, rule = _chosen(project, slot, candidate, model_path)
+    place, rule = place_asked(project, slot, candidate, model_path)
     model = artifact.load_place(place)
     if not isinstance(model, LoadedClassifier):
         raise UsageError(f"{place.folder} forecasts bars", "a model that classifies samples")
@@ -287,7 +285,7 @@ def classify(
     return Classified(found, samples.groups, place.folder, rule)
 
 
-def _chosen(
+def place_asked(
     project: Project, slot: str | None, candidate: str | None, model_path: Path | str | None
 ) -> tuple[Place, str]:
     """The model to ask, and which rule chose it."""

@@ -20,13 +20,14 @@ from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.split import Windows
 from podium.steps._backtest_files import SIGNALS, folder_of
+from podium.steps._drift import warn_of_drift
 from podium.steps._kept import candidate_of
 from podium.steps._outputs import json_text
 from podium.steps._project import Project
 from podium.steps._task import SlotData, slot_data
 from podium.steps._tickers import bars_of
 from podium.steps._trading import due, targets
-from podium.steps.predict import _chosen
+from podium.steps.predict import place_asked
 
 COLUMNS = (
     "as_of", "valid_for", "ticker", "weight", "forecast", "order", "candidate", "artifact_hash",
@@ -131,7 +132,7 @@ def signals(
     """
     if candidate is None and model_path is None:
         slot = project.default_slot(slot)
-    place, rule = _chosen(project, slot, candidate, model_path)
+    place, rule = place_asked(project, slot, candidate, model_path)
     return _since(project, place, rule, _moment(since))
 
 
@@ -176,6 +177,7 @@ def _since(project: Project, place: Place, rule: str, since: np.datetime64 | Non
         )
     windows = Windows.of(data.view, np.arange(first, len(data.view), dtype=np.int64))
     forecast = model.predict(windows)
+    warn_of_drift(project, place.artifact_hash, model.manifest, data.view)
     if data.view.left_out():
         project.reporter.say(data.view.left_out())
     shown = slice(row, None)
