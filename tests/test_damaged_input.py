@@ -48,12 +48,15 @@ def refused(capsys, root, *words):
     return code, told.err
 
 
+NOTED = (".lock", ".log")
+
+
 def everything(root):
-    """Rows of the record, and every other file of the project."""
+    """Rows of the record, and every other file of the project but locks and logs."""
     files = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.startswith("podium.db") and path.suffix != ".lock"
+        if path.is_file() and not path.name.startswith("podium.db") and path.suffix not in NOTED
     }
     if not (root / "podium.db").is_file():
         return files, {}
@@ -421,5 +424,5 @@ def test_the_hashes_of_a_bundle_are_those_of_its_files(packed):
     files = members(packed)
     listed = json.loads(files.pop("bundle.json"))
     assert listed["files"] == {name: digest_bytes(data) for name, data in files.items()}
-    assert (listed["podium"], listed["kind"], listed["record"]) == (1, "bundle", 2)
+    assert (listed["podium"], listed["kind"], listed["record"]) == (1, "bundle", 3)
     assert digest(listed["project_id"])

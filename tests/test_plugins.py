@@ -321,7 +321,8 @@ def test_a_changed_search_asks_another_question(tmp_path):
         with Project(root) as opened:
             data = _task.slot_data(opened.config, SLOT)
             split = tune.validation_split(opened, data)
-            return tune._study(opened, data, split).id
+            spaces = tune.spaces_of(opened, data, {})
+            return tune._study(opened, data, split, spaces).id
 
     first = study()
     assert study() == first
