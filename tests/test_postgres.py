@@ -235,7 +235,9 @@ def test_the_verbs_that_write_and_those_that_look_closely_answer_too(remote, tmp
     ):
         code, out, err = say(capsys, *words, "--project", remote)
         assert code == 0, (words, out, err)
-        assert "warning" not in err, (words, err)
+        # A model of so few bars finds the newest ones unusual.
+        warned = [line for line in err.splitlines() if "warning" in line]
+        assert not any("lie elsewhere" not in line for line in warned), (words, err)
     code, _, err = say(capsys, "import", bundle, "--project", elsewhere)
     assert code == 0, err
     code, _, err = say(capsys, "import", bundle, "--project", remote)
@@ -510,8 +512,8 @@ def test_a_server_that_is_down_is_one_sentence_and_resolve_answers_from_its_cach
     for words in (["run"], ["list", "trials"], ["promote", held.candidate_id]):
         code, out, err = say(capsys, *words, "--project", remote)
         assert (code, out) == (7, "")
-        assert len(err.splitlines()) == 1
-        assert "cannot be used" in err
+        [told] = [line for line in err.splitlines() if not line.startswith("log: ")]
+        assert "cannot be used" in told
         assert "hunter2" not in err
     # This process asked before; another one is answered from .podium/champions.json.
     with pytest.warns(UserWarning, match="Answering from what was told before"):
