@@ -238,6 +238,7 @@ def test_too_few_bars_are_refused_with_the_number_that_would_do(project, capsys)
     assert "at least" in err
 
 
+@pytest.mark.slow
 def test_a_second_run_beside_the_first_is_a_conflict(project):
     words = [sys.executable, "-m", "podium", "run", "--project", str(project)]
     first = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -254,6 +255,7 @@ def test_a_second_run_beside_the_first_is_a_conflict(project):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_130_and_goes_on(project, number):
     words = [sys.executable, "-m", "podium", "run", "--project", str(project)]
     running = subprocess.Popen(

@@ -216,6 +216,7 @@ def test_a_model_evaluated_again_is_signed_again(ready):
     assert gates["signoff"] == "refuse"
 
 
+@pytest.mark.slow
 def test_a_newcomer_is_held_against_the_champion_on_the_same_samples(ready):
     root, candidate = ready
     evaluated(root, candidate)

@@ -361,6 +361,7 @@ def test_a_file_in_the_way_fails_no_step(tmp_path):
 GRID = "import sys; from podium.cli.main import run; sys.exit(run(sys.argv[1:]))"
 
 
+@pytest.mark.slow
 def test_two_grids_at_once_leave_every_line_whole_and_once(tmp_path):
     root = small_project(tmp_path / "small", slots=TWO_SLOTS)
     Project(root).__enter__().ledger.close()

@@ -309,6 +309,7 @@ def classified(tmp_path_factory):
     return root, parent, child
 
 
+@pytest.mark.slow
 def test_a_classifier_is_held_against_its_parent_on_the_same_samples(classified, capsys):
     root, parent, child = classified
     assert podium(["evaluate", child.id, "--project", str(root)]) == 0

@@ -306,6 +306,7 @@ def tried(root):
     return len(rows)
 
 
+@pytest.mark.slow
 def test_splitting_a_search_into_small_ones_resets_nothing(project_of):
     counts = []
     for seed in range(1, 4):
@@ -331,6 +332,7 @@ def test_adding_a_bar_resets_nothing(project_of):
     assert found.luck.n_trials == found.luck.judged == tried(project_of.root) == before + 3
 
 
+@pytest.mark.slow
 def test_of_two_tasks_with_one_config_the_present_one_is_judged(project_of):
     with project_of() as project:
         before = analyze(project, SLOT).luck
@@ -420,6 +422,7 @@ def promoted(project):
     return promote(project, final.candidate.id)
 
 
+@pytest.mark.slow
 def test_validation_evidence_holds_the_judgement_and_grows_only_when_it_changes(project_of):
     def kept():
         rows = query(project_of.root, "SELECT kind, scalars FROM evidence ORDER BY seq")

@@ -14,6 +14,7 @@ from projects import in_processes
 from records import broken_links, decide, register
 
 
+@pytest.mark.slow
 def test_four_processes_that_open_a_new_record_at_once_all_get_it(tmp_path):
     folders = [tmp_path / str(n) for n in range(25)]
     for folder in folders:
@@ -84,6 +85,7 @@ def assert_all_there(folder, seen, total):
     assert moments == sorted(moments)
 
 
+@pytest.mark.slow
 def test_four_processes_write_fifty_trials_each_and_none_is_lost_or_doubled(tmp_path):
     assert_all_there(tmp_path, write_at_once(tmp_path, 50), 200)
     assert projects.query(tmp_path, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
@@ -122,6 +124,7 @@ def assert_one_wins_each_round(ledger, folder, rounds):
     assert broken_links(folder) == []
 
 
+@pytest.mark.slow
 def test_of_four_processes_that_promote_at_once_exactly_one_wins(sqlite_ledger, tmp_path):
     assert_one_wins_each_round(sqlite_ledger, tmp_path, 20)
 

@@ -371,6 +371,7 @@ def test_a_kill_between_mlflow_and_the_record_doubles_nothing(place, monkeypatch
     assert place.waiting() == 0
 
 
+@pytest.mark.slow
 def test_two_feeders_at_once_send_everything_once(place):
     place.trials(*range(12))
     with Project(place.root) as project:
@@ -487,6 +488,7 @@ def test_a_store_that_is_gone_is_made_again_with_everything(place):
     assert before.items() <= after.items()
 
 
+@pytest.mark.slow
 def test_a_project_that_was_moved_is_told_how_to_have_its_store_again(shown, tmp_path):
     gone = shutil.copytree(shown, tmp_path / "gone")
     for file in gone.glob("mlflow.db*"):

@@ -129,6 +129,7 @@ def test_no_move_is_lost_however_many_share_a_minute(asked):
         st.tuples(st.sampled_from(["base", "continued", "replay"]), st.integers(0, 9)), max_size=8
     )
 )
+@pytest.mark.slow
 def test_versions_are_as_old_as_the_record_says(tmp_path_factory, asked):
     folder = tmp_path_factory.mktemp("p")
     ledger = projects.open_ledger(folder)

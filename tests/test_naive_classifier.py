@@ -132,6 +132,7 @@ def test_one_more_limit_scores_what_its_cells_do(seed, axis):
     assert scores[place] == pytest.approx(rules._macro_f1(inside, grid.weights))
 
 
+@pytest.mark.slow
 def test_many_classes_and_features_take_no_longer():
     rng = np.random.default_rng(0)
     made = Sequences.of("s", rng.normal(size=(500, 6, 20)), np.arange(500) % 40)

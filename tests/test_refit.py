@@ -196,6 +196,7 @@ def test_the_files_show_the_refits_beside_the_frozen_model(refitted):
     assert found["measures"]["refit"]["cagr"] == told["refit:cagr"]
 
 
+@pytest.mark.slow
 def test_asked_again_the_record_answers_and_with_other_terms_it_does_not(copied):
     again(copied)
     before = trials(copied)
@@ -302,6 +303,7 @@ with Project(__import__("pathlib").Path(sys.argv[1]), flags={FLAGS}) as project:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_between_a_forecast_and_its_trials_end_loses_one_refit_and_no_number(
     copied, refitted
 ):

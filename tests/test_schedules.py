@@ -160,6 +160,7 @@ def test_any_runner_and_any_number_of_jobs_gives_the_same_study(tmp_path, search
 
 
 @pytest.mark.parametrize("search", ["random", "tpe"])
+@pytest.mark.slow
 def test_a_study_interrupted_anywhere_ends_as_if_nothing_had_happened(tmp_path, search):
     given = {"tune": {"search": search, "finalists": 2, "seeds": 2}}
     whole = project_in(tmp_path / "whole", **given)

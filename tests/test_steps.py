@@ -198,6 +198,7 @@ def interrupt(root, after, **flags):
     return False
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_again_and_again_ends_as_if_nothing_had_happened(finished, tmp_path):
     root = small_project(tmp_path / "small")
     done = {}
@@ -230,6 +231,7 @@ def test_a_run_interrupted_once_ends_as_if_nothing_had_happened(finished, tmp_pa
 
 
 @pytest.mark.parametrize("after", [2, 5])
+@pytest.mark.slow
 def test_an_open_project_goes_on_after_an_interruption_as_in_a_notebook(finished, tmp_path, after):
     root = small_project(tmp_path / "small", runner={"name": "local", "jobs": 2})
     with Project(root, reporter=projects.Interrupting(after)) as project:
@@ -240,6 +242,7 @@ def test_an_open_project_goes_on_after_an_interruption_as_in_a_notebook(finished
     assert projects.outcome(root) == projects.outcome(finished)
 
 
+@pytest.mark.slow
 def test_work_left_from_an_interruption_is_not_taken_for_that_of_the_next_slot(tmp_path):
     other = {**projects.SMALL["slots"][SLOT], "target": "log_return", "horizon": 3}
     settings = {"slots": {"us4/D/return": other}, "runner": {"name": "local", "jobs": 2}}

@@ -34,6 +34,7 @@ def test_a_search_keeps_the_contract(any_search):
 
 
 @pytest.mark.parametrize("name", ["gp", "auto", "three_phase"])
+@pytest.mark.slow
 def test_a_search_that_models_numbers_keeps_the_contract(name):
     check_search(registry.load("searches", name).SEARCH, NUMBERS, generation=3)
 

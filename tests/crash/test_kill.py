@@ -161,6 +161,7 @@ def kill_at(root: Path, reached, expected: dict) -> None:
         assert_survives(root, expected, driver)
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_its_search_goes_on(root, expected):
     kill_at(root, MOMENTS["in the middle of the search"], expected)
 
@@ -204,6 +205,7 @@ def test_a_run_killed_before_any_of_its_writes_to_the_disk_goes_on(tmp_path, exp
     assert rubbish == []
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_one_trial_and_the_search_goes_on(tmp_path):
     class Killing(Silent):
         """Ends one of the workers when the first trial is done."""
