@@ -86,7 +86,7 @@ class Driver:
                     continue
         return found
 
-    def assert_nobody_left(self, within: float = 3.0) -> None:
+    def assert_nobody_left(self, within: float = 20.0) -> None:
         deadline = time.monotonic() + within
         while (left := self.alive()) and time.monotonic() < deadline:
             time.sleep(0.02)
