@@ -56,9 +56,7 @@ def blank(tmp_path_factory):
     """The project before anything was searched in it."""
     place = tmp_path_factory.mktemp("blank") / "small"
     root = projects.small_project(place, **failpoints.SEARCH)
-    for path in (root / "data" / "us4").glob("*.csv"):
-        head, *bars = path.read_text().splitlines(keepends=True)
-        path.write_text(head + "".join(bar for bar in bars if "2000-06" <= bar < "2002-08"))
+    projects.keep_two_years(root)
     return root
 
 
