@@ -11,6 +11,7 @@ from podium.errors import DataError
 from podium.ledger import reads
 from podium.steps._project import Project
 from podium.steps.backtest import backtest
+from podium.steps.predict import predict
 from podium.steps.signals import signals
 from podium.steps.tune import tune
 from projects import SLOT, Saying, configure, query, small_project
@@ -75,14 +76,28 @@ def test_reordered_tickers_are_put_back_in_order_and_give_the_very_number(copied
 
 def test_an_extra_ticker_is_left_out_by_name_and_takes_no_bar_away(copied):
     before = recorded(copied)
-    # It has fewer bars than the others; with it the bars in common would be fewer too.
-    place = copied / "data" / "us4" / "MSFT.csv"
-    lines = place.read_text().splitlines()
-    place.write_text("\n".join([lines[0], *lines[600:1800]]) + "\n")
-    tickers(copied, "MSFT", "AAPL", "IBM")
+    list_a_shorter_one(copied)
     found, said = again(copied)
     assert "left out: MSFT" in said
     assert (found.evidence["test"].id, found.evidence["test"].scalar("loss")) == before
+
+
+def list_a_shorter_one(root):
+    """List a ticker with fewer bars: with it the bars in common would be fewer too."""
+    place = root / "data" / "us4" / "MSFT.csv"
+    lines = place.read_text().splitlines()
+    place.write_text("\n".join([lines[0], *lines[600:1800]]) + "\n")
+    tickers(root, "MSFT", "AAPL", "IBM")
+
+
+def test_an_extra_ticker_takes_no_bar_from_what_is_forecast(copied):
+    def newest():
+        with Project(copied) as project:
+            return predict(project, model_path=model_of(copied), bars=3).rows()
+
+    before = newest()
+    list_a_shorter_one(copied)
+    assert newest() == before
 
 
 def test_a_missing_ticker_is_refused_by_name(copied):

@@ -139,7 +139,7 @@ def test_a_candidate_or_a_path_takes_the_champions_place(judged):
 @pytest.mark.parametrize(
     ("since", "kind", "text"),
     [
-        ("yesterday", UsageError, "since is 'yesterday'"),
+        ("yesterday", UsageError, "'yesterday' is no date"),
         ("2001-12-31", UsageError, "begin at 2002-01-02T00:00:00, with its test"),
         ("2013-03-02", NotFoundError, "the newest bar is of 2013-03-01"),
     ],

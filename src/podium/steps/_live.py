@@ -10,14 +10,15 @@ import numpy as np
 from podium import artifact
 from podium.artifact import LoadedModel
 from podium.candidate import Candidate
-from podium.dataset import Dataset, Floats, Mask
+from podium.dataset import Floats, Mask
 from podium.errors import NotFoundError
 from podium.evidence import Evidence
 from podium.ledger import forecasts, reads
 from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
 from podium.split import Windows
 from podium.steps._project import Project
-from podium.steps._task import load_dataset, require_task, view_of
+from podium.steps._task import require_task, view_of
+from podium.steps._tickers import bars_of
 from podium.view import View
 
 # As close as a model's forecast of the same bars is, whatever else was forecast with them.
@@ -122,13 +123,10 @@ def speakers(project: Project, slot: str) -> list[Speaker]:
             asked.append((reads.candidate_by_id(ledger, tx, beside.candidate_id), SHADOW))
         judged = [reads.evidence_of(ledger, tx, candidate.id) for candidate, _ in asked]
     found: list[Speaker] = []
-    bars: dict[str, Dataset] = {}
     for (candidate, role), evidence in zip(asked, judged, strict=True):
         folder = project.store / candidate.artifact_path
         model = artifact.forecaster(folder, candidate.artifact_hash)
-        name = model.section.dataset
-        bars[name] = bars.get(name) or load_dataset(project.config, name)
-        dataset, _ = bars[name].realign(model.tickers)
+        dataset, _ = bars_of(project.config, model.section.dataset, model.tickers)
         found.append(Speaker(candidate, role, model, view_of(dataset, model.section), evidence))
     return found
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podium.decision import MOVING, Stage
-from podium.errors import NotFoundError, UsageError
+from podium.errors import NotFoundError
 from podium.ledger.door import Door
+from podium.steps._moments import moment_of
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,7 @@ def at(reigns: Sequence[Reign], moment: str) -> Reign:
 
 def _instant(text: str) -> str:
     """A moment as the record writes it, so that texts compare as times."""
-    try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"'{text}' is no date or time", "2026-11-21 or 2026-11-21T14:30") from None
+    found = moment_of(text)
     if len(text) == len("2026-11-21"):
         found += dt.timedelta(days=1, milliseconds=-1)
-    found = found.replace(tzinfo=found.tzinfo or dt.UTC).astimezone(dt.UTC)
     return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")

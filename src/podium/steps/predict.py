@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from podium import artifact, registry
 from podium.artifact import Place
 from podium.classifier import LoadedClassifier
-from podium.config import DATE
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import reads
 from podium.prediction import ClassPrediction, Prediction
@@ -23,8 +22,10 @@ from podium.split import Windows
 from podium.steps._best_file import own_slot
 from podium.steps._drift import warn_of_drift
 from podium.steps._live import speakers, store
+from podium.steps._moments import stamp_of
 from podium.steps._project import Project
-from podium.steps._task import load_dataset, view_of
+from podium.steps._task import view_of
+from podium.steps._tickers import bars_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +114,13 @@ def predict(
             f"the model was trained on dataset '{section.dataset}', which is not in [datasets]",
             fix=suggest(section.dataset, project.config.datasets),
         )
-    dataset, realigned = load_dataset(project.config, section.dataset).realign(model.tickers)
+    dataset, realigned = bars_of(project.config, section.dataset, model.tickers)
     if realigned:
         project.reporter.say(realigned)
     view = view_of(dataset, section)
     first = max(view.first_bar, len(view) - bars)
     if since:
-        first = max(view.first_bar, dataset.bar_at_or_after(moment_of(since)))
+        first = max(view.first_bar, dataset.bar_at_or_after(str(stamp_of(since))))
     if view.first_bar >= len(view):
         raise NotFoundError(
             f"{len(view)} bars leave no whole window", f"at least {view.first_bar + 1}"
@@ -180,7 +181,7 @@ def keep(project: Project, slot: str, since: str = "") -> list[Stored]:
     UsageError
         The slot does not forecast, or that is no date.
     """
-    start = moment_of(since) if since else ""
+    start = str(stamp_of(since)) if since else ""
     return [
         Stored(
             one.candidate.id,
@@ -190,22 +191,6 @@ def keep(project: Project, slot: str, since: str = "") -> list[Stored]:
         )
         for one in speakers(project, slot)
     ]
-
-
-def moment_of(text: str) -> str:
-    """A date or moment as the record has it, ISO 8601.
-
-    Raises
-    ------
-    UsageError
-        It is none.
-    """
-    try:
-        if DATE.fullmatch(text):
-            return str(np.datetime64(text.replace(" ", "T"), "s"))
-    except ValueError:
-        pass
-    raise UsageError(f"'{text}' is no date", "2026-03-01 or 2026-03-01T17:00")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from podium.split import Windows
 from podium.steps._backtest_files import SIGNALS, folder_of
 from podium.steps._drift import warn_of_drift
 from podium.steps._kept import candidate_of
+from podium.steps._moments import stamp_of
 from podium.steps._outputs import json_text
 from podium.steps._project import Project
 from podium.steps._task import SlotData, slot_data
@@ -133,19 +133,7 @@ def signals(
     if candidate is None and model_path is None:
         slot = project.default_slot(slot)
     place, rule = place_asked(project, slot, candidate, model_path)
-    return _since(project, place, rule, _moment(since))
-
-
-def _moment(since: str | None) -> np.datetime64 | None:
-    if since is None:
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(since)
-    except ValueError:
-        raise UsageError(f"since is '{since}'", "a date such as 2013-02-01, UTC") from None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
-    return np.datetime64(moment, "s")
+    return _since(project, place, rule, None if since is None else stamp_of(since))
 
 
 def _since(project: Project, place: Place, rule: str, since: np.datetime64 | None) -> Signals:
