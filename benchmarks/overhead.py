@@ -113,8 +113,8 @@ def _flush(place: Path) -> float:
 
 def _log_line(root: Path) -> float:
     """Median over batches of what one line of a trial's end costs, in microseconds."""
-    from podium.steps._project import Project
     from podium.steps.init import init
+    from podium.steps.workspace.project import Project
     from podium.trial import Ended, Epoch, State, Task
 
     init(root, demo=True)
@@ -134,8 +134,8 @@ def _log_line(root: Path) -> float:
 def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) -> float:
     """Median over generations of the time from one to the next, in ms a trial."""
     from podium.steps import tune
-    from podium.steps._project import Project
     from podium.steps.init import init
+    from podium.steps.workspace.project import Project
 
     init(root, demo=True)
     toml = (root / "podium.toml").read_text().replace('["lstm"]', '["nothing"]')

@@ -29,8 +29,8 @@ from podium.decision import Result
 from podium.gates._base import verdict
 from podium.stats import sharpe_ratios
 from podium.steps._judgement import Luck, luck_of_returns
-from podium.steps._project import Project
 from podium.steps.run import run
+from podium.steps.workspace.project import Project
 from podium.testing.gates import evidence
 
 BARS, CONFIGS, LAGS = 2_500, 200, 20

@@ -52,8 +52,8 @@ def _project(place: Path) -> Path:
     from podium.evidence import Scalar
     from podium.ledger import decisions, writes
     from podium.steps._evidence import evidence_about
-    from podium.steps._project import Project
     from podium.steps.init import init
+    from podium.steps.workspace.project import Project
 
     root = init(place / "mine", demo=True)
     path = root / "podium.toml"
@@ -98,7 +98,7 @@ def _registry(place: Path) -> str:
 
 def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
     from podium.steps import promote as step
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
 
     project = stack.enter_context(Project(root))
     client = mlflow_client(uri)

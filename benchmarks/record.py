@@ -312,7 +312,7 @@ def _beside_the_feeder(place: Path) -> None:
     """The same training with the process that feeds MLflow at work beside it, and stopped."""
     root = podium_store(place, WAITING)
     feeder = subprocess.Popen(
-        [sys.executable, "-P", "-m", "podium.steps._feeder", str(root)],
+        [sys.executable, "-P", "-m", "podium.steps.workspace.feeder", str(root)],
         stdin=subprocess.PIPE,
         env={**os.environ, "PODIUM_MLFLOW_ENABLED": "true"},
         start_new_session=True,
@@ -345,7 +345,7 @@ def _waiting(root: Path, below: int = sys.maxsize) -> int:
     """How many things MLflow has not seen, as soon as that is less than some number."""
     from podium.config import load
     from podium.ledger.door import Door
-    from podium.steps._projections import standings
+    from podium.steps.workspace.projections import standings
 
     config = load(root)
     door = Door(config.ledger.url, root, config.project.id)

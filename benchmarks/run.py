@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from podium.steps._project import Project
     from podium.steps.tune import Tuned
+    from podium.steps.workspace.project import Project
 
 LIMIT_SECONDS = 2.0
 ROUNDS = 7
@@ -69,9 +69,9 @@ def _up_to_date(root: Path) -> None:
 
 
 def _side_by_side(root: Path, place: Path) -> None:
-    from podium.steps._project import Project
     from podium.steps.extend import extended
     from podium.steps.tune import tuned
+    from podium.steps.workspace.project import Project
 
     seconds = {}
     for how in ("one batch", "config by config"):

@@ -158,7 +158,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     from podium import registry
     from podium.ledger.ledger import Ledger
     from podium.steps import _trials, tune
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
     from podium.trial import Task
 
     count, transaction = 0, Ledger.transaction

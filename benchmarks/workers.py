@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 from podium.runners.local import LocalRunner
 from podium.steps import _trials, init
-from podium.steps._project import Project
 from podium.steps._samples import task_data
 from podium.steps.tune import validation_split
+from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task
 
 TRIALS, EPOCHS, ROUNDS = 8, 6, 3

@@ -10,9 +10,9 @@ import numpy as np
 
 import projects
 from podium.steps import init
-from podium.steps._project import Project
 from podium.steps.evaluate import Evaluated, evaluate
 from podium.steps.train import Trained, Wish, train
+from podium.steps.workspace.project import Project
 
 SLOT = "pumps/class"
 STEPS, CLASSES = 6, ("calm", "rises", "falls")

@@ -27,15 +27,16 @@ from podium.ledger.ledger import Ledger
 from podium.runners._paused import Pause
 from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
-from podium.steps import _road, _tuning_files, sync
+from podium.steps import _road, _tuning_files
 from podium.steps import run as run_step
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
 from podium.steps._tuning_files import TuningFiles
 from podium.steps.doctor import doctor
 from podium.steps.grid import grid
 from podium.steps.run import run
 from podium.steps.tune import tune
+from podium.steps.workspace import sync
+from podium.steps.workspace.project import Project
 from podium.tracker import HyperparamTracker
 from projects import SLOT, new_candidate
 

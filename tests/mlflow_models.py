@@ -17,7 +17,7 @@ from podium.decision import Stage
 from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.ledger.ledger import now
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 MODEL = "us4.D.volatility"
 

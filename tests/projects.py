@@ -23,8 +23,8 @@ from podium.ledger import decisions, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.writes import NewTrial
 from podium.steps import init
-from podium.steps._project import Project, Silent
 from podium.steps.run import Run, run
+from podium.steps.workspace.project import Project, Silent
 from podium.study import Study
 from podium.trial import Ended, Epoch, Key, State, Task
 

@@ -15,10 +15,10 @@ from podium.cli.main import run
 from podium.ledger import reads
 from podium.report import analysis_plots as plots
 from podium.steps import _analysis_files
-from podium.steps._project import Project
 from podium.steps.analyze import analyze
 from podium.steps.extend import extend
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, small_project
 
 EXTENDED, PLOTS, BEST = "extended_training_results", "analysis_plots", "best_config.json"

@@ -9,11 +9,11 @@ import pytest
 
 from podium.errors import DataError
 from podium.ledger import reads
-from podium.steps._project import Project
 from podium.steps.backtest import backtest
 from podium.steps.predict import predict
 from podium.steps.signals import signals
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, query, small_project
 
 # What the model came to on the test when it was trained, on any machine.

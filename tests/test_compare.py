@@ -6,8 +6,8 @@ import pytest
 
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.steps._project import Project
 from podium.steps.compare import compare
+from podium.steps.workspace.project import Project
 from projects import SLOT, SMALL, configure, run_project, small_project
 
 RETURN = "us4/D/return"

@@ -14,8 +14,8 @@ from podium.config import load
 from podium.errors import ConflictError
 from podium.ledger.sweep_file import FILE
 from podium.steps import init
-from podium.steps._project import Project
 from podium.steps.grid import grid
+from podium.steps.workspace.project import Project
 
 # What the older guides tell people to type, word for word.
 INFERENCE = """\

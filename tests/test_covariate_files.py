@@ -14,13 +14,13 @@ from podium.covariates import KINDS, Covariate
 from podium.errors import DataError, UsageError
 from podium.readers._covariates import ROLES
 from podium.resolve import load_model
-from podium.steps._project import Project
 from podium.steps._task import load_dataset, slot_data
 from podium.steps.check import check
 from podium.steps.grid import grid
 from podium.steps.predict import predict
 from podium.steps.reproduce import reproduce
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import SLOT, configure, query, small_project
 
 compute = registry.load("features", "covariate").compute

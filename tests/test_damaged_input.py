@@ -18,8 +18,8 @@ from podium.cli.main import run
 from podium.hashing import canonical, digest, digest_bytes
 from podium.importers import optuna
 from podium.steps import _bundle
-from podium.steps._project import Project
 from podium.steps.init import init
+from podium.steps.workspace.project import Project
 from projects import LENIENT, query, run_project, small_project
 
 

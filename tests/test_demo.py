@@ -5,10 +5,10 @@ import pytest
 
 from podium import config
 from podium.dataset import FIELDS
-from podium.steps._project import Project
 from podium.steps._task import load_dataset
 from podium.steps.init import init
 from podium.steps.run import run
+from podium.steps.workspace.project import Project
 from podium.testing.series import shuffled
 
 pytestmark = pytest.mark.slow

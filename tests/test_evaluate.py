@@ -13,10 +13,10 @@ from classes import SLOT, evaluated, samples, trained, write
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
-from podium.steps._project import Project
 from podium.steps.promote import promote
 from podium.steps.sign import sign, verify_bundle
-from podium.steps.sync import sync_files
+from podium.steps.workspace.project import Project
+from podium.steps.workspace.sync import sync_files
 
 
 @pytest.fixture(scope="module")

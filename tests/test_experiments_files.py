@@ -16,9 +16,9 @@ import projects
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import experiments
 from podium.resolve import get_active_model_path
-from podium.steps._project import Project
 from podium.steps.grid import grid
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from podium.trial import State
 from projects import SLOT, configure, query, small_project
 
@@ -233,7 +233,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from podium.ledger.projections import experiments
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 real, how, calls = os.write, sys.argv[2], []
 
 def die(*arguments, **named):

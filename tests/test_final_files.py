@@ -20,13 +20,13 @@ from podium.runners import _paused
 from podium.split import Windows
 from podium.steps._final_training import FinalTraining
 from podium.steps._given import Given, finalize_config
-from podium.steps._project import Project
 from podium.steps._with_test import finalize_with_test
 from podium.steps.backtest import backtest
 from podium.steps.finalize import finalize
 from podium.steps.promote import promote
 from podium.steps.reproduce import reproduce
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, small_project
 
 FOLDER = "final_model"

@@ -10,11 +10,11 @@ from podium import artifact
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.resolve import load_model
 from podium.steps._found import slot_of
-from podium.steps._project import Project
 from podium.steps.backtest import backtest
 from podium.steps.finalize import finalize
 from podium.steps.grid import grid
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, query, small_project
 
 TUNING = "hyperparameter_tuning_results"

@@ -22,9 +22,9 @@ from podium.hashing import digest
 from podium.ledger import decisions, outbox, writes
 from podium.ledger.ledger import now
 from podium.steps import gc
-from podium.steps._project import Project
 from podium.steps.doctor import doctor
 from podium.steps.gc import Kept, Rules, choose, collect, plan
+from podium.steps.workspace.project import Project
 from projects import SLOT, query, small_project
 
 DAY = 86400.0
@@ -282,7 +282,7 @@ def test_a_step_at_work_is_not_disturbed(project):
     with lock(path, "podium run"):
         # A lock is a process's own; this one stands for another process's.
         script = (
-            "import sys; from pathlib import Path; from podium.steps._project import Project\n"
+            "import sys; from pathlib import Path; from podium.steps.workspace.project import Project\n"
             "from podium.steps.gc import collect, plan\n"
             "from podium.errors import ConflictError\n"
             "with Project(Path(sys.argv[1])) as project:\n"
@@ -328,7 +328,7 @@ def test_what_became_a_candidate_meanwhile_stays(project):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 from podium.steps.doctor import doctor
 from podium.steps import gc
 place = int(sys.argv[2])

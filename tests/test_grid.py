@@ -14,13 +14,13 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.files import rerooted
 from podium.resolve import find_model, get_active_model_path, load_model
 from podium.split import Windows
-from podium.steps._project import Project
 from podium.steps._task import slot_data
 from podium.steps.backtest import backtest
 from podium.steps.doctor import doctor
 from podium.steps.grid import grid
 from podium.steps.predict import predict
 from podium.steps.tune import tune, validation_split
+from podium.steps.workspace.project import Project
 from podium.testing import fakes
 from podium.trial import State
 from projects import SLOT, query, small_project

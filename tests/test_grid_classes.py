@@ -9,12 +9,12 @@ import classes
 from podium.cli.main import run
 from podium.errors import PodiumError
 from podium.resolve import get_active_model_path, load_model
-from podium.steps._project import Project
 from podium.steps.backtest import backtest
 from podium.steps.grid import grid
 from podium.steps.predict import classify
 from podium.steps.sweep import sweep
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import query
 
 pytest.importorskip("torch")

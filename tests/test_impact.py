@@ -12,8 +12,8 @@ from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import writes
 from podium.steps import init
-from podium.steps._project import Project
 from podium.steps.impact import Group, impact, impacts
+from podium.steps.workspace.project import Project
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from podium.stats.class_improvement import RESAMPLED, improvements_of_classes
 from podium.stats.classification import evaluate
 from podium.steps._evidence import evidence_about
 from podium.steps._improvement import improvement_over_parent
-from podium.steps._project import Project
 from podium.steps.evaluate import evaluate as evaluate_step
 from podium.steps.init import init
+from podium.steps.workspace.project import Project
 
 figure = st.floats(-1e9, 1e9, allow_subnormal=False)
 

@@ -21,7 +21,6 @@ from podium.ledger import reads, writes
 from podium.stats import deflated_sharpe, sharpe_ratios
 from podium.steps import _looks, leak
 from podium.steps._judgement import luck_of_losses, luck_of_returns, no_luck, ranking
-from podium.steps._project import Project
 from podium.steps._task import slot_data
 from podium.steps._terms import trading_terms
 from podium.steps.analyze import analyze
@@ -31,6 +30,7 @@ from podium.steps.finalize import finalize
 from podium.steps.promote import POLICIES, promote
 from podium.steps.run import run
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from podium.testing.gates import evidence
 from projects import query
 

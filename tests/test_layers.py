@@ -250,7 +250,7 @@ def test_the_public_names_are_imported_when_asked_for():
         ("podium.steps.tune", "import sqlalchemy as sa\nsa.select()"),
         ("podium.tracker", "import sqlalchemy as sa\ndef f(x: sa.Engine) -> None: ..."),
         ("podium.cli.main", "import mlflow"),
-        ("podium.steps._feeder", "import mlflow"),
+        ("podium.steps.workspace.feeder", "import mlflow"),
         ("podium.ledger.reads", "from mlflow import MlflowClient"),
         ("podium", "import torch"),
     ],

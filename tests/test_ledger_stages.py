@@ -20,10 +20,10 @@ import projects
 from podium.decision import Kind, Stage, Verdict
 from podium.errors import ConflictError, NotFoundError, RefusedError
 from podium.ledger import decisions, models, reads, schema
-from podium.steps._project import Project
 from podium.steps.history import history
 from podium.steps.init import init
 from podium.steps.rollback import rollback
+from podium.steps.workspace.project import Project
 from records import broken_links, decide, naive_artifact
 from stage_rules import NINE, Rules
 

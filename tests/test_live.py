@@ -19,9 +19,9 @@ from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
 from podium.steps import shadow
 from podium.steps._drift import KEPT, SEEN, drifted
 from podium.steps._live import speakers
-from podium.steps._project import Project
 from podium.steps.check_slot import WARNING, _difference, check_slot
 from podium.steps.predict import keep, predict
+from podium.steps.workspace.project import Project
 from projects import SLOT, query, run_project
 
 LATER = "2002-10-20"

@@ -21,10 +21,11 @@ from podium.cli.group import podium
 from podium.cli.main import run
 from podium.cli.overview import verbs
 from podium.errors import DataError, NotFoundError
-from podium.steps import _log, logs
-from podium.steps._log import Line, Log
-from podium.steps._project import Project
+from podium.steps import logs
 from podium.steps.tune import tune
+from podium.steps.workspace import log as _log
+from podium.steps.workspace.log import Line, Log
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, query, small_project
 from test_promotion import register
 

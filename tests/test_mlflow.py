@@ -27,9 +27,10 @@ from podium.ledger import decisions, foreign, outbox, writes
 from podium.ledger.projections import _mlflow_client, _mlflow_store, _mlflow_target, _mlflow_tour
 from podium.ledger.projections._mlflow_target import resolve
 from podium.record import Record
-from podium.steps import _projections, doctor
-from podium.steps._project import Project
-from podium.steps.sync import check, sync
+from podium.steps import doctor
+from podium.steps.workspace import projections
+from podium.steps.workspace.project import Project
+from podium.steps.workspace.sync import check, sync
 from podium.trial import Epoch, State
 
 # What MLflow and what it imports say of themselves is not podium's to mend.
@@ -212,7 +213,7 @@ def test_sending_everything_a_second_time_changes_nothing(shown, tmp_path):
     with Project(root) as project:
         assert sync(project).sent == 0
         with project.ledger.transaction() as tx:
-            outbox.advance(project.ledger, tx, _projections.target_of(project).key, 0)
+            outbox.advance(project.ledger, tx, projections.target_of(project).key, 0)
         assert sync(project).sent > 20
     assert everything(uri_of(root)) == before
 
@@ -375,8 +376,8 @@ def test_a_kill_between_mlflow_and_the_record_doubles_nothing(place, monkeypatch
 def test_two_feeders_at_once_send_everything_once(place):
     place.trials(*range(12))
     with Project(place.root) as project:
-        target = _projections.target_of(project)
-        ends = [_projections.start_feeder(project, target) for _ in range(2)]
+        target = projections.target_of(project)
+        ends = [projections.start_feeder(project, target) for _ in range(2)]
     for end in ends:
         end()
     wait_until(lambda: place.waiting() == 0)
@@ -607,7 +608,7 @@ def test_no_step_waits_for_a_server(tmp_path, how):
             wait_until(lambda: feeders(root))
             time.sleep(0.5)
         assert time.monotonic() - started < DEAD_SECONDS / 2
-        [standing] = _projections.standings(project.door) or [None]
+        [standing] = projections.standings(project.door) or [None]
         assert standing is None or standing.waiting
         told = [c for c in doctor.doctor(root) if c.check == "mlflow"]
         assert told[0].ok
@@ -683,12 +684,12 @@ def test_the_environment_names_a_store_only_when_a_flag_turned_mlflow_on(tmp_pat
     root.mkdir()
     projects.configure(root)
     by_flag = {"mlflow.enabled": True}
-    found = _projections.target_of(Project(root, flags=by_flag))
+    found = projections.target_of(Project(root, flags=by_flag))
     assert (found.shown, found.said) == ("http://mlflow.example:5000", "MLFLOW_TRACKING_URI")
-    assert _projections.target_of(Project(root)) is None
+    assert projections.target_of(Project(root)) is None
     projects.configure(root, mlflow={"enabled": True})
     for flags in ({}, by_flag):
-        assert _projections.target_of(Project(root, flags=flags)).shown == "sqlite:///mlflow.db"
+        assert projections.target_of(Project(root, flags=flags)).shown == "sqlite:///mlflow.db"
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "file:./mlruns", "mlruns"])

@@ -15,8 +15,8 @@ from mlflow_places import client, runs
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.ledger.projections import _mlflow_client, _mlflow_store
-from podium.steps._project import Project
-from podium.steps.sync import sync
+from podium.steps.workspace.project import Project
+from podium.steps.workspace.sync import sync
 
 pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),

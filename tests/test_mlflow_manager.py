@@ -16,7 +16,7 @@ from podium.evidence import Scalar
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import _mlflow_target
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 SLOT = projects.SLOT
 

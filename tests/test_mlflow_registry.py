@@ -26,11 +26,11 @@ from podium.cli.main import run as cli
 from podium.decision import Stage
 from podium.evidence import Scalar
 from podium.ledger import outbox, writes
-from podium.steps import _projections
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
 from podium.steps.rollback import rollback
-from podium.steps.sync import check, sync
+from podium.steps.workspace import projections
+from podium.steps.workspace.project import Project
+from podium.steps.workspace.sync import check, sync
 
 pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),
@@ -290,7 +290,7 @@ def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
         )
         with project.ledger.transaction() as tx:
             # The child is the first that is sent.
-            key = _projections.target_of(project).key
+            key = projections.target_of(project).key
             outbox.advance(project.ledger, tx, key, first["seq"] - 1)
     synced(root)
     sql = "SELECT remote_id FROM projected WHERE subject_id = ?"
@@ -500,7 +500,7 @@ def test_sending_everything_again_changes_nothing(root):
         with project.ledger.transaction() as tx:
             # As a kill leaves it that came before anything was remembered.
             tx.exec_driver_sql("DELETE FROM projected")
-            outbox.advance(project.ledger, tx, _projections.target_of(project).key, 0)
+            outbox.advance(project.ledger, tx, projections.target_of(project).key, 0)
     synced(root)
     assert told(root) == before
 

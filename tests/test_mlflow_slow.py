@@ -19,8 +19,8 @@ from podium.cli.main import run as podium
 from podium.errors import ConflictError
 from podium.ledger.projections._mlflow_client import environment
 from podium.ledger.projections._mlflow_tour import keep
-from podium.steps._project import Project
-from podium.steps.sync import sync
+from podium.steps.workspace.project import Project
+from podium.steps.workspace.sync import sync
 
 pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),

@@ -12,8 +12,8 @@ from podium.errors import NotFoundError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.ledger import writes
 from podium.steps import init
-from podium.steps._project import Project
 from podium.steps.note import note
+from podium.steps.workspace.project import Project
 from records import end, register, start
 
 EVIDENCE = Evidence(

@@ -13,8 +13,8 @@ import pytest
 
 from podium.cli import output
 from podium.cli.output import Output
-from podium.steps import _log
-from podium.steps._log import Log
+from podium.steps.workspace import log as _log
+from podium.steps.workspace.log import Log
 
 
 class Clock:

@@ -28,8 +28,8 @@ from podium.runners.local import LocalRunner
 from podium.space import Choice, Float, Int
 from podium.split import Fold
 from podium.steps import _own, init
-from podium.steps._project import Project
 from podium.steps.own import search, sweep_command
+from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task
 from projects import Interrupting, Saying, query
 

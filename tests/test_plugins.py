@@ -22,10 +22,10 @@ from podium.errors import (
 from podium.hashing import digest
 from podium.split import Fold
 from podium.steps import _task, tune
-from podium.steps._project import Project
 from podium.steps.backtest import backtest
 from podium.steps.doctor import doctor
 from podium.steps.run import run
+from podium.steps.workspace.project import Project
 from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe
 from podium.testing.series import bars, view

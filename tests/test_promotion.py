@@ -21,14 +21,14 @@ from podium.errors import (
 from podium.evidence import Scalar
 from podium.ledger import decisions, reads, writes
 from podium.steps import doctor
-from podium.steps._candidates import chosen
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
 from podium.steps.history import at, history
 from podium.steps.lineage import _decided
 from podium.steps.promote import promote
 from podium.steps.rollback import rollback
 from podium.steps.sign import sign
+from podium.steps.workspace.candidates import chosen
+from podium.steps.workspace.project import Project
 
 SLOT = projects.SLOT
 DEEP = {"policy": "deep"}

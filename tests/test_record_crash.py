@@ -36,7 +36,7 @@ KILLS_ON_A_SERVER = {name: (3 if name != ANY else 2, turns) for name, (_, turns)
 def children():
     with (
         quick.offered() as folder,
-        nursery.Nursery("failpoints", "podium.steps.sync", path=[folder]) as found,
+        nursery.Nursery("failpoints", "podium.steps.workspace.sync", path=[folder]) as found,
     ):
         yield found
 

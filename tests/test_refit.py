@@ -20,12 +20,12 @@ from podium.ledger import reads
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps import _refit
-from podium.steps._project import Project, Silent
 from podium.steps._refit import refits_of
 from podium.steps._task import slot_data
 from podium.steps.backtest import _settings, backtest
 from podium.steps.reproduce import reproduce
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, small_project
 
 EVERY = {"backtest.refit_every": 21}
@@ -288,7 +288,7 @@ KILLED = """
 import sys
 from podium.ledger import writes
 from podium.steps import _refit
-from podium.steps._project import Project, Silent
+from podium.steps.workspace.project import Project, Silent
 from podium.steps.backtest import backtest
 import os, signal
 whole, ended = writes.end_trial, []

@@ -13,11 +13,11 @@ import projects
 from podium.cli.main import run as podium
 from podium.files import lock
 from podium.runners.inline import InlineRunner
-from podium.steps._hooks import EVENTS
-from podium.steps._project import Project
 from podium.steps.refresh import refresh
 from podium.steps.shadow import put
 from podium.steps.sign import sign
+from podium.steps.workspace.hooks import EVENTS
+from podium.steps.workspace.project import Project
 from projects import SLOT, query
 
 LATER = "2002-10-20"

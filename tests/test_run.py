@@ -17,10 +17,10 @@ from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
 from podium.steps import _checklist, _trials, extend
-from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps.run import FAILED, WAITS, explain, run
 from podium.steps.tune import tune, tuned
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, merge, outcome, query, small_project
 
 OTHER = "us4/D/return"

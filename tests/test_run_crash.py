@@ -14,8 +14,8 @@ import nursery
 import projects
 import quick
 from podium.ledger.door import Door
-from podium.steps._project import Project
 from podium.steps.predict import predict
+from podium.steps.workspace.project import Project
 from projects import SLOT
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ KILLS = {
 def children():
     with (
         quick.offered() as folder,
-        nursery.Nursery("failpoints", "podium.steps.sync", path=[folder]) as found,
+        nursery.Nursery("failpoints", "podium.steps.workspace.sync", path=[folder]) as found,
     ):
         yield found
 

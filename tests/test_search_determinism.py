@@ -14,8 +14,8 @@ import projects
 import quick
 from podium import registry
 from podium.runners.local import LocalRunner
-from podium.steps._project import Project
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from projects import SLOT, Interrupting, query, small_project
 
 SEARCHES = registry.names("searches")

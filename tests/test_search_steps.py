@@ -11,11 +11,11 @@ import projects
 import quick
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.steps._project import Project
 from podium.steps.extend import extend
 from podium.steps.grid import grid
 from podium.steps.sweep import sweep
 from podium.steps.tune import tune, tuned
+from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, query, small_project
 
 pytestmark = pytest.mark.usefixtures("quick_family")

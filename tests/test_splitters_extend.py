@@ -8,10 +8,10 @@ import pytest
 from podium import registry
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, UsageError
-from podium.steps._project import Project
 from podium.steps.analyze import analyze
 from podium.steps.extend import Extended, folds_of
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 from podium.testing.series import bars, view
 from projects import SLOT, query, small_project
 

@@ -21,12 +21,12 @@ from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
 from podium.steps import _task
-from podium.steps._project import Project, Silent
 from podium.steps.analyze import analyze
 from podium.steps.backtest import backtest
 from podium.steps.promote import promote
 from podium.steps.run import run
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project, Silent
 from podium.testing.series import shuffled
 from projects import SLOT, configure, query, run_project, small_project
 
@@ -607,7 +607,7 @@ def test_a_plain_script_runs_a_project_with_worker_processes(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(
         "import pathlib\n"
-        "from podium.steps._project import Project\n"
+        "from podium.steps.workspace.project import Project\n"
         "from podium.steps.run import run\n"
         f"with Project(pathlib.Path({str(root)!r})) as project:\n"
         "    run(project)\n"

@@ -21,13 +21,14 @@ from podium.cli.main import run
 from podium.errors import ConflictError, NotFoundError, StoppedError, TimeOverError, UsageError
 from podium.ledger import writes
 from podium.searches.local import LocalSearch
-from podium.steps import _activity, _trials
-from podium.steps._project import Project
+from podium.steps import _trials
 from podium.steps.extend import extend
 from podium.steps.grid import grid
 from podium.steps.status import status, stop
 from podium.steps.sweep import sweep
 from podium.steps.tune import tune, tuned
+from podium.steps.workspace import activity
+from podium.steps.workspace.project import Project
 from podium.testing import fakes
 from projects import SLOT, Saying, query, small_project
 
@@ -469,7 +470,7 @@ def test_stopping_where_nothing_runs_is_not_found(root, capsys):
 
 
 def test_what_runs_tells_how_far_it_is(root, monkeypatch):
-    monkeypatch.setattr(_activity, "TELL", 0.0)
+    monkeypatch.setattr(activity, "TELL", 0.0)
     seen = []
     searched(root, Noting(lambda done: seen.append(status(root))))
     [facts] = seen[2]
@@ -481,7 +482,7 @@ def test_what_runs_tells_how_far_it_is(root, monkeypatch):
 
 
 def test_no_time_left_is_guessed_before_a_trial_was_trained(root, monkeypatch):
-    monkeypatch.setattr(_activity, "TELL", 0.0)
+    monkeypatch.setattr(activity, "TELL", 0.0)
     searched(root)
     seen = []
     reporter = Noting(lambda done: seen.append(status(root)[0]["left"]))

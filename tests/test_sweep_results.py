@@ -22,9 +22,9 @@ from podium.ledger.projections.sweep_results import write
 from podium.ledger.sweep_file import FILE
 from podium.record import Record
 from podium.steps import init
-from podium.steps._project import Project
 from podium.steps.extend import extend
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 
 SEED = {
     "run_id": "toto_20251112_030500",

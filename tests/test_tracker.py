@@ -21,8 +21,8 @@ from podium import HyperparamTracker
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger.sweep_file import FILE
 from podium.steps import init
-from podium.steps._project import Project
 from podium.steps.note import note
+from podium.steps.workspace.project import Project
 
 RUN = {
     "run_id": "toto_20251112_030500",

@@ -16,9 +16,9 @@ from podium.cli.main import run as podium
 from podium.config import load
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.feature_stats import FeatureStats
-from podium.steps._project import Project
 from podium.steps._samples import class_data
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project
 
 REPORTED = {
     "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1", "learning_rate",

@@ -11,7 +11,7 @@ from podium.errors import UsageError
 from podium.runners._limits import GIB, Limits, own_memory
 from podium.runners._share import Shared, opened
 from podium.runners.local import THREADS, LocalRunner, _threads_set
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 from podium.testing import fakes, runners
 from podium.trial import State, Task
 from projects import query, small_project

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "HyperparamTracker": "podium.tracker",
     "Paused": "podium.reporting",
-    "Project": "podium.steps._project",
+    "Project": "podium.steps.workspace.project",
     "analyze": "podium.steps.analyze",
     "champion": "podium.resolve",
     "check": "podium.steps.check",
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from podium.resolve import champion as champion
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
-    from podium.steps._project import Project as Project
     from podium.steps.analyze import analyze as analyze
     from podium.steps.check import check as check
     from podium.steps.doctor import doctor as doctor
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from podium.steps.run import run as run
     from podium.steps.sweep import sweep as sweep
     from podium.steps.tune import tune as tune
+    from podium.steps.workspace.project import Project as Project
     from podium.tracker import HyperparamTracker as HyperparamTracker
 
 

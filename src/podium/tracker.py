@@ -28,7 +28,7 @@ from podium.report.sweep import sweep_markdown
 if TYPE_CHECKING:
     import pandas as pd
 
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
     from podium.study import Study
 
 METRIC = "val_pct_mae"
@@ -376,8 +376,8 @@ class _Log:
     def _open(self, config: Config) -> Project:
         if self._project is None:
             # The second is for the end: an interpreter that is leaving cannot import everything.
-            from podium.steps import sync  # noqa: F401
-            from podium.steps._project import Project
+            from podium.steps.workspace import sync  # noqa: F401
+            from podium.steps.workspace.project import Project
 
             project = Project(config.root, reporter=_Stderr())
             # Opened here: what goes wrong leaves nothing half open.

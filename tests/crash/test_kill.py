@@ -16,8 +16,8 @@ import pytest
 
 import projects
 from podium.ledger.door import Door
-from podium.steps._project import Project, Silent
 from podium.steps.tune import tune
+from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, run_project, small_project
 
 LOCAL = {"name": "local", "jobs": 2}

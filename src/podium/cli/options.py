@@ -16,7 +16,7 @@ from podium.cli.output import VERBOSE, Output
 from podium.config import find_root
 
 if TYPE_CHECKING:
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
 
 Command = Callable[..., Any]
 
@@ -151,7 +151,7 @@ def opened(folder: Path, out: Output, **flags: Any) -> Iterator[Project]:
     settings but what this one command was asked for. What was done on a slot is in a log, which is
     named last: after the answer, or after the error.
     """
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
 
     max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
     given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}

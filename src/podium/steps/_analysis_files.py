@@ -25,12 +25,12 @@ from podium.split import Split
 from podium.steps import export
 from podium.steps._extended_files import tuned_order
 from podium.steps._final_files import put_text
-from podium.steps._outputs import OwnedFolder, json_text, output_folder
-from podium.steps._project import Project
 from podium.steps._tuning_files import TuningFiles
 from podium.steps.extend import Extended
 from podium.steps.impact import LUCK, ranked
 from podium.steps.tune import Tuned
+from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
 
 if TYPE_CHECKING:

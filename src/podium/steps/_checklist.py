@@ -13,12 +13,12 @@ from podium.errors import DataError, PodiumError, Problem
 from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
 from podium.steps import _schedule
-from podium.steps._project import Project
 from podium.steps._road import ORDER, Road, Step
 from podium.steps._samples import ClassData
 from podium.steps.extend import folds_of
 from podium.steps.promote import policy_of
 from podium.steps.tune import space_of, validation_split
+from podium.steps.workspace.project import Project
 
 # What a model's file has beside its weights, and how many times a model a training's state is:
 # the weights, the best ones so far, and the optimizer's two moments of each.

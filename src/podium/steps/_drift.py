@@ -15,7 +15,7 @@ from podium.errors import DataError, PodiumError
 from podium.ledger import forecasts
 from podium.ledger.door import Door
 from podium.stats import Baseline, Drift, feature_baseline, feature_drift
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 from podium.view import View
 
 KEPT = "as kept when it was trained"

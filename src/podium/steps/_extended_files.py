@@ -18,10 +18,10 @@ from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
 from podium.steps import _search, export
 from podium.steps._final_files import put_artifact, put_text, told_of
-from podium.steps._outputs import OwnedFolder, json_text, output_folder
-from podium.steps._project import Project
 from podium.steps._trials import Planned
 from podium.steps.tune import NAIVE
+from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.project import Project
 from podium.trial import Ended, State
 
 if TYPE_CHECKING:

@@ -25,8 +25,6 @@ from podium.steps._kept import (
     require_fit,
 )
 from podium.steps._leak_probe import probed_for_leaks
-from podium.steps._outputs import output_folder
-from podium.steps._project import Project
 from podium.steps._searched import (
     by_score,
     facts_of,
@@ -36,6 +34,8 @@ from podium.steps._searched import (
 from podium.steps._tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.finalize import finalize
 from podium.steps.tune import tuned
+from podium.steps.workspace.owned_folder import output_folder
+from podium.steps.workspace.project import Project
 from podium.trial import BUDGET
 
 NAMES = {"best": "best_model", "final": "final_model"}

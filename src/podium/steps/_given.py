@@ -15,7 +15,6 @@ from podium.ledger import reads
 from podium.space import ConfigDict, Space
 from podium.steps import _final_files
 from podium.steps._leak_probe import probed_for_leaks
-from podium.steps._project import Project
 from podium.steps._task import SlotData, require_task, slot_data
 from podium.steps.analyze import analyze
 from podium.steps.finalize import (
@@ -28,6 +27,7 @@ from podium.steps.finalize import (
 )
 from podium.steps.promote import policy_of
 from podium.steps.tune import put_question, run_naive, tuned
+from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
 
 

@@ -15,7 +15,7 @@ from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.stats import Improvement, improvement, improvement_of_losses, panel_loss
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 KIND = "improvement"
 # Evidence whose figures are of a test, of both or of neither.

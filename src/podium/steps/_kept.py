@@ -25,12 +25,12 @@ from podium.steps._evidence import evidence_about
 from podium.steps._judgement import Ranking, ranking
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._looks import luck_of
-from podium.steps._project import Project
 from podium.steps._task import SlotData, require_task, slot_data, task_hash
 from podium.steps._tickers import bars_of
 from podium.steps.extend import NAIVE_PHASE
 from podium.steps.finalize import naive_name
 from podium.steps.tune import NAIVE, best_of, validation_split
+from podium.steps.workspace.project import Project
 from podium.trial import State
 
 # Steps beside the grid that leave models, as sentences call them.

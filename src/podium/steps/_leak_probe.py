@@ -12,9 +12,9 @@ from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.steps import leak
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps.promote import policy_of
+from podium.steps.workspace.project import Project
 
 KIND = "leak_probe"
 # A family is fitted a dozen times a seed.

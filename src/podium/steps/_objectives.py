@@ -19,8 +19,8 @@ from podium.prediction import Prediction
 from podium.runners._output import best_of
 from podium.split import Split
 from podium.steps._own import OwnData, SearchData
-from podium.steps._project import Project
 from podium.steps._samples import ClassData, TaskData
+from podium.steps.workspace.project import Project
 from podium.trial import State
 
 

@@ -22,7 +22,6 @@ from podium.report.found import (
     TuningPoint,
     Verdict,
 )
-from podium.steps._project import Project
 from podium.steps.analyze import Analysis
 from podium.steps.backtest import BENCHMARKS, Judged
 from podium.steps.evaluate import Evaluated
@@ -31,6 +30,7 @@ from podium.steps.finalize import naive_name
 from podium.steps.promote import Promotion
 from podium.steps.train import Trained
 from podium.steps.tune import Tuned
+from podium.steps.workspace.project import Project
 
 
 def slot_report(

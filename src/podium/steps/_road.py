@@ -12,7 +12,6 @@ from podium.report.blocks import short
 from podium.report.found import SlotReport
 from podium.steps import _changed, _report, backtest, extend, finalize
 from podium.steps import train as training
-from podium.steps._project import Project
 from podium.steps._samples import TaskData
 from podium.steps.analyze import Analysis, reckoned, written
 from podium.steps.backtest import Judged
@@ -23,6 +22,7 @@ from podium.steps.promote import Promotion, demoted, promote
 from podium.steps.promote import on_record as standing_of
 from podium.steps.train import Trained, Wish
 from podium.steps.tune import Tuned, reach, rewritten, search_data, tune, tuned
+from podium.steps.workspace.project import Project
 
 TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"
 JUDGED = "judged on the sealed test"

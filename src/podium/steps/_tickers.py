@@ -10,8 +10,8 @@ import numpy as np
 from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, Problem, suggest
-from podium.steps._project import Project
 from podium.steps._task import SlotData, dataset_section, load_dataset
+from podium.steps.workspace.project import Project
 
 
 def bars_of(config: Config, name: str, tickers: Sequence[str]) -> tuple[Dataset, str]:

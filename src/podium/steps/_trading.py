@@ -12,9 +12,9 @@ from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.dataset import Floats, Mask, Times
 from podium.evidence import Scalar
 from podium.prediction import Prediction
-from podium.steps._project import Project
 from podium.steps._task import SlotData
 from podium.steps._terms import trading_terms
+from podium.steps.workspace.project import Project
 
 CANDIDATE, NAIVE = "candidate", "naive"
 BENCHMARKS = ("equal weight", "buy and hold")

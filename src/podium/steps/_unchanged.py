@@ -21,9 +21,9 @@ from podium.config import DatasetSection, PathsSection
 from podium.errors import NotFoundError
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest, digest_bytes
-from podium.steps._activity import lock_of
-from podium.steps._environment import WRITTEN
-from podium.steps._project import Project
+from podium.steps.workspace.activity import lock_of
+from podium.steps.workspace.environment import WRITTEN
+from podium.steps.workspace.project import Project
 
 FILE = "unchanged.json"
 # Where trainings and evaluations of classifiers leave theirs.

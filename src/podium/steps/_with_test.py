@@ -17,14 +17,14 @@ from podium.ledger.ledger import now
 from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps import _final_files, _trials
-from podium.steps._candidates import chosen
 from podium.steps._evidence import evidence_about
 from podium.steps._final_training import FinalTraining
 from podium.steps._leak_probe import probed_for_leaks
-from podium.steps._project import Project
 from podium.steps._task import SlotData, require_task, slot_data, task_hash
 from podium.steps.finalize import final_split
 from podium.steps.tune import put_question
+from podium.steps.workspace.candidates import chosen
+from podium.steps.workspace.project import Project
 
 STEP, SUFFIX = "finalize_with_test", "_with_test"
 

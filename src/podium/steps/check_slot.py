@@ -23,8 +23,8 @@ from podium.stats import (
 )
 from podium.steps._drift import Drifted, drifted
 from podium.steps._live import Live, Speaker, live, places, speakers
-from podium.steps._project import Project
 from podium.steps.finalize import naive_name
+from podium.steps.workspace.project import Project
 
 NOTE, WARNING = "note", "warning"
 # A difference is told from chance below this p-value; each night's look is one more.

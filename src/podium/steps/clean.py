@@ -21,10 +21,11 @@ from typing import Any
 from podium.decision import Stage
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest
-from podium.steps import _log, gc
-from podium.steps._project import Project
+from podium.steps import gc
 from podium.steps._tuning_files import RESULTS
 from podium.steps.gc import POINTERS, Plan, Removal
+from podium.steps.workspace import log
+from podium.steps.workspace.project import Project
 
 # Keys in [paths] of the folders that steps fill for people.
 FOLDERS = ("tuning", "extended", "plots", "final", "backtesting")
@@ -72,7 +73,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
     if rules.keep_best is not None and project.door.exists:
         removals += _models(project, rules.keep_best)
     logs = project.config.logs
-    for path in _log.beyond(project.state / _log.FOLDER, logs.keep, logs.days):
+    for path in log.beyond(project.state / log.FOLDER, logs.keep, logs.days):
         why = f"not among the newest {logs.keep}, or older than {logs.days:g} days"
         removals.append(_removal(project, path, LOG, why))
     return Plan(tuple(removals), 0, 0)

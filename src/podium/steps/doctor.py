@@ -20,8 +20,8 @@ from podium.decision import Decision, Kind, Result, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError, Problem, UsageError
 from podium.ledger.door import Door
 from podium.ledger.projections import _mlflow_target
-from podium.steps import _projections
-from podium.steps._environment import PACKAGES, version
+from podium.steps.workspace import projections
+from podium.steps.workspace.environment import PACKAGES, version
 
 LEAST_FREE_BYTES = 200 * 1024**2
 
@@ -188,7 +188,7 @@ def _trials(config: Config, door: Door) -> str:
 
 def _mlflow(config: Config, door: Door) -> str:
     """How far MLflow is behind; without asking it, so a server that is down delays nothing."""
-    known = {one.target: one for one in _projections.standings(door)}
+    known = {one.target: one for one in projections.standings(door)}
     told = []
     if config.mlflow.enabled:
         target = _mlflow_target.resolve(config)

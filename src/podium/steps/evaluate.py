@@ -33,9 +33,9 @@ from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation, log_losses
 from podium.steps._evidence import evidence_about
 from podium.steps._improvement import improvement_in_classes
-from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, evaluation_data, read_like
 from podium.steps.tune import NAIVE, best_of
+from podium.steps.workspace.project import Project
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"

@@ -19,7 +19,7 @@ from podium.importers import sweep_results
 from podium.ledger import runs
 from podium.ledger.door import PIECE, Door
 from podium.record import lower_is_better
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 from podium.trial import State
 
 SCHEMA = 1

@@ -17,7 +17,7 @@ from podium.files import flush
 from podium.hashing import digest
 from podium.ledger import writes
 from podium.steps._own import directions
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 from podium.trial import State
 
 # Small files by which users' own programs find a model; what they name stays.

@@ -14,13 +14,14 @@ from podium.ledger.projections._active import GRID
 from podium.ledger.reads import TrialRow
 from podium.space import Choice, Space, Value
 from podium.split import Split
-from podium.steps import _projections, _schedule, _search, _trials
+from podium.steps import _schedule, _search, _trials
 from podium.steps._objectives import scored_alike
-from podium.steps._project import Project
 from podium.steps._samples import TaskData, task_data
 from podium.steps._search import Walk
 from podium.steps._trials import Planned
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
+from podium.steps.workspace import projections
+from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import State, trial_seed
 
@@ -120,7 +121,7 @@ def grid(
     naive = scored_alike(project, data, split, _search.rows_of(project, study, NAIVE))
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
-    _projections.catch_up(project)
+    projections.catch_up(project)
     way = registry.direction(data.section.metric)
     best, best_naive = (best_of(some, slot, "grid", way) for some in (rows, naive))
     return Grid(study, data, split, rows, naive, best, best_naive, trained)

@@ -10,7 +10,7 @@ from typing import Any
 from podium.decision import MOVING, Stage
 from podium.errors import NotFoundError
 from podium.ledger.door import Door
-from podium.steps._moments import moment_of
+from podium.steps.workspace.moments import moment_of
 
 
 @dataclass(frozen=True)

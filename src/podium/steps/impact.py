@@ -14,7 +14,7 @@ from podium.hashing import json_text
 from podium.ledger.door import Door
 from podium.ledger.runs import Observation, observations, orderly
 from podium.record import lower_is_better
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 # Of 7 unrelated runs one in twenty shows a rank correlation of 0.79 or more.
 ENOUGH = 8

@@ -21,7 +21,7 @@ from podium.ledger import foreign, runs
 from podium.record import Record
 from podium.steps import _bundle
 from podium.steps._bundle import TakenIn
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 BUNDLE = "bundle"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from podium.errors import NotFoundError, suggest
 from podium.files import is_locked
-from podium.steps._log import AT_WORK, ENDED, FOLDER, STAMP, SUFFIX, Line
+from podium.steps.workspace.log import AT_WORK, ENDED, FOLDER, STAMP, SUFFIX, Line
 
 LAST = "last"
 RUNNING, KILLED = "running", "killed"

@@ -18,7 +18,7 @@ from podium.ledger.door import Door
 from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_target
 from podium.record import lower_is_better
-from podium.steps._candidates import slot_of
+from podium.steps.workspace.candidates import slot_of
 
 BASE = "base"
 Found = tuple[str | None, str | None]

@@ -9,7 +9,7 @@ from podium.files import full_disk_explained
 from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.runs import notes_of
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 
 @dataclass(frozen=True)

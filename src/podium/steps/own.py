@@ -22,10 +22,10 @@ from podium.space import Space
 from podium.steps import _own, _schedule, _search
 from podium.steps._objectives import scored_alike
 from podium.steps._own import OwnData, OwnSection
-from podium.steps._project import Project, Silent
 from podium.steps._schedule import as_dropped, dropped_by
 from podium.steps._search import Walk
 from podium.steps.tune import put_question
+from podium.steps.workspace.project import Project, Silent
 from podium.study import Study
 from podium.trial import BUDGET, State
 

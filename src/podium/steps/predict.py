@@ -19,13 +19,13 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
-from podium.steps._best_file import own_slot
 from podium.steps._drift import warn_of_drift
 from podium.steps._live import speakers, store
-from podium.steps._moments import stamp_of
-from podium.steps._project import Project
 from podium.steps._task import view_of
 from podium.steps._tickers import bars_of
+from podium.steps.workspace.best_file import own_slot
+from podium.steps.workspace.moments import stamp_of
+from podium.steps.workspace.project import Project
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,8 @@ from podium.hashing import digest, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
-from podium.steps import _best_file as best_file
-from podium.steps import _hooks
-from podium.steps._project import Project
+from podium.steps.workspace import hooks
+from podium.steps.workspace.project import Project
 
 STEP = "promote"
 _FORECAST: Mapping[str, Mapping[str, float]] = {
@@ -188,9 +187,9 @@ def promote(
     moves = [decision for decision in made if decision.accepted and decision.kind is Kind.MOVE]
     if moves:
         told = _sentence(candidate, current, moves[-1].verdicts, False)
-        _hooks.moved(project, candidate, start, moves[-1], champion_id, told)
+        hooks.moved(project, candidate, start, moves[-1], champion_id, told)
     if refused and _only_unsigned(verdicts):
-        _hooks.waits(project, candidate, made[-1], sentence)
+        hooks.waits(project, candidate, made[-1], sentence)
     return Promotion(candidate, current, verdicts, refused, True, sentence)
 
 

@@ -17,14 +17,14 @@ from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
-from podium.steps import _hooks
-from podium.steps._project import Project
 from podium.steps._samples import class_data
 from podium.steps._task import load_dataset
 from podium.steps.check_slot import check_slot
 from podium.steps.predict import keep
 from podium.steps.promote import Promotion, demoted, promote
 from podium.steps.run import run
+from podium.steps.workspace import hooks
+from podium.steps.workspace.project import Project
 
 STEP = "refresh"
 # Whose verdict people give, and nothing else.
@@ -115,7 +115,7 @@ def _guarded(project: Project, slot: str) -> SlotRefreshed:
         if isinstance(error, ConflictError):
             # Somebody is at work on it by hand, and knows.
             return SlotRefreshed(slot, (f"left alone: {told}",), error)
-        _hooks.failed(project, error, slot)
+        hooks.failed(project, error, slot)
         return SlotRefreshed(slot, (f"failed: {told}{more}",), error)
 
 

@@ -12,12 +12,12 @@ from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
 from podium.ledger.door import Door
-from podium.steps import _environment
 from podium.steps._differences import Finding, Part, files, numbers
 from podium.steps._own import own_command
-from podium.steps._project import Project
 from podium.steps._rebuild import Rebuilt, Row, rebuild
 from podium.steps.finalize import PHASE as FINALIZE
+from podium.steps.workspace import environment
+from podium.steps.workspace.project import Project
 from podium.trial import State, Task
 
 
@@ -248,7 +248,7 @@ def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
     if not rows:
         raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
     [then] = rows
-    now = _environment.capture(project.root)
+    now = environment.capture(project.root)
     diff = now["git_diff"]
     grounds = [
         Ground("git commit", _text(then["git_commit"]), _text(now["git_commit"])),

@@ -12,10 +12,10 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.hashing import new_id
 from podium.ledger import decisions, reads
 from podium.ledger.ledger import now
-from podium.steps import _hooks
-from podium.steps._project import Project
 from podium.steps.history import history
 from podium.steps.promote import path, write_champions
+from podium.steps.workspace import hooks
+from podium.steps.workspace.project import Project
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     write_champions(project)
     told = f"Version {candidate.version} of {slot} ({candidate.family}) is champion again: {reason}"
     project.log.line(told, slot=slot)
-    _hooks.moved(project, candidate, current, kept[-1], holder.id if holder else None, told)
+    hooks.moved(project, candidate, current, kept[-1], holder.id if holder else None, told)
     return Rollback(candidate, holder, kept)
 
 

@@ -24,11 +24,11 @@ from podium.ledger import reads
 from podium.ledger.ledger import now
 from podium.report.run import RunReport, run_dict, run_markdown, run_page, summary_rows
 from podium.steps import _checklist as checklist
-from podium.steps import _hooks, _log
 from podium.steps._changed import FIRST
-from podium.steps._project import Project
 from podium.steps._road import DONE, ORDER, OTHER_NAMES, TO_DO, Road, Standing, Step, survey
 from podium.steps._unchanged import Told
+from podium.steps.workspace import hooks, log
+from podium.steps.workspace.project import Project
 
 RAN, FAILED, WAITS = "done", "failed", "waits"
 
@@ -383,11 +383,11 @@ class _Going:
         self.at = ""
 
     def _do(self, step: Step, road: Road, *, known: bool) -> str:
-        with _log.step(step.name):
+        with log.step(step.name):
             return step.do(road, known)
 
     def _fail(self, slot: str, error: PodiumError) -> None:
-        _hooks.failed(self.project, error, slot)
+        hooks.failed(self.project, error, slot)
         self.failed[slot] = error
         self.outcomes.append(Outcome(slot, self.at, FAILED, why=str(error)))
         self.project.reporter.say(f"{slot}: failed: {error}")

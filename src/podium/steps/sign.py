@@ -15,8 +15,8 @@ from podium.hashing import canonical, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.steps._evidence import evidence_about
-from podium.steps._project import Project
 from podium.steps.evaluate import KIND
+from podium.steps.workspace.project import Project
 
 # Findings on data a candidate was not chosen on; without one there is nothing to sign.
 JUDGED = {KIND, "test", "backtest"}

@@ -21,13 +21,13 @@ from podium.split import Windows
 from podium.steps._backtest_files import SIGNALS, folder_of
 from podium.steps._drift import warn_of_drift
 from podium.steps._kept import candidate_of
-from podium.steps._moments import stamp_of
-from podium.steps._outputs import json_text
-from podium.steps._project import Project
 from podium.steps._task import SlotData, slot_data
 from podium.steps._tickers import bars_of
 from podium.steps._trading import due, targets
 from podium.steps.predict import place_asked
+from podium.steps.workspace.moments import stamp_of
+from podium.steps.workspace.owned_folder import json_text
+from podium.steps.workspace.project import Project
 
 COLUMNS = (
     "as_of", "valid_for", "ticker", "weight", "forecast", "order", "candidate", "artifact_hash",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from podium.errors import NotFoundError
-from podium.steps import _activity
-from podium.steps._activity import STOP, STOP_NOW
+from podium.steps.workspace import activity
+from podium.steps.workspace.activity import STOP, STOP_NOW
 
 # How often a step that was asked to stop is looked at again, in seconds.
 LOOK = 0.1
@@ -30,7 +30,7 @@ def status(root: Path) -> list[dict[str, Any]]:
         of the trials that are ``running`` and ``left``, in seconds, None where nothing tells.
     """
     found = []
-    for facts in _activity.at_work(root / ".podium"):
+    for facts in activity.at_work(root / ".podium"):
         told = facts.pop("told", 0.0)
         if facts.get("left") is not None:
             facts["left"] = max(0.0, facts["left"] - (time.time() - told))
@@ -68,7 +68,7 @@ def stop(
         where = f" on {slot}" if slot else ""
         raise NotFoundError(f"nothing is running{where}", fix="run: podium status")
     for facts in left:
-        _activity.ask(state, facts["slot"], STOP_NOW if at_once else STOP)
+        activity.ask(state, facts["slot"], STOP_NOW if at_once else STOP)
         running = len(facts.get("running", []))
         waits = f", after {running} running trials" if running and not at_once else ""
         say(f"{facts['slot']}: asked podium {facts['verb']} to stop{waits}")

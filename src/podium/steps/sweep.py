@@ -15,10 +15,9 @@ from podium.ledger.reads import TrialRow
 from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Split
-from podium.steps import _finalists, _projections, _schedule, _search
+from podium.steps import _finalists, _schedule, _search
 from podium.steps._finalists import Finalist
 from podium.steps._objectives import scored_alike
-from podium.steps._project import Project
 from podium.steps._samples import TaskData, task_data
 from podium.steps._search import Walk
 from podium.steps.grid import SEED, default_grid
@@ -31,6 +30,8 @@ from podium.steps.tune import (
     spaces_of,
     validation_split,
 )
+from podium.steps.workspace import projections
+from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import trial_seed
 
@@ -200,7 +201,7 @@ def sweep(
     finalists = _finalists.train(project, study, data, split, rows)
     first = _finalists.winner(finalists)
     best = first.row if first else best
-    _projections.catch_up(project)
+    projections.catch_up(project)
     return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way), finalists)
 
 

@@ -29,14 +29,14 @@ from podium.runners._base import Runner, ended, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps import _trials
-from podium.steps._best_file import classifying, own_slot
 from podium.steps._evidence import evidence_about
 from podium.steps._finalists import winner
-from podium.steps._project import Project
 from podium.steps._samples import ClassData, class_data, read_stats
 from podium.steps._trials import Planned
 from podium.steps.data import add, append_table
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, tuned
+from podium.steps.workspace.best_file import classifying, own_slot
+from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Epoch, Fitted, Job, State, Task, curves_csv
 

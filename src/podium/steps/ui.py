@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.errors import ConflictError, NotFoundError
-from podium.steps import _projections
-from podium.steps._project import Project
+from podium.steps.workspace import projections
+from podium.steps.workspace.project import Project
 
 HOST = "127.0.0.1"
 
@@ -49,8 +49,8 @@ def ui(project: Project, port: int) -> Pages:
     UsageError, DataError, MissingExtraError
         MLflow cannot be used as it is set.
     """
-    target = _projections.target_of(project)
-    known = {one.target: one for one in _projections.standings(project.door)}
+    target = projections.target_of(project)
+    known = {one.target: one for one in projections.standings(project.door)}
     if target is None or target.key not in known:
         place = f"{target.shown}, experiment {target.experiment}" if target else "MLflow"
         raise NotFoundError(f"nothing was sent to {place} yet", fix="run: podium sync --mlflow")

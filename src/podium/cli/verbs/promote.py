@@ -47,8 +47,8 @@ def command(
     A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
     with a reason only, and the record says so for ever.
     """
-    from podium.steps._candidates import chosen
     from podium.steps.promote import promote, require_promoted
+    from podium.steps.workspace.candidates import chosen
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

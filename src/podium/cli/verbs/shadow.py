@@ -32,7 +32,7 @@ def command(
     never served. Who asked for it, when and why is on record.
     """
     from podium.steps import shadow
-    from podium.steps._candidates import newest
+    from podium.steps.workspace.candidates import newest
 
     if end and candidate:
         raise UsageError("a candidate and --end", "one of them")

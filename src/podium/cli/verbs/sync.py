@@ -33,7 +33,7 @@ def command(
     (nothing is lost; the same command goes on), and --check with 4 when something waits, is missing
     or differs.
     """
-    from podium.steps import sync as step
+    from podium.steps.workspace import sync as step
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out, **mlflow) as project:

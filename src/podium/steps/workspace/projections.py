@@ -16,12 +16,12 @@ from podium.ledger.projections import _mlflow_target
 from podium.ledger.projections._mlflow_target import Target
 
 if TYPE_CHECKING:
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
 
 
 def catch_up(project: Project) -> None:
     """Write what the users' files lack; a problem is told, the step stands."""
-    from podium.steps.sync import sync_files
+    from podium.steps.workspace.sync import sync_files
 
     try:
         sync_files(project)
@@ -63,7 +63,7 @@ def start_feeder(project: Project, target: Target) -> Callable[[], None]:
         "PODIUM_MLFLOW_EXPERIMENT": target.experiment,
     }
     # Without the current folder among the places modules are looked for: it may hold anything.
-    command = [sys.executable, "-P", "-m", "podium.steps._feeder", str(project.root)]
+    command = [sys.executable, "-P", "-m", "podium.steps.workspace.feeder", str(project.root)]
     try:
         project.state.mkdir(parents=True, exist_ok=True)
         process = subprocess.Popen(

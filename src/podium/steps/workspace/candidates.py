@@ -9,7 +9,7 @@ from podium.errors import NotFoundError, UsageError, suggest
 
 if TYPE_CHECKING:
     # Who asks for a slot's name alone needs no opened project.
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
 
 
 def newest(project: Project, what: str) -> dict[str, Any]:

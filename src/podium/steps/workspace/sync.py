@@ -11,8 +11,8 @@ from podium.ledger.outbox import Stuck
 from podium.ledger.projections import experiments, sweep_results
 from podium.ledger.projections._mlflow_target import Target
 from podium.ledger.projections.mlflow import Projection, Sent
-from podium.steps import _best_file, _projections
-from podium.steps._project import Project
+from podium.steps.workspace import best_file, projections
+from podium.steps.workspace.project import Project
 
 # How long another sender may stand still before it is not waited for any more.
 PATIENCE_SECONDS = 120.0
@@ -70,7 +70,7 @@ def sync_files(project: Project) -> list[str]:
             say=project.reporter.say,
         ),
         *sweep_results.write(project.ledger, project.root, slot=slot, say=project.reporter.say),
-        *_best_file.write(project),
+        *best_file.write(project),
     ]
 
 
@@ -153,7 +153,7 @@ def elsewhere(project: Project, target: Target | None) -> list[str]:
     return [
         f"{one.target}: {one.waiting} waiting, {one.refused} refused; name it as before with "
         "podium sync --mlflow-tracking-uri ... --mlflow-experiment ..."
-        for one in _projections.standings(project.door)
+        for one in projections.standings(project.door)
         if (one.waiting or one.refused) and (target is None or one.target != target.key)
     ]
 
@@ -161,7 +161,7 @@ def elsewhere(project: Project, target: Target | None) -> list[str]:
 def _projection(project: Project) -> tuple[Projection | None, Target | None]:
     # This step is the feeder.
     project.feeds = False
-    target = _projections.target_of(project)
+    target = projections.target_of(project)
     if target is None:
         return None, None
     if target.said:

@@ -20,10 +20,11 @@ from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.runners._limits import Limits
-from podium.steps import _environment, _hooks, _projections
-from podium.steps._activity import Activity, lock_of
-from podium.steps._halt import Halt
-from podium.steps._log import Log, is_failure
+from podium.steps.workspace import environment as _environment
+from podium.steps.workspace import hooks, projections
+from podium.steps.workspace.activity import Activity, lock_of
+from podium.steps.workspace.log import Log, is_failure
+from podium.steps.workspace.stop import Halt
 
 if TYPE_CHECKING:
     # With it comes what judges forecasts, which costs more than many a command does.
@@ -134,9 +135,9 @@ class Project:
         try:
             try:
                 if error is not None and self.log.slots and is_failure(error):
-                    _hooks.failed(self, error)
+                    hooks.failed(self, error)
                 if "ledger" in self.__dict__ and self.feeds:
-                    _projections.catch_up(self)
+                    projections.catch_up(self)
             finally:
                 self._stack.close()
         except BaseException as late:
@@ -148,12 +149,12 @@ class Project:
     def ledger(self) -> Ledger:
         """The record, opened on first use."""
         section = self.config.project
-        target = _projections.target_of(self) if self.feeds else None
+        target = projections.target_of(self) if self.feeds else None
         with full_disk_explained(self.root):
             ledger = Ledger(self.config.ledger.url, self.root, section.id, section.name)
         self._stack.callback(ledger.close)
         if target is not None:
-            self._stack.callback(_projections.start_feeder(self, target))
+            self._stack.callback(projections.start_feeder(self, target))
         if self.config.origins["mlflow.run_name"] == "flag":
             ledger.run_name = self.config.mlflow.run_name
         return ledger

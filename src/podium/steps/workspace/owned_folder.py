@@ -17,7 +17,7 @@ from typing import Any
 from podium.errors import UsageError
 from podium.files import flush, write_atomic
 from podium.steps import export
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 
 def output_folder(project: Project, slot: str, name: str = "") -> Path:

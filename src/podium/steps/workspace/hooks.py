@@ -27,7 +27,7 @@ from podium.hashing import new_id
 if TYPE_CHECKING:
     from podium.candidate import Candidate
     from podium.decision import Decision, Stage
-    from podium.steps._project import Project
+    from podium.steps.workspace.project import Project
 
 EVENTS = ("review", "failure", "promotion")
 STEP, SCHEMA = "hook", 1

@@ -27,7 +27,7 @@ from podium.ledger.ledger import Ledger, now
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.projections._mlflow_target import LOG, Target
 from podium.ledger.projections.mlflow import Projection
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 # Between two looks into the outbox, and the longest pause while MLflow does not answer.
 EVERY_SECONDS, PAUSE_SECONDS = 1.0, 30.0

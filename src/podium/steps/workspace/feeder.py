@@ -1,4 +1,4 @@
-"""Start of the processes that feed MLflow: ``python -m podium.steps._feeder ROOT``."""
+"""Start of the processes that feed MLflow: ``python -m podium.steps.workspace.feeder ROOT``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main(root: Path) -> None:
     if os.fork():
         os._exit(0)
     # Not before: the step waits for the process that has just left.
-    from podium.steps._feeding import feed
+    from podium.steps.workspace.feeding import feed
 
     feed(root)
 

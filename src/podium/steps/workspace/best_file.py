@@ -9,7 +9,7 @@ from typing import Any
 from podium.candidate import read_checked, require_hash
 from podium.config import Config
 from podium.files import write_atomic
-from podium.steps._project import Project
+from podium.steps.workspace.project import Project
 
 NAME, ABOUT = "best.pt", "best.json"
 INSIDE = "best_model/best.pt"

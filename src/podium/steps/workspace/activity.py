@@ -14,7 +14,7 @@ from typing import Any
 
 from podium.files import is_locked
 from podium.hashing import digest
-from podium.steps._halt import Halt
+from podium.steps.workspace.stop import Halt
 
 # How often a step looks whether it is to stop, and how often it tells how far it is, in seconds.
 LOOK, TELL = 0.25, 1.0

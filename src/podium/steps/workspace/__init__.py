@@ -1,0 +1,1 @@
+"""An opened project: settings, lock, log, stop requests, hooks, owned folders, projections."""
