@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from podium import registry
 from podium.sequences import Sequences, Subset
 from podium.stats.classification import confusion, macro_f1
-from podium.steps import _glucose
+from podium.steps.data import glucose
 
 HIDDEN, BATCH, EPOCHS, ROUNDS = 64, 64, 5, 3
 RATE, DECAY, CLIP = 3e-3, 1e-3, 1.0
@@ -40,9 +40,7 @@ def main() -> None:
     words.add_argument("--rounds", type=int, default=ROUNDS)
     asked = words.parse_args()
     torch.set_num_threads(1)
-    train, validation = (
-        _part(arrays) for arrays in _glucose.sequences(_glucose.readings()).values()
-    )
+    train, validation = (_part(arrays) for arrays in glucose.sequences(glucose.readings()).values())
     print(
         f"glucose: {len(train):,} windows to train on, {len(validation):,} to judge, of "
         f"{train.x.shape[1]} steps x {train.x.shape[2]}; bidirectional LSTM of {HIDDEN}, batches "

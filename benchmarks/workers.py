@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from podium.runners.local import LocalRunner
 from podium.steps import _trials, init
-from podium.steps._samples import task_data
+from podium.steps.data.sequences import task_data
 from podium.steps.tune import validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task

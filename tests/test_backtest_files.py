@@ -14,8 +14,8 @@ from podium.errors import MissingExtraError
 from podium.report.trading import drawdowns
 from podium.steps import _backtest_files
 from podium.steps._backtest_files import PORTFOLIOS, monthly
-from podium.steps._task import slot_data
 from podium.steps.backtest import backtest
+from podium.steps.data.bars import slot_data
 from podium.steps.tune import tune
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SLOT, Saying, connect, query, small_project

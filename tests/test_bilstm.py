@@ -20,7 +20,7 @@ from podium.families._torch_sequences import Batches, Criterion, Recurrent, clas
 from podium.feature_stats import FeatureStats
 from podium.sequences import Sequences, Subset
 from podium.stats.classification import accuracy, confusion, macro_f1
-from podium.steps import _glucose
+from podium.steps.data import glucose
 from podium.testing.classifiers import Case, Memory
 
 FAMILY = bilstm.CLASSIFIER
@@ -367,7 +367,7 @@ def test_it_finds_rare_classes_in_readings_of_glucose():
     pytest.importorskip("bokeh_sampledata")
     parts = {
         name: Sequences.of("glucose", arrays.pop("X"), arrays.pop("y"), **arrays)
-        for name, arrays in _glucose.sequences(_glucose.readings()).items()
+        for name, arrays in glucose.sequences(glucose.readings()).items()
     }
     train, validation = (Subset(part, np.arange(len(part))) for part in parts.values())
     _, curve = fit(

@@ -14,8 +14,8 @@ from podium.covariates import KINDS, Covariate
 from podium.errors import DataError, UsageError
 from podium.readers._covariates import ROLES
 from podium.resolve import load_model
-from podium.steps._task import load_dataset, slot_data
-from podium.steps.check import check
+from podium.steps.data.bars import load_dataset, slot_data
+from podium.steps.data.check import check
 from podium.steps.grid import grid
 from podium.steps.predict import predict
 from podium.steps.reproduce import reproduce

@@ -273,7 +273,7 @@ def test_nested_columns_are_not_taken_for_prices(tmp_path):
 
 def test_files_of_several_kinds_in_a_folder_are_not_mixed(frames, tmp_path):
     from podium.errors import UsageError
-    from podium.steps._reading import reader_of
+    from podium.steps.data.reading import reader_of
 
     place = write(tmp_path / "d", frames, "files", ".csv")
     write(place, {"ZZZ": frames["AAA"]}, "files", ".parquet")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from podium.errors import DataError
 from podium.feature_stats import FeatureStats
-from podium.steps.check import check
+from podium.steps.data.check import check
 
 NAN = np.nan
 

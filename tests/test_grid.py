@@ -14,8 +14,8 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.files import rerooted
 from podium.resolve import find_model, get_active_model_path, load_model
 from podium.split import Windows
-from podium.steps._task import slot_data
 from podium.steps.backtest import backtest
+from podium.steps.data.bars import slot_data
 from podium.steps.doctor import doctor
 from podium.steps.grid import grid
 from podium.steps.predict import predict

@@ -21,10 +21,10 @@ from podium.ledger import reads, writes
 from podium.stats import deflated_sharpe, sharpe_ratios
 from podium.steps import _looks, leak
 from podium.steps._judgement import luck_of_losses, luck_of_returns, no_luck, ranking
-from podium.steps._task import slot_data
 from podium.steps._terms import trading_terms
 from podium.steps.analyze import analyze
 from podium.steps.backtest import backtest
+from podium.steps.data.bars import slot_data
 from podium.steps.extend import extend
 from podium.steps.finalize import finalize
 from podium.steps.promote import POLICIES, promote

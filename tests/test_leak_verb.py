@@ -11,7 +11,7 @@ from podium import registry
 from podium.cli.main import run
 from podium.config import load
 from podium.errors import UsageError
-from podium.steps._task import load_dataset
+from podium.steps.data.bars import load_dataset
 from podium.steps.leak import leak
 from podium.steps.workspace.project import Project
 from podium.testing.series import bars

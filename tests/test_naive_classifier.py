@@ -12,7 +12,7 @@ from podium.families import _rules as rules
 from podium.families.naive import CLASSIFIER, FAMILY
 from podium.sequences import Sequences, Subset
 from podium.stats.classification import confusion, log_loss, macro_f1
-from podium.steps import _glucose
+from podium.steps.data import glucose
 from podium.steps.leak import leak
 
 NAN = np.nan
@@ -147,7 +147,7 @@ def test_the_trend_beats_the_majority_on_readings_of_glucose():
     pytest.importorskip("bokeh_sampledata")
     parts = {
         name: Sequences.of("glucose", arrays.pop("X"), arrays.pop("y"), **arrays)
-        for name, arrays in _glucose.sequences(_glucose.readings()).items()
+        for name, arrays in glucose.sequences(glucose.readings()).items()
     }
     figures = {}
     for method in rules.METHODS:

@@ -27,7 +27,8 @@ from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.space import Choice, Float, Int
 from podium.split import Fold
-from podium.steps import _own, init
+from podium.steps import init
+from podium.steps.data import own_code
 from podium.steps.own import search, sweep_command
 from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task
@@ -373,12 +374,12 @@ def test_data_are_their_content_and_not_their_place(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "inner").mkdir(parents=True)
         (tmp_path / folder / "inner" / "x.csv").write_text("1")
-    one, other = (_own.files_of([folder], tmp_path) for folder in ("a", "b"))
+    one, other = (own_code.files_of([folder], tmp_path) for folder in ("a", "b"))
     assert one.fingerprint == other.fingerprint != ""
     (tmp_path / "b" / "inner" / "x.csv").rename(tmp_path / "b" / "inner" / "y.csv")
-    assert _own.files_of(["b"], tmp_path).fingerprint != one.fingerprint
+    assert own_code.files_of(["b"], tmp_path).fingerprint != one.fingerprint
     with pytest.raises(NotFoundError) as refused:
-        _own.files_of(["a", "c", "d"], tmp_path)
+        own_code.files_of(["a", "c", "d"], tmp_path)
     assert len(refused.value.problems) == 2
 
 
@@ -699,7 +700,7 @@ def test_a_function_that_raises_is_a_failed_trial_with_its_traceback(root, objec
         search(objectives.broken, {"lr": 0.5}, metric="val_loss", trials=1, jobs=1, project=root)
     [row] = query(root, "SELECT reason FROM trial")
     assert row["reason"].startswith("it raised RuntimeError; its output ended with:\nTraceback")
-    assert "_own.py" not in row["reason"]
+    assert "own_code.py" not in row["reason"]
 
 
 def test_a_function_that_cannot_be_imported_runs_here_and_it_is_said(root, capsys):
@@ -734,7 +735,7 @@ def test_a_function_that_takes_other_parameters_is_refused_before_anything_runs(
 
 
 def test_a_space_is_said_as_in_podium_toml_or_in_python():
-    space = _own.space_of(
+    space = own_code.space_of(
         {
             "a": (1e-4, 1e-2, "log"),
             "b": (1, 8),
@@ -773,7 +774,7 @@ def test_a_space_is_said_as_in_podium_toml_or_in_python():
 )
 def test_a_space_that_says_nothing_is_refused(space):
     with pytest.raises(UsageError):
-        _own.space_of(space, "space")
+        own_code.space_of(space, "space")
 
 
 # The verb, and the others

@@ -21,8 +21,8 @@ from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps import _refit
 from podium.steps._refit import refits_of
-from podium.steps._task import slot_data
 from podium.steps.backtest import _settings, backtest
+from podium.steps.data.bars import slot_data
 from podium.steps.reproduce import reproduce
 from podium.steps.tune import tune
 from podium.steps.workspace.project import Project, Silent

@@ -17,7 +17,7 @@ from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
 from podium.steps import _checklist, _trials, extend
-from podium.steps._task import SlotData
+from podium.steps.data.bars import SlotData
 from podium.steps.run import FAILED, WAITS, explain, run
 from podium.steps.tune import tune, tuned
 from podium.steps.workspace.project import Project
@@ -181,7 +181,7 @@ def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(r
 
 
 def _data(project) -> SlotData:
-    from podium.steps._task import slot_data
+    from podium.steps.data.bars import slot_data
 
     return slot_data(project.config, SLOT)
 

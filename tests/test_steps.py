@@ -20,9 +20,9 @@ from podium.errors import ConflictError, DataError, NotFoundError
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium.steps import _task
 from podium.steps.analyze import analyze
 from podium.steps.backtest import backtest
+from podium.steps.data import bars as _task
 from podium.steps.promote import promote
 from podium.steps.run import run
 from podium.steps.tune import tune

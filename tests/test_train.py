@@ -16,7 +16,7 @@ from podium.cli.main import run as podium
 from podium.config import load
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.feature_stats import FeatureStats
-from podium.steps._samples import class_data
+from podium.steps.data.sequences import class_data
 from podium.steps.tune import tune
 from podium.steps.workspace.project import Project
 

@@ -12,7 +12,7 @@ _NAMES = {
     "Project": "podium.steps.workspace.project",
     "analyze": "podium.steps.analyze",
     "champion": "podium.resolve",
-    "check": "podium.steps.check",
+    "check": "podium.steps.data.check",
     "doctor": "podium.steps.doctor",
     "extend": "podium.steps.extend",
     "finalize": "podium.steps.finalize",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
     from podium.steps.analyze import analyze as analyze
-    from podium.steps.check import check as check
+    from podium.steps.data.check import check as check
     from podium.steps.doctor import doctor as doctor
     from podium.steps.extend import extend as extend
     from podium.steps.finalize import finalize as finalize

@@ -9,8 +9,8 @@ from typing import Any
 from podium.candidate import Candidate
 from podium.ledger import reads
 from podium.steps import _trials
-from podium.steps._samples import TaskData
 from podium.steps.analyze import Analysis
+from podium.steps.data.sequences import TaskData
 from podium.steps.extend import PHASE, folds_of
 from podium.steps.tune import Tuned
 from podium.steps.workspace.project import Project

@@ -14,7 +14,7 @@ from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
 from podium.steps import _schedule
 from podium.steps._road import ORDER, Road, Step
-from podium.steps._samples import ClassData
+from podium.steps.data.sequences import ClassData
 from podium.steps.extend import folds_of
 from podium.steps.promote import policy_of
 from podium.steps.tune import space_of, validation_split

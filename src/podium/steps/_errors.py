@@ -7,8 +7,8 @@ from podium.dataset import Floats
 from podium.prediction import ClassPrediction
 from podium.split import Split, Windows
 from podium.stats import forecast_errors
-from podium.steps._own import SearchData
-from podium.steps._task import SlotData
+from podium.steps.data.bars import SlotData
+from podium.steps.data.own_code import SearchData
 from podium.trial import Ended
 
 

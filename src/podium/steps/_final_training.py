@@ -25,7 +25,7 @@ from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps import _search, _trials
 from podium.steps._errors import of_trial
-from podium.steps._task import SlotData
+from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed

@@ -15,8 +15,8 @@ from podium.ledger.reads import TrialRow
 from podium.split import Split
 from podium.steps import _search, _trials
 from podium.steps._objectives import scored_alike
-from podium.steps._samples import TaskData
 from podium.steps._trials import Planned
+from podium.steps.data.sequences import TaskData
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import State, trial_seed

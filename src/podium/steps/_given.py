@@ -15,8 +15,8 @@ from podium.ledger import reads
 from podium.space import ConfigDict, Space
 from podium.steps import _final_files
 from podium.steps._leak_probe import probed_for_leaks
-from podium.steps._task import SlotData, require_task, slot_data
 from podium.steps.analyze import analyze
+from podium.steps.data.bars import SlotData, require_task, slot_data
 from podium.steps.finalize import (
     STEP,
     Final,

@@ -25,8 +25,8 @@ from podium.steps._evidence import evidence_about
 from podium.steps._judgement import Ranking, ranking
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._looks import luck_of
-from podium.steps._task import SlotData, require_task, slot_data, task_hash
-from podium.steps._tickers import bars_of
+from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
+from podium.steps.data.tickers import bars_of
 from podium.steps.extend import NAIVE_PHASE
 from podium.steps.finalize import naive_name
 from podium.steps.tune import NAIVE, best_of, validation_split

@@ -12,7 +12,7 @@ from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.steps import leak
 from podium.steps._evidence import evidence_about
-from podium.steps._task import SlotData
+from podium.steps.data.bars import SlotData
 from podium.steps.promote import policy_of
 from podium.steps.workspace.project import Project
 

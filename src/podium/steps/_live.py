@@ -16,8 +16,8 @@ from podium.evidence import Evidence
 from podium.ledger import forecasts, reads
 from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
 from podium.split import Windows
-from podium.steps._task import require_task, view_of
-from podium.steps._tickers import bars_of
+from podium.steps.data.bars import require_task, view_of
+from podium.steps.data.tickers import bars_of
 from podium.steps.workspace.project import Project
 from podium.view import View
 

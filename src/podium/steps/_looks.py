@@ -17,8 +17,8 @@ from podium.split import Indices
 from podium.stats import panel_loss
 from podium.steps import _judgement
 from podium.steps._judgement import Luck
-from podium.steps._task import SlotData, task_spec
 from podium.steps._terms import trading_terms
+from podium.steps.data.bars import SlotData, task_spec
 from podium.steps.workspace.project import Project
 
 # Two trials forecast the same thing where these of their tasks agree; features may differ.

@@ -18,8 +18,8 @@ from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
 from podium.runners._output import best_of
 from podium.split import Split
-from podium.steps._own import OwnData, SearchData
-from podium.steps._samples import ClassData, TaskData
+from podium.steps.data.own_code import OwnData, SearchData
+from podium.steps.data.sequences import ClassData, TaskData
 from podium.steps.workspace.project import Project
 from podium.trial import State
 

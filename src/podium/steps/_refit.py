@@ -26,9 +26,9 @@ from podium.steps import _trials
 from podium.steps._evidence import evidence_about
 from podium.steps._kept import Kept
 from podium.steps._search import workplace
-from podium.steps._task import SlotData
 from podium.steps._trading import due, measured, simulated, targets
 from podium.steps._trials import Planned, index_of, with_epochs
+from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, State

@@ -12,9 +12,9 @@ from podium.report.blocks import short
 from podium.report.found import SlotReport
 from podium.steps import _changed, _report, backtest, extend, finalize
 from podium.steps import train as training
-from podium.steps._samples import TaskData
 from podium.steps.analyze import Analysis, reckoned, written
 from podium.steps.backtest import Judged
+from podium.steps.data.sequences import TaskData
 from podium.steps.evaluate import KIND, Evaluated, evaluate
 from podium.steps.extend import Extension
 from podium.steps.finalize import Final

@@ -16,9 +16,9 @@ from podium.ledger.reads import TrialRow
 from podium.schedules._base import Schedule
 from podium.searches._base import Search
 from podium.steps import _trials
-from podium.steps._own import OwnData, SearchData
-from podium.steps._samples import ClassData
 from podium.steps._trials import Heard, Planned
+from podium.steps.data.own_code import OwnData, SearchData
+from podium.steps.data.sequences import ClassData
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Job, State

@@ -21,9 +21,9 @@ from podium.searches._base import Search
 from podium.split import Split
 from podium.steps import _trials
 from podium.steps._objectives import feasible, recorded, scored_alike, scores
-from podium.steps._own import OwnData, SearchData
 from podium.steps._schedule import Course, Further
 from podium.steps._trials import Planned
+from podium.steps.data.own_code import OwnData, SearchData
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.stop import AGAIN
 from podium.study import CHOICES, Study, choices_of

@@ -20,8 +20,8 @@ from podium.runners._base import scored
 from podium.steps import _trials
 from podium.steps._kept import OtherQuestionError, require_fit
 from podium.steps._search import workplace
-from podium.steps._task import SlotData
 from podium.steps._tuning_files import CHECKPOINTS
+from podium.steps.data.bars import SlotData
 from podium.steps.tune import validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import Task

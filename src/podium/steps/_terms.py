@@ -8,7 +8,7 @@ import numpy as np
 
 from podium.backtest import Impact, Limits, Rates
 from podium.dataset import Dataset, Floats
-from podium.steps._task import SlotData
+from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
 
 PRICES = ("close", "open")

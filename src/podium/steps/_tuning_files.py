@@ -29,8 +29,8 @@ from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
 from podium.steps import _search, _trials, export
-from podium.steps._samples import TaskData
 from podium.steps._trials import Planned
+from podium.steps.data.sequences import TaskData
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project
 from podium.study import Study

@@ -20,7 +20,7 @@ from podium.steps import _final_files, _trials
 from podium.steps._evidence import evidence_about
 from podium.steps._final_training import FinalTraining
 from podium.steps._leak_probe import probed_for_leaks
-from podium.steps._task import SlotData, require_task, slot_data, task_hash
+from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.finalize import final_split
 from podium.steps.tune import put_question
 from podium.steps.workspace.candidates import chosen

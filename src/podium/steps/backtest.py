@@ -27,11 +27,11 @@ from podium.steps._evidence import evidence_about
 from podium.steps._found import found_model, named_model
 from podium.steps._improvement import improvement_over_parent
 from podium.steps._kept import Kept
-from podium.steps._task import SlotData, plugin_versions, require_task, view_of
-from podium.steps._tickers import ends_early
 from podium.steps._trading import BENCHMARKS as BENCHMARKS
 from podium.steps._trading import Traded, trade
 from podium.steps._trials import index_of
+from podium.steps.data.bars import SlotData, plugin_versions, require_task, view_of
+from podium.steps.data.tickers import ends_early
 from podium.steps.finalize import Final, naive_name
 from podium.steps.workspace.project import Project
 

@@ -14,7 +14,7 @@ from podium.ledger.door import Door
 from podium.record import lower_is_better
 from podium.stats import diebold_mariano, panel_loss
 from podium.stats.classification import class_differences
-from podium.steps._own import directions
+from podium.steps.data.own_code import directions
 from podium.steps.workspace.project import Project
 
 # What must be the same for two figures to be about the same thing.

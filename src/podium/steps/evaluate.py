@@ -33,7 +33,7 @@ from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation, log_losses
 from podium.steps._evidence import evidence_about
 from podium.steps._improvement import improvement_in_classes
-from podium.steps._samples import ClassData, class_data, evaluation_data, read_like
+from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
 from podium.steps.tune import NAIVE, best_of
 from podium.steps.workspace.project import Project
 

@@ -19,8 +19,8 @@ from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps import _extended_files, _trials
-from podium.steps._task import require_task
 from podium.steps._trials import Planned
+from podium.steps.data.bars import require_task
 from podium.steps.tune import NAIVE, Tuned, tuned
 from podium.steps.workspace.project import Project
 from podium.trial import State, trial_seed

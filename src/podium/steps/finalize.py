@@ -21,9 +21,9 @@ from podium.steps._evidence import evidence_about
 from podium.steps._final_training import PHASE as PHASE
 from podium.steps._final_training import FinalTraining, seeds_of
 from podium.steps._leak_probe import probed_for_leaks
-from podium.steps._task import SlotData
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
+from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.view import View

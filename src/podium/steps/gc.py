@@ -16,7 +16,7 @@ from podium import artifact, registry
 from podium.files import flush
 from podium.hashing import digest
 from podium.ledger import writes
-from podium.steps._own import directions
+from podium.steps.data.own_code import directions
 from podium.steps.workspace.project import Project
 from podium.trial import State
 

@@ -16,9 +16,9 @@ from podium.space import Choice, Space, Value
 from podium.split import Split
 from podium.steps import _schedule, _search, _trials
 from podium.steps._objectives import scored_alike
-from podium.steps._samples import TaskData, task_data
 from podium.steps._search import Walk
 from podium.steps._trials import Planned
+from podium.steps.data.sequences import TaskData, task_data
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project

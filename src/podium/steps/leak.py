@@ -23,7 +23,7 @@ from podium.errors import DataError, NotFoundError, PodiumError, UsageError, sug
 from podium.samples import HasSamples, Samples
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Fold, Split
-from podium.steps._task import SlotData, slot_data, view_of
+from podium.steps.data.bars import SlotData, slot_data, view_of
 from podium.steps.workspace.project import Project
 from podium.testing import series
 from podium.testing.leak import (

@@ -19,11 +19,12 @@ from podium.own import TASK, Code
 from podium.runners._base import Runner
 from podium.runners._own import QUOTED
 from podium.space import Space
-from podium.steps import _own, _schedule, _search
+from podium.steps import _schedule, _search
 from podium.steps._objectives import scored_alike
-from podium.steps._own import OwnData, OwnSection
 from podium.steps._schedule import as_dropped, dropped_by
 from podium.steps._search import Walk
+from podium.steps.data import own_code
+from podium.steps.data.own_code import OwnData, OwnSection
 from podium.steps.tune import put_question
 from podium.steps.workspace.project import Project, Silent
 from podium.study import Study
@@ -105,18 +106,18 @@ def sweep_command(
         Before anything is started; with everything that is wrong. NotFoundError too where every
         trial failed.
     """
-    found = _own.space_of(space, "--set")
-    words = _own.command_of(command, [*_names(found)], project.root, project.reporter.say)
-    slot = _own.slot_of(project.config, name or _own.name_of(words, project.root))
-    direction = _own.direction_of(project.config, metric, direction)
+    found = own_code.space_of(space, "--set")
+    words = own_code.command_of(command, [*_names(found)], project.root, project.reporter.say)
+    slot = own_code.slot_of(project.config, name or own_code.name_of(words, project.root))
+    direction = own_code.direction_of(project.config, metric, direction)
     data = OwnData(
         slot,
         OwnSection(metric, direction),
-        _own.files_of(files, project.root),
+        own_code.files_of(files, project.root),
         version,
         {"task": TASK, "command": list(words)},
-        Code(direction, str(project.root), words=words, environment=_own.threads()),
-        _own.scripts_of(words, project.root),
+        Code(direction, str(project.root), words=words, environment=own_code.threads()),
+        own_code.scripts_of(words, project.root),
     )
     return _sweep(project, data, found, schedule=schedule)
 
@@ -181,24 +182,24 @@ def search(
         "runner.jobs": jobs,
     }
     flags = {key: value for key, value in given.items() if value is not None}
-    found = _own.space_of(space, "space")
-    _own.require_callable(function, [*_names(found)])
+    found = own_code.space_of(space, "space")
+    own_code.require_callable(function, [*_names(found)])
     with Project(find_root(Path(project)), flags=flags, reporter=_Telling()) as opened:
-        told, why_here = _own.function_of(function)
+        told, why_here = own_code.function_of(function)
         runner: Runner | None = None
         if why_here:
             opened.reporter.say(f"{told} runs here, one trial after another: {why_here}")
             runner = registry.load("runners", "inline").RUNNER(1)
-        slot = _own.slot_of(opened.config, name or told.rpartition(":")[2].rpartition(".")[2])
-        direction = _own.direction_of(opened.config, metric, direction)
+        slot = own_code.slot_of(opened.config, name or told.rpartition(":")[2].rpartition(".")[2])
+        direction = own_code.direction_of(opened.config, metric, direction)
         data = OwnData(
             slot,
             OwnSection(metric, direction),
-            _own.files_of(files, opened.root),
+            own_code.files_of(files, opened.root),
             version,
             {"task": TASK, "function": told},
             Code(direction, str(opened.root), function=told, here=function if why_here else None),
-            _own.source_of(function, opened.root),
+            own_code.source_of(function, opened.root),
         )
         return _sweep(opened, data, found, runner)
 

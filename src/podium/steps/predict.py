@@ -21,8 +21,8 @@ from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.steps._drift import warn_of_drift
 from podium.steps._live import speakers, store
-from podium.steps._task import view_of
-from podium.steps._tickers import bars_of
+from podium.steps.data.bars import view_of
+from podium.steps.data.tickers import bars_of
 from podium.steps.workspace.best_file import own_slot
 from podium.steps.workspace.moments import stamp_of
 from podium.steps.workspace.project import Project

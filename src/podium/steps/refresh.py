@@ -17,9 +17,9 @@ from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
-from podium.steps._samples import class_data
-from podium.steps._task import load_dataset
 from podium.steps.check_slot import check_slot
+from podium.steps.data.bars import load_dataset
+from podium.steps.data.sequences import class_data
 from podium.steps.predict import keep
 from podium.steps.promote import Promotion, demoted, promote
 from podium.steps.run import run

@@ -8,7 +8,7 @@ from podium import artifact
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.ledger import forecasts, reads
 from podium.ledger.forecasts import Shadow
-from podium.steps._task import require_task
+from podium.steps.data.bars import require_task
 from podium.steps.workspace.project import Project
 
 # What two models must agree on before their errors can be held against each other.

@@ -18,8 +18,8 @@ from podium.split import Split
 from podium.steps import _finalists, _schedule, _search
 from podium.steps._finalists import Finalist
 from podium.steps._objectives import scored_alike
-from podium.steps._samples import TaskData, task_data
 from podium.steps._search import Walk
+from podium.steps.data.sequences import TaskData, task_data
 from podium.steps.grid import SEED, default_grid
 from podium.steps.tune import (
     NAIVE,

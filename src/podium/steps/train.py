@@ -31,9 +31,9 @@ from podium.space import ConfigDict
 from podium.steps import _trials
 from podium.steps._evidence import evidence_about
 from podium.steps._finalists import winner
-from podium.steps._samples import ClassData, class_data, read_stats
 from podium.steps._trials import Planned
-from podium.steps.data import add, append_table
+from podium.steps.data.data import add, append_table
+from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, tuned
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project

@@ -17,13 +17,13 @@ from podium.split import Split
 from podium.steps import _finalists, _schedule, _search, _trials
 from podium.steps._finalists import Finalist
 from podium.steps._objectives import feasible, judged_by, objectives, scored_alike, scores
-from podium.steps._own import SearchData
-from podium.steps._samples import ClassData, TaskData, task_data
 from podium.steps._schedule import as_dropped, dropped_by
 from podium.steps._search import Walk
-from podium.steps._task import SlotData
 from podium.steps._trials import Planned
 from podium.steps._tuning_files import TuningFiles
+from podium.steps.data.bars import SlotData
+from podium.steps.data.own_code import SearchData
+from podium.steps.data.sequences import ClassData, TaskData, task_data
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, State, trial_seed

@@ -52,7 +52,7 @@ def command(
     Of a slot: its champion on bars newer than its training, against naive, its own test, the data
     of its training, and its shadow. Nothing is written, and nothing of that is an error.
     """
-    from podium.steps.check import check
+    from podium.steps.data.check import check
 
     form = form or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)

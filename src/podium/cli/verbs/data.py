@@ -13,7 +13,7 @@ from podium.cli.output import Output
 from podium.config import TIMEFRAMES, find_root
 
 if TYPE_CHECKING:
-    from podium.steps.data import Added
+    from podium.steps.data.data import Added
 
 
 def _list(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def add(
     CSV, Parquet and .npz. Looks at all of it first, prints what it found, and appends a table to
     podium.toml; what loading would refuse is told and nothing is written (exit code 7).
     """
-    from podium.steps.data import add as add_dataset
+    from podium.steps.data.data import add as add_dataset
 
     out = Output(as_json=as_json, quiet=quiet)
     given = {key: value for key, value in settings.items() if value not in (None, "", (), {})}
@@ -109,7 +109,7 @@ def add(
 @options.common
 def make(what: str, name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     """Write the demo bars, or windows of a glucose sensor, into data/ and name them."""
-    from podium.steps.data import make as make_dataset
+    from podium.steps.data.data import make as make_dataset
 
     out = Output(as_json=as_json, quiet=quiet)
     _answer(out, make_dataset(find_root(folder), what, name=name))

@@ -10,7 +10,7 @@ import numpy as np
 from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, Problem, suggest
-from podium.steps._task import SlotData, dataset_section, load_dataset
+from podium.steps.data.bars import SlotData, dataset_section, load_dataset
 from podium.steps.workspace.project import Project
 
 

@@ -13,7 +13,7 @@ from podium.covariates import Covariate
 from podium.dataset import Dataset
 from podium.readers._covariates import read
 from podium.readers._findings import NOTE, Finding, error
-from podium.steps._reading import reader_of
+from podium.steps.data.reading import reader_of
 
 # Rows of the file that no bar can have.
 LEFT_OUT = "left out"

@@ -18,9 +18,9 @@ from podium.feature_stats import RULE
 from podium.readers._findings import ERROR, NOTE, WARNING, Finding, has_errors
 from podium.readers._members import examined
 from podium.sequences import Sequences
-from podium.steps._covariates import with_covariates
-from podium.steps._reading import examine, look, reader_of
-from podium.steps._task import reading_options, resampled
+from podium.steps.data.bars import reading_options, resampled
+from podium.steps.data.covariates import with_covariates
+from podium.steps.data.reading import examine, look, reader_of
 
 # Tickers whose first and last bar are told one by one.
 MOST_LIVES = 20

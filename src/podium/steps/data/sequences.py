@@ -14,7 +14,7 @@ from podium.feature_stats import FeatureStats
 from podium.hashing import digest
 from podium.sequences import Sequences
 from podium.split import Split
-from podium.steps._task import SlotData, dataset_section, slot_data
+from podium.steps.data.bars import SlotData, dataset_section, slot_data
 
 
 @dataclass(frozen=True, eq=False)

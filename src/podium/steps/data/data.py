@@ -21,8 +21,8 @@ from podium.files import full_disk_explained, lock, write_atomic
 from podium.readers._bars import Examined
 from podium.readers._files import is_pattern, matching
 from podium.readers._findings import Finding, problems
-from podium.steps import _glucose
-from podium.steps._reading import look, reader_of
+from podium.steps.data import glucose
+from podium.steps.data.reading import look, reader_of
 from podium.timeframe import is_dated
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -181,8 +181,8 @@ def make(root: Path, what: str, *, name: str = "") -> Added:
         shipped = files("podium.demo") / "us4"
         _write(folder, {entry.name: entry.read_bytes() for entry in shipped.iterdir()})
         return add(root, name, [folder], adjust=True)
-    parts = _glucose.sequences(_glucose.readings())
-    made = {f"{part}_sequences.npz": _glucose.packed(arrays) for part, arrays in parts.items()}
+    parts = glucose.sequences(glucose.readings())
+    made = {f"{part}_sequences.npz": glucose.packed(arrays) for part, arrays in parts.items()}
     _write(folder, made)
     train, validation = (folder / file for file in made)
     return add(root, name, [train], validation=validation)

@@ -27,7 +27,7 @@ from podium.own import TASK, Code, Files, named, problems, told
 from podium.record import lower_is_better
 from podium.space import Choice, Float, Int, Parameter, Space
 from podium.split import Fold, Split
-from podium.steps._samples import TaskData
+from podium.steps.data.sequences import TaskData
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 

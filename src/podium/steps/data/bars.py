@@ -116,7 +116,7 @@ def _with_covariates(config: Config, section: DatasetSection, dataset: Dataset) 
         return dataset
     # pandas comes with the readers, and only to who reads.
     from podium.readers._findings import has_errors, problems
-    from podium.steps._covariates import LEFT_OUT, with_covariates
+    from podium.steps.data.covariates import LEFT_OUT, with_covariates
 
     made, findings = with_covariates(config.root, section, dataset)
     if has_errors(findings):

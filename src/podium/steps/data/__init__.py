@@ -1,0 +1,1 @@
+"""From podium.toml to samples: bars, sequences, covariates, the user's own code."""
