@@ -98,14 +98,14 @@ def _side_by_side(root: Path, place: Path) -> None:
 def _config_by_config(project: Project, found: Tuned, count: int | None = None) -> None:
     """Folds as they were trained before they were one batch."""
     from podium import registry
-    from podium.steps import _trials
     from podium.steps.extend import folds_of, planned
+    from podium.steps.trials import execute
 
     split = folds_of(project.config.extend, found.forecast.tuning)
     for asked in planned(project, found, split)[:count]:
-        job = _trials.job_of(found.forecast, split, asked.row.family)
+        job = execute.job_of(found.forecast, split, asked.row.family)
         version = registry.family(asked.row.family).VERSION
-        _trials.run(project, found.study, found.forecast, split, job, version, asked.plans)
+        execute.run(project, found.study, found.forecast, split, job, version, asked.plans)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,8 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     """
     from podium import registry
     from podium.ledger.ledger import Ledger
-    from podium.steps import _trials, tune
+    from podium.steps import tune
+    from podium.steps.trials import execute
     from podium.steps.workspace.project import Project
     from podium.trial import Task
 
@@ -180,7 +181,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
             _, data, split, *_ = rest
             [config, *_] = registry.family("naive").space(data.tuning).grid()
             tasks = [Task(f"t-{n}", config, 0, 0) for n in range(4)]
-            list(project.runner.run(_trials.job_of(data, split, "naive"), tasks))
+            list(project.runner.run(execute.job_of(data, split, "naive"), tasks))
         count, started, cpu = 0, time.perf_counter(), time.process_time()
         rows = go(project, *rest, **named)
         found[:] = [1000 * (time.perf_counter() - started), 1000 * (time.process_time() - cpu)]

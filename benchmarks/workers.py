@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from podium.runners.local import LocalRunner
-from podium.steps import _trials, init
+from podium.steps import init
 from podium.steps.data.sequences import task_data
+from podium.steps.trials import execute
 from podium.steps.tune import validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task
@@ -38,7 +39,7 @@ def main() -> None:
         root = init.init(Path(folder) / "demo", demo=True)
         with Project(root) as project:
             data = task_data(project.config, project.default_slot(None))
-            job = _trials.job_of(data, validation_split(project, data), "lstm")
+            job = execute.job_of(data, validation_split(project, data), "lstm")
     print(
         f"{TRIALS} LSTMs of {EPOCHS} epochs on the demo's bars; load before the run {load:.1f} on "
         f"{os.cpu_count()} cores"

@@ -16,9 +16,10 @@ import quick
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
-from podium.steps import _checklist, _trials, extend
+from podium.steps import _checklist, extend
 from podium.steps.data.bars import SlotData
 from podium.steps.run import FAILED, WAITS, explain, run
+from podium.steps.trials import execute
 from podium.steps.tune import tune, tuned
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, merge, outcome, query, small_project
@@ -397,8 +398,8 @@ def test_folds_of_all_configs_at_once_are_those_of_one_config_after_the_other(tm
         found = tuned(project, SLOT)
         split = extend.folds_of(project.config.extend, found.forecast.tuning)
         for asked in reversed(extend.planned(project, found, split)):
-            job = _trials.job_of(found.forecast, split, asked.row.family)
-            _trials.run(project, found.study, found.forecast, split, job, 1, asked.plans)
+            job = execute.job_of(found.forecast, split, asked.row.family)
+            execute.run(project, found.study, found.forecast, split, job, 1, asked.plans)
         trained = quick.TRAINED.copy()
         extend.extend(project, SLOT)
         assert trained == quick.TRAINED

@@ -12,10 +12,11 @@ from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.ledger.projections import experiments
 from podium.searches.random import RandomSearch
-from podium.steps import _finalists, gc
+from podium.steps import gc
 from podium.steps.extend import _top
 from podium.steps.grid import grid
 from podium.steps.sweep import sweep
+from podium.steps.trials import finalists
 from podium.steps.tune import tune, tuned
 from podium.steps.workspace.project import Project
 from podium.trial import State
@@ -468,9 +469,9 @@ def test_the_best_is_chosen_in_the_metrics_own_direction():
     row = reads.TrialRow(
         "a", "", 0, "f", {}, "c", "", 0, 0, State.COMPLETE, 1.0, *[None] * 4, 0.0, "", "m", None, 0
     )
-    pair = [_finalists.Finalist(row, (1.0, 2.0)), _finalists.Finalist(row, (2.0, 3.0))]
-    assert _finalists.ranked(pair, "max")[0].mean == 2.5
-    assert _finalists.ranked(pair, "min")[0].mean == 1.5
+    pair = [finalists.Finalist(row, (1.0, 2.0)), finalists.Finalist(row, (2.0, 3.0))]
+    assert finalists.ranked(pair, "max")[0].mean == 2.5
+    assert finalists.ranked(pair, "min")[0].mean == 1.5
 
 
 # A real network

@@ -91,7 +91,7 @@ def test_a_signal_that_remembers_what_is_held_does_so_from_the_tests_first_bar_o
 
 def test_nothing_is_trained_or_written_by_asking(judged, monkeypatch):
     before = query(judged, "SELECT count(*) AS n FROM trial"), query(judged, "SELECT * FROM outbox")
-    monkeypatch.setattr("podium.steps._trials.run", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("podium.steps.trials.execute.run", lambda *_: pytest.fail("trained"))
     with Project(judged) as project:
         signals(project, since="2013-01-01")
     assert before == (

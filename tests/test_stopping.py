@@ -21,11 +21,11 @@ from podium.cli.main import run
 from podium.errors import ConflictError, NotFoundError, StoppedError, TimeOverError, UsageError
 from podium.ledger import writes
 from podium.searches.local import LocalSearch
-from podium.steps import _trials
 from podium.steps.extend import extend
 from podium.steps.grid import grid
 from podium.steps.status import status, stop
 from podium.steps.sweep import sweep
+from podium.steps.trials import execute
 from podium.steps.tune import tune, tuned
 from podium.steps.workspace import activity
 from podium.steps.workspace.project import Project
@@ -588,11 +588,11 @@ def test_a_second_step_on_a_slot_is_refused_still(root):
 def test_progress_tells_the_best_the_failed_and_the_time_left(root):
     reporter = Noting()
     with Project(root, reporter=reporter) as project:
-        heard = _trials.Progress(project, f"{SLOT}: tune quick", 4)
-        heard(0.5, _trials.State.COMPLETE)
-        heard(float("nan"), _trials.State.FAILED, trained=True)
-        heard(0.25, _trials.State.PRUNED, trained=True)
-        heard(0.75, _trials.State.COMPLETE, trained=True)
+        heard = execute.Progress(project, f"{SLOT}: tune quick", 4)
+        heard(0.5, execute.State.COMPLETE)
+        heard(float("nan"), execute.State.FAILED, trained=True)
+        heard(0.25, execute.State.PRUNED, trained=True)
+        heard(0.75, execute.State.COMPLETE, trained=True)
     assert reporter.notes[0] == "best 0.5"
     assert reporter.notes[1].startswith("best 0.5, 1 failed")
     assert reporter.notes[2].startswith("best 0.25, 1 failed, 1 pruned")

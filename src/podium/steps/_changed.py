@@ -8,10 +8,10 @@ from typing import Any
 
 from podium.candidate import Candidate
 from podium.ledger import reads
-from podium.steps import _trials
 from podium.steps.analyze import Analysis
 from podium.steps.data.sequences import TaskData
 from podium.steps.extend import PHASE, folds_of
+from podium.steps.trials import execute
 from podium.steps.tune import Tuned
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET
@@ -32,7 +32,7 @@ def search(project: Project, slot: str, question: Mapping[str, Any], data: TaskD
             f"data changed: fingerprint was {before['dataset'][:8]}, is {question['dataset'][:8]}"
         )
     if before["task"] != question["task"]:
-        found += _of_task(project, before["task"], _trials.spec_of(data))
+        found += _of_task(project, before["task"], execute.spec_of(data))
     if not found and before["split"] != question["split"]:
         found.append("the validation slice changed")
     found += _of_families(before["families"], question["families"])

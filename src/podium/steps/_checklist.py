@@ -12,11 +12,11 @@ from podium import registry
 from podium.errors import DataError, PodiumError, Problem
 from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
-from podium.steps import _schedule
 from podium.steps._road import ORDER, Road, Step
 from podium.steps.data.sequences import ClassData
 from podium.steps.extend import folds_of
 from podium.steps.promote import policy_of
+from podium.steps.trials import schedule
 from podium.steps.tune import space_of, validation_split
 from podium.steps.workspace.project import Project
 
@@ -134,7 +134,7 @@ def need(road: Road, step: Step) -> Need:
         paused = sum(
             models[name] * STATE * settings.trials
             for name in names
-            if settings.schedule != _schedule.NONE
+            if settings.schedule != schedule.NONE
             and registry.family(name, data.section.task).resumable
         )
         total = files + paused + losses * settings.trials * len(names)

@@ -16,9 +16,10 @@ from podium.errors import DataError
 from podium.files import full_disk_explained
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
-from podium.steps import _search, export
+from podium.steps import export
 from podium.steps._final_files import put_artifact, put_text, told_of
-from podium.steps._trials import Planned
+from podium.steps.trials import driver
+from podium.steps.trials.execute import Planned
 from podium.steps.tune import NAIVE
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project
@@ -38,7 +39,7 @@ def keeping(project: Project, slot: str) -> Iterator[str]:
     if not project.config.paths.extended:
         yield ""
         return
-    with _search.workplace(project, slot, "extend") as place:
+    with driver.workplace(project, slot, "extend") as place:
         yield place
 
 

@@ -23,9 +23,9 @@ from podium.ledger import reads, writes
 from podium.ledger.writes import NewTrial
 from podium.space import ConfigDict
 from podium.split import Split
-from podium.steps import _search, _trials
-from podium.steps._errors import of_trial
 from podium.steps.data.bars import SlotData
+from podium.steps.trials import driver, execute
+from podium.steps.trials.forecast_errors import of_trial
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
@@ -55,16 +55,16 @@ class FinalTraining:
     family: str
     seeds: Sequence[int]
     inputs: str
-    heard: _trials.Progress
+    heard: execute.Progress
 
     @contextmanager
     def place(self) -> Iterator[Job]:
         """What runners need; models lie in its ``save_to`` until they are an artefact."""
         slot = self.data.slot
-        job = _trials.job_of(self.data, self.split, self.family)
+        job = execute.job_of(self.data, self.split, self.family)
         with (
             full_disk_explained(self.project.root),
-            _search.workplace(self.project, slot, PHASE) as work,
+            driver.workplace(self.project, slot, PHASE) as work,
         ):
             Path(work).mkdir(parents=True)
             yield replace(job, save_to=work, pause_to=str(self._states), leaves_states=True)
@@ -131,7 +131,7 @@ class FinalTraining:
         task = [*checkpoints.values()][-1][0].task
         version = registry.family(self.family).VERSION
         epochs = int(task.config.get(BUDGET, 0))
-        description = _trials.manifest(self.project, self.data, self.family, version, task, epochs)
+        description = execute.manifest(self.project, self.data, self.family, version, task, epochs)
         if members:
             said |= {"members": members, "seeds": [*self.seeds]}
         writer = Path(job.save_to).name
@@ -149,7 +149,7 @@ class FinalTraining:
         ledger, metric = self.project.ledger, self.data.section.metric
         version = registry.family(self.family).VERSION
         plans = [
-            _trials.Planned(
+            execute.Planned(
                 PHASE,
                 number=self._number(ended.task),
                 config=ended.task.config,
@@ -158,7 +158,7 @@ class FinalTraining:
             )
             for ended in fits
         ]
-        keys = [_trials.key_of(self.data, self.split, self.family, version, p) for p in plans]
+        keys = [execute.key_of(self.data, self.split, self.family, version, p) for p in plans]
         new = [
             NewTrial(key, PHASE, plan.number, metric) for key, plan in zip(keys, plans, strict=True)
         ]

@@ -22,13 +22,13 @@ from podium.ledger import reads, writes
 from podium.prediction import Prediction
 from podium.split import Fold, Split, Windows
 from podium.stats import diebold_mariano, panel_loss
-from podium.steps import _trials
 from podium.steps._evidence import evidence_about
 from podium.steps._kept import Kept
-from podium.steps._search import workplace
 from podium.steps._trading import due, measured, simulated, targets
-from podium.steps._trials import Planned, index_of, with_epochs
 from podium.steps.data.bars import SlotData
+from podium.steps.trials import execute
+from podium.steps.trials.driver import workplace
+from podium.steps.trials.execute import Planned, index_of, with_epochs
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, State
@@ -215,10 +215,10 @@ def _forecasts(
         for fold in split.folds
         for n, seed in enumerate(seeds)
     ]
-    keys = [_trials.key_of(data, split, family.name, family.VERSION, plan).hash for plan in plans]
+    keys = [execute.key_of(data, split, family.name, family.VERSION, plan).hash for plan in plans]
     stops = [*starts[1:], len(data.view)]
     parts = [_decisions(data, *span) for span in zip(starts, stops, strict=True)]
-    heard = _trials.Progress(project, f"{data.slot}: refit", len(plans))
+    heard = execute.Progress(project, f"{data.slot}: refit", len(plans))
     ledger = project.ledger
     with workplace(project, data.slot, KIND) as work:
 
@@ -233,11 +233,11 @@ def _forecasts(
                     writes.put_receipt(ledger, tx, data.slot, KIND, keys[plan.number], told)
             shutil.rmtree(folder, ignore_errors=True)
 
-        job = replace(_trials.job_of(data, split, family.name), save_to=work)
+        job = replace(execute.job_of(data, split, family.name), save_to=work)
         with ledger.transaction() as tx:
             writes.put_dataset(ledger, tx, data.dataset)
             writes.put_split(ledger, tx, split)
-        rows = _trials.run(
+        rows = execute.run(
             project,
             Study(candidate.study_id, data.slot, {}),
             data,

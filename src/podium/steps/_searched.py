@@ -17,11 +17,11 @@ from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.runners._base import scored
-from podium.steps import _trials
 from podium.steps._kept import OtherQuestionError, require_fit
-from podium.steps._search import workplace
 from podium.steps._tuning_files import CHECKPOINTS
 from podium.steps.data.bars import SlotData
+from podium.steps.trials import execute
+from podium.steps.trials.driver import workplace
 from podium.steps.tune import validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import Task
@@ -100,7 +100,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
             "a model of this project",
             "bring its record in as well: podium import",
         )
-    place = Place(folder, "", facts, _trials.KEPT)
+    place = Place(folder, "", facts, execute.KEPT)
     try:
         data, _ = require_fit(project, place, slot)
         described = _described(project, data, row, facts)
@@ -126,12 +126,12 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         opened = artifact.opened_file(Path(work))
         name, kept = artifact.store(
             project.store,
-            {_trials.KEPT: Path(work)},
+            {execute.KEPT: Path(work)},
             {**described, "split": row.split_hash, "fold": row.fold},
             writer=f"checkpoint-{row.id}",
         )
     if row.artifact_hash != name:
-        at = Path(project.config.paths.registry) / kept / _trials.KEPT / opened
+        at = Path(project.config.paths.registry) / kept / execute.KEPT / opened
         with project.ledger.transaction(durable=True) as tx:
             writes.set_artifact(project.ledger, tx, row.id, name, at.as_posix())
     project.reporter.say(
@@ -148,7 +148,7 @@ def _described(
     """What the file must say, by the record; of the data it is asked whether they fit elsewhere."""
     task = Task(row.id, row.config, row.fold, row.seed)
     version = int(facts["family_version"])
-    found = _trials.manifest(project, data, row.family, version, task, int(facts["epochs"]))
+    found = execute.manifest(project, data, row.family, version, task, int(facts["epochs"]))
     return {**found, "dataset_fingerprint": facts["dataset_fingerprint"]}
 
 
@@ -169,7 +169,7 @@ def _require_same_files(
         mine = artifact.place_of(
             project.store / artifact.folder_of(row.artifact_hash), row.artifact_hash
         )
-        begins = f"{_trials.KEPT}/"
+        begins = f"{execute.KEPT}/"
         told.append(
             {
                 n.removeprefix(begins): h

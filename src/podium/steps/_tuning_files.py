@@ -28,9 +28,10 @@ from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
-from podium.steps import _search, _trials, export
-from podium.steps._trials import Planned
+from podium.steps import export
 from podium.steps.data.sequences import TaskData
+from podium.steps.trials import driver, execute
+from podium.steps.trials.execute import Planned
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -76,7 +77,7 @@ class TuningFiles:
         if not self.most:
             yield
             return
-        with _search.workplace(self.project, self.study.slot, "tune") as self.save_to:
+        with driver.workplace(self.project, self.study.slot, "tune") as self.save_to:
             try:
                 yield
             except KeyboardInterrupt:
@@ -110,7 +111,7 @@ class TuningFiles:
                 shutil.rmtree(model, ignore_errors=True)
                 return
             best[:] = sorted([*best, score])[: self.most]
-            described = _trials.manifest(
+            described = execute.manifest(
                 self.project, self.data, family, version, ended.task, ended.best_epoch
             )
             facts = {
@@ -195,7 +196,7 @@ class TuningFiles:
         return all((self.folder / name).is_file() for name in names)
 
     def _rows(self) -> list[TrialRow]:
-        return _search.rows_of(self.project, self.study, "tune")
+        return driver.rows_of(self.project, self.study, "tune")
 
     def _keep_best(self, rows: Sequence[TrialRow]) -> None:
         """Remove the models of trials that are not among the best of their family any more."""

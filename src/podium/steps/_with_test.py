@@ -16,12 +16,13 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.manifest import require_hash
 from podium.split import Split
-from podium.steps import _final_files, _trials
+from podium.steps import _final_files
 from podium.steps._evidence import evidence_about
 from podium.steps._final_training import FinalTraining
 from podium.steps._leak_probe import probed_for_leaks
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.finalize import final_split
+from podium.steps.trials import execute
 from podium.steps.tune import put_question
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
@@ -120,7 +121,7 @@ def _train(
     seeds: list[int],
     inputs: str,
 ) -> Candidate:
-    heard = _trials.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
+    heard = execute.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
     training = FinalTraining(project, data, split, parent.family, seeds, inputs, heard)
     with training.place() as job:
         [fits] = training.fit(job, {1: [parent.config] * len(seeds)})

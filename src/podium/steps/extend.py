@@ -18,9 +18,10 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.split import Split
-from podium.steps import _extended_files, _trials
-from podium.steps._trials import Planned
+from podium.steps import _extended_files
 from podium.steps.data.bars import require_task
+from podium.steps.trials import execute
+from podium.steps.trials.execute import Planned
 from podium.steps.tune import NAIVE, Tuned, tuned
 from podium.steps.workspace.project import Project
 from podium.trial import State, trial_seed
@@ -125,7 +126,7 @@ def extended(project: Project, found: Tuned) -> Extension:
         writes.put_split(project.ledger, tx, split)
     asked = planned(project, found, split)
     total = sum(len(one.plans) for one in asked if one.phase == PHASE)
-    heard = _trials.Progress(project, f"{found.data.slot}: extend", total)
+    heard = execute.Progress(project, f"{found.data.slot}: extend", total)
     rows: dict[int, list[TrialRow]] = {}
     with _extended_files.keeping(project, found.data.slot) as place:
         for phase, family in dict.fromkeys((one.phase, one.row.family) for one in asked):
@@ -133,8 +134,8 @@ def extended(project: Project, found: Tuned) -> Extension:
                 n for n, one in enumerate(asked) if (one.phase, one.row.family) == (phase, family)
             ]
             searched = phase == PHASE
-            job = _trials.job_of(found.forecast, split, family)
-            ended = _trials.run(
+            job = execute.job_of(found.forecast, split, family)
+            ended = execute.run(
                 project,
                 found.study,
                 found.forecast,
@@ -142,7 +143,7 @@ def extended(project: Project, found: Tuned) -> Extension:
                 replace(job, save_to=place) if searched else job,
                 registry.family(family).VERSION,
                 [plan for n in mine for plan in asked[n].plans],
-                heard if searched else _trials.unheard,
+                heard if searched else execute.unheard,
                 leave=_extended_files.Stay(place, split) if searched else None,
             )
             folds = len(split.folds)
@@ -248,7 +249,7 @@ def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
     settings, n_folds = project.config.extend, len(split.folds)
     top = _top([one.row for one in found.finalists], found.eligible, settings.top)
     chosen = [
-        (PHASE, rank, row, _trials.with_epochs(row.config, settings.epochs))
+        (PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
         for rank, row in enumerate(top)
     ]
     naive = [(NAIVE_PHASE, row.number, row, row.config) for row in found.naive]
@@ -276,7 +277,7 @@ def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
 
 def _key(found: Tuned, split: Split, one: Asked, plan: Planned) -> str:
     version = registry.family(one.row.family).VERSION
-    return _trials.key_of(found.forecast, split, one.row.family, version, plan).hash
+    return execute.key_of(found.forecast, split, one.row.family, version, plan).hash
 
 
 def _extension(

@@ -16,7 +16,7 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps import _drift, _final_files, _trials
+from podium.steps import _drift, _final_files
 from podium.steps._evidence import evidence_about
 from podium.steps._final_training import PHASE as PHASE
 from podium.steps._final_training import FinalTraining, seeds_of
@@ -24,6 +24,7 @@ from podium.steps._leak_probe import probed_for_leaks
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
 from podium.steps.data.bars import SlotData
+from podium.steps.trials import execute
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.view import View
@@ -192,16 +193,16 @@ def train_final(
     """
     settings, seeds = project.config.finalize, seeds_of(project)
     split = final_split(data.tuning, settings.validation_fraction)
-    heard = _trials.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
+    heard = execute.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
     training = FinalTraining(project, data, split, family, seeds, inputs, heard)
     with training.place() as job:
-        first = [_trials.with_epochs(config, most)] * len(seeds)
+        first = [execute.with_epochs(config, most)] * len(seeds)
         if epochs:
-            then = [_trials.with_epochs(config, epochs)] * len(seeds)
+            then = [execute.with_epochs(config, epochs)] * len(seeds)
             held_out, whole = training.fit(job, {0: first, 1: then})
         else:
             [held_out] = training.fit(job, {0: first})
-            then = [_trials.with_epochs(config, one.best_epoch) for one in held_out]
+            then = [execute.with_epochs(config, one.best_epoch) for one in held_out]
             [whole] = training.fit(job, {1: then})
         fits = {"best_model": held_out, "final_model": whole}
         artifact_hash, path = training.store(job, fits)

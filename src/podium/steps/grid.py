@@ -14,11 +14,11 @@ from podium.ledger.projections._active import GRID
 from podium.ledger.reads import TrialRow
 from podium.space import Choice, Space, Value
 from podium.split import Split
-from podium.steps import _schedule, _search, _trials
-from podium.steps._objectives import scored_alike
-from podium.steps._search import Walk
-from podium.steps._trials import Planned
 from podium.steps.data.sequences import TaskData, task_data
+from podium.steps.trials import driver, execute, schedule
+from podium.steps.trials.driver import Walk
+from podium.steps.trials.execute import Planned
+from podium.steps.trials.objectives import scored_alike
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
@@ -61,7 +61,7 @@ def grid(
     values: Mapping[str, Sequence[Value]] | None = None,
     *,
     family: str = "",
-    budget: str = _schedule.NONE,
+    budget: str = schedule.NONE,
 ) -> Grid:
     """Train every combination of some values, with one seed, to its full epochs.
 
@@ -99,7 +99,7 @@ def grid(
         {name: space},
         search=GRID,
         seed=project.config.tune.seed,
-        **_schedule.asked(project, budget),
+        **schedule.asked(project, budget),
     )
     run_naive(project, study, data, split)
     seed = trial_seed(project.config.tune.seed, SEED)
@@ -107,18 +107,18 @@ def grid(
         Planned(GRID, number, config, fold=0, seed=seed, named=True)
         for number, config in enumerate(space.grid())
     ]
-    keys = [_trials.key_of(data, split, name, kind.VERSION, plan).hash for plan in plans]
+    keys = [execute.key_of(data, split, name, kind.VERSION, plan).hash for plan in plans]
     with project.ledger.reading() as tx:
         before = reads.count_ended(project.ledger, tx, keys)
     search = registry.load("searches", GRID).SEARCH(space, seed)
-    with _search.workplace(project, slot, GRID) as work:
+    with driver.workplace(project, slot, GRID) as work:
         walk = Walk(
             GRID, range(len(plans)), len(plans), lambda _: seed, f"{slot}: grid {name}", work
         )
-        rows = _search.go(project, study, data, split, name, search, walk)
+        rows = driver.go(project, study, data, split, name, search, walk)
     # One that was found may have been trained for another metric.
     rows = scored_alike(project, data, split, rows)
-    naive = scored_alike(project, data, split, _search.rows_of(project, study, NAIVE))
+    naive = scored_alike(project, data, split, driver.rows_of(project, study, NAIVE))
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
     projections.catch_up(project)

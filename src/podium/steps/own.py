@@ -19,12 +19,13 @@ from podium.own import TASK, Code
 from podium.runners._base import Runner
 from podium.runners._own import QUOTED
 from podium.space import Space
-from podium.steps import _schedule, _search
-from podium.steps._objectives import scored_alike
-from podium.steps._schedule import as_dropped, dropped_by
-from podium.steps._search import Walk
 from podium.steps.data import own_code
 from podium.steps.data.own_code import OwnData, OwnSection
+from podium.steps.trials import driver
+from podium.steps.trials import schedule as _schedule
+from podium.steps.trials.driver import Walk
+from podium.steps.trials.objectives import scored_alike
+from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.steps.tune import put_question
 from podium.steps.workspace.project import Project, Silent
 from podium.study import Study
@@ -241,8 +242,8 @@ def _sweep(
         )
         _tell_of_changes(project, data)
         search = registry.load("searches", settings.search).SEARCH(space, settings.seed)
-        _search.begin(project, study, name, search, settings.trials, 1)
-        with _search.workplace(project, data.slot, TASK) as work:
+        driver.begin(project, study, name, search, settings.trials, 1)
+        with driver.workplace(project, data.slot, TASK) as work:
             walk = Walk(
                 PHASE,
                 range(settings.trials),
@@ -255,7 +256,7 @@ def _sweep(
                 said={"code": dict(data.code_hashes)} if data.code_hashes else None,
                 runner=runner,
             )
-            _search.go(project, study, data, split, name, search, walk)
+            driver.go(project, study, data, split, name, search, walk)
         return _result(project, study, data)
 
 

@@ -15,12 +15,13 @@ from podium.ledger.reads import TrialRow
 from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Split
-from podium.steps import _finalists, _schedule, _search
-from podium.steps._finalists import Finalist
-from podium.steps._objectives import scored_alike
-from podium.steps._search import Walk
 from podium.steps.data.sequences import TaskData, task_data
 from podium.steps.grid import SEED, default_grid
+from podium.steps.trials import driver, schedule
+from podium.steps.trials import finalists as _finalists
+from podium.steps.trials.driver import Walk
+from podium.steps.trials.finalists import Finalist
+from podium.steps.trials.objectives import scored_alike
 from podium.steps.tune import (
     NAIVE,
     Settings,
@@ -167,7 +168,7 @@ def sweep(
         for name in names
     }
     settings = project.config.tune
-    scheduled = _schedule.asked(project)
+    scheduled = schedule.asked(project)
     study = put_question(
         project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
     )
@@ -175,7 +176,7 @@ def sweep(
     seed = trial_seed(settings.seed, SEED)
     found: dict[str, list[TrialRow]] = {name: [] for name in names}
     left = math.inf if max_runs is None else max_runs
-    with _search.workplace(project, slot, PHASE) as work:
+    with driver.workplace(project, slot, PHASE) as work:
         for level, name in itertools.product(MODES[: MODES.index(mode) + 1], names):
             numbers = [n for n, (its, _) in enumerate(lists[name]) if its == level]
             numbers = numbers[: int(min(left, len(numbers)))]
@@ -189,14 +190,14 @@ def sweep(
                 f"{slot}: sweep {name} {level}",
                 work,
             )
-            rows = _search.go(project, study, data, split, name, search, walk)
+            rows = driver.go(project, study, data, split, name, search, walk)
             # One that was found may have been trained for another metric.
             found[name] += scored_alike(project, data, split, rows)
         if refine and (steps := int(min(left, settings.generation))):
             _refine(project, study, data, split, spaces, found, steps, work)
     way = registry.direction(data.section.metric)
     rows = [row for name in names for row in found[name]]
-    naive = scored_alike(project, data, split, _search.rows_of(project, study, NAIVE))
+    naive = scored_alike(project, data, split, driver.rows_of(project, study, NAIVE))
     best = best_of(rows, slot, PHASE, way)
     finalists = _finalists.train(project, study, data, split, rows)
     first = _finalists.winner(finalists)
@@ -234,7 +235,7 @@ def _refine(
         f"{data.slot}: refine {family}",
         work,
     )
-    rows = _search.go(project, study, data, split, family, search, walk)
+    rows = driver.go(project, study, data, split, family, search, walk)
     found[family].extend(scored_alike(project, data, split, rows))
 
 

@@ -28,12 +28,12 @@ from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
-from podium.steps import _trials
 from podium.steps._evidence import evidence_about
-from podium.steps._finalists import winner
-from podium.steps._trials import Planned
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
+from podium.steps.trials import execute
+from podium.steps.trials.execute import Planned
+from podium.steps.trials.finalists import winner
 from podium.steps.tune import NAIVE, best_of, put_question, run_naive, tuned
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project
@@ -134,11 +134,11 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
     work = project.state / "work" / f"train-{digest(slot)[:16]}"
     keep = Checkpoints(output, resume=wish.resume)
     here = Here(project, f"{slot}: train {family}", keep)
-    job = replace(_trials.job_of(data, data.split, family), save_to=str(work))
+    job = replace(execute.job_of(data, data.split, family), save_to=str(work))
     with full_disk_explained(output):
         shutil.rmtree(work, ignore_errors=True)
         try:
-            [row] = _trials.run(
+            [row] = execute.run(
                 project, study, data, data.split, job, kind.VERSION, [plan], runner=here
             )
         finally:
@@ -332,7 +332,7 @@ def on_record(project: Project, family: str, slot: str) -> Candidate | None:
     config = _config(project, data, family, Wish(settings={}, best=True))
     plan = Planned(PHASE, 0, config, fold=0, seed=project.config.tune.seed)
     version = registry.family(family, data.section.task).VERSION
-    key = _trials.key_of(data, data.split, family, version, plan).hash
+    key = execute.key_of(data, data.split, family, version, plan).hash
     with project.ledger.reading() as tx:
         trained = reads.trials_by_key(project.ledger, tx, [key])
         if key not in trained:

@@ -14,16 +14,17 @@ from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps import _finalists, _schedule, _search, _trials
-from podium.steps._finalists import Finalist
-from podium.steps._objectives import feasible, judged_by, objectives, scored_alike, scores
-from podium.steps._schedule import as_dropped, dropped_by
-from podium.steps._search import Walk
-from podium.steps._trials import Planned
 from podium.steps._tuning_files import TuningFiles
 from podium.steps.data.bars import SlotData
 from podium.steps.data.own_code import SearchData
 from podium.steps.data.sequences import ClassData, TaskData, task_data
+from podium.steps.trials import driver, execute, schedule
+from podium.steps.trials import finalists as _finalists
+from podium.steps.trials.driver import Walk
+from podium.steps.trials.execute import Planned
+from podium.steps.trials.finalists import Finalist
+from podium.steps.trials.objectives import feasible, judged_by, objectives, scored_alike, scores
+from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, State, trial_seed
@@ -179,7 +180,7 @@ def _walk(
         search = registry.load("searches", settings.search).SEARCH(
             spaces[family], trial_seed(settings.seed, position)
         )
-        _search.begin(project, study, family, search, settings.trials, len(families))
+        driver.begin(project, study, family, search, settings.trials, len(families))
         walk = Walk(
             PHASE,
             [position + len(families) * k for k in range(settings.trials)],
@@ -190,7 +191,7 @@ def _walk(
             where=settings.where,
             leave=files.keep(family) if files.save_to else None,
         )
-        _search.go(project, study, data, split, family, search, walk)
+        driver.go(project, study, data, split, family, search, walk)
 
 
 def tuned(project: Project, slot: str, data: TaskData | None = None) -> Tuned:
@@ -223,7 +224,7 @@ def tuned(project: Project, slot: str, data: TaskData | None = None) -> Tuned:
             f"{slot}: --max-time ended the search with {done} of {wanted} trials; the best of "
             "these are taken"
         )
-    further = _search.rows_of(project, study, _finalists.PHASE)
+    further = driver.rows_of(project, study, _finalists.PHASE)
     finalists = _finalists.on_record(project, data, split, found.eligible, further)
     if finalists is None and not far.cut:
         raise NotFoundError(
@@ -248,12 +249,12 @@ def _counted(project: Project, study: Study, data: TaskData) -> Reach:
     trials, wanted = project.config.tune.trials, {}
     split = validation_split(project, data)
     version = registry.family(NAIVE, data.section.task).VERSION
-    bar = [_trials.key_of(data, split, NAIVE, version, one).hash for one in _bar(data)]
+    bar = [execute.key_of(data, split, NAIVE, version, one).hash for one in _bar(data)]
     with project.ledger.reading() as tx:
         known = reads.trials_by_key(project.ledger, tx, bar)
         rows = reads.trials_of(project.ledger, tx, study.id, PHASE, NAIVE)
         for family in data.section.families:
-            most = _search.exhausted(project, tx, study, family)
+            most = driver.exhausted(project, tx, study, family)
             wanted[family] = trials if most is None else min(most, trials)
     ended = Counter(
         row.family
@@ -265,7 +266,7 @@ def _counted(project: Project, study: Study, data: TaskData) -> Reach:
     done = {name: min(ended[name], count) for name, count in wanted.items()}
     there = {row.id for row in rows if row.phase == NAIVE and row.state.ended}
     naive = known.keys() == set(bar) and {row.id for row in known.values()} <= there
-    return Reach(study, study.question, done, wanted, naive, _search.was_cut(project, study))
+    return Reach(study, study.question, done, wanted, naive, driver.was_cut(project, study))
 
 
 def _decided(found: Tuned, finalists: Sequence[Finalist]) -> Tuned:
@@ -367,7 +368,7 @@ def _asked(
         "split": split.hash,
         "metric": data.section.metric,
         "families": {
-            name: [_trials.version_of(data, name), space.spec()] for name, space in spaces.items()
+            name: [execute.version_of(data, name), space.spec()] for name, space in spaces.items()
         },
         **search,
     }
@@ -408,15 +409,15 @@ def _way(project: Project) -> dict[str, str | int]:
         "generation": settings.generation,
         "seed": settings.seed,
         **where,
-        **_schedule.asked(project),
+        **schedule.asked(project),
     }
 
 
 def run_naive(project: Project, study: Study, data: TaskData, split: Split) -> None:
     """Every config of the naive family on the study's windows: the bar to beat."""
-    job = _trials.job_of(data, split, NAIVE)
+    job = execute.job_of(data, split, NAIVE)
     version = registry.family(NAIVE, data.section.task).VERSION
-    _trials.run(project, study, data, split, job, version, _bar(data))
+    execute.run(project, study, data, split, job, version, _bar(data))
 
 
 def _bar(data: TaskData) -> list[Planned]:

@@ -13,7 +13,7 @@ from podium.cli import options
 
 if TYPE_CHECKING:
     from podium.ledger.reads import TrialRow
-    from podium.steps._finalists import Finalist
+    from podium.steps.trials.finalists import Finalist
 
 _RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
 

@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium import registry
-    from podium.steps._objectives import pareto
+    from podium.steps.trials.objectives import pareto
     from podium.steps.tune import NAIVE, tune
     from podium.trial import State
 

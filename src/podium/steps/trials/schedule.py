@@ -15,10 +15,10 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.schedules._base import Schedule
 from podium.searches._base import Search
-from podium.steps import _trials
-from podium.steps._trials import Heard, Planned
 from podium.steps.data.own_code import OwnData, SearchData
 from podium.steps.data.sequences import ClassData
+from podium.steps.trials import execute
+from podium.steps.trials.execute import Heard, Planned
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Job, State
@@ -279,7 +279,7 @@ class Course:
         with ledger.transaction(durable=True) as tx:
             writes.prune_trials(ledger, tx, lost, f"pruned after epoch {rung} by {self.name}")
             writes.put_receipt(ledger, tx, self.study.slot, DROPPED, inputs, told)
-        _trials.forget_states(self.job, lost)
+        execute.forget_states(self.job, lost)
 
     def _read(self, ids: Sequence[str]) -> dict[str, list[float]]:
         """Curves of trials, lower is better: of the metric itself where the family tells it."""
@@ -295,7 +295,7 @@ class Course:
                 break
         own = (part, name) == asked[0]
         self.alike = own or (name == "loss" and self.loss == metric)
-        is_max = _trials.direction_of(self.data) == "max" if own else name == "macro_f1"
+        is_max = execute.direction_of(self.data) == "max" if own else name == "macro_f1"
         sign = -1.0 if is_max else 1.0
         return {id_: [sign * value for value in curve] for id_, curve in found.items()}
 

@@ -13,10 +13,10 @@ from podium.hashing import canonical
 from podium.ledger.kin import FINALISTS
 from podium.ledger.reads import TrialRow
 from podium.split import Split
-from podium.steps import _search, _trials
-from podium.steps._objectives import scored_alike
-from podium.steps._trials import Planned
 from podium.steps.data.sequences import TaskData
+from podium.steps.trials import driver, execute
+from podium.steps.trials.execute import Planned
+from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import State, trial_seed
@@ -101,7 +101,7 @@ def train(
     try:
         finalists = _trained(project, study, data, split, rows)
     except TimeOverError:
-        _search.cut(project, study, f"{data.slot}: the finalists have one seed each")
+        driver.cut(project, study, f"{data.slot}: the finalists have one seed each")
         return []
     metric = data.section.metric
     if said := told(data.slot, finalists, metric, registry.direction(metric)):
@@ -115,14 +115,14 @@ def _trained(
     way = registry.direction(data.section.metric)
     chosen = wanted(project, rows, way)
     total = sum(len(plans) for _, plans in chosen)
-    heard = _trials.Progress(project, f"{data.slot}: finalists", total, way)
+    heard = execute.Progress(project, f"{data.slot}: finalists", total, way)
     found: dict[str, list[TrialRow]] = {}
     for family in sorted({row.family for row, _ in chosen}):
         mine = [(row, plans) for row, plans in chosen if row.family == family]
-        job = _trials.job_of(data, split, family)
+        job = execute.job_of(data, split, family)
         version = registry.family(family, data.section.task).VERSION
         every = [plan for _, plans in mine for plan in plans]
-        trained = _trials.run(project, study, data, split, job, version, every, heard)
+        trained = execute.run(project, study, data, split, job, version, every, heard)
         for n, (row, plans) in enumerate(mine):
             found[row.id] = trained[n * len(plans) : (n + 1) * len(plans)]
     return ranked([_finalist(project, data, split, row, found[row.id]) for row, _ in chosen], way)

@@ -23,10 +23,10 @@ from podium.report.table import duration
 from podium.runners._base import Runner
 from podium.space import ConfigDict
 from podium.split import Fold, Indices, Split, Windows
-from podium.steps._errors import of_trial
 from podium.steps.data.bars import SlotData, plugin_versions, task_spec
 from podium.steps.data.own_code import OwnData, SearchData
 from podium.steps.data.sequences import ClassData, class_spec
+from podium.steps.trials.forecast_errors import of_trial
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, Key, State, Task

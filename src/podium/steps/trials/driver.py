@@ -19,11 +19,11 @@ from podium.ledger.writes import RETRIED
 from podium.runners._base import Runner
 from podium.searches._base import Search
 from podium.split import Split
-from podium.steps import _trials
-from podium.steps._objectives import feasible, recorded, scored_alike, scores
-from podium.steps._schedule import Course, Further
-from podium.steps._trials import Planned
 from podium.steps.data.own_code import OwnData, SearchData
+from podium.steps.trials import execute
+from podium.steps.trials.execute import Planned
+from podium.steps.trials.objectives import feasible, recorded, scored_alike, scores
+from podium.steps.trials.schedule import Course, Further
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.stop import AGAIN
 from podium.study import CHOICES, Study, choices_of
@@ -144,15 +144,15 @@ def _walked(
     search: Search,
     walk: Walk,
 ) -> list[TrialRow]:
-    version = _trials.version_of(data, family)
-    job = _trials.job_of(data, split, family)
+    version = execute.version_of(data, family)
+    job = execute.job_of(data, split, family)
     job = replace(job, save_to=walk.save_to, pause_to=str(project.paused))
-    heard = _trials.Progress(project, walk.label, len(walk.numbers), _trials.direction_of(data))
+    heard = execute.Progress(project, walk.label, len(walk.numbers), execute.direction_of(data))
 
     def train(
         plans: Sequence[Planned], until: int = 0, further: Further | None = None
     ) -> list[TrialRow]:
-        return _trials.run(
+        return execute.run(
             project,
             study,
             data,
@@ -236,7 +236,7 @@ class _Told:
     ) -> None:
         self.project, self.data, self.split = project, data, split
         self.search, self.where, self.course = search, where, course
-        self.sign = -1.0 if _trials.direction_of(data) == "max" else 1.0
+        self.sign = -1.0 if execute.direction_of(data) == "max" else 1.0
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
         # for what came later knowing that.
