@@ -29,9 +29,9 @@ from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
 from podium.steps import _road, _tuning_files
 from podium.steps import run as run_step
-from podium.steps._evidence import evidence_about
 from podium.steps._tuning_files import TuningFiles
 from podium.steps.doctor import doctor
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.grid import grid
 from podium.steps.run import run
 from podium.steps.tune import tune

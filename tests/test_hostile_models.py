@@ -21,8 +21,8 @@ from podium.hashing import canonical, digest_bytes, digest_folder
 from podium.ledger import bundle_check, reads, writes
 from podium.resolve import load_model
 from podium.steps import _bundle
-from podium.steps._evidence import evidence_about
 from podium.steps._tar import unpack
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.init import init
 from podium.steps.workspace.project import Project
 from projects import SLOT, connect

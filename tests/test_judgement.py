@@ -19,12 +19,12 @@ from podium.evidence import Scalar
 from podium.gates._base import verdict
 from podium.ledger import reads, writes
 from podium.stats import deflated_sharpe, sharpe_ratios
-from podium.steps import _looks, leak
-from podium.steps._judgement import luck_of_losses, luck_of_returns, no_luck, ranking
-from podium.steps._terms import trading_terms
 from podium.steps.analyze import analyze
 from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
+from podium.steps.evidence import leak, looks
+from podium.steps.evidence.selection_bias import luck_of_losses, luck_of_returns, no_luck, ranking
+from podium.steps.evidence.terms import trading_terms
 from podium.steps.extend import extend
 from podium.steps.finalize import finalize
 from podium.steps.promote import POLICIES, promote
@@ -378,7 +378,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
         seen["returns"], seen["chosen"] = returns, chosen
         return no_luck(n_trials, "not asked")
 
-    monkeypatch.setattr(_looks._judgement, "luck_of_returns", listening)
+    monkeypatch.setattr(looks._judgement, "luck_of_returns", listening)
     with project_of() as project:
         found = analyze(project, SLOT)
         data, split = found.extension.tuned.data, found.extension.tuned.split

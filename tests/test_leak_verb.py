@@ -12,7 +12,7 @@ from podium.cli.main import run
 from podium.config import load
 from podium.errors import UsageError
 from podium.steps.data.bars import load_dataset
-from podium.steps.leak import leak
+from podium.steps.evidence.leak import leak
 from podium.steps.workspace.project import Project
 from podium.testing.series import bars
 from projects import SLOT, small_project

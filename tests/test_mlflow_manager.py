@@ -15,7 +15,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.evidence import Scalar
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import _mlflow_target
-from podium.steps._evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project
 
 SLOT = projects.SLOT

@@ -26,7 +26,7 @@ from podium.cli.main import run as cli
 from podium.decision import Stage
 from podium.evidence import Scalar
 from podium.ledger import outbox, writes
-from podium.steps._evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.rollback import rollback
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project

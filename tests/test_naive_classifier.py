@@ -13,7 +13,7 @@ from podium.families.naive import CLASSIFIER, FAMILY
 from podium.sequences import Sequences, Subset
 from podium.stats.classification import confusion, log_loss, macro_f1
 from podium.steps.data import glucose
-from podium.steps.leak import leak
+from podium.steps.evidence.leak import leak
 
 NAN = np.nan
 

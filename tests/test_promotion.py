@@ -21,7 +21,7 @@ from podium.errors import (
 from podium.evidence import Scalar
 from podium.ledger import decisions, reads, writes
 from podium.steps import doctor
-from podium.steps._evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.history import at, history
 from podium.steps.lineage import _decided
 from podium.steps.promote import promote

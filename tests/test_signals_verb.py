@@ -13,9 +13,9 @@ from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads
 from podium.steps import signals as step
-from podium.steps._trading import due, simulated
 from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
+from podium.steps.evidence.trading import due, simulated
 from podium.steps.promote import promote
 from podium.steps.signals import COLUMNS, signals, write_newest
 from podium.steps.tune import tune

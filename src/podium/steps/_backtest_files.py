@@ -23,7 +23,7 @@ from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps import _refit
 from podium.steps._kept import Kept
-from podium.steps._trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
+from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project
 

@@ -15,7 +15,6 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
-from podium.steps._evidence import evidence_about
 from podium.steps._kept import (
     Kept,
     OtherQuestionError,
@@ -24,7 +23,6 @@ from podium.steps._kept import (
     registered,
     require_fit,
 )
-from podium.steps._leak_probe import probed_for_leaks
 from podium.steps._searched import (
     by_score,
     facts_of,
@@ -32,6 +30,8 @@ from podium.steps._searched import (
     stored,
 )
 from podium.steps._tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
+from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.finalize import finalize
 from podium.steps.tune import tuned
 from podium.steps.workspace.owned_folder import output_folder

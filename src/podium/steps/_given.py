@@ -14,9 +14,9 @@ from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.ledger import reads
 from podium.space import ConfigDict, Space
 from podium.steps import _final_files
-from podium.steps._leak_probe import probed_for_leaks
 from podium.steps.analyze import analyze
 from podium.steps.data.bars import SlotData, require_task, slot_data
+from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.finalize import (
     STEP,
     Final,

@@ -22,10 +22,10 @@ from podium.ledger import reads, writes
 from podium.prediction import Prediction
 from podium.split import Fold, Split, Windows
 from podium.stats import diebold_mariano, panel_loss
-from podium.steps._evidence import evidence_about
 from podium.steps._kept import Kept
-from podium.steps._trading import due, measured, simulated, targets
 from podium.steps.data.bars import SlotData
+from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.trading import due, measured, simulated, targets
 from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
 from podium.steps.trials.execute import Planned, index_of, with_epochs

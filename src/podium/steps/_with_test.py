@@ -17,10 +17,10 @@ from podium.ledger.ledger import now
 from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps import _final_files
-from podium.steps._evidence import evidence_about
 from podium.steps._final_training import FinalTraining
-from podium.steps._leak_probe import probed_for_leaks
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
+from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.finalize import final_split
 from podium.steps.trials import execute
 from podium.steps.tune import put_question

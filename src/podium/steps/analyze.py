@@ -13,8 +13,8 @@ from podium.dataset import Floats
 from podium.ledger import reads
 from podium.stats import DieboldMariano, diebold_mariano, panel_loss
 from podium.steps import _analysis_files
-from podium.steps._judgement import Luck, Ranking, ranking
-from podium.steps._looks import luck_of
+from podium.steps.evidence.looks import luck_of
+from podium.steps.evidence.selection_bias import Luck, Ranking, ranking
 from podium.steps.extend import Extended, Extension, extend
 from podium.steps.workspace.project import Project
 from podium.trial import config_hash

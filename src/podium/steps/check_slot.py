@@ -21,8 +21,8 @@ from podium.stats import (
     diebold_mariano,
     panel_loss,
 )
-from podium.steps._drift import Drifted, drifted
 from podium.steps._live import Live, Speaker, live, places, speakers
+from podium.steps.evidence.drift import Drifted, drifted
 from podium.steps.finalize import naive_name
 from podium.steps.workspace.project import Project
 

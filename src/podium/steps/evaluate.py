@@ -31,9 +31,9 @@ from podium.report.evaluation_files import Evaluated as Judged
 from podium.sequences import Subset
 from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation, log_losses
-from podium.steps._evidence import evidence_about
-from podium.steps._improvement import improvement_in_classes
 from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
+from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.improvement import improvement_in_classes
 from podium.steps.tune import NAIVE, best_of
 from podium.steps.workspace.project import Project
 

@@ -16,14 +16,15 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps import _drift, _final_files
-from podium.steps._evidence import evidence_about
+from podium.steps import _final_files
 from podium.steps._final_training import PHASE as PHASE
 from podium.steps._final_training import FinalTraining, seeds_of
-from podium.steps._leak_probe import probed_for_leaks
 from podium.steps.analyze import Analysis
 from podium.steps.analyze import analyze as _analyze
 from podium.steps.data.bars import SlotData
+from podium.steps.evidence import drift
+from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.trials import execute
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -236,7 +237,7 @@ def train_final(
         )
         if evidence is not None:
             writes.put_evidence(ledger, tx, evidence(candidate))
-        _drift.keep(project, tx, artifact_hash, data.tuning)
+        drift.keep(project, tx, artifact_hash, data.tuning)
         writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
     training.forget()
     return candidate

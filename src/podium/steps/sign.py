@@ -14,8 +14,8 @@ from podium.evidence import SIGNATURE, Evidence, seen
 from podium.hashing import canonical, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
-from podium.steps._evidence import evidence_about
 from podium.steps.evaluate import KIND
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project
 
 # Findings on data a candidate was not chosen on; without one there is nothing to sign.

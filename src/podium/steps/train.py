@@ -28,9 +28,9 @@ from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
-from podium.steps._evidence import evidence_about
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner

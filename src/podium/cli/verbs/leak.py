@@ -38,7 +38,7 @@ def command(
     kind in front: features/log_return. On the slot's bars before its test; outside of a project on
     synthetic bars.
     """
-    from podium.steps.leak import leak
+    from podium.steps.evidence.leak import leak
 
     out = Output(as_json=as_json, quiet=quiet)
     if slot is None and not _in_project(folder):

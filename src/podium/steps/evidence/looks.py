@@ -15,10 +15,10 @@ from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.split import Indices
 from podium.stats import panel_loss
-from podium.steps import _judgement
-from podium.steps._judgement import Luck
-from podium.steps._terms import trading_terms
 from podium.steps.data.bars import SlotData, task_spec
+from podium.steps.evidence import selection_bias
+from podium.steps.evidence.selection_bias import Luck
+from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
 
 # Two trials forecast the same thing where these of their tasks agree; features may differ.
@@ -48,7 +48,7 @@ def luck_of(
     """
     ledger, index_hash = project.ledger, naive.index_hash
     if index_hash is None:
-        return _judgement.no_luck(n_trials, "no losses were kept")
+        return selection_bias.no_luck(n_trials, "no losses were kept")
     spec = task_spec(data.section)
     looked = [
         one
@@ -71,13 +71,13 @@ def luck_of(
         forecasts = [arrays[str(one.prediction_hash)] for one in traded]
         returns = _returns(project, data, index, forecasts)
         given_up = reads.given_up(ledger, tx, data.slot)
-        return _judgement.luck_of_returns(returns, place[chosen], n_trials, given_up)
+        return selection_bias.luck_of_returns(returns, place[chosen], n_trials, given_up)
     if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
-        return _judgement.no_luck(n_trials, "the chosen config left no losses on these windows")
+        return selection_bias.no_luck(n_trials, "the chosen config left no losses on these windows")
     seconds = index[len(index) // 2 :]
     bar = _losses(arrays[naive.loss_hash], seconds)
     gains = [bar - _losses(arrays[str(one.loss_hash)], seconds) for one in kept]
-    return _judgement.luck_of_losses(np.column_stack(gains), n_trials)
+    return selection_bias.luck_of_losses(np.column_stack(gains), n_trials)
 
 
 def _losses(losses: Floats, seconds: Indices) -> Floats:

@@ -14,7 +14,7 @@ from podium.evidence import Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.stats import Improvement, improvement, improvement_of_losses, panel_loss
-from podium.steps._evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project
 
 KIND = "improvement"

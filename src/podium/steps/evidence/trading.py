@@ -12,8 +12,8 @@ from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.dataset import Floats, Mask, Times
 from podium.evidence import Scalar
 from podium.prediction import Prediction
-from podium.steps._terms import trading_terms
 from podium.steps.data.bars import SlotData
+from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
 
 CANDIDATE, NAIVE = "candidate", "naive"

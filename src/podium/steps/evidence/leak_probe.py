@@ -10,9 +10,9 @@ from podium.errors import PodiumError
 from podium.evidence import Scalar
 from podium.hashing import digest
 from podium.ledger import reads, writes
-from podium.steps import leak
-from podium.steps._evidence import evidence_about
 from podium.steps.data.bars import SlotData
+from podium.steps.evidence import leak
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.promote import policy_of
 from podium.steps.workspace.project import Project
 

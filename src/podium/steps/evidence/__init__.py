@@ -1,0 +1,1 @@
+"""Arrays and rows to findings: selection bias, looks, leaks, drift, improvement."""
