@@ -133,8 +133,8 @@ def _log_line(root: Path) -> float:
 
 def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) -> float:
     """Median over generations of the time from one to the next, in ms a trial."""
-    from podium.steps import tune
     from podium.steps.init import init
+    from podium.steps.search import tune
     from podium.steps.workspace.project import Project
 
     init(root, demo=True)

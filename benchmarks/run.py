@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from podium.steps.tune import Tuned
+    from podium.steps.search.tune import Tuned
     from podium.steps.workspace.project import Project
 
 LIMIT_SECONDS = 2.0
@@ -69,8 +69,8 @@ def _up_to_date(root: Path) -> None:
 
 
 def _side_by_side(root: Path, place: Path) -> None:
-    from podium.steps.extend import extended
-    from podium.steps.tune import tuned
+    from podium.steps.search.extend import extended
+    from podium.steps.search.tune import tuned
     from podium.steps.workspace.project import Project
 
     seconds = {}
@@ -98,7 +98,7 @@ def _side_by_side(root: Path, place: Path) -> None:
 def _config_by_config(project: Project, found: Tuned, count: int | None = None) -> None:
     """Folds as they were trained before they were one batch."""
     from podium import registry
-    from podium.steps.extend import folds_of, planned
+    from podium.steps.search.extend import folds_of, planned
     from podium.steps.trials import execute
 
     split = folds_of(project.config.extend, found.forecast.tuning)

@@ -21,7 +21,7 @@ from podium import registry
 from podium.ledger import reads
 from podium.schedules._base import Schedule
 from podium.steps import init
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 
 SLOT = "us4/D/volatility"

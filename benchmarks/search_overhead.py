@@ -157,7 +157,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     """
     from podium import registry
     from podium.ledger.ledger import Ledger
-    from podium.steps import tune
+    from podium.steps.search import tune
     from podium.steps.trials import execute
     from podium.steps.workspace.project import Project
     from podium.trial import Task

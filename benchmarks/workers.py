@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from podium.runners.local import LocalRunner
 from podium.steps import init
 from podium.steps.data.sequences import task_data
+from podium.steps.search.tune import validation_split
 from podium.steps.trials import execute
-from podium.steps.tune import validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task
 

@@ -27,14 +27,15 @@ from podium.ledger.ledger import Ledger
 from podium.runners._paused import Pause
 from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
-from podium.steps import _road, _tuning_files
+from podium.steps import _road
 from podium.steps import run as run_step
-from podium.steps._tuning_files import TuningFiles
 from podium.steps.doctor import doctor
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.grid import grid
 from podium.steps.run import run
-from podium.steps.tune import tune
+from podium.steps.search import tuning_files
+from podium.steps.search.grid import grid
+from podium.steps.search.tune import tune
+from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.workspace import sync
 from podium.steps.workspace.project import Project
 from podium.tracker import HyperparamTracker
@@ -264,7 +265,7 @@ def _keeping_a_model(turn: int) -> None:
 def _writing_results(turn: int) -> None:
     """Before and after each of the files a search leaves, and before its folder is claimed."""
     count = _Countdown(turn)
-    _around(_tuning_files, "write_atomic", count)
+    _around(tuning_files, "write_atomic", count)
     _around(TuningFiles, "write", count, after=False)
 
 

@@ -14,10 +14,10 @@ import projects
 from podium.cli.main import run
 from podium.ledger import reads
 from podium.report import analysis_plots as plots
-from podium.steps import _analysis_files
-from podium.steps.analyze import analyze
-from podium.steps.extend import extend
-from podium.steps.tune import tune
+from podium.steps.search import analysis_files
+from podium.steps.search.analyze import analyze
+from podium.steps.search.extend import extend
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, small_project
 
@@ -174,7 +174,7 @@ def test_another_slot_has_its_files_in_a_place_of_its_own(finished):
 def test_of_a_target_that_goes_either_way_the_directions_are_counted(finished):
     with Project(finished) as project:
         analysis = analyze(project, RETURNS)
-        [first, *_] = _analysis_files.compared(project, analysis)
+        [first, *_] = analysis_files.compared(project, analysis)
         config, data = analysis.extension.configs[0], analysis.extension.tuned.forecast
         shares = []
         for row, fold in zip(config.folds, analysis.extension.split.folds, strict=True):
@@ -190,10 +190,10 @@ def test_of_a_target_that_goes_either_way_the_directions_are_counted(finished):
 
 def test_pictures_are_drawn_once(root):
     before = stamps(root)
-    assert {f"{PLOTS}/{name}" for name in _analysis_files.PICTURES} <= {
+    assert {f"{PLOTS}/{name}" for name in analysis_files.PICTURES} <= {
         p.relative_to(root).as_posix() for p in before
     }
-    for name in _analysis_files.PICTURES:
+    for name in analysis_files.PICTURES:
         assert (root / PLOTS / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     reporter = Saying()
     analyzed(root, reporter=reporter)

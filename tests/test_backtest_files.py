@@ -16,7 +16,7 @@ from podium.steps import _backtest_files
 from podium.steps._backtest_files import PORTFOLIOS, monthly
 from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SLOT, Saying, connect, query, small_project
 

@@ -11,8 +11,8 @@ from podium.errors import DataError
 from podium.ledger import reads
 from podium.steps.backtest import backtest
 from podium.steps.predict import predict
+from podium.steps.search.tune import tune
 from podium.steps.signals import signals
-from podium.steps.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, query, small_project
 

@@ -17,7 +17,7 @@ from podium.ledger import decisions, writes
 from podium.steps import gc
 from podium.steps.clean import Rules, clean, plan
 from podium.steps.promote import promote
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, small_project
 from test_gc import keep

@@ -14,7 +14,7 @@ from podium.config import load
 from podium.errors import ConflictError
 from podium.ledger.sweep_file import FILE
 from podium.steps import init
-from podium.steps.grid import grid
+from podium.steps.search.grid import grid
 from podium.steps.workspace.project import Project
 
 # What the older guides tell people to type, word for word.

@@ -16,8 +16,8 @@ import projects
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import experiments
 from podium.resolve import get_active_model_path
-from podium.steps.grid import grid
-from podium.steps.tune import tune
+from podium.steps.search.grid import grid
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from podium.trial import State
 from projects import SLOT, configure, query, small_project

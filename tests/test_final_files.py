@@ -25,7 +25,7 @@ from podium.steps.backtest import backtest
 from podium.steps.finalize import finalize
 from podium.steps.promote import promote
 from podium.steps.reproduce import reproduce
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, small_project
 

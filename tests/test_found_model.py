@@ -12,8 +12,8 @@ from podium.resolve import load_model
 from podium.steps._found import slot_of
 from podium.steps.backtest import backtest
 from podium.steps.finalize import finalize
-from podium.steps.grid import grid
-from podium.steps.tune import tune
+from podium.steps.search.grid import grid
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, query, small_project
 

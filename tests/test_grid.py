@@ -17,9 +17,9 @@ from podium.split import Windows
 from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
 from podium.steps.doctor import doctor
-from podium.steps.grid import grid
 from podium.steps.predict import predict
-from podium.steps.tune import tune, validation_split
+from podium.steps.search.grid import grid
+from podium.steps.search.tune import tune, validation_split
 from podium.steps.workspace.project import Project
 from podium.testing import fakes
 from podium.trial import State

@@ -12,7 +12,7 @@ from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import writes
 from podium.steps import init
-from podium.steps.impact import Group, impact, impacts
+from podium.steps.search.impact import Group, impact, impacts
 from podium.steps.workspace.project import Project
 
 

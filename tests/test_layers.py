@@ -180,7 +180,9 @@ FILES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
 
 
 def test_the_walk_finds_the_package():
-    assert {"podium", "podium.trial", "podium.families.naive", "podium.steps.tune"} <= set(FILES)
+    assert {"podium", "podium.trial", "podium.families.naive", "podium.steps.search.tune"} <= set(
+        FILES
+    )
 
 
 @pytest.mark.parametrize("module", FILES)
@@ -230,12 +232,12 @@ def test_the_public_names_are_imported_when_asked_for():
         ("podium.runners._base", "from podium.families._base import Family"),
         ("podium.gates.beats_naive", "from podium.ledger import reads"),
         ("podium.ledger.reads", "from podium import report"),
-        ("podium.report.page", "from podium.steps.tune import tune"),
-        ("podium.testing.families", "from podium.steps.tune import tune"),
+        ("podium.report.page", "from podium.steps.search.tune import tune"),
+        ("podium.testing.families", "from podium.steps.search.tune import tune"),
         ("podium.testing.gates", "from podium.ledger.reads import x"),
-        ("podium.resolve", "from podium.steps.tune import tune"),
-        ("podium.steps.tune", "from podium.cli.main import main"),
-        ("podium.steps.tune", "from podium.tracker import HyperparamTracker"),
+        ("podium.resolve", "from podium.steps.search.tune import tune"),
+        ("podium.steps.search.tune", "from podium.cli.main import main"),
+        ("podium.steps.search.tune", "from podium.tracker import HyperparamTracker"),
         ("podium.utils", "from podium.errors import DataError"),
         ("podium.errors", "from podium.trial import State"),
         ("podium.dataset", "import pandas as pd"),
@@ -246,8 +248,8 @@ def test_the_public_names_are_imported_when_asked_for():
         ("podium.steps.export", "import optuna"),
         ("podium.importers.optuna", "from podium.importers import optuna_pickle"),
         ("podium.importers.sweep_results", "from podium.ledger import writes"),
-        ("podium.steps.tune", "import click"),
-        ("podium.steps.tune", "import sqlalchemy as sa\nsa.select()"),
+        ("podium.steps.search.tune", "import click"),
+        ("podium.steps.search.tune", "import sqlalchemy as sa\nsa.select()"),
         ("podium.tracker", "import sqlalchemy as sa\ndef f(x: sa.Engine) -> None: ..."),
         ("podium.cli.main", "import mlflow"),
         ("podium.steps.workspace.feeder", "import mlflow"),
@@ -274,12 +276,18 @@ def test_a_wrong_arrow_is_found(source, text):
         ("podium.importers.mlflow", "from mlflow.tracking import MlflowClient"),
         ("podium.ledger.projections.x", "from podium.importers.sweep_results import to_json"),
         ("podium.ledger.reads", "import sqlalchemy as sa\nsa.select()"),
-        ("podium.steps.tune", "from podium.ledger import reads\nfrom podium.steps import _trials"),
-        ("podium.steps.tune", "import sqlalchemy as sa\ndef f(x: sa.Engine) -> sa.Table: ..."),
+        (
+            "podium.steps.search.tune",
+            "from podium.ledger import reads\nfrom podium.steps import _trials",
+        ),
+        (
+            "podium.steps.search.tune",
+            "import sqlalchemy as sa\ndef f(x: sa.Engine) -> sa.Table: ...",
+        ),
         ("podium.testing.runners", "from podium.runners._base import Runner"),
         ("podium.readers.csv", "import pandas as pd"),
         ("podium.ledger.projections._mlflow_client", "from mlflow import MlflowClient"),
-        ("podium.cli.main", "import click\nfrom podium.steps.tune import tune"),
+        ("podium.cli.main", "import click\nfrom podium.steps.search.tune import tune"),
     ],
 )
 def test_a_right_arrow_is_let_through(source, text):

@@ -9,7 +9,7 @@ import pytest
 import projects
 from podium.decision import Stage
 from podium.ledger.door import Door
-from podium.steps.history import history
+from podium.steps.search.history import history
 from projects import in_processes
 from records import broken_links, decide, register
 

@@ -15,7 +15,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.resolve import get_active_model_path, load_model
 from podium.split import Windows
 from podium.steps.data.bars import load_dataset, slot_data
-from podium.steps.grid import grid
+from podium.steps.search.grid import grid
 from podium.steps.workspace.project import Project
 from projects import SLOT, query, small_project
 

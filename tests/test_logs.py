@@ -22,7 +22,7 @@ from podium.cli.main import run
 from podium.cli.overview import verbs
 from podium.errors import DataError, NotFoundError
 from podium.steps import logs
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace import log as _log
 from podium.steps.workspace.log import Line, Log
 from podium.steps.workspace.project import Project
@@ -206,7 +206,7 @@ def test_an_unexpected_error_is_told_in_a_sentence_and_logged_with_its_traceback
     def fails(*arguments, **more):
         raise ZeroDivisionError("deep down")
 
-    monkeypatch.setattr("podium.steps.tune.tune", fails)
+    monkeypatch.setattr("podium.steps.search.tune.tune", fails)
     code, _, err = said(capsys, "tune", "--project", str(root))
     assert code == 1
     assert "ZeroDivisionError: deep down" in err
@@ -225,7 +225,7 @@ def test_an_expected_error_names_its_log_too_and_a_success_at_its_end(root, caps
         raise DataError("bars.csv is torn", "whole lines", "copy it again")
 
     with monkeypatch.context() as changed:
-        changed.setattr("podium.steps.tune.tune", fails)
+        changed.setattr("podium.steps.search.tune.tune", fails)
         code, _, err = said(capsys, "tune")
     assert code == 7
     assert err.splitlines()[-1] == f"log: podium logs {files(root)[-1].stem}"

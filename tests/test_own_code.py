@@ -29,7 +29,7 @@ from podium.space import Choice, Float, Int
 from podium.split import Fold
 from podium.steps import init
 from podium.steps.data import own_code
-from podium.steps.own import search, sweep_command
+from podium.steps.search.own import search, sweep_command
 from podium.steps.workspace.project import Project
 from podium.trial import Job, State, Task
 from projects import Interrupting, Saying, query

@@ -21,11 +21,11 @@ from podium.errors import (
 )
 from podium.hashing import digest
 from podium.split import Fold
-from podium.steps import tune
 from podium.steps.backtest import backtest
 from podium.steps.data import bars as _task
 from podium.steps.doctor import doctor
 from podium.steps.run import run
+from podium.steps.search import tune
 from podium.steps.workspace.project import Project
 from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe

@@ -22,10 +22,10 @@ from podium.evidence import Scalar
 from podium.ledger import decisions, reads, writes
 from podium.steps import doctor
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.history import at, history
 from podium.steps.lineage import _decided
 from podium.steps.promote import promote
 from podium.steps.rollback import rollback
+from podium.steps.search.history import at, history
 from podium.steps.sign import sign
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 import nursery
 import projects
 from podium import resolve
-from podium.steps.history import history
+from podium.steps.search.history import history
 from podium.steps.workspace.project import Project
 from records import broken_links, naive_artifact
 from stage_rules import NINE, Rules

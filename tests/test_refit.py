@@ -24,7 +24,7 @@ from podium.steps._refit import refits_of
 from podium.steps.backtest import _settings, backtest
 from podium.steps.data.bars import slot_data
 from podium.steps.reproduce import reproduce
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, small_project
 

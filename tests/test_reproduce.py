@@ -16,9 +16,9 @@ from podium.ledger import foreign, writes
 from podium.record import Record
 from podium.steps import gc
 from podium.steps._found import named_model
-from podium.steps.grid import grid
 from podium.steps.lineage import lineage
 from podium.steps.reproduce import reproduce, require_equal
+from podium.steps.search.grid import grid
 from podium.steps.workspace.project import Project
 from projects import SLOT, configure, query, run_project, small_project
 

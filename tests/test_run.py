@@ -16,11 +16,12 @@ import quick
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
-from podium.steps import _checklist, extend
+from podium.steps import _checklist
 from podium.steps.data.bars import SlotData
 from podium.steps.run import FAILED, WAITS, explain, run
+from podium.steps.search import extend
+from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
-from podium.steps.tune import tune, tuned
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, merge, outcome, query, small_project
 

@@ -13,11 +13,11 @@ from podium.ledger import reads, writes
 from podium.ledger.projections import experiments
 from podium.searches.random import RandomSearch
 from podium.steps import gc
-from podium.steps.extend import _top
-from podium.steps.grid import grid
-from podium.steps.sweep import sweep
+from podium.steps.search.extend import _top
+from podium.steps.search.grid import grid
+from podium.steps.search.sweep import sweep
+from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import finalists
-from podium.steps.tune import tune, tuned
 from podium.steps.workspace.project import Project
 from podium.trial import State
 from projects import SLOT, Saying, outcome, query, small_project

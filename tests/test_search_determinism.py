@@ -14,7 +14,7 @@ import projects
 import quick
 from podium import registry
 from podium.runners.local import LocalRunner
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Interrupting, query, small_project
 

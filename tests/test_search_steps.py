@@ -11,10 +11,10 @@ import projects
 import quick
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.steps.extend import extend
-from podium.steps.grid import grid
-from podium.steps.sweep import sweep
-from podium.steps.tune import tune, tuned
+from podium.steps.search.extend import extend
+from podium.steps.search.grid import grid
+from podium.steps.search.sweep import sweep
+from podium.steps.search.tune import tune, tuned
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, query, small_project
 

@@ -17,8 +17,8 @@ from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
 from podium.steps.evidence.trading import due, simulated
 from podium.steps.promote import promote
+from podium.steps.search.tune import tune
 from podium.steps.signals import COLUMNS, signals, write_newest
-from podium.steps.tune import tune
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SLOT, configure, query, small_project
 

@@ -8,9 +8,9 @@ import pytest
 from podium import registry
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, UsageError
-from podium.steps.analyze import analyze
-from podium.steps.extend import Extended, folds_of
-from podium.steps.tune import tune
+from podium.steps.search.analyze import analyze
+from podium.steps.search.extend import Extended, folds_of
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from podium.testing.series import bars, view
 from projects import SLOT, query, small_project

@@ -20,12 +20,12 @@ from podium.errors import ConflictError, DataError, NotFoundError
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium.steps.analyze import analyze
 from podium.steps.backtest import backtest
 from podium.steps.data import bars as _task
 from podium.steps.promote import promote
 from podium.steps.run import run
-from podium.steps.tune import tune
+from podium.steps.search.analyze import analyze
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
 from podium.testing.series import shuffled
 from projects import SLOT, configure, query, run_project, small_project

@@ -22,8 +22,8 @@ from podium.ledger.projections.sweep_results import write
 from podium.ledger.sweep_file import FILE
 from podium.record import Record
 from podium.steps import init
-from podium.steps.extend import extend
-from podium.steps.tune import tune
+from podium.steps.search.extend import extend
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 
 SEED = {

@@ -17,7 +17,7 @@ from podium.config import load
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.feature_stats import FeatureStats
 from podium.steps.data.sequences import class_data
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 
 REPORTED = {

@@ -10,14 +10,14 @@ _NAMES = {
     "HyperparamTracker": "podium.tracker",
     "Paused": "podium.reporting",
     "Project": "podium.steps.workspace.project",
-    "analyze": "podium.steps.analyze",
+    "analyze": "podium.steps.search.analyze",
     "champion": "podium.resolve",
     "check": "podium.steps.data.check",
     "doctor": "podium.steps.doctor",
-    "extend": "podium.steps.extend",
+    "extend": "podium.steps.search.extend",
     "finalize": "podium.steps.finalize",
     "get_active_model_path": "podium.resolve",
-    "grid": "podium.steps.grid",
+    "grid": "podium.steps.search.grid",
     "init": "podium.steps.init",
     "load_model": "podium.resolve",
     "mlflow_manager": "podium.steps.mlflow_manager",
@@ -25,9 +25,9 @@ _NAMES = {
     "promote": "podium.steps.promote",
     "report": "podium.reporting",
     "run": "podium.steps.run",
-    "search": "podium.steps.own",
-    "sweep": "podium.steps.sweep",
-    "tune": "podium.steps.tune",
+    "search": "podium.steps.search.own",
+    "sweep": "podium.steps.search.sweep",
+    "tune": "podium.steps.search.tune",
 }
 # `podium.backtest` is the kernel's package; the verb is podium.steps.backtest.backtest.
 __all__ = ["__version__", *_NAMES]
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
     from podium.resolve import champion as champion
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
-    from podium.steps.analyze import analyze as analyze
     from podium.steps.data.check import check as check
     from podium.steps.doctor import doctor as doctor
-    from podium.steps.extend import extend as extend
     from podium.steps.finalize import finalize as finalize
-    from podium.steps.grid import grid as grid
     from podium.steps.init import init as init
     from podium.steps.mlflow_manager import mlflow_manager as mlflow_manager
-    from podium.steps.own import search as search
     from podium.steps.predict import predict as predict
     from podium.steps.promote import promote as promote
     from podium.steps.run import run as run
-    from podium.steps.sweep import sweep as sweep
-    from podium.steps.tune import tune as tune
+    from podium.steps.search.analyze import analyze as analyze
+    from podium.steps.search.extend import extend as extend
+    from podium.steps.search.grid import grid as grid
+    from podium.steps.search.own import search as search
+    from podium.steps.search.sweep import sweep as sweep
+    from podium.steps.search.tune import tune as tune
     from podium.steps.workspace.project import Project as Project
     from podium.tracker import HyperparamTracker as HyperparamTracker
 

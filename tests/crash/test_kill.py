@@ -16,7 +16,7 @@ import pytest
 
 import projects
 from podium.ledger.door import Door
-from podium.steps.tune import tune
+from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, run_project, small_project
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from podium.candidate import Candidate
 from podium.ledger import reads
-from podium.steps.analyze import Analysis
 from podium.steps.data.sequences import TaskData
-from podium.steps.extend import PHASE, folds_of
+from podium.steps.search.analyze import Analysis
+from podium.steps.search.extend import PHASE, folds_of
+from podium.steps.search.tune import Tuned
 from podium.steps.trials import execute
-from podium.steps.tune import Tuned
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET
 

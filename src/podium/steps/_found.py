@@ -29,11 +29,11 @@ from podium.steps._searched import (
     searched_folder,
     stored,
 )
-from podium.steps._tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.finalize import finalize
-from podium.steps.tune import tuned
+from podium.steps.search.tune import tuned
+from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.workspace.owned_folder import output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET

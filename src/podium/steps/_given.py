@@ -14,7 +14,6 @@ from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.ledger import reads
 from podium.space import ConfigDict, Space
 from podium.steps import _final_files
-from podium.steps.analyze import analyze
 from podium.steps.data.bars import SlotData, require_task, slot_data
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.finalize import (
@@ -26,7 +25,8 @@ from podium.steps.finalize import (
     train_final,
 )
 from podium.steps.promote import policy_of
-from podium.steps.tune import put_question, run_naive, tuned
+from podium.steps.search.analyze import analyze
+from podium.steps.search.tune import put_question, run_naive, tuned
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
 

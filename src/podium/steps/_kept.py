@@ -27,9 +27,9 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import Ranking, ranking
-from podium.steps.extend import NAIVE_PHASE
 from podium.steps.finalize import naive_name
-from podium.steps.tune import NAIVE, best_of, validation_split
+from podium.steps.search.extend import NAIVE_PHASE
+from podium.steps.search.tune import NAIVE, best_of, validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import State
 

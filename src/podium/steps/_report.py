@@ -22,14 +22,14 @@ from podium.report.found import (
     TuningPoint,
     Verdict,
 )
-from podium.steps.analyze import Analysis
 from podium.steps.backtest import BENCHMARKS, Judged
 from podium.steps.evaluate import Evaluated
-from podium.steps.extend import Extended
 from podium.steps.finalize import naive_name
 from podium.steps.promote import Promotion
+from podium.steps.search.analyze import Analysis
+from podium.steps.search.extend import Extended
+from podium.steps.search.tune import Tuned
 from podium.steps.train import Trained
-from podium.steps.tune import Tuned
 from podium.steps.workspace.project import Project
 
 

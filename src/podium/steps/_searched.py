@@ -18,11 +18,11 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.runners._base import scored
 from podium.steps._kept import OtherQuestionError, require_fit
-from podium.steps._tuning_files import CHECKPOINTS
 from podium.steps.data.bars import SlotData
+from podium.steps.search.tune import validation_split
+from podium.steps.search.tuning_files import CHECKPOINTS
 from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
-from podium.steps.tune import validation_split
 from podium.steps.workspace.project import Project
 from podium.trial import Task
 

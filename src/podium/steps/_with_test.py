@@ -22,8 +22,8 @@ from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.finalize import final_split
+from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
-from podium.steps.tune import put_question
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
 

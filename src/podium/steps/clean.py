@@ -22,8 +22,8 @@ from podium.decision import Stage
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest
 from podium.steps import gc
-from podium.steps._tuning_files import RESULTS
 from podium.steps.gc import POINTERS, Plan, Removal
+from podium.steps.search.tuning_files import RESULTS
 from podium.steps.workspace import log
 from podium.steps.workspace.project import Project
 

@@ -34,7 +34,7 @@ from podium.stats.classification import Evaluation, log_losses
 from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_in_classes
-from podium.steps.tune import NAIVE, best_of
+from podium.steps.search.tune import NAIVE, best_of
 from podium.steps.workspace.project import Project
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"

@@ -19,12 +19,12 @@ from podium.split import Fold, Split
 from podium.steps import _final_files
 from podium.steps._final_training import PHASE as PHASE
 from podium.steps._final_training import FinalTraining, seeds_of
-from podium.steps.analyze import Analysis
-from podium.steps.analyze import analyze as _analyze
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.search.analyze import Analysis
+from podium.steps.search.analyze import analyze as _analyze
 from podium.steps.trials import execute
 from podium.steps.workspace.project import Project
 from podium.study import Study

@@ -31,10 +31,10 @@ from podium.space import ConfigDict
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about
+from podium.steps.search.tune import NAIVE, best_of, put_question, run_naive, tuned
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
-from podium.steps.tune import NAIVE, best_of, put_question, run_naive, tuned
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project
 from podium.study import Study

@@ -14,7 +14,7 @@ from podium.cli import options
 from podium.cli.output import Output
 
 if TYPE_CHECKING:
-    from podium.steps.own import Own
+    from podium.steps.search.own import Own
 
 # What a sweep of a slot is told, and a command is not.
 _OF_A_SLOT = (
@@ -96,7 +96,7 @@ def sweep(
     **flags: Any,
 ) -> None:
     """Search with a command and answer with its trials, best first."""
-    from podium.steps.own import sweep_command
+    from podium.steps.search.own import sweep_command
 
     chosen = {f"tune__{name}": own[name] for name in ("trials", "search", "seed")}
     with options.opened(folder, out, **chosen, **flags) as project:
@@ -117,7 +117,7 @@ def sweep(
 
 def _answer(out: Output, found: Own, root: Path) -> None:
     from podium.own import GIVEN, rendered
-    from podium.steps.own import failure
+    from podium.steps.search.own import failure
 
     section, best = found.data.section, found.best
     sign = -1.0 if section.direction == "max" else 1.0

@@ -21,9 +21,9 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
     """
     from podium.report.blocks import interval, standing
     from podium.report.table import p_value
-    from podium.steps._analysis_files import compared
     from podium.steps._report import luck_basis, luck_rows, ranking_rows
-    from podium.steps.analyze import analyze
+    from podium.steps.search.analysis_files import compared
+    from podium.steps.search.analyze import analyze
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

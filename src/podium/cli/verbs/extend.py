@@ -33,7 +33,7 @@ def command(
     mlflow: dict[str, Any],
 ) -> None:
     """Train the best configs of SLOT's search again on every fold."""
-    from podium.steps.extend import extend
+    from podium.steps.search.extend import extend
 
     out = Output(as_json=as_json, quiet=quiet)
     flags = {

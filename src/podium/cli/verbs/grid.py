@@ -92,7 +92,7 @@ def command(
     """
     from podium import registry
     from podium.resolve import get_active_model_path
-    from podium.steps.grid import grid
+    from podium.steps.search.grid import grid
 
     typed = {"learning_rate": learning_rate, "lstm_units": lstm_units, "batch_size": batch_size}
     values = {name: values_of(words) for name, words in typed.items() if words}

@@ -11,7 +11,7 @@ from podium.cli import options
 from podium.cli.output import Output
 
 if TYPE_CHECKING:
-    from podium.steps.impact import Impact
+    from podium.steps.search.impact import Impact
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(
     Runs of other data, another task or split, and of other models are never mixed in; it says
     what it left out.
     """
-    from podium.steps.impact import impact, impacts
+    from podium.steps.search.impact import impact, impacts
 
     form = output or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)

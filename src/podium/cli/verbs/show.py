@@ -78,7 +78,7 @@ def _lineage(out: Output, door: Door, what: str, store: Path) -> None:
 
 
 def _history(out: Output, door: Door, slot: str, moment: str | None) -> None:
-    from podium.steps import history
+    from podium.steps.search import history
 
     reigns = history.history(door, slot)
     if moment:

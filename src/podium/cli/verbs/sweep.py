@@ -57,7 +57,7 @@ def command(
     With --command a program of your own is trained in place of families: docs/own-code.md.
     """
     from podium import registry
-    from podium.steps.sweep import sweep
+    from podium.steps.search.sweep import sweep
     from podium.trial import State
 
     out = Output(as_json=as_json, quiet=quiet)

@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium import registry
+    from podium.steps.search.tune import NAIVE, tune
     from podium.steps.trials.objectives import pareto
-    from podium.steps.tune import NAIVE, tune
     from podium.trial import State
 
     out = Output(as_json=as_json, quiet=quiet)

@@ -16,13 +16,8 @@ from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Split
 from podium.steps.data.sequences import TaskData, task_data
-from podium.steps.grid import SEED, default_grid
-from podium.steps.trials import driver, schedule
-from podium.steps.trials import finalists as _finalists
-from podium.steps.trials.driver import Walk
-from podium.steps.trials.finalists import Finalist
-from podium.steps.trials.objectives import scored_alike
-from podium.steps.tune import (
+from podium.steps.search.grid import SEED, default_grid
+from podium.steps.search.tune import (
     NAIVE,
     Settings,
     best_of,
@@ -31,6 +26,11 @@ from podium.steps.tune import (
     spaces_of,
     validation_split,
 )
+from podium.steps.trials import driver, schedule
+from podium.steps.trials import finalists as _finalists
+from podium.steps.trials.driver import Walk
+from podium.steps.trials.finalists import Finalist
+from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
 from podium.study import Study

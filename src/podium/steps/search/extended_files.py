@@ -18,15 +18,15 @@ from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
 from podium.steps import export
 from podium.steps._final_files import put_artifact, put_text, told_of
+from podium.steps.search.tune import NAIVE
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
-from podium.steps.tune import NAIVE
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import Ended, State
 
 if TYPE_CHECKING:
-    from podium.steps.extend import Extended, Extension
+    from podium.steps.search.extend import Extended, Extension
 
 RESULTS, MODEL, CONFIG = "extended_training_results.json", "extended_model_", "config.json"
 PARTS = (RESULTS, f"{MODEL}*")

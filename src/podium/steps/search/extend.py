@@ -18,11 +18,11 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.split import Split
-from podium.steps import _extended_files
 from podium.steps.data.bars import require_task
+from podium.steps.search import extended_files
+from podium.steps.search.tune import NAIVE, Tuned, tuned
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
-from podium.steps.tune import NAIVE, Tuned, tuned
 from podium.steps.workspace.project import Project
 from podium.trial import State, trial_seed
 from podium.view import View
@@ -128,7 +128,7 @@ def extended(project: Project, found: Tuned) -> Extension:
     total = sum(len(one.plans) for one in asked if one.phase == PHASE)
     heard = execute.Progress(project, f"{found.data.slot}: extend", total)
     rows: dict[int, list[TrialRow]] = {}
-    with _extended_files.keeping(project, found.data.slot) as place:
+    with extended_files.keeping(project, found.data.slot) as place:
         for phase, family in dict.fromkeys((one.phase, one.row.family) for one in asked):
             mine = [
                 n for n, one in enumerate(asked) if (one.phase, one.row.family) == (phase, family)
@@ -144,7 +144,7 @@ def extended(project: Project, found: Tuned) -> Extension:
                 registry.family(family).VERSION,
                 [plan for n in mine for plan in asked[n].plans],
                 heard if searched else execute.unheard,
-                leave=_extended_files.Stay(place, split) if searched else None,
+                leave=extended_files.Stay(place, split) if searched else None,
             )
             folds = len(split.folds)
             rows |= {n: ended[k * folds : (k + 1) * folds] for k, n in enumerate(mine)}
@@ -154,7 +154,7 @@ def extended(project: Project, found: Tuned) -> Extension:
 
 def written(project: Project, extension: Extension) -> Extension:
     """The same with its files, written where they are not what they should be."""
-    return replace(extension, folder=_extended_files.write(project, extension))
+    return replace(extension, folder=extended_files.write(project, extension))
 
 
 def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, int]:

@@ -15,11 +15,18 @@ from podium.ledger.reads import TrialRow
 from podium.space import Choice, Space, Value
 from podium.split import Split
 from podium.steps.data.sequences import TaskData, task_data
+from podium.steps.search.tune import (
+    NAIVE,
+    best_of,
+    put_question,
+    run_naive,
+    space_of,
+    validation_split,
+)
 from podium.steps.trials import driver, execute, schedule
 from podium.steps.trials.driver import Walk
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import scored_alike
-from podium.steps.tune import NAIVE, best_of, put_question, run_naive, space_of, validation_split
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
 from podium.study import Study

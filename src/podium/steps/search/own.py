@@ -21,12 +21,12 @@ from podium.runners._own import QUOTED
 from podium.space import Space
 from podium.steps.data import own_code
 from podium.steps.data.own_code import OwnData, OwnSection
+from podium.steps.search.tune import put_question
 from podium.steps.trials import driver
 from podium.steps.trials import schedule as _schedule
 from podium.steps.trials.driver import Walk
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.trials.schedule import as_dropped, dropped_by
-from podium.steps.tune import put_question
 from podium.steps.workspace.project import Project, Silent
 from podium.study import Study
 from podium.trial import BUDGET, State

@@ -23,18 +23,18 @@ from podium.report.blocks import short
 from podium.report.history import history_png
 from podium.split import Split
 from podium.steps import export
-from podium.steps._extended_files import tuned_order
 from podium.steps._final_files import put_text
-from podium.steps._tuning_files import TuningFiles
-from podium.steps.extend import Extended
-from podium.steps.impact import LUCK, ranked
-from podium.steps.tune import Tuned
+from podium.steps.search.extend import Extended
+from podium.steps.search.extended_files import tuned_order
+from podium.steps.search.impact import LUCK, ranked
+from podium.steps.search.tune import Tuned
+from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
 
 if TYPE_CHECKING:
-    from podium.steps.analyze import Analysis
+    from podium.steps.search.analyze import Analysis
 
 RESULTS = "analysis.json"
 HISTORY, IMPORTANCE, PARALLEL, FOLDS, CURVES = (

@@ -12,10 +12,10 @@ from podium import registry
 from podium.dataset import Floats
 from podium.ledger import reads
 from podium.stats import DieboldMariano, diebold_mariano, panel_loss
-from podium.steps import _analysis_files
 from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import Luck, Ranking, ranking
-from podium.steps.extend import Extended, Extension, extend
+from podium.steps.search import analysis_files
+from podium.steps.search.extend import Extended, Extension, extend
 from podium.steps.workspace.project import Project
 from podium.trial import config_hash
 
@@ -67,7 +67,7 @@ def analyzed(project: Project, extension: Extension) -> Analysis:
 
 def written(project: Project, analysis: Analysis) -> Analysis:
     """The same with its files, written where they are not what they should be."""
-    return replace(analysis, files=_analysis_files.write(project, analysis))
+    return replace(analysis, files=analysis_files.write(project, analysis))
 
 
 def reckoned(project: Project, extension: Extension) -> Analysis:

@@ -14,10 +14,10 @@ from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps._tuning_files import TuningFiles
 from podium.steps.data.bars import SlotData
 from podium.steps.data.own_code import SearchData
 from podium.steps.data.sequences import ClassData, TaskData, task_data
+from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import driver, execute, schedule
 from podium.steps.trials import finalists as _finalists
 from podium.steps.trials.driver import Walk
