@@ -15,7 +15,7 @@ from podium.importers._base import Imported
 from podium.ledger import foreign, writes
 from podium.record import Record
 from podium.steps import gc
-from podium.steps._found import named_model
+from podium.steps.candidates.select_model import named_model
 from podium.steps.lineage import lineage
 from podium.steps.reproduce import reproduce, require_equal
 from podium.steps.search.grid import grid

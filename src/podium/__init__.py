@@ -15,7 +15,7 @@ _NAMES = {
     "check": "podium.steps.data.check",
     "doctor": "podium.steps.doctor",
     "extend": "podium.steps.search.extend",
-    "finalize": "podium.steps.finalize",
+    "finalize": "podium.steps.candidates.finalize",
     "get_active_model_path": "podium.resolve",
     "grid": "podium.steps.search.grid",
     "init": "podium.steps.init",
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from podium.resolve import champion as champion
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
+    from podium.steps.candidates.finalize import finalize as finalize
     from podium.steps.data.check import check as check
     from podium.steps.doctor import doctor as doctor
-    from podium.steps.finalize import finalize as finalize
     from podium.steps.init import init as init
     from podium.steps.mlflow_manager import mlflow_manager as mlflow_manager
     from podium.steps.predict import predict as predict

@@ -22,7 +22,7 @@ from podium.ledger import reads, writes
 from podium.prediction import Prediction
 from podium.split import Fold, Split, Windows
 from podium.stats import diebold_mariano, panel_loss
-from podium.steps._kept import Kept
+from podium.steps.candidates.register import Kept
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.trading import due, measured, simulated, targets

@@ -23,13 +23,13 @@ from podium.report.found import (
     Verdict,
 )
 from podium.steps.backtest import BENCHMARKS, Judged
+from podium.steps.candidates.finalize import naive_name
+from podium.steps.candidates.train import Trained
 from podium.steps.evaluate import Evaluated
-from podium.steps.finalize import naive_name
 from podium.steps.promote import Promotion
 from podium.steps.search.analyze import Analysis
 from podium.steps.search.extend import Extended
 from podium.steps.search.tune import Tuned
-from podium.steps.train import Trained
 from podium.steps.workspace.project import Project
 
 

@@ -10,19 +10,20 @@ from podium.errors import NotFoundError
 from podium.ledger import reads
 from podium.report.blocks import short
 from podium.report.found import SlotReport
-from podium.steps import _changed, _report, backtest, finalize
-from podium.steps import train as training
+from podium.steps import _changed, _report, backtest
 from podium.steps.backtest import Judged
+from podium.steps.candidates import finalize
+from podium.steps.candidates import train as training
+from podium.steps.candidates.finalize import Final
+from podium.steps.candidates.train import Trained, Wish
 from podium.steps.data.sequences import TaskData
 from podium.steps.evaluate import KIND, Evaluated, evaluate
-from podium.steps.finalize import Final
 from podium.steps.promote import Promotion, demoted, promote
 from podium.steps.promote import on_record as standing_of
 from podium.steps.search import extend
 from podium.steps.search.analyze import Analysis, reckoned, written
 from podium.steps.search.extend import Extension
 from podium.steps.search.tune import Tuned, reach, rewritten, search_data, tune, tuned
-from podium.steps.train import Trained, Wish
 from podium.steps.workspace.project import Project
 
 TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"

@@ -22,15 +22,15 @@ from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
 from podium.steps import _backtest_files, _refit
-from podium.steps._found import found_model, named_model
-from podium.steps._kept import Kept
+from podium.steps.candidates.finalize import Final, naive_name
+from podium.steps.candidates.register import Kept
+from podium.steps.candidates.select_model import found_model, named_model
 from podium.steps.data.bars import SlotData, plugin_versions, require_task, view_of
 from podium.steps.data.tickers import ends_early
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
 from podium.steps.evidence.trading import Traded, trade
-from podium.steps.finalize import Final, naive_name
 from podium.steps.trials.execute import index_of
 from podium.steps.trials.forecast_errors import errors_of
 from podium.steps.workspace.project import Project

@@ -22,8 +22,8 @@ from podium.stats import (
     panel_loss,
 )
 from podium.steps._live import Live, Speaker, live, places, speakers
+from podium.steps.candidates.finalize import naive_name
 from podium.steps.evidence.drift import Drifted, drifted
-from podium.steps.finalize import naive_name
 from podium.steps.workspace.project import Project
 
 NOTE, WARNING = "note", "warning"

@@ -14,8 +14,8 @@ from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.steps._differences import Finding, Part, files, numbers
 from podium.steps._rebuild import Rebuilt, Row, rebuild
+from podium.steps.candidates.finalize import PHASE as FINALIZE
 from podium.steps.data.own_code import own_command
-from podium.steps.finalize import PHASE as FINALIZE
 from podium.steps.workspace import environment
 from podium.steps.workspace.project import Project
 from podium.trial import State, Task

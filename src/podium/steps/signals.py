@@ -19,7 +19,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.split import Windows
 from podium.steps._backtest_files import SIGNALS, folder_of
-from podium.steps._kept import candidate_of
+from podium.steps.candidates.register import candidate_of
 from podium.steps.data.bars import SlotData, slot_data
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.drift import warn_of_drift

@@ -47,9 +47,9 @@ def command(
 
     Its files are in final_model/. Killed, the same command goes on from the last epoch.
     """
-    from podium.steps._given import Given, finalize_config
-    from podium.steps._with_test import WithTest, finalize_with_test
-    from podium.steps.finalize import finalize
+    from podium.steps.candidates.finalize import finalize
+    from podium.steps.candidates.given_config import Given, finalize_config
+    from podium.steps.candidates.with_test import WithTest, finalize_with_test
 
     if include_test and (given or epochs or seeds):
         raise click.UsageError(

@@ -80,7 +80,7 @@ def command(
     Without a slot that classifies, the files become a dataset and a slot in podium.toml. The same
     training again trains nothing new; --resume goes on with one that was cut off.
     """
-    from podium.steps.train import Wish, declared, train
+    from podium.steps.candidates.train import Wish, declared, train
 
     chosen = {_PARTS[name]: value for name, value in parts.items() if value is not None}
     if weighted_loss is not None:

@@ -16,9 +16,9 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps import _final_files
-from podium.steps._final_training import PHASE as PHASE
-from podium.steps._final_training import FinalTraining, seeds_of
+from podium.steps.candidates import final_files
+from podium.steps.candidates.final_training import PHASE as PHASE
+from podium.steps.candidates.final_training import FinalTraining, seeds_of
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.evidence import evidence_about
@@ -97,7 +97,7 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
         _renew(project, told, _validation(analysis, candidate))
     probed_for_leaks(project, data, candidate)
     split = final_split(data.tuning, project.config.finalize.validation_fraction)
-    folder = _final_files.write(project, data, split, candidate, take=take)
+    folder = final_files.write(project, data, split, candidate, take=take)
     return Final(analysis, candidate, known is None, folder)
 
 

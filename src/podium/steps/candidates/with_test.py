@@ -16,12 +16,12 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.manifest import require_hash
 from podium.split import Split
-from podium.steps import _final_files
-from podium.steps._final_training import FinalTraining
+from podium.steps.candidates import final_files
+from podium.steps.candidates.final_training import FinalTraining
+from podium.steps.candidates.finalize import final_split
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.finalize import final_split
 from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
 from podium.steps.workspace.candidates import chosen
@@ -86,7 +86,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
         made = None if known is None else reads.candidate_by_id(ledger, tx, known["candidate"])
     candidate = made or _train(project, whole, split, parent, seeds, inputs)
     probed_for_leaks(project, data, candidate)
-    folder = _final_files.write(project, whole, split, candidate, take=True, suffix=SUFFIX)
+    folder = final_files.write(project, whole, split, candidate, take=True, suffix=SUFFIX)
     return WithTest(candidate, parent, made is None, folder)
 
 

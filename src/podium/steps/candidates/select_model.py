@@ -15,7 +15,8 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
-from podium.steps._kept import (
+from podium.steps.candidates.finalize import finalize
+from podium.steps.candidates.register import (
     Kept,
     OtherQuestionError,
     candidate_of,
@@ -23,7 +24,7 @@ from podium.steps._kept import (
     registered,
     require_fit,
 )
-from podium.steps._searched import (
+from podium.steps.candidates.verify_checkpoint import (
     by_score,
     facts_of,
     searched_folder,
@@ -31,7 +32,6 @@ from podium.steps._searched import (
 )
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.finalize import finalize
 from podium.steps.search.tune import tuned
 from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.workspace.owned_folder import output_folder

@@ -13,10 +13,8 @@ from podium.config import FILE
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.ledger import reads
 from podium.space import ConfigDict, Space
-from podium.steps import _final_files
-from podium.steps.data.bars import SlotData, require_task, slot_data
-from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.finalize import (
+from podium.steps.candidates import final_files
+from podium.steps.candidates.finalize import (
     STEP,
     Final,
     final_split,
@@ -24,6 +22,8 @@ from podium.steps.finalize import (
     inputs_of,
     train_final,
 )
+from podium.steps.data.bars import SlotData, require_task, slot_data
+from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.promote import policy_of
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import put_question, run_naive, tuned
@@ -94,7 +94,7 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
         most = int(given.get(BUDGET, project.config.finalize.epochs))
         candidate = train_final(project, data, study, family, given, most, 0, inputs)
     probed_for_leaks(project, data, candidate)
-    folder = _final_files.write(project, data, split, candidate, take=True)
+    folder = final_files.write(project, data, split, candidate, take=True)
     return Given(candidate, known is None, _missing(project, slot), folder)
 
 

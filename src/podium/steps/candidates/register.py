@@ -21,13 +21,13 @@ from podium.ledger.ledger import Ledger, now
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.stats import panel_loss
+from podium.steps.candidates.finalize import naive_name
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import Ranking, ranking
-from podium.steps.finalize import naive_name
 from podium.steps.search.extend import NAIVE_PHASE
 from podium.steps.search.tune import NAIVE, best_of, validation_split
 from podium.steps.workspace.project import Project

@@ -17,7 +17,7 @@ from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.runners._base import scored
-from podium.steps._kept import OtherQuestionError, require_fit
+from podium.steps.candidates.register import OtherQuestionError, require_fit
 from podium.steps.data.bars import SlotData
 from podium.steps.search.tune import validation_split
 from podium.steps.search.tuning_files import CHECKPOINTS

@@ -1,0 +1,1 @@
+"""From a config to a registered artefact: final trainings and models found elsewhere."""
