@@ -97,7 +97,7 @@ def _registry(place: Path) -> str:
 
 
 def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
-    from podium.steps import promote as step
+    from podium.steps.decisions import promote as step
     from podium.steps.workspace.project import Project
 
     project = stack.enter_context(Project(root))

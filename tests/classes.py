@@ -11,7 +11,7 @@ import numpy as np
 import projects
 from podium.steps import init
 from podium.steps.candidates.train import Trained, Wish, train
-from podium.steps.evaluate import Evaluated, evaluate
+from podium.steps.decisions.evaluate import Evaluated, evaluate
 from podium.steps.workspace.project import Project
 
 SLOT = "pumps/class"

@@ -11,7 +11,7 @@ from podium import artifact
 from podium.decision import Decision, Result, Stage, Verdict
 from podium.hashing import digest
 from podium.ledger import decisions, reads, writes
-from podium.steps.promote import write_champions
+from podium.steps.decisions.promote import write_champions
 from podium.steps.workspace.project import Project
 
 ENVIRONMENT = "e" * 64

@@ -12,10 +12,10 @@ import pytest
 from podium.backtest import periods_per_year, sharpe
 from podium.errors import MissingExtraError
 from podium.report.trading import drawdowns
-from podium.steps import _backtest_files
-from podium.steps._backtest_files import PORTFOLIOS, monthly
-from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
+from podium.steps.decisions import backtest_files
+from podium.steps.decisions.backtest import backtest
+from podium.steps.decisions.backtest_files import PORTFOLIOS, monthly
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SLOT, Saying, connect, query, small_project
@@ -196,7 +196,7 @@ def test_evidence_of_an_earlier_podium_stays_and_its_trades_are_made_again(copie
         backtest(project, SLOT)
     assert list(table(copied, "equity")) == ["time", *PORTFOLIOS, "refit"]
     # And not traded a second time where the files are there.
-    monkeypatch.setattr(_backtest_files, "_require_same", lambda *_: pytest.fail("traded again"))
+    monkeypatch.setattr(backtest_files, "_require_same", lambda *_: pytest.fail("traded again"))
     with Project(copied) as project:
         backtest(project, SLOT)
 
@@ -207,7 +207,7 @@ _NEW = ("naive", "trade")
 def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_every_table():
     times = np.array(["2020-01-31"], dtype="datetime64[s]")
     columns = {"time": times, "ticker": np.array(["=1+1"], dtype=object), "fee": [-1.5]}
-    _, row = csv.reader(_backtest_files.as_csv(columns).splitlines())
+    _, row = csv.reader(backtest_files.as_csv(columns).splitlines())
     assert row == ["2020-01-31T00:00:00", "'=1+1", "-1.5"]
 
 
@@ -220,8 +220,8 @@ def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_s
     def no_matplotlib(*_):
         raise MissingExtraError("plots as PNG need the package 'matplotlib'")
 
-    monkeypatch.setattr(_backtest_files, "parquet", no_pyarrow)
-    monkeypatch.setattr(_backtest_files, "equity_png", no_matplotlib)
+    monkeypatch.setattr(backtest_files, "parquet", no_pyarrow)
+    monkeypatch.setattr(backtest_files, "equity_png", no_matplotlib)
     shutil.rmtree(copied / FOLDER)
     said = Saying()
     with Project(copied, reporter=said) as project:

@@ -7,8 +7,8 @@ from podium import config
 from podium.backtest import Impact, Limits, Rates, simulate
 from podium.config import BacktestSection
 from podium.errors import UsageError
-from podium.steps.backtest import _notes, _settings
 from podium.steps.data.bars import slot_data
+from podium.steps.decisions.backtest import _notes, _settings
 from podium.steps.evidence.trading import simulated
 from podium.steps.workspace.project import Project
 from projects import SLOT, small_project

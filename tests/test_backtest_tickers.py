@@ -9,7 +9,7 @@ import pytest
 
 from podium.errors import DataError
 from podium.ledger import reads
-from podium.steps.backtest import backtest
+from podium.steps.decisions.backtest import backtest
 from podium.steps.predict import predict
 from podium.steps.search.tune import tune
 from podium.steps.signals import signals

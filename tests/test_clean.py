@@ -16,7 +16,7 @@ from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.steps import gc
 from podium.steps.clean import Rules, clean, plan
-from podium.steps.promote import promote
+from podium.steps.decisions.promote import promote
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, small_project

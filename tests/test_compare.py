@@ -6,7 +6,7 @@ import pytest
 
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.steps.compare import compare
+from podium.steps.decisions.compare import compare
 from podium.steps.workspace.project import Project
 from projects import SLOT, SMALL, configure, run_project, small_project
 

@@ -13,8 +13,8 @@ from classes import SLOT, evaluated, samples, trained, write
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
-from podium.steps.promote import promote
-from podium.steps.sign import sign, verify_bundle
+from podium.steps.decisions.promote import promote
+from podium.steps.decisions.sign import sign, verify_bundle
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.sync import sync_files
 

@@ -7,7 +7,7 @@ import pytest
 from podium import registry
 from podium.cli.main import run as podium
 from podium.errors import NotFoundError
-from podium.steps.explain import HEADINGS, explain
+from podium.steps.decisions.explain import HEADINGS, explain
 from projects import small_project
 
 

@@ -9,9 +9,9 @@ import pytest
 from podium import artifact
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.resolve import load_model
-from podium.steps.backtest import backtest
 from podium.steps.candidates.finalize import finalize
 from podium.steps.candidates.select_model import slot_of
+from podium.steps.decisions.backtest import backtest
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project

@@ -14,8 +14,8 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.files import rerooted
 from podium.resolve import find_model, get_active_model_path, load_model
 from podium.split import Windows
-from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
+from podium.steps.decisions.backtest import backtest
 from podium.steps.doctor import doctor
 from podium.steps.predict import predict
 from podium.steps.search.grid import grid

@@ -9,7 +9,7 @@ import classes
 from podium.cli.main import run
 from podium.errors import PodiumError
 from podium.resolve import get_active_model_path, load_model
-from podium.steps.backtest import backtest
+from podium.steps.decisions.backtest import backtest
 from podium.steps.predict import classify
 from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep

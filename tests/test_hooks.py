@@ -13,9 +13,9 @@ import pytest
 import projects
 from podium.errors import ConflictError, DataError, RefusedError, UsageError
 from podium.steps import logs
-from podium.steps.promote import promote
-from podium.steps.rollback import rollback
-from podium.steps.sign import sign
+from podium.steps.decisions.promote import promote
+from podium.steps.decisions.rollback import rollback
+from podium.steps.decisions.sign import sign
 from podium.steps.workspace.hooks import EVENTS, fire, named
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, query

@@ -19,7 +19,7 @@ from podium.ledger import decisions, reads, writes
 from podium.stats import improvement, improvement_of_losses
 from podium.stats.class_improvement import RESAMPLED, improvements_of_classes
 from podium.stats.classification import evaluate
-from podium.steps.evaluate import evaluate as evaluate_step
+from podium.steps.decisions.evaluate import evaluate as evaluate_step
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.init import init

@@ -19,13 +19,13 @@ from podium.evidence import Scalar
 from podium.gates._base import verdict
 from podium.ledger import reads, writes
 from podium.stats import deflated_sharpe, sharpe_ratios
-from podium.steps.backtest import backtest
 from podium.steps.candidates.finalize import finalize
 from podium.steps.data.bars import slot_data
+from podium.steps.decisions.backtest import backtest
+from podium.steps.decisions.promote import POLICIES, promote
 from podium.steps.evidence import leak, looks
 from podium.steps.evidence.selection_bias import luck_of_losses, luck_of_returns, no_luck, ranking
 from podium.steps.evidence.terms import trading_terms
-from podium.steps.promote import POLICIES, promote
 from podium.steps.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend

@@ -26,8 +26,8 @@ from podium.cli.main import run as cli
 from podium.decision import Stage
 from podium.evidence import Scalar
 from podium.ledger import outbox, writes
+from podium.steps.decisions.rollback import rollback
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.rollback import rollback
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.sync import check, sync

@@ -21,12 +21,12 @@ from podium.errors import (
 from podium.evidence import Scalar
 from podium.ledger import decisions, reads, writes
 from podium.steps import doctor
+from podium.steps.decisions.promote import promote
+from podium.steps.decisions.rollback import rollback
+from podium.steps.decisions.sign import sign
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.lineage import _decided
-from podium.steps.promote import promote
-from podium.steps.rollback import rollback
 from podium.steps.search.history import at, history
-from podium.steps.sign import sign
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
 
@@ -432,7 +432,7 @@ def test_a_rollback_against_yesterdays_champion_is_a_conflict(replaced, monkeypa
 
 
 def test_a_run_does_not_put_back_what_was_rolled_back(replaced):
-    from podium.steps.promote import demoted
+    from podium.steps.decisions.promote import demoted
 
     root, _, second = replaced
     back(root, reason="loses money")

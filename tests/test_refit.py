@@ -19,10 +19,10 @@ from podium.errors import DataError, UsageError
 from podium.ledger import reads
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
-from podium.steps import _refit
-from podium.steps._refit import refits_of
-from podium.steps.backtest import _settings, backtest
 from podium.steps.data.bars import slot_data
+from podium.steps.decisions import refit as _refit
+from podium.steps.decisions.backtest import _settings, backtest
+from podium.steps.decisions.refit import refits_of
 from podium.steps.reproduce import reproduce
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
@@ -289,7 +289,7 @@ import sys
 from podium.ledger import writes
 from podium.steps import _refit
 from podium.steps.workspace.project import Project, Silent
-from podium.steps.backtest import backtest
+from podium.steps.decisions.backtest import backtest
 import os, signal
 whole, ended = writes.end_trial, []
 def end_trial(*args, **given):

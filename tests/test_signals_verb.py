@@ -13,10 +13,10 @@ from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads
 from podium.steps import signals as step
-from podium.steps.backtest import backtest
 from podium.steps.data.bars import slot_data
+from podium.steps.decisions.backtest import backtest
+from podium.steps.decisions.promote import promote
 from podium.steps.evidence.trading import due, simulated
-from podium.steps.promote import promote
 from podium.steps.search.tune import tune
 from podium.steps.signals import COLUMNS, signals, write_newest
 from podium.steps.workspace.project import Project

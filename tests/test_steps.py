@@ -20,9 +20,9 @@ from podium.errors import ConflictError, DataError, NotFoundError
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium.steps.backtest import backtest
 from podium.steps.data import bars as _task
-from podium.steps.promote import promote
+from podium.steps.decisions.backtest import backtest
+from podium.steps.decisions.promote import promote
 from podium.steps.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import tune

@@ -14,9 +14,9 @@ from podium.ledger import reads
 from podium.resolve import load_model
 from podium.steps import init
 from podium.steps.check_slot import check_slot
-from podium.steps.compare import _on_common_windows, compare
 from podium.steps.data.bars import slot_data
 from podium.steps.data.check import check
+from podium.steps.decisions.compare import _on_common_windows, compare
 from podium.steps.evidence.terms import tradable
 from podium.steps.predict import keep, predict
 from podium.steps.reproduce import reproduce

@@ -22,14 +22,14 @@ _NAMES = {
     "load_model": "podium.resolve",
     "mlflow_manager": "podium.steps.mlflow_manager",
     "predict": "podium.steps.predict",
-    "promote": "podium.steps.promote",
+    "promote": "podium.steps.decisions.promote",
     "report": "podium.reporting",
     "run": "podium.steps.run",
     "search": "podium.steps.search.own",
     "sweep": "podium.steps.search.sweep",
     "tune": "podium.steps.search.tune",
 }
-# `podium.backtest` is the kernel's package; the verb is podium.steps.backtest.backtest.
+# `podium.backtest` is the kernel's package; the verb is podium.steps.decisions.backtest.backtest.
 __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from podium.resolve import load_model as load_model
     from podium.steps.candidates.finalize import finalize as finalize
     from podium.steps.data.check import check as check
+    from podium.steps.decisions.promote import promote as promote
     from podium.steps.doctor import doctor as doctor
     from podium.steps.init import init as init
     from podium.steps.mlflow_manager import mlflow_manager as mlflow_manager
     from podium.steps.predict import predict as predict
-    from podium.steps.promote import promote as promote
     from podium.steps.run import run as run
     from podium.steps.search.analyze import analyze as analyze
     from podium.steps.search.extend import extend as extend

@@ -18,11 +18,11 @@ from podium.hashing import digest
 from podium.ledger.door import Door
 from podium.sequences import Sequences
 from podium.split import Split
-from podium.steps._refit import KIND as REFIT
-from podium.steps._refit import recorded_refits
 from podium.steps.candidates.finalize import FINAL, final_split
 from podium.steps.data.bars import load_dataset, task_spec
 from podium.steps.data.sequences import class_data, read_stats
+from podium.steps.decisions.refit import KIND as REFIT
+from podium.steps.decisions.refit import recorded_refits
 from podium.trial import Job
 from podium.view import View
 

@@ -22,11 +22,11 @@ from podium.report.found import (
     TuningPoint,
     Verdict,
 )
-from podium.steps.backtest import BENCHMARKS, Judged
 from podium.steps.candidates.finalize import naive_name
 from podium.steps.candidates.train import Trained
-from podium.steps.evaluate import Evaluated
-from podium.steps.promote import Promotion
+from podium.steps.decisions.backtest import BENCHMARKS, Judged
+from podium.steps.decisions.evaluate import Evaluated
+from podium.steps.decisions.promote import Promotion
 from podium.steps.search.analyze import Analysis
 from podium.steps.search.extend import Extended
 from podium.steps.search.tune import Tuned

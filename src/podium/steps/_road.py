@@ -10,16 +10,17 @@ from podium.errors import NotFoundError
 from podium.ledger import reads
 from podium.report.blocks import short
 from podium.report.found import SlotReport
-from podium.steps import _changed, _report, backtest
-from podium.steps.backtest import Judged
+from podium.steps import _changed, _report
 from podium.steps.candidates import finalize
 from podium.steps.candidates import train as training
 from podium.steps.candidates.finalize import Final
 from podium.steps.candidates.train import Trained, Wish
 from podium.steps.data.sequences import TaskData
-from podium.steps.evaluate import KIND, Evaluated, evaluate
-from podium.steps.promote import Promotion, demoted, promote
-from podium.steps.promote import on_record as standing_of
+from podium.steps.decisions import backtest
+from podium.steps.decisions.backtest import Judged
+from podium.steps.decisions.evaluate import KIND, Evaluated, evaluate
+from podium.steps.decisions.promote import Promotion, demoted, promote
+from podium.steps.decisions.promote import on_record as standing_of
 from podium.steps.search import extend
 from podium.steps.search.analyze import Analysis, reckoned, written
 from podium.steps.search.extend import Extension

@@ -18,10 +18,10 @@ from podium.dataset import Floats, Mask, Times
 from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.split import Windows
-from podium.steps._backtest_files import SIGNALS, folder_of
 from podium.steps.candidates.register import candidate_of
 from podium.steps.data.bars import SlotData, slot_data
 from podium.steps.data.tickers import bars_of
+from podium.steps.decisions.backtest_files import SIGNALS, folder_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.evidence.trading import due, targets
 from podium.steps.predict import place_asked

@@ -47,8 +47,8 @@ def command(
     order. Files are written to backtesting_results/.
     """
     from podium.errors import UsageError
-    from podium.steps.backtest import backtest
     from podium.steps.candidates.select_model import slot_of
+    from podium.steps.decisions.backtest import backtest
     from podium.steps.signals import write_newest
 
     out = Output(as_json=as_json, quiet=quiet)

@@ -21,7 +21,7 @@ def command(ids: tuple[str, ...], whole: bool, folder: Path, as_json: bool, quie
     The better figure is marked with *. Figures of other data, another task or another split are
     never ranked, and it says so.
     """
-    from podium.steps.compare import compare
+    from podium.steps.decisions.compare import compare
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

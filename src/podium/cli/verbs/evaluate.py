@@ -47,7 +47,7 @@ def command(
     Writes artifacts/evaluations/RUN/ with a page, figures, curves and predictions, and puts the
     findings on record. Without --data the samples are the slot's own, and gates read the findings.
     """
-    from podium.steps.evaluate import cost_of, evaluate
+    from podium.steps.decisions.evaluate import cost_of, evaluate
     from podium.steps.workspace.candidates import newest
 
     out = Output(as_json=as_json, quiet=quiet)

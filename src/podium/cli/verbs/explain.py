@@ -20,7 +20,7 @@ from podium.errors import NotFoundError
 @options.common
 def command(gate: str | None, slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
     """Explain GATE with the limits of the project's policy; without GATE, list all of them."""
-    from podium.steps.explain import asked_for, explain
+    from podium.steps.decisions.explain import asked_for, explain
 
     out = Output(as_json=as_json, quiet=quiet)
     config = _config(folder)

@@ -47,7 +47,7 @@ def command(
     A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
     with a reason only, and the record says so for ever.
     """
-    from podium.steps.promote import promote, require_promoted
+    from podium.steps.decisions.promote import promote, require_promoted
     from podium.steps.workspace.candidates import chosen
 
     out = Output(as_json=as_json, quiet=quiet)

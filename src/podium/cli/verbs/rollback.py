@@ -24,7 +24,7 @@ def command(
     slot is where it was; with --artifact the same command again changes nothing. Ends with 6 if
     the champion changed meanwhile.
     """
-    from podium.steps.rollback import rollback
+    from podium.steps.decisions.rollback import rollback
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

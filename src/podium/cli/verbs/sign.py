@@ -23,7 +23,7 @@ def command(
     Who signs is PODIUM_ACTOR, else your login name, as asserted. The signature names the hashes of
     the artefact and of the findings; a model that is judged again is signed again.
     """
-    from podium.steps.sign import sign
+    from podium.steps.decisions.sign import sign
     from podium.steps.workspace.candidates import newest
 
     out = Output(as_json=as_json, quiet=quiet)

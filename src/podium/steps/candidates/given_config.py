@@ -23,8 +23,8 @@ from podium.steps.candidates.finalize import (
     train_final,
 )
 from podium.steps.data.bars import SlotData, require_task, slot_data
+from podium.steps.decisions.promote import policy_of
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.promote import policy_of
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import put_question, run_naive, tuned
 from podium.steps.workspace.project import Project

@@ -21,12 +21,12 @@ from podium.prediction import Prediction
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
-from podium.steps import _backtest_files, _refit
 from podium.steps.candidates.finalize import Final, naive_name
 from podium.steps.candidates.register import Kept
 from podium.steps.candidates.select_model import found_model, named_model
 from podium.steps.data.bars import SlotData, plugin_versions, require_task, view_of
 from podium.steps.data.tickers import ends_early
+from podium.steps.decisions import backtest_files, refit
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
@@ -111,7 +111,7 @@ def on_record(project: Project, final: Final) -> bool:
     with ledger.reading() as tx:
         known = reads.receipt(ledger, tx, kept.data.slot, STEP, _inputs(project, kept))
     again = project.config.backtest.refit_every
-    return known is not None and (not again or _refit.on_record(project, kept))
+    return known is not None and (not again or refit.on_record(project, kept))
 
 
 def _made(final: Final) -> Kept:
@@ -126,10 +126,10 @@ def _judged(project: Project, kept: Kept, rule: str) -> Judged:
     _against_champion(project, kept)
     improvement_over_parent(project, kept.candidate, kept.data.test_windows.at)
     if project.config.backtest.refit_every:
-        _refit.refit(project, kept)
+        refit.refit(project, kept)
     with project.ledger.reading() as tx:
         evidence = reads.evidence_of(project.ledger, tx, kept.candidate.id)
-    _backtest_files.write(project, kept, evidence, rule, lambda: _traded(project, kept))
+    backtest_files.write(project, kept, evidence, rule, lambda: _traded(project, kept))
     return Judged(kept.candidate, evidence, rule)
 
 

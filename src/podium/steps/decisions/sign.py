@@ -14,7 +14,7 @@ from podium.evidence import SIGNATURE, Evidence, seen
 from podium.hashing import canonical, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
-from podium.steps.evaluate import KIND
+from podium.steps.decisions.evaluate import KIND
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project
 

@@ -21,8 +21,8 @@ from podium.evidence import Evidence, Scalar
 from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
-from podium.steps import _refit
 from podium.steps.candidates.register import Kept
+from podium.steps.decisions import refit as _refit
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
 from podium.steps.workspace.project import Project

@@ -12,7 +12,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.hashing import new_id
 from podium.ledger import decisions, reads
 from podium.ledger.ledger import now
-from podium.steps.promote import path, write_champions
+from podium.steps.decisions.promote import path, write_champions
 from podium.steps.search.history import history
 from podium.steps.workspace import hooks
 from podium.steps.workspace.project import Project

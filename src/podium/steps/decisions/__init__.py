@@ -1,0 +1,1 @@
+"""Judging a candidate and deciding about it: backtest, evaluate, promote, sign, roll back."""
