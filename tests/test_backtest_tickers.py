@@ -10,9 +10,9 @@ import pytest
 from podium.errors import DataError
 from podium.ledger import reads
 from podium.steps.decisions.backtest import backtest
-from podium.steps.predict import predict
 from podium.steps.search.tune import tune
-from podium.steps.signals import signals
+from podium.steps.serving.predict import predict
+from podium.steps.serving.signals import signals
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, configure, query, small_project
 

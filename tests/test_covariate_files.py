@@ -16,10 +16,10 @@ from podium.readers._covariates import ROLES
 from podium.resolve import load_model
 from podium.steps.data.bars import load_dataset, slot_data
 from podium.steps.data.check import check
-from podium.steps.predict import predict
 from podium.steps.reproduce import reproduce
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
+from podium.steps.serving.predict import predict
 from podium.steps.workspace.project import Project
 from projects import SLOT, configure, query, small_project
 

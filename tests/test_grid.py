@@ -17,9 +17,9 @@ from podium.split import Windows
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
 from podium.steps.doctor import doctor
-from podium.steps.predict import predict
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune, validation_split
+from podium.steps.serving.predict import predict
 from podium.steps.workspace.project import Project
 from podium.testing import fakes
 from podium.trial import State

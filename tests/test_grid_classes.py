@@ -10,10 +10,10 @@ from podium.cli.main import run
 from podium.errors import PodiumError
 from podium.resolve import get_active_model_path, load_model
 from podium.steps.decisions.backtest import backtest
-from podium.steps.predict import classify
 from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune
+from podium.steps.serving.predict import classify
 from podium.steps.workspace.project import Project
 from projects import query
 

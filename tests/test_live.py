@@ -16,11 +16,11 @@ from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import forecasts, reads
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
-from podium.steps import shadow
-from podium.steps._live import speakers
-from podium.steps.check_slot import WARNING, _difference, check_slot
 from podium.steps.evidence.drift import KEPT, SEEN, drifted
-from podium.steps.predict import keep, predict
+from podium.steps.serving import shadow
+from podium.steps.serving.check_slot import WARNING, _difference, check_slot
+from podium.steps.serving.forecast_log import speakers
+from podium.steps.serving.predict import keep, predict
 from podium.steps.workspace.project import Project
 from projects import SLOT, query, run_project
 

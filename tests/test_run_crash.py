@@ -14,7 +14,7 @@ import nursery
 import projects
 import quick
 from podium.ledger.door import Door
-from podium.steps.predict import predict
+from podium.steps.serving.predict import predict
 from podium.steps.workspace.project import Project
 from projects import SLOT
 

@@ -12,13 +12,13 @@ from podium.cli.main import run
 from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads
-from podium.steps import signals as step
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
 from podium.steps.evidence.trading import due, simulated
 from podium.steps.search.tune import tune
-from podium.steps.signals import COLUMNS, signals, write_newest
+from podium.steps.serving import signals as step
+from podium.steps.serving.signals import COLUMNS, signals, write_newest
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SLOT, configure, query, small_project
 

@@ -13,13 +13,13 @@ from podium.cli.main import run
 from podium.ledger import reads
 from podium.resolve import load_model
 from podium.steps import init
-from podium.steps.check_slot import check_slot
 from podium.steps.data.bars import slot_data
 from podium.steps.data.check import check
 from podium.steps.decisions.compare import _on_common_windows, compare
 from podium.steps.evidence.terms import tradable
-from podium.steps.predict import keep, predict
 from podium.steps.reproduce import reproduce
+from podium.steps.serving.check_slot import check_slot
+from podium.steps.serving.predict import keep, predict
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SMALL, merge, run_project, toml
 from universes import universe

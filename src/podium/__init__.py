@@ -20,8 +20,8 @@ _NAMES = {
     "grid": "podium.steps.search.grid",
     "init": "podium.steps.init",
     "load_model": "podium.resolve",
-    "mlflow_manager": "podium.steps.mlflow_manager",
-    "predict": "podium.steps.predict",
+    "mlflow_manager": "podium.steps.serving.mlflow_manager",
+    "predict": "podium.steps.serving.predict",
     "promote": "podium.steps.decisions.promote",
     "report": "podium.reporting",
     "run": "podium.steps.run",
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from podium.steps.decisions.promote import promote as promote
     from podium.steps.doctor import doctor as doctor
     from podium.steps.init import init as init
-    from podium.steps.mlflow_manager import mlflow_manager as mlflow_manager
-    from podium.steps.predict import predict as predict
     from podium.steps.run import run as run
     from podium.steps.search.analyze import analyze as analyze
     from podium.steps.search.extend import extend as extend
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
     from podium.steps.search.own import search as search
     from podium.steps.search.sweep import sweep as sweep
     from podium.steps.search.tune import tune as tune
+    from podium.steps.serving.mlflow_manager import mlflow_manager as mlflow_manager
+    from podium.steps.serving.predict import predict as predict
     from podium.steps.workspace.project import Project as Project
     from podium.tracker import HyperparamTracker as HyperparamTracker
 

@@ -17,12 +17,12 @@ from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
-from podium.steps.check_slot import check_slot
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data
 from podium.steps.decisions.promote import Promotion, demoted, promote
-from podium.steps.predict import keep
 from podium.steps.run import run
+from podium.steps.serving.check_slot import check_slot
+from podium.steps.serving.predict import keep
 from podium.steps.workspace import hooks
 from podium.steps.workspace.project import Project
 

@@ -49,7 +49,7 @@ def command(
     from podium.errors import UsageError
     from podium.steps.candidates.select_model import slot_of
     from podium.steps.decisions.backtest import backtest
-    from podium.steps.signals import write_newest
+    from podium.steps.serving.signals import write_newest
 
     out = Output(as_json=as_json, quiet=quiet)
     given = {

@@ -108,7 +108,7 @@ def _is_slot(config: Config | None, what: str, kind: str | None) -> bool:
 
 
 def _check_slot(out: Output, form: str, folder: Path, slot: str) -> None:
-    from podium.steps.check_slot import check_slot
+    from podium.steps.serving.check_slot import check_slot
 
     with options.opened(folder, out) as project:
         found = check_slot(project, slot)

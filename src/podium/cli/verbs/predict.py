@@ -44,7 +44,7 @@ def command(
     With --data, classes of a file's samples. Which rule chose the model is told on stderr. Nothing
     is written unless --store asks for it.
     """
-    from podium.steps.predict import classify, keep, predict
+    from podium.steps.serving.predict import classify, keep, predict
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

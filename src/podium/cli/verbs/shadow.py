@@ -31,7 +31,7 @@ def command(
     Its forecasts are stored beside the champion's by podium predict --store and run --refresh, and
     never served. Who asked for it, when and why is on record.
     """
-    from podium.steps import shadow
+    from podium.steps.serving import shadow
     from podium.steps.workspace.candidates import newest
 
     if end and candidate:

@@ -37,7 +37,7 @@ def command(
     A weight is a fraction of equity, below 0 for a short one. It is decided at the close of as_of
     and meant for the bar after it; order says whether the backtest trades there at all.
     """
-    from podium.steps.signals import COLUMNS, signals
+    from podium.steps.serving.signals import COLUMNS, signals
 
     form = output or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)

@@ -21,9 +21,9 @@ from podium.stats import (
     diebold_mariano,
     panel_loss,
 )
-from podium.steps._live import Live, Speaker, live, places, speakers
 from podium.steps.candidates.finalize import naive_name
 from podium.steps.evidence.drift import Drifted, drifted
+from podium.steps.serving.forecast_log import Live, Speaker, live, places, speakers
 from podium.steps.workspace.project import Project
 
 NOTE, WARNING = "note", "warning"

@@ -19,10 +19,10 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
-from podium.steps._live import speakers, store
 from podium.steps.data.bars import view_of
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.drift import warn_of_drift
+from podium.steps.serving.forecast_log import speakers, store
 from podium.steps.workspace.best_file import own_slot
 from podium.steps.workspace.moments import stamp_of
 from podium.steps.workspace.project import Project

@@ -24,7 +24,7 @@ from podium.steps.data.tickers import bars_of
 from podium.steps.decisions.backtest_files import SIGNALS, folder_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.evidence.trading import due, targets
-from podium.steps.predict import place_asked
+from podium.steps.serving.predict import place_asked
 from podium.steps.workspace.moments import stamp_of
 from podium.steps.workspace.owned_folder import json_text
 from podium.steps.workspace.project import Project

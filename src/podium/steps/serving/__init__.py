@@ -1,0 +1,1 @@
+"""What runs after promotion: forecasts, signals, their outcomes, drift, shadows."""
