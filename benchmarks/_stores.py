@@ -68,7 +68,7 @@ def podium_store(place: Path, count: int) -> Path:
     from podium.ledger import foreign, writes
     from podium.ledger.ledger import Ledger
     from podium.record import Record
-    from podium.steps.init import init
+    from podium.steps.archive.init import init
 
     beside = place / f"half-podium-{count}"
     shutil.rmtree(beside, ignore_errors=True)

@@ -113,7 +113,7 @@ def _flush(place: Path) -> float:
 
 def _log_line(root: Path) -> float:
     """Median over batches of what one line of a trial's end costs, in microseconds."""
-    from podium.steps.init import init
+    from podium.steps.archive.init import init
     from podium.steps.workspace.project import Project
     from podium.trial import Ended, Epoch, State, Task
 
@@ -133,7 +133,7 @@ def _log_line(root: Path) -> float:
 
 def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) -> float:
     """Median over generations of the time from one to the next, in ms a trial."""
-    from podium.steps.init import init
+    from podium.steps.archive.init import init
     from podium.steps.search import tune
     from podium.steps.workspace.project import Project
 

@@ -51,8 +51,8 @@ def _project(place: Path) -> Path:
     from podium.candidate import Candidate
     from podium.evidence import Scalar
     from podium.ledger import decisions, writes
+    from podium.steps.archive.init import init
     from podium.steps.evidence.evidence import evidence_about
-    from podium.steps.init import init
     from podium.steps.workspace.project import Project
 
     root = init(place / "mine", demo=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from podium import registry
 from podium.ledger import reads
 from podium.schedules._base import Schedule
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 

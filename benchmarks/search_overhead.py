@@ -111,7 +111,7 @@ def _one(place: Path, search: str, runner: str, trials: int) -> None:
 
 def _project(root: Path, search: str, runner: str, trials: int) -> Path:
     """A project whose only family fits nothing."""
-    from podium.steps import init
+    from podium.steps.archive import init
 
     init.init(root, demo=True)
     family = root / "plugins" / "families" / "nothing.py"

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from podium.runners.local import LocalRunner
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.data.sequences import task_data
 from podium.steps.search.tune import validation_split
 from podium.steps.trials import execute

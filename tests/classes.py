@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import projects
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.candidates.train import Trained, Wish, train
 from podium.steps.decisions.evaluate import Evaluated, evaluate
 from podium.steps.workspace.project import Project

@@ -29,7 +29,7 @@ from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
 from podium.steps import _road
 from podium.steps import run as run_step
-from podium.steps.doctor import doctor
+from podium.steps.archive.doctor import doctor
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.run import run
 from podium.steps.search import tuning_files

@@ -22,7 +22,7 @@ from podium.hashing import digest, new_id
 from podium.ledger import decisions, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.writes import NewTrial
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.run import Run, run
 from podium.steps.workspace.project import Project, Silent
 from podium.study import Study

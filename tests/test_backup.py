@@ -14,9 +14,9 @@ import pytest
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError
 from podium.hashing import digest_bytes
 from podium.resolve import champion
-from podium.steps.backup import CONTENTS, backup
-from podium.steps.doctor import doctor
-from podium.steps.restore import restore
+from podium.steps.archive.backup import CONTENTS, backup
+from podium.steps.archive.doctor import doctor
+from podium.steps.archive.restore import restore
 from podium.steps.serving.predict import predict
 from podium.steps.workspace.project import Project
 from projects import LENIENT, SLOT, query, run_project, small_project

@@ -14,8 +14,8 @@ from podium.cli.main import run
 from podium.config import PathsSection
 from podium.errors import ConflictError
 from podium.ledger import decisions, writes
-from podium.steps import gc
-from podium.steps.clean import Rules, clean, plan
+from podium.steps.archive import gc
+from podium.steps.archive.clean import Rules, clean, plan
 from podium.steps.decisions.promote import promote
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent

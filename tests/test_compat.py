@@ -13,7 +13,7 @@ from podium.cli.main import run as podium
 from podium.config import load
 from podium.errors import ConflictError
 from podium.ledger.sweep_file import FILE
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.search.grid import grid
 from podium.steps.workspace.project import Project
 

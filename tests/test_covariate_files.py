@@ -14,9 +14,9 @@ from podium.covariates import KINDS, Covariate
 from podium.errors import DataError, UsageError
 from podium.readers._covariates import ROLES
 from podium.resolve import load_model
+from podium.steps.archive.reproduce import reproduce
 from podium.steps.data.bars import load_dataset, slot_data
 from podium.steps.data.check import check
-from podium.steps.reproduce import reproduce
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.serving.predict import predict

@@ -17,8 +17,8 @@ import foreign
 from podium.cli.main import run
 from podium.hashing import canonical, digest, digest_bytes
 from podium.importers import optuna
-from podium.steps import _bundle
-from podium.steps.init import init
+from podium.steps.archive import bundle
+from podium.steps.archive.init import init
 from podium.steps.workspace.project import Project
 from projects import LENIENT, query, run_project, small_project
 
@@ -34,7 +34,7 @@ def packed(tmp_path_factory):
     root = small_project(tmp_path_factory.mktemp("damaged") / "one", policies=LENIENT)
     run_project(root)
     with Project(root) as project:
-        return _bundle.write(project, root.parent / "whole.tar").path
+        return bundle.write(project, root.parent / "whole.tar").path
 
 
 def refused(capsys, root, *words):
@@ -380,7 +380,7 @@ def test_two_files_of_one_name_are_refused(root, tmp_path, capsys, packed):
 
 
 def test_a_backup_is_no_bundle(root, tmp_path, capsys, packed):
-    from podium.steps.backup import backup
+    from podium.steps.archive.backup import backup
 
     source = small_project(tmp_path / "source")
     with Project(source) as project:

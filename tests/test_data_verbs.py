@@ -15,12 +15,12 @@ from barfiles import HEADER, ROWS, bars, csv, days, write
 from podium import config
 from podium.cli.main import run
 from podium.errors import ConflictError, DataError, MissingExtraError, UsageError
+from podium.steps.archive.init import init
 from podium.steps.data import glucose as _glucose
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.check import check
 from podium.steps.data.data import add, make
 from podium.steps.data.sequences import load_sequences
-from podium.steps.init import init
 
 TICKERS = ("AAA", "BBB")
 

@@ -21,7 +21,7 @@ from podium import config as configuration
 from podium import project_file, resolve
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError
-from podium.steps.init import init
+from podium.steps.archive.init import init
 from projects import SLOT, query
 from records import enthrone, served
 

@@ -18,13 +18,13 @@ from podium.families import lstm
 from podium.ledger import reads
 from podium.runners import _paused
 from podium.split import Windows
+from podium.steps.archive.reproduce import reproduce
 from podium.steps.candidates.final_training import FinalTraining
 from podium.steps.candidates.finalize import finalize
 from podium.steps.candidates.given_config import Given, finalize_config
 from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
-from podium.steps.reproduce import reproduce
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Saying, small_project

@@ -21,9 +21,9 @@ from podium.files import lock
 from podium.hashing import digest
 from podium.ledger import decisions, outbox, writes
 from podium.ledger.ledger import now
-from podium.steps import gc
-from podium.steps.doctor import doctor
-from podium.steps.gc import Kept, Rules, choose, collect, plan
+from podium.steps.archive import gc
+from podium.steps.archive.doctor import doctor
+from podium.steps.archive.gc import Kept, Rules, choose, collect, plan
 from podium.steps.workspace.project import Project
 from projects import SLOT, query, small_project
 
@@ -283,7 +283,7 @@ def test_a_step_at_work_is_not_disturbed(project):
         # A lock is a process's own; this one stands for another process's.
         script = (
             "import sys; from pathlib import Path; from podium.steps.workspace.project import Project\n"
-            "from podium.steps.gc import collect, plan\n"
+            "from podium.steps.archive.gc import collect, plan\n"
             "from podium.errors import ConflictError\n"
             "with Project(Path(sys.argv[1])) as project:\n"
             "    try: collect(project, plan(project))\n"
@@ -329,7 +329,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from podium.steps.workspace.project import Project
-from podium.steps.doctor import doctor
+from podium.steps.archive.doctor import doctor
 from podium.steps import gc
 place = int(sys.argv[2])
 EVENTS = ("os.rename", "os.remove", "os.rmdir", "shutil.rmtree")

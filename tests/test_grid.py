@@ -14,9 +14,9 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.files import rerooted
 from podium.resolve import find_model, get_active_model_path, load_model
 from podium.split import Windows
+from podium.steps.archive.doctor import doctor
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
-from podium.steps.doctor import doctor
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune, validation_split
 from podium.steps.serving.predict import predict

@@ -12,7 +12,7 @@ import pytest
 
 import projects
 from podium.errors import ConflictError, DataError, RefusedError, UsageError
-from podium.steps import logs
+from podium.steps.archive import logs
 from podium.steps.decisions.promote import promote
 from podium.steps.decisions.rollback import rollback
 from podium.steps.decisions.sign import sign

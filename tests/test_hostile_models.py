@@ -20,10 +20,10 @@ from podium.errors import DataError, NotFoundError, PodiumError, RefusedError
 from podium.hashing import canonical, digest_bytes, digest_folder
 from podium.ledger import bundle_check, reads, writes
 from podium.resolve import load_model
-from podium.steps import _bundle
-from podium.steps._tar import unpack
+from podium.steps.archive import bundle
+from podium.steps.archive.init import init
+from podium.steps.archive.tar import unpack
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.init import init
 from podium.steps.workspace.project import Project
 from projects import SLOT, connect
 from records import naive_artifact, served
@@ -269,7 +269,7 @@ def bundled(root, tmp_path, *, pickled_by=None):
         connection.close()
     path = tmp_path / "moved.tar"
     with Project(root) as project:
-        _bundle.write(project, path)
+        bundle.write(project, path)
     return path
 
 
@@ -300,7 +300,7 @@ def test_a_bundle_with_a_pickle_is_refused_unless_it_is_trusted_which_is_recorde
 def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
     target = init(tmp_path / "target", demo=True)
     with Project(target) as project:
-        _bundle.take_in(project, bundled(source, tmp_path), trust_pickle=True)
+        bundle.take_in(project, bundled(source, tmp_path), trust_pickle=True)
         [decision] = project.door.rows("decisions", slot=SLOT)
     assert "pickle" not in decision["reason"]
 
@@ -433,7 +433,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_refused_whole(tmp_path, name
         member.size = 1
         archive.addfile(member, io.BytesIO(b"x"))
     with pytest.raises(PodiumError):
-        unpack(path, tmp_path / "inside", _bundle.PACKING)
+        unpack(path, tmp_path / "inside", bundle.PACKING)
     assert {p.name for p in tmp_path.iterdir()} <= {"b.tar", "inside"}
 
 

@@ -11,7 +11,7 @@ from podium import HyperparamTracker
 from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import writes
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.search.impact import Group, impact, impacts
 from podium.steps.workspace.project import Project
 

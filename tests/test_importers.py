@@ -18,8 +18,8 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.hashing import json_text
 from podium.importers import experiments_log, mlflow, optuna, optuna_pickle, sweep_results
 from podium.importers._base import NO_MOMENT, UnusableError, moment
-from podium.steps.export import export
-from podium.steps.import_ import import_
+from podium.steps.archive.export import export
+from podium.steps.archive.import_ import import_
 from podium.steps.workspace.project import Project
 from projects import SLOT, query, small_project
 

@@ -19,10 +19,10 @@ from podium.ledger import decisions, reads, writes
 from podium.stats import improvement, improvement_of_losses
 from podium.stats.class_improvement import RESAMPLED, improvements_of_classes
 from podium.stats.classification import evaluate
+from podium.steps.archive.init import init
 from podium.steps.decisions.evaluate import evaluate as evaluate_step
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
-from podium.steps.init import init
 from podium.steps.workspace.project import Project
 
 figure = st.floats(-1e9, 1e9, allow_subnormal=False)

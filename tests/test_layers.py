@@ -245,7 +245,7 @@ def test_the_public_names_are_imported_when_asked_for():
         ("podium.runners.local", "import torch.multiprocessing"),
         ("podium.testing.families", "import torch"),
         ("podium.families.lstm", "import optuna"),
-        ("podium.steps.export", "import optuna"),
+        ("podium.steps.archive.export", "import optuna"),
         ("podium.importers.optuna", "from podium.importers import optuna_pickle"),
         ("podium.importers.sweep_results", "from podium.ledger import writes"),
         ("podium.steps.search.tune", "import click"),

@@ -20,8 +20,8 @@ import projects
 from podium.decision import Kind, Stage, Verdict
 from podium.errors import ConflictError, NotFoundError, RefusedError
 from podium.ledger import decisions, models, reads, schema
+from podium.steps.archive.init import init
 from podium.steps.decisions.rollback import rollback
-from podium.steps.init import init
 from podium.steps.search.history import history
 from podium.steps.workspace.project import Project
 from records import broken_links, decide, naive_artifact

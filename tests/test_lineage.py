@@ -15,7 +15,7 @@ from podium.importers._base import Imported
 from podium.ledger import decisions, foreign, models, writes
 from podium.record import Record
 from podium.report.tree import Branch, tree
-from podium.steps.lineage import lineage
+from podium.steps.archive.lineage import lineage
 from podium.steps.workspace.project import Project
 from projects import SLOT, query, run_project, small_project
 

@@ -21,7 +21,7 @@ from podium.cli.group import podium
 from podium.cli.main import run
 from podium.cli.overview import verbs
 from podium.errors import DataError, NotFoundError
-from podium.steps import logs
+from podium.steps.archive import logs
 from podium.steps.search.tune import tune
 from podium.steps.workspace import log as _log
 from podium.steps.workspace.log import Line, Log

@@ -16,7 +16,7 @@ from podium.errors import DataError
 from podium.ledger import outbox, runs, schema, writes
 from podium.ledger.door import Door
 from podium.ledger.migrations import MIGRATIONS
-from podium.steps.doctor import doctor
+from podium.steps.archive.doctor import doctor
 from podium.trial import State
 from records import broken_links, start, trial
 

@@ -27,7 +27,7 @@ from podium.ledger import decisions, foreign, outbox, writes
 from podium.ledger.projections import _mlflow_client, _mlflow_store, _mlflow_target, _mlflow_tour
 from podium.ledger.projections._mlflow_target import resolve
 from podium.record import Record
-from podium.steps import doctor
+from podium.steps.archive import doctor
 from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.sync import check, sync

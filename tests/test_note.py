@@ -11,8 +11,8 @@ from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.ledger import writes
-from podium.steps import init
-from podium.steps.note import note
+from podium.steps.archive import init
+from podium.steps.archive.note import note
 from podium.steps.workspace.project import Project
 from records import end, register, start
 

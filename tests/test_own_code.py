@@ -27,7 +27,7 @@ from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.space import Choice, Float, Int
 from podium.split import Fold
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.data import own_code
 from podium.steps.search.own import search, sweep_command
 from podium.steps.workspace.project import Project

@@ -21,9 +21,9 @@ from podium.errors import (
 )
 from podium.hashing import digest
 from podium.split import Fold
+from podium.steps.archive.doctor import doctor
 from podium.steps.data import bars as _task
 from podium.steps.decisions.backtest import backtest
-from podium.steps.doctor import doctor
 from podium.steps.run import run
 from podium.steps.search import tune
 from podium.steps.workspace.project import Project

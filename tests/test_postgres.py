@@ -26,9 +26,9 @@ from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.ledger.snapshot import snapshot
 from podium.resolve import champion
-from podium.steps.backup import backup, naming
-from podium.steps.doctor import doctor
-from podium.steps.restore import restore
+from podium.steps.archive.backup import backup, naming
+from podium.steps.archive.doctor import doctor
+from podium.steps.archive.restore import restore
 from podium.steps.workspace.project import Project, Silent
 from podium.tracker import HyperparamTracker
 from projects import LENIENT, SLOT, query, run_project, small_project

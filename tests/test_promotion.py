@@ -20,12 +20,12 @@ from podium.errors import (
 )
 from podium.evidence import Scalar
 from podium.ledger import decisions, reads, writes
-from podium.steps import doctor
+from podium.steps.archive import doctor
+from podium.steps.archive.lineage import _decided
 from podium.steps.decisions.promote import promote
 from podium.steps.decisions.rollback import rollback
 from podium.steps.decisions.sign import sign
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.lineage import _decided
 from podium.steps.search.history import at, history
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project

@@ -19,11 +19,11 @@ from podium.errors import DataError, UsageError
 from podium.ledger import reads
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
+from podium.steps.archive.reproduce import reproduce
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions import refit as _refit
 from podium.steps.decisions.backtest import _settings, backtest
 from podium.steps.decisions.refit import refits_of
-from podium.steps.reproduce import reproduce
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
 from projects import SLOT, query, small_project

@@ -14,10 +14,10 @@ from podium.features import log_return
 from podium.importers._base import Imported
 from podium.ledger import foreign, writes
 from podium.record import Record
-from podium.steps import gc
+from podium.steps.archive import gc
+from podium.steps.archive.lineage import lineage
+from podium.steps.archive.reproduce import reproduce, require_equal
 from podium.steps.candidates.select_model import named_model
-from podium.steps.lineage import lineage
-from podium.steps.reproduce import reproduce, require_equal
 from podium.steps.search.grid import grid
 from podium.steps.workspace.project import Project
 from projects import SLOT, configure, query, run_project, small_project

@@ -12,7 +12,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.ledger.projections import experiments
 from podium.searches.random import RandomSearch
-from podium.steps import gc
+from podium.steps.archive import gc
 from podium.steps.search.extend import _top
 from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep

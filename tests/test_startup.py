@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from podium.steps.init import init
+from podium.steps.archive.init import init
 
 HEAVY = ("numpy", "pandas", "scipy", "torch", "optuna", "sqlalchemy", "mlflow")
 CHECK = """

@@ -21,11 +21,11 @@ from podium.cli.main import run
 from podium.errors import ConflictError, NotFoundError, StoppedError, TimeOverError, UsageError
 from podium.ledger import writes
 from podium.searches.local import LocalSearch
+from podium.steps.archive.status import status, stop
 from podium.steps.search.extend import extend
 from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
-from podium.steps.status import status, stop
 from podium.steps.trials import execute
 from podium.steps.workspace import activity
 from podium.steps.workspace.project import Project

@@ -21,7 +21,7 @@ from podium.ledger.projections import sweep_results
 from podium.ledger.projections.sweep_results import write
 from podium.ledger.sweep_file import FILE
 from podium.record import Record
-from podium.steps import init
+from podium.steps.archive import init
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project

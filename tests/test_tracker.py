@@ -20,8 +20,8 @@ import projects
 from podium import HyperparamTracker
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger.sweep_file import FILE
-from podium.steps import init
-from podium.steps.note import note
+from podium.steps.archive import init
+from podium.steps.archive.note import note
 from podium.steps.workspace.project import Project
 
 RUN = {

@@ -18,7 +18,7 @@ from podium import registry
 from podium.cli.main import run
 from podium.errors import UsageError
 from podium.report.history import Told, history_png, so_far
-from podium.steps.export import export
+from podium.steps.archive.export import export
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from projects import SLOT, Interrupting, query, small_project

@@ -12,12 +12,12 @@ from podium.backtest import simulate
 from podium.cli.main import run
 from podium.ledger import reads
 from podium.resolve import load_model
-from podium.steps import init
+from podium.steps.archive import init
+from podium.steps.archive.reproduce import reproduce
 from podium.steps.data.bars import slot_data
 from podium.steps.data.check import check
 from podium.steps.decisions.compare import _on_common_windows, compare
 from podium.steps.evidence.terms import tradable
-from podium.steps.reproduce import reproduce
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import keep, predict
 from podium.steps.workspace.project import Project

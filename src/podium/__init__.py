@@ -13,12 +13,12 @@ _NAMES = {
     "analyze": "podium.steps.search.analyze",
     "champion": "podium.resolve",
     "check": "podium.steps.data.check",
-    "doctor": "podium.steps.doctor",
+    "doctor": "podium.steps.archive.doctor",
     "extend": "podium.steps.search.extend",
     "finalize": "podium.steps.candidates.finalize",
     "get_active_model_path": "podium.resolve",
     "grid": "podium.steps.search.grid",
-    "init": "podium.steps.init",
+    "init": "podium.steps.archive.init",
     "load_model": "podium.resolve",
     "mlflow_manager": "podium.steps.serving.mlflow_manager",
     "predict": "podium.steps.serving.predict",
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from podium.resolve import champion as champion
     from podium.resolve import get_active_model_path as get_active_model_path
     from podium.resolve import load_model as load_model
+    from podium.steps.archive.doctor import doctor as doctor
+    from podium.steps.archive.init import init as init
     from podium.steps.candidates.finalize import finalize as finalize
     from podium.steps.data.check import check as check
     from podium.steps.decisions.promote import promote as promote
-    from podium.steps.doctor import doctor as doctor
-    from podium.steps.init import init as init
     from podium.steps.run import run as run
     from podium.steps.search.analyze import analyze as analyze
     from podium.steps.search.extend import extend as extend

@@ -265,7 +265,7 @@ class HyperparamTracker:
 
     def _make(self) -> Config:
         """A project for the file, made by this process or by another one at the same moment."""
-        from podium.steps.init import init
+        from podium.steps.archive.init import init
 
         folder = self.path.parent
         root = folder.parent if folder.name == FILE.parent.name else folder

@@ -18,7 +18,7 @@ def command(destination: Path, folder: Path, as_json: bool, quiet: bool) -> None
 
     A run that is at work is not disturbed. Bars are not in it.
     """
-    from podium.steps.backup import backup
+    from podium.steps.archive.backup import backup
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

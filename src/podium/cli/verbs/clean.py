@@ -39,7 +39,7 @@ def command(
     a champion's history or the active model need, nor anything of a step at work. Models of the
     store that no rule of this verb is about are removed by podium gc.
     """
-    from podium.steps.clean import Rules, clean, plan
+    from podium.steps.archive.clean import Rules, clean, plan
 
     out = Output(as_json=as_json, quiet=quiet)
     rules = Rules(keep_best, seconds_of(older_than))

@@ -14,7 +14,7 @@ from podium.cli.output import Output
 @options.common
 def command(folder: Path, as_json: bool, quiet: bool) -> int:
     """Check the installation and, inside a project, all it stands on. Ends with 7 on a fault."""
-    from podium.steps.doctor import doctor
+    from podium.steps.archive.doctor import doctor
 
     out = Output(as_json=as_json, quiet=quiet)
     checks = doctor(folder)

@@ -51,7 +51,7 @@ def command(
         return
     if form == "optuna-sqlite" and to is None:
         raise UsageError("a database cannot be printed", "--to FILE beside --format optuna-sqlite")
-    from podium.steps import export
+    from podium.steps.archive import export
 
     with options.opened(folder, out) as project:
         found = export.export(project, form or "jsonl", ids)
@@ -66,7 +66,7 @@ def command(
 
 
 def _bundle(out: Output, path: Path, ids: tuple[str, ...], folder: Path) -> None:
-    from podium.steps import _bundle as bundles
+    from podium.steps.archive import bundle as bundles
 
     with options.opened(folder, out) as project:
         found = bundles.write(project, path, ids)

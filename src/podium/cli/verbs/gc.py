@@ -14,7 +14,7 @@ from podium.cli.verbs._amounts import bytes_of, seconds_of, told_bytes
 from podium.errors import UsageError
 
 if TYPE_CHECKING:
-    from podium.steps.gc import Plan
+    from podium.steps.archive.gc import Plan
 
 
 @click.command()
@@ -41,7 +41,7 @@ def command(
     does the best of each group, that is of the trials judged on the same data, task, split and
     metric. The record keeps every trial with its figures and notes that its model was removed.
     """
-    from podium.steps.gc import Rules, collect, plan
+    from podium.steps.archive.gc import Rules, collect, plan
 
     out = Output(as_json=as_json, quiet=quiet)
     rules = Rules(keep_best, seconds_of(older_than), bytes_of(max_size))

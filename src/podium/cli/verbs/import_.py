@@ -14,7 +14,7 @@ from podium.errors import UsageError
 from podium.record import lower_is_better
 
 if TYPE_CHECKING:
-    from podium.steps.import_ import Import
+    from podium.steps.archive.import_ import Import
 
 SHOWN = 20
 
@@ -49,7 +49,7 @@ def command(
     A sweep_results.json, an experiments_log.jsonl, an Optuna journal, database or pickle, an
     MLflow database or server, or a bundle of podium export.
     """
-    from podium.steps.import_ import import_
+    from podium.steps.archive.import_ import import_
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

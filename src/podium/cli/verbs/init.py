@@ -26,7 +26,7 @@ def command(folder: Path, demo: bool, compat: bool, quiet: bool) -> None:
     already; it then gets only the modules that older scripts import, and no file is overwritten.
     """
     from podium.config import FILE
-    from podium.steps.init import init
+    from podium.steps.archive.init import init
 
     out = Output(quiet=quiet)
     was_there = (folder / FILE).exists()

@@ -35,7 +35,7 @@ def command(
     A line is TIME STEP SLOT TRIAL TEXT, and what belongs to a text of several lines has the same
     head, so grep finds all of a trial. With -f and --json each line is an object of its own.
     """
-    from podium.steps import logs
+    from podium.steps.archive import logs
 
     out = Output(as_json=as_json, quiet=quiet)
     root = find_root(folder)

@@ -21,7 +21,7 @@ def command(name: str, words: tuple[str, ...], folder: Path, as_json: bool, quie
     shown by `podium show`, by trackers and in hyperparams/sweep_results.json.
     """
     from podium.ledger.runs import told_note
-    from podium.steps.note import note
+    from podium.steps.archive.note import note
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

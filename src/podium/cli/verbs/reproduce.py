@@ -22,7 +22,7 @@ def command(what: str, dry_run: bool, note: bool, folder: Path, as_json: bool, q
     Exit code 0: bit-equal; 4: something differs; 7: the data, the family or the task are not what
     they were, so nothing was trained.
     """
-    from podium.steps.reproduce import reproduce, require_equal
+    from podium.steps.archive.reproduce import reproduce, require_equal
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:

@@ -17,7 +17,7 @@ from podium.cli.output import Output
 def command(source: Path, folder: Path, quiet: bool) -> None:
     """Lay out the project of the backup SOURCE in FOLDER, which must be new or empty."""
     from podium.plugin import FOLDER
-    from podium.steps.restore import restore
+    from podium.steps.archive.restore import restore
 
     out = Output(quiet=quiet)
     print(restore(source, folder))

@@ -68,7 +68,7 @@ def command(
 
 def _lineage(out: Output, door: Door, what: str, store: Path) -> None:
     from podium.report.tree import tree
-    from podium.steps.lineage import lineage
+    from podium.steps.archive.lineage import lineage
 
     found = lineage(door, what, store)
     if out.as_json:

@@ -16,7 +16,7 @@ from podium.report.table import duration
 @options.common
 def command(folder: Path, as_json: bool, quiet: bool) -> None:
     """Steps at work on this project, here or on another machine that shares its folder."""
-    from podium.steps.status import status
+    from podium.steps.archive.status import status
 
     out = Output(as_json=as_json, quiet=quiet)
     found = status(find_root(folder))

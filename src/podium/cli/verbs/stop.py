@@ -24,7 +24,7 @@ def command(
     Running trials are recorded first, and the same command goes on later; --now is Ctrl-C twice.
     """
     from podium.errors import ConflictError
-    from podium.steps.status import stop
+    from podium.steps.archive.status import stop
 
     out = Output(as_json=as_json, quiet=quiet)
     left = stop(find_root(folder), slot or "", at_once=now, patience=wait, say=out.say)

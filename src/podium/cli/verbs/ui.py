@@ -28,7 +28,7 @@ def command(port: int, folder: Path, as_json: bool, quiet: bool, mlflow: dict[st
 
     Where runs go to a server, it has its own pages, and only their address is told.
     """
-    from podium.steps.ui import ui
+    from podium.steps.archive.ui import ui
 
     out = Output(as_json=as_json, quiet=quiet)
     # Whoever asks for the pages means MLflow, whether new runs go there by themselves or not.

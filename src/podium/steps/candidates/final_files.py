@@ -18,7 +18,7 @@ from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.manifest import MANIFEST, read_checked, require_hash
 from podium.split import Fold, Split
-from podium.steps import export
+from podium.steps.archive import export
 from podium.steps.candidates.final_training import PHASE
 from podium.steps.data.bars import SlotData
 from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder

@@ -22,7 +22,7 @@ from podium.report import analysis_plots as plots
 from podium.report.blocks import short
 from podium.report.history import history_png
 from podium.split import Split
-from podium.steps import export
+from podium.steps.archive import export
 from podium.steps.candidates.final_files import put_text
 from podium.steps.search.extend import Extended
 from podium.steps.search.extended_files import tuned_order

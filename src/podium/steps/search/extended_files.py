@@ -16,7 +16,7 @@ from podium.errors import DataError
 from podium.files import full_disk_explained
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
-from podium.steps import export
+from podium.steps.archive import export
 from podium.steps.candidates.final_files import put_artifact, put_text, told_of
 from podium.steps.search.tune import NAIVE
 from podium.steps.trials import driver

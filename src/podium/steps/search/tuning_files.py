@@ -28,7 +28,7 @@ from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
-from podium.steps import export
+from podium.steps.archive import export
 from podium.steps.data.sequences import TaskData
 from podium.steps.trials import driver, execute
 from podium.steps.trials.execute import Planned

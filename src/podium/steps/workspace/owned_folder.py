@@ -16,7 +16,7 @@ from typing import Any
 
 from podium.errors import UsageError
 from podium.files import flush, write_atomic
-from podium.steps import export
+from podium.steps.archive import export
 from podium.steps.workspace.project import Project
 
 

@@ -12,8 +12,8 @@ from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
 from podium.ledger.door import Door
-from podium.steps._differences import Finding, Part, files, numbers
-from podium.steps._rebuild import Rebuilt, Row, rebuild
+from podium.steps.archive.differences import Finding, Part, files, numbers
+from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
 from podium.steps.candidates.finalize import PHASE as FINALIZE
 from podium.steps.data.own_code import own_command
 from podium.steps.workspace import environment

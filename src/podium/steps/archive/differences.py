@@ -18,7 +18,7 @@ from podium.ledger.door import Door
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.stats.forecast_errors import ERRORS
-from podium.steps._rebuild import Rebuilt, Row
+from podium.steps.archive.rebuild import Rebuilt, Row
 from podium.trial import Ended
 
 

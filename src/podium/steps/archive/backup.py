@@ -17,7 +17,7 @@ from podium.errors import ConflictError, DataError, UsageError
 from podium.files import full_disk_explained
 from podium.ledger.snapshot import snapshot
 from podium.resolve import CACHE
-from podium.steps._tar import Packer, Packing, require_name
+from podium.steps.archive.tar import Packer, Packing, require_name
 from podium.steps.workspace.project import Project
 
 CONTENTS = "backup.json"

@@ -8,8 +8,8 @@ from pathlib import Path
 from podium.config import FILE
 from podium.errors import ConflictError, DataError, NotFoundError
 from podium.files import flush_folder, full_disk_explained
-from podium.steps._tar import unpack
-from podium.steps.backup import PACKING
+from podium.steps.archive.backup import PACKING
+from podium.steps.archive.tar import unpack
 
 
 def restore(source: Path, folder: Path) -> Path:

@@ -27,7 +27,7 @@ from podium.hashing import json_text, new_id
 from podium.ledger import bundle, bundle_check, bundle_put, schema
 from podium.ledger.bundle import STORE
 from podium.ledger.bundle_put import Put
-from podium.steps._tar import ENDINGS, Packer, Packing, require_name, unpack
+from podium.steps.archive.tar import ENDINGS, Packer, Packing, require_name, unpack
 from podium.steps.workspace.project import Project
 
 PACKING = Packing("bundle", "bundle.json", 1, "podium export --bundle")

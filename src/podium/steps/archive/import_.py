@@ -19,8 +19,8 @@ from podium.importers import sweep_results
 from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables
 from podium.ledger import foreign, runs
 from podium.record import Record
-from podium.steps import _bundle
-from podium.steps._bundle import TakenIn
+from podium.steps.archive import bundle as _bundle
+from podium.steps.archive.bundle import TakenIn
 from podium.steps.workspace.project import Project
 
 BUNDLE = "bundle"

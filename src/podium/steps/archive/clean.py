@@ -21,8 +21,8 @@ from typing import Any
 from podium.decision import Stage
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest
-from podium.steps import gc
-from podium.steps.gc import POINTERS, Plan, Removal
+from podium.steps.archive import gc
+from podium.steps.archive.gc import POINTERS, Plan, Removal
 from podium.steps.search.tuning_files import RESULTS
 from podium.steps.workspace import log
 from podium.steps.workspace.project import Project

@@ -1,0 +1,1 @@
+"""Moving, proving and cleaning the record: exports, bundles, backups, doctor, reproduction."""
