@@ -29,7 +29,7 @@ from podium.decision import Result
 from podium.gates._base import verdict
 from podium.stats import sharpe_ratios
 from podium.steps.evidence.selection_bias import Luck, luck_of_returns
-from podium.steps.run import run
+from podium.steps.pipeline.run import run
 from podium.steps.workspace.project import Project
 from podium.testing.gates import evidence
 

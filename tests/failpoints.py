@@ -27,11 +27,11 @@ from podium.ledger.ledger import Ledger
 from podium.runners._paused import Pause
 from podium.runners.local import LocalRunner
 from podium.searches._phases import PhasedSearch
-from podium.steps import _road
-from podium.steps import run as run_step
 from podium.steps.archive.doctor import doctor
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.run import run
+from podium.steps.pipeline import run as run_step
+from podium.steps.pipeline import stages
+from podium.steps.pipeline.run import run
 from podium.steps.search import tuning_files
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
@@ -332,16 +332,16 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
         PODIUM_RUNNER_NAME="inline" if jobs == 1 else "local", PODIUM_RUNNER_JOBS=str(jobs)
     )
 
-    def armed(one: _road.Step) -> _road.Step:
-        def do(road: _road.Road, known: bool) -> str:
+    def armed(one: stages.Step) -> stages.Step:
+        def do(road: stages.Road, known: bool) -> str:
             RUN_PLACES[where](turn)
             return one.do(road, known)
 
         return replace(one, do=do)
 
     if where:
-        steps = _road.FORECAST
-        _road.FORECAST = tuple(armed(one) if one.name == step else one for one in steps)
+        steps = stages.FORECAST
+        stages.FORECAST = tuple(armed(one) if one.name == step else one for one in steps)
     with Project(Path(root)) as project:
         run(project)
 

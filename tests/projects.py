@@ -23,7 +23,7 @@ from podium.ledger import decisions, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.writes import NewTrial
 from podium.steps.archive import init
-from podium.steps.run import Run, run
+from podium.steps.pipeline.run import Run, run
 from podium.steps.workspace.project import Project, Silent
 from podium.study import Study
 from podium.trial import Ended, Epoch, Key, State, Task

@@ -7,7 +7,7 @@ from podium import config
 from podium.dataset import FIELDS
 from podium.steps.archive.init import init
 from podium.steps.data.bars import load_dataset
-from podium.steps.run import run
+from podium.steps.pipeline.run import run
 from podium.steps.workspace.project import Project
 from podium.testing.series import shuffled
 

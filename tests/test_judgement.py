@@ -26,7 +26,7 @@ from podium.steps.decisions.promote import POLICIES, promote
 from podium.steps.evidence import leak, looks
 from podium.steps.evidence.selection_bias import luck_of_losses, luck_of_returns, no_luck, ranking
 from podium.steps.evidence.terms import trading_terms
-from podium.steps.run import run
+from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune

@@ -24,7 +24,7 @@ from podium.split import Fold
 from podium.steps.archive.doctor import doctor
 from podium.steps.data import bars as _task
 from podium.steps.decisions.backtest import backtest
-from podium.steps.run import run
+from podium.steps.pipeline.run import run
 from podium.steps.search import tune
 from podium.steps.workspace.project import Project
 from podium.testing.features import check_feature, check_target

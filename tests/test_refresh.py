@@ -14,7 +14,7 @@ from podium.cli.main import run as podium
 from podium.files import lock
 from podium.runners.inline import InlineRunner
 from podium.steps.decisions.sign import sign
-from podium.steps.refresh import refresh
+from podium.steps.pipeline.refresh import refresh
 from podium.steps.serving.shadow import put
 from podium.steps.workspace.hooks import EVENTS
 from podium.steps.workspace.project import Project

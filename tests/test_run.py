@@ -16,9 +16,9 @@ import quick
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
-from podium.steps import _checklist
 from podium.steps.data.bars import SlotData
-from podium.steps.run import FAILED, WAITS, explain, run
+from podium.steps.pipeline import preflight
+from podium.steps.pipeline.run import FAILED, WAITS, explain, run
 from podium.steps.search import extend
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
@@ -415,7 +415,7 @@ Usage = namedtuple("Usage", "total used free")
 def test_a_disk_too_small_for_the_checkpoints_is_told_with_the_numbers_before_anything(
     root, monkeypatch
 ):
-    monkeypatch.setattr(_checklist.shutil, "disk_usage", lambda _: Usage(10**9, 0, 200_000))
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(10**9, 0, 200_000))
     reset(root, {"paths": {"tuning": "tuning"}, "tune": {"keep_checkpoints": 3}})
     with pytest.raises(DataError) as caught:
         going(root)
@@ -430,12 +430,12 @@ def test_the_largest_model_of_a_space_is_found_whatever_its_usual_one_is(root):
     units = {"lstm": {"lstm_units": [4, 64, 8], "layers": [1, 2]}}
     reset(root, {"slots": {SLOT: {"families": ["lstm"]}}, "space": units})
     with Project(root) as project:
-        from podium.steps._road import Road
+        from podium.steps.pipeline.stages import Road
 
         road = Road(project, SLOT)
-        found = _checklist.largest(road, "lstm") - _checklist.OVERHEAD
+        found = preflight.largest(road, "lstm") - preflight.OVERHEAD
         wide = {"lstm_units": 64, "layers": 2}
-        assert found == 4 * int(_checklist.registry.family("lstm").complexity(wide, 2))
+        assert found == 4 * int(preflight.registry.family("lstm").complexity(wide, 2))
 
 
 def test_all_that_is_wrong_with_all_slots_is_told_at_once(root):
@@ -523,7 +523,7 @@ def on_the_command_line(root, *flags):
     """A run in a process of its own: whether it held every step against the record."""
     code = (
         "import sys; from podium.cli.main import run; code = run(sys.argv[1:]); "
-        "sys.exit(code or 100 * ('podium.steps.run' in sys.modules))"
+        "sys.exit(code or 100 * ('podium.steps.pipeline.run' in sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "run", *flags, "--project", str(root)],

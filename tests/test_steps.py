@@ -23,7 +23,7 @@ from podium.split import Windows
 from podium.steps.data import bars as _task
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
-from podium.steps.run import run
+from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project, Silent
@@ -608,7 +608,7 @@ def test_a_plain_script_runs_a_project_with_worker_processes(tmp_path):
     script.write_text(
         "import pathlib\n"
         "from podium.steps.workspace.project import Project\n"
-        "from podium.steps.run import run\n"
+        "from podium.steps.pipeline.run import run\n"
         f"with Project(pathlib.Path({str(root)!r})) as project:\n"
         "    run(project)\n"
         "print('ran')\n"

@@ -24,7 +24,7 @@ _NAMES = {
     "predict": "podium.steps.serving.predict",
     "promote": "podium.steps.decisions.promote",
     "report": "podium.reporting",
-    "run": "podium.steps.run",
+    "run": "podium.steps.pipeline.run",
     "search": "podium.steps.search.own",
     "sweep": "podium.steps.search.sweep",
     "tune": "podium.steps.search.tune",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from podium.steps.candidates.finalize import finalize as finalize
     from podium.steps.data.check import check as check
     from podium.steps.decisions.promote import promote as promote
-    from podium.steps.run import run as run
+    from podium.steps.pipeline.run import run as run
     from podium.steps.search.analyze import analyze as analyze
     from podium.steps.search.extend import extend as extend
     from podium.steps.search.grid import grid as grid

@@ -21,7 +21,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
     """
     from podium.report.blocks import interval, standing
     from podium.report.table import p_value
-    from podium.steps._report import luck_basis, luck_rows, ranking_rows
+    from podium.steps.pipeline.run_report import luck_basis, luck_rows, ranking_rows
     from podium.steps.search.analysis_files import compared
     from podium.steps.search.analyze import analyze
 

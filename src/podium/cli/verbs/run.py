@@ -13,8 +13,8 @@ from podium.cli.output import Output
 from podium.errors import UsageError
 
 if TYPE_CHECKING:
-    from podium.steps._unchanged import Told
-    from podium.steps.run import Run
+    from podium.steps.pipeline.run import Run
+    from podium.steps.pipeline.run_cache import Told
 
 
 @click.command()
@@ -49,7 +49,7 @@ def command(
     What is up to date is not done again; after an interruption the same command goes on. A refusal
     is a result, so it ends with 0 too; ask a single slot with podium promote for exit code 4.
     """
-    from podium.steps import _unchanged
+    from podium.steps.pipeline import run_cache
 
     out = Output(as_json=as_json, quiet=quiet)
     whole = not (first or last or only)
@@ -62,13 +62,13 @@ def command(
         _refresh(out, folder, slots, tune__trials=trials, runner__jobs=jobs, **mlflow)
         return
     with options.opened(folder, out, tune__trials=trials, runner__jobs=jobs, **mlflow) as project:
-        started_from = _unchanged.inputs(project, slots) if whole else ""
-        known = _unchanged.told(project, slots, started_from)
+        started_from = run_cache.inputs(project, slots) if whole else ""
+        known = run_cache.told(project, slots, started_from)
         if known is not None:
             _tell_known(out, known, project.root, explain=explain)
             return
         # Only now: what trains takes a second to import.
-        from podium.steps import run
+        from podium.steps.pipeline import run
 
         if explain:
             plan = run.explain(project, slots, first=first, last=last, only=only)
@@ -79,7 +79,7 @@ def command(
         told = run.told(project, found) if decided else None
     if told is not None:
         # Now that what is written after a step, for other programs, is written too.
-        _unchanged.keep(project, started_from, slots, told)
+        run_cache.keep(project, started_from, slots, told)
     _tell(out, found)
     if found.failures:
         raise found.failures[0]
@@ -104,7 +104,7 @@ def _tell(out: Output, found: Run) -> None:
 
 def _refresh(out: Output, folder: Path, slots: tuple[str, ...], **flags: Any) -> None:
     """The nightly job: one line of outcome for a log, a line a slot for people."""
-    from podium.steps.refresh import refresh
+    from podium.steps.pipeline.refresh import refresh
 
     with options.opened(folder, out, **flags) as project:
         found = refresh(project, slots or None)

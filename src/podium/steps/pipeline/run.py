@@ -23,10 +23,19 @@ from podium.hashing import canonical
 from podium.ledger import reads
 from podium.ledger.ledger import now
 from podium.report.run import RunReport, run_dict, run_markdown, run_page, summary_rows
-from podium.steps import _checklist as checklist
-from podium.steps._changed import FIRST
-from podium.steps._road import DONE, ORDER, OTHER_NAMES, TO_DO, Road, Standing, Step, survey
-from podium.steps._unchanged import Told
+from podium.steps.pipeline import preflight as checklist
+from podium.steps.pipeline.changed import FIRST
+from podium.steps.pipeline.run_cache import Told
+from podium.steps.pipeline.stages import (
+    DONE,
+    ORDER,
+    OTHER_NAMES,
+    TO_DO,
+    Road,
+    Standing,
+    Step,
+    survey,
+)
 from podium.steps.workspace import hooks, log
 from podium.steps.workspace.project import Project
 

@@ -20,7 +20,7 @@ from podium.ledger import forecasts, reads, writes
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data
 from podium.steps.decisions.promote import Promotion, demoted, promote
-from podium.steps.run import run
+from podium.steps.pipeline.run import run
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import keep
 from podium.steps.workspace import hooks

@@ -12,9 +12,9 @@ from podium import registry
 from podium.errors import DataError, PodiumError, Problem
 from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
-from podium.steps._road import ORDER, Road, Step
 from podium.steps.data.sequences import ClassData
 from podium.steps.decisions.promote import policy_of
+from podium.steps.pipeline.stages import ORDER, Road, Step
 from podium.steps.search.extend import folds_of
 from podium.steps.search.tune import space_of, validation_split
 from podium.steps.trials import schedule

@@ -10,7 +10,6 @@ from podium.errors import NotFoundError
 from podium.ledger import reads
 from podium.report.blocks import short
 from podium.report.found import SlotReport
-from podium.steps import _changed, _report
 from podium.steps.candidates import finalize
 from podium.steps.candidates import train as training
 from podium.steps.candidates.finalize import Final
@@ -21,6 +20,7 @@ from podium.steps.decisions.backtest import Judged
 from podium.steps.decisions.evaluate import KIND, Evaluated, evaluate
 from podium.steps.decisions.promote import Promotion, demoted, promote
 from podium.steps.decisions.promote import on_record as standing_of
+from podium.steps.pipeline import changed, run_report
 from podium.steps.search import extend
 from podium.steps.search.analyze import Analysis, reckoned, written
 from podium.steps.search.extend import Extension
@@ -113,10 +113,10 @@ class Road:
         if self.trained is not None:
             assert self.tuned is not None
             assert self.evaluated is not None
-            return _report.class_report(self.tuned, self.trained, self.evaluated, self.promotion)
+            return run_report.class_report(self.tuned, self.trained, self.evaluated, self.promotion)
         assert self.analysis is not None
         assert self.judged is not None
-        return _report.slot_report(self.project, self.analysis, self.judged, self.promotion)
+        return run_report.slot_report(self.project, self.analysis, self.judged, self.promotion)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _tune_standing(road: Road) -> Standing:
     road.left = far.left
     done, wanted = sum(far.done.values()), sum(far.wanted.values())
     if far.study is None:
-        why = _changed.search(road.project, road.slot, far.question, road.data)
+        why = changed.search(road.project, road.slot, far.question, road.data)
         return Standing(TO_DO, f"0 of {wanted} trials", why)
     told = f"{done} of {wanted} trials"
     if far.left:
@@ -209,7 +209,7 @@ def _extend_standing(road: Road) -> Standing:
     road.extension, done, total = extend.on_record(road.project, road.tuned)
     if road.extension is not None:
         return Standing(DONE, f"{total} folds")
-    why = _changed.folds(road.project, road.tuned, done)
+    why = changed.folds(road.project, road.tuned, done)
     return Standing(GOES_ON if done else TO_DO, f"{done} of {total} folds", why)
 
 
@@ -243,7 +243,7 @@ def _finalize_standing(road: Road) -> Standing:
     assert road.analysis is not None
     road.candidate, told = finalize.on_record(road.project, road.analysis)
     if road.candidate is None:
-        return Standing(TO_DO, why=_changed.final(road.project, road.analysis))
+        return Standing(TO_DO, why=changed.final(road.project, road.analysis))
     if not told:
         why = f"the evidence of {road.candidate.id} is not what is found now"
         return Standing(GOES_ON, "evidence", why)
@@ -265,7 +265,7 @@ def _backtest_standing(road: Road) -> Standing:
     final = road.final or Final(road.analysis, road.candidate, fresh=False)
     if backtest.on_record(road.project, final):
         return Standing(DONE, JUDGED)
-    why = _changed.judgement(road.project, road.candidate, "backtest", "the terms of [backtest]")
+    why = changed.judgement(road.project, road.candidate, "backtest", "the terms of [backtest]")
     return Standing(TO_DO, why=why)
 
 

@@ -1,0 +1,1 @@
+"""All steps of a slot, one after the other, resumable."""
