@@ -282,7 +282,8 @@ def test_a_step_at_work_is_not_disturbed(project):
     with lock(path, "podium run"):
         # A lock is a process's own; this one stands for another process's.
         script = (
-            "import sys; from pathlib import Path; from podium.steps.workspace.project import Project\n"
+            "import sys; from pathlib import Path\n"
+            "from podium.steps.workspace.project import Project\n"
             "from podium.steps.archive.gc import collect, plan\n"
             "from podium.errors import ConflictError\n"
             "with Project(Path(sys.argv[1])) as project:\n"

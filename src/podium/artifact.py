@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import pickled, plugin, registry
+from podium.arrays import Floats
 from podium.candidate import manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.config import SlotSection
 from podium.covariates import Covariate
-from podium.dataset import Floats
 from podium.errors import (
     DataError,
     NotFoundError,

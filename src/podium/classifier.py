@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.errors import DataError, UsageError
 from podium.prediction import ClassPrediction
 from podium.sequences import Indices, Sequences, Subset

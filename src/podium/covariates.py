@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats, Times
 from podium.errors import DataError, Problem, suggest
 from podium.hashing import canonical
-
-if TYPE_CHECKING:
-    from podium.dataset import Floats, Times
 
 KINDS = ("static", "known_ahead", "dated")
 # Rows that hold for every ticker.

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from podium.arrays import Floats, Mask, Times
 from podium.covariates import Covariate
 from podium.errors import DataError, Problem, suggest
 from podium.hashing import canonical, digest_bytes
 from podium.timeframe import SECONDS
 
-Floats = NDArray[np.float64]
-Times = NDArray[np.datetime64]
-Mask = NDArray[np.bool_]
 FIELDS = ("open", "high", "low", "close", "volume")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Floats, Times
+from podium.arrays import Floats, Times
 from podium.errors import DataError
 from podium.sequences import Indices, Subset
 from podium.split import Windows

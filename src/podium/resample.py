@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 from podium.errors import DataError, UsageError
 from podium.timeframe import DAY, SECONDS, Seconds, clock_time, instants, offsets
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Times
+from podium.arrays import Times
 from podium.errors import DataError, Problem, UsageError
 from podium.hashing import digest_bytes
 

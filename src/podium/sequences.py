@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Times
+from podium.arrays import Times
 from podium.errors import DataError, Problem
 from podium.feature_stats import FeatureStats
 from podium.hashing import canonical, digest_bytes

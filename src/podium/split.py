@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from podium.dataset import Floats, Times
+from podium.arrays import Floats, Times
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.samples import Indices as Indices

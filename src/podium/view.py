@@ -13,7 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from podium import plugin, registry
-from podium.dataset import Dataset, Floats, Mask, Times
+from podium.arrays import Floats, Mask, Times
+from podium.dataset import Dataset
 from podium.errors import DataError, Problem, UsageError
 from podium.samples import Samples
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from podium.backtest.result import Floats, Ints, Mask
+from podium.arrays import Floats, Ints, Mask
 from podium.errors import DataError, UsageError, suggest
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.backtest._inputs import per_item
 from podium.backtest.measures import DAYS_PER_YEAR, require_times
-from podium.backtest.result import Floats
 from podium.backtest.terms import Rates
 from podium.errors import DataError, UsageError
 

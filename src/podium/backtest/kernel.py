@@ -7,20 +7,12 @@ from typing import TypedDict, Unpack, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats, Ints, Mask
 from podium.backtest import _inputs
 from podium.backtest._book import Book, Terms
 from podium.backtest._interest import Interest
 from podium.backtest._limits import limited
-from podium.backtest.result import (
-    Backtest,
-    Backtests,
-    Costs,
-    Execution,
-    Fills,
-    Floats,
-    Ints,
-    Mask,
-)
+from podium.backtest.result import Backtest, Backtests, Costs, Execution, Fills
 from podium.backtest.terms import Impact, Law, Limits, Rates
 from podium.errors import DataError, UsageError
 

@@ -9,13 +9,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from podium.arrays import Floats, Ints
 
 Execution = Literal["next_close", "next_open"]
 Costs = Literal["on_top", "within"]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.families._base import Classifier, ClassModel, Keep, Report
 from podium.families._sequences import require_kin, stats_for
 from podium.feature_stats import FeatureStats

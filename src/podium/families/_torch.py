@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.errors import UsageError
 from podium.split import Windows
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.sequences import Indices
 
 # Batches that are made of samples of like length together.

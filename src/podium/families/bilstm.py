@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.families._base import Classifier, ClassModel, DivergedError, Keep, Report
 from podium.families._sequences import require_kin, stats_for
 from podium.families._torch import device_of, one_thread

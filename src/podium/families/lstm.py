@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.families._base import DivergedError, Family, Keep, Model, Report
 from podium.families._torch import (
     device_of,

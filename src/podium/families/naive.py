@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.families._base import Family, Keep, Model, Report
 from podium.families._rules import RuleFamily
 from podium.prediction import Prediction

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from podium.dataset import Dataset, Floats, Times
+from podium.arrays import Floats, Times
+from podium.dataset import Dataset
 
 Cycle = Callable[[Times], Floats]
 

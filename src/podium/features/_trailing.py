@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 
 
 def trailing(values: Floats, bars: int, reduce: Callable[[NDArray[Any]], NDArray[Any]]) -> Floats:

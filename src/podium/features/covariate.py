@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from podium.arrays import Floats
 from podium.covariates import MOST_LEAD
-from podium.dataset import Dataset, Floats
+from podium.dataset import Dataset
 from podium.errors import Problem, UsageError, suggest
 from podium.timeframe import SECONDS
 

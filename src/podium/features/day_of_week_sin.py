@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 from podium.features._calendar import day_of_week, sine
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 
 
 def compute(dataset: Dataset, bars: int = 21) -> Floats:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 from podium.features._trailing import since_first
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from podium.stats.classification import Counts, Floats, confusion
+from podium.arrays import Floats
+from podium.stats.classification import Counts, confusion
 
 
 def of_choices(figure: Callable[[Counts], float], truth: Counts, probabilities: Floats) -> float:

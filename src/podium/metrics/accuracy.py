@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from podium.arrays import Floats
 from podium.metrics._figures import of_choices
-from podium.stats.classification import Counts, Floats, accuracy
+from podium.stats.classification import Counts, accuracy
 
 DIRECTION = "max"
 TASK = "classify"

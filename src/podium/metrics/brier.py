@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.stats.classification import Counts, Floats, brier
+from podium.arrays import Floats
+from podium.stats.classification import Counts, brier
 
 DIRECTION = "min"
 TASK = "classify"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.stats.classification import Counts, Floats, calibration_error
+from podium.arrays import Floats
+from podium.stats.classification import Counts, calibration_error
 
 DIRECTION = "min"
 TASK = "classify"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.stats.classification import Counts, Floats, log_loss
+from podium.arrays import Floats
+from podium.stats.classification import Counts, log_loss
 
 DIRECTION = "min"
 TASK = "classify"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 
 
 def losses(truth: Floats, forecast: Floats) -> Floats:

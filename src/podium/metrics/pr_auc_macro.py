@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.stats.classification import Counts, Floats, pr_auc_macro
+from podium.arrays import Floats
+from podium.stats.classification import Counts, pr_auc_macro
 
 DIRECTION = "max"
 TASK = "classify"

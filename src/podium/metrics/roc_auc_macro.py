@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.stats.classification import Counts, Floats, roc_auc_macro
+from podium.arrays import Floats
+from podium.stats.classification import Counts, roc_auc_macro
 
 DIRECTION = "max"
 TASK = "classify"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 
 
 def losses(truth: Floats, forecast: Floats) -> Floats:

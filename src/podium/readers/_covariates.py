@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from podium.arrays import Floats, Times
 from podium.covariates import Covariate
-from podium.dataset import Floats, Times
 from podium.errors import PodiumError
 from podium.readers._bars import Open
 from podium.readers._columns import USUAL as BARS

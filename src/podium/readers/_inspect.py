@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import FIELDS, Floats
+from podium.arrays import Floats
+from podium.dataset import FIELDS
 from podium.readers._findings import ERROR, WARNING, Finding
 from podium.readers._repair import repeated
 from podium.readers._series import PRICES, Series

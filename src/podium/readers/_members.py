@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from podium.dataset import Dataset, Mask
+from podium.arrays import Mask
+from podium.dataset import Dataset
 from podium.errors import DataError, suggest
 from podium.readers._findings import ERROR, WARNING, Finding, has_errors, problems
 from podium.readers._options import Limits, require_size

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.errors import UsageError, suggest
 from podium.readers._series import PRICES, Series, Settled
 from podium.timeframe import Seconds

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podium.dataset import FIELDS, Floats
+from podium.arrays import Floats
+from podium.dataset import FIELDS
 from podium.readers._columns import Layout
 from podium.readers._table import Loaded, Positions, Source
 from podium.readers._times import Stamps

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 
 Positions = NDArray[np.int64]
 # Text cells of number columns that are remembered for messages.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from podium.arrays import Floats
 from podium.report import axis, marks
-from podium.report.axis import Floats, Scale
+from podium.report.axis import Scale
 from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, Role
 from podium.report.table import cut, escape, number, percent
 from podium.stats.classification import BINS, Evaluation

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats
 from podium.errors import DataError
 
-Floats = NDArray[np.float64]
 Ticks = list[tuple[float, str]]
 
 _DATE_STEPS = [

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.arrays import Floats
 from podium.report import _class_charts as drawn
 from podium.report._class_charts import Judged
 from podium.report.page import SIGNS, page, region
@@ -22,14 +23,7 @@ from podium.report.table import (
     percent,
     plain_markdown,
 )
-from podium.stats.classification import (
-    ClassDifferences,
-    Counts,
-    Difference,
-    Evaluation,
-    Floats,
-    log_losses,
-)
+from podium.stats.classification import ClassDifferences, Counts, Difference, Evaluation, log_losses
 from podium.stats.improvement import Improvement
 
 WORST = 20

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.arrays import Floats
 from podium.errors import Problem
 from podium.files import csv_text
 from podium.report import png
@@ -23,7 +24,6 @@ from podium.stats.classification import (
     ClassDifferences,
     Counts,
     Evaluation,
-    Floats,
     class_differences,
     confusion,
     evaluate,

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from podium.report.axis import Floats, Scale, Ticks, spread, thin
+from podium.arrays import Floats
+from podium.report.axis import Scale, Ticks, spread, thin
 from podium.report.table import cut, escape, number
 from podium.report.table import percent as percentage
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import DataError
 from podium.report import axis, marks
-from podium.report.axis import Floats, Scale
+from podium.report.axis import Scale
 from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, End, Role
 from podium.report.table import cut, number
 

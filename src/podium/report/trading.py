@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.arrays import Floats
 from podium.report._figure import INK, MUTED, png
 from podium.report.table import cell, cut, percent
-
-Floats = NDArray[np.float64]
 
 # Told apart by people who see colours differently, and by their strokes.
 _LOOKS: tuple[dict[str, Any], ...] = (

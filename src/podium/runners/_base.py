@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import registry
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.files import NO_ROOM
 from podium.own import Code
 from podium.prediction import ClassPrediction, Prediction

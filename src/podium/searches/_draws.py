@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.searches._base import Search
 from podium.space import ConfigDict
 from podium.trial import trial_seed

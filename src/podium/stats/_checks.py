@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats
 from podium.errors import DataError, UsageError
-
-Floats = NDArray[np.float64]
 
 EPSILON = float(np.finfo(np.float64).eps)
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from podium.arrays import Floats
+
 Counts = NDArray[np.int64]
 
 BINS = 15

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import Floats, number
+from podium.stats._checks import number
 from podium.stats.block_length import optimal_block_length
 from podium.stats.diebold_mariano import FEWEST_PERIODS
 

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats
 from podium.errors import DataError, UsageError
-from podium.stats._checks import Floats, finite_or_nan, same_length, series, share, unit, whole
+from podium.stats._checks import finite_or_nan, same_length, series, share, unit, whole
 from podium.stats._resampling import block_length, checked_method, draws, too_short
 
 MOST_UNDEFINED = 0.05

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.fft import irfft, next_fast_len, rfft
 
+from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import Floats, table, unit
+from podium.stats._checks import table, unit
 from podium.stats.diebold_mariano import FEWEST_PERIODS
 
 QUIET_LAGS = 5

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.stats._checks import Floats, share, whole
+from podium.arrays import Floats
+from podium.stats._checks import share, whole
 from podium.stats._class_figures import Counts, log_losses
 from podium.stats.block_bootstrap import percentiles
 from podium.stats.classification import Evaluation

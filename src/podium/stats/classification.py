@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats
 from podium.errors import DataError, Problem
 from podium.stats._class_figures import (
     BINS,
     MOST_THRESHOLDS,
     Counts,
     Curve,
-    Floats,
     Reliability,
     accuracy,
     balanced_accuracy,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import DataError
-from podium.stats._checks import Floats
 
 
 def holm(p_values: ArrayLike) -> Floats:

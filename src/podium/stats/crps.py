@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import Floats, same_length, series, table
+from podium.stats._checks import same_length, series, table
 
 
 def crps_from_samples(truth: ArrayLike, samples: ArrayLike, *, fair: bool = False) -> Floats:

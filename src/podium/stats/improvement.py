@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import Floats, same_length, series
+from podium.stats._checks import same_length, series
 from podium.stats.block_bootstrap import block_bootstrap, block_bootstrap_mean
 
 Direction = Literal["min", "max"]

@@ -10,8 +10,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import Floats, table, whole
+from podium.stats._checks import table, whole
 
 MOST_BLOCKS = 20
 """C(20, 10) = 184,756 combinations; each two more blocks take four times as long."""

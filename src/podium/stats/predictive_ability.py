@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.stats._checks import EPSILON, Floats, same_length, series, table, whole
+from podium.arrays import Floats
+from podium.stats._checks import EPSILON, same_length, series, table, whole
 from podium.stats._resampling import block_length, resampled_means, too_short
 from podium.stats.block_length import autocovariances
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import DataError, UsageError
-from podium.stats._checks import Floats, same_length, series
+from podium.stats._checks import same_length, series
 
 
 def pinball(truth: ArrayLike, forecast: ArrayLike, quantile: ArrayLike) -> Floats:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from podium.arrays import Floats
 from podium.errors import DataError
-from podium.stats._checks import EPSILON, Floats, finite_or_nan, number, series, table, unit, whole
+from podium.stats._checks import EPSILON, finite_or_nan, number, series, table, unit, whole
 
 
 def sharpe_ratio(returns: ArrayLike) -> float:

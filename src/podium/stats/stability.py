@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import DataError
-from podium.stats._checks import Floats, whole
+from podium.stats._checks import whole
 
 BINS = 10
 FEWEST_BARS = 5

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 from podium.targets._changes import changes
 
 UNIT = "return"

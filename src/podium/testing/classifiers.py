@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.errors import DataError
 from podium.families._base import Classifier, ClassModel
 from podium.prediction import ClassPrediction

@@ -13,7 +13,8 @@ from types import ModuleType
 
 import numpy as np
 
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 from podium.testing._base import SEED, require
 from podium.testing.leak import probe
 from podium.testing.series import bars

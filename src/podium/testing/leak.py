@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.arrays import Floats, Times
 from podium.covariates import Covariate
-from podium.dataset import Dataset, Floats, Times
+from podium.dataset import Dataset
 from podium.errors import DataError, PodiumError
 from podium.samples import Indices, Samples, meeting
 from podium.space import ConfigDict

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from podium.dataset import FIELDS, Dataset, Floats, Times
+from podium.arrays import Floats, Times
+from podium.dataset import FIELDS, Dataset
 from podium.split import Windows
 from podium.testing._base import SEED
 from podium.view import View

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from podium.arrays import Floats, Times
 from podium.candidate import Candidate
-from podium.dataset import Floats, Times
 from podium.errors import MissingExtraError
 from podium.evidence import Evidence, Scalar
 from podium.files import csv_text, full_disk_explained, write_atomic

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import artifact, registry
+from podium.arrays import Floats
 from podium.candidate import MANIFEST, Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
-from podium.dataset import Floats
 from podium.errors import DataError, Problem, RefusedError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic

@@ -20,7 +20,7 @@ from podium.hashing import digest, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
-from podium.steps.workspace import hooks
+from podium.steps.workspace import best_file, hooks
 from podium.steps.workspace.project import Project
 
 STEP = "promote"

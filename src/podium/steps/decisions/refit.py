@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from podium import artifact, registry
+from podium.arrays import Floats
 from podium.artifact import LoadedModel
 from podium.backtest import periods_per_year, summary
 from podium.config import BacktestSection
-from podium.dataset import Floats
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest

@@ -18,7 +18,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from podium import registry
-from podium.dataset import Dataset, Floats
+from podium.arrays import Floats
+from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError, suggest
 from podium.samples import HasSamples, Samples
 from podium.space import Choice, ConfigDict, Space

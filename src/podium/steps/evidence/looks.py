@@ -9,8 +9,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from podium import registry
+from podium.arrays import Floats
 from podium.backtest import simulate_stack
-from podium.dataset import Floats
 from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.split import Indices

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.evidence import Scalar
 from podium.stats import (
     BootstrapInterval,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from podium.arrays import Floats
 from podium.backtest import Impact, Limits, Rates
-from podium.dataset import Dataset, Floats
+from podium.dataset import Dataset
 from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium import registry
+from podium.arrays import Floats, Mask, Times
 from podium.backtest import Backtest, periods_per_year, simulate, summary
-from podium.dataset import Floats, Mask, Times
 from podium.evidence import Scalar
 from podium.prediction import Prediction
 from podium.steps.data.bars import SlotData

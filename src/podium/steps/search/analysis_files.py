@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from podium import registry
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.errors import MissingExtraError
 from podium.files import full_disk_explained, write_atomic
 from podium.ledger import reads

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from podium import registry
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.ledger import reads
 from podium.stats import DieboldMariano, diebold_mariano, panel_loss
 from podium.steps.evidence.looks import luck_of

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from podium import registry
+from podium.arrays import Floats
 from podium.config import ExtendSection
-from podium.dataset import Floats
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow

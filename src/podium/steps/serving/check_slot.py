@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from podium import registry
-from podium.dataset import Floats, Mask
+from podium.arrays import Floats, Mask
 from podium.evidence import Evidence
 from podium.prediction import Prediction
 from podium.split import Windows

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium import artifact
+from podium.arrays import Floats, Mask
 from podium.artifact import LoadedModel
 from podium.candidate import Candidate
-from podium.dataset import Floats, Mask
 from podium.errors import NotFoundError
 from podium.evidence import Evidence
 from podium.ledger import forecasts, reads

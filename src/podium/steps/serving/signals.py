@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from podium import artifact
+from podium.arrays import Floats, Mask, Times
 from podium.artifact import LoadedModel, Place
 from podium.candidate import Candidate
 from podium.classifier import LoadedClassifier
 from podium.config import FILE
-from podium.dataset import Floats, Mask, Times
 from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.split import Windows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium import registry
-from podium.dataset import Floats
+from podium.arrays import Floats
 from podium.prediction import ClassPrediction
 from podium.split import Split, Windows
 from podium.stats import forecast_errors
