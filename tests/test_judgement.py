@@ -22,7 +22,7 @@ from podium.stats import deflated_sharpe, sharpe_ratios
 from podium.steps.candidates.finalize import finalize
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
-from podium.steps.decisions.promote import POLICIES, promote
+from podium.steps.decisions.promote import promote
 from podium.steps.evidence import leak, looks
 from podium.steps.evidence.selection_bias import luck_of_losses, luck_of_returns, no_luck, ranking
 from podium.steps.evidence.terms import trading_terms
@@ -30,6 +30,7 @@ from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
+from podium.steps.workspace.policy import POLICIES
 from podium.steps.workspace.project import Project
 from podium.testing.gates import evidence
 from projects import query

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def canonical(value: object) -> str:
@@ -41,6 +43,22 @@ def _plain(value: object) -> object:
     """A number of numpy or torch as Python's, anything else as its text."""
     item = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "size", 1) == 1 else str(value)
+
+
+def strict(value: Any) -> Any:
+    """JSON of every reader: NaN is null, an infinity the text that float() reads."""
+    if isinstance(value, Mapping):
+        return {str(k): strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def json_file(value: Any) -> str:
+    """Text of a JSON file for people and programs: indented, without NaN and infinities."""
+    return json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def digest(value: object) -> str:

@@ -113,3 +113,13 @@ def lower_is_better(metric: str, declared: Mapping[str, str], minimize: bool | N
 def finite(value: float | None) -> bool:
     """Whether a value can win: neither missing, nor NaN, nor infinite."""
     return value is not None and math.isfinite(value)
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """The number where it is finite, else None, which every JSON reader knows."""
+    return value if finite(value) else None
+
+
+def nan_if_null(value: float | str | None) -> float:
+    """A number as the record holds it: SQLite stores NaN as NULL, so NULL reads as NaN."""
+    return math.nan if value is None else float(value)

@@ -8,6 +8,7 @@ group ``podium.<kind>``. Listing reads names and first docstring lines without i
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -150,9 +151,27 @@ def family(name: str, task: str = "forecast") -> Any:
     return found
 
 
-def direction(metric: str) -> str:
-    """Which way a metric is better, ``min`` or ``max``; a plugin is read, not run."""
-    return "max" if constant("metrics", metric, "DIRECTION") == "max" else "min"
+class Direction(StrEnum):
+    """Which way a metric is better."""
+
+    MIN = "min"
+    MAX = "max"
+
+    @property
+    def sign(self) -> float:
+        """Factor that makes lower values the better ones."""
+        return -1.0 if self is Direction.MAX else 1.0
+
+    @property
+    def verb(self) -> str:
+        """The same in Optuna's words."""
+        return "maximize" if self is Direction.MAX else "minimize"
+
+
+def direction(metric: str) -> Direction:
+    """Which way a metric is better; a plugin is read, not run."""
+    rises = constant("metrics", metric, "DIRECTION") == "max"
+    return Direction.MAX if rises else Direction.MIN
 
 
 def version(kind: str, name: str) -> int | str:

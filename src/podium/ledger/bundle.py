@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
+from podium.ledger.pieces import pieces
 from podium.trial import State
 
-PIECE = 500
 # Where a trial's checkpoint lies in its project's store, whatever that is called.
 STORE = "{store}/"
 ENDED = [state for state in State if state.ended]
@@ -98,7 +98,7 @@ def _chosen(
 ) -> Choice:
     states = {
         id_: state
-        for piece in _pieces(trials)
+        for piece in pieces(sorted(trials))
         for id_, state in tx.execute(
             sa.select(schema.trial.c.id, schema.trial.c.state).where(
                 schema.trial.c.project_id == ledger.project_id, schema.trial.c.id.in_(piece)
@@ -116,7 +116,7 @@ def rows(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> Itera
     kept = [column for column in found.c if column.name not in ("seq", "project_id")]
     order = [found.c.seq] if "seq" in found.c else list(found.primary_key)
     # Pieces in the order of the rows, so that the whole is in their order, too.
-    for piece in _pieces(_in_order(ledger, tx, found, key, wanted)):
+    for piece in pieces(_in_order(ledger, tx, found, key, wanted)):
         for row in tx.execute(
             sa.select(*kept)
             .where(found.c.project_id == ledger.project_id, found.c[key].in_(piece))
@@ -198,7 +198,7 @@ def _where(
     """Values of a column in the rows whose key is one of these."""
     return [
         found
-        for piece in _pieces(values)
+        for piece in pieces(sorted(values))
         for found in tx.execute(
             sa.select(table.c[column]).where(
                 table.c.project_id == ledger.project_id, table.c[key].in_(piece)
@@ -211,9 +211,3 @@ def _ids(ledger: Ledger, tx: sa.Connection, table: sa.Table) -> set[str]:
     return set(
         tx.execute(sa.select(table.c.id).where(table.c.project_id == ledger.project_id)).scalars()
     )
-
-
-def _pieces(values: Sequence[str] | set[str] | frozenset[str]) -> Iterator[list[str]]:
-    listed = list(values) if isinstance(values, list | tuple) else sorted(values)
-    for start in range(0, len(listed), PIECE):
-        yield listed[start : start + PIECE]

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +15,9 @@ from podium.candidate import Candidate
 from podium.errors import DataError
 from podium.hashing import canonical, new_id
 from podium.ledger import decisions, schema, writes
-from podium.ledger.bundle import PIECE, TABLES
+from podium.ledger.bundle import TABLES
 from podium.ledger.ledger import Ledger
+from podium.ledger.pieces import pieces
 
 Row = dict[str, Any]
 
@@ -84,18 +84,13 @@ def put(
         "note": putting.notes,
     }
     for table in TABLES:
-        for rows in _pieces(rows_of(table)):
+        for rows in pieces(rows_of(table)):
             if table in act:
                 act[table](rows)
             else:
                 # Values under the hash of what they are: the same one is the same row everywhere.
                 writes.put_rows(ledger, tx, schema.metadata.tables[table], rows)
     return putting.done
-
-
-def _pieces(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while piece := list(islice(rows, PIECE)):
-        yield piece
 
 
 class _Putting:

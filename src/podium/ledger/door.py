@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import champions, failures
+from podium.ledger.pieces import pieces
 from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
 
@@ -44,7 +45,6 @@ JSON_COLUMNS = (
     "tickers",
     "verdicts",
 )
-PIECE = 500
 _OF_SLOT = {
     "trials": "t.id IN (SELECT l.trial_id FROM study_trial l JOIN study s "
     "ON s.project_id = l.project_id AND s.id = l.study_id WHERE s.slot = ?)",
@@ -336,8 +336,7 @@ class Door:
 
     def _in_order(self, kind: str, order: Sequence[int]) -> list[dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
-        for start in range(0, len(order), PIECE):
-            piece = order[start : start + PIECE]
+        for piece in pieces(order):
             marks = ",".join("?" * len(piece))
             for row in self.query(
                 f"SELECT t.* FROM {TABLES[kind]} t WHERE t.seq IN ({marks})", *piece

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger, now
+from podium.ledger.pieces import pieces
 from podium.ledger.writes import real
 
 CHAMPION, SHADOW = "champion", "shadow"
 # A forecast's place: its ticker and when it was decided, ISO 8601.
 Place = tuple[str, str]
 # SQLite takes so many parameters in one statement, whatever it was built with.
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def put_forecasts(
         for (ticker, decided_at), value in values.items()
         if (ticker, decided_at) not in known
     ]
-    for start in range(0, len(rows), _AT_ONCE):
-        tx.execute(schema.forecast.insert(), rows[start : start + _AT_ONCE])
+    for piece in pieces(rows):
+        tx.execute(schema.forecast.insert(), piece)
     return len(rows)
 
 

@@ -15,13 +15,13 @@ from podium.importers._base import Imported
 from podium.ledger import schema, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.migrations import run_name
+from podium.ledger.pieces import pieces
 from podium.record import Record
 from podium.study import Study
 from podium.trial import BUDGET, State
 
 # Origin of runs a tracker logged.
 TRACKER = "tracker"
-PIECE = 500
 
 
 def put_records(
@@ -117,10 +117,10 @@ def put_imported(
 def _known(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Run and trial id of those keys that are on record."""
     table, known = schema.trial.c, dict[str, tuple[str, str]]()
-    for start in range(0, len(keys), PIECE):
+    for piece in pieces(keys):
         for row in tx.execute(
             sa.select(table.key, table.run_id, table.id).where(
-                table.project_id == ledger.project_id, table.key.in_(keys[start : start + PIECE])
+                table.project_id == ledger.project_id, table.key.in_(piece)
             )
         ):
             known[row.key] = (row.run_id, row.id)

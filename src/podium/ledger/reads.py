@@ -18,6 +18,8 @@ from podium.errors import NotFoundError
 from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
+from podium.ledger.pieces import pieces
+from podium.record import nan_if_null
 from podium.space import ConfigDict
 from podium.trial import State
 
@@ -95,10 +97,10 @@ def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[
 def trials_by_key(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, TrialRow]:
     """Trials by their key, where they are on record; without phase and number."""
     trial, found = schema.trial.c, {}
-    for start in range(0, len(keys), 500):
+    for piece in pieces(keys):
         rows = tx.execute(
             sa.select(trial.key, *(trial[name] for name in _TRIAL)).where(
-                trial.project_id == ledger.project_id, trial.key.in_(keys[start : start + 500])
+                trial.project_id == ledger.project_id, trial.key.in_(piece)
             )
         )
         for row in rows.mappings():
@@ -113,8 +115,8 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
             **row,
             "config": json.loads(row["config"]),
             "state": State(row["state"]),
-            "score": _real(row["score"]),
-            "seconds": _real(row["seconds"]),
+            "score": nan_if_null(row["score"]),
+            "seconds": nan_if_null(row["seconds"]),
         }
     )
 
@@ -122,10 +124,10 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
 def count_ended(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> int:
     """How many trials with these keys have ended."""
     table, count = schema.trial.c, 0
-    for start in range(0, len(keys), 500):
+    for piece in pieces(keys):
         query = sa.select(sa.func.count()).where(
             table.project_id == ledger.project_id,
-            table.key.in_(keys[start : start + 500]),
+            table.key.in_(piece),
             table.state.in_([state for state in State if state.ended]),
         )
         count += int(tx.execute(query).scalar_one())
@@ -162,15 +164,15 @@ def results(
             table.metric.in_(names),
         )
     )
-    return [(row.trial_id, row.metric, _real(row.value)) for row in rows]
+    return [(row.trial_id, row.metric, nan_if_null(row.value)) for row in rows]
 
 
 def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[str, NDArray[Any]]:
     """Stored arrays by their hash; those that are not there are left out."""
-    table, found, wanted = schema.blob.c, {}, sorted(set(names))
-    for start in range(0, len(wanted), 500):
+    table, found = schema.blob.c, {}
+    for piece in pieces(sorted(set(names))):
         query = sa.select(table.hash, table.dtype, table.data).where(
-            table.project_id == ledger.project_id, table.hash.in_(wanted[start : start + 500])
+            table.project_id == ledger.project_id, table.hash.in_(piece)
         )
         for row in tx.execute(query):
             found[row.hash] = np.frombuffer(row.data, dtype=np.dtype(row.dtype))
@@ -194,7 +196,7 @@ def curves(
     )
     found: dict[str, list[float]] = {id_: [] for id_ in trial_ids}
     for row in rows:
-        found[row.trial_id].append(_real(row.value))
+        found[row.trial_id].append(nan_if_null(row.value))
     return found
 
 
@@ -213,7 +215,7 @@ def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dic
     found: dict[int, dict[str, float]] = {}
     for row in rows:
         name = f"{row.part}_{row.metric}" if row.part else row.metric
-        found.setdefault(row.epoch, {})[name] = _real(row.value)
+        found.setdefault(row.epoch, {})[name] = nan_if_null(row.value)
     return found
 
 
@@ -323,7 +325,7 @@ def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[st
 
 def _evidence(row: Mapping[str, Any]) -> Evidence:
     scalars = {
-        name: Scalar(_real(value), unit, direction)
+        name: Scalar(nan_if_null(value), unit, direction)
         for name, (value, unit, direction) in json.loads(row["scalars"]).items()
     }
     return Evidence(
@@ -493,7 +495,7 @@ def looked_at(
     best: dict[str, Looked] = {}
     for row in tx.execute(query).mappings():
         found = Looked(
-            **{**{n: row[n] for n in names}, "score": _real(row["score"])},
+            **{**{n: row[n] for n in names}, "score": nan_if_null(row["score"])},
             tickers=tuple(json.loads(row["tickers"])),
             task=json.loads(row["spec"]),
         )
@@ -501,7 +503,3 @@ def looked_at(
         if known is None or found.preference(task_hash) < known.preference(task_hash):
             best[found.config_hash] = found
     return list(best.values())
-
-
-def _real(value: float | str | None) -> float:
-    return float("nan") if value is None else float(value)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podium.ledger.door import PIECE, Door
+from podium.ledger.door import Door
+from podium.ledger.pieces import pieces
 from podium.record import Record, finite
 
 _COLUMNS = (
@@ -162,8 +163,7 @@ def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
     """Records of trial rows, with their results and notes."""
     metrics: dict[str, dict[str, float]] = {row["id"]: {} for row in rows}
     notes: dict[str, list[str]] = {}
-    for start in range(0, len(rows), PIECE):
-        ids = [row["id"] for row in rows[start : start + PIECE]]
+    for ids in pieces([row["id"] for row in rows]):
         marks = ",".join("?" * len(ids))
         for row in door.query(
             f"SELECT trial_id, metric, value FROM result WHERE project_id = ? "
@@ -183,8 +183,7 @@ def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
 def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for start in range(0, len(subject_ids), PIECE):
-        ids = subject_ids[start : start + PIECE]
+    for ids in pieces(subject_ids):
         marks = ",".join("?" * len(ids))
         for row in door.query(
             f"SELECT subject_id, created_at, actor, text FROM note WHERE project_id = ? "

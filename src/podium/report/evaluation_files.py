@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from podium.arrays import Floats
 from podium.errors import Problem
 from podium.files import csv_text
+from podium.hashing import json_file
 from podium.report import png
 from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
 from podium.stats.class_improvement import improvements_of_classes
@@ -370,7 +371,7 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return json_file(value).encode()
 
 
 def _is_png(data: bytes) -> bool:

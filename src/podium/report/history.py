@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from podium.registry import Direction
 from podium.report._figure import INK, MUTED, png
 from podium.report.table import cell, cut, number
 
@@ -50,7 +51,7 @@ def so_far(trials: Sequence[Told], way: str) -> list[int | None]:
     """
     found: list[int | None] = []
     best: int | None = None
-    sign = -1.0 if way == "max" else 1.0
+    sign = Direction(way).sign
     for place, one in enumerate(trials):
         can_win = one.feasible and one.state == "complete" and math.isfinite(one.value)
         if can_win and (best is None or sign * one.value < sign * trials[best].value):

@@ -7,6 +7,7 @@ import math
 import re
 from collections import deque
 
+from podium.registry import Direction
 from podium.reporting import Curve
 
 # Of the log of a trial that went well; of what a failure's reason quotes.
@@ -113,6 +114,6 @@ def best_of(curve: Curve, metric: str, direction: str) -> tuple[int, float] | No
     values = {e: v[metric] for e, v in curve.items() if math.isfinite(v.get(metric, math.nan))}
     if not values:
         return None
-    sign = -1.0 if direction == "max" else 1.0
+    sign = Direction(direction).sign
     epoch = min(values, key=lambda e: (sign * values[e], e))
     return epoch, values[epoch]

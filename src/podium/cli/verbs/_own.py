@@ -12,6 +12,7 @@ import click
 
 from podium.cli import options
 from podium.cli.output import Output
+from podium.registry import Direction
 
 if TYPE_CHECKING:
     from podium.steps.search.own import Own
@@ -120,7 +121,7 @@ def _answer(out: Output, found: Own, root: Path) -> None:
     from podium.steps.search.own import failure
 
     section, best = found.data.section, found.best
-    sign = -1.0 if section.direction == "max" else 1.0
+    sign = Direction(section.direction).sign
     rows = sorted(found.trials, key=lambda row: (math.isnan(row.score), sign * row.score))
     items = [
         {

@@ -107,7 +107,7 @@ def command(
         is_default = name == project.config.root_slot
     section = found.data.section
     metric = section.metric
-    sign = -1.0 if registry.direction(metric) == "max" else 1.0
+    sign = registry.direction(metric).sign
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
     rows = [*rows, found.best_naive]
     items = [

@@ -84,7 +84,7 @@ def command(
             )
         root = project.root
     metric = found.data.section.metric
-    sign = -1.0 if registry.direction(metric) == "max" else 1.0
+    sign = registry.direction(metric).sign
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
     rows = finalists_first(rows, found.finalists)
     pruned = any(row.state is State.PRUNED for row in rows)

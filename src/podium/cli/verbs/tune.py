@@ -66,7 +66,7 @@ def command(
         with project.locked(name, "tune"):
             found = tune(project, name, settings_of(settings))
     section = found.data.section
-    sign = -1.0 if registry.direction(section.metric) == "max" else 1.0
+    sign = registry.direction(section.metric).sign
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
     rows = finalists_first(rows, found.finalists)
     limited = len(found.feasible) < len(found.trials)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import Standing
 from podium.ledger.projections._mlflow_candidates import mine as _mine
 from podium.ledger.runs import told_note
+from podium.record import nan_if_null
 
 # What a study's question holds the hash of.
 _HASHED = ("task", "split")
@@ -112,10 +112,10 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str, target: str) -> F
         row={**row, **_surroundings(ledger, tx, {**row})},
         link=_link(ledger, tx, trial_id),
         scores=[
-            (f"{r.part}_{r.metric}" if r.part else r.metric, r.epoch, _real(r.value))
+            (f"{r.part}_{r.metric}" if r.part else r.metric, r.epoch, nan_if_null(r.value))
             for r in scores
         ],
-        results={r.metric: _real(r.value) for r in results},
+        results={r.metric: nan_if_null(r.value) for r in results},
         candidate=standing,
         evaluation=candidates.found(ledger, tx, latest, "evaluation") if latest else {},
         notes=[*filter(None, [row["notes"]]), *written],
@@ -185,7 +185,3 @@ def asked(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> dict[str
     if question.get("families"):
         told["families"] = ", ".join(question["families"])
     return {**told, "slot": row["slot"]}
-
-
-def _real(value: float | None) -> float:
-    return math.nan if value is None else float(value)

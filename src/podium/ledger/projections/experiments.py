@@ -23,10 +23,11 @@ from podium.importers._base import Imported, source_of
 from podium.importers.experiments_log import lines as records_of
 from podium.ledger import foreign, outbox, schema, writes
 from podium.ledger.ledger import Ledger
+from podium.ledger.pieces import pieces
 from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID
 from podium.ledger.projections._jsonl import Line, Tail, append
-from podium.record import finite
+from podium.record import finite_or_none
 from podium.trial import State
 
 LOG = Path("experiments") / "experiments_log.jsonl"
@@ -43,7 +44,6 @@ PRUNED = "/pruned-"
 # How a line of podium's begins, so that even a torn one is known.
 OWN = f'{{"podium": {SCHEMA}, "id": "'.encode()
 PATIENCE_SECONDS = 20.0
-PIECE = 500
 CHECKED = 4096
 
 
@@ -255,10 +255,8 @@ class _Log:
 def _ours(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]:
     """Those of some ids that this project's record gave."""
     found: set[str] = set()
-    asked = sorted({name.partition(PRUNED)[0] for name in names})
     trial, receipt = schema.trial.c, schema.receipt.c
-    for start in range(0, len(asked), PIECE):
-        piece = asked[start : start + PIECE]
+    for piece in pieces(sorted({name.partition(PRUNED)[0] for name in names})):
         found |= set(
             tx.execute(
                 sa.select(trial.id).where(
@@ -293,7 +291,7 @@ def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, 
     """What the log tells of podium's own named runs, among some trials; by id."""
     trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
     found: dict[str, sa.RowMapping] = {}
-    for start in range(0, len(ids), PIECE):
+    for piece in pieces(ids):
         rows = tx.execute(
             sa.select(
                 schema.trial,
@@ -313,7 +311,7 @@ def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, 
             )
             .where(
                 trial.project_id == ledger.project_id,
-                trial.id.in_(ids[start : start + PIECE]),
+                trial.id.in_(piece),
                 trial.run_id.is_not(None),
                 trial.origin == "",
             )
@@ -328,12 +326,12 @@ def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, 
 def _receipts(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     table = schema.receipt.c
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(ids), PIECE):
+    for piece in pieces(ids):
         rows = tx.execute(
             sa.select(table.inputs_hash, table.outputs).where(
                 table.project_id == ledger.project_id,
                 table.step.in_((GRID, LINES)),
-                table.inputs_hash.in_(ids[start : start + PIECE]),
+                table.inputs_hash.in_(piece),
             )
         )
         found.update({row.inputs_hash: json.loads(row.outputs) for row in rows})
@@ -348,7 +346,9 @@ def _run(row: sa.RowMapping) -> dict[str, Any]:
         "phase": PHASES.get(row["phase"], row["phase"]),
         "timestamp": row["ended_at"],
         "config": json.loads(row["config"]),
-        **_active.judged(row["metric"], _finite(row["score"]), _finite(row["val_loss"])),
+        **_active.judged(
+            row["metric"], finite_or_none(row["score"]), finite_or_none(row["val_loss"])
+        ),
         "model_path": row["checkpoint"],
         "run_id": row["run_id"],
         "slot": row["slot"],
@@ -358,7 +358,7 @@ def _run(row: sa.RowMapping) -> dict[str, Any]:
         "epochs_trained": row["epochs"],
         "best_epoch": row["best_epoch"],
         "seed": row["seed"],
-        "training_time_seconds": _finite(row["seconds"]),
+        "training_time_seconds": finite_or_none(row["seconds"]),
         "dataset_fingerprint": row["dataset_fingerprint"],
         "task": row["task_hash"],
         "split": row["split_hash"],
@@ -387,7 +387,3 @@ def _summary(told: dict[str, Any], moment: str) -> dict[str, Any]:
         "split": told["split"],
         "study": told["study"],
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if finite(value) else None

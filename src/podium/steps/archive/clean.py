@@ -20,7 +20,7 @@ from typing import Any
 
 from podium.decision import Stage
 from podium.files import is_locked, write_atomic
-from podium.hashing import digest
+from podium.hashing import digest, json_file
 from podium.steps.archive import gc
 from podium.steps.archive.gc import POINTERS, Plan, Removal
 from podium.steps.search.tuning_files import RESULTS
@@ -276,7 +276,7 @@ def _forget_checkpoints(folder: Path) -> None:
         trial["checkpoint"] = None
     if gone:
         # As the search itself writes it, so that it finds nothing to do.
-        text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json_file(told)
         write_atomic(folder / RESULTS, text)
 
 

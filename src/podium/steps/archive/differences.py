@@ -15,6 +15,7 @@ from podium import artifact, registry
 from podium.hashing import digest_bytes, digest_folder
 from podium.ledger import writes
 from podium.ledger.door import Door
+from podium.record import nan_if_null
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.stats.forecast_errors import ERRORS
@@ -71,7 +72,7 @@ def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
         findings.append(_score(door, row, ended, losses.same))
     findings += _curves(door, id_, ended)
     results = {
-        r["metric"]: _real(r["value"])
+        r["metric"]: nan_if_null(r["value"])
         for r in door.query(
             "SELECT metric, value FROM result WHERE project_id = ? AND trial_id = ?",
             door.project_id,
@@ -120,7 +121,7 @@ def _score(door: Door, row: Row, ended: Ended, losses_equal: bool) -> Finding:
         door.project_id,
         row["id"],
     )
-    recorded = [_real(row["score"]), *(_real(r["value"]) for r in kept)]
+    recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in kept)]
     wrong = [value for value in recorded if not _equal(value, ended.score)]
     what = f"{row['metric']}"
     if not wrong:
@@ -141,7 +142,7 @@ def _curves(door: Door, id_: str, ended: Ended) -> list[Finding]:
         id_,
     ):
         name = f"{r['part']}_{r['metric']}" if r["part"] else r["metric"]
-        then.setdefault(name, {})[r["epoch"]] = _real(r["value"])
+        then.setdefault(name, {})[r["epoch"]] = nan_if_null(r["value"])
     now: dict[str, dict[int, float]] = {}
     for epoch in ended.epochs:
         for name, value in epoch.scores.items():
@@ -227,7 +228,3 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
 
 def _equal(a: float, b: float) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
-
-
-def _real(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,22 +14,13 @@ from typing import Any
 from podium import registry
 from podium.errors import ConflictError, NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
-from podium.hashing import canonical
+from podium.hashing import canonical, strict
 from podium.importers import sweep_results
-from podium.ledger import runs
-from podium.ledger.door import PIECE, Door
+from podium.ledger import runs, trial_facts
+from podium.ledger.door import Door
 from podium.record import lower_is_better
+from podium.registry import Direction
 from podium.steps.workspace.project import Project
-from podium.trial import State
-
-SCHEMA = 1
-_ENDED = tuple(state.value for state in State if state.ended)
-_COLUMNS = (
-    "t.id, t.run_id, t.origin, t.family, t.family_version, t.state, t.config, t.metric, t.score, "
-    "t.dataset_fingerprint, t.task_hash, t.split_hash, t.fold, t.seed, t.epochs, t.best_epoch, "
-    "t.seconds, t.reason, t.created_at, t.ended_at, t.checkpoint, t.artifact_hash, t.notes, "
-    "t.said, e.git_commit, e.git_diff_hash, e.packages, e.machine"
-)
 
 
 @dataclass(frozen=True)
@@ -114,122 +105,12 @@ def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
     return found
 
 
-def trials(door: Door, chosen: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Every ended trial with its config, results, curves, studies and notes; oldest first."""
-    if chosen is not None:
-        asked, rows = sorted(chosen), list[dict[str, Any]]()
-        for start in range(0, len(asked), PIECE):
-            piece = asked[start : start + PIECE]
-            rows += _ended(door, f"t.id IN ({','.join('?' * len(piece))})", *piece)
-        rows.sort(key=lambda row: row["seq"])
-        for start in range(0, len(rows), PIECE):
-            yield from _told(door, rows[start : start + PIECE])
-        return
-    last = 0
-    while rows := _ended(door, "t.seq > ?", last):
-        last = rows[-1]["seq"]
-        yield from _told(door, rows)
-
-
-def _ended(door: Door, which: str, *parameters: object) -> list[dict[str, Any]]:
-    """Rows of ended trials, the oldest that fit."""
-    marks = ",".join("?" * len(_ENDED))
-    return door.query(
-        f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
-        "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
-        f"WHERE t.project_id = ? AND t.state IN ({marks}) AND {which} "
-        f"ORDER BY t.seq LIMIT {PIECE}",
-        door.project_id,
-        *_ENDED,
-        *parameters,
-    )
-
-
-def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    ids = [row["id"] for row in rows]
-    results = _of(door, "result", "metric, value", ids)
-    scores = _of(door, "score", "part, fold, epoch, metric, value", ids)
-    links = _of(door, "study_trial", "study_id, phase, number", ids)
-    notes = runs.notes_of(door, ids)
-    for row in rows:
-        id_ = row["id"]
-        curves: dict[str, list[float | None]] = {}
-        for score in sorted(scores.get(id_, ()), key=lambda each: each["epoch"]):
-            if score["part"] != "best":
-                name = f"{score['part']}_{score['metric']}".removeprefix("_")
-                curves.setdefault(name, []).append(score["value"])
-        yield {
-            "podium": SCHEMA,
-            "id": id_,
-            "run_id": row["run_id"],
-            "origin": row["origin"],
-            "model_name": row["family"],
-            "state": row["state"],
-            "config": json.loads(row["config"]),
-            "metric": row["metric"] or None,
-            "score": row["score"],
-            "results": {each["metric"]: each["value"] for each in results.get(id_, ())},
-            "curves": curves,
-            "epochs": row["epochs"],
-            "best_epoch": row["best_epoch"],
-            "key": {
-                "family_version": row["family_version"],
-                "dataset": row["dataset_fingerprint"],
-                "task": row["task_hash"],
-                "split": row["split_hash"],
-                "fold": row["fold"],
-                "seed": row["seed"],
-            },
-            "studies": links.get(id_, []),
-            "seconds": row["seconds"],
-            "reason": row["reason"],
-            "started_at": row["created_at"],
-            "ended_at": row["ended_at"],
-            "checkpoint": row["checkpoint"],
-            "artifact": row["artifact_hash"],
-            "notes": list(filter(None, [row["notes"], *map(runs.told_note, notes.get(id_, ()))])),
-            "git_commit": row["git_commit"],
-            "git_diff_hash": row["git_diff_hash"],
-            "packages": json.loads(row["packages"] or "{}"),
-            "machine": json.loads(row["machine"] or "{}"),
-            "said": json.loads(row["said"] or "{}"),
-        }
-
-
-def _of(
-    door: Door, table: str, columns: str, ids: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """Rows of a table by their trial."""
-    if not ids:
-        return {}
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in door.query(
-        f"SELECT trial_id, {columns} FROM {table} WHERE project_id = ? "
-        f"AND trial_id IN ({','.join('?' * len(ids))})",
-        door.project_id,
-        *ids,
-    ):
-        found.setdefault(row.pop("trial_id"), []).append(row)
-    return found
-
-
 def _jsonl(project: Project, chosen: set[str] | None) -> Export:
     lines = [
         json.dumps(strict(trial), ensure_ascii=False, allow_nan=False)
-        for trial in trials(project.door, chosen)
+        for trial in trial_facts.trials(project.door, chosen)
     ]
     return Export("".join(line + "\n" for line in lines).encode(), len(lines))
-
-
-def strict(value: Any) -> Any:
-    """JSON of every reader: NaN is null, an infinity the text that float() reads."""
-    if isinstance(value, Mapping):
-        return {str(k): strict(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def _sweep(project: Project, chosen: set[str] | None) -> Export:
@@ -245,7 +126,7 @@ def _csv(project: Project, chosen: set[str] | None) -> Export:
     """One row a trial, a column a parameter (``config.x``) and a metric."""
     facts = ("id", "run_id", "model_name", "state", "started_at", "seconds", "score")
     rows, columns = list[dict[str, Any]](), dict[str, None]()
-    for trial in trials(project.door, chosen):
+    for trial in trial_facts.trials(project.door, chosen):
         row = {name: trial[name] for name in facts}
         row |= {f"config.{name}": value for name, value in sorted(trial["config"].items())}
         row |= dict(sorted(trial["results"].items()))
@@ -267,7 +148,7 @@ def _optuna(project: Project, chosen: set[str] | None, form: str) -> Export:
 
     slots = {row["id"]: row["slot"] for row in project.door.rows("studies")}
     by_study: dict[str, list[dict[str, Any]]] = {}
-    for trial in trials(project.door, chosen):
+    for trial in trial_facts.trials(project.door, chosen):
         for study_id in dict.fromkeys(link["study_id"] for link in trial["studies"]):
             by_study.setdefault(study_id, []).append(trial)
     studies, left, count = {}, list[str](), 0
@@ -294,7 +175,7 @@ def _directions(
     own = Counter(member["metric"] for member in members if member["metric"])
     if own:
         metric = own.most_common(1)[0][0]
-        return {f"val_{metric}": direction(metric)}
+        return {f"val_{metric}": _way(metric)}
     seen = Counter(name for member in members for name in member["results"])
     for name, _ in sorted(seen.items(), key=lambda n: (-n[1], not n[0].startswith("val_"), n[0])):
         try:
@@ -304,10 +185,10 @@ def _directions(
     return {}
 
 
-def direction(metric: str) -> str:
-    """Which way one of podium's metrics is better, in Optuna's words."""
+def _way(metric: str) -> str:
+    """Which way a metric is better, in Optuna's words; one that podium has no more is an error."""
     known = registry.exists("metrics", metric)
-    return "maximize" if known and registry.direction(metric) == "max" else "minimize"
+    return (registry.direction(metric) if known else Direction.MIN).verb
 
 
 def _exported(trial: Mapping[str, Any], directions: Mapping[str, str]) -> dict[str, Any]:

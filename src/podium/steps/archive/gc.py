@@ -238,7 +238,7 @@ def _ranks(kept: Sequence[Kept]) -> tuple[dict[Kept, int], dict[tuple[Any, ...],
         groups[one.group].append(one)
     ranks = {}
     for group, members in groups.items():
-        sign = -1.0 if registry.direction(str(group[-1])) == "max" else 1.0
+        sign = registry.direction(str(group[-1])).sign
         members.sort(key=lambda one: (one.score is None, sign * (one.score or 0.0), one.ended))
         ranks.update({one: rank for rank, one in enumerate(members, 1)})
     return ranks, {group: len(members) for group, members in groups.items()}

@@ -18,6 +18,7 @@ from podium.own import TASK as OWN
 from podium.own import told as told_code
 from podium.report.table import number
 from podium.report.tree import Branch
+from podium.steps.workspace.moments import day_of
 from podium.study import CHOICES, choices_of
 
 KINDS = ("trials", "candidates", "studies")
@@ -129,7 +130,7 @@ class _Tree:
         tickers = json.loads(data["tickers"])
         facts = {name: data[name] for name in ("name", "timeframe", "bars", "first_at", "last_at")}
         title = f"{data['name']}  {data['timeframe']}, {', '.join(tickers)}"
-        size = ("bars", f"{data['bars']}, {_day(data['first_at'])} to {_day(data['last_at'])}")
+        size = ("bars", f"{data['bars']}, {day_of(data['first_at'])} to {day_of(data['last_at'])}")
         if not tickers:
             title, size = data["name"], ("samples", str(data["bars"]))
         told = [size, ("fingerprint", data["fingerprint"][:20])]
@@ -323,9 +324,9 @@ class _Tree:
         there = (folder / MANIFEST).is_file()
         told = [
             ("artefact", row["artifact_hash"][:20] + ("" if there else f", MISSING at {folder}")),
-            ("trained", f"by {row['trial_id']}, until {_day(row['trained_until'])}"),
+            ("trained", f"by {row['trial_id']}, until {day_of(row['trained_until'])}"),
             ("evidence", ", ".join(dict.fromkeys(e["kind"] for e in evidence)) or "none"),
-            *((_day(d["created_at"]), _decided(d)) for d in decisions),
+            *((day_of(d["created_at"]), _decided(d)) for d in decisions),
         ]
         notes = self._notes(id_)
         named = (
@@ -399,10 +400,6 @@ def _direction(question: dict[str, Any], metric: str) -> str:
     """Which way a metric is better; a study of own code says so itself."""
     said: str = question.get("direction") or registry.direction(metric)
     return said
-
-
-def _day(moment: str) -> str:
-    return moment[:10]
 
 
 def _value(column: Any) -> Any:

@@ -9,19 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from podium import artifact
+from podium import artifact, registry
 from podium.artifact import CHECKPOINTS
 from podium.candidate import Candidate
-from podium.errors import DataError, PodiumError
-from podium.files import full_disk_explained, write_atomic
-from podium.ledger import reads
+from podium.errors import PodiumError
+from podium.files import full_disk_explained
+from podium.hashing import json_file
+from podium.ledger import reads, trial_facts
 from podium.ledger.reads import TrialRow
-from podium.manifest import MANIFEST, read_checked, require_hash
+from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
-from podium.steps.archive import export
 from podium.steps.candidates.final_training import PHASE
 from podium.steps.data.bars import SlotData
-from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.owned_folder import (
+    OwnedFolder,
+    output_folder,
+    put_artifact,
+    put_text,
+    told_of,
+)
 from podium.steps.workspace.project import Project
 from podium.trial import config_hash
 
@@ -68,14 +74,14 @@ def write(
         owned = OwnedFolder(project, place, PARTS, "candidate", "model")
         if not take and _is_later(project, owned.owner(place), candidate):
             return None
-        folder = owned.claim(candidate.id, lambda: json_text(described))
+        folder = owned.claim(candidate.id, lambda: json_file(described))
         fresh = put_artifact(source, candidate.artifact_hash, folder)
-        told = json_text(_results(project, data, split, candidate, manifest))
+        told = json_file(_results(project, data, split, candidate, manifest))
         fresh |= put_text(folder / RESULTS, told)
         # Last, since it takes opening the model, which an up to date one need not be.
         before = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         scaler = before["scaler"] if "scaler" in before else _scaler(source, candidate)
-        fresh |= put_text(folder / CONFIG, json_text({**described, "scaler": scaler}))
+        fresh |= put_text(folder / CONFIG, json_file({**described, "scaler": scaler}))
     if fresh:
         shown = folder.relative_to(project.root).as_posix()
         project.reporter.say(f"{data.slot}: candidate {candidate.id} is in {shown}/")
@@ -87,53 +93,6 @@ def _is_later(project: Project, owner: str | None, candidate: Candidate) -> bool
         return False
     rows = project.door.rows("candidates", slot=candidate.slot)
     return any(row["id"] == owner and row["version"] > candidate.version for row in rows)
-
-
-def put_artifact(source: Path, artifact_hash: str, target: Path) -> bool:
-    """Copy what a folder lacks of an artefact, every byte checked; False: it had all of it.
-
-    Parameters
-    ----------
-    target : Path
-        May hold other files too.
-    """
-    data, fresh = require_hash(source, artifact_hash), False
-    files = json.loads(data)["files"]
-    for name in files:
-        try:
-            read_checked(target, files, name)
-        except DataError:
-            write_atomic(target / name, read_checked(source, files, name))
-            fresh = True
-    if not (target / MANIFEST).is_file() or (target / MANIFEST).read_bytes() != data:
-        write_atomic(target / MANIFEST, data)
-        fresh = True
-    return fresh
-
-
-def put_text(path: Path, text: str) -> bool:
-    """Write a file unless it says that already; whether it was written."""
-    if path.is_file() and path.read_bytes() == text.encode():
-        return False
-    write_atomic(path, text)
-    return True
-
-
-def told_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a manifest says that people and scripts ask for; tickers in the order of training."""
-    task = manifest["task"]
-    return {
-        "tickers": manifest["tickers"],
-        "slot": manifest["slot"],
-        "family": manifest["family"],
-        **{name: task[name] for name in ("features", "target", "horizon", "window", "metric")},
-        "timeframe": manifest["timeframe"],
-        "dataset_fingerprint": manifest["dataset_fingerprint"],
-        "trained_from": manifest["trained_from"],
-        "trained_until": manifest["trained_until"],
-        "seeds": manifest.get("seeds", [manifest["seed"]]),
-        "members": manifest.get("members", []),
-    }
 
 
 def _described(
@@ -183,7 +142,7 @@ def _results(
     manifest: Mapping[str, Any],
 ) -> dict[str, Any]:
     rows = _trainings(project, split, candidate, manifest.get("seeds", [manifest["seed"]]))
-    facts = {one["id"]: one for one in export.trials(project.door, [row.id for row in rows])}
+    facts = {one["id"]: one for one in trial_facts.trials(project.door, [row.id for row in rows])}
     trainings = []
     for row in rows:
         fact = facts[row.id]
@@ -210,7 +169,7 @@ def _results(
         "slot": candidate.slot,
         "study": candidate.study_id,
         "metric": data.section.metric,
-        "direction": export.direction(data.section.metric),
+        "direction": registry.direction(data.section.metric).verb,
         "seconds": sum(each["seconds"] or 0.0 for each in trainings),
         "trainings": trainings,
     }

@@ -23,10 +23,10 @@ from podium.steps.candidates.finalize import (
     train_final,
 )
 from podium.steps.data.bars import SlotData, require_task, slot_data
-from podium.steps.decisions.promote import policy_of
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import put_question, run_naive, tuned
+from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
 

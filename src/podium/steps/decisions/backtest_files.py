@@ -19,12 +19,13 @@ from podium.candidate import Candidate
 from podium.errors import MissingExtraError
 from podium.evidence import Evidence, Scalar
 from podium.files import csv_text, full_disk_explained, write_atomic
+from podium.hashing import json_file
 from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import Kept
 from podium.steps.decisions import refit as _refit
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
-from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
 from podium.steps.workspace.project import Project
 
 RESULTS, EQUITY, DRAWDOWN = "results.json", "equity", "drawdown"
@@ -45,7 +46,7 @@ def folder_of(project: Project, candidate: Candidate) -> Path | None:
     )
     with full_disk_explained(project.root):
         return owned.claim(
-            candidate.id, lambda: json_text({"podium": SCHEMA, "candidate": candidate.id})
+            candidate.id, lambda: json_file({"podium": SCHEMA, "candidate": candidate.id})
         )
 
 
@@ -78,7 +79,7 @@ def write(
                 return
         traded = again()
         _require_same(project, trading, traded)
-    results = json_text(_results(kept, evidence, rule, traded))
+    results = json_file(_results(kept, evidence, rule, traded))
     before = folder / RESULTS
     if before.is_file() and before.read_text(encoding="utf-8") == results and _is_whole(folder):
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from podium import registry
 from podium.config import Config
 from podium.errors import NotFoundError, suggest
-from podium.steps.decisions.promote import POLICIES, policy_of
+from podium.steps.workspace.policy import POLICIES, policy_of
 
 Policy = Mapping[str, Mapping[str, Mapping[str, float]]]
 HEADINGS = ("Asks", "Why", "Passes when", "Refuses when", "What to do")

@@ -10,7 +10,6 @@ from typing import Any
 
 from podium import artifact, plugin, registry
 from podium.candidate import Candidate
-from podium.config import EVERYWHERE, Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
 from podium.errors import NotFoundError, Problem, RefusedError, UsageError, suggest
 from podium.evidence import Evidence
@@ -21,30 +20,10 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
 from podium.steps.workspace import best_file, hooks
+from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 
 STEP = "promote"
-_FORECAST: Mapping[str, Mapping[str, float]] = {
-    "fresh_evidence": {},
-    "same_data": {},
-    "no_leak": {},
-    "in_confidence_set": {},
-    "beats_naive": {},
-    "beats_champion": {},
-}
-# What a candidate must show by default; podium.toml may add or change. A forecast is judged by its
-# error; one that is traded for profit must show besides that the profit is no luck.
-POLICIES: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]] = {
-    "forecast": {"beta": {"fresh_evidence": {}}, "champion": _FORECAST},
-    "trading": {
-        "beta": {"fresh_evidence": {}},
-        "champion": {**_FORECAST, "deflated_sharpe": {}, "overfitting": {}},
-    },
-    "classify": {
-        "beta": {"evaluation_bundle": {}},
-        "champion": {"evaluation_bundle": {}, "macro_f1": {}, "minority_recall": {}, "signoff": {}},
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -269,38 +248,6 @@ def _stage(name: str) -> Stage:
     if name not in list(Stage):
         raise NotFoundError(f"no stage '{name}'", fix=suggest(name, Stage))
     return Stage(name)
-
-
-def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    """Gates and limits of each stage of a slot: podium.toml's stages over the default ones.
-
-    Raises
-    ------
-    NotFoundError
-        No such policy.
-    UsageError
-        A gate has no such limit.
-    """
-    name = config.slot(slot).policy
-    known = {**POLICIES, **config.policies}
-    if name not in known:
-        raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
-    policy = {
-        **POLICIES.get(name, {}),
-        **config.policies.get(EVERYWHERE, {}),
-        **config.policies.get(name, {}),
-    }
-    problems = [
-        Problem(f"gate '{gate}' of policy '{name}' has no limit '{limit}'", fix=suggest(limit, has))
-        for gates in policy.values()
-        for gate, limits in gates.items()
-        for has in [registry.load("gates", gate).LIMITS]
-        for limit in limits
-        if limit not in has
-    ]
-    if problems:
-        raise UsageError.of(problems)
-    return policy
 
 
 def _require_waivable(asked: Collection[str], waive: Collection[str], reason: str) -> None:

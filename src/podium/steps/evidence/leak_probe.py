@@ -11,9 +11,9 @@ from podium.evidence import Scalar
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.steps.data.bars import SlotData
-from podium.steps.decisions.promote import policy_of
 from podium.steps.evidence import leak
 from podium.steps.evidence.evidence import evidence_about
+from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 
 KIND = "leak_probe"

@@ -13,11 +13,11 @@ from podium.errors import DataError, PodiumError, Problem
 from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
 from podium.steps.data.sequences import ClassData
-from podium.steps.decisions.promote import policy_of
 from podium.steps.pipeline.stages import ORDER, Road, Step
 from podium.steps.search.extend import folds_of
 from podium.steps.search.tune import space_of, validation_split
 from podium.steps.trials import schedule
+from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 
 # What a model's file has beside its weights, and how many times a model a training's state is:

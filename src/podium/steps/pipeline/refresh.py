@@ -24,6 +24,7 @@ from podium.steps.pipeline.run import run
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import keep
 from podium.steps.workspace import hooks
+from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
 STEP = "refresh"
@@ -135,7 +136,7 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
         done = reads.receipt(project.ledger, tx, slot, STEP, _inputs(project, slot, dataset))
     newest = _newest(project, slot)
     if done is not None and newest is not None:
-        nothing = f"nothing new since {_day(dataset.times[-1])}"
+        nothing = f"nothing new since {without_midnight(dataset.times[-1])}"
         return SlotRefreshed(slot, (nothing, *_standing(project, newest)))
     told = _looked(project, slot, dataset)
     start = _test_start(project, slot, dataset, section)
@@ -145,7 +146,7 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
     else:
         holder = _holder(project, slot)
         with _sealed_from(project, slot, section, dataset, start):
-            challenger = f"challenger on bars until {_day(dataset.times[start - 1])}"
+            challenger = f"challenger on bars until {without_midnight(dataset.times[start - 1])}"
             told = (*told, *_road(project, slot, challenger))
         if _holder(project, slot) != holder:
             # Bars that its test had no outcome for are its first ones in use.
@@ -170,8 +171,8 @@ def _inputs(project: Project, slot: str, dataset: Dataset) -> str:
 def _looked(project: Project, slot: str, dataset: Dataset) -> tuple[str, ...]:
     """Keep what champion and shadow say of new bars, and see how the champion does."""
     if _holder(project, slot) is None:
-        return (f"bars until {_day(dataset.times[-1])}, no champion",)
-    told = [f"bars until {_day(dataset.times[-1])}", *_kept(project, slot)]
+        return (f"bars until {without_midnight(dataset.times[-1])}, no champion",)
+    told = [f"bars until {without_midnight(dataset.times[-1])}", *_kept(project, slot)]
     checked = check_slot(project, slot)
     if checked.warnings:
         warned = ", ".join(one.what for one in checked.warnings)
@@ -318,7 +319,3 @@ def _moves(project: Project, slot: str, candidate_id: str = "") -> list[dict[str
 def _candidate(project: Project, id_: str) -> Candidate:
     with project.ledger.reading() as tx:
         return reads.candidate_by_id(project.ledger, tx, id_)
-
-
-def _day(moment: Any) -> str:
-    return str(moment).replace("T00:00:00", "")

@@ -11,6 +11,7 @@ from podium.candidate import Candidate
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
+from podium.record import finite_or_none
 from podium.report.blocks import short
 from podium.report.found import (
     EquityCurves,
@@ -30,6 +31,7 @@ from podium.steps.decisions.promote import Promotion
 from podium.steps.search.analyze import Analysis
 from podium.steps.search.extend import Extended
 from podium.steps.search.tune import Tuned
+from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
 
 
@@ -50,8 +52,8 @@ def slot_report(
         dataset=data.dataset.name,
         tickers=data.dataset.tickers,
         bars=len(data.dataset),
-        period=(_day(data.dataset.times[0]), _day(data.dataset.times[-1])),
-        test_period=(_day(data.test_interval[0]), _day(data.test_interval[1])),
+        period=(day_of(data.dataset.times[0]), day_of(data.dataset.times[-1])),
+        test_period=(day_of(data.test_interval[0]), day_of(data.test_interval[1])),
         metric=section.metric,
         metric_direction="lower",
         verdict=_verdict(promotion),
@@ -66,9 +68,9 @@ def slot_report(
         naive_method=test.notes["naive_method"],
         validation=(analysis.chosen.mean, analysis.naive.mean),
         test=(test.scalar("loss"), test.scalar("naive_loss")),
-        dm_statistic=_finite(test.scalar("dm_statistic")),
-        dm_p_value=_finite(p_value),
-        dm_p_adjusted=_finite(min(1.0, p_value * looks)),
+        dm_statistic=finite_or_none(test.scalar("dm_statistic")),
+        dm_p_value=finite_or_none(p_value),
+        dm_p_adjusted=finite_or_none(min(1.0, p_value * looks)),
         tuning=_points(tuned),
         tuning_naive=tuned.best_naive.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
@@ -81,7 +83,7 @@ def slot_report(
         equity=_curves(project, trading),
         trading={
             who: {
-                name.partition(":")[2]: _finite(scalar.value)
+                name.partition(":")[2]: finite_or_none(scalar.value)
                 for name, scalar in trading.scalars.items()
                 if name.startswith(f"{who}:")
             }
@@ -147,7 +149,7 @@ def _gates(promotion: Promotion) -> list[GateRow]:
 
 def _points(tuned: Tuned) -> list[TuningPoint]:
     return [
-        TuningPoint(row.number, row.family, _finite(row.score), row.state.value)
+        TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
         for row in tuned.trials
     ]
 
@@ -166,16 +168,16 @@ def ranking_rows(analysis: Analysis) -> list[RankRow]:
     """The extended configs, best first, and the best naive one."""
     found, configs = analysis.ranking, analysis.extension.configs
     tests = [
-        (_finite(test.p_value), _finite(corrected))
+        (finite_or_none(test.p_value), finite_or_none(corrected))
         for test, corrected in zip(found.against_naive, found.corrected.tolist(), strict=True)
     ]
     told = not found.reason
     return [
         RankRow(
             _label(extended),
-            _finite(extended.mean),
-            _finite(interval.low),
-            _finite(interval.high),
+            finite_or_none(extended.mean),
+            finite_or_none(interval.low),
+            finite_or_none(interval.high),
             *p_values,
             in_set=included if told else None,
             chosen=extended is analysis.chosen,
@@ -205,15 +207,17 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
     ]
     if luck.basis == "returns":
         rows += [
-            LuckRow("Sharpe ratio a year", _finite(luck.sharpe * a_year), "of the chosen config"),
+            LuckRow(
+                "Sharpe ratio a year", finite_or_none(luck.sharpe * a_year), "of the chosen config"
+            ),
             LuckRow(
                 "Sharpe ratio of luck",
-                _finite(luck.luck_sharpe * a_year),
+                finite_or_none(luck.luck_sharpe * a_year),
                 "a year, expected of the best of so many configs without skill",
             ),
             LuckRow(
                 "deflated Sharpe",
-                _finite(luck.deflated_sharpe),
+                finite_or_none(luck.deflated_sharpe),
                 luck.sharpe_reason or "probability that the chosen config has more than that",
             ),
         ]
@@ -221,18 +225,18 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
         *rows,
         LuckRow(
             "probability of loss",
-            _finite(luck.probability_of_loss),
+            finite_or_none(luck.probability_of_loss),
             luck.reason or f"how often the best of half of the bars {loss} on the other half",
         ),
         LuckRow(
             "PBO",
-            _finite(luck.pbo),
+            finite_or_none(luck.pbo),
             luck.reason
             or "how often it falls below the median there; about 0.5 also where all are good",
         ),
         LuckRow(
             "told from the best",
-            _finite(luck.told_apart),
+            finite_or_none(luck.told_apart),
             "configs of those judged; where it is 0, PBO says nothing",
         ),
     ]
@@ -286,11 +290,3 @@ def _label(extended: Extended) -> str:
 
 def _limits(limits: Mapping[str, float]) -> str:
     return ", ".join(f"{k} {v:g}" for k, v in limits.items())
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _day(moment: object) -> str:
-    return str(moment)[:10]

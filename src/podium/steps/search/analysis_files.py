@@ -15,21 +15,21 @@ from podium import registry
 from podium.arrays import Floats
 from podium.errors import MissingExtraError
 from podium.files import full_disk_explained, write_atomic
-from podium.ledger import reads
+from podium.hashing import json_file
+from podium.ledger import reads, trial_facts
 from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
 from podium.report import analysis_plots as plots
 from podium.report.blocks import short
 from podium.report.history import history_png
 from podium.split import Split
-from podium.steps.archive import export
-from podium.steps.candidates.final_files import put_text
 from podium.steps.search.extend import Extended
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
 from podium.steps.search.tune import Tuned
 from podium.steps.search.tuning_files import TuningFiles
-from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.moments import day_of
+from podium.steps.workspace.owned_folder import OwnedFolder, output_folder, put_text
 from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
 
@@ -57,7 +57,7 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
     """
     extension = analysis.extension
     metric = extension.tuned.data.section.metric
-    sign = -1.0 if registry.direction(metric) == "max" else 1.0
+    sign = registry.direction(metric).sign
     order = tuned_order(extension)
     found = []
     for rank, config in enumerate(extension.configs, 1):
@@ -178,7 +178,7 @@ def put_best(project: Project, place: Path, best: Mapping[str, Any], aside: Path
         project.reporter.say(
             f"the config of the search before, {owner}, is in {_shown(project, kept)}"
         )
-    if put_text(place, json_text(best)):
+    if put_text(place, json_file(best)):
         project.reporter.say(f"the chosen config is in {_shown(project, place)}")
     return place
 
@@ -222,7 +222,7 @@ def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> d
             "why": analysis.reason,
             "against_the_next": analysis.distinguishable,
             "metric": metric,
-            "direction": export.direction(metric),
+            "direction": registry.direction(metric).verb,
             "folds": chosen.scores,
             "mean": chosen.mean,
             "std": mine["std"],
@@ -257,12 +257,12 @@ def _put_plots(
     tuned = analysis.extension.tuned
     owned = OwnedFolder(project, place, (RESULTS, *PICTURES), "study", "search")
     header = {"podium": SCHEMA, "study": tuned.study.id, "slot": tuned.data.slot}
-    folder = owned.claim(tuned.study.id, lambda: json_text(header))
-    results = json_text(
+    folder = owned.claim(tuned.study.id, lambda: json_file(header))
+    results = json_file(
         {
             **header,
             "metric": tuned.data.section.metric,
-            "direction": export.direction(tuned.data.section.metric),
+            "direction": registry.direction(tuned.data.section.metric).verb,
             "trials": len(tuned.trials),
             "naive": {"config": analysis.naive.config, "folds": analysis.naive.scores},
             "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
@@ -297,7 +297,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
 
     files = TuningFiles(project, tuned.study, data, tuned.split)
     rows = tuned.trials
-    facts = {one["id"]: one for one in export.trials(project.door, [row.id for row in rows])}
+    facts = {one["id"]: one for one in trial_facts.trials(project.door, [row.id for row in rows])}
     told = [files.told(row, row.id in tuned.feasible, facts[row.id]) for row in rows]
 
     def history() -> bytes:
@@ -359,7 +359,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
     def folds() -> bytes:
         times = data.tuning.times
         labels = [
-            f"{n}\n{_day(times[fold.validation.min()])}\nto {_day(times[fold.validation.max()])}"
+            f"{n}\n{day_of(times[fold.validation.min()])}\nto {day_of(times[fold.validation.max()])}"
             for n, fold in enumerate(extension.split.folds, 1)
         ]
         configs = [
@@ -408,7 +408,3 @@ def _labels(configs: Sequence[Extended]) -> list[str]:
         same = set()
     told = [short({k: v for k, v in c.config.items() if k not in same}) for c in configs]
     return [f"{c.family} {t}".rstrip() for c, t in zip(configs, told, strict=True)]
-
-
-def _day(moment: object) -> str:
-    return str(moment)[:10]

@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from podium import artifact
+from podium import artifact, registry
 from podium.errors import DataError
 from podium.files import full_disk_explained
+from podium.hashing import json_file
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
-from podium.steps.archive import export
-from podium.steps.candidates.final_files import put_artifact, put_text, told_of
 from podium.steps.search.tune import NAIVE
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.owned_folder import (
+    OwnedFolder,
+    output_folder,
+    put_artifact,
+    put_text,
+    told_of,
+)
 from podium.steps.workspace.project import Project
 from podium.trial import Ended, State
 
@@ -72,7 +77,7 @@ def write(project: Project, extension: Extension) -> Path | None:
     with full_disk_explained(project.root):
         owned = OwnedFolder(project, place, PARTS, "study", "search")
         header = {"podium": SCHEMA, "study": study.id, "slot": slot}
-        folder = owned.claim(study.id, lambda: json_text(header))
+        folder = owned.claim(study.id, lambda: json_file(header))
         models = [
             _put_model(project, extension, config, rank, folder / f"{MODEL}{rank}")
             for rank, config in enumerate(extension.configs, 1)
@@ -82,7 +87,7 @@ def write(project: Project, extension: Extension) -> Path | None:
             # Of a time when more configs were extended.
             if path.name not in named and (path / CONFIG).is_file():
                 shutil.rmtree(path)
-        told = json_text({**header, **_results(project, extension, models)})
+        told = json_file({**header, **_results(project, extension, models)})
         fresh = put_text(folder / RESULTS, told)
     if fresh:
         shown = folder.relative_to(project.root).as_posix()
@@ -119,7 +124,7 @@ def _put_model(
         "score": row.score,
         "split": {"hash": extension.split.hash, **_bars(extension, extension.split.folds[-1])},
     }
-    put_text(folder / CONFIG, json_text(described))
+    put_text(folder / CONFIG, json_file(described))
     put_artifact(source, row.artifact_hash, folder)
     return folder.name
 
@@ -129,7 +134,7 @@ def _results(project: Project, extension: Extension, models: list[str | None]) -
     order = tuned_order(extension)
     return {
         "metric": metric,
-        "direction": export.direction(metric),
+        "direction": registry.direction(metric).verb,
         "splitter": extension.split.name,
         "split": extension.split.hash,
         "epochs": project.config.extend.epochs,

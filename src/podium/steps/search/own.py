@@ -16,6 +16,7 @@ from podium.errors import NotFoundError, Problem, UsageError
 from podium.ledger import kin, reads
 from podium.ledger.reads import TrialRow
 from podium.own import TASK, Code
+from podium.registry import Direction
 from podium.runners._base import Runner
 from podium.runners._own import QUOTED
 from podium.space import Space
@@ -300,7 +301,7 @@ def _result(project: Project, study: Study, data: OwnData) -> Own:
             + (f"; the first: {failure(first)}" if first else ""),
             fix=f"run: podium show {first.id}" if first else "",
         )
-    sign = -1.0 if data.section.direction == "max" else 1.0
+    sign = Direction(data.section.direction).sign
     best = min(complete, key=lambda row: sign * row.score)
     with project.ledger.reading() as tx:
         curves = {row.id: reads.epochs_of(project.ledger, tx, row.id) for row in complete}

@@ -223,7 +223,7 @@ def _refine(
     first = BEYOND + STEPS * len(rows)
     seed = trial_seed(settings.seed, first)
     search = _Refining(spaces[family], seed, first, steps)
-    sign = -1.0 if registry.direction(data.section.metric) == "max" else 1.0
+    sign = registry.direction(data.section.metric).sign
     for row in found[family]:
         search.tell(row.number, row.config, sign * row.score)
     walk = Walk(

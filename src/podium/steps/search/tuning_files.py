@@ -6,7 +6,6 @@ id, and one that podium did not write is left alone.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,16 +22,17 @@ from podium.files import (
     tell_written,
     write_atomic,
 )
-from podium.hashing import digest_folder
+from podium.hashing import digest_folder, json_file, strict
+from podium.ledger import trial_facts
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
+from podium.registry import Direction
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
-from podium.steps.archive import export
 from podium.steps.data.sequences import TaskData
 from podium.steps.trials import driver, execute
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.owned_folder import OwnedFolder, json_text, output_folder
+from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import Ended, State
@@ -95,7 +95,7 @@ class TuningFiles:
         Trials end in any order, so a few more than the best stay for a while; ``write`` removes
         them. A model is in its place, flushed, before the record says that its trial has ended.
         """
-        sign = -1.0 if self.way == "max" else 1.0
+        sign = Direction(self.way).sign
         version = registry.family(family, self.data.section.task).VERSION
         best = sorted(
             sign * row.score
@@ -126,7 +126,7 @@ class TuningFiles:
                 **described,
                 "files": digest_folder(model),
             }
-            (model / "config.json").write_text(json.dumps(export.strict(facts), indent=1) + "\n")
+            (model / "config.json").write_text(json_file(facts))
             place = self.folder / CHECKPOINTS / checkpoint_name(plan.number, ended.task.trial_id)
             place.parent.mkdir(parents=True, exist_ok=True)
             flush_folder(model)
@@ -162,7 +162,9 @@ class TuningFiles:
         rows = [row for row in rows if row.state.ended]
         if feasible is None:
             feasible = [row.id for row in rows]
-        facts = {one["id"]: one for one in export.trials(self.project.door, [r.id for r in rows])}
+        facts = {
+            one["id"]: one for one in trial_facts.trials(self.project.door, [r.id for r in rows])
+        }
         with full_disk_explained(self.project.root):
             self._keep_best(rows)
             told = [self.told(row, row.id in feasible, facts[row.id]) for row in rows]
@@ -172,7 +174,7 @@ class TuningFiles:
                 return
             self._studies(told, rows, facts)
             history = self._history(told, naive)
-            write_atomic(self.folder / HISTORY, json_text(history))
+            write_atomic(self.folder / HISTORY, json_file(history))
             try:
                 picture = history_png(
                     told,
@@ -200,7 +202,7 @@ class TuningFiles:
 
     def _keep_best(self, rows: Sequence[TrialRow]) -> None:
         """Remove the models of trials that are not among the best of their family any more."""
-        sign = -1.0 if self.way == "max" else 1.0
+        sign = Direction(self.way).sign
         asked = [row for row in rows if row.phase != KNOWN]
         good = [r for r in asked if r.state is State.COMPLETE and math.isfinite(r.score)]
         good.sort(key=lambda row: sign * row.score)
@@ -269,7 +271,7 @@ class TuningFiles:
                     "checkpoint": self._checkpoint(row),
                 }
             )
-        return json_text(
+        return json_file(
             {
                 **self._header(),
                 "best": None if best is None else rows[best].id,
@@ -288,7 +290,7 @@ class TuningFiles:
             "slot": self.study.slot,
             "search": self.study.question["search"],
             "metric": self.data.section.metric,
-            "direction": export.direction(self.data.section.metric),
+            "direction": registry.direction(self.data.section.metric).verb,
         }
 
     def _history(self, told: Sequence[Told], naive: TrialRow | None) -> dict[str, Any]:
@@ -338,7 +340,7 @@ class TuningFiles:
                 for one, row in zip(told, rows, strict=True)
                 if row.family == family
             ]
-            studies[name] = ({f"val_{metric}": export.direction(metric)}, mine)
+            studies[name] = ({f"val_{metric}": registry.direction(metric).verb}, mine)
         write_atomic(self.folder / JOURNAL, optuna.journal(studies))
         pickles = dict(zip(families, optuna.pickled(studies).values(), strict=True))
         best = so_far(told, self.way)[-1] if told else None
@@ -374,7 +376,7 @@ class TuningFiles:
             "family": row.family,
             "slot": self.study.slot,
             "config": row.config,
-            "results": export.strict(facts["results"]),
+            "results": strict(facts["results"]),
             "checkpoint": self._checkpoint(row),
             "reason": row.reason,
         }

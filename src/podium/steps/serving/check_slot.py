@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from podium.stats import (
 from podium.steps.candidates.finalize import naive_name
 from podium.steps.evidence.drift import Drifted, drifted
 from podium.steps.serving.forecast_log import Live, Speaker, live, places, speakers
+from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
 NOTE, WARNING = "note", "warning"
@@ -183,11 +183,15 @@ def _losses(said: Live, forecast: Floats, keep: Mask) -> Floats:
 def _who(speaker: Speaker) -> Said:
     who = speaker.candidate
     told = f"{who.id} (version {who.version}, {who.family}), trained on bars until "
-    told += _day(speaker.trained_until)
+    told += without_midnight(speaker.trained_until)
     tested = "test" in speaker.judged
-    told += f", tested on those until {_day(speaker.tested_until)}" if tested else ", not tested"
+    told += (
+        f", tested on those until {without_midnight(speaker.tested_until)}"
+        if tested
+        else ", not tested"
+    )
     newest = speaker.view.times[-1]
-    return Said(NOTE, "champion", f"{told}; the newest bar is {_day(newest)}")
+    return Said(NOTE, "champion", f"{told}; the newest bar is {without_midnight(newest)}")
 
 
 def _scored(champion: Live, newer: _Part) -> Said:
@@ -321,7 +325,3 @@ def _beside(champion: Live, shadow: Live) -> Said:
 
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else math.nan
-
-
-def _day(moment: Any) -> str:
-    return str(moment).replace("T00:00:00", "")

@@ -17,6 +17,7 @@ from podium.classifier import LoadedClassifier
 from podium.config import FILE
 from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text, full_disk_explained, write_atomic
+from podium.hashing import json_file
 from podium.split import Windows
 from podium.steps.candidates.register import candidate_of
 from podium.steps.data.bars import SlotData, slot_data
@@ -26,7 +27,6 @@ from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.evidence.trading import due, targets
 from podium.steps.serving.predict import place_asked
 from podium.steps.workspace.moments import stamp_of
-from podium.steps.workspace.owned_folder import json_text
 from podium.steps.workspace.project import Project
 
 COLUMNS = (
@@ -231,7 +231,7 @@ def write_newest(project: Project, candidate: Candidate) -> Written:
     with full_disk_explained(project.root):
         text = csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
         write_atomic(folder / f"{SIGNALS}.csv", text)
-        write_atomic(folder / f"{SIGNALS}.json", json_text(head))
+        write_atomic(folder / f"{SIGNALS}.json", json_file(head))
     return Written(found.as_of, os.path.relpath(folder / f"{SIGNALS}.csv", project.root))
 
 

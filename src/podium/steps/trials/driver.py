@@ -14,8 +14,10 @@ from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.kin import KNOWN
+from podium.ledger.pieces import pieces
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import RETRIED
+from podium.registry import Direction
 from podium.runners._base import Runner
 from podium.searches._base import Search
 from podium.split import Split
@@ -171,7 +173,8 @@ def _walked(
     course = Course.of(project, study, data, search, job, walk.numbers[0])
     told = _Told(project, data, split, search, walk.where, course)
     told.known(study, family)
-    for generation in course.cohorts(walk.numbers, walk.generation) if course else _parts(walk):
+    parts = course.cohorts if course else pieces
+    for generation in parts(walk.numbers, walk.generation):
         configs = search.ask(generation)
         plans = [
             Planned(
@@ -196,12 +199,6 @@ def _walked(
     if course and any(row.state is State.PRUNED for row in found):
         project.reporter.say(course.summary(found))
     return found
-
-
-def _parts(walk: Walk) -> Iterator[Sequence[int]]:
-    """Numbers that are asked for at once."""
-    for start in range(0, len(walk.numbers), walk.generation):
-        yield walk.numbers[start : start + walk.generation]
 
 
 @contextmanager
@@ -236,7 +233,7 @@ class _Told:
     ) -> None:
         self.project, self.data, self.split = project, data, split
         self.search, self.where, self.course = search, where, course
-        self.sign = -1.0 if execute.direction_of(data) == "max" else 1.0
+        self.sign = Direction(execute.direction_of(data)).sign
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
         # for what came later knowing that.

@@ -12,6 +12,7 @@ from podium.errors import TimeOverError
 from podium.hashing import canonical
 from podium.ledger.kin import FINALISTS
 from podium.ledger.reads import TrialRow
+from podium.registry import Direction
 from podium.split import Split
 from podium.steps.data.sequences import TaskData
 from podium.steps.trials import driver, execute
@@ -54,7 +55,7 @@ class Finalist:
 
 def best_configs(rows: Sequence[TrialRow], count: int, way: str) -> list[TrialRow]:
     """The best complete trials of different configs, best first; of equal ones the earlier."""
-    sign = -1.0 if way == "max" else 1.0
+    sign = Direction(way).sign
     whole = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
     found: dict[str, TrialRow] = {}
     for row in sorted(whole, key=lambda row: sign * row.score):
@@ -153,7 +154,7 @@ def on_record(
 
 def ranked(finalists: Sequence[Finalist], way: str) -> list[Finalist]:
     """Best mean first; those one of whose seeds failed last."""
-    sign = -1.0 if way == "max" else 1.0
+    sign = Direction(way).sign
     return sorted(finalists, key=lambda one: (math.isnan(one.mean), sign * one.mean))
 
 

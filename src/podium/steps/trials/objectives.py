@@ -192,7 +192,7 @@ def pareto(values: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) ->
     ...                "c": {"mse": 2, "mae": 3}}, ["mse", "mae"]))
     ['a', 'b']
     """
-    signs = [-1.0 if registry.direction(metric) == "max" else 1.0 for metric in metrics]
+    signs = [registry.direction(metric).sign for metric in metrics]
     points = {
         id_: np.array([sign * found[m] for sign, m in zip(signs, metrics, strict=True)])
         for id_, found in values.items()

@@ -1,4 +1,4 @@
-"""Dates and times that people give."""
+"""Dates and times as people give and read them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import datetime as dt
 import numpy as np
 
 from podium.errors import UsageError
+
+
+def day_of(moment: object) -> str:
+    """The date of a moment, as ``2026-11-21``."""
+    return str(moment)[:10]
+
+
+def without_midnight(moment: object) -> str:
+    """A moment as text; a day's bar is stamped with its date alone."""
+    return str(moment).replace("T00:00:00", "")
 
 
 def moment_of(text: str) -> dt.datetime:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from podium.errors import UsageError
+from podium.errors import DataError, UsageError
 from podium.files import flush, write_atomic
-from podium.steps.archive import export
+from podium.manifest import MANIFEST, read_checked, require_hash
 from podium.steps.workspace.project import Project
 
 
@@ -55,7 +55,7 @@ class OwnedFolder:
     ::
 
         files = OwnedFolder(project, folder, ("config.json", "best_model"), "candidate", "model")
-        folder = files.claim(candidate.id, lambda: json_text({"podium": 1, "candidate": id}))
+        folder = files.claim(candidate.id, lambda: json_file({"podium": 1, "candidate": id}))
     """
 
     project: Project
@@ -133,6 +133,48 @@ class OwnedFolder:
         flush(target)
 
 
-def json_text(value: Any) -> str:
-    """JSON as every one of these files has it: whole for people, no number that is not finite."""
-    return json.dumps(export.strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def put_artifact(source: Path, artifact_hash: str, target: Path) -> bool:
+    """Copy what a folder lacks of an artefact, every byte checked; False: it had all of it.
+
+    Parameters
+    ----------
+    target : Path
+        May hold other files too.
+    """
+    data, fresh = require_hash(source, artifact_hash), False
+    files = json.loads(data)["files"]
+    for name in files:
+        try:
+            read_checked(target, files, name)
+        except DataError:
+            write_atomic(target / name, read_checked(source, files, name))
+            fresh = True
+    if not (target / MANIFEST).is_file() or (target / MANIFEST).read_bytes() != data:
+        write_atomic(target / MANIFEST, data)
+        fresh = True
+    return fresh
+
+
+def put_text(path: Path, text: str) -> bool:
+    """Write a file unless it says that already; whether it was written."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    write_atomic(path, text)
+    return True
+
+
+def told_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says that people and scripts ask for; tickers in the order of training."""
+    task = manifest["task"]
+    return {
+        "tickers": manifest["tickers"],
+        "slot": manifest["slot"],
+        "family": manifest["family"],
+        **{name: task[name] for name in ("features", "target", "horizon", "window", "metric")},
+        "timeframe": manifest["timeframe"],
+        "dataset_fingerprint": manifest["dataset_fingerprint"],
+        "trained_from": manifest["trained_from"],
+        "trained_until": manifest["trained_until"],
+        "seeds": manifest.get("seeds", [manifest["seed"]]),
+        "members": manifest.get("members", []),
+    }
