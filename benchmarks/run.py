@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from podium.steps.search.tune import Tuned
+    from podium.steps.search.results import Tuned
     from podium.steps.workspace.project import Project
 
 LIMIT_SECONDS = 2.0

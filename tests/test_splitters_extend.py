@@ -9,7 +9,8 @@ from podium import registry
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, UsageError
 from podium.steps.search.analyze import analyze
-from podium.steps.search.extend import Extended, folds_of
+from podium.steps.search.extend import folds_of
+from podium.steps.search.results import Extended
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Project
 from podium.testing.series import bars, view

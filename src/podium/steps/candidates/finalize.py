@@ -23,8 +23,8 @@ from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.analyze import Analysis
 from podium.steps.search.analyze import analyze as _analyze
+from podium.steps.search.results import Analysis
 from podium.steps.trials import execute
 from podium.steps.workspace.project import Project
 from podium.study import Study

@@ -9,9 +9,8 @@ from typing import Any
 from podium.candidate import Candidate
 from podium.ledger import reads
 from podium.steps.data.sequences import TaskData
-from podium.steps.search.analyze import Analysis
 from podium.steps.search.extend import PHASE, folds_of
-from podium.steps.search.tune import Tuned
+from podium.steps.search.results import Analysis, Tuned
 from podium.steps.trials import execute
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET

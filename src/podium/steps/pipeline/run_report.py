@@ -28,9 +28,7 @@ from podium.steps.candidates.train import Trained
 from podium.steps.decisions.backtest import BENCHMARKS, Judged
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
-from podium.steps.search.analyze import Analysis
-from podium.steps.search.extend import Extended
-from podium.steps.search.tune import Tuned
+from podium.steps.search.results import Analysis, Extended, Tuned
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
 

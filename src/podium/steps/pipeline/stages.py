@@ -22,9 +22,9 @@ from podium.steps.decisions.promote import Promotion, demoted, promote
 from podium.steps.decisions.promote import on_record as standing_of
 from podium.steps.pipeline import changed, run_report
 from podium.steps.search import extend
-from podium.steps.search.analyze import Analysis, reckoned, written
-from podium.steps.search.extend import Extension
-from podium.steps.search.tune import Tuned, reach, rewritten, search_data, tune, tuned
+from podium.steps.search.analyze import reckoned, written
+from podium.steps.search.results import Analysis, Extension, Tuned
+from podium.steps.search.tune import reach, rewritten, search_data, tune, tuned
 from podium.steps.workspace.project import Project
 
 TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"

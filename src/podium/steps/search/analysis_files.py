@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,18 +23,14 @@ from podium.report import analysis_plots as plots
 from podium.report.blocks import short
 from podium.report.history import history_png
 from podium.split import Split
-from podium.steps.search.extend import Extended
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
-from podium.steps.search.tune import Tuned
+from podium.steps.search.results import Analysis, Extended, Tuned
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.owned_folder import OwnedFolder, output_folder, put_text
 from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
-
-if TYPE_CHECKING:
-    from podium.steps.search.analyze import Analysis
 
 RESULTS = "analysis.json"
 HISTORY, IMPORTANCE, PARALLEL, FOLDS, CURVES = (
@@ -359,7 +355,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
     def folds() -> bytes:
         times = data.tuning.times
         labels = [
-            f"{n}\n{day_of(times[fold.validation.min()])}\nto {day_of(times[fold.validation.max()])}"
+            f"{n}\n{day_of(times[fold.validation.min()])}\nto "
+            f"{day_of(times[fold.validation.max()])}"
             for n, fold in enumerate(extension.split.folds, 1)
         ]
         configs = [

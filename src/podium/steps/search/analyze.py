@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
 from podium import registry
 from podium.arrays import Floats
 from podium.ledger import reads
-from podium.stats import DieboldMariano, diebold_mariano, panel_loss
+from podium.stats import diebold_mariano, panel_loss
 from podium.steps.evidence.looks import luck_of
-from podium.steps.evidence.selection_bias import Luck, Ranking, ranking
+from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
-from podium.steps.search.extend import Extended, Extension, extend
+from podium.steps.search.extend import extend
+from podium.steps.search.results import Analysis, Extended, Extension
 from podium.steps.workspace.project import Project
 from podium.trial import config_hash
-
-
-@dataclass(frozen=True, eq=False)
-class Analysis:
-    """The chosen config and why.
-
-    Parameters
-    ----------
-    chosen : Extended
-    naive : Extended
-        Best naive config over the same folds.
-    against_naive : DieboldMariano
-        Chosen against naive on the folds' windows.
-    looked_at : int
-        Distinct configs ever looked at for this slot on an overlapping validation interval.
-    ranking : Ranking
-        The extended configs, best first, and naive: intervals, tests, confidence set.
-    luck : Luck
-        What the choice among all that were looked at is worth.
-    reason, distinguishable : str
-        Sentences: why this one, and whether it can be told from the next.
-    files : sequence of Path
-        ``best_config.json`` and ``analysis_plots/``, where they are wanted.
-    """
-
-    extension: Extension
-    chosen: Extended
-    naive: Extended
-    against_naive: DieboldMariano
-    looked_at: int
-    ranking: Ranking
-    luck: Luck
-    reason: str
-    distinguishable: str
-    files: Sequence[Path] = ()
 
 
 def analyze(project: Project, slot: str) -> Analysis:

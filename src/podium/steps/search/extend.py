@@ -6,7 +6,6 @@ import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.data.bars import require_task
 from podium.steps.search import extended_files
-from podium.steps.search.tune import NAIVE, Tuned, tuned
+from podium.steps.search.results import Extended, Extension, Tuned
+from podium.steps.search.tune import NAIVE, tuned
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.project import Project
@@ -28,72 +28,6 @@ from podium.trial import State, trial_seed
 from podium.view import View
 
 PHASE, NAIVE_PHASE = "extend", "extend_naive"
-
-
-@dataclass(frozen=True, eq=False)
-class Extended:
-    """One config over all folds.
-
-    Parameters
-    ----------
-    tuning_score : float
-        What the search saw of it, for comparison.
-    folds : list of TrialRow, one a fold
-    losses : (W,) float32
-        Loss of every validation window, fold by fold.
-    days : (W,) int
-        Second since 1970 of each window's decision.
-    epochs : int
-        Epoch at which the mean validation loss over the folds is lowest; 0 where no curve was
-        reported.
-    repeats : int
-        In how many folds each window validates.
-    """
-
-    family: str
-    config: ConfigDict
-    tuning_score: float
-    folds: Sequence[TrialRow]
-    losses: Floats
-    days: Floats
-    epochs: int
-    repeats: int = 1
-
-    @property
-    def scores(self) -> list[float]:
-        """Score of each fold."""
-        return [row.score for row in self.folds]
-
-    @property
-    def mean(self) -> float:
-        """Mean over the folds; NaN when one failed."""
-        return float(np.mean(self.scores))
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean over the folds.
-
-        Folds that validate the same windows count as often as there are windows of their own.
-        """
-        independent = len(self.scores) / self.repeats
-        return float(np.std(self.scores, ddof=1) / math.sqrt(independent))
-
-
-@dataclass(frozen=True, eq=False)
-class Extension:
-    """All configs that were extended, best first, and the naive ones likewise.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Where the slot's ``extended_training_results/`` are.
-    """
-
-    tuned: Tuned
-    split: Split
-    configs: Sequence[Extended]
-    naive: Sequence[Extended]
-    folder: Path | None = None
 
 
 def extend(project: Project, slot: str) -> Extension:

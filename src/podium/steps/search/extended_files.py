@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from podium.files import full_disk_explained
 from podium.hashing import json_file
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
+from podium.steps.search.results import Extended, Extension
 from podium.steps.search.tune import NAIVE
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
@@ -29,9 +30,6 @@ from podium.steps.workspace.owned_folder import (
 )
 from podium.steps.workspace.project import Project
 from podium.trial import Ended, State
-
-if TYPE_CHECKING:
-    from podium.steps.search.extend import Extended, Extension
 
 RESULTS, MODEL, CONFIG = "extended_training_results.json", "extended_model_", "config.json"
 PARTS = (RESULTS, f"{MODEL}*")

@@ -14,9 +14,9 @@ from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps.data.bars import SlotData
 from podium.steps.data.own_code import SearchData
 from podium.steps.data.sequences import ClassData, TaskData, task_data
+from podium.steps.search.results import Tuned
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import driver, execute, schedule
 from podium.steps.trials import finalists as _finalists
@@ -32,50 +32,6 @@ from podium.trial import BUDGET, State, trial_seed
 PHASE, NAIVE = "tune", "naive"
 # By parameter, as in [space.FAMILY] of podium.toml.
 Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Tuned:
-    """A finished search.
-
-    Parameters
-    ----------
-    trials : list of TrialRow
-        In the order asked, after those that were on record before; failed ones are among them.
-    naive : list of TrialRow
-        Every config of the naive family on the same windows.
-    best, best_naive : TrialRow
-        Best on validation, in the metric's direction, among the feasible ones: by the mean over
-        the seeds where there are finalists, else by the score.
-    feasible : set of str
-        Ids of the trials that meet ``tune.where``; the others are kept and never win.
-    values : mapping of trial id to mapping of metric to value
-        Every metric of ``tune.metric``; empty where there is one.
-    finalists : list of Finalist
-        The best configs with several seeds, best mean first; `best` is the first of them.
-    """
-
-    study: Study
-    data: TaskData
-    split: Split
-    trials: Sequence[TrialRow]
-    naive: Sequence[TrialRow]
-    best: TrialRow
-    best_naive: TrialRow
-    feasible: Collection[str]
-    values: Mapping[str, Mapping[str, float]]
-    finalists: Sequence[Finalist] = ()
-
-    @property
-    def eligible(self) -> list[TrialRow]:
-        """Trials that may win."""
-        return [row for row in self.trials if row.id in self.feasible]
-
-    @property
-    def forecast(self) -> SlotData:
-        """Data of a slot that forecasts, for steps that have made sure it does."""
-        assert isinstance(self.data, SlotData)
-        return self.data
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,166 @@
+"""What searching, cross-validating and choosing come to: values, apart from the verbs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from podium.arrays import Floats
+from podium.ledger.reads import TrialRow
+from podium.space import ConfigDict
+from podium.split import Split
+from podium.stats import DieboldMariano
+from podium.steps.data.bars import SlotData
+from podium.steps.data.sequences import TaskData
+from podium.steps.evidence.selection_bias import Luck, Ranking
+from podium.steps.trials.finalists import Finalist
+from podium.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A finished search.
+
+    Parameters
+    ----------
+    trials : list of TrialRow
+        In the order asked, after those that were on record before; failed ones are among them.
+    naive : list of TrialRow
+        Every config of the naive family on the same windows.
+    best, best_naive : TrialRow
+        Best on validation, in the metric's direction, among the feasible ones: by the mean over
+        the seeds where there are finalists, else by the score.
+    feasible : set of str
+        Ids of the trials that meet ``tune.where``; the others are kept and never win.
+    values : mapping of trial id to mapping of metric to value
+        Every metric of ``tune.metric``; empty where there is one.
+    finalists : list of Finalist
+        The best configs with several seeds, best mean first; `best` is the first of them.
+    """
+
+    study: Study
+    data: TaskData
+    split: Split
+    trials: Sequence[TrialRow]
+    naive: Sequence[TrialRow]
+    best: TrialRow
+    best_naive: TrialRow
+    feasible: Collection[str]
+    values: Mapping[str, Mapping[str, float]]
+    finalists: Sequence[Finalist] = ()
+
+    @property
+    def eligible(self) -> list[TrialRow]:
+        """Trials that may win."""
+        return [row for row in self.trials if row.id in self.feasible]
+
+    @property
+    def forecast(self) -> SlotData:
+        """Data of a slot that forecasts, for steps that have made sure it does."""
+        assert isinstance(self.data, SlotData)
+        return self.data
+
+
+@dataclass(frozen=True, eq=False)
+class Extended:
+    """One config over all folds.
+
+    Parameters
+    ----------
+    tuning_score : float
+        What the search saw of it, for comparison.
+    folds : list of TrialRow, one a fold
+    losses : (W,) float32
+        Loss of every validation window, fold by fold.
+    days : (W,) int
+        Second since 1970 of each window's decision.
+    epochs : int
+        Epoch at which the mean validation loss over the folds is lowest; 0 where no curve was
+        reported.
+    repeats : int
+        In how many folds each window validates.
+    """
+
+    family: str
+    config: ConfigDict
+    tuning_score: float
+    folds: Sequence[TrialRow]
+    losses: Floats
+    days: Floats
+    epochs: int
+    repeats: int = 1
+
+    @property
+    def scores(self) -> list[float]:
+        """Score of each fold."""
+        return [row.score for row in self.folds]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the folds; NaN when one failed."""
+        return float(np.mean(self.scores))
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean over the folds.
+
+        Folds that validate the same windows count as often as there are windows of their own.
+        """
+        independent = len(self.scores) / self.repeats
+        return float(np.std(self.scores, ddof=1) / math.sqrt(independent))
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """All configs that were extended, best first, and the naive ones likewise.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the slot's ``extended_training_results/`` are.
+    """
+
+    tuned: Tuned
+    split: Split
+    configs: Sequence[Extended]
+    naive: Sequence[Extended]
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The chosen config and why.
+
+    Parameters
+    ----------
+    chosen : Extended
+    naive : Extended
+        Best naive config over the same folds.
+    against_naive : DieboldMariano
+        Chosen against naive on the folds' windows.
+    looked_at : int
+        Distinct configs ever looked at for this slot on an overlapping validation interval.
+    ranking : Ranking
+        The extended configs, best first, and naive: intervals, tests, confidence set.
+    luck : Luck
+        What the choice among all that were looked at is worth.
+    reason, distinguishable : str
+        Sentences: why this one, and whether it can be told from the next.
+    files : sequence of Path
+        ``best_config.json`` and ``analysis_plots/``, where they are wanted.
+    """
+
+    extension: Extension
+    chosen: Extended
+    naive: Extended
+    against_naive: DieboldMariano
+    looked_at: int
+    ranking: Ranking
+    luck: Luck
+    reason: str
+    distinguishable: str
+    files: Sequence[Path] = ()
