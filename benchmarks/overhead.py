@@ -114,7 +114,7 @@ def _flush(place: Path) -> float:
 def _log_line(root: Path) -> float:
     """Median over batches of what one line of a trial's end costs, in microseconds."""
     from podium.steps.archive.init import init
-    from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
     from podium.trial import Ended, Epoch, State, Task
 
     init(root, demo=True)
@@ -122,7 +122,7 @@ def _log_line(root: Path) -> float:
     epochs = tuple(Epoch(0, n, {"val_loss": 0.5}) for n in range(1, 13))
     ended = Ended(task, State.COMPLETE, score=0.1797, epochs=epochs, seconds=1.5, best_epoch=7)
     times = []
-    with Project(root) as project, project.locked("us4/D/volatility", "tune"):
+    with open_project(root) as project, project.locked("us4/D/volatility", "tune"):
         for _ in range(50):
             started = time.perf_counter()
             for number in range(100):
@@ -135,7 +135,7 @@ def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) ->
     """Median over generations of the time from one to the next, in ms a trial."""
     from podium.steps.archive.init import init
     from podium.steps.search import tune
-    from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
 
     init(root, demo=True)
     toml = (root / "podium.toml").read_text().replace('["lstm"]', '["nothing"]')
@@ -156,7 +156,7 @@ def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) ->
         "runner.jobs": 2,
     }
     slot = "us4/D/volatility"
-    with Project(root, flags=flags, reporter=Clock()) as project, project.locked(slot, "tune"):
+    with open_project(root, flags=flags, reporter=Clock()) as project, project.locked(slot, "tune"):
         tune.tune(project, slot)
         size = project.config.tune.generation
     # From the last trial of a generation to the last of the next: ask, start, run, end, tell.

@@ -30,7 +30,7 @@ from podium.gates._base import verdict
 from podium.stats import sharpe_ratios
 from podium.steps.evidence.selection_bias import Luck, luck_of_returns
 from podium.steps.pipeline.run import run
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing.gates import evidence
 
 BARS, CONFIGS, LAGS = 2_500, 200, 20
@@ -227,7 +227,7 @@ def end_to_end(sharpe: float | None, seed: int) -> dict[str, Result]:
     root = Path(tempfile.mkdtemp(prefix="podium-planted-"))
     try:
         write_project(root, sharpe, seed)
-        with Project(root) as project:
+        with open_project(root) as project:
             [slot] = run(project).report.slots
     finally:
         shutil.rmtree(root)

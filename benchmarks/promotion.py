@@ -53,13 +53,13 @@ def _project(place: Path) -> Path:
     from podium.ledger import decisions, writes
     from podium.steps.archive.init import init
     from podium.steps.evidence.evidence import evidence_about
-    from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
 
     root = init(place / "mine", demo=True)
     path = root / "podium.toml"
     text = path.read_text().replace(f'[slots."{SLOT}"]', f'[slots."{SLOT}"]\npolicy = "one"')
     path.write_text(text + "\n[policies.one.champion.max_drawdown]\n")
-    with Project(root) as project:
+    with open_project(root) as project:
         for number in range(2):
             folder = place / f"model-{number}"
             folder.mkdir()
@@ -98,9 +98,9 @@ def _registry(place: Path) -> str:
 
 def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
     from podium.steps.decisions import promote as step
-    from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
 
-    project = stack.enter_context(Project(root))
+    project = stack.enter_context(open_project(root))
     client = mlflow_client(uri)
     handle = stack.enter_context((root / "flush").open("ab"))
     turns, flushes = itertools.count(), itertools.count()

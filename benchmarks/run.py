@@ -71,13 +71,13 @@ def _up_to_date(root: Path) -> None:
 def _side_by_side(root: Path, place: Path) -> None:
     from podium.steps.search.extend import extended
     from podium.steps.search.tune import tuned
-    from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
 
     seconds = {}
     for how in ("one batch", "config by config"):
         copy = shutil.copytree(root, place / how.replace(" ", "-"))
         # Another length is another training, so none is on record.
-        with Project(copy, flags={"runner.jobs": 2, "extend.epochs": 13}) as project:
+        with open_project(copy, flags={"runner.jobs": 2, "extend.epochs": 13}) as project:
             found = [tuned(project, slot) for slot in SLOTS]
             # Workers that have torch loaded; what they train first is not timed.
             _config_by_config(project, found[0], 1)

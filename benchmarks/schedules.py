@@ -22,7 +22,7 @@ from podium.ledger import reads
 from podium.schedules._base import Schedule
 from podium.steps.archive import init
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 SLOT = "us4/D/volatility"
 FINALISTS, GENERATION = 4, 8
@@ -41,7 +41,7 @@ def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
     }
     with tempfile.TemporaryDirectory() as folder:
         root = init.init(Path(folder) / "demo", demo=True)
-        with Project(root, flags=flags) as project:
+        with open_project(root, flags=flags) as project:
             found = tune(project, SLOT)
             ids = [row.id for row in found.trials]
             with project.ledger.reading() as tx:

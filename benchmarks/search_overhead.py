@@ -160,6 +160,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     from podium.steps.search import tune
     from podium.steps.trials import execute
     from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
     from podium.trial import Task
 
     count, transaction = 0, Ledger.transaction
@@ -190,7 +191,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     Ledger.transaction = counted  # type: ignore[method-assign, assignment]
     tune._search.go = timed  # type: ignore[assignment]
     try:
-        with Project(root) as project:
+        with open_project(root) as project:
             tune.tune(project, SLOT)
         wall, cpu = found
         return wall, cpu, count

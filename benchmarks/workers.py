@@ -17,7 +17,7 @@ from podium.steps.archive import init
 from podium.steps.data.sequences import task_data
 from podium.steps.search.tune import validation_split
 from podium.steps.trials import execute
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.trial import Job, State, Task
 
 TRIALS, EPOCHS, ROUNDS = 8, 6, 3
@@ -37,7 +37,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     with TemporaryDirectory() as folder:
         root = init.init(Path(folder) / "demo", demo=True)
-        with Project(root) as project:
+        with open_project(root) as project:
             data = task_data(project.config, project.default_slot(None))
             job = execute.job_of(data, validation_split(project, data), "lstm")
     print(

@@ -12,7 +12,7 @@ import projects
 from podium.steps.archive import init
 from podium.steps.candidates.train import Trained, Wish, train
 from podium.steps.decisions.evaluate import Evaluated, evaluate
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 SLOT = "pumps/class"
 STEPS, CLASSES = 6, ("calm", "rises", "falls")
@@ -67,10 +67,10 @@ def project(folder: Path, **settings: Mapping[str, Any]) -> Path:
 
 def trained(root: Path, *, reporter: Any = None, slot: str = SLOT, **wish: Any) -> Trained:
     settings = {**QUICK, **wish.pop("settings", {})}
-    with Project(root, reporter=reporter) as opened:
+    with open_project(root, reporter=reporter) as opened:
         return train(opened, "bilstm", slot, Wish(settings=settings, **wish))
 
 
 def evaluated(root: Path, candidate: str, **how: Any) -> Evaluated:
-    with Project(root) as opened:
+    with open_project(root) as opened:
         return evaluate(opened, candidate, **how)

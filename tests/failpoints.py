@@ -37,7 +37,7 @@ from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.workspace import sync
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.tracker import HyperparamTracker
 from projects import SLOT, new_candidate
 
@@ -67,7 +67,7 @@ def work(root: str, where: str = "", turn: int = 0) -> None:
     _acknowledge()
     if where:
         PLACES[where](turn)
-    with Project(Path(root)) as project:
+    with open_project(Path(root)) as project:
         tune(project, SLOT)
         grid(project, SLOT, GRID)
     with HyperparamTracker(Path(root) / "hyperparams" / "sweep_results.json") as tracker:
@@ -110,7 +110,7 @@ def search(root: str, told: str, round_: int, where: str = "", turn: int = 0) ->
     os.environ.update({quick.TRAININGS: told, quick.ROUND: str(round_)})
     if where:
         SEARCH_PLACES[where](turn)
-    with Project(Path(root)) as project:
+    with open_project(Path(root)) as project:
         tune(project, SLOT)
 
 
@@ -342,7 +342,7 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
     if where:
         steps = stages.FORECAST
         stages.FORECAST = tuple(armed(one) if one.name == step else one for one in steps)
-    with Project(Path(root)) as project:
+    with open_project(Path(root)) as project:
         run(project)
 
 
@@ -381,7 +381,7 @@ def examine(root: str) -> None:
         # A disk that is small is not what is examined.
         if not check.ok and check.check != "disk":
             tell(f"{check.check}: {check.finding}")
-    with Project(Path(root)) as project:
+    with open_project(Path(root)) as project:
         for name in sync.sync_files(project):
             tell(f"{name} was not up to date")
 
@@ -414,7 +414,7 @@ def enhance(
     """Register a candidate, made of another one where ``parent`` names one, and what it lost."""
     if where:
         DECISION_PLACES[where](turn)
-    with Project(Path(root)) as project:
+    with open_project(Path(root)) as project:
         made = replace(
             new_candidate(name.removeprefix("c-"), SLOT, model_type),
             artifact_hash=artifact[0],

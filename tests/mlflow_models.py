@@ -17,7 +17,7 @@ from podium.decision import Stage
 from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.ledger.ledger import now
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 MODEL = "us4.D.volatility"
 
@@ -27,7 +27,7 @@ def another(
 ) -> Candidate:
     """A candidate with a trial of its own, whose model is that of the project's first one."""
     [first] = projects.query(root, "SELECT * FROM candidate WHERE version = 1")
-    with Project(root) as project:
+    with open_project(root) as project:
         project.feeds = False
         source = project.store / first["artifact_path"]
         manifest = json.loads((source / "manifest.json").read_text())
@@ -57,7 +57,7 @@ def another(
 
 def moved(root: Path, candidate: str, *stages: Stage, expected: str | None = None) -> None:
     """Decisions that take a candidate through stages, the first of which is where it stands."""
-    with Project(root) as project:
+    with open_project(root) as project:
         project.feeds = False
         for here, there in pairwise(stages):
             decision = projects.move(candidate, here, there, expected=expected)
@@ -88,7 +88,7 @@ def contend(root: Path, mine: str, turns: int, barrier: Any, answers: Any) -> No
 
     def work() -> int:
         won = 0
-        with Project(root) as project:
+        with open_project(root) as project:
             project.feeds = False
             barrier.wait(60)
             for _ in range(turns):

@@ -24,7 +24,8 @@ from podium.ledger.ledger import Ledger, now
 from podium.ledger.writes import NewTrial
 from podium.steps.archive import init
 from podium.steps.pipeline.run import Run, run
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from podium.study import Study
 from podium.trial import Ended, Epoch, Key, State, Task
 
@@ -135,7 +136,7 @@ class Saying(Silent):
 def run_project(root: Path, *, reporter: Any = None, **flags: Any) -> Run:
     """One full run; flags are ``section__key=value``."""
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with Project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, flags=dotted, reporter=reporter) as project:
         return run(project)
 
 

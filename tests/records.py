@@ -12,7 +12,7 @@ from podium.decision import Decision, Result, Stage, Verdict
 from podium.hashing import digest
 from podium.ledger import decisions, reads, writes
 from podium.steps.decisions.promote import write_champions
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 ENVIRONMENT = "e" * 64
 
@@ -109,7 +109,7 @@ def naive_artifact(root, offset):
 
 def served(root, *offsets):
     """Candidates ``c-<offset>`` of a project in stage beta, each with an artefact that loads."""
-    with Project(root) as project:
+    with open_project(root) as project:
         study = projects.new_study(project.ledger)
         for number, offset in enumerate(offsets):
             artifact_hash, path = naive_artifact(root, offset)
@@ -129,7 +129,7 @@ def served(root, *offsets):
 
 def enthrone(root, offset):
     """Let ``c-<offset>`` become champion as ``promote`` does, whoever was it before."""
-    with Project(root) as project:
+    with open_project(root) as project:
         expected = champion(project.ledger)
         name = str(offset)
         if stage(project.ledger, f"c-{name}") == Stage.ARCHIVED:

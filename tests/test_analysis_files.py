@@ -18,7 +18,7 @@ from podium.steps.search import analysis_files
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, small_project
 
 EXTENDED, PLOTS, BEST = "extended_training_results", "analysis_plots", "best_config.json"
@@ -34,7 +34,7 @@ TWO = {
 
 def analyzed(root, slot=SLOT, reporter=None, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with Project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, flags=dotted, reporter=reporter) as project:
         if flags:
             tune(project, slot)
         return analyze(project, slot)
@@ -43,7 +43,7 @@ def analyzed(root, slot=SLOT, reporter=None, **flags):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     root = small_project(tmp_path_factory.mktemp("analysis") / "small", **TWO)
-    with Project(root) as project:
+    with open_project(root) as project:
         for slot in (SLOT, RETURNS):
             tune(project, slot)
             analyze(project, slot)
@@ -111,26 +111,26 @@ def test_a_model_that_was_deleted_is_put_back_without_training(root):
     before = path.read_bytes()
     shutil.rmtree(path.parent.parent)
     trials = projects.query(root, "SELECT COUNT(*) AS n FROM trial")
-    with Project(root) as project:
+    with open_project(root) as project:
         extend(project, SLOT)
     assert path.read_bytes() == before
     assert projects.query(root, "SELECT COUNT(*) AS n FROM trial") == trials
 
 
 def test_fewer_configs_leave_no_models_of_the_others(root):
-    with Project(root, flags={"extend.top": 1}) as project:
+    with open_project(root, flags={"extend.top": 1}) as project:
         extend(project, SLOT)
     assert [p.name for p in (root / EXTENDED).glob("extended_model_*")] == ["extended_model_1"]
 
 
 def test_folds_trained_before_models_were_kept_have_none_and_say_so(tmp_path):
     root = small_project(tmp_path / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         extend(project, SLOT)
     assert not (root / EXTENDED).exists()
     projects.configure(root, **PATHS)
-    with Project(root) as project:
+    with open_project(root) as project:
         extend(project, SLOT)
     told = read(root / EXTENDED / f"{EXTENDED}.json")
     assert [one["model"] for one in told["configs"]] == [None, None]
@@ -172,7 +172,7 @@ def test_another_slot_has_its_files_in_a_place_of_its_own(finished):
 
 
 def test_of_a_target_that_goes_either_way_the_directions_are_counted(finished):
-    with Project(finished) as project:
+    with open_project(finished) as project:
         analysis = analyze(project, RETURNS)
         [first, *_] = analysis_files.compared(project, analysis)
         config, data = analysis.extension.configs[0], analysis.extension.tuned.forecast

@@ -17,7 +17,7 @@ from podium.steps.decisions import backtest_files
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.backtest_files import PORTFOLIOS, monthly
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import LENIENT, SLOT, Saying, connect, query, small_project
 
 NAMES = ("equity", "drawdown", "monthly", "trades")
@@ -33,7 +33,7 @@ def judged(tmp_path_factory):
         backtest={"initial_cash": 1000.0},
         policies=LENIENT,
     )
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         backtest(project, SLOT)
     return root
@@ -93,7 +93,7 @@ def test_naive_is_traded_like_the_candidate_and_stands_beside_it(judged):
 
 
 def test_replaying_the_trades_gives_the_equity(judged):
-    with Project(judged) as project:
+    with open_project(judged) as project:
         data = slot_data(project.config, SLOT)
     times = data.view.times[data.test_start :].astype(str)
     closes = data.dataset["close"][data.test_start : len(data.view)]
@@ -145,7 +145,7 @@ def test_the_pictures_are_pictures_and_the_same_each_time(judged, copied):
         assert before.startswith(b"\x89PNG")
         (copied / FOLDER / "results.json").write_text('{"podium": 1, "candidate": "x"}')
         (copied / FOLDER / name).unlink()
-    with Project(copied) as project:
+    with open_project(copied) as project:
         backtest(project, SLOT)
     assert (copied / FOLDER / name).read_bytes() == before
 
@@ -153,19 +153,19 @@ def test_the_pictures_are_pictures_and_the_same_each_time(judged, copied):
 def test_files_that_are_up_to_date_are_left_alone_and_missing_ones_come_back(copied):
     place = copied / FOLDER
     before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
-    with Project(copied) as project:
+    with open_project(copied) as project:
         backtest(project, SLOT)
     assert {path: path.stat().st_mtime_ns for path in place.iterdir()} == before
     text = (place / "trades.csv").read_bytes()
     (place / "trades.csv").unlink()
-    with Project(copied) as project:
+    with open_project(copied) as project:
         backtest(project, SLOT)
     assert (place / "trades.csv").read_bytes() == text
 
 
 def test_no_folder_is_written_where_nobody_wants_one(copied):
     shutil.rmtree(copied / FOLDER)
-    with Project(copied, flags={"paths.backtesting": ""}) as project:
+    with open_project(copied, flags={"paths.backtesting": ""}) as project:
         backtest(project, SLOT)
     assert not (copied / FOLDER).exists()
 
@@ -185,19 +185,19 @@ def test_evidence_of_an_earlier_podium_stays_and_its_trades_are_made_again(copie
     shutil.rmtree(copied / FOLDER)
     rows = query(copied, "SELECT * FROM evidence ORDER BY id")
     said = Saying()
-    with Project(copied, reporter=said) as project:
+    with open_project(copied, reporter=said) as project:
         backtest(project, SLOT)
     assert {name: (copied / FOLDER / f"{name}.csv").read_bytes() for name in NAMES} == text
     assert results(copied) == told
     assert query(copied, "SELECT * FROM evidence ORDER BY id") == rows
     assert not any("once more" in one for one in said.said)
     # Refits come to the files of such evidence too.
-    with Project(copied, flags={"backtest.refit_every": 60}) as project:
+    with open_project(copied, flags={"backtest.refit_every": 60}) as project:
         backtest(project, SLOT)
     assert list(table(copied, "equity")) == ["time", *PORTFOLIOS, "refit"]
     # And not traded a second time where the files are there.
     monkeypatch.setattr(backtest_files, "_require_same", lambda *_: pytest.fail("traded again"))
-    with Project(copied) as project:
+    with open_project(copied) as project:
         backtest(project, SLOT)
 
 
@@ -224,7 +224,7 @@ def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_s
     monkeypatch.setattr(backtest_files, "equity_png", no_matplotlib)
     shutil.rmtree(copied / FOLDER)
     said = Saying()
-    with Project(copied, reporter=said) as project:
+    with open_project(copied, reporter=said) as project:
         backtest(project, SLOT)
     names = {f"{name}.csv" for name in NAMES} | {"results.json"}
     assert {path.name for path in (copied / FOLDER).iterdir()} == names
@@ -236,11 +236,11 @@ def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_s
 def test_files_of_another_model_stay_in_a_folder_of_its_id(copied):
     [first] = query(copied, "SELECT * FROM candidate")
     before = {path.name: path.read_bytes() for path in (copied / FOLDER).iterdir()}
-    with Project(copied) as project:
+    with open_project(copied) as project:
         second = backtest(project, SLOT, checkpoint="best").candidate
     kept = copied / FOLDER / first["id"]
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert results(copied)["candidate"] == second.id
-    with Project(copied) as project:
+    with open_project(copied) as project:
         backtest(project, SLOT)
     assert {p.name: p.read_bytes() for p in (copied / FOLDER).iterdir() if p.is_file()} == before

@@ -10,7 +10,7 @@ from podium.errors import UsageError
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import _notes, _settings
 from podium.steps.evidence.trading import simulated
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, small_project
 
 TERMS = {
@@ -40,20 +40,20 @@ def test_terms_that_are_not_set_are_no_input_of_a_receipt():
 @pytest.mark.parametrize("name", sorted(set(TERMS) - {"fee_bps", "execution"}))
 def test_a_term_that_is_set_is_an_input_of_the_receipt_and_is_told(name, tmp_path):
     root = small_project(tmp_path, backtest={name: TERMS[name]})
-    with Project(root) as project:
+    with open_project(root) as project:
         assert _settings(project.config.backtest)[name] == TERMS[name]
         data = slot_data(project.config, SLOT)
         assert f"{name} {TERMS[name]:g}" in _notes(project, data)["costs"]
 
 
 def test_what_is_not_set_is_not_told(tmp_path):
-    with Project(small_project(tmp_path)) as project:
+    with open_project(small_project(tmp_path)) as project:
         costs = _notes(project, slot_data(project.config, SLOT))["costs"]
     assert costs == "5 bps fee and 0 bps slippage on traded value"
 
 
 def test_the_kernel_trades_on_the_terms_of_the_project(tmp_path):
-    with Project(small_project(tmp_path, backtest=TERMS)) as project:
+    with open_project(small_project(tmp_path, backtest=TERMS)) as project:
         data = slot_data(project.config, SLOT)
         bars = slice(data.test_start, len(data.view))
         prices = data.dataset["close"][bars]

@@ -13,7 +13,7 @@ from podium.steps.decisions.backtest import backtest
 from podium.steps.search.tune import tune
 from podium.steps.serving.predict import predict
 from podium.steps.serving.signals import signals
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, configure, query, small_project
 
 # What the model came to on the test when it was trained, on any machine.
@@ -25,7 +25,7 @@ TWO = ["AAPL", "IBM"]
 def judged(tmp_path_factory):
     """A project whose candidate was judged on AAPL and IBM, in this order."""
     root = small_project(tmp_path_factory.mktemp("judged") / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         backtest(project, SLOT)
     return root
@@ -49,7 +49,7 @@ def tickers(root, *names, **dataset):
 def again(root):
     """What the same model comes to now, and what was said."""
     said = Saying()
-    with Project(root, reporter=said) as project:
+    with open_project(root, reporter=said) as project:
         found = backtest(project, model_path=model_of(root))
     return found, " ".join(said.said)
 
@@ -92,7 +92,7 @@ def list_a_shorter_one(root):
 
 def test_an_extra_ticker_takes_no_bar_from_what_is_forecast(copied):
     def newest():
-        with Project(copied) as project:
+        with open_project(copied) as project:
             return predict(project, model_path=model_of(copied), bars=3).rows()
 
     before = newest()
@@ -104,7 +104,7 @@ def test_a_missing_ticker_is_refused_by_name(copied):
     tickers(copied, "AAPL")
     with pytest.raises(DataError, match="trained on ticker 'IBM', which dataset 'us4' does not"):
         again(copied)
-    with Project(copied) as project, pytest.raises(DataError, match="ticker 'IBM'"):
+    with open_project(copied) as project, pytest.raises(DataError, match="ticker 'IBM'"):
         signals(project, model_path=model_of(copied))
 
 
@@ -140,7 +140,7 @@ def test_a_delisted_ticker_ends_the_test_and_is_told_by_name(copied):
     assert "IBM (2002-04-30" in found.evidence["backtest"].notes["tickers"]
     # The windows there are were judged as before.
     [old] = query(copied, "SELECT series FROM evidence WHERE id = ?", before[0])
-    with Project(copied) as project, project.ledger.reading() as tx:
+    with open_project(copied) as project, project.ledger.reading() as tx:
         shorter = reads.array(project.ledger, tx, test.series["loss"])
         longer = reads.array(project.ledger, tx, json.loads(old["series"])["loss"])
     assert (shorter == longer[: len(shorter)]).all()
@@ -150,13 +150,13 @@ def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_n
     root = small_project(tmp_path / "small", datasets={"us4": {"align": "union"}})
     end_on(root, "IBM", "2002-04-30")
     said = Saying()
-    with Project(root, reporter=said) as project:
+    with open_project(root, reporter=said) as project:
         tune(project, SLOT)
         found = backtest(project, SLOT)
     told = "IBM (2002-04-30T00:00:00); what is held then is sold at the last price"
     assert any(told in one for one in said.said)
     assert told in found.evidence["backtest"].notes["tickers"]
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         series = found.evidence["backtest"].series
         item, quantity = (
             reads.array(project.ledger, tx, series[f"trades:{name}"])

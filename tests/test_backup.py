@@ -18,7 +18,7 @@ from podium.steps.archive.backup import CONTENTS, backup
 from podium.steps.archive.doctor import doctor
 from podium.steps.archive.restore import restore
 from podium.steps.serving.predict import predict
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import LENIENT, SLOT, query, run_project, small_project
 
 
@@ -31,7 +31,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def packed(finished, tmp_path_factory):
-    with Project(finished) as project:
+    with open_project(finished) as project:
         return backup(project, tmp_path_factory.mktemp("packed") / "small.tar").path
 
 
@@ -59,7 +59,7 @@ def test_a_restored_project_resolves_the_same_champion_on_an_empty_machine(
     shutil.copytree(finished / "data", root / "data")
     forecasts = []
     for place in (finished, root):
-        with Project(place) as project:
+        with open_project(place) as project:
             forecasts.append(predict(project, SLOT).rows())
     assert forecasts[0] == forecasts[1]
 
@@ -74,7 +74,7 @@ def test_a_run_in_the_restored_project_trains_nothing_new(finished, packed, tmp_
 
 @pytest.mark.parametrize("name", ["small.tar", "small.tar.gz"])
 def test_both_kinds_of_tar_files_can_be_restored(finished, tmp_path, name):
-    with Project(finished) as project:
+    with open_project(finished) as project:
         found = backup(project, tmp_path / name)
     assert found.artifacts == 1
     assert found.bytes == found.path.stat().st_size
@@ -100,7 +100,7 @@ def test_a_backup_beside_a_writer_is_a_whole_record_of_one_moment(finished, tmp_
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        with Project(root) as project:
+        with open_project(root) as project:
             packed = [backup(project, tmp_path / f"{n}.tar").path for n in range(3)]
     finally:
         stop.set()
@@ -115,7 +115,7 @@ def test_a_backup_beside_a_writer_is_a_whole_record_of_one_moment(finished, tmp_
 def test_an_existing_destination_is_left_as_it_is(finished, packed, tmp_path):
     taken = tmp_path / "taken.tar"
     taken.write_text("mine")
-    with Project(finished) as project:
+    with open_project(finished) as project:
         with pytest.raises(ConflictError, match="exists"):
             backup(project, taken)
         with pytest.raises(UsageError, match=r"\.tar"):
@@ -133,7 +133,7 @@ def test_a_changed_artefact_is_not_backed_up(finished, tmp_path):
     root = shutil.copytree(finished, tmp_path / "changed")
     [path] = (root / "models" / "registry").glob("*/final_model/model.pt")
     path.write_bytes(path.read_bytes() + b"!")
-    with Project(root) as project, pytest.raises(DataError, match=r"final_model/model\.pt"):
+    with open_project(root) as project, pytest.raises(DataError, match=r"final_model/model\.pt"):
         backup(project, tmp_path / "b.tar")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["changed"]
 

@@ -17,7 +17,7 @@ from podium.steps.archive import bundle as _bundle
 from podium.steps.archive.doctor import doctor
 from podium.steps.archive.export import export, trials
 from podium.steps.archive.import_ import import_
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import LENIENT, SLOT, outcome, query, run_project, small_project
 
 
@@ -26,10 +26,10 @@ def finished(tmp_path_factory):
     """A project with a champion, an imported run and notes."""
     root = small_project(tmp_path_factory.mktemp("bundle") / "one", policies=LENIENT)
     run_project(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         import_(project, str(foreign.sweep(root.parent / "sweep_results.json", foreign.RUN)))
     [candidate] = query(root, "SELECT id, trial_id FROM candidate")
-    with Project(root) as project, project.ledger.transaction() as tx:
+    with open_project(root) as project, project.ledger.transaction() as tx:
         for subject in (candidate["id"], candidate["trial_id"]):
             writes.put_note(project.ledger, tx, subject, "keep an eye on it", "ann")
     return root
@@ -49,12 +49,12 @@ def other(tmp_path):
 
 
 def pack(root, path, *ids):
-    with Project(root) as project:
+    with open_project(root) as project:
         return _bundle.write(project, path, ids).path
 
 
 def take(root, path, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return import_(project, str(path), **how).bundle
 
 
@@ -202,7 +202,7 @@ def _ids(root, table):
 
 
 def test_a_name_that_is_taken_gets_a_number(packed, other):
-    with Project(other) as project:
+    with open_project(other) as project:
         mine = {**foreign.RUN, "notes": "another one"}
         import_(project, str(foreign.sweep(other / "sweep_results.json", mine)))
     took = take(other, packed)
@@ -223,7 +223,7 @@ def test_a_slot_nobody_declares_is_told_and_its_things_are_kept(packed, tmp_path
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(packed, other):
-    with Project(other) as project:
+    with open_project(other) as project:
         project.ledger.close()
     before = contents(other)
     dry = take(other, packed, dry_run=True)
@@ -240,7 +240,7 @@ def test_nothing_is_left_in_the_work_folder(packed, other):
 
 def test_an_import_is_refused_while_a_step_is_at_work_on_its_slot(packed, other):
     with (
-        Project(other) as project,
+        open_project(other) as project,
         project.locked(SLOT, "run"),
         pytest.raises(ConflictError, match="podium run"),
     ):
@@ -254,7 +254,7 @@ def test_a_bundle_moves_to_a_server_and_on_into_a_file(finished, packed, databas
     for _ in range(2):
         take(there, packed)
     assert outcome(there)["trials"] == outcome(finished)["trials"]
-    with Project(there) as project:
+    with open_project(there) as project:
         text = export(project, "jsonl").content
     take(other, pack(there, tmp_path / "on.tar"))
     for part in ("trials", "epochs", "asked", "studies", "looks"):
@@ -288,7 +288,7 @@ def test_a_model_that_was_removed_is_told_and_its_trial_comes_without(tmp_path, 
     assert run([*grid, "--project", str(root)]) == 0
     [row] = query(root, "SELECT artifact_hash FROM trial WHERE artifact_hash IS NOT NULL")
     shutil.rmtree(root / "models" / "registry" / row["artifact_hash"][:20])
-    with Project(root) as project:
+    with open_project(root) as project:
         found = _bundle.write(project, tmp_path / "grid.tar")
     [left] = found.left
     assert "is not in the store any more" in left
@@ -334,7 +334,7 @@ def test_a_run_is_named_by_its_run_id_too(finished, other, tmp_path):
     take(other, pack(finished, tmp_path / "one.tar", foreign.RUN["run_id"]))
     [row] = query(other, "SELECT * FROM trial")
     assert json.loads(row["config"]) == foreign.RUN["hyperparams"]
-    with Project(other) as project:
+    with open_project(other) as project:
         assert json.loads(export(project, "sweep").content)["runs"] == [foreign.RUN]
 
 
@@ -353,7 +353,7 @@ def test_ancestors_come_along(finished, other, tmp_path):
 
 def enhanced(root):
     """A child of the project's candidate: the same model under another description."""
-    with Project(root) as project, project.ledger.transaction() as tx:
+    with open_project(root) as project, project.ledger.transaction() as tx:
         from dataclasses import replace
 
         from podium.hashing import new_id
@@ -383,7 +383,7 @@ def test_what_has_not_ended_stays_and_is_told(finished, tmp_path):
     with sqlite3.connect(root / "podium.db") as connection:
         connection.execute("UPDATE trial SET state = 'interrupted' WHERE family = 'toto'")
     connection.close()
-    with Project(root) as project:
+    with open_project(root) as project:
         found = _bundle.write(project, tmp_path / "all.tar")
     assert found.left == ("1 trials have not ended",)
 
@@ -463,7 +463,7 @@ def test_ids_choose_trials_of_an_export(finished):
     [candidate] = query(finished, "SELECT trial_id, study_id FROM candidate")
     door = Door("sqlite:///podium.db", finished, "p-small")
     assert [t["id"] for t in trials(door, {candidate["trial_id"]})] == [candidate["trial_id"]]
-    with Project(finished) as project:
+    with open_project(finished) as project:
         of_study = export(project, "jsonl", [candidate["study_id"]])
         assert of_study.trials == len(_ids(finished, "trial")) - 1
         with pytest.raises(NotFoundError, match="no trial to export"):
@@ -503,7 +503,7 @@ def test_a_study_of_optuna_goes_back_as_it_came(other, tmp_path):
     from optuna.storages.journal import JournalFileBackend
 
     source = foreign.journal(tmp_path / "journal.log")
-    with Project(other) as project:
+    with open_project(other) as project:
         import_(project, str(source))
         (tmp_path / "back.log").write_bytes(export(project, "optuna-journal").content)
     there = JournalStorage(JournalFileBackend(str(source)))
@@ -527,7 +527,7 @@ def test_a_study_of_optuna_goes_back_as_it_came(other, tmp_path):
 
 
 def test_a_form_or_flags_that_do_not_fit_are_refused(finished, tmp_path, capsys):
-    with Project(finished) as project, pytest.raises(UsageError, match="no form 'xml'"):
+    with open_project(finished) as project, pytest.raises(UsageError, match="no form 'xml'"):
         export(project, "xml")
     words = ["export", "--bundle", str(tmp_path / "b.tar"), "--format", "csv"]
     assert run([*words, "--project", str(finished)]) == 2

@@ -18,7 +18,8 @@ from podium.steps.archive import gc
 from podium.steps.archive.clean import Rules, clean, plan
 from podium.steps.decisions.promote import promote
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 from test_gc import keep
 from test_promotion import register
@@ -42,23 +43,23 @@ def root(tmp_path):
 
 @pytest.fixture
 def project(root):
-    with Project(root) as opened:
+    with open_project(root) as opened:
         yield opened
 
 
 def search(root, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
-    with Project(root, flags=flags) as project, project.locked(SLOT, "tune"):
+    with open_project(root, flags=flags) as project, project.locked(SLOT, "tune"):
         return tune(project, SLOT)
 
 
 def cleaned(root, **rules):
-    with Project(root) as project:
+    with open_project(root) as project:
         return clean(project, plan(project, Rules(**rules)), Rules(**rules))
 
 
 def going(root, **rules):
-    with Project(root) as project:
+    with open_project(root) as project:
         return {one.path: one for one in plan(project, Rules(**rules)).removals}
 
 
@@ -190,7 +191,7 @@ def test_results_of_whoever_is_or_was_champion_stay(root):
     for name in ("champion00one", "champion00two", "nobody0000000"):
         candidate = register(root, name)
         if name != "nobody0000000":
-            with Project(root) as project:
+            with open_project(root) as project:
                 assert promote(project, candidate.id).stage == "champion"
         paths[name] = earlier(
             root, "final_model", "config.json", candidate.id, days=90, key="candidate"
@@ -261,7 +262,7 @@ def test_logs_beyond_the_rule_go(root):
     projects.configure(
         root, slots={SLOT: {"families": [quick.NAME]}}, logs={"keep": 100, "days": 1}
     )
-    with Project(root) as project, project.locked(SLOT, "tune"):
+    with open_project(root) as project, project.locked(SLOT, "tune"):
         pass
     [log] = (root / ".podium" / "logs").iterdir()
     age(log.parent, 3)
@@ -274,7 +275,7 @@ def test_logs_beyond_the_rule_go(root):
 def test_nothing_goes_while_a_step_is_at_work(root):
     search(root)
     before = listing(root)
-    with Project(root) as project, project.locked(SLOT, "tune"), pytest.raises(ConflictError):
+    with open_project(root) as project, project.locked(SLOT, "tune"), pytest.raises(ConflictError):
         cleaned(root, keep_best=1)
     assert listing(root) == before
 
@@ -289,7 +290,7 @@ class Dying(Silent):
 def test_cut_off_in_the_middle_and_run_again_it_ends_the_same(root):
     search(root)
     rules = Rules(keep_best=1)
-    with pytest.raises(KeyboardInterrupt), Project(root, reporter=Dying()) as project:
+    with pytest.raises(KeyboardInterrupt), open_project(root, reporter=Dying()) as project:
         clean(project, plan(project, rules), rules)
     assert len(list((root / RESULTS / "checkpoints").iterdir())) == 4
     cleaned(root, keep_best=1)
@@ -305,5 +306,5 @@ def test_a_project_without_a_record_has_nothing_to_remove(root, capsys):
 
 def test_the_rules_of_gc_stay_those_of_gc(root):
     search(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         assert gc.plan(project).removals == ()

@@ -15,7 +15,7 @@ from podium.errors import ConflictError
 from podium.ledger.sweep_file import FILE
 from podium.steps.archive import init
 from podium.steps.search.grid import grid
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 # What the older guides tell people to type, word for word.
 INFERENCE = """\
@@ -327,7 +327,7 @@ def test_the_guides_one_liner_counts_the_runs(root):
 def test_the_runbooks_snippet_loads_the_active_model_and_imports_torch_only_for_that(tmp_path):
     root = projects.small_project(tmp_path / "lstm", tune={"epochs": 1})
     init.init(root, compat=True)
-    with Project(root) as project:
+    with open_project(root) as project:
         grid(project, projects.SLOT, {"learning_rate": [0.001]})
     only_the_path = """
 import sys

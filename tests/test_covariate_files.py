@@ -20,7 +20,7 @@ from podium.steps.data.check import check
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.serving.predict import predict
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, configure, query, small_project
 
 compute = registry.load("features", "covariate").compute
@@ -276,7 +276,7 @@ def test_check_refuses_what_loading_refuses(loaded, project):
 def trained(tmp_path_factory):
     """A project whose slot uses earnings, with a search and a grid's model."""
     root = with_earnings(tmp_path_factory.mktemp("trained") / "small", tune={"trials": 2})
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         grid(project, SLOT, {"learning_rate": [0.01]})
     return root
@@ -287,7 +287,7 @@ def trial(root):
 
 
 def test_what_was_trained_with_covariates_is_reproduced_to_the_bit(trained):
-    with Project(trained) as project:
+    with open_project(trained) as project:
         assert reproduce(project, trial(trained)).equal
 
 
@@ -299,7 +299,7 @@ def test_bars_and_figures_that_came_later_do_not_hinder_it(trained, tmp_path):
     pd.concat([earnings(), earnings(last="2014-12-31", seed=1).iloc[-12:]]).to_csv(
         root / "eps.csv", index=False
     )
-    with Project(root) as project:
+    with open_project(root) as project:
         assert reproduce(project, trial(root)).equal
 
 
@@ -308,14 +308,14 @@ def test_a_figure_that_was_changed_since_is_told(trained, tmp_path):
     table = earnings()
     table.loc[5, "eps"] += 1
     table.to_csv(root / "eps.csv", index=False)
-    with Project(root) as project:
+    with open_project(root) as project:
         found = reproduce(project, trial(root))
     assert not found.equal
     assert "a covariate's figure or a time stamp was changed" in str(found.problems[0])
 
 
 def test_a_model_forecasts_the_newest_bars_and_frames_with_their_covariates(trained):
-    with Project(trained) as project:
+    with open_project(trained) as project:
         newest = predict(project, bars=1)
         data = slot_data(project.config, SLOT)
     model = load_model(newest.model)

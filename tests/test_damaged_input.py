@@ -19,7 +19,7 @@ from podium.hashing import canonical, digest, digest_bytes
 from podium.importers import optuna
 from podium.steps.archive import bundle
 from podium.steps.archive.init import init
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import LENIENT, query, run_project, small_project
 
 
@@ -33,7 +33,7 @@ def packed(tmp_path_factory):
     """A bundle of a project with a champion and a diff of uncommitted changes on record."""
     root = small_project(tmp_path_factory.mktemp("damaged") / "one", policies=LENIENT)
     run_project(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         return bundle.write(project, root.parent / "whole.tar").path
 
 
@@ -174,7 +174,7 @@ def test_a_trusted_pickle_that_is_no_study_is_refused(root, tmp_path, capsys, va
 
 
 def test_a_record_of_a_newer_podium_takes_nothing_in(root, tmp_path, capsys):
-    with Project(root) as project:
+    with open_project(root) as project:
         project.ledger.close()
     with sqlite3.connect(root / "podium.db") as connection:
         connection.execute("INSERT INTO schema_version VALUES (99, 'tomorrow')")
@@ -383,7 +383,7 @@ def test_a_backup_is_no_bundle(root, tmp_path, capsys, packed):
     from podium.steps.archive.backup import backup
 
     source = small_project(tmp_path / "source")
-    with Project(source) as project:
+    with open_project(source) as project:
         project.ledger.close()
         path = backup(project, tmp_path / "backup.tar").path
     code, err = refused(capsys, root, path)

@@ -8,7 +8,7 @@ from podium.dataset import FIELDS
 from podium.steps.archive.init import init
 from podium.steps.data.bars import load_dataset
 from podium.steps.pipeline.run import run
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing.series import shuffled
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ VOLATILITY, RETURN = "us4/D/volatility", "us4/D/return"
 
 
 def _verdicts(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return {slot.slot: slot for slot in run(project).report.slots}
 
 

@@ -15,7 +15,7 @@ from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.steps.decisions.promote import promote
 from podium.steps.decisions.sign import sign, verify_bundle
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync_files
 
 
@@ -45,13 +45,13 @@ POLICY = {
 
 
 def asked(root, candidate):
-    with Project(root) as project:
+    with open_project(root) as project:
         found = promote(project, candidate, reason="test")
     return found, {v.gate: v.result.value for v in found.verdicts}
 
 
 def signed(root, candidate, reason="looked at all of it"):
-    with Project(root) as project:
+    with open_project(root) as project:
         return sign(project, candidate, reason)
 
 
@@ -115,7 +115,7 @@ def test_what_other_data_say_is_no_evidence_for_gates(judged, tmp_path):
 
 
 def verify_bundle_of(root, done):
-    with Project(root) as project:
+    with open_project(root) as project:
         return verify_bundle(project, done.evidence) == done.folder
 
 
@@ -190,7 +190,7 @@ def test_the_champions_file_is_artifacts_best_pt(ready):
     assert about["candidate"] == candidate
     assert about["champion"] is True
     best.unlink()
-    with Project(root) as project:
+    with open_project(root) as project:
         sync_files(project)
     assert best.read_bytes() == kept.read_bytes()
 
@@ -200,7 +200,7 @@ def test_an_archived_champion_leaves_its_file_and_says_so(ready):
     evaluated(root, candidate)
     signed(root, candidate)
     asked(root, candidate)
-    with Project(root) as project:
+    with open_project(root) as project:
         promote(project, candidate, to="archived", reason="out of date")
     assert (root / "artifacts" / "best.pt").is_file()
     assert json.loads((root / "artifacts" / "best.json").read_text())["champion"] is False

@@ -18,7 +18,7 @@ from podium.ledger.projections import experiments
 from podium.resolve import get_active_model_path
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.trial import State
 from projects import SLOT, configure, query, small_project
 
@@ -71,7 +71,7 @@ def copied(finished, tmp_path):
 
 
 def run_grid(root, values=None, slot=SLOT):
-    with Project(root) as project:
+    with open_project(root) as project:
         return grid(project, slot, values or VALUES)
 
 
@@ -92,7 +92,7 @@ def ids(root):
 def catch_up(root):
     """What every step does when it ends; returns what was said."""
     said = []
-    with Project(root) as project:
+    with open_project(root) as project:
         experiments.write(project.ledger, root, SLOT, say=said.append)
     return said
 
@@ -180,7 +180,7 @@ def test_the_same_grid_again_adds_a_summary_and_nothing_else(copied):
 
 
 def test_trials_of_a_search_are_logged_under_their_own_phase_and_folds_are_not(copied):
-    with Project(copied) as project:
+    with open_project(copied) as project:
         tune(project, SLOT)
     found = lines_of(copied)[3:]
     assert [line["phase"] for line in found] == ["tune"] * 4
@@ -233,7 +233,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from podium.ledger.projections import experiments
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 real, how, calls = os.write, sys.argv[2], []
 
 def die(*arguments, **named):
@@ -250,7 +250,7 @@ if how.isdigit():
     experiments.os.write = torn
 else:
     experiments.outbox.advance = die
-with Project(Path(sys.argv[1])) as project:
+with open_project(Path(sys.argv[1])) as project:
     project.ledger
 """
 
@@ -350,7 +350,7 @@ def test_a_file_in_the_way_fails_no_step(tmp_path):
     root = small_project(tmp_path / "small")
     (root / "experiments").write_text("a file, not a folder")
     reporter = projects.Interrupting(1000)
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         assert grid(project, SLOT, {"learning_rate": [0.01]}).trained == 1
     assert any("experiments" in text for text in reporter.said)
     (root / "experiments").unlink()
@@ -364,7 +364,7 @@ GRID = "import sys; from podium.cli.main import run; sys.exit(run(sys.argv[1:]))
 @pytest.mark.slow
 def test_two_grids_at_once_leave_every_line_whole_and_once(tmp_path):
     root = small_project(tmp_path / "small", slots=TWO_SLOTS)
-    Project(root).__enter__().ledger.close()
+    open_project(root).__enter__().ledger.close()
     words = ["grid", "--set", "learning_rate=0.001,0.002,0.005,0.01", "--quiet"]
     started = [
         subprocess.Popen(
@@ -434,7 +434,7 @@ def test_when_new_data_leave_nothing_comparable_the_old_pointer_stays_with_a_war
     before = pointer(copied)
     configure(copied, slots=TWO_SLOTS, datasets={"us4": {"adjust": False}})
     reporter = projects.Interrupting(1000)
-    with Project(copied, reporter=reporter, flags={"tune.trials": 1}) as project:
+    with open_project(copied, reporter=reporter, flags={"tune.trials": 1}) as project:
         tune(project, SLOT)
     assert pointer(copied) == before
     [told] = [text for text in reporter.said if text.startswith("warning")]
@@ -460,7 +460,7 @@ def test_a_run_whose_model_is_gone_never_wins(copied):
 @pytest.mark.parametrize("score", [math.nan, -math.inf])
 def test_a_loss_that_is_not_finite_never_wins(copied, score):
     found = run_grid(copied, {"learning_rate": [1e-6]})
-    with Project(copied) as project, project.ledger.transaction() as tx:
+    with open_project(copied) as project, project.ledger.transaction() as tx:
         tx.exec_driver_sql(
             "UPDATE trial SET score = ? WHERE id = ?",
             (None if math.isnan(score) else score, found.best.id),
@@ -507,7 +507,7 @@ def test_imported_runs_lead_until_there_is_a_grid_of_podiums_own(tmp_path):
     gone = {**OLD, "final_val_loss": 0.001, "model_path": "models/registry/lost.keras"}
     append(root, {**OLD, "final_val_loss": float("nan")}, gone, OLD)
     path = old_model(root)
-    with Project(root, flags={"tune.trials": 1}) as project:
+    with open_project(root, flags={"tune.trials": 1}) as project:
         tune(project, SLOT)
     assert best_config(root)["final_val_loss"] == OLD["final_val_loss"]
     assert best_config(root)["config"] == OLD["config"]
@@ -523,11 +523,11 @@ def test_an_older_systems_pointer_is_replaced_only_by_a_grid(tmp_path):
     append(root, OLD)
     old_model(root)
     (root / "models" / "active_model.txt").write_text("models/registry/chosen.keras\n")
-    with Project(root, flags={"tune.trials": 1}) as project:
+    with open_project(root, flags={"tune.trials": 1}) as project:
         tune(project, SLOT)
     assert pointer(root) == "models/registry/chosen.keras\n"
     reporter = projects.Interrupting(1000)
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         found = grid(project, SLOT, VALUES)
     assert pointer(root).strip().endswith(found.best.checkpoint)
     assert any("chosen.keras" in text for text in reporter.said)
@@ -556,5 +556,5 @@ def test_writing_what_is_up_to_date_changes_nothing(copied):
     before = state()
     catch_up(copied)
     assert state() == before
-    with Project(copied) as project, project.ledger.reading() as tx:
+    with open_project(copied) as project, project.ledger.reading() as tx:
         assert len(reads.trials_by_id(project.ledger, tx, ids(copied))) == 2

@@ -26,7 +26,7 @@ from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, small_project
 
 FOLDER = "final_model"
@@ -41,14 +41,14 @@ ONE_LINERS = {
 
 def finalized(root, reporter=None, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with Project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, flags=dotted, reporter=reporter) as project:
         return finalize(project, SLOT, take=True)
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     root = small_project(tmp_path_factory.mktemp("final") / "small", **PATHS)
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
     return root
 
@@ -170,7 +170,7 @@ def test_an_older_model_is_kept_under_its_id_and_comes_back(root):
 
 def test_only_who_asks_for_it_takes_the_folder_from_a_later_model(root):
     later = finalized(root, finalize__seeds=2).candidate
-    with Project(root) as project:
+    with open_project(root) as project:
         assert finalize(project, SLOT).folder is None
     assert read(root)["candidate"] == later.id
 
@@ -193,7 +193,7 @@ def test_several_seeds_are_members_whose_forecasts_are_averaged(root):
     assert told["members"] == ["member_1", "member_2", "member_3"]
     assert told["seeds"][0] == alone["seeds"][0]
     assert len(set(told["seeds"])) == 3
-    with Project(root) as project:
+    with open_project(root) as project:
         data = found.analysis.extension.tuned.forecast
         folder = project.store / candidate.artifact_path
         windows = Windows.of(data.tuning, np.arange(100, 110)).blind()
@@ -216,7 +216,7 @@ def test_several_seeds_are_members_whose_forecasts_are_averaged(root):
 def test_a_candidate_with_members_is_served_judged_and_exported_like_any_other(root):
     candidate = finalized(root, finalize__seeds=2).candidate
     flags = {"finalize.seeds": 2}
-    with Project(root, flags=flags) as project:
+    with open_project(root, flags=flags) as project:
         judged = backtest(project, SLOT)
         assert judged.candidate == candidate
         assert "test" in judged.evidence
@@ -300,7 +300,7 @@ def test_a_torn_state_is_no_state(searched, tmp_path, monkeypatch):
 def given(root, content, **flags):
     path = root / "mine.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with Project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
+    with open_project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
         return finalize_config(project, SLOT, path)
 
 
@@ -319,7 +319,7 @@ def test_another_config_is_trained_and_nothing_vouches_for_it(root):
     held_out = read(root, "training_results.json")["trainings"][0]
     assert held_out["epochs"] == 3
     assert read(root)["candidate"] == found.candidate.id
-    with Project(root) as project:
+    with open_project(root) as project:
         with project.ledger.reading() as tx:
             evidence = reads.evidence_of(project.ledger, tx, found.candidate.id)
         assert "validation" not in evidence
@@ -363,12 +363,15 @@ def test_a_file_that_is_not_there_is_exit_code_3(root, capsys):
 
 
 def test_what_was_never_judged_is_not_trained_on_its_test(root):
-    with Project(root) as project, pytest.raises(RefusedError, match="judged on the sealed test"):
+    with (
+        open_project(root) as project,
+        pytest.raises(RefusedError, match="judged on the sealed test"),
+    ):
         finalize_with_test(project, SLOT)
 
 
 def test_a_model_that_saw_its_test_is_a_child_that_is_never_judged_there(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         parent = backtest(project, SLOT).candidate
         looks = projects.query(root, "SELECT * FROM test_look")
         found = finalize_with_test(project, SLOT)
@@ -399,14 +402,14 @@ def test_a_champion_that_saw_the_test_is_stood_for_there_by_the_one_that_was_jud
         "fresh_evidence", "same_data", "no_leak", "in_confidence_set", "beats_naive",
         "beats_champion",
     ]  # fmt: skip
-    with Project(root) as project:
+    with open_project(root) as project:
         parent = backtest(project, SLOT).candidate
         child = finalize_with_test(project, SLOT).candidate
         promoted = promote(project, child.id, reason="for use", waive=gates)
         assert promoted.stage == "champion", promoted.sentence
-    with Project(root, flags={"finalize.seeds": 2}) as project:
+    with open_project(root, flags={"finalize.seeds": 2}) as project:
         found = backtest(project, SLOT).evidence["against_champion"]
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         known = reads.evidence_of(project.ledger, tx, parent.id)["test"]
     assert found.notes["champion"] == child.id
     assert found.scalar("champion_loss") == pytest.approx(known.scalar("loss"), rel=1e-9)
@@ -429,7 +432,7 @@ def test_the_verb_says_what_was_written_and_what_to_type_next(root, capsys):
 
 def test_a_candidate_with_members_reproduces(root):
     candidate = finalized(root, finalize__seeds=2).candidate
-    with Project(root) as project:
+    with open_project(root) as project:
         found = reproduce(project, candidate.id)
     assert found.equal
     checked = {one.what for one in found.findings if one.same}

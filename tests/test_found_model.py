@@ -14,7 +14,7 @@ from podium.steps.candidates.select_model import slot_of
 from podium.steps.decisions.backtest import backtest
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, configure, query, small_project
 
 TUNING = "hyperparameter_tuning_results"
@@ -24,7 +24,7 @@ TUNING = "hyperparameter_tuning_results"
 def tuned(tmp_path_factory):
     """A project after a search of three trials, whose best two models were kept."""
     root = small_project(tmp_path_factory.mktemp("tuned") / "small", **settings(3))
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
     return root
 
@@ -33,7 +33,7 @@ def tuned(tmp_path_factory):
 def finished(tuned, tmp_path_factory):
     """The same with the search's candidate, judged."""
     root = shutil.copytree(tuned, tmp_path_factory.mktemp("finished") / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         backtest(project, SLOT)
     return root
 
@@ -65,7 +65,7 @@ def settings(trials):
 
 def judged(root, slot=SLOT, **asked):
     said = Saying()
-    with Project(root, reporter=said) as project:
+    with open_project(root, reporter=said) as project:
         return backtest(project, slot, **asked), said.said
 
 
@@ -150,7 +150,7 @@ def test_the_best_extended_model_comes_before_what_a_search_kept(copied):
 
 def test_a_grids_active_model_comes_last(unfinished):
     shutil.rmtree(unfinished / TUNING / "checkpoints")
-    with Project(unfinished) as project:
+    with open_project(unfinished) as project:
         grid(project, SLOT, {"lstm_units": [4]})
     found, _ = judged(unfinished)
     assert found.rule.startswith("active model models/registry/")
@@ -177,7 +177,7 @@ def test_a_model_of_another_question_is_passed_over_and_said(copied):
     with pytest.raises(NotFoundError, match="nothing to judge"):
         judged(copied)
     said = Saying()
-    with Project(copied, reporter=said) as project, pytest.raises(NotFoundError):
+    with open_project(copied, reporter=said) as project, pytest.raises(NotFoundError):
         backtest(project, SLOT)
     assert any("final_model/ is passed over" in one and "9 bars" in one for one in said.said)
 
@@ -322,7 +322,7 @@ def test_a_model_that_has_seen_the_test_is_refused(copied):
 
 
 def test_finalize_then_backtest_is_one_candidate_and_one_look(copied):
-    with Project(copied) as project:
+    with open_project(copied) as project:
         made = finalize(project, SLOT)
     found, _ = judged(copied, None, model_path=served(copied))
     assert found.candidate == made.candidate

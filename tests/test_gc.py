@@ -24,7 +24,7 @@ from podium.ledger.ledger import now
 from podium.steps.archive import gc
 from podium.steps.archive.doctor import doctor
 from podium.steps.archive.gc import Kept, Rules, choose, collect, plan
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 
 DAY = 86400.0
@@ -37,7 +37,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def project(root):
-    with Project(root) as opened:
+    with open_project(root) as opened:
         yield opened
 
 
@@ -127,7 +127,7 @@ def test_size_removes_the_worst_until_the_rest_fits(project):
 
 
 def test_the_record_forgets_a_model_and_keeps_its_trial(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         good, kept = keep(project, 0, score=0.1)
         bad, gone = keep(project, 1, score=0.2)
         rules = Rules(keep_best=1)
@@ -196,7 +196,7 @@ def test_what_a_pointer_names_stays(project, pointer):
 
 def test_an_active_model_file_elsewhere_and_podiums_own_mark_count_too(root):
     projects.configure(root, paths={"active_model": "serving/now.txt"})
-    with Project(root) as project:
+    with open_project(root) as project:
         keep(project, 0, score=0.1)
         _, named = keep(project, 1, score=0.2)
         _, marked = keep(project, 2, score=0.3)
@@ -265,7 +265,7 @@ def test_a_record_that_knows_none_of_the_models_removes_none(project):
 
 def test_a_store_outside_the_project_is_left_alone(root, tmp_path):
     projects.configure(root, paths={"registry": str(tmp_path / "shared")})
-    with Project(root) as project:
+    with open_project(root) as project:
         keep(project, 0, score=0.1)
         keep(project, 1, score=0.2)
         store(project, "nobody's")
@@ -283,10 +283,10 @@ def test_a_step_at_work_is_not_disturbed(project):
         # A lock is a process's own; this one stands for another process's.
         script = (
             "import sys; from pathlib import Path\n"
-            "from podium.steps.workspace.project import Project\n"
+            "from podium.steps.workspace.session import open_project\n"
             "from podium.steps.archive.gc import collect, plan\n"
             "from podium.errors import ConflictError\n"
-            "with Project(Path(sys.argv[1])) as project:\n"
+            "with open_project(Path(sys.argv[1])) as project:\n"
             "    try: collect(project, plan(project))\n"
             "    except ConflictError: sys.exit(6)\n"
         )
@@ -329,7 +329,7 @@ def test_what_became_a_candidate_meanwhile_stays(project):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.steps.archive.doctor import doctor
 from podium.steps import gc
 place = int(sys.argv[2])
@@ -340,7 +340,7 @@ def hear(event, arguments):
         if place == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         place -= 1
-with Project(Path(sys.argv[1])) as project:
+with open_project(Path(sys.argv[1])) as project:
     rules = gc.Rules(keep_best=1)
     agreed = gc.plan(project, rules)
     sys.addaudithook(hear)
@@ -350,14 +350,14 @@ with Project(Path(sys.argv[1])) as project:
 
 @pytest.mark.parametrize("place", [0, 2, 3])
 def test_a_kill_leaves_a_stray_and_never_a_record_that_points_at_nothing(root, place):
-    with Project(root) as project:
+    with open_project(root) as project:
         keep(project, 0, score=0.1)
         keep(project, 1, score=0.2)
     done = subprocess.run([sys.executable, "-c", KILLED, str(root), str(place)])
     assert done.returncode == -signal.SIGKILL
     for row in query(root, "SELECT checkpoint FROM trial WHERE checkpoint IS NOT NULL"):
         assert (root / row["checkpoint"]).is_file()
-    with Project(root) as project:
+    with open_project(root) as project:
         found = plan(project)
         assert len(found.removals) == 1
         assert found.removals[0].what in ("stray model", "half-made model")
@@ -420,7 +420,7 @@ def test_whatever_the_rules_what_is_referred_to_and_the_best_stay(found, held, w
 
 
 def test_the_command_shows_then_removes_and_asks_nobody_who_is_not_there(root, capsys):
-    with Project(root) as project:
+    with open_project(root) as project:
         keep(project, 0, score=0.1)
         _, folder = keep(project, 1, score=0.2, days=40)
     here = ["--project", str(root)]
@@ -450,7 +450,7 @@ def test_rules_that_say_nothing_are_refused(root, words, capsys):
 
 
 def test_doctor_finds_nothing_wrong_afterwards(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         keep(project, 0, score=0.1)
         keep(project, 1, score=0.2)
         rules = Rules(keep_best=1)

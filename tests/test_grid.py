@@ -20,7 +20,7 @@ from podium.steps.decisions.backtest import backtest
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune, validation_split
 from podium.steps.serving.predict import predict
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing import fakes
 from podium.trial import State
 from projects import SLOT, query, small_project
@@ -33,7 +33,7 @@ FLAGS = ["--learning-rates", "0.001", "0.01", "--lstm-units", "2", "4"]
 def finished(tmp_path_factory):
     """A project after one grid of four configs."""
     root = small_project(tmp_path_factory.mktemp("grid") / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         grid(project, SLOT, {"learning_rate": RATES, "lstm_units": [2, 4]})
     return root
 
@@ -44,7 +44,7 @@ def copied(finished, tmp_path):
 
 
 def run_grid(root, values=None, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return grid(project, SLOT, values, **how)
 
 
@@ -122,7 +122,7 @@ def test_an_interrupted_grid_goes_on_and_ends_as_if_nothing_had_happened(finishe
     root = small_project(tmp_path / "small")
     with (
         pytest.raises(KeyboardInterrupt),
-        Project(root, reporter=projects.Interrupting(2)) as project,
+        open_project(root, reporter=projects.Interrupting(2)) as project,
     ):
         grid(project, SLOT, {"learning_rate": RATES, "lstm_units": [2, 4]})
     assert {row["state"] for row in trials(root)} == {State.COMPLETE, State.INTERRUPTED}
@@ -132,7 +132,7 @@ def test_an_interrupted_grid_goes_on_and_ends_as_if_nothing_had_happened(finishe
 
 
 def test_a_grid_and_a_search_share_no_trial(copied):
-    with Project(copied, flags={"tune.trials": 2}) as project:
+    with open_project(copied, flags={"tune.trials": 2}) as project:
         found = tune(project, SLOT)
     assert not {row.id for row in found.trials} & {row["id"] for row in trials(copied)}
 
@@ -158,7 +158,7 @@ def test_a_grid_whose_every_trial_fails_says_why_and_keeps_no_model(tmp_path):
 def test_a_kept_model_opens_with_plain_torch_and_gives_the_recorded_loss(finished):
     import torch
 
-    with Project(finished) as project:
+    with open_project(finished) as project:
         data = slot_data(project.config, SLOT)
         split = validation_split(project, data)
     _, validation = split.folds[0].windows(data.tuning)
@@ -213,7 +213,7 @@ def test_the_active_model_is_the_best_of_all_comparable_grids(copied):
 
 
 def test_predict_without_a_slot_asks_the_active_model_and_says_so(finished):
-    with Project(finished) as project:
+    with open_project(finished) as project:
         found = predict(project)
     assert found.rule.startswith("active model models/registry/")
     assert [row["ticker"] for row in found.rows()] == ["AAPL", "IBM"]
@@ -221,7 +221,7 @@ def test_predict_without_a_slot_asks_the_active_model_and_says_so(finished):
 
 
 def test_predict_for_a_slot_without_a_champion_says_how_to_ask_the_active_model(finished):
-    with Project(finished) as project, pytest.raises(NotFoundError) as caught:
+    with open_project(finished) as project, pytest.raises(NotFoundError) as caught:
         predict(project, SLOT)
     assert "--model-path models/registry/" in str(caught.value)
 
@@ -229,7 +229,7 @@ def test_predict_for_a_slot_without_a_champion_says_how_to_ask_the_active_model(
 def test_predict_with_a_named_model_uses_that_one(finished, monkeypatch):
     monkeypatch.chdir(finished)
     worst = max(trials(finished), key=lambda row: row["score"])
-    with Project(finished) as project:
+    with open_project(finished) as project:
         found = predict(project, model_path=worst["checkpoint"])
         assert found.model == (finished / worst["checkpoint"]).parents[1]
         with pytest.raises(UsageError, match="both"):
@@ -240,14 +240,14 @@ def test_predict_with_a_named_model_uses_that_one(finished, monkeypatch):
 
 def test_without_any_model_predict_names_both_ways_to_one(tmp_path):
     root = small_project(tmp_path / "small")
-    with Project(root) as project, pytest.raises(NotFoundError) as caught:
+    with open_project(root) as project, pytest.raises(NotFoundError) as caught:
         predict(project)
     assert "podium run, or: podium grid" in str(caught.value)
 
 
 def test_backtest_of_an_active_model_makes_it_a_candidate_and_counts_the_look(copied):
     best = min(trials(copied), key=lambda row: row["score"])
-    with Project(copied) as project:
+    with open_project(copied) as project:
         first = backtest(project)
         again = backtest(project)
     assert first.rule.startswith("active model models/registry/")
@@ -261,7 +261,7 @@ def test_backtest_of_an_active_model_makes_it_a_candidate_and_counts_the_look(co
 
 
 def test_backtest_prefers_the_candidate_of_a_finished_search(copied):
-    with Project(copied) as project:
+    with open_project(copied) as project:
         tune(project, SLOT)
         found = backtest(project)
     assert found.rule == f"candidate of the search of {SLOT}"
@@ -270,21 +270,24 @@ def test_backtest_prefers_the_candidate_of_a_finished_search(copied):
 
 def test_backtest_refuses_a_model_that_answers_another_question(copied):
     projects.configure(copied, slots={SLOT: {"horizon": 3}})
-    with Project(copied) as project, pytest.raises(DataError, match="volatility of 3 bars"):
+    with open_project(copied) as project, pytest.raises(DataError, match="volatility of 3 bars"):
         backtest(project)
     assert query(copied, "SELECT * FROM test_look") == []
 
 
 def test_backtest_refuses_a_model_that_has_seen_bars_of_the_test(copied):
     projects.configure(copied, slots={SLOT: {"test_from": "2001-06-01"}})
-    with Project(copied) as project, pytest.raises(DataError, match="sealed test, which begins"):
+    with (
+        open_project(copied) as project,
+        pytest.raises(DataError, match="sealed test, which begins"),
+    ):
         backtest(project)
     assert query(copied, "SELECT * FROM candidate") == []
 
 
 def test_backtest_without_anything_to_judge_names_what_was_looked_for(tmp_path):
     root = small_project(tmp_path / "small")
-    with Project(root) as project, pytest.raises(NotFoundError) as caught:
+    with open_project(root) as project, pytest.raises(NotFoundError) as caught:
         backtest(project)
     assert "no complete trial" in str(caught.value)
     assert "active_model.txt" in str(caught.value)
@@ -382,7 +385,7 @@ def test_the_workflow_from_grid_to_backtest_needs_no_edit(tmp_path, monkeypatch,
 
 def test_windows_of_a_view_are_still_what_a_model_takes(finished):
     model = load_model(get_active_model_path(finished))
-    with Project(finished) as project:
+    with open_project(finished) as project:
         data = slot_data(project.config, SLOT)
     found = model.predict(Windows.of(data.view, data.test_bars))
     assert len(found) == 2 * len(data.test_bars)

@@ -14,7 +14,7 @@ from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune
 from podium.steps.serving.predict import classify
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import query
 
 pytest.importorskip("torch")
@@ -26,7 +26,7 @@ VALUES = {"learning_rate": [0.0001, 0.05], "hidden_size": [4]}
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     root = classes.project(tmp_path_factory.mktemp("grid") / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         return root, grid(project, classes.SLOT, VALUES)
 
 
@@ -61,7 +61,7 @@ def test_the_model_of_a_grid_classifies(finished):
     root, found = finished
     model = load_model(get_active_model_path(root))
     assert model.class_names == classes.CLASSES
-    with Project(root) as project:
+    with open_project(root) as project:
         path = root / "data" / "val.npz"
         answer = classify(project, path, model_path=root / str(found.best.checkpoint))
     assert answer.prediction.probabilities.shape == (96, 3)
@@ -86,7 +86,7 @@ def test_no_line_of_the_log_calls_a_score_that_is_to_be_high_a_loss(finished):
 
 def test_the_same_grid_again_trains_nothing(finished):
     root, found = finished
-    with Project(root) as project:
+    with open_project(root) as project:
         again = grid(project, classes.SLOT, VALUES)
     assert again.trained == 0
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
@@ -94,12 +94,12 @@ def test_the_same_grid_again_trains_nothing(finished):
 
 def test_grids_of_unlike_metrics_are_not_compared(tmp_path):
     root = classes.project(tmp_path / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         grid(project, classes.SLOT, VALUES)
     slots = {classes.SLOT: {"metric": "log_loss"}}
     text = classes.projects.toml(classes.projects.merge(classes.SETTINGS, {"slots": slots}))
     (root / "podium.toml").write_text(text)
-    with Project(root) as project:
+    with open_project(root) as project:
         found = grid(project, classes.SLOT, {"learning_rate": [0.0002], "hidden_size": [4]})
     # A low score by the old metric is no rival of a worse model by the new one.
     assert get_active_model_path(root) == root / str(found.best.checkpoint)
@@ -112,12 +112,12 @@ def test_a_sweep_finds_what_a_grid_trained_and_its_best_is_the_highest(finished,
     root, _ = finished
     before = query(root, "SELECT count(*) AS n FROM trial")[0]["n"]
     space = {"learning_rate": [0.0001, 0.05], "hidden_size": 4}
-    with Project(root) as project:
+    with open_project(root) as project:
         found = sweep(project, classes.SLOT, "quick", space=space, refine=True)
     assert found.best.score == max(row.score for row in found.trials)
     assert {row.phase for row in found.trials} == {"sweep/priority", "sweep/quick", "sweep/refine"}
     assert all((root / str(row.checkpoint)).exists() for row in found.trials)
-    with Project(root) as project:
+    with open_project(root) as project:
         again = sweep(project, classes.SLOT, "quick", space=space, refine=True)
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
     assert query(root, "SELECT count(*) AS n FROM trial")[0]["n"] > before
@@ -125,7 +125,7 @@ def test_a_sweep_finds_what_a_grid_trained_and_its_best_is_the_highest(finished,
 
 def test_a_search_of_classes_is_told_that_higher_is_better(tmp_path):
     root = classes.project(tmp_path / "small", tune={"trials": 4, "search": "tpe"})
-    with Project(root) as project:
+    with open_project(root) as project:
         found = tune(project, classes.SLOT)
     assert found.best.score == max(row.score for row in found.trials)
 
@@ -148,7 +148,7 @@ def test_the_commands_tell_the_best_first_and_what_is_next(finished, monkeypatch
 
 def test_what_only_forecasts_have_refuses_a_model_of_classes_with_a_sentence(finished):
     root, found = finished
-    with Project(root) as project, pytest.raises(PodiumError, match="classif"):
+    with open_project(root) as project, pytest.raises(PodiumError, match="classif"):
         backtest(project, classes.SLOT)
-    with Project(root) as project, pytest.raises(PodiumError, match="classif"):
+    with open_project(root) as project, pytest.raises(PodiumError, match="classif"):
         backtest(project, model_path=root / str(found.best.checkpoint))

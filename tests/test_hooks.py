@@ -17,7 +17,7 @@ from podium.steps.decisions.promote import promote
 from podium.steps.decisions.rollback import rollback
 from podium.steps.decisions.sign import sign
 from podium.steps.workspace.hooks import EVENTS, fire, named
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, query
 from test_promotion import backtested, register
 
@@ -53,7 +53,7 @@ def heard(root):
 
 
 def ask(root, candidate, reporter=None, **how):
-    with Project(root, reporter=reporter) as project, project.locked(SLOT, "promote"):
+    with open_project(root, reporter=reporter) as project, project.locked(SLOT, "promote"):
         return promote(project, candidate.id, **how)
 
 
@@ -99,7 +99,7 @@ def test_a_rollback_is_told_as_a_promotion(tmp_path):
     first, second = register(root, "one"), register(root, "two")
     ask(root, first)
     ask(root, second)
-    with Project(root) as project, project.locked(SLOT, "rollback"):
+    with open_project(root) as project, project.locked(SLOT, "rollback"):
         rollback(project, SLOT, reason="two fails")
     assert [facts["replaced"] for facts, _, _ in heard(root)] == [None, first.id, second.id]
     assert heard(root)[-1][0]["kind"] == "rollback"
@@ -123,7 +123,7 @@ def test_a_review_is_asked_for_only_where_nothing_but_signatures_is_missing(tmp_
 def test_who_said_no_is_not_asked_again(tmp_path):
     root = project_in(tmp_path / "p", gates=SIGNED, **noting("review"))
     candidate = register(root, "one")
-    with Project(root) as project:
+    with open_project(root) as project:
         sign(project, candidate.id, "not good", approve=False)
     assert ask(root, candidate).refused
     assert heard(root) == []
@@ -135,7 +135,7 @@ def test_who_said_no_is_not_asked_again(tmp_path):
 
 def test_a_failure_on_a_slot_is_told_once_with_its_log(tmp_path):
     root = project_in(tmp_path / "p", **noting("failure"))
-    with pytest.raises(DataError), Project(root) as project, project.locked(SLOT, "tune"):
+    with pytest.raises(DataError), open_project(root) as project, project.locked(SLOT, "tune"):
         raise DataError("the bars are torn", fix="copy them again")
     [[facts, told, _]] = heard(root)
     assert facts[
@@ -150,7 +150,11 @@ def test_a_failure_on_a_slot_is_told_once_with_its_log(tmp_path):
 
 def test_an_unexpected_error_is_a_failure_too(tmp_path):
     root = project_in(tmp_path / "p", **noting("failure"))
-    with pytest.raises(ZeroDivisionError), Project(root) as project, project.locked(SLOT, "tune"):
+    with (
+        pytest.raises(ZeroDivisionError),
+        open_project(root) as project,
+        project.locked(SLOT, "tune"),
+    ):
         raise ZeroDivisionError("deep down")
     [[facts, _, _]] = heard(root)
     assert facts["exit_code"] == 1
@@ -159,7 +163,7 @@ def test_an_unexpected_error_is_a_failure_too(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RefusedError("the gate says no")])
 def test_a_refusal_or_a_stop_is_no_failure(tmp_path, error):
     root = project_in(tmp_path / "p", **noting("failure"))
-    with pytest.raises(type(error)), Project(root) as project, project.locked(SLOT, "tune"):
+    with pytest.raises(type(error)), open_project(root) as project, project.locked(SLOT, "tune"):
         raise error
     assert heard(root) == []
 
@@ -167,10 +171,10 @@ def test_a_refusal_or_a_stop_is_no_failure(tmp_path, error):
 def test_being_too_late_for_a_slot_is_no_failure_of_its_step(tmp_path):
     root = project_in(tmp_path / "p", **noting("failure"))
     with (
-        Project(root) as first,
+        open_project(root) as first,
         first.locked(SLOT, "tune"),
         pytest.raises(ConflictError),
-        Project(root) as second,
+        open_project(root) as second,
         second.locked(SLOT, "tune"),
     ):
         pass
@@ -345,14 +349,14 @@ def test_a_webhook_that_is_away_slow_or_unwell_stops_nothing_and_its_url_stays_s
 )
 def test_a_hook_that_is_neither_command_nor_webhook_is_refused(tmp_path, hook):
     with pytest.raises(UsageError, match=r"hooks\.review"):
-        Project(project_in(tmp_path / "p", review=hook))
+        open_project(project_in(tmp_path / "p", review=hook))
 
 
 def test_without_a_hook_nothing_is_told_and_nothing_recorded(tmp_path):
     root = project_in(tmp_path / "p")
     ask(root, register(root, "one"))
     assert query(root, "SELECT * FROM receipt WHERE step = 'hook'") == []
-    with Project(root) as project:
+    with open_project(root) as project:
         for event in EVENTS:
             fire(project, event, {"text": "nobody hears it"})
 

@@ -24,7 +24,7 @@ from podium.steps.archive import bundle
 from podium.steps.archive.init import init
 from podium.steps.archive.tar import unpack
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, connect
 from records import naive_artifact, served
 
@@ -268,7 +268,7 @@ def bundled(root, tmp_path, *, pickled_by=None):
             connection.execute("UPDATE candidate SET artifact_hash = ?, artifact_path = ?", told)
         connection.close()
     path = tmp_path / "moved.tar"
-    with Project(root) as project:
+    with open_project(root) as project:
         bundle.write(project, path)
     return path
 
@@ -286,7 +286,7 @@ def test_a_bundle_with_a_pickle_is_refused_unless_it_is_trusted_which_is_recorde
     assert not list((target / "models").rglob("model.pkl"))
     assert run([*words, "--trust-pickle"]) == 0
     capsys.readouterr()
-    with Project(target) as project:
+    with open_project(target) as project:
         [decision] = project.door.rows("decisions", slot=SLOT)
         assert "--trust-pickle" in decision["reason"]
         [candidate] = project.door.rows("candidates")
@@ -299,7 +299,7 @@ def test_a_bundle_with_a_pickle_is_refused_unless_it_is_trusted_which_is_recorde
 
 def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
     target = init(tmp_path / "target", demo=True)
-    with Project(target) as project:
+    with open_project(target) as project:
         bundle.take_in(project, bundled(source, tmp_path), trust_pickle=True)
         [decision] = project.door.rows("decisions", slot=SLOT)
     assert "pickle" not in decision["reason"]
@@ -338,7 +338,7 @@ def rows(tmp_path_factory):
     place = tmp_path_factory.mktemp("rows")
     root = init(place / "source", demo=True)
     served(root, 1.0)
-    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+    with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         made = reads.candidate_by_id(project.ledger, tx, "c-1.0")
         found = evidence_about(made, "test", "test", dataset="d" * 64, notes={})
         writes.put_evidence(project.ledger, tx, found)

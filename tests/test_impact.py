@@ -13,7 +13,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.ledger import writes
 from podium.steps.archive import init
 from podium.steps.search.impact import Group, impact, impacts
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def log(root, *runs, name="toto"):
 
 def trials(root, *found, **key):
     """Trials as a search leaves them, on made-up data."""
-    with Project(root) as project:
+    with open_project(root) as project:
         ledger = project.ledger
         with ledger.transaction() as tx:
             study = writes.put_study(ledger, tx, "", {"question": str(sorted(key.items()))})
@@ -50,7 +50,7 @@ def trials(root, *found, **key):
 
 
 def of(root, *arguments, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return impact(project, *arguments, **how)
 
 
@@ -178,7 +178,7 @@ def test_all_hyperparameters_are_ranked_by_what_they_matter(root):
         }
         found.append((config, n / 24 + 0.2 * (n % 2)))
     log(root, *found)
-    with Project(root) as project:
+    with open_project(root) as project:
         ranked = impacts(project)
     names = [one.hyperparam for one in ranked]
     assert (names[0], names[-1]) == ("lr", "fixed")
@@ -192,7 +192,7 @@ def test_of_many_hyperparameters_one_must_show_more_to_be_more_than_luck(root):
     values = [2, 1, 0, 3, 4, 7, 6, 5]
     log(root, *(({"lr": n, "a": 1, "b": 2, "c": 3}, float(v)) for n, v in enumerate(values)))
     assert of(root, "lr").sentence.startswith("rank correlation +0.81 over 8 runs: higher values")
-    with Project(root) as project:
+    with open_project(root) as project:
         [ranked] = [one for one in impacts(project) if one.hyperparam == "lr"]
     assert ranked.sentence == "rank correlation +0.81 over 8 runs: no more than luck would show"
 

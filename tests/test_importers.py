@@ -20,7 +20,7 @@ from podium.importers import experiments_log, mlflow, optuna, optuna_pickle, swe
 from podium.importers._base import NO_MOMENT, UnusableError, moment
 from podium.steps.archive.export import export
 from podium.steps.archive.import_ import import_
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 
 
@@ -30,7 +30,7 @@ def root(tmp_path):
 
 
 def take(root, place, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return import_(project, str(place), **how)
 
 
@@ -39,7 +39,7 @@ def counts(found):
 
 
 def exported(root, form="sweep"):
-    with Project(root) as project:
+    with open_project(root) as project:
         return json.loads(export(project, form).content)["runs"]
 
 
@@ -515,7 +515,7 @@ def test_an_unusual_name_is_read_when_it_is_said_what_it_is(root, tmp_path):
 
 def test_the_record_of_another_project_is_met_with_the_way_to_move_it(root, tmp_path):
     other = small_project(tmp_path / "other")
-    with Project(other) as project:
+    with open_project(other) as project:
         project.ledger.close()
     with pytest.raises(UsageError, match="podium export --bundle"):
         take(root, other / "podium.db")

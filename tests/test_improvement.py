@@ -23,7 +23,7 @@ from podium.steps.archive.init import init
 from podium.steps.decisions.evaluate import evaluate as evaluate_step
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 figure = st.floats(-1e9, 1e9, allow_subnormal=False)
 
@@ -146,7 +146,7 @@ PERIODS = np.tile(np.arange(60), 2)
 
 @pytest.fixture
 def project(tmp_path):
-    with Project(init(tmp_path / "mine")) as project:
+    with open_project(init(tmp_path / "mine")) as project:
         yield project
 
 
@@ -299,7 +299,7 @@ def classified(tmp_path_factory):
     )
     parent = classes.trained(root, settings={"max_epochs": 1}).candidate
     more = classes.trained(root, slot="pumps/other", settings={"max_epochs": 12}).candidate
-    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+    with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         mine = {"slot": parent.slot, "study_id": parent.study_id, "id": "c-child"}
         kin = {"parent_id": parent.id, "root_id": parent.id, "model_type": "continued"}
         child = decisions.register(project.ledger, tx, replace(more, **mine, **kin), "tester")
@@ -314,7 +314,7 @@ def test_a_classifier_is_held_against_its_parent_on_the_same_samples(classified,
     root, parent, child = classified
     assert podium(["evaluate", child.id, "--project", str(root)]) == 0
     said = capsys.readouterr().err
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         found = reads.evidence_of(project.ledger, tx, child.id)
         assert "evaluation" not in reads.evidence_of(project.ledger, tx, parent.id)
     improved = found["improvement"]
@@ -344,7 +344,7 @@ def test_a_parent_whose_model_is_gone_is_told_and_the_child_is_judged(classified
     copy = shutil.copytree(root, tmp_path / "p")
     shutil.rmtree(copy / "models" / "registry" / parent.artifact_path)
     heard = projects.Saying()
-    with Project(copy, reporter=heard) as project:
+    with open_project(copy, reporter=heard) as project:
         found = evaluate_step(project, child.id)
     assert found.evidence.kind == "evaluation"
     assert found.report.parent is None

@@ -31,7 +31,7 @@ from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
 from podium.steps.workspace.policy import POLICIES
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing.gates import evidence
 from projects import query
 
@@ -274,7 +274,7 @@ def searched(tmp_path_factory):
     root = tmp_path_factory.mktemp("judgement") / "planted"
     planted.write_project(root, 2.0, 0)
     settings(root, trials=6, generation=2)
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
     return root
 
@@ -287,7 +287,7 @@ def project_of(searched, tmp_path):
 
     def opened(**changed):
         settings(root, **changed)
-        return Project(root)
+        return open_project(root)
 
     opened.root = root
     return opened
@@ -392,7 +392,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
         "SELECT DISTINCT prediction_hash FROM trial WHERE score = ?",
         found.chosen.tuning_score,
     )
-    with Project(project_of.root) as project, project.ledger.reading() as tx:
+    with open_project(project_of.root) as project, project.ledger.reading() as tx:
         forecast = reads.array(project.ledger, tx, row["prediction_hash"])
     close = data.dataset["close"][:, 0]
     moved = close[first + 1 : len(data.tuning)] / close[first : len(data.tuning) - 1] - 1.0

@@ -13,7 +13,7 @@ from podium.config import load
 from podium.errors import UsageError
 from podium.steps.data.bars import load_dataset
 from podium.steps.evidence.leak import leak
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing.series import bars
 from projects import SLOT, small_project
 
@@ -229,7 +229,7 @@ def test_in_a_project_the_slots_bars_before_its_test_are_probed(tmp_path):
     dataset = load_dataset(load(root), "us4")
     stop = dataset.bar_at_or_after("2002-01-01")
     path = write("mine.py", SECOND_TICKER)
-    with Project(root) as project:
+    with open_project(root) as project:
         [found] = leak(project, path)
         assert found.data == f"{SLOT} before its test"
         assert found.column == "IBM"

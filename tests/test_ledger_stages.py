@@ -24,6 +24,7 @@ from podium.steps.archive.init import init
 from podium.steps.decisions.rollback import rollback
 from podium.steps.search.history import history
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from records import broken_links, decide, naive_artifact
 from stage_rules import NINE, Rules
 
@@ -234,7 +235,7 @@ def test_no_sequence_of_requests_breaks_the_rules_of_stages(where, tmp_path, req
     if where == "postgresql":
         monkeypatch.setenv("PODIUM_LEDGER_URL", request.getfixturevalue("database"))
     artifacts = [naive_artifact(root, float(n)) for n in range(12)]
-    with Project(root) as project:
+    with open_project(root) as project:
         run_state_machine_as_test(
             lambda: Stages(project, artifacts),
             settings=settings(

@@ -16,7 +16,7 @@ from podium.ledger import decisions, foreign, models, writes
 from podium.record import Record
 from podium.report.tree import Branch, tree
 from podium.steps.archive.lineage import lineage
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, run_project, small_project
 
 
@@ -34,7 +34,7 @@ def copy(finished, tmp_path):
 
 
 def of(root, name):
-    with Project(root) as project:
+    with open_project(root) as project:
         return lineage(project.door, name, project.store)
 
 
@@ -92,7 +92,7 @@ def test_a_trial_nobody_chose_has_its_own_tree(finished):
 
 def test_a_study_without_a_candidate_shows_its_best_config(copy):
     best = query(copy, "SELECT id FROM trial WHERE run_id IS NOT NULL ORDER BY score")[0]["id"]
-    with Project(copy) as project, project.ledger.transaction() as tx:
+    with open_project(copy) as project, project.ledger.transaction() as tx:
         for table in ("stage", "latest", "candidate"):
             tx.exec_driver_sql(f"DELETE FROM {table}")
     found = of(copy, id_of(copy, "study"))
@@ -111,10 +111,10 @@ def test_the_code_it_was_trained_with_is_told_with_what_was_not_committed(tmp_pa
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "podium.toml"], check=True)
     subprocess.run([*git, "commit", "-qm", "x"], check=True)
-    with Project(root) as project:
+    with open_project(root) as project:
         clean = _run(project, projects.new_study(project.ledger), 1)
     (root / "podium.toml").write_text((root / "podium.toml").read_text() + "# changed\n")
-    with Project(root) as project:
+    with open_project(root) as project:
         dirty = _run(project, projects.new_study(project.ledger), 2)
     commit = subprocess.run(
         [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
@@ -134,7 +134,7 @@ def _run(project, study, number):
 
 
 def test_children_grow_from_their_parent_and_share_its_tree(copy):
-    with Project(copy) as project, project.ledger.transaction() as tx:
+    with open_project(copy) as project, project.ledger.transaction() as tx:
         parent = query(copy, "SELECT * FROM candidate")[0]
         child = replace(
             projects.new_candidate("child", model_type="continued"),
@@ -153,7 +153,7 @@ def test_children_grow_from_their_parent_and_share_its_tree(copy):
 
 
 def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
-    with Project(copy) as project:
+    with open_project(copy) as project:
         [base] = models.models(project.door, slot=SLOT)
         before = base["id"]
         for name, model_type in (("son", "continued"), ("grandson", "replay"), ("twin", "replay")):
@@ -194,7 +194,7 @@ def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
 
 def test_imported_runs_have_a_tree_without_data(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
-    with Project(copy) as project, project.ledger.transaction() as tx:
+    with open_project(copy) as project, project.ledger.transaction() as tx:
         foreign.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
     found = of(copy, "toto_20250101_000000")
     assert kinds(found) == ["study", "trial"]
@@ -203,7 +203,7 @@ def test_imported_runs_have_a_tree_without_data(copy):
 
 def test_notes_are_told_where_they_belong(copy):
     id_ = id_of(copy, "candidate")
-    with Project(copy) as project, project.ledger.transaction() as tx:
+    with open_project(copy) as project, project.ledger.transaction() as tx:
         writes.put_note(project.ledger, tx, id_, "looks \x1b[31mtoo\n good", "ann")
     words = told(of(copy, id_))
     assert "ann] looks" in words

@@ -21,7 +21,7 @@ from podium.steps.serving import shadow
 from podium.steps.serving.check_slot import WARNING, _difference, check_slot
 from podium.steps.serving.forecast_log import speakers
 from podium.steps.serving.predict import keep, predict
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, run_project
 
 LATER = "2002-10-20"
@@ -66,7 +66,7 @@ def stored(root):
 
 
 def checked(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return check_slot(project, SLOT)
 
 
@@ -96,7 +96,7 @@ def finding(found, what):
 
 
 def kept_until_now(root, since=""):
-    with Project(root) as project:
+    with open_project(root) as project:
         return keep(project, SLOT, since)
 
 
@@ -123,7 +123,7 @@ def test_every_bar_newer_than_the_test_is_kept_once_with_the_model_that_spoke(la
     assert {row["role"] for row in rows} == {"champion"}
     [test] = query(later, "SELECT notes FROM evidence WHERE kind = 'test'")
     assert min(row["decided_at"] for row in rows) > json.loads(test["notes"])["to"]
-    with Project(later) as project:
+    with open_project(later) as project:
         said = predict(project, SLOT, since="2002-06-24")
     assert {(row["ticker"], row["decided_at"]): row["value"] for row in rows} == pytest.approx(
         {(r["ticker"], r["decided_at"]): r["forecast"] for r in said.rows()}
@@ -206,7 +206,7 @@ def test_a_revised_bar_changes_no_word_and_is_told(later):
 
 
 def test_on_the_bars_of_its_test_a_champion_scores_as_in_its_test(root):
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         holder = reads.champion_of(project.ledger, tx, SLOT)
         test = reads.evidence_of(project.ledger, tx, holder)["test"]
     figures = finding(checked(root), "naive").figures
@@ -231,7 +231,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
     """Losses, naive and their difference, from the bars and the naive method's definition."""
     kept_until_now(later)
     found = checked(later)
-    with Project(later) as project:
+    with open_project(later) as project:
         [champion] = speakers(project, SLOT)
     view = champion.view
     first = int(np.searchsorted(view.times, champion.tested_until)) + 1
@@ -262,7 +262,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
 
 def test_a_kept_forecast_counts_as_it_was_made(later):
     before = finding(checked(later), "naive").figures["newer_loss"]
-    with Project(later) as project:
+    with open_project(later) as project:
         [champion] = speakers(project, SLOT)
         place = ("IBM", "2002-08-01T00:00:00")
         about = {"slot": SLOT, "candidate_id": champion.candidate.id, "role": "champion"}
@@ -322,7 +322,7 @@ def test_bars_unlike_those_of_the_training_are_warned_of_in_one_line(root, capsy
 
 
 def test_what_was_kept_at_training_is_what_its_bars_say(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         [champion] = speakers(project, SLOT)
         hash_, manifest = champion.candidate.artifact_hash, champion.model.manifest
         kept = drifted(project, hash_, manifest, champion.view)
@@ -346,7 +346,7 @@ def test_a_level_nobody_exceeds_warns_of_nothing(root):
 
 
 def test_too_short_a_training_is_said_to_tell_nothing(root, monkeypatch):
-    with Project(root) as project:
+    with open_project(root) as project:
         [champion] = speakers(project, SLOT)
         manifest = {**champion.model.manifest, "trained_from": "2001-10-01T00:00:00"}
         found = drifted(project, "f" * 64, manifest, champion.view)
@@ -400,7 +400,7 @@ def test_a_shadow_speaks_beside_the_champion_and_both_are_compared_on_the_same_b
     found = checked(root)
     assert found.candidate_id == champion
     figures = finding(found, "shadow").figures
-    with Project(root) as project:
+    with open_project(root) as project:
         view = speakers(project, SLOT)[0].view
     bars = {str(at): n for n, at in enumerate(view.times)}
     losses = []
@@ -432,7 +432,7 @@ def test_a_shadow_is_told_and_ends(two, capsys):
 
 def test_asking_for_the_same_shadow_again_changes_nothing(two):
     root, _, other = two
-    with Project(root) as project:
+    with open_project(root) as project:
         first = shadow.put(project, SLOT, other)
         assert shadow.put(project, SLOT, other, "again") == first
     assert len(query(root, "SELECT * FROM shadow")) == 1
@@ -440,7 +440,7 @@ def test_asking_for_the_same_shadow_again_changes_nothing(two):
 
 def test_a_champion_is_nobodys_shadow(two):
     root, champion, _ = two
-    with Project(root) as project, pytest.raises(UsageError, match="is the champion"):
+    with open_project(root) as project, pytest.raises(UsageError, match="is the champion"):
         shadow.put(project, SLOT, champion)
 
 
@@ -455,9 +455,9 @@ def test_a_shadow_answers_the_champions_question(two, monkeypatch):
             **({"horizon": 9} if path == path_of(root, other) else {}),
         },
     )
-    with Project(root) as project, pytest.raises(UsageError, match="horizon is 9"):
+    with open_project(root) as project, pytest.raises(UsageError, match="horizon is 9"):
         shadow.put(project, SLOT, other)
-    with Project(root) as project, pytest.raises(NotFoundError, match="c-nobody"):
+    with open_project(root) as project, pytest.raises(NotFoundError, match="c-nobody"):
         shadow.put(project, SLOT, "c-nobody")
 
 

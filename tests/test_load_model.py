@@ -16,7 +16,7 @@ from podium.resolve import get_active_model_path, load_model
 from podium.split import Windows
 from podium.steps.data.bars import load_dataset, slot_data
 from podium.steps.search.grid import grid
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 
 TICKERS = ["AAPL", "IBM"]
@@ -26,7 +26,7 @@ TICKERS = ["AAPL", "IBM"]
 def root(tmp_path_factory):
     """A project whose grid left one LSTM and one naive model."""
     root = small_project(tmp_path_factory.mktemp("load") / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         grid(project, SLOT, {"learning_rate": [0.01]})
         grid(project, SLOT, {"method": ["ewma"], "debias": [True]}, family="naive")
     return root
@@ -46,7 +46,7 @@ def model(paths):
 
 @pytest.fixture(scope="module")
 def data(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return slot_data(project.config, SLOT)
 
 
@@ -192,7 +192,7 @@ def test_one_ticker_is_refused_where_the_family_looks_at_all_of_them(model, long
 
 
 def test_prices_that_are_adjusted_already_give_the_same(model, root, expected):
-    with Project(root) as project:
+    with open_project(root) as project:
         dataset = load_dataset(project.config, "us4")
     columns = {name: values.T.ravel() for name, values in dataset.fields.items()}
     frame = pd.DataFrame(
@@ -284,7 +284,7 @@ def read(source, tickers, **how):
 
 
 def test_a_table_reads_as_the_files_it_was_made_from(root, long, tmp_path):
-    with Project(root) as project:
+    with open_project(root) as project:
         section = project.config.datasets["us4"]
         files = registry.load("readers", "csv").read(
             root / section.path, name="d", tickers=TICKERS, timeframe="D", adjust=True

@@ -25,7 +25,7 @@ from podium.steps.archive import logs
 from podium.steps.search.tune import tune
 from podium.steps.workspace import log as _log
 from podium.steps.workspace.log import Line, Log
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, query, small_project
 from test_promotion import register
 
@@ -73,7 +73,7 @@ def broken(folder, **settings):
 
 def searched(root, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
-    with Project(root, flags=flags) as project, project.locked(SLOT, "tune"):
+    with open_project(root, flags=flags) as project, project.locked(SLOT, "tune"):
         return tune(project, SLOT)
 
 
@@ -145,7 +145,7 @@ def test_tokens_and_passwords_are_in_no_log(tmp_path, monkeypatch):
     root = broken(tmp_path / "p", hooks={"failure": hook})
     found = searched(root)
     assert found.trials
-    with Project(root) as project, project.locked(SLOT, "tune"):
+    with open_project(root) as project, project.locked(SLOT, "tune"):
         project.reporter.say("postgresql+psycopg://ann:hunter2hunter2@db/podium is slow")
         project.reporter.say("the token is a-token-of-mine, the hook services/T1/B2/s3cretpart")
         project.reporter.say("Authorization: Bearer hunter2hunter2 https://hunter2hunter2@git/x")
@@ -157,7 +157,7 @@ def test_tokens_and_passwords_are_in_no_log(tmp_path, monkeypatch):
 
 
 def test_the_password_of_the_record_is_taken_out_wherever_it_turns_up(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         ledger = replace(project.config.ledger, url="postgresql://ann:p%40ssword@db/x")
         config = replace(project.config, ledger=ledger)
         assert {"p%40ssword", "p@ssword"} <= set(_log.secrets_of(config, {}))
@@ -177,7 +177,7 @@ def test_nothing_that_is_logged_drives_a_terminal_or_breaks_a_line(tmp_path, roo
 
 
 def begun(root, verb="tune"):
-    with Project(root) as project:
+    with open_project(root) as project:
         log = Log(root / ".podium", project.reporter.say)
         log.begin(verb, project.config, "tester")
     return log
@@ -269,7 +269,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(root, monkeypatch):
     heard = Saying()
     (root / ".podium").mkdir(exist_ok=True)
     (root / ".podium" / "logs").write_text("in the way")
-    with Project(root, reporter=heard) as project, project.locked(SLOT, "tune"):
+    with open_project(root, reporter=heard) as project, project.locked(SLOT, "tune"):
         found = tune(project, SLOT)
     assert len(found.trials) == 6
     assert [text for text in heard.said if "no log is written" in text]
@@ -285,7 +285,7 @@ def test_a_full_disk_ends_the_log_and_not_the_step(root, monkeypatch):
         return real(descriptor, data)
 
     monkeypatch.setattr(_log.os, "write", full)
-    with Project(root, reporter=heard) as project, project.locked(SLOT, "tune"):
+    with open_project(root, reporter=heard) as project, project.locked(SLOT, "tune"):
         assert tune(project, SLOT).trials
     assert heard.said[0] == "warning: the log ends here: No space left on device"
 
@@ -297,7 +297,11 @@ def test_logs_are_listed_newest_first_with_how_they_ended(root, capsys):
     searched(root)
     code, *_ = said(capsys, "promote", SLOT, "--project", str(root))
     assert code == 3
-    with pytest.raises(KeyboardInterrupt), Project(root) as project, project.locked(SLOT, "grid"):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_project(root) as project,
+        project.locked(SLOT, "grid"),
+    ):
         raise KeyboardInterrupt
     listed = [(facts.command, facts.outcome) for facts in logs.logs(root)]
     assert listed == [("grid", "interrupted"), ("tune", "done")]

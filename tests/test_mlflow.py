@@ -29,7 +29,7 @@ from podium.ledger.projections._mlflow_target import resolve
 from podium.record import Record
 from podium.steps.archive import doctor
 from podium.steps.workspace import projections
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import check, sync
 from podium.trial import Epoch, State
 
@@ -73,7 +73,7 @@ def shown(empty_store, tmp_path_factory):
     )
     shutil.copy(empty_store, root)
     projects.run_project(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         found = sync(project)
     assert found.is_whole, found
     return root
@@ -210,7 +210,7 @@ def test_every_trial_with_epochs_has_its_curves_as_a_file(shown):
 def test_sending_everything_a_second_time_changes_nothing(shown, tmp_path):
     root = shutil.copytree(shown, tmp_path / "copied")
     before = everything(uri_of(root))
-    with Project(root) as project:
+    with open_project(root) as project:
         assert sync(project).sent == 0
         with project.ledger.transaction() as tx:
             outbox.advance(project.ledger, tx, projections.target_of(project).key, 0)
@@ -375,7 +375,7 @@ def test_a_kill_between_mlflow_and_the_record_doubles_nothing(place, monkeypatch
 @pytest.mark.slow
 def test_two_feeders_at_once_send_everything_once(place):
     place.trials(*range(12))
-    with Project(place.root) as project:
+    with open_project(place.root) as project:
         target = projections.target_of(project)
         ends = [projections.start_feeder(project, target) for _ in range(2)]
     for end in ends:
@@ -495,10 +495,10 @@ def test_a_project_that_was_moved_is_told_how_to_have_its_store_again(shown, tmp
     for file in gone.glob("mlflow.db*"):
         file.unlink()
     shutil.rmtree(gone / "mlartifacts")
-    with Project(gone) as project:
+    with open_project(gone) as project:
         assert sync(project).is_whole
     moved = gone.rename(tmp_path / "moved")
-    with Project(moved) as project:
+    with open_project(moved) as project:
         assert "which is gone" in sync(project).stopped
         (moved / "mlflow.db").unlink()
         shutil.rmtree(moved / "mlartifacts")
@@ -603,7 +603,7 @@ def test_no_step_waits_for_a_server(tmp_path, how):
             tmp_path / "p", mlflow={"enabled": True, "tracking_uri": address}
         )
         started = time.monotonic()
-        with Project(root) as project:
+        with open_project(root) as project:
             projects.new_study(project.ledger)
             wait_until(lambda: feeders(root))
             time.sleep(0.5)
@@ -642,7 +642,7 @@ def test_a_password_is_told_to_nobody(tmp_path, capfd):
     with nobody() as address:
         uri = address.replace("http://", "http://ann:s3cr%40t@")
         root = projects.small_project(tmp_path / "p", mlflow={"enabled": True, "tracking_uri": uri})
-        with Project(root) as project:
+        with open_project(root) as project:
             projects.new_study(project.ledger)
             wait_until(lambda: feeders(root))
             lines = feeders(root)
@@ -684,12 +684,12 @@ def test_the_environment_names_a_store_only_when_a_flag_turned_mlflow_on(tmp_pat
     root.mkdir()
     projects.configure(root)
     by_flag = {"mlflow.enabled": True}
-    found = projections.target_of(Project(root, flags=by_flag))
+    found = projections.target_of(open_project(root, flags=by_flag))
     assert (found.shown, found.said) == ("http://mlflow.example:5000", "MLFLOW_TRACKING_URI")
-    assert projections.target_of(Project(root)) is None
+    assert projections.target_of(open_project(root)) is None
     projects.configure(root, mlflow={"enabled": True})
     for flags in ({}, by_flag):
-        assert projections.target_of(Project(root, flags=flags)).shown == "sqlite:///mlflow.db"
+        assert projections.target_of(open_project(root, flags=flags)).shown == "sqlite:///mlflow.db"
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "file:./mlruns", "mlruns"])
@@ -821,7 +821,7 @@ def test_sync_waits_for_a_feeder_at_work(place):
     place.trials(*range(20))
     feeder = threading.Thread(target=place.projection.drain)
     feeder.start()
-    with Project(place.root) as project:
+    with open_project(place.root) as project:
         found = sync(project)
     feeder.join()
     assert found.is_whole
@@ -837,7 +837,7 @@ def test_only_one_sends_at_a_time(place):
 def test_check_changes_nothing(tmp_path):
     place = Place(tmp_path / "p")
     place.trials(1)
-    with Project(place.root) as project:
+    with open_project(place.root) as project:
         assert check(project).waiting == 2
     assert not (place.root / "mlflow.db").exists()
     place.close()

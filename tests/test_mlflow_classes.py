@@ -15,7 +15,7 @@ from mlflow_places import client, runs
 from podium import load_model
 from podium.cli.main import run as podium
 from podium.ledger.projections import _mlflow_client, _mlflow_store
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync
 
 pytestmark = [
@@ -48,7 +48,7 @@ def shown(tmp_path_factory):
     assert podium(command) == 0
     [row] = projects.query(root, "SELECT * FROM candidate")
     done = evaluated(root, row["id"])
-    with Project(root) as project:
+    with open_project(root) as project:
         project.feeds = False
         found = sync(project)
     assert found.is_whole, found

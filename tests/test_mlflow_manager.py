@@ -16,7 +16,7 @@ from podium.evidence import Scalar
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import _mlflow_target
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 SLOT = projects.SLOT
 
@@ -39,7 +39,7 @@ def made(tmp_path_factory):
         rewarded(root, child.id, reward)
     moved(root, child.id, Stage.DEVELOPMENT, Stage.BETA)
     # As the projection remembers what MLflow calls them.
-    with Project(root) as project:
+    with open_project(root) as project:
         key = _mlflow_target.resolve(config.load(root)).key
         with project.ledger.transaction() as tx:
             for row in projects.query(root, "SELECT * FROM candidate"):
@@ -51,12 +51,12 @@ def made(tmp_path_factory):
 
 def first(root):
     [row] = projects.query(root, "SELECT id FROM candidate WHERE version = 1")
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         return reads.candidate_by_id(project.ledger, tx, row["id"])
 
 
 def rewarded(root, candidate_id, reward):
-    with Project(root) as project:
+    with open_project(root) as project:
         with project.ledger.reading() as tx:
             candidate = reads.candidate_by_id(project.ledger, tx, candidate_id)
         scalars = {"best_mean_reward": Scalar(reward, "", "max")}

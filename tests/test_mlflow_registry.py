@@ -29,7 +29,7 @@ from podium.ledger import outbox, writes
 from podium.steps.decisions.rollback import rollback
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace import projections
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import check, sync
 
 pytestmark = [
@@ -68,14 +68,14 @@ def root(sent, tmp_path):
 
 
 def synced(root, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         found = sync(project, **how)
     assert found.is_whole, found
     return found
 
 
 def differing(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return check(project).differing
 
 
@@ -176,7 +176,7 @@ def improved(root, child, at="2026-01-01T00:00:00.000Z", **scalars):
         notes=notes,
         scalars={name: Scalar(value) for name, value in scalars.items()},
     )
-    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+    with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         project.feeds = False
         writes.put_evidence(project.ledger, tx, replace(found, created_at=at))
         writes.announce(project.ledger, tx, "candidate", [child.id])
@@ -247,7 +247,7 @@ def test_without_a_registry_the_runs_are_sent_and_the_versions_when_there_is_one
         for name in dir(MlflowClient):
             if "registered_model" in name or "model_version" in name:
                 patch.setattr(MlflowClient, name, unknown)
-        with Project(root) as project:
+        with open_project(root) as project:
             found = sync(project)
             checked = check(project)
         candidate = champion_of(root)["id"]
@@ -283,7 +283,7 @@ def test_the_path_of_a_base_resolves_to_a_model_that_podium_loads(root, tmp_path
 def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
     base = another(root, "base")
     child = another(root, "child", model_type="continued", parent=base)
-    with Project(root) as project:
+    with open_project(root) as project:
         project.feeds = False
         [first] = projects.query(
             root, "SELECT seq FROM outbox WHERE subject_id = ?", child.trial_id
@@ -314,7 +314,7 @@ def test_a_replaced_champion_says_who_replaced_it_and_a_rolled_back_one_why(root
     assert MINUTE.fullmatch(there[first]["version"]["demotion_timestamp"])
     assert "champion -> archived" in there[first]["version"].values()
     assert [id_ for id_ in there if there[id_]["is_champion"]] == [second]
-    with Project(root) as project:
+    with open_project(root) as project:
         rollback(project, projects.SLOT, reason="it loses money")
     synced(root)
     there = told(root)
@@ -495,7 +495,7 @@ def test_sending_everything_again_changes_nothing(root):
     another(root, "child", model_type="continued", parent=another(root, "base"))
     synced(root)
     before = told(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         project.feeds = False
         with project.ledger.transaction() as tx:
             # As a kill leaves it that came before anything was remembered.
@@ -527,7 +527,7 @@ def test_a_model_that_is_somebody_elses_is_refused_and_the_rest_goes_on(made, tm
     root = shutil.copytree(made, tmp_path / "small")
     there = client(uri(root))
     there.create_registered_model(MODEL, tags={"podium.project_id": "p", "podium.project": "ours"})
-    with Project(root) as project:
+    with open_project(root) as project:
         found = sync(project)
     assert found.waiting == 0
     [told_, *_] = found.refused

@@ -19,7 +19,7 @@ from podium.cli.main import run as podium
 from podium.errors import ConflictError
 from podium.ledger.projections._mlflow_client import environment
 from podium.ledger.projections._mlflow_tour import keep
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync
 
 pytestmark = [
@@ -74,12 +74,12 @@ def test_a_server_gets_the_same_as_a_file(tmp_path, capfd):
     root = projects.small_project(tmp_path / "p")
     projects.run_project(root)
     projects.configure(root, mlflow={"enabled": True})
-    with Project(root) as project:
+    with open_project(root) as project:
         assert sync(project).is_whole
     in_file = everything(f"sqlite:///{root / 'mlflow.db'}")
     with mlflow_server(tmp_path / "server") as address:
         projects.configure(root, mlflow={"enabled": True, "tracking_uri": address})
-        with Project(root) as project:
+        with open_project(root) as project:
             capfd.readouterr()
             assert sync(project).is_whole
         # MLflow likes to print where each run can be seen; answers of commands go there.
@@ -188,7 +188,7 @@ def test_machines_that_share_a_record_send_one_at_a_time(tmp_path, database):
 
 def test_a_record_on_a_server_is_fed_beside_a_step(tmp_path, database):
     place = Place(tmp_path / "p", record=database)
-    with Project(place.root) as project:
+    with open_project(place.root) as project:
         study = projects.new_study(project.ledger)
         [id_] = place.trials(1, study=study)
     give_up = time.monotonic() + 300

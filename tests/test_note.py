@@ -13,7 +13,7 @@ from podium.evidence import Evidence, Scalar
 from podium.ledger import writes
 from podium.steps.archive import init
 from podium.steps.archive.note import note
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from records import end, register, start
 
 EVIDENCE = Evidence(
@@ -49,7 +49,7 @@ def podium(monkeypatch, capsys):
 def root(tmp_path_factory):
     """A project with one thing of each kind; tests add notes to it and take none away."""
     found = init.init(tmp_path_factory.mktemp("note") / "mine")
-    with Project(found) as project:
+    with open_project(found) as project:
         ledger = project.ledger
         study = projects.new_study(ledger)
         for id_ in start(ledger, study, projects.new_trial(0), projects.new_trial(1)):
@@ -63,7 +63,7 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize("table", ["trial", "candidate", "study", "decision", "evidence"])
 def test_anything_with_an_id_can_be_noted_and_shows_it(root, table, podium):
     [row] = projects.query(root, f"SELECT id FROM {table} ORDER BY seq LIMIT 1")
-    with Project(root) as project:
+    with open_project(root) as project:
         found = note(project, row["id"][:12], "  looks right  ")
     assert (found.subject_id, found.actor, found.text) == (row["id"], "ann", "looks right")
     shown = podium(root, "show", row["id"]).out
@@ -94,25 +94,28 @@ def test_a_run_is_noted_by_its_run_id_from_the_command_line(tmp_path, podium):
 
 
 def test_an_empty_note_is_refused(root, podium):
-    with Project(root) as project, pytest.raises(UsageError, match="the note is empty"):
+    with open_project(root) as project, pytest.raises(UsageError, match="the note is empty"):
         note(project, "t-", " \n ")
     assert "the note is empty" in podium(root, "note", "t-", "  ", code=2).err
 
 
 def test_a_note_about_nothing_or_about_several_things_is_refused(root, tmp_path):
-    with Project(root) as project:
+    with open_project(root) as project:
         with pytest.raises(NotFoundError, match="nothing has an id like 'zzz'"):
             note(project, "zzz", "words")
         with pytest.raises(NotFoundError, match="several ids start with 't-'"):
             note(project, "t-", "words")
     empty = init.init(tmp_path / "empty")
-    with Project(empty) as project, pytest.raises(NotFoundError, match="nothing is on record yet"):
+    with (
+        open_project(empty) as project,
+        pytest.raises(NotFoundError, match="nothing is on record yet"),
+    ):
         note(project, "t-1", "words")
     assert not (empty / "podium.db").exists()
 
 
 def test_a_note_stays_as_it_was_said(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         [row] = projects.query(root, "SELECT id FROM trial ORDER BY seq DESC LIMIT 1")
         note(project, row["id"], "first")
     with projects.connect(root) as connection:

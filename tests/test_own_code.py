@@ -30,7 +30,7 @@ from podium.split import Fold
 from podium.steps.archive import init
 from podium.steps.data import own_code
 from podium.steps.search.own import search, sweep_command
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.trial import Job, State, Task
 from projects import Interrupting, Saying, query
 
@@ -66,7 +66,7 @@ def swept(root, command=None, space=LR, *, metric="val_loss", trials=3, reporter
     flags["runner.name"] = more.pop("runner", "inline")
     flags["runner.jobs"] = more.pop("jobs", 1)
     command = command or f"{shlex.quote(sys.executable)} train.py {{args}}"
-    with Project(root, flags=flags, reporter=reporter) as project:
+    with open_project(root, flags=flags, reporter=reporter) as project:
         return sweep_command(project, command, space, metric, **more)
 
 
@@ -875,7 +875,7 @@ def test_mlflow_is_told_of_own_code(root):
 
     script(root, REPORTS)
     found = swept(root, trials=1)
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         content = _mlflow_runs.trial(project.ledger, tx, found.best.id, "mine", "target")
     assert content.params["lr"] == repr(found.best.config["lr"])
     assert content.params["command"].endswith("train.py, {args}")

@@ -26,7 +26,7 @@ from podium.steps.data import bars as _task
 from podium.steps.decisions.backtest import backtest
 from podium.steps.pipeline.run import run
 from podium.steps.search import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe
 from podium.testing.series import bars, view
@@ -170,7 +170,7 @@ def task_hash(root):
 
 @pytest.mark.parametrize("runner", ["inline", "local"])
 def test_a_project_of_its_own_members_goes_from_bars_to_a_champion(project, runner, capsys):
-    with Project(project, flags={"runner.name": runner, "runner.jobs": 2}) as opened:
+    with open_project(project, flags={"runner.name": runner, "runner.jobs": 2}) as opened:
         run(opened)
     trials = query(project, "SELECT family, state, reason, config FROM trial")
     assert {row["family"] for row in trials} == {"mean", "naive"}
@@ -200,7 +200,7 @@ def naive_job(opened):
 def test_a_plugin_that_fails_in_a_worker_stops_the_run_with_its_line(project):
     fails = "\nimport multiprocessing\n\nif multiprocessing.parent_process():\n    1 / 0\n"
     write(project, {"targets/moves.py": TARGET + fails})
-    with Project(project, flags={"runner.name": "local", "runner.jobs": 1}) as opened:
+    with open_project(project, flags={"runner.name": "local", "runner.jobs": 1}) as opened:
         job, tasks = naive_job(opened)
         told = r"plugins/targets/moves\.py, line 23: ZeroDivisionError"
         for _ in range(2):
@@ -209,7 +209,7 @@ def test_a_plugin_that_fails_in_a_worker_stops_the_run_with_its_line(project):
 
 
 def test_a_plugin_changed_under_a_run_stops_it_and_the_next_run_goes_on(project):
-    with Project(project, flags={"runner.name": "local", "runner.jobs": 1}) as opened:
+    with open_project(project, flags={"runner.name": "local", "runner.jobs": 1}) as opened:
         job, tasks = naive_job(opened)
         write(project, {"targets/_factor.py": "FACTOR = 9.0\n"})
         with pytest.raises(ConflictError, match=r"moves\.py, .* was changed while"):
@@ -244,7 +244,7 @@ def test_a_changed_plugin_makes_another_task(project):
 
 def test_a_changed_plugin_is_trained_again_and_an_unchanged_one_is_not(project):
     def trials():
-        with Project(project) as opened:
+        with open_project(project) as opened:
             run(opened)
         return len(query(project, "SELECT id FROM trial WHERE family = 'mean'"))
 
@@ -256,7 +256,7 @@ def test_a_changed_plugin_is_trained_again_and_an_unchanged_one_is_not(project):
     other = FAMILY.replace("return Mean(float(", "return Mean(2 * float(")
     write(project, {"families/mean.py": other})
     heard = Interrupting(after=10**6)
-    with Project(project, reporter=heard) as opened:
+    with open_project(project, reporter=heard) as opened:
         run(opened)
     assert len(query(project, "SELECT id FROM trial WHERE family = 'mean'")) > second
     assert any("not compared with the champion" in told for told in heard.said)
@@ -282,7 +282,7 @@ def test_a_changed_gate_is_asked_again_and_an_unchanged_one_is_not(tmp_path):
     )
 
     def decided():
-        with Project(root) as opened:
+        with open_project(root) as opened:
             run(opened)
         return [row["accepted"] for row in query(root, "SELECT accepted FROM decision")]
 
@@ -296,12 +296,12 @@ def test_a_changed_gate_is_asked_again_and_an_unchanged_one_is_not(tmp_path):
 
 
 def test_what_a_changed_plugin_gives_is_judged_again(project):
-    with Project(project) as opened:
+    with open_project(project) as opened:
         run(opened)
         path = resolve.champion(SLOT, project).path
 
     def judged():
-        with Project(project) as opened:
+        with open_project(project) as opened:
             backtest(opened, SLOT, model_path=path)
         return len(query(project, "SELECT id FROM evidence"))
 
@@ -319,7 +319,7 @@ def test_a_changed_search_asks_another_question(tmp_path):
     root = project_with(tmp_path / "own", {"searches/mine.py": search}, tune={"search": "mine"})
 
     def study():
-        with Project(root) as opened:
+        with open_project(root) as opened:
             data = _task.slot_data(opened.config, SLOT)
             split = tune.validation_split(opened, data)
             spaces = tune.spaces_of(opened, data, {})
@@ -369,7 +369,7 @@ def test_a_reader_of_sequences_says_so_in_its_own_file(tmp_path, capsys):
 
 
 def test_a_model_is_not_given_what_a_changed_plugin_makes(project, capsys):
-    with Project(project) as opened:
+    with open_project(project) as opened:
         run(opened)
     words = ["predict", SLOT, "--project", str(project), "-q"]
     for name, text in OWN.items():
@@ -414,7 +414,7 @@ def test_a_file_that_changes_within_one_tick_of_the_clock_is_run_anew(folder):
 
 def test_a_backup_takes_the_plugins_along_and_nothing_that_python_made(project, tmp_path, capsys):
     write(project, {"features/__pycache__/body.py": "no", "features/.hidden.py": "no"})
-    with Project(project) as opened:
+    with open_project(project) as opened:
         assert opened.ledger
     words = ["backup", str(tmp_path / "own.tar"), "--project", str(project)]
     assert podium(words) == 0

@@ -29,7 +29,8 @@ from podium.resolve import champion
 from podium.steps.archive.backup import backup, naming
 from podium.steps.archive.doctor import doctor
 from podium.steps.archive.restore import restore
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from podium.tracker import HyperparamTracker
 from projects import LENIENT, SLOT, query, run_project, small_project
 from records import ENVIRONMENT, broken_links, crown, decide, end, register, start, to_beta, trial
@@ -122,7 +123,7 @@ def test_running_again_trains_nothing_new(remote):
 def test_a_listing_is_filtered_and_sorted_as_in_a_file(twins, kind, where, sort):
     found = []
     for root in twins:
-        with Project(root) as project:
+        with open_project(root) as project:
             rows = project.door.rows(kind, slot=SLOT, where=where, sort=sort)
         names = ("key", "score", "config", "version", "artifact_hash", "to_stage", "kind")
         found.append([{k: v for k, v in row.items() if k in names} for row in rows])
@@ -154,7 +155,7 @@ def test_a_database_without_a_record_says_so(database, tmp_path, capsys):
         assert (code, "no record in this database yet" in err) == (3, True)
     assert say(capsys, "doctor", "--project", root)[0] == 0
     # Without the driver's name it is the same server.
-    with Project(root) as project:
+    with open_project(root) as project:
         assert project.ledger.place.startswith("postgresql://")
     assert say(capsys, "list", "trials", "--project", root)[0] == 0
 
@@ -293,7 +294,7 @@ def test_a_promotion_and_its_way_back_move_the_head(remote, capsys):
 
 
 def test_a_backup_of_a_servers_record_restores_into_a_file_and_resolves(remote, tmp_path):
-    with Project(remote) as project:
+    with open_project(remote) as project:
         packed = backup(project, tmp_path / "b.tar")
     root = restore(packed.path, tmp_path / "elsewhere")
     assert projects.url_of(root) == "sqlite:///podium.db"
@@ -454,7 +455,7 @@ def test_a_password_opens_the_record_and_is_shown_and_recorded_nowhere(
         code, out, err = say(capsys, *words, *place)
         assert code == 0
         assert postgres.PASSWORD not in out + err
-    with Project(root) as project:
+    with open_project(root) as project:
         backup(project, root / "b.tar")
     for path in root.rglob("*"):
         if path.is_file() and path.name != "podium.toml":
@@ -605,7 +606,7 @@ def test_an_end_that_was_acknowledged_is_there_after_the_server_crashed(server, 
 
 
 def test_a_door_that_is_kept_open_survives_a_restart_and_a_fork(server, remote):
-    with Project(remote) as project:
+    with open_project(remote) as project:
         door = project.door
     held = door.champions()
     restart(server)

@@ -28,7 +28,7 @@ from podium.steps.decisions.sign import sign
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.search.history import at, history
 from podium.steps.workspace.candidates import chosen
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 SLOT = projects.SLOT
 DEEP = {"policy": "deep"}
@@ -50,7 +50,7 @@ def register(root, name, fall=0.1, slot=SLOT, pickled=False):
     (model / "model.txt").write_text(name)
     if pickled:
         (model / "model.pkl").write_bytes(pickle.dumps({"weights": [1.0]}))
-    with Project(root) as project:
+    with open_project(root) as project:
         hash_, folder = artifact.store(
             project.store, {"model": model}, {"name": name}, writer="test"
         )
@@ -68,34 +68,34 @@ def backtested(root, candidate, fall):
     evidence = evidence_about(
         candidate, "backtest", "test", dataset="d" * 64, notes={}, scalars=scalars
     )
-    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+    with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         writes.put_evidence(project.ledger, tx, evidence)
     return evidence
 
 
 def ask(root, candidate, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return promote(project, candidate.id, **how)
 
 
 def back(root, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return rollback(project, SLOT, **{"reason": "it fails", **how})
 
 
 def stages(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return {id_[2:]: str(stage) for id_, stage in project.door.stages().items()}
 
 
 def holder(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         champion = project.door.champions().get(SLOT)
     return champion.candidate_id if champion else None
 
 
 def reigns(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return history(project.door, SLOT)
 
 
@@ -153,7 +153,7 @@ def test_a_waived_gate_lets_through_and_is_shown_for_ever(root):
 
 
 def found_actor(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         return project.actor
 
 
@@ -179,7 +179,9 @@ def test_a_stage_s_gates_may_be_set_for_every_slot_at_once(tmp_path):
     # beta is as by default.
     assert [v.gate for v in found.verdicts] == ["fresh_evidence", "max_drawdown"]
     with pytest.raises(UsageError, match=r"\[policy.champion\]"):
-        Project(projects.small_project(tmp_path / "q", policy={"champion": {"max_drawdwn": {}}}))
+        open_project(
+            projects.small_project(tmp_path / "q", policy={"champion": {"max_drawdwn": {}}})
+        )
 
 
 def test_a_model_that_may_run_code_is_not_made_champion_but_may_be_put_away(root):
@@ -194,7 +196,7 @@ def test_a_model_that_may_run_code_is_not_made_champion_but_may_be_put_away(root
 
 def test_nor_is_it_put_back(root):
     pickled, other = register(root, "a", pickled=True), register(root, "b")
-    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+    with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         # As before podium looked for pickles.
         for here, there in pairwise([Stage.DEVELOPMENT, Stage.BETA, Stage.CHAMPION]):
             decisions.decide(project.ledger, tx, projects.move(pickled.id, here, there))
@@ -240,7 +242,7 @@ def signed_root(tmp_path):
 
 def put_name(root, candidate, monkeypatch, who, **how):
     monkeypatch.setenv("PODIUM_ACTOR", who)
-    with Project(root) as project:
+    with open_project(root) as project:
         return sign(project, candidate.id, how.pop("reason", "looked at it"), **how)
 
 
@@ -318,7 +320,7 @@ def test_a_signature_is_a_link_of_the_chain(signed_root, monkeypatch):
     signature = put_name(signed_root, candidate, monkeypatch, "ann")
     [row] = projects.query(signed_root, "SELECT * FROM decision WHERE kind = 'sign'")
     assert signature.id in json.loads(row["evidence"])
-    with Project(signed_root) as project:
+    with open_project(signed_root) as project:
         [check] = [c for c in doctor.doctor(project.root) if c.check == "decisions"]
     assert check.ok, check
     assert stages(signed_root) == {"a": "development"}
@@ -436,9 +438,9 @@ def test_a_run_does_not_put_back_what_was_rolled_back(replaced):
 
     root, _, second = replaced
     back(root, reason="loses money")
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         candidate = reads.candidate_by_id(project.ledger, tx, second.id)
-    with Project(root) as project:
+    with open_project(root) as project:
         assert "loses money" in demoted(project, candidate).sentence
 
 
@@ -487,7 +489,7 @@ def test_the_history_is_shown(replaced, capsys):
 
 def test_a_candidate_is_chosen_by_timeframe_and_version(replaced):
     root, first, second = replaced
-    with Project(root) as project:
+    with open_project(root) as project:
         assert chosen(project, timeframe="D")["id"] == second.id
         assert chosen(project, timeframe="D", version=1)["id"] == first.id
         assert chosen(project, SLOT, version=1)["id"] == first.id
@@ -505,7 +507,7 @@ def test_a_candidate_is_chosen_by_timeframe_and_version(replaced):
 def test_a_timeframe_of_several_slots_lists_them(tmp_path):
     other = {**projects.SMALL["slots"][SLOT], "target": "log_return"}
     root = projects.small_project(tmp_path / "p", slots={"us4/D/return": other})
-    with Project(root) as project, pytest.raises(UsageError, match="us4/D/return"):
+    with open_project(root) as project, pytest.raises(UsageError, match="us4/D/return"):
         chosen(project, timeframe="D")
 
 
@@ -538,7 +540,7 @@ def test_the_verbs_do_what_the_steps_do(replaced, capsys):
 
 def test_kinds_that_only_say_something_move_nothing(root):
     candidate = register(root, "a")
-    with Project(root) as project, project.ledger.transaction(durable=True) as tx:
+    with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         for kind in (Kind.SIGN, Kind.WAIVE):
             said = projects.move(candidate.id, Stage.DEVELOPMENT, Stage.CHAMPION)
             decisions.decide(project.ledger, tx, replace(said, kind=kind))

@@ -22,7 +22,7 @@ import nursery
 import projects
 from podium import resolve
 from podium.steps.search.history import history
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from records import broken_links, naive_artifact
 from stage_rules import NINE, Rules
 
@@ -194,7 +194,7 @@ class Killed(RuleBasedStateMachine):
 
 def recorded(root):
     """The record in the words of the rules."""
-    with Project(root) as project:
+    with open_project(root) as project:
         door = project.door
         mine = door.project_id
         latest = door.query("SELECT * FROM latest WHERE project_id = ?", mine)
@@ -244,7 +244,7 @@ def test_a_kill_leaves_each_decision_whole_or_undone_and_again_it_ends_the_same(
         made.append(shutil.copytree(blank, tmp_path / str(len(made))))
         text = (made[-1] / "podium.toml").read_text()
         (made[-1] / "podium.toml").write_text(text.replace("p-small", f"p-{len(made)}"))
-        with Project(made[-1]) as project:
+        with open_project(made[-1]) as project:
             # A command to a project without a record says so, and that is all.
             assert project.ledger
         return Killed(made[-1], children, artifacts)

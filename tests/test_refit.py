@@ -25,7 +25,8 @@ from podium.steps.decisions import refit as _refit
 from podium.steps.decisions.backtest import _settings, backtest
 from podium.steps.decisions.refit import refits_of
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 
 EVERY = {"backtest.refit_every": 21}
@@ -39,7 +40,7 @@ def judged(tmp_path_factory):
         tmp_path_factory.mktemp("judged") / "small",
         paths={"backtesting": "backtesting_results"},
     )
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         backtest(project, SLOT)
     return root
@@ -60,14 +61,14 @@ def refitted(judged, tmp_path_factory):
 
 
 def again(root, flags=EVERY, **given):
-    with Project(root, flags=flags, **given) as project:
+    with open_project(root, flags=flags, **given) as project:
         return backtest(project, SLOT)
 
 
 def evidence(root):
     [row] = query(root, "SELECT * FROM evidence WHERE kind = 'refit'")
     told = {name: value for name, (value, *_) in json.loads(row["scalars"]).items()}
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         series = json.loads(row["series"])
         arrays = {name: reads.array(project.ledger, tx, series[name]) for name in series}
     return told, json.loads(row["notes"]), arrays
@@ -97,7 +98,7 @@ class StopAt(Silent):
 
 @pytest.mark.parametrize("window", [0, 200])
 def test_each_refit_trains_on_labels_that_had_ended_the_bar_before_and_no_others(window, judged):
-    with Project(judged) as project:
+    with open_project(judged) as project:
         data = slot_data(project.config, SLOT)
     split = refits_of(data, BacktestSection(refit_every=21, refit_window=window))
     bars = len(data.view) - data.test_start
@@ -112,7 +113,7 @@ def test_each_refit_trains_on_labels_that_had_ended_the_bar_before_and_no_others
 
 
 def test_a_refit_at_the_tests_first_bar_would_train_on_what_the_frozen_model_did(judged):
-    with Project(judged) as project:
+    with open_project(judged) as project:
         data = slot_data(project.config, SLOT)
     first = refits_of(data, BacktestSection(refit_every=1)).folds[0]
     assert first.train[-1] - 1 == data.tuning.last_labelled
@@ -133,7 +134,7 @@ def test_refits_are_trials_on_record_with_the_candidates_config_and_seed(refitte
 
 
 def test_a_refit_is_bit_equal_when_it_is_trained_once_more(refitted):
-    with Project(refitted) as project:
+    with open_project(refitted) as project:
         assert reproduce(project, trials(refitted)[2]["id"]).equal
 
 
@@ -160,7 +161,7 @@ def test_the_frozen_model_beside_it_is_the_candidate_of_the_backtest(refitted):
     assert told["frozen_loss"] == found["test"]["loss"][0]
     for name in ("sharpe", "cagr", "max_drawdown", "turnover"):
         assert told[f"frozen:{name}"] == found["backtest"][f"candidate:{name}"][0]
-    with Project(refitted) as project, project.ledger.reading() as tx:
+    with open_project(refitted) as project, project.ledger.reading() as tx:
         equity = reads.array(project.ledger, tx, series["candidate"])
         frozen = reads.array(project.ledger, tx, json.loads(_row(rows, "test")["series"])["loss"])
     np.testing.assert_array_equal(arrays["frozen"], equity)
@@ -225,12 +226,12 @@ def test_a_future_that_changes_moves_no_forecast_before_it(copied):
         frame.loc[late, prices] *= 1.7
         frame.to_csv(place, index=False)
     [row] = query(copied, "SELECT artifact_path FROM candidate")
-    with Project(copied, flags=EVERY) as project:
+    with open_project(copied, flags=EVERY) as project:
         backtest(project, model_path=copied / "models" / "registry" / row["artifact_path"])
     rows = query(copied, "SELECT * FROM evidence WHERE kind = 'refit' ORDER BY seq")
     assert len(rows) == 2
     series = json.loads(rows[-1]["series"])
-    with Project(copied) as project, project.ledger.reading() as tx:
+    with open_project(copied) as project, project.ledger.reading() as tx:
         after = {name: reads.array(project.ledger, tx, series[name]) for name in series}
     cut = int(np.searchsorted(before["times"], np.datetime64("2002-05-01")))
     np.testing.assert_array_equal(before["refit"][:cut], after["refit"][:cut])
@@ -254,7 +255,7 @@ def test_workers_are_given_no_bar_that_the_last_refit_does_not_know(copied, monk
     monkeypatch.setattr(_refit._trials, "job_of", job_of)
     again(copied)
     [(view, split)] = seen
-    with Project(copied) as project:
+    with open_project(copied) as project:
         data = slot_data(project.config, SLOT)
     last = data.test_start + 21 * len(split.folds)
     assert len(view) == last
@@ -288,7 +289,8 @@ KILLED = """
 import sys
 from podium.ledger import writes
 from podium.steps import _refit
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from podium.steps.decisions.backtest import backtest
 import os, signal
 whole, ended = writes.end_trial, []
@@ -298,7 +300,7 @@ def end_trial(*args, **given):
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*args, **given)
 writes.end_trial = end_trial
-with Project(__import__("pathlib").Path(sys.argv[1]), flags={FLAGS}) as project:
+with open_project(__import__("pathlib").Path(sys.argv[1]), flags={FLAGS}) as project:
     backtest(project, {SLOT!r})
 """
 
@@ -325,7 +327,7 @@ def test_a_kill_between_a_forecast_and_its_trials_end_loses_one_refit_and_no_num
 def test_a_family_without_epochs_or_torch_is_trained_again_too(quick_family, tmp_path):
     slot = {"families": [quick_family]}
     root = small_project(tmp_path / "small", slots={SLOT: slot}, space={"lstm": {}})
-    with Project(root, flags=EVERY) as project:
+    with open_project(root, flags=EVERY) as project:
         tune(project, SLOT)
         found = backtest(project, SLOT)
     # It forecasts from the present alone, so training again changes nothing.

@@ -17,7 +17,7 @@ from podium.steps.decisions.sign import sign
 from podium.steps.pipeline.refresh import refresh
 from podium.steps.serving.shadow import put
 from podium.steps.workspace.hooks import EVENTS
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query
 
 LATER = "2002-10-20"
@@ -32,7 +32,7 @@ def promoted(tmp_path_factory):
     root = growing.growing_project(
         tmp_path_factory.mktemp("refresh") / "small", policies=projects.LENIENT, hooks=HOOKS
     )
-    with Project(root) as project:
+    with open_project(root) as project:
         first = refresh(project)
     assert first.error is None
     return root
@@ -60,7 +60,7 @@ def trained(monkeypatch):
 
 
 def tonight(root, **flags):
-    with Project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
+    with open_project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
         return refresh(project)
 
 
@@ -180,7 +180,7 @@ def test_too_short_a_test_makes_no_challenger_and_no_failure(root):
 def test_the_settings_of_the_project_are_as_before_whatever_happened(root):
     growing.arrive(root, LATER)
     configured(root, policies=projects.LENIENT, refresh=MOVING)
-    with Project(root) as project:
+    with open_project(root) as project:
         before = project.config
         refresh(project)
         assert project.config is before
@@ -193,7 +193,7 @@ def test_a_challenger_that_was_cut_off_goes_on_the_next_time(root):
     tonight(whole)
     for after in (2, 6):
         reporter = projects.Interrupting(after)
-        with pytest.raises(KeyboardInterrupt), Project(root, reporter=reporter) as project:
+        with pytest.raises(KeyboardInterrupt), open_project(root, reporter=reporter) as project:
             refresh(project)
     tonight(root)
     assert projects.outcome(root)["candidates"] == projects.outcome(whole)["candidates"]
@@ -229,7 +229,7 @@ def test_a_signature_is_enough_for_the_next_night_to_promote(waiting, monkeypatc
     new = candidates(root)[-1]["id"]
     trained.clear()
     monkeypatch.setenv("PODIUM_ACTOR", "ann")
-    with Project(root) as project:
+    with open_project(root) as project:
         sign(project, new, "looked at the curves")
     tonight(root)
     assert champion(root) == new
@@ -241,7 +241,7 @@ def test_one_who_says_no_is_not_asked_again(waiting, monkeypatch):
     root, _ = waiting
     new = candidates(root)[-1]["id"]
     monkeypatch.setenv("PODIUM_ACTOR", "ann")
-    with Project(root) as project:
+    with open_project(root) as project:
         sign(project, new, "the spring is missing", approve=False)
     found = tonight(root)
     assert "rejected by ann" in found.line
@@ -289,7 +289,7 @@ def test_a_second_job_beside_the_first_is_a_conflict_in_one_line(root, capsys):
 def test_a_slot_somebody_is_at_work_on_is_left_alone_and_that_is_no_failure(root):
     growing.arrive(root, LATER)
     configured(root, policies=projects.LENIENT, refresh=MOVING)
-    with Project(root) as other, other.locked(SLOT, "tune"):
+    with open_project(root) as other, other.locked(SLOT, "tune"):
         found = tonight(root)
     assert found.error.exit_code == 6
     assert "left alone: podium tune" in found.line
@@ -334,7 +334,7 @@ def test_a_shadow_speaks_every_night(root):
     configured(root, policies=projects.LENIENT, refresh=MOVING)
     old = champion(root)
     tonight(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         put(project, SLOT, old)
     growing.arrive(root, "2002-10-26")
     found = tonight(root)

@@ -19,7 +19,7 @@ from podium.steps.archive.lineage import lineage
 from podium.steps.archive.reproduce import reproduce, require_equal
 from podium.steps.candidates.select_model import named_model
 from podium.steps.search.grid import grid
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, configure, query, run_project, small_project
 
 BARS = "data/us4/AAPL.csv"
@@ -39,7 +39,7 @@ def copy(finished, tmp_path):
 
 
 def again(root, name, **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return reproduce(project, name, **how)
 
 
@@ -246,16 +246,16 @@ def test_folds_that_come_out_otherwise_are_refused(copy):
 
 
 def test_a_model_that_a_grid_kept_is_equal_file_by_file(copy):
-    with Project(copy) as project:
+    with open_project(copy) as project:
         kept = grid(project, SLOT, {"learning_rate": [0.01]}).best
     told = {finding.what: finding.told for finding in again(copy, kept.id).findings}
     assert told["best_model/model.pt"] == "the same bytes"
-    with Project(copy) as project:
+    with open_project(copy) as project:
         registered = named_model(project, copy / kept.checkpoint, SLOT).candidate
     found = again(copy, registered.id)
     assert found.equal
     assert {finding.trial for finding in found.findings} == {kept.id}
-    with Project(copy) as project, project.ledger.transaction() as tx:
+    with open_project(copy) as project, project.ledger.transaction() as tx:
         writes.forget_model(project.ledger, tx, registered.artifact_hash, "gone", "tester")
     found = again(copy, kept.id)
     assert found.equal
@@ -324,7 +324,7 @@ def test_older_records_are_rebuilt_from_podium_toml_then_from_manifests(copy):
 
 def test_what_podium_did_not_train_is_said_to_be_so(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
-    with Project(copy) as project, project.ledger.transaction() as tx:
+    with open_project(copy) as project, project.ledger.transaction() as tx:
         foreign.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
     with pytest.raises(UsageError, match="podium did not train toto_20250101_000000"):
         again(copy, "toto_20250101_000000")
@@ -366,10 +366,10 @@ def test_the_command_says_what_it_found_and_ends_with_its_code(copy, capsys):
 def test_a_record_on_a_server_is_reproduced_drawn_and_collected_alike(database, tmp_path):
     root = small_project(tmp_path / "small", ledger={"url": database})
     run_project(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         grid(project, SLOT, {"learning_rate": [0.01, 0.001]})
     rules = gc.Rules(keep_best=1)
-    with Project(root) as project:
+    with open_project(root) as project:
         [row] = project.door.rows("candidates")
         for name in (row["id"], row["trial_id"], row["study_id"]):
             assert row["id"] in json.dumps(lineage(project.door, name, project.store).item())

@@ -22,7 +22,7 @@ from podium.steps.pipeline.run import FAILED, WAITS, explain, run
 from podium.steps.search import extend
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, configure, merge, outcome, query, small_project
 
 OTHER = "us4/D/return"
@@ -66,13 +66,13 @@ def root(tmp_path):
 def going(root, slots=None, **asked):
     """One run, and what it said."""
     reporter = Saying()
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         return run(project, slots, **asked), reporter.said
 
 
 def planned(root, **asked):
     """Why each step has something to do, or how it stands, by slot and step."""
-    with Project(root) as project:
+    with open_project(root) as project:
         return {
             (one.slot, one.step): (one.state, one.told, one.why)
             for one in explain(project, **asked)
@@ -173,7 +173,7 @@ def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(r
     [old] = query(root, "SELECT fingerprint FROM dataset")
     for path in (root / "data" / "us4").glob("*.csv"):
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with Project(root) as project:
+    with open_project(root) as project:
         now = extend.require_task(project.config, SLOT) and _data(project).dataset.fingerprint
     told = planned(root)[SLOT, "tune"][2]
     assert told == f"data changed: fingerprint was {old['fingerprint'][:8]}, is {now[:8]}"
@@ -207,7 +207,7 @@ def test_explain_writes_nothing_not_even_a_record(root):
 def test_explain_tells_what_was_cut_off_trial_by_trial(root):
     with (
         pytest.raises(KeyboardInterrupt),
-        Project(root, reporter=projects.Interrupting(2)) as project,
+        open_project(root, reporter=projects.Interrupting(2)) as project,
     ):
         run(project)
     state, told, why = planned(root)[SLOT, "tune"]
@@ -365,11 +365,11 @@ def test_a_slot_that_fails_does_not_stop_the_others_and_its_exit_code_is_the_run
 def test_the_first_failure_ends_a_run_and_what_was_done_and_not_begun_is_said(root):
     broken(root)
     reporter = Saying()
-    with Project(root, reporter=reporter) as project, pytest.raises(NotFoundError):
+    with open_project(root, reporter=reporter) as project, pytest.raises(NotFoundError):
         run(project, [SLOT, OTHER])
     assert f"{OTHER} failed in tune; done before: {SLOT}" in reporter.said
     reporter = Saying()
-    with Project(root, reporter=reporter) as project, pytest.raises(NotFoundError):
+    with open_project(root, reporter=reporter) as project, pytest.raises(NotFoundError):
         run(project, [OTHER, SLOT])
     assert f"{OTHER} failed in tune; not begun: {SLOT}" in reporter.said
 
@@ -391,11 +391,11 @@ def test_a_slot_whose_data_cannot_be_read_leaves_the_others_alone(root):
 def test_folds_of_all_configs_at_once_are_those_of_one_config_after_the_other(tmp_path, root):
     one_by_one = project_in(tmp_path / "other")
     for place in (root, one_by_one):
-        with Project(place) as project:
+        with open_project(place) as project:
             tune(project, SLOT)
-    with Project(root) as project:
+    with open_project(root) as project:
         extend.extend(project, SLOT)
-    with Project(one_by_one) as project:
+    with open_project(one_by_one) as project:
         found = tuned(project, SLOT)
         split = extend.folds_of(project.config.extend, found.forecast.tuning)
         for asked in reversed(extend.planned(project, found, split)):
@@ -429,7 +429,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_told_with_the_numbers_before_an
 def test_the_largest_model_of_a_space_is_found_whatever_its_usual_one_is(root):
     units = {"lstm": {"lstm_units": [4, 64, 8], "layers": [1, 2]}}
     reset(root, {"slots": {SLOT: {"families": ["lstm"]}}, "space": units})
-    with Project(root) as project:
+    with open_project(root) as project:
         from podium.steps.pipeline.stages import Road
 
         road = Road(project, SLOT)
@@ -498,7 +498,7 @@ def test_a_clock_that_was_set_back_changes_no_result(tmp_path, root, monkeypatch
     going(whole)
     with (
         pytest.raises(KeyboardInterrupt),
-        Project(root, reporter=projects.Interrupting(3)) as project,
+        open_project(root, reporter=projects.Interrupting(3)) as project,
     ):
         run(project)
 

@@ -15,7 +15,7 @@ import projects
 import quick
 from podium.ledger.door import Door
 from podium.steps.serving.predict import predict
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT
 
 pytestmark = pytest.mark.slow
@@ -81,7 +81,7 @@ def told(root):
     with quick.offered() as folder:
         sys.path.insert(0, folder)
         try:
-            with Project(root) as project:
+            with open_project(root) as project:
                 forecast = predict(project, SLOT, candidate=champion.candidate_id, bars=20)
         finally:
             sys.path.remove(folder)

@@ -18,7 +18,7 @@ from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import finalists
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.trial import State
 from projects import SLOT, Saying, outcome, query, small_project
 
@@ -52,13 +52,13 @@ def project_in(folder, **given):
 
 def searched(root, reporter=None, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with Project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, flags=dotted, reporter=reporter) as project:
         return tune(project, SLOT)
 
 
 def read(root, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with Project(root, flags=dotted) as project:
+    with open_project(root, flags=dotted) as project:
         return tuned(project, SLOT)
 
 
@@ -94,10 +94,10 @@ def test_what_was_saved_is_told_and_epochs_of_pruned_trials_are_on_record(root):
     reasons = {f"pruned after epoch {row.epochs} by halving" for row in pruned}
     assert {row.reason for row in pruned} == reasons
     for row in pruned:
-        with Project(root) as project, project.ledger.reading() as tx:
+        with open_project(root) as project, project.ledger.reading() as tx:
             assert len(reads.epochs_of(project.ledger, tx, row.id)) == row.epochs
     # The luck of the search knows that these are looks whose returns nobody knows.
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         assert reads.given_up(project.ledger, tx, SLOT) == len({row.config_hash for row in pruned})
 
 
@@ -315,7 +315,7 @@ def test_a_schedule_finds_what_was_trained_to_its_end_and_decides_alike(tmp_path
 
 def test_a_grid_has_no_schedule_unless_it_is_asked_for_one(root):
     values = {"factor": [0.5, 0.7, 0.9, 1.1], "level": [1, 2, 3, 4]}
-    with Project(root) as project:
+    with open_project(root) as project:
         halved = grid(project, SLOT, values, family=quick.NAME, budget="halving")
         whole = grid(project, SLOT, values, family=quick.NAME)
     assert [row.state for row in whole.trials] == [State.COMPLETE] * 16
@@ -332,7 +332,7 @@ def test_a_grid_has_no_schedule_unless_it_is_asked_for_one(root):
 def test_the_log_tells_of_a_trial_when_it_was_pruned_and_again_when_it_is_whole(root):
     def swept(**flags):
         dotted = {key.replace("__", "."): value for key, value in flags.items()}
-        with Project(root, flags=dotted) as project:
+        with open_project(root, flags=dotted) as project:
             found = sweep(project, SLOT, "full", space={"factor": [0.8, 1.0, 1.2, 1.4]})
         lines = (root / experiments.LOG).read_text().splitlines()
         return found, [json.loads(line) for line in lines]
@@ -357,7 +357,7 @@ def test_gc_keeps_what_paused_trials_go_on_from_and_nothing_else(root):
     assert kept
     (place / "t-nobody").mkdir()
     (place / "t-nobody" / "state").write_bytes(b"left over")
-    with Project(root) as project:
+    with open_project(root) as project:
         gc.collect(project, gc.plan(project))
     assert {path.name for path in place.iterdir()} == kept
 
@@ -390,7 +390,7 @@ def test_finalists_are_the_best_configs_with_further_seeds_and_no_further_looks(
     rows = query(root, "SELECT phase, number FROM study_trial WHERE phase = 'finalists'")
     assert sorted(row["number"] for row in rows) == list(range(8))
     assert len(found.trials) == 16
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         interval = found.split.validation_interval()
         assert reads.luck(project.ledger, tx, SLOT, interval) == 16
     named = query(root, "SELECT id FROM trial WHERE run_id IS NOT NULL")
@@ -458,7 +458,7 @@ def test_extend_takes_the_finalists_in_the_order_of_their_means_then_the_rest(ro
 
 
 def test_a_sweep_has_finals_too(root):
-    with Project(root, flags={"tune.finalists": 2, "tune.seeds": 2}) as project:
+    with open_project(root, flags={"tune.finalists": 2, "tune.seeds": 2}) as project:
         found = sweep(project, SLOT, "full", space={"factor": [0.8, 1.0, 1.2, 1.4]})
     assert len(found.finalists) == 2
     assert found.best.id == found.finalists[0].row.id
@@ -502,7 +502,7 @@ def test_classifiers_are_paused_and_given_up_alike(tmp_path):
     one = classes.project(tmp_path / "one", **settings)
     other = classes.project(tmp_path / "other", **settings, runner={"name": "local", "jobs": 2})
     for root in (one, other):
-        with Project(root) as project:
+        with open_project(root) as project:
             found = tune(project, classes.SLOT)
         assert {row.state for row in found.trials} == {State.COMPLETE, State.PRUNED}
         assert len(found.finalists) == 1

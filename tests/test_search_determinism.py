@@ -15,7 +15,7 @@ import quick
 from podium import registry
 from podium.runners.local import LocalRunner
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Interrupting, query, small_project
 
 SEARCHES = registry.names("searches")
@@ -55,7 +55,7 @@ def blank(tmp_path_factory):
 
 
 def searched(root, name, runner=None, reporter=None):
-    with Project(root, flags={"tune.search": name}, reporter=reporter) as project:
+    with open_project(root, flags={"tune.search": name}, reporter=reporter) as project:
         if runner is not None:
             project.runner = runner
         return tune(project, SLOT)

@@ -15,7 +15,7 @@ from podium.steps.search.extend import extend
 from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, query, small_project
 
 pytestmark = pytest.mark.usefixtures("quick_family")
@@ -46,7 +46,7 @@ def configure(root, *settings):
 
 
 def searched(root, reporter=None):
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         return tune(project, SLOT)
 
 
@@ -77,7 +77,7 @@ def test_a_widened_space_keeps_what_its_study_found(root):
     assert len(after.trials) == 12
     assert after.best.score <= before.best.score
     assert any("6 trials of quick were on record" in said for said in reporter.said)
-    with Project(root) as project:
+    with open_project(root) as project:
         assert tuned(project, SLOT).best.id == after.best.id
 
 
@@ -190,7 +190,7 @@ def test_a_finite_space_ends_with_a_sentence_and_the_search_is_finished(root, na
     assert len({row.config_hash for row in found.trials}) == len(found.trials) == 12
     assert any("after 12 of 40 trials" in said for said in reporter.said)
     before = trained(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         assert len(tuned(project, SLOT).trials) == 12
     searched(root)
     assert trained(root) == before
@@ -200,7 +200,7 @@ def test_a_finite_space_ends_with_a_sentence_and_the_search_is_finished(root, na
 def test_a_search_that_is_not_exhausted_is_not_finished_before_its_budget(root):
     searched(root)
     configure(root, quick_settings(trials=9))
-    with Project(root) as project, pytest.raises(NotFoundError, match="6 of 9 trials"):
+    with open_project(root) as project, pytest.raises(NotFoundError, match="6 of 9 trials"):
         tuned(project, SLOT)
 
 
@@ -382,7 +382,7 @@ def test_infeasible_trials_are_kept_counted_and_never_win(root):
     assert best.id not in found.feasible
     assert any("3 of 6 trials do not meet" in said for said in reporter.said)
     assert found.study.id != free.study.id
-    with Project(root) as project:
+    with open_project(root) as project:
         assert tuned(project, SLOT).best.id == found.best.id
 
 
@@ -390,7 +390,7 @@ def test_what_is_infeasible_is_not_cross_validated_either(root):
     configure(root, quick_settings(where="level<=2"), {"extend": {"top": 6}})
     found = searched(root)
     assert len(found.eligible) < 6
-    with Project(root) as project:
+    with open_project(root) as project:
         extended = extend(project, SLOT)
     assert {one.config["level"] for one in extended.configs} <= {1, 2}
     assert len(extended.configs) == len(found.eligible)
@@ -412,7 +412,7 @@ def test_a_constraint_may_ask_for_a_metric_that_training_did_not_report(root):
     )
     found = searched(fresh)
     assert len(found.feasible) == 3
-    with Project(fresh) as project:
+    with open_project(fresh) as project:
         assert tuned(project, SLOT).feasible == found.feasible
 
 
@@ -463,7 +463,7 @@ def test_a_search_that_cannot_be_is_refused_with_a_sentence(root, monkeypatch, c
 
 
 def swept(root, mode="priority", **how):
-    with Project(root) as project:
+    with open_project(root) as project:
         return sweep(project, SLOT, mode, **how)
 
 
@@ -541,7 +541,7 @@ def test_what_the_project_or_a_flag_sets_has_no_other_value_in_a_sweep(root):
 
 
 def test_a_sweep_finds_what_a_grid_trained(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         one = grid(project, SLOT, {"factor": [0.5, 1.0, 1.5], "level": [1, 2, 3, 4]})
     before = trained(root)
     found = swept(root, "full")

@@ -19,7 +19,7 @@ from podium.steps.evidence.trading import due, simulated
 from podium.steps.search.tune import tune
 from podium.steps.serving import signals as step
 from podium.steps.serving.signals import COLUMNS, signals, write_newest
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import LENIENT, SLOT, configure, query, small_project
 
 FOLDER = "backtesting_results"
@@ -30,7 +30,7 @@ SETTINGS = {"paths": {"backtesting": FOLDER}, "policies": LENIENT}
 def judged(tmp_path_factory):
     """A project with a champion, whose test ends long before the bars do."""
     root = small_project(tmp_path_factory.mktemp("judged") / "small", **SETTINGS)
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         found = backtest(project, SLOT)
         promote(project, found.candidate.id, reason="good enough")
@@ -50,7 +50,7 @@ def ask(root, *args):
 
 
 def test_weights_since_the_tests_first_bar_are_those_the_backtest_traded(judged):
-    with Project(judged) as project:
+    with open_project(judged) as project:
         found = signals(project, since="2002-01-02")
         data = slot_data(project.config, SLOT)
         bars = len(data.view) - data.test_start
@@ -69,7 +69,7 @@ def test_weights_since_the_tests_first_bar_are_those_the_backtest_traded(judged)
 
 
 def test_a_later_date_gives_the_same_numbers_on_the_same_bars(judged):
-    with Project(judged) as project:
+    with open_project(judged) as project:
         whole = signals(project, SLOT, since="2002-01-02")
         late = signals(project, SLOT, since="2012-12-31T12:00:00+01:00")
         newest = signals(project, SLOT)
@@ -82,7 +82,7 @@ def test_a_later_date_gives_the_same_numbers_on_the_same_bars(judged):
 
 def test_a_signal_that_remembers_what_is_held_does_so_from_the_tests_first_bar_on(copied):
     configure(copied, **SETTINGS, slots={SLOT: {"signal": "threshold"}})
-    with Project(copied) as project:
+    with open_project(copied) as project:
         whole = signals(project, since="2002-01-02")
         late = signals(project, since="2013-02-01")
     assert whole.signal == "threshold"
@@ -92,7 +92,7 @@ def test_a_signal_that_remembers_what_is_held_does_so_from_the_tests_first_bar_o
 def test_nothing_is_trained_or_written_by_asking(judged, monkeypatch):
     before = query(judged, "SELECT count(*) AS n FROM trial"), query(judged, "SELECT * FROM outbox")
     monkeypatch.setattr("podium.steps.trials.execute.run", lambda *_: pytest.fail("trained"))
-    with Project(judged) as project:
+    with open_project(judged) as project:
         signals(project, since="2013-01-01")
     assert before == (
         query(judged, "SELECT count(*) AS n FROM trial"),
@@ -127,7 +127,7 @@ def test_every_row_says_when_it_was_decided_for_when_and_by_which_model(judged, 
 def test_a_candidate_or_a_path_takes_the_champions_place(judged):
     [candidate] = query(judged, "SELECT * FROM candidate")
     place = judged / "models" / "registry" / candidate["artifact_path"]
-    with Project(judged) as project:
+    with open_project(judged) as project:
         champion = signals(project)
         by_id = signals(project, candidate=candidate["id"])
         by_path = signals(project, model_path=place)
@@ -145,12 +145,12 @@ def test_a_candidate_or_a_path_takes_the_champions_place(judged):
     ],
 )
 def test_a_date_that_cannot_be_asked_for_is_refused(since, kind, text, judged):
-    with Project(judged) as project, pytest.raises(kind, match=text):
+    with open_project(judged) as project, pytest.raises(kind, match=text):
         signals(project, since=since)
 
 
 def test_a_date_on_the_days_without_bars_before_the_test_is_its_first_bar(judged):
-    with Project(judged) as project:
+    with open_project(judged) as project:
         assert str(signals(project, since="2002-01-01").times[0]) == "2002-01-02T00:00:00"
 
 
@@ -158,7 +158,7 @@ def test_bars_that_the_model_was_trained_on_give_no_signals(copied):
     [candidate] = query(copied, "SELECT * FROM candidate")
     # As if it had been trained on the test too, for live use.
     configure(copied, **SETTINGS, slots={SLOT: {"test_from": "2001-06-01"}})
-    with Project(copied) as project:
+    with open_project(copied) as project:
         with pytest.raises(UsageError, match="was trained on bars until 2001-12-31"):
             signals(project, candidate=candidate["id"], since="2001-08-01")
         found = signals(project, candidate=candidate["id"], since="2002-01-02")
@@ -167,7 +167,7 @@ def test_bars_that_the_model_was_trained_on_give_no_signals(copied):
 
 def test_without_a_champion_it_says_so(tmp_path):
     root = small_project(tmp_path / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         assert project.ledger
         with pytest.raises(NotFoundError, match="has no champion"):
             signals(project)
@@ -184,7 +184,7 @@ def test_a_backtest_leaves_the_newest_bars_weights_beside_its_files(copied, caps
     assert told["artifact_hash"] == candidate["artifact_hash"]
     assert told["as_of"] == "2013-03-01T00:00:00"
     assert told["valid_for"] == "the next bar, filled at its open"
-    with Project(copied) as project:
+    with open_project(copied) as project:
         newest = signals(project)
     assert told["weights"] == {row["ticker"]: row["weight"] for row in newest.rows()}
     with (copied / FOLDER / "signals.csv").open() as file:
@@ -201,13 +201,13 @@ def test_a_ticker_that_a_spreadsheet_would_run_is_escaped_in_the_signals(copied,
         return found
 
     monkeypatch.setattr(step, "_since", named)
-    with Project(copied) as project:
+    with open_project(copied) as project:
         written = write_newest(project, backtest(project, SLOT).candidate)
     assert ",'=A1," in (copied / written.place).read_text()
 
 
 def test_signals_with_nowhere_to_go_are_refused(copied):
-    with Project(copied, flags={"paths.backtesting": ""}) as project:
+    with open_project(copied, flags={"paths.backtesting": ""}) as project:
         found = backtest(project, SLOT)
         with pytest.raises(UsageError, match=r"paths\.backtesting is empty"):
             write_newest(project, found.candidate)

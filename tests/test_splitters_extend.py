@@ -12,7 +12,7 @@ from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import folds_of
 from podium.steps.search.results import Extended
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing.series import bars, view
 from projects import SLOT, query, small_project
 
@@ -81,7 +81,7 @@ def test_folds_that_validate_the_same_windows_do_not_shrink_the_standard_error()
 def test_an_analysis_over_folds_that_know_the_future_says_so(tmp_path):
     settings = {"splitter": "combinatorial", "folds": 3, "test_folds": 2, "embargo": 0, "top": 1}
     root = small_project(tmp_path / "small", extend=settings, tune={"trials": 2, "epochs": 1})
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         analysis = analyze(project, SLOT)
     assert "combinatorial also trains on what came after the bars it validates" in analysis.reason

@@ -26,7 +26,8 @@ from podium.steps.decisions.promote import promote
 from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from podium.testing.series import shuffled
 from projects import SLOT, configure, query, run_project, small_project
 
@@ -51,7 +52,7 @@ def copied(finished, tmp_path):
 def judged(tmp_path_factory):
     """A project whose candidate has all its evidence and no decision about it yet."""
     root = small_project(tmp_path_factory.mktemp("judged") / "small", policies=projects.LENIENT)
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
         backtest(project, SLOT)
     return root
@@ -113,7 +114,7 @@ def test_a_run_leaves_a_candidate_its_evidence_a_decision_and_a_report(finished)
 
 
 def test_every_trial_keeps_its_loss_in_each_window_it_was_judged_on(finished):
-    with Project(finished) as project, project.ledger.reading() as tx:
+    with open_project(finished) as project, project.ledger.reading() as tx:
         rows = query(finished, "SELECT id FROM trial WHERE score IS NOT NULL")
         trials = reads.trials_by_id(project.ledger, tx, [row["id"] for row in rows])
         judged_on = [t for t in trials.values() if t.index_hash]
@@ -178,7 +179,7 @@ def test_worker_processes_find_what_one_process_finds(finished, tmp_path, flags)
 def test_a_slot_at_which_somebody_is_at_work_is_left_alone(copied):
     before = dump(copied)
     with (
-        Project(copied) as first,
+        open_project(copied) as first,
         first.locked(SLOT, "tune"),
         pytest.raises(ConflictError, match=f"podium tune for {SLOT}"),
     ):
@@ -234,7 +235,7 @@ def test_a_run_interrupted_once_ends_as_if_nothing_had_happened(finished, tmp_pa
 @pytest.mark.slow
 def test_an_open_project_goes_on_after_an_interruption_as_in_a_notebook(finished, tmp_path, after):
     root = small_project(tmp_path / "small", runner={"name": "local", "jobs": 2})
-    with Project(root, reporter=projects.Interrupting(after)) as project:
+    with open_project(root, reporter=projects.Interrupting(after)) as project:
         with pytest.raises(KeyboardInterrupt):
             run(project)
         project.reporter = Silent()
@@ -250,7 +251,7 @@ def test_work_left_from_an_interruption_is_not_taken_for_that_of_the_next_slot(t
     for name in ("interrupted", "plain"):
         # Long enough for the second worker to be at work still when the first one is done.
         root = small_project(tmp_path / name, **settings, tune={"epochs": 10})
-        with Project(root, reporter=projects.Interrupting(0)) as project:
+        with open_project(root, reporter=projects.Interrupting(0)) as project:
             if name == "interrupted":
                 with pytest.raises(KeyboardInterrupt):
                     tune(project, SLOT)
@@ -380,7 +381,10 @@ def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(
 
 def test_a_search_in_which_everything_fails_tells_the_first_reason(install):
     root = install("hopeless", limit=0.0)
-    with Project(root) as project, pytest.raises(NotFoundError, match=r"ValueError: level .* low"):
+    with (
+        open_project(root) as project,
+        pytest.raises(NotFoundError, match=r"ValueError: level .* low"),
+    ):
         tune(project, SLOT)
     states = query(root, "SELECT DISTINCT state FROM trial WHERE family = 'hopeless'")
     assert [row["state"] for row in states] == ["failed"]
@@ -389,7 +393,7 @@ def test_a_search_in_which_everything_fails_tells_the_first_reason(install):
 def test_every_naive_method_is_a_finite_bar_when_windows_are_short(tmp_path):
     slot = {SLOT: {"window": 8, "features": ["log_return", "log_volatility:5"]}}
     root = small_project(tmp_path / "small", slots=slot, tune={"trials": 1})
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, SLOT)
     assert query(root, "SELECT config, reason FROM trial WHERE state = 'failed'") == []
 
@@ -400,7 +404,7 @@ def test_every_naive_method_is_a_finite_bar_when_windows_are_short(tmp_path):
 def tuned(root, **flags):
     """Number, config and score of a search's trials, in the order asked."""
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with Project(root, flags=dotted) as project:
+    with open_project(root, flags=dotted) as project:
         found = tune(project, SLOT)
         return [(row.number, row.config, row.score) for row in found.trials]
 
@@ -482,7 +486,7 @@ def test_a_second_candidate_is_a_second_look_and_is_held_to_it(copied):
 def shuffle(root, seed):
     """Rewrite a project's prices with their days permuted, the same way for every ticker."""
     folder = root / "data" / "us4"
-    with Project(root) as project:
+    with open_project(root) as project:
         dataset = shuffled(_task.load_dataset(project.config, "us4"), seed)
     for n, ticker in enumerate(dataset.tickers):
         columns = {name: values[:, n] for name, values in dataset.fields.items()}
@@ -520,7 +524,7 @@ def change_a_byte(path):
 def test_a_loaded_model_forecasts_what_was_judged(finished):
     folder, name = artifact(finished)
     evidence = only(query(finished, "SELECT scalars FROM evidence WHERE kind = 'test'"))
-    with Project(finished) as project:
+    with open_project(finished) as project:
         data = _task.slot_data(project.config, SLOT)
     windows = Windows.of(data.view, data.test_bars)
     forecast = artifacts.load(folder, name).predict(windows)
@@ -553,7 +557,7 @@ def test_an_artefact_that_is_not_what_was_judged_is_not_promoted(judged, tmp_pat
     folder, _ = artifact(root)
     how(folder / file)
     before = dump(root)
-    with Project(root) as project, pytest.raises(DataError, match=str(folder / file)):
+    with open_project(root) as project, pytest.raises(DataError, match=str(folder / file)):
         promote(project, candidate(root)["id"])
     assert dump(root) == before
 
@@ -569,7 +573,7 @@ def test_a_missing_artefact_is_named(copied):
 def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tickers):
     folder, name = artifact(finished)
     model = artifacts.load(folder, name)
-    with Project(finished) as project:
+    with open_project(finished) as project:
         section = project.config.datasets["us4"]
         dataset = _task.load_dataset(project.config, "us4")
         if "MSFT" in tickers:
@@ -586,7 +590,7 @@ def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tick
 def test_a_model_cannot_read_the_truth_it_is_asked_for(finished):
     folder, name = artifact(finished)
     model = artifacts.load(folder, name)
-    with Project(finished) as project:
+    with open_project(finished) as project:
         view = _task.slot_data(project.config, SLOT).view
     bars = np.arange(len(view) - 5, len(view))
     forecast = model.predict(Windows.of(view, bars)).mean
@@ -607,9 +611,9 @@ def test_a_plain_script_runs_a_project_with_worker_processes(tmp_path):
     script = tmp_path / "mine.py"
     script.write_text(
         "import pathlib\n"
-        "from podium.steps.workspace.project import Project\n"
+        "from podium.steps.workspace.session import open_project\n"
         "from podium.steps.pipeline.run import run\n"
-        f"with Project(pathlib.Path({str(root)!r})) as project:\n"
+        f"with open_project(pathlib.Path({str(root)!r})) as project:\n"
         "    run(project)\n"
         "print('ran')\n"
     )
@@ -627,13 +631,13 @@ def test_a_run_does_not_put_back_what_a_person_took_out_of_use(tmp_path):
     root = small_project(tmp_path / "small", policies=projects.LENIENT)
     first = run_project(root).report.slots[0]
     assert first.verdict == "promoted"
-    with Project(root) as project:
+    with open_project(root) as project:
         promote(project, first.candidate, to="archived", reason="drifts since May")
     again = run_project(root).report.slots[0]
     assert again.candidate == first.candidate
     assert again.verdict == "waiting"
     assert "drifts since May" in again.sentence
-    with Project(root) as project:
+    with open_project(root) as project:
         # Asking for it is another matter.
         found = promote(project, first.candidate, reason="the feed was wrong, not the model")
     assert found.stage is Stage.CHAMPION
@@ -656,11 +660,11 @@ def test_a_newcomer_takes_the_slot_only_if_it_forecasts_the_same_windows_better(
     assert run_project(root).report.slots[0].verdict == "promoted"
     outcomes = set()
     for seed in (11, 12, 13, 14):
-        with Project(root) as project, project.ledger.reading() as tx:
+        with open_project(root) as project, project.ledger.reading() as tx:
             before = reads.champion_of(project.ledger, tx, SLOT)
         configure(root, policies=policy, tune={"trials": 4, "generation": 2, "seed": seed})
         slot = run_project(root).report.slots[0]
-        with Project(root) as project, project.ledger.reading() as tx:
+        with open_project(root) as project, project.ledger.reading() as tx:
             found = reads.evidence_of(project.ledger, tx, slot.candidate)["against_champion"]
             old = reads.evidence_of(project.ledger, tx, before)["test"]
             new = reads.evidence_of(project.ledger, tx, slot.candidate)["test"]
@@ -702,7 +706,7 @@ def test_the_final_training_takes_the_epochs_that_were_best_on_average_over_the_
         tmp_path / "small", tune={"trials": 2, "generation": 2, "epochs": 2}, extend={"epochs": 6}
     )
     slot = run_project(root).report.slots[0]
-    with Project(root) as project:
+    with open_project(root) as project:
         chosen = analyze(project, SLOT).chosen
     curves = [
         [

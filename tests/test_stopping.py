@@ -28,7 +28,7 @@ from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
 from podium.steps.workspace import activity
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing import fakes
 from projects import SLOT, Saying, query, small_project
 
@@ -82,7 +82,7 @@ def interrupt(done):
 def searched(root, reporter=None, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
     with (
-        Project(Path(root), flags=flags, reporter=reporter) as project,
+        open_project(Path(root), flags=flags, reporter=reporter) as project,
         project.locked(SLOT, "tune"),
     ):
         return tune(project, SLOT)
@@ -160,7 +160,7 @@ def test_ctrl_c_twice_at_any_moment_leaves_nothing_running_and_nothing_locked(tm
         whole = children.run("test_stopping:searched", project_in(tmp_path / "whole")).seconds
         for number in range(60):
             root = project_in(tmp_path / str(number))
-            with Project(root) as project:
+            with open_project(root) as project:
                 project.ledger.close()
             times = [random.Random(number + 60 * k).uniform(0, whole) for k in range(2)]
             children.run("test_stopping:searched_while_ctrl_c", root, times)
@@ -213,7 +213,7 @@ def test_workers_finish_what_they_are_at_and_get_nothing_new(root):
 
 def cut(root, after=3, **flags):
     """A search whose time is over after so many trials."""
-    with Project(Path(root), flags=flags) as project:
+    with open_project(Path(root), flags=flags) as project:
 
         def over(done):
             if done == after:
@@ -236,7 +236,7 @@ def test_a_search_whose_time_is_over_answers_with_what_there_is(root):
 def test_what_follows_takes_what_a_cut_search_found_and_says_so(root):
     found, _ = cut(root)
     reporter = Noting()
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         extension = extend(project, SLOT)
     assert extension.configs
     told = f"--max-time ended the search with {len(found.trials)} of 8 trials"
@@ -246,7 +246,7 @@ def test_what_follows_takes_what_a_cut_search_found_and_says_so(root):
 def test_a_search_that_was_stopped_otherwise_is_not_finished(root):
     with pytest.raises(StoppedError):
         searched(root, Noting(interrupt))
-    with Project(root) as project, pytest.raises(NotFoundError, match="of 8 trials"):
+    with open_project(root) as project, pytest.raises(NotFoundError, match="of 8 trials"):
         tuned(project, SLOT)
 
 
@@ -257,14 +257,14 @@ def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, tmp_path):
     searched(undisturbed)
     assert asked(root) == asked(undisturbed)
     reporter = Noting()
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         assert len(tuned(project, SLOT).trials) == 8
     assert not any("--max-time" in said for said in reporter.said)
 
 
 def test_a_search_on_record_needs_no_time(root):
     searched(root)
-    with Project(root) as project:
+    with open_project(root) as project:
         project.halt.within(0)
         assert len(tune(project, SLOT).trials) == 8
 
@@ -285,7 +285,7 @@ def test_a_time_that_is_none_is_refused(root, capsys):
 
 @pytest.mark.parametrize("verb", ["grid", "sweep"])
 def test_grids_and_sweeps_end_in_time_too(root, verb):
-    with Project(root) as project:
+    with open_project(root) as project:
 
         def over(done):
             if done == 2:
@@ -322,7 +322,7 @@ def failing(*numbers):
 
 
 def retried(root, reporter=None):
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         project.retry_failed = True
         return tune(project, SLOT)
 
@@ -534,7 +534,7 @@ def started(root):
 
 
 def test_a_step_that_does_not_stop_in_time_is_told(root, capsys):
-    with Project(root) as project:
+    with open_project(root) as project:
         entered, leave = threading.Event(), threading.Event()
 
         def deaf():
@@ -559,7 +559,7 @@ def test_asking_what_runs_keeps_nobody_from_starting(root):
         while not done.is_set():
             status(root)
 
-    with Project(root) as project:
+    with open_project(root) as project:
         with project.locked(SLOT, "tune"):
             pass
         thread = threading.Thread(target=ask)
@@ -575,9 +575,9 @@ def test_asking_what_runs_keeps_nobody_from_starting(root):
 
 def test_a_second_step_on_a_slot_is_refused_still(root):
     with (
-        Project(root) as project,
+        open_project(root) as project,
         project.locked(SLOT, "tune"),
-        Project(root) as other,
+        open_project(root) as other,
         pytest.raises(ConflictError, match="at work here"),
         other.locked(SLOT, "extend"),
     ):
@@ -587,7 +587,7 @@ def test_a_second_step_on_a_slot_is_refused_still(root):
 
 def test_progress_tells_the_best_the_failed_and_the_time_left(root):
     reporter = Noting()
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         heard = execute.Progress(project, f"{SLOT}: tune quick", 4)
         heard(0.5, execute.State.COMPLETE)
         heard(float("nan"), execute.State.FAILED, trained=True)

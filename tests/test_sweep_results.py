@@ -24,7 +24,7 @@ from podium.record import Record
 from podium.steps.archive import init
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 SEED = {
     "run_id": "toto_20251112_030500",
@@ -150,7 +150,7 @@ def test_trials_of_podiums_own_searches_are_in_the_file_too(tmp_path):
         tmp_path / "small", tune={"trials": 2, "generation": 2}, extend={"top": 1}
     )
     give(root, {"runs": [SEED]})
-    with Project(root) as project:
+    with open_project(root) as project:
         tune(project, projects.SLOT)
         extend(project, projects.SLOT)
     found = told(root)
@@ -415,23 +415,23 @@ def test_a_kill_between_import_and_writing_imports_nothing_twice(ledger, tmp_pat
 
 def test_a_project_that_was_moved_tells_its_new_paths(tmp_path):
     root = init.init(tmp_path / "old")
-    with Project(root) as project:
+    with open_project(root) as project:
         put(project.ledger, run(checkpoint_path="ck/a.pt"))
     assert told(root)[0]["checkpoint_path"] == f"{root}/ck/a.pt"
     moved = root.rename(tmp_path / "new")
-    with Project(moved) as project:
+    with open_project(moved) as project:
         project.ledger  # noqa: B018 - opening it brings the files up to date
     assert [r["checkpoint_path"] for r in told(moved)] == [f"{moved}/ck/a.pt"]
 
 
 def test_a_file_edited_after_the_move_is_not_taken_for_other_runs(tmp_path):
     root = init.init(tmp_path / "old")
-    with Project(root) as project:
+    with open_project(root) as project:
         put(project.ledger, run(checkpoint_path="ck/a.pt"))
     moved = root.rename(tmp_path / "new")
     mine = {**SEED, "run_id": "mine"}
     give(moved, {"runs": [*told(moved), mine]})
-    with Project(moved) as project:
+    with open_project(moved) as project:
         project.ledger  # noqa: B018 - opening it brings the files up to date
     first, second = told(moved)
     assert (first["checkpoint_path"], first["notes"]) == (f"{moved}/ck/a.pt", "")
@@ -497,7 +497,7 @@ def test_a_step_brings_the_file_up_to_date_and_its_trouble_stops_nothing(tmp_pat
         def progress(self, *arguments):
             """Nothing to hear."""
 
-    with Project(root, reporter=Heard()) as project:
+    with open_project(root, reporter=Heard()) as project:
         assert project.ledger.project_id == load(root).project.id
     assert any("sweep_results.json" in text and "never saw" in text for text in Heard.said)
     assert (root / FILE).read_text() == "no JSON"

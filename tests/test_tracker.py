@@ -22,7 +22,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger.sweep_file import FILE
 from podium.steps.archive import init
 from podium.steps.archive.note import note
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 RUN = {
     "run_id": "toto_20251112_030500",
@@ -449,7 +449,7 @@ def test_words_of_a_run_cannot_pose_as_a_heading_of_the_report(tracker):
 def test_a_dated_note_is_part_of_a_runs_notes(tracker, tmp_path):
     run_id = tracker.log_run("toto", {}, {"val_pct_mae": 1.0}, notes="as logged")
     tracker.close()
-    with Project(tmp_path) as project:
+    with open_project(tmp_path) as project:
         note(project, run_id, "better than it looks")
     [run] = tracker.runs
     assert run.notes.startswith("as logged\n[20")
@@ -676,7 +676,7 @@ def test_a_tracker_on_a_server_answers_as_one_on_a_file_does(tmp_path, database)
         ]
         assert len(tracker.compare_models()) == 7
         assert tracker.get_hyperparameter_impact("kronos", "lr", "val_r2")["lr"].tolist() == [0.1]
-        with Project(root) as project:
+        with open_project(root) as project:
             note(project, ids[3], "good")
         assert tracker.get_best_model().notes.endswith("] good")
     assert told(root)[0] == RUN

@@ -18,7 +18,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.feature_stats import FeatureStats
 from podium.steps.data.sequences import class_data
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 
 REPORTED = {
     "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1", "learning_rate",
@@ -231,7 +231,7 @@ def test_a_family_that_forecasts_cannot_classify(tmp_path, monkeypatch, capsys):
 
 def test_a_search_looks_for_the_highest_where_higher_is_better(tmp_path):
     root = classes.project(tmp_path / "p", tune={"trials": 4, "generation": 2})
-    with Project(root) as project:
+    with open_project(root) as project:
         found = tune(project, SLOT)
         again = tune(project, SLOT)
     scores = [row.score for row in found.trials]
@@ -242,11 +242,11 @@ def test_a_search_looks_for_the_highest_where_higher_is_better(tmp_path):
 
 def test_the_best_config_of_a_search_can_be_trained(tmp_path):
     root = classes.project(tmp_path / "p")
-    with Project(root) as project:
+    with open_project(root) as project:
         best = tune(project, SLOT).best
     found = trained(root, settings={}, best=True)
     assert found.trial.config["learning_rate"] == classes.QUICK["learning_rate"]
-    with Project(root) as project:
+    with open_project(root) as project:
         whole = classes.train(project, "bilstm", SLOT, classes.Wish(settings={}, best=True))
     assert whole.trial.config == best.config
 

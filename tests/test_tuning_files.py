@@ -20,7 +20,7 @@ from podium.errors import UsageError
 from podium.report.history import Told, history_png, so_far
 from podium.steps.archive.export import export
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import SLOT, Interrupting, query, small_project
 
 pytestmark = pytest.mark.usefixtures("quick_family")
@@ -47,7 +47,7 @@ def configure(root, *others):
 
 
 def searched(root, reporter=None, slot=SLOT):
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         return tune(project, slot)
 
 
@@ -380,10 +380,10 @@ def test_a_search_for_classes_is_maximized_everywhere(tmp_path):
     assert best == sorted(best)
     folder = root / FOLDER / next(t["checkpoint"] for t in told["trials"])
     assert json.loads((folder / "config.json").read_text())["class_names"] == list(classes.CLASSES)
-    with Project(root) as project:
+    with open_project(root) as project:
         content = export(project, "optuna-journal").content
     assert b'"directions":[2]' in content
-    with Project(root) as project, pytest.raises(UsageError, match="no form"):
+    with open_project(root) as project, pytest.raises(UsageError, match="no form"):
         export(project, "optuna")
 
 

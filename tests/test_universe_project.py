@@ -20,7 +20,7 @@ from podium.steps.decisions.compare import _on_common_windows, compare
 from podium.steps.evidence.terms import tradable
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import keep, predict
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from projects import LENIENT, SMALL, merge, run_project, toml
 from universes import universe
 
@@ -130,19 +130,19 @@ def root(tmp_path_factory):
 
 
 def evidence(root, name, position=0):
-    with Project(root) as project:
+    with open_project(root) as project:
         candidate = project.door.rows("candidates", slot=name)[position]
         with project.ledger.reading() as tx:
             return candidate, reads.evidence_of(project.ledger, tx, candidate["id"])
 
 
 def series(root, found, name):
-    with Project(root) as project, project.ledger.reading() as tx:
+    with open_project(root) as project, project.ledger.reading() as tx:
         return reads.array(project.ledger, tx, found.series[name])
 
 
 def test_every_loss_of_the_test_is_that_of_a_member_who_had_an_outcome(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         data = slot_data(project.config, SLOT)
         oldest = project.door.rows("candidates", slot=SLOT)[-1]
     _, found = evidence(root, SLOT, -1)
@@ -176,7 +176,7 @@ def test_survivors_only_would_have_shown_a_better_portfolio(root):
 
 
 def test_candidates_of_other_windows_are_compared_where_both_were_judged(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         names = [row["id"] for row in project.door.rows("candidates", slot=SLOT)]
         assert len(names) == 2
         found = compare(project, names)
@@ -186,7 +186,7 @@ def test_candidates_of_other_windows_are_compared_where_both_were_judged(root):
     # Longer windows begin later with a ticker that was listed in the middle of the test.
     assert indexes[0].shape != indexes[1].shape
     both = [evidence(root, SLOT, n)[1]["test"] for n in (0, 1)]
-    with Project(root) as project:
+    with open_project(root) as project:
         held = _on_common_windows(project.door, [{"series": one.series} for one in both])
     named = [
         dict(zip(zip(*index.tolist(), strict=True), series(root, one, "loss"), strict=True))
@@ -220,7 +220,7 @@ class Listening:
 
 def test_only_who_is_a_member_now_is_forecast_and_the_others_are_named(root, capsys):
     reporter = Listening()
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         rows = predict(project, SLOT).rows()
     assert [row["ticker"] for row in rows] == ["AAA", "LATE", "BBB"]
     [told] = [words for words in reporter.said if "no forecast" in words]
@@ -233,7 +233,7 @@ def test_only_who_is_a_member_now_is_forecast_and_the_others_are_named(root, cap
 
 def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
-    with Project(copy) as project, project.ledger.reading() as tx:
+    with open_project(copy) as project, project.ledger.reading() as tx:
         holder = reads.champion_of(project.ledger, tx, SLOT)
         test = reads.evidence_of(project.ledger, tx, holder)["test"]
         found = {one.what: one.figures for one in check_slot(project, SLOT).findings}
@@ -241,7 +241,7 @@ def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(
     assert found["naive"]["since_training_loss"] == pytest.approx(test.scalar("loss"))
     assert found["naive"]["since_training_naive_loss"] == pytest.approx(test.scalar("naive_loss"))
     assert np.isfinite(found["drift"]["drift_p_value"])
-    with Project(copy) as project:
+    with open_project(copy) as project:
         [kept] = keep(project, SLOT, str(DAYS[CRASHED - 2])[:10])
         assert kept.forecasts == 3 * (BARS - CRASHED + 2) + 2
         rows = project.door.query(
@@ -253,7 +253,7 @@ def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(
 
 
 def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(root):
-    with Project(root) as project:
+    with open_project(root) as project:
         path = project.store / project.door.rows("candidates", slot=SLOT)[0]["artifact_path"]
     frame = pd.concat([bars_of(ticker).assign(ticker=ticker) for ticker in TICKERS])
     with pytest.warns(UserWarning, match=r"no forecast at .* for CRASH \(no member after"):
@@ -263,7 +263,7 @@ def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(ro
     crash = found[found["ticker"] == "CRASH"]
     assert crash["decided_at"].max() == DAYS[CRASHED - 1]
     assert np.isfinite(found["forecast"]).all()
-    with Project(root) as project:
+    with open_project(root) as project:
         rows = {row["ticker"]: row["forecast"] for row in predict(project, SLOT).rows()}
     told = dict(zip(newest["ticker"], newest["forecast"], strict=True))
     if load_model(path).section.window == 8:
@@ -273,13 +273,13 @@ def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(ro
 def test_a_trial_of_a_universe_is_trained_again_bit_equal_and_other_members_are_told(
     root, tmp_path
 ):
-    with Project(root) as project:
+    with open_project(root) as project:
         trial = project.door.rows("trials", slot=SLOT, where="family=lstm")[-1]["id"]
         assert reproduce(project, trial).equal
     copy = shutil.copytree(root, tmp_path / "copy")
     table = (copy / "members.csv").read_text().splitlines()
     (copy / "members.csv").write_text("\n".join(table).replace(str(DAYS[440])[:10], "2001-08-01"))
-    with Project(copy) as project:
+    with open_project(copy) as project:
         found = reproduce(project, trial)
     assert not found.equal
     assert "has fingerprint" in found.problems[0].found

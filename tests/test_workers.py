@@ -11,7 +11,7 @@ from podium.errors import UsageError
 from podium.runners._limits import GIB, Limits, own_memory
 from podium.runners._share import Shared, opened
 from podium.runners.local import THREADS, LocalRunner, _threads_set
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.session import open_project
 from podium.testing import fakes, runners
 from podium.trial import State, Task
 from projects import query, small_project
@@ -214,7 +214,7 @@ def test_a_device_that_is_not_there_stops_a_search_before_it_starts(tmp_path, ca
 
 def test_the_device_is_recorded_with_the_environment(tmp_path, monkeypatch):
     root = small_project(tmp_path / "small", runner={"name": "local", "device": "cuda"})
-    with Project(root) as project:
+    with open_project(root) as project:
         monkeypatch.setitem(project.__dict__, "devices", ("cuda:0", "cuda:1"))
         assert project.environment
         assert project.runner.devices == ("cuda:0", "cuda:1")
@@ -224,7 +224,7 @@ def test_the_device_is_recorded_with_the_environment(tmp_path, monkeypatch):
 
 def test_without_a_device_the_record_says_cpu_and_one_thread(tmp_path):
     root = small_project(tmp_path / "small")
-    with Project(root) as project:
+    with open_project(root) as project:
         assert project.environment
     [row] = query(root, "SELECT machine FROM environment")
     machine = json.loads(row["machine"])

@@ -9,7 +9,6 @@ __version__ = "0.1.0"
 _NAMES = {
     "HyperparamTracker": "podium.tracker",
     "Paused": "podium.reporting",
-    "Project": "podium.steps.workspace.project",
     "analyze": "podium.steps.search.analyze",
     "champion": "podium.resolve",
     "check": "podium.steps.data.check",
@@ -21,6 +20,7 @@ _NAMES = {
     "init": "podium.steps.archive.init",
     "load_model": "podium.resolve",
     "mlflow_manager": "podium.steps.serving.mlflow_manager",
+    "open": "podium.steps.workspace.session",
     "predict": "podium.steps.serving.predict",
     "promote": "podium.steps.decisions.promote",
     "report": "podium.reporting",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from podium.steps.search.tune import tune as tune
     from podium.steps.serving.mlflow_manager import mlflow_manager as mlflow_manager
     from podium.steps.serving.predict import predict as predict
-    from podium.steps.workspace.project import Project as Project
+    from podium.steps.workspace.session import open_project as open
     from podium.tracker import HyperparamTracker as HyperparamTracker
 
 
@@ -62,5 +62,6 @@ def __getattr__(name: str) -> "Any":
     if name in _NAMES:
         from importlib import import_module
 
-        return getattr(import_module(_NAMES[name]), name)
+        inside = "open_project" if name == "open" else name
+        return getattr(import_module(_NAMES[name]), inside)
     raise AttributeError(f"module 'podium' has no attribute {name!r}")

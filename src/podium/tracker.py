@@ -376,10 +376,10 @@ class _Log:
     def _open(self, config: Config) -> Project:
         if self._project is None:
             # The second is for the end: an interpreter that is leaving cannot import everything.
-            from podium.steps.workspace import sync  # noqa: F401
-            from podium.steps.workspace.project import Project
+            from podium.steps.workspace import user_files  # noqa: F401
+            from podium.steps.workspace.session import open_project
 
-            project = Project(config.root, reporter=_Stderr())
+            project = open_project(config.root, reporter=_Stderr())
             # Opened here: what goes wrong leaves nothing half open.
             _ = project.ledger
             self._project = project

@@ -17,7 +17,8 @@ import pytest
 import projects
 from podium.ledger.door import Door
 from podium.steps.search.tune import tune
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Silent
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query, run_project, small_project
 
 LOCAL = {"name": "local", "jobs": 2}
@@ -221,7 +222,7 @@ def test_a_killed_worker_costs_one_trial_and_the_search_goes_on(tmp_path):
         tmp_path / "small", runner=LOCAL, tune={"trials": 8, "generation": 8, "epochs": 10}
     )
     reporter = Killing()
-    with Project(root, reporter=reporter) as project:
+    with open_project(root, reporter=reporter) as project:
         found = tune(project, SLOT)
     assert reporter.killed
     states = [row.state.value for row in found.trials]

@@ -151,11 +151,11 @@ def opened(folder: Path, out: Output, **flags: Any) -> Iterator[Project]:
     settings but what this one command was asked for. What was done on a slot is in a log, which is
     named last: after the answer, or after the error.
     """
-    from podium.steps.workspace.project import Project
+    from podium.steps.workspace.session import open_project
 
     max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
     given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
-    project = Project(find_root(folder), flags=given, reporter=out)
+    project = open_project(find_root(folder), flags=given, reporter=out)
     where = "" if folder == Path() else f" --project {shlex.quote(str(folder))}"
     try:
         with project:

@@ -31,7 +31,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         with project.locked(name, "analyze"):
             found = analyze(project, name)
         told = compared(project, found)
-        files = [path.relative_to(project.root).as_posix() for path in found.files]
+        files = [project.shown(path) for path in found.files]
     metric = found.extension.tuned.data.section.metric
     ranking, luck = ranking_rows(found), luck_rows(found)
     chosen = {

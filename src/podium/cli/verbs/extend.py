@@ -47,7 +47,7 @@ def command(
         name = project.default_slot(slot)
         with project.locked(name, "extend"):
             found = extend(project, name)
-        files = found.folder and found.folder.relative_to(project.root).as_posix()
+        files = found.folder and project.shown(found.folder)
     items = [
         {
             "family": row.family,

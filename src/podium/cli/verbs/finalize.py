@@ -70,7 +70,7 @@ def command(
             else:
                 found = finalize(project, name, take=True)
         path = project.store / found.candidate.artifact_path
-        files = None if found.folder is None else found.folder.relative_to(project.root).as_posix()
+        files = None if found.folder is None else project.shown(found.folder)
     made = found.candidate
     facts = {
         "candidate": made.id,

@@ -85,9 +85,9 @@ def backup(project: Project, destination: Path) -> Backup:
                     pack.add(CACHE, (project.root / CACHE).read_bytes())
                 plugins = _plugins(project.root)
                 for file in plugins:
-                    pack.add(file.relative_to(project.root).as_posix(), file.read_bytes())
+                    pack.add(project.shown(file), file.read_bytes())
                 for file in _bundles(whole, project.root):
-                    pack.add(file.relative_to(project.root).as_posix(), file.read_bytes())
+                    pack.add(project.shown(file), file.read_bytes())
                 for path, artifact_hash in _artifacts(whole, project.store):
                     folder = project.store / path
                     artifact.verify(folder, artifact_hash)
@@ -159,7 +159,7 @@ def _artifacts(record: Path, store: Path) -> list[tuple[str, str]]:
 
 def _inside(project: Project, place: Path, key: str) -> str:
     try:
-        return place.resolve().relative_to(project.root).as_posix()
+        return project.shown(place.resolve())
     except ValueError:
         raise UsageError(
             f"{key} is {place}, outside the project",

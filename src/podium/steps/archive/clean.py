@@ -291,7 +291,7 @@ def _remove(project: Project, path: Path) -> None:
 
 def _removal(project: Project, path: Path, what: str, why: str) -> Removal:
     size = path.stat().st_size if path.is_file() else gc.size_of(path)
-    return Removal(path.relative_to(project.root).as_posix(), what, why, size)
+    return Removal(project.shown(path), what, why, size)
 
 
 def _written(folder: Path) -> float:

@@ -163,7 +163,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
     for artifact_hash, why in chosen.items():
         name = artifact.folder_of(artifact_hash)
         trials = ", ".join(k.trial_id for k in kept if k.artifact_hash == artifact_hash)
-        relative = models[name].relative_to(project.root).as_posix()
+        relative = project.shown(models[name])
         removals.append(
             Removal(relative, f"model of {trials}", why, sizes.pop(name), artifact_hash)
         )
@@ -384,7 +384,7 @@ def _held(project: Project) -> set[str]:
 
 
 def _removal(project: Project, path: Path, what: str, why: str) -> Removal:
-    return Removal(path.relative_to(project.root).as_posix(), what, why, size_of(path))
+    return Removal(project.shown(path), what, why, size_of(path))
 
 
 def size_of(folder: Path) -> int:

@@ -83,7 +83,7 @@ def write(
         scaler = before["scaler"] if "scaler" in before else _scaler(source, candidate)
         fresh |= put_text(folder / CONFIG, json_file({**described, "scaler": scaler}))
     if fresh:
-        shown = folder.relative_to(project.root).as_posix()
+        shown = project.shown(folder)
         project.reporter.say(f"{data.slot}: candidate {candidate.id} is in {shown}/")
     return folder
 

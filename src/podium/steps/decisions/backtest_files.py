@@ -109,7 +109,7 @@ def write(
             project.reporter.say(f"{EQUITY}.png and {DRAWDOWN}.png were not drawn: {error}")
         # Last, since it tells whether the others are up to date.
         write_atomic(before, results)
-    shown = folder.relative_to(project.root).as_posix()
+    shown = project.shown(folder)
     project.reporter.say(f"{kept.candidate.slot}: the backtest's files are in {shown}/")
 
 

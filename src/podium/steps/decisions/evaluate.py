@@ -196,7 +196,7 @@ def evaluate(
             }
             notes = {
                 "bundle": hash_,
-                "folder": place.relative_to(project.root).as_posix(),
+                "folder": project.shown(place),
                 "data": ground.told,
                 "naive_method": rule,
             }

@@ -158,8 +158,8 @@ def put_best(project: Project, place: Path, best: Mapping[str, Any], aside: Path
     if place.exists() and owner is None:
         mine = aside / study / place.name
         project.reporter.say(
-            f"{_shown(project, place)} was not written, or was changed, by somebody else than "
-            f"podium; it stays, and the config of this search is in {_shown(project, mine)}"
+            f"{project.shown(place)} was not written, or was changed, by somebody else than "
+            f"podium; it stays, and the config of this search is in {project.shown(mine)}"
         )
         place = mine
     else:
@@ -172,15 +172,11 @@ def put_best(project: Project, place: Path, best: Mapping[str, Any], aside: Path
         kept.parent.mkdir(parents=True, exist_ok=True)
         place.replace(kept)
         project.reporter.say(
-            f"the config of the search before, {owner}, is in {_shown(project, kept)}"
+            f"the config of the search before, {owner}, is in {project.shown(kept)}"
         )
     if put_text(place, json_file(best)):
-        project.reporter.say(f"the chosen config is in {_shown(project, place)}")
+        project.reporter.say(f"the chosen config is in {project.shown(place)}")
     return place
-
-
-def _shown(project: Project, path: Path) -> str:
-    return path.relative_to(project.root).as_posix()
 
 
 def _read(path: Path) -> Any:
@@ -278,7 +274,7 @@ def _put_plots(
         project.reporter.say(f"{folder.name}/ has no pictures: {error}")
     # Last, since it tells whether the pictures are up to date.
     put_text(before, results)
-    project.reporter.say(f"{tuned.data.slot}: the analysis is in {_shown(project, folder)}/")
+    project.reporter.say(f"{tuned.data.slot}: the analysis is in {project.shown(folder)}/")
     return folder
 
 

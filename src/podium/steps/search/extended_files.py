@@ -88,7 +88,7 @@ def write(project: Project, extension: Extension) -> Path | None:
         told = json_file({**header, **_results(project, extension, models)})
         fresh = put_text(folder / RESULTS, told)
     if fresh:
-        shown = folder.relative_to(project.root).as_posix()
+        shown = project.shown(folder)
         project.reporter.say(f"{slot}: what the folds found is in {shown}/")
     return folder
 

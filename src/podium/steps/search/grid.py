@@ -27,8 +27,8 @@ from podium.steps.trials import driver, execute, schedule
 from podium.steps.trials.driver import Walk
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import scored_alike
-from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.user_files import catch_up
 from podium.study import Study
 from podium.trial import State, trial_seed
 
@@ -128,7 +128,7 @@ def grid(
     naive = scored_alike(project, data, split, driver.rows_of(project, study, NAIVE))
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
-    projections.catch_up(project)
+    catch_up(project)
     way = registry.direction(data.section.metric)
     best, best_naive = (best_of(some, slot, "grid", way) for some in (rows, naive))
     return Grid(study, data, split, rows, naive, best, best_naive, trained)

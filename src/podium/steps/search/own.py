@@ -29,6 +29,7 @@ from podium.steps.trials.driver import Walk
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.session import open_project
 from podium.study import Study
 from podium.trial import BUDGET, State
 
@@ -186,7 +187,7 @@ def search(
     flags = {key: value for key, value in given.items() if value is not None}
     found = own_code.space_of(space, "space")
     own_code.require_callable(function, [*_names(found)])
-    with Project(find_root(Path(project)), flags=flags, reporter=_Telling()) as opened:
+    with open_project(find_root(Path(project)), flags=flags, reporter=_Telling()) as opened:
         told, why_here = own_code.function_of(function)
         runner: Runner | None = None
         if why_here:

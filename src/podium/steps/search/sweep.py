@@ -31,8 +31,8 @@ from podium.steps.trials import finalists as _finalists
 from podium.steps.trials.driver import Walk
 from podium.steps.trials.finalists import Finalist
 from podium.steps.trials.objectives import scored_alike
-from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.user_files import catch_up
 from podium.study import Study
 from podium.trial import trial_seed
 
@@ -202,7 +202,7 @@ def sweep(
     finalists = _finalists.train(project, study, data, split, rows)
     first = _finalists.winner(finalists)
     best = first.row if first else best
-    projections.catch_up(project)
+    catch_up(project)
     return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way), finalists)
 
 

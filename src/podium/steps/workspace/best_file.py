@@ -57,7 +57,7 @@ def write(project: Project) -> list[str]:
             before = _read(folder / ABOUT)
             if (folder / NAME).is_file() and before.get("champion"):
                 _put(folder / ABOUT, {**before, "champion": False})
-                written.append((folder / ABOUT).relative_to(project.root).as_posix())
+                written.append(project.shown(folder / ABOUT))
             continue
         artifact = project.store / holder.artifact_path
         files = json.loads(require_hash(artifact, holder.artifact_hash))["files"]
@@ -76,7 +76,7 @@ def write(project: Project) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / NAME, data)
         _put(folder / ABOUT, about)
-        written.append((folder / NAME).relative_to(project.root).as_posix())
+        written.append(project.shown(folder / NAME))
     return written
 
 

@@ -23,11 +23,11 @@ from podium import __version__
 from podium.config import Command, is_webhook
 from podium.errors import PodiumError
 from podium.hashing import new_id
+from podium.steps.workspace.project import Project
 
 if TYPE_CHECKING:
     from podium.candidate import Candidate
     from podium.decision import Decision, Stage
-    from podium.steps.workspace.project import Project
 
 EVENTS = ("review", "failure", "promotion")
 STEP, SCHEMA = "hook", 1

@@ -84,7 +84,9 @@ class OwnedFolder:
             return folder
         if folder.exists() and not folder.is_dir():
             raise UsageError(
-                f"{self._told(folder)} is a file", f"a folder for the {self.of}'s files", "move it"
+                f"{self.project.shown(folder)} is a file",
+                f"a folder for the {self.of}'s files",
+                "move it",
             )
         # Hidden ones are a half-written first file of podium's, or a desktop's own.
         strange = (path for path in folder.glob("[!.]*") if self.owner(path) is None)
@@ -92,13 +94,13 @@ class OwnedFolder:
             folder = folder / owner
             self.project.reporter.say(
                 f"{self.folder.name}/ holds files that podium did not write; they stay, and "
-                f"this {self.of}'s are in {self._told(folder)}/"
+                f"this {self.of}'s are in {self.project.shown(folder)}/"
             )
         elif before is not None:
             kept = folder / before
             self._move(folder, kept)
             self.project.reporter.say(
-                f"the files of the {self.of} before, {before}, are in {self._told(kept)}/"
+                f"the files of the {self.of} before, {before}, are in {self.project.shown(kept)}/"
             )
         earlier = folder / owner
         if self.owner(earlier) == owner:
@@ -117,9 +119,6 @@ class OwnedFolder:
             return str(told[self.key]) if told["podium"] else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
-
-    def _told(self, folder: Path) -> str:
-        return folder.relative_to(self.project.root).as_posix()
 
     def _move(self, source: Path, target: Path) -> None:
         """Move an owner's files; the one that says whose they are is last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,8 @@ from podium.ledger import writes
 from podium.ledger.door import Door
 from podium.ledger.ledger import Ledger
 from podium.runners._limits import Limits
-from podium.steps.workspace import environment as _environment
-from podium.steps.workspace import hooks, projections
 from podium.steps.workspace.activity import Activity, lock_of
+from podium.steps.workspace.environment import capture
 from podium.steps.workspace.log import Log, is_failure
 from podium.steps.workspace.stop import Halt
 
@@ -77,8 +76,27 @@ class Logged:
             begins(label, total)
 
 
+class Beside(Protocol):
+    """What goes on beside the steps of an opened project."""
+
+    def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
+        """Called before the record is opened.
+
+        Returns
+        -------
+        callable or None
+            Called once the record is open; returns what is called when the project is closed.
+        """
+
+    def fails(self, project: Project, error: BaseException) -> None:
+        """Work on a slot ended with an error."""
+
+    def record_closes(self, project: Project) -> None:
+        """Called while the record is still open."""
+
+
 class Project:
-    """A project's folder, opened for work.
+    """A project's folder and what belongs to it; :func:`session.open_project` opens one for work.
 
     Parameters
     ----------
@@ -106,6 +124,7 @@ class Project:
         *,
         flags: Mapping[str, Any] | None = None,
         reporter: Reporter | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.root = root.resolve()
         self.config: Config = configuration.load(self.root, flags=flags)
@@ -113,9 +132,10 @@ class Project:
         # What is done on a slot is logged from when its lock is held.
         self.log = Log(self.state, inner.say, inner.say if _is_verbose(inner) else None)
         self.reporter: Reporter = Logged(inner, self.log)
+        self._beside = beside
         # Whether what is written is shown elsewhere too, in MLflow and in users' files; a step that
         # sends by itself, or only looks, does without.
-        self.feeds = True
+        self.feeds = beside is not None
         # Whether failed trials of a study are trained again, and those of this step that were.
         self.retry_failed = False
         self.retried: set[str] = set()
@@ -134,10 +154,11 @@ class Project:
     ) -> None:
         try:
             try:
-                if error is not None and self.log.slots and is_failure(error):
-                    hooks.failed(self, error)
-                if "ledger" in self.__dict__ and self.feeds:
-                    projections.catch_up(self)
+                if self._beside is not None:
+                    if error is not None and self.log.slots and is_failure(error):
+                        self._beside.fails(self, error)
+                    if "ledger" in self.__dict__ and self.feeds:
+                        self._beside.record_closes(self)
             finally:
                 self._stack.close()
         except BaseException as late:
@@ -149,12 +170,12 @@ class Project:
     def ledger(self) -> Ledger:
         """The record, opened on first use."""
         section = self.config.project
-        target = projections.target_of(self) if self.feeds else None
+        start = self._beside.record_opens(self) if self._beside and self.feeds else None
         with full_disk_explained(self.root):
             ledger = Ledger(self.config.ledger.url, self.root, section.id, section.name)
         self._stack.callback(ledger.close)
-        if target is not None:
-            self._stack.callback(projections.start_feeder(self, target))
+        if start is not None:
+            self._stack.callback(start())
         if self.config.origins["mlflow.run_name"] == "flag":
             ledger.run_name = self.config.mlflow.run_name
         return ledger
@@ -228,7 +249,7 @@ class Project:
     @cached_property
     def environment(self) -> str:
         """Hash of the recorded code state, packages and machine."""
-        facts = _environment.capture(self.root, device=self.places)
+        facts = capture(self.root, device=self.places)
         with self.ledger.transaction() as tx:
             return writes.put_environment(self.ledger, tx, facts)
 
@@ -236,6 +257,10 @@ class Project:
     def store(self) -> Path:
         """Folder that holds artefacts by their hash."""
         return self.root / self.config.paths.registry
+
+    def shown(self, path: Path) -> str:
+        """A path inside the project as people write it: relative to it, with slashes."""
+        return path.relative_to(self.root).as_posix()
 
     @property
     def state(self) -> Path:

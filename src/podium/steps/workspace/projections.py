@@ -7,26 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from podium import config as configuration
-from podium.errors import PodiumError
 from podium.ledger.door import Door
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.projections._mlflow_target import Target
-
-if TYPE_CHECKING:
-    from podium.steps.workspace.project import Project
-
-
-def catch_up(project: Project) -> None:
-    """Write what the users' files lack; a problem is told, the step stands."""
-    from podium.steps.workspace.sync import sync_files
-
-    try:
-        sync_files(project)
-    except PodiumError as error:
-        project.reporter.say(f"warning: the files beside the record were not updated: {error}")
+from podium.steps.workspace.project import Project
 
 
 def target_of(project: Project) -> Target | None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from podium.errors import ConflictError
 from podium.ledger.outbox import Stuck
-from podium.ledger.projections import experiments, sweep_results
 from podium.ledger.projections._mlflow_target import Target
 from podium.ledger.projections.mlflow import Projection, Sent
-from podium.steps.workspace import best_file, projections
+from podium.steps.workspace import projections
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.user_files import sync_files
 
 # How long another sender may stand still before it is not waited for any more.
 PATIENCE_SECONDS = 120.0
@@ -56,22 +56,6 @@ class Synced:
         """Whether everything is where it belongs."""
         found = (self.waiting, self.refused, self.missing, self.differing, self.stopped)
         return not any(found)
-
-
-def sync_files(project: Project) -> list[str]:
-    """Update the users' files; returns what was written, relative to the project."""
-    slot = project.config.root_slot
-    return [
-        *experiments.write(
-            project.ledger,
-            project.root,
-            slot,
-            active=project.config.paths.active_model,
-            say=project.reporter.say,
-        ),
-        *sweep_results.write(project.ledger, project.root, slot=slot, say=project.reporter.say),
-        *best_file.write(project),
-    ]
 
 
 def sync(project: Project, *, repair: bool = False) -> Synced:

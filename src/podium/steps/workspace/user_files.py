@@ -1,0 +1,32 @@
+"""Files that users and their scripts read and edit, written from the record."""
+
+from __future__ import annotations
+
+from podium.errors import PodiumError
+from podium.ledger.projections import experiments, sweep_results
+from podium.steps.workspace import best_file
+from podium.steps.workspace.project import Project
+
+
+def sync_files(project: Project) -> list[str]:
+    """Update the users' files; returns what was written, relative to the project."""
+    slot = project.config.root_slot
+    return [
+        *experiments.write(
+            project.ledger,
+            project.root,
+            slot,
+            active=project.config.paths.active_model,
+            say=project.reporter.say,
+        ),
+        *sweep_results.write(project.ledger, project.root, slot=slot, say=project.reporter.say),
+        *best_file.write(project),
+    ]
+
+
+def catch_up(project: Project) -> None:
+    """Write what the files lack; a problem is a warning, since the step itself is on record."""
+    try:
+        sync_files(project)
+    except PodiumError as error:
+        project.reporter.say(f"warning: the files beside the record were not updated: {error}")
