@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from podium.steps.search.tune import tune as tune
     from podium.steps.serving.mlflow_manager import mlflow_manager as mlflow_manager
     from podium.steps.serving.predict import predict as predict
-    from podium.steps.workspace.session import open_project as open
+    from podium.steps.workspace.session import open_project as open  # noqa: A004, F401
     from podium.tracker import HyperparamTracker as HyperparamTracker
 
 

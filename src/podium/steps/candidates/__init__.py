@@ -1,1 +1,36 @@
-"""From a config to a registered artefact: final trainings and models found elsewhere."""
+"""From a config to a registered artefact.
+
+Final trainings, models given as a config, models of a search or of a checkpoint, and the files of
+``final_model/``. A candidate is immutable from here on.
+
+May import: workspace, data, trials, evidence, search.
+
+Decisions
+---------
+- `finalize` trains twice: with the last slice held out, keeping its best epoch (`best_model`),
+  and on everything for as many epochs as were best on average over the walk-forward folds
+  (`final_model`, the one that is judged and served). One slice's best epoch is mostly luck:
+  docs/benchmarks.md.
+- `finalize` appends validation evidence anew when the analysis says something else by now;
+  receipts stay.
+- `podium train` runs in its own process so that every epoch can be told and put away; its
+  `last.pt` belongs to the artefact but is no part of the model, so `reproduce` does not hold it
+  against the record.
+- `finalize.seeds = 1` is no input of a receipt, so candidates from before the setting are found
+  again. Several seeds are one artefact with `members` in its manifest; whoever loads it gets
+  their mean. No member is pickled or merged: weights of differently seeded networks have no mean.
+- A final training's state is called by the hash of the candidate's inputs, not by a trial's id:
+  its trials are written only when both have ended. It leaves states on the way
+  (`Job.leaves_states`) where a scheduled trial stops at them (`Task.until`); the family tells its
+  curve again, so the state holds none.
+- A config that a person gives is a study of its own (search `given`), with naive beside it, and
+  no evidence.
+- A candidate trained on its test is a child (model type `with_test`) with one piece of evidence
+  that says why there will be none of the test; gates quote it where they miss evidence.
+- `final_model/` holds the newest candidate; a run that finds an older one up to date does not
+  take it away.
+- What a search kept has no manifest: its trial vouches for it (what `config.json` says, the
+  losses on the validation slice), then it is an artefact and its trial's `checkpoint` is set.
+- A checkpoint that is not the one served is another model: an artefact and a candidate of its own
+  (`checkpoint_of` in its manifest), with the validation evidence of the training both came from.
+"""

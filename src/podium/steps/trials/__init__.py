@@ -1,1 +1,34 @@
-"""Planned trials, run against the record: the driver of a search, schedules, objectives."""
+"""Planned trials, run against the record: trained once, resumed, pruned, scored.
+
+The driver of every search (`driver`), the trials of one batch (`execute`), schedules, objectives,
+finalists. Only the driver's process writes to the record; runners hand back how trials ended.
+
+May import: workspace, data.
+
+Decisions
+---------
+- grid, tune, sweep and own code are ways to fill in one `Walk` (`steps/trials/driver.py`):
+  numbers, generation, seed, where models are left. A schedule decides inside a generation,
+  between `ask` and `tell` (`steps/trials/schedule.py`).
+- Errors in quoted units are reckoned by the driver from a trial's forecasts (a target that tells
+  of a price has `to_price`); they are results, never scores, and `reproduce` leaves them to the
+  forecasts they come from.
+- A score is kept in the metric's own direction; searches are told it with the sign that makes
+  lower better.
+- Further metrics are computed by the driver from the forecasts on record, for fresh and found
+  trials alike, so workers know one metric.
+- A decision of a schedule follows from recorded curves alone and is itself on record (a receipt
+  of study, family, cohort and rung), so whoever trains a dropped trial on changes nothing in the
+  study that dropped it: its rows say PRUNED there. PRUNED may become RUNNING again: pruned is
+  what one study thinks of a trial, not what it is.
+- Epochs are written once: what a trial that goes on tells again is not written again. A pruned
+  trial has no results, only its curve; its line in the log has the id `<trial>/pruned-<epochs>`,
+  so that a whole line can follow.
+- Finalists' further trainings have no name (they are no runs of a grid) and seeds of their own
+  (-2, -3 ...), the same for all.
+- `--retry-failed` starts failed trials again under their ids and links them in phase `retried` to
+  every study that looked at them: a search is told for ever that they failed, since it asked for
+  all later configs knowing that.
+- `reason` of a failed trial has the last three frames and is on record; `Ended.trace` has all of
+  them and goes to the log alone.
+"""
