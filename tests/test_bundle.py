@@ -13,9 +13,10 @@ from podium.cli.main import run
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError
 from podium.ledger import bundle, bundle_put, writes
 from podium.ledger.door import Door
+from podium.ledger.trial_facts import trials
 from podium.steps.archive import bundle as _bundle
 from podium.steps.archive.doctor import doctor
-from podium.steps.archive.export import export, trials
+from podium.steps.archive.export import export
 from podium.steps.archive.import_ import import_
 from podium.steps.workspace.session import open_project
 from projects import LENIENT, SLOT, outcome, query, run_project, small_project

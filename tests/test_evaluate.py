@@ -16,7 +16,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.steps.decisions.promote import promote
 from podium.steps.decisions.sign import sign, verify_bundle
 from podium.steps.workspace.session import open_project
-from podium.steps.workspace.sync import sync_files
+from podium.steps.workspace.user_files import sync_files
 
 
 @pytest.fixture(scope="module")

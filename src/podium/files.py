@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from podium.errors import ConflictError, DataError
 
@@ -117,7 +117,7 @@ def lock(path: Path, holder: str, *, patience: float = 0.0) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as handle:
         give_up = time.monotonic() + patience
-        while not _taken(handle):
+        while not hold(handle.fileno()):
             if time.monotonic() < give_up:
                 time.sleep(0.01)
                 continue
@@ -139,15 +139,29 @@ def is_locked(path: Path) -> bool:
     try:
         with path.open() as handle:
             # Shared, so that several may ask, also those who may not write here.
-            return not _taken(handle, fcntl.LOCK_SH)
+            return not hold(handle.fileno(), shared=True)
     except FileNotFoundError:
         return False
 
 
-def _taken(handle: TextIO, kind: int = fcntl.LOCK_EX) -> bool:
-    """Whether the lock on an open file is ours now."""
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait for a lock on the folder itself, so that no lock file lies about."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        hold(descriptor, wait=True)
+        yield
+    finally:
+        # Closing it ends the lock.
+        os.close(descriptor)
+
+
+def hold(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool:
+    """Lock an open file; whether the lock is ours now. It ends with the process at the latest."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from podium.errors import DataError
-from podium.files import full_disk_explained
+from podium.files import full_disk_explained, turn
 
 # Statistics taken at n runs serve searches well until there are several times as many.
 GROWTH = 2
@@ -35,7 +33,7 @@ def make(file: Path, artifacts: str) -> bool:
     DataError
         The file is something else, or there is no room.
     """
-    with full_disk_explained(file), _turn(file):
+    with full_disk_explained(file), turn(file.parent):
         if file.exists():
             _require_sqlite(file)
             return False
@@ -55,18 +53,6 @@ def make(file: Path, artifacts: str) -> bool:
             for rest in beside.parent.glob(f"{beside.name}*"):
                 rest.unlink(missing_ok=True)
     return True
-
-
-@contextmanager
-def _turn(file: Path) -> Iterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # The folder itself is locked, so no file for it lies about; closing it ends the lock.
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _require_sqlite(file: Path) -> None:

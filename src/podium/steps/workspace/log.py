@@ -8,7 +8,6 @@ or a slot finds all of it. Nothing is flushed to the disk: a log is no record.
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import os
 import re
 import socket
@@ -25,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 from podium import __version__
 from podium.config import Config, is_webhook, without_password
 from podium.errors import PodiumError, RefusedError, StoppedError, TimeOverError
-from podium.files import is_locked
+from podium.files import hold, is_locked
 
 if TYPE_CHECKING:
     from podium.trial import Ended
@@ -104,7 +103,7 @@ class Log:
             return
         with suppress(OSError):
             # Who reads along sees by it that the writer lives; it goes however the process ends.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            hold(self._file, wait=True)
         flags = ", ".join(
             f"{key}={value}"
             for key, value in config.values().items()
