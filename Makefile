@@ -1,6 +1,6 @@
 # make demo    a demo project in ./demo, from nothing to a champion, with its pictures
-# make test    the fast tests
-# make check   format, lint, types, and the slow tests
+# make test    the fast tests; make test FLAGS="--random-order" in another order each time
+# make check   format, lint, types, the package's size and import circles, and the slow tests
 # make bench   overhead and start-up, as ratios measured in one run
 
 PYTHON ?= python3
@@ -10,18 +10,26 @@ BIN    := $(VENV)/bin
 PIP_FLAGS ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: demo test check bench lint types clean
+# Two workers; crash and server tests of one group stay on one of them.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+FLAGS  ?=
+
+.PHONY: demo tools test check slow bench lint types size clean
 .DELETE_ON_ERROR:
+
+tools: $(VENV)/.tools
 
 demo: $(VENV)/.installed
 	@test -f demo/podium.toml || $(BIN)/podium init demo --demo --quiet
 	cd demo && ../$(BIN)/podium run
 
 test: $(VENV)/.tools
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow" $(FLAGS)
 
-check: lint types
-	$(BIN)/python -m pytest -m slow
+check: lint types size slow
+
+slow: $(VENV)/.tools
+	$(PYTEST) -m slow $(FLAGS)
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff format --check .
@@ -29,6 +37,9 @@ lint: $(VENV)/.tools
 
 types: $(VENV)/.tools
 	$(BIN)/mypy
+
+size: $(VENV)/.tools
+	$(BIN)/python tests/structure.py
 
 bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/overhead.py
