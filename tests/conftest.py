@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 import foreign
+import ladder as ladders
 import postgres
 import projects
 import quick
@@ -23,6 +24,17 @@ def quick_family(monkeypatch):
         monkeypatch.syspath_prepend(folder)
         quick.TRAINED.clear()
         yield quick.NAME
+
+
+@pytest.fixture(scope="session")
+def ladder(tmp_path_factory):
+    """Finished projects, built once for all workers of a run; tests change copies of them."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    found = ladders.Ladder(place / "ladder")
+    yield found
+    assert found.changed() == [], "a test wrote to a template instead of a copy"
 
 
 @pytest.fixture(scope="session")

@@ -16,27 +16,22 @@ from podium.steps.data.bars import slot_data
 from podium.steps.decisions import backtest_files
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.backtest_files import PORTFOLIOS, monthly
-from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
-from projects import LENIENT, SLOT, Saying, connect, query, small_project
+from projects import LENIENT, SLOT, Saying, connect, query
 
 NAMES = ("equity", "drawdown", "monthly", "trades")
 FOLDER = "backtesting_results"
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(ladder):
     """A project whose candidate was judged and whose files are written."""
-    root = small_project(
-        tmp_path_factory.mktemp("judged") / "small",
+    return ladder.project(
+        "judged",
         paths={"backtesting": FOLDER},
         backtest={"initial_cash": 1000.0},
         policies=LENIENT,
     )
-    with open_project(root) as project:
-        tune(project, SLOT)
-        backtest(project, SLOT)
-    return root
 
 
 @pytest.fixture

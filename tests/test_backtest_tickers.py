@@ -22,13 +22,9 @@ TWO = ["AAPL", "IBM"]
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(ladder):
     """A project whose candidate was judged on AAPL and IBM, in this order."""
-    root = small_project(tmp_path_factory.mktemp("judged") / "small")
-    with open_project(root) as project:
-        tune(project, SLOT)
-        backtest(project, SLOT)
-    return root
+    return ladder.project("judged")
 
 
 @pytest.fixture

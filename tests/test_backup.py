@@ -19,14 +19,12 @@ from podium.steps.archive.doctor import doctor
 from podium.steps.archive.restore import restore
 from podium.steps.serving.predict import predict
 from podium.steps.workspace.session import open_project
-from projects import LENIENT, SLOT, query, run_project, small_project
+from projects import LENIENT, SLOT, query, run_project
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = small_project(tmp_path_factory.mktemp("backup") / "small", policies=LENIENT)
-    run_project(root)
-    return root
+def finished(ladder):
+    return ladder.project("finished", policies=LENIENT)
 
 
 @pytest.fixture(scope="module")

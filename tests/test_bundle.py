@@ -23,10 +23,9 @@ from projects import LENIENT, SLOT, outcome, query, run_project, small_project
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(ladder, tmp_path_factory):
     """A project with a champion, an imported run and notes."""
-    root = small_project(tmp_path_factory.mktemp("bundle") / "one", policies=LENIENT)
-    run_project(root)
+    root = ladder.copy(tmp_path_factory.mktemp("bundle") / "one", "finished", policies=LENIENT)
     with open_project(root) as project:
         import_(project, str(foreign.sweep(root.parent / "sweep_results.json", foreign.RUN)))
     [candidate] = query(root, "SELECT id, trial_id FROM candidate")

@@ -17,11 +17,9 @@ TWO_SLOTS = {RETURN: {**SMALL["slots"][SLOT], "target": "log_return", "signal": 
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A small project that was run once."""
-    root = small_project(tmp_path_factory.mktemp("cli") / "demo", slots=TWO_SLOTS)
-    assert run(["run", "--project", str(root), "-q"]) == 0
-    return root
+def finished(ladder, tmp_path_factory):
+    """A small project that was run once; verbs may find again what they did."""
+    return ladder.copy(tmp_path_factory.mktemp("cli") / "demo", "finished", slots=TWO_SLOTS)
 
 
 @pytest.fixture

@@ -8,17 +8,16 @@ from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.steps.decisions.compare import compare
 from podium.steps.workspace.session import open_project
-from projects import SLOT, SMALL, configure, run_project, small_project
+from projects import SLOT, SMALL, configure, run_project
 
 RETURN = "us4/D/return"
 TWO_SLOTS = {RETURN: {**SMALL["slots"][SLOT], "target": "log_return", "signal": "sign"}}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(ladder, tmp_path_factory):
     """Two slots with a candidate each, and a second candidate of the first slot."""
-    root = small_project(tmp_path_factory.mktemp("compare") / "small", slots=TWO_SLOTS)
-    run_project(root)
+    root = ladder.copy(tmp_path_factory.mktemp("compare") / "small", "finished", slots=TWO_SLOTS)
     configure(root, slots=TWO_SLOTS, tune={"trials": 4, "generation": 2, "epochs": 2, "seed": 11})
     run_project(root)
     return root

@@ -20,7 +20,7 @@ from podium.importers import optuna
 from podium.steps.archive import bundle
 from podium.steps.archive.init import init
 from podium.steps.workspace.session import open_project
-from projects import LENIENT, query, run_project, small_project
+from projects import LENIENT, query, small_project
 
 
 @pytest.fixture
@@ -29,12 +29,10 @@ def root(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory):
+def packed(ladder, tmp_path_factory):
     """A bundle of a project with a champion and a diff of uncommitted changes on record."""
-    root = small_project(tmp_path_factory.mktemp("damaged") / "one", policies=LENIENT)
-    run_project(root)
-    with open_project(root) as project:
-        return bundle.write(project, root.parent / "whole.tar").path
+    with open_project(ladder.project("finished", policies=LENIENT)) as project:
+        return bundle.write(project, tmp_path_factory.mktemp("damaged") / "whole.tar").path
 
 
 def refused(capsys, root, *words):

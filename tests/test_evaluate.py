@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -18,23 +19,6 @@ from podium.steps.decisions.sign import sign, verify_bundle
 from podium.steps.workspace.session import open_project
 from podium.steps.workspace.user_files import sync_files
 
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory):
-    """A project with a candidate that learned something, evaluated."""
-    root = classes.project(tmp_path_factory.mktemp("evaluate") / "p")
-    found = trained(root, settings={"max_epochs": 12})
-    return root, found, evaluated(root, found.candidate.id)
-
-
-@pytest.fixture
-def ready(tmp_path):
-    """The same, for a test that decides."""
-    root = classes.project(tmp_path / "p", policies={"classify": {"champion": POLICY}})
-    found = trained(root, settings={"max_epochs": 12})
-    return root, found.candidate.id
-
-
 # As by default, but for the naive rule, which planted samples are too easy for.
 POLICY = {
     "evaluation_bundle": {},
@@ -42,6 +26,45 @@ POLICY = {
     "minority_recall": {},
     "signoff": {},
 }
+POLICIES = {"classify": {"champion": POLICY}}
+
+
+@pytest.fixture(scope="module")
+def judged(ladder, tmp_path_factory):
+    """A project with a candidate that learned something, evaluated a second time."""
+    place = tmp_path_factory.mktemp("evaluate") / "p"
+    root = ladder.copy(place, "evaluated", "classes", policies=POLICIES)
+    found = trained(root, settings=classes.LEARNS)
+    return root, found, evaluated(root, found.candidate.id)
+
+
+@pytest.fixture
+def ready(ladder, tmp_path):
+    """A copy of its own for a test, before the evaluation."""
+    return only(ladder.copy(tmp_path / "p", "trained", "classes", policies=POLICIES))
+
+
+@pytest.fixture
+def looked_at(ladder, tmp_path):
+    """A copy of its own for a test, after the evaluation."""
+    return only(ladder.copy(tmp_path / "p", "evaluated", "classes", policies=POLICIES))
+
+
+def only(root):
+    """A project and the one candidate it has."""
+    [row] = projects.query(root, "SELECT id FROM candidate")
+    return root, row["id"]
+
+
+def evidence_of(root):
+    """What the record has of evaluations, the last one last."""
+    sql = "SELECT * FROM evidence WHERE kind = 'evaluation' ORDER BY seq"
+    return projects.query(root, sql)
+
+
+def bundle_of(root):
+    """Folder of the last evaluation."""
+    return root / json.loads(evidence_of(root)[-1]["notes"])["folder"]
 
 
 def asked(root, candidate):
@@ -93,10 +116,9 @@ def test_the_bundle_holds_what_a_person_looks_at(judged):
 
 
 def test_evaluated_again_it_is_the_same_evidence(judged):
-    root, found, first = judged
-    again = evaluated(root, found.candidate.id)
+    root, _, again = judged
     assert not again.fresh
-    assert again.evidence.id == first.evidence.id
+    assert [row["id"] for row in evidence_of(root)] == [again.evidence.id]
 
 
 def test_the_naive_rule_stands_beside_it_on_the_same_samples(judged):
@@ -145,18 +167,18 @@ def test_a_file_of_its_own_is_what_candidates_are_judged_on(tmp_path):
     assert done.evidence.notes["data"] == "data/test.npz"
 
 
-def test_a_cost_matrix_is_counted(judged, tmp_path):
-    root, found, _ = judged
+def test_a_cost_matrix_is_counted(looked_at, tmp_path):
+    root, candidate = looked_at
     table = tmp_path / "cost.csv"
     table.write_text("0,1,1\n5,0,5\n5,5,0\n")
-    command = ["evaluate", found.candidate.id, "--cost", str(table), "--project", str(root)]
+    command = ["evaluate", candidate, "--cost", str(table), "--project", str(root)]
     assert podium([*command, "--quiet"]) == 0
-    done = evaluated(root, found.candidate.id, cost=np.array([[0, 1, 1], [5, 0, 5], [5, 5, 0]]))
-    truth, probabilities = predictions(done.folder)
+    truth, probabilities = predictions(bundle_of(root))
     chosen = probabilities.argmax(axis=1)
     wrong = np.where(truth == 0, 1.0, 5.0) * (truth != chosen)
-    assert done.evidence.scalar("cost") == pytest.approx(wrong.mean())
-    assert done.evidence.scalars["cost"].direction == "min"
+    value, _, direction = json.loads(evidence_of(root)[-1]["scalars"])["cost"]
+    assert value == pytest.approx(wrong.mean())
+    assert direction == "min"
 
 
 def test_each_missing_condition_refuses_and_names_itself(ready):
@@ -176,9 +198,8 @@ def test_each_missing_condition_refuses_and_names_itself(ready):
     assert set(gates.values()) == {"pass"}
 
 
-def test_the_champions_file_is_artifacts_best_pt(ready):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_the_champions_file_is_artifacts_best_pt(looked_at):
+    root, candidate = looked_at
     assert not (root / "artifacts" / "best.pt").exists()
     signed(root, candidate)
     asked(root, candidate)
@@ -195,9 +216,8 @@ def test_the_champions_file_is_artifacts_best_pt(ready):
     assert best.read_bytes() == kept.read_bytes()
 
 
-def test_an_archived_champion_leaves_its_file_and_says_so(ready):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_an_archived_champion_leaves_its_file_and_says_so(looked_at):
+    root, candidate = looked_at
     signed(root, candidate)
     asked(root, candidate)
     with open_project(root) as project:
@@ -206,9 +226,8 @@ def test_an_archived_champion_leaves_its_file_and_says_so(ready):
     assert json.loads((root / "artifacts" / "best.json").read_text())["champion"] is False
 
 
-def test_a_model_evaluated_again_is_signed_again(ready):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_a_model_evaluated_again_is_signed_again(looked_at):
+    root, candidate = looked_at
     signed(root, candidate)
     evaluated(root, candidate, cost=np.ones((3, 3)))
     found, gates = asked(root, candidate)
@@ -217,9 +236,8 @@ def test_a_model_evaluated_again_is_signed_again(ready):
 
 
 @pytest.mark.slow
-def test_a_newcomer_is_held_against_the_champion_on_the_same_samples(ready):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_a_newcomer_is_held_against_the_champion_on_the_same_samples(looked_at):
+    root, candidate = looked_at
     signed(root, candidate)
     asked(root, candidate)
     worse = trained(root, settings={"max_epochs": 1, "learning_rate": 0.0001}).candidate.id
@@ -259,9 +277,8 @@ def test_a_signature_needs_something_to_sign_and_a_reason(ready):
         signed(root, candidate)
 
 
-def test_who_signs_is_on_record(ready, monkeypatch):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_who_signs_is_on_record(looked_at, monkeypatch):
+    root, candidate = looked_at
     monkeypatch.setenv("PODIUM_ACTOR", "ann")
     assert signed(root, candidate).notes["signer"] == "ann"
     found, _ = asked(root, candidate)
@@ -269,25 +286,18 @@ def test_who_signs_is_on_record(ready, monkeypatch):
     assert "signed by ann" in verdict.finding
 
 
-def test_a_bundle_made_elsewhere_is_checked_and_taken(ready, tmp_path):
-    root, candidate = ready
-    own = evaluated(root, candidate)
-    copy = tmp_path / "bundle"
-    copy.mkdir()
-    for path in own.folder.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
+def test_a_bundle_made_elsewhere_is_checked_and_taken(looked_at, tmp_path):
+    root, candidate = looked_at
+    copy = shutil.copytree(bundle_of(root), tmp_path / "bundle")
     done = evaluated(root, candidate, attach=copy)
     assert done.evidence.producer == "attached"
-    assert done.evidence.scalar("macro_f1") == own.evidence.scalar("macro_f1")
+    own = json.loads(evidence_of(root)[0]["scalars"])["macro_f1"][0]
+    assert done.evidence.scalar("macro_f1") == own
 
 
-def test_a_bundle_whose_figures_are_not_its_predictions_is_refused(ready, tmp_path):
-    root, candidate = ready
-    own = evaluated(root, candidate)
-    copy = tmp_path / "bundle"
-    copy.mkdir()
-    for path in own.folder.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
+def test_a_bundle_whose_figures_are_not_its_predictions_is_refused(looked_at, tmp_path):
+    root, candidate = looked_at
+    copy = shutil.copytree(bundle_of(root), tmp_path / "bundle")
     told = json.loads((copy / "metrics.json").read_text())
     told["metrics"]["macro_f1"] = 0.999
     (copy / "metrics.json").write_text(json.dumps(told))
@@ -295,12 +305,11 @@ def test_a_bundle_whose_figures_are_not_its_predictions_is_refused(ready, tmp_pa
         evaluated(root, candidate, attach=copy)
 
 
-def test_a_bundle_of_another_model_is_refused(ready, tmp_path):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_a_bundle_of_another_model_is_refused(looked_at, tmp_path):
+    root, _ = looked_at
     other = trained(root, settings={"max_epochs": 1}).candidate.id
     with pytest.raises(DataError, match="differs from what the candidate says"):
-        evaluated(root, other, attach=evaluated(root, candidate).folder)
+        evaluated(root, other, attach=bundle_of(root))
 
 
 def test_a_bundle_of_other_samples_is_refused(ready, tmp_path):
@@ -322,11 +331,10 @@ def test_a_loaded_classifier_answers_arrays(judged):
         model.predict(arrays["X"][:, :, :1])
 
 
-def test_candidates_are_compared_on_the_same_samples_only(ready, capsys):
-    root, candidate = ready
+def test_candidates_are_compared_on_the_same_samples_only(looked_at, capsys):
+    root, candidate = looked_at
     other = trained(root, settings={"max_epochs": 1}).candidate.id
-    for one in (candidate, other):
-        evaluated(root, one)
+    evaluated(root, other)
     capsys.readouterr()
     assert podium(["compare", candidate, other, "--project", str(root)]) == 0
     told = capsys.readouterr()
@@ -347,20 +355,19 @@ def test_a_run_takes_a_classifying_slot_to_a_decision(tmp_path, capsys):
     assert len(trials) == 3
 
 
-def test_a_backup_takes_the_bundle_along(ready, tmp_path):
-    root, candidate = ready
-    done = evaluated(root, candidate)
+def test_a_backup_takes_the_bundle_along(looked_at, tmp_path):
+    root, candidate = looked_at
+    folder = bundle_of(root)
     signed(root, candidate)
     assert podium(["backup", str(tmp_path / "b.tar"), "--project", str(root), "--quiet"]) == 0
     assert podium(["restore", str(tmp_path / "b.tar"), str(tmp_path / "again"), "--quiet"]) == 0
-    inner = done.folder.relative_to(root)
-    for path in done.folder.iterdir():
+    inner = folder.relative_to(root)
+    for path in folder.iterdir():
         assert (tmp_path / "again" / inner / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_champion_classifies_the_samples_of_a_file(ready, tmp_path, capsys):
-    root, candidate = ready
-    evaluated(root, candidate)
+def test_a_champion_classifies_the_samples_of_a_file(looked_at, tmp_path, capsys):
+    root, candidate = looked_at
     signed(root, candidate)
     asked(root, candidate)
     arrays = samples(20, 4, "n")

@@ -25,9 +25,8 @@ from podium.steps.candidates.given_config import Given, finalize_config
 from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
-from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
-from projects import SLOT, Saying, small_project
+from projects import SLOT, Saying
 
 FOLDER = "final_model"
 PATHS = {"paths": {"final": FOLDER, "best_config": "best_config.json"}}
@@ -46,17 +45,13 @@ def finalized(root, reporter=None, **flags):
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
-    root = small_project(tmp_path_factory.mktemp("final") / "small", **PATHS)
-    with open_project(root) as project:
-        tune(project, SLOT)
-    return root
+def searched(ladder):
+    return ladder.project("searched", **PATHS)
 
 
 @pytest.fixture(scope="module")
 def finished(searched, tmp_path_factory):
-    root = tmp_path_factory.mktemp("finished") / "small"
-    shutil.copytree(searched, root)
+    root = shutil.copytree(searched, tmp_path_factory.mktemp("finished") / "small")
     finalized(root)
     return root
 

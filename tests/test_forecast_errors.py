@@ -55,14 +55,10 @@ def test_a_target_leads_to_the_price_that_came(name):
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def ran(ladder):
     """A small project that forecasts a return, run to its end."""
-    root = projects.small_project(
-        tmp_path_factory.mktemp("errors") / "p",
-        slots={projects.SLOT: {"target": "return", "features": ["log_return"], "signal": "sign"}},
-    )
-    projects.run_project(root)
-    return root
+    slot = {"target": "return", "features": ["log_return"], "signal": "sign"}
+    return ladder.project("finished", slots={projects.SLOT: slot})
 
 
 def test_every_trial_has_them_as_results(ran, capsys):

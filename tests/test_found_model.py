@@ -13,29 +13,22 @@ from podium.steps.candidates.finalize import finalize
 from podium.steps.candidates.select_model import slot_of
 from podium.steps.decisions.backtest import backtest
 from podium.steps.search.grid import grid
-from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
-from projects import SLOT, Saying, configure, query, small_project
+from projects import SLOT, Saying, configure, query
 
 TUNING = "hyperparameter_tuning_results"
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
+def tuned(ladder):
     """A project after a search of three trials, whose best two models were kept."""
-    root = small_project(tmp_path_factory.mktemp("tuned") / "small", **settings(3))
-    with open_project(root) as project:
-        tune(project, SLOT)
-    return root
+    return ladder.project("searched", **settings(3))
 
 
 @pytest.fixture(scope="module")
-def finished(tuned, tmp_path_factory):
+def finished(ladder):
     """The same with the search's candidate, judged."""
-    root = shutil.copytree(tuned, tmp_path_factory.mktemp("finished") / "small")
-    with open_project(root) as project:
-        backtest(project, SLOT)
-    return root
+    return ladder.project("judged", **settings(3))
 
 
 @pytest.fixture

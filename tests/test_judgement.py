@@ -33,7 +33,7 @@ from podium.steps.search.tune import tune
 from podium.steps.workspace.policy import POLICIES
 from podium.steps.workspace.session import open_project
 from podium.testing.gates import evidence
-from projects import query
+from projects import SMALL, query, toml
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "planted.py"
 spec = importlib.util.spec_from_file_location("planted", BENCHMARK)
@@ -269,14 +269,19 @@ def test_profit_is_judged_for_luck_in_the_trading_policy_only():
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
-    """A project of planted bars whose search of six configs is done."""
-    root = tmp_path_factory.mktemp("judgement") / "planted"
-    planted.write_project(root, 2.0, 0)
-    settings(root, trials=6, generation=2)
-    with open_project(root) as project:
-        tune(project, SLOT)
-    return root
+def searched(ladder):
+    """A project of planted bars whose search of six configs is done; it draws nothing."""
+
+    def build(folder):
+        root = folder / "planted"
+        planted.write_project(root, 2.0, 0)
+        settings(root, trials=6, generation=2)
+        with (root / "podium.toml").open("a") as told:
+            told.write("\n" + toml({"paths": SMALL["paths"]}))
+        with open_project(root) as project:
+            tune(project, SLOT)
+
+    return ladder.kept("planted", build) / "planted"
 
 
 @pytest.fixture

@@ -17,14 +17,12 @@ from podium.record import Record
 from podium.report.tree import Branch, tree
 from podium.steps.archive.lineage import lineage
 from podium.steps.workspace.session import open_project
-from projects import SLOT, query, run_project, small_project
+from projects import SLOT, query, small_project
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = small_project(tmp_path_factory.mktemp("lineage") / "small")
-    run_project(root)
-    return root
+def finished(ladder):
+    return ladder.project("finished")
 
 
 @pytest.fixture

@@ -28,13 +28,9 @@ LATER = "2002-10-20"
 
 
 @pytest.fixture(scope="module")
-def promoted(tmp_path_factory):
+def promoted(ladder):
     """A project with a champion, and no bars newer than its test."""
-    root = growing.growing_project(
-        tmp_path_factory.mktemp("live") / "small", policies=projects.LENIENT
-    )
-    run_project(root)
-    return root
+    return ladder.project("finished", "growing", policies=projects.LENIENT)
 
 
 @pytest.fixture

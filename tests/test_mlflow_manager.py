@@ -22,12 +22,10 @@ SLOT = projects.SLOT
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(ladder, tmp_path_factory):
     """A project whose base was enhanced three times; a slot beside it has no model yet."""
-    root = projects.small_project(
-        tmp_path_factory.mktemp("made") / "small", policies=projects.LENIENT
-    )
-    projects.run_project(root)
+    place = tmp_path_factory.mktemp("made") / "small"
+    root = ladder.copy(place, "finished", policies=projects.LENIENT)
     projects.configure(
         root,
         datasets={"hours": {"path": "data/us4", "tickers": ["AAPL"], "timeframe": "1H"}},

@@ -42,12 +42,10 @@ MINUTE = re.compile(r"\d{8}_\d{4}")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(ladder, tmp_path_factory):
     """A project with a champion, before anything was sent."""
-    root = projects.small_project(
-        tmp_path_factory.mktemp("made") / "small", policies=projects.LENIENT
-    )
-    projects.run_project(root)
+    place = tmp_path_factory.mktemp("made") / "small"
+    root = ladder.copy(place, "finished", policies=projects.LENIENT)
     new_store(root)
     projects.configure(root, policies=projects.LENIENT, mlflow={"enabled": True})
     return root

@@ -10,17 +10,15 @@ from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
 from podium.ledger.query import Sql, condition
-from projects import SLOT, SMALL, run_project, small_project
+from projects import SLOT, SMALL
 
 RETURN = "us4/D/return"
 TWO_SLOTS = {RETURN: {**SMALL["slots"][SLOT], "target": "log_return", "signal": "sign"}}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = small_project(tmp_path_factory.mktemp("query") / "small", slots=TWO_SLOTS)
-    run_project(root)
-    return root
+def finished(ladder):
+    return ladder.project("finished", slots=TWO_SLOTS)
 
 
 @pytest.fixture(scope="module")

@@ -34,16 +34,9 @@ WINDOW = {**EVERY, "backtest.refit_window": 200}
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(ladder):
     """A project whose candidate was judged, nothing was trained again yet."""
-    root = small_project(
-        tmp_path_factory.mktemp("judged") / "small",
-        paths={"backtesting": "backtesting_results"},
-    )
-    with open_project(root) as project:
-        tune(project, SLOT)
-        backtest(project, SLOT)
-    return root
+    return ladder.project("judged", paths={"backtesting": "backtesting_results"})
 
 
 @pytest.fixture
@@ -245,14 +238,14 @@ def test_a_future_that_changes_moves_no_forecast_before_it(copied):
 
 def test_workers_are_given_no_bar_that_the_last_refit_does_not_know(copied, monkeypatch):
     seen = []
-    whole = _refit._trials.job_of
+    whole = _refit.execute.job_of
 
     def job_of(data, split, family):
         if split.name == "refit":
             seen.append((data.tuning, split))
         return whole(data, split, family)
 
-    monkeypatch.setattr(_refit._trials, "job_of", job_of)
+    monkeypatch.setattr(_refit.execute, "job_of", job_of)
     again(copied)
     [(view, split)] = seen
     with open_project(copied) as project:
@@ -288,7 +281,7 @@ def test_what_is_cut_off_goes_on_with_what_was_not_trained_yet(copied, refitted)
 KILLED = """
 import sys
 from podium.ledger import writes
-from podium.steps import _refit
+from podium.steps.decisions import refit as _refit
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
 from podium.steps.decisions.backtest import backtest

@@ -26,10 +26,8 @@ BARS = "data/us4/AAPL.csv"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = small_project(tmp_path_factory.mktemp("reproduce") / "small")
-    run_project(root)
-    return root
+def finished(ladder):
+    return ladder.project("finished")
 
 
 @pytest.fixture

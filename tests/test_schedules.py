@@ -6,6 +6,7 @@ import math
 import pytest
 
 import classes
+import ladder as ladders
 import projects
 import quick
 from podium.errors import NotFoundError, UsageError
@@ -20,7 +21,7 @@ from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import finalists
 from podium.steps.workspace.session import open_project
 from podium.trial import State
-from projects import SLOT, Saying, outcome, query, small_project
+from projects import SLOT, Saying, outcome, query
 
 pytestmark = pytest.mark.usefixtures("quick_family")
 
@@ -47,7 +48,13 @@ def settings(space=None, **tune):
 
 
 def project_in(folder, **given):
-    return small_project(folder, **projects.merge(settings(), given))
+    return ladders.brief_project(folder, **projects.merge(settings(), given))
+
+
+@pytest.fixture(scope="module")
+def whole(ladder):
+    """A project whose search nobody disturbed, in one process; tests only look at it."""
+    return lambda **given: ladder.project("searched", "brief", **projects.merge(settings(), given))
 
 
 def searched(root, reporter=None, **flags):
@@ -150,28 +157,28 @@ def test_a_family_without_epochs_has_no_schedule(root):
         ("tpe", "hyperband", 2),
     ],
 )
-def test_any_runner_and_any_number_of_jobs_gives_the_same_study(tmp_path, search, schedule, jobs):
+def test_any_runner_and_any_number_of_jobs_gives_the_same_study(
+    whole, tmp_path, search, schedule, jobs
+):
     given = {"tune": {"search": search, "schedule": schedule, "finalists": 2, "seeds": 2}}
-    one, other = project_in(tmp_path / "one", **given), project_in(tmp_path / "other", **given)
-    found = searched(one)
+    one, other = whole(**given), project_in(tmp_path / "other", **given)
     again = searched(other, runner__name="local", runner__jobs=jobs)
     assert outcome(one) == outcome(other)
+    found = read(one)
     assert seen(found) == seen(again)
     assert found.best.config == again.best.config
 
 
 @pytest.mark.parametrize("search", ["random", "tpe"])
 @pytest.mark.slow
-def test_a_study_interrupted_anywhere_ends_as_if_nothing_had_happened(tmp_path, search):
+def test_a_study_interrupted_anywhere_ends_as_if_nothing_had_happened(whole, tmp_path, search):
     given = {"tune": {"search": search, "finalists": 2, "seeds": 2}}
-    whole = project_in(tmp_path / "whole", **given)
-    searched(whole)
     for after in (0, 5, 11, 15):
         root = project_in(tmp_path / f"after-{after}", **given)
         with pytest.raises(KeyboardInterrupt):
             searched(root, projects.Interrupting(after))
         searched(root)
-        assert outcome(root) == outcome(whole), after
+        assert outcome(root) == outcome(whole(**given)), after
 
 
 @pytest.mark.parametrize(
@@ -182,10 +189,11 @@ def test_a_study_interrupted_anywhere_ends_as_if_nothing_had_happened(tmp_path, 
         *(("end_trial", 9, state) for state in ("kept", "lost", "torn")),
     ],
 )
-def test_a_kill_between_any_two_writes_changes_nothing(tmp_path, monkeypatch, act, after, state):
-    given = {"tune": {"finalists": 2, "seeds": 2}}
-    whole, root = project_in(tmp_path / "whole", **given), project_in(tmp_path / "cut", **given)
-    searched(whole)
+def test_a_kill_between_any_two_writes_changes_nothing(
+    whole, tmp_path, monkeypatch, act, after, state
+):
+    given = {"tune": {"search": "random", "finalists": 2, "seeds": 2}}
+    undisturbed, root = outcome(whole(**given)), project_in(tmp_path / "cut", **given)
     done = getattr(writes, act)
     left = [after]
 
@@ -211,7 +219,7 @@ def test_a_kill_between_any_two_writes_changes_nothing(tmp_path, monkeypatch, ac
         elif state == "torn":
             path.write_bytes(path.read_bytes()[:-1])
     found = searched(root)
-    assert outcome(root) == outcome(whole)
+    assert outcome(root) == undisturbed
     assert seen(found) == seen(searched(root)) == seen(read(root))
     assert not list((root / ".podium" / "work" / "paused").rglob("state"))
 

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,9 @@ def root(tmp_path):
 
 
 def project_in(folder, **settings):
-    return small_project(folder, **projects.merge(quick_settings(), settings))
+    root = small_project(folder, **projects.merge(quick_settings(), settings))
+    projects.keep_two_years(root)
+    return root
 
 
 def quick_settings(space=None, **tune):
@@ -290,35 +291,6 @@ def test_a_study_that_goes_on_beyond_its_plan_keeps_its_phases(root):
     both = links(root, "tune")
     assert both[:10] == first
     assert [row["phase"] for row in both[10:]] == ["tune/model"] * 7 + ["tune/refine"] * 3
-
-
-SEARCHES = ["random", "tpe", "qmc", "auto", "three_phase", "random_bayesian_refine", "grid"]
-
-
-@pytest.mark.parametrize("name", SEARCHES)
-def test_a_search_interrupted_anywhere_ends_as_if_nothing_had_happened(tmp_path, name):
-    settings = quick_settings(search=name, trials=8, generation=3)
-    whole = project_in(tmp_path / "whole", **settings)
-    searched(whole)
-    root = project_in(tmp_path / "cut", **settings)
-    for after in (1, 3, 4, 6):
-        with pytest.raises(KeyboardInterrupt):
-            searched(root, projects.Interrupting(after))
-    searched(root)
-    assert projects.outcome(root) == projects.outcome(whole)
-    projects.assert_clean(root)
-
-
-@pytest.mark.parametrize("name", ["tpe", "three_phase"])
-@pytest.mark.parametrize("runner", [{"name": "local", "jobs": 1}, {"name": "local", "jobs": 4}])
-def test_any_number_of_jobs_gives_the_same_study(tmp_path, name, runner):
-    settings = quick_settings(search=name, trials=12, generation=4)
-    inline = project_in(tmp_path / "inline", **settings)
-    local = project_in(tmp_path / "local", **settings, runner=runner)
-    assert quick.__name__ in sys.modules
-    searched(inline)
-    searched(local)
-    assert projects.outcome(local) == projects.outcome(inline)
 
 
 # What is looked for

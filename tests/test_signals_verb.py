@@ -16,7 +16,6 @@ from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
 from podium.steps.evidence.trading import due, simulated
-from podium.steps.search.tune import tune
 from podium.steps.serving import signals as step
 from podium.steps.serving.signals import COLUMNS, signals, write_newest
 from podium.steps.workspace.session import open_project
@@ -27,11 +26,10 @@ SETTINGS = {"paths": {"backtesting": FOLDER}, "policies": LENIENT}
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(ladder, tmp_path_factory):
     """A project with a champion, whose test ends long before the bars do."""
-    root = small_project(tmp_path_factory.mktemp("judged") / "small", **SETTINGS)
+    root = ladder.copy(tmp_path_factory.mktemp("judged") / "small", "judged", **SETTINGS)
     with open_project(root) as project:
-        tune(project, SLOT)
         found = backtest(project, SLOT)
         promote(project, found.candidate.id, reason="good enough")
         done = promote(project, found.candidate.id, reason="good enough")

@@ -21,7 +21,6 @@ from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
 from podium.steps.data import bars as _task
-from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
 from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
@@ -35,11 +34,9 @@ LOCAL = {"runner__name": "local"}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(ladder):
     """A small project after one run; tests only look at it, or at a copy of it."""
-    root = small_project(tmp_path_factory.mktemp("finished") / "small")
-    run_project(root)
-    return root
+    return ladder.project("finished")
 
 
 @pytest.fixture
@@ -49,13 +46,9 @@ def copied(finished, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(ladder):
     """A project whose candidate has all its evidence and no decision about it yet."""
-    root = small_project(tmp_path_factory.mktemp("judged") / "small", policies=projects.LENIENT)
-    with open_project(root) as project:
-        tune(project, SLOT)
-        backtest(project, SLOT)
-    return root
+    return ladder.project("judged", policies=projects.LENIENT)
 
 
 def dump(root):
