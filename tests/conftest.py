@@ -8,6 +8,7 @@ from hypothesis import settings
 
 import foreign
 import ladder as ladders
+import nursery
 import postgres
 import projects
 import quick
@@ -35,6 +36,14 @@ def ladder(tmp_path_factory):
     found = ladders.Ladder(place / "ladder")
     yield found
     assert found.changed() == [], "a test wrote to a template instead of a copy"
+
+
+@pytest.fixture(scope="session")
+def children():
+    """A warm process that forks those that are to be killed; see failpoints.py."""
+    warm = ("failpoints", "podium.steps.workspace.sync", "podium.searches.three_phase")
+    with quick.offered() as folder, nursery.Nursery(*warm, path=[folder]) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def search(root: str, told: str, round_: int, where: str = "", turn: int = 0) ->
 
 def search_with_a_worker_dying(root: str, told: str, moment: str, number: int) -> None:
     """A whole search by two workers, one of which dies at a moment of its n-th training."""
-    os.environ.update(PODIUM_RUNNER_NAME="local", PODIUM_RUNNER_JOBS="2")
+    _with_workers()
     os.environ[quick.DIES] = f"{moment} {number}"
     search(root, told, 0)
 
@@ -185,9 +185,23 @@ def _in_training(turn: int) -> None:
     _around(quick.QuickFamily, "fit", _Countdown(turn))
 
 
+def _with_workers() -> None:
+    """Let two other processes train."""
+    os.environ.update(PODIUM_RUNNER_NAME="local", PODIUM_RUNNER_JOBS="2")
+    begin = LocalRunner.__init__
+
+    @wraps(begin)
+    def patched(self: LocalRunner, jobs: int) -> None:
+        begin(self, jobs)
+        # To load torch takes longer than all of these trainings, and none of them needs it.
+        self._context.set_forkserver_preload(["podium.runners.local", quick.__name__])
+
+    LocalRunner.__init__ = patched  # type: ignore[method-assign]
+
+
 def _worker_busy(turn: int) -> None:
     """The driver dies while its worker processes train."""
-    os.environ.update(PODIUM_RUNNER_NAME="local", PODIUM_RUNNER_JOBS="2")
+    _with_workers()
     _around(LocalRunner, "_hear", _Countdown(turn), after=False)
 
 
@@ -328,9 +342,10 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
     where : str
         Name of a place in :data:`RUN_PLACES`; empty: live.
     """
-    os.environ.update(
-        PODIUM_RUNNER_NAME="inline" if jobs == 1 else "local", PODIUM_RUNNER_JOBS=str(jobs)
-    )
+    if jobs == 1:
+        os.environ.update(PODIUM_RUNNER_NAME="inline", PODIUM_RUNNER_JOBS="1")
+    else:
+        _with_workers()
 
     def armed(one: stages.Step) -> stages.Step:
         def do(road: stages.Road, known: bool) -> str:

@@ -1,23 +1,20 @@
 """Two hundred kills of a program that fills a record: what was acknowledged stays, all else too."""
 
 import json
-import random
 import shutil
-import sys
-from collections import Counter
 from contextlib import ExitStack
 
 import pytest
 
+import crash_rounds
 import failpoints
-import nursery
 import projects
 import quick
+from crash_rounds import ANY, kill_all, show
 from projects import query
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills of a writer")]
 
-ANY = "at any moment"
 # Kills at each place, and how often a place is passed at most before one.
 KILLS = {
     "before a start is written": (25, 3),
@@ -33,51 +30,30 @@ KILLS_ON_A_SERVER = {name: (3 if name != ANY else 2, turns) for name, (_, turns)
 
 
 @pytest.fixture(scope="module")
-def children():
-    with (
-        quick.offered() as folder,
-        nursery.Nursery("failpoints", "podium.steps.workspace.sync", path=[folder]) as found,
-    ):
-        yield found
-
-
-@pytest.fixture(scope="module")
 def blank(tmp_path_factory):
-    """The project before anything was done in it."""
-    place = tmp_path_factory.mktemp("blank") / "small"
-    root = projects.small_project(place, **failpoints.SETTINGS)
-    projects.keep_two_years(root)
-    return root
+    return crash_rounds.blank(tmp_path_factory.mktemp("blank"), **failpoints.SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(blank, children, tmp_path_factory):
     """What the program leaves when nobody kills it, and how long it takes."""
-    root = shutil.copytree(blank, tmp_path_factory.mktemp("undisturbed") / "small")
-    child = children.run("failpoints:work", root)
-    assert (child.code, child.error) == (0, "")
-    assert len(child.told) > 30
-    return told(root), child.seconds
+    series = Series(children, blank, tmp_path_factory.mktemp("undisturbed"))
+    found = series.undisturbed()
+    assert len(series.ended) + len(series.logged) > 30
+    return found
 
 
-class Series:
-    """One project, worked on by one process after the other, most of them killed."""
+class Series(crash_rounds.Series):
+    """What each process acknowledged is there after the next ones too."""
 
-    def __init__(self, root, children):
-        self.root, self.children = root, children
+    program = "failpoints:work"
+
+    def __init__(self, *given):
+        super().__init__(*given)
         self.ended: dict[str, str] = {}
         self.logged: set[str] = set()
 
-    def round(self, where, turn, kill_after=None):
-        """Let the program go on where it was; whether it was killed. Then look what is there."""
-        place = [] if where == ANY else [where, turn]
-        child = self.children.run("failpoints:work", self.root, *place, kill_after=kill_after)
-        assert child.was_killed or child.code == 0, (where, turn, child)
-        assert "Traceback" not in child.error, (where, turn, child.error)
-        self.hear(child)
-        return child.was_killed
-
-    def hear(self, child):
+    def look(self, child):
         """Remember what was acknowledged, and look whether it is there."""
         for line in child.told:
             what, name, *score = line.split()
@@ -89,13 +65,13 @@ class Series:
                 assert name not in self.logged
                 self.logged.add(name)
         if (self.root / "podium.db").exists() or not self.is_sqlite:
-            self.look()
+            self.assert_whole()
 
     @property
     def is_sqlite(self):
         return projects.url_of(self.root).startswith("sqlite")
 
-    def look(self):
+    def assert_whole(self):
         """The record opens, is whole, has all that was acknowledged, and nothing twice."""
         projects.open_ledger(self.root, "p-small").close()
         if self.is_sqlite:
@@ -126,13 +102,13 @@ class Series:
         active = self.root / "models" / "active_model.txt"
         assert not active.exists() or projects.Path(active.read_text().strip()).is_file()
 
+    def told(self):
+        return told(self.root)
+
     def finish(self, expected):
-        """Undisturbed to the end, everything is as if nobody had ever been killed."""
-        assert not self.round("", 0)
-        assert told(self.root) == expected
+        super().finish(expected)
         child = self.children.run("failpoints:examine", self.root)
         assert (child.code, child.error, child.told) == (0, "", [])
-        assert list((self.root / ".podium").glob("work/*")) == []
         assert list((self.root / "models" / "registry").glob(".*")) == []
 
 
@@ -198,87 +174,37 @@ def told(root):
     }
 
 
-def kill_all(kills, series_of, undisturbed):
-    """Rounds until each place has had its kills; how many each had."""
-    expected, seconds = undisturbed
-    draw, had = random.Random(7), Counter()
-    left = Counter({name: count for name, (count, _) in kills.items()})
-    while left.total():
-        with series_of() as series:
-            killed = True
-            while killed and left.total():
-                [where] = draw.sample(list(left), 1, counts=list(left.values()))
-                turn = draw.randrange(kills[where][1] or 1)
-                moment = draw.uniform(0.05, 0.9) * seconds if where == ANY else None
-                killed = series.round(where, turn, moment)
-                if killed:
-                    had[where] += 1
-                    left[where] -= 1
-            series.finish(expected)
-    return had
-
-
-def show(capsys, title, had):
-    lines = [f"  {count:3d}  {name}" for name, count in [*had.items(), ("in all", had.total())]]
-    with capsys.disabled():
-        sys.stdout.write("\n".join([f"\n{title}, by the place of the kill:", *lines, ""]))
-
-
 def test_two_hundred_kills_lose_nothing_that_was_acknowledged(
     blank, undisturbed, children, tmp_path, capsys
 ):
-    count = 0
-
-    class InAFile(Series):
-        def __init__(self):
-            nonlocal count
-            count += 1
-            super().__init__(shutil.copytree(blank, tmp_path / str(count)), children)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-    had = kill_all(KILLS, InAFile, undisturbed)
-    show(capsys, f"kill -9 of a writer, SQLite, {count} projects", had)
-    assert had.total() >= 200
-    assert min(had.values()) >= 10
+    had = kill_all(KILLS, lambda name: Series(children, blank, tmp_path / name), undisturbed)
+    show(capsys, "a writer, SQLite", had)
+    assert had[0].total() >= 200
+    assert min(had[0].values()) >= 10
 
 
 def test_twenty_kills_lose_nothing_that_a_server_acknowledged(
     server, blank, undisturbed, children, tmp_path, capsys
 ):
-    count = 0
+    with ExitStack() as databases:
 
-    class OnAServer(Series):
-        def __init__(self):
-            nonlocal count
-            count += 1
-            self.stack = ExitStack()
-            root = shutil.copytree(blank, tmp_path / str(count))
-            url = self.stack.enter_context(server.database())
-            projects.configure(root, **failpoints.SETTINGS, ledger={"url": url})
-            super().__init__(root, children)
+        def on_the_server(name):
+            series = Series(children, blank, tmp_path / name)
+            url = databases.enter_context(server.database())
+            projects.configure(series.root, **failpoints.SETTINGS, ledger={"url": url})
+            projects.open_ledger(series.root, "p-small").close()
+            return series
 
-        def __enter__(self):
-            projects.open_ledger(self.root, "p-small").close()
-            return self
-
-        def __exit__(self, *_):
-            self.stack.close()
-
-    had = kill_all(KILLS_ON_A_SERVER, OnAServer, undisturbed)
-    show(capsys, f"kill -9 of a writer, PostgreSQL, {count} projects", had)
-    assert had.total() >= 20
+        had = kill_all(KILLS_ON_A_SERVER, on_the_server, undisturbed)
+    show(capsys, "a writer, PostgreSQL", had)
+    assert had[0].total() >= 20
 
 
 @pytest.mark.parametrize("free", [0, 16, 512, 768, 1024, 1280, 1536, 1664, 1792, 1920])
 def test_a_disk_that_fills_up_stops_the_program_with_a_sentence_and_loses_nothing(
     small_disk, blank, undisturbed, children, free
 ):
-    series = Series(shutil.copytree(blank, small_disk / "small"), children)
+    series = Series(children, blank, small_disk)
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - free * 1024))
     child = children.run("failpoints:work_or_say", series.root)
@@ -293,5 +219,5 @@ def test_a_disk_that_fills_up_stops_the_program_with_a_sentence_and_loses_nothin
         assert code == "7"
         assert "space" in sentence
     ballast.unlink()
-    series.hear(child)
+    series.look(child)
     series.finish(undisturbed[0])

@@ -1,26 +1,23 @@
 """Thirty kills of a run, step by step, with one job and with two: it ends as if nobody had come."""
 
 import json
-import random
-import shutil
 import sys
-from collections import Counter
 
 import numpy as np
 import pytest
 
+import crash_rounds
 import failpoints
-import nursery
 import projects
 import quick
+from crash_rounds import ANY, kill_all, show
 from podium.ledger.door import Door
 from podium.steps.serving.predict import predict
 from podium.steps.workspace.session import open_project
 from projects import SLOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills of a run")]
 
-ANY = "at any moment"
 # Kills in each step at each place, with one job and with two, and how often a place is passed at
 # most before one.
 KILLS = {
@@ -42,33 +39,20 @@ KILLS = {
 
 
 @pytest.fixture(scope="module")
-def children():
-    with (
-        quick.offered() as folder,
-        nursery.Nursery("failpoints", "podium.steps.workspace.sync", path=[folder]) as found,
-    ):
-        yield found
-
-
-@pytest.fixture(scope="module")
 def blank(tmp_path_factory):
-    place = tmp_path_factory.mktemp("blank") / "small"
-    root = projects.small_project(place, **failpoints.RUN, policies=projects.LENIENT)
-    projects.keep_two_years(root)
-    return root
+    place = tmp_path_factory.mktemp("blank")
+    return crash_rounds.blank(place, **failpoints.RUN, policies=projects.LENIENT)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(blank, children, tmp_path_factory):
     """What a run leaves when nobody kills it, and how long it takes with one job and with two."""
-    found = []
-    for jobs in (1, 2):
-        root = shutil.copytree(blank, tmp_path_factory.mktemp(f"whole{jobs}") / "small")
-        child = children.run("failpoints:whole_run", root, jobs)
-        assert (child.code, child.error) == (0, "")
-        found.append((told(root), child.seconds))
-    assert found[0][0] == found[1][0]
-    return found[0][0], {1: found[0][1], 2: found[1][1]}
+    found = {
+        jobs: Series(jobs, children, blank, tmp_path_factory.mktemp(f"whole{jobs}")).undisturbed()
+        for jobs in (1, 2)
+    }
+    assert found[1][0] == found[2][0]
+    return found
 
 
 def told(root):
@@ -91,20 +75,21 @@ def told(root):
     return projects.outcome(root), page, numbers, best
 
 
-class Series:
-    """One project, run by one process after the other, most of them killed."""
+class Series(crash_rounds.Series):
+    """What had ended after one process has ended in the same way after the next."""
 
-    def __init__(self, blank, place, children, jobs):
-        self.root = shutil.copytree(blank, place / "small")
-        self.children, self.jobs = children, jobs
+    program = "failpoints:whole_run"
+    rubbish = "work/*/*"
+
+    def __init__(self, jobs, *given):
+        super().__init__(*given)
+        self.jobs = jobs
         self.ended = {}
 
-    def round(self, place=(), kill_after=None):
-        """Let the run go on where it was; whether it was killed."""
-        child = self.children.run(
-            "failpoints:whole_run", self.root, self.jobs, *place, kill_after=kill_after
-        )
-        assert child.was_killed or (child.code, child.error) == (0, ""), (place, child)
+    def arguments(self):
+        return (self.jobs,)
+
+    def look(self, child):
         if (self.root / "podium.db").exists():
             projects.open_ledger(self.root, "p-small").close()
             rows = projects.query(
@@ -114,45 +99,29 @@ class Series:
             # What had ended was neither lost nor trained again.
             assert self.ended.items() <= now.items()
             self.ended = now
-        return child.was_killed
+
+    def told(self):
+        return told(self.root)
 
     def finish(self, expected):
-        assert not self.round()
+        super().finish(expected)
         projects.assert_clean(self.root)
-        assert told(self.root) == expected
-        assert list((self.root / ".podium").glob("work/*/*")) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_nobody_disturbed(
     blank, undisturbed, children, tmp_path, capsys, jobs
 ):
-    expected, seconds = undisturbed
-    draw, had = random.Random(jobs), Counter()
-    left = Counter({place: counts[jobs - 1] for place, counts in KILLS.items()})
-    asked, count = left.copy(), 0
-    while left.total():
-        count += 1
-        series = Series(blank, tmp_path / str(count), children, jobs)
-        # In the order of the steps, so that one project is killed in many of them.
-        for place in list(KILLS):
-            if not left[place]:
-                continue
-            step, where = place
-            turn = draw.randrange(KILLS[place][2] or 1)
-            if where == ANY:
-                killed = series.round(kill_after=draw.uniform(0.1, 0.9) * seconds[jobs])
-            else:
-                killed = series.round((step, where, turn))
-            had[place] += killed
-            left[place] -= killed
-        series.finish(expected)
-        assert count < 12, left
-    assert had == asked
-    lines = [f"  {n:3d}  {step or 'any step':9s} {where}" for (step, where), n in had.items()]
-    with capsys.disabled():
-        title = f"\nkill -9 of podium run, {jobs} jobs, {count} projects, by step and place:"
-        sys.stdout.write("\n".join([title, *lines, f"  {had.total():3d}  in all", ""]))
+    kills = {place: (counts[jobs - 1], counts[2]) for place, counts in KILLS.items()}
+    # In the order of the steps, so that one project is killed in many of them.
+    had = kill_all(
+        kills,
+        lambda name: Series(jobs, children, blank, tmp_path / name),
+        undisturbed[jobs],
+        seed=jobs,
+        in_turn=True,
+    )
+    show(capsys, f"podium run, {jobs} jobs", had)
 
 
 def test_there_are_thirty_kills_and_each_step_that_writes_has_some():
