@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,10 +21,15 @@ def test_an_index_is_the_sum_of_both_relative_entropies():
     assert stability_index(1e9 * expected, 1e9 * actual) == pytest.approx(by_hand, rel=1e-6)
 
 
-@given(COUNTS, COUNTS)
-def test_an_index_is_never_negative_nor_infinite_and_zero_for_the_same(expected, actual):
+@given(COUNTS, COUNTS, st.integers(1, 1000))
+@example(np.array([2, 0, 0, 0, 0, 0]), np.array([1, 1, 1, 1, 1, 1]), 1)
+def test_an_index_is_never_negative_nor_infinite_and_zero_for_the_same_shares(
+    expected, actual, times
+):
     assert 0.0 <= stability_index(expected, actual) < math.inf
-    assert stability_index(expected, expected) == pytest.approx(0.0, abs=0.02 * len(expected))
+    assert stability_index(expected, times * expected) == 0.0
+    if stability_index(expected, actual) == 0.0:
+        assert (expected * actual.sum() == actual * expected.sum()).all()
 
 
 @pytest.mark.parametrize("wrong", [[1.0], [-1.0, 2.0], [0.0, 0.0]])
@@ -69,8 +74,33 @@ def test_a_feature_of_few_values_and_one_that_never_changes_are_no_drift():
     bars = np.arange(400)
     values = np.stack([bars % 5, np.ones(400)], axis=1)[:, np.newaxis, :]
     found = feature_drift(feature_baseline(values, 15), values[-15:])
-    assert found.p_value > 0.5
-    assert found.index == pytest.approx([0.0, 0.0], abs=0.05)
+    assert found.p_value == 1.0
+    assert (found.index == 0.0).all()
+
+
+def test_a_feature_that_never_changed_and_does_is_named():
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((415, 2, 3))
+    values[:, :, 1] = 1.0
+    baseline = feature_baseline(values[:400], 20)
+    assert baseline.usual[1] == 0.0
+    assert np.isfinite(baseline.furthest).all()
+    values[400:, :, 1] = 2.0
+    found = feature_drift(baseline, values[395:])
+    assert found.p_value == 1 / (1 + len(baseline.furthest))
+    assert found.furthest == 1
+
+
+def test_a_feature_that_seldom_changes_is_measured_by_the_times_it_does():
+    rng = np.random.default_rng(6)
+    values = np.zeros((420, 1, 1))
+    values[rng.choice(400, 6, replace=False)] = 1.0
+    baseline = feature_baseline(values[:400], 20)
+    assert baseline.usual > 0.0
+    values[400] = 1.0
+    assert feature_drift(baseline, values[400:]).p_value > 0.1
+    values[400:] = 1.0
+    assert feature_drift(baseline, values[400:]).p_value < 0.05
 
 
 def test_values_that_are_not_known_are_left_out():

@@ -36,7 +36,8 @@ class Baseline:
     counts : (F, K) float
         Values of the training bars in each bin.
     usual : (F,) float
-        Median stability index of the stretches; what a feature usually moves by.
+        Median stability index of the stretches that moved at all, 0 where none did; what a feature
+        usually moves by.
     furthest : (B,) float
         Of each stretch the largest index over the features, each in units of `usual`; ascending.
     """
@@ -80,8 +81,8 @@ def stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
     Parameters
     ----------
     expected, actual : (K,) float, >= 0
-        Counts in the same bins. Half a count a bin is added to what is expected, and as many of
-        the expected shares to what is found, so that an empty bin gives no infinity.
+        Counts in the same bins. To both half a count a bin is added, dealt out as both together
+        lie, so that an empty bin gives no infinity and equal shares give exactly 0.
 
     Returns
     -------
@@ -105,6 +106,8 @@ def stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
     Examples
     --------
     >>> stability_index([10, 10, 10], [10, 10, 10])
+    0.0
+    >>> stability_index([2, 0, 0], [300, 0, 0])
     0.0
     >>> stability_index([100, 100], [200, 10]) > 0.25
     True
@@ -173,10 +176,10 @@ def feature_baseline(values: ArrayLike, window: int, *, bins: int = BINS) -> Bas
     parts = running[starts + length] - running[starts]
     # Against the rest: a stretch that is part of what it is held against looks nearer than it is.
     indices = _indices(whole_of - parts, parts)
-    usual = np.median(indices, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        moved = np.where(usual > 0, indices / usual, 0.0)
-    return Baseline(length, edges, whole_of, usual, np.sort(moved.max(axis=1)))
+    # A feature that lies still in most stretches is measured by those in which it does not.
+    usual = np.array([np.median(of[of > 0]) if of.any() else 0.0 for of in indices.T])
+    furthest = _in_units(indices, usual).max(axis=1)
+    return Baseline(length, edges, whole_of, usual, np.sort(furthest))
 
 
 def feature_drift(baseline: Baseline, recent: ArrayLike) -> Drift:
@@ -231,8 +234,7 @@ def feature_drift(baseline: Baseline, recent: ArrayLike) -> Drift:
         reason = "no feature has a known value"
     if reason:
         return Drift(index, baseline.usual, math.nan, -1, reason)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        moved = np.where(there & (baseline.usual > 0), index / baseline.usual, 0.0)
+    moved = np.where(there, _in_units(index, baseline.usual), 0.0)
     furthest = int(moved.argmax())
     as_far = int(np.count_nonzero(baseline.furthest >= moved[furthest]))
     p_value = (1 + as_far) / (1 + len(baseline.furthest))
@@ -260,9 +262,20 @@ def _counted(values: Floats, edges: Floats) -> Floats:
 
 def _indices(expected: Floats, actual: Floats) -> Floats:
     """Stability index over the last axis."""
-    bins = expected.shape[-1]
-    wanted = (expected + 0.5) / (expected.sum(axis=-1, keepdims=True) + 0.5 * bins)
-    found = actual + 0.5 * bins * wanted
-    found = found / found.sum(axis=-1, keepdims=True)
-    index: Floats = ((found - wanted) * np.log(found / wanted)).sum(axis=-1)
+    added = 0.5 * expected.shape[-1]
+    wanted, found = (counts.sum(axis=-1, keepdims=True) for counts in (expected, actual))
+    # Of counts exactly: two equal shares may differ in their last digit once they are divided.
+    differ = expected * found != actual * wanted
+    with np.errstate(divide="ignore", invalid="ignore"):
+        both = added * (expected + actual) / (wanted + found)
+        before, after = (expected + both) / (wanted + added), (actual + both) / (found + added)
+        terms = np.where(differ, (after - before) * np.log(after / before), 0.0)
+    index: Floats = terms.sum(axis=-1)
     return index
+
+
+def _in_units(indices: Floats, usual: Floats) -> Floats:
+    """Indices in units of what is usual; infinite for what never moved before."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        units: Floats = np.where(indices > 0, indices / usual, 0.0)
+    return units
