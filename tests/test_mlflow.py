@@ -624,7 +624,7 @@ def feeders(root):
                 line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-            if "_feeder" in line and str(root) in line:
+            if "workspace.feeder" in line and str(root) in line:
                 found[int(process.name)] = line
     return found
 
