@@ -11,10 +11,10 @@ import podium
 from podium import artifact
 from podium.cli.main import run
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError
-from podium.ledger import bundle, bundle_put, writes
+from podium.ledger import pieces, writes
 from podium.ledger.door import Door
 from podium.ledger.trial_facts import trials
-from podium.steps.archive import bundle as _bundle
+from podium.steps.archive import bundle
 from podium.steps.archive.doctor import doctor
 from podium.steps.archive.export import export
 from podium.steps.archive.import_ import import_
@@ -50,7 +50,7 @@ def other(tmp_path):
 
 def pack(root, path, *ids):
     with open_project(root) as project:
-        return _bundle.write(project, path, ids).path
+        return bundle.write(project, path, ids).path
 
 
 def take(root, path, **how):
@@ -124,8 +124,7 @@ def test_decisions_of_the_other_project_stay_there(finished, packed, other):
 def test_rows_arrive_in_their_order_however_many_are_handled_at_once(
     finished, other, tmp_path, monkeypatch
 ):
-    for module in (bundle, bundle_put):
-        monkeypatch.setattr(module, "PIECE", 7)
+    monkeypatch.setattr(pieces, "PIECE", 7)
     take(other, pack(finished, tmp_path / "small pieces.tar"))
     for sql in (
         "SELECT key FROM trial ORDER BY seq",
@@ -289,7 +288,7 @@ def test_a_model_that_was_removed_is_told_and_its_trial_comes_without(tmp_path, 
     [row] = query(root, "SELECT artifact_hash FROM trial WHERE artifact_hash IS NOT NULL")
     shutil.rmtree(root / "models" / "registry" / row["artifact_hash"][:20])
     with open_project(root) as project:
-        found = _bundle.write(project, tmp_path / "grid.tar")
+        found = bundle.write(project, tmp_path / "grid.tar")
     [left] = found.left
     assert "is not in the store any more" in left
     assert take(other, found.path).artifacts == 0
@@ -384,7 +383,7 @@ def test_what_has_not_ended_stays_and_is_told(finished, tmp_path):
         connection.execute("UPDATE trial SET state = 'interrupted' WHERE family = 'toto'")
     connection.close()
     with open_project(root) as project:
-        found = _bundle.write(project, tmp_path / "all.tar")
+        found = bundle.write(project, tmp_path / "all.tar")
     assert found.left == ("1 trials have not ended",)
 
 

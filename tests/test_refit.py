@@ -21,9 +21,8 @@ from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps.archive.reproduce import reproduce
 from podium.steps.data.bars import slot_data
-from podium.steps.decisions import refit as _refit
 from podium.steps.decisions.backtest import _settings, backtest
-from podium.steps.decisions.refit import refits_of
+from podium.steps.decisions.refit import execute, refits_of
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
@@ -238,14 +237,14 @@ def test_a_future_that_changes_moves_no_forecast_before_it(copied):
 
 def test_workers_are_given_no_bar_that_the_last_refit_does_not_know(copied, monkeypatch):
     seen = []
-    whole = _refit.execute.job_of
+    whole = execute.job_of
 
     def job_of(data, split, family):
         if split.name == "refit":
             seen.append((data.tuning, split))
         return whole(data, split, family)
 
-    monkeypatch.setattr(_refit.execute, "job_of", job_of)
+    monkeypatch.setattr(execute, "job_of", job_of)
     again(copied)
     [(view, split)] = seen
     with open_project(copied) as project:
@@ -281,7 +280,7 @@ def test_what_is_cut_off_goes_on_with_what_was_not_trained_yet(copied, refitted)
 KILLED = """
 import sys
 from podium.ledger import writes
-from podium.steps.decisions import refit as _refit
+from podium.steps.decisions.refit import execute
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
 from podium.steps.decisions.backtest import backtest

@@ -20,7 +20,7 @@ from podium.errors import ConflictError, DataError, NotFoundError
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium.steps.data import bars as _task
+from podium.steps.data.bars import load_dataset, registry, slot_data, view_of
 from podium.steps.decisions.promote import promote
 from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
@@ -480,7 +480,7 @@ def shuffle(root, seed):
     """Rewrite a project's prices with their days permuted, the same way for every ticker."""
     folder = root / "data" / "us4"
     with open_project(root) as project:
-        dataset = shuffled(_task.load_dataset(project.config, "us4"), seed)
+        dataset = shuffled(load_dataset(project.config, "us4"), seed)
     for n, ticker in enumerate(dataset.tickers):
         columns = {name: values[:, n] for name, values in dataset.fields.items()}
         frame = pd.DataFrame({"date": dataset.times, **columns, "adj_close": columns["close"]})
@@ -518,7 +518,7 @@ def test_a_loaded_model_forecasts_what_was_judged(finished):
     folder, name = artifact(finished)
     evidence = only(query(finished, "SELECT scalars FROM evidence WHERE kind = 'test'"))
     with open_project(finished) as project:
-        data = _task.slot_data(project.config, SLOT)
+        data = slot_data(project.config, SLOT)
     windows = Windows.of(data.view, data.test_bars)
     forecast = artifacts.load(folder, name).predict(windows)
     loss = float(np.mean((windows.truth() - forecast.mean) ** 2))
@@ -568,13 +568,13 @@ def test_other_tickers_or_another_order_are_refused_at_prediction(finished, tick
     model = artifacts.load(folder, name)
     with open_project(finished) as project:
         section = project.config.datasets["us4"]
-        dataset = _task.load_dataset(project.config, "us4")
+        dataset = load_dataset(project.config, "us4")
         if "MSFT" in tickers:
-            reader = _task.registry.load("readers", section.reader)
+            reader = registry.load("readers", section.reader)
             dataset = reader.read(
                 finished / "data" / "us4", name="us4", tickers=tickers, timeframe="D", adjust=True
             )
-    view = _task.view_of(dataset.select(tickers), model.section)
+    view = view_of(dataset.select(tickers), model.section)
     windows = Windows.of(view, np.arange(view.first_bar, view.first_bar + 5))
     with pytest.raises(DataError, match=f"{', '.join(tickers)}.*AAPL, IBM in this order"):
         model.predict(windows)
@@ -584,7 +584,7 @@ def test_a_model_cannot_read_the_truth_it_is_asked_for(finished):
     folder, name = artifact(finished)
     model = artifacts.load(folder, name)
     with open_project(finished) as project:
-        view = _task.slot_data(project.config, SLOT).view
+        view = slot_data(project.config, SLOT).view
     bars = np.arange(len(view) - 5, len(view))
     forecast = model.predict(Windows.of(view, bars)).mean
     assert np.isfinite(forecast).all()

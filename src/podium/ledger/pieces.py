@@ -10,8 +10,8 @@ PIECE = 500
 T = TypeVar("T")
 
 
-def pieces(values: Iterable[T], size: int = PIECE) -> Iterator[list[T]]:
-    """Values in their order, at most ``size`` of them at once.
+def pieces(values: Iterable[T], size: int | None = None) -> Iterator[list[T]]:
+    """Values in their order, at most ``size`` of them at once; by default as many as a query takes.
 
     Examples
     --------
@@ -19,5 +19,5 @@ def pieces(values: Iterable[T], size: int = PIECE) -> Iterator[list[T]]:
     [['a', 'b'], ['c', 'd'], ['e']]
     """
     rest = iter(values)
-    while piece := list(islice(rest, size)):
+    while piece := list(islice(rest, size or PIECE)):
         yield piece

@@ -19,8 +19,7 @@ from podium.importers import sweep_results
 from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables
 from podium.ledger import foreign, runs
 from podium.record import Record
-from podium.steps.archive import bundle as _bundle
-from podium.steps.archive.bundle import TakenIn
+from podium.steps.archive.bundle import TakenIn, is_bundle, take_in
 from podium.steps.workspace.project import Project
 
 BUNDLE = "bundle"
@@ -114,7 +113,7 @@ def import_(
         path, trust = as_file(place), bool(given.pop("trust_pickle", False))
         if given or slot or path is None:
             raise UsageError("a bundle is a file that brings its own slots", "no option about them")
-        taken = _bundle.take_in(project, path, dry_run=dry_run, trust_pickle=trust)
+        taken = take_in(project, path, dry_run=dry_run, trust_pickle=trust)
         return Import(BUNDLE, "", (), taken)
     module = registry.load("importers", name)
     wrong = [option for option in given if option not in module.OPTIONS]
@@ -150,7 +149,7 @@ def recognized(place: str) -> str:
     if path is not None:
         if not path.exists():
             raise NotFoundError(f"{shown} is not there", "a file to import")
-        if path.is_file() and _bundle.is_bundle(path):
+        if path.is_file() and is_bundle(path):
             return BUNDLE
     found = [
         name

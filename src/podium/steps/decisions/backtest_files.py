@@ -23,7 +23,7 @@ from podium.hashing import json_file
 from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import Kept
-from podium.steps.decisions import refit as _refit
+from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
 from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
 from podium.steps.workspace.project import Project
@@ -83,7 +83,7 @@ def write(
     before = folder / RESULTS
     if before.is_file() and before.read_text(encoding="utf-8") == results and _is_whole(folder):
         return
-    times, curves, fills = _series(project, trading, evidence.get(_refit.KIND), traded)
+    times, curves, fills = _series(project, trading, evidence.get(KIND), traded)
     with full_disk_explained(project.root):
         tables: dict[str, Table] = {
             EQUITY: {"time": times, **curves},
@@ -148,8 +148,8 @@ def _series(
         fills = {name: found[f"{TRADES}{name}"] for name in FILLS}
     times = curves.pop("times")
     curves = {name: curves[name] for name in PORTFOLIOS}
-    if refit is not None and _refit.fits(refit, trading):
-        curves[_refit.KIND] = _arrays(project, refit, (_refit.KIND,))[_refit.KIND]
+    if refit is not None and fits(refit, trading):
+        curves[KIND] = _arrays(project, refit, (KIND,))[KIND]
     return times, curves, fills
 
 
@@ -164,7 +164,7 @@ def _results(
 ) -> dict[str, Any]:
     candidate, test, trading = kept.candidate, evidence["test"], evidence["backtest"]
     scalars = trading.scalars if traded is None else traded.scalars()
-    refit = evidence.get(_refit.KIND)
+    refit = evidence.get(KIND)
     return {
         "podium": SCHEMA,
         "kind": "backtest",
@@ -192,11 +192,11 @@ def _results(
         "costs": trading.notes["costs"],
         "measures": {name: _of(scalars, name) for name in PORTFOLIOS},
         "refit": None
-        if refit is None or not _refit.fits(refit, trading)
+        if refit is None or not fits(refit, trading)
         else {
             **{k: v for k, v in refit.notes.items() if v},
             **_values(refit.scalars, lambda name: ":" not in name),
-            "measures": {n: _of(refit.scalars, n) for n in (_refit.KIND, _refit.FROZEN)},
+            "measures": {n: _of(refit.scalars, n) for n in (KIND, FROZEN)},
         },
         "evidence": _ids(evidence),
     }

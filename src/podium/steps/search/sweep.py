@@ -27,9 +27,8 @@ from podium.steps.search.tune import (
     validation_split,
 )
 from podium.steps.trials import driver, schedule
-from podium.steps.trials import finalists as _finalists
 from podium.steps.trials.driver import Walk
-from podium.steps.trials.finalists import Finalist
+from podium.steps.trials.finalists import Finalist, train, winner
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
@@ -199,8 +198,8 @@ def sweep(
     rows = [row for name in names for row in found[name]]
     naive = scored_alike(project, data, split, driver.rows_of(project, study, NAIVE))
     best = best_of(rows, slot, PHASE, way)
-    finalists = _finalists.train(project, study, data, split, rows)
-    first = _finalists.winner(finalists)
+    finalists = train(project, study, data, split, rows)
+    first = winner(finalists)
     best = first.row if first else best
     catch_up(project)
     return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way), finalists)
