@@ -1,6 +1,7 @@
 """[extend] names its splitter; walk-forward is what nobody has to name."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from podium.steps.search.results import Extended
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 from podium.testing.series import bars, view
-from projects import SLOT, query, small_project
+from projects import LENIENT, SLOT, SMALL, query, small_project
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,14 @@ def test_an_analysis_over_folds_that_know_the_future_says_so(tmp_path):
     assert analysis.chosen.repeats == 2
     [row] = query(root, "SELECT spec FROM split WHERE name = 'combinatorial'")
     assert '"paths":[[0,0,1],[1,2,2]]' in row["spec"]
+
+
+def test_as_many_configs_are_extended_as_extend_top_says(ladder):
+    root = ladder.project("finished", policies=LENIENT)
+    rows = query(
+        root,
+        """SELECT DISTINCT t.config_hash, l.phase
+           FROM study_trial l JOIN trial t ON t.id = l.trial_id WHERE t.family = 'lstm'""",
+    )
+    assert Counter(row["phase"] for row in rows)["tune"] == 4
+    assert Counter(row["phase"] for row in rows)["extend"] == SMALL["extend"]["top"] == 2

@@ -5,6 +5,8 @@ import importlib.util
 import pytest
 
 from podium import registry
+from podium.decision import Result
+from podium.evidence import Scalar
 from podium.gates._base import verdict
 from podium.testing.gates import check_gate, evidence
 
@@ -35,6 +37,21 @@ def test_a_policys_limits_are_told_in_the_verdict(gate):
     given = {kind: evidence(kind) for kind in gate.NEEDS}
     limits = dict.fromkeys(gate.LIMITS, 0.123)
     assert verdict("any", gate, given, None, limits).limits == limits
+
+
+def test_a_gain_over_naive_passes_below_the_limit_of_the_p_value_times_the_looks():
+    def answer(p, looks=1, **limits):
+        facts = {"loss": 0.4, "naive_loss": 0.5, "dm_p_value": p, "looks": looks}
+        scalars = {name: Scalar(value) for name, value in facts.items()}
+        notes = {"naive_method": "ewma", "metric": "mse", "dm_reason": "too few bars"}
+        found = {"test": evidence("test", scalars, notes)}
+        return verdict("beats_naive", gate, found, None, limits).result
+
+    gate = registry.load("gates", "beats_naive")
+    cases = [(0.049,), (0.05,), (0.024, 2), (0.026, 2)]
+    assert [answer(*case) for case in cases] == [Result.PASS, Result.REFUSE] * 2
+    assert answer(0.04, p_value=0.01) is Result.REFUSE
+    assert answer(float("nan")) is Result.UNDECIDABLE
 
 
 @pytest.fixture
