@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from podium import registry
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, UsageError
-from podium.steps.search.analyze import analyze
-from podium.steps.search.extend import folds_of
+from podium.steps.search.analyze import analyze, reckoned
+from podium.steps.search.extend import extend, folds_of
 from podium.steps.search.results import Extended
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
@@ -101,3 +102,20 @@ def test_as_many_configs_are_extended_as_extend_top_says(ladder):
     )
     assert Counter(row["phase"] for row in rows)["tune"] == 4
     assert Counter(row["phase"] for row in rows)["extend"] == SMALL["extend"]["top"] == 2
+
+
+def test_the_simplest_config_within_one_standard_error_of_the_best_is_chosen(ladder, tmp_path):
+    def extended(units, scores):
+        rows = [replace(row, score=score) for row, score in zip(one.folds, scores, strict=True)]
+        return replace(one, config={**one.config, "lstm_units": units}, folds=rows)
+
+    root = ladder.copy(tmp_path / "small", "finished", policies=LENIENT)
+    with open_project(root) as project:
+        found = extend(project, SLOT)
+        one = found.configs[0]
+        # Mean 2, standard error of two folds 1.
+        best = extended(4, [1.0, 3.0])
+        for mean, units in ((2.5, 2), (3.5, 4)):
+            simpler = extended(2, [mean, mean])
+            analysis = reckoned(project, replace(found, configs=[best, simpler]))
+            assert analysis.chosen.config["lstm_units"] == units

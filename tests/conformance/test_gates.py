@@ -54,6 +54,18 @@ def test_a_gain_over_naive_passes_below_the_limit_of_the_p_value_times_the_looks
     assert answer(float("nan")) is Result.UNDECIDABLE
 
 
+def test_evidence_about_two_models_or_two_sets_of_bars_is_refused():
+    def answer(**changed):
+        found = {"validation": evidence("validation"), "test": evidence("test", **changed)}
+        return verdict("fresh_evidence", registry.load("gates", "fresh_evidence"), found, None, {})
+
+    assert answer().result is Result.PASS
+    for what in ("artifact_hash", "dataset_fingerprint"):
+        refused = answer(**{what: "b" * 64})
+        assert refused.result is Result.REFUSE
+        assert f"disagrees on its {what.replace('_', ' ')}" in refused.finding
+
+
 @pytest.fixture
 def written(tmp_path):
     """Makes a gate of its text."""
