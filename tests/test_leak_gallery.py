@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 from figures import DAY, with_figures
+from looped import looped
 from podium import registry
 from podium.backtest import simulate
 from podium.covariates import Covariate
@@ -28,9 +30,9 @@ SEEDS = range(20)
 BARS, BACK, AHEAD = 110, 8, 5
 
 
-def place(seed):
+def place(seed, count=BARS):
     """A series and a bar of its own for every seed."""
-    return bars(BARS, seed=seed), int(np.random.default_rng(seed).integers(60, BARS - 15))
+    return bars(count, seed=seed), int(np.random.default_rng(seed).integers(count // 2, count - 15))
 
 
 # ------------------------------------------------------------------ families
@@ -97,8 +99,8 @@ def family(**how):
 def over(values, before, after, reduce):
     """Of each bar the values from ``before`` bars earlier to ``after`` bars later, reduced."""
     found = np.full_like(values, np.nan)
-    for t in range(before, len(values) - after):
-        found[t] = reduce(values[t - before : t + after + 1], axis=0)
+    around = sliding_window_view(values, before + after + 1, axis=0)
+    found[before : len(values) - after] = reduce(around, axis=-1)
     return found
 
 
@@ -233,7 +235,9 @@ def filled(execution, *, same_bar):
         return made.weights_held
 
     def look(seed):
-        dataset, at = place(seed)
+        # Every bar is simulated fourteen times: fewer than elsewhere. The leak shows at one bar, in
+        # a sign that another future turns every other time; two futures of three tickers are tried.
+        dataset, at = place(seed, 60)
         return probe_fills(held, dataset, at, seed=seed)
 
     return look
@@ -261,19 +265,19 @@ GALLERY = {
         filled("next_close", same_bar=False),
     ),
 }
-every_seed = pytest.mark.parametrize("seed", SEEDS)
+every_seed = looped("seed", SEEDS)
 every_way = pytest.mark.parametrize("way", GALLERY)
 
 
-@every_seed
 @every_way
+@every_seed
 def test_it_is_caught(way, seed):
     dishonest, _ = GALLERY[way]
     assert dishonest(seed) is not None
 
 
-@every_seed
 @every_way
+@every_seed
 def test_its_honest_twin_is_not_accused(way, seed):
     _, honest = GALLERY[way]
     assert honest(seed) is None

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
+from looped import looped
 from podium import registry
 from podium.errors import PodiumError
 from podium.families._base import Family, Model
@@ -12,7 +14,7 @@ from podium.split import Fold, Split, purged
 from podium.testing.leak import probe, probe_family, probe_split
 from podium.testing.series import bars, view
 
-SEEDS = range(20)
+every_seed = looped("seed", range(20))
 BARS, WIDTH, HORIZON = 90, 4, 3
 
 
@@ -25,8 +27,7 @@ def returns(dataset):
 
 def trailing(values, bars_back):
     found = np.full_like(values, np.nan)
-    for t in range(bars_back - 1, len(values)):
-        found[t] = values[t - bars_back + 1 : t + 1].mean(axis=0)
+    found[bars_back - 1 :] = sliding_window_view(values, bars_back, axis=0).mean(axis=-1)
     return found
 
 
@@ -120,8 +121,8 @@ def place(seed):
     return dataset, int(np.random.default_rng(seed).integers(30, BARS - 10))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda f: f.__name__)
+@every_seed
 def test_a_deliberate_leak_is_caught(leak, seed):
     dataset, at = place(seed)
     found = probe(leak, dataset, at, seed=seed)
@@ -129,8 +130,8 @@ def test_a_deliberate_leak_is_caught(leak, seed):
     assert found.bar <= at
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("honest", HONEST, ids=lambda f: f.__name__)
+@every_seed
 def test_an_honest_twin_is_never_accused(honest, seed):
     dataset, at = place(seed)
     assert probe(honest, dataset, at, seed=seed) is None
@@ -196,7 +197,7 @@ def split_of(train, validation, horizon=HORIZON):
     return Split("made", {}, folds, bars(BARS).times, horizon)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@every_seed
 def test_training_labels_that_reach_into_validation_labels_are_caught(seed):
     cut = int(np.random.default_rng(seed).integers(20, 70))
     everything = np.arange(BARS - HORIZON)
@@ -204,7 +205,7 @@ def test_training_labels_that_reach_into_validation_labels_are_caught(seed):
     assert (found.bar, found.column) == (cut - HORIZON + 1, (0,))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@every_seed
 def test_a_purged_split_is_never_accused(seed):
     rng = np.random.default_rng(seed)
     cut, stop = sorted(rng.choice(np.arange(20, 80), 2, replace=False))
@@ -256,8 +257,8 @@ class ScalingFamily(Family):
         raise NotImplementedError
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("leaking", [{"greedy": True}, {"looks": 1}], ids=str)
+@every_seed
 def test_a_family_that_reads_the_future_is_caught(leaking, seed):
     dataset, at = place(seed)
     family = ScalingFamily(**leaking)
@@ -265,7 +266,7 @@ def test_a_family_that_reads_the_future_is_caught(leaking, seed):
     assert found.bar <= at
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@every_seed
 def test_its_honest_twin_is_never_accused(seed):
     dataset, at = place(seed)
     family = ScalingFamily()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.backtest import (
     Trades,
     cagr,
@@ -80,8 +81,8 @@ def test_bars_without_a_gain_or_loss_do_not_count_as_misses():
     assert hit_rate([0.0, 0.01, 0.0, -0.01, 0.02, 0.03]) == 0.75
 
 
-@pytest.mark.parametrize("returns", [[], [0.01], [0.0] * 9, [0.01] * 9, [-0.01] * 9, [0.1, 1e-300]])
-@pytest.mark.parametrize("measure", MEASURES)
+@looped("returns", [[], [0.01], [0.0] * 9, [0.01] * 9, [-0.01] * 9, [0.1, 1e-300]])
+@looped("measure", MEASURES)
 def test_a_measure_without_an_answer_is_never_infinite(measure, returns):
     assert not math.isinf(measure(returns, 252))
 
@@ -111,13 +112,13 @@ def test_no_returns_make_a_measure_infinite_or_warn(returns, periods):
     assert 0.0 <= max_drawdown_bars(returns) <= len(returns) or not returns
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@looped("measure", MEASURES)
 def test_a_measure_refuses_returns_that_are_not_finite(measure):
     with pytest.raises(DataError, match="bar 1 is nan"):
         measure([0.1, NAN], 252)
 
 
-@pytest.mark.parametrize("measure", [sharpe, sortino, volatility, cagr, calmar, turnover])
+@looped("measure", [sharpe, sortino, volatility, cagr, calmar, turnover])
 def test_a_measure_refuses_a_year_without_bars(measure):
     with pytest.raises(UsageError, match="periods_per_year is 0"):
         measure([0.1, 0.2], 0)

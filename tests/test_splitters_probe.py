@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from looped import looped
 from podium import registry
 from podium.errors import PodiumError
 from podium.samples import Samples
@@ -13,8 +14,7 @@ from podium.testing.leak import probe_split
 from podium.testing.series import bars, view
 from podium.testing.splitters import cohort, events, two_files
 
-SEEDS = range(20)
-every_seed = pytest.mark.parametrize("seed", SEEDS)
+every_seed = looped("seed", range(20))
 walk_forward, purged_kfold, combinatorial, group, given_files, holdout = (
     registry.load("splitters", name).split
     for name in ("walk_forward", "purged_kfold", "combinatorial", "group", "given", "holdout")
@@ -33,8 +33,8 @@ def made(seen, train, validation, **parameters):
     return Split("made", parameters, (fold,), samples.times, samples.horizon, samples)
 
 
-@every_seed
 @pytest.mark.parametrize("horizon", [1, 5])
+@every_seed
 def test_a_random_split_of_overlapping_windows_is_caught(seed, horizon):
     seen = seen_by(seed, horizon)
     numbers = np.random.default_rng(seed).permutation(seen.samples().index)
