@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import classes
+from looped import looped
 from podium import artifact, manifest, pickled, registry
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, PodiumError, RefusedError
@@ -305,7 +306,6 @@ def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
     assert "pickle" not in decision["reason"]
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "..", "", "a/../../x", "a\\x", "a\nb"])
 @pytest.mark.parametrize(
     ("table", "column"),
     [
@@ -319,13 +319,14 @@ def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
         ("evidence", "candidate_id"),
     ],
 )
+@looped("name", ["../x", "/etc/x", "..", "", "a/../../x", "a\\x", "a\nb"])
 def test_a_bundle_whose_names_lead_out_of_folders_is_refused(rows, table, column, name):
     assert bundle_check.checked(table, rows[table])
     with pytest.raises(DataError, match=column):
         bundle_check.checked(table, {**rows[table], column: name})
 
 
-@pytest.mark.parametrize("folder", ["../x", "/etc", 7, ""])
+@looped("folder", ["../x", "/etc", 7, ""])
 def test_a_bundle_whose_evidence_lies_elsewhere_is_refused(rows, folder):
     notes = {"bundle": "b" * 64, "folder": folder}
     with pytest.raises(DataError, match="folder"):
@@ -369,8 +370,6 @@ NAMES = [
 ]  # fmt: skip
 
 
-# No command line can hold a NUL.
-@pytest.mark.parametrize("name", [name for name in NAMES if "\0" not in name])
 @pytest.mark.parametrize(
     "words",
     [
@@ -384,7 +383,10 @@ NAMES = [
         ["list", "trials", "--slot", "{}"],
         ["restore", "{}", "there"],
     ],
+    ids=" ".join,
 )
+# No command line can hold a NUL.
+@looped("name", [name for name in NAMES if "\0" not in name])
 def test_no_name_leads_out_of_the_project_or_ends_in_a_bug(
     source, monkeypatch, capsys, words, name
 ):
@@ -397,16 +399,21 @@ def test_no_name_leads_out_of_the_project_or_ends_in_a_bug(
     assert sorted(p.name for p in source.parent.iterdir()) == above
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "-rf"])
+@looped("name", [name for name in NAMES if name != "-rf"])
 def test_a_slot_or_a_dataset_of_such_a_name_is_refused_in_podium_toml(source, name, capsys):
     path = source / "podium.toml"
     text = path.read_text()
-    path.write_text(text.replace(f'[slots."{SLOT}"]', f"[slots.{json.dumps(name)}]"))
-    assert run(["list", "slots", "--project", str(source)]) == 2
-    assert "slot" in capsys.readouterr().err
+    renamed = text.replace(f'[slots."{SLOT}"]', f"[slots.{json.dumps(name)}]")
+    assert renamed != text
+    path.write_text(renamed)
+    try:
+        assert run(["list", "slots", "--project", str(source)]) == 2
+        assert "slot" in capsys.readouterr().err
+    finally:
+        path.write_text(text)
 
 
-@pytest.mark.parametrize("ticker", ["../AAPL", "/AAPL", "../us4/AAPL", "a/../../AAPL", "..", "A\0"])
+@looped("ticker", ["../AAPL", "/AAPL", "../us4/AAPL", "a/../../AAPL", "..", "A\0"])
 def test_a_ticker_leads_to_no_file_outside_its_folder(source, ticker):
     (source / "data" / "AAPL.csv").write_bytes((source / "data/us4/AAPL.csv").read_bytes())
     with pytest.raises(PodiumError):
@@ -415,7 +422,7 @@ def test_a_ticker_leads_to_no_file_outside_its_folder(source, ticker):
         )
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "..", "a\0b"])
+@looped("name", ["../x", "/etc/x", "a/../../x", "..", "a\0b"])
 def test_a_dataset_or_a_member_of_such_a_name_is_refused(source, capsys, name):
     assert run(["data", "make", "demo", "--name", name, "--project", str(source)]) == 2
     assert "dataset name" in capsys.readouterr().err
