@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import podium
+from looped import looped
 from podium import config
 from podium.cli.overview import verbs
 from podium.errors import PodiumError
@@ -33,7 +34,6 @@ def rows():
 
 
 ROWS = rows()
-NAMED = [(now, status) for _, now, status in ROWS]
 
 
 def names(cell):
@@ -91,30 +91,20 @@ def test_the_page_has_a_table_for_each_of_the_five_systems():
     assert len(ROWS) > 80
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
-def test_a_row_says_what_it_was_what_it_is_and_whether_it_is_there(row):
-    before, now, status = row
+@looped("before, now, status", ROWS)
+def test_a_row_says_what_it_was_what_it_is_and_whether_it_is_there(before, now, status):
     assert before
     assert names(now), "something to look for"
     assert STATUS.fullmatch(status), status
     # What differs is told.
     assert ":" in status or not status.startswith("partly")
-
-
-@pytest.mark.parametrize(("now", "status"), NAMED, ids=[now[:60] for now, _ in NAMED])
-def test_what_is_called_there_is_there_and_what_is_not_is_called_so(now, status):
     missing = {name: why for name in names(now) if (why := exists(name))}
     if status.startswith("not yet"):
         assert missing, f"{now} is there by now: say so"
     else:
         assert not missing, missing
-
-
-@pytest.mark.parametrize("status", [status for *_, status in ROWS if "`" in status])
-def test_a_status_names_nothing_that_does_not_exist(status):
     for name in names(status):
-        if name.startswith("podium"):
-            assert not exists(name), name
+        assert not name.startswith("podium") or not exists(name), name
 
 
 def test_the_commands_of_the_page_can_be_typed():
@@ -123,7 +113,7 @@ def test_the_commands_of_the_page_can_be_typed():
         assert not exists(line.strip()), line
 
 
-@pytest.mark.parametrize(
+@looped(
     "name",
     [
         "podium tun",
