@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from looped import looped
 from podium.errors import DataError, UsageError
 from podium.families import bilstm
 from podium.families._base import DivergedError
@@ -88,9 +89,9 @@ def test_a_sample_that_is_as_good_as_sure_has_a_gradient_under_the_focal_loss():
     assert torch.isfinite(scores.grad).all()
 
 
-@pytest.mark.parametrize("both", [True, False])
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("lengths", [[5, 2, 4, 1], [5, 5, 5, 5]])
+@looped("both", [True, False])
+@looped("layers", [1, 2])
+@looped("lengths", [[5, 2, 4, 1], [5, 5, 5, 5]])
 def test_reading_is_that_of_torchs_packed_lstm(both, layers, lengths):
     torch.manual_seed(0)
     own = Recurrent(3, 4, layers, 0.0, both)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError, UsageError
 from podium.stats import block_bootstrap, block_bootstrap_mean, optimal_block_length, sharpe_ratio
 from podium.stats._resampling import draws, resampled_means
@@ -174,7 +175,7 @@ def test_very_large_numbers_are_no_infinity():
     assert 0.0 < result.low < result.high < 1e308
 
 
-@pytest.mark.parametrize(
+@looped(
     ("call", "error", "text"),
     [
         (lambda x: block_bootstrap(np.mean), UsageError, "no data"),

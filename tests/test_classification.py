@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
+from looped import looped
 from podium import registry
 from podium.errors import DataError
 from podium.stats import classification as c
@@ -155,15 +156,15 @@ def test_all_nine_figures_are_metrics():
     assert len(FIGURES) == 9
 
 
-@pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("everywhere", [True, False])
+@looped("name", FIGURES)
+@looped("everywhere", [True, False])
 def test_a_metric_of_a_model_that_answers_nan_is_nan(name, everywhere):
     probabilities = np.full((4, 3), np.nan if everywhere else 1 / 3)
     probabilities[2] = np.nan
     assert math.isnan(registry.load("metrics", name).score(np.array([0, 1, 2, 1]), probabilities))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@looped("name", FIGURES)
 def test_the_direction_of_a_metric_prefers_a_model_that_knows(name):
     truth = np.arange(30) % 3
     sure, wrong = np.eye(3)[truth] * 0.9 + 0.1 / 3, np.eye(3)[(truth + 1) % 3] * 0.9 + 0.1 / 3

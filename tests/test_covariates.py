@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figures import DAY, seconds, with_figures
+from looped import looped
 from podium import registry
 from podium.covariates import MOST_LEAD, Covariate
 from podium.errors import DataError, UsageError
@@ -222,7 +223,7 @@ def test_bars_before_the_first_figure_are_a_warm_up_and_a_ticker_without_any_is_
         view(dataset.with_covariates({"e": alone}), features=("covariate:e.eps",))
 
 
-@pytest.mark.parametrize(
+@looped(
     ("spec", "told"),
     [
         ("covariate", r"which \(a text\), lead \(a whole number above 0\)"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from looped import looped
 from podium import registry
 from podium.errors import DataError
 from podium.readers._options import Limits
@@ -244,7 +245,7 @@ def test_a_missing_file_is_named(tmp_path):
 # Fingerprints and splits
 
 
-@pytest.mark.parametrize(
+@looped(
     "change",
     [
         lambda a: a | {"X": a["X"] * (1 + 1e-6)},

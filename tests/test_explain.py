@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from looped import looped
 from podium import registry
 from podium.cli.main import run as podium
 from podium.errors import NotFoundError
@@ -17,7 +18,7 @@ def say(capsys, *words):
     return code, out, err
 
 
-@pytest.mark.parametrize("gate", registry.names("gates"))
+@looped("gate", registry.names("gates"))
 def test_every_gate_has_a_page_with_its_five_headings_and_its_limits(gate):
     page = explain(None, gate)
     assert tuple(page.sections) == HEADINGS

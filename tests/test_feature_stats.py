@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError
 from podium.feature_stats import FeatureStats
 from podium.steps.data.check import check
@@ -92,7 +93,7 @@ def test_a_file_of_another_program_needs_mean_and_std_only():
     assert FeatureStats.parse('{"mean": [1], "std": [2]}', "f").feature_names == ("feature_0",)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("text", "expected"),
     [
         ("nonsense", "is no JSON"),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from looped import looped
 from podium import registry
 from podium.dataset import Dataset
 from podium.errors import UsageError
@@ -76,8 +77,8 @@ def test_a_volume_ratio_without_any_volume_is_one():
     assert (found[10:14, 1] == 0).all()
 
 
-@pytest.mark.parametrize("n", LENGTHS)
-@pytest.mark.parametrize("skip", [0, 1])
+@looped("n", LENGTHS)
+@looped("skip", [0, 1])
 def test_momentum_is_the_return_between_two_bars_of_the_past(n, skip):
     dataset = bars(80)
     if skip >= n:

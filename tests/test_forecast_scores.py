@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError, UsageError
 from podium.stats import coverage, crps_from_samples, pinball
 
@@ -110,7 +111,7 @@ def test_numbers_too_far_apart_give_nan_and_no_warning():
     assert np.isnan(pinball([-1e308], [1e308], 0.5)).all()
 
 
-@pytest.mark.parametrize(
+@looped(
     ("call", "error", "text"),
     [
         (lambda: crps_from_samples([1.0], [[math.nan]]), DataError, r"samples\[0, 0\] is nan"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import classes
 import projects
+from looped import looped
 from podium.cli.main import run as podium
 from podium.errors import DataError, UsageError
 from podium.evidence import Scalar
@@ -28,7 +29,7 @@ from podium.steps.workspace.session import open_project
 figure = st.floats(-1e9, 1e9, allow_subnormal=False)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("parent", "child", "direction", "percent", "turns"),
     [
         (0.5, 0.25, "min", 50.0, False),
@@ -50,7 +51,7 @@ def test_the_sign_says_better_whatever_the_direction_and_the_parents_sign(
     assert (found.sign_changes, found.reason) == (turns, None)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("parent", "child", "error", "told"),
     [
         (0.0, 1.0, math.nan, "the parent is 0"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from looped import looped
 from podium import registry
 from podium.backtest import simulate, simulate_stack
 from podium.cli.main import run as podium
@@ -176,7 +177,7 @@ def luck(**figures):
     return validation(replace(base, **figures))
 
 
-@pytest.mark.parametrize(
+@looped(
     ("figures", "result"),
     [
         ({"probability_of_loss": 0.1, "pbo": 0.2}, Result.PASS),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from figures import BY_PERIOD, with_earnings
+from looped import looped
 from podium import registry
 from podium.cli.main import run
 from podium.config import load
@@ -107,7 +108,7 @@ def write(name, text):
     return name
 
 
-@pytest.mark.parametrize(
+@looped(
     "what",
     [
         f"{kind}/{name}"

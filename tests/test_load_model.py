@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import podium
+from looped import looped
 from podium import registry
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.resolve import get_active_model_path, load_model
@@ -320,7 +321,7 @@ def hours(tickers, n=6):
     return {ticker: base + np.arange(n)[:, None] for ticker in tickers}
 
 
-@pytest.mark.parametrize(
+@looped(
     ("change", "options"),
     [
         (lambda one: one, {}),
@@ -360,7 +361,7 @@ def test_tickers_may_be_in_a_column_in_the_index_or_beside_one_another(made):
     assert found["close"].tolist() == [[k, k] for k in range(2, 8)]
 
 
-@pytest.mark.parametrize(
+@looped(
     ("change", "told"),
     [
         (

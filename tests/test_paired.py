@@ -9,6 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError, UsageError
 from podium.stats import mcnemar, paired_bootstrap
 
@@ -207,7 +208,7 @@ def test_the_same_seed_gives_the_same_result():
     assert same[0] == same[1] != paired_bootstrap(accuracy, truth, first, second, seed=2)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("arrays", "options", "error", "text"),
     [
         (([1] * 40, [1] * 39, [0] * 40), {}, DataError, "prediction_a has 39 rows and truth 40"),

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from looped import looped
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
@@ -36,7 +37,7 @@ def say(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize(
+@looped(
     ("text", "sql", "values"),
     [
         ("a=1", "a = ?", (1.0,)),
@@ -54,7 +55,7 @@ def test_a_filter_reads_as_it_is_meant(text, sql, values):
     assert condition(text, plain) == Sql(sql, values)
 
 
-@pytest.mark.parametrize("text", ["a=", "=1", "a=1 b=2", "(a=1", "a=1)", "a==1", "", "and", "a 1"])
+@looped("text", ["a=", "=1", "a=1 b=2", "(a=1", "a=1)", "a==1", "", "and", "a 1"])
 def test_what_cannot_be_read_is_refused_with_its_place(text):
     with pytest.raises(UsageError, match="cannot be read at"):
         condition(text, plain)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError
 from podium.report import axis, svg, table
 from podium.report.page import STYLE, page
@@ -261,7 +262,7 @@ def test_a_gap_in_a_curve_stays_a_gap_and_a_lone_value_is_still_drawn():
     assert "nan" not in path
 
 
-@pytest.mark.parametrize(
+@looped(
     "chart",
     [
         svg.lines([], [], title="t", y_label="y"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError, UsageError
 from podium.stats import (
     deflated_sharpe,
@@ -182,7 +183,7 @@ def test_the_unit_of_the_returns_does_not_matter(seed, n, unit):
     assert found == pytest.approx(probabilistic_sharpe(returns), rel=1e-6)
 
 
-@pytest.mark.parametrize(
+@looped(
     "returns", [[], [0.01], [0.0] * 9, [0.01] * 9, [-0.1] * 30, [0.1, 0.1 + 1e-17], [1e308] * 3]
 )
 def test_returns_without_a_sharpe_ratio_give_nan_and_no_warning(returns):
@@ -216,7 +217,7 @@ def test_returns_that_are_no_numbers_are_refused(wrong):
         deflated_sharpe_from_moments(wrong, 9, 0.0, 3.0, n_trials=5, trial_sharpe_std=0.1)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("call", "text"),
     [
         (lambda: expected_max_sharpe(0, 1.0), "n_trials is 0"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.backtest import simulate
 from podium.errors import DataError, UsageError
 from podium.signals import equal, inverse_volatility, proportional, sign, threshold, topk
@@ -125,7 +126,7 @@ def test_a_forecast_that_is_no_matrix_is_refused(signal):
         signal.weights([0.1, 0.2])
 
 
-@pytest.mark.parametrize("gross", [0.0, -1.0, np.inf, np.nan])
+@looped("gross", [0.0, -1.0, np.inf, np.nan])
 def test_a_gross_that_is_no_size_is_refused(signal, gross):
     with pytest.raises(UsageError, match="gross is"):
         signal.weights([[0.1, 0.2]], gross=gross)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from looped import looped
 from podium.errors import DataError, UsageError
 from podium.hashing import canonical
 from podium.space import Choice, Float, Int, Space, When
@@ -116,7 +117,7 @@ def test_narrowing_leaves_the_space_it_came_from():
     assert canonical(SPACE.spec()) == before
 
 
-@pytest.mark.parametrize(
+@looped(
     ("settings", "told"),
     [
         ({"unit": 8}, "unknown parameter 'unit' in \\[space.any\\]. Did you mean 'units'?"),
@@ -132,7 +133,6 @@ def test_narrowing_leaves_the_space_it_came_from():
         ({"rate": {"low": math.nan, "high": 0.2}}, "a value, a list, or"),
         ({"layers": True}, "layers has"),
     ],
-    ids=str,
 )
 def test_a_setting_that_cannot_be_is_refused_where_it_stands(settings, told):
     with pytest.raises(UsageError, match=told):
@@ -259,7 +259,7 @@ def test_a_project_may_say_where_a_parameter_counts():
     assert not [c for c in space.only(["loss"]).grid() if space.problems(c)]
 
 
-@pytest.mark.parametrize(
+@looped(
     ("when", "told"),
     [
         ({"lss": "focal"}, "unknown parameter 'lss' in here.gamma.when"),
@@ -271,7 +271,6 @@ def test_a_project_may_say_where_a_parameter_counts():
         ({"gamma": 1.0}, "go round: gamma -> gamma"),
         ({"sharp": 1}, "go round"),
     ],
-    ids=str,
 )
 def test_a_condition_that_cannot_be_is_refused_where_it_stands(when, told):
     settings = {"gamma": {"values": [1.0], "when": when}}

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import podium
+from looped import looped
 from podium import registry
 from podium.errors import DataError, UsageError
 from podium.samples import Samples
@@ -156,7 +157,7 @@ def embargo_of(split_by):
 
 
 @every
-@pytest.mark.parametrize("horizon", [2, 5, 12])
+@looped("horizon", [2, 5, 12])
 def test_a_purge_shorter_than_the_horizon_is_refused_with_the_number_that_would_do(name, horizon):
     split_by, chosen = ANY[name]
     seen = seen_by(horizon, n=500)
@@ -362,7 +363,7 @@ def test_too_many_splits_are_refused_before_they_are_made():
         combinatorial(seen_by(), folds=10**7, test_folds=5000)
 
 
-@pytest.mark.parametrize(
+@looped(
     ("split_by", "chosen", "told"),
     [
         (holdout, {"fraction": 0.0}, "fraction is 0.0"),

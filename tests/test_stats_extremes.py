@@ -5,8 +5,8 @@ import itertools
 import math
 
 import numpy as np
-import pytest
 
+from looped import looped
 from podium import stats
 
 RNG = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def numbers(result):
         yield result
 
 
-@pytest.mark.parametrize("name", CALLS)
+@looped("name", CALLS)
 def test_no_input_of_finite_numbers_gives_an_infinity_a_warning_or_a_crash(name):
     # Warnings are errors in these tests.
     for first, second in itertools.product(KINDS, KINDS):

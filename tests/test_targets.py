@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import looped
 from podium import registry
 from podium.dataset import Dataset
 from podium.split import Windows
@@ -39,8 +40,8 @@ def test_every_target_is_compared_with_its_closes():
     assert registry.names("targets") == sorted(TRUTHS)
 
 
-@pytest.mark.parametrize("horizon", [1, 2, 5, 21])
-@pytest.mark.parametrize("target", TRUTHS)
+@looped("horizon", [1, 2, 5, 21])
+@looped("target", TRUTHS)
 def test_a_label_is_what_the_closes_after_the_decision_say(target, horizon):
     dataset = bars(90)
     seen = view(dataset, target=target, horizon=horizon)

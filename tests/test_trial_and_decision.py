@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from looped import looped
 from podium.decision import (
     STAGE_MOVES,
     Decision,
@@ -30,7 +31,7 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(("start", "end"), list(itertools.product(Stage, Stage)))
+@looped(("start", "end"), list(itertools.product(Stage, Stage)))
 def test_of_sixteen_pairs_of_stages_nine_are_moves(start, end):
     assert len(ALLOWED) == 9
     if (start, end) in ALLOWED:
@@ -79,7 +80,7 @@ def test_ended_are_those_that_do_not_go_on_by_themselves():
 KEY = Key("lstm", 1, {"units": 16, "rate": 0.1}, "data", "task", "split", 0, 7)
 
 
-@pytest.mark.parametrize(
+@looped(
     "changed",
     [
         {"family": "naive"},
@@ -92,7 +93,6 @@ KEY = Key("lstm", 1, {"units": 16, "rate": 0.1}, "data", "task", "split", 0, 7)
         {"fold": 1},
         {"seed": 8},
     ],
-    ids=str,
 )
 def test_a_key_changes_with_each_of_its_parts(changed):
     assert replace(KEY, **changed).hash != KEY.hash
@@ -156,34 +156,32 @@ DECISION = Decision(
 )
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"id": "d-2"},
-        {"kind": Kind.WAIVE},
-        {"slot": "us4/D/return"},
-        {"candidate_id": "c-2"},
-        {"from_stage": None},
-        {"to_stage": Stage.ARCHIVED},
-        {"accepted": False},
-        {"actor": "bob"},
-        {"reason": "worse"},
-        {"expected_champion": "c-0"},
-        {"policy": {}},
-        {"verdicts": (Verdict("beats_naive", Result.REFUSE, "it does", {"p_value": 0.05}),)},
-        {"evidence": ("e-1", "e-2")},
-        {"created_at": "2021-01-01T00:00:00+00:00"},
-        {"previous_hash": "1" * 64},
-    ],
-    ids=lambda changed: next(iter(changed)),
-)
+CHANGES = [
+    {"id": "d-2"},
+    {"kind": Kind.WAIVE},
+    {"slot": "us4/D/return"},
+    {"candidate_id": "c-2"},
+    {"from_stage": None},
+    {"to_stage": Stage.ARCHIVED},
+    {"accepted": False},
+    {"actor": "bob"},
+    {"reason": "worse"},
+    {"expected_champion": "c-0"},
+    {"policy": {}},
+    {"verdicts": (Verdict("beats_naive", Result.REFUSE, "it does", {"p_value": 0.05}),)},
+    {"evidence": ("e-1", "e-2")},
+    {"created_at": "2021-01-01T00:00:00+00:00"},
+    {"previous_hash": "1" * 64},
+]
+
+
+@looped("changed", CHANGES)
 def test_a_decision_s_hash_covers_every_field(changed):
     assert replace(DECISION, **changed).hash != DECISION.hash
 
 
 def test_a_decision_s_every_field_is_tried_above():
-    marked = test_a_decision_s_hash_covers_every_field.pytestmark[0].args[1]
-    assert {name for case in marked for name in case} == {f.name for f in fields(Decision)}
+    assert {name for case in CHANGES for name in case} == {f.name for f in fields(Decision)}
 
 
 def test_only_a_pass_or_a_waiver_lets_a_candidate_through():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from barfiles import bars as frame
 from barfiles import days, examine, read, refused, write
+from looped import looped
 from podium import registry
 from podium.dataset import Dataset
 from podium.errors import DataError
@@ -460,7 +461,7 @@ def test_a_feature_that_reads_later_membership_is_caught_and_its_twin_is_not():
     assert leak.probe(was_there, dataset, 50) is None
 
 
-@pytest.mark.parametrize("spec", PER_TICKER[:-2])
+@looped("spec", PER_TICKER[:-2])
 def test_no_feature_of_a_universe_knows_the_future(spec):
     name, *numbers = spec.split(":")
     compute = registry.load("features", name).compute

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from figures import with_figures
+from looped import looped
 from podium import registry
 from podium.testing.features import check_feature, check_target
 from podium.testing.series import bars, view
@@ -15,6 +16,11 @@ def reads_files(name):
     """Whether a feature is of covariates: it is told by a text which of them it reads."""
     parameters = inspect.signature(registry.load("features", name).compute).parameters
     return any(one.annotation in (str, "str") for one in parameters.values())
+
+
+def has_length(name):
+    """Whether a feature looks so many bars back as it is told to."""
+    return len(inspect.signature(registry.load("features", name).compute).parameters) > 1
 
 
 @pytest.fixture(params=[n for n in registry.names("features") if not reads_files(n)])
@@ -31,22 +37,23 @@ def test_a_feature_is_causal(feature):
     check_feature(registry.load("features", feature).compute)
 
 
-@pytest.mark.parametrize("bars_back", [2, 30])
+@pytest.mark.parametrize(
+    "feature", [n for n in registry.names("features") if has_length(n) and not reads_files(n)]
+)
+@looped("bars_back", [2, 30])
 def test_a_feature_is_causal_for_every_length(feature, bars_back):
     compute = registry.load("features", feature).compute
-    if len(inspect.signature(compute).parameters) < 2:
-        pytest.skip("it has no length")
     check_feature(lambda dataset: compute(dataset, bars_back))
 
 
-@pytest.mark.parametrize("given", [("earnings.eps",), ("sizes.size",), ("closing.closed", 5)])
 @pytest.mark.parametrize("feature", [n for n in registry.names("features") if reads_files(n)])
+@looped("given", [("earnings.eps",), ("sizes.size",), ("closing.closed", 5)])
 def test_a_feature_of_covariates_is_causal(feature, given):
     compute = registry.load("features", feature).compute
     check_feature(lambda dataset: compute(dataset, *given), lambda n: with_figures(bars(n)))
 
 
-@pytest.mark.parametrize("feature", registry.names("features"))
+@looped("feature", registry.names("features"))
 def test_a_feature_explains_itself_in_one_line(feature):
     line = registry.describe("features")[feature]
     assert line.endswith(".")
@@ -62,14 +69,14 @@ def test_a_target_keeps_the_contract(target):
     check_target(registry.load("targets", target))
 
 
-@pytest.mark.parametrize("horizon", [1, 5])
+@looped("horizon", [1, 5])
 def test_the_target_decided_now_is_the_past_known_a_horizon_later(target, horizon):
     seen = view(bars(80), target=target, horizon=horizon)
     np.testing.assert_array_equal(seen.target[:-horizon], seen.past[horizon:])
     assert np.isnan(seen.target[-horizon:]).all()
 
 
-@pytest.mark.parametrize("horizon", [1, 5])
+@looped("horizon", [1, 5])
 def test_the_past_of_a_target_is_made_of_its_last_bars_alone(target, horizon):
     module = registry.load("targets", target)
     dataset = bars(80)

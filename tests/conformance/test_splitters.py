@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from looped import looped
 from podium import registry
 from podium.errors import DataError
 from podium.hashing import digest
@@ -163,7 +164,7 @@ def promises_too_much(data):
     return replace(split, paths=((Piece(0, split.folds[0].validation),),))
 
 
-@pytest.mark.parametrize(
+@looped(
     ("split_by", "told"),
     [
         (random, "not kept apart"),
