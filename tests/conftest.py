@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
+import failpoints
 import foreign
 import ladder as ladders
 import nursery
@@ -50,8 +51,7 @@ def ladder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def children():
     """A warm process that forks those that are to be killed; see failpoints.py."""
-    warm = ("failpoints", "podium.steps.workspace.sync", "podium.searches.three_phase")
-    with quick.offered() as folder, nursery.Nursery(*warm, path=[folder]) as found:
+    with quick.offered() as folder, nursery.Nursery(*failpoints.WARM, path=[folder]) as found:
         yield found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +42,18 @@ from podium.steps.workspace.session import open_project
 from podium.tracker import HyperparamTracker
 from projects import SLOT, new_candidate
 
+# What a process that forks those that die here has loaded; with torch, for networks.
+WARM = (
+    __name__,
+    "podium.steps.workspace.sync",
+    "podium.searches.three_phase",
+    "podium.families.naive",
+    "podium.readers.csv",
+    "scipy.stats",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
+WITH_TORCH = (*WARM, "podium.families.lstm", "torch._dynamo")
 LOGGED = 6
 # More than an end has: what is beyond them is the commit.
 STATEMENTS = 8
@@ -121,10 +134,10 @@ def search_with_a_worker_dying(root: str, told: str, moment: str, number: int) -
     search(root, told, 0)
 
 
-def work_or_say(root: str) -> None:
-    """The same, but what stops it is told as the command line would: exit code and sentences."""
+def or_say(function: str, *arguments: Any) -> None:
+    """Call a function of this file; what stops it is told: exit code and sentences."""
     try:
-        work(root)
+        globals()[function](*arguments)
     except PodiumError as error:
         tell(f"stopped {error.exit_code} {error}")
 
@@ -193,8 +206,9 @@ def _with_workers() -> None:
     @wraps(begin)
     def patched(self: LocalRunner, jobs: int) -> None:
         begin(self, jobs)
-        # To load torch takes longer than all of these trainings, and none of them needs it.
-        self._context.set_forkserver_preload(["podium.runners.local", quick.__name__])
+        # To load torch takes longer than all these trainings; most of them do not need it.
+        trained = WITH_TORCH[-2:] if "torch" in sys.modules else [quick.__name__]
+        self._context.set_forkserver_preload(["podium.runners.local", *trained])
 
     LocalRunner.__init__ = patched  # type: ignore[method-assign]
 
@@ -340,7 +354,7 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
     step : str
         Step that is to have begun when the place is first passed.
     where : str
-        Name of a place in :data:`RUN_PLACES`; empty: live.
+        Name of a place in :data:`RUN_PLACES`, or :data:`WRITES`; empty: live.
     """
     if jobs == 1:
         os.environ.update(PODIUM_RUNNER_NAME="inline", PODIUM_RUNNER_JOBS="1")
@@ -354,11 +368,31 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
 
         return replace(one, do=do)
 
-    if where:
+    if where == WRITES:
+        _before_a_write(Path(root), turn)
+    elif where:
         steps = stages.FORECAST
         stages.FORECAST = tuple(armed(one) if one.name == step else one for one in steps)
     with open_project(Path(root)) as project:
         run(project)
+
+
+# Before the n-th file of the project that is opened for writing, renamed or removed.
+WRITES = "before a write"
+WRITING = ("open", "os.rename", "os.rmdir", "shutil.rmtree")
+
+
+def _before_a_write(root: Path, turn: int) -> None:
+    count = _Countdown(turn)
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in WRITING or not str(arguments[0]).startswith(str(root)):
+            return
+        if event == "open" and not (isinstance(arguments[1], str) and arguments[1][0] in "wax"):
+            return
+        count.step()
+
+    sys.addaudithook(hear)
 
 
 def _in_a_fit(turn: int) -> None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import postgres
 import projects
 from podium.config import load
 from podium.ledger import outbox, writes
@@ -74,6 +81,39 @@ class Place:
         sql = "SELECT subject_id, remote_name FROM projected WHERE target = ?"
         rows = projects.query(self.root, sql, self.target.key)
         return {row["subject_id"]: row["remote_name"] for row in rows}
+
+
+@contextmanager
+def served(store: str, folder: Path, seconds: float = 180) -> Iterator[str]:
+    """MLflow's own server on a store, whatever else it writes in a folder; yields its address."""
+    port = postgres.free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", "--backend-store-uri", store]
+    command += ["--artifacts-destination", f"{folder}/kept"]
+    settings = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            give_up = time.monotonic() + seconds
+            while not _answers(f"{address}/health"):
+                assert process.poll() is None, "the server ended"
+                assert time.monotonic() < give_up, "the server does not answer"
+                time.sleep(0.2)
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def client(uri: str) -> Any:

@@ -16,12 +16,15 @@ import sys
 import tempfile
 import time
 import traceback
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0
+MARK = "PODIUM_TEST_MARK"
 _out = -1
 
 
@@ -43,6 +46,7 @@ class Nursery:
     """Runs functions in children of one process that has some modules loaded."""
 
     def __init__(self, *modules: str, path: Sequence[str | Path] = ()) -> None:
+        self.mark = str(uuid.uuid4())
         self.process = subprocess.Popen(
             [sys.executable, __file__, *modules],
             stdin=subprocess.PIPE,
@@ -53,6 +57,7 @@ class Nursery:
                 "PYTHONPATH": os.pathsep.join(map(str, [*path, *filter(None, sys.path)])),
                 "OPENBLAS_NUM_THREADS": "1",
                 "OMP_NUM_THREADS": "1",
+                MARK: self.mark,
             },
         )
 
@@ -86,6 +91,25 @@ class Nursery:
         """Start a child and wait for it."""
         self.start(function, *arguments, kill_after=kill_after)
         return self.wait()
+
+    def left(self, within: float) -> list[int]:
+        """Processes that children started and that are there after so many seconds still."""
+        deadline = time.monotonic() + within
+        while (found := self._marked()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return found
+
+    def _marked(self) -> list[int]:
+        """Processes with the mark of this one in their environment; it is inherited."""
+        found, mark = [], f"{MARK}={self.mark}".encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != self.process.pid:
+                try:
+                    if mark in (entry / "environ").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found
 
 
 def tell(text: str) -> None:
@@ -157,7 +181,9 @@ def _heard(hear: int, pid: int, patience: float) -> bytes:
 
 def _main() -> None:
     for module in sys.argv[1:]:
-        importlib.import_module(module)
+        # What is not there is told by the first child that needs it.
+        with suppress(ImportError):
+            importlib.import_module(module)
     for line in sys.stdin:
         answer = _one(json.loads(line))
         sys.stdout.write(json.dumps(answer) + "\n")

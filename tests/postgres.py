@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -58,7 +59,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, on the port it had before if it had one, and wait until it answers."""
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         words = [str(self.programs / "postgres"), "-D", str(self.data), "-k", ""]
         words += ["-h", "127.0.0.1", "-p", str(self.port), "-c", "max_connections=60"]
         if shutil.which("setpriv"):
@@ -159,7 +160,14 @@ def _account() -> pwd.struct_passwd | None:
     raise NoServerError("PostgreSQL refuses root, and there is no user postgres or nobody")
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def free_port() -> int:
+    """A port of the loopback that nobody has.
+
+    It is none of those the system gives to whoever asks for any: between two starts of a server
+    another test's connection could be given it.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 1_000):
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            return port
+    raise NoServerError("no port is free")

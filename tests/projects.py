@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing as mp
-import os
-import signal
 import sqlite3
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,7 +14,7 @@ from typing import Any
 
 from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
-from podium.errors import ConflictError, PodiumError
+from podium.errors import ConflictError
 from podium.hashing import digest, new_id
 from podium.ledger import decisions, writes
 from podium.ledger.ledger import Ledger, now
@@ -408,32 +405,3 @@ def promote_each_round(folder: Path, me: str, rounds: int, barrier: Any, answers
         return results
 
     _report(barrier, answers, work)
-
-
-WRITING = ("open", "os.rename", "os.rmdir", "shutil.rmtree")
-
-
-def die_at(root: Path, place: int) -> None:
-    """Kill this process just before it changes a project's files for the n-th time."""
-    count = 0
-
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event not in WRITING or not str(arguments[0]).startswith(str(root)):
-            return
-        if event == "open" and not (isinstance(arguments[1], str) and arguments[1][0] in "wax"):
-            return
-        if count == place:
-            os.kill(os.getpid(), signal.SIGKILL)
-        count += 1
-
-    sys.addaudithook(hear)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        die_at(Path(sys.argv[1]), int(sys.argv[2]))
-    try:
-        run_project(Path(sys.argv[1]))
-    except PodiumError as error:
-        sys.exit(f"podium: {error}")

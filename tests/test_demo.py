@@ -1,67 +1,66 @@
-"""The demo's verdicts come from the data: other data, other verdicts."""
+"""The demo's verdicts come from the data: other data, other verdicts.
 
-import pandas as pd
+With a search of few and small configs; in full size they are in benchmarks/verdicts.py.
+"""
+
+import importlib.util
+from pathlib import Path
+
 import pytest
 
-from podium import config
-from podium.dataset import FIELDS
+import projects
 from podium.steps.archive.init import init
-from podium.steps.data.bars import load_dataset
-from podium.steps.pipeline.run import run
-from podium.steps.workspace.session import open_project
-from podium.testing.series import shuffled
 
 pytestmark = pytest.mark.slow
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "verdicts.py"
+spec = importlib.util.spec_from_file_location("verdicts", BENCHMARK)
+demo = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(demo)
+
 VOLATILITY, RETURN = "us4/D/volatility", "us4/D/return"
+FEW = 'trials = 4\nsearch = "random"\nschedule = "none"\nfinalists = 0'
+SMALL = {
+    "space": {"lstm": {"lstm_units": [16], "batch_size": [256]}},
+    "paths": projects.SMALL["paths"],
+    "runner": projects.SMALL["runner"],
+}
 
 
-def _verdicts(root):
-    with open_project(root) as project:
-        return {slot.slot: slot for slot in run(project).report.slots}
+@pytest.fixture
+def root(tmp_path):
+    root = init(tmp_path / "demo", demo=True)
+    demo.replace(
+        root,
+        ("trials = 24", FEW),
+        ("epochs = 12", "epochs = 10"),
+        ("top = 3", "top = 1"),
+        ("folds = 4", "folds = 2"),
+    )
+    with (root / "podium.toml").open("a") as settings:
+        settings.write(projects.toml(SMALL))
+    return root
 
 
-def _replace(root, *pairs):
-    path = root / "podium.toml"
-    text = path.read_text()
-    for old, new in pairs:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-
-
-def test_the_demo_promotes_the_volatility_model_and_refuses_the_return_model(tmp_path):
-    found = _verdicts(init(tmp_path / "demo", demo=True))
+def test_the_demo_promotes_the_volatility_model_and_refuses_the_return_model(root):
+    found = demo.verdicts(root)
     assert found[VOLATILITY].verdict == "promoted"
     assert found[VOLATILITY].dm_p_adjusted < 0.05
-    assert found[VOLATILITY].trials_counted == 24
+    assert found[VOLATILITY].trials_counted == 4
     assert found[RETURN].verdict == "refused"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_on_shuffled_days_both_models_are_refused(tmp_path, seed):
-    root = init(tmp_path / "demo", demo=True)
-    dataset = shuffled(load_dataset(config.load(root), "us4"), seed=seed)
-    for n, ticker in enumerate(dataset.tickers):
-        frame = pd.DataFrame({field: dataset[field][:, n] for field in FIELDS})
-        frame.insert(0, "date", dataset.times)
-        frame.to_csv(root / "data" / "us4" / f"{ticker}.csv", index=False)
-    _replace(root, ("adjust = true ", "adjust = false "))
-    found = _verdicts(root)
-    assert {name: slot.verdict for name, slot in found.items()} == {
+def test_on_shuffled_days_both_models_are_refused(root, seed):
+    demo.shuffle(root, seed)
+    assert {name: slot.verdict for name, slot in demo.verdicts(root).items()} == {
         VOLATILITY: "refused",
         RETURN: "refused",
     }
 
 
-def test_on_another_period_the_verdicts_are_made_anew(tmp_path):
-    root = init(tmp_path / "demo", demo=True)
-    # GOOG begins in 2004; without it the bars reach back to 2000.
-    _replace(
-        root,
-        ('tickers = ["AAPL", "GOOG", "IBM", "MSFT"]', 'tickers = ["AAPL", "IBM", "MSFT"]'),
-        ('test_from = "2010-01-01"', 'test_from = "2006-01-01"\ntest_to = "2008-12-31"'),
-    )
-    found = _verdicts(root)
+def test_on_another_period_the_verdicts_are_made_anew(root):
+    demo.move(root)
+    found = demo.verdicts(root)
     assert found[VOLATILITY].verdict == "promoted"
     assert found[RETURN].verdict == "refused"
     for slot in found.values():

@@ -7,11 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pytest
 
 import foreign
+import mlflow_places
 from foreign import LINE, RUN, SUMMARY
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, UsageError
@@ -413,29 +413,10 @@ def test_a_server_that_is_not_there_is_told_soon(root):
 
 
 @pytest.mark.slow
-def test_a_server_tells_the_same_as_its_database(tracked):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen(
-        [*command, "--backend-store-uri", f"sqlite:///{tracked}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+@pytest.mark.xdist_group("mlflow server")
+def test_a_server_tells_the_same_as_its_database(tracked, tmp_path):
+    with mlflow_places.served(f"sqlite:///{tracked}", tmp_path) as url:
         of_server, of_file = mlflow.read(url), mlflow.read(tracked)
-    finally:
-        server.terminate()
-        server.wait(30)
     for one, other in zip(of_server, of_file, strict=True):
         assert one.problems == other.problems
         for mine, theirs in zip(one.records, other.records, strict=True):

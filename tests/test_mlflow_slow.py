@@ -1,12 +1,9 @@
 """MLflow behind a server, in PostgreSQL, and brought over from files; each starts slowly."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
@@ -14,7 +11,7 @@ from unittest import mock
 import pytest
 
 import projects
-from mlflow_places import Place, client, everything, in_child, runs
+from mlflow_places import Place, client, everything, in_child, runs, served
 from podium.cli.main import run as podium
 from podium.errors import ConflictError
 from podium.ledger.projections._mlflow_client import environment
@@ -25,49 +22,15 @@ from podium.steps.workspace.sync import sync
 pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),
     pytest.mark.slow,
+    pytest.mark.xdist_group("mlflow server"),
     pytest.mark.filterwarnings("default"),
 ]
 
 
-def free_port():
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return asked.getsockname()[1]
-
-
-@contextmanager
-def mlflow_server(folder):
-    """MLflow's own server on a store of its own; yields its address."""
+def own_server(folder):
+    """MLflow's own server on a store of its own."""
     folder.mkdir()
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
-    command += ["--artifacts-destination", f"{folder}/kept"]
-    settings = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=settings, stdout=log, stderr=log, start_new_session=True
-        )
-        address = f"http://127.0.0.1:{port}"
-        try:
-            wait_for(f"{address}/health", process)
-            yield address
-        finally:
-            os.killpg(process.pid, 15)
-            process.wait()
-
-
-def wait_for(address, process, seconds=180):
-    give_up = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < give_up, "the server does not answer"
-            time.sleep(0.2)
+    return served(f"sqlite:///{folder}/server.db", folder)
 
 
 def test_a_server_gets_the_same_as_a_file(tmp_path, capfd):
@@ -77,7 +40,7 @@ def test_a_server_gets_the_same_as_a_file(tmp_path, capfd):
     with open_project(root) as project:
         assert sync(project).is_whole
     in_file = everything(f"sqlite:///{root / 'mlflow.db'}")
-    with mlflow_server(tmp_path / "server") as address:
+    with own_server(tmp_path / "server") as address:
         projects.configure(root, mlflow={"enabled": True, "tracking_uri": address})
         with open_project(root) as project:
             capfd.readouterr()
@@ -109,7 +72,7 @@ def test_a_server_gets_the_same_as_a_file(tmp_path, capfd):
 
 
 def test_a_kill_while_a_server_is_fed_doubles_nothing(tmp_path):
-    with mlflow_server(tmp_path / "server") as address:
+    with own_server(tmp_path / "server") as address:
         place = Place(tmp_path / "p", tracking_uri=address)
         ids = place.trials(*range(6))
 

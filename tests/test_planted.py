@@ -55,29 +55,28 @@ def test_a_few_seeds_tell_the_truth_from_the_lie():
         assert sum(told) == (4 if right else 0)
 
 
+# Miniatures of benchmarks/planted.py, whose figures for 300 seeds are in docs/judgement.md.
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fee", [planted.FEE, 0.0])
 def test_noise_that_200_configs_searched_is_refused(fee):
-    seeds = 300
-    refused = sum(
-        not planted.accepted(planted.passes(one)) for one in planted.on_arrays(None, seeds, fee)
-    )
-    assert planted.wilson_lower(refused, seeds) > 0.95
+    found = [planted.accepted(planted.passes(one)) for one in planted.on_arrays(None, 50, fee)]
+    # All of 300 were refused; of 50 no other number is as good.
+    assert not any(found)
 
 
 @pytest.mark.slow
 def test_a_truth_of_a_sharpe_ratio_of_two_is_accepted():
-    seeds = 300
+    seeds, share = 50, 0.96
     told = sum(planted.accepted(planted.passes(one)) for one in planted.on_arrays(2.0, seeds))
-    assert planted.wilson_lower(told, seeds) > 0.9
+    # At most three binomial errors below the share of 300.
+    assert told / seeds > share - 3 * (share * (1 - share) / seeds) ** 0.5
 
 
 @pytest.mark.slow
 def test_whole_projects_tell_the_truth_from_the_lie():
-    projects = 20
-    accepted = {
-        sharpe: sum(planted.accepted(planted.end_to_end(sharpe, s)) for s in range(projects))
-        for sharpe in (None, 2.0)
-    }
-    assert accepted[None] <= 0.05 * projects
-    assert accepted[2.0] >= 0.9 * projects
+    # Of 20 each, no lie was accepted and two truths were refused; these are of those told right.
+    for sharpe, right in ((None, False), (2.0, True)):
+        told = [planted.accepted(planted.end_to_end(sharpe, seed)) for seed in range(2)]
+        assert told == [right, right]

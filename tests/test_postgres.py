@@ -35,7 +35,7 @@ from podium.tracker import HyperparamTracker
 from projects import LENIENT, SLOT, query, run_project, small_project
 from records import ENVIRONMENT, broken_links, crown, decide, end, register, start, to_beta, trial
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +72,6 @@ def say(capsys, *words):
     code = run([str(word) for word in words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
-
-
-def nobody_there():
-    """Port on which nothing listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def move_to(root, url):
@@ -481,7 +474,7 @@ def test_a_url_that_does_not_work_is_told_without_its_password(
     server, database, tmp_path, capsys, wrong
 ):
     name = database.rpartition("/")[2]
-    url = wrong.format(port=server.port, dead=nobody_there(), name=name)
+    url = wrong.format(port=server.port, dead=postgres.free_port(), name=name)
     root = small_project(tmp_path / "p", ledger={"url": url})
     for words in (["run"], ["list", "trials"], ["show", "t-1"], ["doctor"], ["resolve", SLOT]):
         code, out, err = say(capsys, *words, "--project", root)
@@ -509,7 +502,7 @@ def test_a_missing_driver_is_named_with_the_extra_that_brings_it(tmp_path, monke
 
 def test_a_server_that_is_down_is_one_sentence_and_resolve_answers_from_its_cache(remote, capsys):
     held = champion(SLOT, remote).champion
-    move_to(remote, f"postgresql+psycopg://ann:hunter2@127.0.0.1:{nobody_there()}/podium")
+    move_to(remote, f"postgresql+psycopg://ann:hunter2@127.0.0.1:{postgres.free_port()}/podium")
     for words in (["run"], ["list", "trials"], ["promote", held.candidate_id]):
         code, out, err = say(capsys, *words, "--project", remote)
         assert (code, out) == (7, "")

@@ -109,6 +109,7 @@ class Series(crash_rounds.Series):
         super().finish(expected)
         child = self.children.run("failpoints:examine", self.root)
         assert (child.code, child.error, child.told) == (0, "", [])
+        assert list((self.root / ".podium").glob("work/*")) == []
         assert list((self.root / "models" / "registry").glob(".*")) == []
 
 
@@ -207,7 +208,7 @@ def test_a_disk_that_fills_up_stops_the_program_with_a_sentence_and_loses_nothin
     series = Series(children, blank, small_disk)
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * (shutil.disk_usage(small_disk).free - free * 1024))
-    child = children.run("failpoints:work_or_say", series.root)
+    child = children.run("failpoints:or_say", "work", series.root)
     assert child.code == 0, child.error
     # Where only the files beside the record have no room, the work is done and that is said.
     assert all(line.startswith("podium: warning: ") for line in child.error.splitlines())

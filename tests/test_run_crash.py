@@ -79,7 +79,6 @@ class Series(crash_rounds.Series):
     """What had ended after one process has ended in the same way after the next."""
 
     program = "failpoints:whole_run"
-    rubbish = "work/*/*"
 
     def __init__(self, jobs, *given):
         super().__init__(*given)
@@ -106,6 +105,7 @@ class Series(crash_rounds.Series):
     def finish(self, expected):
         super().finish(expected)
         projects.assert_clean(self.root)
+        assert list((self.root / ".podium").glob("work/*/*")) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

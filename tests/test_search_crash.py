@@ -91,6 +91,7 @@ class Series(crash_rounds.Series):
         super().finish(expected)
         self.require_trained_once()
         projects.assert_clean(self.root)
+        assert list((self.root / ".podium").glob("work/*")) == []
         left = [p.name for p in (self.root / FILES).rglob(".*")]
         assert left == []
 
@@ -134,9 +135,6 @@ def test_fifty_kills_of_a_search_train_every_config_once(
 class Scheduled(Series):
     """The same where trials pause, are given up, and the best have further seeds."""
 
-    # What ended, or was given up, leaves no state to go on from.
-    rubbish = "work/*/*"
-
     def finish(self, expected):
         crash_rounds.Series.finish(self, expected)
         assert query(self.root, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
@@ -144,6 +142,8 @@ class Scheduled(Series):
         assert query(self.root, twice) == []
         states = query(self.root, "SELECT DISTINCT state FROM trial ORDER BY 1")
         assert [row["state"] for row in states] == ["complete", "pruned"]
+        # What ended, or was given up, leaves no state to go on from.
+        assert list((self.root / ".podium").glob("work/*/*")) == []
 
 
 def test_kills_of_a_search_with_a_schedule_leave_the_same_study(blank, children, tmp_path, capsys):
