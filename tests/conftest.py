@@ -11,6 +11,7 @@ from hypothesis.internal.constants_ast import Constants
 import failpoints
 import foreign
 import ladder as ladders
+import mlflow_places
 import nursery
 import postgres
 import projects
@@ -53,6 +54,12 @@ def children():
     """A warm process that forks those that are to be killed; see failpoints.py."""
     with quick.offered() as folder, nursery.Nursery(*failpoints.WARM, path=[folder]) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def empty_store(ladder):
+    """A store as MLflow makes it, for copying: making one takes seconds."""
+    return ladder.kept("mlflow-store", mlflow_places.new_store) / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

@@ -41,13 +41,8 @@ def analyzed(root, slot=SLOT, reporter=None, **flags):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    root = small_project(tmp_path_factory.mktemp("analysis") / "small", **TWO)
-    with open_project(root) as project:
-        for slot in (SLOT, RETURNS):
-            tune(project, slot)
-            analyze(project, slot)
-    return root
+def finished(ladder):
+    return ladder.project("analyzed", **TWO)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from podium.steps.decisions.promote import promote
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
-from projects import SLOT, query, small_project
+from projects import SLOT, query
 from test_gc import keep
 from test_promotion import register
 
@@ -31,9 +31,12 @@ RESULTS = "hyperparameter_tuning_results"
 
 
 @pytest.fixture
-def root(tmp_path):
-    return small_project(
+def root(ladder, tmp_path):
+    """A project after its search."""
+    return ladder.copy(
         tmp_path / "small",
+        "searched",
+        "brief",
         slots={SLOT: {"families": [quick.NAME], "policy": "deep"}},
         tune={"trials": 8, "search": "random", "keep_checkpoints": 5},
         paths={field.name: field.default for field in fields(PathsSection)},
@@ -96,7 +99,6 @@ def earlier(root, slot_folder, name, id_, *, days, key="study"):
 
 
 def test_without_a_rule_results_stay_and_without_yes_everything_does(root, capsys):
-    search(root)
     before = listing(root)
     assert going(root) == {}
     assert run(["clean", "--keep-best", "2", "--project", str(root)]) == 0
@@ -129,7 +131,6 @@ def test_checkpoints_beyond_the_best_go_and_the_results_know_it(root, capsys):
 
 
 def test_the_chosen_trial_keeps_its_checkpoint_whatever_its_rank(root):
-    search(root)
     results = told(root)
     ranked = sorted((t for t in results["trials"] if t["checkpoint"]), key=lambda t: t["value"])
     results["chosen"] = ranked[-1]["id"]
@@ -140,7 +141,6 @@ def test_the_chosen_trial_keeps_its_checkpoint_whatever_its_rank(root):
 
 
 def test_what_a_pointer_names_stays(root):
-    search(root)
     worst = max((t for t in told(root)["trials"] if t["checkpoint"]), key=lambda t: t["value"])
     place = root / RESULTS / worst["checkpoint"]
     assert place.relative_to(root).as_posix() in going(root, keep_best=1)
@@ -150,7 +150,6 @@ def test_what_a_pointer_names_stays(root):
 
 
 def test_earlier_results_go_by_age_and_the_present_ones_never(root):
-    search(root)
     search(root, tune__seed=8)
     [kept] = [p for p in (root / RESULTS).iterdir() if p.name.startswith("s-")]
     age(kept, 40)
@@ -164,7 +163,6 @@ def test_earlier_results_go_by_age_and_the_present_ones_never(root):
 
 
 def test_what_podium_did_not_write_stays(root):
-    search(root)
     strange = root / RESULTS / "s-0000000000000"
     strange.mkdir()
     (strange / "mine.json").write_text('{"study": "s-0000000000000"}')
@@ -273,7 +271,6 @@ def test_logs_beyond_the_rule_go(root):
 
 
 def test_nothing_goes_while_a_step_is_at_work(root):
-    search(root)
     before = listing(root)
     with open_project(root) as project, project.locked(SLOT, "tune"), pytest.raises(ConflictError):
         cleaned(root, keep_best=1)
@@ -288,7 +285,6 @@ class Dying(Silent):
 
 
 def test_cut_off_in_the_middle_and_run_again_it_ends_the_same(root):
-    search(root)
     rules = Rules(keep_best=1)
     with pytest.raises(KeyboardInterrupt), open_project(root, reporter=Dying()) as project:
         clean(project, plan(project, rules), rules)
@@ -305,6 +301,5 @@ def test_a_project_without_a_record_has_nothing_to_remove(root, capsys):
 
 
 def test_the_rules_of_gc_stay_those_of_gc(root):
-    search(root)
     with open_project(root) as project:
         assert gc.plan(project).removals == ()

@@ -25,6 +25,7 @@ from podium.steps.candidates.given_config import Given, finalize_config
 from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
+from podium.steps.search.analyze import analyze
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying
 
@@ -45,13 +46,13 @@ def finalized(root, reporter=None, **flags):
 
 
 @pytest.fixture(scope="module")
-def searched(ladder):
-    return ladder.project("searched", **PATHS)
+def analyzed(ladder):
+    return ladder.project("analyzed", **PATHS)
 
 
 @pytest.fixture(scope="module")
-def finished(searched, tmp_path_factory):
-    root = shutil.copytree(searched, tmp_path_factory.mktemp("finished") / "small")
+def finished(analyzed, tmp_path_factory):
+    root = shutil.copytree(analyzed, tmp_path_factory.mktemp("finished") / "small")
     finalized(root)
     return root
 
@@ -140,8 +141,8 @@ def test_a_damaged_copy_is_written_again_from_the_store(root, harm):
     assert path.read_bytes() == before
 
 
-def test_a_folder_that_podium_did_not_write_stays_as_it_is(searched, tmp_path):
-    root = shutil.copytree(searched, tmp_path / "small")
+def test_a_folder_that_podium_did_not_write_stays_as_it_is(analyzed, tmp_path):
+    root = shutil.copytree(analyzed, tmp_path / "small")
     theirs = root / FOLDER / "config.json"
     theirs.parent.mkdir()
     theirs.write_text('{"tickers": []}')
@@ -170,8 +171,8 @@ def test_only_who_asks_for_it_takes_the_folder_from_a_later_model(root):
     assert read(root)["candidate"] == later.id
 
 
-def test_no_folder_is_written_where_none_is_wanted(searched, tmp_path):
-    root = shutil.copytree(searched, tmp_path / "small")
+def test_no_folder_is_written_where_none_is_wanted(analyzed, tmp_path):
+    root = shutil.copytree(analyzed, tmp_path / "small")
     projects.configure(root)
     assert finalized(root).folder is None
     assert not (root / FOLDER).exists()
@@ -226,12 +227,25 @@ class Killed(BaseException):
     """As if the process had ended here."""
 
 
+# Three epochs with the last slice held out, then some on everything.
+LONGER = {"finalize__epochs": 3, "extend__epochs": 3}
+
+
+@pytest.fixture(scope="module")
+def longer(analyzed, tmp_path_factory):
+    """A project whose folds are trained for as long, and the model that nobody disturbs."""
+    root = shutil.copytree(analyzed, tmp_path_factory.mktemp("longer") / "small")
+    with open_project(root, flags={"extend.epochs": 3}) as project:
+        analyze(project, SLOT)
+    whole = shutil.copytree(root, root.parent / "whole")
+    return root, finalized(whole, **LONGER).candidate.artifact_hash
+
+
 @pytest.mark.parametrize("after", [1, 3, 4, 6])
 def test_a_killed_training_goes_on_from_its_last_epoch_to_the_same_model(
-    searched, tmp_path, monkeypatch, after
+    longer, tmp_path, monkeypatch, after
 ):
-    """Three epochs with the last slice held out, then some on everything."""
-    root = shutil.copytree(searched, tmp_path / "small")
+    root = shutil.copytree(longer[0], tmp_path / "small")
     monkeypatch.setattr(_paused, "PATIENCE", 0)
     written, epochs, fitting = [], [], []
     write, epoch, fit = _paused.Pause._write, lstm._Training.epoch, FinalTraining.fit
@@ -255,23 +269,21 @@ def test_a_killed_training_goes_on_from_its_last_epoch_to_the_same_model(
             fitting.clear()
 
     monkeypatch.setattr(_paused.Pause, "_write", dying)
-    flags = {"finalize__epochs": 3, "extend__epochs": 3}
     with pytest.raises(Killed):
-        finalized(root, **flags)
+        finalized(root, **LONGER)
     monkeypatch.setattr(_paused.Pause, "_write", write)
     monkeypatch.setattr(lstm._Training, "epoch", counted)
     monkeypatch.setattr(FinalTraining, "fit", fitted)
-    whole = finalized(root, **flags)
+    whole = finalized(root, **LONGER)
     whole_epochs = 3 + whole.analysis.chosen.epochs
     # What was finished is fitted to its end again from its last state, without an epoch more.
     assert len(epochs) == whole_epochs - after
     assert not list((root / ".podium" / "work").glob("final-*"))
-    other = shutil.copytree(searched, tmp_path / "other")
-    assert finalized(other, **flags).candidate.artifact_hash == whole.candidate.artifact_hash
+    assert whole.candidate.artifact_hash == longer[1]
 
 
-def test_a_torn_state_is_no_state(searched, tmp_path, monkeypatch):
-    root = shutil.copytree(searched, tmp_path / "small")
+def test_a_torn_state_is_no_state(analyzed, finished, tmp_path, monkeypatch):
+    root = shutil.copytree(analyzed, tmp_path / "small")
     monkeypatch.setattr(_paused, "PATIENCE", 0)
     write = _paused.Pause._write
 
@@ -284,9 +296,7 @@ def test_a_torn_state_is_no_state(searched, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         finalized(root)
     monkeypatch.setattr(_paused.Pause, "_write", write)
-    other = shutil.copytree(searched, tmp_path / "other")
-    mine, theirs = (finalized(one).candidate.artifact_hash for one in (root, other))
-    assert mine == theirs
+    assert finalized(root).candidate.artifact_hash == read(finished)["artifact_hash"]
 
 
 # A config that somebody gives

@@ -385,7 +385,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
         seen["returns"], seen["chosen"] = returns, chosen
         return no_luck(n_trials, "not asked")
 
-    monkeypatch.setattr(looks._judgement, "luck_of_returns", listening)
+    monkeypatch.setattr(looks.selection_bias, "luck_of_returns", listening)
     with project_of() as project:
         found = analyze(project, SLOT)
         data, split = found.extension.tuned.data, found.extension.tuned.split

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ladder as ladders
 import projects
 import quick
 from podium.cli.group import podium
@@ -61,7 +62,7 @@ def root(tmp_path):
 
 def project_in(folder, **settings):
     mine = {"slots": {SLOT: {"families": [quick.NAME]}}, "tune": {"trials": 6, "search": "random"}}
-    return small_project(folder, **projects.merge(mine, settings))
+    return ladders.brief_project(folder, **projects.merge(mine, settings))
 
 
 def broken(folder, **settings):

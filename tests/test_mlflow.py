@@ -42,18 +42,6 @@ pytestmark = [
 DEAD_SECONDS = 60
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A store as MLflow makes it, for copying: making one takes seconds."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    before = dict(os.environ)
-    os.environ.update(_mlflow_client._SETTINGS)
-    assert _mlflow_store.make(file, file.with_name("mlartifacts").as_uri())
-    os.environ.clear()
-    os.environ.update(before)
-    return file
-
-
 @pytest.fixture
 def place(empty_store, tmp_path):
     """A record whose project has its own, empty store."""

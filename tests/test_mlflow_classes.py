@@ -1,6 +1,7 @@
 """A classifier's training and evaluation in MLflow, read back by MLflow's own client."""
 
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
@@ -14,7 +15,6 @@ from classes import evaluated
 from mlflow_places import client, runs
 from podium import load_model
 from podium.cli.main import run as podium
-from podium.ledger.projections import _mlflow_client, _mlflow_store
 from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync
 
@@ -31,14 +31,10 @@ FLAGS = {
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
+def shown(empty_store, tmp_path_factory):
     """A project whose training was sent to MLflow, evaluated after that, and sent again."""
     root = classes.project(tmp_path_factory.mktemp("shown") / "p", mlflow={"enabled": True})
-    before = dict(os.environ)
-    os.environ.update(_mlflow_client._SETTINGS)
-    assert _mlflow_store.make(root / "mlflow.db", (root / "mlartifacts").as_uri())
-    os.environ.clear()
-    os.environ.update(before)
+    shutil.copy(empty_store, root)
     flags = [part for pair in FLAGS.items() for part in pair]
     command = [
         "train", "bilstm", *flags, "--bidirectional", "--weighted-loss", "--quiet",

@@ -20,7 +20,7 @@ import pytest
 import podium
 import projects
 from mlflow_models import MODEL, another, contend, moved, told
-from mlflow_places import client, new_store
+from mlflow_places import client
 from podium import pyfunc, resolve
 from podium.cli.main import run as cli
 from podium.decision import Stage
@@ -42,11 +42,11 @@ MINUTE = re.compile(r"\d{8}_\d{4}")
 
 
 @pytest.fixture(scope="module")
-def made(ladder, tmp_path_factory):
+def made(ladder, empty_store, tmp_path_factory):
     """A project with a champion, before anything was sent."""
     place = tmp_path_factory.mktemp("made") / "small"
     root = ladder.copy(place, "finished", policies=projects.LENIENT)
-    new_store(root)
+    shutil.copy(empty_store, root)
     projects.configure(root, policies=projects.LENIENT, mlflow={"enabled": True})
     return root
 
@@ -228,15 +228,14 @@ def test_an_improvement_that_mlflow_lost_is_told_by_a_check_and_sent_by_a_sync(r
 
 @pytest.mark.parametrize("code", ["ENDPOINT_NOT_FOUND", "FEATURE_DISABLED"])
 def test_without_a_registry_the_runs_are_sent_and_the_versions_when_there_is_one(
-    made, tmp_path, monkeypatch, code
+    made, empty_store, tmp_path, monkeypatch, code
 ):
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import ErrorCode
 
     root = shutil.copytree(made, tmp_path / "small")
-    (root / "mlflow.db").unlink()
-    new_store(root)
+    shutil.copy(empty_store, root)
 
     def unknown(*_, **__):
         raise MlflowException("no such endpoint", error_code=ErrorCode.Value(code))

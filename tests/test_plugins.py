@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import ladder as ladders
 from podium import plugin, registry, resolve
 from podium.cli.main import run as podium
 from podium.config import load
@@ -31,7 +32,7 @@ from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe
 from podium.testing.series import bars, view
 from podium.trial import Job, Task
-from projects import LENIENT, SLOT, Interrupting, query, small_project
+from projects import LENIENT, SLOT, Interrupting, query, run_project, small_project
 
 BODY = '''"""Body of a candle over its range."""
 
@@ -146,7 +147,7 @@ def write(root, files):
 
 
 def project_with(root, files, **settings):
-    small_project(root, **settings)
+    ladders.brief_project(root, **settings)
     write(root, files)
     return root
 
@@ -155,6 +156,17 @@ def project_with(root, files, **settings):
 def project(tmp_path):
     """A project whose slot is made of members of its own."""
     return project_with(tmp_path / "own", OWN, slots=SLOTS, space={"lstm": {}}, policies=LENIENT)
+
+
+@pytest.fixture
+def ran(ladder, tmp_path):
+    """The same after a whole run."""
+
+    def build(folder):
+        settings = {"slots": SLOTS, "space": {"lstm": {}}, "policies": LENIENT}
+        run_project(project_with(folder / "own", OWN, **settings))
+
+    return shutil.copytree(ladder.kept("plugins", build) / "own", tmp_path / "own")
 
 
 @pytest.fixture
@@ -242,13 +254,15 @@ def test_a_changed_plugin_makes_another_task(project):
     assert task_hash(project) == first
 
 
-def test_a_changed_plugin_is_trained_again_and_an_unchanged_one_is_not(project):
+def test_a_changed_plugin_is_trained_again_and_an_unchanged_one_is_not(ran):
+    project = ran
+
     def trials():
         with open_project(project) as opened:
             run(opened)
         return len(query(project, "SELECT id FROM trial WHERE family = 'mean'"))
 
-    first = trials()
+    first = len(query(project, "SELECT id FROM trial WHERE family = 'mean'"))
     assert trials() == first
     write(project, {"features/body.py": BODY.replace("scale *", "2 * scale *")})
     second = trials()
@@ -295,10 +309,8 @@ def test_a_changed_gate_is_asked_again_and_an_unchanged_one_is_not(tmp_path):
     assert decided() == [*refused, 0, 1]
 
 
-def test_what_a_changed_plugin_gives_is_judged_again(project):
-    with open_project(project) as opened:
-        run(opened)
-        path = resolve.champion(SLOT, project).path
+def test_what_a_changed_plugin_gives_is_judged_again(ran):
+    project, path = ran, resolve.champion(SLOT, ran).path
 
     def judged():
         with open_project(project) as opened:

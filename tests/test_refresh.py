@@ -1,7 +1,6 @@
 """The nightly job: what it does with new bars, when it trains, and what it says to cron."""
 
 import json
-import multiprocessing as mp
 import shutil
 import sqlite3
 from contextlib import closing
@@ -27,15 +26,37 @@ SIGNED = {"forecast": {"champion": {"fresh_evidence": {}, "signoff": {}}}}
 
 
 @pytest.fixture(scope="module")
-def promoted(tmp_path_factory):
+def promoted(ladder):
     """A project whose first night was gone through."""
-    root = growing.growing_project(
-        tmp_path_factory.mktemp("refresh") / "small", policies=projects.LENIENT, hooks=HOOKS
-    )
-    with open_project(root) as project:
-        first = refresh(project)
-    assert first.error is None
-    return root
+
+    def build(folder):
+        settings = {"policies": projects.LENIENT, "hooks": HOOKS}
+        root = ladder.copy(folder / "small", "made", "growing", **settings)
+        assert tonight(root).error is None
+
+    return ladder.kept("first-night", build) / "small"
+
+
+@pytest.fixture(scope="module")
+def moved(ladder, promoted):
+    """The same after a second night, on which a test that moves made another champion."""
+
+    def build(folder):
+        root = shutil.copytree(promoted, folder / "small")
+        growing.arrive(root, LATER)
+        configured(root, policies=projects.LENIENT, refresh=MOVING)
+        tonight(root)
+
+    return ladder.kept("second-night", build) / "small"
+
+
+@pytest.fixture(scope="module")
+def unsigned(promoted, tmp_path_factory):
+    """The same where the challenger lacks nothing but a signature, and what was said of it."""
+    root = shutil.copytree(promoted, tmp_path_factory.mktemp("unsigned") / "small")
+    growing.arrive(root, LATER)
+    configured(root, policies=SIGNED, refresh=MOVING)
+    return root, tonight(root)
 
 
 @pytest.fixture
@@ -124,11 +145,11 @@ def test_new_bars_are_spoken_of_and_do_not_move_a_test_that_begins_on_a_day(root
     assert "nothing new" in say(capsys, "run", "--refresh", "--project", str(root))[1]
 
 
-def test_a_moving_test_trains_a_challenger_on_newer_bars_that_the_champion_is_held_against(root):
-    growing.arrive(root, LATER)
-    configured(root, policies=projects.LENIENT, refresh=MOVING)
-    first = champion(root)
-    tonight(root)
+def test_a_moving_test_trains_a_challenger_on_newer_bars_that_the_champion_is_held_against(
+    promoted, moved, tmp_path
+):
+    root = shutil.copytree(moved, tmp_path / "copy")
+    first = champion(promoted)
     old, new = candidates(root)
     assert new["trained_until"] > old["trained_until"]
     looks = query(root, "SELECT * FROM test_look ORDER BY seq")
@@ -156,10 +177,8 @@ def test_a_challenger_waits_until_there_are_enough_new_bars(root, trained):
     assert trained == []
 
 
-def test_a_test_never_begins_on_bars_the_champion_was_trained_on(root):
-    growing.arrive(root, LATER)
-    configured(root, policies=projects.LENIENT, refresh={"test_bars": 60})
-    tonight(root)
+def test_a_test_never_begins_on_bars_the_champion_was_trained_on(moved, tmp_path):
+    root = shutil.copytree(moved, tmp_path / "copy")
     seen = candidates(root)[-1]["trained_until"]
     growing.arrive(root, "2002-12-01")
     # A longer test than before would reach back over what the champion has learned from.
@@ -177,37 +196,30 @@ def test_too_short_a_test_makes_no_challenger_and_no_failure(root):
     assert "no challenger: 20 bars are left to test it on" in found.line
 
 
-def test_the_settings_of_the_project_are_as_before_whatever_happened(root):
+def test_a_challenger_that_was_cut_off_goes_on_and_the_settings_are_as_before(root, moved):
     growing.arrive(root, LATER)
     configured(root, policies=projects.LENIENT, refresh=MOVING)
+    for after in (2, 6):
+        with open_project(root, reporter=projects.Interrupting(after)) as project:
+            before = project.config
+            with pytest.raises(KeyboardInterrupt):
+                refresh(project)
+            assert project.config is before
     with open_project(root) as project:
         before = project.config
         refresh(project)
         assert project.config is before
-
-
-def test_a_challenger_that_was_cut_off_goes_on_the_next_time(root):
-    growing.arrive(root, LATER)
-    configured(root, policies=projects.LENIENT, refresh=MOVING)
-    whole = shutil.copytree(root, root.parent / "whole")
-    tonight(whole)
-    for after in (2, 6):
-        reporter = projects.Interrupting(after)
-        with pytest.raises(KeyboardInterrupt), open_project(root, reporter=reporter) as project:
-            refresh(project)
-    tonight(root)
-    assert projects.outcome(root)["candidates"] == projects.outcome(whole)["candidates"]
+    assert projects.outcome(root)["candidates"] == projects.outcome(moved)["candidates"]
 
 
 # Signatures
 
 
 @pytest.fixture
-def waiting(root):
+def waiting(unsigned, tmp_path):
     """A project with a challenger that lacks nothing but a signature, and what was said of it."""
-    growing.arrive(root, LATER)
-    configured(root, policies=SIGNED, refresh=MOVING)
-    return root, tonight(root)
+    root, found = unsigned
+    return shutil.copytree(root, tmp_path / "copy"), found
 
 
 def test_a_challenger_that_needs_a_signature_is_a_review_request_told_each_night(waiting):
@@ -264,24 +276,10 @@ def test_a_refusal_is_a_result_told_once(root, capsys):
 # Under cron
 
 
-def hold(place, ready, done):
-    with lock(place, "podium run --refresh"):
-        ready.set()
-        done.wait(60)
-
-
 def test_a_second_job_beside_the_first_is_a_conflict_in_one_line(root, capsys):
-    context = mp.get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    place = root / ".podium" / "refresh.lock"
-    other = context.Process(target=hold, args=(place, ready, done))
-    other.start()
-    try:
-        assert ready.wait(60)
+    # The lock belongs to whoever opened its file, also within one process.
+    with lock(root / ".podium" / "refresh.lock", "podium run --refresh"):
         code, out, err = say(capsys, "run", "--refresh", "--project", str(root))
-    finally:
-        done.set()
-        other.join(60)
     assert (code, out, err.count("\n")) == (6, "", 1)
     assert "podium run --refresh (process" in err
 
@@ -329,11 +327,9 @@ def test_the_outcome_is_given_as_json(root, capsys):
     assert (code, item["slot"], item["failed"]) == (0, SLOT, False)
 
 
-def test_a_shadow_speaks_every_night(root):
-    growing.arrive(root, LATER)
-    configured(root, policies=projects.LENIENT, refresh=MOVING)
-    old = champion(root)
-    tonight(root)
+def test_a_shadow_speaks_every_night(moved, tmp_path):
+    root = shutil.copytree(moved, tmp_path / "copy")
+    old = candidates(root)[0]["id"]
     with open_project(root) as project:
         put(project, SLOT, old)
     growing.arrive(root, "2002-10-26")

@@ -11,6 +11,7 @@ import pytest
 
 import brisk
 import classes
+import ladder as ladders
 import projects
 import quick
 from podium.cli.main import run as podium
@@ -23,7 +24,7 @@ from podium.steps.search import extend
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
 from podium.steps.workspace.session import open_project
-from projects import SLOT, Saying, configure, merge, outcome, query, small_project
+from projects import SLOT, Saying, configure, merge, outcome, query
 
 OTHER = "us4/D/return"
 QUICK = {
@@ -53,14 +54,24 @@ def families(quick_family):
 
 def project_in(folder, *settings):
     """A small project with two years of bars; reading them is most of what a run does here."""
-    root = small_project(folder, **merge(QUICK, *settings))
-    projects.keep_two_years(root)
-    return root
+    return ladders.brief_project(folder, **merge(QUICK, *settings))
 
 
 @pytest.fixture
 def root(tmp_path):
     return project_in(tmp_path / "small")
+
+
+@pytest.fixture
+def done(ladder, tmp_path):
+    """Such a project after one run."""
+    return ladder.copy(tmp_path / "small", "finished", "brief", **QUICK)
+
+
+@pytest.fixture(scope="module")
+def whole(ladder):
+    """The same for a test that only looks."""
+    return ladder.project("finished", "brief", **QUICK)
 
 
 def going(root, slots=None, **asked):
@@ -112,8 +123,8 @@ def test_a_second_run_says_of_each_step_that_it_is_up_to_date_and_how_much_there
     assert [one.told for one in first.outcomes] == [one.told for one in again.outcomes]
 
 
-def test_more_trials_let_the_search_go_on_and_what_follows_with_it(root):
-    going(root)
+def test_more_trials_let_the_search_go_on_and_what_follows_with_it(done):
+    root = done
     reset(root, {"tune": {"trials": 7}})
     plan = planned(root)
     why = "tune.trials is 7, 4 of quick on record"
@@ -148,10 +159,9 @@ def test_more_trials_let_the_search_go_on_and_what_follows_with_it(root):
     ],
 )
 def test_what_changed_is_told_with_the_first_step_that_it_concerns_and_redone(
-    tmp_path, settings, step, why
+    done, settings, step, why
 ):
-    root = project_in(tmp_path / "small")
-    going(root)
+    root = done
     reset(root, settings)
     plan = planned(root)
     state, _, told = plan[SLOT, step]
@@ -161,14 +171,14 @@ def test_what_changed_is_told_with_the_first_step_that_it_concerns_and_redone(
     assert all(plan[SLOT, before][0] == "up to date" for before in STEPS[:number])
     assert all(plan[SLOT, after][2] == f"after {step}" for after in STEPS[number + 1 :])
     found, _ = going(root)
-    done = dict(states(found))
-    assert all(done[before] == "up to date" for before in STEPS[:number])
-    assert done[step] == "done"
+    ended = dict(states(found))
+    assert all(ended[before] == "up to date" for before in STEPS[:number])
+    assert ended[step] == "done"
     assert {state for state, _, _ in planned(root).values()} == {"up to date"}
 
 
-def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(root):
-    going(root)
+def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(done):
+    root = done
     before = {row["id"] for row in query(root, "SELECT id FROM trial")}
     [old] = query(root, "SELECT fingerprint FROM dataset")
     for path in (root / "data" / "us4").glob("*.csv"):
@@ -241,9 +251,7 @@ def test_a_run_up_to_a_step_ends_there_and_names_the_next_command(root, capsys):
     assert not (root / "reports").exists()
 
 
-def test_a_run_in_two_parts_ends_as_one_that_was_never_divided(tmp_path, root):
-    whole = project_in(tmp_path / "whole")
-    going(whole)
+def test_a_run_in_two_parts_ends_as_one_that_was_never_divided(whole, root):
     going(root, last="analyze")
     going(root, first="finalize")
     assert outcome(root) == outcome(whole)
@@ -462,8 +470,8 @@ def test_a_read_only_project_is_told_before_anything_is_read(small_disk):
 # What people do to files
 
 
-def test_a_damaged_checkpoint_is_told_and_nothing_is_decided_on_it(root):
-    going(root)
+def test_a_damaged_checkpoint_is_told_and_nothing_is_decided_on_it(done):
+    root = done
     [row] = query(root, "SELECT artifact_path FROM candidate")
     [model] = (root / "models" / "registry" / row["artifact_path"] / "best_model").glob("*.json")
     whole = model.read_bytes()
@@ -493,9 +501,7 @@ def test_files_that_were_deleted_are_written_again_and_nothing_is_trained(root):
     assert trained == quick.TRAINED
 
 
-def test_a_clock_that_was_set_back_changes_no_result(tmp_path, root, monkeypatch):
-    whole = project_in(tmp_path / "whole")
-    going(whole)
+def test_a_clock_that_was_set_back_changes_no_result(whole, root, monkeypatch):
     with (
         pytest.raises(KeyboardInterrupt),
         open_project(root, reporter=projects.Interrupting(3)) as project,

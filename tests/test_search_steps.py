@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import ladder as ladders
 import projects
 import quick
 from podium.cli.main import run
@@ -15,7 +16,7 @@ from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
 from podium.steps.workspace.session import open_project
-from projects import SLOT, Saying, query, small_project
+from projects import SLOT, Saying, query
 
 pytestmark = pytest.mark.usefixtures("quick_family")
 
@@ -28,10 +29,14 @@ def root(tmp_path):
     return project_in(tmp_path / "small")
 
 
+@pytest.fixture
+def done(ladder, tmp_path):
+    """Such a project after its search, which finds its trials when it is asked again."""
+    return ladder.copy(tmp_path / "small", "searched", "brief", **quick_settings())
+
+
 def project_in(folder, **settings):
-    root = small_project(folder, **projects.merge(quick_settings(), settings))
-    projects.keep_two_years(root)
-    return root
+    return ladders.brief_project(folder, **projects.merge(quick_settings(), settings))
 
 
 def quick_settings(space=None, **tune):
@@ -120,19 +125,17 @@ def test_what_a_widened_search_was_told_decides_what_it_asks(tmp_path):
     ],
     ids=lambda change: str(change),
 )
-def test_trials_that_answer_another_question_are_never_mixed_in(root, change):
-    searched(root)
-    configure(root, quick_settings({"level": [1, 2, 3]}), change)
-    assert len(searched(root).trials) == 6
-    assert links(root, "known") == []
+def test_trials_that_answer_another_question_are_never_mixed_in(done, change):
+    configure(done, quick_settings({"level": [1, 2, 3]}), change)
+    assert len(searched(done).trials) == 6
+    assert links(done, "known") == []
 
 
-def test_trials_of_another_version_of_a_family_are_never_mixed_in(root, monkeypatch):
-    searched(root)
+def test_trials_of_another_version_of_a_family_are_never_mixed_in(done, monkeypatch):
     monkeypatch.setattr(quick.FAMILY, "VERSION", 2, raising=False)
-    configure(root, quick_settings({"level": [1, 2, 3]}))
-    assert len(searched(root).trials) == 6
-    assert links(root, "known") == []
+    configure(done, quick_settings({"level": [1, 2, 3]}))
+    assert len(searched(done).trials) == 6
+    assert links(done, "known") == []
 
 
 def test_what_was_known_is_fixed_when_the_study_begins(root):
@@ -151,13 +154,12 @@ def test_what_was_known_is_fixed_when_the_study_begins(root):
     assert links(root, "known") == known
 
 
-def test_every_known_config_counts_as_a_look(root):
-    searched(root)
-    configure(root, quick_settings({"level": [1, 2, 3]}))
-    found = searched(root)
-    study = links(root, "known")[0]["study_id"]
+def test_every_known_config_counts_as_a_look(done):
+    configure(done, quick_settings({"level": [1, 2, 3]}))
+    found = searched(done)
+    study = links(done, "known")[0]["study_id"]
     [row] = query(
-        root,
+        done,
         """SELECT count(DISTINCT t.config_hash) AS n FROM study_trial l JOIN trial t
            ON t.id = l.trial_id WHERE l.study_id = ? AND t.family = 'quick'""",
         study,
@@ -165,9 +167,8 @@ def test_every_known_config_counts_as_a_look(root):
     assert row["n"] == len(found.trials) > 6
 
 
-def test_a_project_that_changes_no_space_has_the_question_it_always_had(root):
-    searched(root)
-    [study] = query(root, "SELECT question FROM study")
+def test_a_project_that_changes_no_space_has_the_question_it_always_had(done):
+    [study] = query(done, "SELECT question FROM study")
     question = json.loads(study["question"])
     assert sorted(question) == [
         "dataset", "families", "generation", "metric", "search", "seed", "split", "task",
@@ -177,7 +178,7 @@ def test_a_project_that_changes_no_space_has_the_question_it_always_had(root):
         "constants": {"max_epochs": 3},
         "parameters": {"factor": ["Float", 0.5, 1.5, False], "level": ["Choice", [1, 2, 3, 4]]},
     }
-    assert query(root, "SELECT * FROM receipt WHERE step != 'grid'") == []
+    assert query(done, "SELECT * FROM receipt WHERE step != 'grid'") == []
 
 
 # Spaces that end
@@ -198,10 +199,9 @@ def test_a_finite_space_ends_with_a_sentence_and_the_search_is_finished(root, na
     assert len(query(root, "SELECT * FROM receipt WHERE step = 'exhausted'")) == 1
 
 
-def test_a_search_that_is_not_exhausted_is_not_finished_before_its_budget(root):
-    searched(root)
-    configure(root, quick_settings(trials=9))
-    with open_project(root) as project, pytest.raises(NotFoundError, match="6 of 9 trials"):
+def test_a_search_that_is_not_exhausted_is_not_finished_before_its_budget(done):
+    configure(done, quick_settings(trials=9))
+    with open_project(done) as project, pytest.raises(NotFoundError, match="6 of 9 trials"):
         tuned(project, SLOT)
 
 
@@ -301,16 +301,16 @@ def with_metric(root, metric, **tune_settings):
     return searched(root)
 
 
-def test_another_metric_is_another_study_of_the_same_trainings(root):
-    first = searched(root)
-    before = trained(root)
-    other = with_metric(root, "mae")
+def test_another_metric_is_another_study_of_the_same_trainings(done):
+    first = searched(done)
+    before = trained(done)
+    other = with_metric(done, "mae")
     # Random draws are the same, so nothing is trained again and each has its score in both.
-    assert trained(root) == before
+    assert trained(done) == before
     assert other.study.id != first.study.id
     assert [row.config for row in other.trials] == [row.config for row in first.trials]
     assert other.best.metric == "mae"
-    fresh = project_in(root.parent / "fresh", **quick_settings(metric="mae"))
+    fresh = project_in(done.parent / "fresh", **quick_settings(metric="mae"))
     for row, alone in zip(other.trials, searched(fresh).trials, strict=True):
         assert row.score == pytest.approx(alone.score, rel=1e-5)
         assert row.score not in {one.score for one in first.trials}

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import ladder as ladders
 import nursery
 import projects
 import quick
@@ -30,7 +32,7 @@ from podium.steps.trials import execute
 from podium.steps.workspace import activity
 from podium.steps.workspace.session import open_project
 from podium.testing import fakes
-from projects import SLOT, Saying, query, small_project
+from projects import SLOT, Saying, query
 
 pytestmark = pytest.mark.usefixtures("quick_family")
 
@@ -54,13 +56,21 @@ def root(tmp_path):
     return project_in(tmp_path / "small")
 
 
+SETTINGS = {
+    "slots": {SLOT: {"families": [quick.NAME]}},
+    # Each config depends on how those before it did.
+    "tune": {"trials": 8, "generation": 2, "epochs": 3, "search": "local"},
+}
+
+
 def project_in(folder, **settings):
-    mine = {
-        "slots": {SLOT: {"families": [quick.NAME]}},
-        # Each config depends on how those before it did.
-        "tune": {"trials": 8, "generation": 2, "epochs": 3, "search": "local"},
-    }
-    return small_project(folder, **projects.merge(mine, settings))
+    return ladders.brief_project(folder, **projects.merge(SETTINGS, settings))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ladder):
+    """Such a project whose search nobody stopped."""
+    return ladder.project("searched", "brief", **SETTINGS)
 
 
 def asked(root):
@@ -102,12 +112,10 @@ def test_ctrl_c_once_ends_with_everything_that_ran_on_record(root):
     assert [state for _, _, state, _ in asked(root)][:3] == ["complete"] * 3
 
 
-def test_a_stopped_search_goes_on_as_if_nothing_had_happened(root, tmp_path):
+def test_a_stopped_search_goes_on_as_if_nothing_had_happened(root, undisturbed):
     with pytest.raises(StoppedError):
         searched(root, Noting(interrupt))
     searched(root)
-    undisturbed = project_in(tmp_path / "undisturbed")
-    searched(undisturbed)
     assert asked(root) == asked(undisturbed)
 
 
@@ -250,11 +258,9 @@ def test_a_search_that_was_stopped_otherwise_is_not_finished(root):
         tuned(project, SLOT)
 
 
-def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, tmp_path):
+def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, undisturbed):
     cut(root)
     searched(root)
-    undisturbed = project_in(tmp_path / "undisturbed")
-    searched(undisturbed)
     assert asked(root) == asked(undisturbed)
     reporter = Noting()
     with open_project(root, reporter=reporter) as project:
@@ -262,8 +268,8 @@ def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, tmp_path):
     assert not any("--max-time" in said for said in reporter.said)
 
 
-def test_a_search_on_record_needs_no_time(root):
-    searched(root)
+def test_a_search_on_record_needs_no_time(undisturbed, tmp_path):
+    root = shutil.copytree(undisturbed, tmp_path / "small")
     with open_project(root) as project:
         project.halt.within(0)
         assert len(tune(project, SLOT).trials) == 8

@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import classes
+import ladder as ladders
 import projects
 import quick
 from podium import registry
@@ -21,7 +22,7 @@ from podium.report.history import Told, history_png, so_far
 from podium.steps.archive.export import export
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
-from projects import SLOT, Interrupting, query, small_project
+from projects import SLOT, Interrupting, query
 
 pytestmark = pytest.mark.usefixtures("quick_family")
 
@@ -39,7 +40,13 @@ def settings(**tune):
 
 @pytest.fixture
 def root(tmp_path):
-    return small_project(tmp_path / "small", **settings())
+    return ladders.brief_project(tmp_path / "small", **settings())
+
+
+@pytest.fixture
+def done(ladder, tmp_path):
+    """Such a project after its search, which finds its trials when it is asked again."""
+    return ladder.copy(tmp_path / "small", "searched", "brief", **settings())
 
 
 def configure(root, *others):
@@ -106,9 +113,9 @@ def test_the_journal_is_a_study_that_optuna_opens_with_the_same_best(root, monke
             assert trial.intermediate_values == curve
 
 
-def test_the_pickle_is_the_same_study_in_memory_and_can_go_on(root):
-    found = searched(root)
-    study = pickle.loads((root / FOLDER / "optimization_study.pkl").read_bytes())
+def test_the_pickle_is_the_same_study_in_memory_and_can_go_on(done):
+    found = searched(done)
+    study = pickle.loads((done / FOLDER / "optimization_study.pkl").read_bytes())
     assert study.best_trial.user_attrs["podium.id"] == found.best.id
     assert len(study.trials) == 8
     study.optimize(lambda trial: trial.suggest_float("factor", 0.5, 1.5, log=True), n_trials=1)
@@ -151,14 +158,14 @@ def test_each_family_is_a_study_of_its_own_and_the_winners_has_the_plain_name(ro
         assert one.best_value == both[f"{SLOT}/{name}"].best_value
 
 
-def test_a_study_can_be_handed_to_the_dashboard_as_a_database(root, monkeypatch, capsys):
-    found = searched(root)
-    monkeypatch.chdir(root)
+def test_a_study_can_be_handed_to_the_dashboard_as_a_database(done, monkeypatch, capsys):
+    found = searched(done)
+    monkeypatch.chdir(done)
     words = ["export", found.study.id, "--format", "optuna-sqlite"]
     assert run(words) == 2
     assert "--to FILE" in capsys.readouterr().err
     assert run([*words, "--to", "study.db"]) == 0
-    storage = optuna.storages.RDBStorage(f"sqlite:///{root / 'study.db'}")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{done / 'study.db'}")
     study = optuna.load_study(study_name=f"{SLOT} {found.study.id}", storage=storage)
     mine = [t for t in study.trials if t.user_attrs["podium.model_name"] == quick.NAME]
     assert min(t.value for t in mine) == found.best.score
@@ -217,7 +224,7 @@ def test_a_search_that_goes_on_keeps_the_best_of_all_its_trials(root):
 
 @pytest.mark.parametrize("runner", [{"name": "inline"}, {"name": "local", "jobs": 3}])
 def test_keeping_models_changes_no_key_and_no_number(root, tmp_path, runner):
-    without = small_project(tmp_path / "without", **settings(keep_checkpoints=0))
+    without = ladders.brief_project(tmp_path / "without", **settings(keep_checkpoints=0))
     configure(root, {"runner": runner})
     searched(root)
     searched(without)
@@ -229,9 +236,8 @@ def test_keeping_models_changes_no_key_and_no_number(root, tmp_path, runner):
     assert list((root / ".podium" / "work").iterdir()) == []
 
 
-def test_an_interrupted_search_leaves_what_it_found_and_then_the_rest(root, tmp_path):
-    whole = small_project(tmp_path / "whole", **settings())
-    searched(whole)
+def test_an_interrupted_search_leaves_what_it_found_and_then_the_rest(root, ladder):
+    whole = ladder.project("searched", "brief", **settings())
     with pytest.raises(KeyboardInterrupt):
         searched(root, Interrupting(5))
     assert 4 <= len(read(root)["trials"]) < 8
@@ -296,34 +302,33 @@ def test_without_matplotlib_everything_but_the_picture_is_there(root, monkeypatc
 # Whose the folder is
 
 
-def test_nothing_is_written_again_where_nothing_is_new(root):
-    searched(root)
-    before = {p: p.stat().st_mtime_ns for p in (root / FOLDER).iterdir()}
-    searched(root)
-    assert {p: p.stat().st_mtime_ns for p in (root / FOLDER).iterdir()} == before
-    (root / FOLDER / "optimization_study.pkl").unlink()
-    searched(root)
-    assert (root / FOLDER / "optimization_study.pkl").is_file()
+def test_nothing_is_written_again_where_nothing_is_new(done):
+    before = {p: p.stat().st_mtime_ns for p in (done / FOLDER).iterdir()}
+    searched(done)
+    assert {p: p.stat().st_mtime_ns for p in (done / FOLDER).iterdir()} == before
+    (done / FOLDER / "optimization_study.pkl").unlink()
+    searched(done)
+    assert (done / FOLDER / "optimization_study.pkl").is_file()
 
 
-def test_results_of_the_study_before_are_kept_under_its_id_and_come_back_with_it(root):
-    first = searched(root)
-    before = {p.name: p.read_bytes() for p in (root / FOLDER).iterdir() if p.is_file()}
-    kept = sorted(p.name for p in (root / FOLDER / "checkpoints").iterdir())
-    configure(root, {"tune": {"seed": 8}})
+def test_results_of_the_study_before_are_kept_under_its_id_and_come_back_with_it(done):
+    first = searched(done)
+    before = {p.name: p.read_bytes() for p in (done / FOLDER).iterdir() if p.is_file()}
+    kept = sorted(p.name for p in (done / FOLDER / "checkpoints").iterdir())
+    configure(done, {"tune": {"seed": 8}})
     reporter = Interrupting(1000)
-    second = searched(root, reporter)
+    second = searched(done, reporter)
     assert any(f"{FOLDER}/{first.study.id}/" in said for said in reporter.said)
-    assert read(root)["study"] == second.study.id
-    old = root / FOLDER / first.study.id
+    assert read(done)["study"] == second.study.id
+    old = done / FOLDER / first.study.id
     assert {p.name: p.read_bytes() for p in old.iterdir() if p.is_file()} == before
     assert sorted(p.name for p in (old / "checkpoints").iterdir()) == kept
-    configure(root)
-    searched(root)
-    assert read(root)["study"] == first.study.id
-    assert sorted(p.name for p in (root / FOLDER / "checkpoints").iterdir()) == kept
+    configure(done)
+    searched(done)
+    assert read(done)["study"] == first.study.id
+    assert sorted(p.name for p in (done / FOLDER / "checkpoints").iterdir()) == kept
     assert not old.exists()
-    assert read(root, f"{second.study.id}/trial_results.json")["study"] == second.study.id
+    assert read(done, f"{second.study.id}/trial_results.json")["study"] == second.study.id
 
 
 def test_files_that_podium_did_not_write_stay_as_they_are(root):
@@ -387,13 +392,13 @@ def test_a_search_for_classes_is_maximized_everywhere(tmp_path):
         export(project, "optuna")
 
 
-def test_what_was_on_record_before_is_told_beside_what_was_asked(root):
-    first = searched(root)
-    configure(root, {"space": {quick.NAME: {"factor": {"low": 0.5, "high": 1.5, "log": False}}}})
-    found = searched(root)
-    phases = [one["phase"] for one in read(root)["trials"]]
+def test_what_was_on_record_before_is_told_beside_what_was_asked(done):
+    first = searched(done)
+    configure(done, {"space": {quick.NAME: {"factor": {"low": 0.5, "high": 1.5, "log": False}}}})
+    found = searched(done)
+    phases = [one["phase"] for one in read(done)["trials"]]
     assert phases == ["known"] * 8 + ["tune"] * 8
-    [study] = studies(root).values()
+    [study] = studies(done).values()
     assert study.best_trial.user_attrs["podium.id"] == found.best.id
     assert len(study.trials) == 16
-    assert {t["id"] for t in read(root)["trials"]} > {row.id for row in first.trials}
+    assert {t["id"] for t in read(done)["trials"]} > {row.id for row in first.trials}
