@@ -195,7 +195,13 @@ def _before_a_start(turn: int) -> None:
 
 
 def _in_training(turn: int) -> None:
-    _around(quick.QuickFamily, "fit", _Countdown(turn))
+    """Before and after a training, or, of a network, a step of it."""
+    count = _Countdown(turn)
+    _around(quick.QuickFamily, "fit", count)
+    if "torch" in sys.modules:
+        from torch.optim import AdamW
+
+        _around(AdamW, "step", count)
 
 
 def _with_workers() -> None:

@@ -20,7 +20,7 @@ import classes
 import growing
 import projects
 import quick
-from podium.files import lock
+from podium.files import lock, write_atomic
 from podium.hashing import digest
 from podium.steps.candidates.finalize import finalize
 from podium.steps.decisions.backtest import backtest
@@ -106,7 +106,7 @@ class Ladder:
 
     def copy(self, target: Path, *asked: str, **settings: Mapping[str, Any]) -> Path:
         """A copy of such a project, to be changed."""
-        return shutil.copytree(self.project(*asked, **settings), target)
+        return copied(self.project(*asked, **settings), target)
 
     def kept(self, name: str, build: Callable[[Path], object]) -> Path:
         """The folder of this name, filled by ``build`` if nobody did; it stays where it was built.
@@ -120,13 +120,22 @@ class Ladder:
                 folder.mkdir()
                 build(folder)
                 assert not [*folder.rglob("*-wal")], "a record that is still open"
-                mark.write_text(contents(folder))
+                write_atomic(mark, contents(folder))
         return folder
 
     def changed(self) -> list[str]:
         """Names of the templates that somebody wrote to."""
         marks = sorted(self.place.glob("*.whole"))
         return [m.stem for m in marks if m.read_text() != contents(m.with_suffix(""))]
+
+
+def copied(template: Path, target: Path) -> Path:
+    """A copy of a template, also while another worker reads its record.
+
+    SQLite keeps files beside a record that is open, and takes them away again. A template's are
+    empty.
+    """
+    return shutil.copytree(template, target, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
 
 
 def contents(folder: Path) -> str:

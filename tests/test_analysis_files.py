@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ladder as ladders
 import projects
 from podium.cli.main import run
 from podium.ledger import reads
@@ -47,7 +48,7 @@ def finished(ladder):
 
 @pytest.fixture
 def root(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "small")
+    return ladders.copied(finished, tmp_path / "small")
 
 
 def read(path):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ladder as ladders
 from podium.backtest import periods_per_year, sharpe
 from podium.errors import MissingExtraError
 from podium.report.trading import drawdowns
@@ -37,7 +38,7 @@ def judged(ladder):
 @pytest.fixture
 def copied(judged, tmp_path):
     """A copy of it to do things to."""
-    return shutil.copytree(judged, tmp_path / "copied")
+    return ladders.copied(judged, tmp_path / "copied")
 
 
 def table(root, name):

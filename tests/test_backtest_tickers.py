@@ -1,12 +1,12 @@
 """Tickers that changed since training: realigned by name or refused, never silently misread."""
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import ladder as ladders
 from podium.errors import DataError
 from podium.ledger import reads
 from podium.steps.decisions.backtest import backtest
@@ -30,7 +30,7 @@ def judged(ladder):
 @pytest.fixture
 def copied(judged, tmp_path):
     """A copy of it to change the tickers of."""
-    return shutil.copytree(judged, tmp_path / "copied")
+    return ladders.copied(judged, tmp_path / "copied")
 
 
 def model_of(root):

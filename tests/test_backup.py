@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+import ladder as ladders
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError
 from podium.hashing import digest_bytes
 from podium.resolve import champion
@@ -80,7 +81,7 @@ def test_both_kinds_of_tar_files_can_be_restored(finished, tmp_path, name):
 
 
 def test_a_backup_beside_a_writer_is_a_whole_record_of_one_moment(finished, tmp_path):
-    root = shutil.copytree(finished, tmp_path / "busy")
+    root = ladders.copied(finished, tmp_path / "busy")
     stop = threading.Event()
 
     def write():
@@ -128,7 +129,7 @@ def test_an_existing_destination_is_left_as_it_is(finished, packed, tmp_path):
 
 
 def test_a_changed_artefact_is_not_backed_up(finished, tmp_path):
-    root = shutil.copytree(finished, tmp_path / "changed")
+    root = ladders.copied(finished, tmp_path / "changed")
     [path] = (root / "models" / "registry").glob("*/final_model/model.pt")
     path.write_bytes(path.read_bytes() + b"!")
     with open_project(root) as project, pytest.raises(DataError, match=r"final_model/model\.pt"):

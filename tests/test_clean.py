@@ -28,20 +28,23 @@ pytestmark = pytest.mark.usefixtures("quick_family")
 
 DAY = 86400.0
 RESULTS = "hyperparameter_tuning_results"
+SETTINGS = {
+    "slots": {SLOT: {"families": [quick.NAME], "policy": "deep"}},
+    "tune": {"trials": 8, "search": "random", "keep_checkpoints": 5},
+    "paths": {field.name: field.default for field in fields(PathsSection)},
+    "policies": {"deep": {"champion": {"max_drawdown": {}}}},
+}
 
 
 @pytest.fixture
 def root(ladder, tmp_path):
-    """A project after its search."""
-    return ladder.copy(
-        tmp_path / "small",
-        "searched",
-        "brief",
-        slots={SLOT: {"families": [quick.NAME], "policy": "deep"}},
-        tune={"trials": 8, "search": "random", "keep_checkpoints": 5},
-        paths={field.name: field.default for field in fields(PathsSection)},
-        policies={"deep": {"champion": {"max_drawdown": {}}}},
-    )
+    return ladder.copy(tmp_path / "small", "made", "brief", **SETTINGS)
+
+
+@pytest.fixture
+def searched(ladder, tmp_path):
+    """The same after its search."""
+    return ladder.copy(tmp_path / "small", "searched", "brief", **SETTINGS)
 
 
 @pytest.fixture
@@ -98,80 +101,80 @@ def earlier(root, slot_folder, name, id_, *, days, key="study"):
     return f"{slot_folder}/{id_}"
 
 
-def test_without_a_rule_results_stay_and_without_yes_everything_does(root, capsys):
-    before = listing(root)
-    assert going(root) == {}
-    assert run(["clean", "--keep-best", "2", "--project", str(root)]) == 0
+def test_without_a_rule_results_stay_and_without_yes_everything_does(searched, capsys):
+    before = listing(searched)
+    assert going(searched) == {}
+    assert run(["clean", "--keep-best", "2", "--project", str(searched)]) == 0
     out, err = capsys.readouterr()
     assert "rank 3 of 5 of quick" in out
     assert "would go" in err
     assert "--yes" in err
-    assert run(["clean", "--keep-best", "2", "--yes", "--dry-run", "--project", str(root)]) == 0
+    assert run(["clean", "--keep-best", "2", "--yes", "--dry-run", "--project", str(searched)]) == 0
     assert "would go" in capsys.readouterr().err
-    assert listing(root) == before
+    assert listing(searched) == before
 
 
-def test_checkpoints_beyond_the_best_go_and_the_results_know_it(root, capsys):
-    found = search(root)
+def test_checkpoints_beyond_the_best_go_and_the_results_know_it(searched, capsys):
+    found = search(searched)
     best = sorted(found.trials, key=lambda row: row.score)[:2]
-    assert run(["clean", "--keep-best", "2", "--yes", "--json", "--project", str(root)]) == 0
+    assert run(["clean", "--keep-best", "2", "--yes", "--json", "--project", str(searched)]) == 0
     [item] = json.loads(capsys.readouterr().out)["items"]
     assert len(item["removals"]) == 3
     assert item["bytes"] == sum(removal["bytes"] for removal in item["removals"]) > 0
-    left = {t["id"] for t in told(root)["trials"] if t["checkpoint"]}
+    left = {t["id"] for t in told(searched)["trials"] if t["checkpoint"]}
     assert left == {row.id for row in best}
-    assert len(list((root / RESULTS / "checkpoints").iterdir())) == 2
+    assert len(list((searched / RESULTS / "checkpoints").iterdir())) == 2
     # The search finds nothing to do, to train, or to write.
-    before = listing(root)
+    before = listing(searched)
     quick.TRAINED.clear()
-    search(root)
+    search(searched)
     assert quick.TRAINED == []
-    assert listing(root) == before
-    assert going(root, keep_best=2) == {}
+    assert listing(searched) == before
+    assert going(searched, keep_best=2) == {}
 
 
-def test_the_chosen_trial_keeps_its_checkpoint_whatever_its_rank(root):
-    results = told(root)
+def test_the_chosen_trial_keeps_its_checkpoint_whatever_its_rank(searched):
+    results = told(searched)
     ranked = sorted((t for t in results["trials"] if t["checkpoint"]), key=lambda t: t["value"])
     results["chosen"] = ranked[-1]["id"]
-    (root / RESULTS / "trial_results.json").write_text(json.dumps(results))
-    paths = going(root, keep_best=1)
+    (searched / RESULTS / "trial_results.json").write_text(json.dumps(results))
+    paths = going(searched, keep_best=1)
     assert f"{RESULTS}/{ranked[-1]['checkpoint']}" not in paths
     assert len(paths) == 3
 
 
-def test_what_a_pointer_names_stays(root):
-    worst = max((t for t in told(root)["trials"] if t["checkpoint"]), key=lambda t: t["value"])
-    place = root / RESULTS / worst["checkpoint"]
-    assert place.relative_to(root).as_posix() in going(root, keep_best=1)
-    (root / "models").mkdir(exist_ok=True)
-    (root / "models" / "active_model.txt").write_text(f"{place}/model.json\n")
-    assert place.relative_to(root).as_posix() not in going(root, keep_best=1)
+def test_what_a_pointer_names_stays(searched):
+    worst = max((t for t in told(searched)["trials"] if t["checkpoint"]), key=lambda t: t["value"])
+    place = searched / RESULTS / worst["checkpoint"]
+    assert place.relative_to(searched).as_posix() in going(searched, keep_best=1)
+    (searched / "models").mkdir(exist_ok=True)
+    (searched / "models" / "active_model.txt").write_text(f"{place}/model.json\n")
+    assert place.relative_to(searched).as_posix() not in going(searched, keep_best=1)
 
 
-def test_earlier_results_go_by_age_and_the_present_ones_never(root):
-    search(root, tune__seed=8)
-    [kept] = [p for p in (root / RESULTS).iterdir() if p.name.startswith("s-")]
+def test_earlier_results_go_by_age_and_the_present_ones_never(searched):
+    search(searched, tune__seed=8)
+    [kept] = [p for p in (searched / RESULTS).iterdir() if p.name.startswith("s-")]
     age(kept, 40)
-    age(root / RESULTS / "checkpoints", 90)
-    assert going(root, older_than=50 * DAY) == {}
-    found = cleaned(root, older_than=30 * DAY)
+    age(searched / RESULTS / "checkpoints", 90)
+    assert going(searched, older_than=50 * DAY) == {}
+    found = cleaned(searched, older_than=30 * DAY)
     assert [one.path for one in found.removals] == [f"{RESULTS}/{kept.name}"]
     assert found.removals[0].what == "earlier results"
     assert not kept.exists()
-    assert (root / RESULTS / "checkpoints").is_dir()
+    assert (searched / RESULTS / "checkpoints").is_dir()
 
 
-def test_what_podium_did_not_write_stays(root):
-    strange = root / RESULTS / "s-0000000000000"
+def test_what_podium_did_not_write_stays(searched):
+    strange = searched / RESULTS / "s-0000000000000"
     strange.mkdir()
     (strange / "mine.json").write_text('{"study": "s-0000000000000"}')
-    other = root / RESULTS / "notes"
+    other = searched / RESULTS / "notes"
     other.mkdir()
     (other / "trial_results.json").write_text('{"podium": 1, "study": "notes"}')
     for folder in (strange, other):
         age(folder, 400)
-    assert going(root, older_than=DAY) == {}
+    assert going(searched, older_than=DAY) == {}
 
 
 def test_in_a_folder_of_somebody_elses_the_newest_results_are_no_earlier_ones(root):
@@ -270,11 +273,15 @@ def test_logs_beyond_the_rule_go(root):
     assert not log.exists()
 
 
-def test_nothing_goes_while_a_step_is_at_work(root):
-    before = listing(root)
-    with open_project(root) as project, project.locked(SLOT, "tune"), pytest.raises(ConflictError):
-        cleaned(root, keep_best=1)
-    assert listing(root) == before
+def test_nothing_goes_while_a_step_is_at_work(searched):
+    before = listing(searched)
+    with (
+        open_project(searched) as project,
+        project.locked(SLOT, "tune"),
+        pytest.raises(ConflictError),
+    ):
+        cleaned(searched, keep_best=1)
+    assert listing(searched) == before
 
 
 class Dying(Silent):
@@ -284,14 +291,14 @@ class Dying(Silent):
         raise KeyboardInterrupt
 
 
-def test_cut_off_in_the_middle_and_run_again_it_ends_the_same(root):
+def test_cut_off_in_the_middle_and_run_again_it_ends_the_same(searched):
     rules = Rules(keep_best=1)
-    with pytest.raises(KeyboardInterrupt), open_project(root, reporter=Dying()) as project:
+    with pytest.raises(KeyboardInterrupt), open_project(searched, reporter=Dying()) as project:
         clean(project, plan(project, rules), rules)
-    assert len(list((root / RESULTS / "checkpoints").iterdir())) == 4
-    cleaned(root, keep_best=1)
-    left = [t["checkpoint"] for t in told(root)["trials"] if t["checkpoint"]]
-    assert [f"checkpoints/{p.name}" for p in (root / RESULTS / "checkpoints").iterdir()] == left
+    assert len(list((searched / RESULTS / "checkpoints").iterdir())) == 4
+    cleaned(searched, keep_best=1)
+    left = [t["checkpoint"] for t in told(searched)["trials"] if t["checkpoint"]]
+    assert [f"checkpoints/{p.name}" for p in (searched / RESULTS / "checkpoints").iterdir()] == left
 
 
 def test_a_project_without_a_record_has_nothing_to_remove(root, capsys):
@@ -300,6 +307,6 @@ def test_a_project_without_a_record_has_nothing_to_remove(root, capsys):
     assert not (root / "podium.db").exists()
 
 
-def test_the_rules_of_gc_stay_those_of_gc(root):
-    with open_project(root) as project:
+def test_the_rules_of_gc_stay_those_of_gc(searched):
+    with open_project(searched) as project:
         assert gc.plan(project).removals == ()

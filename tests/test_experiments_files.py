@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import projects
+from mlflow_places import in_child
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import experiments
 from podium.resolve import get_active_model_path
@@ -229,38 +230,36 @@ def test_a_moved_project_doubles_no_line(finished, tmp_path):
     assert log_of(root).read_bytes() == before
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from podium.ledger.projections import experiments
-from podium.steps.workspace.session import open_project
-real, how, calls = os.write, sys.argv[2], []
+def killed_at(root, how):
+    """A forked process that is killed when it wrote so many bytes, or all of them."""
+    real, calls = os.write, []
 
-def die(*arguments, **named):
-    os.kill(os.getpid(), signal.SIGKILL)
+    def die(*arguments, **named):
+        os.kill(os.getpid(), signal.SIGKILL)
 
-def torn(descriptor, data):
-    calls.append(data)
-    if len(calls) < 2:
-        return real(descriptor, data)
-    real(descriptor, data[: int(how)])
-    die()
+    def torn(descriptor, data):
+        calls.append(data)
+        if len(calls) < 2:
+            return real(descriptor, data)
+        real(descriptor, data[: int(how)])
+        return die()
 
-if how.isdigit():
-    experiments.os.write = torn
-else:
-    experiments.outbox.advance = die
-with open_project(Path(sys.argv[1])) as project:
-    project.ledger
-"""
+    def work():
+        if how.isdigit():
+            experiments.os.write = torn
+        else:
+            experiments.outbox.advance = die
+        with open_project(root) as project:
+            assert project.ledger
+
+    return in_child(work)
 
 
 @pytest.mark.parametrize("how", ["1", "40", "200", "before it was noted"])
 def test_a_log_whose_writer_was_killed_has_every_line_whole_and_once(copied, how):
     before = log_of(copied).read_bytes()
     names = end_trials(copied, 3)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(copied), how])
-    assert done.returncode == -signal.SIGKILL
+    assert killed_at(copied, how) == -signal.SIGKILL
     torn = log_of(copied).read_bytes()
     assert torn.endswith(b"\n") == (not how.isdigit())
     said = catch_up(copied)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import ladder as ladders
 import projects
 from podium import artifact, pyfunc
 from podium.cli.main import run
@@ -52,14 +53,14 @@ def analyzed(ladder):
 
 @pytest.fixture(scope="module")
 def finished(analyzed, tmp_path_factory):
-    root = shutil.copytree(analyzed, tmp_path_factory.mktemp("finished") / "small")
+    root = ladders.copied(analyzed, tmp_path_factory.mktemp("finished") / "small")
     finalized(root)
     return root
 
 
 @pytest.fixture
 def root(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "small")
+    return ladders.copied(finished, tmp_path / "small")
 
 
 def read(root, name="config.json", folder=FOLDER):
@@ -142,7 +143,7 @@ def test_a_damaged_copy_is_written_again_from_the_store(root, harm):
 
 
 def test_a_folder_that_podium_did_not_write_stays_as_it_is(analyzed, tmp_path):
-    root = shutil.copytree(analyzed, tmp_path / "small")
+    root = ladders.copied(analyzed, tmp_path / "small")
     theirs = root / FOLDER / "config.json"
     theirs.parent.mkdir()
     theirs.write_text('{"tickers": []}')
@@ -172,7 +173,7 @@ def test_only_who_asks_for_it_takes_the_folder_from_a_later_model(root):
 
 
 def test_no_folder_is_written_where_none_is_wanted(analyzed, tmp_path):
-    root = shutil.copytree(analyzed, tmp_path / "small")
+    root = ladders.copied(analyzed, tmp_path / "small")
     projects.configure(root)
     assert finalized(root).folder is None
     assert not (root / FOLDER).exists()
@@ -234,7 +235,7 @@ LONGER = {"finalize__epochs": 3, "extend__epochs": 3}
 @pytest.fixture(scope="module")
 def longer(analyzed, tmp_path_factory):
     """A project whose folds are trained for as long, and the model that nobody disturbs."""
-    root = shutil.copytree(analyzed, tmp_path_factory.mktemp("longer") / "small")
+    root = ladders.copied(analyzed, tmp_path_factory.mktemp("longer") / "small")
     with open_project(root, flags={"extend.epochs": 3}) as project:
         analyze(project, SLOT)
     whole = shutil.copytree(root, root.parent / "whole")
@@ -283,7 +284,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_to_the_same_model(
 
 
 def test_a_torn_state_is_no_state(analyzed, finished, tmp_path, monkeypatch):
-    root = shutil.copytree(analyzed, tmp_path / "small")
+    root = ladders.copied(analyzed, tmp_path / "small")
     monkeypatch.setattr(_paused, "PATIENCE", 0)
     write = _paused.Pause._write
 

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+import ladder as ladders
 from podium import artifact
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.resolve import load_model
@@ -34,7 +35,7 @@ def finished(ladder):
 @pytest.fixture
 def unfinished(tuned, tmp_path):
     """A copy whose search is to have more trials than it has."""
-    root = shutil.copytree(tuned, tmp_path / "unfinished")
+    root = ladders.copied(tuned, tmp_path / "unfinished")
     configure(root, **settings(50))
     return root
 
@@ -42,7 +43,7 @@ def unfinished(tuned, tmp_path):
 @pytest.fixture
 def copied(finished, tmp_path):
     """A copy of the finished one to do things to."""
-    return shutil.copytree(finished, tmp_path / "copied")
+    return ladders.copied(finished, tmp_path / "copied")
 
 
 def settings(trials):

@@ -4,13 +4,13 @@ import importlib.util
 import json
 import math
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ladder as ladders
 from looped import looped
 from podium import registry
 from podium.backtest import simulate, simulate_stack
@@ -289,7 +289,7 @@ def searched(ladder):
 def project_of(searched, tmp_path):
     """Copy of that project with other settings."""
     root = tmp_path / "planted"
-    shutil.copytree(searched, root)
+    ladders.copied(searched, root)
 
     def opened(**changed):
         settings(root, **changed)

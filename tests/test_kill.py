@@ -28,7 +28,7 @@ MOMENTS = {
     ("tune", "inside an end"): (1, 1),
     ("tune", "in training"): (2, 2),
     ("extend", "in training"): (1, 2),
-    ("finalize", "in training"): (1, 1),
+    ("finalize", "in training"): (9, 1),
     ("finalize", "in an artefact's rename"): (2, 1),
     ("finalize", "inside the evidence"): (1, 1),
     ("backtest", "inside the evidence"): (2, 1),

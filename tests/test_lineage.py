@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+import ladder as ladders
 import projects
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
@@ -28,7 +29,7 @@ def finished(ladder):
 @pytest.fixture
 def copy(finished, tmp_path):
     """The finished project, to be changed."""
-    return shutil.copytree(finished, tmp_path / "copy")
+    return ladders.copied(finished, tmp_path / "copy")
 
 
 def of(root, name):

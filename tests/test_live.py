@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import growing
+import ladder as ladders
 import projects
 from podium import artifact, registry
 from podium.cli.main import run as podium
@@ -35,7 +36,7 @@ def promoted(ladder):
 
 @pytest.fixture
 def root(promoted, tmp_path):
-    return shutil.copytree(promoted, tmp_path / "copy")
+    return ladders.copied(promoted, tmp_path / "copy")
 
 
 @pytest.fixture
@@ -357,7 +358,7 @@ def test_too_short_a_training_is_said_to_tell_nothing(root, monkeypatch):
 @pytest.fixture(scope="module")
 def succeeded(promoted, tmp_path_factory):
     """A project whose first champion was replaced, with new bars."""
-    root = shutil.copytree(promoted, tmp_path_factory.mktemp("two") / "copy")
+    root = ladders.copied(promoted, tmp_path_factory.mktemp("two") / "copy")
     growing.configured(
         root, policies=projects.LENIENT, finalize={"epochs": 3}, extend={"epochs": 3}
     )

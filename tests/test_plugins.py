@@ -166,7 +166,7 @@ def ran(ladder, tmp_path):
         settings = {"slots": SLOTS, "space": {"lstm": {}}, "policies": LENIENT}
         run_project(project_with(folder / "own", OWN, **settings))
 
-    return shutil.copytree(ladder.kept("plugins", build) / "own", tmp_path / "own")
+    return ladders.copied(ladder.kept("plugins", build) / "own", tmp_path / "own")
 
 
 @pytest.fixture

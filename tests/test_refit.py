@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ladder as ladders
 import quick
 from podium import artifact
 from podium.cli.main import run
@@ -41,13 +41,13 @@ def judged(ladder):
 @pytest.fixture
 def copied(judged, tmp_path):
     """A copy of it to train in."""
-    return shutil.copytree(judged, tmp_path / "copied")
+    return ladders.copied(judged, tmp_path / "copied")
 
 
 @pytest.fixture(scope="module")
 def refitted(judged, tmp_path_factory):
     """A copy with refits over a window; tests only look at it."""
-    root = shutil.copytree(judged, tmp_path_factory.mktemp("refitted") / "small")
+    root = ladders.copied(judged, tmp_path_factory.mktemp("refitted") / "small")
     again(root, WINDOW)
     return root
 

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 import growing
+import ladder as ladders
 import projects
 from podium.cli.main import run as podium
 from podium.files import lock
@@ -42,7 +43,7 @@ def moved(ladder, promoted):
     """The same after a second night, on which a test that moves made another champion."""
 
     def build(folder):
-        root = shutil.copytree(promoted, folder / "small")
+        root = ladders.copied(promoted, folder / "small")
         growing.arrive(root, LATER)
         configured(root, policies=projects.LENIENT, refresh=MOVING)
         tonight(root)
@@ -53,7 +54,7 @@ def moved(ladder, promoted):
 @pytest.fixture(scope="module")
 def unsigned(promoted, tmp_path_factory):
     """The same where the challenger lacks nothing but a signature, and what was said of it."""
-    root = shutil.copytree(promoted, tmp_path_factory.mktemp("unsigned") / "small")
+    root = ladders.copied(promoted, tmp_path_factory.mktemp("unsigned") / "small")
     growing.arrive(root, LATER)
     configured(root, policies=SIGNED, refresh=MOVING)
     return root, tonight(root)
@@ -61,7 +62,7 @@ def unsigned(promoted, tmp_path_factory):
 
 @pytest.fixture
 def root(promoted, tmp_path):
-    return shutil.copytree(promoted, tmp_path / "copy")
+    return ladders.copied(promoted, tmp_path / "copy")
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_new_bars_are_spoken_of_and_do_not_move_a_test_that_begins_on_a_day(root
 def test_a_moving_test_trains_a_challenger_on_newer_bars_that_the_champion_is_held_against(
     promoted, moved, tmp_path
 ):
-    root = shutil.copytree(moved, tmp_path / "copy")
+    root = ladders.copied(moved, tmp_path / "copy")
     first = champion(promoted)
     old, new = candidates(root)
     assert new["trained_until"] > old["trained_until"]
@@ -178,7 +179,7 @@ def test_a_challenger_waits_until_there_are_enough_new_bars(root, trained):
 
 
 def test_a_test_never_begins_on_bars_the_champion_was_trained_on(moved, tmp_path):
-    root = shutil.copytree(moved, tmp_path / "copy")
+    root = ladders.copied(moved, tmp_path / "copy")
     seen = candidates(root)[-1]["trained_until"]
     growing.arrive(root, "2002-12-01")
     # A longer test than before would reach back over what the champion has learned from.
@@ -328,7 +329,7 @@ def test_the_outcome_is_given_as_json(root, capsys):
 
 
 def test_a_shadow_speaks_every_night(moved, tmp_path):
-    root = shutil.copytree(moved, tmp_path / "copy")
+    root = ladders.copied(moved, tmp_path / "copy")
     old = candidates(root)[0]["id"]
     with open_project(root) as project:
         put(project, SLOT, old)

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+import ladder as ladders
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, RefusedError, UsageError
 from podium.families import lstm
@@ -33,7 +34,7 @@ def finished(ladder):
 @pytest.fixture
 def copy(finished, tmp_path):
     """The finished project, to be changed."""
-    return shutil.copytree(finished, tmp_path / "copy")
+    return ladders.copied(finished, tmp_path / "copy")
 
 
 def again(root, name, **how):

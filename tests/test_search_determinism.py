@@ -4,12 +4,12 @@ Runs over the folder of searches, so a new one is held to it too.
 """
 
 import random
-import shutil
 import subprocess
 
 import pytest
 
 import brisk
+import ladder as ladders
 import projects
 import quick
 from podium import registry
@@ -68,7 +68,7 @@ def wholes(blank, tmp_path_factory):
 
     def whole(name):
         if name not in found:
-            root = shutil.copytree(blank, tmp_path_factory.mktemp(name) / "small")
+            root = ladders.copied(blank, tmp_path_factory.mktemp(name) / "small")
             rows = searched(root, name).trials
             found[name] = projects.outcome(root), [(row.number, row.phase) for row in rows]
         return found[name]
@@ -88,7 +88,7 @@ def test_the_study_that_is_compared_has_conditions_families_and_phases(wholes):
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize("name", SEARCHES)
 def test_any_number_of_jobs_gives_the_same_study(blank, tmp_path, wholes, workers, name, jobs):
-    root = shutil.copytree(blank, tmp_path / "small")
+    root = ladders.copied(blank, tmp_path / "small")
     searched(root, name, workers[jobs])
     assert projects.outcome(root) == wholes(name)[0]
     projects.assert_clean(root)
@@ -98,7 +98,7 @@ def test_any_number_of_jobs_gives_the_same_study(blank, tmp_path, wholes, worker
 @pytest.mark.parametrize("name", SEARCHES)
 def test_an_interruption_at_any_trial_changes_nothing(blank, tmp_path, wholes, workers, name, jobs):
     draw = random.Random(f"{name} {jobs}")
-    root = shutil.copytree(blank, tmp_path / "small")
+    root = ladders.copied(blank, tmp_path / "small")
     runner = workers.get(jobs)
     # Those that are on record are passed again, then some more; the shortest search has twelve.
     for stop in sorted(draw.sample(range(12), 3)):
@@ -127,7 +127,7 @@ def git(root, *words):
 
 
 def test_a_new_commit_alone_retrains_nothing_and_is_on_record(blank, tmp_path):
-    root = shutil.copytree(blank, tmp_path / "small")
+    root = ladders.copied(blank, tmp_path / "small")
     git(root, "init", "--quiet")
     git(root, "add", "podium.toml")
     git(root, "commit", "--quiet", "-m", "one")
@@ -175,7 +175,7 @@ def a_split(root, monkeypatch):
 def test_what_makes_trials_incomparable_trains_all_of_them_anew(
     blank, tmp_path, monkeypatch, change
 ):
-    root = shutil.copytree(blank, tmp_path / "small")
+    root = ladders.copied(blank, tmp_path / "small")
     first = searched(root, "random")
     change(root, monkeypatch)
     again = searched(root, "random")
@@ -189,7 +189,7 @@ def test_what_makes_trials_incomparable_trains_all_of_them_anew(
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_widened_space_keeps_every_trial_and_trains_none_again(blank, tmp_path, name):
-    root = shutil.copytree(blank, tmp_path / "small")
+    root = ladders.copied(blank, tmp_path / "small")
     few = projects.merge(SETTINGS, {"tune": {"trials": 5}})
     projects.configure(root, **few)
     first = searched(root, name)

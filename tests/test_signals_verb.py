@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import shutil
 
 import numpy as np
 import pytest
 
+import ladder as ladders
 from podium.cli.main import run
 from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError
@@ -40,7 +40,7 @@ def judged(ladder, tmp_path_factory):
 @pytest.fixture
 def copied(judged, tmp_path):
     """A copy of it to do things to."""
-    return shutil.copytree(judged, tmp_path / "copied")
+    return ladders.copied(judged, tmp_path / "copied")
 
 
 def ask(root, *args):

@@ -43,7 +43,7 @@ def finished(ladder):
 @pytest.fixture
 def copied(finished, tmp_path):
     """A copy of the finished project to do things to."""
-    return shutil.copytree(finished, tmp_path / "copied")
+    return ladders.copied(finished, tmp_path / "copied")
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_a_run_again_tells_the_same_story(copied):
 
 
 def test_a_candidate_that_passes_its_gates_becomes_champion_and_stays_it(judged, tmp_path):
-    root = shutil.copytree(judged, tmp_path / "copied")
+    root = ladders.copied(judged, tmp_path / "copied")
     assert run_project(root).report.slots[0].verdict == "promoted"
     project_id = only(query(root, "SELECT project_id FROM project"))["project_id"]
     champions = Door("sqlite:///podium.db", root, project_id).champions()
@@ -559,7 +559,7 @@ def test_a_changed_byte_is_found_before_anything_is_loaded(copied, checkpoint, f
 @pytest.mark.parametrize("file", ["manifest.json", "best_model/model.pt", "final_model/model.pt"])
 @pytest.mark.parametrize("how", [change_a_byte, os.unlink], ids=["changed", "missing"])
 def test_an_artefact_that_is_not_what_was_judged_is_not_promoted(judged, tmp_path, file, how):
-    root = shutil.copytree(judged, tmp_path / "copied")
+    root = ladders.copied(judged, tmp_path / "copied")
     folder, _ = artifact(root)
     how(folder / file)
     before = dump(root)

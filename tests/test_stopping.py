@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -269,7 +268,7 @@ def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, undisturbed):
 
 
 def test_a_search_on_record_needs_no_time(undisturbed, tmp_path):
-    root = shutil.copytree(undisturbed, tmp_path / "small")
+    root = ladders.copied(undisturbed, tmp_path / "small")
     with open_project(root) as project:
         project.halt.within(0)
         assert len(tune(project, SLOT).trials) == 8
