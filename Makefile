@@ -1,7 +1,8 @@
 # make demo    a demo project in ./demo, from nothing to a champion, with its pictures
 # make test    the fast tests; make test FLAGS="--random-order" in another order each time
 # make check   format, lint, types, the package's size and import circles, and the slow tests
-# make bench   overhead and start-up, as ratios measured in one run
+# make bench   overhead and start-up, as ratios measured in one run; planted truths; the demo on
+#              other data
 
 PYTHON ?= python3
 VENV   := .venv
@@ -55,6 +56,8 @@ bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/backtest.py
 	$(BIN)/python benchmarks/schedules.py
+	$(BIN)/python benchmarks/planted.py
+	$(BIN)/python benchmarks/verdicts.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podium needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; run: make PYTHON=/path/to/python3.11 ...")'
