@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ladder as ladders
+from looped import looped
 from podium import plugin, registry, resolve
 from podium.cli.main import run as podium
 from podium.config import load
@@ -624,7 +625,7 @@ def test_an_error_that_is_not_a_plugins_stays_what_it_is(folder):
         1 / 0  # noqa: B018
 
 
-@pytest.mark.parametrize("seed", range(20))
+@looped("seed", range(20))
 def test_a_plugin_that_reads_the_next_bar_is_caught_and_an_honest_one_is_not(folder, seed):
     write(folder, {"features/body.py": BODY, "features/ahead.py": LEAKING})
     leak = probe(registry.load("features", "ahead").compute, bars(60, seed=seed), 30, seed=seed)
