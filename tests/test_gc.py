@@ -331,7 +331,7 @@ import os, signal, sys
 from pathlib import Path
 from podium.steps.workspace.session import open_project
 from podium.steps.archive.doctor import doctor
-from podium.steps import gc
+from podium.steps.archive import gc
 place = int(sys.argv[2])
 EVENTS = ("os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 def hear(event, arguments):
