@@ -167,8 +167,8 @@ def test_another_slot_has_its_files_in_a_place_of_its_own(finished):
     assert (finished / "slots" / RETURNS / PLOTS / "analysis.json").is_file()
 
 
-def test_of_a_target_that_goes_either_way_the_directions_are_counted(finished):
-    with open_project(finished) as project:
+def test_of_a_target_that_goes_either_way_the_directions_are_counted(root):
+    with open_project(root) as project:
         analysis = analyze(project, RETURNS)
         [first, *_] = analysis_files.compared(project, analysis)
         config, data = analysis.extension.configs[0], analysis.extension.tuned.forecast

@@ -413,7 +413,6 @@ def test_a_server_that_is_not_there_is_told_soon(root):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("mlflow server")
 def test_a_server_tells_the_same_as_its_database(tracked, tmp_path):
     with mlflow_places.served(f"sqlite:///{tracked}", tmp_path) as url:
         of_server, of_file = mlflow.read(url), mlflow.read(tracked)

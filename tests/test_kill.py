@@ -19,7 +19,7 @@ from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills of a network")]
+pytestmark = pytest.mark.slow
 
 WORKERS = {"name": "local", "jobs": 2}
 # How often each place is passed at most before the kill, and how many jobs the run has that is

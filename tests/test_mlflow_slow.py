@@ -22,7 +22,6 @@ from podium.steps.workspace.sync import sync
 pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),
     pytest.mark.slow,
-    pytest.mark.xdist_group("mlflow server"),
     pytest.mark.filterwarnings("default"),
 ]
 

@@ -35,7 +35,7 @@ from podium.tracker import HyperparamTracker
 from projects import LENIENT, SLOT, query, run_project, small_project
 from records import ENVIRONMENT, broken_links, crown, decide, end, register, start, to_beta, trial
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -613,7 +613,6 @@ def kept(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("kept run")
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_changed_is_looked_at_again(kept, tmp_path, change):
     root = shutil.copytree(kept, tmp_path / "small")
@@ -624,7 +623,6 @@ def test_whatever_changed_is_looked_at_again(kept, tmp_path, change):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("kept run")
 def test_a_damaged_model_is_told_also_where_nothing_else_changed(kept, tmp_path):
     root = shutil.copytree(kept, tmp_path / "small")
     [row] = query(root, "SELECT artifact_path FROM candidate")

@@ -16,7 +16,7 @@ from podium.steps.serving.predict import predict
 from podium.steps.workspace.session import open_project
 from projects import SLOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills of a run")]
+pytestmark = pytest.mark.slow
 
 # Kills in each step at each place, with one job and with two, and how often a place is passed at
 # most before one.

@@ -13,7 +13,7 @@ from crash_rounds import ANY, kill_all, show
 from podium.hashing import canonical
 from projects import query
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills of a search")]
+pytestmark = pytest.mark.slow
 
 # Kills at each place, and how often a place is passed at most before one.
 KILLS = {

@@ -48,7 +48,7 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
 
     Examples
     --------
-    >>> from podium.steps import init
+    >>> from podium.steps.archive import init
     >>> import pathlib, tempfile
     >>> root = init.init(pathlib.Path(tempfile.mkdtemp()) / "mine", demo=True)
     >>> try:

@@ -47,7 +47,7 @@ def mlflow_manager(
 
     Examples
     --------
-    >>> from podium.steps import init
+    >>> from podium.steps.archive import init
     >>> import tempfile
     >>> root = init.init(Path(tempfile.mkdtemp()) / "mine", demo=True)
     >>> mlflow_manager(slot="us4/D/volatility", root=root).find_latest_model(model_type="base")

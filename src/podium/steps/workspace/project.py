@@ -107,15 +107,8 @@ class Project:
     reporter : Reporter, optional
         Where it has ``verbose``, and that is true, it also hears how each trial ends; where it has
         ``begins(label, total)``, of work that has begun.
-
-    Examples
-    --------
-    >>> from podium.steps import init
-    >>> import tempfile, pathlib
-    >>> root = init.init(pathlib.Path(tempfile.mkdtemp()) / "mine", demo=True)
-    >>> with Project(root) as project:
-    ...     sorted(project.config.slots)
-    ['us4/D/return', 'us4/D/volatility']
+    beside : Beside, optional
+        Hooks, and what shows the record elsewhere; none by default.
     """
 
     def __init__(
