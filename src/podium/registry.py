@@ -8,6 +8,7 @@ group ``podium.<kind>``. Listing reads names and first docstring lines without i
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -213,10 +214,11 @@ def _load(kind: str, name: str) -> ModuleType:
     raise NotFoundError(f"no {_singular(kind)} '{name}'", fix=suggest(name, names(kind)))
 
 
-def _own(kind: str) -> list[str]:
+@cache
+def _own(kind: str) -> tuple[str, ...]:
     """Names in podium's own folder, sorted."""
     folder = Path(__file__).parent / kind
-    return sorted(p.stem for p in folder.glob("[!_]*.py"))
+    return tuple(sorted(p.stem for p in folder.glob("[!_]*.py")))
 
 
 def _docstring_line(path: Path) -> str:
@@ -228,8 +230,15 @@ def _docstring_line(path: Path) -> str:
 
 def _entry_points(kind: str, name: str) -> EntryPoints:
     # Asked only on a miss: reading installed metadata costs several bare interpreter starts.
+    return _installed(kind, name, tuple(sys.path))
+
+
+@cache
+def _installed(kind: str, name: str, path: tuple[str, ...]) -> EntryPoints:
+    """Entry points of the packages on a search path, which is read once."""
     from importlib.metadata import entry_points
 
+    del path
     return entry_points(group=f"podium.{kind}", name=name)
 
 
