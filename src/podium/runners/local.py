@@ -265,12 +265,19 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
                 # A plugin that a job refers to cannot be run here.
                 inbox.put(error)
 
+    def send(answer: object) -> None:
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            # The driver was killed: nobody is left to read a traceback.
+            os._exit(0)
+
     threading.Thread(target=listen, daemon=True).start()
     current: Job | None = None
     while True:
         given = inbox.get()
         if problem or isinstance(given, PodiumError):
-            pipe.send(problem or given)
+            send(problem or given)
             continue
         job, task = given
         current = job or current
@@ -279,10 +286,10 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
             if job is not None and device:
                 _place(job, device)
             for ended in work(current, [task]):
-                pipe.send(ended)
+                send(ended)
         except (OSError, PodiumError) as error:
             # Nothing a trial could be blamed for: the driver stops, and its trials start again.
-            pipe.send(error)
+            send(error)
 
 
 def _place(job: Job, device: str) -> None:
