@@ -25,9 +25,7 @@ Kills = Mapping[Place, tuple[int, int]]
 
 def blank(folder: Path, **settings: Mapping[str, Any]) -> Path:
     """A project before anything was done in it."""
-    root = projects.small_project(folder / "small", **settings)
-    projects.keep_two_years(root)
-    return root
+    return projects.small_project(folder / "small", **settings)
 
 
 class Series:

@@ -47,13 +47,6 @@ def each_slot(step: Callable[[Project, str], object]) -> Callable[[Path], None]:
     return climb
 
 
-def brief_project(folder: Path, **settings: Mapping[str, Any]) -> Path:
-    """A small project with two years of bars."""
-    root = projects.small_project(folder, **settings)
-    projects.keep_two_years(root)
-    return root
-
-
 def evaluate_all(root: Path) -> None:
     """Evaluate every candidate of a project that classifies."""
     for row in projects.query(root, "SELECT id FROM candidate"):
@@ -63,7 +56,7 @@ def evaluate_all(root: Path) -> None:
 # How projects begin.
 KINDS: Mapping[str, Callable[..., Path]] = {
     "small": projects.small_project,
-    "brief": brief_project,
+    "long": projects.long_project,
     "growing": growing.growing_project,
     "classes": classes.project,
 }

@@ -67,6 +67,13 @@ LENIENT = {"forecast": {"champion": {"fresh_evidence": {}}}}
 
 def small_project(folder: Path, **settings: Mapping[str, Any]) -> Path:
     """Demo project cut down to seconds; ``settings`` are merged into podium.toml by section."""
+    root = long_project(folder, **settings)
+    keep_two_years(root)
+    return root
+
+
+def long_project(folder: Path, **settings: Mapping[str, Any]) -> Path:
+    """The same with all bars of the demo."""
     root = init.init(folder, demo=True)
     configure(root, **settings)
     return root

@@ -14,7 +14,7 @@ from podium.steps.search.tune import tune
 from podium.steps.serving.predict import predict
 from podium.steps.serving.signals import signals
 from podium.steps.workspace.session import open_project
-from projects import SLOT, Saying, configure, query, small_project
+from projects import SLOT, Saying, configure, long_project, query
 
 # What the model came to on the test when it was trained, on any machine.
 LOSS = 0.2335
@@ -24,7 +24,7 @@ TWO = ["AAPL", "IBM"]
 @pytest.fixture(scope="module")
 def judged(ladder):
     """A project whose candidate was judged on AAPL and IBM, in this order."""
-    return ladder.project("judged")
+    return ladder.project("judged", "long")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_delisted_ticker_ends_the_test_and_is_told_by_name(copied):
 
 
 def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_name(tmp_path):
-    root = small_project(tmp_path / "small", datasets={"us4": {"align": "union"}})
+    root = long_project(tmp_path / "small", datasets={"us4": {"align": "union"}})
     end_on(root, "IBM", "2002-04-30")
     said = Saying()
     with open_project(root, reporter=said) as project:

@@ -38,13 +38,13 @@ SETTINGS = {
 
 @pytest.fixture
 def root(ladder, tmp_path):
-    return ladder.copy(tmp_path / "small", "made", "brief", **SETTINGS)
+    return ladder.copy(tmp_path / "small", "made", **SETTINGS)
 
 
 @pytest.fixture
 def searched(ladder, tmp_path):
     """The same after its search."""
-    return ladder.copy(tmp_path / "small", "searched", "brief", **SETTINGS)
+    return ladder.copy(tmp_path / "small", "searched", **SETTINGS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from podium.cli import main as cli_main
 from podium.cli.main import run
-from projects import SLOT, SMALL, query, small_project
+from projects import SLOT, SMALL, long_project, query, small_project
 
 RETURN = "us4/D/return"
 TWO_SLOTS = {RETURN: {**SMALL["slots"][SLOT], "target": "log_return", "signal": "sign"}}
@@ -19,12 +19,12 @@ TWO_SLOTS = {RETURN: {**SMALL["slots"][SLOT], "target": "log_return", "signal": 
 @pytest.fixture(scope="module")
 def finished(ladder, tmp_path_factory):
     """A small project that was run once; verbs may find again what they did."""
-    return ladder.copy(tmp_path_factory.mktemp("cli") / "demo", "finished", slots=TWO_SLOTS)
+    return ladder.copy(tmp_path_factory.mktemp("cli") / "demo", "finished", "long", slots=TWO_SLOTS)
 
 
 @pytest.fixture
 def project(tmp_path):
-    return small_project(tmp_path / "demo", slots=TWO_SLOTS)
+    return long_project(tmp_path / "demo", slots=TWO_SLOTS)
 
 
 def say(capsys, *arguments):

@@ -23,13 +23,13 @@ TUNING = "hyperparameter_tuning_results"
 @pytest.fixture(scope="module")
 def tuned(ladder):
     """A project after a search of three trials, whose best two models were kept."""
-    return ladder.project("searched", **settings(3))
+    return ladder.project("searched", "long", **settings(3))
 
 
 @pytest.fixture(scope="module")
 def finished(ladder):
     """The same with the search's candidate, judged."""
-    return ladder.project("judged", **settings(3))
+    return ladder.project("judged", "long", **settings(3))
 
 
 @pytest.fixture

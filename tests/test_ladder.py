@@ -56,4 +56,4 @@ def test_projects_of_the_same_settings_are_one_and_of_others_another(shared):
     made = shared.project("made", tune={"trials": 2})
     assert shared.project("made", tune={"trials": 2}) == made
     assert shared.project("made", tune={"trials": 3}) != made
-    assert shared.project("made", "brief", tune={"trials": 2}) != made
+    assert shared.project("made", "growing", tune={"trials": 2}) != made

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ladder as ladders
 import projects
 import quick
 from podium.cli.group import podium
@@ -62,7 +61,7 @@ def root(tmp_path):
 
 def project_in(folder, **settings):
     mine = {"slots": {SLOT: {"families": [quick.NAME]}}, "tune": {"trials": 6, "search": "random"}}
-    return ladders.brief_project(folder, **projects.merge(mine, settings))
+    return projects.small_project(folder, **projects.merge(mine, settings))
 
 
 def broken(folder, **settings):

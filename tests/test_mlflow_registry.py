@@ -45,7 +45,7 @@ MINUTE = re.compile(r"\d{8}_\d{4}")
 def made(ladder, empty_store, tmp_path_factory):
     """A project with a champion, before anything was sent."""
     place = tmp_path_factory.mktemp("made") / "small"
-    root = ladder.copy(place, "finished", policies=projects.LENIENT)
+    root = ladder.copy(place, "finished", "long", policies=projects.LENIENT)
     shutil.copy(empty_store, root)
     projects.configure(root, policies=projects.LENIENT, mlflow={"enabled": True})
     return root

@@ -148,7 +148,7 @@ def write(root, files):
 
 
 def project_with(root, files, **settings):
-    ladders.brief_project(root, **settings)
+    small_project(root, **settings)
     write(root, files)
     return root
 

@@ -21,14 +21,14 @@ from podium.steps.archive.reproduce import reproduce, require_equal
 from podium.steps.candidates.select_model import named_model
 from podium.steps.search.grid import grid
 from podium.steps.workspace.session import open_project
-from projects import SLOT, configure, query, run_project, small_project
+from projects import SLOT, configure, long_project, query, run_project
 
 BARS = "data/us4/AAPL.csv"
 
 
 @pytest.fixture(scope="module")
 def finished(ladder):
-    return ladder.project("finished")
+    return ladder.project("finished", "long")
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def test_the_command_says_what_it_found_and_ends_with_its_code(copy, capsys):
 
 @pytest.mark.slow
 def test_a_record_on_a_server_is_reproduced_drawn_and_collected_alike(database, tmp_path):
-    root = small_project(tmp_path / "small", ledger={"url": database})
+    root = long_project(tmp_path / "small", ledger={"url": database})
     run_project(root)
     with open_project(root) as project:
         grid(project, SLOT, {"learning_rate": [0.01, 0.001]})

@@ -11,7 +11,6 @@ import pytest
 
 import brisk
 import classes
-import ladder as ladders
 import projects
 import quick
 from podium.cli.main import run as podium
@@ -54,7 +53,7 @@ def families(quick_family):
 
 def project_in(folder, *settings):
     """A small project with two years of bars; reading them is most of what a run does here."""
-    return ladders.brief_project(folder, **merge(QUICK, *settings))
+    return projects.small_project(folder, **merge(QUICK, *settings))
 
 
 @pytest.fixture
@@ -65,13 +64,13 @@ def root(tmp_path):
 @pytest.fixture
 def done(ladder, tmp_path):
     """Such a project after one run."""
-    return ladder.copy(tmp_path / "small", "finished", "brief", **QUICK)
+    return ladder.copy(tmp_path / "small", "finished", **QUICK)
 
 
 @pytest.fixture(scope="module")
 def whole(ladder):
     """The same for a test that only looks."""
-    return ladder.project("finished", "brief", **QUICK)
+    return ladder.project("finished", **QUICK)
 
 
 def going(root, slots=None, **asked):

@@ -6,7 +6,6 @@ import math
 import pytest
 
 import classes
-import ladder as ladders
 import projects
 import quick
 from podium.errors import NotFoundError, UsageError
@@ -48,13 +47,13 @@ def settings(space=None, **tune):
 
 
 def project_in(folder, **given):
-    return ladders.brief_project(folder, **projects.merge(settings(), given))
+    return projects.small_project(folder, **projects.merge(settings(), given))
 
 
 @pytest.fixture(scope="module")
 def whole(ladder):
     """A project whose search nobody disturbed, in one process; tests only look at it."""
-    return lambda **given: ladder.project("searched", "brief", **projects.merge(settings(), given))
+    return lambda **given: ladder.project("searched", **projects.merge(settings(), given))
 
 
 def searched(root, reporter=None, **flags):

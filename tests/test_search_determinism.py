@@ -51,7 +51,7 @@ def workers():
 @pytest.fixture(scope="module")
 def blank(ladder):
     """The project before anything was searched in it."""
-    return ladder.project("made", "brief", **SETTINGS)
+    return ladder.project("made", **SETTINGS)
 
 
 def searched(root, name, runner=None, reporter=None):

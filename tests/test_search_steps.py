@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import ladder as ladders
 import projects
 import quick
 from podium.cli.main import run
@@ -32,11 +31,11 @@ def root(tmp_path):
 @pytest.fixture
 def done(ladder, tmp_path):
     """Such a project after its search, which finds its trials when it is asked again."""
-    return ladder.copy(tmp_path / "small", "searched", "brief", **quick_settings())
+    return ladder.copy(tmp_path / "small", "searched", **quick_settings())
 
 
 def project_in(folder, **settings):
-    return ladders.brief_project(folder, **projects.merge(quick_settings(), settings))
+    return projects.small_project(folder, **projects.merge(quick_settings(), settings))
 
 
 def quick_settings(space=None, **tune):

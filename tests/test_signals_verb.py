@@ -19,7 +19,7 @@ from podium.steps.evidence.trading import due, simulated
 from podium.steps.serving import signals as step
 from podium.steps.serving.signals import COLUMNS, signals, write_newest
 from podium.steps.workspace.session import open_project
-from projects import LENIENT, SLOT, configure, query, small_project
+from projects import LENIENT, SLOT, configure, long_project, query
 
 FOLDER = "backtesting_results"
 SETTINGS = {"paths": {"backtesting": FOLDER}, "policies": LENIENT}
@@ -28,7 +28,7 @@ SETTINGS = {"paths": {"backtesting": FOLDER}, "policies": LENIENT}
 @pytest.fixture(scope="module")
 def judged(ladder, tmp_path_factory):
     """A project with a champion, whose test ends long before the bars do."""
-    root = ladder.copy(tmp_path_factory.mktemp("judged") / "small", "judged", **SETTINGS)
+    root = ladder.copy(tmp_path_factory.mktemp("judged") / "small", "judged", "long", **SETTINGS)
     with open_project(root) as project:
         found = backtest(project, SLOT)
         promote(project, found.candidate.id, reason="good enough")
@@ -164,7 +164,7 @@ def test_bars_that_the_model_was_trained_on_give_no_signals(copied):
 
 
 def test_without_a_champion_it_says_so(tmp_path):
-    root = small_project(tmp_path / "small")
+    root = long_project(tmp_path / "small")
     with open_project(root) as project:
         assert project.ledger
         with pytest.raises(NotFoundError, match="has no champion"):

@@ -55,7 +55,7 @@ def judged(ladder):
 @pytest.fixture
 def promoted(ladder, tmp_path):
     """A project with a champion, to do things to."""
-    return ladder.copy(tmp_path / "small", "finished", policies=projects.LENIENT)
+    return ladder.copy(tmp_path / "small", "finished", "long", policies=projects.LENIENT)
 
 
 def dump(root):
@@ -329,7 +329,7 @@ def install(tmp_path, monkeypatch):
         (information / "entry_points.txt").write_text(f"[podium.families]\n{name} = {name}\n")
         monkeypatch.syspath_prepend(str(site))
         slot = {SLOT: {"families": [name]}}
-        return ladders.brief_project(
+        return projects.small_project(
             tmp_path / "small", slots=slot, space={"lstm": {}}, tune={"trials": 8, "generation": 4}
         )
 

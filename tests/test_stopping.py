@@ -63,13 +63,13 @@ SETTINGS = {
 
 
 def project_in(folder, **settings):
-    return ladders.brief_project(folder, **projects.merge(SETTINGS, settings))
+    return projects.small_project(folder, **projects.merge(SETTINGS, settings))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(ladder):
     """Such a project whose search nobody stopped."""
-    return ladder.project("searched", "brief", **SETTINGS)
+    return ladder.project("searched", **SETTINGS)
 
 
 def asked(root):

@@ -12,7 +12,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import classes
-import ladder as ladders
 import projects
 import quick
 from podium import registry
@@ -40,13 +39,13 @@ def settings(**tune):
 
 @pytest.fixture
 def root(tmp_path):
-    return ladders.brief_project(tmp_path / "small", **settings())
+    return projects.small_project(tmp_path / "small", **settings())
 
 
 @pytest.fixture
 def done(ladder, tmp_path):
     """Such a project after its search, which finds its trials when it is asked again."""
-    return ladder.copy(tmp_path / "small", "searched", "brief", **settings())
+    return ladder.copy(tmp_path / "small", "searched", **settings())
 
 
 def configure(root, *others):
@@ -224,7 +223,7 @@ def test_a_search_that_goes_on_keeps_the_best_of_all_its_trials(root):
 
 @pytest.mark.parametrize("runner", [{"name": "inline"}, {"name": "local", "jobs": 3}])
 def test_keeping_models_changes_no_key_and_no_number(root, tmp_path, runner):
-    without = ladders.brief_project(tmp_path / "without", **settings(keep_checkpoints=0))
+    without = projects.small_project(tmp_path / "without", **settings(keep_checkpoints=0))
     configure(root, {"runner": runner})
     searched(root)
     searched(without)
@@ -237,7 +236,7 @@ def test_keeping_models_changes_no_key_and_no_number(root, tmp_path, runner):
 
 
 def test_an_interrupted_search_leaves_what_it_found_and_then_the_rest(root, ladder):
-    whole = ladder.project("searched", "brief", **settings())
+    whole = ladder.project("searched", **settings())
     with pytest.raises(KeyboardInterrupt):
         searched(root, Interrupting(5))
     assert 4 <= len(read(root)["trials"]) < 8
