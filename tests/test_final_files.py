@@ -242,7 +242,9 @@ def longer(analyzed, tmp_path_factory):
     return root, finalized(whole, **LONGER).candidate.artifact_hash
 
 
-@pytest.mark.parametrize("after", [1, 3, 4, 6])
+@pytest.mark.parametrize(
+    "after", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 6))]
+)
 def test_a_killed_training_goes_on_from_its_last_epoch_to_the_same_model(
     longer, tmp_path, monkeypatch, after
 ):

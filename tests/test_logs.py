@@ -375,6 +375,7 @@ def started(root, nap):
     return process
 
 
+@pytest.mark.slow
 def test_who_follows_reads_what_comes_until_the_command_ends(root):
     process = started(root, 0.1)
     try:
@@ -385,6 +386,7 @@ def test_who_follows_reads_what_comes_until_the_command_ends(root):
     assert sum(text.startswith("complete") for text in told) >= 6
 
 
+@pytest.mark.slow
 def test_who_follows_comes_to_an_end_when_the_writer_is_killed(root):
     process = started(root, 30.0)
     assert logs.logs(root)[0].outcome == "running"

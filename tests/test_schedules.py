@@ -484,7 +484,7 @@ def test_the_best_is_chosen_in_the_metrics_own_direction():
 # A real network
 
 
-@pytest.mark.parametrize("runner", ["inline", "local"])
+@pytest.mark.parametrize("runner", ["inline", pytest.param("local", marks=pytest.mark.slow)])
 def test_an_lstm_that_was_paused_is_the_one_that_never_was(tmp_path, runner):
     given = {
         "slots": {SLOT: {"families": ["lstm"]}},
@@ -503,6 +503,7 @@ def test_an_lstm_that_was_paused_is_the_one_that_never_was(tmp_path, runner):
     )
 
 
+@pytest.mark.slow
 def test_classifiers_are_paused_and_given_up_alike(tmp_path):
     given = {"trials": 4, "generation": 4, "epochs": 3, "schedule": "halving", "finalists": 1}
     settings = {"tune": {**given, "search": "random"}}

@@ -165,6 +165,7 @@ def test_a_candidate_that_passes_its_gates_becomes_champion_and_stays_it(judged,
     assert dump(root) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [

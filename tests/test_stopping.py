@@ -496,6 +496,7 @@ def test_no_time_left_is_guessed_before_a_trial_was_trained(root, monkeypatch):
     assert not any("left" in note for note in reporter.notes)
 
 
+@pytest.mark.slow
 def test_what_a_killed_driver_told_is_not_believed(root):
     driver = started(root)
     os.kill(driver.pid, signal.SIGKILL)
@@ -507,6 +508,7 @@ def test_what_a_killed_driver_told_is_not_believed(root):
         stop(root, patience=1, say=print)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_search_is_stopped_from_another_terminal(root, at_once):
     driver, said = started(root), []

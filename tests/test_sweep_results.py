@@ -470,6 +470,7 @@ def _update(root: Path, barrier, answers) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_file_together_leave_it_whole(ledger, tmp_path):
     put(ledger, *(run(value=n / 100) for n in range(100)))
     context = multiprocessing.get_context("spawn")

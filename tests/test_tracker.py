@@ -469,6 +469,7 @@ def test_logged_configs_count_for_the_slots_searches(tmp_path):
 # Together and cut off.
 
 
+@pytest.mark.slow
 def test_four_processes_that_begin_with_nothing_and_log_at_once_lose_nothing(tmp_path):
     program = """
 import sys
@@ -514,6 +515,7 @@ def test_threads_share_a_tracker(tracker, tmp_path):
     assert len(told(tmp_path)) == 80
 
 
+@pytest.mark.slow
 def test_a_forked_child_logs_on_a_connection_of_its_own(tracker, tmp_path):
     tracker.log_run("parent", {}, {})
     program = f"""
