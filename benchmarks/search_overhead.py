@@ -173,7 +173,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
             yield tx
 
     found: list[float] = []
-    go = tune._search.go
+    go = tune.driver.go
 
     def timed(project: Project, *rest: Any, **named: Any) -> Any:
         nonlocal count
@@ -189,7 +189,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
         return rows
 
     Ledger.transaction = counted  # type: ignore[method-assign, assignment]
-    tune._search.go = timed  # type: ignore[assignment]
+    tune.driver.go = timed  # type: ignore[assignment]
     try:
         with open_project(root) as project:
             tune.tune(project, SLOT)
@@ -197,7 +197,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
         return wall, cpu, count
     finally:
         Ledger.transaction = transaction  # type: ignore[method-assign]
-        tune._search.go = go
+        tune.driver.go = go
 
 
 def _flush_ms(place: Path) -> float:
