@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import classes
+import ladder as ladders
 from podium.cli.main import run
 from podium.errors import PodiumError
 from podium.resolve import get_active_model_path, load_model
@@ -84,9 +85,10 @@ def test_no_line_of_the_log_calls_a_score_that_is_to_be_high_a_loss(finished):
     assert summary["best_score"] == found.best.score
 
 
-def test_the_same_grid_again_trains_nothing(finished):
+def test_the_same_grid_again_trains_nothing(finished, tmp_path):
     root, found = finished
-    with open_project(root) as project:
+    # A copy: the log of the grid grows by another summary.
+    with open_project(ladders.copied(root, tmp_path / "small")) as project:
         again = grid(project, classes.SLOT, VALUES)
     assert again.trained == 0
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
