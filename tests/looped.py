@@ -37,3 +37,12 @@ def looped(names, values):
         return all_of_them
 
     return around
+
+
+def rest_slow(cases, fast):
+    """The cases as pytest's parameters; all but the first ones are marked slow."""
+    values = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [
+        pytest.param(*value, marks=[pytest.mark.slow] if at >= fast else [])
+        for at, value in enumerate(values)
+    ]

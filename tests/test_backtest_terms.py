@@ -1,5 +1,6 @@
 """What the kernel charges, allows and pays beyond fee and slippage; many portfolios at once."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import rest_slow
 from podium.backtest import Impact, Limits, Rates, simulate, simulate_stack
 from podium.errors import DataError, UsageError
 from podium.signals import proportional
@@ -303,6 +305,7 @@ def assert_same(one, other):
     assert one.ruined == other.ruined
 
 
+@pytest.mark.slow
 @given(seed=SEEDS, plain=st.booleans(), items=st.sampled_from([4, 40]), together=st.booleans())
 def test_a_stack_is_to_the_bit_what_each_portfolio_is_alone(seed, plain, items, together):
     data = market(seed, items=items)
@@ -353,6 +356,7 @@ def test_fully_invested_without_costs_is_buy_and_hold(seed):
     assert len(result.trades) == 1
 
 
+@pytest.mark.slow
 @given(seed=SEEDS, scale=st.floats(1e-3, 1e3))
 def test_the_unit_of_the_prices_changes_no_return(seed, scale):
     data, asked = market(seed), terms(seed)
@@ -363,6 +367,7 @@ def test_the_unit_of_the_prices_changes_no_return(seed, scale):
     assert simulate(**data, **asked).returns == pytest.approx(one.returns, abs=1e-9)
 
 
+@pytest.mark.slow
 @given(seed=SEEDS)
 def test_the_order_of_the_items_changes_nothing(seed):
     data, asked = market(seed), terms(seed)
@@ -386,6 +391,7 @@ def test_the_order_of_the_items_changes_nothing(seed):
         assert other.weights_held == pytest.approx(one.weights_held[:, order], abs=1e-9)
 
 
+@pytest.mark.slow
 @given(seed=SEEDS, cut=st.integers(3, 38))
 def test_with_all_terms_the_future_never_moves_the_past_to_the_bit(seed, cut):
     data, asked = market(seed), terms(seed)
@@ -421,8 +427,10 @@ def traded(dataset, **asked):
     )[1]
 
 
-@pytest.mark.parametrize("costs", ["on_top", "within"])
-@pytest.mark.parametrize("execution", ["next_open", "next_close"])
+@pytest.mark.parametrize(
+    ("execution", "costs"),
+    rest_slow(itertools.product(["next_open", "next_close"], ["on_top", "within"]), fast=1),
+)
 def test_the_probe_sees_no_look_ahead_in_equity_holdings_or_fills(execution, costs):
     asked = {"execution": execution, "costs": costs}
     for name in ("equity", "weights_held", "cash", "turnover", "interest"):

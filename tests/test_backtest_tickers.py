@@ -142,6 +142,7 @@ def test_a_delisted_ticker_ends_the_test_and_is_told_by_name(copied):
     assert (shorter == longer[: len(shorter)]).all()
 
 
+@pytest.mark.slow
 def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_name(tmp_path):
     root = long_project(tmp_path / "small", datasets={"us4": {"align": "union"}})
     end_on(root, "IBM", "2002-04-30")
@@ -161,6 +162,7 @@ def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_n
     assert np.sum(quantity[item == 1]) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_ticker_that_ends_with_the_test_is_no_news(copied):
     end_on(copied, "IBM", "2002-06-28")
     _, said = again(copied)

@@ -199,6 +199,7 @@ def test_the_list_of_contents_holds_the_hash_of_every_file(packed):
     assert listed == {name: digest_bytes(data) for name, data in files.items()}
 
 
+@pytest.mark.slow
 def test_the_verbs_pack_and_unpack(finished, tmp_path):
     def podium(*words):
         command = [sys.executable, "-m", "podium", *map(str, words)]

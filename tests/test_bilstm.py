@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from looped import looped
+from looped import looped, rest_slow
 from podium.errors import DataError, UsageError
 from podium.families import bilstm
 from podium.families._base import DivergedError
@@ -268,13 +268,16 @@ def test_scaling_that_is_given_is_used_in_place_of_the_training_samples():
 
 @pytest.mark.parametrize(
     ("others", "validated"),
-    [
-        ({"scheduler": "plateau", "decay_epochs": 1, "learning_rate": 0.05}, True),
-        ({"scheduler": "step", "decay_epochs": 2, "loss": "focal"}, True),
-        ({"scheduler": "cosine", "num_layers": 2}, True),
-        ({"patience": 2, "learning_rate": 0.05, "label_smoothing": 0.1}, True),
-        ({"bidirectional": False}, False),
-    ],
+    rest_slow(
+        [
+            ({"scheduler": "plateau", "decay_epochs": 1, "learning_rate": 0.05}, True),
+            ({"scheduler": "step", "decay_epochs": 2, "loss": "focal"}, True),
+            ({"scheduler": "cosine", "num_layers": 2}, True),
+            ({"patience": 2, "learning_rate": 0.05, "label_smoothing": 0.1}, True),
+            ({"bidirectional": False}, False),
+        ],
+        fast=2,
+    ),
 )
 def test_a_training_gone_on_with_has_the_uninterrupted_curve_to_the_bit(others, validated):
     others = {"max_epochs": 7, **others}

@@ -324,6 +324,7 @@ def test_the_guides_one_liner_counts_the_runs(root):
     assert (done.stdout, done.stderr) == ("6 runs\n", "")
 
 
+@pytest.mark.slow
 def test_the_runbooks_snippet_loads_the_active_model_and_imports_torch_only_for_that(tmp_path):
     root = projects.small_project(tmp_path / "lstm", tune={"epochs": 1})
     init.init(root, compat=True)

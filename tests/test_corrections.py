@@ -23,6 +23,7 @@ def test_benjamini_hochberg_by_hand():
     assert benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [1, 2, 30])
 def test_they_agree_with_other_libraries(many):
     p_values = np.random.default_rng(many).random(many) ** 3

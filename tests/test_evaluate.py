@@ -127,6 +127,7 @@ def test_the_naive_rule_stands_beside_it_on_the_same_samples(judged):
     assert done.report.naive.samples == done.report.model.samples == 96
 
 
+@pytest.mark.slow
 def test_what_other_data_say_is_no_evidence_for_gates(judged, tmp_path):
     root, found, first = judged
     other = write(tmp_path / "other.npz", samples(80, 9, "z"))
@@ -158,6 +159,7 @@ def test_a_model_is_not_judged_on_what_it_was_trained_on(tmp_path):
     assert evaluated(root, candidate, data=other).report.model.samples == 40
 
 
+@pytest.mark.slow
 def test_a_file_of_its_own_is_what_candidates_are_judged_on(tmp_path):
     root = classes.project(tmp_path / "p", datasets={"pumps": {"evaluation": "data/test.npz"}})
     write(root / "data" / "test.npz", samples(70, 5, "t"))
@@ -167,6 +169,7 @@ def test_a_file_of_its_own_is_what_candidates_are_judged_on(tmp_path):
     assert done.evidence.notes["data"] == "data/test.npz"
 
 
+@pytest.mark.slow
 def test_a_cost_matrix_is_counted(looked_at, tmp_path):
     root, candidate = looked_at
     table = tmp_path / "cost.csv"
@@ -226,6 +229,7 @@ def test_an_archived_champion_leaves_its_file_and_says_so(looked_at):
     assert json.loads((root / "artifacts" / "best.json").read_text())["champion"] is False
 
 
+@pytest.mark.slow
 def test_a_model_evaluated_again_is_signed_again(looked_at):
     root, candidate = looked_at
     signed(root, candidate)
@@ -255,6 +259,7 @@ def test_a_newcomer_is_held_against_the_champion_on_the_same_samples(looked_at):
     assert about["candidate"] == candidate
 
 
+@pytest.mark.slow
 def test_the_naive_rule_must_be_beaten_by_default(tmp_path):
     root = classes.project(tmp_path / "p")
     candidate = trained(root, settings={"max_epochs": 1, "learning_rate": 0.0001}).candidate.id
@@ -265,6 +270,7 @@ def test_the_naive_rule_must_be_beaten_by_default(tmp_path):
     assert "naive rule" in found.sentence
 
 
+@pytest.mark.slow
 def test_a_signature_needs_something_to_sign_and_a_reason(ready):
     root, candidate = ready
     with pytest.raises(NotFoundError, match="was not evaluated"):

@@ -340,6 +340,7 @@ def test_a_classifier_is_held_against_its_parent_on_the_same_samples(classified,
     assert (again.improvement.id, again.fresh) == (improved.id, False)
 
 
+@pytest.mark.slow
 def test_a_parent_whose_model_is_gone_is_told_and_the_child_is_judged(classified, tmp_path):
     root, parent, child = classified
     copy = shutil.copytree(root, tmp_path / "p")

@@ -108,6 +108,7 @@ def write(name, text):
     return name
 
 
+@pytest.mark.slow
 @looped(
     "what",
     [

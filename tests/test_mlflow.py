@@ -195,6 +195,7 @@ def test_every_trial_with_epochs_has_its_curves_as_a_file(shown):
     assert there.list_artifacts(naive.info.run_id) == []
 
 
+@pytest.mark.slow
 def test_sending_everything_a_second_time_changes_nothing(shown, tmp_path):
     root = shutil.copytree(shown, tmp_path / "copied")
     before = everything(uri_of(root))
@@ -496,6 +497,7 @@ def test_a_project_that_was_moved_is_told_how_to_have_its_store_again(shown, tmp
     assert run.info.artifact_uri.startswith((moved / "mlartifacts").as_uri())
 
 
+@pytest.mark.slow
 def test_a_store_is_made_once_however_many_start_together(empty_store, tmp_path):
     file = tmp_path / "mlflow.db"
     children = []
@@ -583,6 +585,7 @@ def test_what_a_server_does_not_take_waits_and_arrives_in_order_later(tmp_path, 
     later.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [*SILENT, "asleep"])
 def test_no_step_waits_for_a_server(tmp_path, how):
     answering = server(asleep) if how == "asleep" else SILENT[how]()
@@ -626,6 +629,7 @@ def end_feeders(root):
             continue
 
 
+@pytest.mark.slow
 def test_a_password_is_told_to_nobody(tmp_path, capfd):
     with nobody() as address:
         uri = address.replace("http://", "http://ann:s3cr%40t@")

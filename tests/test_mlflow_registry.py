@@ -185,6 +185,7 @@ def figures(root, candidate_id):
     return {k: v for k, v in run.data.metrics.items() if k.startswith(("improvement", "delta"))}
 
 
+@pytest.mark.slow
 def test_the_improvement_over_a_parent_is_a_metric_of_the_run_and_its_absence_a_tag(root):
     base = another(root, "base")
     child = another(root, "child", model_type="continued", parent=base)
@@ -209,6 +210,7 @@ def test_the_improvement_over_a_parent_is_a_metric_of_the_run_and_its_absence_a_
     assert found == (there["run_id"], f"runs:/{there['run_id']}/models/D/model.zip")
 
 
+@pytest.mark.slow
 def test_an_improvement_that_mlflow_lost_is_told_by_a_check_and_sent_by_a_sync(root):
     child = another(root, "child", model_type="continued", parent=another(root, "base"))
     improved(root, child, improvement_loss=12.5)
@@ -226,6 +228,7 @@ def test_an_improvement_that_mlflow_lost_is_told_by_a_check_and_sent_by_a_sync(r
     assert differing(root) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["ENDPOINT_NOT_FOUND", "FEATURE_DISABLED"])
 def test_without_a_registry_the_runs_are_sent_and_the_versions_when_there_is_one(
     made, empty_store, tmp_path, monkeypatch, code
@@ -299,6 +302,7 @@ def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
     assert there[base.id]["run_id"] == run["remote_id"]
 
 
+@pytest.mark.slow
 def test_a_replaced_champion_says_who_replaced_it_and_a_rolled_back_one_why(root):
     first = champion_of(root)["id"]
     second = another(root, "second").id
@@ -399,6 +403,7 @@ def test_a_directory_is_registered_and_nothing_in_it_is_a_pickled_object(sent):
     assert "loader_module: podium.pyfunc" in (folder / "MLmodel").read_text()
 
 
+@pytest.mark.slow
 def test_what_lies_beside_the_files_of_an_artefact_goes_nowhere(root):
     mine = another(root, "mine")
     stray = root / "models" / "registry" / mine.artifact_path / "final_model" / "stray.pkl"
@@ -456,6 +461,7 @@ def test_a_process_that_has_podium_and_no_project_predicts(sent, tmp_path):
 # Where MLflow differs
 
 
+@pytest.mark.slow
 def test_what_somebody_changed_in_mlflow_is_told_and_set_right(root, capsys):
     first = champion_of(root)["id"]
     second = another(root, "second").id
@@ -488,6 +494,7 @@ def test_what_somebody_changed_in_mlflow_is_told_and_set_right(root, capsys):
     assert synced(root).sent == 0
 
 
+@pytest.mark.slow
 def test_sending_everything_again_changes_nothing(root):
     another(root, "child", model_type="continued", parent=another(root, "base"))
     synced(root)
@@ -520,6 +527,7 @@ def test_a_run_that_is_gone_comes_back_with_a_version_of_its_own(root):
     assert after["is_champion"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_somebody_elses_is_refused_and_the_rest_goes_on(made, tmp_path):
     root = shutil.copytree(made, tmp_path / "small")
     there = client(uri(root))

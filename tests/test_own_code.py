@@ -406,6 +406,7 @@ def test_a_script_that_changed_is_told_of_and_retrains_nothing(root):
     assert query(root, "SELECT count(*) AS n FROM trial") == [{"n": 2}]
 
 
+@pytest.mark.slow
 def test_the_study_is_the_same_for_any_number_of_jobs(tmp_path):
     outcomes = []
     for name, more in {"one": {"runner": "inline"}, "two": {"runner": "local", "jobs": 2}}.items():
@@ -948,6 +949,7 @@ def scheduled(root, **more):
     return swept(root, space=RATES, trials=6, schedule="halving", **more)
 
 
+@pytest.mark.slow
 def test_a_schedule_gives_up_what_reports_little_and_goes_on_from_what_was_saved(root):
     found = scheduled(root)
     epochs = {row.config["lr"]: row.epochs for row in found.trials}

@@ -49,6 +49,7 @@ def test_a_share_of_nearly_all_has_a_lower_bound_that_knows_the_number_of_seeds(
     assert planted.wilson_lower(300, 300) == pytest.approx(0.9874, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_few_seeds_tell_the_truth_from_the_lie():
     for sharpe, right in ((None, False), (2.0, True)):
         told = [planted.accepted(planted.passes(one)) for one in planted.on_arrays(sharpe, 4)]

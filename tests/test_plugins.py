@@ -642,6 +642,7 @@ def test_the_kits_hold_for_plugins(folder):
         check_feature(registry.load("features", "ahead").compute)
 
 
+@pytest.mark.slow
 def test_a_function_of_a_plugin_reaches_another_process(folder):
     write(folder, {"targets/moves.py": TARGET, "targets/_factor.py": "FACTOR = 4.0\n"})
     registry.load("targets", "moves")

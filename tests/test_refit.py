@@ -206,6 +206,7 @@ def test_asked_again_the_record_answers_and_with_other_terms_it_does_not(copied)
 # The future
 
 
+@pytest.mark.slow
 def test_a_future_that_changes_moves_no_forecast_before_it(copied):
     again(copied)
     _, _, before = evidence(copied)
@@ -258,6 +259,7 @@ def test_workers_are_given_no_bar_that_the_last_refit_does_not_know(copied, monk
 # Cut off
 
 
+@pytest.mark.slow
 def test_what_is_cut_off_goes_on_with_what_was_not_trained_yet(copied, refitted):
     with pytest.raises(KeyboardInterrupt):
         again(copied, WINDOW, reporter=StopAt(3))
@@ -348,6 +350,7 @@ def test_a_window_without_refits_is_refused(copied, capsys):
     assert "without --refit-every" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_refit_that_fails_is_told_with_its_reason(copied, monkeypatch):
     def fails(self, *_, **__):
         raise ValueError("out of luck")

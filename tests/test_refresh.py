@@ -197,6 +197,7 @@ def test_too_short_a_test_makes_no_challenger_and_no_failure(root):
     assert "no challenger: 20 bars are left to test it on" in found.line
 
 
+@pytest.mark.slow
 def test_a_challenger_that_was_cut_off_goes_on_and_the_settings_are_as_before(root, moved):
     growing.arrive(root, LATER)
     configured(root, policies=projects.LENIENT, refresh=MOVING)

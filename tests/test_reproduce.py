@@ -91,6 +91,7 @@ def test_a_candidate_is_equal_in_both_trainings_and_every_model_file(finished):
     assert len({finding.trial for finding in found.findings}) == 2
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_bits(copy):
     configure(copy, runner={"name": "local", "jobs": 1})
     assert again(copy, candidate(copy)).equal

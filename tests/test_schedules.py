@@ -8,6 +8,7 @@ import pytest
 import classes
 import projects
 import quick
+from looped import rest_slow
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.ledger.projections import experiments
@@ -148,13 +149,16 @@ def test_a_family_without_epochs_has_no_schedule(root):
 
 @pytest.mark.parametrize(
     ("search", "schedule", "jobs"),
-    [
-        ("random", "halving", 1),
-        ("random", "halving", 2),
-        ("tpe", "halving", 2),
-        ("random", "median", 2),
-        ("tpe", "hyperband", 2),
-    ],
+    rest_slow(
+        [
+            ("tpe", "halving", 2),
+            ("random", "halving", 1),
+            ("random", "halving", 2),
+            ("random", "median", 2),
+            ("tpe", "hyperband", 2),
+        ],
+        fast=2,
+    ),
 )
 def test_any_runner_and_any_number_of_jobs_gives_the_same_study(
     whole, tmp_path, search, schedule, jobs
@@ -182,11 +186,15 @@ def test_a_study_interrupted_anywhere_ends_as_if_nothing_had_happened(whole, tmp
 
 @pytest.mark.parametrize(
     ("act", "after", "state"),
-    [
-        *((act, n, "kept") for act in ("pause_trial", "prune_trials", "end_trial") for n in (0, 2)),
-        *(("pause_trial", 19, state) for state in ("kept", "lost", "torn")),
-        *(("end_trial", 9, state) for state in ("kept", "lost", "torn")),
-    ],
+    rest_slow(
+        [
+            *((act, 2, "kept") for act in ("pause_trial", "prune_trials", "end_trial")),
+            *((act, 0, "kept") for act in ("pause_trial", "prune_trials", "end_trial")),
+            *(("pause_trial", 19, state) for state in ("kept", "lost", "torn")),
+            *(("end_trial", 9, state) for state in ("kept", "lost", "torn")),
+        ],
+        fast=3,
+    ),
 )
 def test_a_kill_between_any_two_writes_changes_nothing(
     whole, tmp_path, monkeypatch, act, after, state
@@ -535,6 +543,7 @@ def test_asha_decides_as_trials_arrive_and_what_it_decided_stays(tmp_path, runne
     assert seen(searched(root, **flags)) == seen(found) == seen(read(root))
 
 
+@pytest.mark.slow
 def test_asha_interrupted_anywhere_goes_on_to_its_end(tmp_path):
     for after in (0, 5, 11):
         root = project_in(tmp_path / f"after-{after}", tune={"schedule": "asha"})

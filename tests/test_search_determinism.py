@@ -12,13 +12,15 @@ import brisk
 import ladder as ladders
 import projects
 import quick
+from looped import rest_slow
 from podium import registry
 from podium.runners.local import LocalRunner
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Interrupting, query
 
-SEARCHES = registry.names("searches")
+# The fast suite runs the first ones.
+SEARCHES = sorted(registry.names("searches"), key=lambda name: name not in ("tpe", "three_phase"))
 TRIALS, GENERATION = 9, 3
 # One parameter that counts at some levels only, one on a scale of its own.
 SPACE = {
@@ -85,8 +87,10 @@ def test_the_study_that_is_compared_has_conditions_families_and_phases(wholes):
 
 
 # Two jobs are those that are interrupted below.
-@pytest.mark.parametrize("jobs", [1, 3])
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    rest_slow([(name, jobs) for jobs in (3, 1) for name in SEARCHES], fast=2),
+)
 def test_any_number_of_jobs_gives_the_same_study(blank, tmp_path, wholes, workers, name, jobs):
     root = ladders.copied(blank, tmp_path / "small")
     searched(root, name, workers[jobs])
@@ -94,8 +98,10 @@ def test_any_number_of_jobs_gives_the_same_study(blank, tmp_path, wholes, worker
     projects.assert_clean(root)
 
 
-@pytest.mark.parametrize("jobs", [0, 2])
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    rest_slow([(name, jobs) for name in SEARCHES for jobs in (0, 2)], fast=4),
+)
 def test_an_interruption_at_any_trial_changes_nothing(blank, tmp_path, wholes, workers, name, jobs):
     draw = random.Random(f"{name} {jobs}")
     root = ladders.copied(blank, tmp_path / "small")
@@ -187,7 +193,7 @@ def test_what_makes_trials_incomparable_trains_all_of_them_anew(
     assert trained(root) == 4 * TRIALS
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", rest_slow(SEARCHES, fast=3))
 def test_a_widened_space_keeps_every_trial_and_trains_none_again(blank, tmp_path, name):
     root = ladders.copied(blank, tmp_path / "small")
     few = projects.merge(SETTINGS, {"tune": {"trials": 5}})

@@ -8,6 +8,7 @@ import pytest
 
 import projects
 import quick
+from looped import rest_slow
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.steps.search.extend import extend
@@ -183,7 +184,7 @@ def test_a_project_that_changes_no_space_has_the_question_it_always_had(done):
 # Spaces that end
 
 
-@pytest.mark.parametrize("name", ["random", "tpe", "qmc", "grid", "three_phase"])
+@pytest.mark.parametrize("name", rest_slow(["tpe", "three_phase", "random", "qmc", "grid"], fast=2))
 def test_a_finite_space_ends_with_a_sentence_and_the_search_is_finished(root, name):
     configure(root, quick_settings(FINITE, trials=40, generation=5, search=name))
     reporter = Saying()

@@ -501,6 +501,7 @@ def shuffle(root, seed):
         frame.to_csv(folder / f"{ticker}.csv", index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["volatility", "log_return"])
 def test_on_shuffled_days_the_candidate_is_refused_and_the_reasons_are_kept(tmp_path, target):
     root = small_project(tmp_path / "small", slots={SLOT: {"target": target, "signal": "sign"}})

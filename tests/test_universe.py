@@ -175,6 +175,7 @@ def test_no_window_is_decided_where_the_ticker_is_no_member_or_knows_too_little(
         assert (labelled.at <= seen.last_labelled).all()
 
 
+@pytest.mark.slow
 @given(lives_of)
 def test_who_else_is_listed_changes_no_window_of_a_ticker(life):
     whole = bars(LENGTH)
@@ -186,6 +187,7 @@ def test_who_else_is_listed_changes_no_window_of_a_ticker(life):
     np.testing.assert_array_equal(one.usable, other.usable[:, [0, 2]])
 
 
+@pytest.mark.slow
 @given(lives_of)
 def test_a_ticker_sees_the_same_in_a_universe_as_if_the_data_were_its_life(life):
     start, stop = life
