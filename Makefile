@@ -12,8 +12,9 @@ PIP_FLAGS ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 
 # Two workers, one thread each; the tests of a file stay on one of them, with its servers and kills.
-# In memory where that is, since the record waits for the disk at every commit.
-PYTEST := TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# In memory where that is, since the record waits for the disk at every commit; with bytecode kept,
+# whatever the environment says, since the tests start podium some hundred times.
+PYTEST := PYTHONDONTWRITEBYTECODE= TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 FLAGS  ?=
 
 .PHONY: demo tools test check slow bench lint types size clean

@@ -1,6 +1,7 @@
 """``podium leak``: what it says of podium's own members and of a user's files."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_the_first_bar_and_the_ticker_that_leak_are_named(ask):
     assert (item["bar"], item["time"], item["column"]) == (1500, time, "BBB")
     assert item["future"] == "leaks"
     assert f"mine.py (feature) knows the future: bar 1500 ({time}), BBB: " in err
+
+
+def test_a_file_that_was_mended_within_one_tick_of_the_clock_is_run_anew(ask, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    leaks = CLEAN.replace("['close'])", "['close'][::-1])")
+    honest = CLEAN + " " * (len(leaks) - len(CLEAN))
+    for text, code in ((leaks, 4), (honest, 0)):
+        write("mine.py", text)
+        os.utime("mine.py", (1e9, 1e9))
+        assert ask("mine.py")[0] == code
+    assert [path.name for path in Path().iterdir()] == ["mine.py"]
 
 
 def test_a_file_that_does_not_depend_on_the_past_makes_the_probe_blind(ask):

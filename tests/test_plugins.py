@@ -416,7 +416,8 @@ def test_the_version_of_a_family_is_its_own_or_its_content(folder):
     assert registry.load("families", "mean").FAMILY.VERSION == 7
 
 
-def test_a_file_that_changes_within_one_tick_of_the_clock_is_run_anew(folder):
+def test_a_file_that_changes_within_one_tick_of_the_clock_is_run_anew(folder, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
     for factor in (1, 2, 3):
         write(folder, {"targets/moves.py": TARGET, "targets/_factor.py": f"FACTOR = {factor}\n"})
         found = registry.load("targets", "moves").aggregate(np.ones((1, 1)), 1)

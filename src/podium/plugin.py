@@ -63,7 +63,8 @@ def use(root: Path | None) -> None:
     _root = root
     _forget(PACKAGE)
     if _FINDER not in sys.meta_path:
-        sys.meta_path.append(_FINDER)
+        # Before Python's own, which would run a cached compilation of the files that are shared.
+        sys.meta_path.insert(0, _FINDER)
 
 
 def loaded() -> dict[str, str]:
@@ -247,7 +248,7 @@ def blamed() -> Iterator[None]:
         raise UsageError(what, fix="correct the plugin") from error
 
 
-class _Fresh(SourceFileLoader):
+class Fresh(SourceFileLoader):
     """Compiles what the file says now; a cached compilation may be older."""
 
     def get_code(self, fullname: str) -> CodeType:
@@ -276,7 +277,7 @@ class _Finder:
         file = place.with_name(f"{place.name}.py")
         if not file.is_file():
             return None
-        spec = ModuleSpec(fullname, _Fresh(fullname, str(file)), origin=str(file))
+        spec = ModuleSpec(fullname, Fresh(fullname, str(file)), origin=str(file))
         spec.has_location = True
         return spec
 

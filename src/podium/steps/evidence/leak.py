@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from podium import registry
+from podium import plugin, registry
 from podium.arrays import Floats
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError, suggest
@@ -212,11 +212,14 @@ def _file(path: Path) -> ModuleType:
     """Module of a user's file, run under a name of its own."""
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}", "a Python file")
-    spec = importlib.util.spec_from_file_location(f"podium_probed_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise UsageError(f"{path} is not a Python file")
+    name = f"podium_probed_{path.stem}"
+    loader = plugin.Fresh(name, str(path.absolute()))
+    spec = importlib.util.spec_from_file_location(name, path.absolute(), loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    _guarded(str(path), module, partial(spec.loader.exec_module, module))
+    _guarded(str(path), module, partial(loader.exec_module, module))
     return module
 
 
