@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from looped import rest_slow
 from podium.backtest import simulate, summary
 from podium.errors import DataError, UsageError
 
@@ -266,7 +267,7 @@ def state(result) -> list[np.ndarray]:
 
 
 @EXECUTIONS
-@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("gaps", rest_slow([True, False], fast=1))
 @given(seed=SEEDS, cut=st.integers(3, 38))
 def test_the_future_never_moves_the_past_to_the_bit(execution, gaps, seed, cut):
     data = market(seed, gaps=gaps)

@@ -19,6 +19,7 @@ from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),
     pytest.mark.filterwarnings("default"),
 ]

@@ -252,6 +252,7 @@ class Fresh(SourceFileLoader):
     """Compiles what the file says now; a cached compilation may be older."""
 
     def get_code(self, fullname: str) -> CodeType:
+        """Code of the file as it is now."""
         path = self.get_filename(fullname)
         code: CodeType = self.source_to_code(self.get_data(path), path)
         return code

@@ -1,9 +1,11 @@
 """A classifier's test calls ``check_classifier(family, folder)``; the folder is an empty one.
 
+Each promise is a function of its own too.
+
 >>> import tempfile
 >>> from podium.families.naive import CLASSIFIER
 >>> with tempfile.TemporaryDirectory() as folder:
-...     check_classifier(CLASSIFIER, Path(folder))
+...     check_save_load(CLASSIFIER, Path(folder))
 """
 
 from __future__ import annotations
