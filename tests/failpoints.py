@@ -33,6 +33,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.pipeline import run as run_step
 from podium.steps.pipeline import stages
 from podium.steps.pipeline.run import run
+from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
 from podium.steps.search import tuning_files
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
@@ -367,18 +368,21 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
     else:
         _with_workers()
 
-    def armed(one: stages.Step) -> stages.Step:
-        def do(road: stages.Road, known: bool) -> str:
-            RUN_PLACES[where](turn)
-            return one.do(road, known)
+    def armed(one: Stage) -> Stage:
+        class Armed(type(one)):  # type: ignore[misc]
+            def make(self, slot: SlotPipeline) -> Any:
+                RUN_PLACES[where](turn)
+                return super().make(slot)
 
-        return replace(one, do=do)
+        return Armed()
 
     if where == WRITES:
         _before_a_write(Path(root), turn)
     elif where:
-        steps = stages.FORECAST
-        stages.FORECAST = tuple(armed(one) if one.name == step else one for one in steps)
+        found = stages.stages_of("forecast")
+        run_step.stages_of = lambda task: tuple(
+            armed(one) if one.name == step else one for one in found
+        )
     with open_project(Path(root)) as project:
         run(project)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from podium.ledger.migrations import MIGRATIONS
 
 import nursery
 import projects
 from podium.errors import DataError
 from podium.ledger import outbox, runs, schema, writes
 from podium.ledger.door import Door
-from podium.ledger.migrations import MIGRATIONS
 from podium.steps.archive.doctor import doctor
 from podium.trial import State
 from records import broken_links, start, trial

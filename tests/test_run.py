@@ -19,6 +19,7 @@ from podium.ledger import ledger as clock
 from podium.steps.data.bars import SlotData
 from podium.steps.pipeline import preflight
 from podium.steps.pipeline.run import FAILED, WAITS, explain, run
+from podium.steps.pipeline.slot_pipeline import SlotPipeline
 from podium.steps.search import extend
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
@@ -142,19 +143,19 @@ def test_more_trials_let_the_search_go_on_and_what_follows_with_it(done):
 @pytest.mark.parametrize(
     ("settings", "step", "why"),
     [
-        ({"extend": {"epochs": 3}}, "extend", "extend.epochs is 3, was 2"),
-        ({"extend": {"folds": 3}}, "extend", "the folds changed: [extend]"),
-        ({"extend": {"top": 3}}, "extend", "extend.top is 3, 4 folds are on record"),
-        ({"finalize": {"epochs": 4}}, "finalize", "folds, seed or [finalize]"),
+        ({"extend": {"epochs": 3}}, "extend", "extend.epochs was 2, is 3"),
+        ({"extend": {"folds": 3}}, "extend", "extend.folds was 2, is 3"),
+        ({"extend": {"top": 3}}, "extend", "extend.top was 2, is 3"),
+        ({"finalize": {"epochs": 4}}, "finalize", "finalize.epochs was 2, is 4"),
         # What a config's luck is worth is reckoned after costs.
-        ({"backtest": {"fee_bps": 9.0}}, "finalize", "is not what is found now"),
-        ({"slots": {SLOT: {"signal": "sign"}}}, "finalize", "is not what is found now"),
+        ({"backtest": {"fee_bps": 9.0}}, "validation", "findings was"),
+        ({"slots": {SLOT: {"signal": "sign"}}}, "validation", "findings was"),
         ({"tune": {"seed": 8}}, "tune", "tune.seed was 7, is 8"),
-        ({"slots": {SLOT: {"horizon": 4}}}, "tune", "horizon changed"),
-        ({"slots": {SLOT: {"features": ["log_return"]}}}, "tune", "features changed"),
-        ({"space": {"quick": {"level": [1, 2]}}}, "tune", "the space of quick changed"),
-        (FAMILIES, "tune", "families were quick, are quick, brisk"),
-        ({"slots": {SLOT: {"policy": "trading"}}}, "promote", "this evidence and policy"),
+        ({"slots": {SLOT: {"horizon": 4}}}, "tune", "horizon was 5, is 4"),
+        ({"slots": {SLOT: {"features": ["log_return"]}}}, "tune", "is log_return"),
+        ({"space": {"quick": {"level": [1, 2]}}}, "tune", "space of quick was"),
+        (FAMILIES, "tune", "families was quick, is quick, brisk"),
+        ({"slots": {SLOT: {"policy": "trading"}}}, "promote", "policy.champion was"),
     ],
 )
 def test_what_changed_is_told_with_the_first_step_that_it_concerns_and_redone(
@@ -166,14 +167,27 @@ def test_what_changed_is_told_with_the_first_step_that_it_concerns_and_redone(
     state, _, told = plan[SLOT, step]
     assert state != "up to date"
     assert why in told
-    number = STEPS.index(step)
+    # Evidence from validation comes after the candidate.
+    number = STEPS.index("finalize" if step == "validation" else step) + (step == "validation")
     assert all(plan[SLOT, before][0] == "up to date" for before in STEPS[:number])
-    assert all(plan[SLOT, after][2] == f"after {step}" for after in STEPS[number + 1 :])
+    later = [after for after in STEPS[number:] if after != step]
+    assert all(plan[SLOT, after][2].split(";")[0] == f"after {step}" for after in later)
     found, _ = going(root)
     ended = dict(states(found))
     assert all(ended[before] == "up to date" for before in STEPS[:number])
-    assert ended[step] == "done"
+    assert ended.get(step, "done") == "done"
     assert {state for state, _, _ in planned(root).values()} == {"up to date"}
+
+
+def test_what_changed_for_later_steps_is_named_before_the_first_is_done(done):
+    reset(done, {"extend": {"epochs": 3}, "backtest": {"fee_bps": 9.0, "execution": "next_close"}})
+    plan = planned(done)
+    assert plan[SLOT, "extend"][2].startswith("extend.epochs was 2, is 3")
+    assert plan[SLOT, "finalize"][2] == "after extend"
+    assert plan[SLOT, "backtest"][2] == (
+        "after extend; backtest.fee_bps was 5.0, is 9.0; "
+        "backtest.execution was next_open, is next_close"
+    )
 
 
 def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(done):
@@ -185,7 +199,7 @@ def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(d
     with open_project(root) as project:
         now = extend.require_task(project.config, SLOT) and _data(project).dataset.fingerprint
     told = planned(root)[SLOT, "tune"][2]
-    assert told == f"data changed: fingerprint was {old['fingerprint'][:8]}, is {now[:8]}"
+    assert told == f"data was {old['fingerprint'][:8]}, is {now[:8]}"
     going(root)
     assert before < {row["id"] for row in query(root, "SELECT id FROM trial")}
     assert len(query(root, "SELECT id FROM candidate")) == 2
@@ -263,7 +277,7 @@ def test_from_a_step_is_refused_where_an_earlier_one_is_not_complete_with_the_co
     with pytest.raises(NotFoundError) as caught:
         going(root, first="backtest")
     [problem] = caught.value.problems
-    assert "extend is not complete (0 of 4 folds, no fold is on record yet)" in problem.found
+    assert "extend is not complete (0 of 4 folds, nothing is on record yet)" in problem.found
     assert problem.fix == f"run: podium extend {SLOT}"
     assert query(root, "SELECT * FROM study_trial WHERE phase = 'extend'") == []
 
@@ -292,7 +306,7 @@ def test_a_slot_that_classifies_has_four_steps_under_the_same_names_and_its_own_
     [candidate] = query(root, "SELECT id FROM candidate")
     assert found.next == [f"podium evaluate {candidate['id']}"]
     assert states(found) == [("tune", "up to date"), ("finalize", "done")]
-    assert planned(root)[classes.SLOT, "backtest"][2] == f"{candidate['id']} is not evaluated"
+    assert planned(root)[classes.SLOT, "backtest"][:3] == ("to do", "", "nothing is on record yet")
     going(root, first="evaluate")
     plan = planned(root)
     assert [step for _, step in plan] == ["tune", "finalize", "backtest", "promote"]
@@ -437,10 +451,8 @@ def test_the_largest_model_of_a_space_is_found_whatever_its_usual_one_is(root):
     units = {"lstm": {"lstm_units": [4, 64, 8], "layers": [1, 2]}}
     reset(root, {"slots": {SLOT: {"families": ["lstm"]}}, "space": units})
     with open_project(root) as project:
-        from podium.steps.pipeline.stages import Road
-
-        road = Road(project, SLOT)
-        found = preflight.largest(road, "lstm") - preflight.OVERHEAD
+        slot = SlotPipeline(project, SLOT)
+        found = preflight.largest(slot, "lstm") - preflight.OVERHEAD
         wide = {"lstm_units": 64, "layers": 2}
         assert found == 4 * int(preflight.registry.family("lstm").complexity(wide, 2))
 

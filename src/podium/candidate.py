@@ -26,6 +26,11 @@ class Candidate:
         The slot's own number, given by the ledger.
     model_type : str
         ``base``, or how it was enhanced.
+    made_by : {"trained", "given", "command", "enhanced"}
+        Trained from a config that podium chose or was given, handed over as a model, made by a
+        command of the user, or from a parent.
+    study_id, trial_id : str or None
+        The training on record; None where there is none.
     artifact_hash : str
         SHA-256 of the manifest, which holds the hash of every file.
     artifact_path : str
@@ -42,8 +47,8 @@ class Candidate:
     model_type: str
     family: str
     config: ConfigDict
-    study_id: str
-    trial_id: str
+    study_id: str | None
+    trial_id: str | None
     artifact_hash: str
     artifact_path: str
     dataset_fingerprint: str
@@ -51,6 +56,7 @@ class Candidate:
     parent_id: str | None
     root_id: str
     created_at: str
+    made_by: str = "trained"
 
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.errors import RefusedError
@@ -53,6 +53,8 @@ class Result(enum.StrEnum):
     REFUSE = "refuse"
     UNDECIDABLE = "undecidable"
     MISSING = "missing"
+    # Nothing is wrong but that people have not signed, or not what there is now.
+    UNSIGNED = "unsigned"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the gate lets the candidate through."""
         return self.result in (Result.PASS, Result.WAIVED)
+
+
+def waits_for_signatures(verdicts: Sequence[Verdict]) -> bool:
+    """Whether signatures are all that a candidate lacks, and nobody rejected it."""
+    lacking = [verdict for verdict in verdicts if not verdict.passed]
+    return bool(lacking) and all(verdict.result is Result.UNSIGNED for verdict in lacking)
 
 
 class Kind(enum.StrEnum):
@@ -96,6 +104,9 @@ class Decision:
         The champion it was judged against; a different one at write time is a conflict.
     policy : mapping
         Text of the gates and limits that applied.
+    contents : mapping of id to str
+        SHA-256 of the rows of the candidate and of each finding, as the record had them when the
+        decision was appended.
     """
 
     id: str
@@ -113,6 +124,7 @@ class Decision:
     evidence: tuple[str, ...]
     created_at: str
     previous_hash: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def policy_hash(self) -> str:

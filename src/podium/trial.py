@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +82,18 @@ class Key:
 def config_hash(family: str, config: Mapping[str, object]) -> str:
     """Identity of a config for the luck of a search: its training length is left out."""
     return digest([family, {k: v for k, v in config.items() if k != BUDGET}])
+
+
+def run_name(family: str, moment: str) -> str:
+    """Name of a run as trackers write it, from an ISO 8601 moment.
+
+    Examples
+    --------
+    >>> run_name("toto", "2025-11-12T03:05:00.000Z")
+    'toto_20251112_030500'
+    """
+    date, clock = re.sub(r"[-:]", "", moment[:19]).split("T")
+    return f"{family}_{date}_{clock}"
 
 
 def trial_seed(study_seed: int, number: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from podium.decision import Result, Verdict
-from podium.evidence import Evidence
+from podium.evidence import SIGNATURE, Evidence
 
 # Why a figure that evidence should have is not there.
 EARLIER = (
@@ -46,17 +46,18 @@ def verdict(
     champion: Mapping[str, Evidence] | None,
     limits: Mapping[str, float],
 ) -> Verdict:
-    """Verdict of a gate; ``missing`` when evidence it needs is not there."""
+    """Verdict of a gate; ``missing`` without its evidence, ``unsigned`` without a signature."""
     limits = {**gate.LIMITS, **limits}
     absent = [kind for kind in gate.NEEDS if kind not in candidate]
     if absent:
         found = f"there is no {' and no '.join(absent)} evidence yet"
         if WITH_TEST in candidate and {"validation", "test"} & {*absent}:
             found = candidate[WITH_TEST].notes["reason"]
-        return Verdict(name, Result.MISSING, found, limits)
+        result = Result.UNSIGNED if absent == [SIGNATURE] else Result.MISSING
+        return Verdict(name, result, found, limits)
     return Verdict(name, *gate.judge(candidate, champion, limits), limits)
 
 
 def number(evidence: Evidence, name: str) -> float:
-    """Value of one scalar; NaN where evidence of an earlier podium has none."""
+    """Value of one scalar; NaN where the evidence has none."""
     return evidence.scalar(name) if name in evidence.scalars else math.nan

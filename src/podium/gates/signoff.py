@@ -47,7 +47,7 @@ def judge(
     del champion
     notes = candidate[SIGNATURE].notes
     if not _is_of(candidate, notes):
-        return Result.REFUSE, (
+        return Result.UNSIGNED, (
             f"what {notes.get('signer', 'somebody')} signed is not what was found last: it was "
             "judged again since"
         )
@@ -62,7 +62,7 @@ def judge(
     told = f"signed by {', '.join(names)} on {candidate[SIGNATURE].created_at[:10]}"
     if len(counted) < limits["n"]:
         others = " who did not train it" if limits["not_author"] else ""
-        return Result.REFUSE, f"{told}; {limits['n']:g} people{others} must sign"
+        return Result.UNSIGNED, f"{told}; {limits['n']:g} people{others} must sign"
     return Result.PASS, f"{told}: {notes.get('reason', '')}"
 
 

@@ -141,7 +141,7 @@ class _Putting:
         linked = [
             {
                 **row,
-                "study_id": self._here(row["study_id"]),
+                "study_id": row["study_id"] and self._here(row["study_id"]),
                 "trial_id": self._here(row["trial_id"]),
             }
             for row in rows
@@ -180,8 +180,8 @@ class _Putting:
                     **row,
                     "id": self.ids[row["id"]],
                     "config": json.loads(row["config"]),
-                    "study_id": self._here(row["study_id"]),
-                    "trial_id": self._here(row["trial_id"]),
+                    "study_id": row["study_id"] and self._here(row["study_id"]),
+                    "trial_id": row["trial_id"] and self._here(row["trial_id"]),
                     "parent_id": row["parent_id"] and self._here(row["parent_id"]),
                     "root_id": self._here(row["root_id"]),
                     "artifact_path": artifact.folder_of(row["artifact_hash"]),

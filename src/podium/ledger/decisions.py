@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from podium.candidate import Candidate
 from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
-from podium.hashing import canonical, new_id
+from podium.hashing import canonical, digest, new_id
 from podium.ledger import reads, schema, writes
 from podium.ledger.ledger import Ledger, first_link, now
+from podium.ledger.pieces import pieces
 
 
 def register(
@@ -53,7 +56,7 @@ def register(
         to_stage=Stage.DEVELOPMENT,
         accepted=True,
         actor=actor,
-        reason=reason or f"trained by {candidate.trial_id}",
+        reason=reason or _origin(candidate),
         expected_champion=None,
         policy={},
         verdicts=(),
@@ -93,7 +96,9 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
     RefusedError
         The move is not one of the nine.
     """
-    decision = replace(decision, previous_hash=_last_hash(ledger, tx))
+    decision = replace(
+        decision, previous_hash=_last_hash(ledger, tx), contents=_contents(ledger, tx, decision)
+    )
     if decision.accepted and decision.kind in MOVING:
         _move_heads(ledger, tx, decision)
     body = decision.body()
@@ -105,11 +110,47 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         "policy_hash": decision.policy_hash,
         "verdicts": canonical(body["verdicts"]),
         "evidence": canonical(body["evidence"]),
+        "contents": canonical(body["contents"]),
         "hash": decision.hash,
     }
     tx.execute(schema.decision.insert(), row)
     writes.announce(ledger, tx, "decision", [decision.id])
     return decision
+
+
+def _origin(candidate: Candidate) -> str:
+    """How a candidate came about, as a reason."""
+    return (
+        f"{candidate.made_by} by {candidate.trial_id}" if candidate.trial_id else candidate.made_by
+    )
+
+
+def _contents(ledger: Ledger, tx: sa.Connection, decision: Decision) -> dict[str, str]:
+    """Hashes of the rows that a decision is about, by their ids."""
+    found: dict[str, str] = {}
+    for table, ids in (
+        (schema.candidate, [decision.candidate_id]),
+        (schema.evidence, decision.evidence),
+    ):
+        for some in pieces(ids):
+            rows = tx.execute(
+                sa.select(table).where(
+                    table.c.project_id == ledger.project_id, table.c.id.in_(some)
+                )
+            ).mappings()
+            found |= {row["id"]: row_hash({**row}) for row in rows}
+    return found
+
+
+def row_hash(row: Mapping[str, Any]) -> str:
+    """SHA-256 of a row of the record; its place in the table is left out.
+
+    Parameters
+    ----------
+    row : mapping of column to value
+        As the database has it, JSON columns as text.
+    """
+    return digest({name: v for name, v in row.items() if name not in ("seq", "project_id")})
 
 
 def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:

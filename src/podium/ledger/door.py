@@ -35,6 +35,7 @@ TABLES = {
 }
 JSON_COLUMNS = (
     "config",
+    "contents",
     "evidence",
     "notes",
     "policy",

@@ -14,11 +14,10 @@ from podium.hashing import digest, digest_bytes, json_text, new_id
 from podium.importers._base import Imported
 from podium.ledger import schema, writes
 from podium.ledger.ledger import Ledger, now
-from podium.ledger.migrations import run_name
 from podium.ledger.pieces import pieces
 from podium.record import Record
 from podium.study import Study
-from podium.trial import BUDGET, State
+from podium.trial import BUDGET, State, run_name
 
 # Origin of runs a tracker logged.
 TRACKER = "tracker"

@@ -16,9 +16,8 @@ import sqlalchemy as sa
 from podium.config import without_password
 from podium.errors import DataError
 from podium.hashing import digest
-from podium.ledger import failures, schema
+from podium.ledger import champions, failures, schema
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
-from podium.ledger.migrations import MIGRATIONS
 from podium.ledger.shield import shielded
 
 # A machine that vanished in the middle of a write holds up the others no longer than this.
@@ -175,29 +174,31 @@ class Ledger:
             # One schema for all projects of a database, so their first writers wait too.
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7063)"))
             _require_utf8(connection, self.place)
-        tables = sa.inspect(connection).get_table_names()
+        inspected = sa.inspect(connection)
+        tables = inspected.get_table_names()
         if "schema_version" not in tables:
             # A server's database may hold other tables beside podium's, under other names.
             _require_none(self.place, {*tables} & {*schema.metadata.tables})
             schema.metadata.create_all(connection)
-            found = schema.VERSION
-            _stamp(connection, found)
-        else:
-            newest = sa.select(sa.func.max(schema.schema_version.c.version))
-            found = int(connection.execute(newest).scalar_one())
+            connection.execute(
+                schema.schema_version.insert().values(version=schema.VERSION, applied_at=now())
+            )
+            return
+        # Versions were counted from 1 before the first release too; those records lack this column.
+        if "inputs" not in {column["name"] for column in inspected.get_columns("receipt")}:
+            raise DataError(
+                f"{self.place} was made before podium's first release",
+                f"a record of schema version {schema.VERSION}",
+                champions.OLDER,
+            )
+        newest = sa.select(sa.func.max(schema.schema_version.c.version))
+        found = int(connection.execute(newest).scalar_one())
         if found > schema.VERSION:
             raise DataError(
                 f"{self.place} has schema version {found}, written by a newer podium",
                 f"at most {schema.VERSION}",
                 "run: pip install --upgrade podium",
             )
-        for version in range(found, schema.VERSION):
-            MIGRATIONS[version](connection)
-            _stamp(connection, version + 1)
-
-
-def _stamp(connection: sa.Connection, version: int) -> None:
-    connection.execute(schema.schema_version.insert().values(version=version, applied_at=now()))
 
 
 def _parsed(url: str, root: Path) -> sa.URL:

@@ -16,6 +16,7 @@ from podium.candidate import Candidate
 from podium.decision import Kind
 from podium.errors import NotFoundError
 from podium.evidence import SCHEMA, Evidence, Scalar
+from podium.hashing import digest
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
 from podium.ledger.pieces import pieces
@@ -219,10 +220,35 @@ def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dic
     return found
 
 
+# What went into a step, by name; or one text for all of it.
+Inputs = Mapping[str, Any] | str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A step that is complete: what went in, by name, and what came out.
+
+    Parameters
+    ----------
+    seq : int
+        Place in the record: a later receipt has a larger one.
+    """
+
+    seq: int
+    inputs: Mapping[str, Any]
+    inputs_hash: str
+    outputs: Mapping[str, Any]
+
+
+def hash_of(inputs: Inputs) -> str:
+    """What inputs are looked up by: their SHA-256, or the text that stands for them."""
+    return inputs if isinstance(inputs, str) else digest(inputs)
+
+
 def receipt(
-    ledger: Ledger, tx: sa.Connection, slot: str, step: str, inputs_hash: str
+    ledger: Ledger, tx: sa.Connection, slot: str, step: str, inputs: Inputs
 ) -> dict[str, Any] | None:
-    """Outputs of a step that was done for these inputs, or None."""
+    """Outputs of a step that is complete for these inputs, or None."""
     table = schema.receipt.c
     found = tx.execute(
         sa.select(table.outputs)
@@ -230,12 +256,29 @@ def receipt(
             table.project_id == ledger.project_id,
             table.slot == slot,
             table.step == step,
-            table.inputs_hash == inputs_hash,
+            table.inputs_hash == hash_of(inputs),
         )
         .order_by(table.seq.desc())
         .limit(1)
     ).scalar()
     return None if found is None else json.loads(found)
+
+
+def newest_receipts(
+    ledger: Ledger, tx: sa.Connection, slot: str, step: str, limit: int = 1
+) -> list[Receipt]:
+    """What a step of a slot did last, the newest first; at most ``limit`` of them."""
+    table = schema.receipt.c
+    rows = tx.execute(
+        sa.select(table.seq, table.inputs, table.inputs_hash, table.outputs)
+        .where(table.project_id == ledger.project_id, table.slot == slot, table.step == step)
+        .order_by(table.seq.desc())
+        .limit(limit)
+    )
+    return [
+        Receipt(row.seq, json.loads(row.inputs), row.inputs_hash, json.loads(row.outputs))
+        for row in rows
+    ]
 
 
 def receipts(ledger: Ledger, tx: sa.Connection, slot: str, step: str) -> list[dict[str, Any]]:
@@ -323,6 +366,17 @@ def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[st
     return {row["kind"]: _evidence({**row}) for row in rows.mappings()}
 
 
+def evidence_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> list[Evidence]:
+    """Findings of these ids, in the order they were appended."""
+    table = schema.evidence
+    rows = tx.execute(
+        sa.select(*(table.c[name] for name in Evidence.__dataclass_fields__))
+        .where(table.c.project_id == ledger.project_id, table.c.id.in_(ids))
+        .order_by(table.c.seq)
+    )
+    return [_evidence({**row}) for row in rows.mappings()]
+
+
 def _evidence(row: Mapping[str, Any]) -> Evidence:
     scalars = {
         name: Scalar(nan_if_null(value), unit, direction)
@@ -336,6 +390,22 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
             "notes": json.loads(row["notes"]),
         }
     )
+
+
+def champion_before(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
+    """The slot's champion when the first move of a candidate was decided; None: there was none."""
+    table = schema.decision.c
+    found: str | None = tx.execute(
+        sa.select(table.expected_champion)
+        .where(
+            table.project_id == ledger.project_id,
+            table.candidate_id == candidate_id,
+            table.kind == Kind.MOVE,
+        )
+        .order_by(table.seq)
+        .limit(1)
+    ).scalar()
+    return found
 
 
 def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:

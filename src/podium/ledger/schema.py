@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-VERSION = 3
+VERSION = 1
 
 metadata = sa.MetaData()
 
@@ -245,10 +245,12 @@ stuck = sa.Table(
     sa.PrimaryKeyConstraint("project_id", "target", "position"),
 )
 receipt = _table(
-    # A step that finished: what went in (hash), what came out.
+    # A step that finished: what went in by name, its hash, and what came out. The newest one of a
+    # step is what the step did last.
     "receipt",
     _text("slot"),
     _text("step"),
+    _text("inputs"),
     _text("inputs_hash"),
     _text("outputs"),
     _text("created_at"),
@@ -262,8 +264,11 @@ candidate = _table(
     _text("model_type"),
     _text("family"),
     _text("config"),
-    _text("study_id"),
-    _text("trial_id"),
+    # How it came about: trained, given, command or enhanced. The last three may have no study, and
+    # what was trained elsewhere no trial.
+    _text("made_by"),
+    _text("study_id", null=True),
+    _text("trial_id", null=True),
     _text("artifact_hash"),
     _text("artifact_path"),
     _text("dataset_fingerprint"),
@@ -350,6 +355,8 @@ decision = _table(
     _text("policy_hash"),
     _text("verdicts"),
     _text("evidence"),
+    # SHA-256 of the candidate's row and of each finding's, by their ids.
+    _text("contents"),
     _text("created_at"),
     _text("previous_hash"),
     _text("hash"),

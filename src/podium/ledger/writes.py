@@ -18,14 +18,13 @@ from podium.dataset import Dataset
 from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, new_id
-from podium.ledger import outbox, schema
+from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger, now
-from podium.ledger.migrations import run_name
 from podium.own import Files
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.study import Study
-from podium.trial import MOVES, Ended, Key, State, config_hash
+from podium.trial import MOVES, Ended, Key, State, config_hash, run_name
 
 # Phase of a study's trials that had failed when it was told of them, and were trained again.
 RETRIED = "retried"
@@ -583,16 +582,23 @@ def put_receipt(
     tx: sa.Connection,
     slot: str,
     step: str,
-    inputs_hash: str,
+    inputs: reads.Inputs,
     outputs: Mapping[str, Any],
 ) -> None:
-    """Remember that a step is done for these inputs, and what came out."""
+    """Remember that a step is complete for these inputs, and what came out.
+
+    Parameters
+    ----------
+    inputs : mapping of name to JSON value, or str
+        A text stands for inputs that nobody needs to tell apart by name.
+    """
     tx.execute(
         schema.receipt.insert().values(
             project_id=ledger.project_id,
             slot=slot,
             step=step,
-            inputs_hash=inputs_hash,
+            inputs=canonical({} if isinstance(inputs, str) else inputs),
+            inputs_hash=reads.hash_of(inputs),
             outputs=canonical(outputs),
             created_at=now(),
         )

@@ -18,7 +18,7 @@ class GateRow:
     """One gate's answer: its name, the result, what was found and the limit in words."""
 
     name: str
-    result: Literal["pass", "waived", "refuse", "undecidable", "missing"]
+    result: Literal["pass", "waived", "refuse", "undecidable", "missing", "unsigned"]
     finding: str = ""
     limit: str = ""
 

@@ -180,7 +180,7 @@ def _trainings(
 ) -> list[TrialRow]:
     """Trials that the artefact is of: one a checkpoint and seed, in the order they were trained."""
     with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, candidate.study_id, PHASE)
+        rows = reads.trials_of(project.ledger, tx, candidate.study_id or "", PHASE)
     same = config_hash(candidate.family, candidate.config)
     mine = [
         row

@@ -107,13 +107,9 @@ class FinalTraining:
         """Of its trial on record; the first two are what a single seed gives."""
         return 2 * self.seeds.index(task.seed) + task.fold
 
-    def forget(self) -> None:
-        """Delete what trainings of this slot would have gone on from."""
-        shutil.rmtree(self._states, ignore_errors=True)
-
     @property
     def _states(self) -> Path:
-        return self.project.state / "work" / f"final-{digest(self.data.slot)[:16]}-states"
+        return _states_of(self.project, self.data.slot)
 
     def store(
         self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **said: Any
@@ -174,6 +170,15 @@ class FinalTraining:
             writes.end_trial(ledger, tx, mine, metric=metric, index_hash=None, errors=errors)
             writes.set_artifact(ledger, tx, id_, artifact_hash)
         return ids
+
+
+def forget_states(project: Project, slot: str) -> None:
+    """Delete what trainings of a slot would have gone on from, now that they are on record."""
+    shutil.rmtree(_states_of(project, slot), ignore_errors=True)
+
+
+def _states_of(project: Project, slot: str) -> Path:
+    return project.state / "work" / f"final-{digest(slot)[:16]}-states"
 
 
 def seeds_of(project: Project) -> list[int]:

@@ -5,34 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import sqlalchemy as sa
 
 from podium import registry
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest, new_id
-from podium.ledger import decisions, reads, writes
+from podium.ledger import decisions, reads
 from podium.ledger.ledger import now
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import PHASE as PHASE
-from podium.steps.candidates.final_training import FinalTraining, seeds_of
+from podium.steps.candidates.final_training import FinalTraining, forget_states, seeds_of
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.analyze import analyze as _analyze
+from podium.steps.search.analyze import reckoned
+from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis
 from podium.steps.trials import execute
+from podium.steps.trials.once import Inputs, evidence_once, once
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.view import View
 
-STEP = "finalize"
+STEP, VALIDATION = "finalize", "validation"
 # What its split is called on record; a splitter of the registry makes one part of it.
 FINAL = "final"
+# Registers a candidate inside a transaction; gives its id and whether it is new.
+Write: TypeAlias = "Callable[[sa.Connection], dict[str, Any]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +48,7 @@ class Final:
     Parameters
     ----------
     fresh : bool
-        Whether it was trained just now.
+        Whether it is new: a training may give the model that another candidate is already.
     folder : Path, optional
         Its ``final_model/``.
     """
@@ -54,14 +60,22 @@ class Final:
 
 
 def finalize(project: Project, slot: str, *, take: bool = False) -> Final:
-    """Train the chosen config twice and register it as a candidate in stage development.
+    """Train the config that the slot's newest analysis chooses, and register it as a candidate.
 
-    First with the last slice before the test held out, keeping the best epoch on it
-    (``best_model``); then on all bars before the test (``final_model``), for as many epochs as were
-    best on average over the walk-forward folds. Both trials end, and
-    the candidate is registered with its validation evidence, in one transaction.
+    It is trained twice: first with the last slice before the test held out, keeping the best epoch
+    on it (``best_model``); then on all bars before the test (``final_model``), for as many epochs as
+    were best on average over the walk-forward folds. Both trials end, and the candidate is
+    registered in stage development, in one transaction; its evidence from validation follows.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing is cross-validated, or the slot asks another question by now.
+    DataError
+        A training failed.
     """
-    return finalized(project, _analyze(project, slot), take=take)
+    with extension_left(project, slot) as extension:
+        return finalized(project, reckoned(project, extension), take=take)
 
 
 def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Final:
@@ -72,17 +86,22 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
     take : bool
         Let it have ``final_model/`` where a later candidate has that.
     """
-    data = analysis.extension.tuned.forecast
-    inputs = _inputs_hash(project, analysis)
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        known = reads.receipt(ledger, tx, data.slot, STEP, inputs)
-        if known is not None:
-            candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
-            told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
-    if known is None:
-        chosen = analysis.chosen
-        candidate = train_final(
+    final = trained(project, analysis)
+    with_evidence(project, analysis, final.candidate)
+    probed_for_leaks(project, analysis.extension.tuned.forecast, final.candidate)
+    return written(project, final, take=take)
+
+
+def trained(project: Project, analysis: Analysis) -> Final:
+    """The candidate of an analysis, trained unless it is on record."""
+    data, chosen = analysis.extension.tuned.forecast, analysis.chosen
+    of = inputs(project, analysis)
+    made = candidate_once(
+        project,
+        data.slot,
+        STEP,
+        of,
+        lambda: train_final(
             project,
             data,
             analysis.extension.tuned.study,
@@ -90,57 +109,92 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
             chosen.config,
             project.config.finalize.epochs,
             chosen.epochs,
-            inputs,
-            lambda candidate: _validation(analysis, candidate),
-        )
-    else:
-        _renew(project, told, _validation(analysis, candidate))
-    probed_for_leaks(project, data, candidate)
+            of,
+        ),
+    )
+    return Final(analysis, made.candidate, made.fresh)
+
+
+def written(project: Project, final: Final, *, take: bool = False) -> Final:
+    """The same with its ``final_model/``, written where it is not what it should be."""
+    data = final.analysis.extension.tuned.forecast
     split = final_split(data.tuning, project.config.finalize.validation_fraction)
-    folder = final_files.write(project, data, split, candidate, take=take)
-    return Final(analysis, candidate, known is None, folder)
+    folder = final_files.write(project, data, split, final.candidate, take=take)
+    return replace(final, folder=folder)
 
 
-def on_record(project: Project, analysis: Analysis) -> tuple[Candidate | None, bool]:
-    """The candidate made from the same inputs before, and whether its evidence says what is found.
+@dataclass(frozen=True)
+class Made:
+    """A candidate, and whether it is new."""
 
-    Nothing is written.
+    candidate: Candidate
+    fresh: bool
+
+
+def candidate_once(
+    project: Project, slot: str, step: str, inputs: Inputs, train: Callable[[], Write]
+) -> Made:
+    """The candidate of these inputs, trained unless it is on record."""
+    done = once(project, slot, step, inputs, train)
+    forget_states(project, slot)
+    with project.ledger.reading() as tx:
+        candidate = reads.candidate_by_id(project.ledger, tx, done.outputs["candidate"])
+    if done.fresh and not done.outputs["new"]:
+        project.reporter.say(
+            f"{slot}: the training gave the same model as before, candidate {candidate.id} "
+            f"(version {candidate.version})"
+        )
+    return Made(candidate, done.fresh and bool(done.outputs["new"]))
+
+
+def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) -> bool:
+    """Put the evidence from validation on record where the record says something else.
+
+    More configs may have been looked at since, for example.
+
+    Returns
+    -------
+    bool
+        Whether something was put on record.
     """
-    slot, ledger = analysis.extension.tuned.forecast.slot, project.ledger
-    with ledger.reading() as tx:
-        known = reads.receipt(ledger, tx, slot, STEP, _inputs_hash(project, analysis))
-        if known is None:
-            return None, False
-        candidate = reads.candidate_by_id(ledger, tx, known["candidate"])
-        told = reads.evidence_of(ledger, tx, candidate.id).get("validation")
-    return candidate, _says(told, _validation(analysis, candidate))
+    found = _validation(analysis, candidate)
+    return evidence_once(
+        project,
+        candidate,
+        VALIDATION,
+        validation_inputs(analysis, candidate),
+        lambda: lambda tx: [found],
+    )
 
 
-def _renew(project: Project, told: Evidence | None, found: Evidence) -> None:
-    """Append what is found now where the record says something else.
+def validation_inputs(analysis: Analysis | None, candidate: Candidate | None) -> dict[str, Any]:
+    """Everything that the evidence from validation depends on, by name."""
+    known = None if analysis is None or candidate is None else _validation(analysis, candidate)
+    return {
+        "candidate": candidate and candidate.artifact_hash,
+        "folds": analysis and analysis.extension.split.hash,
+        "configs looked at": analysis and analysis.looked_at,
+        # As text, since NaN is not equal to itself.
+        "findings": known
+        and digest([known.notes, {k: repr(float(s.value)) for k, s in known.scalars.items()}]),
+    }
 
-    More configs were looked at since, say; an earlier podium judged less.
+
+def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
+    """Everything that the candidate of an analysis is made from, by name.
+
+    Parameters
+    ----------
+    analysis : Analysis, optional
+        None: not known yet, as are all values that depend on it.
     """
-    if not _says(told, found):
-        with project.ledger.transaction(durable=True) as tx:
-            writes.put_evidence(project.ledger, tx, found)
-
-
-def _says(told: Evidence | None, found: Evidence) -> bool:
-    """Whether the record says what is found now."""
-    # As text, since NaN is not equal to itself.
-    said = [
-        [e.notes, {k: repr(float(s.value)) for k, s in e.scalars.items()}] if e else None
-        for e in (told, found)
-    ]
-    return said[0] == said[1]
-
-
-def _inputs_hash(project: Project, analysis: Analysis) -> str:
-    data, chosen = analysis.extension.tuned.forecast, analysis.chosen
+    if analysis is None:
+        settings = _settings(project)
+        return {"family": None, "config": None, "data": None, "folds": None, **settings}
+    chosen = analysis.chosen
     return inputs_of(
         project,
-        data,
+        analysis.extension.tuned.forecast,
         chosen.family,
         chosen.config,
         chosen.epochs,
@@ -150,26 +204,27 @@ def _inputs_hash(project: Project, analysis: Analysis) -> str:
 
 def inputs_of(
     project: Project, data: SlotData, family: str, config: ConfigDict, epochs: int, split: str
-) -> str:
-    """Hash of all that a candidate is made from."""
+) -> dict[str, Any]:
+    """Everything that a candidate is made from, by name."""
+    return {
+        "family": family,
+        "version of the family": registry.family(family).VERSION,
+        "config": config,
+        "epochs": epochs,
+        "data": data.dataset.fingerprint,
+        "task": data.task_hash,
+        "test from": data.test_interval[0],
+        "folds": split,
+        **_settings(project),
+    }
+
+
+def _settings(project: Project) -> dict[str, Any]:
     settings = asdict(project.config.finalize)
-    if settings["seeds"] == 1:
-        # As it was before there could be several.
-        del settings["seeds"]
-    return digest(
-        [
-            family,
-            registry.family(family).VERSION,
-            config,
-            epochs,
-            data.dataset.fingerprint,
-            data.task_hash,
-            data.test_interval[0],
-            settings,
-            project.config.tune.seed,
-            split,
-        ]
-    )
+    return {
+        **{f"finalize.{name}": value for name, value in settings.items()},
+        "tune.seed": project.config.tune.seed,
+    }
 
 
 def train_final(
@@ -180,10 +235,10 @@ def train_final(
     config: ConfigDict,
     most: int,
     epochs: int,
-    inputs: str,
-    evidence: Callable[[Candidate], Evidence] | None = None,
-) -> Candidate:
-    """Train the two models, with every seed, and register what they are together.
+    inputs: Inputs,
+    made_by: str = "trained",
+) -> Write:
+    """Train the two models, with every seed; what is returned registers what they are together.
 
     Parameters
     ----------
@@ -195,7 +250,7 @@ def train_final(
     settings, seeds = project.config.finalize, seeds_of(project)
     split = final_split(data.tuning, settings.validation_fraction)
     heard = execute.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
-    training = FinalTraining(project, data, split, family, seeds, inputs, heard)
+    training = FinalTraining(project, data, split, family, seeds, digest(inputs), heard)
     with training.place() as job:
         first = [execute.with_epochs(config, most)] * len(seeds)
         if epochs:
@@ -210,7 +265,8 @@ def train_final(
     ledger, environment = project.ledger, project.environment
     # The first two are what a single seed gives; the served one of them is the candidate's trial.
     in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
-    with ledger.transaction(durable=True) as tx:
+
+    def register(tx: sa.Connection) -> dict[str, Any]:
         ids = training.record(tx, study, in_order, artifact_hash, environment)
         id_ = new_id("c")
         candidate = decisions.register(
@@ -232,15 +288,14 @@ def train_final(
                 parent_id=None,
                 root_id=id_,
                 created_at=now(),
+                made_by=made_by,
             ),
             project.actor,
         )
-        if evidence is not None:
-            writes.put_evidence(ledger, tx, evidence(candidate))
         drift.keep(project, tx, artifact_hash, data.tuning)
-        writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
-    training.forget()
-    return candidate
+        return {"candidate": candidate.id, "new": candidate.id == id_}
+
+    return register
 
 
 def final_split(tuning: View, fraction: float) -> Split:

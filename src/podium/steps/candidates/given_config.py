@@ -11,12 +11,13 @@ from podium import registry
 from podium.candidate import Candidate
 from podium.config import FILE
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
-from podium.ledger import reads
 from podium.space import ConfigDict, Space
 from podium.steps.candidates import final_files
 from podium.steps.candidates.finalize import (
     STEP,
     Final,
+    Write,
+    candidate_once,
     final_split,
     finalized,
     inputs_of,
@@ -24,8 +25,11 @@ from podium.steps.candidates.finalize import (
 )
 from podium.steps.data.bars import SlotData, require_task, slot_data
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.analyze import analyze
-from podium.steps.search.tune import put_question, run_naive, tuned
+from podium.steps.search.analyze import reckoned
+from podium.steps.search.extend import PHASE as EXTEND
+from podium.steps.search.extend import extension_left
+from podium.steps.search.handover import left_by
+from podium.steps.search.tune import put_question, run_naive
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
@@ -74,37 +78,39 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
     require_task(project.config, slot)
     data = slot_data(project.config, slot)
     family, given = _read(project, data, path)
-    if _is_chosen(project, slot, family, given):
-        analysis = analyze(project, slot)
-        mine = config_hash(analysis.chosen.family, analysis.chosen.config)
-        if mine == config_hash(family, given):
-            return finalized(project, analysis, take=True)
+    chosen = _finalized_if_chosen(project, slot, config_hash(family, given))
+    if chosen is not None:
+        return chosen
     split = final_split(data.tuning, project.config.finalize.validation_fraction)
     inputs = inputs_of(project, data, family, given, 0, split.hash)
-    with project.ledger.reading() as tx:
-        known = reads.receipt(project.ledger, tx, slot, STEP, inputs)
-        candidate = (
-            None if known is None else reads.candidate_by_id(project.ledger, tx, known["candidate"])
-        )
-    if candidate is None:
+
+    def train() -> Write:
         spaces = {family: registry.family(family).space(data.tuning)}
         study = put_question(project, data, split, spaces, search="given")
         # What a backtest holds it against.
         run_naive(project, study, data, split)
         most = int(given.get(BUDGET, project.config.finalize.epochs))
-        candidate = train_final(project, data, study, family, given, most, 0, inputs)
-    probed_for_leaks(project, data, candidate)
-    folder = final_files.write(project, data, split, candidate, take=True)
-    return Given(candidate, known is None, _missing(project, slot), folder)
+        return train_final(project, data, study, family, given, most, 0, inputs, made_by="given")
+
+    made = candidate_once(project, slot, STEP, inputs, train)
+    probed_for_leaks(project, data, made.candidate)
+    folder = final_files.write(project, data, split, made.candidate, take=True)
+    return Given(made.candidate, made.fresh, _missing(project, slot), folder)
 
 
-def _is_chosen(project: Project, slot: str, family: str, config: ConfigDict) -> bool:
-    """Whether the slot's finished search trained it, so that its analysis may have chosen it."""
+def _finalized_if_chosen(project: Project, slot: str, config: str) -> Final | None:
+    """The candidate of the slot's newest analysis, where that chose this very config."""
+    if left_by(project, slot, EXTEND) is None:
+        return None
     try:
-        found = tuned(project, slot)
+        with extension_left(project, slot) as extension:
+            analysis = reckoned(project, extension)
+            if config_hash(analysis.chosen.family, analysis.chosen.config) != config:
+                return None
+            return finalized(project, analysis, take=True)
     except NotFoundError:
-        return False
-    return any(row.config_hash == config_hash(family, config) for row in found.trials)
+        # The slot asks another question by now.
+        return None
 
 
 def _missing(project: Project, slot: str) -> tuple[str, ...]:

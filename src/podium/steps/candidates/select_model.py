@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from podium import artifact
 from podium.artifact import CHECKPOINTS, Place
-from podium.candidate import Candidate
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
-from podium.steps.candidates.finalize import finalize
+from podium.steps.candidates.finalize import STEP as FINALIZE
 from podium.steps.candidates.register import (
     Kept,
     OtherQuestionError,
-    candidate_of,
     kept_candidate,
     registered,
     require_fit,
@@ -32,8 +31,8 @@ from podium.steps.candidates.verify_checkpoint import (
 )
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.tune import tuned
 from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
+from podium.steps.trials.once import newest
 from podium.steps.workspace.owned_folder import output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET
@@ -142,7 +141,7 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
     )
     alone = artifact.place_of(project.store / folder, name)
     with ledger.transaction(durable=True) as tx:
-        candidate = registered(project, tx, alone, trial, whole.candidate.study_id)
+        candidate = registered(project, tx, alone, trial, whole.candidate.study_id or "")
         known = "validation" in reads.evidence_of(ledger, tx, candidate.id)
         if told is not None and not known:
             why = f"{told.notes.get('reason', '')}; of that training its {place.checkpoint}"
@@ -162,12 +161,12 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
 
 
 def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[Kept, str]:
-    """The model to judge where nobody names one, and the rule that chose it.
+    """The model to judge where nobody names one, and the rule that chose it; trains nothing.
 
-    First the candidate of the slot's finished search, made if need be: what ``final_model/`` holds,
-    unless that is a later one. Where the search is not finished, in this order: ``final_model/``,
-    the best of ``extended_training_results/``, the best of the search's ``checkpoints/``, the
-    grids' active model. What answers another question by now is passed over, and said.
+    What the verbs before left, in this order: ``final_model/``, or the newest candidate where that
+    folder is not wanted; the best of ``extended_training_results/``; the best of the search's
+    ``checkpoints/``; the grids' active model. What answers another question by now is passed over
+    with a sentence.
 
     Raises
     ------
@@ -176,65 +175,25 @@ def found_model(project: Project, slot: str, checkpoint: str | None = None) -> t
     DataError
         The first that is there was changed.
     """
-    try:
-        tuned(project, slot)
-    except NotFoundError as error:
-        return _left(project, slot, checkpoint, error.problems[0].found)
-    made = finalize(project, slot)
-    candidate, analysis = made.candidate, made.analysis
-    rule = f"candidate of the search of {slot}"
-    in_final = _final_candidate(project, slot)
-    if in_final is not None:
-        final = _shown(project, output_folder(project, slot, project.config.paths.final))
-        if in_final.version > candidate.version:
-            try:
-                kept = named_model(
-                    project, project.store / in_final.artifact_path, slot, checkpoint
-                )
-                return kept, f"{final}, which holds a later candidate than the search's"
-            except OtherQuestionError as error:
-                project.reporter.say(f"{final} is passed over: {error}")
-        elif in_final.id == candidate.id:
-            rule += f", which {final} holds"
-    if checkpoint is not None:
-        kept = named_model(project, project.store / candidate.artifact_path, slot, checkpoint)
-        return kept, f"{rule}, its {NAMES[checkpoint]}"
-    return Kept(analysis.extension.tuned.forecast, analysis.naive.config, candidate), rule
-
-
-def _final_candidate(project: Project, slot: str) -> Candidate | None:
-    """Whose ``final_model/`` is, by its manifest's hash; None: nobody's."""
-    folder = output_folder(project, slot, project.config.paths.final)
-    if not project.config.paths.final or not (folder / MANIFEST).is_file():
-        return None
-    id_ = candidate_of(project, slot, artifact.find(folder).artifact_hash)
-    if id_ is None:
-        return None
-    with project.ledger.reading() as tx:
-        return reads.candidate_by_id(project.ledger, tx, id_)
-
-
-def _left(project: Project, slot: str, checkpoint: str | None, unfinished: str) -> tuple[Kept, str]:
-    """What a road that is not finished left, and the rule that chose it."""
-    for told, paths in _places(project, slot):
+    for what, paths in _places(project, slot):
         for path in paths:
             try:
                 kept = named_model(project, path, slot, checkpoint)
             except OtherQuestionError as error:
                 project.reporter.say(f"{_shown(project, path)} is passed over: {error}")
                 continue
-            return kept, f"{told}: {_shown(project, path)}, because {unfinished}"
+            return kept, f"{what}: {_shown(project, path)}"
     try:
         path = get_active_model_path(project.root, slot=slot)
     except NotFoundError as error:
         raise NotFoundError(
-            f"{slot} has nothing to judge: {unfinished}; {error.problems[0].found}; no model in "
+            f"{slot} has nothing to judge: {error.problems[0].found}; no model in "
             + ", ".join(f"{where} (podium {verb} fills it)" for where, verb in _searched(project)),
             "a finished search, a grid, or --model-path",
-            f"run: podium tune {slot}, or: podium grid {slot}",
+            f"run: podium finalize {slot}, or: podium grid {slot}",
         ) from None
     kept = named_model(project, path, slot, checkpoint)
-    return kept, f"active model {os.path.relpath(path, project.root)}, because {unfinished}"
+    return kept, f"the grids' active model: {os.path.relpath(path, project.root)}"
 
 
 def _searched(project: Project) -> list[tuple[str, str]]:
@@ -252,11 +211,14 @@ def _searched(project: Project) -> list[tuple[str, str]]:
 
 
 def _places(project: Project, slot: str) -> Iterator[tuple[str, list[Path]]]:
-    """Folders with models that the road left, the best of each kind first."""
+    """Folders with models that the verbs left, the best of each kind first."""
     paths = project.config.paths
     if paths.final:
         folder = output_folder(project, slot, paths.final)
         yield "the final model", [folder] if (folder / MANIFEST).is_file() else []
+    else:
+        left = newest(project, slot, FINALIZE)
+        yield "the newest final model", [] if left is None else [_stored(project, left.outputs)]
     if paths.extended:
         folder = output_folder(project, slot, paths.extended)
         there = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
@@ -264,6 +226,13 @@ def _places(project: Project, slot: str) -> Iterator[tuple[str, list[Path]]]:
     if paths.tuning:
         folder = output_folder(project, slot, paths.tuning) / KEPT_BY_SEARCH
         yield "the best model that the search kept", by_score(folder)[:1]
+
+
+def _stored(project: Project, outputs: Mapping[str, Any]) -> Path:
+    """Where the model of a final training lies in the store."""
+    with project.ledger.reading() as tx:
+        made = reads.candidate_by_id(project.ledger, tx, outputs["candidate"])
+    return project.store / made.artifact_path
 
 
 def _rank(path: Path) -> tuple[float, str]:

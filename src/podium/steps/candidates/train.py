@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from podium import config as configuration
 from podium import registry
 from podium.candidate import Candidate
@@ -31,10 +33,12 @@ from podium.space import ConfigDict
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.search.tune import NAIVE, best_of, put_question, run_naive, tuned
+from podium.steps.search.results import Tuned
+from podium.steps.search.tune import NAIVE, best_of, put_question, run_naive, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
+from podium.steps.trials.once import once, outputs_of
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -113,13 +117,32 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
     NotFoundError
         There is nothing to go on from, or no search to take the best config of.
     """
+    if not wish.best:
+        return _train(project, family, slot, wish, {})
+    with search_left(project, slot) as search:
+        project.reporter.say(
+            f"{slot}: the config is the best one of {family} in search {search.study.id}, the "
+            "newest finished one"
+        )
+        return _train(project, family, slot, wish, _best_config(search, family))
+
+
+def train_best(project: Project, slot: str, search: Tuned) -> Trained:
+    """Train the best config of a search, whatever its family, and register it as a candidate."""
+    family = search.best.family
+    return _train(project, family, slot, Wish(settings={}, best=True), _best_config(search, family))
+
+
+def _train(
+    project: Project, family: str, slot: str, wish: Wish, best: Mapping[str, Any]
+) -> Trained:
     stats = read_stats(wish.stats) if wish.stats and wish.stats.exists() else None
     data = class_data(
         project.config, slot, training=wish.training, validation=wish.validation, stats=stats
     )
     data = _with_stats(data, stats, wish.stats)
     kind = registry.family(family, data.section.task)
-    config = _config(project, data, family, wish)
+    config = _config(project, data, family, {**best, **wish.settings})
     seed = project.config.tune.seed if wish.seed is None else wish.seed
     study = put_question(
         project, data, data.split, {family: kind.space(data.dataset)}, search=PHASE
@@ -320,42 +343,63 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
     return replace(data, dataset=replace(data.dataset, stats=None))
 
 
-def on_record(project: Project, family: str, slot: str) -> Candidate | None:
-    """The candidate of a slot's best config of a family, where it was trained; nothing is written.
+def inputs(project: Project, slot: str, search: Tuned | None) -> dict[str, Any]:
+    """Everything that the best config's training depends on, by name.
 
-    Raises
-    ------
-    NotFoundError
-        The search is not finished.
+    Parameters
+    ----------
+    search : Tuned, optional
+        None: not finished yet.
     """
-    data = class_data(project.config, slot)
-    config = _config(project, data, family, Wish(settings={}, best=True))
-    plan = Planned(PHASE, 0, config, fold=0, seed=project.config.tune.seed)
-    version = registry.family(family, data.section.task).VERSION
-    key = execute.key_of(data, data.split, family, version, plan).hash
+    if search is None:
+        return {"family": None, "config": None, "seed": project.config.tune.seed}
+    data, family = class_data(project.config, slot), search.best.family
+    config = _config(project, data, family, _best_config(search, family))
+    return _inputs(data, family, config, project.config.tune.seed)
+
+
+def _inputs(data: ClassData, family: str, config: ConfigDict, seed: int) -> dict[str, Any]:
+    return {
+        "family": family,
+        "version of the family": registry.family(family, data.section.task).VERSION,
+        "config": config,
+        "data": data.dataset.fingerprint,
+        "task": data.task_hash,
+        "split": data.split.hash,
+        "seed": seed,
+    }
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A candidate on record."""
+
+    candidate: Candidate
+
+
+def on_record(project: Project, slot: str, search: Tuned) -> Registered | None:
+    """The candidate of a search's best config, where it was trained; nothing is written."""
+    known = outputs_of(project, slot, PHASE, inputs(project, slot, search))
+    if known is None:
+        return None
     with project.ledger.reading() as tx:
-        trained = reads.trials_by_key(project.ledger, tx, [key])
-        if key not in trained:
-            return None
-        rows = project.door.rows("candidates", slot=slot)
-        id_ = next((row["id"] for row in rows if row["trial_id"] == trained[key].id), None)
-        return None if id_ is None else reads.candidate_by_id(project.ledger, tx, id_)
+        return Registered(reads.candidate_by_id(project.ledger, tx, known["candidate"]))
 
 
-def _config(project: Project, data: ClassData, family: str, wish: Wish) -> ConfigDict:
+def _config(
+    project: Project, data: ClassData, family: str, settings: Mapping[str, Any]
+) -> ConfigDict:
     # For as many epochs as the family trains for, not as many as a search can afford.
     theirs = project.config.space.get(family, {})
     space = registry.family(family, data.section.task).space(data.dataset)
     space = space.narrowed(theirs, f"[space.{family}] of podium.toml")
-    best = _best_config(project, data.slot, family) if wish.best else {}
-    settings = {**best, **wish.settings}
     [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
     found: ConfigDict = config
     return found
 
 
-def _best_config(project: Project, slot: str, family: str) -> ConfigDict:
-    found = tuned(project, slot)
+def _best_config(found: Tuned, family: str) -> ConfigDict:
+    slot = found.data.slot
     mine = [row for row in found.eligible if row.family == family]
     finals = [one for one in found.finalists if one.row.family == family]
     if first := winner(finals):
@@ -416,33 +460,38 @@ def _registered(
     )
     metric, way = data.section.metric, registry.direction(data.section.metric)
     seen = Subset(data.dataset, data.split.folds[0].train).marks()
-    with ledger.transaction(durable=True) as tx:
-        candidate = decisions.register(ledger, tx, candidate, project.actor)
-        known = reads.evidence_of(ledger, tx, candidate.id).get("validation")
-        if known is not None:
-            return candidate, known
-        looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
-        evidence = evidence_about(
-            candidate,
-            "validation",
-            PHASE,
-            dataset=candidate.dataset_fingerprint,
-            split=row.split_hash,
-            scalars={
-                metric: Scalar(row.score, metric, way),
-                f"naive_{metric}": Scalar(naive.score, metric, way),
-                "configs_looked_at": Scalar(looked_at, "configs"),
-            },
-            # What it must never be judged on; the same training samples are stored once.
-            series={
-                f"trained_{what}": writes.put_array(ledger, tx, numbers)
-                for what, numbers in seen.items()
-            },
-            notes={
-                "metric": metric,
-                "naive_method": str(naive.config.get("method", "")),
-                "reason": "the epoch was chosen on the samples it is scored on",
-            },
-        )
-        writes.put_evidence(ledger, tx, evidence)
-    return candidate, evidence
+
+    def write(tx: sa.Connection) -> dict[str, Any]:
+        registered = decisions.register(ledger, tx, candidate, project.actor)
+        if "validation" not in reads.evidence_of(ledger, tx, registered.id):
+            looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
+            evidence = evidence_about(
+                registered,
+                "validation",
+                PHASE,
+                dataset=candidate.dataset_fingerprint,
+                split=row.split_hash,
+                scalars={
+                    metric: Scalar(row.score, metric, way),
+                    f"naive_{metric}": Scalar(naive.score, metric, way),
+                    "configs_looked_at": Scalar(looked_at, "configs"),
+                },
+                # What it must never be judged on; the same training samples are stored once.
+                series={
+                    f"trained_{what}": writes.put_array(ledger, tx, numbers)
+                    for what, numbers in seen.items()
+                },
+                notes={
+                    "metric": metric,
+                    "naive_method": str(naive.config.get("method", "")),
+                    "reason": "the epoch was chosen on the samples it is scored on",
+                },
+            )
+            writes.put_evidence(ledger, tx, evidence)
+        return {"candidate": registered.id, "new": registered.id == id_}
+
+    of = _inputs(data, row.family, row.config, row.seed)
+    done = once(project, data.slot, PHASE, of, lambda: write)
+    with ledger.reading() as tx:
+        found = reads.candidate_by_id(ledger, tx, done.outputs["candidate"])
+        return found, reads.evidence_of(ledger, tx, found.id)["validation"]

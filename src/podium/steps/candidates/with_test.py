@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 from podium import artifact, registry
 from podium.candidate import Candidate
@@ -18,12 +21,13 @@ from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import FinalTraining
-from podium.steps.candidates.finalize import final_split
+from podium.steps.candidates.finalize import Write, candidate_once, final_split
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
+from podium.steps.trials.once import Inputs
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
 
@@ -79,15 +83,17 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
     # Of its folds the second, which trains on everything.
     split = final_split(whole.tuning, project.config.finalize.validation_fraction)
     seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]
-    inputs = digest([parent.artifact_hash, data.dataset.fingerprint, split.hash])
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        known = reads.receipt(ledger, tx, slot, STEP, inputs)
-        made = None if known is None else reads.candidate_by_id(ledger, tx, known["candidate"])
-    candidate = made or _train(project, whole, split, parent, seeds, inputs)
-    probed_for_leaks(project, data, candidate)
-    folder = final_files.write(project, whole, split, candidate, take=True, suffix=SUFFIX)
-    return WithTest(candidate, parent, made is None, folder)
+    inputs = {
+        "parent": parent.artifact_hash,
+        "data": data.dataset.fingerprint,
+        "split": split.hash,
+    }
+    made = candidate_once(
+        project, slot, STEP, inputs, lambda: _train(project, whole, split, parent, seeds, inputs)
+    )
+    probed_for_leaks(project, data, made.candidate)
+    folder = final_files.write(project, whole, split, made.candidate, take=True, suffix=SUFFIX)
+    return WithTest(made.candidate, parent, made.fresh, folder)
 
 
 def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:
@@ -119,10 +125,10 @@ def _train(
     split: Split,
     parent: Candidate,
     seeds: list[int],
-    inputs: str,
-) -> Candidate:
+    inputs: Inputs,
+) -> Write:
     heard = execute.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
-    training = FinalTraining(project, data, split, parent.family, seeds, inputs, heard)
+    training = FinalTraining(project, data, split, parent.family, seeds, digest(inputs), heard)
     with training.place() as job:
         [fits] = training.fit(job, {1: [parent.config] * len(seeds)})
         artifact_hash, path = training.store(
@@ -131,13 +137,15 @@ def _train(
     spaces = {parent.family: registry.family(parent.family).space(data.tuning)}
     study = put_question(project, data, split, spaces, search="with_test")
     ledger, environment = project.ledger, project.environment
-    with ledger.transaction(durable=True) as tx:
+
+    def register(tx: sa.Connection) -> dict[str, Any]:
         ids = training.record(tx, study, fits, artifact_hash, environment)
+        id_ = new_id("c")
         candidate = decisions.register(
             ledger,
             tx,
             Candidate(
-                id=new_id("c"),
+                id=id_,
                 slot=data.slot,
                 version=0,
                 model_type=WITH_TEST,
@@ -157,9 +165,9 @@ def _train(
             reason=f"{parent.id} trained on its test too",
         )
         writes.put_evidence(ledger, tx, _seen(data, split, candidate))
-        writes.put_receipt(ledger, tx, data.slot, STEP, inputs, {"candidate": candidate.id})
-    training.forget()
-    return candidate
+        return {"candidate": candidate.id, "new": candidate.id == id_}
+
+    return register
 
 
 def _seen(data: SlotData, split: Split, candidate: Candidate) -> Evidence:

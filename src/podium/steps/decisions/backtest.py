@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from podium import artifact, plugin, registry
+from podium import __version__, artifact, plugin, registry
 from podium.candidate import Candidate
 from podium.config import BacktestSection, SlotSection
 from podium.evidence import Evidence, Scalar
@@ -27,12 +28,14 @@ from podium.steps.candidates.select_model import found_model, named_model
 from podium.steps.data.bars import SlotData, plugin_versions, require_task, view_of
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
+from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
-from podium.steps.evidence.trading import Traded, trade
+from podium.steps.evidence.trading import trade
 from podium.steps.trials.execute import index_of
 from podium.steps.trials.forecast_errors import errors_of
+from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 
 STEP = "backtest"
@@ -69,10 +72,10 @@ def backtest(
     """Judge a candidate on its slot's sealed test, once; asked again, the record answers.
 
     Every candidate that is judged on an interval counts as a look at it. A named model wins; else
-    one is looked for: the candidate that the slot's finished search leads to, made if need be,
-    which is what ``final_model/`` holds; what an unfinished one left in ``final_model/``,
-    ``extended_training_results/`` and ``hyperparameter_tuning_results/checkpoints/``; the active
-    model of its grids. What was no candidate yet becomes one by that.
+    it is what the verbs before left: ``final_model/``, then the best of
+    ``extended_training_results/``, then of ``hyperparameter_tuning_results/checkpoints/``, then the
+    active model of the slot's grids. What was no candidate yet becomes one by that. Nothing is
+    trained.
 
     Parameters
     ----------
@@ -97,24 +100,20 @@ def backtest(
     name = project.default_slot(slot)
     require_task(project.config, name)
     kept, rule = found_model(project, name, checkpoint)
+    project.reporter.say(
+        f"{name}: candidate {kept.candidate.id} (version {kept.candidate.version}) is judged; "
+        f"{rule}"
+    )
     return _judged(project, kept, rule)
 
 
 def judged(project: Project, final: Final) -> Judged:
     """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
-    return _judged(project, _made(final), f"candidate of the search of {final.candidate.slot}")
+    return _judged(project, kept_of(final), f"candidate of the search of {final.candidate.slot}")
 
 
-def on_record(project: Project, final: Final) -> bool:
-    """Whether these inputs gave evidence before; nothing is written."""
-    kept, ledger = _made(final), project.ledger
-    with ledger.reading() as tx:
-        known = reads.receipt(ledger, tx, kept.data.slot, STEP, _inputs(project, kept))
-    again = project.config.backtest.refit_every
-    return known is not None and (not again or refit.on_record(project, kept))
-
-
-def _made(final: Final) -> Kept:
+def kept_of(final: Final) -> Kept:
+    """A finalized candidate with what it is judged on and held against."""
     analysis = final.analysis
     return Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
 
@@ -122,24 +121,59 @@ def _made(final: Final) -> Kept:
 def _judged(project: Project, kept: Kept, rule: str) -> Judged:
     if kept.realigned:
         project.reporter.say(kept.realigned)
-    _judge(project, kept)
-    _against_champion(project, kept)
+    judge(project, kept)
+    against_champion(project, kept)
     improvement_over_parent(project, kept.candidate, kept.data.test_windows.at)
     if project.config.backtest.refit_every:
         refit.refit(project, kept)
+    return result(project, kept, rule)
+
+
+def result(project: Project, kept: Kept, rule: str) -> Judged:
+    """What is on record of a judged candidate, with its files written."""
     with project.ledger.reading() as tx:
         evidence = reads.evidence_of(project.ledger, tx, kept.candidate.id)
-    backtest_files.write(project, kept, evidence, rule, lambda: _traded(project, kept))
+    backtest_files.write(project, kept, evidence, rule)
     return Judged(kept.candidate, evidence, rule)
 
 
-def _judge(project: Project, kept: Kept) -> None:
-    """Test and backtest evidence, unless the same inputs gave them before."""
+def judge(project: Project, kept: Kept) -> bool:
+    """Put the evidence of the test and of its trades on record, unless it is there.
+
+    Returns
+    -------
+    bool
+        Whether something was put on record.
+    """
+    settings = project.config.backtest
+    inputs = judge_inputs(kept.data, settings, kept.candidate, kept.naive)
+    return evidence_once(project, kept.candidate, STEP, inputs, lambda: _judge(project, kept))
+
+
+def judge_inputs(
+    data: SlotData,
+    settings: BacktestSection,
+    candidate: Candidate | None,
+    naive: ConfigDict | None,
+) -> dict[str, Any]:
+    """Everything that test and trades depend on, by name; None where it is not known yet.
+
+    Looks at the test are no input: they are counted when the evidence is made.
+    """
+    return {
+        "candidate": candidate and candidate.artifact_hash,
+        "naive": naive,
+        "data": data.dataset.fingerprint,
+        "test": [*data.test_interval],
+        "signal": registry.versioned("signals", data.section.signal),
+        **{f"backtest.{k}": v for k, v in vars(settings).items() if k not in REFIT},
+        **_plugins(data.section),
+    }
+
+
+def _judge(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
     data, naive, candidate = kept.data, kept.naive, kept.candidate
-    ledger, inputs = project.ledger, _inputs(project, kept)
-    with ledger.reading() as tx:
-        if reads.receipt(ledger, tx, data.slot, STEP, inputs) is not None:
-            return
+    ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
     forecast, bar = _forecast(project, kept), _naive(data, naive)
     traded = trade(project, data, forecast, bar[1].predict(_decisions(data).blind()))
@@ -148,21 +182,20 @@ def _judge(project: Project, kept: Kept) -> None:
         project.reporter.say(early)
     notes = {**_notes(project, data), **({"tickers": early} if early else {})}
     curves = {**traded.curves(), **traded.fills()}
-    with ledger.transaction(durable=True) as tx:
+    project.reporter.progress(f"{data.slot}: backtest", 1, 1)
+
+    def write(tx: sa.Connection) -> list[Evidence]:
         looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
         scores, losses = _scores(data, forecast, bar, looks)
-        found = {
-            kind: _evidence(project, data, candidate, kind, *parts, tx)
+        return [
+            _evidence(project, data, candidate, kind, *parts, tx)
             for kind, parts in (
                 ("test", (*scores, losses)),
                 ("backtest", (traded.scalars(), notes, curves)),
             )
-        }
-        for evidence in found.values():
-            writes.put_evidence(ledger, tx, evidence)
-        outputs = {kind: evidence.id for kind, evidence in found.items()}
-        writes.put_receipt(ledger, tx, data.slot, STEP, inputs, outputs)
-    project.reporter.progress(f"{data.slot}: backtest", 1, 1)
+        ]
+
+    return write
 
 
 def _decisions(data: SlotData) -> Windows:
@@ -176,46 +209,54 @@ def _forecast(project: Project, kept: Kept) -> Prediction:
     return model.predict(_decisions(kept.data))
 
 
-def _traded(project: Project, kept: Kept) -> Traded:
-    """The same trades again: evidence of an earlier podium does not have them."""
-    naive = _naive(kept.data, kept.naive)[1].predict(_decisions(kept.data).blind())
-    return trade(project, kept.data, _forecast(project, kept), naive)
+def against_inputs(
+    data: SlotData, candidate: Candidate | None, rival: Candidate | None
+) -> dict[str, Any]:
+    """Everything that the comparison with the champion depends on, by name."""
+    return {
+        "candidate": candidate and candidate.artifact_hash,
+        "champion": rival.artifact_hash if rival else "none",
+        "podium": __version__,
+        "data": data.dataset.fingerprint,
+        "test": [*data.test_interval],
+        **_plugins(data.section),
+    }
 
 
-def _inputs(project: Project, kept: Kept) -> str:
-    data = kept.data
-    return digest(
-        [
-            kept.candidate.artifact_hash,
-            data.dataset.fingerprint,
-            data.test_interval,
-            kept.naive,
-            registry.versioned("signals", data.section.signal),
-            _settings(project.config.backtest),
-            *_plugins(data.section),
-        ]
+def against_champion(project: Project, kept: Kept) -> bool:
+    """Put the comparison with the champion on record, on the very windows of the test.
+
+    Without a champion, or where it answers another question, nothing is put on record.
+
+    Returns
+    -------
+    bool
+        Whether the two were compared just now.
+    """
+    rival = rival_of(project, kept.candidate)
+    if rival is None:
+        return False
+    inputs = against_inputs(kept.data, kept.candidate, rival)
+    return evidence_once(
+        project, kept.candidate, AGAINST, inputs, lambda: _against(project, kept, rival)
     )
 
 
-def _against_champion(project: Project, kept: Kept) -> None:
-    """Evidence on the very windows of the test, where the champion answers the same question."""
-    data, candidate, ledger = kept.data, kept.candidate, project.ledger
-    with ledger.reading() as tx:
-        holder = reads.champion_of(ledger, tx, data.slot)
-        if holder is None or holder == candidate.id:
-            return
-        champion = reads.candidate_by_id(ledger, tx, holder)
-        if champion.model_type == WITH_TEST and champion.parent_id:
-            # It has seen these windows; the one that was judged on them stands for it.
-            champion = reads.candidate_by_id(ledger, tx, champion.parent_id)
-            if champion.id == candidate.id:
-                return
-        hashes = [candidate.artifact_hash, champion.artifact_hash]
-        inputs = digest(
-            [*hashes, data.dataset.fingerprint, data.test_interval, *_plugins(data.section)]
-        )
-        if reads.receipt(ledger, tx, data.slot, AGAINST, inputs) is not None:
-            return
+def _against(
+    project: Project, kept: Kept, holder: Candidate
+) -> Callable[[sa.Connection], list[Evidence]]:
+    data, candidate, champion = kept.data, kept.candidate, holder
+
+    def nothing(tx: sa.Connection) -> list[Evidence]:
+        del tx
+        return []
+
+    if champion.model_type == WITH_TEST and champion.parent_id:
+        # It has seen these windows; the one that was judged on them stands for it.
+        with project.ledger.reading() as tx:
+            champion = reads.candidate_by_id(project.ledger, tx, champion.parent_id)
+        if champion.id == candidate.id:
+            return nothing
     try:
         models = [
             artifact.forecaster(project.store / c.artifact_path, c.artifact_hash)
@@ -223,11 +264,11 @@ def _against_champion(project: Project, kept: Kept) -> None:
         ]
     except artifact.OtherVersionError as error:
         # The gate will say that it cannot decide; the newcomer itself was judged.
-        project.reporter.say(f"not compared with the champion {holder}: {error}")
-        return
+        project.reporter.say(f"not compared with the champion {holder.id}: {error}")
+        return nothing
     asked = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
     if asked[0] != asked[1] or set(models[1].tickers) != set(data.dataset.tickers):
-        return
+        return nothing
     metric = data.section.metric
     losses_of = registry.load("metrics", metric).losses
     windows = data.test_windows
@@ -255,18 +296,12 @@ def _against_champion(project: Project, kept: Kept) -> None:
     if spread.reason is None:
         scalars["loss_difference_low"] = Scalar(spread.low, metric)
         scalars["loss_difference_high"] = Scalar(spread.high, metric)
-    notes = {"metric": metric, "champion": holder, "dm_reason": test.reason or ""}
-    with ledger.transaction(durable=True) as tx:
-        found = _evidence(project, data, candidate, AGAINST, scalars, notes, {}, tx)
-        writes.put_evidence(ledger, tx, found)
-        writes.put_receipt(ledger, tx, data.slot, AGAINST, inputs, {AGAINST: found.id})
+    notes = {"metric": metric, "champion": holder.id, "dm_reason": test.reason or ""}
+    return lambda tx: [_evidence(project, data, candidate, AGAINST, scalars, notes, {}, tx)]
 
 
 def _settings(section: BacktestSection) -> dict[str, Any]:
-    """Terms of trading as inputs of a receipt; a term that says nothing is none.
-
-    So receipts from before there was such a term stay what they were.
-    """
+    """Terms of trading that say something."""
     said = asdict(section)
     return {
         part.name: said[part.name]
@@ -275,13 +310,10 @@ def _settings(section: BacktestSection) -> dict[str, Any]:
     }
 
 
-def _plugins(section: SlotSection) -> list[dict[str, str]]:
-    """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt.
-
-    Podium's own members add none: their receipts stay what they were.
-    """
+def _plugins(section: SlotSection) -> dict[str, str]:
+    """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt."""
     found = {**plugin_versions(section), **plugin.versions([("metrics", section.metric)])}
-    return [found] if found else []
+    return {f"plugin {name}": version for name, version in found.items()}
 
 
 def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Model]:

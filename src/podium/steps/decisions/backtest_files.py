@@ -6,9 +6,7 @@ Podium reads none of it back but whose it is.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import Kept
 from podium.steps.decisions.refit import FROZEN, KIND, fits
-from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES, Traded
+from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
 from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
 from podium.steps.workspace.project import Project
 
@@ -55,7 +53,6 @@ def write(
     kept: Kept,
     evidence: Mapping[str, Evidence],
     rule: str,
-    again: Callable[[], Traded],
 ) -> None:
     """Write every file where they say something else by now.
 
@@ -63,27 +60,16 @@ def write(
     ----------
     rule : str
         Which rule chose the candidate.
-    again : callable
-        Trades once more, where the record has no trades: an earlier podium did not keep them.
     """
     folder = folder_of(project, kept.candidate)
     if folder is None:
         return
     trading = evidence["backtest"]
-    traded: Traded | None = None
-    if not _complete(trading):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            # What an earlier pass wrote for the same evidence was traded then.
-            told = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-            if told["evidence"] == _ids(evidence) and _is_whole(folder):
-                return
-        traded = again()
-        _require_same(project, trading, traded)
-    results = json_file(_results(kept, evidence, rule, traded))
+    results = json_file(_results(kept, evidence, rule))
     before = folder / RESULTS
     if before.is_file() and before.read_text(encoding="utf-8") == results and _is_whole(folder):
         return
-    times, curves, fills = _series(project, trading, evidence.get(KIND), traded)
+    times, curves, fills = _series(project, trading, evidence.get(KIND))
     with full_disk_explained(project.root):
         tables: dict[str, Table] = {
             EQUITY: {"time": times, **curves},
@@ -113,44 +99,21 @@ def write(
     project.reporter.say(f"{kept.candidate.slot}: the backtest's files are in {shown}/")
 
 
-def _complete(trading: Evidence) -> bool:
-    return NAIVE in trading.series and f"{TRADES}bar" in trading.series
-
-
 def _is_whole(folder: Path) -> bool:
     names = (EQUITY, DRAWDOWN, MONTHLY, FILLED)
     return all((folder / f"{name}.csv").is_file() for name in names)
 
 
-def _require_same(project: Project, trading: Evidence, traded: Traded) -> None:
-    """Say it where trading once more does not give the equity on record."""
-    with project.ledger.reading() as tx:
-        told = reads.array(project.ledger, tx, trading.series[CANDIDATE])
-    found = traded.curves()[CANDIDATE]
-    if told.shape != found.shape or not np.allclose(told, found, rtol=1e-9):
-        project.reporter.say(
-            f"trading {trading.candidate_id} once more does not give the equity on record; the "
-            "files are of what is traded now, on these terms and bars"
-        )
-
-
 def _series(
-    project: Project, trading: Evidence, refit: Evidence | None, traded: Traded | None
+    project: Project, trading: Evidence, refit: Evidence | None
 ) -> tuple[Times, dict[str, Floats], dict[str, np.ndarray]]:
     """Times, equity of every portfolio and the candidate's fills, as the record has them."""
-    if traded is not None:
-        curves = traded.curves()
-        fills = {name: traded.fills()[f"{TRADES}{name}"] for name in FILLS}
-    else:
-        names = ("times", *PORTFOLIOS, *(f"{TRADES}{name}" for name in FILLS))
-        found = _arrays(project, trading, names)
-        curves = {name: found[name] for name in ("times", *PORTFOLIOS)}
-        fills = {name: found[f"{TRADES}{name}"] for name in FILLS}
-    times = curves.pop("times")
-    curves = {name: curves[name] for name in PORTFOLIOS}
+    names = ("times", *PORTFOLIOS, *(f"{TRADES}{name}" for name in FILLS))
+    found = _arrays(project, trading, names)
+    curves = {name: found[name] for name in PORTFOLIOS}
     if refit is not None and fits(refit, trading):
         curves[KIND] = _arrays(project, refit, (KIND,))[KIND]
-    return times, curves, fills
+    return found["times"], curves, {name: found[f"{TRADES}{name}"] for name in FILLS}
 
 
 def _arrays(project: Project, evidence: Evidence, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -159,11 +122,8 @@ def _arrays(project: Project, evidence: Evidence, names: Sequence[str]) -> dict[
     return {name: found[evidence.series[name]] for name in names}
 
 
-def _results(
-    kept: Kept, evidence: Mapping[str, Evidence], rule: str, traded: Traded | None
-) -> dict[str, Any]:
+def _results(kept: Kept, evidence: Mapping[str, Evidence], rule: str) -> dict[str, Any]:
     candidate, test, trading = kept.candidate, evidence["test"], evidence["backtest"]
-    scalars = trading.scalars if traded is None else traded.scalars()
     refit = evidence.get(KIND)
     return {
         "podium": SCHEMA,
@@ -190,7 +150,7 @@ def _results(
         "signal": trading.notes["signal"],
         "execution": trading.notes["execution"],
         "costs": trading.notes["costs"],
-        "measures": {name: _of(scalars, name) for name in PORTFOLIOS},
+        "measures": {name: _of(trading.scalars, name) for name in PORTFOLIOS},
         "refit": None
         if refit is None or not fits(refit, trading)
         else {

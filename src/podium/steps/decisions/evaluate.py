@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from podium import artifact, registry
+from podium import __version__, artifact, registry
 from podium.arrays import Floats
 from podium.candidate import MANIFEST, Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
@@ -32,9 +33,11 @@ from podium.sequences import Subset
 from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation, log_losses
 from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
+from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_in_classes
 from podium.steps.search.tune import NAIVE, best_of
+from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
@@ -172,54 +175,79 @@ def evaluate(
         {"podium": 1, "files": {k: digest_bytes(v) for k, v in files.items()}}
     )
     hash_ = digest_bytes(manifest)
-    with project.ledger.reading() as tx:
-        before = reads.evidence_of(project.ledger, tx, candidate.id)
     kind = KIND if ground.official else OTHER
-    known = before.get(kind)
-    same = known is not None and known.notes.get("bundle") == hash_
     _write(place, {**files, MANIFEST: manifest})
     assert report.naive is not None
-    scalars = _scalars(report.model, report.naive)
-    if known is not None and same:
-        evidence = known
-    else:
-        with project.ledger.transaction(durable=True) as tx:
-            series = {
-                "probabilities": writes.put_array(
-                    project.ledger, tx, probabilities.astype(np.float32).ravel()
-                ),
-                "truth": writes.put_array(project.ledger, tx, truth),
-                **_group_codes(project, tx, ground),
-                "loss": writes.put_array(
-                    project.ledger, tx, log_losses(truth, probabilities).astype(np.float32)
-                ),
-            }
-            notes = {
-                "bundle": hash_,
-                "folder": project.shown(place),
-                "data": ground.told,
-                "naive_method": rule,
-            }
-            evidence = evidence_about(
-                candidate,
-                kind,
-                producer,
-                dataset=ground.fingerprint,
-                scalars=scalars,
-                series=series,
-                notes=notes,
-            )
-            writes.put_evidence(project.ledger, tx, evidence)
-            writes.announce(project.ledger, tx, "candidate", [candidate.id])
-    against = before.get(AGAINST)
-    if rival is not None and ground.official:
-        against = _against(project, candidate, ground, rival[0], report, against)
+    naive_report = report.naive
+
+    def findings(tx: sa.Connection) -> list[Evidence]:
+        series = {
+            "probabilities": writes.put_array(
+                project.ledger, tx, probabilities.astype(np.float32).ravel()
+            ),
+            "truth": writes.put_array(project.ledger, tx, truth),
+            **_group_codes(project, tx, ground),
+            "loss": writes.put_array(
+                project.ledger, tx, log_losses(truth, probabilities).astype(np.float32)
+            ),
+        }
+        notes = {
+            "bundle": hash_,
+            "folder": project.shown(place),
+            "data": ground.told,
+            "naive_method": rule,
+        }
+        found = evidence_about(
+            candidate,
+            kind,
+            producer,
+            dataset=ground.fingerprint,
+            scalars=_scalars(report.model, naive_report),
+            series=series,
+            notes=notes,
+        )
+        if rival is None or not ground.official:
+            return [found]
+        return [found, _against(candidate, ground, rival[0], report)]
+
+    told = inputs_of(project, candidate, ground)
+    told |= {
+        "cost": "none" if cost is None else digest(cost.tolist()),
+        "attached": hash_ if attach is not None else "none",
+    }
+    fresh = evidence_once(project, candidate, kind, told, lambda: findings)
     improved = None
     if report.improvements and ground.official:
         improved = improvement_in_classes(
             project, candidate, ground.fingerprint, report.improvements
         )
-    return Evaluated(candidate, evidence, place, report, against, improved, fresh=not same)
+    with project.ledger.reading() as tx:
+        there = reads.evidence_of(project.ledger, tx, candidate.id)
+    return Evaluated(candidate, there[kind], place, report, there.get(AGAINST), improved, fresh)
+
+
+def inputs(project: Project, slot: str, candidate: Candidate | None) -> dict[str, Any]:
+    """Everything that the evidence on the slot's own evaluation data depends on, by name.
+
+    Parameters
+    ----------
+    candidate : Candidate, optional
+        None: not known yet, as are the values that depend on it.
+    """
+    ground = _ground(project, class_data(project.config, slot), None)
+    return {**inputs_of(project, candidate, ground), "cost": "none", "attached": "none"}
+
+
+def inputs_of(project: Project, candidate: Candidate | None, ground: Ground) -> dict[str, Any]:
+    """What an evaluation on some samples depends on, by name."""
+    rival = None if candidate is None else rival_of(project, candidate)
+    return {
+        "candidate": candidate and candidate.artifact_hash,
+        "samples": ground.fingerprint,
+        "champion": None if candidate is None else rival.artifact_hash if rival else "none",
+        "parent": candidate and (candidate.parent_id or "none"),
+        "podium": __version__,
+    }
 
 
 def cost_of(path: Path) -> NDArray[np.float64]:
@@ -317,7 +345,7 @@ def _naive(
 ) -> tuple[str, Floats]:
     """The naive rule that was best on validation, learned from the training samples again."""
     with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, candidate.study_id, NAIVE)
+        rows = reads.trials_of(project.ledger, tx, candidate.study_id or "", NAIVE)
     best = best_of(rows, candidate.slot, "train", registry.direction(data.section.metric))
     train = Subset(data.dataset, data.split.folds[0].train)
     model = registry.family(NAIVE, "classify").fit(
@@ -330,13 +358,10 @@ def _naive(
 def _champion(
     project: Project, candidate: Candidate, data: ClassData, ground: Ground
 ) -> tuple[Candidate, Floats] | None:
-    """The slot's champion and its probabilities on the same samples, where it is another."""
-    with project.ledger.reading() as tx:
-        holder = reads.champion_of(project.ledger, tx, candidate.slot)
-    if holder is None or holder == candidate.id:
-        return None
+    """The champion a candidate is held against, and its probabilities on the same samples."""
+    rival = rival_of(project, candidate)
     # Where it cannot be asked gates will say that they cannot decide.
-    return _other(project, holder, "the champion", data, ground)
+    return None if rival is None else _other(project, rival.id, "the champion", data, ground)
 
 
 def _parent(
@@ -438,20 +463,12 @@ def _scalars(mine: Evaluation, naive: Evaluation) -> dict[str, Scalar]:
 
 
 def _against(
-    project: Project,
-    candidate: Candidate,
-    ground: Ground,
-    holder: Candidate,
-    report: EvaluationReport,
-    known: Evidence | None,
+    candidate: Candidate, ground: Ground, holder: Candidate, report: EvaluationReport
 ) -> Evidence:
-    """Evidence against the champion on the same samples; found again if it is there."""
+    """Evidence against the champion on the same samples."""
     mine, theirs, differences = report.model, report.champion, report.differences
     assert theirs is not None
     assert differences is not None
-    hash_ = digest([candidate.artifact_hash, holder.id, ground.fingerprint])
-    if known is not None and known.notes.get("ground") == hash_:
-        return known
     scalars = {
         "macro_f1": Scalar(mine.macro_f1, "", "max"),
         "champion_macro_f1": Scalar(theirs.macro_f1, "", "max"),
@@ -464,15 +481,12 @@ def _against(
         if mine.support[k]:
             scalars[f"recall:{name}"] = Scalar(float(mine.recall[k]), "", "max")
             scalars[f"champion_recall:{name}"] = Scalar(float(theirs.recall[k]), "", "max")
-    notes = {"champion": holder.id, "ground": hash_, "data": ground.told}
+    notes = {"champion": holder.id, "data": ground.told}
     if differences.reason:
         notes["reason"] = differences.reason
-    evidence = evidence_about(
+    return evidence_about(
         candidate, AGAINST, "evaluate", dataset=ground.fingerprint, scalars=scalars, notes=notes
     )
-    with project.ledger.transaction(durable=True) as tx:
-        writes.put_evidence(project.ledger, tx, evidence)
-    return evidence
 
 
 def _run_name(project: Project, candidate: Candidate) -> str:

@@ -8,14 +8,24 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import sqlalchemy as sa
+
 from podium import artifact, plugin, registry
 from podium.candidate import Candidate
-from podium.decision import Decision, Kind, Result, Stage, Verdict, require_move
+from podium.decision import (
+    Decision,
+    Kind,
+    Result,
+    Stage,
+    Verdict,
+    require_move,
+    waits_for_signatures,
+)
 from podium.errors import NotFoundError, Problem, RefusedError, UsageError, suggest
 from podium.evidence import Evidence
 from podium.files import write_atomic
 from podium.gates._base import verdict
-from podium.hashing import digest, new_id
+from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.resolve import CACHE
@@ -104,7 +114,7 @@ def promote(
     _require_waivable({gate for step in through for gate in policy.get(step, {})}, waive, reason)
     ids = tuple(sorted(e.id for e in evidence.values()))
 
-    def request(stage: Stage) -> str:
+    def request(stage: Stage) -> dict[str, Any]:
         return _request(candidate_id, stage, to, champion_id, policy, ids, waive)
 
     def judged(step: Stage) -> tuple[Verdict, ...]:
@@ -167,7 +177,7 @@ def promote(
     if moves:
         told = _sentence(candidate, current, moves[-1].verdicts, False)
         hooks.moved(project, candidate, start, moves[-1], champion_id, told)
-    if refused and _only_unsigned(verdicts):
+    if refused and waits_for_signatures(verdicts):
         hooks.waits(project, candidate, made[-1], sentence)
     return Promotion(candidate, current, verdicts, refused, True, sentence)
 
@@ -180,12 +190,47 @@ def _request(
     policy: Mapping[str, Mapping[str, Mapping[str, float]]],
     evidence: Sequence[str],
     waive: Collection[str] = (),
-) -> str:
-    """What the receipt of a refusal is known by."""
+) -> dict[str, Any]:
+    """Everything that a refusal depends on, by name."""
     # What a gate that is a plugin holds; podium's own are known by their names.
     own = plugin.versions(("gates", gate) for gates in policy.values() for gate in gates)
-    told = [candidate_id, stage, to, champion_id, policy, evidence]
-    return digest([*told, *filter(None, [own, sorted(waive)])])
+    return {
+        "candidate": candidate_id,
+        "stage": stage,
+        "to": to,
+        "champion": champion_id or "none",
+        **{f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage},
+        "evidence": [*evidence],
+        "waived": sorted(waive),
+        **{f"plugin {name}": version for name, version in own.items()},
+    }
+
+
+def inputs(project: Project, candidate: Candidate) -> dict[str, Any]:
+    """Everything that asking to make a candidate champion depends on, by name."""
+    with project.ledger.reading() as tx:
+        return _asked(project, tx, candidate)
+
+
+def _gates_of(gates: Mapping[str, Mapping[str, float]]) -> str:
+    """Gates with the limits that are set, in one line."""
+    limits = {gate: ", ".join(f"{k} {v:g}" for k, v in its.items()) for gate, its in gates.items()}
+    return ", ".join(f"{gate} ({told})" if told else gate for gate, told in limits.items())
+
+
+def policy_inputs(project: Project, slot: str) -> dict[str, Any]:
+    """What the policy of a slot adds to the inputs of a decision."""
+    policy = policy_of(project.config, slot)
+    return {f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage}
+
+
+def _asked(project: Project, tx: sa.Connection, candidate: Candidate) -> dict[str, Any]:
+    ledger = project.ledger
+    stage = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
+    holder = reads.champion_of(ledger, tx, candidate.slot)
+    policy = policy_of(project.config, candidate.slot)
+    ids = sorted(one.id for one in reads.evidence_of(ledger, tx, candidate.id).values())
+    return _request(candidate.id, stage, Stage.CHAMPION, holder, policy, ids)
 
 
 def on_record(project: Project, candidate: Candidate) -> str:
@@ -196,11 +241,7 @@ def on_record(project: Project, candidate: Candidate) -> str:
     ledger = project.ledger
     with ledger.reading() as tx:
         stage = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
-        holder = reads.champion_of(ledger, tx, candidate.slot)
-        evidence = reads.evidence_of(ledger, tx, candidate.id)
-        policy = policy_of(project.config, candidate.slot)
-        ids = tuple(sorted(e.id for e in evidence.values()))
-        request = _request(candidate.id, stage, Stage.CHAMPION, holder, policy, ids)
+        request = _asked(project, tx, candidate)
         refused = reads.receipt(ledger, tx, candidate.slot, STEP, request) is not None
     if stage is Stage.CHAMPION:
         return f"{candidate.id} is champion"
@@ -275,12 +316,6 @@ def _waived(project: Project, found: Verdict, waive: Collection[str], reason: st
     return replace(found, result=Result.WAIVED, finding=told)
 
 
-def _only_unsigned(verdicts: tuple[Verdict, ...]) -> bool:
-    """Whether signatures are all that is missing, and nobody said no."""
-    missing = [v for v in verdicts if not v.passed]
-    return all(v.gate == "signoff" and not v.finding.startswith("rejected") for v in missing)
-
-
 def _judge(
     gates: Mapping[str, Mapping[str, float]],
     candidate: Mapping[str, Evidence],
@@ -297,13 +332,18 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     # A kill right after that decision may have come before this file was written.
     write_champions(project)
     last = _last_move(project, candidate)
-    verdicts = tuple(
-        Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
-        for v in (last["verdicts"] if last else ())
-    )
+    verdicts = verdicts_of(last) if last else ()
     refused = last is not None and not last["accepted"]
     return Promotion(
         candidate, stage, verdicts, refused, False, _sentence(candidate, stage, verdicts, refused)
+    )
+
+
+def verdicts_of(decision: Mapping[str, Any]) -> tuple[Verdict, ...]:
+    """Verdicts of a decision's row."""
+    return tuple(
+        Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
+        for v in decision["verdicts"]
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from podium import artifact, registry
 from podium.arrays import Floats
 from podium.artifact import LoadedModel
 from podium.backtest import periods_per_year, summary
+from podium.candidate import Candidate
 from podium.config import BacktestSection
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
@@ -26,27 +28,35 @@ from podium.steps.candidates.register import Kept
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.trading import due, measured, simulated, targets
+from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
 from podium.steps.trials.execute import Planned, index_of, with_epochs
+from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, State
 from podium.view import View
 
 KIND, FROZEN = "refit", "frozen"
+# The receipts of what each refit forecast.
+FORECAST = "refit_forecast"
 # Fewer decisions teach a model nothing.
 MINIMUM_BARS = 30
-USUAL = BacktestSection()
 
 
-def refit(project: Project, kept: Kept) -> None:
+def refit(project: Project, kept: Kept) -> bool:
     """Evidence of training the candidate's config again during the test, on what was known then.
 
     Every ``backtest.refit_every`` bars a model is trained on the labels that had ended by then, or
     on the last ``refit_window`` bars of them; it forecasts until the next one. Until the first, the
     frozen model does. Each is a trial on record, so what a kill cuts off is one of them, trained
     again. The test evidence stays what it is: it is of the artefact that would be served.
+
+    Returns
+    -------
+    bool
+        Whether something was trained or put on record.
 
     Raises
     ------
@@ -55,10 +65,14 @@ def refit(project: Project, kept: Kept) -> None:
     DataError
         A refit failed.
     """
+    return evidence_once(
+        project, kept.candidate, KIND, inputs(project, kept), lambda: _evidence(project, kept)
+    )
+
+
+def _evidence(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
     settings, data, candidate = project.config.backtest, kept.data, kept.candidate
     split, ledger = refits_of(data, settings), project.ledger
-    if on_record(project, kept):
-        return
     place = artifact.place_of(project.store / candidate.artifact_path, candidate.artifact_hash)
     model = artifact.forecaster(place.folder, place.artifact_hash)
     frozen = model.predict(_decisions(data, data.test_start, len(data.view)))
@@ -95,32 +109,22 @@ def refit(project: Project, kept: Kept) -> None:
         "first": str(data.view.times[_starts(data, settings)[0]]),
         "dm_reason": test.reason or "",
     }
-    with ledger.transaction(durable=True) as tx:
-        evidence = evidence_about(
-            candidate,
-            KIND,
-            "backtest",
-            dataset=data.dataset.fingerprint,
-            split=digest(["test", *data.test_interval]),
-            scalars=scalars,
-            series={name: writes.put_array(ledger, tx, values) for name, values in curves.items()},
-            notes=notes,
-        )
-        writes.put_evidence(ledger, tx, evidence)
-        inputs = _inputs(project, kept)
-        writes.put_receipt(ledger, tx, data.slot, KIND, inputs, {KIND: evidence.id})
 
+    def write(tx: sa.Connection) -> list[Evidence]:
+        return [
+            evidence_about(
+                candidate,
+                KIND,
+                "backtest",
+                dataset=data.dataset.fingerprint,
+                split=digest(["test", *data.test_interval]),
+                scalars=scalars,
+                series={name: writes.put_array(ledger, tx, v) for name, v in curves.items()},
+                notes=notes,
+            )
+        ]
 
-def on_record(project: Project, kept: Kept) -> bool:
-    """Whether the newest evidence of refits is of these terms; nothing is written.
-
-    Where other terms were asked for since it is not, and is made again of what is on record.
-    """
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        known = reads.receipt(ledger, tx, kept.data.slot, KIND, _inputs(project, kept))
-        newest = reads.evidence_of(ledger, tx, kept.candidate.id).get(KIND)
-    return known is not None and newest is not None and bool(known[KIND] == newest.id)
+    return write
 
 
 def fits(found: Evidence, trading: Evidence) -> bool:
@@ -176,21 +180,19 @@ def _starts(data: SlotData, settings: BacktestSection) -> list[int]:
     return found
 
 
-def _inputs(project: Project, kept: Kept) -> str:
-    """Hash of all that the evidence depends on."""
+def inputs(project: Project, kept: Kept) -> dict[str, Any]:
+    """Everything that the evidence depends on, by name."""
     data, settings = kept.data, project.config.backtest
-    return digest(
-        [
-            kept.candidate.artifact_hash,
-            data.dataset.fingerprint,
-            refits_of(data, settings).hash,
-            data.task_hash,
-            data.test_interval,
-            registry.versioned("signals", data.section.signal),
-            registry.versioned("metrics", data.section.metric),
-            {k: v for k, v in vars(settings).items() if v != getattr(USUAL, k)},
-        ]
-    )
+    return {
+        "candidate": kept.candidate.artifact_hash,
+        "data": data.dataset.fingerprint,
+        "refits": refits_of(data, settings).hash,
+        "task": data.task_hash,
+        "test": [*data.test_interval],
+        "signal": registry.versioned("signals", data.section.signal),
+        "metric": registry.versioned("metrics", data.section.metric),
+        **{f"backtest.{name}": value for name, value in vars(settings).items()},
+    }
 
 
 def _decisions(data: SlotData, start: int, stop: int) -> Windows:
@@ -230,7 +232,7 @@ def _forecasts(
                 said = again.predict(parts[plan.fold]).mean
                 with ledger.transaction(durable=True) as tx:
                     told = {"forecast": writes.put_array(ledger, tx, said)}
-                    writes.put_receipt(ledger, tx, data.slot, KIND, keys[plan.number], told)
+                    writes.put_receipt(ledger, tx, data.slot, FORECAST, keys[plan.number], told)
             shutil.rmtree(folder, ignore_errors=True)
 
         job = replace(execute.job_of(data, split, family.name), save_to=work)
@@ -239,7 +241,7 @@ def _forecasts(
             writes.put_split(ledger, tx, split)
         rows = execute.run(
             project,
-            Study(candidate.study_id, data.slot, {}),
+            _study(project, data, split, candidate),
             data,
             split,
             job,
@@ -267,10 +269,18 @@ def _forecasts(
     )
 
 
+def _study(project: Project, data: SlotData, split: Split, candidate: Candidate) -> Study:
+    """The candidate's study; where it has none, one of its refits."""
+    if candidate.study_id is not None:
+        return Study(candidate.study_id, data.slot, {})
+    spaces = {candidate.family: registry.family(candidate.family).space(data.tuning)}
+    return put_question(project, data, split, spaces, search=KIND)
+
+
 def _said(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:
     """Forecasts of every refit."""
     with project.ledger.reading() as tx:
-        told = [reads.receipt(project.ledger, tx, slot, KIND, key) for key in keys]
+        told = [reads.receipt(project.ledger, tx, slot, FORECAST, key) for key in keys]
         names = [str(one["forecast"]) for one in told if one is not None]
         found = reads.arrays(project.ledger, tx, names)
     return [found[name] for name in names]

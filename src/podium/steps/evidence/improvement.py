@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
-from podium.hashing import digest
-from podium.ledger import reads, writes
+from podium.ledger import reads
 from podium.stats import Improvement, improvement, improvement_of_losses, panel_loss
 from podium.steps.evidence.evidence import evidence_about
+from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 
 KIND = "improvement"
@@ -23,6 +25,8 @@ _TESTS = ("test", "backtest", "evaluation")
 # Figures that are not the candidate's own, or one of many of the same metric.
 _NAIVE, _PART = "naive_", ":"
 _UNIT = "per cent"
+# A finding of a candidate and the parent's of the same test.
+Pair = tuple[Evidence, Evidence]
 
 
 def improvement_over_parent(
@@ -44,30 +48,61 @@ def improvement_over_parent(
     Evidence or None
         None where there is no parent, it was not tested on the same data, or this is on record.
     """
-    ledger = project.ledger
-    if candidate.parent_id is None:
+    pairs = comparable(project, candidate)
+
+    def make() -> Callable[[sa.Connection], list[Evidence]]:
+        evidence = _over_parent(project, candidate, pairs, periods)
+        return lambda tx: [evidence]
+
+    if not pairs or not evidence_once(project, candidate, KIND, inputs(candidate, pairs), make):
         return None
-    with ledger.reading() as tx:
-        mine = reads.evidence_of(ledger, tx, candidate.id)
-        its = reads.evidence_of(ledger, tx, candidate.parent_id)
-        both = [
-            (mine[kind], its[kind])
-            for kind in _TESTS
-            if kind in mine and kind in its and _where(mine[kind]) == _where(its[kind])
-        ]
-        seen = " ".join(one.id for pair in both for one in pair)
-        if not both or (KIND in mine and mine[KIND].notes["of"] == seen):
-            return None
-        changes = [c for pair in both for c in _changes(pair[0].scalars, pair[1].scalars)]
-        losses = [[e.series.get("loss") for e in pair] for pair in both if pair[0].kind == "test"]
-        kept = [reads.array(ledger, tx, name) for pair in losses for name in pair if name]
+    return _newest(project, candidate)
+
+
+def comparable(project: Project, candidate: Candidate) -> list[Pair]:
+    """Findings of a candidate and of its parent on the same test, in pairs."""
+    if candidate.parent_id is None:
+        return []
+    with project.ledger.reading() as tx:
+        mine = reads.evidence_of(project.ledger, tx, candidate.id)
+        its = reads.evidence_of(project.ledger, tx, candidate.parent_id)
+    return [
+        (mine[kind], its[kind])
+        for kind in _TESTS
+        if kind in mine and kind in its and _where(mine[kind]) == _where(its[kind])
+    ]
+
+
+def inputs(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Everything that the improvement over a parent depends on, by name."""
+    return {
+        "candidate": candidate.artifact_hash,
+        "parent": candidate.parent_id,
+        "findings": " ".join(one.id for pair in pairs for one in pair),
+    }
+
+
+def _over_parent(
+    project: Project,
+    candidate: Candidate,
+    pairs: Sequence[Pair],
+    periods: NDArray[np.int64] | None,
+) -> Evidence:
+    changes = [c for pair in pairs for c in _changes(pair[0].scalars, pair[1].scalars)]
+    losses = [[e.series.get("loss") for e in pair] for pair in pairs if pair[0].kind == "test"]
+    with project.ledger.reading() as tx:
+        kept = [reads.array(project.ledger, tx, n) for pair in losses for n in pair if n]
     if periods is not None and len(kept) == 2 and len(kept[0]) == len(kept[1]) == len(periods):
         drawn = improvement_of_losses(
             *(panel_loss(loss.astype(np.float64), periods)[1] for loss in reversed(kept))
         )
         changes = [(name, unit, _with_interval(name, c, drawn)) for name, unit, c in changes]
-    place = _where(both[0][0])
-    return _put(project, candidate, KIND, *place, seen, changes)
+    return _evidence(candidate, KIND, *_where(pairs[0][0]), changes)
+
+
+def _newest(project: Project, candidate: Candidate) -> Evidence:
+    with project.ledger.reading() as tx:
+        return reads.evidence_of(project.ledger, tx, candidate.id)[KIND]
 
 
 def improvement_in_classes(
@@ -91,13 +126,15 @@ def improvement_in_classes(
     Evidence
         What is on record already where nothing else was found.
     """
-    seen = digest([candidate.artifact_hash, candidate.parent_id, fingerprint])
-    with project.ledger.reading() as tx:
-        known = reads.evidence_of(project.ledger, tx, candidate.id).get(KIND)
-    if known is not None and known.notes["of"] == seen:
-        return known
     told = [(name, "", found) for name, found in changes.items()]
-    return _put(project, candidate, "evaluate", fingerprint, "", seen, told)
+    of = {
+        "candidate": candidate.artifact_hash,
+        "parent": candidate.parent_id,
+        "samples": fingerprint,
+    }
+    evidence = _evidence(candidate, "evaluate", fingerprint, "", told)
+    evidence_once(project, candidate, KIND, of, lambda: lambda tx: [evidence])
+    return _newest(project, candidate)
 
 
 def _where(evidence: Evidence) -> tuple[str, str]:
@@ -135,16 +172,14 @@ def _with_interval(name: str, found: Improvement, drawn: Improvement) -> Improve
     return replace(found, low=drawn.low, high=drawn.high, interval_reason=drawn.interval_reason)
 
 
-def _put(
-    project: Project,
+def _evidence(
     candidate: Candidate,
     producer: str,
     dataset: str,
     split: str,
-    seen: str,
     changes: Iterable[tuple[str, str, Improvement]],
 ) -> Evidence:
-    """Evidence of what changed, on record, and announced for whoever shows it."""
+    """Evidence of what changed."""
     scalars: dict[str, Scalar] = {}
     notes: dict[str, str] = {}
     changed: list[str] = []
@@ -163,16 +198,12 @@ def _put(
         changed += [name] * found.sign_changes
     if changed:
         notes["sign_changes"] = " ".join(changed)
-    evidence = evidence_about(
+    return evidence_about(
         candidate,
         KIND,
         producer,
         dataset=dataset,
         split=split,
         scalars=scalars,
-        notes={**notes, "parent": str(candidate.parent_id), "of": seen},
+        notes={**notes, "parent": str(candidate.parent_id)},
     )
-    with project.ledger.transaction(durable=True) as tx:
-        writes.put_evidence(project.ledger, tx, evidence)
-        writes.announce(project.ledger, tx, "candidate", [candidate.id])
-    return evidence

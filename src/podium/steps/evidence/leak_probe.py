@@ -2,67 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import sqlalchemy as sa
 
 from podium import __version__, registry
 from podium.candidate import Candidate
 from podium.errors import PodiumError
-from podium.evidence import Scalar
-from podium.hashing import digest
-from podium.ledger import reads, writes
+from podium.evidence import Evidence, Scalar
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import leak
 from podium.steps.evidence.evidence import evidence_about
+from podium.steps.trials.once import evidence_once, once
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 
-KIND = "leak_probe"
+KIND, PROBE = "leak_probe", "leak_probe_of_members"
 # A family is fitted a dozen times a seed.
 SEEDS = {"families": 1}
 USUAL_SEEDS = 3
 
 
-def probed_for_leaks(project: Project, data: SlotData, candidate: Candidate) -> None:
-    """Append the evidence where a gate of the slot's policy asks for it and there is none yet.
+def probed_for_leaks(project: Project, data: SlotData, candidate: Candidate) -> bool:
+    """Put the evidence on record where a gate of the slot's policy asks for it and there is none.
 
     What was probed with these versions of the members on these bars is not probed again, also not
     for the next candidate.
+
+    Returns
+    -------
+    bool
+        Whether something was put on record.
     """
-    stages = policy_of(project.config, data.slot).values()
+    if not is_asked(project, data.slot):
+        return False
+    return evidence_once(
+        project,
+        candidate,
+        KIND,
+        inputs(data, candidate),
+        lambda: _evidence(project, data, candidate),
+    )
+
+
+def is_asked(project: Project, slot: str) -> bool:
+    """Whether a gate of the slot's policy reads this evidence."""
+    stages = policy_of(project.config, slot).values()
     asked = {gate for gates in stages for gate in gates}
-    if not any(KIND in registry.load("gates", gate).NEEDS for gate in asked):
-        return
+    return any(KIND in registry.load("gates", gate).NEEDS for gate in asked)
+
+
+def inputs(data: SlotData, candidate: Candidate | None) -> dict[str, Any]:
+    """Everything that the evidence depends on, by name; None where it is not known yet."""
+    known = {} if candidate is None else _of_members(data, candidate.family)
+    return {"candidate": candidate and candidate.artifact_hash, **known}
+
+
+def _of_members(data: SlotData, family: str) -> dict[str, Any]:
+    members = {f"version of {name}": v for name, v in _members(data, family).items()}
+    common = {"podium": __version__, "task": data.task_hash, "data": data.dataset.fingerprint}
+    return {**common, **members}
+
+
+def _evidence(
+    project: Project, data: SlotData, candidate: Candidate
+) -> Callable[[sa.Connection], list[Evidence]]:
     members = _members(data, candidate.family)
-    inputs = digest([__version__, members, data.task_hash, data.dataset.fingerprint])
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        mine = reads.receipt(ledger, tx, data.slot, KIND, digest([inputs, candidate.artifact_hash]))
-        found = reads.receipt(ledger, tx, data.slot, KIND, inputs)
-    if mine is not None:
-        return
-    fresh = found is None
-    if found is None:
+
+    def probe() -> Callable[[sa.Connection], Mapping[str, Any]]:
         found = _probe(project, data, members)
+        return lambda tx: found
+
+    probed = once(project, data.slot, PROBE, _of_members(data, candidate.family), probe).outputs
     evidence = evidence_about(
         candidate,
         KIND,
         "leak",
         dataset=data.dataset.fingerprint,
-        scalars={name: Scalar(number, "members") for name, number in found["scalars"].items()},
-        notes=found["notes"],
+        scalars={name: Scalar(number, "members") for name, number in probed["scalars"].items()},
+        notes=probed["notes"],
     )
-    with ledger.transaction(durable=True) as tx:
-        writes.put_evidence(ledger, tx, evidence)
-        if fresh:
-            writes.put_receipt(ledger, tx, data.slot, KIND, inputs, found)
-        writes.put_receipt(
-            ledger,
-            tx,
-            data.slot,
-            KIND,
-            digest([inputs, candidate.artifact_hash]),
-            {KIND: evidence.id},
-        )
+    return lambda tx: [evidence]
 
 
 def _members(data: SlotData, family: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from podium import registry
@@ -13,7 +12,7 @@ from podium.errors import DataError, PodiumError, Problem
 from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
 from podium.steps.data.sequences import ClassData
-from podium.steps.pipeline.stages import ORDER, Road, Step
+from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline
 from podium.steps.search.extend import folds_of
 from podium.steps.search.tune import space_of, validation_split
 from podium.steps.trials import schedule
@@ -23,14 +22,6 @@ from podium.steps.workspace.project import Project
 # What a model's file has beside its weights, and how many times a model a training's state is:
 # the weights, the best ones so far, and the optimizer's two moments of each.
 OVERHEAD, STATE = 65_536, 4
-
-
-@dataclass(frozen=True)
-class Need:
-    """Room a step wants on the disk, in bytes, and for what."""
-
-    bytes: int
-    told: str
 
 
 def require_writable(project: Project) -> None:
@@ -55,7 +46,7 @@ def require_writable(project: Project) -> None:
         raise DataError.of(problems)
 
 
-def require_inputs(road: Road) -> None:
+def require_inputs(slot: SlotPipeline) -> None:
     """Refuse what would stop a later step of a slot, before the first one trains anything.
 
     Raises
@@ -63,9 +54,9 @@ def require_inputs(road: Road) -> None:
     PodiumError
         With what is wrong in its data, its policy, its folds, its spaces or the accelerator.
     """
-    project, data = road.project, road.data
+    project, data = slot.project, slot.data
     checks: list[Any] = [
-        lambda: policy_of(project.config, road.slot),
+        lambda: policy_of(project.config, slot.slot),
         lambda: project.devices,
         *(lambda name=name: space_of(project, data, name) for name in data.section.families),
     ]
@@ -118,43 +109,54 @@ def require_room(project: Project, wanted: Mapping[str, Sequence[Need]]) -> None
     )
 
 
-def need(road: Road, step: Step) -> Need:
-    """Room that a step wants, reckoned from the largest model of each family's space."""
-    project, data, settings = road.project, road.data, road.project.config.tune
-    split = validation_split(project, data)
-    tickers = 1 if isinstance(data, ClassData) else len(data.dataset.tickers)
-    # The loss of every validation window of a trial is in the record, four bytes each.
-    losses = 4 * tickers * len(split.folds[0].validation)
-    models = {name: largest(road, name) for name in data.section.families}
-    widest = max(models.values())
-    if step.name == ORDER[0]:
-        names = [name for name in models if not road.only or name in road.only]
-        kept = min(settings.keep_checkpoints, settings.trials) if project.config.paths.tuning else 0
-        files = sum(models[name] * kept for name in names)
-        paused = sum(
-            models[name] * STATE * settings.trials
-            for name in names
-            if settings.schedule != schedule.NONE
-            and registry.family(name, data.section.task).resumable
-        )
-        total = files + paused + losses * settings.trials * len(names)
-        return Need(
-            total,
-            f"tune {size(total)} ({kept * len(names)} checkpoints of at most {size(widest)} each)",
-        )
-    if step.name == "extend":
-        total = losses * project.config.extend.top * project.config.extend.folds
-        return Need(total, f"extend {size(total)} (losses of the folds)")
+def need_of_search(slot: SlotPipeline) -> Need:
+    """Room for the checkpoints, the states of paused trials and the losses of a search."""
+    data, settings = slot.data, slot.project.config.tune
+    models = {name: largest(slot, name) for name in data.section.families}
+    names = [name for name in models if not slot.only or name in slot.only]
+    keeps = bool(slot.project.config.paths.tuning)
+    kept = min(settings.keep_checkpoints, settings.trials) if keeps else 0
+    files = sum(models[name] * kept for name in names)
+    paused = sum(
+        models[name] * STATE * settings.trials
+        for name in names
+        if settings.schedule != schedule.NONE and registry.family(name, data.section.task).resumable
+    )
+    total = files + paused + _losses(slot) * settings.trials * len(names)
+    return Need(
+        total,
+        f"tune {size(total)} ({kept * len(names)} checkpoints of at most "
+        f"{size(max(models.values()))} each)",
+    )
+
+
+def need_of_folds(slot: SlotPipeline) -> Need:
+    """Room for the losses of the folds."""
+    settings = slot.project.config.extend
+    total = _losses(slot) * settings.top * settings.folds
+    return Need(total, f"extend {size(total)} (losses of the folds)")
+
+
+def need_of_models(slot: SlotPipeline, stage: str) -> Need:
+    """Room for the two models of a candidate."""
+    widest = max(largest(slot, name) for name in slot.data.section.families)
     # Beside one another and once more while they are put into the store.
     total = 2 * 2 * widest
-    return Need(total, f"{step.name} {size(total)} (2 models of at most {size(widest)})")
+    return Need(total, f"{stage} {size(total)} (2 models of at most {size(widest)})")
 
 
-def largest(road: Road, name: str) -> int:
+def _losses(slot: SlotPipeline) -> int:
+    """Bytes that the losses of a trial take: four for every validation window."""
+    data = slot.data
+    tickers = 1 if isinstance(data, ClassData) else len(data.dataset.tickers)
+    return 4 * tickers * len(validation_split(slot.project, data).folds[0].validation)
+
+
+def largest(slot: SlotPipeline, name: str) -> int:
     """Bytes of the largest model a family's space holds; each parameter is looked at by itself."""
-    data = road.data
+    data = slot.data
     family = registry.family(name, data.section.task)
-    space: Space = space_of(road.project, data, name)
+    space: Space = space_of(slot.project, data, name)
     if isinstance(data, ClassData):
         n_features = len(data.dataset.feature_names)
     else:
@@ -170,12 +172,12 @@ def largest(road: Road, name: str) -> int:
     return OVERHEAD + 4 * int(weights(config))
 
 
-def told(road: Road, step: Step) -> str:
-    """The checklist of a step in one line, when all is well."""
-    data, free = road.data, shutil.disk_usage(road.project.root).free
+def told(slot: SlotPipeline, wanted: Need | None) -> str:
+    """The checklist of a stage in one line, when all is well."""
+    data, free = slot.data, shutil.disk_usage(slot.project.root).free
     if isinstance(data, ClassData):
         inputs = f"{len(data.dataset)} samples"
     else:
         inputs = f"{len(data.dataset)} bars of {len(data.dataset.tickers)} tickers"
-    wanted = size(need(road, step).bytes)
-    return f"checked: {inputs}, about {wanted} of {size(free)} free, on {road.project.places}"
+    room = size(wanted.bytes if wanted else 0)
+    return f"checked: {inputs}, about {room} of {size(free)} free, on {slot.project.places}"

@@ -12,14 +12,14 @@ import numpy as np
 from podium.candidate import Candidate
 from podium.config import SlotSection
 from podium.dataset import Dataset
-from podium.decision import Kind, Result
+from podium.decision import Kind, waits_for_signatures
 from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data
-from podium.steps.decisions.promote import Promotion, demoted, promote
+from podium.steps.decisions.promote import demoted, promote, verdicts_of
 from podium.steps.pipeline.run import run
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import keep
@@ -28,8 +28,6 @@ from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
 STEP = "refresh"
-# Whose verdict people give, and nothing else.
-SIGNED = "signoff"
 REASON = "podium run --refresh"
 # A test of fewer bars beyond the horizon is none.
 FEWEST_BARS = 30
@@ -263,7 +261,7 @@ def _standing(project: Project, candidate: Candidate, *, fresh: bool = False) ->
     if not fresh and not _lacked_signatures(project, candidate):
         return ()
     found = demoted(project, candidate) or promote(project, candidate.id, reason=REASON)
-    if _waits(found):
+    if waits_for_signatures(found.verdicts):
         return (
             f"{candidate.id} (version {candidate.version}) passes every gate and waits for a "
             f"signature: podium sign {candidate.id} --approve --reason TEXT",
@@ -277,14 +275,7 @@ def _lacked_signatures(project: Project, candidate: Candidate) -> bool:
     asked = _moves(project, candidate.slot, candidate.id)
     if not asked or asked[0]["accepted"]:
         return False
-    passed = (Result.PASS, Result.WAIVED)
-    return [v["gate"] for v in asked[0]["verdicts"] if v["result"] not in passed] == [SIGNED]
-
-
-def _waits(found: Promotion) -> bool:
-    """Whether people's signatures are all that a candidate lacks, and nobody said no."""
-    lacking = [verdict for verdict in found.verdicts if not verdict.passed]
-    return [v.gate for v in lacking] == [SIGNED] and "rejected by" not in lacking[0].finding
+    return waits_for_signatures(verdicts_of(asked[0]))
 
 
 def _holder(project: Project, slot: str) -> Candidate | None:

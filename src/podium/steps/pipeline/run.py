@@ -22,20 +22,21 @@ from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger import reads
 from podium.ledger.ledger import now
+from podium.report.found import SlotReport
 from podium.report.run import RunReport, run_dict, run_markdown, run_page, summary_rows
 from podium.steps.pipeline import preflight as checklist
-from podium.steps.pipeline.changed import FIRST
+from podium.steps.pipeline import run_report
 from podium.steps.pipeline.run_cache import Told
-from podium.steps.pipeline.stages import (
+from podium.steps.pipeline.slot_pipeline import (
     DONE,
-    ORDER,
-    OTHER_NAMES,
     TO_DO,
-    Road,
-    Standing,
-    Step,
-    survey,
+    SlotPipeline,
+    Stage,
+    StageStatus,
+    plan,
 )
+from podium.steps.pipeline.stages import GROUPS, OTHER_NAMES, stages_of
+from podium.steps.trials.once import FIRST
 from podium.steps.workspace import hooks, log
 from podium.steps.workspace.project import Project
 
@@ -111,8 +112,8 @@ class Range:
         UsageError
             No such step, or the last one comes first.
         """
-        known = [*ORDER, *OTHER_NAMES]
-        asked = {"--from": first or ORDER[0], "--to": last or ORDER[-1]}
+        known = [*GROUPS, *OTHER_NAMES]
+        asked = {"--from": first or GROUPS[0], "--to": last or GROUPS[-1]}
         problems = [
             Problem(f"{flag} is '{name}', which is no step", fix=suggest(name, known))
             for flag, name in asked.items()
@@ -121,17 +122,17 @@ class Range:
         if problems:
             raise UsageError.of(problems)
         first, last = (OTHER_NAMES.get(name, name) for name in asked.values())
-        if ORDER.index(first) > ORDER.index(last):
+        if GROUPS.index(first) > GROUPS.index(last):
             raise UsageError(
                 f"--from {asked['--from']} comes after --to {asked['--to']}",
-                f"steps in the order {', '.join(ORDER)}",
+                f"steps in the order {', '.join(GROUPS)}",
             )
         return cls(first, last)
 
-    def place(self, step: Step) -> int:
+    def place(self, stage: Stage) -> int:
         """Negative: before the range; 0: in it; positive: after it."""
-        number = ORDER.index(step.name)
-        return -(number < ORDER.index(self.first)) or int(number > ORDER.index(self.last))
+        number = GROUPS.index(stage.group)
+        return -(number < GROUPS.index(self.first)) or int(number > GROUPS.index(self.last))
 
 
 def run(
@@ -170,20 +171,20 @@ def run(
         Whatever stopped a slot, where it is not to keep going.
     """
     steps = Range.of(first, last)
-    roads = _roads(project, slots, only, steps)
+    pipelines = _pipelines(project, slots, only, steps)
     checklist.require_writable(project)
     going = _Going(project, steps, keep_going)
     with ExitStack() as stack, full_disk_explained(project.root):
-        for road in roads:
-            with going.trying(road.slot):
-                stack.enter_context(project.locked(road.slot, "run"))
-        going.check(roads)
-        for number, road in enumerate(roads):
-            if road.slot in going.failed:
+        for slot in pipelines:
+            with going.trying(slot.slot):
+                stack.enter_context(project.locked(slot.slot, "run"))
+        going.check(pipelines)
+        for number, slot in enumerate(pipelines):
+            if slot.slot in going.failed:
                 continue
-            with going.trying(road.slot, [other.slot for other in roads[number + 1 :]]):
-                going.along(road)
-        return going.ended(roads)
+            with going.trying(slot.slot, [other.slot for other in pipelines[number + 1 :]]):
+                going.along(slot)
+        return going.ended(pipelines)
 
 
 def told(project: Project, found: Run) -> Told:
@@ -218,35 +219,38 @@ def explain(
 ) -> list[Outcome]:
     """What a run would do now, step by step, and why; nothing is trained or written."""
     steps = Range.of(first, last)
-    roads = _roads(project, slots, only, steps)
+    pipelines = _pipelines(project, slots, only, steps)
     project.feeds = False
     found = []
     begun = project.door.exists
-    for road in roads:
+    for slot in pipelines:
         try:
-            standings = survey(road) if begun else _unbegun(road)
-            for step, standing in standings:
-                if steps.place(step) == 0 or (steps.place(step) < 0 and not standing.done):
-                    found.append(
-                        Outcome(road.slot, step.name, standing.state, standing.told, standing.why)
-                    )
+            statuses = plan(slot, stages_of(slot.task)) if begun else _unbegun(slot)
+            for stage, status in statuses:
+                place = steps.place(stage)
+                if place > 0 or (status.done and (place < 0 or stage.quiet)):
+                    continue
+                found.append(
+                    Outcome(slot.slot, stage.name, status.state, status.progress, status.why)
+                )
         except PodiumError as error:
-            found.append(Outcome(road.slot, "", FAILED, why=str(error)))
+            found.append(Outcome(slot.slot, "", FAILED, why=str(error)))
     return found
 
 
-def _unbegun(road: Road) -> list[tuple[Step, Standing]]:
+def _unbegun(slot: SlotPipeline) -> list[tuple[Stage, StageStatus]]:
     # What stops a run before it begins is told here too.
-    checklist.require_inputs(road)
+    checklist.require_inputs(slot)
+    stages = [stage for stage in stages_of(slot.task) if not stage.quiet]
     return [
-        (step, Standing(TO_DO, why=f"after {before.name}" if before else FIRST))
-        for before, step in zip((None, *road.steps), road.steps, strict=False)
+        (stage, StageStatus(TO_DO, why=f"after {before.name}" if before else FIRST))
+        for before, stage in zip((None, *stages), stages, strict=False)
     ]
 
 
-def _roads(
+def _pipelines(
     project: Project, slots: Sequence[str] | None, only: Sequence[str], steps: Range
-) -> list[Road]:
+) -> list[SlotPipeline]:
     if not project.config.slots:
         project.default_slot(None)
     chosen = dict.fromkeys(project.default_slot(name) for name in slots or project.config.slots)
@@ -257,7 +261,7 @@ def _roads(
         for name in only
         if name not in known
     ]
-    if only and steps.first != ORDER[0]:
+    if only and steps.first != GROUPS[0]:
         problems.append(
             Problem(
                 f"--only says which families are searched, and --from {steps.first} takes the "
@@ -274,7 +278,9 @@ def _roads(
             project.reporter.say(f"{name}: has none of these families and is left out")
         else:
             # All of them is a whole search.
-            found.append(Road(project, name, mine if len(mine) < len(families[name]) else ()))
+            found.append(
+                SlotPipeline(project, name, mine if len(mine) < len(families[name]) else ())
+            )
     return found
 
 
@@ -312,34 +318,34 @@ class _Going:
         told += [f"not begun: {', '.join(others)}"] if others else []
         self.project.reporter.say("; ".join(told))
 
-    def check(self, roads: Sequence[Road]) -> None:
-        """All that would stop a step of any slot, before anything is trained."""
+    def check(self, slots: Sequence[SlotPipeline]) -> None:
+        """All that would stop a stage of any slot, before anything is trained."""
         errors: dict[str, PodiumError] = {}
         needs = {}
-        going = [road for road in roads if road.slot not in self.failed]
-        for road in going:
+        going = [slot for slot in slots if slot.slot not in self.failed]
+        for slot in going:
             try:
-                checklist.require_inputs(road)
+                checklist.require_inputs(slot)
             except PodiumError as error:
-                errors[road.slot] = error
+                errors[slot.slot] = error
         if errors and not self.keep_going:
             raise checklist.together(list(errors.values()))
-        for road in going:
-            if road.slot in errors:
+        for slot in going:
+            if slot.slot in errors:
                 continue
             try:
-                left = self._left(road)
-                needs[road.slot] = [checklist.need(road, step) for step in left if step.trains]
+                wanted = [stage.need(slot) for stage in self._left(slot) if stage.trains]
+                needs[slot.slot] = [need for need in wanted if need is not None]
             except PodiumError as error:
-                errors[road.slot] = error
+                errors[slot.slot] = error
         if errors and not self.keep_going:
             raise checklist.together(list(errors.values()))
-        for slot, wrong in errors.items():
-            self._fail(slot, wrong)
+        for name, wrong in errors.items():
+            self._fail(name, wrong)
         checklist.require_room(self.project, needs)
 
-    def _left(self, road: Road) -> list[Step]:
-        """Steps that have something to do.
+    def _left(self, slot: SlotPipeline) -> list[Stage]:
+        """Stages that have something to do.
 
         Raises
         ------
@@ -347,53 +353,62 @@ class _Going:
             One before the first that is asked for has.
         """
         left = []
-        for step, standing in survey(road):
-            place = self.steps.place(step)
-            if standing.done or place > 0:
+        for stage, status in plan(slot, stages_of(slot.task)):
+            place = self.steps.place(stage)
+            if status.done or place > 0:
                 continue
             if place < 0:
-                told = ", ".join(filter(None, [standing.told, standing.why]))
+                told = ", ".join(filter(None, [status.progress, status.why]))
                 raise NotFoundError(
-                    f"{road.slot}: {step.name} is not complete ({told})",
+                    f"{slot.slot}: {stage.name} is not complete ({told})",
                     f"what --from {self.steps.first} begins with on record",
-                    f"run: {step.command(road)}",
+                    f"run: {stage.whole_command(slot)}",
                 )
-            left.append(step)
+            left.append(stage)
         return left
 
-    def along(self, road: Road) -> None:
-        """Take one slot through its steps."""
+    def along(self, slot: SlotPipeline) -> None:
+        """Take one slot through its stages: what is complete is loaded, the rest is made."""
         moved = False
-        for step in road.steps:
-            place = self.steps.place(step)
+        for stage in stages_of(slot.task):
+            place = self.steps.place(stage)
             if place > 0:
                 break
-            self.at = step.name
-            standing = road.standings.pop(step.name, None) or step.standing(road)
-            known = standing.done and not (moved and step.reckoned)
-            if place < 0:
-                self._do(step, road, known=True)
+            if not stage.applies(slot):
                 continue
-            if known:
-                road.say(f"{step.name} is up to date ({standing.told})")
-            elif step.trains and not road.only_others_left:
-                left = ", ".join(filter(None, [standing.told, standing.why]))
-                road.say(f"{step.name}: {left}; {checklist.told(road, step)}")
-            if not road.only_others_left:
-                told = self._do(step, road, known=known)
+            self.at = stage.name
+            status = slot.statuses.pop(stage.name, None) or stage.status(slot)
+            # A value is as fresh as what it is reckoned from.
+            known = status.done and not (moved and stage.makes == "value")
+            if place < 0 or slot.only_others_left:
+                known = True
+            elif known and not stage.quiet:
+                slot.say(f"{stage.name} is up to date ({status.progress})")
+            elif stage.trains:
+                left = ", ".join(filter(None, [status.progress, status.why]))
+                slot.say(f"{stage.name}: {left}; {checklist.told(slot, stage.need(slot))}")
+            told = "" if slot.only_others_left else self._do(stage, slot, status, known=known)
+            if place < 0:
+                continue
             moved = moved or not known
-            if road.only and road.left:
-                lacking = ", ".join(f"{name} lacks {n} trials" for name, n in road.left.items())
+            if slot.only and slot.left:
+                lacking = ", ".join(f"{name} lacks {n} trials" for name, n in slot.left.items())
                 why = f"{lacking}; a config is chosen among all families of a slot"
-                road.say(f"{why}, so the run ends here")
-                self.outcomes.append(Outcome(road.slot, step.name, WAITS, why=why))
+                slot.say(f"{why}, so the run ends here")
+                self.outcomes.append(Outcome(slot.slot, stage.name, WAITS, why=why))
                 break
-            self.outcomes.append(Outcome(road.slot, step.name, DONE if known else RAN, told))
+            if not stage.quiet:
+                state = DONE if known else RAN
+                self.outcomes.append(Outcome(slot.slot, stage.name, state, told))
         self.at = ""
 
-    def _do(self, step: Step, road: Road, *, known: bool) -> str:
-        with log.step(step.name):
-            return step.do(road, known)
+    def _do(self, stage: Stage, slot: SlotPipeline, status: StageStatus, *, known: bool) -> str:
+        with log.step(stage.group):
+            product = slot.products.get(stage.name) if status.done else stage.make(slot)
+            product = slot.products[stage.name] = stage.files(slot, product)
+            if not known:
+                stage.announce(slot, product)
+            return stage.describe(slot, product)
 
     def _fail(self, slot: str, error: PodiumError) -> None:
         hooks.failed(self.project, error, slot)
@@ -402,10 +417,10 @@ class _Going:
         self.project.reporter.say(f"{slot}: failed: {error}")
         self.at = ""
 
-    def ended(self, roads: Sequence[Road]) -> Run:
+    def ended(self, slots: Sequence[SlotPipeline]) -> Run:
         """What the run came to; the page tells of the slots that came to their decision."""
         project = self.project
-        reports = [road.report() for road in roads if road.promotion is not None]
+        reports = [_report(slot) for slot in slots if "promote" in slot.products]
         not_told = {slot: str(error) for slot, error in self.failed.items()}
         found = RunReport(
             project=project.config.project.name,
@@ -425,18 +440,28 @@ class _Going:
             write_atomic(page, run_page(found))
             write_atomic(place / "run.md", run_markdown(found))
             write_atomic(place / "run.json", canonical(run_dict(found)) + "\n")
-        commands = [*self._next(roads), *(reports[0].commands if reports else ())]
+        commands = [*self._next(slots), *(reports[0].commands if reports else ())]
         return Run(found, page, self.outcomes, list(self.failed.values()), commands)
 
-    def _next(self, roads: Sequence[Road]) -> list[str]:
+    def _next(self, slots: Sequence[SlotPipeline]) -> list[str]:
         """What goes on with the slots that did not come to their decision."""
         commands = []
-        for road in roads:
-            if road.slot in self.failed:
+        for slot in slots:
+            if slot.slot in self.failed:
                 continue
-            if road.left:
-                commands += [f"podium run {road.slot} --only {name}" for name in road.left]
-            elif road.promotion is None:
-                after = (step for step in road.steps if self.steps.place(step) > 0)
-                commands += [step.command(road) for step in after][:1]
+            if slot.left:
+                commands += [f"podium run {slot.slot} --only {name}" for name in slot.left]
+            elif "promote" not in slot.products:
+                after = (s for s in stages_of(slot.task) if self.steps.place(s) > 0)
+                commands += [stage.whole_command(slot) for stage in after][:1]
         return commands
+
+
+def _report(slot: SlotPipeline) -> SlotReport:
+    """What was found of a slot, once its last stage is done."""
+    made = slot.products
+    if slot.task == "classify":
+        return run_report.class_report(
+            made["tune"], made["finalize"], made["backtest"], made["promote"]
+        )
+    return run_report.slot_report(slot.project, made["analyze"], made["results"], made["promote"])

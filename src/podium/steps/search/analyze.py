@@ -13,15 +13,22 @@ from podium.stats import diebold_mariano, panel_loss
 from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
-from podium.steps.search.extend import extend
+from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis, Extended, Extension
 from podium.steps.workspace.project import Project
 from podium.trial import config_hash
 
 
 def analyze(project: Project, slot: str) -> Analysis:
-    """Judge the extended configs of a slot; trains only folds that are missing."""
-    return analyzed(project, extend(project, slot))
+    """Judge the slot's newest cross-validation as it is; nothing is trained.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or the slot asks another question by now.
+    """
+    with extension_left(project, slot) as extension:
+        return analyzed(project, extension)
 
 
 def analyzed(project: Project, extension: Extension) -> Analysis:

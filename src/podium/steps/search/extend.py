@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +15,26 @@ from podium import registry
 from podium.arrays import Floats
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, Problem, UsageError
+from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.data.bars import require_task
 from podium.steps.search import extended_files
+from podium.steps.search.handover import (
+    SETTINGS,
+    STUDY,
+    left_by,
+    say_what_was_taken,
+    settings_of,
+    under,
+)
 from podium.steps.search.results import Extended, Extension, Tuned
-from podium.steps.search.tune import NAIVE, tuned
+from podium.steps.search.tune import GIVEN, NAIVE, search_left, tuned
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
+from podium.steps.trials.once import once
 from podium.steps.workspace.project import Project
 from podium.trial import State, trial_seed
 from podium.view import View
@@ -30,23 +42,58 @@ from podium.view import View
 PHASE, NAIVE_PHASE = "extend", "extend_naive"
 
 
-def extend(project: Project, slot: str) -> Extension:
-    """Cross-validate the best configs of a search, or what is left of that.
+def extend(project: Project, slot: str, *, study: str = "") -> Extension:
+    """Cross-validate the best configs of the newest finished search, or what is left of that.
 
     By default each fold trains on all that ended before its validation part begins; with any
     splitter no training label meets a validation label.
 
+    Parameters
+    ----------
+    study : str, optional
+        Id of another finished search of the slot.
+
     Raises
     ------
     NotFoundError
-        The search is not finished, or every config failed on some fold.
+        No search is finished, or every config failed on some fold.
     DataError
         Too few bars for the folds.
     UsageError
         A splitter that cannot cross-validate, or numbers that it does not take.
     """
     require_task(project.config, slot)
-    return extended(project, tuned(project, slot))
+    with search_left(project, slot, study) as found:
+        which = "chosen by its id" if study else "the newest finished one"
+        project.reporter.say(
+            f"{slot}: the configs are those of search {found.study.id}, {which}: "
+            f"{len(found.trials)} trials, best {found.data.section.metric} {found.best.score:.4g}"
+        )
+        return extended(project, found)
+
+
+@contextmanager
+def extension_left(project: Project, slot: str) -> Iterator[Extension]:
+    """The slot's newest cross-validation as it is, under the settings it had; trains nothing.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or the slot asks another question by now.
+    """
+    require_task(project.config, slot)
+    left = left_by(project, slot, PHASE)
+    with under(project, left):
+        found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
+        extension, done, total = on_record(project, found)
+        if extension is None:
+            raise NotFoundError(
+                f"{slot}: {done} of {total} folds are on record", fix=f"run: podium extend {slot}"
+            )
+        if left is not None:
+            what = f"the folds are those of search {found.study.id}, cross-validated last"
+            say_what_was_taken(project, slot, left, what)
+        yield extension
 
 
 def extended(project: Project, found: Tuned) -> Extension:
@@ -83,12 +130,46 @@ def extended(project: Project, found: Tuned) -> Extension:
             folds = len(split.folds)
             rows |= {n: ended[k * folds : (k + 1) * folds] for k, n in enumerate(mine)}
     extension = _extension(project, found, split, asked, [rows[n] for n in range(len(asked))])
+    if len(extension.configs) < project.config.extend.top:
+        project.reporter.say(
+            f"{found.data.slot}: {len(extension.configs)} configs are cross-validated, "
+            f"{project.config.extend.top} were asked for (extend.top): the search has no more"
+        )
     return written(project, extension)
 
 
 def written(project: Project, extension: Extension) -> Extension:
-    """The same with its files, written where they are not what they should be."""
+    """The same with its receipt and files, written where they are not what they should be."""
+    outputs = {
+        STUDY: extension.tuned.study.id,
+        GIVEN: extension.tuned.given,
+        SETTINGS: settings_of(project, "tune", "space", "extend"),
+    }
+    slot = extension.tuned.data.slot
+    once(project, slot, PHASE, inputs(project, extension.tuned), lambda: lambda tx: outputs)
     return replace(extension, folder=extended_files.write(project, extension))
+
+
+def inputs(project: Project, found: Tuned | None) -> dict[str, Any]:
+    """Everything that the folds depend on, by name; None where it is not known yet.
+
+    Parameters
+    ----------
+    found : Tuned, optional
+        The finished search, if it is.
+    """
+    settings = asdict(project.config.extend)
+    configs = None
+    if found is not None:
+        split = folds_of(project.config.extend, found.forecast.tuning)
+        asked = planned(project, found, split)
+        configs = digest([_key(found, split, one, plan) for one in asked for plan in one.plans])
+    return {
+        **{f"extend.{name}": value for name, value in settings.items()},
+        "tune.seed": project.config.tune.seed,
+        "search": None if found is None else found.study.id,
+        "configs and folds": configs,
+    }
 
 
 def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Tuned:
         Every metric of ``tune.metric``; empty where there is one.
     finalists : list of Finalist
         The best configs with several seeds, best mean first; `best` is the first of them.
+    given : mapping of parameter to setting
+        What the search was given beside ``[space]``.
     """
 
     study: Study
@@ -52,6 +55,7 @@ class Tuned:
     feasible: Collection[str]
     values: Mapping[str, Mapping[str, float]]
     finalists: Sequence[Finalist] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def eligible(self) -> list[TrialRow]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from podium import registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
+from podium.hashing import digest
 from podium.ledger import kin, reads, writes
-from podium.ledger.reads import TrialRow
+from podium.ledger.reads import Receipt, TrialRow
 from podium.space import Space
 from podium.split import Split
 from podium.steps.data.own_code import SearchData
 from podium.steps.data.sequences import ClassData, TaskData, task_data
+from podium.steps.search.handover import SETTINGS, STUDY, left_by, settings_of, under
 from podium.steps.search.results import Tuned
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import driver, execute, schedule
@@ -24,12 +27,15 @@ from podium.steps.trials.driver import Walk
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import Finalist
 from podium.steps.trials.objectives import feasible, judged_by, objectives, scored_alike, scores
+from podium.steps.trials.once import differences, once
 from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, State, trial_seed
 
 PHASE, NAIVE = "tune", "naive"
+# What --set gave, in the receipt of a search.
+GIVEN = "set"
 # By parameter, as in [space.FAMILY] of podium.toml.
 Settings = Mapping[str, Any]
 
@@ -107,14 +113,89 @@ def tune(
         if not only or not _counted(project, study, data).left:
             found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
     files.write(found.trials, found.best_naive, found.feasible, found.best.id)
+    if not _counted(project, study, data).left:
+        _complete(project, study, data, space or {})
     return found
 
 
 def rewritten(project: Project, found: Tuned) -> None:
     """Write the files of a finished search again where they are gone or say something else."""
+    _complete(project, found.study, found.data, found.given)
     files = TuningFiles(project, found.study, found.data, found.split)
     with files.claimed():
         files.write(found.trials, found.best_naive, found.feasible, found.best.id)
+
+
+def _complete(project: Project, study: Study, data: TaskData, space: Settings) -> None:
+    """The receipt of a finished search, which what follows goes on from."""
+    outputs = {
+        STUDY: study.id,
+        GIVEN: space,
+        SETTINGS: settings_of(project, "tune", "space"),
+    }
+    once(
+        project, data.slot, PHASE, inputs(project, study.question, data), lambda: lambda tx: outputs
+    )
+
+
+def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dict[str, Any]:
+    """Everything that a search of a slot depends on, by name.
+
+    Parameters
+    ----------
+    question : mapping
+        As :func:`reach` has it.
+    """
+    told = {**question}
+    families = told.pop("families")
+    settings = ("search", "generation", "seed", "where", "schedule", "finalists")
+    return {
+        "data": told["dataset"],
+        **{name: value for name, value in execute.spec_of(data).items() if name != "versions"},
+        "metric": told["metric"],
+        "families": ", ".join(families),
+        **{f"version of {name}": version for name, (version, _) in families.items()},
+        **{f"space of {name}": digest(space) for name, (_, space) in families.items()},
+        "tune.trials": project.config.tune.trials,
+        **{f"tune.{name}": told[name] for name in settings if name in told},
+        "distinct": bool(told.get("distinct")),
+        # These follow from others, but for the versions of features and targets.
+        "task": told["task"],
+        "validation slice": told["split"],
+    }
+
+
+@contextmanager
+def search_left(project: Project, slot: str, study: str = "") -> Iterator[Tuned]:
+    """The slot's newest finished search, or the one of that study, under the settings it had.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or the slot asks another question by now.
+    """
+    left = left_by(project, slot, PHASE, study)
+    with under(project, left):
+        try:
+            found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
+        except NotFoundError as error:
+            if left is None:
+                raise
+            why = "; ".join(_changes(project, slot, left)) or error.problems[0].found
+            raise NotFoundError(
+                f"{slot}: its newest search, {left.outputs[STUDY]}, "
+                f"answers another question: {why}",
+                fix=f"run: podium tune {slot}",
+            ) from None
+        yield found
+
+
+def _changes(project: Project, slot: str, left: Receipt) -> list[str]:
+    """What a slot's search asks by now that its newest one did not."""
+    data = search_data(project, slot)
+    split = validation_split(project, data)
+    question, _ = _known(project, data, split, left.outputs[GIVEN])
+    return differences(project, slot, PHASE, inputs(project, question, data))
 
 
 def _walk(
@@ -150,13 +231,17 @@ def _walk(
         driver.go(project, study, data, split, family, search, walk)
 
 
-def tuned(project: Project, slot: str, data: TaskData | None = None) -> Tuned:
+def tuned(
+    project: Project, slot: str, data: TaskData | None = None, given: Settings | None = None
+) -> Tuned:
     """What ``tune`` found, read from the record; nothing is written.
 
     Parameters
     ----------
     data : TaskData, optional
         The slot's, as :func:`search_data` reads it.
+    given : mapping of parameter to setting, optional
+        What the search was given beside ``[space]``.
 
     Raises
     ------
@@ -165,7 +250,7 @@ def tuned(project: Project, slot: str, data: TaskData | None = None) -> Tuned:
     """
     data = data or search_data(project, slot)
     split = validation_split(project, data)
-    study = known_study(project, data, split)
+    study = _known(project, data, split, given or {})[1]
     if study is None:
         raise _nothing(slot, "tune")
     found = _result(project, study, data, split)
@@ -187,7 +272,7 @@ def tuned(project: Project, slot: str, data: TaskData | None = None) -> Tuned:
             f"the finalists of {slot} are not trained with every seed",
             fix=f"run: podium tune {slot}",
         )
-    return _decided(found, finalists or [])
+    return _decided(replace(found, given=given or {}), finalists or [])
 
 
 def reach(project: Project, data: TaskData) -> Reach:
@@ -341,8 +426,10 @@ def known_study(project: Project, data: TaskData, split: Split) -> Study | None:
     return _known(project, data, split)[1]
 
 
-def _known(project: Project, data: TaskData, split: Split) -> tuple[dict[str, Any], Study | None]:
-    spaces = spaces_of(project, data, {})
+def _known(
+    project: Project, data: TaskData, split: Split, given: Settings | None = None
+) -> tuple[dict[str, Any], Study | None]:
+    spaces = spaces_of(project, data, given or {})
     with project.ledger.reading() as tx:
         return _asked(project, tx, data, split, spaces, _way(project))
 

@@ -1,0 +1,45 @@
+"""Hold the candidate against the slot's champion, on the same windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.candidate import Candidate
+from podium.ledger import reads
+from podium.steps.data.bars import SlotData
+from podium.steps.decisions import backtest
+from podium.steps.decisions.rival import rival_of
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+
+
+class AgainstChampion(EvidenceStage):
+    """Evidence against the champion, where there is another one."""
+
+    name = backtest.AGAINST
+    group = "backtest"
+    after = ("backtest",)
+    command = "backtest {slot}"
+
+    def applies(self, slot: SlotPipeline) -> bool:
+        """Whether the slot has a champion to compare with."""
+        if slot.candidate is not None:
+            return rival_of(slot.project, slot.candidate) is not None
+        with slot.project.ledger.reading() as tx:
+            return reads.champion_of(slot.project.ledger, tx, slot.slot) is not None
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """Both models and the test."""
+        assert isinstance(slot.data, SlotData)
+        return backtest.against_inputs(slot.data, slot.candidate, self._rival(slot))
+
+    def _rival(self, slot: SlotPipeline) -> Candidate | None:
+        return None if slot.candidate is None else rival_of(slot.project, slot.candidate)
+
+    def make(self, slot: SlotPipeline) -> bool:
+        """The evidence."""
+        backtest.against_champion(slot.project, backtest.kept_of(slot.products["finalize"]))
+        return True
+
+
+STAGE = AgainstChampion()

@@ -1,0 +1,49 @@
+"""Choose a config from the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.report.blocks import short
+from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
+from podium.steps.search import analyze
+from podium.steps.search.results import Analysis
+
+
+class Analyze(Stage):
+    """The choice: reckoned from the folds on record each time, so it is as fresh as they are."""
+
+    name = group = "analyze"
+    after = ("extend",)
+    makes = "value"
+    command = "analyze {slot}"
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """The folds alone."""
+        extension = slot.products.get("extend")
+        return {"folds": extension and extension.split.hash}
+
+    def find(self, slot: SlotPipeline) -> Analysis:
+        """The choice; nothing is trained for it."""
+        return analyze.reckoned(slot.project, slot.products["extend"])
+
+    def make(self, slot: SlotPipeline) -> Analysis:
+        """The same."""
+        return self.find(slot)
+
+    def files(self, slot: SlotPipeline, product: Analysis) -> Analysis:
+        """``best_config.json`` and ``analysis_plots/``."""
+        return analyze.written(slot.project, product)
+
+    def describe(self, slot: SlotPipeline, product: Analysis) -> str:
+        """The config in short."""
+        del slot
+        return f"chosen {short(product.chosen.config)}"
+
+    def announce(self, slot: SlotPipeline, product: Analysis) -> None:
+        """The config, and why it was chosen."""
+        slot.say(f"{self.describe(slot, product)}: {product.reason}")
+
+
+STAGE = Analyze()

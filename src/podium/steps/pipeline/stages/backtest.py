@@ -1,0 +1,55 @@
+"""Judge the candidate on the sealed test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.ledger import reads
+from podium.steps.data.bars import SlotData
+from podium.steps.decisions import backtest
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+
+
+class Backtest(EvidenceStage):
+    """Evidence of the test and of its trades."""
+
+    name = group = "backtest"
+    after = ("finalize", "validation", "leak_probe")
+    quiet = False
+    command = "backtest {slot}"
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """Candidate, naive config, test and terms of trading."""
+        assert isinstance(slot.data, SlotData)
+        analysis = slot.products.get("analyze")
+        return backtest.judge_inputs(
+            slot.data,
+            slot.project.config.backtest,
+            slot.candidate,
+            None if analysis is None else analysis.naive.config,
+        )
+
+    def make(self, slot: SlotPipeline) -> bool:
+        """The evidence."""
+        backtest.judge(slot.project, backtest.kept_of(slot.products["finalize"]))
+        return True
+
+    def describe(self, slot: SlotPipeline, product: bool) -> str:
+        """That it was judged."""
+        del slot, product
+        return "judged on the sealed test"
+
+    def announce(self, slot: SlotPipeline, product: bool) -> None:
+        """The loss beside naive's."""
+        del product
+        assert slot.candidate is not None
+        with slot.project.ledger.reading() as tx:
+            test = reads.evidence_of(slot.project.ledger, tx, slot.candidate.id)["test"]
+        slot.say(
+            f"{slot.candidate.id}: {test.notes['metric']} {test.scalar('loss'):.4g} on the sealed "
+            f"test, naive {test.scalar('naive_loss'):.4g}"
+        )
+
+
+STAGE = Backtest()

@@ -1,0 +1,46 @@
+"""Judge a classifier on its slot's evaluation data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.steps.decisions import evaluate
+from podium.steps.decisions.evaluate import Evaluated
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+
+
+class Evaluate(EvidenceStage):
+    """Evidence on the evaluation data, against the champion and the parent too."""
+
+    name = group = "backtest"
+    tasks = ("classify",)
+    after = ("finalize",)
+    quiet = False
+    command = "evaluate {candidate}"
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """The candidate, the samples, champion and parent."""
+        return evaluate.inputs(slot.project, slot.slot, slot.candidate)
+
+    def step(self, slot: SlotPipeline) -> str:
+        """That of the evidence."""
+        del slot
+        return evaluate.KIND
+
+    def make(self, slot: SlotPipeline) -> Evaluated:
+        """The bundle, and the evidence where it is not on record."""
+        assert slot.candidate is not None
+        return evaluate.evaluate(slot.project, slot.candidate.id)
+
+    def files(self, slot: SlotPipeline, product: Any) -> Evaluated:
+        """The bundle."""
+        return product if isinstance(product, Evaluated) else self.make(slot)
+
+    def describe(self, slot: SlotPipeline, product: Any) -> str:
+        """That it was evaluated."""
+        del slot, product
+        return "evaluated"
+
+
+STAGE = Evaluate()

@@ -1,0 +1,66 @@
+"""Cross-validate the best configs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.steps.pipeline import preflight
+from podium.steps.pipeline.slot_pipeline import (
+    DONE,
+    GOES_ON,
+    TO_DO,
+    Need,
+    SlotPipeline,
+    Stage,
+    StageStatus,
+)
+from podium.steps.search import extend
+from podium.steps.search.results import Extension
+
+
+class Extend(Stage):
+    """The best configs of the search, trained on every fold."""
+
+    name = group = "extend"
+    after = ("tune",)
+    makes = "trials"
+    command = "extend {slot}"
+    trains = True
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """The configs, the folds and the seeds."""
+        return extend.inputs(slot.project, slot.products.get("tune"))
+
+    def find(self, slot: SlotPipeline) -> Extension | None:
+        """Every fold of every config."""
+        return extend.on_record(slot.project, slot.products["tune"])[0]
+
+    def status(self, slot: SlotPipeline) -> StageStatus:
+        """How many folds there are of how many."""
+        found, done, total = extend.on_record(slot.project, slot.products["tune"])
+        if found is None:
+            state = GOES_ON if done else TO_DO
+            return StageStatus(state, f"{done} of {total} folds", self.why(slot))
+        slot.products[self.name] = found
+        return StageStatus(DONE, f"{total} folds")
+
+    def make(self, slot: SlotPipeline) -> Extension:
+        """The folds, or what is left of them."""
+        return extend.extended(slot.project, slot.products["tune"])
+
+    def files(self, slot: SlotPipeline, product: Extension) -> Extension:
+        """Their receipt, and ``extended_training_results/``."""
+        return extend.written(slot.project, product)
+
+    def describe(self, slot: SlotPipeline, product: Extension) -> str:
+        """How many folds."""
+        del slot
+        return f"{sum(len(one.folds) for one in product.configs)} folds"
+
+    def need(self, slot: SlotPipeline) -> Need:
+        """Losses of the folds."""
+        return preflight.need_of_folds(slot)
+
+
+STAGE = Extend()

@@ -1,0 +1,61 @@
+"""Train the chosen config on all that comes before the sealed test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.ledger import reads
+from podium.steps.candidates import finalize
+from podium.steps.candidates.finalize import Final
+from podium.steps.pipeline import preflight
+from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline, Stage
+from podium.steps.trials.once import outputs_of
+
+
+class Finalize(Stage):
+    """The candidate."""
+
+    name = group = "finalize"
+    after = ("analyze",)
+    makes = "candidate"
+    command = "finalize {slot}"
+    trains = True
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """Config, data, task, folds and settings."""
+        return finalize.inputs(slot.project, slot.products.get("analyze"))
+
+    def find(self, slot: SlotPipeline) -> Final | None:
+        """The candidate of these inputs."""
+        project = slot.project
+        known = outputs_of(project, slot.slot, finalize.STEP, self.inputs(slot))
+        if known is None:
+            return None
+        with project.ledger.reading() as tx:
+            candidate = reads.candidate_by_id(project.ledger, tx, known["candidate"])
+        return Final(slot.products["analyze"], candidate, fresh=False)
+
+    def make(self, slot: SlotPipeline) -> Final:
+        """Both trainings, and the candidate they are."""
+        return finalize.trained(slot.project, slot.products["analyze"])
+
+    def files(self, slot: SlotPipeline, product: Final) -> Final:
+        """``final_model/``."""
+        return finalize.written(slot.project, product)
+
+    def describe(self, slot: SlotPipeline, product: Final) -> str:
+        """Id and version."""
+        del slot
+        return f"{product.candidate.id} (version {product.candidate.version})"
+
+    def announce(self, slot: SlotPipeline, product: Final) -> None:
+        """The candidate."""
+        slot.say(f"candidate {self.describe(slot, product)} trained")
+
+    def need(self, slot: SlotPipeline) -> Need:
+        """Two models."""
+        return preflight.need_of_models(slot, self.name)
+
+
+STAGE = Finalize()

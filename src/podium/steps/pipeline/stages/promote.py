@@ -1,0 +1,59 @@
+"""Ask for the championship."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.steps.decisions import promote
+from podium.steps.decisions.promote import Promotion
+from podium.steps.pipeline.slot_pipeline import DONE, SlotPipeline, Stage, StageStatus
+
+REASON = "podium run"
+
+
+class Promote(Stage):
+    """The decision; a refusal is one too."""
+
+    name = group = "promote"
+    tasks = ("forecast", "classify")
+    after = ("backtest", "results")
+    makes = "decision"
+    command = "promote {candidate}"
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """The candidate's stage and evidence, the champion and the policy."""
+        if slot.candidate is None:
+            return promote.policy_inputs(slot.project, slot.slot)
+        return promote.inputs(slot.project, slot.candidate)
+
+    def find(self, slot: SlotPipeline) -> str | None:
+        """How the candidate stands, where asking again would change nothing."""
+        assert slot.candidate is not None
+        return promote.on_record(slot.project, slot.candidate) or None
+
+    def status(self, slot: SlotPipeline) -> StageStatus:
+        """How the candidate stands."""
+        found = self.find(slot)
+        return super().status(slot) if found is None else StageStatus(DONE, found)
+
+    def make(self, slot: SlotPipeline) -> Promotion:
+        """The decision."""
+        candidate = slot.candidate
+        assert candidate is not None
+        return promote.demoted(slot.project, candidate) or promote.promote(
+            slot.project, candidate.id, reason=REASON
+        )
+
+    def files(self, slot: SlotPipeline, product: Any) -> Promotion:
+        """The files that name champions, which a kill may have come before."""
+        return product if isinstance(product, Promotion) else self.make(slot)
+
+    def describe(self, slot: SlotPipeline, product: Any) -> str:
+        """How the candidate stands now."""
+        del product
+        assert slot.candidate is not None
+        return promote.on_record(slot.project, slot.candidate)
+
+
+STAGE = Promote()

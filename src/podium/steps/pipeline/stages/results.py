@@ -1,0 +1,46 @@
+"""What the sealed test says, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.ledger import reads
+from podium.steps.decisions import backtest
+from podium.steps.decisions.backtest import Judged
+from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
+
+
+class Results(Stage):
+    """All evidence of the test together; gathered from the record each time."""
+
+    name = "results"
+    group = "backtest"
+    after = ("backtest", backtest.AGAINST, "improvement", "refit")
+    makes = "value"
+    command = "backtest {slot}"
+    quiet = True
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """The candidate."""
+        return {"candidate": slot.candidate and slot.candidate.artifact_hash}
+
+    def find(self, slot: SlotPipeline) -> Judged:
+        """The evidence on record."""
+        candidate = slot.candidate
+        assert candidate is not None
+        with slot.project.ledger.reading() as tx:
+            evidence = reads.evidence_of(slot.project.ledger, tx, candidate.id)
+        return Judged(candidate, evidence, f"candidate of the search of {slot.slot}")
+
+    def make(self, slot: SlotPipeline) -> Judged:
+        """The same."""
+        return self.find(slot)
+
+    def files(self, slot: SlotPipeline, product: Judged) -> Judged:
+        """``backtesting_results/``."""
+        kept = backtest.kept_of(slot.products["finalize"])
+        return backtest.result(slot.project, kept, product.rule)
+
+
+STAGE = Results()

@@ -1,0 +1,99 @@
+"""Search for a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.errors import NotFoundError
+from podium.steps.pipeline import preflight
+from podium.steps.pipeline.slot_pipeline import (
+    DONE,
+    GOES_ON,
+    TO_DO,
+    Need,
+    SlotPipeline,
+    Stage,
+    StageStatus,
+)
+from podium.steps.search import tune
+from podium.steps.search.results import Tuned
+
+
+class Tune(Stage):
+    """The search of every family, and the finals."""
+
+    name = group = "tune"
+    tasks = ("forecast", "classify")
+    makes = "trials"
+    command = "tune {slot}"
+    trains = True
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """What the search asks, and how many trials it is to have."""
+        far = tune.reach(slot.project, slot.data)
+        return tune.inputs(slot.project, far.question, slot.data)
+
+    def find(self, slot: SlotPipeline) -> Tuned | None:
+        """The finished search."""
+        try:
+            return tune.tuned(slot.project, slot.slot, slot.data)
+        except NotFoundError:
+            return None
+
+    def status(self, slot: SlotPipeline) -> StageStatus:
+        """How many trials there are of how many."""
+        far = tune.reach(slot.project, slot.data)
+        slot.left = far.left
+        done, wanted = sum(far.done.values()), sum(far.wanted.values())
+        progress = f"{done} of {wanted} trials"
+        if far.study is None:
+            return StageStatus(TO_DO, f"0 of {wanted} trials", self.why(slot))
+        if far.left:
+            lacking = ", ".join(f"{far.done[name]} of {name}" for name in far.left)
+            why = f"tune.trials is {slot.project.config.tune.trials}, {lacking} on record"
+            return StageStatus(GOES_ON if done else TO_DO, progress, why)
+        if not far.naive:
+            return StageStatus(GOES_ON, progress, "configs of the naive family are not on record")
+        try:
+            found = tune.tuned(slot.project, slot.slot, slot.data)
+        except NotFoundError as error:
+            return StageStatus(GOES_ON, progress, error.problems[0].found)
+        slot.products[self.name] = found
+        return StageStatus(DONE, self.describe(slot, found))
+
+    def make(self, slot: SlotPipeline) -> Tuned | None:
+        """The search, or what is left of it; None: other families are left."""
+        found = tune.tune(slot.project, slot.slot, only=slot.only)
+        slot.left = tune.reach(slot.project, slot.data).left if slot.only else {}
+        if slot.left:
+            self.announce(slot, found)
+            return None
+        return found
+
+    def files(self, slot: SlotPipeline, product: Tuned | None) -> Tuned | None:
+        """Its receipt, and the tables of the search."""
+        if product is not None:
+            tune.rewritten(slot.project, product)
+        return product
+
+    def describe(self, slot: SlotPipeline, product: Tuned | None) -> str:
+        """How many trials."""
+        del slot
+        return "" if product is None else f"{len(product.trials)} trials"
+
+    def announce(self, slot: SlotPipeline, product: Tuned | None) -> None:
+        """The best of them beside naive."""
+        if product is None:
+            return
+        slot.say(
+            f"best of {len(product.trials)} trials {product.best.score:.4g}, naive "
+            f"{product.best_naive.score:.4g} ({product.data.section.metric} on validation)"
+        )
+
+    def need(self, slot: SlotPipeline) -> Need:
+        """Checkpoints, states of paused trials, losses."""
+        return preflight.need_of_search(slot)
+
+
+STAGE = Tune()

@@ -1,0 +1,32 @@
+"""What the folds say of the candidate, and how much of it is luck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from podium.steps.candidates import finalize
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+
+
+class Validation(EvidenceStage):
+    """Evidence from validation: renewed when more configs were looked at, without any training."""
+
+    name = "validation"
+    group = "finalize"
+    after = ("finalize",)
+    command = "finalize {slot}"
+
+    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+        """The candidate, the folds and the configs looked at."""
+        return finalize.validation_inputs(slot.products.get("analyze"), slot.candidate)
+
+    def make(self, slot: SlotPipeline) -> bool:
+        """The evidence."""
+        assert slot.candidate is not None
+        finalize.with_evidence(slot.project, slot.products["analyze"], slot.candidate)
+        slot.say(f"candidate {slot.candidate.id} has new evidence from validation")
+        return True
+
+
+STAGE = Validation()
