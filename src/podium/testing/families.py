@@ -288,7 +288,9 @@ def _fit(
 
 def _same(one: Prediction, other: Prediction, when: str) -> None:
     require(
-        np.array_equal(one.item, other.item) and np.array_equal(one.decided_at, other.decided_at),
+        np.array_equal(one.item, other.item)
+        and np.array_equal(one.decided_at, other.decided_at)
+        and np.array_equal(one.target_end, other.target_end, equal_nan=True),
         f"the forecasts' index differs {when}",
     )
     same = (one.mean == other.mean) | (np.isnan(one.mean) & np.isnan(other.mean))
