@@ -12,6 +12,7 @@ LAYERS = [
         "dataset",
         "view",
         "split",
+        "index",
         "prediction",
         "space",
         "study",

@@ -16,6 +16,7 @@ from podium import artifact
 from podium.cli.main import run
 from podium.config import BacktestSection
 from podium.errors import DataError, UsageError
+from podium.index import Index
 from podium.ledger import reads
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
@@ -157,7 +158,7 @@ def test_the_frozen_model_beside_it_is_the_candidate_of_the_backtest(refitted):
         equity = reads.array(project.ledger, tx, series["candidate"])
         frozen = reads.array(project.ledger, tx, json.loads(_row(rows, "test")["series"])["loss"])
     np.testing.assert_array_equal(arrays["frozen"], equity)
-    index = arrays["index"].reshape(2, -1)[1]
+    index = Index.unpack(arrays["index"]).seconds
     mine, other = (panel_loss(x.astype(float), index)[1] for x in (arrays["loss"], frozen))
     test = diebold_mariano(mine, other, 5)
     assert told["dm_statistic"] == pytest.approx(test.statistic, rel=1e-4)
@@ -230,8 +231,8 @@ def test_a_future_that_changes_moves_no_forecast_before_it(copied):
     np.testing.assert_array_equal(before["refit"][:cut], after["refit"][:cut])
     assert (before["refit"] != after["refit"]).any()
     # A loss is of the past as long as its label is.
-    seconds = before["index"].reshape(2, -1)[1]
-    ended = seconds < before["times"][cut - 5].astype("datetime64[s]").astype(np.int64)
+    index = Index.unpack(before["index"])
+    ended = index.target_end < before["times"][cut]
     assert ended.sum() > 100
     np.testing.assert_array_equal(before["loss"][ended], after["loss"][ended])
 

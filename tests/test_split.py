@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from podium import registry
 from podium.errors import DataError
-from podium.prediction import Prediction
 from podium.samples import Samples
 from podium.split import Fold, Piece, Split, Windows, purged, require_folds
 from podium.testing.leak import probe_split
@@ -264,18 +263,3 @@ def test_the_validation_interval_spans_all_folds():
     split = walk_forward(seen_by(3, 6), folds=3)
     first, last = split.folds[0].validation[0], split.folds[-1].validation[-1]
     assert split.validation_interval() == (str(DATASET.times[first]), str(DATASET.times[last]))
-
-
-def test_a_prediction_is_laid_on_a_grid_by_time_and_name():
-    windows = Windows.of(seen_by(1, 6), np.array([30, 32]))
-    prediction = Prediction.of(windows, np.arange(6.0))
-    grid = prediction.grid(DATASET.times[30:34], ("CCC", "AAA"))
-    assert grid[0].tolist() == [2.0, 0.0]
-    assert grid[2].tolist() == [5.0, 3.0]
-    assert np.isnan(grid[[1, 3]]).all()
-
-
-def test_a_prediction_with_an_index_of_another_length_is_refused():
-    windows = Windows.of(seen_by(1, 6), np.array([30]))
-    with pytest.raises(DataError, match="3 items, 3 times and 2 values"):
-        Prediction.of(windows, np.zeros(2))

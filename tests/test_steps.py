@@ -18,6 +18,7 @@ import projects
 from podium import artifact as artifacts
 from podium.decision import Stage
 from podium.errors import ConflictError, DataError, NotFoundError
+from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
@@ -120,8 +121,9 @@ def test_every_trial_keeps_its_loss_in_each_window_it_was_judged_on(finished):
         judged_on = [t for t in trials.values() if t.index_hash]
         for trial in judged_on:
             losses = reads.array(project.ledger, tx, trial.loss_hash)
-            index = reads.array(project.ledger, tx, trial.index_hash)
-            assert len(index) == 2 * len(losses)
+            index = Index.unpack(reads.array(project.ledger, tx, trial.index_hash))
+            assert len(index) == len(losses)
+            assert (index.decided_at < index.target_end).all()
             assert float(losses.mean()) == pytest.approx(trial.score, rel=1e-5)
     # All but the two final trainings, whose windows nobody judges a config by.
     assert len(judged_on) == len(rows) - 1

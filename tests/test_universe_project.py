@@ -10,6 +10,7 @@ import pytest
 from podium import config
 from podium.backtest import simulate
 from podium.cli.main import run
+from podium.index import Index
 from podium.ledger import reads
 from podium.resolve import load_model
 from podium.steps.archive import init
@@ -141,6 +142,10 @@ def series(root, found, name):
         return reads.array(project.ledger, tx, found.series[name])
 
 
+def windows_of(index):
+    return zip(index.item.tolist(), index.seconds.tolist(), strict=True)
+
+
 def test_every_loss_of_the_test_is_that_of_a_member_who_had_an_outcome(root):
     with open_project(root) as project:
         data = slot_data(project.config, SLOT)
@@ -148,12 +153,14 @@ def test_every_loss_of_the_test_is_that_of_a_member_who_had_an_outcome(root):
     _, found = evidence(root, SLOT, -1)
     assert oldest["slot"] == SLOT
     test = found["test"]
-    losses, index = series(root, test, "loss"), series(root, test, "index").reshape(2, -1)
+    losses, index = series(root, test, "loss"), Index.unpack(series(root, test, "index"))
     windows = data.test_windows
     assert len(losses) == test.scalars["windows"].value == len(windows)
-    np.testing.assert_array_equal(index[0], windows.item)
-    seconds = windows.decided_at.astype("datetime64[s]").astype(np.int64)
-    np.testing.assert_array_equal(index[1], seconds)
+    np.testing.assert_array_equal(index.item, windows.item)
+    np.testing.assert_array_equal(index.decided_at, windows.decided_at)
+    np.testing.assert_array_equal(index.target_end, windows.target_end)
+    assert (index.decided_at < index.target_end).all()
+    assert index.target_end[index.item == 0].max() == data.view.times[CRASHED - 1]
     crash = windows.at[windows.item == 0]
     # Decided up to the bar before its last, the crash itself is judged.
     assert crash.min() == 400
@@ -162,7 +169,7 @@ def test_every_loss_of_the_test_is_that_of_a_member_who_had_an_outcome(root):
     assert not set(aaa) & set(range(441, 461))
     assert {440, 461} <= set(aaa)
     for n, ticker in enumerate(TICKERS):
-        mean = losses[index[0] == n].astype(np.float64).mean()
+        mean = losses[index.item == n].astype(np.float64).mean()
         assert test.scalars[f"loss:{ticker}"].value == pytest.approx(mean, rel=1e-5)
 
 
@@ -181,15 +188,15 @@ def test_candidates_of_other_windows_are_compared_where_both_were_judged(root):
         assert len(names) == 2
         found = compare(project, names)
     indexes = [
-        series(root, evidence(root, SLOT, n)[1]["test"], "index").reshape(2, -1) for n in (0, 1)
+        Index.unpack(series(root, evidence(root, SLOT, n)[1]["test"], "index")) for n in (0, 1)
     ]
     # Longer windows begin later with a ticker that was listed in the middle of the test.
-    assert indexes[0].shape != indexes[1].shape
+    assert len(indexes[0]) != len(indexes[1])
     both = [evidence(root, SLOT, n)[1]["test"] for n in (0, 1)]
     with open_project(root) as project:
         held = _on_common_windows(project.door, [{"series": one.series} for one in both])
     named = [
-        dict(zip(zip(*index.tolist(), strict=True), series(root, one, "loss"), strict=True))
+        dict(zip(windows_of(index), series(root, one, "loss"), strict=True))
         for index, one in zip(indexes, both, strict=True)
     ]
     shared = sorted(set(named[0]) & set(named[1]), key=lambda window: window[1])

@@ -267,9 +267,8 @@ class Averaged:
         self.models = models
 
     def predict(self, windows: Windows) -> Prediction:
-        """Mean of the members' forecasts, in the order asked."""
-        each = [model.predict(windows).mean for model in self.models]
-        return Prediction.of(windows, np.mean(each, axis=0))
+        """Mean of the members' predictions, in the order of the windows."""
+        return Prediction.averaged([model.predict(windows) for model in self.models])
 
     @property
     def scaler(self) -> Mapping[str, Any] | None:

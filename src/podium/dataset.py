@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from podium.arrays import Floats, Mask, Times
+from podium.arrays import Floats, Ints, Mask, Times
 from podium.covariates import Covariate
 from podium.errors import DataError, Problem, suggest
 from podium.hashing import canonical, digest_bytes
@@ -82,6 +82,12 @@ class Dataset:
         if self.members is None:
             return np.ones((len(self), len(self.tickers)), dtype=bool)
         return np.isfinite(self.fields["close"])
+
+    @property
+    def last_bars(self) -> Ints:
+        """Number of each ticker's last bar, (S,)."""
+        found: Ints = len(self) - 1 - self.alive[::-1].argmax(axis=0)
+        return found
 
     def among(self, members: Mask) -> Dataset:
         """The same bars of a universe with these members; everybody everywhere is none at all."""

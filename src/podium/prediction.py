@@ -2,65 +2,349 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.arrays import Floats, Times
-from podium.errors import DataError
+from podium.arrays import Floats, Mask, Times
+from podium.errors import DataError, Problem
+from podium.index import Index
 from podium.sequences import Indices, Subset
 from podium.split import Windows
+
+Form = Literal["mean", "quantiles", "positions"]
+
+# What the stored values of a form begin with; those of means begin with the first mean.
+_CODES: dict[Form, float] = {"quantiles": 1.0, "positions": 2.0}
+# Decimals of a level. Float32, in which the record keeps values, has them all.
+_DECIMALS = 6
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Point forecasts with their index.
+    """Means, quantiles or positions of some windows, with their index.
 
     Parameters
     ----------
     item : (N,) str
         Ticker.
     decided_at : (N,) datetime64[s]
-        Close of the bar the forecast was made at, UTC.
-    mean : (N,) float
-        In the target's unit.
+        Close of the bar the prediction was made at, UTC.
+    target_end : (N,) datetime64[s]
+        Close of the bar at which the target ends, UTC: ``horizon`` bars after the decision, or the
+        ticker's last bar where it has fewer. NaT where the data end before that, so that the
+        outcome is not known yet, and at the last bar of a ticker, which has no outcome.
+    outputs : (N,) or (N, Q) float
+        In the form that ``form`` names: means (N,) in the target's unit, NaN for no forecast;
+        quantiles (N, Q) in the target's unit, finite, none below the one before it; positions
+        (N,), the target weight of the ticker as part of the equity, from -1 (short) to 1 (long).
+    form : {"mean", "quantiles", "positions"}
+    levels : tuple of float, length Q
+        Levels of the quantiles, increasing, between 0 and 1, rounded to six decimals. Empty for
+        other forms.
+
+    Raises
+    ------
+    DataError
+        Lengths, levels or outputs are not as above; with every problem.
+
+    See Also
+    --------
+    ClassPrediction : probabilities of classes.
     """
 
     item: NDArray[np.str_]
     decided_at: Times
-    mean: Floats
+    target_end: Times
+    outputs: Floats
+    form: Form = "mean"
+    levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not len(self.item) == len(self.decided_at) == len(self.mean):
-            raise DataError(
-                f"a prediction has {len(self.item)} items, {len(self.decided_at)} times and "
-                f"{len(self.mean)} values",
-                "one of each a row",
-            )
+        levels = tuple(round(float(level), _DECIMALS) for level in self.levels)
+        object.__setattr__(self, "levels", levels)
+        if problems := [*self._shape_problems(), *self._level_problems()]:
+            raise DataError.of(problems)
+        if problem := self._output_problem():
+            raise DataError.of([problem])
 
     @classmethod
     def of(cls, windows: Windows, mean: Floats) -> Prediction:
-        """Prediction of these windows, in their order."""
-        return cls(windows.tickers, windows.decided_at, np.asarray(mean, dtype=np.float64))
+        """Means of these windows, in their order.
+
+        Parameters
+        ----------
+        windows : Windows
+        mean : (N,) float
+            In the target's unit; NaN for no forecast.
+        """
+        return cls._of(windows, mean)
+
+    @classmethod
+    def of_quantiles(
+        cls, windows: Windows, quantiles: Floats, levels: Sequence[float]
+    ) -> Prediction:
+        """Quantiles of these windows, in their order.
+
+        Parameters
+        ----------
+        windows : Windows
+        quantiles : (N, Q) float
+            In the target's unit; column ``q`` belongs to ``levels[q]``.
+        levels : sequence of float, length Q
+            Increasing, between 0 and 1.
+
+        Raises
+        ------
+        DataError
+            Quantiles cross or are not finite, or levels are not as above.
+        """
+        return cls._of(windows, quantiles, "quantiles", tuple(levels))
+
+    @classmethod
+    def of_positions(cls, windows: Windows, positions: Floats) -> Prediction:
+        """Positions decided on in these windows, in their order.
+
+        Parameters
+        ----------
+        windows : Windows
+        positions : (N,) float
+            Target weights as part of the equity, from -1 to 1.
+
+        Raises
+        ------
+        DataError
+            A position lies outside.
+        """
+        return cls._of(windows, positions, "positions")
+
+    @classmethod
+    def _of(
+        cls,
+        windows: Windows,
+        outputs: Floats,
+        form: Form = "mean",
+        levels: tuple[float, ...] = (),
+    ) -> Prediction:
+        return cls(
+            windows.tickers,
+            windows.decided_at,
+            windows.target_end,
+            np.asarray(outputs, dtype=np.float64),
+            form,
+            levels,
+        )
+
+    @classmethod
+    def read(
+        cls, values: NDArray[np.floating], index: Index, tickers: tuple[str, ...]
+    ) -> Prediction:
+        """The prediction whose :attr:`values` these are.
+
+        Parameters
+        ----------
+        values : (M,) float
+            As the record keeps them; float32 gives the prediction rounded to float32.
+        index : Index
+            Of the N windows.
+        tickers : tuple of str
+            Of the dataset, whose numbers are in the index.
+
+        Raises
+        ------
+        DataError
+            The values do not belong to an index of that length.
+        """
+        form, levels, outputs = _parsed(np.asarray(values, dtype=np.float64), len(index))
+        return cls(index.names(tickers), index.decided_at, index.target_end, outputs, form, levels)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Predictions of one form and the same levels, one after the other.
+
+        Raises
+        ------
+        DataError
+            Forms or levels differ.
+        """
+        _require_alike(parts)
+        return replace(
+            parts[0],
+            item=np.concatenate([part.item for part in parts]),
+            decided_at=np.concatenate([part.decided_at for part in parts]),
+            target_end=np.concatenate([part.target_end for part in parts]),
+            outputs=np.concatenate([part.outputs for part in parts]),
+        )
+
+    @classmethod
+    def averaged(cls, members: Sequence[Prediction]) -> Prediction:
+        """Mean of several models' predictions of the same windows, quantiles level by level.
+
+        Raises
+        ------
+        DataError
+            Forms or levels differ.
+        """
+        _require_alike(members)
+        return replace(members[0], outputs=np.mean([one.outputs for one in members], axis=0))
 
     def __len__(self) -> int:
-        return len(self.mean)
+        return len(self.outputs)
+
+    @property
+    def mean(self) -> Floats:
+        """Point forecast of each window, (N,), in the target's unit.
+
+        Of quantiles it is the median: the quantile of level 0.5, or a straight line between the
+        quantiles of the two levels around 0.5.
+
+        Raises
+        ------
+        DataError
+            The prediction holds positions, or all its levels lie on one side of 0.5.
+        """
+        if self.form == "mean":
+            return self.outputs
+        if self.form == "positions":
+            raise DataError(
+                "the prediction holds positions, which are no point forecast",
+                "means or quantiles, for a metric of point forecasts",
+            )
+        above = int(np.searchsorted(self.levels, 0.5))
+        if above < len(self.levels) and self.levels[above] == 0.5:
+            return self.outputs[:, above]
+        if above in (0, len(self.levels)):
+            raise DataError(
+                f"the prediction has quantiles of {_listed(self.levels)}",
+                "levels on both sides of 0.5, for a metric of point forecasts",
+            )
+        low, high = self.levels[above - 1], self.levels[above]
+        share = (0.5 - low) / (high - low)
+        found: Floats = (1 - share) * self.outputs[:, above - 1] + share * self.outputs[:, above]
+        return found
 
     @property
     def values(self) -> Floats:
-        """What the record keeps of it, (N,)."""
-        return self.mean
+        """What the record keeps of it, one-dimensional; :meth:`read` is the way back.
+
+        Returns
+        -------
+        (M,) float
+            Means: the N of them. Quantiles: 1, Q, the Q levels, then the quantiles row by row.
+            Positions: 2, then the N of them. The index tells N, so the forms differ in length.
+        """
+        if self.form == "mean":
+            return self.outputs
+        head = [_CODES[self.form]]
+        if self.form == "quantiles":
+            head += [float(len(self.levels)), *self.levels]
+        return np.concatenate([head, self.outputs.ravel()])
+
+    def take(self, rows: Mask | Indices) -> Prediction:
+        """The prediction of some of the windows."""
+        return replace(
+            self,
+            item=self.item[rows],
+            decided_at=self.decided_at[rows],
+            target_end=self.target_end[rows],
+            outputs=self.outputs[rows],
+        )
 
     def grid(self, times: Times, tickers: tuple[str, ...]) -> Floats:
-        """The forecasts as (T, S), aligned by time and name; NaN where there is none."""
+        """The point forecasts as (T, S), aligned by time and name; NaN where there is none.
+
+        Raises
+        ------
+        DataError
+            There are no point forecasts; see :attr:`mean`.
+        """
+        mean = self.mean
         found = np.full((len(times), len(tickers)), np.nan)
         row = np.searchsorted(times, self.decided_at)
         inside = (row < len(times)) & (times[np.minimum(row, len(times) - 1)] == self.decided_at)
         column = np.array([tickers.index(t) if t in tickers else -1 for t in self.item.tolist()])
         keep = inside & (column >= 0)
-        found[row[keep], column[keep]] = self.mean[keep]
+        found[row[keep], column[keep]] = mean[keep]
         return found
+
+    def _shape_problems(self) -> list[Problem]:
+        problems = []
+        if self.form not in ("mean", *_CODES):
+            problems.append(
+                Problem(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
+            )
+        elif self.outputs.ndim != 1 + (self.form == "quantiles"):
+            wanted = "(N, Q)" if self.form == "quantiles" else "(N,)"
+            problems.append(
+                Problem(f"a prediction has {self.form} of shape {self.outputs.shape}", wanted)
+            )
+        lengths = [len(self.item), len(self.decided_at), len(self.target_end)]
+        lengths.append(len(self.outputs) if self.outputs.ndim else 0)
+        if len({*lengths}) > 1:
+            problems.append(
+                Problem(
+                    "a prediction has {} items, {} decisions, {} ends of targets and {} rows of "
+                    "outputs".format(*lengths),
+                    "one of each a window",
+                )
+            )
+        return problems
+
+    def _level_problems(self) -> list[Problem]:
+        if self.form != "quantiles":
+            if not self.levels:
+                return []
+            return [Problem(f"a prediction of form '{self.form}' has levels", "none")]
+        problems = []
+        inside = all(0.0 < level < 1.0 for level in self.levels)
+        if not self.levels or not inside or (np.diff(self.levels) <= 0).any():
+            problems.append(
+                Problem(
+                    f"a prediction has {_listed(self.levels)}",
+                    "increasing levels between 0 and 1 that differ in six decimals",
+                )
+            )
+        if self.outputs.ndim == 2 and self.outputs.shape[1] != len(self.levels):
+            problems.append(
+                Problem(
+                    f"a prediction has {self.outputs.shape[1]} quantiles a row and "
+                    f"{len(self.levels)} levels",
+                    "one level a quantile",
+                )
+            )
+        return problems
+
+    def _output_problem(self) -> Problem | None:
+        if self.form == "mean" or not self.outputs.size:
+            return None
+        bound = 1.0 if self.form == "positions" else _LARGEST
+        # NaN is outside as well.
+        outside = np.argwhere(~(np.abs(self.outputs) <= bound))
+        if len(outside):
+            row = outside[0][0]
+            value = self.outputs[tuple(outside[0])]
+            return Problem(
+                f"the {self.form} of {self._place(row)} hold {value} ({len(outside)} such values)",
+                "positions from -1 to 1" if self.form == "positions" else "finite float32 numbers",
+            )
+        if self.form == "quantiles":
+            crossing = np.argwhere(np.diff(self.outputs, axis=1) < 0)
+            if len(crossing):
+                row, n = crossing[0]
+                return Problem(
+                    f"the quantiles of {self._place(row)} cross between levels {self.levels[n]} "
+                    f"and {self.levels[n + 1]} ({len(crossing)} such places)",
+                    "no quantile below one of a lower level",
+                    "sort each row, or fit the levels together",
+                )
+        return None
+
+    def _place(self, row: int) -> str:
+        return f"{self.item[row]} at {self.decided_at[row]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +373,34 @@ class ClassPrediction:
             )
 
     @classmethod
+    def read(
+        cls, values: NDArray[np.floating], rows: Indices, class_names: tuple[str, ...]
+    ) -> ClassPrediction:
+        """The prediction whose :attr:`values` these are.
+
+        Parameters
+        ----------
+        values : (N x K,) float
+        rows : (N,) int64
+            Index of the samples, as the record keeps it.
+        class_names : tuple of str, length K
+
+        Raises
+        ------
+        DataError
+            There are more or fewer values than samples times classes.
+        """
+        if len(values) != len(rows) * len(class_names):
+            raise DataError(
+                f"{len(values)} stored probabilities belong to {len(rows)} samples of "
+                f"{len(class_names)} classes",
+                "one a sample and class",
+                "run: podium doctor",
+            )
+        probabilities = np.asarray(values, dtype=np.float64).reshape(len(rows), len(class_names))
+        return cls(rows, probabilities, class_names)
+
+    @classmethod
     def of(cls, picked: Subset, probabilities: Floats) -> ClassPrediction:
         """Prediction of these samples, in their order."""
         found = np.asarray(probabilities, dtype=np.float64)
@@ -107,3 +419,39 @@ class ClassPrediction:
         """Likeliest class of each sample, (N,) int64; the first of equally likely ones."""
         found: Indices = np.argmax(self.probabilities, axis=1).astype(np.int64)
         return found
+
+
+def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floats]:
+    """Form, levels and outputs of stored values."""
+    if len(values) == windows:
+        return "mean", (), values
+    code = values[0] if len(values) else 0.0
+    if code == _CODES["positions"] and len(values) == 1 + windows:
+        return "positions", (), values[1:]
+    if code == _CODES["quantiles"] and len(values) > 1:
+        count = int(values[1]) if np.isfinite(values[1]) else 0
+        if len(values) == 2 + count * (1 + windows):
+            quantiles = values[2 + count :].reshape(windows, count)
+            return "quantiles", tuple(values[2 : 2 + count].tolist()), quantiles
+    raise DataError(
+        f"{len(values)} stored values belong to {windows} windows",
+        "means, quantiles or positions of each of them",
+        "run: podium doctor",
+    )
+
+
+def _require_alike(predictions: Sequence[Prediction]) -> None:
+    found = sorted({(one.form, one.levels) for one in predictions})
+    if len(found) != 1:
+        raise DataError(
+            f"predictions put together are {', '.join(_shown(*one) for one in found) or 'none'}",
+            "one or more of one form, and of the same levels",
+        )
+
+
+def _shown(form: Form, levels: tuple[float, ...]) -> str:
+    return f"{form} of {_listed(levels)}" if levels else form
+
+
+def _listed(levels: Sequence[float]) -> str:
+    return f"levels {', '.join(f'{level:g}' for level in levels)}" if levels else "no levels"

@@ -83,6 +83,24 @@ class Windows:
         """Time of each row's decision, (N,)."""
         return self.view.times[self.at]
 
+    @property
+    def target_end(self) -> Times:
+        """Time at which each row's target ends, (N,) datetime64[s]; NaT where no bar knows it.
+
+        It is the close of the bar ``horizon`` bars after the decision, or of the ticker's last bar
+        where the ticker has fewer. It is NaT where the data end before the horizon does, and at a
+        ticker's very last bar.
+        """
+        end = self.at + self.view.horizon
+        known = end < len(self.view)
+        if self.view.last_bars is not None:
+            last = self.view.last_bars[self.item]
+            known &= self.at < last
+            end = np.minimum(end, last)
+        found: Times = np.full(len(self), "NaT", dtype="datetime64[s]")
+        found[known] = self.view.times[end[known]]
+        return found
+
     def blind(self) -> Windows:
         """The same windows over a view without targets."""
         return Windows(self.view.blind(), self.item, self.at)

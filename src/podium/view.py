@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from podium import plugin, registry
-from podium.arrays import Floats, Mask, Times
+from podium.arrays import Floats, Ints, Mask, Times
 from podium.dataset import Dataset
 from podium.errors import DataError, Problem, UsageError
 from podium.samples import Samples
@@ -50,6 +50,8 @@ class View:
         Known at ``t`` and part of the target decided there (a price); None: nothing is.
     members : (T, S) bool, optional
         Where a ticker may be decided on; None: everywhere, and every ticker has every bar.
+    last_bars : (S,) int, optional
+        Number of each ticker's last bar; None: every ticker has every bar.
     """
 
     tickers: tuple[str, ...]
@@ -65,6 +67,7 @@ class View:
     centered: bool
     level: Floats | None = None
     members: Mask | None = None
+    last_bars: Ints | None = None
 
     @classmethod
     def of(
@@ -128,6 +131,7 @@ class View:
             centered=kind.CENTERED,
             level=level,
             members=dataset.members,
+            last_bars=None if dataset.members is None else dataset.last_bars,
         )
 
     def __len__(self) -> int:
@@ -232,6 +236,7 @@ class View:
             past=self.past[:stop],
             level=None if self.level is None else self.level[:stop],
             members=None if self.members is None else self.members[:stop],
+            last_bars=None if self.last_bars is None else np.minimum(self.last_bars, stop - 1),
         )
 
     def blind(self) -> View:
@@ -313,7 +318,7 @@ def _cut_short(
     itself there is none. Where the data end as well a label stays unknown.
     """
     alive = dataset.alive
-    first, last = alive.argmax(axis=0), len(alive) - 1 - alive[::-1].argmax(axis=0)
+    first, last = alive.argmax(axis=0), dataset.last_bars
     for known in range(1, horizon):
         at = last - known
         [ended] = np.nonzero(alive.any(axis=0) & (at >= first) & (at + horizon < len(alive)))

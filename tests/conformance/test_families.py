@@ -88,6 +88,11 @@ class Last(Model):
             values = values - 0.5 * past.mean(axis=1)[bars]
         if self.wrong == "forgets a window":
             values = np.where(np.arange(len(values)) == 3, np.nan, values)
+        if "quantile" in self.wrong:
+            ahead = self.wrong == "a quantile looks ahead"
+            width = np.abs(past[np.minimum(bars + ahead, len(past) - 1), windows.item])
+            rows = np.stack([values - width, values, values + width], axis=1)
+            return Prediction.of_quantiles(windows, rows, (0.1, 0.5, 0.9))
         return Prediction.of(windows, values)
 
     def save(self, folder):
@@ -133,10 +138,15 @@ def test_the_kit_accepts_an_honest_family(tmp_path):
     families.check_family(LastFamily(), tmp_path)
 
 
+def test_the_kit_accepts_an_honest_family_of_quantiles(tmp_path):
+    families.check_family(LastFamily("quantiles"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         ("looks ahead", "only bars after the decision"),
+        ("a quantile looks ahead", "only bars after the decision"),
         ("reads the target", "only bars after the decision|forecasts depend on the past"),
         ("scales by everything", "only bars after|reads the future|only later bars"),
         ("another seed each time", "same seed|after save and load|one by one"),

@@ -62,7 +62,13 @@ def check_every_window_gets_a_forecast(family: Family) -> None:
         model = _fit(family, config, case.train, case.validation)
         asked = case.validation.blind()
         found = model.predict(asked)
-        _same(Prediction.of(asked, found.mean), found, "from the index of the windows asked for")
+        wanted = replace(
+            found,
+            item=asked.tickers,
+            decided_at=asked.decided_at,
+            target_end=asked.target_end,
+        )
+        _same(wanted, found, "from the index of the windows asked for")
         unknown = int(np.sum(~np.isfinite(found.mean)))
         require(not unknown, f"{unknown} of {len(found)} forecasts are not finite ({config})")
         none = model.predict(Windows.of(asked.view, asked.at[:0]))
@@ -288,14 +294,20 @@ def _fit(
 
 def _same(one: Prediction, other: Prediction, when: str) -> None:
     require(
-        np.array_equal(one.item, other.item) and np.array_equal(one.decided_at, other.decided_at),
+        np.array_equal(one.item, other.item)
+        and np.array_equal(one.decided_at, other.decided_at)
+        and np.array_equal(one.target_end, other.target_end, equal_nan=True),
         f"the forecasts' index differs {when}",
     )
-    same = (one.mean == other.mean) | (np.isnan(one.mean) & np.isnan(other.mean))
-    unlike = np.flatnonzero(~same)
+    require(
+        (one.form, one.levels) == (other.form, other.levels),
+        f"the forecasts' form or levels differ {when}",
+    )
+    same = (one.outputs == other.outputs) | (np.isnan(one.outputs) & np.isnan(other.outputs))
+    unlike = np.unique(np.argwhere(~same)[:, 0])
     if len(unlike):
         n = int(unlike[0])
         raise AssertionError(
             f"{len(unlike)} of {len(one)} forecasts differ {when}; the first, {one.item[n]} at "
-            f"{one.decided_at[n]}: {one.mean[n]!r} and {other.mean[n]!r}"
+            f"{one.decided_at[n]}: {one.outputs[n]!r} and {other.outputs[n]!r}"
         )

@@ -16,6 +16,7 @@ from podium.config import SlotSection
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import new_id
+from podium.index import Index
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.reads import TrialRow
@@ -261,7 +262,6 @@ def _ranking(
     """The configs and naive on the validation slice, tickers of a day averaged."""
     names = [str(row.loss_hash) for row in (*trials, naive)]
     arrays = reads.arrays(project.ledger, tx, [*names, str(naive.index_hash)])
-    index = arrays[str(naive.index_hash)]
-    days = index[len(index) // 2 :]
+    days = Index.unpack(arrays[str(naive.index_hash)]).seconds
     losses = [panel_loss(arrays[name].astype(np.float64), days)[1] for name in names]
     return ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)

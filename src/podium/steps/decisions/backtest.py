@@ -17,6 +17,7 @@ from podium.evidence import Evidence, Scalar
 from podium.families._base import Model
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
+from podium.index import Index
 from podium.ledger import reads, writes
 from podium.prediction import Prediction
 from podium.space import ConfigDict
@@ -33,7 +34,6 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
 from podium.steps.evidence.trading import trade
-from podium.steps.trials.execute import index_of
 from podium.steps.trials.forecast_errors import errors_of
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
@@ -379,7 +379,7 @@ def _scores(
     arrays = {"loss": mine.astype(np.float32), "naive_loss": bar.astype(np.float32)}
     if data.view.members is not None:
         # Where tickers come and go, which window a loss belongs to cannot be counted out.
-        arrays["index"] = index_of(windows)
+        arrays["index"] = Index.of(windows).pack()
     return (scalars, notes), arrays
 
 

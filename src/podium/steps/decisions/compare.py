@@ -10,6 +10,7 @@ import numpy as np
 
 from podium import registry
 from podium.errors import NotFoundError, UsageError
+from podium.index import Index
 from podium.ledger.door import Door
 from podium.record import lower_is_better
 from podium.stats import diebold_mariano, panel_loss
@@ -253,16 +254,16 @@ def _on_common_windows(door: Door, looked: Sequence[dict[str, Any]]) -> list[np.
 
     In a universe tickers come and go, and a model with a longer window begins later with each.
     """
-    indexes = [_array(door, evidence["series"]["index"]).reshape(2, -1) for evidence in looked]
+    indexes = [Index.unpack(_array(door, evidence["series"]["index"])) for evidence in looked]
     losses = [_array(door, evidence["series"]["loss"]) for evidence in looked]
     # A second since 1970 and a ticker's number: one whole number a window.
-    tickers = 1 + max(int(item.max(initial=0)) for item, _ in indexes)
-    names = [item + seconds * tickers for item, seconds in indexes]
+    tickers = 1 + max(int(index.item.max(initial=0)) for index in indexes)
+    names = [index.item + index.seconds * tickers for index in indexes]
     shared = np.intersect1d(names[0], names[1])
     kept = [np.flatnonzero(np.isin(name, shared)) for name in names]
     return [
-        panel_loss(loss[rows].astype(np.float64), seconds[rows])[1]
-        for loss, rows, (_, seconds) in zip(losses, kept, indexes, strict=True)
+        panel_loss(loss[rows].astype(np.float64), index.seconds[rows])[1]
+        for loss, rows, index in zip(losses, kept, indexes, strict=True)
     ]
 
 

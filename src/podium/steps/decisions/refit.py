@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from podium.config import BacktestSection
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest
+from podium.index import Index
 from podium.ledger import reads, writes
 from podium.prediction import Prediction
 from podium.split import Fold, Split, Windows
@@ -31,7 +33,7 @@ from podium.steps.evidence.trading import due, measured, simulated, targets
 from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
-from podium.steps.trials.execute import Planned, index_of, with_epochs
+from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -101,7 +103,7 @@ def _evidence(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Ev
         result = simulated(project, data, np.where(on_time, weights, np.nan))
         curves[name] = result.equity / result.equity[0]
         scalars |= measured(name, summary(result, periods_per_year(times)))
-    curves |= {"loss": losses[0].astype(np.float32), "index": index_of(windows)}
+    curves |= {"loss": losses[0].astype(np.float32), "index": Index.of(windows).pack()}
     notes = {
         "metric": metric,
         "every": f"{settings.refit_every} bars",
@@ -229,7 +231,7 @@ def _forecasts(
             folder = Path(work) / ended.task.trial_id
             if ended.state is State.COMPLETE:
                 again = family.load(lambda name: (folder / name).read_bytes())
-                said = again.predict(parts[plan.fold]).mean
+                said = again.predict(parts[plan.fold]).values
                 with ledger.transaction(durable=True) as tx:
                     told = {"forecast": writes.put_array(ledger, tx, said)}
                     writes.put_receipt(ledger, tx, data.slot, FORECAST, keys[plan.number], told)
@@ -258,15 +260,15 @@ def _forecasts(
             "a config that trains to the end",
             f"look at it: podium show {failed[0].id}",
         )
-    said = _said(project, data.slot, keys)
-    # Where the frozen model is the mean of several seeds, so is each of these.
-    means = [np.mean(said[n : n + len(seeds)], axis=0) for n in range(0, len(said), len(seeds))]
-    first = frozen.decided_at < data.view.times[starts[0]]
-    return Prediction(
-        np.concatenate([frozen.item[first], *(part.tickers for part in parts)]),
-        np.concatenate([frozen.decided_at[first], *(part.decided_at for part in parts)]),
-        np.concatenate([frozen.mean[first], *means]),
-    )
+    stored = iter(_stored(project, data.slot, keys))
+    renewed = []
+    for part in parts:
+        # Where the frozen model is the mean of several seeds, so is each of these.
+        index, each = Index.of(part), itertools.islice(stored, len(seeds))
+        members = [Prediction.read(values, index, part.view.tickers) for values in each]
+        renewed.append(Prediction.averaged(members))
+    first = frozen.take(frozen.decided_at < data.view.times[starts[0]])
+    return Prediction.joined([first, *renewed])
 
 
 def _study(project: Project, data: SlotData, split: Split, candidate: Candidate) -> Study:
@@ -277,8 +279,8 @@ def _study(project: Project, data: SlotData, split: Split, candidate: Candidate)
     return put_question(project, data, split, spaces, search=KIND)
 
 
-def _said(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:
-    """Forecasts of every refit."""
+def _stored(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:
+    """Values of the prediction of every refit, in the order of the keys."""
     with project.ledger.reading() as tx:
         told = [reads.receipt(project.ledger, tx, slot, FORECAST, key) for key in keys]
         names = [str(one["forecast"]) for one in told if one is not None]

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from podium import registry
 from podium.arrays import Floats
 from podium.backtest import simulate_stack
+from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.reads import TrialRow
+from podium.prediction import Prediction
 from podium.split import Indices
 from podium.stats import panel_loss
 from podium.steps.data.bars import SlotData, task_spec
@@ -65,7 +67,7 @@ def luck_of(
     wanted = [index_hash, naive.loss_hash, *(one.prediction_hash for one in traded)]
     wanted += [one.loss_hash for one in kept]
     arrays = reads.arrays(ledger, tx, [name for name in wanted if name])
-    index = arrays[index_hash]
+    index = Index.unpack(arrays[index_hash])
     place = {one.config_hash: n for n, one in enumerate(traded)}
     if chosen in place:
         forecasts = [arrays[str(one.prediction_hash)] for one in traded]
@@ -74,9 +76,8 @@ def luck_of(
         return selection_bias.luck_of_returns(returns, place[chosen], n_trials, given_up)
     if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
         return selection_bias.no_luck(n_trials, "the chosen config left no losses on these windows")
-    seconds = index[len(index) // 2 :]
-    bar = _losses(arrays[naive.loss_hash], seconds)
-    gains = [bar - _losses(arrays[str(one.loss_hash)], seconds) for one in kept]
+    bar = _losses(arrays[naive.loss_hash], index.seconds)
+    gains = [bar - _losses(arrays[str(one.loss_hash)], index.seconds) for one in kept]
     return selection_bias.luck_of_losses(np.column_stack(gains), n_trials)
 
 
@@ -84,13 +85,9 @@ def _losses(losses: Floats, seconds: Indices) -> Floats:
     return panel_loss(losses.astype(np.float64), seconds)[1]
 
 
-def _returns(
-    project: Project, data: SlotData, index: Indices, forecasts: Sequence[Floats]
-) -> Floats:
+def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:
     """Return per bar of each config's forecasts, (T, N), from its first decision to the test."""
-    item, seconds = index[: len(index) // 2], index[len(index) // 2 :]
-    times = data.tuning.times.astype("datetime64[s]").astype(np.int64)
-    at = np.searchsorted(times, seconds)
+    at = np.searchsorted(data.tuning.times, index.decided_at)
     first, stop = int(at.min()), len(data.tuning)
     every = np.arange(stop - first) % data.view.horizon == 0
     weights_of = registry.load("signals", data.section.signal).weights
@@ -100,10 +97,11 @@ def _returns(
     for begin in range(0, len(forecasts), size):
         some = forecasts[begin : begin + size]
         weights = np.empty((len(some), stop - first, len(data.dataset.tickers)))
-        for plan, mean in zip(weights, some, strict=True):
+        for plan, values in zip(weights, some, strict=True):
+            mean = Prediction.read(values, index, data.dataset.tickers).mean
             grid = np.full(plan.shape, np.nan)
             # What overflowed is no forecast.
-            grid[at - first, item] = np.where(np.isfinite(mean), mean, np.nan)
+            grid[at - first, index.item] = np.where(np.isfinite(mean), mean, np.nan)
             plan[:] = np.where(every[:, None], weights_of(grid), np.nan)
         parts.append(simulate_stack(weights=weights, **terms).returns)
     # Nothing can be held in the first bar.

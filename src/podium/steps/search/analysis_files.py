@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from podium import registry
-from podium.arrays import Floats
 from podium.errors import MissingExtraError
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import json_file
+from podium.index import Index
 from podium.ledger import reads, trial_facts
 from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
+from podium.prediction import Prediction
 from podium.report import analysis_plots as plots
 from podium.report.blocks import short
 from podium.report.history import history_png
@@ -111,15 +112,18 @@ def _trial_of(tuned: Tuned, config: Extended) -> TrialRow | None:
 
 
 def _right(project: Project, row: TrialRow, split: Split, tuned: Tuned) -> float:
-    if row.prediction_hash is None:
+    if row.prediction_hash is None or row.index_hash is None:
         return math.nan
     with project.ledger.reading() as tx:
-        forecast: Floats = reads.array(project.ledger, tx, row.prediction_hash)
+        values = reads.array(project.ledger, tx, row.prediction_hash)
+        index = Index.unpack(reads.array(project.ledger, tx, row.index_hash))
     fold = next(fold for fold in split.folds if fold.number == row.fold)
-    truth = fold.windows(tuned.forecast.tuning)[1].truth()
+    _, windows = fold.windows(tuned.forecast.tuning)
+    truth = windows.truth()
     moved = truth != 0
-    if len(truth) != len(forecast) or not moved.any():
+    if len(index) != len(windows) or not moved.any():
         return math.nan
+    forecast = Prediction.read(values, index, windows.view.tickers).mean
     return float(np.mean(np.sign(forecast[moved]) == np.sign(truth[moved])))
 
 

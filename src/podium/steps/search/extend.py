@@ -16,6 +16,7 @@ from podium.arrays import Floats
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
+from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
@@ -338,8 +339,8 @@ def _losses(project: Project, rows: Sequence[TrialRow]) -> tuple[Floats, Floats]
         for row in rows:
             if row.loss_hash and row.index_hash:
                 losses.append(reads.array(project.ledger, tx, row.loss_hash))
-                index = reads.array(project.ledger, tx, row.index_hash)
-                days.append(index[len(index) // 2 :])
+                index = Index.unpack(reads.array(project.ledger, tx, row.index_hash))
+                days.append(index.seconds)
     return np.concatenate(losses), np.concatenate(days)
 
 

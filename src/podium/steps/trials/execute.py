@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import sqlalchemy as sa
 
 from podium import artifact, registry
+from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.report.table import duration
 from podium.runners._base import Runner
 from podium.space import ConfigDict
-from podium.split import Fold, Indices, Split, Windows
+from podium.split import Fold, Split
 from podium.steps.data.bars import SlotData, plugin_versions, task_spec
 from podium.steps.data.own_code import OwnData, SearchData
 from podium.steps.data.sequences import ClassData, class_spec
@@ -333,20 +333,14 @@ def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> lis
 
 
 def _put_index(project: Project, tx: sa.Connection, data: SearchData, fold: Fold) -> str | None:
-    """Store once which (item, decision), or row of the samples, each of a fold's losses is of."""
+    """Store once which window, or row of the samples, each of a fold's losses belongs to."""
     if not len(fold.validation):
         return None
     if isinstance(data, ClassData):
         return writes.put_array(project.ledger, tx, fold.validation)
     assert isinstance(data, SlotData)
     _, windows = fold.windows(data.tuning)
-    return writes.put_array(project.ledger, tx, index_of(windows))
-
-
-def index_of(windows: Windows) -> Indices:
-    """Ticker's number and second since 1970 of every window, one list after the other, (2 N,)."""
-    seconds = windows.decided_at.astype("datetime64[s]").astype(np.int64)
-    return np.concatenate([windows.item, seconds])
+    return writes.put_array(project.ledger, tx, Index.of(windows).pack())
 
 
 def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:

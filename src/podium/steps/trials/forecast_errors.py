@@ -40,5 +40,7 @@ def of_trial(data: SearchData, split: Split, ended: Ended) -> dict[str, float]:
     found = ended.prediction
     if not isinstance(data, SlotData) or found is None or isinstance(found, ClassPrediction):
         return {}
+    if found.form == "positions":
+        return {}
     _, windows = split.folds[ended.task.fold].windows(data.tuning)
     return {f"val_{name}": v for name, v in errors_of(data, windows, found.mean).items()}

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from podium import registry
 from podium.config import Config
 from podium.errors import Problem, UsageError, suggest
+from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
-from podium.prediction import Prediction
+from podium.prediction import ClassPrediction, Prediction
 from podium.runners._output import best_of
 from podium.split import Split
 from podium.steps.data.own_code import OwnData, SearchData
@@ -154,15 +155,15 @@ def _score(
 ) -> float:
     if row.prediction_hash is None:
         return math.nan
-    values = reads.array(project.ledger, tx, row.prediction_hash).astype(np.float64)
+    values = reads.array(project.ledger, tx, row.prediction_hash)
     [fold] = [fold for fold in split.folds if fold.number == row.fold]
     module = registry.load("metrics", metric)
     if isinstance(data, ClassData):
         _, validation = fold.subsets(data.tuning)
-        probabilities = values.reshape(len(validation), -1)
-        return float(module.score(validation.truth(), probabilities))
+        classes = ClassPrediction.read(values, validation.rows, data.dataset.class_names)
+        return float(module.score(validation.truth(), classes.probabilities))
     _, windows = fold.windows(data.tuning)
-    forecast = Prediction.of(windows, values)
+    forecast = Prediction.read(values, Index.of(windows), windows.view.tickers)
     return float(np.mean(module.losses(windows.truth(), forecast.mean)))
 
 
