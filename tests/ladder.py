@@ -66,7 +66,7 @@ RUNGS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "extended": ("searched", each_slot(extend)),
     "analyzed": ("extended", each_slot(analyze)),
     "finalized": ("analyzed", each_slot(finalize)),
-    "judged": ("searched", each_slot(backtest)),
+    "judged": ("finalized", each_slot(backtest)),
     "finished": ("made", projects.run_project),
     # Of a classifier that learned something.
     "trained": ("made", partial(classes.trained, settings=classes.LEARNS)),

@@ -79,12 +79,13 @@ def broken_links(folder, project_id="p-test") -> list[str]:
             **{
                 name: row[name]
                 for name in Decision.__dataclass_fields__
-                if name not in ("policy", "verdicts", "evidence", "accepted")
+                if name not in ("policy", "verdicts", "evidence", "contents", "accepted")
             },
             accepted=bool(row["accepted"]),
             policy=json.loads(row["policy"]),
             verdicts=verdicts,
             evidence=tuple(json.loads(row["evidence"])),
+            contents=json.loads(row["contents"]),
         )
         if decision.hash != row["hash"]:
             found.append(f"{row['id']}: content")

@@ -38,6 +38,7 @@ def analyzed(root, slot=SLOT, reporter=None, **flags):
     with open_project(root, flags=dotted, reporter=reporter) as project:
         if flags:
             tune(project, slot)
+            extend(project, slot)
         return analyze(project, slot)
 
 
@@ -226,6 +227,8 @@ def test_another_search_moves_the_files_of_the_one_before_and_finds_its_own_agai
     assert read(root / PLOTS / first / BEST) == before
     assert read(root / PLOTS / first / "analysis.json")["study"] == first
     assert read(root / EXTENDED / first / f"{EXTENDED}.json")["study"] == first
+    with open_project(root) as project:
+        extend(project, SLOT, study=first)
     analyzed(root)
     again = read(root / BEST)
     assert again["config"] == before["config"]

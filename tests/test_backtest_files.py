@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from podium.steps.decisions import backtest_files
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.backtest_files import PORTFOLIOS, monthly
 from podium.steps.workspace.session import open_project
-from projects import LENIENT, SLOT, Saying, connect, query
+from projects import LENIENT, SLOT, Saying, query
 
 NAMES = ("equity", "drawdown", "monthly", "trades")
 FOLDER = "backtesting_results"
@@ -60,7 +59,7 @@ def test_results_say_what_was_judged_by_which_rule_and_what_it_came_to(judged):
     assert told["candidate"] == candidate["id"]
     assert told["artifact_hash"] == candidate["artifact_hash"]
     assert told["slot"] == SLOT
-    assert told["rule"] == f"candidate of the search of {SLOT}"
+    assert told["rule"].startswith("the newest final model: models/registry/")
     assert told["tickers"] == ["AAPL", "IBM"]
     assert told["test"] == {
         "from": "2002-01-02T00:00:00",
@@ -164,40 +163,6 @@ def test_no_folder_is_written_where_nobody_wants_one(copied):
     with open_project(copied, flags={"paths.backtesting": ""}) as project:
         backtest(project, SLOT)
     assert not (copied / FOLDER).exists()
-
-
-def test_evidence_of_an_earlier_podium_stays_and_its_trades_are_made_again(copied, monkeypatch):
-    # Such evidence has neither naive's figures nor trades; nothing of it is written again.
-    [row] = query(copied, "SELECT series, scalars FROM evidence WHERE kind = 'backtest'")
-    old = [
-        json.dumps({k: v for k, v in json.loads(row[column]).items() if k[:5] not in _NEW})
-        for column in ("series", "scalars")
-    ]
-    with closing(connect(copied)) as record, record:
-        record.execute("DROP TRIGGER evidence_no_update")
-        record.execute("UPDATE evidence SET series = ?, scalars = ? WHERE kind = 'backtest'", old)
-    text = {name: (copied / FOLDER / f"{name}.csv").read_bytes() for name in NAMES}
-    told = results(copied)
-    shutil.rmtree(copied / FOLDER)
-    rows = query(copied, "SELECT * FROM evidence ORDER BY id")
-    said = Saying()
-    with open_project(copied, reporter=said) as project:
-        backtest(project, SLOT)
-    assert {name: (copied / FOLDER / f"{name}.csv").read_bytes() for name in NAMES} == text
-    assert results(copied) == told
-    assert query(copied, "SELECT * FROM evidence ORDER BY id") == rows
-    assert not any("once more" in one for one in said.said)
-    # Refits come to the files of such evidence too.
-    with open_project(copied, flags={"backtest.refit_every": 60}) as project:
-        backtest(project, SLOT)
-    assert list(table(copied, "equity")) == ["time", *PORTFOLIOS, "refit"]
-    # And not traded a second time where the files are there.
-    monkeypatch.setattr(backtest_files, "_require_same", lambda *_: pytest.fail("traded again"))
-    with open_project(copied) as project:
-        backtest(project, SLOT)
-
-
-_NEW = ("naive", "trade")
 
 
 def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_every_table():

@@ -192,7 +192,7 @@ def test_each_missing_condition_refuses_and_names_itself(ready):
     evaluated(root, candidate)
     found, gates = asked(root, candidate)
     assert found.refused
-    assert gates["signoff"] == "missing"
+    assert gates["signoff"] == "unsigned"
     assert gates["macro_f1"] == "pass"
     assert "signature" in found.sentence
     signed(root, candidate)

@@ -1,13 +1,12 @@
 """Stored forecasts, shadows and baselines in the record: said once, in both databases."""
 
 import math
-import sqlite3
 from contextlib import closing
 
 import pytest
 
 import projects
-from podium.ledger import forecasts, schema
+from podium.ledger import forecasts
 
 ABOUT = {
     "slot": projects.SLOT,
@@ -96,24 +95,3 @@ def test_a_model_has_one_baseline_and_the_first_stays(ledger):
     with ledger.reading() as tx:
         assert forecasts.baseline(ledger, tx, "a" * 64) == {"window": 5, "edges": [[0.1]]}
         assert forecasts.baseline(ledger, tx, "b" * 64) is None
-
-
-def test_a_record_of_schema_2_gets_the_tables_and_keeps_every_row(tmp_path):
-    ledger = projects.open_ledger(tmp_path)
-    projects.new_study(ledger)
-    ledger.close()
-    with closing(sqlite3.connect(tmp_path / "podium.db")) as raw:
-        for name in ("forecast", "shadow", "baseline"):
-            raw.execute(f"DROP TABLE {name}")
-        raw.execute("DELETE FROM schema_version")
-        raw.execute("INSERT INTO schema_version VALUES (2, '')")
-        raw.commit()
-    before = projects.query(tmp_path, "SELECT * FROM study")
-    ledger = projects.open_ledger(tmp_path)
-    assert put(ledger, {PLACE: 1.0}) == 1
-    ledger.close()
-    assert projects.query(tmp_path, "SELECT * FROM study") == before
-    versions = projects.query(tmp_path, "SELECT version FROM schema_version ORDER BY version")
-    assert [row["version"] for row in versions] == [2, *range(3, schema.VERSION + 1)]
-    with closing(projects.connect(tmp_path)) as raw, pytest.raises(Exception, match="append-only"):
-        raw.execute("UPDATE forecast SET value = 2")

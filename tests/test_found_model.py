@@ -99,7 +99,7 @@ def as_final_model(root):
 def test_a_finished_search_leads_to_its_candidate_whatever_else_lies_about(copied):
     as_final_model(copied)
     found, _ = judged(copied)
-    assert found.rule == f"candidate of the search of {SLOT}, which final_model/ holds"
+    assert found.rule == "the final model: final_model/"
     assert len(query(copied, "SELECT * FROM candidate")) == 1
     assert len(query(copied, "SELECT * FROM test_look")) == 1
 
@@ -108,8 +108,8 @@ def test_an_unfinished_search_leaves_the_best_model_it_kept_and_says_so(unfinish
     found, said = judged(unfinished)
     best = checkpoints(unfinished)[0]
     assert found.rule == (
-        f"the best model that the search kept: {TUNING}/checkpoints/{best.name}/, because the "
-        f"search of {SLOT} has 3 of 50 trials"
+        f"the best model that the search kept: {TUNING}/checkpoints/{best.name}/, because there is "
+        "no final model and no best extended model"
     )
     assert found.candidate.trial_id == json.loads((best / "config.json").read_text())["id"]
     assert any("bars until 2001-07-" in one and "podium finalize" in one for one in said)
@@ -124,7 +124,7 @@ def test_final_model_comes_before_what_a_search_kept_and_is_the_same_candidate(c
     as_final_model(copied)
     configure(copied, **settings(50))
     found, _ = judged(copied)
-    assert found.rule.startswith("the final model: final_model/, because the search of")
+    assert found.rule == "the final model: final_model/"
     assert found.candidate == before.candidate
     assert ids(found) == ids(before)
     assert len(query(copied, "SELECT * FROM test_look")) == 1
@@ -147,7 +147,7 @@ def test_a_grids_active_model_comes_last(unfinished):
     with open_project(unfinished) as project:
         grid(project, SLOT, {"lstm_units": [4]})
     found, _ = judged(unfinished)
-    assert found.rule.startswith("active model models/registry/")
+    assert found.rule.startswith("the grids' active model: models/registry/")
 
 
 def test_where_there_is_nothing_every_place_and_its_command_are_named(unfinished):

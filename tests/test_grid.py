@@ -15,8 +15,10 @@ from podium.files import rerooted
 from podium.resolve import find_model, get_active_model_path, load_model
 from podium.split import Windows
 from podium.steps.archive.doctor import doctor
+from podium.steps.candidates.finalize import finalize
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
+from podium.steps.search.extend import extend
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune, validation_split
 from podium.steps.serving.predict import predict
@@ -250,7 +252,7 @@ def test_backtest_of_an_active_model_makes_it_a_candidate_and_counts_the_look(co
     with open_project(copied) as project:
         first = backtest(project)
         again = backtest(project)
-    assert first.rule.startswith("active model models/registry/")
+    assert first.rule.startswith("the grids' active model: models/registry/")
     assert first.candidate.trial_id == best["id"]
     assert first.candidate.artifact_hash == best["artifact_hash"]
     assert first.evidence["validation"].scalars["loss"].value == best["score"]
@@ -260,11 +262,13 @@ def test_backtest_of_an_active_model_makes_it_a_candidate_and_counts_the_look(co
     assert [row["kind"] for row in query(copied, "SELECT kind FROM decision")] == ["register"]
 
 
-def test_backtest_prefers_the_candidate_of_a_finished_search(copied):
+def test_backtest_prefers_the_final_model_of_a_finished_search(copied):
     with open_project(copied) as project:
         tune(project, SLOT)
+        extend(project, SLOT)
+        finalize(project, SLOT)
         found = backtest(project)
-    assert found.rule == f"candidate of the search of {SLOT}"
+    assert found.rule.startswith("the newest final model: models/registry/")
     assert found.candidate.trial_id not in {row["id"] for row in trials(copied)}
 
 
@@ -289,8 +293,10 @@ def test_backtest_without_anything_to_judge_names_what_was_looked_for(tmp_path):
     root = small_project(tmp_path / "small")
     with open_project(root) as project, pytest.raises(NotFoundError) as caught:
         backtest(project)
-    assert "no complete trial" in str(caught.value)
-    assert "active_model.txt" in str(caught.value)
+    assert "podium finalize fills it" in str(caught.value) or "active_model.txt" in str(
+        caught.value
+    )
+    assert f"run: podium finalize {SLOT}" in caught.value.problems[0].fix
 
 
 def test_a_trained_model_knows_where_it_comes_from(finished):

@@ -319,7 +319,7 @@ def test_splitting_a_search_into_small_ones_resets_nothing(project_of):
     for seed in range(1, 4):
         with project_of(trials=2, seed=seed) as project:
             tune(project, SLOT)
-            found = analyze(project, SLOT)
+            found = analyzed(project)
         counts.append((found.luck.n_trials, found.luck.judged))
     # Six of the first search, and two of each small one.
     assert counts == [(8, 8), (10, 10), (12, 12)]
@@ -334,7 +334,7 @@ def test_adding_a_bar_resets_nothing(project_of):
     path.write_text(path.read_text() + ",".join([str(later), *last[1:]]) + "\n")
     with project_of(trials=3, seed=99) as project:
         tune(project, SLOT)
-        found = analyze(project, SLOT)
+        found = analyzed(project)
     assert len(query(project_of.root, "SELECT DISTINCT dataset_fingerprint FROM trial")) == 2
     assert found.luck.n_trials == found.luck.judged == tried(project_of.root) == before + 3
 
@@ -342,13 +342,13 @@ def test_adding_a_bar_resets_nothing(project_of):
 @pytest.mark.slow
 def test_of_two_tasks_with_one_config_the_present_one_is_judged(project_of):
     with project_of() as project:
-        before = analyze(project, SLOT).luck
+        before = analyzed(project).luck
     # The same hyperparameters with another feature: another model of the same config.
     with project_of(features=["log_return", "log_range"]) as project:
         tune(project, SLOT)
-        other = analyze(project, SLOT).luck
+        other = analyzed(project).luck
     with project_of(features=["log_return"]) as project:
-        assert analyze(project, SLOT).luck == before
+        assert analyzed(project).luck == before
     assert other.n_trials == before.n_trials == 6
     assert other.sharpe != before.sharpe
 
@@ -363,7 +363,7 @@ def test_failed_configs_count_and_leave_nothing_to_judge(project_of):
                 f"WHERE l.study_id = '{study}' AND l.phase = 'tune' "
                 "ORDER BY t.score DESC LIMIT 1)"
             )
-        found = analyze(project, SLOT)
+        found = analyzed(project)
     assert (found.luck.n_trials, found.luck.judged) == (6, 5)
 
 
@@ -371,7 +371,7 @@ def test_trials_that_kept_losses_alone_are_judged_by_them(project_of):
     with project_of() as project:
         with project.ledger.transaction() as tx:
             tx.exec_driver_sql("UPDATE trial SET prediction_hash = NULL")
-        found = analyze(project, SLOT)
+        found = analyzed(project)
     assert found.luck.basis == "losses"
     assert found.luck.judged == 6
     assert math.isfinite(found.luck.probability_of_loss)
@@ -387,7 +387,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
 
     monkeypatch.setattr(looks.selection_bias, "luck_of_returns", listening)
     with project_of() as project:
-        found = analyze(project, SLOT)
+        found = analyzed(project)
         data, split = found.extension.tuned.data, found.extension.tuned.split
     first = int(split.folds[0].validation[0])
     returns = seen["returns"]
@@ -423,8 +423,18 @@ def test_luck_is_reckoned_on_the_terms_of_the_backtest(project_of):
             np.testing.assert_array_equal(one.equity, stacked.equity[n])
 
 
+def analyzed(project):
+    extend(project, SLOT)
+    return analyze(project, SLOT)
+
+
+def finalized(project):
+    extend(project, SLOT)
+    return finalize(project, SLOT)
+
+
 def promoted(project):
-    final = finalize(project, SLOT)
+    final = finalized(project)
     backtest(project, SLOT)
     return promote(project, final.candidate.id)
 
@@ -449,22 +459,22 @@ def test_validation_evidence_holds_the_judgement_and_grows_only_when_it_changes(
     with project_of(trials=3, seed=5) as project:
         tune(project, SLOT)
     with project_of(trials=6, seed=0) as project:
-        first = finalize(project, SLOT)
+        first = finalized(project)
     assert first.fresh is False
     assert [one["n_trials"][0] for one in kept()] == [6, 9]
     assert len(query(project_of.root, "SELECT id FROM candidate")) == 1
 
 
-def test_a_candidate_of_an_earlier_podium_is_judged_again_and_keeps_its_receipts(project_of):
+def test_evidence_that_is_not_the_newest_any_more_is_appended_again(project_of):
     with project_of() as project:
-        final = finalize(project, SLOT)
+        final = finalized(project)
         with project.ledger.reading() as tx:
             new = reads.evidence_of(project.ledger, tx, final.candidate.id)["validation"]
         old = ("loss", "loss_standard_error", "naive_loss", "dm_statistic", "dm_p_value")
         with project.ledger.transaction() as tx:
             bare = replace(new, id="e-old", scalars={k: new.scalars[k] for k in old})
             writes.put_evidence(project.ledger, tx, bare)
-        again = finalize(project, SLOT)
+        again = finalized(project)
         with project.ledger.reading() as tx:
             found = reads.evidence_of(project.ledger, tx, final.candidate.id)["validation"]
     assert (again.fresh, again.candidate.id) == (False, final.candidate.id)
@@ -480,7 +490,6 @@ def test_a_feature_that_knows_the_future_is_refused_by_name(project_of):
     (folder / "tomorrow.py").write_text(LEAK)
     with project_of(features=["log_return", "tomorrow"]) as project:
         tune(project, SLOT)
-        extend(project, SLOT)
         found = promoted(project)
     told = {v.gate: v for v in found.verdicts}
     assert told["no_leak"].result is Result.REFUSE
@@ -490,11 +499,11 @@ def test_a_feature_that_knows_the_future_is_refused_by_name(project_of):
 
 def test_what_was_probed_once_is_not_probed_again_for_the_next_candidate(project_of, monkeypatch):
     with project_of() as project:
-        finalize(project, SLOT)
+        finalized(project)
     monkeypatch.setattr(leak, "probed", lambda *_: pytest.fail("probed again"))
     with project_of(trials=4, seed=11) as project:
         tune(project, SLOT)
-        finalize(project, SLOT)
+        finalized(project)
     kinds = query(project_of.root, "SELECT kind FROM evidence WHERE kind = 'leak_probe'")
     candidates = query(project_of.root, "SELECT id FROM candidate")
     assert len(kinds) == len(candidates)
@@ -506,14 +515,14 @@ def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
     with project_of(policy="bare") as _:
         path.write_text(path.read_text() + "\n[policies.bare.champion]\nbeats_naive = {}\n")
     with project_of() as project:
-        finalize(project, SLOT)
+        finalized(project)
     assert query(project_of.root, "SELECT id FROM evidence WHERE kind = 'leak_probe'") == []
 
 
 def test_analyze_tells_ranking_naive_confidence_set_and_luck(project_of, capsys):
     place = ["--project", str(project_of.root)]
     with project_of() as project:
-        found = analyze(project, SLOT)
+        found = analyzed(project)
     assert podium(["analyze", *place, "--json"]) == 0
     [told] = json.loads(capsys.readouterr().out)["items"]
     assert [row["chosen"] for row in told["ranking"]].count(True) == 1

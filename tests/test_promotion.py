@@ -253,11 +253,11 @@ def verdict_of(root, candidate):
 
 def test_two_people_who_did_not_train_it_must_sign(signed_root, monkeypatch):
     candidate = register(signed_root, "a")
-    assert verdict_of(signed_root, candidate)[0] == "missing"
+    assert verdict_of(signed_root, candidate)[0] == "unsigned"
     for who, result in (
-        ("trainer", "refuse"),
-        ("ann", "refuse"),
-        ("ann", "refuse"),
+        ("trainer", "unsigned"),
+        ("ann", "unsigned"),
+        ("ann", "unsigned"),
         ("bob", "pass"),
     ):
         put_name(signed_root, candidate, monkeypatch, who)
@@ -282,7 +282,7 @@ def test_findings_that_change_void_every_signature(signed_root, monkeypatch):
         put_name(signed_root, candidate, monkeypatch, who)
     backtested(signed_root, candidate, 0.2)
     result, finding = verdict_of(signed_root, candidate)
-    assert (result, "judged again since" in finding) == ("refuse", True)
+    assert (result, "judged again since" in finding) == ("unsigned", True)
     put_name(signed_root, candidate, monkeypatch, "ann")
     assert "2 people" in verdict_of(signed_root, candidate)[1]
 

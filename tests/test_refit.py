@@ -21,9 +21,11 @@ from podium.ledger import reads
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps.archive.reproduce import reproduce
+from podium.steps.candidates.finalize import finalize
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import _settings, backtest
 from podium.steps.decisions.refit import execute, refits_of
+from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
@@ -324,6 +326,8 @@ def test_a_family_without_epochs_or_torch_is_trained_again_too(quick_family, tmp
     root = small_project(tmp_path / "small", slots={SLOT: slot}, space={"lstm": {}})
     with open_project(root, flags=EVERY) as project:
         tune(project, SLOT)
+        extend(project, SLOT)
+        finalize(project, SLOT)
         found = backtest(project, SLOT)
     # It forecasts from the present alone, so training again changes nothing.
     refit = found.evidence["refit"]

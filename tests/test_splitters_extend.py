@@ -85,6 +85,7 @@ def test_an_analysis_over_folds_that_know_the_future_says_so(tmp_path):
     root = small_project(tmp_path / "small", extend=settings, tune={"trials": 2, "epochs": 1})
     with open_project(root) as project:
         tune(project, SLOT)
+        extend(project, SLOT)
         analysis = analyze(project, SLOT)
     assert "combinatorial also trains on what came after the bars it validates" in analysis.reason
     assert len(analysis.chosen.folds) == 3

@@ -172,6 +172,7 @@ CHANGES = [
     {"evidence": ("e-1", "e-2")},
     {"created_at": "2021-01-01T00:00:00+00:00"},
     {"previous_hash": "1" * 64},
+    {"contents": {"c-1": "2" * 64}},
 ]
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from zlib import crc32
 
 from podium.decision import Result
-from podium.evidence import Evidence, Scalar
+from podium.evidence import SIGNATURE, Evidence, Scalar
 from podium.gates._base import verdict
 from podium.testing._base import require
 
@@ -99,7 +99,8 @@ def check_gate(module: ModuleType) -> None:
     for kind in module.NEEDS:
         rest = {other: evidence(other) for other in module.NEEDS if other != kind}
         found = verdict("kit", module, rest, None, {})
-        require(found.result is Result.MISSING, f"no {kind} evidence, and it says {found.result}")
+        wanted = Result.UNSIGNED if kind == SIGNATURE else Result.MISSING
+        require(found.result is wanted, f"no {kind} evidence, and it says {found.result}")
         require(kind in found.finding, f"the finding does not say that {kind} is missing")
 
 

@@ -63,8 +63,8 @@ def finalize(project: Project, slot: str, *, take: bool = False) -> Final:
     """Train the config that the slot's newest analysis chooses, and register it as a candidate.
 
     It is trained twice: first with the last slice before the test held out, keeping the best epoch
-    on it (``best_model``); then on all bars before the test (``final_model``), for as many epochs as
-    were best on average over the walk-forward folds. Both trials end, and the candidate is
+    on it (``best_model``); then on all bars before the test (``final_model``), for as many epochs
+    as were best on average over the walk-forward folds. Both trials end, and the candidate is
     registered in stage development, in one transaction; its evidence from validation follows.
 
     Raises

@@ -175,14 +175,17 @@ def found_model(project: Project, slot: str, checkpoint: str | None = None) -> t
     DataError
         The first that is there was changed.
     """
+    missing: list[str] = []
     for what, paths in _places(project, slot):
+        because = f", because there is no {' and no '.join(missing)}" if missing else ""
+        missing.append(what)
         for path in paths:
             try:
                 kept = named_model(project, path, slot, checkpoint)
             except OtherQuestionError as error:
                 project.reporter.say(f"{_shown(project, path)} is passed over: {error}")
                 continue
-            return kept, f"{what}: {_shown(project, path)}"
+            return kept, f"the {what}: {_shown(project, path)}{because}"
     try:
         path = get_active_model_path(project.root, slot=slot)
     except NotFoundError as error:
@@ -215,17 +218,17 @@ def _places(project: Project, slot: str) -> Iterator[tuple[str, list[Path]]]:
     paths = project.config.paths
     if paths.final:
         folder = output_folder(project, slot, paths.final)
-        yield "the final model", [folder] if (folder / MANIFEST).is_file() else []
+        yield "final model", [folder] if (folder / MANIFEST).is_file() else []
     else:
         left = newest(project, slot, FINALIZE)
-        yield "the newest final model", [] if left is None else [_stored(project, left.outputs)]
+        yield "newest final model", [] if left is None else [_stored(project, left.outputs)]
     if paths.extended:
         folder = output_folder(project, slot, paths.extended)
         there = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
-        yield "the best extended model", sorted(there, key=_rank)[:1]
+        yield "best extended model", sorted(there, key=_rank)[:1]
     if paths.tuning:
         folder = output_folder(project, slot, paths.tuning) / KEPT_BY_SEARCH
-        yield "the best model that the search kept", by_score(folder)[:1]
+        yield "best model that the search kept", by_score(folder)[:1]
 
 
 def _stored(project: Project, outputs: Mapping[str, Any]) -> Path:
