@@ -24,7 +24,7 @@ from podium.stats.classification import accuracy, confusion, macro_f1
 from podium.steps.data import glucose
 from podium.testing.classifiers import Case, Memory
 
-FAMILY = bilstm.CLASSIFIER
+FAMILY = bilstm.CLASSIFIER()
 CASE = Case.planted(150)
 
 

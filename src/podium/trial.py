@@ -117,6 +117,8 @@ class Job:
     pause_to: str = ""
     # Whether trainings to their end leave states there too, to go on from after a kill.
     leaves_states: bool = False
+    # Device that families are trained on; empty: the CPU. A runner may give each worker its own.
+    device: str = ""
 
 
 @dataclass(frozen=True)

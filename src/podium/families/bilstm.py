@@ -89,7 +89,6 @@ class BiLSTMFamily(Classifier):
 
     name = "bilstm"
     resumable = True
-    device: str = "cpu"
 
     def space(self, data: Sequences) -> Space:
         """Size, step, regularization and the weight of rare classes.
@@ -197,6 +196,7 @@ class BiLSTMFamily(Classifier):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: ClassModel | None = None,
     ) -> BiLSTM:
         """Minimize the weighted loss with AdamW; keep the epoch of the best macro-F1.
 
@@ -209,11 +209,12 @@ class BiLSTMFamily(Classifier):
         DataError
             Samples that cannot be learned from.
         UsageError
-            The state is of another training; there is no such device.
+            The state is of another training; there is no such device; a parent is given.
         DivergedError
             A loss is not finite.
         """
         stats = stats_for(train, validation)
+        self.refuse_parent(parent)
         device = device_of(self.device)
         drawing = [torch.cuda.current_device()] if device.type == "cuda" else []
         with one_thread(), torch.random.fork_rng(devices=drawing):
@@ -248,7 +249,7 @@ class BiLSTMFamily(Classifier):
         return BiLSTM(network, state["shape"], stats, tuple(state["class_names"]), state["epoch"])
 
 
-CLASSIFIER = BiLSTMFamily()
+CLASSIFIER = BiLSTMFamily
 
 
 class _Training:

@@ -117,7 +117,6 @@ class LSTMFamily(Family):
     each_alone = True
     resumable = True
     loss = "mse"
-    device: str = "cpu"
 
     def space(self, view: View) -> Space:
         """Size, step and regularization; bounds are what a project may widen them to."""
@@ -193,6 +192,7 @@ class LSTMFamily(Family):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: Model | None = None,
     ) -> LSTM:
         """Minimize squared error of the scaled target with AdamW; keep the best epoch.
 
@@ -201,10 +201,11 @@ class LSTMFamily(Family):
         Raises
         ------
         DataError, UsageError
-            The state cannot be read; it is of another training.
+            The state cannot be read; it is of another training; a parent is given.
         DivergedError
             A loss is not finite.
         """
+        self.refuse_parent(parent)
         device = device_of(self.device)
         drawing = [torch.cuda.current_device()] if device.type == "cuda" else []
         with one_thread(), torch.random.fork_rng(devices=drawing):
@@ -237,7 +238,7 @@ class LSTMFamily(Family):
         return LSTM(network, state["shape"], state["epochs"])
 
 
-FAMILY = LSTMFamily()
+FAMILY = LSTMFamily
 
 
 class _Training:

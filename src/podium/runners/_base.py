@@ -92,7 +92,8 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         yield from (_own.train(job.view, job, task) for task in tasks)
         return
     classifies = isinstance(job.view, Sequences)
-    family = registry.family(job.family, "classify" if classifies else "forecast")
+    task_kind = "classify" if classifies else "forecast"
+    family = registry.family(job.family, task_kind, device=job.device)
     resumable = bool(getattr(family, "resumable", False))
     pauses = {task.trial_id: Pause.of(job, task) if resumable else None for task in tasks}
     for task in tasks:

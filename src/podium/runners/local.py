@@ -12,18 +12,17 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 
-from podium import plugin, registry
+from podium import plugin
 from podium.errors import PodiumError, UsageError
 from podium.runners._base import Runner, work
 from podium.runners._limits import own_memory
 from podium.runners._share import Parts, Shared, opened
-from podium.sequences import Sequences
 from podium.trial import Ended, Job, State, Task
 
 # Two trainers with torch's default threads spin against each other and run hundreds of times
@@ -280,25 +279,15 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
             send(problem or given)
             continue
         job, task = given
-        current = job or current
+        if job is not None:
+            current = replace(job, device=device or job.device)
         assert current is not None
         try:
-            if job is not None and device:
-                _place(job, device)
             for ended in work(current, [task]):
                 send(ended)
         except (OSError, PodiumError) as error:
             # Nothing a trial could be blamed for: the driver stops, and its trials start again.
             send(error)
-
-
-def _place(job: Job, device: str) -> None:
-    """Let the job's family train on the device, where it can."""
-    family = registry.family(
-        job.family, "classify" if isinstance(job.view, Sequences) else "forecast"
-    )
-    if hasattr(family, "device"):
-        family.device = device
 
 
 RUNNER = LocalRunner

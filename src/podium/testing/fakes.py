@@ -69,8 +69,10 @@ class MisbehavingFamily(Family):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: Model | None = None,
     ) -> Constant:
         """Do it."""
+        self.refuse_parent(parent)
         del train, validation, seed, report, keep
         does = str(config["does"])
         if does == RAISES:
@@ -97,8 +99,10 @@ class MisbehavingFamily(Family):
         *,
         seeds: Sequence[int],
         keeps: Sequence[Keep | None] | None = None,
+        parent: Model | None = None,
     ) -> Iterator[Epoch | Fitted | Stopped]:
         """What ``fit`` gives, but for the configs it forgets."""
+        self.refuse_parent(parent)
         for event in super().fit_many(configs, train, validation, seeds=seeds, keeps=keeps):
             if configs[event.trial]["does"] != FORGETS:
                 yield event
@@ -108,7 +112,7 @@ class MisbehavingFamily(Family):
         return Constant(FITS, float(read("value.txt")))
 
 
-FAMILY = MisbehavingFamily()
+FAMILY = MisbehavingFamily
 
 
 @contextmanager
