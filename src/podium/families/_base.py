@@ -92,6 +92,8 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
     resumable: bool = False
     # Whether ``fit`` takes ``parent``; one that does not is never given another model.
     continues: bool = False
+    # How many configs ``fit_many`` trains at once: a runner hands over up to so many of one fold.
+    together: int = 1
     # The metric that ``val_loss`` is, where it is one.
     loss: str = ""
     # Where ``fit`` trains, set once on a new object; families without devices leave it alone.

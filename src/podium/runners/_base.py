@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,8 @@ class Runner(abc.ABC):
     Attributes
     ----------
     limits : Limits
-        Of one trial; only of a runner that says ``enforces``.
+        Of one trial; only of a runner that says ``enforces``. A batch has the seconds of one trial
+        up to the next of its ends, and the memory of one.
     devices : tuple of str
         What families that can are trained on, one worker each; only of a runner that ``enforces``.
         Empty: the CPU.
@@ -62,7 +64,8 @@ class Runner(abc.ABC):
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         """Run all tasks; a task that fails or loses its worker is an Ended like any other.
 
-        A deque is taken from the left and may grow between what is yielded.
+        Tasks are handed to the family in batches, see :func:`take`; each task is yielded as it
+        ends. A deque is taken from the left and may grow between what is yielded.
         """
 
     @abc.abstractmethod
@@ -81,6 +84,46 @@ class Runner(abc.ABC):
         self.close()
 
 
+def family_of(job: Job, device: str = "") -> Any:
+    """A new object of the job's family, on its device where no other is given."""
+    task = "classify" if isinstance(job.view, Sequences) else "forecast"
+    return registry.family(job.family, task, device=device or job.device)
+
+
+def size_of(job: Job, device: str = "") -> int:
+    """How many tasks are one batch of a job: as many as its family trains together.
+
+    Own code trains one config at a time.
+    """
+    if isinstance(job.view, Code):
+        return 1
+    return max(1, int(getattr(family_of(job, device), "together", 1)))
+
+
+def take(waiting: deque[Task], size: int) -> list[Task]:
+    """The next batch: the first task, and up to ``size - 1`` more of its fold in their order.
+
+    Parameters
+    ----------
+    waiting : deque of Task, not empty
+        Loses the tasks of the batch; the others keep their order.
+    size : int
+
+    Examples
+    --------
+    >>> waiting = deque(Task(id_, {}, fold, 0) for id_, fold in zip("abcd", (0, 1, 0, 0)))
+    >>> [task.trial_id for task in take(waiting, 2)], [task.trial_id for task in waiting]
+    (['a', 'c'], ['b', 'd'])
+    """
+    batch: list[Task] = [waiting.popleft()]
+    others: list[Task] = []
+    while waiting and len(batch) < size:
+        task = waiting.popleft()
+        (batch if task.fold == batch[0].fold else others).append(task)
+    waiting.extendleft(reversed(others))
+    return batch
+
+
 def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     """Fit the tasks as one list, score each model on its fold's validation windows.
 
@@ -91,9 +134,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     if isinstance(job.view, Code):
         yield from (_own.train(job.view, job, task) for task in tasks)
         return
-    classifies = isinstance(job.view, Sequences)
-    task_kind = "classify" if classifies else "forecast"
-    family = registry.family(job.family, task_kind, device=job.device)
+    family = family_of(job)
     resumable = bool(getattr(family, "resumable", False))
     pauses = {task.trial_id: Pause.of(job, task) if resumable else None for task in tasks}
     for task in tasks:

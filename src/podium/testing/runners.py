@@ -175,7 +175,7 @@ def _told(runner: type[Runner], does: Sequence[str]) -> list[Ended]:
         if _has_workers(runner):
             ended = _run(running, job, tasks)
         else:
-            # What one process is handed as one list may fail as one list.
+            # What dies in one process takes the tasks after it along.
             ended = {}
             for task in tasks:
                 ended |= _run(running, job, [task])

@@ -190,9 +190,7 @@ def run(
             queue += todo.values()
             for task in resting.values():
                 go_on(task)
-            # Only a list that may grow is one task at a time for a family.
-            tasks = list(queue) if further is None else queue
-            for ended in runner.run(job, tasks):
+            for ended in runner.run(job, queue):
                 plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
                     with ledger.transaction(durable=True) as tx:
