@@ -39,6 +39,10 @@ class Runner(abc.ABC):
     limits : Limits
         Of one trial; only of a runner that says ``enforces``. A batch has the seconds of one trial
         up to the next of its ends, and the memory of one.
+    shares_files : bool
+        Whether workers see the driver's files: then models and states lie where the job says, and
+        an Ended has their paths. Else it has their bytes; :mod:`podium.runners._files` has both
+        halves.
     devices : tuple of str
         What families that can are trained on, one worker each; only of a runner that ``enforces``.
         Empty: the CPU.
@@ -49,6 +53,7 @@ class Runner(abc.ABC):
 
     # Whether it has workers that it can end and place.
     enforces = False
+    shares_files = True
     limits = Limits()
     devices: tuple[str, ...] = ()
 
@@ -140,7 +145,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     for task in tasks:
         pause = pauses[task.trial_id]
         if pause is not None and pause.reached is not None:
-            yield Ended(task, State.PAUSED, epochs=pause.reached)
+            yield Ended(task, State.PAUSED, epochs=pause.reached, paused=pause.folder)
     tasks = [t for t in tasks if (p := pauses[t.trial_id]) is None or p.reached is None]
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
@@ -166,7 +171,9 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                     pause = pauses[task.trial_id]
                     assert pause is not None
                     pause.write(curve)
-                    end = Ended(task, State.PAUSED, epochs=curve, seconds=seconds)
+                    end = Ended(
+                        task, State.PAUSED, epochs=curve, seconds=seconds, paused=pause.folder
+                    )
                 else:
                     end = ended(job, task, event, curve, seconds)
                 done.add(event.trial)
@@ -198,12 +205,14 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
     )
     if event.model is None:
         return failed
+    model = ""
     try:
         if job.save_to:
             folder = Path(job.save_to) / task.trial_id
             folder.mkdir(parents=True, exist_ok=True)
             event.model.save(folder)
-        complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs)
+            model = str(folder)
+        complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs, model=model)
         _, validation = parts(job, task.fold)
         if not len(validation):
             return complete

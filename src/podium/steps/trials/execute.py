@@ -21,6 +21,7 @@ from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.report.table import duration
 from podium.runners._base import Runner
+from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Fold, Indices, Split, Windows
 from podium.steps.data.bars import SlotData, plugin_versions, task_spec
@@ -190,7 +191,7 @@ def run(
             queue += todo.values()
             for task in resting.values():
                 go_on(task)
-            for ended in runner.run(job, queue):
+            for ended in placed(job, runner.run(job, queue)):
                 plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
                     with ledger.transaction(durable=True) as tx:
