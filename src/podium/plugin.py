@@ -38,6 +38,7 @@ CONTRACT = {
     "searches": ("SEARCH",),
     "schedules": ("SCHEDULE",),
     "metrics": ("losses or score",),
+    "losses": ("LOSS",),
     "signals": ("weights",),
     "gates": ("NEEDS", "LIMITS", "judge"),
     "runners": ("RUNNER",),

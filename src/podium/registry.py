@@ -31,6 +31,7 @@ KINDS = (
     "searches",
     "schedules",
     "metrics",
+    "losses",
     "signals",
     "gates",
     "runners",
@@ -279,4 +280,6 @@ def _installed(kind: str, name: str, path: tuple[str, ...]) -> EntryPoints:
 
 
 def _singular(kind: str) -> str:
-    return {"families": "family", "searches": "search"}.get(kind, kind.removesuffix("s"))
+    return {"families": "family", "searches": "search", "losses": "loss"}.get(
+        kind, kind.removesuffix("s")
+    )

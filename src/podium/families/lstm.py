@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from podium.arrays import Floats
 from podium.families._base import DivergedError, Family, Keep, Model, Report
+from podium.families._losses import loss_of
 from podium.families._torch import (
     device_of,
     gather,
@@ -266,6 +267,7 @@ class _Training:
             weight_decay=float(config["weight_decay"]),
             fused=device.type != "mps",
         )
+        self.criterion = loss_of("mse")
         self.batch_size = int(config["batch_size"])
         self.bf16_epochs = int(config.get(BF16, 0))
         if self.bf16_epochs:
@@ -291,7 +293,7 @@ class _Training:
         for rows in torch.split(torch.randperm(len(self.target)), self.batch_size):
             self.optimizer.zero_grad()
             with half:
-                loss = nn.functional.mse_loss(network(self.batch(rows)), self.target[rows])
+                loss = self.criterion(network(self.batch(rows)), self.target[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             self.optimizer.step()
