@@ -42,7 +42,7 @@ class NothingFamily(Family):
     def load(self, read):
         return Nothing()
 
-FAMILY = NothingFamily()
+FAMILY = NothingFamily
 '''
 
 

@@ -156,7 +156,7 @@ def inputs(windows, lags):
     return 100.0 * windows.inputs()[:, -lags:, :].reshape(len(windows), -1).astype(float)
 
 
-FAMILY = RidgeFamily()
+FAMILY = RidgeFamily
 '''
 PROJECT = """[project]
 name = "planted"

@@ -68,7 +68,7 @@ class Nothing(Family):
         return Scaled(json.loads(read("model.json")))
 
 
-FAMILY = Nothing()
+FAMILY = Nothing
 '''
 
 

@@ -103,7 +103,7 @@ def measure(way: str) -> None:
     if way.startswith("train"):
         from podium.families.lstm import FAMILY
 
-        _fit(FAMILY, _windows(2, LENGTH + 40))
+        _fit(FAMILY(), _windows(2, LENGTH + 40))
     else:
         podium.families._torch.gather(_windows(2, LENGTH + 2))(torch.arange(2))
     before = _peak()
@@ -112,7 +112,7 @@ def measure(way: str) -> None:
         windows = type(windows)(windows.view, windows.item[:BATCH], windows.at[:BATCH])
     if way.startswith("train"):
         started = time.perf_counter()
-        _fit(FAMILY, windows)
+        _fit(FAMILY(), windows)
         served = len(windows)
     else:
         serve = WAYS[way](windows)

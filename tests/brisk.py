@@ -11,4 +11,4 @@ class BriskFamily(QuickFamily):
     name = NAME
 
 
-FAMILY = BriskFamily()
+FAMILY = BriskFamily

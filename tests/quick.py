@@ -113,7 +113,7 @@ class QuickFamily(Family):
         return Scaled(**json.loads(read("model.json")))
 
 
-FAMILY = QuickFamily()
+FAMILY = QuickFamily
 
 
 @contextmanager

@@ -17,14 +17,15 @@ from podium.errors import DataError, UsageError
 from podium.families import bilstm
 from podium.families._base import DivergedError
 from podium.families._torch import device_of
-from podium.families._torch_sequences import Batches, Criterion, Recurrent, class_weights
+from podium.families._torch_sequences import Batches, Recurrent, class_weights
 from podium.feature_stats import FeatureStats
+from podium.losses import focal
 from podium.sequences import Sequences, Subset
 from podium.stats.classification import accuracy, confusion, macro_f1
 from podium.steps.data import glucose
 from podium.testing.classifiers import Case, Memory
 
-FAMILY = bilstm.CLASSIFIER
+FAMILY = bilstm.CLASSIFIER()
 CASE = Case.planted(150)
 
 
@@ -78,14 +79,14 @@ def test_the_focal_loss_is_its_formula(gamma, smoothing):
     each = -(label * weights * np.log(p)).sum(axis=1)
     own = p[np.arange(7), truth]
     expected = (each * (1 - own) ** gamma).sum() / weights[truth].sum()
-    made = Criterion(torch.from_numpy(weights).float(), gamma, smoothing)
+    made = focal.LOSS(torch.from_numpy(weights).float(), smoothing, gamma)
     found = made(torch.from_numpy(scores).float(), torch.from_numpy(truth))
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_sample_that_is_as_good_as_sure_has_a_gradient_under_the_focal_loss():
     scores = torch.tensor([[80.0, -80.0]], requires_grad=True)
-    Criterion(torch.ones(2), 0.5, 0.1)(scores, torch.tensor([0])).backward()
+    focal.LOSS(torch.ones(2), 0.1, 0.5)(scores, torch.tensor([0])).backward()
     assert torch.isfinite(scores.grad).all()
 
 

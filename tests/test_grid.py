@@ -103,7 +103,7 @@ def test_without_values_the_familys_own_grid_is_narrowed_by_the_project(tmp_path
     # Of its rates only one lies in the project's range; units and batch are the project's own.
     assert [row.config["learning_rate"] for row in found.trials] == [3e-4]
     assert found.trials[0].config["lstm_units"] == 4
-    assert len(list(registry.load("families", "lstm").FAMILY.grid(found.data.tuning))) == 3
+    assert len(list(registry.family("lstm").grid(found.data.tuning))) == 3
 
 
 def test_everything_wrong_with_a_grid_is_told_at_once_before_anything_is_trained(tmp_path):

@@ -67,7 +67,7 @@ ROOMS = [
 FLOOR = {name: floor for floor, rooms in enumerate(ROOMS) for name in rooms}
 
 FENCES = {
-    "torch": lambda part: part == "families",
+    "torch": lambda part: part in ("families", "losses"),
     "optuna": lambda part: part in ("searches", "importers"),
     "sqlalchemy": lambda part: part == "ledger",
     "click": lambda part: part == "cli",

@@ -83,7 +83,7 @@ class AheadFamily(Family):
         raise NotImplementedError
 
 
-FAMILY = AheadFamily()
+FAMILY = AheadFamily
 """
 
 

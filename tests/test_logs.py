@@ -50,7 +50,7 @@ class Broken(QuickFamily):
             level_one("https://hub.example/weights?token=hunter2hunter2&v=1 for ann")
         return super().fit(config, train, validation, seed=seed, report=report, keep=keep)
 
-FAMILY = Broken()
+FAMILY = Broken
 '''
 
 

@@ -20,14 +20,16 @@ def parts():
 
 
 def config(parts, **other):
-    space = FAMILY.space(parts[0].view).narrowed({"max_epochs": 4, **other}, "here").only([])
+    space = FAMILY().space(parts[0].view).narrowed({"max_epochs": 4, **other}, "here").only([])
     [found] = space.grid()
     return found
 
 
 def curve(parts, asked):
     told = []
-    FAMILY.fit(asked, *parts, seed=5, report=lambda epoch, scores: told.append(scores["val_loss"]))
+    FAMILY().fit(
+        asked, *parts, seed=5, report=lambda epoch, scores: told.append(scores["val_loss"])
+    )
     return np.array(told)
 
 
@@ -48,7 +50,7 @@ def test_the_first_epochs_in_half_the_precision_come_to_nearly_the_same(parts):
 @needs_bf16
 def test_a_training_in_half_the_precision_pauses_and_goes_on_to_the_bit(parts):
     asked = config(parts, bf16_epochs=2)
-    one, other = _states.paused_everywhere(FAMILY, asked, *parts, 4)
+    one, other = _states.paused_everywhere(FAMILY(), asked, *parts, 4)
     assert list(one.predict(parts[1].blind()).mean) == list(other.predict(parts[1].blind()).mean)
 
 
@@ -57,6 +59,6 @@ def test_a_device_without_it_is_refused_in_a_sentence(parts, monkeypatch):
         monkeypatch.setattr(torch.cpu, name, bool)
     with pytest.raises(UsageError, match="no bf16 arithmetic"):
         curve(parts, config(parts, bf16_epochs=2))
-    [end] = FAMILY.fit_many([config(parts, bf16_epochs=2)], *parts, seeds=[1])
+    [end] = FAMILY().fit_many([config(parts, bf16_epochs=2)], *parts, seeds=[1])
     assert end.model is None
     assert "Traceback" not in end.reason

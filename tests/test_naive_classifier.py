@@ -23,7 +23,7 @@ def whole(sequences):
 
 
 def fit(method, sequences, validation=None):
-    return CLASSIFIER.fit({"method": method}, whole(sequences), validation, seed=1, report=print)
+    return CLASSIFIER().fit({"method": method}, whole(sequences), validation, seed=1, report=print)
 
 
 def test_the_forecasting_family_is_the_one_it_was():

@@ -114,7 +114,7 @@ class MeanFamily(Family):
         return Mean(json.loads(read("mean.json")))
 
 
-FAMILY = MeanFamily()
+FAMILY = MeanFamily
 '''
 OWN = {
     "features/body.py": BODY,
@@ -407,13 +407,27 @@ def test_a_task_of_podiums_own_members_has_the_hash_it_always_had(tmp_path):
 
 def test_the_version_of_a_family_is_its_own_or_its_content(folder):
     write(folder, {"families/mean.py": FAMILY})
-    first = registry.load("families", "mean").FAMILY.VERSION
+    first = registry.family("mean").VERSION
     assert 0 <= first < 2**31
     write(folder, {"families/mean.py": FAMILY + "# changed\n"})
-    assert first != registry.load("families", "mean").FAMILY.VERSION
+    assert first != registry.family("mean").VERSION
     declared = FAMILY.replace('name = "mean"', 'name = "mean"\n    VERSION = 7')
     write(folder, {"families/mean.py": declared})
-    assert registry.load("families", "mean").FAMILY.VERSION == 7
+    assert registry.family("mean").VERSION == 7
+
+
+def test_each_call_makes_a_family_of_its_own(folder):
+    write(folder, {"families/mean.py": FAMILY})
+    one, other = registry.family("mean", device="cuda:1"), registry.family("mean")
+    assert one is not other
+    assert (one.device, other.device) == ("cuda:1", "cpu")
+    assert one.VERSION == other.VERSION != registry.load("families", "mean").FAMILY.VERSION
+
+
+def test_a_family_that_is_an_object_is_refused_with_what_to_write(folder):
+    write(folder, {"families/mean.py": FAMILY.replace("= MeanFamily", "= MeanFamily()")})
+    with pytest.raises(UsageError, match="Write FAMILY = MeanFamily, without parentheses"):
+        registry.family("mean")
 
 
 def test_a_file_that_changes_within_one_tick_of_the_clock_is_run_anew(folder, monkeypatch):

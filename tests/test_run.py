@@ -360,7 +360,7 @@ def broken(root):
         "    name = 'chronos'\n"
         "    def fit(self, *args, **more):\n"
         "        raise ValueError('no luck today')\n"
-        "FAMILY = Never()\n"
+        "FAMILY = Never\n"
     )
     return root
 

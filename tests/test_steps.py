@@ -311,7 +311,7 @@ class Brittle(Family):
         return Constant(json.loads(read("level.json")))
 
 
-FAMILY = Brittle()
+FAMILY = Brittle
 '''
 
 

@@ -12,7 +12,7 @@ from podium.split import Windows
 from podium.testing.leak import poisoned, probe
 from podium.testing.series import bars, view
 
-NAIVE = registry.load("families", "naive").FAMILY
+NAIVE = registry.family("naive")
 
 
 def volatility(closes):
@@ -125,7 +125,7 @@ def test_a_price_that_is_told_too_early_is_poisoned_and_found():
 
 
 def test_a_network_learns_how_far_a_price_moves_and_not_where_it_is():
-    family = registry.load("families", "lstm").FAMILY
+    family = registry.family("lstm")
     config = {**family.space(view(bars(90))).sample(np.random.default_rng(0)), "lstm_units": 16}
     config["max_epochs"] = 2
     dear = bars(160)

@@ -73,7 +73,7 @@ def test_a_full_grid_gives_the_same_to_the_bit_with_members_and_without(horizon,
     one, two = plain.samples(), other.samples()
     for part in ("index", "starts", "ends"):
         np.testing.assert_array_equal(getattr(one, part), getattr(two, part))
-    family = registry.load("families", "naive").FAMILY
+    family = registry.family("naive")
     losses = []
     for seen in (plain, other):
         windows = Windows.of(seen, seen.samples().index).labelled()
@@ -473,7 +473,7 @@ def test_no_feature_of_a_universe_knows_the_future(spec):
 
 def test_no_forecast_in_a_universe_knows_who_will_live_on():
     dataset = universe(120, BBB=(10, 90), CCC=(30, 120))
-    family = registry.load("families", "naive").FAMILY
+    family = registry.family("naive")
     for seed in range(3):
         config = {"method": "ewma", "debias": True}
         assert leak.probe_family(family, config, dataset, 88, view_of=view, seed=seed) is None

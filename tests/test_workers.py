@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from podium.cli.main import run
 from podium.errors import UsageError
 from podium.runners._limits import GIB, Limits, own_memory
 from podium.runners._share import Shared, opened
+from podium.runners.inline import InlineRunner
 from podium.runners.local import THREADS, LocalRunner, _threads_set
 from podium.steps.workspace.session import open_project
 from podium.testing import fakes, runners
@@ -156,6 +158,17 @@ def test_a_family_that_can_is_trained_on_its_workers_device():
     assert ended.state is State.FAILED
     assert "device is 'tpu'" in ended.reason
     assert "usable here: " in ended.reason
+
+
+@pytest.mark.parametrize("runner", [InlineRunner, LocalRunner])
+def test_the_device_of_a_job_is_its_familys(runner):
+    pytest.importorskip("torch")
+    job = runners.small_job("lstm")
+    with runner(1) as running:
+        [away] = running.run(replace(job, device="tpu"), [Task("t-0", CONFIG, 0, seed=0)])
+        [here] = running.run(job, [Task("t-1", CONFIG, 0, seed=0)])
+    assert "device is 'tpu'" in away.reason
+    assert here.state is State.COMPLETE
 
 
 def test_a_worker_that_is_replaced_has_the_device_of_the_one_before():

@@ -38,6 +38,7 @@ CONTRACT = {
     "searches": ("SEARCH",),
     "schedules": ("SCHEDULE",),
     "metrics": ("losses or score",),
+    "losses": ("LOSS",),
     "signals": ("weights",),
     "gates": ("NEEDS", "LIMITS", "judge"),
     "runners": ("RUNNER",),
@@ -173,12 +174,25 @@ def load(kind: str, name: str) -> ModuleType:
             )
             for part in missing
         )
-    if kind == "families":
-        for role in ("FAMILY", "CLASSIFIER"):
-            if hasattr(module, role):
-                _name_version(getattr(module, role), now)
     _loaded[full] = now
     return module
+
+
+def set_version(family: object, name: str) -> None:
+    """Let the content of its file be the version of a plugin's family that declares none.
+
+    Parameters
+    ----------
+    family : object
+        A new object of the family's class; the class itself stays as it is.
+    name : str
+        Name of the plugin, which is loaded.
+    """
+    content = _loaded[f"{PACKAGE}.families.{name}"]
+    own = [kind for kind in type(family).__mro__ if not kind.__module__.startswith("podium.")]
+    if not any("VERSION" in vars(kind) for kind in own):
+        # The record's whole numbers may have 31 bits.
+        family.VERSION = int(content[:8], 16) >> 1  # type: ignore[attr-defined]
 
 
 def problems(kind: str, known: Sequence[str]) -> list[Problem]:
@@ -294,15 +308,6 @@ def _forget(start: str) -> None:
 
 def _is_below(name: str, start: str) -> bool:
     return name.startswith(start if start.endswith("_") else f"{start}.")
-
-
-def _name_version(family: object, content: str) -> None:
-    """Let the content be the version of a family that declares none of its own."""
-    classes = type(family).__mro__
-    own = [kind for kind in classes if not kind.__module__.startswith("podium.")]
-    if not any("VERSION" in vars(kind) for kind in own):
-        # The record's whole numbers may have 31 bits.
-        family.VERSION = int(content[:8], 16) >> 1  # type: ignore[attr-defined]
 
 
 def _shown(kind: str, name: str) -> str:

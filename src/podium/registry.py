@@ -31,6 +31,7 @@ KINDS = (
     "searches",
     "schedules",
     "metrics",
+    "losses",
     "signals",
     "gates",
     "runners",
@@ -134,22 +135,58 @@ def constant(kind: str, name: str, what: str) -> object:
     return values.get(what)
 
 
-def family(name: str, task: str = "forecast") -> Any:
-    """The family of that name for a task: ``FAMILY`` forecasts, ``CLASSIFIER`` classifies.
+def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
+    """A new object of the family of that name for a task.
+
+    Parameters
+    ----------
+    name : str
+    task : {"forecast", "classify"}
+        The module's ``FAMILY`` forecasts, its ``CLASSIFIER`` classifies.
+    device : str
+        Device of the object's ``fit``; empty: the CPU.
+
+    Returns
+    -------
+    Family or Classifier
+        No other call returns the same object.
 
     Raises
     ------
     UsageError
-        It has none for this task.
+        The module has no family for this task, or an object in place of a class.
     """
-    module = load("families", name)
-    found = getattr(module, ROLES[task], None)
-    if found is None:
+    made = new_family(load("families", name), name, task)
+    if plugin.path_of("families", name) is not None:
+        plugin.set_version(made, name)
+    if device:
+        made.device = device
+    return made
+
+
+def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
+    """A new object of the class that a module holds for a task.
+
+    Raises
+    ------
+    UsageError
+        The module has no family for this task, or an object in place of a class.
+    """
+    role = ROLES[task]
+    kind = getattr(module, role, None)
+    if kind is None:
         does = [other for other, role in ROLES.items() if hasattr(module, role)]
         raise UsageError(
             f"family '{name}' is for {' and '.join(does) or 'nothing'}", f"one to {task}"
         )
-    return found
+    if not isinstance(kind, type):
+        made = type(kind).__name__
+        raise UsageError(
+            f"{role} of family '{name}' is an object of {made}",
+            "the class: each training has an object of its own",
+            f"write {role} = {made}, without parentheses",
+        )
+    return kind()
 
 
 class Direction(StrEnum):
@@ -243,4 +280,6 @@ def _installed(kind: str, name: str, path: tuple[str, ...]) -> EntryPoints:
 
 
 def _singular(kind: str) -> str:
-    return {"families": "family", "searches": "search"}.get(kind, kind.removesuffix("s"))
+    return {"families": "family", "searches": "search", "losses": "loss"}.get(
+        kind, kind.removesuffix("s")
+    )

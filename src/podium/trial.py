@@ -101,12 +101,17 @@ def trial_seed(study_seed: int, number: int) -> int:
     return int(digest([study_seed, number])[:8], 16) & 0x7FFF_FFFF
 
 
+# Files of one trial: path of the folder they lie in, or their contents by name; empty: none.
+Files = str | Mapping[str, bytes]
+
+
 @dataclass(frozen=True)
 class Task:
     """One trial handed to a runner.
 
     ``until`` is the epoch it is to stop after, resumable, where its schedule decides whether it
-    goes on; 0: it trains to its end.
+    goes on; 0: it trains to its end. ``resumes`` has the files of the state it goes on from, for
+    workers that cannot look below the job's ``pause_to``.
     """
 
     trial_id: str
@@ -114,6 +119,7 @@ class Task:
     fold: int
     seed: int
     until: int = 0
+    resumes: Files = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +136,8 @@ class Job:
     pause_to: str = ""
     # Whether trainings to their end leave states there too, to go on from after a kill.
     leaves_states: bool = False
+    # Device that families are trained on; empty: the CPU. A runner may give each worker its own.
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,11 @@ class Ended:
         What own code said at its end; stands above what it reported by epoch.
     trace : str
         The whole traceback of an error, for the log; ``reason`` has its end.
+    model : str or mapping of str to bytes
+        Files of the fitted model where the job keeps models: as a path from a runner that shares
+        files with its driver, else as bytes.
+    paused : str or mapping of str to bytes
+        Files of the state that a paused trial goes on from, likewise.
     """
 
     task: Task
@@ -195,6 +208,8 @@ class Ended:
     best_epoch: int = 0
     final: Mapping[str, float] = field(default_factory=dict)
     trace: str = ""
+    model: Files = ""
+    paused: Files = ""
 
 
 @dataclass(frozen=True)

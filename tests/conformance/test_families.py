@@ -1,6 +1,7 @@
 """Every file in families/ keeps the contract; a new one is tested without a line here."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ CHECKS = [
     families.check_scaler_uses_training_only,
     families.check_tickers_by_name,
     families.check_alone_if_it_says_so,
+    families.check_parent_refused_unless_it_continues,
     families.check_beats_untrained,
 ]
 
@@ -135,7 +137,7 @@ class LastFamily(Family):
 
 
 def test_the_kit_accepts_an_honest_family(tmp_path):
-    families.check_family(LastFamily(), tmp_path)
+    families.check_family(LastFamily, tmp_path)
 
 
 def test_the_kit_accepts_an_honest_family_of_quantiles(tmp_path):
@@ -161,7 +163,44 @@ def test_the_kit_accepts_an_honest_family_of_quantiles(tmp_path):
 )
 def test_the_kit_tells_what_a_family_does_wrong(wrong, told, tmp_path):
     with pytest.raises(AssertionError, match=told):
-        families.check_family(LastFamily(wrong), tmp_path)
+        families.check_family(partial(LastFamily, wrong), tmp_path)
+
+
+def test_the_kit_finds_an_object_in_place_of_the_class(tmp_path):
+    with pytest.raises(AssertionError, match="LastFamily object in place of its class"):
+        families.check_family(LastFamily(), tmp_path)
+    one = LastFamily()
+    with pytest.raises(AssertionError, match="the same object"):
+        families.check_family(lambda: one, tmp_path)
+
+
+def test_the_kit_finds_a_family_that_ignores_the_model_to_go_on_from():
+    class Deaf(LastFamily):
+        def refuse_parent(self, parent):
+            pass
+
+        def fit(self, config, train, validation, *, seed, report, parent=None):
+            return super().fit(config, train, validation, seed=seed, report=report)
+
+    with pytest.raises(AssertionError, match="go on from was not refused"):
+        families.check_parent_refused_unless_it_continues(Deaf())
+
+
+def test_a_family_that_continues_is_given_its_parent():
+    class Continuing(LastFamily):
+        continues = True
+        given = None
+
+        def fit(self, config, train, validation, *, seed, report, parent=None):
+            self.given = parent
+            return super().fit(config, train, validation, seed=seed, report=report)
+
+    case = families.Case.planted()
+    family, parent = Continuing(), Last("", 1.0)
+    families.check_parent_refused_unless_it_continues(family)
+    for given in (None, parent):
+        list(family.fit_many([{"shrink": 1.0}], case.train, None, seeds=[1], parent=given))
+        assert family.given is given
 
 
 def test_the_kit_finds_objects_inside_arrays_and_archives(tmp_path):

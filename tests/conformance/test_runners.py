@@ -21,6 +21,7 @@ CHECKS = [
     runners.check_an_abandoned_run_is_forgotten,
     runners.check_a_halted_run_starts_nothing_new,
     runners.check_what_goes_beyond_its_limits_is_ended,
+    runners.check_files_of_trials_come_back,
 ]
 
 

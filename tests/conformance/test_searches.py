@@ -51,7 +51,7 @@ def test_a_finite_space_is_searched_to_its_end_without_repeating_a_config(any_se
 def test_a_search_works_on_the_space_of_every_family(search):
     seen = view(bars(60))
     spaces = [
-        getattr(module, role).space(seen)
+        getattr(module, role)().space(seen)
         for module in (registry.load("families", name) for name in registry.names("families"))
         for role in registry.ROLES.values()
         if hasattr(module, role)

@@ -1,1 +1,1 @@
-"""Families of models; torch and its friends live in this folder and nowhere else."""
+"""Families of models; torch and its friends live in this folder and in ``losses``."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from podium.errors import PodiumError
+from podium.errors import PodiumError, UsageError
 from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences, Subset
 from podium.space import Choice, ConfigDict, Space, Value
@@ -81,16 +81,23 @@ ModelT = TypeVar("ModelT", bound=AnyModel[Any, Any])
 class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
     """What forecasting and classifying families have in common.
 
-    A family says with a new ``VERSION`` that its numbers changed, so that old trials are not taken
-    for its own.
+    A module holds the class. Each training has a new object of it, made without arguments, so what
+    an object keeps is its own. A family says with a new ``VERSION`` that its numbers changed, so
+    that old trials are not taken for its own.
     """
 
     name: str
     VERSION: int = 1
     # Whether ``fit`` takes ``keep``; one that does not is trained in one go, whatever the schedule.
     resumable: bool = False
+    # Whether ``fit`` takes ``parent``; one that does not is never given another model.
+    continues: bool = False
+    # How many configs ``fit_many`` trains at once: a runner hands over up to so many of one fold.
+    together: int = 1
     # The metric that ``val_loss`` is, where it is one.
     loss: str = ""
+    # Where ``fit`` trains, set once on a new object; families without devices leave it alone.
+    device: str = "cpu"
 
     @abc.abstractmethod
     def space(self, data: DataT, /) -> Space:
@@ -106,6 +113,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: ModelT | None = None,
     ) -> ModelT:
         """Fit one config.
 
@@ -125,9 +133,13 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
             Given to families that are ``resumable`` only. The states it wants are put there after
             the epoch was reported. A state that is there already is gone on from: the epochs before
             are reported again, and curve and model are the uninterrupted ones to the bit on CPU.
+        parent : model of this family, optional
+            Given to families that ``continues`` only: a fitted model that this one goes on from.
 
         Raises
         ------
+        UsageError
+            A parent is given, and the family cannot go on from one.
         DivergedError
             A loss is not finite.
         """
@@ -166,13 +178,22 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         *,
         seeds: Sequence[int],
         keeps: Sequence[Keep | None] | None = None,
+        parent: ModelT | None = None,
     ) -> Iterator[Epoch | Fitted | Stopped]:
         """Fit a list of configs on the same windows, one after another by default.
 
         Families that train several at once override this. Epochs come in order for each config,
         then its Fitted; configs may be interleaved. ``keeps`` has one for each config, and is given
-        to families that are ``resumable`` only; one that pauses its training is Stopped.
+        to families that are ``resumable`` only; one that pauses its training is Stopped. ``parent``
+        is the model that all of them go on from.
+
+        Raises
+        ------
+        UsageError
+            A parent is given, and the family cannot go on from one.
         """
+        if not self.continues:
+            self.refuse_parent(parent)
         for number, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
             events: list[Epoch] = []
 
@@ -182,6 +203,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
             keep = keeps[number] if keeps else None
             # A family that knows nothing of keeping states is never given one.
             more: dict[str, Any] = {} if keep is None else {"keep": keep}
+            more |= {} if parent is None else {"parent": parent}
             try:
                 model: ModelT | None = self.fit(
                     config, train, validation, seed=seed, report=report, **more
@@ -199,16 +221,33 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
             yield from events
             yield Fitted(number, model, reason, trace)
 
+    def refuse_parent(self, parent: ModelT | None) -> None:
+        """Refuse a parent where there is one.
+
+        Raises
+        ------
+        UsageError
+            A parent is given.
+        """
+        if parent is not None:
+            raise UsageError(
+                f"family '{self.name}' cannot go on from another model",
+                "a family that continues one",
+                "train it from its start",
+            )
+
 
 class Family(AnyFamily[View, Windows, Model]):
-    """A kind of model that forecasts. ``families/<name>.py`` holds one as ``FAMILY``."""
+    """A kind of model that forecasts. ``families/<name>.py`` holds the class as ``FAMILY``."""
 
     # Whether a ticker's forecast needs its own bars only, so that some tickers may be left out.
     each_alone: bool = False
 
 
 class Classifier(AnyFamily[Sequences, Subset, ClassModel]):
-    """A kind of model that classifies sequences. ``families/<name>.py`` holds it as ``CLASSIFIER``.
+    """A kind of model that classifies sequences.
+
+    ``families/<name>.py`` holds the class as ``CLASSIFIER``.
 
     Its samples may miss values (NaN) and have lengths of their own; :class:`FeatureStats` fills and
     scales them, by ``sequences.stats`` where they are given, else by those of ``train``. What an

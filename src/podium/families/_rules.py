@@ -144,8 +144,10 @@ class RuleFamily(Classifier):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: ClassModel | None = None,
     ) -> Rule:
         """Count the training samples' classes, for a trend in each of its cells."""
+        self.refuse_parent(parent)
         del seed, report, keep
         stats = stats_for(train, validation)
         method, data = str(config["method"]), train.sequences

@@ -1,4 +1,4 @@
-"""What a network that classifies sequences is made of: layers both ways, batches, criteria."""
+"""What a network that classifies sequences is made of: layers both ways, batches, weights."""
 
 from __future__ import annotations
 
@@ -155,38 +155,6 @@ class Batches:
         n = len(self.lengths)
         for start in range(0, n, size):
             yield self.at(torch.arange(start, min(n, start + size)))
-
-
-class Criterion:
-    """Mean loss of samples, weighted by their class.
-
-    Parameters
-    ----------
-    weights : (K,) float
-        Of each class.
-    gamma : float, >= 0
-        Of the focal loss: what is sure already counts less, by a power of how unsure it is. 0: the
-        cross entropy.
-    smoothing : float in [0, 1)
-        Share of each label that is spread over all classes.
-    """
-
-    def __init__(self, weights: Tensor, gamma: float, smoothing: float) -> None:
-        self.weights, self.gamma, self.smoothing = weights, gamma, smoothing
-
-    def __call__(self, scores: Tensor, truth: Tensor) -> Tensor:
-        """Loss of scores (B, K) before the softmax; labels (B,)."""
-        scores = scores.float()
-        if not self.gamma:
-            return nn.functional.cross_entropy(
-                scores, truth, self.weights, label_smoothing=self.smoothing
-            )
-        each = nn.functional.cross_entropy(
-            scores, truth, self.weights, label_smoothing=self.smoothing, reduction="none"
-        )
-        own = scores.log_softmax(1).gather(1, truth[:, None])[:, 0].exp()
-        unsure = (1 - own).clamp_min(torch.finfo(own.dtype).tiny)
-        return (each * unsure**self.gamma).sum() / self.weights[truth].sum()
 
 
 def class_weights(counts: Indices, how: str, beta: float) -> Floats:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from podium.arrays import Floats
 from podium.families._base import Classifier, ClassModel, DivergedError, Keep, Report
+from podium.families._losses import Loss, loss_of
 from podium.families._sequences import require_kin, stats_for
 from podium.families._torch import device_of, one_thread
-from podium.families._torch_sequences import Batches, Classifying, Criterion, class_weights
+from podium.families._torch_sequences import Batches, Classifying, class_weights
 from podium.families._torch_state import packed, require_same, unpacked
 from podium.feature_stats import FILE as STATS_FILE
 from podium.feature_stats import FeatureStats
@@ -89,7 +90,6 @@ class BiLSTMFamily(Classifier):
 
     name = "bilstm"
     resumable = True
-    device: str = "cpu"
 
     def space(self, data: Sequences) -> Space:
         """Size, step, regularization and the weight of rare classes.
@@ -197,6 +197,7 @@ class BiLSTMFamily(Classifier):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: ClassModel | None = None,
     ) -> BiLSTM:
         """Minimize the weighted loss with AdamW; keep the epoch of the best macro-F1.
 
@@ -209,11 +210,12 @@ class BiLSTMFamily(Classifier):
         DataError
             Samples that cannot be learned from.
         UsageError
-            The state is of another training; there is no such device.
+            The state is of another training; there is no such device; a parent is given.
         DivergedError
             A loss is not finite.
         """
         stats = stats_for(train, validation)
+        self.refuse_parent(parent)
         device = device_of(self.device)
         drawing = [torch.cuda.current_device()] if device.type == "cuda" else []
         with one_thread(), torch.random.fork_rng(devices=drawing):
@@ -248,7 +250,7 @@ class BiLSTMFamily(Classifier):
         return BiLSTM(network, state["shape"], stats, tuple(state["class_names"]), state["epoch"])
 
 
-CLASSIFIER = BiLSTMFamily()
+CLASSIFIER = BiLSTMFamily
 
 
 class _Training:
@@ -403,12 +405,13 @@ def _on(device: torch.device, part: Subset, stats: FeatureStats) -> tuple[Batche
     return Batches(stats.apply(x, lengths), lengths, device), truth.to(device)
 
 
-def _criterion(config: ConfigDict, truth: Tensor, classes: int) -> Criterion:
+def _criterion(config: ConfigDict, truth: Tensor, classes: int) -> Loss:
     counts = np.bincount(truth.cpu().numpy(), minlength=classes)
     weights = class_weights(counts, str(config["class_weights"]), float(config["effective_beta"]))
-    gamma = float(config["focal_gamma"]) if config["loss"] == "focal" else 0.0
+    name = str(config["loss"])
+    more = {"gamma": float(config["focal_gamma"])} if name == "focal" else {}
     given = torch.from_numpy(weights).float().to(truth.device)
-    return Criterion(given, gamma, float(config["label_smoothing"]))
+    return loss_of(name, weights=given, smoothing=float(config["label_smoothing"]), **more)
 
 
 def _scheduler(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from podium.arrays import Floats
 from podium.families._base import DivergedError, Family, Keep, Model, Report
+from podium.families._losses import loss_of
 from podium.families._torch import (
     device_of,
     gather,
@@ -117,7 +118,6 @@ class LSTMFamily(Family):
     each_alone = True
     resumable = True
     loss = "mse"
-    device: str = "cpu"
 
     def space(self, view: View) -> Space:
         """Size, step and regularization; bounds are what a project may widen them to."""
@@ -193,6 +193,7 @@ class LSTMFamily(Family):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: Model | None = None,
     ) -> LSTM:
         """Minimize squared error of the scaled target with AdamW; keep the best epoch.
 
@@ -201,10 +202,11 @@ class LSTMFamily(Family):
         Raises
         ------
         DataError, UsageError
-            The state cannot be read; it is of another training.
+            The state cannot be read; it is of another training; a parent is given.
         DivergedError
             A loss is not finite.
         """
+        self.refuse_parent(parent)
         device = device_of(self.device)
         drawing = [torch.cuda.current_device()] if device.type == "cuda" else []
         with one_thread(), torch.random.fork_rng(devices=drawing):
@@ -237,7 +239,7 @@ class LSTMFamily(Family):
         return LSTM(network, state["shape"], state["epochs"])
 
 
-FAMILY = LSTMFamily()
+FAMILY = LSTMFamily
 
 
 class _Training:
@@ -265,6 +267,7 @@ class _Training:
             weight_decay=float(config["weight_decay"]),
             fused=device.type != "mps",
         )
+        self.criterion = loss_of("mse")
         self.batch_size = int(config["batch_size"])
         self.bf16_epochs = int(config.get(BF16, 0))
         if self.bf16_epochs:
@@ -290,7 +293,7 @@ class _Training:
         for rows in torch.split(torch.randperm(len(self.target)), self.batch_size):
             self.optimizer.zero_grad()
             with half:
-                loss = nn.functional.mse_loss(network(self.batch(rows)), self.target[rows])
+                loss = self.criterion(network(self.batch(rows)), self.target[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             self.optimizer.step()

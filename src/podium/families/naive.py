@@ -115,8 +115,10 @@ class NaiveFamily(Family):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: Model | None = None,
     ) -> Naive:
         """Measure the method's mean error on the training part, if asked to remove it."""
+        self.refuse_parent(parent)
         del validation, seed, report, keep
         plain = Naive(str(config["method"]), 0.0)
         if not config["debias"]:
@@ -128,5 +130,5 @@ class NaiveFamily(Family):
         return Naive(**json.loads(read(FILE)))
 
 
-FAMILY = NaiveFamily()
-CLASSIFIER = RuleFamily()
+FAMILY = NaiveFamily
+CLASSIFIER = RuleFamily

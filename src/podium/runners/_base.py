@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,12 @@ class Runner(abc.ABC):
     Attributes
     ----------
     limits : Limits
-        Of one trial; only of a runner that says ``enforces``.
+        Of one trial; only of a runner that says ``enforces``. A batch has the seconds of one trial
+        up to the next of its ends, and the memory of one.
+    shares_files : bool
+        Whether workers see the driver's files: then models and states lie where the job says, and
+        an Ended has their paths. Else it has their bytes; :mod:`podium.runners._files` has both
+        halves.
     devices : tuple of str
         What families that can are trained on, one worker each; only of a runner that ``enforces``.
         Empty: the CPU.
@@ -47,6 +53,7 @@ class Runner(abc.ABC):
 
     # Whether it has workers that it can end and place.
     enforces = False
+    shares_files = True
     limits = Limits()
     devices: tuple[str, ...] = ()
 
@@ -62,7 +69,8 @@ class Runner(abc.ABC):
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         """Run all tasks; a task that fails or loses its worker is an Ended like any other.
 
-        A deque is taken from the left and may grow between what is yielded.
+        Tasks are handed to the family in batches, see :func:`take`; each task is yielded as it
+        ends. A deque is taken from the left and may grow between what is yielded.
         """
 
     @abc.abstractmethod
@@ -81,6 +89,46 @@ class Runner(abc.ABC):
         self.close()
 
 
+def family_of(job: Job, device: str = "") -> Any:
+    """A new object of the job's family, on its device where no other is given."""
+    task = "classify" if isinstance(job.view, Sequences) else "forecast"
+    return registry.family(job.family, task, device=device or job.device)
+
+
+def size_of(job: Job, device: str = "") -> int:
+    """How many tasks are one batch of a job: as many as its family trains together.
+
+    Own code trains one config at a time.
+    """
+    if isinstance(job.view, Code):
+        return 1
+    return max(1, int(getattr(family_of(job, device), "together", 1)))
+
+
+def take(waiting: deque[Task], size: int) -> list[Task]:
+    """The next batch: the first task, and up to ``size - 1`` more of its fold in their order.
+
+    Parameters
+    ----------
+    waiting : deque of Task, not empty
+        Loses the tasks of the batch; the others keep their order.
+    size : int
+
+    Examples
+    --------
+    >>> waiting = deque(Task(id_, {}, fold, 0) for id_, fold in zip("abcd", (0, 1, 0, 0)))
+    >>> [task.trial_id for task in take(waiting, 2)], [task.trial_id for task in waiting]
+    (['a', 'c'], ['b', 'd'])
+    """
+    batch: list[Task] = [waiting.popleft()]
+    others: list[Task] = []
+    while waiting and len(batch) < size:
+        task = waiting.popleft()
+        (batch if task.fold == batch[0].fold else others).append(task)
+    waiting.extendleft(reversed(others))
+    return batch
+
+
 def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     """Fit the tasks as one list, score each model on its fold's validation windows.
 
@@ -91,14 +139,13 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     if isinstance(job.view, Code):
         yield from (_own.train(job.view, job, task) for task in tasks)
         return
-    classifies = isinstance(job.view, Sequences)
-    family = registry.family(job.family, "classify" if classifies else "forecast")
+    family = family_of(job)
     resumable = bool(getattr(family, "resumable", False))
     pauses = {task.trial_id: Pause.of(job, task) if resumable else None for task in tasks}
     for task in tasks:
         pause = pauses[task.trial_id]
         if pause is not None and pause.reached is not None:
-            yield Ended(task, State.PAUSED, epochs=pause.reached)
+            yield Ended(task, State.PAUSED, epochs=pause.reached, paused=pause.folder)
     tasks = [t for t in tasks if (p := pauses[t.trial_id]) is None or p.reached is None]
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
@@ -124,7 +171,9 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                     pause = pauses[task.trial_id]
                     assert pause is not None
                     pause.write(curve)
-                    end = Ended(task, State.PAUSED, epochs=curve, seconds=seconds)
+                    end = Ended(
+                        task, State.PAUSED, epochs=curve, seconds=seconds, paused=pause.folder
+                    )
                 else:
                     end = ended(job, task, event, curve, seconds)
                 done.add(event.trial)
@@ -156,12 +205,14 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
     )
     if event.model is None:
         return failed
+    model = ""
     try:
         if job.save_to:
             folder = Path(job.save_to) / task.trial_id
             folder.mkdir(parents=True, exist_ok=True)
             event.model.save(folder)
-        complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs)
+            model = str(folder)
+        complete = replace(failed, state=State.COMPLETE, best_epoch=event.model.epochs, model=model)
         _, validation = parts(job, task.fold)
         if not len(validation):
             return complete

@@ -88,6 +88,7 @@ def train(code: Code, job: Job, task: Task) -> Ended:
         if said := tail.text():
             (place / LOG).mkdir(parents=True)
             (place / LOG / OUTPUT).write_text(said, encoding="utf-8")
+        ended = replace(ended, model=str(place) if job.save_to else "")
     else:
         shutil.rmtree(place, ignore_errors=True)
     return ended
@@ -109,8 +110,14 @@ def _begin(job: Job, task: Task, place: Path) -> Curve:
 
 def _paused(code: Code, job: Job, task: Task, curve: Curve, seconds: float) -> Ended:
     epoch, _ = best_of(curve, job.metric, code.direction) or (0, math.nan)
-    epochs = _epochs(curve)
-    return Ended(task, State.PAUSED, epochs=epochs, seconds=seconds, best_epoch=epoch)
+    return Ended(
+        task,
+        State.PAUSED,
+        epochs=_epochs(curve),
+        seconds=seconds,
+        best_epoch=epoch,
+        paused=str(Path(job.pause_to) / task.trial_id),
+    )
 
 
 def _keep_state(job: Job, task: Task, place: Path, curve: Curve) -> None:

@@ -56,6 +56,11 @@ class Pause:
         return cls(path, task.until, leaves=job.leaves_states)
 
     @property
+    def folder(self) -> str:
+        """Where the state lies."""
+        return str(self.path.parent)
+
+    @property
     def reached(self) -> tuple[Epoch, ...] | None:
         """The curve up to where the task stops, if the state is that far already.
 

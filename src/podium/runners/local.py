@@ -1,4 +1,4 @@
-"""Own worker processes on this machine, one torch thread each; a lost worker costs one trial."""
+"""Own worker processes on this machine, one torch thread each; a lost worker costs its batch."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 
-from podium import plugin, registry
+from podium import plugin
 from podium.errors import PodiumError, UsageError
-from podium.runners._base import Runner, work
+from podium.runners._base import Runner, size_of, take, work
 from podium.runners._limits import own_memory
 from podium.runners._share import Parts, Shared, opened
-from podium.sequences import Sequences
 from podium.trial import Ended, Job, State, Task
 
 # Two trainers with torch's default threads spin against each other and run hundreds of times
@@ -45,12 +44,13 @@ class _Worker:
     pipe: Connection
     device: str = ""
     job: Job | None = None
-    task: Task | None = None
+    # Tasks of its batch that have not ended, by trial, and when the last one before them ended.
+    tasks: dict[str, Task] = field(default_factory=dict)
     since: float = 0.0
 
 
 class LocalRunner(Runner):
-    """Keeps ``jobs`` processes alive over all its runs and hands each the next task when idle.
+    """Keeps ``jobs`` processes alive over all its runs and hands each the next batch when idle.
 
     Workers come from a fork server that has torch loaded, so one more costs milliseconds. They
     end with their driver: a worker whose pipe breaks leaves at once. All map one copy of the job.
@@ -67,7 +67,7 @@ class LocalRunner(Runner):
         self._shared: Shared | None = None
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Run the tasks in their order, each on the first worker that is free."""
+        """Run the tasks in their order, each batch on the first worker that is free."""
         if self.limits.memory and own_memory(os.getpid()) is None:
             raise UsageError(
                 "runner.max_memory is set, and this machine does not tell what a process uses",
@@ -76,6 +76,7 @@ class LocalRunner(Runner):
             )
         # What is a deque already may grow while its tasks run.
         waiting = tasks if isinstance(tasks, deque) else deque(tasks)
+        size = size_of(job, *self.devices[:1])
         if self._plugins != plugin.loaded():
             # Workers keep what they have loaded; that may be another project's, or older.
             self.close()
@@ -84,21 +85,21 @@ class LocalRunner(Runner):
             self._workers.append(self._start(self._device()))
         try:
             while True:
-                for worker in [w for w in self._workers if w.task is None]:
-                    self._give(worker, job, waiting)
-                busy = [w for w in self._workers if w.task is not None]
+                for worker in [w for w in self._workers if not w.tasks]:
+                    self._give(worker, job, waiting, size)
+                busy = [w for w in self._workers if w.tasks]
                 if not busy:
                     break
                 ready = wait([w.pipe for w in busy], POLL)
                 self.halted()
                 for worker in busy:
                     ended = self._hear(worker) if worker.pipe in ready else self._limited(worker)
-                    if ended is not None:
-                        self._give(worker, job, waiting)
-                        yield ended
+                    if ended and not worker.tasks:
+                        self._give(worker, job, waiting, size)
+                    yield from ended
         finally:
             # Whoever left this loop early does not want what is still being worked on.
-            for worker in [w for w in self._workers if w.task is not None]:
+            for worker in [w for w in self._workers if w.tasks]:
                 self._workers.remove(worker)
                 self._end(worker)
 
@@ -112,7 +113,7 @@ class LocalRunner(Runner):
 
     def busy(self) -> list[str]:
         """Ids of the trials that workers are at."""
-        return [w.task.trial_id for w in self._workers if w.task is not None]
+        return [trial_id for worker in self._workers for trial_id in worker.tasks]
 
     def _device(self) -> str:
         """Device for one more worker: the first that none has."""
@@ -139,24 +140,25 @@ class LocalRunner(Runner):
         fresh = self._start(worker.device)
         worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
 
-    def _give(self, worker: _Worker, job: Job, waiting: deque[Task]) -> None:
+    def _give(self, worker: _Worker, job: Job, waiting: deque[Task], size: int) -> None:
         if not waiting or self.halted():
             return
-        task = waiting.popleft()
+        batch = take(waiting, size)
         try:
-            self._send(worker, job, task)
+            self._send(worker, job, batch)
         except OSError:
             # It died while it had nothing to do; nothing is lost but the worker.
             self._restart(worker)
-            self._send(worker, job, task)
-        worker.job, worker.task, worker.since = job, task, time.monotonic()
+            self._send(worker, job, batch)
+        worker.tasks = {task.trial_id: task for task in batch}
+        worker.job, worker.since = job, time.monotonic()
 
-    def _send(self, worker: _Worker, job: Job, task: Task) -> None:
+    def _send(self, worker: _Worker, job: Job, batch: list[Task]) -> None:
         if worker.job is job:
-            worker.pipe.send((None, task))
+            worker.pipe.send((None, batch))
             return
         shared = self._share(job)
-        worker.pipe.send(((shared.head, shared.parts), task))
+        worker.pipe.send(((shared.head, shared.parts), batch))
         send_handle(worker.pipe, shared.file.fileno(), worker.process.pid)
 
     def _share(self, job: Job) -> Shared:
@@ -166,35 +168,40 @@ class LocalRunner(Runner):
             self._shared = Shared(job)
         return self._shared
 
-    def _limited(self, worker: _Worker) -> Ended | None:
-        """How a trial ended that goes beyond its limits; None: it does not, or has just ended."""
-        task, process = worker.task, worker.process.pid
-        assert task is not None
+    def _limited(self, worker: _Worker) -> list[Ended]:
+        """Ends of a batch that goes beyond its limits; none: it does not, or one has just ended."""
+        process = worker.process.pid
         assert process is not None
         seconds = time.monotonic() - worker.since
         reason = self.limits.exceeded(process, seconds) if self.limits else ""
         if not reason or worker.pipe.poll():
-            return None
-        worker.task = None
-        self._restart(worker)
-        return Ended(task, State.FAILED, seconds=seconds, reason=reason)
+            return []
+        return self._lost(worker, reason)
 
-    def _hear(self, worker: _Worker) -> Ended:
-        task, worker.task = worker.task, None
-        assert task is not None
+    def _lost(self, worker: _Worker, reason: str) -> list[Ended]:
+        """What is left of a worker's batch has failed; another worker takes its place."""
+        seconds = time.monotonic() - worker.since
+        tasks, worker.tasks = worker.tasks, {}
+        self._restart(worker)
+        return [
+            Ended(task, State.FAILED, seconds=seconds, reason=reason) for task in tasks.values()
+        ]
+
+    def _hear(self, worker: _Worker) -> list[Ended]:
         try:
             answer: Ended | BaseException = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join()
             code = worker.process.exitcode or 0
             how = f"signal {_signal(-code)}" if code < 0 else f"exit code {code}"
-            self._restart(worker)
-            seconds = time.monotonic() - worker.since
-            reason = f"its worker process ended with {how}"
-            return Ended(task, State.FAILED, seconds=seconds, reason=reason)
+            return self._lost(worker, f"its worker process ended with {how}")
         if isinstance(answer, BaseException):
+            # Nothing more is heard of its batch.
+            worker.tasks = {}
             raise answer
-        return answer
+        del worker.tasks[answer.task.trial_id]
+        worker.since = time.monotonic()
+        return [answer]
 
 
 def _signal(number: int) -> str:
@@ -249,16 +256,16 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
         plugin.hold(project, plugins)
     except PodiumError as error:
         problem = error
-    inbox: queue.SimpleQueue[tuple[Job | None, Task] | PodiumError] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[tuple[Job | None, list[Task]] | PodiumError] = queue.SimpleQueue()
 
     def listen() -> None:
         while True:
             try:
-                given: tuple[tuple[bytes, Parts] | None, Task] = pipe.recv()
-                packed, task = given
+                given: tuple[tuple[bytes, Parts] | None, list[Task]] = pipe.recv()
+                packed, batch = given
                 with plugin.blamed():
                     job = None if packed is None else opened(*packed, recv_handle(pipe))
-                inbox.put((job, task))
+                inbox.put((job, batch))
             except (EOFError, OSError):
                 os._exit(0)
             except PodiumError as error:
@@ -279,26 +286,16 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
         if problem or isinstance(given, PodiumError):
             send(problem or given)
             continue
-        job, task = given
-        current = job or current
+        job, batch = given
+        if job is not None:
+            current = replace(job, device=device or job.device)
         assert current is not None
         try:
-            if job is not None and device:
-                _place(job, device)
-            for ended in work(current, [task]):
+            for ended in work(current, batch):
                 send(ended)
         except (OSError, PodiumError) as error:
             # Nothing a trial could be blamed for: the driver stops, and its trials start again.
             send(error)
-
-
-def _place(job: Job, device: str) -> None:
-    """Let the job's family train on the device, where it can."""
-    family = registry.family(
-        job.family, "classify" if isinstance(job.view, Sequences) else "forecast"
-    )
-    if hasattr(family, "device"):
-        family.device = device
 
 
 RUNNER = LocalRunner

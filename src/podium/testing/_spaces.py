@@ -15,6 +15,24 @@ from podium.testing._base import SEED, refusal, require
 from podium.trial import BUDGET
 
 
+def check_each_call_makes_a_family(kind: Callable[[], AnyFamily[Any, Any, Any]]) -> None:
+    """A module holds the class: each call makes a family that no other call returns."""
+    require(callable(kind), f"a {type(kind).__name__} object in place of its class")
+    require(kind() is not kind(), "two calls return the same object")
+
+
+def check_parent_refused(
+    family: AnyFamily[Any, Any, Any], config: ConfigDict, train: Any, validation: Any, parent: Any
+) -> None:
+    """``fit_many`` refuses a parent, naming the family, where ``continues`` is not set."""
+
+    def act() -> None:
+        list(family.fit_many([config], train, validation, seeds=[SEED], parent=parent))
+
+    told = refusal(UsageError, act, "a model to go on from was not refused")
+    require(family.name in told, f"the refusal does not name the family: {told}")
+
+
 def check_space(family: AnyFamily[Any, Any, Any], data: object) -> None:
     """It has a name, a whole VERSION, and a space whose draws fit it and can be recorded."""
     require(bool(family.name), "the family has no name")

@@ -1,16 +1,16 @@
-"""A classifier's test calls ``check_classifier(family, folder)``; the folder is an empty one.
+"""A classifier's test calls ``check_classifier(CLASSIFIER, folder)``: its class, an empty folder.
 
-Each promise is a function of its own too.
+Each promise is a function of its own too, of a classifier's object.
 
 >>> import tempfile
 >>> from podium.families.naive import CLASSIFIER
 >>> with tempfile.TemporaryDirectory() as folder:
-...     check_save_load(CLASSIFIER, Path(folder))
+...     check_save_load(CLASSIFIER(), Path(folder))
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,13 @@ from podium.sequences import Sequences, Subset
 from podium.space import ConfigDict
 from podium.stats.classification import log_losses
 from podium.testing._base import SEED, refusal, require
-from podium.testing._spaces import check_refusals, check_space, configs
+from podium.testing._spaces import (
+    check_each_call_makes_a_family,
+    check_parent_refused,
+    check_refusals,
+    check_space,
+    configs,
+)
 from podium.testing._states import Memory, paused_everywhere
 from podium.testing.pickles import check_no_pickled_object
 from podium.trial import Epoch, Fitted
@@ -76,8 +82,18 @@ class Case:
         return Case(replace(self.train, sequences=other), replace(self.validation, sequences=other))
 
 
-def check_classifier(family: Classifier, folder: Path) -> None:
-    """Everything a classifier promises; ``folder`` is an empty one for its files."""
+def check_classifier(kind: Callable[[], Classifier], folder: Path) -> None:
+    """Everything a classifier promises.
+
+    Parameters
+    ----------
+    kind : class
+        Makes a new classifier when it is called without arguments.
+    folder : Path
+        An empty folder for the classifier's files.
+    """
+    check_each_call_makes_a_family(kind)
+    family = kind()
     check_name_and_space(family)
     check_wrong_config_refused(family)
     check_every_sample_gets_probabilities(family)
@@ -93,6 +109,7 @@ def check_classifier(family: Classifier, folder: Path) -> None:
     check_curve(family)
     check_resumed_like_uninterrupted(family)
     check_paused_like_uninterrupted(family)
+    check_parent_refused_unless_it_continues(family)
     check_learns(family)
 
 
@@ -338,6 +355,16 @@ def check_paused_like_uninterrupted(family: Classifier) -> None:
         asked = case.validation.blind()
         _same(whole.predict(asked), again.predict(asked), f"paused after every epoch ({config})")
         require(whole.epochs == again.epochs, "another epoch is best after pauses")
+
+
+def check_parent_refused_unless_it_continues(family: Classifier) -> None:
+    """A family that cannot go on from another model refuses one by name."""
+    if family.continues:
+        return
+    case = Case.planted()
+    config = _configs(family, case)[0]
+    parent = _fit(family, config, case.train, case.validation)
+    check_parent_refused(family, config, case.train, case.validation, parent)
 
 
 def check_learns(family: Classifier, *, share: float = 0.35, tries: int = 5) -> None:

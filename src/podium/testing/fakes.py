@@ -25,6 +25,8 @@ NAME = "misbehaving"
 FITS, RAISES, DIVERGES, DIES, SLEEPS = "fits", "raises", "diverges", "dies", "sleeps"
 PREDICT_RAISES, NOT_FINITE, FORGETS = "predict raises", "forecasts nan", "forgets"
 HANGS, SWELLS = "hangs", "swells"
+# Trains two epochs, and each says how many it had before it was begun.
+TRAINS = "trains"
 REASON = "the fake was told to"
 NAP = 0.5
 # Longer than anybody waits, and more than a worker has.
@@ -53,12 +55,13 @@ class MisbehavingFamily(Family):
     """Does what its config says."""
 
     name = NAME
+    resumable = True
 
     def space(self, view: View) -> Space:
         """What it can be told to do."""
         del view
         known = (FITS, RAISES, DIVERGES, DIES, SLEEPS, PREDICT_RAISES, NOT_FINITE, FORGETS)
-        return Space({"does": Choice((*known, HANGS, SWELLS))})
+        return Space({"does": Choice((*known, HANGS, SWELLS, TRAINS))})
 
     def fit(
         self,
@@ -69,9 +72,11 @@ class MisbehavingFamily(Family):
         seed: int,
         report: Report,
         keep: Keep | None = None,
+        parent: Model | None = None,
     ) -> Constant:
         """Do it."""
-        del train, validation, seed, report, keep
+        self.refuse_parent(parent)
+        del train, validation, seed
         does = str(config["does"])
         if does == RAISES:
             raise RuntimeError(REASON)
@@ -87,6 +92,13 @@ class MisbehavingFamily(Family):
             del swollen
         if does == HANGS:
             time.sleep(LONG)
+        if does == TRAINS:
+            state = None if keep is None else keep.last()
+            had = 0 if state is None else int(state)
+            for epoch in (1, 2):
+                report(epoch, {"had": float(had)})
+                if keep is not None and epoch > had and keep.wants(epoch):
+                    keep.put(epoch, str(epoch).encode(), best=True)
         return Constant(does, float("nan") if does == NOT_FINITE else float(os.getpid()))
 
     def fit_many(
@@ -97,8 +109,10 @@ class MisbehavingFamily(Family):
         *,
         seeds: Sequence[int],
         keeps: Sequence[Keep | None] | None = None,
+        parent: Model | None = None,
     ) -> Iterator[Epoch | Fitted | Stopped]:
         """What ``fit`` gives, but for the configs it forgets."""
+        self.refuse_parent(parent)
         for event in super().fit_many(configs, train, validation, seeds=seeds, keeps=keeps):
             if configs[event.trial]["does"] != FORGETS:
                 yield event
@@ -108,7 +122,7 @@ class MisbehavingFamily(Family):
         return Constant(FITS, float(read("value.txt")))
 
 
-FAMILY = MisbehavingFamily()
+FAMILY = MisbehavingFamily
 
 
 @contextmanager

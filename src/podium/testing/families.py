@@ -1,4 +1,6 @@
-"""A family's test calls ``check_family(family, folder)``; the folder is an empty one, its own.
+"""A family's test calls ``check_family(FAMILY, folder)`` with the class and an empty folder.
+
+Each promise is a function of its own too, of a family's object.
 
 >>> import tempfile
 >>> from podium.families.naive import FAMILY
@@ -8,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +21,13 @@ from podium.prediction import Prediction
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.testing._base import SEED, require
-from podium.testing._spaces import check_refusals, check_space, configs
+from podium.testing._spaces import (
+    check_each_call_makes_a_family,
+    check_parent_refused,
+    check_refusals,
+    check_space,
+    configs,
+)
 from podium.testing._states import paused_everywhere
 from podium.testing.leak import poisoned, probe_family
 from podium.testing.pickles import check_no_pickled_object
@@ -29,8 +38,18 @@ from podium.view import View
 EPOCHS = 2
 
 
-def check_family(family: Family, folder: Path) -> None:
-    """Everything a family promises; ``folder`` is an empty one for its files."""
+def check_family(kind: Callable[[], Family], folder: Path) -> None:
+    """Everything a family promises.
+
+    Parameters
+    ----------
+    kind : class
+        Makes a new family when it is called without arguments.
+    folder : Path
+        An empty folder for the family's files.
+    """
+    check_each_call_makes_a_family(kind)
+    family = kind()
     check_name_and_space(family)
     check_wrong_config_refused(family)
     check_every_window_gets_a_forecast(family)
@@ -42,6 +61,7 @@ def check_family(family: Family, folder: Path) -> None:
     check_scaler_uses_training_only(family)
     check_tickers_by_name(family)
     check_alone_if_it_says_so(family)
+    check_parent_refused_unless_it_continues(family)
     check_beats_untrained(family)
 
 
@@ -242,6 +262,16 @@ def check_alone_if_it_says_so(family: Family) -> None:
             np.allclose(one, other, rtol=1e-6, atol=1e-6 * scale, equal_nan=True),
             f"each_alone is set, and {name} alone gets other forecasts ({config})",
         )
+
+
+def check_parent_refused_unless_it_continues(family: Family) -> None:
+    """A family that cannot go on from another model refuses one by name."""
+    if family.continues:
+        return
+    case = Case.planted()
+    config = _configs(family, case.view)[0]
+    parent = _fit(family, config, case.train, case.validation)
+    check_parent_refused(family, config, case.train, case.validation, parent)
 
 
 def check_beats_untrained(family: Family, *, share: float = 0.5, tries: int = 6) -> None:

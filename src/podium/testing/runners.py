@@ -9,13 +9,17 @@ from __future__ import annotations
 import math
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from podium.runners._base import Runner
+from podium.runners._files import placed
 from podium.runners._limits import Limits
 from podium.split import Fold, Indices
 from podium.testing import fakes
@@ -40,6 +44,7 @@ def check_runner(runner: type[Runner]) -> None:
     check_an_abandoned_run_is_forgotten(runner)
     check_a_halted_run_starts_nothing_new(runner)
     check_what_goes_beyond_its_limits_is_ended(runner)
+    check_files_of_trials_come_back(runner)
 
 
 def check_every_task_ends_once(runner: type[Runner]) -> None:
@@ -153,6 +158,36 @@ def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
         require(reason in failed["t-0"], f"{what}: the reason is {failed['t-0']!r}")
 
 
+def check_files_of_trials_come_back(runner: type[Runner]) -> None:
+    """Models and states of paused trials come as paths where files are shared, else as bytes."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        fakes.installed() as family,
+        runner(1) as running,
+    ):
+        models, states = Path(folder) / "models", Path(folder) / "states"
+        job = replace(small_job(family), save_to=str(models), pause_to=str(states))
+        [task] = _tasks([fakes.TRAINS])
+        for until in (1, 0):
+            [end] = _run(running, job, [replace(task, until=until)]).values()
+            wanted = State.PAUSED if until else State.COMPLETE
+            require(end.state is wanted, f"a task until epoch {until} is {end.state}: {end.reason}")
+            files, place = (end.paused, states) if until else (end.model, models)
+            what = "state of a paused trial" if until else "model"
+            require(bool(files), f"the {what} did not come back")
+            form = "path" if isinstance(files, str) else "bytes"
+            expected = "path" if runner.shares_files else "bytes"
+            require(
+                form == expected,
+                f"shares_files is {runner.shares_files}, and the {what} is its {form}",
+            )
+            [end] = placed(job, iter([end]))
+            lies = [path for path in (place / task.trial_id).rglob("*") if path.is_file()]
+            require(bool(lies), f"the {what} is not where the job wants it")
+        had = [scores.scores["had"] for scores in end.epochs]
+        require(had == [1.0, 1.0], f"it went on after {had} epochs, and was paused after one")
+
+
 def small_job(family: str, horizon: int = 1) -> Job:
     """A job of milliseconds for a family of this name, with two folds."""
     seen = view(bars(120, seed=SEED), horizon=horizon)
@@ -175,7 +210,7 @@ def _told(runner: type[Runner], does: Sequence[str]) -> list[Ended]:
         if _has_workers(runner):
             ended = _run(running, job, tasks)
         else:
-            # What one process is handed as one list may fail as one list.
+            # What dies in one process takes the tasks after it along.
             ended = {}
             for task in tasks:
                 ended |= _run(running, job, [task])

@@ -69,8 +69,8 @@ def command(
     trials a reported metric such as val_loss (its best epoch).
 
     KIND: slots, models (candidates with what their tags say), candidates, trials, studies,
-    decisions, evidence, datasets; families, features, targets, metrics, searches, signals, gates,
-    splitters, readers, runners, importers.
+    decisions, evidence, datasets; families, losses, features, targets, metrics, searches, signals,
+    gates, splitters, readers, runners, importers.
     """
     form = output or ("json" if as_json else "table")
     out = Output(as_json=form == "json", quiet=quiet)

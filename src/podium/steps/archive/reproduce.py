@@ -12,6 +12,7 @@ from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
 from podium.ledger.door import Door
+from podium.runners._files import placed
 from podium.steps.archive.differences import Finding, Part, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
 from podium.steps.candidates.finalize import PHASE as FINALIZE
@@ -286,7 +287,7 @@ def _again(project: Project, door: Door, rebuilt: Rebuilt, part: Part) -> list[F
     with tempfile.TemporaryDirectory(prefix="podium-") as work:
         save_to = work if part.folder else ""
         job = rebuilt.job(row["family"], row["metric"], save_to)
-        [ended] = project.runner.run(job, [task])
+        [ended] = placed(job, project.runner.run(job, [task]))
         findings = numbers(door, row, ended)
         if part.folder and ended.state is State.COMPLETE:
             findings += files(rebuilt, part, Path(work) / row["id"])

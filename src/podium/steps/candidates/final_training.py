@@ -21,6 +21,7 @@ from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.writes import NewTrial
+from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.data.bars import SlotData
@@ -87,7 +88,7 @@ class FinalTraining:
             for n, (config, seed) in enumerate(zip(configs, self.seeds, strict=True))
         ]
         found: dict[str, Ended] = {}
-        for ended in self.project.runner.run(job, tasks):
+        for ended in placed(job, self.project.runner.run(job, tasks)):
             self.project.log.trial_ended(
                 self.data.slot, PHASE, self._number(ended.task), job.metric, ended
             )

@@ -153,11 +153,11 @@ def _train(
         named=True, said=wish.said, notes=wish.notes,
     )  # fmt: skip
     output = wish.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
-    kind.device = wish.device
     work = project.state / "work" / f"train-{digest(slot)[:16]}"
     keep = Checkpoints(output, resume=wish.resume)
     here = Here(project, f"{slot}: train {family}", keep)
-    job = replace(execute.job_of(data, data.split, family), save_to=str(work))
+    job = execute.job_of(data, data.split, family)
+    job = replace(job, save_to=str(work), device=wish.device)
     with full_disk_explained(output):
         shutil.rmtree(work, ignore_errors=True)
         try:
@@ -166,7 +166,6 @@ def _train(
             )
         finally:
             shutil.rmtree(work, ignore_errors=True)
-            kind.device = "cpu"
         if row.state is not State.COMPLETE:
             raise DataError(
                 f"the training failed: {row.reason.strip().splitlines()[-1]}",
@@ -217,7 +216,8 @@ class Here(Runner):
         started = time.perf_counter()
         model, reason, trace = None, "", ""
         try:
-            model = registry.family(job.family, "classify").fit(
+            kind = registry.family(job.family, "classify", device=job.device)
+            model = kind.fit(
                 task.config, training, validation, seed=task.seed, report=report, keep=keep
             )
         except PodiumError:

@@ -326,7 +326,7 @@ def _look(
 ) -> Sight:
     """Sight of one seed."""
     if kind == "families":
-        family = module.FAMILY
+        family = registry.new_family(module, what)
         seen = ground.view_of(part)
         if at - ground.horizon - seen.first_bar < FEWEST:
             raise UsageError(

@@ -97,9 +97,8 @@ def _members(data: SlotData, family: str) -> dict[str, str]:
     found = {}
     for kind, spec in named:
         name = spec.partition(":")[0]
-        member = registry.load(kind, name)
-        own = getattr(member, "FAMILY", None)
-        version = registry.version(kind, name) if own is None else own.VERSION
+        is_family = kind == "families"
+        version = registry.family(name).VERSION if is_family else registry.version(kind, name)
         found[f"{kind}/{spec}"] = str(version)
     return found
 

@@ -21,6 +21,7 @@ from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.report.table import duration
 from podium.runners._base import Runner
+from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps.data.bars import SlotData, plugin_versions, task_spec
@@ -190,9 +191,7 @@ def run(
             queue += todo.values()
             for task in resting.values():
                 go_on(task)
-            # Only a list that may grow is one task at a time for a family.
-            tasks = list(queue) if further is None else queue
-            for ended in runner.run(job, tasks):
+            for ended in placed(job, runner.run(job, queue)):
                 plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
                     with ledger.transaction(durable=True) as tx:

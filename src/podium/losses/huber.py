@@ -1,0 +1,28 @@
+"""Huber loss: squared for small errors, linear for large ones, so that outliers count less."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Huber:
+    """Mean of half the squared errors up to ``delta``, of lines of the same slope beyond.
+
+    Parameters
+    ----------
+    delta : float, > 0
+        Error from which on the loss is linear, in the unit of the targets.
+    """
+
+    task = "forecast"
+    outputs = 1
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = delta
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of forecasts (B,); targets (B,)."""
+        return nn.functional.huber_loss(outputs, targets, delta=self.delta)
+
+
+LOSS = Huber

@@ -1,0 +1,145 @@
+"""A loss's test calls ``check_loss(LOSS)`` with the class; torch must be installed.
+
+It checks an answer by numpy too where the test has one: ``check_loss(LOSS, known)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.arrays import Floats
+from podium.testing._base import SEED, require
+
+if TYPE_CHECKING:
+    from podium.families._losses import Loss
+
+BATCH, CLASSES = 12, 3
+TASKS = ("forecast", "classify")
+# Outputs are compared in single precision, where a loss computes in it.
+TOLERANCE = 1e-5
+
+Case = tuple[Floats, NDArray[Any]]
+
+
+def check_loss(kind: Callable[[], Loss], known: Callable[..., float] | None = None) -> None:
+    """Everything a loss promises.
+
+    Parameters
+    ----------
+    kind : class
+        Makes a loss when it is called without arguments.
+    known : function of outputs and targets, optional
+        The loss's value by numpy alone.
+    """
+    check_what_it_is_for(kind)
+    check_gradient_is_finite(kind)
+    check_a_batch_twice_has_the_same_loss(kind)
+    check_downhill_is_better(kind)
+    check_better_outputs_have_less(kind)
+    if known is not None:
+        check_known_answer(kind, known)
+
+
+def check_what_it_is_for(kind: Callable[[], Loss]) -> None:
+    """It says its task, and how many outputs belong to each target."""
+    require(callable(kind), f"a {type(kind).__name__} object in place of its class")
+    loss = kind()
+    require(loss.task in TASKS, f"task is {loss.task!r}, not one of {', '.join(TASKS)}")
+    outputs = loss.outputs
+    require(
+        isinstance(outputs, int) and outputs > 0, f"outputs is {outputs!r}, not a number of them"
+    )
+
+
+def check_gradient_is_finite(kind: Callable[[], Loss]) -> None:
+    """Value and gradient are finite: of usual outputs, of exact ones, of some far away."""
+    loss = kind()
+    outputs, targets = _case(loss)
+    for what, given in (
+        ("usual outputs", outputs),
+        ("outputs that are right", _right(loss, targets)),
+        ("large outputs", 1e4 * outputs),
+        ("outputs of 0", 0 * outputs),
+    ):
+        value, gradient = _graded(loss, given, targets)
+        require(np.isfinite(value), f"of {what} the loss is {value}")
+        require(bool(np.isfinite(gradient).all()), f"of {what} the gradient is not finite")
+
+
+def check_a_batch_twice_has_the_same_loss(kind: Callable[[], Loss]) -> None:
+    """It is a mean: of a batch that is there twice, or in another order, it is the same."""
+    loss = kind()
+    outputs, targets = _case(loss)
+    value, _ = _graded(loss, outputs, targets)
+    twice, _ = _graded(loss, np.concatenate([outputs] * 2), np.concatenate([targets] * 2))
+    turned, _ = _graded(loss, outputs[::-1], targets[::-1])
+    require(_close(value, twice), f"of a batch it is {value}, of the same batch twice {twice}")
+    require(_close(value, turned), f"of a batch it is {value}, in another order {turned}")
+
+
+def check_downhill_is_better(kind: Callable[[], Loss]) -> None:
+    """A small step against the gradient makes it smaller."""
+    loss = kind()
+    outputs, targets = _case(loss)
+    value, gradient = _graded(loss, outputs, targets)
+    require(bool(np.any(gradient)), "the gradient is 0")
+    lower, _ = _graded(loss, outputs - 1e-2 * gradient / np.abs(gradient).max(), targets)
+    require(lower < value, f"it is {value}, and after a step against its gradient {lower}")
+
+
+def check_better_outputs_have_less(kind: Callable[[], Loss]) -> None:
+    """Outputs that are right have less of it than others, and none below 0."""
+    loss = kind()
+    outputs, targets = _case(loss)
+    (value, _), (least, _) = (
+        _graded(loss, given, targets) for given in (outputs, _right(loss, targets))
+    )
+    require(0 <= least < value, f"outputs that are right have a loss of {least}, others {value}")
+
+
+def check_known_answer(kind: Callable[[], Loss], known: Callable[..., float]) -> None:
+    """Its value is that of numpy, whatever the scale of the outputs."""
+    loss = kind()
+    outputs, targets = _case(loss)
+    for scale in (0.1, 1.0, 10.0):
+        value, _ = _graded(loss, scale * outputs, targets)
+        expected = known(scale * outputs, targets)
+        require(
+            _close(value, expected),
+            f"it is {value}, and by numpy {expected}, where outputs are scaled by {scale}",
+        )
+
+
+def _case(loss: Loss) -> Case:
+    rng = np.random.default_rng(SEED)
+    if loss.task == "classify":
+        targets = np.arange(BATCH) % CLASSES
+        return rng.normal(size=(BATCH, CLASSES * loss.outputs)), targets
+    shape = (BATCH,) if loss.outputs == 1 else (BATCH, loss.outputs)
+    return rng.normal(size=shape), rng.normal(size=BATCH)
+
+
+def _right(loss: Loss, targets: NDArray[Any]) -> Floats:
+    """Outputs as good as they can be."""
+    if loss.task == "classify":
+        return 30.0 * np.repeat(np.eye(CLASSES)[targets], loss.outputs, axis=1)
+    exact: Floats = targets.astype(np.float64)
+    return exact if loss.outputs == 1 else np.repeat(exact[:, None], loss.outputs, axis=1)
+
+
+def _graded(loss: Loss, outputs: Floats, targets: NDArray[Any]) -> tuple[float, Floats]:
+    # Imported here: all other kits work without torch.
+    from podium.families._losses import graded
+
+    try:
+        return graded(loss, outputs, targets)
+    except TypeError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _close(one: float, other: float) -> bool:
+    return bool(np.isclose(one, other, rtol=TOLERANCE, atol=1e-9))
