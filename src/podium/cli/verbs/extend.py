@@ -13,6 +13,7 @@ from podium.cli.output import Output
 
 @click.command()
 @options.slot
+@click.option("--study", default="", metavar="ID", help="A search.  [default: the newest one]")
 @click.option("--top-n", type=int, help="How many configs.")
 @click.option("--folds", type=int, help="How many folds.")
 @click.option("--epochs", type=int, help="Most epochs of a fold.")
@@ -22,6 +23,7 @@ from podium.cli.output import Output
 @options.common
 def command(
     slot: str | None,
+    study: str,
     top_n: int | None,
     folds: int | None,
     epochs: int | None,
@@ -32,7 +34,7 @@ def command(
     quiet: bool,
     mlflow: dict[str, Any],
 ) -> None:
-    """Train the best configs of SLOT's search again on every fold."""
+    """Train the best configs of SLOT's newest finished search again on every fold."""
     from podium.steps.search.extend import extend
 
     out = Output(as_json=as_json, quiet=quiet)
@@ -46,7 +48,7 @@ def command(
     with options.opened(folder, out, **flags, **mlflow) as project:
         name = project.default_slot(slot)
         with project.locked(name, "extend"):
-            found = extend(project, name)
+            found = extend(project, name, study=study)
         files = found.folder and project.shown(found.folder)
     items = [
         {

@@ -42,7 +42,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Ask for a stage for WHAT, a candidate's id or a slot (its newest candidate).
+    """Ask for a stage for WHAT, a candidate's id or a slot (its newest judged candidate).
 
     A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
     with a reason only, and the record says so for ever.
@@ -52,7 +52,9 @@ def command(
 
     out = Output(as_json=as_json, quiet=quiet)
     with options.opened(folder, out) as project:
-        candidate = chosen(project, what, slot=slot, timeframe=timeframe, version=version)
+        candidate = chosen(
+            project, what, slot=slot, timeframe=timeframe, version=version, judged=True
+        )
         with project.locked(candidate["slot"], "promote"):
             found = promote(
                 project, candidate["id"], to=to, reason=reason, waive=waive, dry_run=dry_run

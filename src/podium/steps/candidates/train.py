@@ -119,10 +119,10 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
     """
     if not wish.best:
         return _train(project, family, slot, wish, {})
-    with search_left(project, slot) as search:
+    with search_left(project, slot) as (search, other):
         project.reporter.say(
             f"{slot}: the config is the best one of {family} in search {search.study.id}, the "
-            "newest finished one"
+            f"newest finished one{other}"
         )
         return _train(project, family, slot, wish, _best_config(search, family))
 

@@ -97,8 +97,9 @@ def _members(data: SlotData, family: str) -> dict[str, str]:
     found = {}
     for kind, spec in named:
         name = spec.partition(":")[0]
-        is_family = kind == "families"
-        version = registry.family(name).VERSION if is_family else registry.version(kind, name)
+        version = (
+            registry.family(name).VERSION if kind == "families" else registry.version(kind, name)
+        )
         found[f"{kind}/{spec}"] = str(version)
     return found
 

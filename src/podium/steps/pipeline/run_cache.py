@@ -21,6 +21,7 @@ from podium.config import DatasetSection, PathsSection
 from podium.errors import NotFoundError
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest, digest_bytes
+from podium.steps.workspace import projections
 from podium.steps.workspace.activity import lock_of
 from podium.steps.workspace.environment import WRITTEN
 from podium.steps.workspace.project import Project
@@ -64,8 +65,8 @@ def inputs(project: Project, slots: Sequence[str]) -> str:
     """Hash of all that a run of these slots starts from but the record; ``""``: not to be told."""
     config = project.config
     chosen = dict.fromkeys(slots or config.slots)
-    if config.mlflow.enabled or not _all_ours(project, chosen):
-        # A server is to be sent what it lacks; code elsewhere may have changed.
+    if not _all_ours(project, chosen):
+        # Code elsewhere may have changed.
         return ""
     settings = asdict(config)
     for unimportant in ("root", "origins", "runner"):
@@ -135,6 +136,8 @@ def told(project: Project, slots: Sequence[str], started_from: str) -> Told | No
     chosen = list(slots or project.config.slots)
     if not started_from or any(is_locked(lock_of(project.state, slot)) for slot in chosen):
         return None
+    if not _is_sent(project):
+        return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         found = Told(**kept["told"])
@@ -149,6 +152,17 @@ def told(project: Project, slots: Sequence[str], started_from: str) -> Told | No
     for folder, name in found.artifacts:
         artifact.verify(project.store / folder, name)
     return found
+
+
+def _is_sent(project: Project) -> bool:
+    """Whether MLflow, where it is on, has everything that is on record."""
+    target = projections.target_of(project)
+    if target is None:
+        return True
+    if target.file is not None and not target.file.exists():
+        return False
+    found = [one for one in projections.standings(project.door) if one.target == target.key]
+    return bool(found) and not (found[0].waiting or found[0].refused)
 
 
 def keep(project: Project, started_from: str, slots: Sequence[str], found: Told) -> None:

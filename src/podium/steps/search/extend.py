@@ -27,7 +27,6 @@ from podium.steps.search.handover import (
     SETTINGS,
     STUDY,
     left_by,
-    say_what_was_taken,
     settings_of,
     under,
 )
@@ -64,11 +63,12 @@ def extend(project: Project, slot: str, *, study: str = "") -> Extension:
         A splitter that cannot cross-validate, or numbers that it does not take.
     """
     require_task(project.config, slot)
-    with search_left(project, slot, study) as found:
+    with search_left(project, slot, study) as (found, other):
         which = "chosen by its id" if study else "the newest finished one"
         project.reporter.say(
             f"{slot}: the configs are those of search {found.study.id}, {which}: "
-            f"{len(found.trials)} trials, best {found.data.section.metric} {found.best.score:.4g}"
+            f"{len(found.trials)} trials, best {found.data.section.metric} "
+            f"{found.best.score:.4g}{other}"
         )
         return extended(project, found)
 
@@ -84,16 +84,16 @@ def extension_left(project: Project, slot: str) -> Iterator[Extension]:
     """
     require_task(project.config, slot)
     left = left_by(project, slot, PHASE)
-    with under(project, left):
+    with under(project, left) as other:
         found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
         extension, done, total = on_record(project, found)
         if extension is None:
             raise NotFoundError(
                 f"{slot}: {done} of {total} folds are on record", fix=f"run: podium extend {slot}"
             )
-        if left is not None:
-            what = f"the folds are those of search {found.study.id}, cross-validated last"
-            say_what_was_taken(project, slot, left, what)
+        project.reporter.say(
+            f"{slot}: the folds are those of search {found.study.id}, the newest ones{other}"
+        )
         yield extension
 
 

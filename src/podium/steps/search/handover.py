@@ -53,14 +53,22 @@ def left_by(project: Project, slot: str, step: str, study: str = "") -> Receipt 
 
 
 @contextmanager
-def under(project: Project, left: Receipt | None) -> Iterator[None]:
-    """Work under the settings that a verb left; without one, under those of the project."""
+def under(project: Project, left: Receipt | None) -> Iterator[str]:
+    """Work under the settings that a verb left; without a receipt, under those of the project.
+
+    Yields
+    ------
+    str
+        Settings that differ from podium.toml and the flags, as the end of a sentence.
+    """
     before = project.config
+    other: list[str] = []
     if left is not None:
         there: Mapping[str, Any] = left.outputs[SETTINGS]
+        other = _other_settings(project, there)
         project.config = replace(before, **{n: _section(project, n, v) for n, v in there.items()})
     try:
-        yield
+        yield f"; its settings: {', '.join(other)}" if other else ""
     finally:
         project.config = before
 
@@ -70,10 +78,9 @@ def _section(project: Project, name: str, values: Mapping[str, Any]) -> Any:
     return values if isinstance(section, Mapping) else type(section)(**values)
 
 
-def other_settings(project: Project, left: Receipt) -> list[str]:
-    """Settings of a verb that are not those of podium.toml and the flags, in words."""
+def _other_settings(project: Project, there: Mapping[str, Mapping[str, Any]]) -> list[str]:
     found = []
-    for name, values in left.outputs[SETTINGS].items():
+    for name, values in there.items():
         now = settings_of(project, name)[name]
         found += [
             f"{name}.{key} {value} (podium.toml: {now.get(key)})"
@@ -81,10 +88,3 @@ def other_settings(project: Project, left: Receipt) -> list[str]:
             if now.get(key) != value
         ]
     return found
-
-
-def say_what_was_taken(project: Project, slot: str, left: Receipt, what: str) -> None:
-    """One line: what a verb works on, why, and where it differs from podium.toml."""
-    other = other_settings(project, left)
-    more = f"; its settings: {', '.join(other)}" if other else ""
-    project.reporter.say(f"{slot}: {what}{more}")

@@ -166,8 +166,13 @@ def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dic
 
 
 @contextmanager
-def search_left(project: Project, slot: str, study: str = "") -> Iterator[Tuned]:
+def search_left(project: Project, slot: str, study: str = "") -> Iterator[tuple[Tuned, str]]:
     """The slot's newest finished search, or the one of that study, under the settings it had.
+
+    Yields
+    ------
+    Tuned, str
+        The search, and how its settings differ from podium.toml, as the end of a sentence.
 
     Raises
     ------
@@ -175,7 +180,7 @@ def search_left(project: Project, slot: str, study: str = "") -> Iterator[Tuned]
         There is none, or the slot asks another question by now.
     """
     left = left_by(project, slot, PHASE, study)
-    with under(project, left):
+    with under(project, left) as other:
         try:
             found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
         except NotFoundError as error:
@@ -187,7 +192,7 @@ def search_left(project: Project, slot: str, study: str = "") -> Iterator[Tuned]
                 f"answers another question: {why}",
                 fix=f"run: podium tune {slot}",
             ) from None
-        yield found
+        yield found, other
 
 
 def _changes(project: Project, slot: str, left: Receipt) -> list[str]:

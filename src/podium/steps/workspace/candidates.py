@@ -27,6 +27,10 @@ def newest(project: Project, what: str) -> dict[str, Any]:
     return row
 
 
+# Evidence of those that were judged: on the test, on evaluation data, or by their parent.
+JUDGED = ("test", "evaluation", "with_test")
+
+
 def chosen(
     project: Project,
     what: str | None = None,
@@ -34,6 +38,7 @@ def chosen(
     slot: str | None = None,
     timeframe: str | None = None,
     version: int | None = None,
+    judged: bool = False,
 ) -> dict[str, Any]:
     """Row of the candidate that is meant.
 
@@ -46,6 +51,8 @@ def chosen(
         Of the slot's data; enough alone where one slot has it.
     version : int, optional
         The slot's own counter; default: the newest.
+    judged : bool
+        Whether the newest judged candidate of a slot comes before newer ones that are not.
 
     Raises
     ------
@@ -61,7 +68,29 @@ def chosen(
             raise UsageError(f"'{what}' is one candidate", "a slot where a version is given")
         return newest(project, what)
     name = what or slot or (slot_of(project.config, timeframe) if timeframe else None)
-    return _of_slot(project, project.default_slot(name), version)
+    row = _of_slot(project, project.default_slot(name), version)
+    return _newest_judged(project, row) if judged and version is None else row
+
+
+def _newest_judged(project: Project, newest: dict[str, Any]) -> dict[str, Any]:
+    """The newest judged candidate of a slot; the newest one where none is judged."""
+    slot, door = newest["slot"], project.door
+    found = door.query(
+        "SELECT c.id FROM candidate c JOIN evidence e ON e.project_id = c.project_id "
+        "AND e.candidate_id = c.id WHERE c.project_id = ? AND c.slot = ? AND e.kind IN (?, ?, ?) "
+        "ORDER BY c.version DESC LIMIT 1",
+        door.project_id,
+        slot,
+        *JUDGED,
+    )
+    if not found or found[0]["id"] == newest["id"]:
+        return newest
+    _, row = door.find(found[0]["id"])
+    project.reporter.say(
+        f"{slot}: candidate {row['id']} (version {row['version']}) is the newest judged one; "
+        f"version {newest['version']} is newer and was not judged"
+    )
+    return row
 
 
 def slot_of(config: Config, timeframe: str) -> str:
