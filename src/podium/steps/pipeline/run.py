@@ -228,7 +228,9 @@ def explain(
             statuses = plan(slot, stages_of(slot.task)) if begun else _unbegun(slot)
             for stage, status in statuses:
                 place = steps.place(stage)
-                if place > 0 or (status.done and (place < 0 or stage.quiet)):
+                # Parts of a group's work are named where they alone have something to do.
+                hidden = stage.quiet and (status.done or status.why.startswith("after "))
+                if place > 0 or (place < 0 and status.done) or hidden:
                     continue
                 found.append(
                     Outcome(slot.slot, stage.name, status.state, status.progress, status.why)

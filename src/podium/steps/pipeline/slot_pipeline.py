@@ -15,7 +15,7 @@ from podium.candidate import Candidate
 from podium.errors import NotFoundError
 from podium.steps.data.sequences import TaskData
 from podium.steps.search.tune import search_data
-from podium.steps.trials.once import differences, is_newest
+from podium.steps.trials.once import FIRST, differences, is_newest
 from podium.steps.workspace.project import Project
 
 TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"
@@ -235,4 +235,4 @@ def _after(slot: SlotPipeline, stage: Stage, waits: str) -> str:
         known = differences(slot.project, slot.slot, stage.step(slot), stage.inputs(slot))
     except NotFoundError:
         known = []
-    return "; ".join([f"after {waits}", *known])
+    return "; ".join([f"after {waits}", *(one for one in known if one != FIRST)])

@@ -25,7 +25,8 @@ class Validation(EvidenceStage):
         """The evidence."""
         assert slot.candidate is not None
         finalize.with_evidence(slot.project, slot.products["analyze"], slot.candidate)
-        slot.say(f"candidate {slot.candidate.id} has new evidence from validation")
+        if not slot.products["finalize"].fresh:
+            slot.say(f"candidate {slot.candidate.id} has new evidence from validation")
         return True
 
 
