@@ -32,7 +32,7 @@ def command(
     quiet: bool,
     mlflow: dict[str, Any],
 ) -> None:
-    """Train the best configs of SLOT's search again on every fold."""
+    """Train the best configs of SLOT's newest finished search again on every fold."""
     from podium.steps.search.extend import extend
 
     out = Output(as_json=as_json, quiet=quiet)

@@ -42,7 +42,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Ask for a stage for WHAT, a candidate's id or a slot (its newest candidate).
+    """Ask for a stage for WHAT, a candidate's id or a slot (its newest judged candidate).
 
     A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
     with a reason only, and the record says so for ever.
