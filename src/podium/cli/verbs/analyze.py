@@ -14,10 +14,11 @@ from podium.cli.output import Output
 @options.slot
 @options.common
 def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
-    """Choose among SLOT's extended configs: best mean, the simpler within one standard error.
+    """Choose a config of SLOT's newest cross-validation; nothing is trained.
 
-    Beside the choice stand the ranking with intervals, the naive forecast, the configs that cannot
-    be told from the best, and how much of the choice is luck: docs/judgement.md.
+    The rule is the best mean, or a simpler config within one standard error of it. Beside the
+    choice are the ranking with intervals, the naive forecast, the configs that are not
+    distinguishable from the best, and how much of the choice is luck: docs/judgement.md.
     """
     from podium.report.blocks import interval, standing
     from podium.report.table import p_value

@@ -40,11 +40,11 @@ def command(
     quiet: bool,
     mlflow: dict[str, Any],
 ) -> None:
-    """Judge SLOT's candidate on its sealed test. Each candidate judged counts as a look at it.
+    """Judge a model of SLOT on its sealed test. Each candidate judged counts as a look at it.
 
-    That is the one its finished search leads to; else the best of final_model/,
-    extended_training_results/, the search's checkpoints, and the grids' active model, in this
-    order. Files are written to backtesting_results/.
+    The model is the one in final_model/, else the best of extended_training_results/, of the
+    search's checkpoints, or the grids' active model. Nothing is trained but the refits of
+    --refit-every. Files are written to backtesting_results/.
     """
     from podium.errors import UsageError
     from podium.steps.candidates.select_model import slot_of

@@ -17,7 +17,7 @@ from podium.cli.output import Output
     "--config",
     "given",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Train the config in this file: best_config.json, or one of your own.",
+    help="Train the config in this file instead: best_config.json, or one of your own.",
 )
 @click.option("--epochs", type=int, help="Most epochs.")
 @click.option("--seeds", type=int, help="Models that differ in their seed; forecasts are averaged.")
@@ -43,9 +43,10 @@ def command(
     quiet: bool,
     mlflow: dict[str, Any],
 ) -> None:
-    """Train SLOT's chosen config and register it as a candidate in stage development.
+    """Train the config that SLOT's newest analysis chose: a candidate in stage development.
 
-    Its files are in final_model/. Killed, the same command goes on from the last epoch.
+    Settings of the search and the folds are those they had. Its files are in final_model/. Killed,
+    the same command goes on from the last epoch.
     """
     from podium.steps.candidates.finalize import finalize
     from podium.steps.candidates.given_config import Given, finalize_config

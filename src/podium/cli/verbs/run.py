@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("slots", nargs=-1)
 @click.option("--refresh", is_flag=True, help="The nightly job: take in new bars. docs/live.md.")
-@click.option("--from", "first", default="", help="First step; those before are on record.")
+@click.option("--from", "first", default="", help="First step; the ones before must be complete.")
 @click.option("--to", "last", default="", help="Last step.")
 @click.option("--only", multiple=True, metavar="FAMILY", help="Search these families now.")
 @click.option("--keep-going", is_flag=True, help="Take the other slots on when one fails.")
-@click.option("--explain", is_flag=True, help="Tell what would be done and why; do nothing.")
+@click.option("--explain", is_flag=True, help="Print what is due and which inputs differ.")
 @click.option("--trials", type=int, help="Trials of each search.")
 @options.jobs
 @options.mlflow
@@ -46,8 +46,9 @@ def command(
 ) -> None:
     """Tune, extend, analyze, finalize, backtest and ask for promotion, for SLOTS or all.
 
-    What is up to date is not done again; after an interruption the same command goes on. A refusal
-    is a result, so it ends with 0 too; ask a single slot with podium promote for exit code 4.
+    The settings are those of podium.toml, whatever flags single verbs had. What is up to date is
+    not done again; after an interruption the same command goes on. A refusal is a result, so the
+    exit code is 0 too; podium promote ends with 4.
     """
     from podium.steps.pipeline import run_cache
 

@@ -11,13 +11,18 @@ Decisions
   and on everything for as many epochs as were best on average over the walk-forward folds
   (`final_model`, the one that is judged and served). One slice's best epoch is mostly luck:
   docs/benchmarks.md.
-- `finalize` appends validation evidence anew when the analysis says something else by now;
-  receipts stay.
+- `finalize` takes the choice of the newest cross-validation, under the settings that had, or the
+  config of a file. Evidence from validation has inputs of its own: it is renewed when more configs
+  were looked at, without a training.
+- Where no model is named, a backtest judges what the verbs before left, in the order
+  `final_model/`, extended models, the search's checkpoints, the grids' active model. What was no
+  candidate becomes one; nothing is trained. `train --best` takes the newest finished search.
+- `made_by` says how a candidate came about. Study and trial are those of a training on record, and
+  may be missing.
 - `podium train` runs in its own process so that every epoch can be told and put away; its
   `last.pt` belongs to the artefact but is no part of the model, so `reproduce` does not hold it
   against the record.
-- `finalize.seeds = 1` is no input of a receipt, so candidates from before the setting are found
-  again. Several seeds are one artefact with `members` in its manifest; whoever loads it gets
+- Several seeds are one artefact with `members` in its manifest; whoever loads it gets
   their mean. No member is pickled or merged: weights of differently seeded networks have no mean.
 - A final training's state is called by the hash of the candidate's inputs, not by a trial's id:
   its trials are written only when both have ended. It leaves states on the way

@@ -9,9 +9,17 @@ Decisions
 ---------
 - A newcomer is held against the champion on the very windows of its own test (evidence
   `against_champion`), never against the champion's old figures; `beats_champion` asks for a lower
-  mean loss, tells the p-value, and is undecidable where the champion answers another question.
-- A term of `[backtest]` that is not set is no input of a receipt, so receipts from before the
-  term existed hold.
+  mean loss, states the p-value, and is undecidable where the champion answers another question.
+- The champion is an input of that comparison (`rival`): the slot's champion, or for the champion
+  itself the one that its first decision names. Else a promotion would make its own evidence
+  outdated.
+- Every term of `[backtest]` but those of refits is an input of the test evidence. Terms that hold
+  again bring back the evidence made under them, without another look at the test.
+- `promote SLOT` takes the newest judged candidate.
+- A gate that lacks only people's signatures says `unsigned`. Whether a candidate waits for them is
+  decided in `decision.waits_for_signatures` alone.
+- A decision carries the SHA-256 of the rows of the candidate and of its findings (`contents`), so
+  that a changed row shows against the chain.
 - What gates read of a classifier is found on the slot's own evaluation data only; what `--data`
   finds is another kind of evidence.
 - An evaluation's files lie under `artifacts/evaluations/` with a manifest whose hash is in the
@@ -20,9 +28,6 @@ Decisions
 - Refits keep no models: a refit's forecasts are flushed (receipt `refit` under its trial's key)
   before its trial's end is, so either both are there or it is trained again. One split `refit`
   has a fold for each, without validation part: a validation part would choose the epoch.
-- Backtest evidence of an earlier podium has no trades and nothing of naive: it stays, and the
-  files are made by trading once more.
-- `_settings` of a backtest's receipt leave `refit_*` out: they are no term of trading.
 - A parent of a classifier is asked by `evaluate` itself: evidence about the parent would void its
   signatures. Of losses the record is enough.
 - Commands of people are safe to give again after a kill: `promote` answers from the record,

@@ -6,6 +6,10 @@ May import: workspace, data, trials, evidence.
 
 Decisions
 ---------
+- A verb records the settings that its result depends on; the next one works under them
+  (`handover`). So `extend` takes the newest finished search or the one of `--study`, `analyze` the
+  newest cross-validation and trains nothing, and flags of one verb hold for the next ones. What
+  answers another question by now is refused.
 - A search's budget is not part of a study's question, so more trials continue the same study.
 - The best naive is chosen over the walk-forward folds, where the candidate is chosen too.
 - "Full budget" of a grid's run means to the end of its own `max_epochs`; comparable is what the

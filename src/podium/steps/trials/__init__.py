@@ -2,11 +2,17 @@
 
 The driver of every search (`driver`), the trials of one batch (`execute`), schedules, objectives,
 finalists. Only the driver's process writes to the record; runners hand back how trials ended.
+`once` does a step once for its inputs, in whatever room the step is.
 
 May import: workspace, data.
 
 Decisions
 ---------
+- A result and its receipt are one transaction (`once`, `evidence_once`). A receipt keeps its inputs
+  by name; equal inputs are the same result, and a name that differs says why there is another.
+- A result of inputs that hold again becomes the newest of its step again: later verbs take the
+  newest, and gates read the newest evidence of a kind. Evidence is appended a second time as it
+  was, since it is append-only; nothing is computed, and no look at a test is added.
 - grid, tune, sweep and own code are ways to fill in one `Walk` (`steps/trials/driver.py`):
   numbers, generation, seed, where models are left. A schedule decides inside a generation,
   between `ask` and `tell` (`steps/trials/schedule.py`).
