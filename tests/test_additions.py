@@ -68,6 +68,7 @@ def copy(tmp_path_factory):
     return command
 
 
+@pytest.mark.slow
 def test_a_stage_is_one_file(copy, ladder, tmp_path):
     root = ladder.copy(tmp_path / "p", "extended")
     (copy.folder / "steps" / "pipeline" / "stages" / "words.py").write_text(STAGE.lstrip())

@@ -10,6 +10,7 @@ from podium.hashing import digest_folder
 from podium.runners._files import packed, placed, unpack
 from podium.runners.inline import InlineRunner
 from podium.steps.candidates.finalize import finalize
+from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 from podium.testing import runners
@@ -65,6 +66,7 @@ def searched(root, runner):
     with open_project(root) as project:
         project.__dict__["runner"] = runner(1)
         tune(project, SLOT)
+        extend(project, SLOT)
         finalize(project, SLOT)
     return root
 

@@ -176,6 +176,16 @@ def test_a_verb_refuses_what_answers_another_question_by_now(searched):
         extend(project, SLOT)
 
 
+def test_analyze_names_what_differs_where_the_slot_asks_another_question(searched):
+    verb(searched, "extend", SLOT)
+    projects.configure(searched, **projects.merge(FOLDERS, {"slots": {SLOT: {"horizon": 4}}}))
+    with (
+        open_project(searched) as project,
+        pytest.raises(NotFoundError, match="answers another question: horizon was 5, is 4"),
+    ):
+        analyze(project, SLOT)
+
+
 def test_nothing_is_analyzed_before_it_is_extended(searched):
     with open_project(searched) as project, pytest.raises(NotFoundError) as caught:
         analyze(project, SLOT)

@@ -141,7 +141,7 @@ def test_the_kit_accepts_an_honest_family(tmp_path):
 
 
 def test_the_kit_accepts_an_honest_family_of_quantiles(tmp_path):
-    families.check_family(LastFamily("quantiles"), tmp_path)
+    families.check_family(partial(LastFamily, "quantiles"), tmp_path)
 
 
 @pytest.mark.parametrize(

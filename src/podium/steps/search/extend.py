@@ -26,12 +26,10 @@ from podium.steps.search import extended_files
 from podium.steps.search.handover import (
     SETTINGS,
     STUDY,
-    left_by,
     settings_of,
-    under,
 )
 from podium.steps.search.results import Extended, Extension, Tuned
-from podium.steps.search.tune import GIVEN, NAIVE, search_left, tuned
+from podium.steps.search.tune import GIVEN, NAIVE, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.once import once
@@ -83,9 +81,7 @@ def extension_left(project: Project, slot: str) -> Iterator[Extension]:
         There is none, or the slot asks another question by now.
     """
     require_task(project.config, slot)
-    left = left_by(project, slot, PHASE)
-    with under(project, left) as other:
-        found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
+    with search_left(project, slot, step=PHASE) as (found, other):
         extension, done, total = on_record(project, found)
         if extension is None:
             raise NotFoundError(

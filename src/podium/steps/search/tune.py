@@ -166,7 +166,9 @@ def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dic
 
 
 @contextmanager
-def search_left(project: Project, slot: str, study: str = "") -> Iterator[tuple[Tuned, str]]:
+def search_left(
+    project: Project, slot: str, study: str = "", step: str = PHASE
+) -> Iterator[tuple[Tuned, str]]:
     """The slot's newest finished search, or the one of that study, under the settings it had.
 
     Yields
@@ -179,7 +181,7 @@ def search_left(project: Project, slot: str, study: str = "") -> Iterator[tuple[
     NotFoundError
         There is none, or the slot asks another question by now.
     """
-    left = left_by(project, slot, PHASE, study)
+    left = left_by(project, slot, step, study)
     with under(project, left) as other:
         try:
             found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
