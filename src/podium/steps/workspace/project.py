@@ -16,9 +16,7 @@ from podium import registry
 from podium.config import Config
 from podium.errors import MissingExtraError, UsageError
 from podium.files import full_disk_explained, lock, overheard
-from podium.ledger import writes
 from podium.ledger.door import Door
-from podium.ledger.ledger import Ledger
 from podium.runners._limits import Limits
 from podium.steps.workspace.activity import Activity, lock_of
 from podium.steps.workspace.environment import capture
@@ -26,7 +24,8 @@ from podium.steps.workspace.log import Log, is_failure
 from podium.steps.workspace.stop import Halt
 
 if TYPE_CHECKING:
-    # With it comes what judges forecasts, which costs more than many a command does.
+    # With them come SQLAlchemy and what judges forecasts, which cost more than many a command does.
+    from podium.ledger.ledger import Ledger
     from podium.runners._base import Runner
 
 # Whoever only asks whether a slot is locked holds its lock for a moment.
@@ -162,6 +161,8 @@ class Project:
     @cached_property
     def ledger(self) -> Ledger:
         """The record, opened on first use."""
+        from podium.ledger.ledger import Ledger
+
         section = self.config.project
         start = self._beside.record_opens(self) if self._beside and self.feeds else None
         with full_disk_explained(self.root):
@@ -242,6 +243,8 @@ class Project:
     @cached_property
     def environment(self) -> str:
         """Hash of the recorded code state, packages and machine."""
+        from podium.ledger import writes
+
         facts = capture(self.root, device=self.places)
         with self.ledger.transaction() as tx:
             return writes.put_environment(self.ledger, tx, facts)
