@@ -462,7 +462,7 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
         rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, BASELINE)
     # Of a search that was ended early the others never began.
     rows = [row for row in rows if row.state.ended]
-    bar = [row for row in rows if row.phase == BASELINE]
+    beside = [row for row in rows if row.phase == BASELINE]
     # What was known and was asked for again is one trial.
     asked = {row.id for row in rows if row.phase != kin.KNOWN}
     trials = [
@@ -476,7 +476,7 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
         for row in trials
     ]
     trials = scored_alike(project, data, split, trials)
-    bar = scored_alike(project, data, split, bar)
+    beside = scored_alike(project, data, split, beside)
     way, where = registry.direction(data.section.metric), project.config.tune.where
     good = feasible(project, where, trials)
     if trials and not good:
@@ -490,5 +490,5 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
     metrics = objectives(project.config, data.slot)
     values = scores(project, data, split, trials, metrics) if len(metrics) > 1 else {}
     best = best_of([row for row in trials if row.id in good], data.slot, "tune", way)
-    reference = baselines.best(bar, data, "tune")
-    return Tuned(study, data, split, trials, bar, best, reference, good, values)
+    reference = baselines.best(beside, data, "tune")
+    return Tuned(study, data, split, trials, beside, best, reference, good, values)
