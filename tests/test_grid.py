@@ -406,7 +406,7 @@ def test_a_grid_by_another_metric_compares_models_that_were_trained_for_the_old_
     assert found.trained == 0
     assert {row.metric for row in found.trials} == {"mae"}
     assert {row.score for row in found.trials}.isdisjoint(row.score for row in first.trials)
-    assert found.best_naive.score != first.best_naive.score
+    assert found.reference.score != first.reference.score
     # Errors of volatility: an absolute one is larger than its square.
     assert found.best.score > first.best.score
     told = json.loads((root / "experiments" / "best_config.json").read_text())

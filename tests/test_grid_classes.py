@@ -41,7 +41,7 @@ def test_the_best_of_a_grid_has_the_highest_score(finished):
     scores = [row.score for row in found.trials]
     assert min(scores) < found.best.score == max(scores)
     assert found.best.config["learning_rate"] == 0.05
-    assert found.best_naive.score == max(row.score for row in found.naive)
+    assert found.reference.score == max(row.score for row in found.baselines)
 
 
 def test_the_active_model_is_the_one_with_the_highest_score(finished):

@@ -530,7 +530,7 @@ def test_analyze_tells_ranking_naive_confidence_set_and_luck(project_of, capsys)
     assert told["ranking"][-1]["config"].startswith("naive")
     for row in told["ranking"]:
         assert row["low"] < row["mse"] < row["high"]
-        assert row["naive_mse"] == found.naive.mean
+        assert row["naive_mse"] == found.reference.mean
     first = told["ranking"][0]
     assert first["dm_pvalue_vs_naive"] <= first["dm_pvalue_vs_naive_corrected"]
     assert told["n_trials"] == told["configs looked at"] == 6

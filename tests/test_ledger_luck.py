@@ -74,10 +74,28 @@ def test_luck_counts_what_was_seen_on_an_overlapping_interval_only(ledger):
     assert luck(ledger, mine) == 3
 
 
-def test_luck_does_not_count_the_naive_family_and_counts_what_failed(ledger):
+def test_luck_counts_a_baseline_only_where_a_study_looked_at_its_config_otherwise(ledger):
     split = split_of(50, 90)
-    look(ledger, split, [0.1], family="naive")
+    for phase, family in (
+        ("baseline", "naive"),
+        ("extend_baseline", "naive"),
+        ("baseline", "mean"),
+    ):
+        look(ledger, split, [0.1], phase=phase, family=family)
     assert luck(ledger, split) == 0
+    study = projects.new_study(ledger)
+    with ledger.reading() as tx:
+        [naive, _] = reads.trials_of(ledger, tx, study.id, "baseline")
+    end(ledger, naive.id, state=State.FAILED, score=math.nan)
+    with ledger.transaction() as tx:
+        writes.retry_trials(ledger, tx, [naive.id], "tester")
+    assert luck(ledger, split) == 0
+    look(ledger, split, [0.1], family="naive", question="another search")
+    assert luck(ledger, split) == 1
+
+
+def test_luck_counts_what_failed(ledger):
+    split = split_of(50, 90)
     look(ledger, split, [0.1], family="bilstm")
     look(ledger, split, [0.1])
     study = projects.new_study(ledger)
@@ -98,7 +116,7 @@ def test_luck_counts_what_was_imported_as_looked_at_on_these_bars(ledger):
     with ledger.transaction() as tx:
         foreign.put_imported(ledger, tx, Imported("log.jsonl", records), projects.SLOT)
         foreign.put_imported(ledger, tx, Imported("other", records[:1]), "us4/D/return")
-    assert luck(ledger, split) == 4
+    assert luck(ledger, split) == 5
     assert luck(ledger, split, "us4/D/return") == 1
 
 

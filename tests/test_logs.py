@@ -345,9 +345,9 @@ def test_filters_leave_one_step_or_one_trial(root, capsys):
     found = searched(root)
     [row] = found.trials[:1]
     assert {line.trial for line in lines(root, trials=[row.id[:8]])} == {row.id}
-    naive = lines(root, steps=["naive"])
-    assert naive
-    assert all(line.step == "tune/naive" for line in naive)
+    beside = lines(root, steps=["baseline"])
+    assert beside
+    assert all(line.step == "tune/baseline" for line in beside)
     assert len(lines(root, steps=["tune"])) == len(lines(root))
     _, out, _ = said(capsys, "logs", "last", "--trial", row.id, "--json", "--project", str(root))
     assert json.loads(out)["items"][0]["trial"] == row.id

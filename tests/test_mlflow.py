@@ -191,8 +191,8 @@ def test_every_trial_with_epochs_has_its_curves_as_a_file(shown):
         assert lines[0] == "epoch,train_loss,val_loss"
         [row] = projects.query(shown, "SELECT epochs FROM trial WHERE id = ?", id_)
         assert len(lines) == 1 + row["epochs"]
-    naive = next(iter(phase(shown, "naive").values()))
-    assert there.list_artifacts(naive.info.run_id) == []
+    baseline = next(iter(phase(shown, "baseline").values()))
+    assert there.list_artifacts(baseline.info.run_id) == []
 
 
 @pytest.mark.slow

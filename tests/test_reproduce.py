@@ -69,7 +69,7 @@ def wrong(found):
 
 
 @pytest.mark.parametrize(
-    ("phase", "fold"), [("tune", 0), ("naive", 0), ("extend", 1), ("extend_naive", 1)]
+    ("phase", "fold"), [("tune", 0), ("baseline", 0), ("extend", 1), ("extend_baseline", 1)]
 )
 def test_a_trial_trained_again_is_bit_equal(finished, phase, fold):
     id_ = first(finished, phase, fold)

@@ -314,7 +314,7 @@ def test_another_metric_is_another_study_of_the_same_trainings(done):
     for row, alone in zip(other.trials, searched(fresh).trials, strict=True):
         assert row.score == pytest.approx(alone.score, rel=1e-5)
         assert row.score not in {one.score for one in first.trials}
-    assert other.best_naive.score == pytest.approx(searched(fresh).best_naive.score, rel=1e-5)
+    assert other.reference.score == pytest.approx(searched(fresh).reference.score, rel=1e-5)
 
 
 def test_several_metrics_are_recorded_and_the_first_one_decides(root):

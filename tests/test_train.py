@@ -57,7 +57,7 @@ def test_its_score_is_the_best_epochs_and_stands_beside_the_naive_rules(done):
     assert found.trial.score == pytest.approx(max(row["val_macro_f1"] for row in rows))
     validation = found.validation
     assert validation.scalar("macro_f1") == found.trial.score
-    assert validation.scalar("naive_macro_f1") == found.naive.score
+    assert validation.scalar("naive_macro_f1") == found.reference.score
     assert validation.scalars["macro_f1"].direction == "max"
 
 
@@ -237,7 +237,7 @@ def test_a_search_looks_for_the_highest_where_higher_is_better(tmp_path):
     scores = [row.score for row in found.trials]
     assert found.best.score == max(scores)
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
-    assert found.best_naive.score == max(row.score for row in found.naive)
+    assert found.reference.score == max(row.score for row in found.baselines)
 
 
 def test_the_best_config_of_a_search_can_be_trained(tmp_path):

@@ -183,7 +183,7 @@ def test_the_results_tell_each_trial_with_its_phase_state_config_metrics_and_che
     assert told["podium"] == 1
     assert told["study"] == found.study.id
     assert told["best"] == found.best.id
-    assert told["naive"]["value"] == found.best_naive.score
+    assert told["naive"]["value"] == found.reference.score
     for one, row in zip(told["trials"], found.trials, strict=True):
         assert (one["trial"], one["id"], one["phase"]) == (row.number, row.id, row.phase)
         assert (one["state"], one["value"]) == ("complete", row.score)

@@ -23,6 +23,9 @@ from podium.view import View
 KEY_SCHEMA = 1
 # How long a config trains is a budget, not an idea: two lengths are one look at one config.
 BUDGET = "max_epochs"
+# Phases under which a study has its baselines: on its own windows, and on folds.
+BASELINE, EXTEND_BASELINE = "baseline", "extend_baseline"
+BASELINES = (BASELINE, EXTEND_BASELINE)
 
 
 class State(enum.StrEnum):

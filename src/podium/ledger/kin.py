@@ -13,7 +13,7 @@ from podium.ledger import schema
 from podium.ledger.ledger import Ledger
 from podium.space import ConfigDict
 from podium.study import Study
-from podium.trial import State
+from podium.trial import BASELINES, State
 
 KNOWN = "known"
 # Phase of a search's best configs when they are trained with further seeds.
@@ -66,9 +66,10 @@ def adopt(
     if not families:
         return 0
     trial, link = schema.trial.c, schema.study_trial.c
-    # A config that was a finalist elsewhere is known by its own trial, not by its luckiest seed.
+    # A config that was a finalist elsewhere is known by its own trial, not by its luckiest seed;
+    # a baseline is no trial of a search.
     searched = sa.select(link.trial_id).where(
-        link.project_id == ledger.project_id, link.phase != FINALISTS
+        link.project_id == ledger.project_id, link.phase.not_in((FINALISTS, *BASELINES))
     )
     rows = tx.execute(
         sa.select(trial.id, trial.family, trial.config)

@@ -22,7 +22,7 @@ from podium.ledger.ledger import Ledger
 from podium.ledger.pieces import pieces
 from podium.record import nan_if_null
 from podium.space import ConfigDict
-from podium.trial import State
+from podium.trial import BASELINES, State
 
 
 @dataclass(frozen=True)
@@ -460,8 +460,8 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     """Distinct configs ever looked at for a slot on an overlapping validation interval.
 
     Folds, seeds and training lengths of one config count once; pruned and failed ones count too;
-    configs of the naive family are the bar, not a try at it. What was imported or logged by a
-    tracker says on no bars, so it counts as overlapping.
+    a baseline counts where a study looked at its config otherwise too. What was imported or logged
+    by a tracker says on no bars, so it counts as overlapping.
     """
     trial, study, split = schema.trial.c, schema.study.c, schema.split.c
     query = (
@@ -475,7 +475,7 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
         .where(
             trial.project_id == ledger.project_id,
             study.slot == slot,
-            trial.family != "naive",
+            schema.study_trial.c.phase.not_in(BASELINES),
             sa.or_(
                 trial.split_hash == "",
                 sa.and_(split.validation_from <= interval[1], split.validation_to >= interval[0]),
@@ -556,7 +556,7 @@ def looked_at(
         .where(
             trial.project_id == ledger.project_id,
             study.slot == slot,
-            trial.family != "naive",
+            schema.study_trial.c.phase.not_in(BASELINES),
             trial.state.in_([State.COMPLETE, State.PRUNED]),
             trial.index_hash == index_hash,
         )

@@ -140,7 +140,7 @@ trial = _table(
     _text("reason"),
     _text("created_at"),
     _text("ended_at", null=True),
-    # What users' own trackers call it; trials nobody asked for by name (folds, naive) have none.
+    # What users' own trackers call it; folds and baselines, which nobody asked for, have none.
     _text("run_id", null=True),
     # Empty: podium trained it. Else who told it: "tracker", or where it was imported from.
     _text("origin", default=""),

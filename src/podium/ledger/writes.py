@@ -24,7 +24,7 @@ from podium.own import Files
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.study import Study
-from podium.trial import MOVES, Ended, Key, State, config_hash, run_name
+from podium.trial import BASELINES, MOVES, Ended, Key, State, config_hash, run_name
 
 # Phase of a study's trials that had failed when it was told of them, and were trained again.
 RETRIED = "retried"
@@ -522,7 +522,7 @@ def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], ac
     """Start failed trials again, and leave others alone; why they failed becomes a note.
 
     Every study that looked at one remembers that it failed then: its search was told so before it
-    asked for what came later.
+    asked for what came later. A baseline is no trial of a search.
     """
     trial, link = schema.trial, schema.study_trial
     for id_ in trial_ids:
@@ -543,7 +543,9 @@ def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], ac
             )
         tx.execute(sa.update(trial).where(mine).values(reason="", state=State.RUNNING))
         looked = sa.select(link.c.study_id, sa.func.min(link.c.number)).where(
-            link.c.project_id == ledger.project_id, link.c.trial_id == id_
+            link.c.project_id == ledger.project_id,
+            link.c.trial_id == id_,
+            link.c.phase.not_in(BASELINES),
         )
         rows = [
             {

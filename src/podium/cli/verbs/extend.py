@@ -59,7 +59,7 @@ def command(
             "folds": row.scores,
             "config": row.config,
         }
-        for row in [*found.configs, found.naive[0]]
+        for row in [*found.configs, found.baselines[0]]
     ]
     out.answer("extended", items)
     if files:

@@ -109,7 +109,7 @@ def command(
     metric = section.metric
     sign = registry.direction(metric).sign
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
-    rows = [*rows, found.best_naive]
+    rows = [*rows, found.reference]
     items = [
         {
             "trial": row.id,
@@ -125,7 +125,7 @@ def command(
     out.answer("trials", items, ["trial", "family", metric, "state", "config"])
     out.say(
         f"{count} config{'s' if count > 1 else ''}, {found.trained} new; best "
-        f"{found.best.score:.4g}, naive {found.best_naive.score:.4g} ({metric} on validation)"
+        f"{found.best.score:.4g}, naive {found.reference.score:.4g} ({metric} on validation)"
     )
     if is_default:
         out.say(f"active model: {get_active_model_path(root)}")

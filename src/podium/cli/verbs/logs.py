@@ -18,7 +18,7 @@ from podium.report.table import duration
 @click.command()
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on until that command ends.")
-@click.option("--step", "steps", multiple=True, help="Only of this step: tune, naive, extend.")
+@click.option("--step", "steps", multiple=True, help="Only of this step: tune, baseline, extend.")
 @click.option("--trial", "trials", multiple=True, help="Only of this trial; how its id begins.")
 @options.common
 def command(

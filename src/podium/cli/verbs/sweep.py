@@ -100,7 +100,7 @@ def command(
             "config": row.config,
             "model": str(root / row.checkpoint) if row.checkpoint else None,
         }
-        for row in [*rows, found.best_naive]
+        for row in [*rows, found.reference]
     ]
     columns = ["trial", "family", "mode", metric, "state", "epochs", "mean", "sd", "config"]
     out.answer("trials", items, [c for c in columns if any(c in item for item in items)])
@@ -109,7 +109,7 @@ def command(
     best = means[0] if means and means[0] == means[0] else found.best.score
     out.say(
         f"{count} config{'s' if count > 1 else ''}; best {best:.4g} "
-        f"({found.best.family}), naive {found.best_naive.score:.4g} ({metric} on validation)"
+        f"({found.best.family}), naive {found.reference.score:.4g} ({metric} on validation)"
     )
     larger = {"priority": "quick", "quick": "full"}.get(mode)
     if larger:

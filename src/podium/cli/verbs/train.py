@@ -81,6 +81,7 @@ def command(
     training again trains nothing new; --resume goes on with one that was cut off.
     """
     from podium.steps.candidates.train import Wish, declared, train
+    from podium.steps.trials.baselines import method_of
 
     chosen = {_PARTS[name]: value for name, value in parts.items() if value is not None}
     if weighted_loss is not None:
@@ -118,8 +119,8 @@ def command(
             "slot": name,
             "version": found.candidate.version,
             f"val_{metric}": found.trial.score,
-            f"naive val_{metric}": found.naive.score,
-            "naive": found.naive.config.get("method"),
+            f"naive val_{metric}": found.reference.score,
+            "naive": method_of(found.reference),
             "config": found.trial.config,
             "output": str(found.output),
         },

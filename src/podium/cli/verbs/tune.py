@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium import registry
-    from podium.steps.search.tune import NAIVE, tune
+    from podium.steps.search.tune import tune
     from podium.steps.trials.objectives import pareto
     from podium.trial import State
 
@@ -72,7 +72,7 @@ def command(
     limited = len(found.feasible) < len(found.trials)
     inside = {id_: values for id_, values in found.values.items() if id_ in found.feasible}
     front = pareto(inside, list(inside[found.best.id])) if inside else set()
-    rows = [*rows, found.best_naive]
+    rows = [*rows, found.reference]
     pruned = any(row.state is State.PRUNED for row in rows)
     items = [
         {
@@ -81,7 +81,11 @@ def command(
             section.metric: options.score(row.score),
             **{k: v for k, v in found.values.get(row.id, {}).items() if k != section.metric},
             **({"pareto": row.id in front} if row.id in found.values else {}),
-            **({"feasible": row.id in found.feasible} if limited and row.family != NAIVE else {}),
+            **(
+                {"feasible": row.id in found.feasible}
+                if limited and row is not found.reference
+                else {}
+            ),
             "state": row.state,
             **({"epochs": row.epochs} if pruned else {}),
             **with_means(row, found.finalists),

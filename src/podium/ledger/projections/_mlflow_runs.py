@@ -16,7 +16,7 @@ from podium.hashing import json_text
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _mlflow_facts
 from podium.ledger.projections._mlflow_facts import Facts
-from podium.trial import State, curves_csv
+from podium.trial import BASELINE, State, curves_csv
 
 # Longest texts MLflow 3 takes; what is cut says so.
 NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 8000
@@ -313,11 +313,11 @@ def _curves(facts: Facts) -> str:
 
 
 def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
-    """Command that made a trial; naive ones are made by the step they stand beside."""
+    """Command that made a trial; a baseline is made by the step it stands beside."""
     if row["origin"]:
         return f"podium {str(row['origin']).replace(':', ' ')}"
-    phase = str(link.get("phase", "")).partition("/")[0].removesuffix("_naive")
-    return f"podium {'tune' if phase in ('', 'naive') else phase}"
+    phase = str(link.get("phase", "")).partition("/")[0].removesuffix("_baseline")
+    return f"podium {'tune' if phase in ('', BASELINE) else phase}"
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -28,7 +28,7 @@ from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import reckoned
 from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis
-from podium.steps.trials import execute
+from podium.steps.trials import baselines, execute
 from podium.steps.trials.once import Inputs, evidence_once, once
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -313,7 +313,7 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
         analysis.extension.tuned.forecast.section.metric,
     )
     against = analysis.against_naive
-    chosen, naive = analysis.chosen, analysis.naive
+    chosen, reference = analysis.chosen, analysis.reference
     return evidence_about(
         candidate,
         "validation",
@@ -323,7 +323,7 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
         scalars={
             "loss": Scalar(chosen.mean, metric, "min"),
             "loss_standard_error": Scalar(chosen.standard_error, metric),
-            "naive_loss": Scalar(naive.mean, metric, "min"),
+            "naive_loss": Scalar(reference.mean, metric, "min"),
             "dm_statistic": Scalar(against.statistic),
             "dm_p_value": Scalar(against.p_value, "probability"),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
@@ -332,21 +332,10 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
         },
         notes={
             "metric": metric,
-            "naive_method": naive_name(naive.config),
+            **baselines.notes(reference),
             "reason": analysis.reason,
             "distinguishable": analysis.distinguishable,
             **analysis.ranking.notes(),
             **analysis.luck.notes(),
         },
     )
-
-
-def naive_name(config: ConfigDict) -> str:
-    """How a naive config is called in a sentence.
-
-    Examples
-    --------
-    >>> naive_name({"method": "ewma", "debias": True})
-    'ewma (debiased)'
-    """
-    return str(config["method"]) + (" (debiased)" if config["debias"] else "")

@@ -29,7 +29,8 @@ from podium.steps.search.analyze import reckoned
 from podium.steps.search.extend import PHASE as EXTEND
 from podium.steps.search.extend import extension_left
 from podium.steps.search.handover import left_by
-from podium.steps.search.tune import put_question, run_naive
+from podium.steps.search.tune import put_question
+from podium.steps.trials import baselines
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
@@ -88,7 +89,7 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
         spaces = {family: registry.family(family).space(data.tuning)}
         study = put_question(project, data, split, spaces, search="given")
         # What a backtest holds it against.
-        run_naive(project, study, data, split)
+        baselines.run(project, study, data, split)
         most = int(given.get(BUDGET, project.config.finalize.epochs))
         return train_final(project, data, study, family, given, most, 0, inputs, made_by="given")
 

@@ -1,4 +1,4 @@
-"""A model that a search kept, as a candidate: with its lineage, its bar to beat, its evidence."""
+"""A model that a search kept, as a candidate: with its lineage, its reference, its evidence."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from podium.index import Index
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.reads import TrialRow
-from podium.space import ConfigDict
 from podium.stats import panel_loss
-from podium.steps.candidates.finalize import naive_name
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import Ranking, ranking
-from podium.steps.search.extend import NAIVE_PHASE
-from podium.steps.search.tune import NAIVE, best_of, validation_split
+from podium.steps.search.tune import validation_split
+from podium.steps.trials import baselines
+from podium.steps.trials.baselines import Configured
 from podium.steps.workspace.project import Project
-from podium.trial import State
+from podium.trial import BASELINE, EXTEND_BASELINE, State
 
 # Steps beside the grid that leave models, as sentences call them.
 _KEEPERS = {"tune": "a search", "extend": "a walk-forward cross-validation"}
@@ -40,7 +39,7 @@ _KEEPERS = {"tune": "a search", "extend": "a walk-forward cross-validation"}
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A candidate, the data it is judged on, and the naive config that was best beside it.
+    """A candidate, the data it is judged on, and the baseline that was best beside it.
 
     Parameters
     ----------
@@ -49,7 +48,7 @@ class Kept:
     """
 
     data: SlotData
-    naive: ConfigDict
+    reference: Configured
     candidate: Candidate
     realigned: str = ""
 
@@ -89,16 +88,16 @@ def kept_candidate(project: Project, place: Place, slot: str | None) -> Kept:
         trial, study_id = found
         id_ = candidate_of(project, place.manifest["slot"], place.artifact_hash)
         told = reads.evidence_of(ledger, tx, id_).get("validation") if id_ else None
-        naive = _best_naive(ledger, tx, data.slot, study_id, trial, told)
+        reference = _reference(ledger, tx, data, study_id, trial, told)
     with ledger.transaction(durable=True) as tx:
         candidate = registered(project, tx, place, trial, study_id)
         # An earlier podium judged less; what trained on everything left no losses to judge by.
         if trial.index_hash and (told is None or "n_trials" not in told.scalars):
             configs = [trial, *_others(ledger, tx, study_id, trial)]
-            evidence = _validation(project, data, candidate, configs, naive, tx)
+            evidence = _validation(project, data, candidate, configs, reference, tx)
             writes.put_evidence(ledger, tx, evidence)
     probed_for_leaks(project, data, candidate)
-    return Kept(data, naive.config, candidate, realigned)
+    return Kept(data, reference, candidate, realigned)
 
 
 def registered(
@@ -137,32 +136,25 @@ def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
     return str(found[0]["id"]) if found else None
 
 
-def _best_naive(
+def _reference(
     ledger: Ledger,
     tx: sa.Connection,
-    slot: str,
+    data: SlotData,
     study_id: str,
     trial: TrialRow,
     told: Evidence | None,
 ) -> TrialRow:
-    """The naive config that was best where the model's config was chosen.
+    """The baseline that was best where the model's config was chosen.
 
     That is over the folds of an analysis, where one chose it; else on the windows of its trial.
     """
-    rows = reads.trials_of(ledger, tx, study_id, NAIVE)
+    rows = reads.trials_of(ledger, tx, study_id, BASELINE)
+    folds = reads.trials_of(ledger, tx, study_id, EXTEND_BASELINE)
     if told is None or told.producer != "analyze":
-        folds = reads.trials_of(ledger, tx, study_id, NAIVE_PHASE)
         beside = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
-        return best_of(beside or rows, slot, "grid")
-    of_config: dict[str, list[TrialRow]] = {}
-    for row in reads.trials_of(ledger, tx, study_id, NAIVE_PHASE):
-        if row.split_hash == told.split_hash:
-            of_config.setdefault(row.config_hash, []).append(row)
-    means = {name: float(np.mean([r.score for r in folds])) for name, folds in of_config.items()}
-    whole = {name: mean for name, mean in means.items() if math.isfinite(mean)}
-    if not whole:
-        return best_of(rows, slot, "extend")
-    return of_config[min(whole, key=lambda name: whole[name])][0]
+        return baselines.best(beside or rows, data, "grid")
+    folds = [row for row in folds if row.split_hash == told.split_hash]
+    return baselines.best_over_folds(folds) or baselines.best(rows, data, "extend")
 
 
 def require_fit(project: Project, place: Place, slot: str | None) -> tuple[SlotData, str]:
@@ -203,17 +195,17 @@ def _validation(
     data: SlotData,
     candidate: Candidate,
     trials: Sequence[TrialRow],
-    naive: TrialRow,
+    reference: TrialRow,
     tx: sa.Connection,
 ) -> Evidence:
     """What was seen of it, the first of these configs, on the slice it was chosen on."""
     metric, trial = data.section.metric, trials[0]
     step = trial.phase.partition("/")[0]
-    found = _ranking(project, data, trials, naive, tx)
+    found = _ranking(project, data, trials, reference, tx)
     test = found.against_naive[0]
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.luck(project.ledger, tx, data.slot, interval)
-    luck = luck_of(project, data, tx, trial.config_hash, naive, n_trials)
+    luck = luck_of(project, data, tx, trial.config_hash, reference, n_trials)
     return evidence_about(
         candidate,
         "validation",
@@ -222,7 +214,7 @@ def _validation(
         split=trial.split_hash,
         scalars={
             "loss": Scalar(trial.score, metric, "min"),
-            "naive_loss": Scalar(naive.score, metric, "min"),
+            "naive_loss": Scalar(reference.score, metric, "min"),
             "dm_statistic": Scalar(test.statistic),
             "dm_p_value": Scalar(test.p_value, "probability"),
             "configs_looked_at": Scalar(n_trials, "configs"),
@@ -231,7 +223,7 @@ def _validation(
         },
         notes={
             "metric": metric,
-            "naive_method": naive_name(naive.config),
+            **baselines.notes(reference),
             "reason": f"kept by {_KEEPERS.get(step, 'a grid')}; judged on the one validation "
             "slice it was chosen on",
             **found.notes(),
@@ -256,12 +248,12 @@ def _ranking(
     project: Project,
     data: SlotData,
     trials: Sequence[TrialRow],
-    naive: TrialRow,
+    reference: TrialRow,
     tx: sa.Connection,
 ) -> Ranking:
-    """The configs and naive on the validation slice, tickers of a day averaged."""
-    names = [str(row.loss_hash) for row in (*trials, naive)]
-    arrays = reads.arrays(project.ledger, tx, [*names, str(naive.index_hash)])
-    days = Index.unpack(arrays[str(naive.index_hash)]).seconds
+    """The configs and the reference on the validation slice, tickers of a day averaged."""
+    names = [str(row.loss_hash) for row in (*trials, reference)]
+    arrays = reads.arrays(project.ledger, tx, [*names, str(reference.index_hash)])
+    days = Index.unpack(arrays[str(reference.index_hash)]).seconds
     losses = [panel_loss(arrays[name].astype(np.float64), days)[1] for name in names]
     return ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)

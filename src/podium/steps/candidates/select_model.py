@@ -157,7 +157,7 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
             )
             writes.put_evidence(ledger, tx, copy)
     probed_for_leaks(project, data, candidate)
-    return Kept(data, whole.naive, candidate, realigned)
+    return Kept(data, whole.reference, candidate, realigned)
 
 
 def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[Kept, str]:

@@ -34,8 +34,9 @@ from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.search.results import Tuned
-from podium.steps.search.tune import NAIVE, best_of, put_question, run_naive, search_left
-from podium.steps.trials import execute
+from podium.steps.search.tune import put_question, search_left
+from podium.steps.trials import baselines, execute
+from podium.steps.trials.driver import best_of
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
 from podium.steps.trials.once import once, outputs_of
@@ -54,8 +55,8 @@ class Trained:
 
     Parameters
     ----------
-    naive : TrialRow
-        Best config of the naive family on the same validation samples.
+    reference : TrialRow
+        Best baseline on the same validation samples.
     validation : Evidence
         What the training saw of the candidate.
     output : Path
@@ -66,7 +67,7 @@ class Trained:
 
     data: ClassData
     trial: TrialRow
-    naive: TrialRow
+    reference: TrialRow
     candidate: Candidate
     validation: Evidence
     output: Path
@@ -147,7 +148,7 @@ def _train(
     study = put_question(
         project, data, data.split, {family: kind.space(data.dataset)}, search=PHASE
     )
-    run_naive(project, study, data, data.split)
+    baselines.run(project, study, data, data.split)
     plan = Planned(
         PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
         named=True, said=wish.said, notes=wish.notes,
@@ -173,11 +174,10 @@ def _train(
                 f"run: podium show {row.id}",
             )
         _lay_out(project, row, output, wish)
-    with project.ledger.reading() as tx:
-        naive_rows = reads.trials_of(project.ledger, tx, study.id, NAIVE)
-    naive = best_of(naive_rows, slot, PHASE, registry.direction(data.section.metric))
-    candidate, validation = _registered(project, data, study, row, naive)
-    return Trained(data, row, naive, candidate, validation, output, fresh=here.ran)
+    beside = baselines.rows_of(project, study.id, data, data.split)
+    reference = baselines.best(beside, data, PHASE)
+    candidate, validation = _registered(project, data, study, row, reference)
+    return Trained(data, row, reference, candidate, validation, output, fresh=here.ran)
 
 
 class Here(Runner):
@@ -436,7 +436,7 @@ def _lay_out(project: Project, row: TrialRow, output: Path, wish: Wish) -> None:
 
 
 def _registered(
-    project: Project, data: ClassData, study: Study, row: TrialRow, naive: TrialRow
+    project: Project, data: ClassData, study: Study, row: TrialRow, reference: TrialRow
 ) -> tuple[Candidate, Evidence]:
     """The candidate of a training, with its validation evidence; found again if it is there."""
     assert row.artifact_hash is not None
@@ -473,7 +473,7 @@ def _registered(
                 split=row.split_hash,
                 scalars={
                     metric: Scalar(row.score, metric, way),
-                    f"naive_{metric}": Scalar(naive.score, metric, way),
+                    f"naive_{metric}": Scalar(reference.score, metric, way),
                     "configs_looked_at": Scalar(looked_at, "configs"),
                 },
                 # What it must never be judged on; the same training samples are stored once.
@@ -483,7 +483,7 @@ def _registered(
                 },
                 notes={
                     "metric": metric,
-                    "naive_method": str(naive.config.get("method", "")),
+                    **baselines.notes(reference),
                     "reason": "the epoch was chosen on the samples it is scored on",
                 },
             )

@@ -20,10 +20,9 @@ from podium.hashing import digest
 from podium.index import Index
 from podium.ledger import reads, writes
 from podium.prediction import Prediction
-from podium.space import ConfigDict
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
-from podium.steps.candidates.finalize import Final, naive_name
+from podium.steps.candidates.finalize import Final
 from podium.steps.candidates.register import Kept
 from podium.steps.candidates.select_model import found_model, named_model
 from podium.steps.data.bars import SlotData, plugin_versions, require_task, view_of
@@ -34,6 +33,8 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
 from podium.steps.evidence.trading import trade
+from podium.steps.trials import baselines
+from podium.steps.trials.baselines import Configured
 from podium.steps.trials.forecast_errors import errors_of
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
@@ -115,7 +116,7 @@ def judged(project: Project, final: Final) -> Judged:
 def kept_of(final: Final) -> Kept:
     """A finalized candidate with what it is judged on and held against."""
     analysis = final.analysis
-    return Kept(analysis.extension.tuned.forecast, analysis.naive.config, final.candidate)
+    return Kept(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
 
 
 def _judged(project: Project, kept: Kept, rule: str) -> Judged:
@@ -146,7 +147,7 @@ def judge(project: Project, kept: Kept) -> bool:
         Whether something was put on record.
     """
     settings = project.config.backtest
-    inputs = judge_inputs(kept.data, settings, kept.candidate, kept.naive)
+    inputs = judge_inputs(kept.data, settings, kept.candidate, kept.reference)
     return evidence_once(project, kept.candidate, STEP, inputs, lambda: _judge(project, kept))
 
 
@@ -154,7 +155,7 @@ def judge_inputs(
     data: SlotData,
     settings: BacktestSection,
     candidate: Candidate | None,
-    naive: ConfigDict | None,
+    reference: Configured | None,
 ) -> dict[str, Any]:
     """Everything that test and trades depend on, by name; None where it is not known yet.
 
@@ -162,7 +163,7 @@ def judge_inputs(
     """
     return {
         "candidate": candidate and candidate.artifact_hash,
-        "naive": naive,
+        "reference": reference and baselines.described(reference),
         "data": data.dataset.fingerprint,
         "test": [*data.test_interval],
         "signal": registry.versioned("signals", data.section.signal),
@@ -172,11 +173,12 @@ def judge_inputs(
 
 
 def _judge(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
-    data, naive, candidate = kept.data, kept.naive, kept.candidate
+    data, reference, candidate = kept.data, kept.reference, kept.candidate
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    forecast, bar = _forecast(project, kept), _naive(data, naive)
-    traded = trade(project, data, forecast, bar[1].predict(_decisions(data).blind()))
+    forecast = _forecast(project, kept)
+    model = baselines.fitted(reference, baselines.labelled(data.tuning))
+    traded = trade(project, data, forecast, model.predict(_decisions(data).blind()))
     early = ends_early(project, data)
     if early:
         project.reporter.say(early)
@@ -186,7 +188,7 @@ def _judge(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evide
 
     def write(tx: sa.Connection) -> list[Evidence]:
         looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
-        scores, losses = _scores(data, forecast, bar, looks)
+        scores, losses = _scores(data, forecast, reference, model, looks)
         return [
             _evidence(project, data, candidate, kind, *parts, tx)
             for kind, parts in (
@@ -316,15 +318,6 @@ def _plugins(section: SlotSection) -> dict[str, str]:
     return {f"plugin {name}": version for name, version in found.items()}
 
 
-def _naive(data: SlotData, config: ConfigDict) -> tuple[str, Model]:
-    """The naive method that was best on validation, fitted on everything before the test."""
-    family = registry.family("naive")
-    bars = np.arange(data.tuning.first_bar, data.tuning.last_labelled + 1, dtype=np.int64)
-    before = Windows.of(data.tuning, bars).labelled()
-    model = family.fit(config, before, None, seed=0, report=lambda epoch, scores: None)
-    return naive_name(config), model
-
-
 def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
     """Errors as people quote them, where they are known."""
     return {
@@ -335,7 +328,7 @@ def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
 
 
 def _scores(
-    data: SlotData, forecast: Prediction, naive: tuple[str, Model], looks: int
+    data: SlotData, forecast: Prediction, reference: Configured, model: Model, looks: int
 ) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
     metric = data.section.metric
     losses_of = registry.load("metrics", metric).losses
@@ -344,7 +337,7 @@ def _scores(
     # The forecast reaches to the newest bar; only what has an outcome is judged.
     mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
     mine = losses_of(truth, mean)
-    naive_mean = naive[1].predict(windows.blind()).mean
+    naive_mean = model.predict(windows.blind()).mean
     bar = losses_of(truth, naive_mean)
     days, mine_a_day = panel_loss(mine, windows.at)
     _, naive_a_day = panel_loss(bar, windows.at)
@@ -371,7 +364,7 @@ def _scores(
     }
     notes = {
         "metric": metric,
-        "naive_method": naive[0],
+        **baselines.notes(reference),
         "dm_reason": test.reason or "",
         "from": str(data.view.times[data.test_bars[0]]),
         "to": str(data.view.times[data.test_bars[-1]]),

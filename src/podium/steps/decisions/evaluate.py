@@ -16,7 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from podium import __version__, artifact, registry
+from podium import __version__, artifact
 from podium.arrays import Floats
 from podium.candidate import MANIFEST, Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
@@ -25,6 +25,7 @@ from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, digest_bytes
 from podium.ledger import reads, writes
+from podium.ledger.reads import TrialRow
 from podium.manifest import plain
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
@@ -36,7 +37,7 @@ from podium.steps.data.sequences import ClassData, class_data, evaluation_data, 
 from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_in_classes
-from podium.steps.search.tune import NAIVE, best_of
+from podium.steps.trials import baselines
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 
@@ -138,7 +139,8 @@ def evaluate(
     if attach is not None:
         probabilities, producer = _attached(attach, ground, probabilities), "attached"
     truth = ground.samples.truth().astype(np.int64)
-    rule, naive = _naive(project, candidate, found, ground)
+    reference = _reference(project, candidate, found)
+    rule, naive = baselines.method_of(reference), _answers(reference, found, ground)
     rival = _champion(project, candidate, found, ground)
     parent = _parent(project, candidate, found, ground)
     name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
@@ -195,7 +197,7 @@ def evaluate(
             "bundle": hash_,
             "folder": project.shown(place),
             "data": ground.told,
-            "naive_method": rule,
+            **baselines.notes(reference),
         }
         found = evidence_about(
             candidate,
@@ -337,22 +339,18 @@ def _groups(samples: Subset) -> NDArray[np.str_] | None:
     return None if groups is None else groups[samples.rows]
 
 
-def _naive(
-    project: Project,
-    candidate: Candidate,
-    data: ClassData,
-    ground: Ground,
-) -> tuple[str, Floats]:
-    """The naive rule that was best on validation, learned from the training samples again."""
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, candidate.study_id or "", NAIVE)
-    best = best_of(rows, candidate.slot, "train", registry.direction(data.section.metric))
+def _reference(project: Project, candidate: Candidate, data: ClassData) -> TrialRow:
+    """The baseline that was best on validation."""
+    rows = baselines.rows_of(project, candidate.study_id or "", data, data.split)
+    return baselines.best(rows, data, "train")
+
+
+def _answers(reference: TrialRow, data: ClassData, ground: Ground) -> Floats:
+    """Probabilities of a baseline that is fitted on the training samples again."""
     train = Subset(data.dataset, data.split.folds[0].train)
-    model = registry.family(NAIVE, "classify").fit(
-        best.config, train, None, seed=0, report=lambda epoch, scores: None
-    )
-    found = model.predict(ground.samples.blind())
-    return str(best.config["method"]), found.probabilities
+    model = baselines.fitted(reference, train, "classify")
+    found: Floats = model.predict(ground.samples.blind()).probabilities
+    return found
 
 
 def _champion(

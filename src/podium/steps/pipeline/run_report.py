@@ -23,12 +23,12 @@ from podium.report.found import (
     TuningPoint,
     Verdict,
 )
-from podium.steps.candidates.finalize import naive_name
 from podium.steps.candidates.train import Trained
 from podium.steps.decisions.backtest import BENCHMARKS, Judged
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
 from podium.steps.search.results import Analysis, Extended, Tuned
+from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
 
@@ -64,16 +64,16 @@ def slot_report(
         trials_counted=analysis.looked_at,
         test_looks=looks,
         naive_method=test.notes["naive_method"],
-        validation=(analysis.chosen.mean, analysis.naive.mean),
+        validation=(analysis.chosen.mean, analysis.reference.mean),
         test=(test.scalar("loss"), test.scalar("naive_loss")),
         dm_statistic=finite_or_none(test.scalar("dm_statistic")),
         dm_p_value=finite_or_none(p_value),
         dm_p_adjusted=finite_or_none(min(1.0, p_value * looks)),
         tuning=_points(tuned),
-        tuning_naive=tuned.best_naive.score,
+        tuning_naive=tuned.reference.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
-        + [_fold(analysis.naive, False)],
-        folds_naive_mean=analysis.naive.mean,
+        + [_fold(analysis.reference, False)],
+        folds_naive_mean=analysis.reference.mean,
         ranking=ranking_rows(analysis),
         luck=luck_rows(analysis),
         luck_basis=luck_basis(analysis),
@@ -129,9 +129,9 @@ def class_report(
         version=candidate.version,
         trials_counted=int(looked),
         naive_method=mine.notes["naive_method"],
-        validation=(trained.trial.score, trained.naive.score),
+        validation=(trained.trial.score, trained.reference.score),
         tuning=_points(tuned),
-        tuning_naive=tuned.best_naive.score,
+        tuning_naive=tuned.reference.score,
         distinguishable=f"Evaluated on {mine.notes['data']}: macro-F1 "
         f"{mine.scalar('macro_f1'):.4g}, the naive rule's {mine.scalar('naive_macro_f1'):.4g}.",
         lineage=_lineage(data.dataset.name, candidate),
@@ -163,7 +163,7 @@ def _lineage(dataset: str, candidate: Candidate) -> list[str]:
 
 
 def ranking_rows(analysis: Analysis) -> list[RankRow]:
-    """The extended configs, best first, and the best naive one."""
+    """The extended configs, best first, and the best baseline."""
     found, configs = analysis.ranking, analysis.extension.configs
     tests = [
         (finite_or_none(test.p_value), finite_or_none(corrected))
@@ -181,7 +181,7 @@ def ranking_rows(analysis: Analysis) -> list[RankRow]:
             chosen=extended is analysis.chosen,
         )
         for extended, interval, p_values, included in zip(
-            [*configs, analysis.naive],
+            [*configs, analysis.reference],
             found.intervals(),
             [*tests, (None, None)],
             found.included,
@@ -281,8 +281,8 @@ def _fold(extended: Extended, chosen: bool) -> FoldRow:
 
 
 def _label(extended: Extended) -> str:
-    if extended.family == "naive":
-        return f"naive {naive_name(extended.config)}"
+    if extended.family == baselines.NAIVE:
+        return f"{extended.family} {baselines.method_of(extended)}"
     return f"{extended.family} {short(extended.config)}"
 
 

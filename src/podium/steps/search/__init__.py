@@ -11,7 +11,7 @@ Decisions
   newest cross-validation and trains nothing, and flags of one verb hold for the next ones. What
   answers another question by now is refused.
 - A search's budget is not part of a study's question, so more trials continue the same study.
-- The best naive is chosen over the walk-forward folds, where the candidate is chosen too.
+- The reference is chosen over the walk-forward folds, where the candidate is chosen too.
 - "Full budget" of a grid's run means to the end of its own `max_epochs`; comparable is what the
   newest grid asked (data, task, split, metric), and the pointer never compares losses on other
   data.

@@ -28,6 +28,7 @@ from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
 from podium.steps.search.results import Analysis, Extended, Tuned
 from podium.steps.search.tuning_files import TuningFiles
+from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.owned_folder import OwnedFolder, output_folder, put_text
 from podium.steps.workspace.project import Project
@@ -202,7 +203,7 @@ def _owner(found: Any) -> str | None:
 
 def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
     extension, chosen = analysis.extension, analysis.chosen
-    tuned = extension.tuned
+    tuned, reference = extension.tuned, analysis.reference
     data, metric = tuned.forecast, tuned.data.section.metric
     place = extension.configs.index(chosen)
     row = _trial_of(tuned, chosen)
@@ -232,7 +233,7 @@ def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> d
             else "directional accuracy, as a share of windows",
             "directional_accuracy": mine["directional_accuracy"],
             "epochs": chosen.epochs,
-            "naive": {"config": analysis.naive.config, "mean": analysis.naive.mean},
+            "naive": {**baselines.described(reference), "mean": reference.mean},
             "p_value_against_naive": analysis.against_naive.p_value,
             "p_value_against_naive_corrected": float(analysis.ranking.corrected[place]),
             "looked_at": analysis.looked_at,
@@ -250,7 +251,7 @@ def _put_plots(
     project: Project, analysis: Analysis, told: list[dict[str, Any]], place: Path
 ) -> Path:
     """The comparison as JSON, and the pictures of it, drawn only where it changed."""
-    tuned = analysis.extension.tuned
+    tuned, reference = analysis.extension.tuned, analysis.reference
     owned = OwnedFolder(project, place, (RESULTS, *PICTURES), "study", "search")
     header = {"podium": SCHEMA, "study": tuned.study.id, "slot": tuned.data.slot}
     folder = owned.claim(tuned.study.id, lambda: json_file(header))
@@ -260,7 +261,7 @@ def _put_plots(
             "metric": tuned.data.section.metric,
             "direction": registry.direction(tuned.data.section.metric).verb,
             "trials": len(tuned.trials),
-            "naive": {"config": analysis.naive.config, "folds": analysis.naive.scores},
+            "naive": {**baselines.described(reference), "folds": reference.scores},
             "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
             "why": analysis.reason,
             "against_the_next": analysis.distinguishable,
@@ -283,7 +284,7 @@ def _put_plots(
 
 
 def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], bytes]]:
-    extension, chosen = analysis.extension, analysis.chosen
+    extension, chosen, reference = analysis.extension, analysis.chosen, analysis.reference
     tuned, data = extension.tuned, extension.tuned.forecast
     slot, metric = data.slot, data.section.metric
     way = registry.direction(metric)
@@ -297,7 +298,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
     told = [files.told(row, row.id in tuned.feasible, facts[row.id]) for row in rows]
 
     def history() -> bytes:
-        naive = tuned.best_naive.score
+        naive = tuned.reference.score
         return history_png(told, metric, way, naive, f"{slot}: {len(told)} trials")
 
     named = _labels(extension.configs)
@@ -363,7 +364,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
             plots.Folds(label, c.scores, c.standard_error, c is chosen)
             for label, c in zip(named, extension.configs, strict=True)
         ]
-        naive = plots.Folds("best naive", analysis.naive.scores, analysis.naive.standard_error)
+        naive = plots.Folds("best naive", reference.scores, reference.standard_error)
         title = f"{slot}: scores on the {len(labels)} folds"
         direction = "higher" if way == "max" else "lower"
         return plots.folds_png(configs, naive, labels, title, f"{measured},\n{direction} is better")

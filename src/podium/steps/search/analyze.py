@@ -42,7 +42,7 @@ def written(project: Project, analysis: Analysis) -> Analysis:
 
 
 def reckoned(project: Project, extension: Extension) -> Analysis:
-    """One standard error rule, naive beside it, the luck reckoned with; nothing is written."""
+    """One standard error rule, the reference beside it, the luck reckoned with; writes nothing."""
     data = extension.tuned.forecast
     best = extension.configs[0]
     limit = best.mean + best.standard_error
@@ -58,7 +58,7 @@ def reckoned(project: Project, extension: Extension) -> Analysis:
             data,
             tx,
             config_hash(chosen.family, chosen.config),
-            extension.tuned.best_naive,
+            extension.tuned.reference,
             looked_at,
         )
     metric = data.section.metric
@@ -74,13 +74,13 @@ def reckoned(project: Project, extension: Extension) -> Analysis:
             f"; {extension.split.name} also trains on what came after the bars it validates: "
             "enough to choose a config, no record of how it would have done"
         )
-    naive = extension.naive[0]
+    reference = extension.baselines[0]
     losses = [_by_period(c) for c in extension.configs]
-    found = ranking(np.column_stack(losses), _by_period(naive), data.view.horizon)
+    found = ranking(np.column_stack(losses), _by_period(reference), data.view.horizon)
     return Analysis(
         extension=extension,
         chosen=chosen,
-        naive=naive,
+        reference=reference,
         against_naive=found.against_naive[extension.configs.index(chosen)],
         looked_at=looked_at,
         ranking=found,

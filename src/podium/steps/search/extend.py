@@ -1,4 +1,4 @@
-"""Train the best configs again over folds, walk-forward by default, beside the naive family."""
+"""Train the best configs again over folds, walk-forward by default, beside the baselines."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from podium.steps.search.handover import (
     settings_of,
 )
 from podium.steps.search.results import Extended, Extension, Tuned
-from podium.steps.search.tune import GIVEN, NAIVE, search_left
+from podium.steps.search.tune import GIVEN, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.once import once
 from podium.steps.workspace.project import Project
-from podium.trial import State, trial_seed
+from podium.trial import EXTEND_BASELINE, State, trial_seed
 from podium.view import View
 
-PHASE, NAIVE_PHASE = "extend", "extend_naive"
+PHASE = "extend"
 
 
 def extend(project: Project, slot: str, *, study: str = "") -> Extension:
@@ -179,7 +179,7 @@ def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, in
     keys = [[_key(found, split, one, plan) for plan in one.plans] for one in asked]
     with project.ledger.reading() as tx:
         known = reads.trials_by_key(project.ledger, tx, [key for of in keys for key in of])
-        linked = reads.trials_of(project.ledger, tx, found.study.id, PHASE, NAIVE_PHASE)
+        linked = reads.trials_of(project.ledger, tx, found.study.id, PHASE, EXTEND_BASELINE)
     there = {(row.phase, row.number, row.id) for row in linked}
     rows = [
         [
@@ -257,14 +257,14 @@ class Asked:
 
 
 def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
-    """Every config with its trainings: the best of the search, then the naive ones."""
+    """Every config with its trainings: the best of the search, then the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
     top = _top([one.row for one in found.finalists], found.eligible, settings.top)
     chosen = [
         (PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
         for rank, row in enumerate(top)
     ]
-    naive = [(NAIVE_PHASE, row.number, row, row.config) for row in found.naive]
+    beside = [(EXTEND_BASELINE, row.number, row, row.config) for row in found.baselines]
     return [
         Asked(
             phase,
@@ -277,13 +277,13 @@ def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
                     config=config,
                     fold=fold.number,
                     seed=0
-                    if row.family == NAIVE
+                    if phase == EXTEND_BASELINE
                     else trial_seed(project.config.tune.seed, fold.number),
                 )
                 for fold in split.folds
             ],
         )
-        for phase, rank, row, config in [*chosen, *naive]
+        for phase, rank, row, config in [*chosen, *beside]
     ]
 
 
@@ -299,7 +299,7 @@ def _extension(
     asked: Sequence[Asked],
     rows: Sequence[Sequence[TrialRow]],
 ) -> Extension:
-    made: dict[str, list[Extended]] = {PHASE: [], NAIVE_PHASE: []}
+    made: dict[str, list[Extended]] = {PHASE: [], EXTEND_BASELINE: []}
     for one, folds in zip(asked, rows, strict=True):
         losses, days = _losses(project, folds)
         made[one.phase].append(
@@ -315,7 +315,7 @@ def _extension(
             )
         )
     slot = found.data.slot
-    return Extension(found, split, _ranked(made[PHASE], slot), _ranked(made[NAIVE_PHASE], slot))
+    return Extension(found, split, _ranked(made[PHASE], slot), _ranked(made[EXTEND_BASELINE], slot))
 
 
 def _best_epoch(project: Project, rows: Sequence[TrialRow]) -> int:

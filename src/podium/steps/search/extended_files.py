@@ -18,7 +18,6 @@ from podium.hashing import json_file
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
 from podium.steps.search.results import Extended, Extension
-from podium.steps.search.tune import NAIVE
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.owned_folder import (
@@ -150,7 +149,7 @@ def _results(project: Project, extension: Extension, models: list[str | None]) -
             }
             for rank, (config, model) in enumerate(zip(extension.configs, models, strict=True), 1)
         ],
-        NAIVE: _scores(extension.naive[0]),
+        "naive": _scores(extension.baselines[0]),
     }
 
 

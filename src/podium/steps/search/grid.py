@@ -16,15 +16,12 @@ from podium.space import Choice, Space, Value
 from podium.split import Split
 from podium.steps.data.sequences import TaskData, task_data
 from podium.steps.search.tune import (
-    NAIVE,
-    best_of,
     put_question,
-    run_naive,
     space_of,
     validation_split,
 )
-from podium.steps.trials import driver, execute, schedule
-from podium.steps.trials.driver import Walk
+from podium.steps.trials import baselines, driver, execute, schedule
+from podium.steps.trials.driver import Walk, best_of
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
@@ -44,10 +41,10 @@ class Grid:
     ----------
     trials : sequence of TrialRow
         One a config, in the grid's order; failed ones are among them.
-    naive : sequence of TrialRow
-        Every config of the naive family on the same windows.
-    best, best_naive : TrialRow
-        Best score on validation, in the metric's direction.
+    baselines : sequence of TrialRow
+        Every baseline on the same windows.
+    best, reference : TrialRow
+        Best trial and best baseline: the best score on validation, in the metric's direction.
     trained : int
         How many trials are new; the others were on record.
     """
@@ -56,9 +53,9 @@ class Grid:
     data: TaskData
     split: Split
     trials: Sequence[TrialRow]
-    naive: Sequence[TrialRow]
+    baselines: Sequence[TrialRow]
     best: TrialRow
-    best_naive: TrialRow
+    reference: TrialRow
     trained: int
 
 
@@ -108,7 +105,7 @@ def grid(
         seed=project.config.tune.seed,
         **schedule.asked(project, budget),
     )
-    run_naive(project, study, data, split)
+    baselines.run(project, study, data, split)
     seed = trial_seed(project.config.tune.seed, SEED)
     plans = [
         Planned(GRID, number, config, fold=0, seed=seed, named=True)
@@ -125,13 +122,13 @@ def grid(
         rows = driver.go(project, study, data, split, name, search, walk)
     # One that was found may have been trained for another metric.
     rows = scored_alike(project, data, split, rows)
-    naive = scored_alike(project, data, split, driver.rows_of(project, study, NAIVE))
+    beside = baselines.rows_of(project, study.id, data, split)
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
     catch_up(project)
-    way = registry.direction(data.section.metric)
-    best, best_naive = (best_of(some, slot, "grid", way) for some in (rows, naive))
-    return Grid(study, data, split, rows, naive, best, best_naive, trained)
+    best = best_of(rows, slot, "grid", registry.direction(data.section.metric))
+    reference = baselines.best(beside, data, "grid")
+    return Grid(study, data, split, rows, beside, best, reference, trained)
 
 
 def grid_space(

@@ -30,11 +30,11 @@ class Tuned:
     ----------
     trials : list of TrialRow
         In the order asked, after those that were on record before; failed ones are among them.
-    naive : list of TrialRow
-        Every config of the naive family on the same windows.
-    best, best_naive : TrialRow
-        Best on validation, in the metric's direction, among the feasible ones: by the mean over
-        the seeds where there are finalists, else by the score.
+    baselines : list of TrialRow
+        Every baseline on the same windows.
+    best, reference : TrialRow
+        Best trial and best baseline on validation, in the metric's direction; the trial among the
+        feasible ones, by the mean over the seeds where there are finalists, else by the score.
     feasible : set of str
         Ids of the trials that meet ``tune.where``; the others are kept and never win.
     values : mapping of trial id to mapping of metric to value
@@ -49,9 +49,9 @@ class Tuned:
     data: TaskData
     split: Split
     trials: Sequence[TrialRow]
-    naive: Sequence[TrialRow]
+    baselines: Sequence[TrialRow]
     best: TrialRow
-    best_naive: TrialRow
+    reference: TrialRow
     feasible: Collection[str]
     values: Mapping[str, Mapping[str, float]]
     finalists: Sequence[Finalist] = ()
@@ -120,7 +120,7 @@ class Extended:
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """All configs that were extended, best first, and the naive ones likewise.
+    """All configs that were extended, best first, and the baselines likewise.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Extension:
     tuned: Tuned
     split: Split
     configs: Sequence[Extended]
-    naive: Sequence[Extended]
+    baselines: Sequence[Extended]
     folder: Path | None = None
 
 
@@ -142,14 +142,14 @@ class Analysis:
     Parameters
     ----------
     chosen : Extended
-    naive : Extended
-        Best naive config over the same folds.
+    reference : Extended
+        Best baseline over the same folds.
     against_naive : DieboldMariano
-        Chosen against naive on the folds' windows.
+        Chosen against the reference on the folds' windows.
     looked_at : int
         Distinct configs ever looked at for this slot on an overlapping validation interval.
     ranking : Ranking
-        The extended configs, best first, and naive: intervals, tests, confidence set.
+        The extended configs, best first, and the reference: intervals, tests, confidence set.
     luck : Luck
         What the choice among all that were looked at is worth.
     reason, distinguishable : str
@@ -160,7 +160,7 @@ class Analysis:
 
     extension: Extension
     chosen: Extended
-    naive: Extended
+    reference: Extended
     against_naive: DieboldMariano
     looked_at: int
     ranking: Ranking

@@ -18,16 +18,13 @@ from podium.split import Split
 from podium.steps.data.sequences import TaskData, task_data
 from podium.steps.search.grid import SEED, default_grid
 from podium.steps.search.tune import (
-    NAIVE,
     Settings,
-    best_of,
     put_question,
-    run_naive,
     spaces_of,
     validation_split,
 )
-from podium.steps.trials import driver, schedule
-from podium.steps.trials.driver import Walk
+from podium.steps.trials import baselines, driver, schedule
+from podium.steps.trials.driver import Walk, best_of
 from podium.steps.trials.finalists import Finalist, train, winner
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
@@ -53,9 +50,9 @@ class Sweep:
     ----------
     trials : list of TrialRow
         Of all families, in the order trained; failed ones are among them.
-    best, best_naive : TrialRow
-        Best on validation, in the metric's direction: by the mean over the seeds where there are
-        finalists, else by the score.
+    best, reference : TrialRow
+        Best trial and best baseline on validation, in the metric's direction; the trial by the mean
+        over the seeds where there are finalists, else by the score.
     finalists : list of Finalist
         Best mean first.
     """
@@ -64,7 +61,7 @@ class Sweep:
     data: TaskData
     trials: Sequence[TrialRow]
     best: TrialRow
-    best_naive: TrialRow
+    reference: TrialRow
     finalists: Sequence[Finalist] = ()
 
 
@@ -171,7 +168,7 @@ def sweep(
     study = put_question(
         project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
     )
-    run_naive(project, study, data, split)
+    baselines.run(project, study, data, split)
     seed = trial_seed(settings.seed, SEED)
     found: dict[str, list[TrialRow]] = {name: [] for name in names}
     left = math.inf if max_runs is None else max_runs
@@ -196,13 +193,13 @@ def sweep(
             _refine(project, study, data, split, spaces, found, steps, work)
     way = registry.direction(data.section.metric)
     rows = [row for name in names for row in found[name]]
-    naive = scored_alike(project, data, split, driver.rows_of(project, study, NAIVE))
+    beside = baselines.rows_of(project, study.id, data, split)
     best = best_of(rows, slot, PHASE, way)
     finalists = train(project, study, data, split, rows)
     first = winner(finalists)
     best = first.row if first else best
     catch_up(project)
-    return Sweep(study, data, rows, best, best_of(naive, slot, PHASE, way), finalists)
+    return Sweep(study, data, rows, best, baselines.best(beside, data, PHASE), finalists)
 
 
 def _refine(

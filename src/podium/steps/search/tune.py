@@ -1,8 +1,7 @@
-"""Search for a config on a validation slice before the sealed test, beside the naive family."""
+"""Search for a config on a validation slice before the sealed test, beside the baselines."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from podium import registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
 from podium.hashing import digest
 from podium.ledger import kin, reads, writes
-from podium.ledger.reads import Receipt, TrialRow
+from podium.ledger.reads import Receipt
 from podium.space import Space
 from podium.split import Split
 from podium.steps.data.own_code import SearchData
@@ -21,19 +20,18 @@ from podium.steps.data.sequences import ClassData, TaskData, task_data
 from podium.steps.search.handover import SETTINGS, STUDY, left_by, settings_of, under
 from podium.steps.search.results import Tuned
 from podium.steps.search.tuning_files import TuningFiles
-from podium.steps.trials import driver, execute, schedule
+from podium.steps.trials import baselines, driver, execute, schedule
 from podium.steps.trials import finalists as _finalists
-from podium.steps.trials.driver import Walk
-from podium.steps.trials.execute import Planned
+from podium.steps.trials.driver import Walk, best_of, nothing_complete
 from podium.steps.trials.finalists import Finalist
 from podium.steps.trials.objectives import feasible, judged_by, objectives, scored_alike, scores
 from podium.steps.trials.once import differences, once
 from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.steps.workspace.project import Project
 from podium.study import Study
-from podium.trial import BUDGET, State, trial_seed
+from podium.trial import BASELINE, BUDGET, State, trial_seed
 
-PHASE, NAIVE = "tune", "naive"
+PHASE = "tune"
 # What --set gave, in the receipt of a search.
 GIVEN = "set"
 # By parameter, as in [space.FAMILY] of podium.toml.
@@ -52,8 +50,8 @@ class Reach:
         What is asked.
     done, wanted : mapping of family to int
         Trials that have ended, and how many there are to be.
-    naive : bool
-        Whether every config of the naive family is on record.
+    baselines : bool
+        Whether every baseline is on record.
     cut : bool
         Whether ``--max-time`` ended it, so that what follows takes what there is.
     """
@@ -62,7 +60,7 @@ class Reach:
     question: Mapping[str, Any]
     done: Mapping[str, int]
     wanted: Mapping[str, int]
-    naive: bool
+    baselines: bool
     cut: bool
 
     @property
@@ -107,12 +105,12 @@ def tune(
     study = _study(project, data, split, spaces)
     files = TuningFiles(project, study, data, split)
     with files.claimed():
-        run_naive(project, study, data, split)
+        baselines.run(project, study, data, split)
         _walk(project, study, data, split, spaces, files, only)
         found = _result(project, study, data, split)
         if not only or not _counted(project, study, data).left:
             found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
-    files.write(found.trials, found.best_naive, found.feasible, found.best.id)
+    files.write(found.trials, found.reference, found.feasible, found.best.id)
     if not _counted(project, study, data).left:
         _complete(project, study, data, space or {})
     return found
@@ -123,7 +121,7 @@ def rewritten(project: Project, found: Tuned) -> None:
     _complete(project, found.study, found.data, found.given)
     files = TuningFiles(project, found.study, found.data, found.split)
     with files.claimed():
-        files.write(found.trials, found.best_naive, found.feasible, found.best.id)
+        files.write(found.trials, found.reference, found.feasible, found.best.id)
 
 
 def _complete(project: Project, study: Study, data: TaskData, space: Settings) -> None:
@@ -259,7 +257,7 @@ def tuned(
     split = validation_split(project, data)
     study = _known(project, data, split, given or {})[1]
     if study is None:
-        raise _nothing(slot, "tune")
+        raise nothing_complete(slot, "tune")
     found = _result(project, study, data, split)
     far = _counted(project, study, data)
     done, wanted = sum(far.done.values()), sum(far.wanted.values())
@@ -288,7 +286,7 @@ def reach(project: Project, data: TaskData) -> Reach:
     question, study = _known(project, data, split)
     if study is None:
         wanted = dict.fromkeys(data.section.families, project.config.tune.trials)
-        return Reach(None, question, dict.fromkeys(wanted, 0), wanted, naive=False, cut=False)
+        return Reach(None, question, dict.fromkeys(wanted, 0), wanted, baselines=False, cut=False)
     return _counted(project, study, data)
 
 
@@ -296,25 +294,28 @@ def _counted(project: Project, study: Study, data: TaskData) -> Reach:
     dropped = dropped_by(project, study)
     trials, wanted = project.config.tune.trials, {}
     split = validation_split(project, data)
-    version = registry.family(NAIVE, data.section.task).VERSION
-    bar = [execute.key_of(data, split, NAIVE, version, one).hash for one in _bar(data)]
+    wanted_keys = {
+        execute.key_of(data, split, name, execute.version_of(data, name), plan).hash
+        for name, plans in baselines.planned(data).items()
+        for plan in plans
+    }
     with project.ledger.reading() as tx:
-        known = reads.trials_by_key(project.ledger, tx, bar)
-        rows = reads.trials_of(project.ledger, tx, study.id, PHASE, NAIVE)
+        known = reads.trials_by_key(project.ledger, tx, [*wanted_keys])
+        rows = reads.trials_of(project.ledger, tx, study.id, PHASE, BASELINE)
         for family in data.section.families:
             most = driver.exhausted(project, tx, study, family)
             wanted[family] = trials if most is None else min(most, trials)
     ended = Counter(
         row.family
         for row in rows
-        if row.phase != NAIVE
+        if row.phase != BASELINE
         # What another study gave up is not what this one has.
         and (row.id in dropped or row.state in (State.COMPLETE, State.FAILED))
     )
     done = {name: min(ended[name], count) for name, count in wanted.items()}
-    there = {row.id for row in rows if row.phase == NAIVE and row.state.ended}
-    naive = known.keys() == set(bar) and {row.id for row in known.values()} <= there
-    return Reach(study, study.question, done, wanted, naive, driver.was_cut(project, study))
+    there = {row.id for row in rows if row.phase == BASELINE and row.state.ended}
+    whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= there
+    return Reach(study, study.question, done, wanted, whole, driver.was_cut(project, study))
 
 
 def _decided(found: Tuned, finalists: Sequence[Finalist]) -> Tuned:
@@ -463,32 +464,18 @@ def _way(project: Project) -> dict[str, str | int]:
     }
 
 
-def run_naive(project: Project, study: Study, data: TaskData, split: Split) -> None:
-    """Every config of the naive family on the study's windows: the bar to beat."""
-    job = execute.job_of(data, split, NAIVE)
-    version = registry.family(NAIVE, data.section.task).VERSION
-    execute.run(project, study, data, split, job, version, _bar(data))
-
-
-def _bar(data: TaskData) -> list[Planned]:
-    space = registry.family(NAIVE, data.section.task).space(data.tuning)
-    return [
-        Planned(NAIVE, number, config, fold=0, seed=0) for number, config in enumerate(space.grid())
-    ]
-
-
 def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
     with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, NAIVE)
+        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, BASELINE)
     # Of a search that was ended early the others never began.
     rows = [row for row in rows if row.state.ended]
-    naive = [row for row in rows if row.phase == NAIVE]
+    beside = [row for row in rows if row.phase == BASELINE]
     # What was known and was asked for again is one trial.
     asked = {row.id for row in rows if row.phase != kin.KNOWN}
     trials = [
         row
         for row in rows
-        if row.phase != NAIVE and (row.phase != kin.KNOWN or row.id not in asked)
+        if row.phase != BASELINE and (row.phase != kin.KNOWN or row.id not in asked)
     ]
     dropped = dropped_by(project, study)
     trials = [
@@ -496,7 +483,7 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
         for row in trials
     ]
     trials = scored_alike(project, data, split, trials)
-    naive = scored_alike(project, data, split, naive)
+    beside = scored_alike(project, data, split, beside)
     way, where = registry.direction(data.section.metric), project.config.tune.where
     good = feasible(project, where, trials)
     if trials and not good:
@@ -510,27 +497,5 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
     metrics = objectives(project.config, data.slot)
     values = scores(project, data, split, trials, metrics) if len(metrics) > 1 else {}
     best = best_of([row for row in trials if row.id in good], data.slot, "tune", way)
-    best_naive = best_of(naive, data.slot, "tune", way)
-    return Tuned(study, data, split, trials, naive, best, best_naive, good, values)
-
-
-def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:
-    """Row with the lowest score, or the highest (``max``); the earlier one when two are equal.
-
-    Raises
-    ------
-    NotFoundError
-        No trial is complete; the first reason is told.
-    """
-    complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
-    if not complete:
-        failed = next((row.reason for row in rows if row.reason), "")
-        told = f"; the first failed with: {failed.strip().splitlines()[-1]}" if failed else ""
-        raise _nothing(slot, verb, told)
-    return min(complete, key=lambda row: -row.score if way == "max" else row.score)
-
-
-def _nothing(slot: str, verb: str, told: str = "") -> NotFoundError:
-    return NotFoundError(
-        f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
-    )
+    reference = baselines.best(beside, data, "tune")
+    return Tuned(study, data, split, trials, beside, best, reference, good, values)

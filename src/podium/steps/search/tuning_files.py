@@ -30,7 +30,7 @@ from podium.registry import Direction
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
 from podium.steps.data.sequences import TaskData
-from podium.steps.trials import driver, execute
+from podium.steps.trials import baselines, driver, execute
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
 from podium.steps.workspace.project import Project
@@ -151,7 +151,7 @@ class TuningFiles:
         rows : sequence of TrialRow
             The study's trials, in the order asked.
         naive : TrialRow, optional
-            The best one of the naive family.
+            The best baseline.
         feasible : collection of str, optional
             Ids of the trials that may win; default: all.
         chosen : str
@@ -278,7 +278,7 @@ class TuningFiles:
                 "chosen": chosen or None,
                 "naive": None
                 if naive is None
-                else {"value": naive.score, "config": naive.config, "id": naive.id},
+                else {"value": naive.score, **baselines.described(naive), "id": naive.id},
                 "trials": trials,
             }
         )

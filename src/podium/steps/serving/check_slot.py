@@ -12,7 +12,6 @@ from podium import registry
 from podium.arrays import Floats, Mask
 from podium.evidence import Evidence
 from podium.prediction import Prediction
-from podium.split import Windows
 from podium.stats import (
     BootstrapInterval,
     DieboldMariano,
@@ -20,9 +19,9 @@ from podium.stats import (
     diebold_mariano,
     panel_loss,
 )
-from podium.steps.candidates.finalize import naive_name
 from podium.steps.evidence.drift import Drifted, drifted
 from podium.steps.serving.forecast_log import Live, Speaker, live, places, speakers
+from podium.steps.trials import baselines
 from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
@@ -144,22 +143,16 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
 
 
 def _naive(speaker: Speaker) -> tuple[Prediction, str]:
-    """The naive method that the candidate was judged against, fitted on the same training bars."""
-    family, view, judged = registry.family("naive"), speaker.view, speaker.judged
-    named = {naive_name(config): config for config in family.space(view).grid()}
-    told = [judged[kind].notes["naive_method"] for kind in ("test", "validation") if kind in judged]
-    # One that was brought in from elsewhere was held against nothing here.
-    config = next((named[name] for name in told if name in named), next(iter(named.values())))
-    model = family.fit(config, _training(speaker), None, seed=0, report=lambda epoch, scores: None)
-    return model.predict(speaker.windows().blind()), naive_name(config)
-
-
-def _training(speaker: Speaker) -> Windows:
-    """Labelled windows of the training, no label reaching beyond it."""
-    stop = int(np.searchsorted(speaker.view.times, speaker.trained_until, side="right"))
-    before = speaker.view.until(stop)
-    bars = np.arange(before.first_bar, before.last_labelled + 1, dtype=np.int64)
-    return Windows.of(before, bars).labelled()
+    """The baseline that the candidate was compared with, fitted on the same training bars."""
+    view, judged = speaker.view, speaker.judged
+    notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
+    known = filter(None, (baselines.named(one, view) for one in notes))
+    # One that was brought in from elsewhere was compared with nothing here.
+    reference = next(known, None) or baselines.every(view)[0]
+    stop = int(np.searchsorted(view.times, speaker.trained_until, side="right"))
+    # No label reaches beyond the training.
+    model = baselines.fitted(reference, baselines.labelled(view.until(stop)))
+    return model.predict(speaker.windows().blind()), baselines.method_of(reference)
 
 
 def _part(champion: Live, naive: Prediction, inside: Mask) -> _Part:

@@ -13,6 +13,14 @@ Decisions
 - A result of inputs that hold again becomes the newest of its step again: later verbs take the
   newest, and gates read the newest evidence of a kind. Evidence is appended a second time as it
   was, since it is append-only; nothing is computed, and no look at a test is added.
+- `baselines.FAMILIES` lists the families that every search of a task is compared with, until a task
+  is a kind of its own. All configs of their spaces run once, with seed 0, in phase `baseline` of
+  the study, and over folds in phase `extend_baseline`. A trial is a baseline by that phase, not by
+  its family: a slot may search the same family, and those trials count as looks.
+- The reference is the best baseline where the candidate is chosen: on the validation slice, or by
+  the mean over the folds. It is fitted again on all bars before the test. Fields named `naive`
+  are about the reference; `naive_method` is the method of `naive`, else the family, and then the
+  note `reference` has family and config.
 - grid, tune, sweep and own code are ways to fill in one `Walk` (`steps/trials/driver.py`):
   numbers, generation, seed, where models are left. A schedule decides inside a generation,
   between `ask` and `tell` (`steps/trials/schedule.py`).

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from podium.errors import TimeOverError
+from podium.errors import NotFoundError, TimeOverError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import reads, writes
@@ -217,6 +217,29 @@ def rows_of(project: Project, study: Study, phase: str) -> list[TrialRow]:
     """Trials of one of a study's phases."""
     with project.ledger.reading() as tx:
         return reads.trials_of(project.ledger, tx, study.id, phase)
+
+
+def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:
+    """Row with the lowest score, or the highest (``max``); the earlier one when two are equal.
+
+    Raises
+    ------
+    NotFoundError
+        No trial is complete; the first reason is told.
+    """
+    complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
+    if not complete:
+        failed = next((row.reason for row in rows if row.reason), "")
+        told = f"; the first failed with: {failed.strip().splitlines()[-1]}" if failed else ""
+        raise nothing_complete(slot, verb, told)
+    return min(complete, key=lambda row: -row.score if way == "max" else row.score)
+
+
+def nothing_complete(slot: str, verb: str, told: str = "") -> NotFoundError:
+    """Error of a step that left no complete trial."""
+    return NotFoundError(
+        f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
+    )
 
 
 class _Told:

@@ -20,14 +20,14 @@ class Backtest(EvidenceStage):
     command = "backtest {slot}"
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
-        """Candidate, naive config, test and terms of trading."""
+        """Candidate, reference, test and terms of trading."""
         assert isinstance(slot.data, SlotData)
         analysis = slot.products.get("analyze")
         return backtest.judge_inputs(
             slot.data,
             slot.project.config.backtest,
             slot.candidate,
-            None if analysis is None else analysis.naive.config,
+            None if analysis is None else analysis.reference,
         )
 
     def make(self, slot: SlotPipeline) -> bool:
@@ -41,7 +41,7 @@ class Backtest(EvidenceStage):
         return "judged on the sealed test"
 
     def announce(self, slot: SlotPipeline, product: bool) -> None:
-        """The loss beside naive's."""
+        """The loss beside the reference's."""
         del product
         assert slot.candidate is not None
         with slot.project.ledger.reading() as tx:

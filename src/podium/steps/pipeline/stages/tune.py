@@ -53,8 +53,8 @@ class Tune(Stage):
             lacking = ", ".join(f"{far.done[name]} of {name}" for name in far.left)
             why = f"tune.trials is {slot.project.config.tune.trials}, {lacking} on record"
             return StageStatus(GOES_ON if done else TO_DO, progress, why)
-        if not far.naive:
-            return StageStatus(GOES_ON, progress, "configs of the naive family are not on record")
+        if not far.baselines:
+            return StageStatus(GOES_ON, progress, "some baselines are not on record")
         try:
             found = tune.tuned(slot.project, slot.slot, slot.data)
         except NotFoundError as error:
@@ -88,7 +88,7 @@ class Tune(Stage):
             return
         slot.say(
             f"best of {len(product.trials)} trials {product.best.score:.4g}, naive "
-            f"{product.best_naive.score:.4g} ({product.data.section.metric} on validation)"
+            f"{product.reference.score:.4g} ({product.data.section.metric} on validation)"
         )
 
     def need(self, slot: SlotPipeline) -> Need:

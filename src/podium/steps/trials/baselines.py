@@ -1,0 +1,177 @@
+"""Baselines of a task: families whose every config runs beside a search, and the best of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from podium import registry
+from podium.hashing import canonical
+from podium.ledger import reads
+from podium.ledger.reads import TrialRow
+from podium.space import ConfigDict
+from podium.split import Split, Windows
+from podium.steps.data.sequences import TaskData
+from podium.steps.trials import execute
+from podium.steps.trials.driver import best_of
+from podium.steps.trials.execute import Planned
+from podium.steps.trials.objectives import scored_alike
+from podium.steps.workspace.project import Project
+from podium.study import Study
+from podium.trial import BASELINE
+from podium.view import View
+
+NAIVE = "naive"
+# By task. A new family goes to the end: numbers of trials follow this order.
+FAMILIES: Mapping[str, tuple[str, ...]] = {"forecast": (NAIVE,), "classify": (NAIVE,)}
+
+
+class Configured(Protocol):
+    """A config of a family: a trial, the trials of its folds, or a :class:`Reference`."""
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+
+    @property
+    def config(self) -> ConfigDict:
+        """Values of its parameters."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A baseline by family and config."""
+
+    family: str
+    config: ConfigDict
+
+
+def every(data: Any, task: str = "forecast") -> list[Reference]:
+    """Every config of every baseline of a task.
+
+    Parameters
+    ----------
+    data : View or Sequences
+        Data of the search, which decide what the spaces hold.
+    task : {"forecast", "classify"}
+
+    Returns
+    -------
+    list of Reference
+        In the order of ``FAMILIES``, and of each family's grid.
+    """
+    return [
+        Reference(name, config)
+        for name in FAMILIES[task]
+        for config in registry.family(name, task).space(data).grid()
+    ]
+
+
+def planned(data: TaskData) -> dict[str, list[Planned]]:
+    """Trials of all baselines, by family; their numbers run on from family to family."""
+    plans: dict[str, list[Planned]] = {}
+    for number, one in enumerate(every(data.tuning, data.section.task)):
+        plan = Planned(BASELINE, number, one.config, fold=0, seed=0)
+        plans.setdefault(one.family, []).append(plan)
+    return plans
+
+
+def run(project: Project, study: Study, data: TaskData, split: Split) -> None:
+    """Train every baseline on the study's windows, or what is left of them."""
+    for name, plans in planned(data).items():
+        job, version = execute.job_of(data, split, name), execute.version_of(data, name)
+        execute.run(project, study, data, split, job, version, plans)
+
+
+def rows_of(project: Project, study_id: str, data: TaskData, split: Split) -> list[TrialRow]:
+    """Trials of a study's baselines, scored by the slot's metric."""
+    with project.ledger.reading() as tx:
+        rows = reads.trials_of(project.ledger, tx, study_id, BASELINE)
+    return scored_alike(project, data, split, rows)
+
+
+def best(rows: Sequence[TrialRow], data: TaskData, verb: str) -> TrialRow:
+    """The reference on the validation slice: the baseline with the best score.
+
+    Raises
+    ------
+    NotFoundError
+        No baseline is complete; ``verb`` runs them.
+    """
+    return best_of(rows, data.slot, verb, registry.direction(data.section.metric))
+
+
+def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:
+    """The reference over folds: the baseline with the lowest mean score.
+
+    Returns
+    -------
+    TrialRow or None
+        The first fold of that baseline; None where each one failed on some fold.
+    """
+    folds: dict[str, list[TrialRow]] = {}
+    for row in rows:
+        folds.setdefault(row.config_hash, []).append(row)
+    means = {name: float(np.mean([row.score for row in of])) for name, of in folds.items()}
+    whole = [name for name, mean in means.items() if np.isfinite(mean)]
+    return folds[min(whole, key=lambda name: means[name])][0] if whole else None
+
+
+def labelled(view: View) -> Windows:
+    """Every window of a view that has an outcome, which a reference is fitted on."""
+    bars = np.arange(view.first_bar, view.last_labelled + 1, dtype=np.int64)
+    return Windows.of(view, bars).labelled()
+
+
+def fitted(one: Configured, train: Any, task: str = "forecast") -> Any:
+    """Model of a baseline, fitted without a validation part.
+
+    Parameters
+    ----------
+    train : Windows or Subset
+        All samples before the test.
+    task : {"forecast", "classify"}
+
+    Returns
+    -------
+    Model or ClassModel
+    """
+    family = registry.family(one.family, task)
+    return family.fit(one.config, train, None, seed=0, report=lambda epoch, scores: None)
+
+
+def described(one: Configured) -> dict[str, Any]:
+    """Family and config, as inputs of receipts."""
+    return {"family": one.family, "config": one.config}
+
+
+def method_of(one: Configured) -> str:
+    """Name of a baseline in a sentence: the method of ``naive``, else the family.
+
+    Examples
+    --------
+    >>> method_of(Reference("naive", {"method": "ewma", "debias": True}))
+    'ewma (debiased)'
+    >>> method_of(Reference("drift", {}))
+    'drift'
+    """
+    if one.family != NAIVE:
+        return one.family
+    return str(one.config["method"]) + (" (debiased)" if one.config.get("debias") else "")
+
+
+def notes(one: Configured) -> dict[str, str]:
+    """Name of a baseline in evidence; with family and config where the name does not give them."""
+    named = {"naive_method": method_of(one)}
+    return named if one.family == NAIVE else {**named, "reference": canonical(described(one))}
+
+
+def named(told: Mapping[str, str], data: View) -> Reference | None:
+    """The baseline that the notes of evidence name, as :func:`notes` writes them."""
+    if "reference" in told:
+        return Reference(**json.loads(told["reference"]))
+    return {method_of(one): one for one in every(data)}.get(told["naive_method"])
