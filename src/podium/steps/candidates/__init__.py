@@ -28,8 +28,8 @@ Decisions
   its trials are written only when both have ended. It leaves states on the way
   (`Job.leaves_states`) where a scheduled trial stops at them (`Task.until`); the family tells its
   curve again, so the state holds none.
-- A config that a person gives is a study of its own (search `given`), with naive beside it, and
-  no evidence.
+- A config that a person gives is a study of its own (search `given`), with the baselines beside
+  it, and no evidence.
 - A candidate trained on its test is a child (model type `with_test`) with one piece of evidence
   that says why there will be none of the test; gates quote it where they miss evidence.
 - `final_model/` holds the newest candidate; a run that finds an older one up to date does not
