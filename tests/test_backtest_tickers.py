@@ -9,7 +9,9 @@ import pytest
 import ladder as ladders
 from podium.errors import DataError
 from podium.ledger import reads
+from podium.steps.candidates.finalize import finalize
 from podium.steps.decisions.backtest import backtest
+from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
 from podium.steps.serving.predict import predict
 from podium.steps.serving.signals import signals
@@ -149,6 +151,8 @@ def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_n
     said = Saying()
     with open_project(root, reporter=said) as project:
         tune(project, SLOT)
+        extend(project, SLOT)
+        finalize(project, SLOT)
         found = backtest(project, SLOT)
     told = "IBM (2002-04-30T00:00:00); what is held then is sold at the last price"
     assert any(told in one for one in said.said)

@@ -27,6 +27,7 @@ from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
 from podium.steps.search.analyze import analyze
+from podium.steps.search.extend import extend
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying
 
@@ -237,6 +238,7 @@ def longer(analyzed, tmp_path_factory):
     """A project whose folds are trained for as long, and the model that nobody disturbs."""
     root = ladders.copied(analyzed, tmp_path_factory.mktemp("longer") / "small")
     with open_project(root, flags={"extend.epochs": 3}) as project:
+        extend(project, SLOT)
         analyze(project, SLOT)
     whole = shutil.copytree(root, root.parent / "whole")
     return root, finalized(whole, **LONGER).candidate.artifact_hash
@@ -417,6 +419,7 @@ def test_a_champion_that_saw_the_test_is_stood_for_there_by_the_one_that_was_jud
         promoted = promote(project, child.id, reason="for use", waive=gates)
         assert promoted.stage == "champion", promoted.sentence
     with open_project(root, flags={"finalize.seeds": 2}) as project:
+        finalize(project, SLOT, take=True)
         found = backtest(project, SLOT).evidence["against_champion"]
     with open_project(root) as project, project.ledger.reading() as tx:
         known = reads.evidence_of(project.ledger, tx, parent.id)["test"]

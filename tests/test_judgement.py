@@ -459,6 +459,7 @@ def test_validation_evidence_holds_the_judgement_and_grows_only_when_it_changes(
     with project_of(trials=3, seed=5) as project:
         tune(project, SLOT)
     with project_of(trials=6, seed=0) as project:
+        tune(project, SLOT)
         first = finalized(project)
     assert first.fresh is False
     assert [one["n_trials"][0] for one in kept()] == [6, 9]
