@@ -151,12 +151,14 @@ def test_promote_takes_the_newest_judged_candidate_of_a_slot(searched, capsys):
 def test_a_training_that_gives_the_model_there_is_is_no_new_candidate(searched, capsys):
     verb(searched, "extend", SLOT)
     verb(searched, "finalize", SLOT)
-    # The best epoch of two is the best of three where the third is worse, and the served model
-    # trains for as many as the folds say.
+    # Its best epoch is the first, and the served model trains for as many as the folds say.
     capsys.readouterr()
-    assert podium(["finalize", SLOT, "--epochs", "2", "--json", "--project", str(searched)]) == 0
-    [fact] = json.loads(capsys.readouterr().out)["items"]
+    assert podium(["finalize", SLOT, "--epochs", "3", "--json", "--project", str(searched)]) == 0
+    said = capsys.readouterr()
+    [fact] = json.loads(said.out)["items"]
     assert fact["new"] is False
+    assert f"the same model as before, candidate {fact['candidate']} (version 1)" in said.err
+    assert len(query(searched, "SELECT id FROM candidate")) == 1
 
 
 def test_fewer_configs_than_asked_for_is_a_line(searched):

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -139,3 +140,14 @@ def test_two_projects_in_one_record_do_not_see_each_other(ledger, tmp_path):
         assert champion(ledger) == champion(other) == "c-a"
     finally:
         other.close()
+
+
+def test_a_record_from_before_the_first_release_is_refused_in_one_sentence(tmp_path):
+    projects.open_ledger(tmp_path).close()
+    with closing(projects.connect(tmp_path)) as record, record:
+        record.execute("ALTER TABLE receipt DROP COLUMN inputs")
+    with pytest.raises(DataError) as caught:
+        projects.open_ledger(tmp_path)
+    [problem] = caught.value.problems
+    assert "was made before podium's first release" in problem.found
+    assert "move it away" in problem.fix

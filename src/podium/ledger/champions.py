@@ -21,7 +21,7 @@ HOLDERS = """
            h.decision_id
     FROM champion h JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
     WHERE h.project_id = ?"""
-OLDER = "a record from before the first release is not read: move it away, then run: podium run"
+OLDER = "one from before the first release is not read: move it away, then run: podium run"
 PATIENCE_SECONDS = 30
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from podium.config import without_password
 from podium.errors import DataError
 from podium.hashing import digest
-from podium.ledger import champions, failures, schema
+from podium.ledger import failures, schema
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 from podium.ledger.shield import shielded
 
@@ -189,7 +189,7 @@ class Ledger:
             raise DataError(
                 f"{self.place} was made before podium's first release",
                 f"a record of schema version {schema.VERSION}",
-                champions.OLDER,
+                "move it away, then run: podium run",
             )
         newest = sa.select(sa.func.max(schema.schema_version.c.version))
         found = int(connection.execute(newest).scalar_one())
