@@ -190,6 +190,17 @@ def test_what_changed_for_later_steps_is_named_before_the_first_is_done(done):
     )
 
 
+def test_what_a_backtest_adds_is_a_stage_that_is_to_be_done(done):
+    reset(done, {"backtest": {"refit_every": 60}})
+    plan = planned(done)
+    assert plan[SLOT, "backtest"][0] == "up to date"
+    assert plan[SLOT, "refit"] == ("to do", "", "nothing is on record yet")
+    assert plan[SLOT, "promote"][2] == "after refit"
+    going(done)
+    assert {state for state, _, _ in planned(done).values()} == {"up to date"}
+    assert len(query(done, "SELECT id FROM evidence WHERE kind = 'refit'")) == 1
+
+
 def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(done):
     root = done
     before = {row["id"] for row in query(root, "SELECT id FROM trial")}
