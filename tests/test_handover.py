@@ -15,6 +15,7 @@ from podium.steps.pipeline.run import explain
 from podium.steps.pipeline.run import run as run_slots
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend
+from podium.steps.trials.once import differences, once
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, query
 
@@ -159,6 +160,15 @@ def test_a_training_that_gives_the_model_there_is_is_no_new_candidate(searched, 
     assert fact["new"] is False
     assert f"the same model as before, candidate {fact['candidate']} (version 1)" in said.err
     assert len(query(searched, "SELECT id FROM candidate")) == 1
+
+
+def test_an_input_that_is_there_no_more_is_named(searched):
+    with open_project(searched) as project:
+        before = {"a": 1, "b": "x"}
+        once(project, SLOT, "kit", before, lambda: lambda tx: {})
+        assert differences(project, SLOT, "kit", {"a": 1}) == ["b was x, is not set"]
+        # Where an input is not known yet, others may follow from it.
+        assert differences(project, SLOT, "kit", {"a": 1, "c": None}) == []
 
 
 def test_fewer_configs_than_asked_for_is_a_line(searched):

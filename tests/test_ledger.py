@@ -11,7 +11,7 @@ import pytest
 import projects
 from podium.decision import Stage
 from podium.errors import DataError
-from podium.ledger import decisions, schema
+from podium.ledger import decisions, reads, schema, writes
 from podium.ledger.ledger import now
 from records import champion, crown, decide, register, stage, to_beta
 
@@ -151,3 +151,16 @@ def test_a_record_from_before_the_first_release_is_refused_in_one_sentence(tmp_p
     [problem] = caught.value.problems
     assert "was made before podium's first release" in problem.found
     assert "move it away" in problem.fix
+
+
+def test_receipts_of_a_step_come_newest_first_and_all_of_them_without_a_limit(ledger):
+    with ledger.transaction() as tx:
+        for n in (1, 2, 3):
+            writes.put_receipt(ledger, tx, "a/D/b", "tune", {"n": n}, {"study": f"s-{n}"})
+        writes.put_receipt(ledger, tx, "a/D/b", "extend", {"n": 9}, {})
+    with ledger.reading() as tx:
+        [newest] = reads.newest_receipts(ledger, tx, "a/D/b", "tune")
+        every = reads.newest_receipts(ledger, tx, "a/D/b", "tune", None)
+        assert reads.receipt(ledger, tx, "a/D/b", "tune", {"n": 2}) == {"study": "s-2"}
+    assert (newest.inputs, newest.outputs) == ({"n": 3}, {"study": "s-3"})
+    assert [one.inputs["n"] for one in every] == [3, 2, 1]

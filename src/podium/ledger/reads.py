@@ -265,9 +265,9 @@ def receipt(
 
 
 def newest_receipts(
-    ledger: Ledger, tx: sa.Connection, slot: str, step: str, limit: int = 1
+    ledger: Ledger, tx: sa.Connection, slot: str, step: str, limit: int | None = 1
 ) -> list[Receipt]:
-    """What a step of a slot did last, the newest first; at most ``limit`` of them."""
+    """What a step of a slot did last, the newest first; at most ``limit`` of them, None: all."""
     table = schema.receipt.c
     rows = tx.execute(
         sa.select(table.seq, table.inputs, table.inputs_hash, table.outputs)
@@ -394,13 +394,21 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
 
 def champion_before(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
     """The slot's champion when the first move of a candidate was decided; None: there was none."""
+    column = schema.decision.c.expected_champion
+    return _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
+
+
+def _of_first_decision(
+    ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: Kind, column: sa.Column[Any]
+) -> str | None:
+    """A column of the first decision of a kind about a candidate."""
     table = schema.decision.c
     found: str | None = tx.execute(
-        sa.select(table.expected_champion)
+        sa.select(column)
         .where(
             table.project_id == ledger.project_id,
             table.candidate_id == candidate_id,
-            table.kind == Kind.MOVE,
+            table.kind == kind,
         )
         .order_by(table.seq)
         .limit(1)
@@ -420,18 +428,8 @@ def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None
 
 def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
     """Who registered a candidate; empty where the record does not say."""
-    table = schema.decision.c
-    found = tx.execute(
-        sa.select(table.actor)
-        .where(
-            table.project_id == ledger.project_id,
-            table.candidate_id == candidate_id,
-            table.kind == Kind.REGISTER,
-        )
-        .order_by(table.seq)
-        .limit(1)
-    ).scalar()
-    return found or ""
+    column = schema.decision.c.actor
+    return _of_first_decision(ledger, tx, candidate_id, Kind.REGISTER, column) or ""
 
 
 def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:

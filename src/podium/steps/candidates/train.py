@@ -30,6 +30,7 @@ from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
+from podium.steps.candidates.finalize import Made
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about
@@ -370,20 +371,14 @@ def _inputs(data: ClassData, family: str, config: ConfigDict, seed: int) -> dict
     }
 
 
-@dataclass(frozen=True)
-class Registered:
-    """A candidate on record."""
-
-    candidate: Candidate
-
-
-def on_record(project: Project, slot: str, search: Tuned) -> Registered | None:
+def on_record(project: Project, slot: str, search: Tuned) -> Made | None:
     """The candidate of a search's best config, where it was trained; nothing is written."""
     known = outputs_of(project, slot, PHASE, inputs(project, slot, search))
     if known is None:
         return None
     with project.ledger.reading() as tx:
-        return Registered(reads.candidate_by_id(project.ledger, tx, known["candidate"]))
+        candidate = reads.candidate_by_id(project.ledger, tx, known["candidate"])
+    return Made(candidate, fresh=False)
 
 
 def _config(

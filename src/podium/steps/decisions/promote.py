@@ -219,9 +219,10 @@ def _gates_of(gates: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def policy_inputs(project: Project, slot: str) -> dict[str, Any]:
-    """What the policy of a slot adds to the inputs of a decision."""
+    """Inputs of a decision about a candidate that is not made yet: the policy of its slot."""
     policy = policy_of(project.config, slot)
-    return {f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage}
+    gates = {f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage}
+    return {**gates, "candidate": None}
 
 
 def _asked(project: Project, tx: sa.Connection, candidate: Candidate) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Stage(abc.ABC):
     makes : str
     command : str
         What follows ``podium`` to do this stage alone; ``{slot}``, ``{candidate}`` and ``{family}``
-        are filled in.
+        are filled in. Empty: the group and the slot.
     trains : bool
         Whether models are fitted.
     quiet : bool
@@ -144,9 +144,13 @@ class Stage(abc.ABC):
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """Everything the product depends on, by name; None: an earlier stage has to make it."""
 
-    @abc.abstractmethod
     def find(self, slot: SlotPipeline) -> Any | None:
-        """The product of these inputs as the record has it, or None; writes nothing."""
+        """The product of these inputs as the record has it, or None; writes nothing.
+
+        A stage whose ``status`` counts what there is finds its product there.
+        """
+        del slot
+        return None
 
     @abc.abstractmethod
     def make(self, slot: SlotPipeline) -> Any:
@@ -192,7 +196,7 @@ class Stage(abc.ABC):
     def whole_command(self, slot: SlotPipeline) -> str:
         """What does this stage alone, with the real ids."""
         candidate, search = slot.candidate, slot.products.get("tune")
-        return "podium " + self.command.format(
+        return "podium " + (self.command or f"{self.group} {{slot}}").format(
             slot=slot.slot,
             candidate=candidate.id if candidate else "",
             family=search.best.family if search else "",

@@ -38,7 +38,7 @@ def left_by(project: Project, slot: str, step: str, study: str = "") -> Receipt 
         No finished search has that id; those there are, are listed.
     """
     with project.ledger.reading() as tx:
-        found = reads.newest_receipts(project.ledger, tx, slot, step, -1 if study else 1)
+        found = reads.newest_receipts(project.ledger, tx, slot, step, None if study else 1)
     if not study:
         return next(iter(found), None)
     for one in found:

@@ -140,20 +140,24 @@ def is_newest(project: Project, candidate: Candidate, step: str, inputs: Inputs)
 def differences(project: Project, slot: str, step: str, inputs: Inputs) -> list[str]:
     """Inputs that differ from those of the newest receipt of a step, one sentence each.
 
-    What is None is not known yet, and is passed over.
+    What is None is not known yet, and is passed over; so is, where something is not known yet, a
+    name that the receipt alone has.
     """
     last = newest(project, slot, step)
     if last is None:
         return [FIRST]
     before = last.inputs
-    changed = [
+    gone = [] if None in inputs.values() else [name for name in before if name not in inputs]
+    changed = gone + [
         name
         for name, value in inputs.items()
         if value is not None and _plain(before.get(name)) != _plain(value)
     ]
     # A new family, for example, brings names of its own; that it is there says it all.
     told = [name for name in changed if name in before] or changed
-    return [f"{name} was {_shown(before.get(name))}, is {_shown(inputs[name])}" for name in told]
+    return [
+        f"{name} was {_shown(before.get(name))}, is {_shown(inputs.get(name))}" for name in told
+    ]
 
 
 def _plain(value: object) -> object:

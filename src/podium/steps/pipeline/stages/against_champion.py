@@ -19,7 +19,6 @@ class AgainstChampion(EvidenceStage):
     name = backtest.AGAINST
     group = "backtest"
     after = ("backtest",)
-    command = "backtest {slot}"
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether the slot has a champion to compare with."""

@@ -17,7 +17,6 @@ class Analyze(Stage):
     name = group = "analyze"
     after = ("extend",)
     makes = "value"
-    command = "analyze {slot}"
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """The folds alone."""

@@ -17,7 +17,6 @@ class Backtest(EvidenceStage):
     name = group = "backtest"
     after = ("finalize", "validation", "leak_probe")
     quiet = False
-    command = "backtest {slot}"
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """Candidate, reference, test and terms of trading."""

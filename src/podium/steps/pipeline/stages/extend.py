@@ -25,16 +25,11 @@ class Extend(Stage):
     name = group = "extend"
     after = ("tune",)
     makes = "trials"
-    command = "extend {slot}"
     trains = True
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """The configs, the folds and the seeds."""
         return extend.inputs(slot.project, slot.products.get("tune"))
-
-    def find(self, slot: SlotPipeline) -> Extension | None:
-        """Every fold of every config."""
-        return extend.on_record(slot.project, slot.products["tune"])[0]
 
     def status(self, slot: SlotPipeline) -> StageStatus:
         """How many folds there are of how many."""

@@ -19,7 +19,6 @@ class Finalize(Stage):
     name = group = "finalize"
     after = ("analyze",)
     makes = "candidate"
-    command = "finalize {slot}"
     trains = True
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:

@@ -16,7 +16,6 @@ class ImprovementOverParent(EvidenceStage):
     name = improvement.KIND
     group = "backtest"
     after = ("backtest",)
-    command = "backtest {slot}"
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether there is a parent that had the same test."""

@@ -16,7 +16,6 @@ class LeakProbe(EvidenceStage):
     name = "leak_probe"
     group = "finalize"
     after = ("finalize", "validation")
-    command = "finalize {slot}"
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether a gate reads it."""

@@ -15,7 +15,6 @@ class Refit(EvidenceStage):
     name = refit.KIND
     group = "backtest"
     after = ("backtest",)
-    command = "backtest {slot}"
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether refits are asked for."""

@@ -18,7 +18,6 @@ class Results(Stage):
     group = "backtest"
     after = ("backtest", backtest.AGAINST, "improvement", "refit")
     makes = "value"
-    command = "backtest {slot}"
     quiet = True
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podium.steps.candidates import train
+from podium.steps.candidates.finalize import Made
 from podium.steps.candidates.train import Trained
 from podium.steps.pipeline import preflight
 from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline, Stage
@@ -31,7 +32,7 @@ class Train(Stage):
         del slot
         return train.PHASE
 
-    def find(self, slot: SlotPipeline) -> train.Registered | None:
+    def find(self, slot: SlotPipeline) -> Made | None:
         """The candidate of these inputs."""
         return train.on_record(slot.project, slot.slot, slot.products["tune"])
 

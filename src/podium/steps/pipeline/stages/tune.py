@@ -26,20 +26,12 @@ class Tune(Stage):
     name = group = "tune"
     tasks = ("forecast", "classify")
     makes = "trials"
-    command = "tune {slot}"
     trains = True
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """What the search asks, and how many trials it is to have."""
         far = tune.reach(slot.project, slot.data)
         return tune.inputs(slot.project, far.question, slot.data)
-
-    def find(self, slot: SlotPipeline) -> Tuned | None:
-        """The finished search."""
-        try:
-            return tune.tuned(slot.project, slot.slot, slot.data)
-        except NotFoundError:
-            return None
 
     def status(self, slot: SlotPipeline) -> StageStatus:
         """How many trials there are of how many."""

@@ -15,7 +15,6 @@ class Validation(EvidenceStage):
     name = "validation"
     group = "finalize"
     after = ("finalize",)
-    command = "finalize {slot}"
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """The candidate, the folds and the configs looked at."""
