@@ -126,7 +126,7 @@ def test_everything_wrong_is_told_at_once(written):
         ("horizon = 5", 'horizon = 5\nfamilies = ["lstn"]', "did you mean 'lstm'?"),
         ("horizon = 5", 'horizon = 5\nmetric = "mze"', "did you mean 'mse'?"),
         ("horizon = 5", 'horizon = 5\nsignal = "sine"', "did you mean 'sign'?"),
-        ("horizon = 5", 'horizon = 5\ntask = "guess"', "Expected one of forecast, classify."),
+        ("horizon = 5", 'horizon = 5\ntask = "guess"', "Expected one of classify, forecast."),
         ("2010-01-01", '"soon"', "test_from is 'soon'"),
         ('default_slot = "us4/D/', 'default_slot = "us4/W/', "which is no slot"),
         ('[slots."us4/D/volatility"]', '[slots."us4//D"]', "slot name 'us4//D'"),

@@ -512,7 +512,7 @@ def job_of(tmp_path, text, *, pauses=True, **code):
     if pauses:
         places["pause_to"] = str(tmp_path / "paused")
     none = np.empty(0, dtype=np.int64)
-    return Job("own", "val_loss", made, {0: Fold(0, none, none)}, **places)
+    return Job("own", "val_loss", made, {0: Fold(0, none, none)}, "own", **places)
 
 
 def test_a_killed_worker_takes_its_command_with_it_and_costs_one_trial(tmp_path):

@@ -13,8 +13,8 @@ from podium.errors import DataError
 from podium.index import Index
 from podium.ledger import reads
 from podium.prediction import ClassPrediction, Prediction
-from podium.runners._base import scored
 from podium.split import Windows
+from podium.tasks.forecast import TASK
 from podium.testing.series import bars, view
 from records import end, start, trial
 from universes import universe
@@ -279,9 +279,9 @@ def test_between_two_levels_the_median_lies_on_a_straight_line():
 def test_a_metric_of_points_takes_the_median_and_refuses_positions():
     truth = np.array([4.0, 4.0, 7.0, 10.0])
     losses = registry.load("metrics", "mse").losses(truth, MADE[1].outputs[:, 1])
-    np.testing.assert_array_equal(scored("mse", truth, MADE[1])[1], losses)
+    np.testing.assert_array_equal(TASK.score("mse", truth, MADE[1])[1], losses)
     with pytest.raises(DataError, match="holds positions, which are no point forecast"):
-        scored("mse", truth, MADE[2])
+        TASK.score("mse", truth, MADE[2])
 
 
 def test_members_are_averaged_level_by_level():

@@ -600,7 +600,8 @@ def load_place(place: Place) -> Loaded:
     try:
         name, version = str(manifest["family"]), manifest["family_version"]
         task = manifest["task"]["task"]
-        registry.ROLES[task]
+        if not registry.constant("tasks", task, "ROLE"):
+            raise KeyError(task)
     except (KeyError, TypeError):
         told = f"{place.folder / MANIFEST} does not say what it is a model of"
         raise DataError(told, "what podium wrote") from None

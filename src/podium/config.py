@@ -179,7 +179,7 @@ class DatasetSection:
 class SlotSection:
     """What production asks for: the task, and how a candidate for it is judged.
 
-    To classify takes a dataset of sequences; what else a forecast needs is not asked for then.
+    Which of the settings a slot needs and takes follows from its task.
     """
 
     dataset: str = _setting()
@@ -188,7 +188,7 @@ class SlotSection:
     features: tuple[str, ...] = _setting((), check=(lambda v: len(v) > 0, "at least one feature"))
     test_from: str = _setting("")
     test_to: str = _setting("")
-    task: str = _setting("forecast", check=_one_of("forecast", "classify"))
+    task: str = _setting("forecast")
     window: int = _setting(40, check=_at_least(2))
     families: tuple[str, ...] = _setting(("lstm",), check=(lambda v: len(v) > 0, "at least one"))
     metric: str = _setting("mse")
@@ -381,13 +381,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "logs": LogsSection,
     "hooks": HooksSection,
 }
-# What a forecast cannot be asked without, and what nothing else is asked with.
-_FORECASTS_NEED = ("target", "horizon", "features", "test_from")
-_FORECASTS_ONLY = (*_FORECASTS_NEED, "test_to", "window", "signal")
-# What a slot's settings are where nobody sets them, by its task; else as in SlotSection.
-_USUAL: Mapping[str, Mapping[str, Any]] = {
-    "classify": {"families": ("bilstm",), "metric": "macro_f1", "policy": "classify"}
-}
+# What a slot of any task has; the others are for the tasks that name them.
+_OF_EVERY_TASK = ("dataset", "task", "families", "metric", "policy")
 _TABLES: dict[str, type[Any]] = {"datasets": DatasetSection, "slots": SlotSection}
 
 
@@ -409,7 +404,7 @@ def holds_sequences(reader: str) -> bool:
 
     Its file says so as ``HOLDS = "sequences"``; it is not run for that.
     """
-    return registry.constant("readers", reader, "HOLDS") == "sequences"
+    return bool(registry.constant("readers", reader, "HOLDS") == "sequences")
 
 
 def find_root(start: Path) -> Path:
@@ -578,21 +573,24 @@ class _Reader:
             return None
         origins = {key: self.origins[f"slots.{name}.{key}"] for key in vars(slot)}
         where = f"[slots.{name}]"
-        if slot.task == "forecast":
-            self.problems.extend(
-                Problem(f"'{key}' is missing in {where} of {self.file}")
-                for key in _FORECASTS_NEED
-                if origins[key] == "default"
-            )
-        elif slot.task in _USUAL:
-            self.problems.extend(
-                Problem(
-                    f"{where} of {self.file} sets {key}", f"nothing that a {slot.task} slot has"
-                )
-                for key in _FORECASTS_ONLY
-                if origins[key] != "default"
-            )
-        usual = _USUAL.get(slot.task, {})
+        tasks = [one for one in registry.names("tasks") if registry.constant("tasks", one, "HOLDS")]
+        if slot.task not in tasks:
+            place = f"slots.{name}.task is {slot.task!r}"
+            self.problems.append(Problem(place, f"one of {', '.join(tasks)}"))
+            return slot
+        needs, takes, usual = (
+            registry.constant("tasks", slot.task, what) for what in ("NEEDS", "TAKES", "USUAL")
+        )
+        self.problems.extend(
+            Problem(f"'{key}' is missing in {where} of {self.file}")
+            for key in needs
+            if origins[key] == "default"
+        )
+        self.problems.extend(
+            Problem(f"{where} of {self.file} sets {key}", f"nothing that a {slot.task} slot has")
+            for key, origin in origins.items()
+            if origin != "default" and key not in (*_OF_EVERY_TASK, *needs, *takes)
+        )
         return replace(slot, **{k: v for k, v in usual.items() if origins[k] == "default"})
 
     def directions(self, value: Any) -> dict[str, str]:

@@ -43,6 +43,7 @@ CONTRACT = {
     "gates": ("NEEDS", "LIMITS", "judge"),
     "runners": ("RUNNER",),
     "importers": ("recognizes", "read"),
+    "tasks": ("TASK", "ROLE", "STAGES"),
 }
 
 _root: Path | None = None

@@ -123,3 +123,9 @@ def finite_or_none(value: float | None) -> float | None:
 def nan_if_null(value: float | str | None) -> float:
     """A number as the record holds it: SQLite stores NaN as NULL, so NULL reads as NaN."""
     return math.nan if value is None else float(value)
+
+
+def part_of(name: str) -> tuple[str, str]:
+    """Part and metric of a reported name: ``val_loss`` is the loss of the validation part."""
+    part, _, metric = name.partition("_")
+    return (part, metric) if part in ("train", "val") and metric else ("", name)

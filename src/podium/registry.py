@@ -9,6 +9,7 @@ group ``podium.<kind>``. Listing reads names and first docstring lines without i
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -36,9 +37,8 @@ KINDS = (
     "gates",
     "runners",
     "importers",
+    "tasks",
 )
-# What a family's module calls itself by the task it is for.
-ROLES = {"forecast": "FAMILY", "classify": "CLASSIFIER"}
 
 
 def names(kind: str) -> list[str]:
@@ -110,29 +110,45 @@ def load(kind: str, name: str) -> ModuleType:
     return plugin.load(kind, name)
 
 
-def constant(kind: str, name: str, what: str) -> object:
+def constant(kind: str, name: str, what: str) -> Any:
     """Plain value that a member's file gives a name at its top; None where it gives none.
 
     podium's own members and the project's are read as text; one of another package is loaded.
     """
-    path = plugin.path_of(kind, name) or Path(__file__).parent / kind / f"{name}.py"
-    if not name.isidentifier() or not path.is_file():
-        return getattr(_load(kind, name), what, None) if _entry_points(kind, name) else None
+    path = plugin.path_of(kind, name)
+    if path is not None:
+        return _literals(path).get(what)
+    if name in _own(kind):
+        return _own_literals(kind, name).get(what)
+    return getattr(_load(kind, name), what, None) if _entry_points(kind, name) else None
+
+
+@cache
+def _own_literals(kind: str, name: str) -> dict[str, Any]:
+    return _literals(Path(__file__).parent / kind / f"{name}.py")
+
+
+def _literals(path: Path) -> dict[str, Any]:
+    """Names at the top of a file whose values are plain: texts, numbers, tuples, mappings."""
     # Imported here: most commands need no such value.
     import ast
 
+    values = {}
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return None  # told with its line when it is loaded
-    values = {
-        to.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for to in node.targets
-        if isinstance(to, ast.Name)
-    }
-    return values.get(what)
+    except (OSError, SyntaxError, ValueError):
+        return {}  # told with its line when it is loaded
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            with suppress(ValueError):
+                value = ast.literal_eval(node.value)
+                values.update({to.id: value for to in node.targets if isinstance(to, ast.Name)})
+    return values
+
+
+def task_of(metric: str) -> str:
+    """Task that a metric judges; one that names none judges forecasts."""
+    return str(constant("metrics", metric, "TASK") or "forecast")
 
 
 def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
@@ -141,8 +157,8 @@ def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
     Parameters
     ----------
     name : str
-    task : {"forecast", "classify"}
-        The module's ``FAMILY`` forecasts, its ``CLASSIFIER`` classifies.
+    task : str
+        The module's ``FAMILY`` forecasts, its ``CLASSIFIER`` classifies (``ROLE`` of the task).
     device : str
         Device of the object's ``fit``; empty: the CPU.
 
@@ -172,10 +188,11 @@ def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
     UsageError
         The module has no family for this task, or an object in place of a class.
     """
-    role = ROLES[task]
+    role = str(constant("tasks", task, "ROLE"))
     kind = getattr(module, role, None)
     if kind is None:
-        does = [other for other, role in ROLES.items() if hasattr(module, role)]
+        roles = {one: str(constant("tasks", one, "ROLE")) for one in names("tasks")}
+        does = [one for one, role in roles.items() if hasattr(module, role)]
         raise UsageError(
             f"family '{name}' is for {' and '.join(does) or 'nothing'}", f"one to {task}"
         )

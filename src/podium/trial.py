@@ -133,6 +133,8 @@ class Job:
     metric: str
     view: View | Sequences | Code
     folds: Mapping[int, Fold]
+    # Of the slot: it takes the folds apart and scores.
+    task: str = "forecast"
     # Where workers leave the fitted models, one folder a trial; empty: models are not kept.
     save_to: str = ""
     # Where workers leave the states of paused trials, one folder a trial; empty: none is paused.

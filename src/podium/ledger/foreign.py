@@ -15,7 +15,7 @@ from podium.importers._base import Imported
 from podium.ledger import schema, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.pieces import pieces
-from podium.record import Record
+from podium.record import Record, part_of
 from podium.study import Study
 from podium.trial import BUDGET, State, run_name
 
@@ -236,7 +236,7 @@ def _strict(value: Any) -> Any:
 
 def _scores(ledger: Ledger, record: Record) -> Iterator[dict[str, Any]]:
     for said, values in record.curves.items():
-        part, metric = writes.part_of(said)
+        part, metric = part_of(said)
         for epoch, value in enumerate(values, 1):
             yield {
                 "project_id": ledger.project_id,

@@ -21,6 +21,7 @@ from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger, now
 from podium.own import Files
+from podium.record import part_of
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.study import Study
@@ -647,12 +648,6 @@ def count_look(
         )
     ).scalar_one()
     return int(looks)
-
-
-def part_of(said: str) -> tuple[str, str]:
-    """Part and metric of a reported name: ``val_loss`` is the loss of the validation part."""
-    part, _, metric = said.partition("_")
-    return (part, metric) if part in ("train", "val") and metric else ("", said)
 
 
 def _json_real(value: float) -> float | str | None:

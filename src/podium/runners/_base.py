@@ -13,20 +13,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from podium import registry
-from podium.arrays import Floats
 from podium.files import NO_ROOM
 from podium.own import Code
-from podium.prediction import ClassPrediction, Prediction
 from podium.runners import _own
 from podium.runners._limits import Limits
 from podium.runners._paused import Pause
-from podium.sequences import Sequences
-from podium.stats.classification import log_losses
 from podium.trial import Ended, Epoch, Fitted, Job, State, Stopped, Task
-from podium.view import View
 
 
 class Runner(abc.ABC):
@@ -91,8 +85,7 @@ class Runner(abc.ABC):
 
 def family_of(job: Job, device: str = "") -> Any:
     """A new object of the job's family, on its device where no other is given."""
-    task = "classify" if isinstance(job.view, Sequences) else "forecast"
-    return registry.family(job.family, task, device=device or job.device)
+    return registry.family(job.family, job.task, device=device or job.device)
 
 
 def size_of(job: Job, device: str = "") -> int:
@@ -192,10 +185,12 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
 
 def parts(job: Job, fold: int) -> tuple[Any, Any]:
     """Training and validation part of a fold."""
-    if isinstance(job.view, Sequences):
-        return job.folds[fold].subsets(job.view)
-    assert isinstance(job.view, View)
-    return job.folds[fold].windows(job.view)
+    found: tuple[Any, Any] = _task_of(job).parts(job.view, job.folds[fold])
+    return found
+
+
+def _task_of(job: Job) -> Any:
+    return registry.load("tasks", job.task).TASK
 
 
 def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float) -> Ended:
@@ -217,7 +212,7 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
         if not len(validation):
             return complete
         prediction = event.model.predict(validation.blind())
-        score, losses = scored(job.metric, validation.truth(), prediction)
+        score, losses = _task_of(job).score(job.metric, validation.truth(), prediction)
     except Exception as error:
         if _no_room(error):
             raise
@@ -226,19 +221,6 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
     if not np.isfinite(losses).all():
         return replace(failed, reason="a forecast on the validation part is not finite")
     return replace(complete, score=score, losses=losses.astype(np.float32), prediction=prediction)
-
-
-def scored(
-    name: str, truth: NDArray[Any], prediction: Prediction | ClassPrediction
-) -> tuple[float, Floats]:
-    """A metric of a prediction, and the loss of every sample that is kept for the judgement."""
-    metric = registry.load("metrics", name)
-    if isinstance(prediction, ClassPrediction):
-        return metric.score(truth, prediction.probabilities), log_losses(
-            truth, prediction.probabilities
-        )
-    losses: Floats = metric.losses(truth, prediction.mean)
-    return float(np.mean(losses)), losses
 
 
 def _no_room(error: Exception) -> bool:

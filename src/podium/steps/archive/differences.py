@@ -204,8 +204,7 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
     ]
     if not odd:
         return findings
-    classifies = isinstance(rebuilt.view, Sequences)
-    family = registry.family(part.row["family"], "classify" if classifies else "forecast")
+    family = registry.family(part.row["family"], rebuilt.task)
     old = artifact.load(part.folder, part.artifact_hash, part.checkpoint).model
     new = family.load(lambda name: (folder / name).read_bytes())
     fold = rebuilt.split.folds[part.row["fold"]]

@@ -41,16 +41,19 @@ class Rebuilt:
         Of the bars before the sealed test; nothing later is read. Of a classifier its samples.
     told : str
         Which bars these are.
+    task : str
+        Name of the task.
     """
 
     view: View | Sequences
     split: Split
     told: str
+    task: str
 
     def job(self, family: str, metric: str, save_to: str = "") -> Job:
         """What a runner needs to train on it."""
         folds = {fold.number: fold for fold in self.split.folds}
-        return Job(family, metric, self.view, folds, save_to)
+        return Job(family, metric, self.view, folds, self.task, save_to)
 
 
 def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
@@ -108,7 +111,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
             f"the split {row['split_hash'][:12]} on record",
             "install the podium that trained it",
         )
-    return Rebuilt(view, split, told)
+    return Rebuilt(view, split, told, "forecast")
 
 
 def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
@@ -140,7 +143,7 @@ def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
                 "put back the files as they were; on other data the numbers cannot be the same",
             )
     told = f"dataset '{data.dataset.name}', {len(data.dataset)} samples"
-    return Rebuilt(data.dataset, data.split, told)
+    return Rebuilt(data.dataset, data.split, told, data.section.task)
 
 
 def _require_family(row: Row, task: str) -> None:

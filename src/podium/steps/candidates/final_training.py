@@ -26,7 +26,6 @@ from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.data.bars import SlotData
 from podium.steps.trials import driver, execute
-from podium.steps.trials.forecast_errors import of_trial
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
@@ -167,7 +166,7 @@ class FinalTraining:
                 # Another candidate came from the same training; it gave the same model then.
                 continue
             mine = replace(ended, task=replace(ended.task, trial_id=id_))
-            errors = of_trial(self.data, self.split, mine)
+            errors = self.data.errors(self.split, mine)
             writes.end_trial(ledger, tx, mine, metric=metric, index_hash=None, errors=errors)
             writes.set_artifact(ledger, tx, id_, artifact_hash)
         return ids

@@ -16,7 +16,6 @@ from podium.errors import DataError, NotFoundError
 from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
-from podium.runners._base import scored
 from podium.steps.candidates.register import OtherQuestionError, require_fit
 from podium.steps.data.bars import SlotData
 from podium.steps.search.tune import validation_split
@@ -24,6 +23,7 @@ from podium.steps.search.tuning_files import CHECKPOINTS
 from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
 from podium.steps.workspace.project import Project
+from podium.tasks import forecast
 from podium.trial import Task
 
 CONFIG = "config.json"
@@ -198,7 +198,7 @@ def _require_same_losses(
     _, windows = split.folds[row.fold].windows(data.tuning)
     try:
         model = registry.family(row.family).load(lambda name: files[name])
-        _, losses = scored(row.metric, windows.truth(), model.predict(windows.blind()))
+        _, losses = forecast.TASK.score(row.metric, windows.truth(), model.predict(windows.blind()))
     except Exception as error:
         raise _changed(folder, f"{row.family} cannot open it: {error}") from error
     near = TOLERANCE * float(np.mean(np.abs(told)))

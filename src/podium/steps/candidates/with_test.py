@@ -79,7 +79,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
             "the question it was judged by",
             f"run: podium run {slot}",
         )
-    whole = replace(data, tuning=data.view)
+    whole = replace(data, train_stop=len(data.view))
     # Of its folds the second, which trains on everything.
     split = final_split(whole.tuning, project.config.finalize.validation_fraction)
     seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]

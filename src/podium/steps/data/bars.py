@@ -1,68 +1,31 @@
-"""A slot's data as its task sees it: features, target, and the line before the sealed test."""
+"""Bars of podium.toml's datasets, and slots that forecast them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-
-from podium import plugin, registry
+from podium import registry
 from podium.config import FILE, Config, DatasetSection, SlotSection, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, UsageError, suggest
-from podium.hashing import digest
 from podium.readers._members import with_members
 from podium.resample import resample
-from podium.split import Indices, Windows
+from podium.tasks import forecast
+from podium.tasks.forecast import SlotData as SlotData
+from podium.tasks.forecast import plugin_versions as plugin_versions
+from podium.tasks.forecast import task_hash as task_hash
+from podium.tasks.forecast import task_spec as task_spec
+from podium.tasks.forecast import view_of as view_of
 from podium.timeframe import is_dated
-from podium.view import View
 
+# Stages that are verbs of their own name.
+_VERBS = ("tune", "extend", "analyze", "finalize", "backtest", "evaluate", "promote")
 # Keys of a dataset's table that concern what was read.
 _AFTER_READING = (
     "members", "resample", "day_starts_at", "week_ends", "validation", "evaluation", "covariates",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class SlotData:
-    """A slot's dataset, its view, and where the sealed test begins and ends.
-
-    Parameters
-    ----------
-    view : View
-        All bars up to the end of the test.
-    tuning : View
-        The bars before the test, and nothing else: what searches and training are given.
-    test_start : int
-        First decision bar of the test.
-    task_hash : str
-        What the view was made by: features, target, horizon, window and their versions.
-    """
-
-    slot: str
-    section: SlotSection
-    dataset: Dataset
-    view: View
-    tuning: View
-    test_start: int
-    task_hash: str
-
-    @property
-    def test_bars(self) -> Indices:
-        """Decision bars of the test whose target is known."""
-        return np.arange(self.test_start, self.view.last_labelled + 1, dtype=np.int64)
-
-    @property
-    def test_windows(self) -> Windows:
-        """What the sealed test asks: every window of it that has an outcome."""
-        return Windows.of(self.view, self.test_bars).labelled()
-
-    @property
-    def test_interval(self) -> tuple[str, str]:
-        """First and last bar of the sealed test, ISO 8601."""
-        return str(self.view.times[self.test_start]), str(self.view.times[-1])
 
 
 def reading_options(section: DatasetSection) -> dict[str, Any]:
@@ -155,13 +118,18 @@ def require_task(config: Config, slot: str) -> SlotSection:
         It does something else.
     """
     section = config.slot(slot)
-    if section.task != "forecast":
+    if registry.constant("tasks", section.task, "HOLDS") != forecast.HOLDS:
         raise UsageError(
-            f"slot {slot} is there to {section.task}",
+            f"slot {slot} is a {section.task} slot",
             "a slot that forecasts",
-            "the road of a slot that classifies: podium tune, train, evaluate, sign, promote",
+            f"the stages of this one: podium {', '.join(verbs_of(section.task))}",
         )
     return section
+
+
+def verbs_of(task: str) -> list[str]:
+    """Verbs that are stages of a task's pipeline, in their order."""
+    return [name for name in registry.constant("tasks", task, "STAGES") if name in _VERBS]
 
 
 def slot_data(
@@ -184,72 +152,7 @@ def slot_data(
         The files are wrong, a feature is not finite where it should be, or the test is too short
         to judge anything.
     """
-    section = require_task(config, slot)
-    dataset = dataset or load_dataset(config, section.dataset, say=say)
-    stop = len(dataset)
-    if section.test_to:
-        stop = int(np.searchsorted(dataset.times, np.datetime64(section.test_to, "s"), "right"))
-    start = dataset.bar_at_or_after(section.test_from)
-    needed = 30 + section.horizon
-    if stop - start < needed:
-        raise DataError(
-            f"slot {slot}: the test from {section.test_from} has {max(0, stop - start)} bars",
-            f"at least {needed}",
-            f"set an earlier test_from; the data end at {dataset.times[-1]}",
-        )
-    view = view_of(dataset.slice(0, stop), section)
-    data = SlotData(slot, section, dataset, view, view.until(start), start, task_hash(section))
-    if view.members is not None and not len(data.test_windows):
-        raise DataError(
-            f"slot {slot}: no member has a whole window and a label in the test from "
-            f"{section.test_from}",
-            "members with bars in the test",
-            "look at their lives: podium check " + section.dataset,
-        )
-    return data
-
-
-def plugin_versions(section: SlotSection) -> dict[str, str]:
-    """Content of the plugins that turn bars into samples, by kind and name."""
-    used = [("features", spec.partition(":")[0]) for spec in section.features]
-    return plugin.versions([*used, ("targets", section.target)])
-
-
-def task_hash(section: SlotSection) -> str:
-    """SHA-256 of what turns bars into samples, and of a metric that is a plugin."""
-    return digest(list(task_spec(section).values()))
-
-
-def task_spec(section: SlotSection) -> dict[str, Any]:
-    """What turns bars into samples: the section's settings, and versions of what they name."""
-    versions = {
-        f"{kind}/{name}": registry.version(kind, name)
-        for kind, names in (
-            ("features", [spec.partition(":")[0] for spec in section.features]),
-            ("targets", [section.target]),
-        )
-        for name in names
-    }
-    # A trial's score is its metric's; podium's own are not in the hashes of records there are.
-    metric = registry.versioned("metrics", section.metric)
-    if metric != section.metric:
-        versions["metrics"] = metric
-    # The order of these is part of the hash.
-    return {
-        "features": section.features,
-        "target": section.target,
-        "horizon": section.horizon,
-        "window": section.window,
-        "versions": versions,
-    }
-
-
-def view_of(dataset: Dataset, section: SlotSection) -> View:
-    """A dataset as a slot's task sees it."""
-    return View.of(
-        dataset,
-        features=section.features,
-        target=section.target,
-        horizon=section.horizon,
-        window=section.window,
+    require_task(config, slot)
+    return forecast.TASK.open(
+        config, slot, dataset or load_dataset(config, config.slot(slot).dataset, say=say)
     )

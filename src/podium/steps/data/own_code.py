@@ -12,79 +12,22 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from podium import registry
 from podium.config import Config
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
 from podium.ledger.door import Door
-from podium.own import TASK, Code, Files, named, problems, told
+from podium.own import TASK, Files, named, problems, told
 from podium.record import lower_is_better
 from podium.space import Choice, Float, Int, Parameter, Space
-from podium.split import Fold, Split
 from podium.steps.data.sequences import TaskData
+from podium.tasks.own import OwnData as OwnData
+from podium.tasks.own import OwnSection as OwnSection
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True)
-class OwnSection:
-    """What a slot of own code is judged by; the counterpart of a slot of podium.toml."""
-
-    metric: str
-    direction: str
-    task: str = TASK
-
-
-@dataclass(frozen=True, eq=False)
-class OwnData:
-    """A slot of own code: what makes two of its trainings the same.
-
-    Parameters
-    ----------
-    slot : str
-        ``own/<name>``; no podium.toml declares it.
-    version : int
-        Raised by the user when numbers changed, as a family's VERSION.
-    spec : mapping
-        The command, or the function.
-    code_hashes : mapping of file to SHA-256
-        Of the scripts; recorded beside trials and no part of their key.
-    """
-
-    slot: str
-    section: OwnSection
-    dataset: Files
-    version: int
-    spec: Mapping[str, Any]
-    code: Code
-    code_hashes: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """What the record has as the family."""
-        return self.slot.partition("/")[2]
-
-    @property
-    def task_hash(self) -> str:
-        """What the training is, apart from its config."""
-        return digest(list(self.spec.values()))
-
-    @property
-    def tuning(self) -> Code:
-        """What runners are given."""
-        return self.code
-
-    @property
-    def split(self) -> Split:
-        """Own code splits its data itself: one fold without samples."""
-        none = np.empty(0, dtype=np.int64)
-        return Split(TASK, {}, (Fold(0, none, none),), None, 0)
 
 
 # What a search may be about.

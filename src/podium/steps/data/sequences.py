@@ -3,50 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from podium import registry
-from podium.config import Config, SlotSection, holds_sequences
+from podium.config import Config, holds_sequences
 from podium.errors import DataError, Problem, UsageError
 from podium.feature_stats import FeatureStats
-from podium.hashing import digest
 from podium.sequences import Sequences
-from podium.split import Split
-from podium.steps.data.bars import SlotData, dataset_section, slot_data
+from podium.steps.data.bars import dataset_section, slot_data
+from podium.tasks import classify
+from podium.tasks.classify import ClassData as ClassData
+from podium.tasks.forecast import SlotData
 
-
-@dataclass(frozen=True, eq=False)
-class ClassData:
-    """A slot's samples and the split that configs are compared on.
-
-    Parameters
-    ----------
-    dataset : Sequences
-        Samples that train and samples that validate, in one; the split tells them apart.
-    task_hash : str
-        What the samples are: features, classes, steps, and the metric where it is a plugin.
-    """
-
-    slot: str
-    section: SlotSection
-    dataset: Sequences
-    split: Split
-    task_hash: str
-
-    @property
-    def tuning(self) -> Sequences:
-        """What searches and training are given."""
-        return self.dataset
-
-
+# Data of a slot of podium.toml.
 TaskData = SlotData | ClassData
 
 
 def task_data(config: Config, slot: str, *, say: Callable[[str], None] | None = None) -> TaskData:
     """Data of a slot, whatever its task is; ``say`` hears what was repaired in its files."""
-    if config.slot(slot).task == "classify":
+    if registry.constant("tasks", config.slot(slot).task, "HOLDS") == classify.HOLDS:
         return class_data(config, slot)
     return slot_data(config, slot, say=say)
 
@@ -77,61 +53,17 @@ def class_data(
         The slot forecasts, or its metric is one of forecasts.
     """
     section = config.slot(slot)
-    if section.task != "classify":
-        raise UsageError(f"slot {slot} is there to {section.task}", "a slot that classifies")
-    require_metric(section.metric)
+    if registry.constant("tasks", section.task, "HOLDS") != classify.HOLDS:
+        raise UsageError(f"slot {slot} is a {section.task} slot", "a slot that classifies")
+    # Before any file is read.
+    classify.require_metric(section.metric)
     train, held_out = load_sequences(
         config, section.dataset, training=training, validation=validation
     )
-    if not train.classifies:
-        raise DataError(
-            f"y of dataset '{section.dataset}' holds numbers", "classes: whole numbers from 0 on"
-        )
     if stats is not None:
         stats.require(train.feature_names, "the given feature stats")
         train = replace(train, stats=stats)
-    if held_out is not None:
-        whole = Sequences.joined(train, held_out)
-        split = registry.load("splitters", "given").split(whole)
-    elif train.groups is not None:
-        whole = train
-        folds = round(1 / config.tune.validation_fraction)
-        split = registry.load("splitters", "group").split(train, folds=folds)
-        # One fold decides; which samples it holds is what the split's hash names.
-        split = replace(split, folds=split.folds[:1], paths=())
-    else:
-        raise DataError(
-            f"dataset '{section.dataset}' has neither a file to validate on nor groups",
-            "validation samples that share no patient, day or overlapping window with training",
-            "name a second file (validation = ... in its table), or store groups in the .npz",
-        )
-    return ClassData(slot, section, whole, split, digest(list(class_spec(section, whole).values())))
-
-
-def require_metric(name: str) -> None:
-    """Refuse a metric that does not score classes.
-
-    Raises
-    ------
-    UsageError
-    """
-    if not hasattr(registry.load("metrics", name), "score"):
-        raise UsageError(
-            f"metric {name} is one of forecasts",
-            "one of classes, such as macro_f1",
-            "see: podium list metrics",
-        )
-
-
-def class_spec(section: SlotSection, samples: Sequences) -> dict[str, Any]:
-    """What turns sequences into a task; the order is part of its hash."""
-    return {
-        "task": section.task,
-        "features": list(samples.feature_names),
-        "classes": list(samples.class_names),
-        "window": samples.x.shape[1],
-        "versions": {"metrics": registry.versioned("metrics", section.metric)},
-    }
+    return classify.TASK.open(config, slot, (train, held_out))
 
 
 def read_stats(path: Path) -> FeatureStats:

@@ -35,7 +35,6 @@ from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
 from podium.steps.evidence.trading import trade
 from podium.steps.trials import baselines
 from podium.steps.trials.baselines import Configured
-from podium.steps.trials.forecast_errors import errors_of
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace.project import Project
 
@@ -353,8 +352,8 @@ def _scores(
     scalars = {
         "loss": Scalar(float(mine.mean()), metric, "min"),
         "naive_loss": Scalar(float(bar.mean()), metric, "min"),
-        **_quoted(errors_of(data, windows, mean)),
-        **_quoted(errors_of(data, windows, naive_mean), "naive_"),
+        **_quoted(data.errors_of(windows, mean)),
+        **_quoted(data.errors_of(windows, naive_mean), "naive_"),
         "dm_statistic": Scalar(test.statistic),
         "dm_p_value": Scalar(test.p_value, "probability"),
         "looks": Scalar(looks, "candidates"),

@@ -208,7 +208,7 @@ def _forecasts(
     settings, candidate = project.config.backtest, kept.candidate
     starts = _starts(kept.data, settings)
     # No bar that the last refit does not know is in what the workers are given.
-    data = replace(kept.data, tuning=kept.data.view.until(starts[-1]))
+    data = replace(kept.data, train_stop=starts[-1])
     family = registry.family(candidate.family)
     # A grid's model was best before its last epoch, and here is nothing to tell the best one by.
     epochs = int(model.manifest["epochs"]) or int(candidate.config.get(BUDGET, 0))

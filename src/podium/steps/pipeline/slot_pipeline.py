@@ -112,10 +112,6 @@ class Stage(abc.ABC):
         As in the answer of ``podium run --explain``.
     group : str
         The verb that does it, as in ``--from`` and ``--to``.
-    tasks : tuple of str
-        Tasks of slots that have this stage.
-    after : tuple of str
-        Stages whose products it needs.
     makes : str
     command : str
         What follows ``podium`` to do this stage alone; ``{slot}``, ``{candidate}`` and ``{family}``
@@ -128,8 +124,6 @@ class Stage(abc.ABC):
 
     name: ClassVar[str]
     group: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]] = ("forecast",)
-    after: ClassVar[tuple[str, ...]] = ()
     makes: ClassVar[Makes]
     command: ClassVar[str] = ""
     trains: ClassVar[bool] = False

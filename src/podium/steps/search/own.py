@@ -270,7 +270,7 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
         project.config.project.id,
         data.task_hash,
         data.name,
-        data.version,
+        data.code_version,
         data.dataset.fingerprint,
         State.COMPLETE,
     )
@@ -280,7 +280,8 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
         if older:
             project.reporter.say(
                 f"{file} has changed since {older} of the {len(rows)} trials on record were "
-                f"trained; they are taken as they are, --version {data.version + 1} trains anew"
+                f"trained; they are taken as they are, --version {data.code_version + 1} "
+                "trains anew"
             )
 
 

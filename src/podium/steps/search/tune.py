@@ -149,7 +149,7 @@ def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dic
     settings = ("search", "generation", "seed", "where", "schedule", "finalists")
     return {
         "data": told["dataset"],
-        **{name: value for name, value in execute.spec_of(data).items() if name != "versions"},
+        **{name: value for name, value in data.spec.items() if name != "versions"},
         "metric": told["metric"],
         "families": ", ".join(families),
         **{f"version of {name}": version for name, (version, _) in families.items()},
@@ -295,7 +295,7 @@ def _counted(project: Project, study: Study, data: TaskData) -> Reach:
     trials, wanted = project.config.tune.trials, {}
     split = validation_split(project, data)
     wanted_keys = {
-        execute.key_of(data, split, name, execute.version_of(data, name), plan).hash
+        execute.key_of(data, split, name, data.version(name), plan).hash
         for name, plans in baselines.planned(data).items()
         for plan in plans
     }
@@ -416,9 +416,7 @@ def _asked(
         "task": data.task_hash,
         "split": split.hash,
         "metric": data.section.metric,
-        "families": {
-            name: [execute.version_of(data, name), space.spec()] for name, space in spaces.items()
-        },
+        "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
         **search,
     }
     known = kin.known(project.ledger, tx, data.slot, question)

@@ -15,19 +15,17 @@ from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
 from podium.split import Split, Windows
-from podium.steps.data.sequences import TaskData
 from podium.steps.trials import execute
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import BASELINE
 from podium.view import View
 
 NAIVE = "naive"
-# By task. A new family goes to the end: numbers of trials follow this order.
-FAMILIES: Mapping[str, tuple[str, ...]] = {"forecast": (NAIVE,), "classify": (NAIVE,)}
 
 
 class Configured(Protocol):
@@ -57,16 +55,16 @@ def every(data: Any, task: str = "forecast") -> list[Reference]:
     ----------
     data : View or Sequences
         Data of the search, which decide what the spaces hold.
-    task : {"forecast", "classify"}
+    task : str
 
     Returns
     -------
     list of Reference
-        In the order of ``FAMILIES``, and of each family's grid.
+        In the order of the task's ``BASELINES``, and of each family's grid.
     """
     return [
         Reference(name, config)
-        for name in FAMILIES[task]
+        for name in registry.constant("tasks", task, "BASELINES")
         for config in registry.family(name, task).space(data).grid()
     ]
 
@@ -83,7 +81,7 @@ def planned(data: TaskData) -> dict[str, list[Planned]]:
 def run(project: Project, study: Study, data: TaskData, split: Split) -> None:
     """Train every baseline on the study's windows, or what is left of them."""
     for name, plans in planned(data).items():
-        job, version = execute.job_of(data, split, name), execute.version_of(data, name)
+        job, version = execute.job_of(data, split, name), data.version(name)
         execute.run(project, study, data, split, job, version, plans)
 
 
@@ -134,7 +132,7 @@ def fitted(one: Configured, train: Any, task: str = "forecast") -> Any:
     ----------
     train : Windows or Subset
         All samples before the test.
-    task : {"forecast", "classify"}
+    task : str
 
     Returns
     -------

@@ -17,11 +17,9 @@ from podium.ledger.kin import KNOWN
 from podium.ledger.pieces import pieces
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import RETRIED
-from podium.registry import Direction
 from podium.runners._base import Runner
 from podium.searches._base import Search
 from podium.split import Split
-from podium.steps.data.own_code import OwnData, SearchData
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import feasible, recorded, scored_alike, scores
@@ -29,6 +27,7 @@ from podium.steps.trials.schedule import Course, Further
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.stop import AGAIN
 from podium.study import CHOICES, Study, choices_of
+from podium.tasks._base import TaskData
 from podium.trial import Ended, State
 
 # Receipt of a space that has nothing left to try.
@@ -100,7 +99,7 @@ def begin(
 def go(
     project: Project,
     study: Study,
-    data: SearchData,
+    data: TaskData,
     split: Split,
     family: str,
     search: Search,
@@ -140,16 +139,16 @@ def go(
 def _walked(
     project: Project,
     study: Study,
-    data: SearchData,
+    data: TaskData,
     split: Split,
     family: str,
     search: Search,
     walk: Walk,
 ) -> list[TrialRow]:
-    version = execute.version_of(data, family)
+    version = data.version(family)
     job = execute.job_of(data, split, family)
     job = replace(job, save_to=walk.save_to, pause_to=str(project.paused))
-    heard = execute.Progress(project, walk.label, len(walk.numbers), execute.direction_of(data))
+    heard = execute.Progress(project, walk.label, len(walk.numbers), data.direction)
 
     def train(
         plans: Sequence[Planned], until: int = 0, further: Further | None = None
@@ -193,7 +192,7 @@ def _walked(
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):
-            where = "--set" if isinstance(data, OwnData) else f"[space.{family}] of podium.toml"
+            where = data.space_place(family)
             _exhausted(project, study, family, len(found), len(walk.numbers), where)
             break
     if course and any(row.state is State.PRUNED for row in found):
@@ -248,7 +247,7 @@ class _Told:
     def __init__(
         self,
         project: Project,
-        data: SearchData,
+        data: TaskData,
         split: Split,
         search: Search,
         where: str,
@@ -256,7 +255,7 @@ class _Told:
     ) -> None:
         self.project, self.data, self.split = project, data, split
         self.search, self.where, self.course = search, where, course
-        self.sign = Direction(execute.direction_of(data)).sign
+        self.sign = data.direction.sign
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
         # for what came later knowing that.
@@ -275,7 +274,7 @@ class _Told:
     def tell(self, rows: Sequence[TrialRow]) -> None:
         """Trials that have ended, in the order of their numbers."""
         rows = scored_alike(self.project, self.data, self.split, rows)
-        if self.where and not isinstance(self.data, OwnData):
+        if self.where and self.data.task.predicts:
             # A filter can only ask for what is on record.
             asked = recorded(self.project.config, self.data.slot)
             scores(self.project, self.data, self.split, rows, asked)

@@ -14,8 +14,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from podium import artifact, registry
-from podium.index import Index
+from podium import artifact
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
@@ -24,12 +23,9 @@ from podium.runners._base import Runner
 from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Fold, Split
-from podium.steps.data.bars import SlotData, plugin_versions, task_spec
-from podium.steps.data.own_code import OwnData, SearchData
-from podium.steps.data.sequences import ClassData, class_spec
-from podium.steps.trials.forecast_errors import of_trial
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import BUDGET, Ended, Job, Key, State, Task
 
 
@@ -50,7 +46,7 @@ class Planned:
 
 
 # What the model of a trial is called inside its artefact.
-KEPT = "best_model"
+KEPT = TaskData.checkpoint
 
 
 class Heard(Protocol):
@@ -66,22 +62,7 @@ def unheard(score: float, state: State = State.COMPLETE, *, trained: bool = Fals
     """Nobody wants to hear how trials end."""
 
 
-def version_of(data: SearchData, family: str) -> int:
-    """VERSION of a family, or the one that the user gave own code."""
-    if isinstance(data, OwnData):
-        return data.version
-    version: int = registry.family(family, data.section.task).VERSION
-    return version
-
-
-def direction_of(data: SearchData) -> str:
-    """Which way the metric is better, ``min`` or ``max``."""
-    if isinstance(data, OwnData):
-        return data.section.direction
-    return registry.direction(data.section.metric)
-
-
-def key_of(data: SearchData, split: Split, family: str, version: int, plan: Planned) -> Key:
+def key_of(data: TaskData, split: Split, family: str, version: int, plan: Planned) -> Key:
     """Key of a planned trial."""
     return Key(
         family=family,
@@ -95,20 +76,21 @@ def key_of(data: SearchData, split: Split, family: str, version: int, plan: Plan
     )
 
 
-def job_of(data: SearchData, split: Split, family: str) -> Job:
+def job_of(data: TaskData, split: Split, family: str) -> Job:
     """What a runner needs to train on a split's folds; only bars before the test are in it."""
     return Job(
         family=family,
         metric=data.section.metric,
         view=data.tuning,
         folds={fold.number: fold for fold in split.folds},
+        task=data.section.task,
     )
 
 
 def run(
     project: Project,
     study: Study,
-    data: SearchData,
+    data: TaskData,
     split: Split,
     job: Job,
     version: int,
@@ -173,7 +155,7 @@ def run(
     try:
         with heeding:
             with ledger.transaction() as tx:
-                writes.put_task(ledger, tx, data.task_hash, spec_of(data))
+                writes.put_task(ledger, tx, data.task_hash, data.spec)
                 ids = writes.start_trials(ledger, tx, study, new, environment)
                 running |= {*ids}
                 indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
@@ -211,7 +193,7 @@ def run(
                         ended,
                         metric=job.metric,
                         index_hash=indexes[ended.task.fold],
-                        errors=of_trial(data, split, ended),
+                        errors=data.errors(split, ended),
                     )
                     if kept is not None:
                         writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
@@ -235,18 +217,17 @@ def forget_states(job: Job, trial_ids: Iterable[str]) -> None:
 
 
 def _keep(
-    project: Project, data: SearchData, split: Split, job: Job, version: int, ended: Ended
+    project: Project, data: TaskData, split: Split, job: Job, version: int, ended: Ended
 ) -> tuple[str, str] | None:
     """Hash of the artefact a trial's model became, and its file that a framework opens."""
     if not job.save_to or ended.state is not State.COMPLETE:
         return None
     model = Path(job.save_to) / ended.task.trial_id
-    checkpoints = {KEPT: model}
-    if isinstance(data, OwnData):
-        if not any(path.is_file() for path in model.rglob("*")):
-            # It printed nothing and left nothing.
-            return None
-        checkpoints = {path.name: path for path in sorted(model.iterdir())}
+    if not any(path.is_file() for path in model.rglob("*")):
+        # Own code that printed nothing and left nothing.
+        return None
+    inner = data.checkpoint
+    checkpoints = {inner: model} if inner else {p.name: p for p in sorted(model.iterdir())}
     opened = artifact.opened_file(model)
     description = {
         **manifest(project, data, job.family, version, ended.task, ended.best_epoch),
@@ -258,20 +239,11 @@ def _keep(
     )
     shutil.rmtree(model)
     place = Path(project.config.paths.registry) / folder
-    return name, (place / ("" if isinstance(data, OwnData) else KEPT) / opened).as_posix()
-
-
-def spec_of(data: SearchData) -> dict[str, Any]:
-    """What a task's hash stands for."""
-    if isinstance(data, OwnData):
-        return dict(data.spec)
-    if isinstance(data, ClassData):
-        return class_spec(data.section, data.dataset)
-    return task_spec(data.section)
+    return name, (place / inner / opened).as_posix()
 
 
 def manifest(
-    project: Project, data: SearchData, family: str, version: int, task: Task, epochs: int
+    project: Project, data: TaskData, family: str, version: int, task: Task, epochs: int
 ) -> dict[str, Any]:
     """What an artefact says of the training that gave it."""
     common = {
@@ -284,34 +256,7 @@ def manifest(
         "task": asdict(data.section),
         "dataset_fingerprint": data.dataset.fingerprint,
     }
-    if isinstance(data, OwnData):
-        return {**common, "code": {**data.spec, "files": dict(data.code_hashes)}}
-    if isinstance(data, ClassData):
-        return {
-            **common,
-            "feature_names": data.dataset.feature_names,
-            "class_names": data.dataset.class_names,
-            "steps": data.dataset.x.shape[1],
-        }
-    # What a model is given later must be made as what it was trained on.
-    plugins = plugin_versions(data.section)
-    return {
-        **common,
-        **({"plugins": plugins} if plugins else {}),
-        "tickers": data.dataset.tickers,
-        "timeframe": data.dataset.timeframe,
-        "adjust": project.config.datasets[data.section.dataset].adjust,
-        **_alignment(project, data),
-        "trained_from": str(data.tuning.times[data.tuning.first_bar]),
-        # A model whose epoch was chosen on the last bars has seen them too.
-        "trained_until": str(data.tuning.times[-1]),
-    }
-
-
-def _alignment(project: Project, data: SlotData) -> dict[str, str]:
-    """How tickers of unequal histories were put together, where it is not as usual."""
-    align = project.config.datasets[data.section.dataset].align
-    return {} if align == "intersection" else {"align": align}
+    return {**common, **data.facts(project.config)}
 
 
 def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
@@ -331,15 +276,10 @@ def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> lis
     ]
 
 
-def _put_index(project: Project, tx: sa.Connection, data: SearchData, fold: Fold) -> str | None:
+def _put_index(project: Project, tx: sa.Connection, data: TaskData, fold: Fold) -> str | None:
     """Store once which window, or row of the samples, each of a fold's losses belongs to."""
-    if not len(fold.validation):
-        return None
-    if isinstance(data, ClassData):
-        return writes.put_array(project.ledger, tx, fold.validation)
-    assert isinstance(data, SlotData)
-    _, windows = fold.windows(data.tuning)
-    return writes.put_array(project.ledger, tx, Index.of(windows).pack())
+    index = data.index(fold)
+    return None if index is None else writes.put_array(project.ledger, tx, index)
 
 
 def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:

@@ -13,15 +13,12 @@ import sqlalchemy as sa
 from podium import registry
 from podium.config import Config
 from podium.errors import Problem, UsageError, suggest
-from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
-from podium.prediction import ClassPrediction, Prediction
 from podium.runners._output import best_of
 from podium.split import Split
-from podium.steps.data.own_code import OwnData, SearchData
-from podium.steps.data.sequences import ClassData, TaskData
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 from podium.trial import State
 
 
@@ -37,11 +34,11 @@ def objectives(config: Config, slot: str) -> list[str]:
     names = [name.strip() for name in config.tune.metric.split(",") if name.strip()]
     names = names or [section.metric]
     problems = []
-    fitting = [name for name in registry.names("metrics") if _is_for(name, section.task)]
+    fitting = [name for name in registry.names("metrics") if registry.task_of(name) == section.task]
     for name in names:
         if not registry.exists("metrics", name):
             problems.append(Problem(f"no metric '{name}'", fix=suggest(name, fitting)))
-        elif not _is_for(name, section.task):
+        elif registry.task_of(name) != section.task:
             problems.append(
                 Problem(f"metric '{name}' is not one to {section.task}", ", ".join(fitting))
             )
@@ -55,7 +52,7 @@ def objectives(config: Config, slot: str) -> list[str]:
 def recorded(config: Config, slot: str) -> list[str]:
     """Every metric a search needs of a trial: those looked for, and those in ``tune.where``."""
     task, words = config.slot(slot).task, set(re.findall(r"val_(\w+)", config.tune.where))
-    asked = [m for m in registry.names("metrics") if m in words and _is_for(m, task)]
+    asked = [m for m in registry.names("metrics") if m in words and registry.task_of(m) == task]
     return list(dict.fromkeys([*objectives(config, slot), *asked]))
 
 
@@ -67,23 +64,18 @@ def judged_by(config: Config, slot: str, metric: str) -> Config:
     return replace(config, slots={**config.slots, slot: replace(section, metric=metric)})
 
 
-def _is_for(metric: str, task: str) -> bool:
-    classifies = registry.constant("metrics", metric, "TASK") == "classify"
-    return classifies == (task == "classify")
-
-
 def scored_alike(
-    project: Project, data: SearchData, split: Split, rows: Sequence[TrialRow]
+    project: Project, data: TaskData, split: Split, rows: Sequence[TrialRow]
 ) -> list[TrialRow]:
     """Rows with their score in the slot's metric, also those that were trained for another one."""
     metric = data.section.metric
     others = [row for row in rows if row.metric != metric]
     if not others:
         return list(rows)
-    if isinstance(data, OwnData):
-        known = _own_scores(project, data, others)
-    else:
+    if data.task.predicts:
         known = scores(project, data, split, others, [metric])
+    else:
+        known = _own_scores(project, data, others)
     return [
         row if row.metric == metric else replace(row, metric=metric, score=known[row.id][metric])
         for row in rows
@@ -91,7 +83,7 @@ def scored_alike(
 
 
 def _own_scores(
-    project: Project, data: OwnData, rows: Sequence[TrialRow]
+    project: Project, data: TaskData, rows: Sequence[TrialRow]
 ) -> dict[str, dict[str, float]]:
     """What trials of own code reported of another metric than the one they were trained for."""
     ledger, metric = project.ledger, data.section.metric
@@ -157,14 +149,9 @@ def _score(
         return math.nan
     values = reads.array(project.ledger, tx, row.prediction_hash)
     [fold] = [fold for fold in split.folds if fold.number == row.fold]
-    module = registry.load("metrics", metric)
-    if isinstance(data, ClassData):
-        _, validation = fold.subsets(data.tuning)
-        classes = ClassPrediction.read(values, validation.rows, data.dataset.class_names)
-        return float(module.score(validation.truth(), classes.probabilities))
-    _, windows = fold.windows(data.tuning)
-    forecast = Prediction.read(values, Index.of(windows), windows.view.tickers)
-    return float(np.mean(module.losses(windows.truth(), forecast.mean)))
+    task, (_, validation) = data.task, data.task.parts(data.tuning, fold)
+    prediction = task.read(values, data.tuning, fold)
+    return task.score(metric, validation.truth(), prediction)[0]
 
 
 def feasible(project: Project, where: str, rows: Collection[TrialRow]) -> set[str]:

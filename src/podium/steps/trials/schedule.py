@@ -15,12 +15,11 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.schedules._base import Schedule
 from podium.searches._base import Search
-from podium.steps.data.own_code import OwnData, SearchData
-from podium.steps.data.sequences import ClassData
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Heard, Planned
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import BUDGET, Job, State
 
 # Of a trial that has arrived at a rung: the epoch it goes on to (0: its end), or None.
@@ -90,7 +89,7 @@ class Course:
         self,
         project: Project,
         study: Study,
-        data: SearchData,
+        data: TaskData,
         loss: str,
         search: Search,
         job: Job,
@@ -105,7 +104,7 @@ class Course:
 
     @classmethod
     def of(
-        cls, project: Project, study: Study, data: SearchData, search: Search, job: Job, first: int
+        cls, project: Project, study: Study, data: TaskData, search: Search, job: Job, first: int
     ) -> Course | None:
         """None where trials are trained in one go.
 
@@ -118,16 +117,12 @@ class Course:
         has_epochs = BUDGET in {**space.constants, **space.parameters}
         if "schedule" not in study.question or not has_epochs:
             return None
-        if isinstance(data, OwnData):
-            # A program that kept nothing begins again, and what it had said already is not counted.
-            return cls(project, study, data, "", search, job, first)
-        family = registry.family(job.family, data.section.task)
-        if not getattr(family, "resumable", False):
+        if not data.resumable(job.family):
             project.reporter.say(
                 f"{study.slot}: {job.family} cannot pause a training, so each is trained in one go"
             )
             return None
-        return cls(project, study, data, family.loss, search, job, first)
+        return cls(project, study, data, data.loss(job.family), search, job, first)
 
     def cohorts(self, numbers: Sequence[int], generation: int) -> Iterator[Sequence[int]]:
         """Trials that are decided about together.
@@ -284,19 +279,15 @@ class Course:
     def _read(self, ids: Sequence[str]) -> dict[str, list[float]]:
         """Curves of trials, lower is better: of the metric itself where the family tells it."""
         metric, ledger = self.data.section.metric, self.project.ledger
-        other = "macro_f1" if isinstance(self.data, ClassData) else "loss"
-        asked = [("val", metric), ("val", other)]
-        if isinstance(self.data, OwnData):
-            asked = [writes.part_of(metric)]
-        for part, name in asked:
+        asked = self.data.curves()
+        for part, name, way in asked:
+            sign = way.sign
             with ledger.reading() as tx:
                 found = reads.curves(ledger, tx, ids, part, name)
             if any(found.values()):
                 break
-        own = (part, name) == asked[0]
+        own = (part, name) == asked[0][:2]
         self.alike = own or (name == "loss" and self.loss == metric)
-        is_max = execute.direction_of(self.data) == "max" if own else name == "macro_f1"
-        sign = -1.0 if is_max else 1.0
         return {id_: [sign * value for value in curve] for id_, curve in found.items()}
 
     def _ends(self, count: int) -> list[int]:

@@ -18,7 +18,6 @@ class AgainstChampion(EvidenceStage):
 
     name = backtest.AGAINST
     group = "backtest"
-    after = ("backtest",)
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether the slot has a champion to compare with."""

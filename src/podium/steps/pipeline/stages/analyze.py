@@ -15,7 +15,6 @@ class Analyze(Stage):
     """The choice: reckoned from the folds on record each time, so it is as fresh as they are."""
 
     name = group = "analyze"
-    after = ("extend",)
     makes = "value"
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ class Backtest(EvidenceStage):
     """Evidence of the test and of its trades."""
 
     name = group = "backtest"
-    after = ("finalize", "validation", "leak_probe")
     quiet = False
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:

@@ -14,8 +14,6 @@ class Evaluate(EvidenceStage):
     """Evidence on the evaluation data, against the champion and the parent too."""
 
     name = group = "backtest"
-    tasks = ("classify",)
-    after = ("finalize",)
     quiet = False
     command = "evaluate {candidate}"
 

@@ -23,7 +23,6 @@ class Extend(Stage):
     """The best configs of the search, trained on every fold."""
 
     name = group = "extend"
-    after = ("tune",)
     makes = "trials"
     trains = True
 

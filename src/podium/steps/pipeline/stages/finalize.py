@@ -17,7 +17,6 @@ class Finalize(Stage):
     """The candidate."""
 
     name = group = "finalize"
-    after = ("analyze",)
     makes = "candidate"
     trains = True
 

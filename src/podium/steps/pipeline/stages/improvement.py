@@ -15,7 +15,6 @@ class ImprovementOverParent(EvidenceStage):
 
     name = improvement.KIND
     group = "backtest"
-    after = ("backtest",)
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether there is a parent that had the same test."""

@@ -15,7 +15,6 @@ class LeakProbe(EvidenceStage):
 
     name = "leak_probe"
     group = "finalize"
-    after = ("finalize", "validation")
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether a gate reads it."""

@@ -16,8 +16,6 @@ class Promote(Stage):
     """The decision; a refusal is one too."""
 
     name = group = "promote"
-    tasks = ("forecast", "classify")
-    after = ("backtest", "results")
     makes = "decision"
     command = "promote {candidate}"
 

@@ -14,7 +14,6 @@ class Refit(EvidenceStage):
 
     name = refit.KIND
     group = "backtest"
-    after = ("backtest",)
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether refits are asked for."""

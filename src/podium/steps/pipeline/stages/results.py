@@ -16,7 +16,6 @@ class Results(Stage):
 
     name = "results"
     group = "backtest"
-    after = ("backtest", backtest.AGAINST, "improvement", "refit")
     makes = "value"
     quiet = True
 

@@ -16,8 +16,6 @@ class Train(Stage):
     """The candidate of a slot that classifies."""
 
     name = group = "finalize"
-    tasks = ("classify",)
-    after = ("tune",)
     makes = "candidate"
     command = "train {family} --slot {slot} --best"
     trains = True

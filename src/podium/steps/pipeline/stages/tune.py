@@ -24,7 +24,6 @@ class Tune(Stage):
     """The search of every family, and the finals."""
 
     name = group = "tune"
-    tasks = ("forecast", "classify")
     makes = "trials"
     trains = True
 

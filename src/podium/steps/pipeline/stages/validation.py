@@ -14,7 +14,6 @@ class Validation(EvidenceStage):
 
     name = "validation"
     group = "finalize"
-    after = ("finalize",)
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """The candidate, the folds and the configs looked at."""

@@ -1,0 +1,203 @@
+"""Classify sequences: samples of several steps, groups that are never shared, a sealed file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium import registry
+from podium.arrays import Floats
+from podium.config import Config, SlotSection
+from podium.errors import DataError, UsageError
+from podium.prediction import ClassPrediction
+from podium.registry import Direction
+from podium.sequences import Sequences, Subset
+from podium.split import Fold, Split
+from podium.stats.classification import log_losses
+from podium.tasks._base import SlotTask, TaskData
+
+ROLE = "CLASSIFIER"
+USUAL = {"families": ("bilstm",), "metric": "macro_f1", "policy": "classify"}
+HOLDS = "sequences"
+NEEDS = ()
+TAKES = ()
+STAGES = ("tune", "train", "evaluate", "promote")
+BASELINES = ("naive",)
+
+
+class Classify(SlotTask):
+    """Samples in, a probability of every class out."""
+
+    name = "classify"
+    asks = "classify"
+
+    def open(
+        self, config: Config, slot: str, samples: tuple[Sequences, Sequences | None]
+    ) -> ClassData:
+        """Samples that train and samples that validate in one, and the split that parts them.
+
+        Raises
+        ------
+        DataError
+            Numbers in place of classes; neither a file to validate on nor groups.
+        UsageError
+            The metric is one of forecasts.
+        """
+        section = config.slot(slot)
+        require_metric(section.metric)
+        train, held_out = samples
+        if not train.classifies:
+            raise DataError(
+                f"y of dataset '{section.dataset}' holds numbers",
+                "classes: whole numbers from 0 on",
+            )
+        if held_out is not None:
+            whole = Sequences.joined(train, held_out)
+            split = registry.load("splitters", "given").split(whole)
+        elif train.groups is not None:
+            whole = train
+            folds = round(1 / config.tune.validation_fraction)
+            split = registry.load("splitters", "group").split(train, folds=folds)
+            # One fold decides; which samples it holds is what the split's hash names.
+            split = replace(split, folds=split.folds[:1], paths=())
+        else:
+            raise DataError(
+                f"dataset '{section.dataset}' has neither a file to validate on nor groups",
+                "validation samples that share no patient, day or overlapping window with training",
+                "name a second file (validation = ... in its table), or store groups in the .npz",
+            )
+        evaluation = config.datasets[section.dataset].evaluation
+        return ClassData(slot, section, whole, split, evaluation)
+
+    def parts(self, view: Sequences, fold: Fold) -> tuple[Subset, Subset]:
+        """Samples by their rows."""
+        return fold.subsets(view)
+
+    def score(
+        self, metric: str, truth: NDArray[Any], prediction: ClassPrediction
+    ) -> tuple[float, Floats]:
+        """The metric of all samples, and the log loss of each."""
+        found = prediction.probabilities
+        score: float = registry.load("metrics", metric).score(truth, found)
+        return score, log_losses(truth, found)
+
+    def read(self, values: Floats, view: Sequences, fold: Fold) -> ClassPrediction:
+        """Probabilities by row."""
+        return ClassPrediction.read(values, fold.validation, view.class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassData(TaskData):
+    """A slot's samples and the split that configs are compared on.
+
+    Parameters
+    ----------
+    dataset : Sequences
+        Samples that train and samples that validate, in one; the split tells them apart.
+    evaluation : str
+        File of the samples that candidates are judged on; empty: there is none, so those that
+        validate are.
+    """
+
+    slot: str
+    section: SlotSection
+    dataset: Sequences
+    split: Split
+    evaluation: str = ""
+
+    @property
+    def tuning(self) -> Sequences:
+        """All samples but the sealed ones."""
+        return self.dataset
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Features, classes, steps, and the metric where it is a plugin."""
+        return {
+            "task": self.section.task,
+            "features": list(self.dataset.feature_names),
+            "classes": list(self.dataset.class_names),
+            "window": self.dataset.x.shape[1],
+            "versions": {"metrics": registry.versioned("metrics", self.section.metric)},
+        }
+
+    @property
+    def splitter(self) -> str:
+        """Folds of whole groups, else of like shares of each class."""
+        return "stratified" if self.dataset.groups is None else "group"
+
+    def held_out(self, fraction: float) -> Split:
+        """The slot's own split: a file that validates, or some of the groups."""
+        del fraction
+        return self.split
+
+    def whole(self) -> Fold:
+        """All samples, where others are sealed; else those that train."""
+        rows = np.arange(len(self.dataset), dtype=np.int64)
+        return Fold(1, rows if self.evaluation else self.split.folds[0].train, rows[:0])
+
+    def index(self, fold: Fold) -> NDArray[Any] | None:
+        """Rows of the samples."""
+        return fold.validation if len(fold.validation) else None
+
+    def units(self, index: NDArray[Any]) -> NDArray[Any]:
+        """Group of each sample, else the sample itself."""
+        if self.dataset.groups is None:
+            return index
+        codes = np.unique(self.dataset.groups, return_inverse=True)[1]
+        found: NDArray[Any] = codes[index]
+        return found
+
+    def facts(self, config: Config) -> Mapping[str, Any]:
+        """What samples must be for a model of this slot."""
+        del config
+        return {
+            "feature_names": self.dataset.feature_names,
+            "class_names": self.dataset.class_names,
+            "steps": self.dataset.x.shape[1],
+        }
+
+    def seen(self) -> Mapping[str, NDArray[np.int64]]:
+        """Marks of the samples and groups that a served model is trained on."""
+        return Subset(self.dataset, self.whole().train).marks()
+
+    def curves(self) -> Sequence[tuple[str, str, Direction]]:
+        """The metric's where families report it, else macro-F1."""
+        return [*super().curves(), ("val", "macro_f1", Direction.MAX)]
+
+    @property
+    def n_features(self) -> int:
+        """Features of a step."""
+        return len(self.dataset.feature_names)
+
+    @property
+    def sealed(self) -> str:
+        """File of the samples that candidates are judged on, else that those which validate are."""
+        return self.evaluation or "validation"
+
+    @property
+    def size(self) -> str:
+        """Samples."""
+        return f"{len(self.dataset)} samples"
+
+
+def require_metric(name: str) -> None:
+    """Refuse a metric that does not score classes.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not hasattr(registry.load("metrics", name), "score"):
+        raise UsageError(
+            f"metric {name} is one of forecasts",
+            "one of classes, such as macro_f1",
+            "see: podium list metrics",
+        )
+
+
+TASK = Classify()

@@ -1,0 +1,174 @@
+"""Search with code of the user's own: a command or a function that reports what it reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.arrays import Floats
+from podium.config import Config
+from podium.errors import UsageError
+from podium.own import TASK as NAME
+from podium.own import Code, Files
+from podium.prediction import Prediction
+from podium.record import part_of
+from podium.registry import Direction
+from podium.split import Fold, Split
+from podium.tasks._base import SlotTask, TaskData
+
+
+class Own(SlotTask):
+    """A program is a trial: it opens, splits and scores its data itself."""
+
+    name = NAME
+    asks = "search with own code"
+    predicts = False
+
+    def open(self, config: Config, slot: str, samples: Any) -> TaskData:
+        """Refused: no slot of podium.toml has this task."""
+        raise self._refusal()
+
+    def parts(self, view: Code, fold: Fold) -> tuple[Any, Any]:
+        """Refused."""
+        raise self._refusal()
+
+    def score(self, metric: str, truth: NDArray[Any], prediction: Any) -> tuple[float, Floats]:
+        """Refused."""
+        raise self._refusal()
+
+    def read(self, values: Floats, view: Code, fold: Fold) -> Prediction:
+        """Refused."""
+        raise self._refusal()
+
+    def _refusal(self) -> UsageError:
+        return UsageError(
+            "own code has neither samples nor predictions on record",
+            "the score that it reports",
+            "run: podium sweep --command",
+        )
+
+
+@dataclass(frozen=True)
+class OwnSection:
+    """What a slot of own code is judged by; the counterpart of a slot of podium.toml."""
+
+    metric: str
+    direction: str
+    task: str = NAME
+
+
+@dataclass(frozen=True, eq=False)
+class OwnData(TaskData):
+    """A slot of own code: what makes two of its trainings the same.
+
+    Parameters
+    ----------
+    slot : str
+        ``own/<name>``; no podium.toml declares it.
+    code_version : int
+        Raised by the user when numbers changed, as a family's VERSION.
+    what : mapping
+        The command, or the function.
+    code_hashes : mapping of file to SHA-256
+        Of the scripts; recorded beside trials and no part of their key.
+    """
+
+    checkpoint = ""
+
+    slot: str
+    section: OwnSection
+    dataset: Files
+    code_version: int
+    what: Mapping[str, Any]
+    code: Code
+    code_hashes: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """What the record has as the family."""
+        return self.slot.partition("/")[2]
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The command, or the function."""
+        return self.what
+
+    @property
+    def tuning(self) -> Code:
+        """What runners are given."""
+        return self.code
+
+    @property
+    def direction(self) -> Direction:
+        """As the user gave it."""
+        return Direction(self.section.direction)
+
+    def version(self, family: str) -> int:
+        """That of the code."""
+        del family
+        return self.code_version
+
+    def resumable(self, family: str) -> bool:
+        """Always: a program that kept nothing begins again, and no report counts twice."""
+        del family
+        return True
+
+    def loss(self, family: str) -> str:
+        """None: it reports its metric."""
+        del family
+        return ""
+
+    def space_place(self, family: str) -> str:
+        """A flag."""
+        del family
+        return "--set"
+
+    @property
+    def split(self) -> Split:
+        """One fold without samples."""
+        none = np.empty(0, dtype=np.int64)
+        return Split(NAME, {}, (Fold(0, none, none),), None, 0)
+
+    @property
+    def splitter(self) -> str:
+        """None: own code is not cross-validated."""
+        return ""
+
+    def held_out(self, fraction: float) -> Split:
+        """The same."""
+        del fraction
+        return self.split
+
+    def whole(self) -> Fold:
+        """The same."""
+        return self.split.folds[0]
+
+    def units(self, index: NDArray[Any]) -> NDArray[Any]:
+        """Rows, of which there are none."""
+        return index
+
+    def facts(self, config: Config) -> Mapping[str, Any]:
+        """The code, and the files it was run with."""
+        del config
+        return {"code": {**self.what, "files": dict(self.code_hashes)}}
+
+    def curves(self) -> Sequence[tuple[str, str, Direction]]:
+        """What it reports under the metric's name."""
+        return [(*part_of(self.section.metric), self.direction)]
+
+    @property
+    def n_features(self) -> int:
+        """None that podium knows of."""
+        return 0
+
+    @property
+    def size(self) -> str:
+        """The code."""
+        return "own code"
+
+
+TASK = Own()
