@@ -175,13 +175,13 @@ def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_every_table():
 def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_said(
     copied, monkeypatch
 ):
-    def no_pyarrow(_):
+    def no_pyarrow(*_, **__):
         raise ImportError("pyarrow")
 
     def no_matplotlib(*_):
         raise MissingExtraError("plots as PNG need the package 'matplotlib'")
 
-    monkeypatch.setattr(backtest_files, "parquet", no_pyarrow)
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", no_pyarrow)
     monkeypatch.setattr(backtest_files, "equity_png", no_matplotlib)
     shutil.rmtree(copied / FOLDER)
     said = Saying()
@@ -191,7 +191,7 @@ def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_s
     assert {path.name for path in (copied / FOLDER).iterdir()} == names
     told = " ".join(said.said)
     assert told.count("Parquet needs the package 'pyarrow'") == 1
-    assert "equity.png and drawdown.png were not drawn" in told
+    assert "equity.png and drawdown.png could not be made" in told
 
 
 def test_files_of_another_model_stay_in_a_folder_of_its_id(copied):

@@ -21,12 +21,11 @@ from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
 from podium.steps.candidates.final_training import PHASE
 from podium.steps.data.bars import SlotData
-from podium.steps.workspace.owned_folder import (
-    OwnedFolder,
+from podium.steps.workspace.output_folder import (
+    OutputFolder,
+    described,
     output_folder,
     put_artifact,
-    put_text,
-    told_of,
 )
 from podium.steps.workspace.project import Project
 from podium.trial import config_hash
@@ -68,24 +67,21 @@ def write(
         return None
     source = project.store / candidate.artifact_path
     manifest = json.loads(require_hash(source, candidate.artifact_hash))
-    described = _described(data, split, candidate, manifest)
+    facts = _facts(data, split, candidate, manifest)
     place = output_folder(project, data.slot, project.config.paths.final + suffix)
+    out = OutputFolder(project, data.slot, place, PARTS, "candidate")
+    if not take and _is_later(project, out.owner(), candidate):
+        return None
+    out.claim(candidate.id, facts)
     with full_disk_explained(project.root):
-        owned = OwnedFolder(project, place, PARTS, "candidate", "model")
-        if not take and _is_later(project, owned.owner(place), candidate):
-            return None
-        folder = owned.claim(candidate.id, lambda: json_file(described))
-        fresh = put_artifact(source, candidate.artifact_hash, folder)
-        told = json_file(_results(project, data, split, candidate, manifest))
-        fresh |= put_text(folder / RESULTS, told)
-        # Last, since it takes opening the model, which an up to date one need not be.
-        before = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        scaler = before["scaler"] if "scaler" in before else _scaler(source, candidate)
-        fresh |= put_text(folder / CONFIG, json_file({**described, "scaler": scaler}))
-    if fresh:
-        shown = project.shown(folder)
-        project.reporter.say(f"{data.slot}: candidate {candidate.id} is in {shown}/")
-    return folder
+        fresh = put_artifact(source, candidate.artifact_hash, out.folder)
+    fresh |= out.put(RESULTS, json_file(_results(project, data, split, candidate, manifest)))
+    # Last, since it takes opening the model, which an up to date one need not be.
+    before = json.loads(out.marker.read_text(encoding="utf-8"))
+    scaler = before["scaler"] if "scaler" in before else _scaler(source, candidate)
+    if out.put(CONFIG, json_file({**facts, "scaler": scaler})) or fresh:
+        out.tell(f"candidate {candidate.id} is")
+    return out.folder
 
 
 def _is_later(project: Project, owner: str | None, candidate: Candidate) -> bool:
@@ -95,7 +91,7 @@ def _is_later(project: Project, owner: str | None, candidate: Candidate) -> bool
     return any(row["id"] == owner and row["version"] > candidate.version for row in rows)
 
 
-def _described(
+def _facts(
     data: SlotData, split: Split, candidate: Candidate, manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is known without opening the model."""
@@ -103,7 +99,7 @@ def _described(
     whole = not any(name.startswith("best_model/") for name in manifest["files"])
     return {
         "podium": SCHEMA,
-        **told_of(manifest),
+        **described(manifest),
         "config": candidate.config,
         "candidate": candidate.id,
         "version": candidate.version,

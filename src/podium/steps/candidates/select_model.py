@@ -33,7 +33,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.trials.once import newest
-from podium.steps.workspace.owned_folder import output_folder
+from podium.steps.workspace.output_folder import output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET
 

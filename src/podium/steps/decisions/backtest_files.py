@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,13 @@ from podium.arrays import Floats, Times
 from podium.candidate import Candidate
 from podium.errors import MissingExtraError
 from podium.evidence import Evidence, Scalar
-from podium.files import csv_text, full_disk_explained, write_atomic
-from podium.hashing import json_file
+from podium.files import csv_text
 from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import Kept
 from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
-from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
+from podium.steps.workspace.output_folder import OutputFolder, output_folder
 from podium.steps.workspace.project import Project
 
 RESULTS, EQUITY, DRAWDOWN = "results.json", "equity", "drawdown"
@@ -34,18 +33,15 @@ SCHEMA = 1
 Table = Mapping[str, Any]
 
 
-def folder_of(project: Project, candidate: Candidate) -> Path | None:
+def files_of(project: Project, candidate: Candidate) -> OutputFolder | None:
     """Where a candidate's files go, its own from now on; None: nobody wants any."""
     name = project.config.paths.backtesting
     if not name:
         return None
-    owned = OwnedFolder(
-        project, output_folder(project, candidate.slot, name), PARTS, "candidate", "model"
-    )
-    with full_disk_explained(project.root):
-        return owned.claim(
-            candidate.id, lambda: json_file({"podium": SCHEMA, "candidate": candidate.id})
-        )
+    place = output_folder(project, candidate.slot, name)
+    out = OutputFolder(project, candidate.slot, place, PARTS, "candidate")
+    out.claim(candidate.id, {"podium": SCHEMA, "candidate": candidate.id})
+    return out
 
 
 def write(
@@ -61,47 +57,37 @@ def write(
     rule : str
         Which rule chose the candidate.
     """
-    folder = folder_of(project, kept.candidate)
-    if folder is None:
+    out = files_of(project, kept.candidate)
+    if out is None:
         return
-    trading = evidence["backtest"]
-    results = json_file(_results(kept, evidence, rule))
-    before = folder / RESULTS
-    if before.is_file() and before.read_text(encoding="utf-8") == results and _is_whole(folder):
-        return
-    times, curves, fills = _series(project, trading, evidence.get(KIND))
-    with full_disk_explained(project.root):
-        tables: dict[str, Table] = {
-            EQUITY: {"time": times, **curves},
-            DRAWDOWN: {"time": times, **{n: drawdowns(c) for n, c in curves.items()}},
-            MONTHLY: monthly(times, curves),
-            FILLED: _trades(times, curves[CANDIDATE], fills, kept, project),
-        }
-        for name, table in tables.items():
-            write_atomic(folder / f"{name}.csv", as_csv(table))
-        try:
-            for name, table in tables.items():
-                write_atomic(folder / f"{name}.parquet", parquet(table))
-        except ImportError:
-            project.reporter.say(
-                "the tables were written as CSV alone: Parquet needs the package 'pyarrow', which "
-                "is not installed. Run: pip install 'podium[parquet]'."
-            )
-        title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
-        try:
-            write_atomic(folder / f"{EQUITY}.png", equity_png(times, curves, title))
-            write_atomic(folder / f"{DRAWDOWN}.png", drawdown_png(times, curves, title))
-        except MissingExtraError as error:
-            project.reporter.say(f"{EQUITY}.png and {DRAWDOWN}.png were not drawn: {error}")
-        # Last, since it tells whether the others are up to date.
-        write_atomic(before, results)
-    shown = project.shown(folder)
-    project.reporter.say(f"{kept.candidate.slot}: the backtest's files are in {shown}/")
 
+    @cache
+    def series() -> tuple[Times, dict[str, Floats], dict[str, np.ndarray]]:
+        return _series(project, evidence["backtest"], evidence.get(KIND))
 
-def _is_whole(folder: Path) -> bool:
+    @cache
+    def table(name: str) -> Table:
+        times, curves, fills = series()
+        if name == EQUITY:
+            return {"time": times, **curves}
+        if name == DRAWDOWN:
+            return {"time": times, **{n: drawdowns(c) for n, c in curves.items()}}
+        if name == MONTHLY:
+            return monthly(times, curves)
+        return _trades(times, curves[CANDIDATE], fills, kept, project)
+
+    def written(form: Callable[[Table], str | bytes], name: str) -> str | bytes:
+        return form(table(name))
+
+    title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
     names = (EQUITY, DRAWDOWN, MONTHLY, FILLED)
-    return all((folder / f"{name}.csv").is_file() for name in names)
+    files: dict[str, Callable[[], str | bytes]] = {
+        **{f"{name}.csv": partial(written, as_csv, name) for name in names},
+        **{f"{name}.parquet": partial(written, parquet, name) for name in names},
+        f"{EQUITY}.png": lambda: equity_png(*series()[:2], title),
+        f"{DRAWDOWN}.png": lambda: drawdown_png(*series()[:2], title),
+    }
+    out.fill(_results(kept, evidence, rule), files, "the backtest's files are")
 
 
 def _series(
@@ -240,5 +226,11 @@ def parquet(table: Table) -> bytes:
     import pandas as pd
 
     buffer = io.BytesIO()
-    pd.DataFrame(dict(table)).to_parquet(buffer, index=False)
+    try:
+        pd.DataFrame(dict(table)).to_parquet(buffer, index=False)
+    except ImportError as error:
+        raise MissingExtraError(
+            "Parquet needs the package 'pyarrow', which is not installed",
+            fix="run: pip install 'podium[parquet]'",
+        ) from error
     return buffer.getvalue()

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from podium import registry
-from podium.errors import MissingExtraError
-from podium.files import full_disk_explained, write_atomic
 from podium.hashing import json_file
 from podium.index import Index
-from podium.ledger import reads, trial_facts
+from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
 from podium.prediction import Prediction
 from podium.report import analysis_plots as plots
 from podium.report.blocks import short
-from podium.report.history import history_png
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
 from podium.steps.search.results import Analysis, Extended, Tuned
-from podium.steps.search.tuning_files import TuningFiles
+from podium.steps.search.tuning_files import SearchTrial, TuningFiles
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
-from podium.steps.workspace.owned_folder import OwnedFolder, output_folder, put_text
+from podium.steps.workspace.output_folder import OutputFolder, output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
 
 RESULTS = "analysis.json"
-HISTORY, IMPORTANCE, PARALLEL, FOLDS, CURVES = (
+PICTURES = (
     "optimization_history.png",
     "parameter_importance.png",
     "parallel_coordinates.png",
     "fold_scores.png",
     "learning_curves.png",
 )
-PICTURES = (HISTORY, IMPORTANCE, PARALLEL, FOLDS, CURVES)
 SCHEMA = 1
 
 
@@ -136,69 +131,39 @@ def write(project: Project, analysis: Analysis) -> list[Path]:
     DataError
         No room is left.
     """
-    paths, slot = project.config.paths, analysis.extension.tuned.data.slot
+    paths, tuned = project.config.paths, analysis.extension.tuned
     if not (paths.best_config or paths.plots):
         return []
-    told = compared(project, analysis)
+    slot, study, told = tuned.data.slot, tuned.study.id, compared(project, analysis)
     written: list[Path] = []
-    with full_disk_explained(project.root):
-        # First, since files that go aside lie in their folder.
-        plotted = output_folder(project, slot, paths.plots) if paths.plots else None
-        if plotted is not None:
-            written.append(_put_plots(project, analysis, told, plotted))
-        if paths.best_config:
-            place = output_folder(project, slot, paths.best_config)
-            best = _best(project, analysis, told)
-            written.insert(0, put_best(project, place, best, plotted or place.parent))
+    place = output_folder(project, slot, paths.best_config)
+    aside = place.parent
+    # First, since files that go aside lie in their folder.
+    if paths.plots:
+        aside = output_folder(project, slot, paths.plots)
+        out = OutputFolder(project, slot, aside, (RESULTS, *PICTURES), "study")
+        header = {"podium": SCHEMA, "study": study, "slot": slot}
+        out.claim(study, header)
+        results = {**header, **_results(analysis, told)}
+        out.fill(results, _pictures(project, analysis), "the analysis is")
+        written = [out.folder]
+    if paths.best_config:
+        # Another search's goes aside; what podium did not write, or somebody changed, stays.
+        out = OutputFolder(
+            project, slot, place.parent, (place.name,), "study", aside=aside, about=_unchanged
+        )
+        out.claim(study)
+        if out.put(place.name, json_file(_best(project, analysis, told))):
+            project.reporter.say(f"the chosen config is in {project.shown(out.marker)}")
+        written.insert(0, out.marker)
     return written
 
 
-def put_best(project: Project, place: Path, best: Mapping[str, Any], aside: Path) -> Path:
-    """Write ``best_config.json``; another study's goes aside, and what podium did not write stays.
-
-    A file of podium's whose config was changed since is somebody's own.
-    """
-    before, study = _read(place), best["metadata"]["study"]
-    owner = _owner(before)
-    if place.exists() and owner is None:
-        mine = aside / study / place.name
-        project.reporter.say(
-            f"{project.shown(place)} was not written, or was changed, by somebody else than "
-            f"podium; it stays, and the config of this search is in {project.shown(mine)}"
-        )
-        place = mine
-    else:
-        # It has its place back.
-        (aside / study / place.name).unlink(missing_ok=True)
-        with suppress(OSError):
-            (aside / study).rmdir()
-    if owner not in (None, study):
-        kept = aside / str(owner) / place.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        place.replace(kept)
-        project.reporter.say(
-            f"the config of the search before, {owner}, is in {project.shown(kept)}"
-        )
-    if put_text(place, json_file(best)):
-        project.reporter.say(f"the chosen config is in {project.shown(place)}")
-    return place
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _owner(found: Any) -> str | None:
-    """Study that a config file of podium's is of; None: it is not one any more."""
-    try:
-        about = found["metadata"]
-        same = about["config_hash"] == config_hash(found["family"], found["config"])
-        return str(about["study"]) if about["podium"] and same else None
-    except (TypeError, KeyError):
-        return None
+def _unchanged(best: Any) -> Mapping[str, Any]:
+    """What a config file of podium's says of itself; nothing where its config is another."""
+    about: dict[str, Any] = best["metadata"]
+    same = about["config_hash"] == config_hash(best["family"], best["config"])
+    return about if same else {}
 
 
 def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
@@ -247,87 +212,57 @@ def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> d
     }
 
 
-def _put_plots(
-    project: Project, analysis: Analysis, told: list[dict[str, Any]], place: Path
-) -> Path:
-    """The comparison as JSON, and the pictures of it, drawn only where it changed."""
+def _results(analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
     tuned, reference = analysis.extension.tuned, analysis.reference
-    owned = OwnedFolder(project, place, (RESULTS, *PICTURES), "study", "search")
-    header = {"podium": SCHEMA, "study": tuned.study.id, "slot": tuned.data.slot}
-    folder = owned.claim(tuned.study.id, lambda: json_file(header))
-    results = json_file(
-        {
-            **header,
-            "metric": tuned.data.section.metric,
-            "direction": registry.direction(tuned.data.section.metric).verb,
-            "trials": len(tuned.trials),
-            "naive": {**baselines.described(reference), "folds": reference.scores},
-            "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
-            "why": analysis.reason,
-            "against_the_next": analysis.distinguishable,
-            "configs": told,
-        }
-    )
-    drawn = all((folder / name).is_file() for name in PICTURES)
-    before = folder / RESULTS
-    if drawn and before.is_file() and before.read_text(encoding="utf-8") == results:
-        return folder
-    try:
-        for name, draw in _pictures(project, analysis).items():
-            write_atomic(folder / name, draw())
-    except MissingExtraError as error:
-        project.reporter.say(f"{folder.name}/ has no pictures: {error}")
-    # Last, since it tells whether the pictures are up to date.
-    put_text(before, results)
-    project.reporter.say(f"{tuned.data.slot}: the analysis is in {project.shown(folder)}/")
-    return folder
+    return {
+        "metric": tuned.data.section.metric,
+        "direction": registry.direction(tuned.data.section.metric).verb,
+        "trials": len(tuned.trials),
+        "naive": {**baselines.described(reference), "folds": reference.scores},
+        "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
+        "why": analysis.reason,
+        "against_the_next": analysis.distinguishable,
+        "configs": told,
+    }
 
 
 def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], bytes]]:
     extension, chosen, reference = analysis.extension, analysis.chosen, analysis.reference
     tuned, data = extension.tuned, extension.tuned.forecast
-    slot, metric = data.slot, data.section.metric
-    way = registry.direction(metric)
-    better = f"{metric}, {'higher' if way == 'max' else 'lower'} is better"
-    unit = registry.load("targets", data.section.target).UNIT
-    measured = f"{metric} of {data.section.target} ({unit})"
-
+    slot, metric, target = data.slot, data.section.metric, data.section.target
+    way, unit = registry.direction(metric), registry.load("targets", target).UNIT
+    better = f"{'higher' if way == 'max' else 'lower'} is better"
+    named = _labels(extension.configs)
     files = TuningFiles(project, tuned.study, data, tuned.split)
-    rows = tuned.trials
-    facts = {one["id"]: one for one in trial_facts.trials(project.door, [row.id for row in rows])}
-    told = [files.told(row, row.id in tuned.feasible, facts[row.id]) for row in rows]
+
+    @cache
+    def trials() -> list[SearchTrial]:
+        return files.trials(tuned.trials, tuned.feasible)
+
+    def mine() -> list[SearchTrial]:
+        # Another family has other hyperparameters.
+        of_family = [one for one in trials() if one.row.family == chosen.family]
+        return [one for one in of_family if math.isfinite(one.told.value)]
+
+    def varied() -> list[str]:
+        configs = [one.row.config for one in mine()]
+        names = configs[0] if configs else {}
+        return [name for name in names if len({str(c.get(name)) for c in configs}) > 1]
 
     def history() -> bytes:
-        naive = tuned.reference.score
-        return history_png(told, metric, way, naive, f"{slot}: {len(told)} trials")
-
-    named = _labels(extension.configs)
-    # Another family has other hyperparameters.
-    mine = [
-        (row, one)
-        for row, one in zip(rows, told, strict=True)
-        if row.family == chosen.family and math.isfinite(one.value)
-    ]
-    varied = [
-        name
-        for name in (mine[0][0].config if mine else {})
-        if len({str(row.config.get(name)) for row, _ in mine}) > 1
-    ]
+        return files.picture(trials(), tuned.reference.score)
 
     def importance() -> bytes:
         # Trials that were given up are compared with the others where those were then.
-        epochs = min((row.epochs for row, _ in mine if row.epochs), default=0)
-        early = any(row.state is State.PRUNED for row, _ in mine)
-        values = {
-            row.id: files.shown(facts[row.id], epochs) if early else row.score for row, _ in mine
-        }
+        epochs = min((one.row.epochs for one in mine() if one.row.epochs), default=0)
+        early = any(one.row.state is State.PRUNED for one in mine())
         grounds = (data.dataset.fingerprint, data.task_hash, tuned.split.hash)
-        runs = [
-            Observation(row.id, row.family, {k: row.config[k] for k in varied}, grounds, value)
-            for row, _ in mine
-            if math.isfinite(value := values[row.id])
-        ]
-        found = ranked(runs, metric, {metric: way}) if runs else []
+        runs = []
+        for row, _, facts in mine():
+            value = files.shown(facts, epochs) if early else row.score
+            if math.isfinite(value):
+                config = {name: row.config[name] for name in varied()}
+                runs.append(Observation(row.id, row.family, config, grounds, value))
         bars = [
             plots.Bar(
                 one.hyperparam,
@@ -335,22 +270,21 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
                 one.sentence,
                 one.strength >= 0 and LUCK not in one.sentence,
             )
-            for one in found
+            for one in (ranked(runs, metric, {metric: way}) if runs else [])
         ]
         when = f" at epoch {epochs}" if early else ""
         title = f"{slot}: what {metric}{when} goes with, {len(runs)} trials of {chosen.family}"
         return plots.importance_png(bars, title)
 
     def parallel() -> bytes:
-        row = _trial_of(tuned, chosen)
-        place = next((n for n, (one, _) in enumerate(mine) if row and one.id == row.id), None)
+        rows, best = [one.row for one in mine()], _trial_of(tuned, chosen)
         return plots.parallel_png(
-            [row.config for row, _ in mine],
-            [one.value for _, one in mine],
-            [row.state is State.COMPLETE for row, _ in mine],
-            varied,
-            place,
-            (f"{slot}: {len(mine)} trials of {chosen.family}", better),
+            [row.config for row in rows],
+            [one.told.value for one in mine()],
+            [row.state is State.COMPLETE for row in rows],
+            varied(),
+            next((n for n, row in enumerate(rows) if best and row.id == best.id), None),
+            (f"{slot}: {len(rows)} trials of {chosen.family}", f"{metric}, {better}"),
         )
 
     def folds() -> bytes:
@@ -366,8 +300,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         ]
         naive = plots.Folds("best naive", reference.scores, reference.standard_error)
         title = f"{slot}: scores on the {len(labels)} folds"
-        direction = "higher" if way == "max" else "lower"
-        return plots.folds_png(configs, naive, labels, title, f"{measured},\n{direction} is better")
+        measured = f"{metric} of {target} ({unit}),\n{better}"
+        return plots.folds_png(configs, naive, labels, title, measured)
 
     def curves() -> bytes:
         ids = [row.id for c in extension.configs for row in c.folds]
@@ -387,22 +321,14 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         ]
         loss = registry.family(chosen.family).loss or "loss"
         title = f"{slot}: loss after each epoch of the folds"
-        return plots.curves_png(configs, title, f"{loss} of {data.section.target} ({unit})")
+        return plots.curves_png(configs, title, f"{loss} of {target} ({unit})")
 
-    return {
-        HISTORY: history,
-        IMPORTANCE: importance,
-        PARALLEL: parallel,
-        FOLDS: folds,
-        CURVES: curves,
-    }
+    return dict(zip(PICTURES, (history, importance, parallel, folds, curves), strict=True))
 
 
 def _labels(configs: Sequence[Extended]) -> list[str]:
     """Each config by what not all of them have."""
-    first = configs[0].config
-    same = {k for k, v in first.items() if all(c.config.get(k) == v for c in configs[1:])}
-    if len(configs) == 1:
-        same = set()
-    told = [short({k: v for k, v in c.config.items() if k not in same}) for c in configs]
-    return [f"{c.family} {t}".rstrip() for c, t in zip(configs, told, strict=True)]
+    first, *others = [c.config for c in configs]
+    same = {k for k, v in first.items() if others and all(c.get(k) == v for c in others)}
+    differing = [{k: v for k, v in c.config.items() if k not in same} for c in configs]
+    return [f"{c.family} {short(d)}".rstrip() for c, d in zip(configs, differing, strict=True)]

@@ -14,18 +14,17 @@ import numpy as np
 from podium import artifact, registry
 from podium.errors import DataError
 from podium.files import full_disk_explained
-from podium.hashing import json_file
+from podium.hashing import digest_bytes, json_file
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
 from podium.steps.search.results import Extended, Extension
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.owned_folder import (
-    OwnedFolder,
+from podium.steps.workspace.output_folder import (
+    OutputFolder,
+    described,
     output_folder,
     put_artifact,
-    put_text,
-    told_of,
 )
 from podium.steps.workspace.project import Project
 from podium.trial import Ended, State
@@ -71,48 +70,40 @@ def write(project: Project, extension: Extension) -> Path | None:
         return None
     slot, study = extension.tuned.data.slot, extension.tuned.study
     place = output_folder(project, slot, project.config.paths.extended)
+    out = OutputFolder(project, slot, place, PARTS, "study")
+    header = {"podium": SCHEMA, "study": study.id, "slot": slot}
+    out.claim(study.id, header)
     with full_disk_explained(project.root):
-        owned = OwnedFolder(project, place, PARTS, "study", "search")
-        header = {"podium": SCHEMA, "study": study.id, "slot": slot}
-        folder = owned.claim(study.id, lambda: json_file(header))
         models = [
-            _put_model(project, extension, config, rank, folder / f"{MODEL}{rank}")
+            _put_model(out, extension, config, rank)
             for rank, config in enumerate(extension.configs, 1)
         ]
         named = {f"{MODEL}{rank}" for rank in range(1, len(models) + 1)}
-        for path in folder.glob(f"{MODEL}*"):
+        for path in out.folder.glob(f"{MODEL}*"):
             # Of a time when more configs were extended.
             if path.name not in named and (path / CONFIG).is_file():
                 shutil.rmtree(path)
-        told = json_file({**header, **_results(project, extension, models)})
-        fresh = put_text(folder / RESULTS, told)
-    if fresh:
-        shown = project.shown(folder)
-        project.reporter.say(f"{slot}: what the folds found is in {shown}/")
-    return folder
+    out.fill({**header, **_results(project, extension, models)}, {}, "what the folds found is")
+    return out.folder
 
 
-def _put_model(
-    project: Project, extension: Extension, config: Extended, rank: int, folder: Path
-) -> str | None:
+def _put_model(out: OutputFolder, extension: Extension, config: Extended, rank: int) -> str | None:
     """Name of the folder of a config's last model; None where no such model was kept."""
-    row = config.folds[-1]
-    if row.artifact_hash is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
-    source = project.store / artifact.folder_of(row.artifact_hash)
+    row, name = config.folds[-1], f"{MODEL}{rank}"
+    source = out.project.store / artifact.folder_of(row.artifact_hash or "")
     try:
-        content = require_hash(source, row.artifact_hash)
+        content = require_hash(source, row.artifact_hash or "")
     except DataError:
-        # podium gc may have been told to; the trial's numbers are on record all the same.
-        shutil.rmtree(folder, ignore_errors=True)
+        # It was never kept, or podium gc was told to remove it; the trial's numbers are on record.
+        shutil.rmtree(out.folder / name, ignore_errors=True)
         return None
-    if (folder / MANIFEST).is_file() and (folder / MANIFEST).read_bytes() != content:
+    manifest = out.folder / name / MANIFEST
+    if manifest.is_file() and manifest.read_bytes() != content:
         # Another model had this rank.
-        shutil.rmtree(folder)
-    described = {
+        shutil.rmtree(manifest.parent)
+    facts = {
         "podium": SCHEMA,
-        **told_of(json.loads(content)),
+        **described(json.loads(content)),
         "config": config.config,
         "rank": rank,
         "study": extension.tuned.study.id,
@@ -121,9 +112,9 @@ def _put_model(
         "score": row.score,
         "split": {"hash": extension.split.hash, **_bars(extension, extension.split.folds[-1])},
     }
-    put_text(folder / CONFIG, json_file(described))
-    put_artifact(source, row.artifact_hash, folder)
-    return folder.name
+    out.put(f"{name}/{CONFIG}", json_file(facts))
+    put_artifact(source, digest_bytes(content), out.folder / name)
+    return name
 
 
 def _results(project: Project, extension: Extension, models: list[str | None]) -> dict[str, Any]:

@@ -10,18 +10,12 @@ import math
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from podium import registry
-from podium.errors import MissingExtraError
-from podium.files import (
-    flush,
-    flush_folder,
-    full_disk_explained,
-    tell_written,
-    write_atomic,
-)
+from podium.files import flush, flush_folder, full_disk_explained, tell_written
 from podium.hashing import digest_folder, json_file, strict
 from podium.ledger import trial_facts
 from podium.ledger.kin import KNOWN
@@ -32,7 +26,7 @@ from podium.split import Split
 from podium.steps.data.sequences import TaskData
 from podium.steps.trials import baselines, driver, execute
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.owned_folder import OwnedFolder, output_folder
+from podium.steps.workspace.output_folder import OutputFolder, output_folder
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import Ended, State
@@ -43,6 +37,14 @@ HISTORY, PLOT = "optimization_history.json", "optimization_history.png"
 # What may be moved, whose it is first.
 PARTS = (RESULTS, CHECKPOINTS, JOURNAL, f"{Path(PICKLE).stem}*.pkl", HISTORY, PLOT)
 SCHEMA = 1
+
+
+class SearchTrial(NamedTuple):
+    """A trial of a search: its row, what the history shows of it, and its facts on record."""
+
+    row: TrialRow
+    told: Told
+    facts: Mapping[str, Any]
 
 
 class TuningFiles:
@@ -59,10 +61,12 @@ class TuningFiles:
 
     def __init__(self, project: Project, study: Study, data: TaskData, split: Split) -> None:
         self.project, self.study, self.data, self.split = project, study, data, split
-        self.way = registry.direction(data.section.metric)
+        self.metric = data.section.metric
+        self.way = registry.direction(self.metric)
         self.most = project.config.tune.keep_checkpoints
         self.wanted = bool(project.config.paths.tuning)
-        self.folder = output_folder(project, study.slot, project.config.paths.tuning)
+        place = output_folder(project, study.slot, project.config.paths.tuning)
+        self.out = OutputFolder(project, study.slot, place, PARTS, "study")
         # Where models lie until it is known whether they stay; empty: none are saved.
         self.save_to = ""
 
@@ -72,8 +76,7 @@ class TuningFiles:
         if not self.wanted:
             yield
             return
-        with full_disk_explained(self.project.root):
-            self._claim()
+        self.out.claim(self.study.id, self._results([], None, ""))
         if not self.most:
             yield
             return
@@ -85,10 +88,6 @@ class TuningFiles:
                 self.write(self._rows())
                 raise
 
-    def _claim(self) -> None:
-        owned = OwnedFolder(self.project, self.folder, PARTS, "study", "search")
-        self.folder = owned.claim(self.study.id, lambda: self._results([], {}, None))
-
     def keep(self, family: str) -> Callable[[Planned, Ended], None]:
         """What becomes of the models of a family's trials: those among the best so far stay.
 
@@ -97,11 +96,7 @@ class TuningFiles:
         """
         sign = Direction(self.way).sign
         version = registry.family(family, self.data.section.task).VERSION
-        best = sorted(
-            sign * row.score
-            for row in self._rows()
-            if row.family == family and row.state is State.COMPLETE and math.isfinite(row.score)
-        )[: self.most]
+        best = [sign * row.score for row in self._best(self._rows(), family)]
 
         def keep(plan: Planned, ended: Ended) -> None:
             model = Path(self.save_to) / ended.task.trial_id
@@ -111,23 +106,22 @@ class TuningFiles:
                 shutil.rmtree(model, ignore_errors=True)
                 return
             best[:] = sorted([*best, score])[: self.most]
-            described = execute.manifest(
-                self.project, self.data, family, version, ended.task, ended.best_epoch
-            )
             facts = {
                 "podium": SCHEMA,
                 "trial": plan.number,
                 "id": ended.task.trial_id,
                 "study": self.study.id,
                 "phase": plan.phase,
-                "metric": self.data.section.metric,
+                "metric": self.metric,
                 "value": ended.score,
                 "split": self.split.hash,
-                **described,
+                **execute.manifest(
+                    self.project, self.data, family, version, ended.task, ended.best_epoch
+                ),
                 "files": digest_folder(model),
             }
             (model / "config.json").write_text(json_file(facts))
-            place = self.folder / CHECKPOINTS / checkpoint_name(plan.number, ended.task.trial_id)
+            place = self._checkpoints / checkpoint_name(plan.number, ended.task.trial_id)
             place.parent.mkdir(parents=True, exist_ok=True)
             flush_folder(model)
             shutil.rmtree(place, ignore_errors=True)
@@ -160,71 +154,75 @@ class TuningFiles:
         if not self.wanted:
             return
         rows = [row for row in rows if row.state.ended]
-        if feasible is None:
-            feasible = [row.id for row in rows]
-        facts = {
-            one["id"]: one for one in trial_facts.trials(self.project.door, [r.id for r in rows])
-        }
         with full_disk_explained(self.project.root):
             self._keep_best(rows)
-            told = [self.told(row, row.id in feasible, facts[row.id]) for row in rows]
-            results = self._results(told, facts, naive, rows, chosen)
-            before = self.folder / RESULTS
-            if before.is_file() and before.read_text() == results and self._is_whole(rows):
-                return
-            self._studies(told, rows, facts)
-            history = self._history(told, naive)
-            write_atomic(self.folder / HISTORY, json_file(history))
-            try:
-                picture = history_png(
-                    told,
-                    self.data.section.metric,
-                    self.way,
-                    None if naive is None else naive.score,
-                    f"{self.study.slot}: {len(told)} trials",
-                )
-                write_atomic(self.folder / PLOT, picture)
-            except MissingExtraError as error:
-                self.project.reporter.say(f"{PLOT} was not drawn: {error}")
-            # Last, since it tells whether the others are up to date.
-            write_atomic(before, results)
-        self.project.reporter.say(
-            f"{self.study.slot}: the search's files are in "
-            f"{self.folder.relative_to(self.project.root)}/"
-        )
+        trials = self.trials(rows, feasible)
 
-    def _is_whole(self, rows: Sequence[TrialRow]) -> bool:
-        names = [JOURNAL, HISTORY, *self._pickles(rows).values()]
-        return all((self.folder / name).is_file() for name in names)
+        @cache
+        def studies() -> dict[str, bytes]:
+            return self._studies(trials)
+
+        def study(name: str) -> bytes:
+            return studies()[name]
+
+        files: dict[str, Callable[[], str | bytes]] = {
+            name: partial(study, name)
+            for name in (JOURNAL, *_pickles([row.family for row in rows]))
+        }
+        files[HISTORY] = lambda: json_file(self._history(trials, naive))
+        files[PLOT] = lambda: self.picture(trials, None if naive is None else naive.score)
+        results = self._results(trials, naive, chosen)
+        self.out.fill(results, files, "the search's files are")
+
+    def trials(
+        self, rows: Sequence[TrialRow], feasible: Collection[str] | None = None
+    ) -> list[SearchTrial]:
+        """Trials with what the history shows of them; those that may win, default: all, as such."""
+        found = {
+            one["id"]: one for one in trial_facts.trials(self.project.door, [r.id for r in rows])
+        }
+        trials = []
+        for row in rows:
+            value, facts = row.score, found[row.id]
+            if row.state is State.PRUNED:
+                value = self.shown(facts, row.epochs)
+            may_win = feasible is None or row.id in feasible
+            told = Told(row.number, row.family, row.phase, str(row.state), value, may_win)
+            trials.append(SearchTrial(row, told, facts))
+        return trials
+
+    def picture(self, trials: Sequence[SearchTrial], naive: float | None) -> bytes:
+        """How the search went, as PNG."""
+        title = f"{self.study.slot}: {len(trials)} trials"
+        return history_png([one.told for one in trials], self.metric, self.way, naive, title)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.out.folder / CHECKPOINTS
 
     def _rows(self) -> list[TrialRow]:
         return driver.rows_of(self.project, self.study, "tune")
 
+    def _best(self, rows: Sequence[TrialRow], family: str) -> list[TrialRow]:
+        """The trials of a family whose models stay, the best first."""
+        good = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
+        mine = [row for row in good if row.family == family and row.phase != KNOWN]
+        return sorted(mine, key=lambda row: Direction(self.way).sign * row.score)[: self.most]
+
     def _keep_best(self, rows: Sequence[TrialRow]) -> None:
         """Remove the models of trials that are not among the best of their family any more."""
-        sign = Direction(self.way).sign
-        asked = [row for row in rows if row.phase != KNOWN]
-        good = [r for r in asked if r.state is State.COMPLETE and math.isfinite(r.score)]
-        good.sort(key=lambda row: sign * row.score)
-        stay = set()
-        for family in {row.family for row in good}:
-            mine = [row for row in good if row.family == family]
-            stay |= {checkpoint_name(row.number, row.id) for row in mine[: self.most]}
-        place = self.folder / CHECKPOINTS
-        for path in sorted(place.iterdir()) if place.is_dir() else []:
-            if path.name.startswith("trial_") and path.name not in stay:
+        stay = {
+            checkpoint_name(row.number, row.id)
+            for family in {row.family for row in rows}
+            for row in self._best(rows, family)
+        }
+        for path in sorted(self._checkpoints.glob("trial_*")):
+            if path.name not in stay:
                 shutil.rmtree(path)
 
     def _checkpoint(self, row: TrialRow) -> str | None:
         name = f"{CHECKPOINTS}/{checkpoint_name(row.number, row.id)}"
-        return name if (self.folder / name).is_dir() else None
-
-    def told(self, row: TrialRow, feasible: bool, facts: Mapping[str, Any]) -> Told:
-        """What the history shows of a trial."""
-        value = row.score
-        if row.state is State.PRUNED:
-            value = self.shown(facts, row.epochs)
-        return Told(row.number, row.family, row.phase, str(row.state), value, feasible)
+        return name if (self.out.folder / name).is_dir() else None
 
     def shown(self, facts: Mapping[str, Any], epochs: int) -> float:
         """The best a trial had shown after so many epochs; NaN where it told nothing."""
@@ -234,54 +232,45 @@ class TuningFiles:
     def _curve(self, facts: Mapping[str, Any]) -> list[float]:
         """What a trial had shown after each epoch, in the metric or what stands for it."""
         curves = facts["curves"]
-        curve = curves.get(f"val_{self.data.section.metric}")
+        curve = curves.get(f"val_{self.metric}")
         if not curve and self.way == "min":
             curve = curves.get("val_loss")
         return [math.nan if value is None else value for value in curve or ()]
 
+    def _places(self, trials: Sequence[SearchTrial]) -> list[int | None]:
+        """Place of the best trial up to each one."""
+        return so_far([one.told for one in trials], self.way)
+
     def _results(
-        self,
-        told: Sequence[Told],
-        facts: Mapping[str, Mapping[str, Any]],
-        naive: TrialRow | None,
-        rows: Sequence[TrialRow] = (),
-        chosen: str = "",
-    ) -> str:
-        best = so_far(told, self.way)[-1] if told else None
-        trials = []
-        for one, row in zip(told, rows, strict=True):
-            fact = facts[row.id]
-            trials.append(
+        self, trials: Sequence[SearchTrial], naive: TrialRow | None, chosen: str
+    ) -> dict[str, Any]:
+        best = self._places(trials)[-1] if trials else None
+        return {
+            **self._header(),
+            "best": None if best is None else trials[best].row.id,
+            "chosen": chosen or None,
+            "naive": None
+            if naive is None
+            else {"value": naive.score, **baselines.described(naive), "id": naive.id},
+            "trials": [
                 {
                     "trial": row.number,
                     "id": row.id,
                     "family": row.family,
                     "phase": row.phase,
-                    "state": one.state,
+                    "state": told.state,
                     "value": row.score,
-                    "feasible": one.feasible,
+                    "feasible": told.feasible,
                     "config": row.config,
-                    "metrics": fact["results"],
-                    "epochs": fact["epochs"],
-                    "best_epoch": fact["best_epoch"],
-                    "seconds": fact["seconds"],
+                    "metrics": facts["results"],
+                    **{name: facts[name] for name in ("epochs", "best_epoch", "seconds")},
                     "reason": row.reason,
-                    "started_at": fact["started_at"],
-                    "ended_at": fact["ended_at"],
+                    **{name: facts[name] for name in ("started_at", "ended_at")},
                     "checkpoint": self._checkpoint(row),
                 }
-            )
-        return json_file(
-            {
-                **self._header(),
-                "best": None if best is None else rows[best].id,
-                "chosen": chosen or None,
-                "naive": None
-                if naive is None
-                else {"value": naive.score, **baselines.described(naive), "id": naive.id},
-                "trials": trials,
-            }
-        )
+                for row, told, facts in trials
+            ],
+        }
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -289,76 +278,57 @@ class TuningFiles:
             "study": self.study.id,
             "slot": self.study.slot,
             "search": self.study.question["search"],
-            "metric": self.data.section.metric,
-            "direction": registry.direction(self.data.section.metric).verb,
+            "metric": self.metric,
+            "direction": self.way.verb,
         }
 
-    def _history(self, told: Sequence[Told], naive: TrialRow | None) -> dict[str, Any]:
-        places = so_far(told, self.way)
+    def _history(self, trials: Sequence[SearchTrial], naive: TrialRow | None) -> dict[str, Any]:
         return {
             **self._header(),
             "naive": None if naive is None else naive.score,
             "trials": [
                 {
-                    "trial": one.number,
-                    "family": one.family,
-                    "phase": one.phase,
-                    "state": one.state,
-                    "value": one.value,
-                    "best_value": None if place is None else told[place].value,
-                    "best_trial": None if place is None else told[place].number,
+                    "trial": told.number,
+                    "family": told.family,
+                    "phase": told.phase,
+                    "state": told.state,
+                    "value": told.value,
+                    "best_value": None if place is None else trials[place].told.value,
+                    "best_trial": None if place is None else trials[place].told.number,
                 }
-                for one, place in zip(told, places, strict=True)
+                for (_, told, _), place in zip(trials, self._places(trials), strict=True)
             ],
         }
 
-    def _pickles(self, rows: Sequence[TrialRow]) -> dict[str, str]:
-        """Name of each family's pickle, and of the winner's under ``""``."""
-        families = list(dict.fromkeys(row.family for row in rows))
-        stem = Path(PICKLE).stem
-        named = {f: f"{stem}-{f}.pkl" for f in families} if len(families) > 1 else {}
-        return {"": PICKLE, **named}
-
-    def _studies(
-        self,
-        told: Sequence[Told],
-        rows: Sequence[TrialRow],
-        facts: Mapping[str, Mapping[str, Any]],
-    ) -> None:
-        """Optuna's journal with a study for each family, and each as a pickle."""
+    def _studies(self, trials: Sequence[SearchTrial]) -> dict[str, bytes]:
+        """Optuna's journal with a study for each family, and each as a pickle, by file name."""
         from podium.importers import _journal as optuna
 
-        metric = self.data.section.metric
-        families = list(dict.fromkeys(row.family for row in rows))
+        families = list(dict.fromkeys(one.row.family for one in trials))
         studies: dict[str, tuple[Mapping[str, str], list[optuna.Exported]]] = {}
         for family in families:
             name = self.study.slot if len(families) == 1 else f"{self.study.slot}/{family}"
             _, spec = self.study.question["families"][family]
             ranges = optuna.distributions(spec["parameters"])
             mine = [
-                optuna.Exported(**self._exported(row, one, facts[row.id], spec, ranges))
-                for one, row in zip(told, rows, strict=True)
-                if row.family == family
+                optuna.Exported(**self._exported(one, spec, ranges))
+                for one in trials
+                if one.row.family == family
             ]
-            studies[name] = ({f"val_{metric}": registry.direction(metric).verb}, mine)
-        write_atomic(self.folder / JOURNAL, optuna.journal(studies))
+            studies[name] = ({f"val_{self.metric}": self.way.verb}, mine)
+        found = {JOURNAL: optuna.journal(studies)}
         pickles = dict(zip(families, optuna.pickled(studies).values(), strict=True))
-        best = so_far(told, self.way)[-1] if told else None
-        if families:
-            pickles[""] = pickles[families[0] if best is None else told[best].family]
-        for family, name in self._pickles(rows).items():
-            if family in pickles:
-                write_atomic(self.folder / name, pickles[family])
+        best = self._places(trials)[-1] if trials else None
+        winner = None if best is None else trials[best].row.family
+        for name, family in _pickles(families).items():
+            found[name] = pickles[family or winner or families[0]]
+        return found
 
     def _exported(
-        self,
-        row: TrialRow,
-        one: Told,
-        facts: Mapping[str, Any],
-        spec: Mapping[str, Any],
-        ranges: Mapping[str, Any],
+        self, trial: SearchTrial, spec: Mapping[str, Any], ranges: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A trial as Optuna has it: what was searched and counts in it, and all else beside."""
+        row, told, facts = trial
         conditions: Mapping[str, Any] = spec.get("conditions", {})
         counting = [
             name
@@ -381,7 +351,7 @@ class TuningFiles:
             "reason": row.reason,
         }
         return {
-            "state": one.state,
+            "state": told.state,
             "config": {name: row.config[name] for name in counting},
             "values": [row.score],
             "started": facts["started_at"],
@@ -389,8 +359,16 @@ class TuningFiles:
             "curve": self._curve(facts),
             "distributions": {name: ranges[name] for name in counting},
             "attributes": {f"podium.{k}": v for k, v in attributes.items() if v not in (None, "")},
-            "feasible": one.feasible,
+            "feasible": told.feasible,
         }
+
+
+def _pickles(families: Collection[str]) -> dict[str, str]:
+    """Family of each pickle by its name; empty for the plain name, which the winner's has."""
+    names = list(dict.fromkeys(families))
+    stem = Path(PICKLE).stem
+    more = {f"{stem}-{family}.pkl": family for family in names} if len(names) > 1 else {}
+    return {PICKLE: "", **more} if names else {}
 
 
 def checkpoint_name(number: int, trial_id: str) -> str:

@@ -16,13 +16,13 @@ from podium.candidate import Candidate
 from podium.classifier import LoadedClassifier
 from podium.config import FILE
 from podium.errors import NotFoundError, UsageError
-from podium.files import csv_text, full_disk_explained, write_atomic
+from podium.files import csv_text
 from podium.hashing import json_file
 from podium.split import Windows
 from podium.steps.candidates.register import candidate_of
 from podium.steps.data.bars import SlotData, slot_data
 from podium.steps.data.tickers import bars_of
-from podium.steps.decisions.backtest_files import SIGNALS, folder_of
+from podium.steps.decisions.backtest_files import SIGNALS, files_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.evidence.trading import due, targets
 from podium.steps.serving.predict import place_asked
@@ -205,8 +205,8 @@ def write_newest(project: Project, candidate: Candidate) -> Written:
     UsageError
         The project keeps no such folder.
     """
-    folder = folder_of(project, candidate)
-    if folder is None:
+    out = files_of(project, candidate)
+    if out is None:
         raise UsageError(
             "signals have no folder to go to: paths.backtesting is empty",
             "the name of a folder",
@@ -228,11 +228,9 @@ def write_newest(project: Project, candidate: Candidate) -> Written:
         "weights": {row["ticker"]: row["weight"] for row in rows},
         "forecasts": {row["ticker"]: row["forecast"] for row in rows},
     }
-    with full_disk_explained(project.root):
-        text = csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
-        write_atomic(folder / f"{SIGNALS}.csv", text)
-        write_atomic(folder / f"{SIGNALS}.json", json_file(head))
-    return Written(found.as_of, os.path.relpath(folder / f"{SIGNALS}.csv", project.root))
+    out.put(f"{SIGNALS}.csv", csv_text([COLUMNS, *([row[n] for n in COLUMNS] for row in rows)]))
+    out.put(f"{SIGNALS}.json", json_file(head))
+    return Written(found.as_of, os.path.relpath(out.folder / f"{SIGNALS}.csv", project.root))
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""An opened project: settings, lock, log, stop requests, hooks, owned folders, projections.
+"""An opened project: settings, lock, log, stop requests, hooks, output folders, projections.
 
 Everything that belongs to a project's folder and to no slot's models. :mod:`session` puts a
 project, its hooks and its projections together; ``Project`` itself knows neither. Every other room
@@ -22,8 +22,8 @@ Decisions
 - A hook is fired after the transaction it tells of, waited for `hooks.timeout` seconds, and a
   receipt (`hook`) says how it went. Input and output of a command are files, and a webhook has a
   thread, so that neither a grandchild nor a name server can hold a step up.
-- Files of steps are projections of the record; an `OwnedFolder`
-  (`steps/workspace/owned_folder.py`) has one owner at a time, named in its first file, which is
+- Files of steps are projections of the record; an `OutputFolder`
+  (`steps/workspace/output_folder.py`) has one owner at a time, named in its first file, which is
   there before anything else and leaves last.
 - A score that is to be high is never called a loss in users' files.
 - A volatility forecast judged by its error is no strategy: the default policy `forecast` asks for
