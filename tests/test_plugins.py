@@ -285,7 +285,7 @@ NEEDS = ("test",)
 LIMITS = {}
 
 
-def judge(candidate, champion, limits):
+def judge(case):
     return Result.REFUSE, "not on a Saturday"
 '''
 

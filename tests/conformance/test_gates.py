@@ -19,7 +19,7 @@ LIMITS = {{}}
 asked = []
 
 
-def judge(candidate, champion, limits):
+def judge(case):
     return Result.PASS, "all is well with this one"
 '''
 
@@ -97,7 +97,11 @@ def test_the_kit_accepts_an_honest_gate(written):
         ("NEEDS =", "from pathlib import Path\nNEEDS =", "imports pathlib"),
         ("    return", "    open(__file__).close()\n    return", "opens a file"),
         ('"all is well with this one"', '""', "no sentence"),
-        ("    return", "    candidate.clear()\n    return", "two verdicts|changed the evidence"),
+        (
+            "    return",
+            "    case.candidate.clear()\n    return",
+            "two verdicts|changed the evidence",
+        ),
         (
             '"all is well with this one"',
             'f"this is answer number {asked.append(1) or len(asked)}"',

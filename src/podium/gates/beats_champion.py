@@ -29,36 +29,29 @@ archive the champion with a reason, then ask again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("test",)
 LIMITS = {"improvement": 0.0}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the two mean losses of the evidence ``against_champion``."""
-    if not champion:
+    if not case.holder:
         return Result.PASS, "nobody holds the slot"
-    holder = next(iter(champion.values())).candidate_id
-    found = candidate.get("against_champion")
-    if found is None or found.notes["champion"] != holder:
+    found = case.against
+    if found is None:
         return Result.UNDECIDABLE, (
-            f"it was not judged against the champion {holder} on the same windows"
+            f"it was not judged against the champion {case.holder} on the same windows"
         )
     loss, other = found.scalar("loss"), found.scalar("champion_loss")
     low, high = (found.scalars.get(f"loss_difference_{side}") for side in ("low", "high"))
     spread = f", difference {low.value:+.2g} to {high.value:+.2g}" if low and high else ""
     told = (
         f"on the sealed test its {found.notes['metric']} is {loss:.4g} against {other:.4g} of the "
-        f"champion {holder} (p = {found.scalar('dm_p_value'):.2g}{spread})"
+        f"champion {case.holder} (p = {found.scalar('dm_p_value'):.2g}{spread})"
     )
-    if loss < other and loss <= other * (1.0 - limits["improvement"]):
+    if loss < other and loss <= other * (1.0 - case.limits["improvement"]):
         return Result.PASS, told
     return Result.REFUSE, f"{told}, which is no improvement"

@@ -31,23 +31,17 @@ bar.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("test",)
 LIMITS = {"p_value": 0.05}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare losses and the p-value adjusted for looks with the limit."""
-    del champion
-    test = candidate["test"]
+    test = case.candidate["test"]
     loss, naive = test.scalar("loss"), test.scalar("naive_loss")
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
     if not math.isfinite(p_value):
@@ -69,9 +63,9 @@ def judge(
         f"on the sealed test its {metric} is {loss:.4g} against {naive:.4g} for the naive {method} "
         "forecast"
     )
-    if adjusted >= limits["p_value"]:
+    if adjusted >= case.limits["p_value"]:
         return Result.REFUSE, (
             f"{gain}; that is better, but not by more than chance explains: {seen}, and the limit "
-            f"is {limits['p_value']:g}"
+            f"is {case.limits['p_value']:g}"
         )
     return Result.PASS, f"{gain}, {seen}"

@@ -30,24 +30,17 @@ that is judged by its error and not traded for profit needs another policy, not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
-from podium.gates._base import EARLIER, number
+from podium.gates._base import EARLIER, Case, number
 
 NEEDS = ("validation",)
 LIMITS = {"confidence": 0.95}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the deflated Sharpe ratio with the limit."""
-    del champion
-    found = candidate["validation"]
+    found = case.candidate["validation"]
     deflated = number(found, "deflated_sharpe")
     if not math.isfinite(deflated):
         reason = found.notes.get("deflated_sharpe_reason") or EARLIER
@@ -57,6 +50,6 @@ def judge(
         f"{found.scalar('luck_sharpe'):.3f} is expected of the best of "
         f"{found.scalar('n_trials'):,.0f} configs without skill (deflated Sharpe {deflated:.2f}"
     )
-    if deflated > limits["confidence"]:
+    if deflated > case.limits["confidence"]:
         return Result.PASS, f"{told})"
-    return Result.REFUSE, f"{told}, and the limit is {limits['confidence']:g})"
+    return Result.REFUSE, f"{told}, and the limit is {case.limits['confidence']:g})"

@@ -26,23 +26,16 @@ Run ``podium evaluate CANDIDATE``; a bundle made elsewhere is checked and taken 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("validation", "evaluation")
-LIMITS: Mapping[str, float] = {}
+LIMITS: dict[str, float] = {}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the artefacts, and look for the bundle's hash."""
-    del champion, limits
-    trained, found = candidate["validation"], candidate["evaluation"]
+    trained, found = case.candidate["validation"], case.candidate["evaluation"]
     if trained.artifact_hash != found.artifact_hash:
         return Result.REFUSE, (
             f"the evaluation is of artefact {found.artifact_hash[:12]}, the candidate is "

@@ -25,26 +25,19 @@ Run ``podium backtest SLOT`` again: it judges the present artefact on the presen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("validation", "test")
-LIMITS: Mapping[str, float] = {}
+LIMITS: dict[str, float] = {}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare artefact hashes and dataset fingerprints over all evidence."""
-    del champion, limits
     for what in ("artifact_hash", "dataset_fingerprint"):
-        found = {kind: getattr(evidence, what) for kind, evidence in candidate.items()}
+        found = {kind: getattr(evidence, what) for kind, evidence in case.candidate.items()}
         if len(set(found.values())) > 1:
             told = ", ".join(f"{kind}: {value[:12]}" for kind, value in sorted(found.items()))
             return Result.REFUSE, f"evidence disagrees on its {what.replace('_', ' ')} ({told})"
-    artifact = candidate["test"].artifact_hash[:12]
-    return Result.PASS, f"{len(candidate)} pieces of evidence, all about artefact {artifact}"
+    artifact = case.candidate["test"].artifact_hash[:12]
+    return Result.PASS, f"{len(case.candidate)} pieces of evidence, all about artefact {artifact}"

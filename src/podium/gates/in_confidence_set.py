@@ -29,24 +29,17 @@ better than it on validation; that alone refuses nothing here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
-from podium.gates._base import EARLIER, number
+from podium.gates._base import EARLIER, Case, number
 
 NEEDS = ("validation",)
 LIMITS = {"alpha": 0.1}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the config's p-value in the confidence set with the level."""
-    del champion
-    found = candidate["validation"]
+    found = case.candidate["validation"]
     p_value = number(found, "confidence_set_p_value")
     if not math.isfinite(p_value):
         reason = found.notes.get("confidence_set_reason") or EARLIER
@@ -55,9 +48,9 @@ def judge(
         f"of {found.scalar('confidence_set_of'):.0f} configs, the best naive one among them, "
         f"{found.scalar('confidence_set_size'):.0f} cannot be told from the best"
     )
-    if p_value >= limits["alpha"]:
+    if p_value >= case.limits["alpha"]:
         return Result.PASS, f"{told}, its own among them (p = {p_value:.2g})"
     return Result.REFUSE, (
         f"{told}, and its own is none of them (p = {p_value:.2g}, and the limit is "
-        f"{limits['alpha']:g})"
+        f"{case.limits['alpha']:g})"
     )

@@ -30,39 +30,32 @@ evaluation before trying again: every further try is counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("evaluation",)
 LIMITS = {"improvement": 0.0, "above_naive": 1.0}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare macro-F1 with the naive rule's, then with the champion's."""
-    found = candidate["evaluation"]
+    found = case.candidate["evaluation"]
     mine, naive = found.scalar("macro_f1"), found.scalar("naive_macro_f1")
     told = f"its macro-F1 is {mine:.4g} against {naive:.4g} of the naive rule"
-    if limits["above_naive"] and not mine > naive:
+    if case.limits["above_naive"] and not mine > naive:
         return Result.REFUSE, f"{told}, which is no improvement"
-    if not champion:
+    if not case.holder:
         return Result.PASS, f"{told}; nobody holds the slot"
-    holder = next(iter(champion.values())).candidate_id
-    against = candidate.get("against_champion")
-    if against is None or against.notes["champion"] != holder:
+    against = case.against
+    if against is None:
         return Result.UNDECIDABLE, (
-            f"it was not evaluated against the champion {holder} on the same samples"
+            f"it was not evaluated against the champion {case.holder} on the same samples"
         )
     mine, other = against.scalar("macro_f1"), against.scalar("champion_macro_f1")
     told = (
-        f"{told} and, on the same samples, {mine:.4g} against {other:.4g} of the champion {holder} "
-        f"(p = {against.scalar('p_value'):.2g})"
+        f"{told} and, on the same samples, {mine:.4g} against {other:.4g} of the champion "
+        f"{case.holder} (p = {against.scalar('p_value'):.2g})"
     )
-    if mine > other and mine - other >= limits["improvement"]:
+    if mine > other and mine - other >= case.limits["improvement"]:
         return Result.PASS, told
     return Result.REFUSE, f"{told}, which is no improvement"

@@ -25,27 +25,20 @@ Trade smaller, or with another signal; a limit that is loosened until it passes 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
-from podium.gates._base import number
+from podium.gates._base import Case, number
 
 NEEDS = ("backtest",)
 LIMITS = {"limit": 0.3}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the deepest fall with its limit."""
-    del champion
-    fall = abs(number(candidate["backtest"], "candidate:max_drawdown"))
+    fall = abs(number(case.candidate["backtest"], "candidate:max_drawdown"))
     if math.isnan(fall):
         return Result.UNDECIDABLE, "there was nothing to trade on the sealed test"
     told = f"on the sealed test its equity fell by at most {fall:.1%} from a peak"
-    if fall <= limits["limit"]:
+    if fall <= case.limits["limit"]:
         return Result.PASS, told
-    return Result.REFUSE, f"{told}, and the limit is {limits['limit']:.1%}"
+    return Result.REFUSE, f"{told}, and the limit is {case.limits['limit']:.1%}"

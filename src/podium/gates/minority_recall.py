@@ -26,29 +26,22 @@ loss is wanted, say so in the policy, where everybody can read it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("evaluation",)
 LIMITS = {"loss": 0.05}
 PREFIX = "champion_recall:"
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the recall of every class."""
-    if not champion:
+    if not case.holder:
         return Result.PASS, "nobody holds the slot, so no class can lose"
-    holder = next(iter(champion.values())).candidate_id
-    against = candidate.get("against_champion")
-    if against is None or against.notes["champion"] != holder:
+    against = case.against
+    if against is None:
         return Result.UNDECIDABLE, (
-            f"it was not evaluated against the champion {holder} on the same samples"
+            f"it was not evaluated against the champion {case.holder} on the same samples"
         )
     names = [name.removeprefix(PREFIX) for name in against.scalars if name.startswith(PREFIX)]
     lost = {
@@ -62,6 +55,6 @@ def judge(
         f"recall of '{worst}' is {against.scalar(f'recall:{worst}'):.3g} against "
         f"{against.scalar(PREFIX + worst):.3g} of the champion"
     )
-    if lost[worst] > limits["loss"]:
-        return Result.REFUSE, f"{told}, a loss of more than {limits['loss']:g}"
-    return Result.PASS, f"no class loses more than {limits['loss']:g}: {told}"
+    if lost[worst] > case.limits["loss"]:
+        return Result.REFUSE, f"{told}, a loss of more than {case.limits['loss']:g}"
+    return Result.PASS, f"no class loses more than {case.limits['loss']:g}: {told}"

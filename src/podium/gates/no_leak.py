@@ -28,24 +28,17 @@ culprit: a mean, quantile or scaling over all bars instead of those up to each o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
-from podium.gates._base import number
+from podium.gates._base import Case, number
 
 NEEDS = ("leak_probe",)
-LIMITS: Mapping[str, float] = {}
+LIMITS: dict[str, float] = {}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Look for members that leak, then for members of which nothing was shown."""
-    del champion, limits
-    found = candidate["leak_probe"]
+    found = case.candidate["leak_probe"]
     probed, leaks, undecided = (number(found, name) for name in ("probed", "leaks", "undecided"))
     if leaks > 0:
         return Result.REFUSE, f"it knows the future: {found.notes['leaks']}"

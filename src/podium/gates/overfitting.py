@@ -33,24 +33,17 @@ if the best ones have nothing in common, the search fits noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import Evidence
-from podium.gates._base import EARLIER, number
+from podium.gates._base import EARLIER, Case, number
 
 NEEDS = ("validation",)
 LIMITS = {"probability_of_loss": 0.1, "pbo": 0.5}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare the probability of a loss, and PBO where configs differ, with their limits."""
-    del champion
-    found = candidate["validation"]
+    found = case.candidate["validation"]
     loss, pbo, told_apart = (
         number(found, name) for name in ("probability_of_loss", "pbo", "configs_told_apart")
     )
@@ -63,17 +56,17 @@ def judge(
         f"{loses} on the other half with a probability of {loss:.2f}"
     )
     shown = f"PBO is {pbo:.2f}"
-    if loss > limits["probability_of_loss"]:
+    if loss > case.limits["probability_of_loss"]:
         return Result.REFUSE, (
-            f"{told}, and the limit is {limits['probability_of_loss']:g}; {shown}"
+            f"{told}, and the limit is {case.limits['probability_of_loss']:g}; {shown}"
         )
-    if pbo <= limits["pbo"]:
+    if pbo <= case.limits["pbo"]:
         return Result.PASS, f"{told}; {shown}"
     if math.isnan(told_apart):
         return Result.UNDECIDABLE, f"{told}; {shown}, and whether configs differ cannot be told"
     if told_apart > 0:
         return Result.REFUSE, (
-            f"{shown}, and the limit is {limits['pbo']:g}, though {told_apart:,.0f} of them can be "
-            f"told from the best; {told}"
+            f"{shown}, and the limit is {case.limits['pbo']:g}, though {told_apart:,.0f} of them "
+            f"can be told from the best; {told}"
         )
     return Result.PASS, f"{told}; {shown}, which says nothing: no config can be told from the best"

@@ -28,34 +28,26 @@ Run ``podium backtest SLOT`` again: it judges candidate, naive and champion on t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from podium.decision import Result
-from podium.evidence import Evidence
+from podium.gates._base import Case
 
 NEEDS = ("validation", "test")
-LIMITS: Mapping[str, float] = {}
+LIMITS: dict[str, float] = {}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Compare datasets, splits and the naive method of what is compared."""
-    del limits
-    validation, test = candidate["validation"], candidate["test"]
+    validation, test = case.candidate["validation"], case.candidate["test"]
     pairs = [
         ("dataset", validation.dataset_fingerprint, test.dataset_fingerprint),
         ("naive method", validation.notes["naive_method"], test.notes["naive_method"]),
     ]
     where = "validation"
-    if champion and all(one == other for _, one, other in pairs):
-        holder = next(iter(champion.values())).candidate_id
-        found = candidate.get("against_champion")
-        if found is None or found.notes["champion"] != holder:
-            return Result.UNDECIDABLE, f"it was not compared with the champion {holder}"
-        where = f"the comparison with the champion {holder}"
+    if case.holder and all(one == other for _, one, other in pairs):
+        found = case.against
+        if found is None:
+            return Result.UNDECIDABLE, f"it was not compared with the champion {case.holder}"
+        where = f"the comparison with the champion {case.holder}"
         pairs = [
             ("dataset", found.dataset_fingerprint, test.dataset_fingerprint),
             ("split", found.split_hash, test.split_hash),
@@ -65,7 +57,7 @@ def judge(
             return Result.REFUSE, (
                 f"the {what} of {where} is {_short(one)}, that of the test {_short(other)}"
             )
-    with_whom = "the champion and naive" if champion else "naive"
+    with_whom = "the champion and naive" if case.holder else "naive"
     return Result.PASS, (
         f"judged with {with_whom} on the same windows of dataset {test.dataset_fingerprint[:12]}"
     )

@@ -29,46 +29,32 @@ Open ``report.html``, or ``evaluation.html`` of the bundle, then run
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from podium.decision import Result
-from podium.evidence import SIGNATURE, Evidence, seen
+from podium.evidence import SIGNATURE, seen
+from podium.gates._base import Case
 
 NEEDS = (SIGNATURE,)
-LIMITS: Mapping[str, float] = {"n": 1.0, "not_author": 0.0}
+LIMITS = {"n": 1.0, "not_author": 0.0}
 
 
-def judge(
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-    limits: Mapping[str, float],
-) -> tuple[Result, str]:
+def judge(case: Case) -> tuple[Result, str]:
     """Count who approves of what there is now."""
-    del champion
-    notes = candidate[SIGNATURE].notes
-    if not _is_of(candidate, notes):
+    signature = case.candidate[SIGNATURE]
+    notes = signature.notes
+    if notes.get("seen") != seen(case.candidate):
         return Result.UNSIGNED, (
             f"what {notes.get('signer', 'somebody')} signed is not what was found last: it was "
             "judged again since"
         )
-    # One from before people could sign together has its signer alone.
-    alone = [{"by": notes.get("signer", ""), "verdict": notes.get("verdict", "approve")}]
-    signed = json.loads(notes["signatures"]) if "signatures" in notes else alone
+    signed = json.loads(notes["signatures"])
     against = [one["by"] for one in signed if one["verdict"] != "approve"]
     if against:
-        return Result.REFUSE, f"rejected by {', '.join(against)}: {notes.get('reason', '')}"
+        return Result.REFUSE, f"rejected by {', '.join(against)}: {notes['reason']}"
     names = [one["by"] for one in signed]
-    counted = [n for n in names if not limits["not_author"] or n != notes.get("author")]
-    told = f"signed by {', '.join(names)} on {candidate[SIGNATURE].created_at[:10]}"
-    if len(counted) < limits["n"]:
-        others = " who did not train it" if limits["not_author"] else ""
-        return Result.UNSIGNED, f"{told}; {limits['n']:g} people{others} must sign"
-    return Result.PASS, f"{told}: {notes.get('reason', '')}"
-
-
-def _is_of(candidate: Mapping[str, Evidence], notes: Mapping[str, str]) -> bool:
-    """Whether a signature names the findings there are now."""
-    if "seen" in notes:
-        return notes["seen"] == seen(candidate)
-    evaluation = candidate.get("evaluation")
-    return bool(evaluation and notes.get("bundle", "") == evaluation.notes.get("bundle"))
+    counted = [n for n in names if not case.limits["not_author"] or n != notes["author"]]
+    told = f"signed by {', '.join(names)} on {signature.created_at[:10]}"
+    if len(counted) < case.limits["n"]:
+        others = " who did not train it" if case.limits["not_author"] else ""
+        return Result.UNSIGNED, f"{told}; {case.limits['n']:g} people{others} must sign"
+    return Result.PASS, f"{told}: {notes['reason']}"

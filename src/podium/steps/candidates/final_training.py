@@ -7,15 +7,17 @@ model, to the bit on a CPU.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
 from podium import artifact, registry
+from podium.artifact import Place
+from podium.candidate import Candidate
 from podium.errors import DataError
 from podium.files import full_disk_explained
 from podium.hashing import digest
@@ -24,6 +26,7 @@ from podium.ledger.writes import NewTrial
 from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Split
+from podium.steps.candidates.register import register
 from podium.steps.data.bars import SlotData
 from podium.steps.trials import driver, execute
 from podium.steps.workspace.project import Project
@@ -31,6 +34,8 @@ from podium.study import Study
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
 
 PHASE = "finalize"
+# Registers a candidate inside a transaction; gives its id and whether it is new.
+Write: TypeAlias = "Callable[[sa.Connection], dict[str, Any]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +116,8 @@ class FinalTraining:
     def _states(self) -> Path:
         return _states_of(self.project, self.data.slot)
 
-    def store(
-        self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **said: Any
-    ) -> tuple[str, str]:
-        """Hash and path of the one artefact that all models are; the last checkpoint is served.
+    def store(self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **said: Any) -> Place:
+        """The one artefact that all models are; the last checkpoint is served.
 
         With several seeds each checkpoint has a folder a member.
         """
@@ -131,9 +134,44 @@ class FinalTraining:
         if members:
             said |= {"members": members, "seeds": [*self.seeds]}
         writer = Path(job.save_to).name
-        return artifact.store(self.project.store, folders, {**description, **said}, writer=writer)
+        name, folder = artifact.store(
+            self.project.store, folders, {**description, **said}, writer=writer
+        )
+        return artifact.place_of(self.project.store / folder, name)
 
-    def record(
+    def registering(
+        self,
+        study: Study,
+        fits: Sequence[Ended],
+        served: Ended,
+        place: Place,
+        also: Callable[[sa.Connection, Candidate], None],
+        **lineage: Any,
+    ) -> Write:
+        """What registers the candidate inside a transaction, with its trainings as trials.
+
+        Parameters
+        ----------
+        served : Ended
+            The one of the trainings that is the candidate's trial.
+        also : callable
+            Writes what goes with the candidate.
+        **lineage
+            What else :func:`register` takes.
+        """
+        # Put on record by itself, before the transaction begins.
+        environment = self.project.environment
+
+        def write(tx: sa.Connection) -> dict[str, Any]:
+            ids = self._record(tx, study, fits, place.artifact_hash, environment)
+            trial_id = ids[fits.index(served)]
+            made = register(self.project, tx, place, study.id, trial_id, **lineage)
+            also(tx, made.candidate)
+            return made.outputs
+
+        return write
+
+    def _record(
         self,
         tx: sa.Connection,
         study: Study,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -13,14 +13,13 @@ import sqlalchemy as sa
 from podium import registry
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
-from podium.hashing import digest, new_id
-from podium.ledger import decisions, reads
-from podium.ledger.ledger import now
+from podium.hashing import digest
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import PHASE as PHASE
-from podium.steps.candidates.final_training import FinalTraining, forget_states, seeds_of
+from podium.steps.candidates.final_training import FinalTraining, Write, forget_states, seeds_of
+from podium.steps.candidates.register import Made
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.evidence import evidence_about
@@ -30,6 +29,7 @@ from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.once import Inputs, evidence_once, once
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.view import View
@@ -37,8 +37,6 @@ from podium.view import View
 STEP, VALIDATION = "finalize", "validation"
 # What its split is called on record; a splitter of the registry makes one part of it.
 FINAL = "final"
-# Registers a candidate inside a transaction; gives its id and whether it is new.
-Write: TypeAlias = "Callable[[sa.Connection], dict[str, Any]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,22 +121,13 @@ def written(project: Project, final: Final, *, take: bool = False) -> Final:
     return replace(final, folder=folder)
 
 
-@dataclass(frozen=True)
-class Made:
-    """A candidate, and whether it is new."""
-
-    candidate: Candidate
-    fresh: bool
-
-
 def candidate_once(
     project: Project, slot: str, step: str, inputs: Inputs, train: Callable[[], Write]
 ) -> Made:
     """The candidate of these inputs, trained unless it is on record."""
     done = once(project, slot, step, inputs, train)
     forget_states(project, slot)
-    with project.ledger.reading() as tx:
-        candidate = reads.candidate_by_id(project.ledger, tx, done.outputs["candidate"])
+    candidate = recorded.candidate(project, done.outputs["candidate"])
     if done.fresh and not done.outputs["new"]:
         project.reporter.say(
             f"{slot}: the training gave the same model as before, candidate {candidate.id} "
@@ -261,41 +250,14 @@ def train_final(
             then = [execute.with_epochs(config, one.best_epoch) for one in held_out]
             [whole] = training.fit(job, {1: then})
         fits = {"best_model": held_out, "final_model": whole}
-        artifact_hash, path = training.store(job, fits)
-    ledger, environment = project.ledger, project.environment
-    # The first two are what a single seed gives; the served one of them is the candidate's trial.
+        place = training.store(job, fits)
+
+    def keep_baseline(tx: sa.Connection, candidate: Candidate) -> None:
+        drift.keep(project, tx, candidate.artifact_hash, data.tuning)
+
+    # The first two are what a single seed gives.
     in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
-
-    def register(tx: sa.Connection) -> dict[str, Any]:
-        ids = training.record(tx, study, in_order, artifact_hash, environment)
-        id_ = new_id("c")
-        candidate = decisions.register(
-            ledger,
-            tx,
-            Candidate(
-                id=id_,
-                slot=data.slot,
-                version=0,
-                model_type="base",
-                family=family,
-                config=whole[0].task.config,
-                study_id=study.id,
-                trial_id=ids[1],
-                artifact_hash=artifact_hash,
-                artifact_path=path,
-                dataset_fingerprint=data.dataset.fingerprint,
-                trained_until=str(data.tuning.times[-1]),
-                parent_id=None,
-                root_id=id_,
-                created_at=now(),
-                made_by=made_by,
-            ),
-            project.actor,
-        )
-        drift.keep(project, tx, artifact_hash, data.tuning)
-        return {"candidate": candidate.id, "new": candidate.id == id_}
-
-    return register
+    return training.registering(study, in_order, whole[0], place, keep_baseline, made_by=made_by)
 
 
 def final_split(tuning: View, fraction: float) -> Split:

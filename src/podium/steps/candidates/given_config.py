@@ -13,10 +13,10 @@ from podium.config import FILE
 from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
 from podium.space import ConfigDict, Space
 from podium.steps.candidates import final_files
+from podium.steps.candidates.final_training import Write
 from podium.steps.candidates.finalize import (
     STEP,
     Final,
-    Write,
     candidate_once,
     final_split,
     finalized,

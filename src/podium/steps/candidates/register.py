@@ -1,10 +1,11 @@
-"""A model that a search kept, as a candidate: with its lineage, its reference, its evidence."""
+"""Artefacts become candidates; of a model that a search kept its reference and evidence too."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -30,11 +31,81 @@ from podium.steps.evidence.selection_bias import Ranking, ranking
 from podium.steps.search.tune import validation_split
 from podium.steps.trials import baselines
 from podium.steps.trials.baselines import Configured
+from podium.steps.trials.once import Inputs, outputs_of
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.trial import BASELINE, EXTEND_BASELINE, State
 
 # Steps beside the grid that leave models, as sentences call them.
 _KEEPERS = {"tune": "a search", "extend": "a walk-forward cross-validation"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A candidate, and whether it is new."""
+
+    candidate: Candidate
+    fresh: bool
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The same for the receipt of a step."""
+        return {"candidate": self.candidate.id, "new": self.fresh}
+
+
+def register(
+    project: Project,
+    tx: sa.Connection,
+    place: Place,
+    study_id: str | None,
+    trial_id: str,
+    *,
+    model_type: str = "base",
+    parent: Candidate | None = None,
+    made_by: str = "trained",
+    reason: str = "",
+) -> Made:
+    """The candidate of an artefact; where it is none yet, from now on, in stage development.
+
+    Parameters
+    ----------
+    study_id, trial_id : str
+        The training that left the artefact.
+    model_type, made_by
+        As of :class:`Candidate`.
+    parent : Candidate, optional
+        What it was made of.
+    reason : str, optional
+        Why, for the decision that registers it.
+    """
+    manifest, id_ = place.manifest, new_id("c")
+    candidate = Candidate(
+        id=id_,
+        slot=str(manifest["slot"]),
+        version=0,
+        model_type=model_type,
+        family=str(manifest["family"]),
+        config=manifest["config"],
+        study_id=study_id,
+        trial_id=trial_id,
+        artifact_hash=place.artifact_hash,
+        artifact_path=place.folder.name,
+        dataset_fingerprint=str(manifest["dataset_fingerprint"]),
+        # Samples that are classified have no last moment.
+        trained_until=str(manifest.get("trained_until", "")),
+        parent_id=None if parent is None else parent.id,
+        root_id=id_ if parent is None else parent.root_id,
+        created_at=now(),
+        made_by=made_by,
+    )
+    known = decisions.register(project.ledger, tx, candidate, project.actor, reason=reason)
+    return Made(known, known.id == id_)
+
+
+def on_record(project: Project, slot: str, step: str, inputs: Inputs) -> Candidate | None:
+    """The candidate that a step made of these inputs; None: the step is not complete for them."""
+    known = outputs_of(project, slot, step, inputs)
+    return None if known is None else recorded.candidate(project, known["candidate"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,39 +161,14 @@ def kept_candidate(project: Project, place: Place, slot: str | None) -> Kept:
         told = reads.evidence_of(ledger, tx, id_).get("validation") if id_ else None
         reference = _reference(ledger, tx, data, study_id, trial, told)
     with ledger.transaction(durable=True) as tx:
-        candidate = registered(project, tx, place, trial, study_id)
-        # An earlier podium judged less; what trained on everything left no losses to judge by.
-        if trial.index_hash and (told is None or "n_trials" not in told.scalars):
+        candidate = register(project, tx, place, study_id, trial.id).candidate
+        # What trained on everything left no losses to judge by.
+        if trial.index_hash and told is None:
             configs = [trial, *_others(ledger, tx, study_id, trial)]
             evidence = _validation(project, data, candidate, configs, reference, tx)
             writes.put_evidence(ledger, tx, evidence)
     probed_for_leaks(project, data, candidate)
     return Kept(data, reference, candidate, realigned)
-
-
-def registered(
-    project: Project, tx: sa.Connection, place: Place, trial: TrialRow, study_id: str
-) -> Candidate:
-    """The candidate of an artefact; where it is none yet, from now on, in stage development."""
-    id_ = new_id("c")
-    candidate = Candidate(
-        id=id_,
-        slot=str(place.manifest["slot"]),
-        version=0,
-        model_type="base",
-        family=trial.family,
-        config=trial.config,
-        study_id=study_id,
-        trial_id=trial.id,
-        artifact_hash=place.artifact_hash,
-        artifact_path=place.folder.name,
-        dataset_fingerprint=str(place.manifest["dataset_fingerprint"]),
-        trained_until=str(place.manifest["trained_until"]),
-        parent_id=None,
-        root_id=id_,
-        created_at=now(),
-    )
-    return decisions.register(project.ledger, tx, candidate, project.actor)
 
 
 def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:

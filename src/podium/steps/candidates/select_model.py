@@ -20,7 +20,7 @@ from podium.steps.candidates.register import (
     Kept,
     OtherQuestionError,
     kept_candidate,
-    registered,
+    register,
     require_fit,
 )
 from podium.steps.candidates.verify_checkpoint import (
@@ -33,6 +33,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.trials.once import newest
+from podium.steps.workspace import recorded
 from podium.steps.workspace.output_folder import output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET
@@ -141,7 +142,8 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
     )
     alone = artifact.place_of(project.store / folder, name)
     with ledger.transaction(durable=True) as tx:
-        candidate = registered(project, tx, alone, trial, whole.candidate.study_id or "")
+        study_id = whole.candidate.study_id
+        candidate = register(project, tx, alone, study_id, trial.id).candidate
         known = "validation" in reads.evidence_of(ledger, tx, candidate.id)
         if told is not None and not known:
             why = f"{told.notes.get('reason', '')}; of that training its {place.checkpoint}"
@@ -233,9 +235,7 @@ def _places(project: Project, slot: str) -> Iterator[tuple[str, list[Path]]]:
 
 def _stored(project: Project, outputs: Mapping[str, Any]) -> Path:
     """Where the model of a final training lies in the store."""
-    with project.ledger.reading() as tx:
-        made = reads.candidate_by_id(project.ledger, tx, outputs["candidate"])
-    return project.store / made.artifact_path
+    return project.store / recorded.candidate(project, outputs["candidate"]).artifact_path
 
 
 def _rank(path: Path) -> tuple[float, str]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from podium import artifact, registry
 from podium import config as configuration
-from podium import registry
 from podium.candidate import Candidate
 from podium.config import Config
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError
@@ -23,14 +23,13 @@ from podium.evidence import Evidence, Scalar
 from podium.feature_stats import FILE as STATS
 from podium.feature_stats import FeatureStats
 from podium.files import full_disk_explained, write_atomic
-from podium.hashing import digest, json_text, new_id
-from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import now
+from podium.hashing import digest, json_text
+from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
-from podium.steps.candidates.finalize import Made
+from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about
@@ -40,7 +39,8 @@ from podium.steps.trials import baselines, execute
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
-from podium.steps.trials.once import once, outputs_of
+from podium.steps.trials.once import once
+from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -371,16 +371,6 @@ def _inputs(data: ClassData, family: str, config: ConfigDict, seed: int) -> dict
     }
 
 
-def on_record(project: Project, slot: str, search: Tuned) -> Made | None:
-    """The candidate of a search's best config, where it was trained; nothing is written."""
-    known = outputs_of(project, slot, PHASE, inputs(project, slot, search))
-    if known is None:
-        return None
-    with project.ledger.reading() as tx:
-        candidate = reads.candidate_by_id(project.ledger, tx, known["candidate"])
-    return Made(candidate, fresh=False)
-
-
 def _config(
     project: Project, data: ClassData, family: str, settings: Mapping[str, Any]
 ) -> ConfigDict:
@@ -435,36 +425,21 @@ def _registered(
 ) -> tuple[Candidate, Evidence]:
     """The candidate of a training, with its validation evidence; found again if it is there."""
     assert row.artifact_hash is not None
-    ledger, id_ = project.ledger, new_id("c")
-    candidate = Candidate(
-        id=id_,
-        slot=data.slot,
-        version=0,
-        model_type="base",
-        family=row.family,
-        config=row.config,
-        study_id=study.id,
-        trial_id=row.id,
-        artifact_hash=row.artifact_hash,
-        artifact_path=Path(str(row.checkpoint)).parts[-3],
-        dataset_fingerprint=data.dataset.fingerprint,
-        trained_until="",
-        parent_id=None,
-        root_id=id_,
-        created_at=now(),
-    )
+    ledger = project.ledger
+    folder = project.store / Path(str(row.checkpoint)).parts[-3]
+    place = artifact.place_of(folder, row.artifact_hash)
     metric, way = data.section.metric, registry.direction(data.section.metric)
     seen = Subset(data.dataset, data.split.folds[0].train).marks()
 
     def write(tx: sa.Connection) -> dict[str, Any]:
-        registered = decisions.register(ledger, tx, candidate, project.actor)
-        if "validation" not in reads.evidence_of(ledger, tx, registered.id):
+        made = register(project, tx, place, study.id, row.id)
+        if "validation" not in reads.evidence_of(ledger, tx, made.candidate.id):
             looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
             evidence = evidence_about(
-                registered,
+                made.candidate,
                 "validation",
                 PHASE,
-                dataset=candidate.dataset_fingerprint,
+                dataset=data.dataset.fingerprint,
                 split=row.split_hash,
                 scalars={
                     metric: Scalar(row.score, metric, way),
@@ -483,10 +458,9 @@ def _registered(
                 },
             )
             writes.put_evidence(ledger, tx, evidence)
-        return {"candidate": registered.id, "new": registered.id == id_}
+        return made.outputs
 
     of = _inputs(data, row.family, row.config, row.seed)
     done = once(project, data.slot, PHASE, of, lambda: write)
-    with ledger.reading() as tx:
-        found = reads.candidate_by_id(ledger, tx, done.outputs["candidate"])
-        return found, reads.evidence_of(ledger, tx, found.id)["validation"]
+    found = recorded.candidate(project, done.outputs["candidate"])
+    return found, recorded.evidence(project, found.id)["validation"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,14 +13,13 @@ from podium.candidate import Candidate
 from podium.errors import DataError, RefusedError
 from podium.evidence import Evidence
 from podium.gates._base import WITH_TEST
-from podium.hashing import digest, new_id
-from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import now
+from podium.hashing import digest
+from podium.ledger import reads, writes
 from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps.candidates import final_files
-from podium.steps.candidates.final_training import FinalTraining
-from podium.steps.candidates.finalize import Write, candidate_once, final_split
+from podium.steps.candidates.final_training import FinalTraining, Write
+from podium.steps.candidates.finalize import candidate_once, final_split
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
@@ -131,43 +129,25 @@ def _train(
     training = FinalTraining(project, data, split, parent.family, seeds, digest(inputs), heard)
     with training.place() as job:
         [fits] = training.fit(job, {1: [parent.config] * len(seeds)})
-        artifact_hash, path = training.store(
+        place = training.store(
             job, {"final_model": fits}, parent=parent.id, includes_test=[*data.test_interval]
         )
     spaces = {parent.family: registry.family(parent.family).space(data.tuning)}
     study = put_question(project, data, split, spaces, search="with_test")
-    ledger, environment = project.ledger, project.environment
 
-    def register(tx: sa.Connection) -> dict[str, Any]:
-        ids = training.record(tx, study, fits, artifact_hash, environment)
-        id_ = new_id("c")
-        candidate = decisions.register(
-            ledger,
-            tx,
-            Candidate(
-                id=id_,
-                slot=data.slot,
-                version=0,
-                model_type=WITH_TEST,
-                family=parent.family,
-                config=parent.config,
-                study_id=study.id,
-                trial_id=ids[0],
-                artifact_hash=artifact_hash,
-                artifact_path=path,
-                dataset_fingerprint=data.dataset.fingerprint,
-                trained_until=str(data.tuning.times[-1]),
-                parent_id=parent.id,
-                root_id=parent.root_id,
-                created_at=now(),
-            ),
-            project.actor,
-            reason=f"{parent.id} trained on its test too",
-        )
-        writes.put_evidence(ledger, tx, _seen(data, split, candidate))
-        return {"candidate": candidate.id, "new": candidate.id == id_}
+    def put_evidence(tx: sa.Connection, candidate: Candidate) -> None:
+        writes.put_evidence(project.ledger, tx, _seen(data, split, candidate))
 
-    return register
+    return training.registering(
+        study,
+        fits,
+        fits[0],
+        place,
+        put_evidence,
+        model_type=WITH_TEST,
+        parent=parent,
+        reason=f"{parent.id} trained on its test too",
+    )
 
 
 def _seen(data: SlotData, split: Split, candidate: Candidate) -> Evidence:

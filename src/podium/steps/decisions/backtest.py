@@ -18,7 +18,7 @@ from podium.families._base import Model
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
 from podium.index import Index
-from podium.ledger import reads, writes
+from podium.ledger import writes
 from podium.prediction import Prediction
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
@@ -36,6 +36,7 @@ from podium.steps.evidence.trading import trade
 from podium.steps.trials import baselines
 from podium.steps.trials.baselines import Configured
 from podium.steps.trials.once import evidence_once
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 
 STEP = "backtest"
@@ -131,8 +132,7 @@ def _judged(project: Project, kept: Kept, rule: str) -> Judged:
 
 def result(project: Project, kept: Kept, rule: str) -> Judged:
     """What is on record of a judged candidate, with its files written."""
-    with project.ledger.reading() as tx:
-        evidence = reads.evidence_of(project.ledger, tx, kept.candidate.id)
+    evidence = recorded.evidence(project, kept.candidate.id)
     backtest_files.write(project, kept, evidence, rule)
     return Judged(kept.candidate, evidence, rule)
 
@@ -205,9 +205,7 @@ def _decisions(data: SlotData) -> Windows:
 
 
 def _forecast(project: Project, kept: Kept) -> Prediction:
-    place = project.store / kept.candidate.artifact_path
-    model = artifact.forecaster(place, kept.candidate.artifact_hash)
-    return model.predict(_decisions(kept.data))
+    return recorded.forecaster(project, kept.candidate).predict(_decisions(kept.data))
 
 
 def against_inputs(
@@ -254,15 +252,11 @@ def _against(
 
     if champion.model_type == WITH_TEST and champion.parent_id:
         # It has seen these windows; the one that was judged on them stands for it.
-        with project.ledger.reading() as tx:
-            champion = reads.candidate_by_id(project.ledger, tx, champion.parent_id)
+        champion = recorded.candidate(project, champion.parent_id)
         if champion.id == candidate.id:
             return nothing
     try:
-        models = [
-            artifact.forecaster(project.store / c.artifact_path, c.artifact_hash)
-            for c in (candidate, champion)
-        ]
+        models = [recorded.forecaster(project, one) for one in (candidate, champion)]
     except artifact.OtherVersionError as error:
         # The gate will say that it cannot decide; the newcomer itself was judged.
         project.reporter.say(f"not compared with the champion {holder.id}: {error}")

@@ -39,6 +39,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_in_classes
 from podium.steps.trials import baselines
 from podium.steps.trials.once import evidence_once
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
@@ -127,8 +128,7 @@ def evaluate(
         bundle is not what its predictions say; the
         artefact was changed.
     """
-    with project.ledger.reading() as tx:
-        candidate = reads.candidate_by_id(project.ledger, tx, candidate_id)
+    candidate = recorded.candidate(project, candidate_id)
     found = class_data(project.config, candidate.slot)
     ground = _ground(project, found, data)
     folder = artifact.find(project.store / candidate.artifact_path)
@@ -223,8 +223,7 @@ def evaluate(
         improved = improvement_in_classes(
             project, candidate, ground.fingerprint, report.improvements
         )
-    with project.ledger.reading() as tx:
-        there = reads.evidence_of(project.ledger, tx, candidate.id)
+    there = recorded.evidence(project, candidate.id)
     return Evaluated(candidate, there[kind], place, report, there.get(AGAINST), improved, fresh)
 
 
@@ -375,8 +374,7 @@ def _other(
     project: Project, candidate_id: str, called: str, data: ClassData, ground: Ground
 ) -> tuple[Candidate, Floats] | None:
     """Another candidate and its probabilities; one that cannot be asked is told."""
-    with project.ledger.reading() as tx:
-        other = reads.candidate_by_id(project.ledger, tx, candidate_id)
+    other = recorded.candidate(project, candidate_id)
     try:
         model = artifact.classifier(project.store / other.artifact_path, other.artifact_hash)
         _require_kin(other, model, data)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from podium import artifact, registry
+from podium import registry
 from podium.arrays import Floats
 from podium.artifact import LoadedModel
 from podium.backtest import periods_per_year, summary
@@ -35,6 +35,7 @@ from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
 from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.trial import BUDGET, Ended, State
@@ -75,8 +76,7 @@ def refit(project: Project, kept: Kept) -> bool:
 def _evidence(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
     settings, data, candidate = project.config.backtest, kept.data, kept.candidate
     split, ledger = refits_of(data, settings), project.ledger
-    place = artifact.place_of(project.store / candidate.artifact_path, candidate.artifact_hash)
-    model = artifact.forecaster(place.folder, place.artifact_hash)
+    model = recorded.forecaster(project, candidate)
     frozen = model.predict(_decisions(data, data.test_start, len(data.view)))
     renewed = _forecasts(project, kept, split, model, frozen)
     windows = data.test_windows

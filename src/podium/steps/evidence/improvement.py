@@ -17,6 +17,7 @@ from podium.ledger import reads
 from podium.stats import Improvement, improvement, improvement_of_losses, panel_loss
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.trials.once import evidence_once
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 
 KIND = "improvement"
@@ -56,16 +57,14 @@ def improvement_over_parent(
 
     if not pairs or not evidence_once(project, candidate, KIND, inputs(candidate, pairs), make):
         return None
-    return _newest(project, candidate)
+    return recorded.evidence(project, candidate.id)[KIND]
 
 
 def comparable(project: Project, candidate: Candidate) -> list[Pair]:
     """Findings of a candidate and of its parent on the same test, in pairs."""
     if candidate.parent_id is None:
         return []
-    with project.ledger.reading() as tx:
-        mine = reads.evidence_of(project.ledger, tx, candidate.id)
-        its = reads.evidence_of(project.ledger, tx, candidate.parent_id)
+    mine, its = (recorded.evidence(project, id_) for id_ in (candidate.id, candidate.parent_id))
     return [
         (mine[kind], its[kind])
         for kind in _TESTS
@@ -100,11 +99,6 @@ def _over_parent(
     return _evidence(candidate, KIND, *_where(pairs[0][0]), changes)
 
 
-def _newest(project: Project, candidate: Candidate) -> Evidence:
-    with project.ledger.reading() as tx:
-        return reads.evidence_of(project.ledger, tx, candidate.id)[KIND]
-
-
 def improvement_in_classes(
     project: Project,
     candidate: Candidate,
@@ -134,7 +128,7 @@ def improvement_in_classes(
     }
     evidence = _evidence(candidate, "evaluate", fingerprint, "", told)
     evidence_once(project, candidate, KIND, of, lambda: lambda tx: [evidence])
-    return _newest(project, candidate)
+    return recorded.evidence(project, candidate.id)[KIND]
 
 
 def _where(evidence: Evidence) -> tuple[str, str]:

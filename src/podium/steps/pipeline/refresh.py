@@ -23,7 +23,7 @@ from podium.steps.decisions.promote import demoted, promote, verdicts_of
 from podium.steps.pipeline.run import run
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import keep
-from podium.steps.workspace import hooks
+from podium.steps.workspace import hooks, recorded
 from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
@@ -142,11 +142,11 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
     if why_not:
         told = (*told, why_not, *(_standing(project, newest) if newest else ()))
     else:
-        holder = _holder(project, slot)
+        holder = recorded.champion(project, slot)
         with _sealed_from(project, slot, section, dataset, start):
             challenger = f"challenger on bars until {without_midnight(dataset.times[start - 1])}"
             told = (*told, *_road(project, slot, challenger))
-        if _holder(project, slot) != holder:
+        if recorded.champion(project, slot) != holder:
             # Bars that its test had no outcome for are its first ones in use.
             told = (*told, *_kept(project, slot))
     with project.ledger.transaction(durable=True) as tx:
@@ -168,7 +168,7 @@ def _inputs(project: Project, slot: str, dataset: Dataset) -> str:
 
 def _looked(project: Project, slot: str, dataset: Dataset) -> tuple[str, ...]:
     """Keep what champion and shadow say of new bars, and see how the champion does."""
-    if _holder(project, slot) is None:
+    if recorded.champion(project, slot) is None:
         return (f"bars until {without_midnight(dataset.times[-1])}, no champion",)
     told = [f"bars until {without_midnight(dataset.times[-1])}", *_kept(project, slot)]
     checked = check_slot(project, slot)
@@ -200,7 +200,7 @@ def _test_start(project: Project, slot: str, dataset: Dataset, section: SlotSect
     if not newest:
         return start
     start = max(start, len(dataset) - newest)
-    holder = _holder(project, slot)
+    holder = recorded.champion(project, slot)
     if holder is None:
         return start
     seen = np.datetime64(holder.trained_until, "s")
@@ -278,23 +278,18 @@ def _lacked_signatures(project: Project, candidate: Candidate) -> bool:
     return waits_for_signatures(verdicts_of(asked[0]))
 
 
-def _holder(project: Project, slot: str) -> Candidate | None:
-    with project.ledger.reading() as tx:
-        holder = reads.champion_of(project.ledger, tx, slot)
-        return reads.candidate_by_id(project.ledger, tx, holder) if holder else None
-
-
 def _newest(project: Project, slot: str) -> Candidate | None:
     """A slot's newest candidate."""
     rows = project.door.rows("candidates", slot=slot, limit=1)
-    return _candidate(project, rows[0]["id"]) if rows else None
+    return recorded.candidate(project, rows[0]["id"]) if rows else None
 
 
 def _asked_last(project: Project, slot: str) -> Candidate | None:
     """The newest candidate a decision was asked for about; one that was cut off before is not."""
     moved = {row["candidate_id"] for row in _moves(project, slot)}
     rows = project.door.rows("candidates", slot=slot)
-    return next((_candidate(project, row["id"]) for row in rows if row["id"] in moved), None)
+    asked = (row["id"] for row in rows if row["id"] in moved)
+    return next((recorded.candidate(project, id_) for id_ in asked), None)
 
 
 def _moves(project: Project, slot: str, candidate_id: str = "") -> list[dict[str, Any]]:
@@ -305,8 +300,3 @@ def _moves(project: Project, slot: str, candidate_id: str = "") -> list[dict[str
         for row in rows
         if row["kind"] == Kind.MOVE and candidate_id in ("", row["candidate_id"])
     ]
-
-
-def _candidate(project: Project, id_: str) -> Candidate:
-    with project.ledger.reading() as tx:
-        return reads.candidate_by_id(project.ledger, tx, id_)

@@ -20,7 +20,6 @@ from podium.errors import (
 )
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
-from podium.ledger import reads
 from podium.ledger.ledger import now
 from podium.report.found import SlotReport
 from podium.report.run import RunReport, run_dict, run_markdown, run_page, summary_rows
@@ -37,7 +36,7 @@ from podium.steps.pipeline.slot_pipeline import (
 )
 from podium.steps.pipeline.stages import GROUPS, OTHER_NAMES, stages_of
 from podium.steps.trials.once import FIRST
-from podium.steps.workspace import hooks, log
+from podium.steps.workspace import hooks, log, recorded
 from podium.steps.workspace.project import Project
 
 RAN, FAILED, WAITS = "done", "failed", "waits"
@@ -195,8 +194,7 @@ def told(project: Project, found: Run) -> Told:
     ]
     report = replace(found.report, slots=again)
     columns, rows = summary_rows(report)
-    with project.ledger.reading() as tx:
-        made = [reads.candidate_by_id(project.ledger, tx, str(slot.candidate)) for slot in again]
+    made = [recorded.candidate(project, str(slot.candidate)) for slot in again]
     return Told(
         items=run_dict(report)["items"],
         columns=columns,

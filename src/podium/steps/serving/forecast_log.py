@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from podium import artifact
 from podium.arrays import Floats, Mask
 from podium.artifact import LoadedModel
 from podium.candidate import Candidate
@@ -18,6 +17,7 @@ from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
 from podium.split import Windows
 from podium.steps.data.bars import require_task, view_of
 from podium.steps.data.tickers import bars_of
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.view import View
 
@@ -124,8 +124,7 @@ def speakers(project: Project, slot: str) -> list[Speaker]:
         judged = [reads.evidence_of(ledger, tx, candidate.id) for candidate, _ in asked]
     found: list[Speaker] = []
     for (candidate, role), evidence in zip(asked, judged, strict=True):
-        folder = project.store / candidate.artifact_path
-        model = artifact.forecaster(folder, candidate.artifact_hash)
+        model = recorded.forecaster(project, candidate)
         dataset, _ = bars_of(project.config, model.section.dataset, model.tickers)
         found.append(Speaker(candidate, role, model, view_of(dataset, model.section), evidence))
     return found

@@ -14,7 +14,6 @@ from podium import artifact, registry
 from podium.artifact import Place
 from podium.classifier import LoadedClassifier
 from podium.errors import DataError, NotFoundError, UsageError, suggest
-from podium.ledger import reads
 from podium.prediction import ClassPrediction, Prediction
 from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
@@ -23,6 +22,7 @@ from podium.steps.data.bars import view_of
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.serving.forecast_log import speakers, store
+from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import own_slot
 from podium.steps.workspace.moments import stamp_of
 from podium.steps.workspace.project import Project
@@ -277,15 +277,13 @@ def place_asked(
     if candidate is not None and model_path is not None:
         raise UsageError("both a candidate and a model are named", "one of them")
     if candidate is not None:
-        with project.ledger.reading() as tx:
-            row = reads.candidate_by_id(project.ledger, tx, candidate)
+        row = recorded.candidate(project, candidate)
         if slot not in (None, row.slot):
             raise NotFoundError(
                 f"candidate {candidate} belongs to {row.slot}",
                 fix=f"run: podium predict {row.slot} --candidate {candidate}",
             )
-        place = artifact.place_of(project.store / row.artifact_path, row.artifact_hash)
-        return place, f"candidate {row.id}, named explicitly"
+        return recorded.place(project, row), f"candidate {row.id}, named explicitly"
     if model_path is not None:
         place = find_model(model_path)
         if slot not in (None, place.manifest["slot"]):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from podium import artifact
+from podium.candidate import Candidate
 from podium.errors import NotFoundError, Problem, UsageError
-from podium.ledger import forecasts, reads
+from podium.ledger import forecasts
 from podium.ledger.forecasts import Shadow
 from podium.steps.data.bars import require_task
+from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 
 # What two models must agree on before their errors can be held against each other.
@@ -37,10 +38,11 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     require_task(project.config, slot)
     ledger = project.ledger
     with ledger.reading() as tx:
-        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
-        holder = reads.champion_of(ledger, tx, slot)
         known = forecasts.shadow_of(ledger, tx, slot)
-        champion = reads.candidate_by_id(ledger, tx, holder) if holder else None
+    candidate, champion = (
+        recorded.candidate(project, candidate_id),
+        recorded.champion(project, slot),
+    )
     if candidate.slot != slot:
         raise UsageError(
             f"candidate {candidate_id} belongs to {candidate.slot}",
@@ -50,12 +52,7 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     if champion is not None:
         if champion.id == candidate.id:
             raise UsageError(f"{candidate_id} is the champion of {slot}", "another candidate")
-        _require_same(
-            *(
-                _asked(project, one.artifact_path, one.artifact_hash)
-                for one in (champion, candidate)
-            )
-        )
+        _require_same(*(_asked(project, one) for one in (champion, candidate)))
     if known is not None and known.candidate_id == candidate_id:
         return known
     with ledger.transaction(durable=True) as tx:
@@ -97,10 +94,10 @@ def shadow_of(project: Project, slot: str) -> Shadow:
     return known
 
 
-def _asked(project: Project, path: str, artifact_hash: str) -> dict[str, Any]:
+def _asked(project: Project, candidate: Candidate) -> dict[str, Any]:
     """What a model answers."""
-    place = artifact.place_of(project.store / path, artifact_hash)
-    return {**place.manifest["task"], "tickers": list(place.manifest["tickers"])}
+    manifest = recorded.place(project, candidate).manifest
+    return {**manifest["task"], "tickers": list(manifest["tickers"])}
 
 
 def _require_same(champion: dict[str, Any], candidate: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from podium.steps.decisions.backtest_files import SIGNALS, files_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.evidence.trading import due, targets
 from podium.steps.serving.predict import place_asked
+from podium.steps.workspace import recorded
 from podium.steps.workspace.moments import stamp_of
 from podium.steps.workspace.project import Project
 
@@ -212,8 +213,7 @@ def write_newest(project: Project, candidate: Candidate) -> Written:
             "the name of a folder",
             f"set it in {FILE}, or run: podium signals",
         )
-    place = artifact.place_of(project.store / candidate.artifact_path, candidate.artifact_hash)
-    found = _since(project, place, f"candidate {candidate.id}", None)
+    found = _since(project, recorded.place(project, candidate), f"candidate {candidate.id}", None)
     rows = found.rows()
     head = {
         "podium": 1,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podium.ledger import reads
 from podium.steps.data.bars import SlotData
 from podium.steps.decisions import backtest
 from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.workspace import recorded
 
 
 class Backtest(EvidenceStage):
@@ -42,8 +42,7 @@ class Backtest(EvidenceStage):
         """The loss beside the reference's."""
         del product
         assert slot.candidate is not None
-        with slot.project.ledger.reading() as tx:
-            test = reads.evidence_of(slot.project.ledger, tx, slot.candidate.id)["test"]
+        test = recorded.evidence(slot.project, slot.candidate.id)["test"]
         slot.say(
             f"{slot.candidate.id}: {test.notes['metric']} {test.scalar('loss'):.4g} on the sealed "
             f"test, naive {test.scalar('naive_loss'):.4g}"

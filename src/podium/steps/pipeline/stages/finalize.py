@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podium.ledger import reads
 from podium.steps.candidates import finalize
 from podium.steps.candidates.finalize import Final
+from podium.steps.candidates.register import on_record
 from podium.steps.pipeline import preflight
 from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline, Stage
-from podium.steps.trials.once import outputs_of
 
 
 class Finalize(Stage):
@@ -26,12 +25,9 @@ class Finalize(Stage):
 
     def find(self, slot: SlotPipeline) -> Final | None:
         """The candidate of these inputs."""
-        project = slot.project
-        known = outputs_of(project, slot.slot, finalize.STEP, self.inputs(slot))
-        if known is None:
+        candidate = on_record(slot.project, slot.slot, finalize.STEP, self.inputs(slot))
+        if candidate is None:
             return None
-        with project.ledger.reading() as tx:
-            candidate = reads.candidate_by_id(project.ledger, tx, known["candidate"])
         return Final(slot.products["analyze"], candidate, fresh=False)
 
     def make(self, slot: SlotPipeline) -> Final:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from podium.ledger import reads
 from podium.steps.decisions import backtest
 from podium.steps.decisions.backtest import Judged
 from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
+from podium.steps.workspace import recorded
 
 
 class Results(Stage):
@@ -27,8 +27,7 @@ class Results(Stage):
         """The evidence on record."""
         candidate = slot.candidate
         assert candidate is not None
-        with slot.project.ledger.reading() as tx:
-            evidence = reads.evidence_of(slot.project.ledger, tx, candidate.id)
+        evidence = recorded.evidence(slot.project, candidate.id)
         return Judged(candidate, evidence, f"candidate of the search of {slot.slot}")
 
     def make(self, slot: SlotPipeline) -> Judged:

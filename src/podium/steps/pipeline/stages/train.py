@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podium.steps.candidates import train
-from podium.steps.candidates.finalize import Made
+from podium.steps.candidates.register import Made, on_record
 from podium.steps.candidates.train import Trained
 from podium.steps.pipeline import preflight
 from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline, Stage
@@ -32,7 +32,8 @@ class Train(Stage):
 
     def find(self, slot: SlotPipeline) -> Made | None:
         """The candidate of these inputs."""
-        return train.on_record(slot.project, slot.slot, slot.products["tune"])
+        candidate = on_record(slot.project, slot.slot, train.PHASE, self.inputs(slot))
+        return None if candidate is None else Made(candidate, fresh=False)
 
     def make(self, slot: SlotPipeline) -> Trained:
         """The training, and the candidate it is."""
