@@ -386,6 +386,12 @@ _OF_EVERY_TASK = ("dataset", "task", "families", "metric", "policy")
 _TABLES: dict[str, type[Any]] = {"datasets": DatasetSection, "slots": SlotSection}
 
 
+def default_of(key: str) -> Any:
+    """Value of a setting such as ``tune.trials`` where nobody sets it."""
+    section, _, name = key.partition(".")
+    return getattr(_SECTIONS[section], name)
+
+
 def without_password(url: str) -> str:
     """URL as it may be shown, logged and recorded.
 

@@ -1,174 +1,257 @@
-"""Options that verbs share, and the project they open."""
+"""Options that verbs share, and what a verb gets of them: one context with the project to open."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.cli.output import VERBOSE, Output
-from podium.config import find_root
+from podium.config import Config, default_of, find_root, load
+from podium.errors import NotFoundError
+from podium.ledger.door import Door
 
 if TYPE_CHECKING:
     from podium.steps.workspace.project import Project
 
 Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+# Under what click keeps the flags that set something of podium.toml, and how to print.
+SETTINGS, FORM = "podium.settings", "podium.form"
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class CliContext:
+    """What the shared flags of a command say: where the project is, how to answer, what it sets.
+
+    Parameters
+    ----------
+    folder : Path
+        In or below the project.
+    form : str
+        How to print, ``table`` or ``json`` where the verb has no other forms.
+    """
+
+    def __init__(self, folder: Path, *, as_json: bool, quiet: bool) -> None:
+        meta = click.get_current_context().meta
+        self.folder = folder
+        self.form: str = meta.get(FORM) or ("json" if as_json else "table")
+        self.out = Output(as_json=self.form == "json", quiet=quiet)
+        self.settings: dict[str, Any] = meta.get(SETTINGS, {})
+
+    @property
+    def root(self) -> Path:
+        """Folder of the project; NotFoundError outside of one."""
+        return find_root(self.folder)
+
+    @cached_property
+    def config(self) -> Config:
+        """What podium.toml says, for verbs that only read; NotFoundError outside of a project."""
+        return load(self.root)
+
+    @property
+    def config_if_any(self) -> Config | None:
+        """The same, None outside of a project."""
+        try:
+            return self.config
+        except NotFoundError:
+            return None
+
+    @property
+    def door(self) -> Door:
+        """Plain reads of the record."""
+        return Door(self.config.ledger.url, self.root, self.config.project.id)
+
+    @contextmanager
+    def opened(self) -> Iterator[Project]:
+        """The project, opened for work with the settings that flags gave.
+
+        What was done on a slot is in a log, which is named last: after the answer, or after the
+        error.
+        """
+        from podium.steps.workspace.session import open_project
+
+        flags = dict(self.settings)
+        # No settings, but what this one command was asked for.
+        max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
+        # A place for runs says that they are to go there.
+        if any(key.startswith("mlflow.") for key in flags):
+            flags.setdefault("mlflow.enabled", True)
+        project = open_project(self.root, flags=flags, reporter=self.out)
+        where = "" if self.folder == Path() else f" --project {shlex.quote(str(self.folder))}"
+        try:
+            with project:
+                project.retry_failed = retry_failed
+                if max_time is not None:
+                    project.halt.within(max_time)
+                yield project
+        except BaseException as error:
+            if project.log.id:
+                error.add_note(f"log: podium logs {project.log.id}{where}")
+            raise
+        finally:
+            self.out.rest()
+        if project.log.id:
+            told = f"log: podium logs {project.log.id}{where}"
+            click.get_current_context().call_on_close(lambda: self.out.say(told))
+
+    @contextmanager
+    def at_work(self, slot: str | None, verb: str) -> Iterator[tuple[Project, str]]:
+        """The project with one slot locked, the default one where none is named; and its name."""
+        with self.opened() as project:
+            name = project.default_slot(slot)
+            with project.locked(name, verb):
+                yield project, name
+
+
+def stacked(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order in which the help shows them."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def kept(*names: str, key: str, **attributes: Any) -> Decorator:
+    """Flag that is no argument of the verb: what was given is kept among the settings."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value is not None:
+            ctx.meta.setdefault(SETTINGS, {})[key] = value
+
+    return click.option(*names, expose_value=False, callback=keep, **attributes)
+
+
+def setting(key: str, *names: str, **attributes: Any) -> Decorator:
+    """Flag that sets one value of podium.toml, of its type.
+
+    Parameters
+    ----------
+    key : str
+        Such as ``tune.trials``.
+    names : str
+        Default: the key's last part, ``--trials``.
+    attributes
+        Of ``click.option``.
+    """
+    names = names or ("--" + key.rpartition(".")[2].replace("_", "-"),)
+    return kept(*names, key=key, **{"type": type(default_of(key)), "default": None, **attributes})
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> None:
+    """Keep the seconds of a time such as ``2h``, ``30m`` or ``90s``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd])", text or "")
+    if text and not found:
+        raise click.BadParameter(f"'{text}'. Expected a time such as 2h, 30m or 90s.", ctx, param)
+    if found:
+        seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+        ctx.meta.setdefault(SETTINGS, {})["max_time"] = seconds
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Keep what was given under a name, for whichever verb it is."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        ctx.meta[name] = value
+
+    return keep
+
+
+slot = click.argument("slot", required=False)
+
+# The sink itself looks whether -v was given.
+loudness = stacked(
+    click.option(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(VERBOSE),
+        help="Each trial's end, each file written.",
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="Results and errors only."),
+)
+
+jobs = setting("runner.jobs", help="Trials at once; 0: one a core.")
+
+workers = stacked(
+    jobs,
+    setting("runner.max_seconds", "--trial-seconds", help="A trial that takes longer fails."),
+    setting("runner.max_memory", "--trial-memory", help="A trial that needs more fails: 4GiB."),
+    setting("runner.device", help="cpu, cuda, cuda:0,cuda:1, mps or auto; one worker a GPU."),
+    click.option(
+        "--max-time",
+        expose_value=False,
+        callback=_seconds,
+        metavar="TIME",
+        help="Begin nothing new after so long: 2h, 30m, 90s. The same command goes on.",
+    ),
+    kept("--retry-failed", key="retry_failed", is_flag=True, help="Train what failed once more."),
+)
+
+mlflow = stacked(
+    setting("mlflow.enabled", "--mlflow/--no-mlflow", help="Show the runs in MLflow."),
+    setting(
+        "mlflow.tracking_uri",
+        "--mlflow-tracking-uri",
+        help="Store or server.  [default: mlflow.db here]",
+    ),
+    setting(
+        "mlflow.experiment",
+        "--mlflow-experiment",
+        help="Experiment.  [default: the project's name]",
+    ),
+    setting("mlflow.run_name", "--mlflow-run-name", help="Name of the runs this command makes."),
+)
+
+
+def forms(*names: str, told: str = "How to print.") -> Decorator:
+    """``-o`` with the forms in which a verb prints."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(names),
+        expose_value=False,
+        callback=_remember(FORM),
+        help=f"{told}  [default: table]",
+    )
 
 
 def common(function: Command) -> Command:
-    """``--project``, ``--json``, ``--verbose`` and ``--quiet``."""
-    function = loudness(function)
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Answer as JSON."),
+    """``--project``, ``--json``, ``--verbose`` and ``--quiet``; the verb gets a ``CliContext``."""
+
+    @wraps(function)
+    def with_context(folder: Path, as_json: bool, quiet: bool, **given: Any) -> Any:
+        return function(CliContext(folder, as_json=as_json, quiet=quiet), **given)
+
+    return stacked(
         click.option(
             "--project",
             "folder",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=FOLDER,
             default=".",
             help="Folder in or below the project.  [default: here]",
         ),
-    ):
-        function = option(function)
-    return function
+        click.option("--json", "as_json", is_flag=True, help="Answer as JSON."),
+        loudness,
+    )(with_context)
 
 
-def loudness(function: Command) -> Command:
-    """``--verbose`` and ``--quiet``; the sink knows of the first by itself."""
-    for option in (
-        click.option("--quiet", "-q", is_flag=True, help="Results and errors only."),
-        click.option(
-            "--verbose",
-            "-v",
-            is_flag=True,
-            expose_value=False,
-            callback=_remembered,
-            help="Each trial's end, each file written.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-def _remembered(ctx: click.Context, param: click.Parameter, verbose: bool) -> None:
-    """Keep ``-v`` for the sink of whichever verb it is."""
-    ctx.meta[VERBOSE] = verbose
-
-
-def jobs(function: Command) -> Command:
-    """``--jobs``: how many trials run at once."""
-    option = click.option("--jobs", type=int, help="Trials at once; 0: one a core.")
-    return option(function)
-
-
-def workers(function: Command) -> Command:
-    """How trials are run, handed on as one argument ``workers`` for ``opened``."""
-    given = {
-        "jobs": "runner__jobs",
-        "device": "runner__device",
-        "trial_seconds": "runner__max_seconds",
-        "trial_memory": "runner__max_memory",
-        "max_time": "max_time",
-        "retry_failed": "retry_failed",
-    }
-
-    @wraps(function)
-    def with_settings(*args: Any, **all_given: Any) -> Any:
-        settings = {setting: all_given.pop(name) for name, setting in given.items()}
-        return function(*args, workers=settings, **all_given)
-
-    for option in (
-        click.option("--retry-failed", is_flag=True, help="Train what failed once more."),
-        click.option(
-            "--max-time",
-            callback=_seconds,
-            metavar="TIME",
-            help="Begin nothing new after so long: 2h, 30m, 90s. The same command goes on.",
-        ),
-        click.option("--device", help="cpu, cuda, cuda:0,cuda:1, mps or auto; one worker a GPU."),
-        click.option("--trial-memory", help="A trial that needs more fails: 4GiB."),
-        click.option("--trial-seconds", type=float, help="A trial that takes longer fails."),
-        click.option("--jobs", type=int, help="Trials at once; 0: one a core."),
-    ):
-        with_settings = option(with_settings)
-    return with_settings
+def given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among some that have a value."""
+    return {name: value for name, value in settings.items() if value not in (None, "", (), {})}
 
 
 def score(value: float) -> float | None:
     """A trial's score; None of one that has none, so that it is told as a dash and as null."""
     return value if value == value else None
-
-
-def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
-    """Seconds of a time such as ``2h``, ``30m`` or ``90s``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd])", text or "")
-    if text and not found:
-        raise click.BadParameter(f"'{text}'. Expected a time such as 2h, 30m or 90s.", ctx, param)
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else None
-
-
-def mlflow(function: Command) -> Command:
-    """``--mlflow`` and what goes with it, handed on as one argument ``mlflow`` of settings."""
-
-    @wraps(function)
-    def with_settings(*args: Any, **given: Any) -> Any:
-        settings = {
-            "mlflow__tracking_uri": given.pop("mlflow_tracking_uri"),
-            "mlflow__experiment": given.pop("mlflow_experiment"),
-            "mlflow__run_name": given.pop("mlflow_run_name"),
-        }
-        on = given.pop("mlflow")
-        # Whoever says where runs go wants them to go there.
-        named = any(value is not None for value in settings.values())
-        settings["mlflow__enabled"] = True if on is None and named else on
-        return function(*args, mlflow=settings, **given)
-
-    for option in (
-        click.option("--mlflow-run-name", help="Name of the runs this command makes."),
-        click.option("--mlflow-experiment", help="Experiment.  [default: the project's name]"),
-        click.option("--mlflow-tracking-uri", help="Store or server.  [default: mlflow.db here]"),
-        click.option("--mlflow/--no-mlflow", default=None, help="Show the runs in MLflow."),
-    ):
-        with_settings = option(with_settings)
-    return with_settings
-
-
-def slot(function: Command) -> Command:
-    """The slot as an optional argument."""
-    return click.argument("slot", required=False)(function)
-
-
-@contextmanager
-def opened(folder: Path, out: Output, **flags: Any) -> Iterator[Project]:
-    """The project around a folder; flags that were not given are left out.
-
-    A flag ``tune__trials=8`` sets ``tune.trials``; ``max_time`` and ``retry_failed`` are no
-    settings but what this one command was asked for. What was done on a slot is in a log, which is
-    named last: after the answer, or after the error.
-    """
-    from podium.steps.workspace.session import open_project
-
-    max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
-    given = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
-    project = open_project(find_root(folder), flags=given, reporter=out)
-    where = "" if folder == Path() else f" --project {shlex.quote(str(folder))}"
-    try:
-        with project:
-            project.retry_failed = retry_failed
-            if max_time is not None:
-                project.halt.within(max_time)
-            yield project
-    except BaseException as error:
-        if project.log.id:
-            error.add_note(f"log: podium logs {project.log.id}{where}")
-        raise
-    finally:
-        out.rest()
-    if project.log.id:
-        told = f"log: podium logs {project.log.id}{where}"
-        click.get_current_context().call_on_close(lambda: out.say(told))

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext, setting, stacked
 from podium.cli.output import Output
 from podium.registry import Direction
 
 if TYPE_CHECKING:
     from podium.steps.search.own import Own
 
+# What only own code is told, beside the settings of a search.
+_OF_CODE = ("command_line", "metric", "direction", "name", "version", "data")
 # What a sweep of a slot is told, and a command is not.
 _OF_A_SLOT = (
     "slot", "mode", "families", "max_runs", "refine", "epochs", "finalists", "seeds",
@@ -25,16 +28,12 @@ _OF_A_SLOT = (
 
 def code(function: options.Command) -> options.Command:
     """``--command`` and what goes with it, handed on as one argument ``own``; None without it."""
-    names = (
-        "command_line", "metric", "direction", "trials", "search",
-        "name", "seed", "version", "data",
-    )  # fmt: skip
 
     @wraps(function)
     def with_code(*args: Any, **given: Any) -> Any:
-        own = {name: given.pop(name) for name in names}
+        own = {name: given.pop(name) for name in _OF_CODE}
         if own["command_line"] is None:
-            said = [name for name in names if _is_said(name)]
+            said = [name for name in (*_OF_CODE, "trials", "search", "seed") if _is_said(name)]
             if said:
                 raise click.UsageError(f"{', '.join(map(_flag, said))} only with --command")
             return function(*args, own=None, **given)
@@ -45,13 +44,21 @@ def code(function: options.Command) -> options.Command:
             raise click.UsageError(f"{', '.join(map(_flag, said))} not with --command")
         return function(*args, own=own, **given)
 
-    for option in (
+    return stacked(
         click.option(
-            "--data",
-            multiple=True,
-            metavar="PATH",
-            help="Own code: what it reads; the content counts.",
+            "--command",
+            "command_line",
+            metavar="WORDS",
+            help="Own code in place of families: 'python train.py {args}'.",
         ),
+        click.option("--metric", help="Own code: what it reports and what is looked for."),
+        click.option(
+            "--direction", type=click.Choice(["min", "max"]), help="Own code: which way is better."
+        ),
+        setting("tune.trials", help="Own code: how many configs."),
+        setting("tune.search", help="Own code: how configs are chosen: podium list searches."),
+        click.option("--name", help="Own code: its slot is own/NAME.  [default: the script's]"),
+        setting("tune.seed", help="Own code: of the search, and PODIUM_SEED of every trial."),
         click.option(
             "--version",
             type=click.IntRange(1),
@@ -59,24 +66,12 @@ def code(function: options.Command) -> options.Command:
             help="Own code: another one trains it anew.",
         ),
         click.option(
-            "--seed", type=int, help="Own code: of the search, and PODIUM_SEED of every trial."
+            "--data",
+            multiple=True,
+            metavar="PATH",
+            help="Own code: what it reads; the content counts.",
         ),
-        click.option("--name", help="Own code: its slot is own/NAME.  [default: the script's]"),
-        click.option("--search", help="Own code: how configs are chosen: podium list searches."),
-        click.option("--trials", type=int, help="Own code: how many configs."),
-        click.option(
-            "--direction", type=click.Choice(["min", "max"]), help="Own code: which way is better."
-        ),
-        click.option("--metric", help="Own code: what it reports and what is looked for."),
-        click.option(
-            "--command",
-            "command_line",
-            metavar="WORDS",
-            help="Own code in place of families: 'python train.py {args}'.",
-        ),
-    ):
-        with_code = option(with_code)
-    return with_code
+    )(with_code)
 
 
 def _is_said(name: str) -> bool:
@@ -88,19 +83,13 @@ def _flag(name: str) -> str:
     return {"command_line": "--command", "slot": "SLOT"}.get(name, f"--{name.replace('_', '-')}")
 
 
-def sweep(
-    own: dict[str, Any],
-    settings: dict[str, Any],
-    schedule: str | None,
-    folder: Path,
-    out: Output,
-    **flags: Any,
-) -> None:
+def sweep(cli: CliContext, own: dict[str, Any], settings: dict[str, Any]) -> None:
     """Search with a command and answer with its trials, best first."""
     from podium.steps.search.own import sweep_command
 
-    chosen = {f"tune__{name}": own[name] for name in ("trials", "search", "seed")}
-    with options.opened(folder, out, **chosen, **flags) as project:
+    # The schedule of podium.toml is for families: own code has one where the flag is given.
+    schedule = cli.settings.pop("tune.schedule", "")
+    with cli.opened() as project:
         found = sweep_command(
             project,
             own["command_line"],
@@ -110,10 +99,10 @@ def sweep(
             name=own["name"] or "",
             version=own["version"],
             files=own["data"],
-            schedule=schedule or "",
+            schedule=schedule,
         )
         root = project.root
-    _answer(out, found, root)
+    _answer(cli.out, found, root)
 
 
 def _answer(out: Output, found: Own, root: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from podium.cli import options
+from podium.cli.options import setting, stacked
 
 if TYPE_CHECKING:
     from podium.ledger.reads import TrialRow
@@ -73,22 +73,19 @@ def settings_of(words: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def searched(function: options.Command) -> options.Command:
-    """``--set`` where values are searched."""
-    told = "What to search: NAME=V1,V2 or NAME=LOW..HIGH or NAME=LOW..HIGH:log; NAME=V fixes it."
-    option = click.option("--set", "settings", multiple=True, metavar="NAME=VALUES", help=told)
-    return option(function)
-
-
-def scheduled(function: options.Command) -> options.Command:
-    """What a search spends on each trial, and on the best of them."""
-    for flag, kind, told in (
-        ("--seeds", int, "Seeds of each finalist, the search's own among them."),
-        ("--finalists", int, "How many of the best are trained with further seeds."),
-        ("--schedule", str, "Who is given up early: podium list schedules."),
-    ):
-        function = click.option(flag, type=kind, help=told)(function)
-    return function
+searched = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="What to search: NAME=V1,V2 or NAME=LOW..HIGH or NAME=LOW..HIGH:log; NAME=V fixes it.",
+)
+# What a search spends on each trial, and on the best of them.
+scheduled = stacked(
+    setting("tune.schedule", help="Who is given up early: podium list schedules."),
+    setting("tune.finalists", help="How many of the best are trained with further seeds."),
+    setting("tune.seeds", help="Seeds of each finalist, the search's own among them."),
+)
 
 
 def finalists_first(rows: Sequence[TrialRow], finalists: Sequence[Finalist]) -> list[TrialRow]:

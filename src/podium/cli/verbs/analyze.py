@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
 @options.slot
 @options.common
-def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext, slot: str | None) -> None:
     """Choose a config of SLOT's newest cross-validation; nothing is trained.
 
     The rule is the best mean, or a simpler config within one standard error of it. Beside the
@@ -26,11 +24,8 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
     from podium.steps.search.analysis_files import compared
     from podium.steps.search.analyze import analyze
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
-        name = project.default_slot(slot)
-        with project.locked(name, "analyze"):
-            found = analyze(project, name)
+    with cli.at_work(slot, "analyze") as (project, name):
+        found = analyze(project, name)
         told = compared(project, found)
         files = [project.shown(path) for path in found.files]
     metric = found.extension.tuned.data.section.metric
@@ -49,7 +44,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         "configs looked at": found.looked_at,
         "files": ", ".join(files),
     }
-    if as_json:
+    if cli.out.as_json:
         rows = [
             {
                 "config": row.label,
@@ -66,11 +61,11 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         ]
         figures = {key: scalar.value for key, scalar in found.luck.scalars().items()}
         more = {"compared": told, "ranking": rows, **figures, **found.luck.notes()}
-        out.facts("analysis", {**chosen, **more})
+        cli.out.facts("analysis", {**chosen, **more})
         return
-    out.facts("analysis", chosen)
+    cli.out.facts("analysis", chosen)
     print(f"\nwhat the search saw, and what the folds say, {metric}")
-    out.answer(
+    cli.out.answer(
         "compared",
         [
             {
@@ -84,7 +79,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         ],
     )
     print(f"\nranking on the folds, {metric}")
-    out.answer(
+    cli.out.answer(
         "ranking",
         [
             {
@@ -100,7 +95,7 @@ def command(slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
         ],
     )
     print(f"\nluck in the choice. {luck_basis(found)}")
-    out.answer(
+    cli.out.answer(
         "luck", [{"figure": r.name, "value": r.value, "what it says": r.meaning} for r in luck]
     )
-    out.hint(f"podium finalize {name}")
+    cli.out.hint(f"podium finalize {name}")

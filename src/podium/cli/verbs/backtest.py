@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext, setting
 
 
 @click.command()
@@ -19,26 +18,23 @@ from podium.cli.output import Output
     type=click.Choice(("best", "final")),
     help="Of the model: its best epoch, or the last one.  [default: the one that is served]",
 )
-@click.option("--fee-bps", type=float, help="Fee in basis points of traded value.")
-@click.option("--refit-every", type=int, help="Also train it again every so many bars of the test.")
-@click.option("--window", type=int, help="Bars that each refit trains on.  [default: all before]")
+@setting("backtest.fee_bps", help="Fee in basis points of traded value.")
+@setting("backtest.refit_every", help="Also train it again every so many bars of the test.")
+@setting(
+    "backtest.refit_window",
+    "--window",
+    help="Bars that each refit trains on.  [default: all before]",
+)
 @click.option("--generate-signals", is_flag=True, help="Write the newest bar's target weights.")
 @options.jobs
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
     model_path: str | None,
     checkpoint: str | None,
-    fee_bps: float | None,
-    refit_every: int | None,
-    window: int | None,
     generate_signals: bool,
-    jobs: int | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    mlflow: dict[str, Any],
 ) -> None:
     """Judge a model of SLOT on its sealed test. Each candidate judged counts as a look at it.
 
@@ -51,14 +47,8 @@ def command(
     from podium.steps.decisions.backtest import backtest
     from podium.steps.serving.signals import write_newest
 
-    out = Output(as_json=as_json, quiet=quiet)
-    given = {
-        "backtest__fee_bps": fee_bps,
-        "backtest__refit_every": refit_every,
-        "backtest__refit_window": window,
-        "runner__jobs": jobs,
-    }
-    with options.opened(folder, out, **given, **mlflow) as project:
+    with cli.opened() as project:
+        window = cli.settings.get("backtest.refit_window")
         if window and not project.config.backtest.refit_every:
             raise UsageError(f"--window is {window} without --refit-every", "both, or neither")
         name = project.default_slot(
@@ -67,9 +57,9 @@ def command(
         with project.locked(name, "backtest"):
             found = backtest(project, name, model_path=model_path, checkpoint=checkpoint)
             written = write_newest(project, found.candidate) if generate_signals else None
-    out.say(f"{found.rule}: {found.candidate.id}, version {found.candidate.version} of {name}")
+    cli.out.say(f"{found.rule}: {found.candidate.id}, version {found.candidate.version} of {name}")
     if written is not None:
-        out.say(f"signals of {written.as_of} are in {written.place}")
+        cli.out.say(f"signals of {written.as_of} are in {written.place}")
     told = [found.evidence[kind] for kind in ("test", "backtest")]
     if project.config.backtest.refit_every:
         told.append(found.evidence["refit"])
@@ -84,5 +74,5 @@ def command(
         for evidence in told
         for what, scalar in evidence.scalars.items()
     ]
-    out.answer("evidence", items)
-    out.hint(f"podium promote {found.candidate.id}")
+    cli.out.answer("evidence", items)
+    cli.out.hint(f"podium promote {found.candidate.id}")

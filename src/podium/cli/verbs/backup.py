@@ -7,21 +7,20 @@ from pathlib import Path
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
 @click.argument("destination", type=click.Path(path_type=Path))
 @options.common
-def command(destination: Path, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext, destination: Path) -> None:
     """Write podium.toml, the record, its artefacts and plugins/ into DESTINATION (.tar, .tar.gz).
 
     A run that is at work is not disturbed. Bars are not in it.
     """
     from podium.steps.archive.backup import backup
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = backup(project, destination)
     facts = {
         "backup": str(found.path),
@@ -29,5 +28,5 @@ def command(destination: Path, folder: Path, as_json: bool, quiet: bool) -> None
         "plugin_files": found.plugins,
         "bytes": found.bytes,
     }
-    out.facts("backup", facts)
-    out.hint(f"podium restore {found.path} FOLDER")
+    cli.out.facts("backup", facts)
+    cli.out.hint(f"podium restore {found.path} FOLDER")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 from podium.cli.verbs.data import understanding
-from podium.config import Config, find_root, load
-from podium.errors import DataError, NotFoundError, UsageError
+from podium.config import Config
+from podium.errors import DataError, UsageError
 
 COLUMNS = ("severity", "what", "count", "found", "fix")
 
@@ -26,23 +25,9 @@ COLUMNS = ("severity", "what", "count", "found", "fix")
     type=click.Choice(["dataset", "slot"]),
     help="What WHAT is, where both have that name.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json", "md"]),
-    help="How to print.  [default: table]",
-)
+@options.forms("table", "json", "md")
 @options.common
-def command(
-    what: str,
-    kind: str | None,
-    form: str | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    **settings: Any,
-) -> None:
+def command(cli: CliContext, what: str, kind: str | None, **settings: Any) -> None:
     """Check WHAT: a dataset of podium.toml, a file, folder or 'pattern', or a slot.
 
     Errors are what loading refuses; each names the repair that would help. Exit code 7 when there
@@ -54,14 +39,11 @@ def command(
     """
     from podium.steps.data.check import check
 
-    form = form or ("json" if as_json else "table")
-    out = Output(as_json=form == "json", quiet=quiet)
-    given = {key: value for key, value in settings.items() if value not in (None, "", (), {})}
-    config = _config(folder)
+    config = cli.config_if_any
     if _is_slot(config, what, kind):
-        _check_slot(out, form, folder, what)
+        _check_slot(cli, what)
         return
-    found = check(config, what, **given)
+    found = check(config, what, **options.given(settings))
     items = [
         {
             "severity": one.severity,
@@ -76,10 +58,10 @@ def command(
         }
         for one in found.findings
     ]
-    if form != "json":
+    if not cli.out.as_json:
         # Where nothing can be advised, what would be right is the advice.
         items = [{**item, "fix": item["fix"] or _expected(item)} for item in items]
-    out.listing("findings", items, COLUMNS, form)
+    cli.out.listing("findings", items, COLUMNS, cli.form)
     if found.refused:
         errors = [one for one in found.findings if one.severity == "error"]
         repairs = ", ".join(f'"{name}"' for name in dict.fromkeys(one.repair for one in errors))
@@ -107,30 +89,24 @@ def _is_slot(config: Config | None, what: str, kind: str | None) -> bool:
     return kind == "slot" or (kind is None and what in slots)
 
 
-def _check_slot(out: Output, form: str, folder: Path, slot: str) -> None:
+def _check_slot(cli: CliContext, slot: str) -> None:
     from podium.steps.serving.check_slot import check_slot
 
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = check_slot(project, slot)
-    if form == "table":
+    if cli.form == "table":
         # Sentences, which a table would cut to the width of the terminal.
         marks = {"warning": "warning: ", "note": ""}
-        out.facts("findings", {one.what: marks[one.severity] + one.found for one in found.findings})
+        cli.out.facts(
+            "findings", {one.what: marks[one.severity] + one.found for one in found.findings}
+        )
         return
     items = [
         {"severity": one.severity, "what": one.what, "found": one.found, "figures": one.figures}
         for one in found.findings
     ]
-    out.listing("findings", items, ("severity", "what", "found"), form)
+    cli.out.listing("findings", items, ("severity", "what", "found"), cli.form)
 
 
 def _expected(item: Mapping[str, Any]) -> str:
     return f"expected {item['expected']}" if item["expected"] else ""
-
-
-def _config(folder: Path) -> Config | None:
-    """The project's config, None outside of one: a file can be checked anywhere."""
-    try:
-        return load(find_root(folder))
-    except NotFoundError:
-        return None

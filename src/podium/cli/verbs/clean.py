@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 from podium.cli.verbs._amounts import seconds_of, told_bytes
 
 
@@ -24,13 +22,7 @@ from podium.cli.verbs._amounts import seconds_of, told_bytes
 @click.option("--yes", is_flag=True, help="Remove it.")
 @options.common
 def command(
-    keep_best: int | None,
-    older_than: str | None,
-    dry_run: bool,
-    yes: bool,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
+    cli: CliContext, keep_best: int | None, older_than: str | None, dry_run: bool, yes: bool
 ) -> None:
     """Remove what steps left on the way, and show its size first.
 
@@ -41,9 +33,8 @@ def command(
     """
     from podium.steps.archive.clean import Rules, clean, plan
 
-    out = Output(as_json=as_json, quiet=quiet)
     rules = Rules(keep_best, seconds_of(older_than))
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = plan(project, rules)
         goes = yes and not dry_run and bool(found.removals)
         if goes:
@@ -51,11 +42,11 @@ def command(
     verb = "gone" if goes else "would go"
     items = [vars(removal) for removal in found.removals]
     total = sum(removal.bytes for removal in found.removals)
-    if as_json:
-        out.answer("clean", [{"removals": items, "bytes": total, "removed": goes}])
+    if cli.out.as_json:
+        cli.out.answer("clean", [{"removals": items, "bytes": total, "removed": goes}])
     elif items:
         shown = [{**item, "size": told_bytes(item["bytes"])} for item in items]
-        out.answer("clean", shown, ["path", "what", "why", "size"])
-    out.say(f"{len(items)}, {told_bytes(total)}, {verb}" if items else "nothing to remove")
+        cli.out.answer("clean", shown, ["path", "what", "why", "size"])
+    cli.out.say(f"{len(items)}, {told_bytes(total)}, {verb}" if items else "nothing to remove")
     if items and not goes:
-        out.hint("the same command with --yes")
+        cli.out.hint("the same command with --yes")

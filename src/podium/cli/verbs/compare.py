@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
 @click.option("--all", "whole", is_flag=True, help="What is the same, too.")
 @options.common
-def command(ids: tuple[str, ...], whole: bool, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext, ids: tuple[str, ...], whole: bool) -> None:
     """Compare candidates, or trials, by their IDS: settings first, then figures.
 
     The better figure is marked with *. Figures of other data, another task or another split are
@@ -23,12 +22,11 @@ def command(ids: tuple[str, ...], whole: bool, folder: Path, as_json: bool, quie
     """
     from podium.steps.decisions.compare import compare
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = compare(project, ids)
-    if as_json:
+    if cli.out.as_json:
         facts: dict[str, Any] = {**vars(found), "rows": [vars(row) for row in found.rows]}
-        out.answer("comparison", [facts])
+        cli.out.answer("comparison", [facts])
         return
     columns = ["what", *found.ids]
     items = [
@@ -42,9 +40,9 @@ def command(ids: tuple[str, ...], whole: bool, folder: Path, as_json: bool, quie
         for row in found.rows
         if whole or row.differs
     ]
-    out.answer("comparison", items, columns)
+    cli.out.answer("comparison", items, columns)
     if found.sentence:
-        out.say(found.sentence)
+        cli.out.say(found.sentence)
 
 
 def _told(value: Any) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext
 from podium.cli.output import Output
-from podium.config import TIMEFRAMES, find_root
+from podium.config import TIMEFRAMES
 
 if TYPE_CHECKING:
     from podium.steps.data.data import Added
@@ -34,38 +34,35 @@ def _pairs(
     return found
 
 
-def understanding(function: Callable[..., Any]) -> Callable[..., Any]:
-    """How files are to be understood: the options that ``data add`` and ``check`` share."""
-    for option in (
-        click.option("--repair", callback=_list, help="sort,forward_fill:3 ...: docs/config.md."),
-        click.option(
-            "--align",
-            type=click.Choice(["intersection", "union"]),
-            help="Bars that all tickers have, or each ticker's own.  [default: intersection]",
-        ),
-        click.option("--absent", callback=_list, help="Fields the files lack: volume."),
-        click.option("--thousands", default="", help="Thousands separator of a CSV file."),
-        click.option("--decimal", default="", help="Decimal sign of a CSV file."),
-        click.option("--separator", default="", help="Separator of a CSV file."),
-        click.option("--date-format", default="", help="'%d.%m.%Y %H:%M:%S', or s, ms, us, ns."),
-        click.option(
-            "--stamp",
-            type=click.Choice(["open", "close"]),
-            help="What intraday stamps are.  [default: open]",
-        ),
-        click.option("--exchange-timezone", default="", help="Zone of sessions, if another."),
-        click.option("--timezone", default="", help="Zone of stamps without one: Europe/Berlin."),
-        click.option(
-            "--layout",
-            type=click.Choice(["files", "long", "wide"]),
-            help="One file a ticker, a ticker column, or columns of each.  [default: found out]",
-        ),
-        click.option("--columns", multiple=True, callback=_pairs, help="time=Time,close=Last."),
-        click.option("--timeframe", type=click.Choice(TIMEFRAMES), help="[default: found out]"),
-        click.option("--tickers", callback=_list, help="A,B in this order.  [default: all]"),
-    ):
-        function = option(function)
-    return function
+# How files are to be understood.
+understanding = options.stacked(
+    click.option("--tickers", callback=_list, help="A,B in this order.  [default: all]"),
+    click.option("--timeframe", type=click.Choice(TIMEFRAMES), help="[default: found out]"),
+    click.option("--columns", multiple=True, callback=_pairs, help="time=Time,close=Last."),
+    click.option(
+        "--layout",
+        type=click.Choice(["files", "long", "wide"]),
+        help="One file a ticker, a ticker column, or columns of each.  [default: found out]",
+    ),
+    click.option("--timezone", default="", help="Zone of stamps without one: Europe/Berlin."),
+    click.option("--exchange-timezone", default="", help="Zone of sessions, if another."),
+    click.option(
+        "--stamp",
+        type=click.Choice(["open", "close"]),
+        help="What intraday stamps are.  [default: open]",
+    ),
+    click.option("--date-format", default="", help="'%d.%m.%Y %H:%M:%S', or s, ms, us, ns."),
+    click.option("--separator", default="", help="Separator of a CSV file."),
+    click.option("--decimal", default="", help="Decimal sign of a CSV file."),
+    click.option("--thousands", default="", help="Thousands separator of a CSV file."),
+    click.option("--absent", callback=_list, help="Fields the files lack: volume."),
+    click.option(
+        "--align",
+        type=click.Choice(["intersection", "union"]),
+        help="Bars that all tickers have, or each ticker's own.  [default: intersection]",
+    ),
+    click.option("--repair", callback=_list, help="sort,forward_fill:3 ...: docs/config.md."),
+)
 
 
 @click.group()
@@ -88,9 +85,7 @@ def command() -> None:
 @click.option("--validation", type=click.Path(path_type=Path), help="Second .npz of sequences.")
 @click.option("--copy", is_flag=True, help="Copy the files into data/NAME.")
 @options.common
-def add(
-    name: str, paths: tuple[Path, ...], folder: Path, as_json: bool, quiet: bool, **settings: Any
-) -> None:
+def add(cli: CliContext, name: str, paths: tuple[Path, ...], **settings: Any) -> None:
     """Name a FILE, folder or 'pattern' of bars or sequences as dataset NAME.
 
     CSV, Parquet and .npz. Looks at all of it first, prints what it found, and appends a table to
@@ -98,21 +93,20 @@ def add(
     """
     from podium.steps.data.data import add as add_dataset
 
-    out = Output(as_json=as_json, quiet=quiet)
-    given = {key: value for key, value in settings.items() if value not in (None, "", (), {})}
-    _answer(out, add_dataset(find_root(folder), name, paths, **given))
+    out = cli.out
+    _answer(out, add_dataset(cli.root, name, paths, **options.given(settings)))
 
 
 @command.command()
 @click.argument("what", type=click.Choice(["demo", "glucose"]))
 @click.option("--name", default="", help="Of the dataset.  [default: us4, glucose]")
 @options.common
-def make(what: str, name: str, folder: Path, as_json: bool, quiet: bool) -> None:
+def make(cli: CliContext, what: str, name: str) -> None:
     """Write the demo bars, or windows of a glucose sensor, into data/ and name them."""
     from podium.steps.data.data import make as make_dataset
 
-    out = Output(as_json=as_json, quiet=quiet)
-    _answer(out, make_dataset(find_root(folder), what, name=name))
+    out = cli.out
+    _answer(out, make_dataset(cli.root, what, name=name))
 
 
 def _answer(out: Output, added: Added) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import FILE, FOLDER, CliContext
 
 if TYPE_CHECKING:
     from podium.evidence import Evidence
@@ -19,28 +19,17 @@ _TOLD = {"macro_f1": "macro-F1", "balanced_accuracy": "balanced accuracy", "log_
 
 @click.command()
 @click.argument("what")
-@click.option(
-    "--data", type=click.Path(path_type=Path, dir_okay=False), help="Other samples (.npz)."
-)
-@click.option(
-    "--cost", type=click.Path(path_type=Path, dir_okay=False), help="Cost matrix: a CSV square."
-)
+@click.option("--data", type=FILE, help="Other samples (.npz).")
+@click.option("--cost", type=FILE, help="Cost matrix: a CSV square.")
 @click.option(
     "--attach",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Check and take a bundle made elsewhere.",
 )
 @options.mlflow
 @options.common
 def command(
-    what: str,
-    data: Path | None,
-    cost: Path | None,
-    attach: Path | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    mlflow: dict[str, object],
+    cli: CliContext, what: str, data: Path | None, cost: Path | None, attach: Path | None
 ) -> None:
     """Evaluate WHAT, a candidate's id or a slot (its newest candidate).
 
@@ -50,8 +39,7 @@ def command(
     from podium.steps.decisions.evaluate import cost_of, evaluate
     from podium.steps.workspace.candidates import newest
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out, **mlflow) as project:
+    with cli.opened() as project:
         candidate = newest(project, what)
         with project.locked(candidate["slot"], "evaluate"):
             found = evaluate(
@@ -75,23 +63,23 @@ def command(
         }
         for k, name in enumerate(mine.class_names)
     ]
-    out.answer("classes", items)
-    out.say(
+    cli.out.answer("classes", items)
+    cli.out.say(
         f"on {found.evidence.notes['data']}: macro-F1 {mine.macro_f1:.4g}, weighted-F1 "
         f"{mine.weighted_f1:.4g}, accuracy {mine.accuracy:.4g}; the naive rule "
         f"({found.evidence.notes['naive_method']}) has macro-F1 {naive.macro_f1:.4g}"
     )
     if found.against is not None:
         other = found.against
-        out.say(
+        cli.out.say(
             f"champion {other.notes['champion']} on the same samples: macro-F1 "
             f"{other.scalar('champion_macro_f1'):.4g} (p = {other.scalar('p_value'):.2g})"
         )
     if found.improvement is not None:
-        out.say(_improved(found.improvement))
-    out.say(f"to look at: {found.folder / 'evaluation.html'}")
+        cli.out.say(_improved(found.improvement))
+    cli.out.say(f"to look at: {found.folder / 'evaluation.html'}")
     if found.evidence.kind == "evaluation":
-        out.hint(
+        cli.out.hint(
             f'podium sign {found.candidate.id} --reason "..."',
             f"podium promote {found.candidate.id}",
         )

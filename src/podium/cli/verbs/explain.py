@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
-from podium import plugin, registry
+from podium import registry
 from podium.cli import options
-from podium.cli.output import Output
-from podium.config import Config, find_root, load
-from podium.errors import NotFoundError
+from podium.cli.options import CliContext
 
 
 @click.command()
 @click.argument("gate", required=False)
 @click.option("--slot", help="Whose policy to fill in.  [default: the project's]")
 @options.common
-def command(gate: str | None, slot: str | None, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext, gate: str | None, slot: str | None) -> None:
     """Explain GATE with the limits of the project's policy; without GATE, list all of them."""
     from podium.steps.decisions.explain import asked_for, explain
 
-    out = Output(as_json=as_json, quiet=quiet)
-    config = _config(folder)
+    config = cli.config_if_any
     if gate is None:
         items = [
             {
@@ -36,12 +32,12 @@ def command(gate: str | None, slot: str | None, folder: Path, as_json: bool, qui
             }
             for name, line in registry.describe("gates").items()
         ]
-        out.answer("gates", items)
-        out.hint("podium explain GATE")
+        cli.out.answer("gates", items)
+        cli.out.hint("podium explain GATE")
         return
     page = explain(config, gate, slot)
-    if as_json:
-        out.answer("gates", [asdict(page)])
+    if cli.out.as_json:
+        cli.out.answer("gates", [asdict(page)])
         return
     print(f"{page.gate}: {page.question}")
     for heading, words in page.sections.items():
@@ -53,13 +49,3 @@ def command(gate: str | None, slot: str | None, folder: Path, as_json: bool, qui
         print(f"{one.policy}/{one.stage}" + (f", {limits}" if limits else ""))
     if not page.asked:
         print("no policy; add it to [policies.NAME.champion] in podium.toml")
-
-
-def _config(folder: Path) -> Config | None:
-    try:
-        root = find_root(folder)
-    except NotFoundError:
-        return None
-    config = load(root)
-    plugin.use(root)
-    return config

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 from podium.errors import UsageError
 
 FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
@@ -30,30 +30,24 @@ FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
 )
 @options.common
 def command(
-    ids: tuple[str, ...],
-    to: Path | None,
-    form: str | None,
-    bundle: Path | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
+    cli: CliContext, ids: tuple[str, ...], to: Path | None, form: str | None, bundle: Path | None
 ) -> None:
     """Export what IDS name (studies, trials, candidates), or everything.
 
     A bundle takes along scores, curves, notes, models and evidence; a candidate in it brings its
     ancestors and every trial of the studies it was chosen from.
     """
-    out = Output(as_json=as_json, quiet=quiet)
+    out = cli.out
     if bundle is not None:
         if to or form:
             raise UsageError("--bundle names its own file", "no --to and no --format beside it")
-        _bundle(out, bundle, ids, folder)
+        _bundle(cli, bundle, ids)
         return
     if form == "optuna-sqlite" and to is None:
         raise UsageError("a database cannot be printed", "--to FILE beside --format optuna-sqlite")
     from podium.steps.archive import export
 
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = export.export(project, form or "jsonl", ids)
         if to is not None:
             export.write(to, found)
@@ -65,10 +59,11 @@ def command(
     out.facts("export", {"file": str(to), "trials": found.trials, "bytes": len(found.content)})
 
 
-def _bundle(out: Output, path: Path, ids: tuple[str, ...], folder: Path) -> None:
+def _bundle(cli: CliContext, path: Path, ids: tuple[str, ...]) -> None:
     from podium.steps.archive import bundle as bundles
 
-    with options.opened(folder, out) as project:
+    out = cli.out
+    with cli.opened() as project:
         found = bundles.write(project, path, ids)
     for each in found.left:
         out.say(f"left out: {each}")

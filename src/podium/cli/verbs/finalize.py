@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import FILE, CliContext, setting
 
 
 @click.command()
@@ -16,11 +16,11 @@ from podium.cli.output import Output
 @click.option(
     "--config",
     "given",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Train the config in this file instead: best_config.json, or one of your own.",
 )
-@click.option("--epochs", type=int, help="Most epochs.")
-@click.option("--seeds", type=int, help="Models that differ in their seed; forecasts are averaged.")
+@setting("finalize.epochs", help="Most epochs.")
+@setting("finalize.seeds", help="Models that differ in their seed; forecasts are averaged.")
 @click.option(
     "--include-test",
     is_flag=True,
@@ -31,17 +31,11 @@ from podium.cli.output import Output
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
     given: Path | None,
-    epochs: int | None,
-    seeds: int | None,
     include_test: bool,
     candidate: str | None,
-    jobs: int | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    mlflow: dict[str, Any],
 ) -> None:
     """Train the config that SLOT's newest analysis chose: a candidate in stage development.
 
@@ -52,6 +46,7 @@ def command(
     from podium.steps.candidates.given_config import Given, finalize_config
     from podium.steps.candidates.with_test import WithTest, finalize_with_test
 
+    epochs, seeds = (cli.settings.get(f"finalize.{name}") for name in ("epochs", "seeds"))
     if include_test and (given or epochs or seeds):
         raise click.UsageError(
             "--include-test trains a judged candidate as it was trained: without --config, "
@@ -59,17 +54,14 @@ def command(
         )
     if candidate and not include_test:
         raise click.UsageError("--candidate goes with --include-test")
-    out = Output(as_json=as_json, quiet=quiet)
-    flags = {"finalize__epochs": epochs, "finalize__seeds": seeds, "runner__jobs": jobs}
-    with options.opened(folder, out, **flags, **mlflow) as project:
-        name = project.default_slot(slot)
-        with project.locked(name, "finalize"):
-            if include_test:
-                found: Any = finalize_with_test(project, name, candidate)
-            elif given:
-                found = finalize_config(project, name, given)
-            else:
-                found = finalize(project, name, take=True)
+    out = cli.out
+    with cli.at_work(slot, "finalize") as (project, name):
+        if include_test:
+            found: Any = finalize_with_test(project, name, candidate)
+        elif given:
+            found = finalize_config(project, name, given)
+        else:
+            found = finalize(project, name, take=True)
         path = project.store / found.candidate.artifact_path
         files = None if found.folder is None else project.shown(found.folder)
     made = found.candidate

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.cli.verbs._amounts import bytes_of, seconds_of, told_bytes
 from podium.errors import UsageError
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.common
 def command(
+    cli: CliContext,
     keep_best: int | None,
     older_than: str | None,
     max_size: str | None,
     dry_run: bool,
     yes: bool,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Remove models of trials by rank, age and size, and what nothing refers to.
 
@@ -43,15 +41,15 @@ def command(
     """
     from podium.steps.archive.gc import Rules, collect, plan
 
-    out = Output(as_json=as_json, quiet=quiet)
+    out = cli.out
     rules = Rules(keep_best, seconds_of(older_than), bytes_of(max_size))
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = plan(project, rules)
         if dry_run or not found.removals:
             _show(out, found, "would go")
             return
         if not yes:
-            if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            if out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise UsageError(
                     f"{len(found.removals)} folders would be removed and nobody can be asked here",
                     "--yes",

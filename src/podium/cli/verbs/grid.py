@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext, setting
 from podium.cli.verbs._search import named_values, values_of
 
 # Flags that users of grids know, and the parameters they mean.
@@ -66,25 +63,20 @@ def lists(function: options.Command) -> options.Command:
 @options.slot
 @lists
 @click.option("--family", help="Kind of model.  [default: the slot's first]")
-@click.option("--epochs", type=int, help="Epochs of every trial.")
+@setting("tune.epochs", help="Epochs of every trial.")
 @click.option("--budget", default="none", help="Give up what shows little: podium list schedules.")
 @options.workers
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
     learning_rate: tuple[str, ...],
     lstm_units: tuple[str, ...],
     batch_size: tuple[str, ...],
     settings: tuple[str, ...],
     family: str | None,
-    epochs: int | None,
     budget: str,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    workers: dict[str, Any],
-    mlflow: dict[str, Any],
 ) -> None:
     """Train every combination of some values for SLOT (or the default one), each once.
 
@@ -97,12 +89,9 @@ def command(
     typed = {"learning_rate": learning_rate, "lstm_units": lstm_units, "batch_size": batch_size}
     values = {name: values_of(words) for name, words in typed.items() if words}
     values |= named_values(settings)
-    out = Output(as_json=as_json, quiet=quiet)
-    flags = {"tune__epochs": epochs}
-    with options.opened(folder, out, **flags, **workers, **mlflow) as project:
-        name = project.default_slot(slot)
-        with project.locked(name, "grid"):
-            found = grid(project, name, values, family=family or "", budget=budget)
+    out = cli.out
+    with cli.at_work(slot, "grid") as (project, name):
+        found = grid(project, name, values, family=family or "", budget=budget)
         root = project.root
         is_default = name == project.config.root_slot
     section = found.data.section

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext
 from podium.cli.output import Output
 
 if TYPE_CHECKING:
@@ -18,21 +18,13 @@ if TYPE_CHECKING:
 @click.argument("hyperparam", required=False)
 @click.option("--family", help="Runs of this model.  [default: the one with most runs]")
 @click.option("--metric", help="What to look at.  [default: the default slot's, on validation]")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("table", "json", "csv", "md")),
-    help="How to print.  [default: table]",
-)
+@options.forms("table", "json", "csv", "md")
 @options.common
 def command(
+    cli: CliContext,
     hyperparam: str | None,
     family: str | None,
     metric: str | None,
-    output: str | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Show how a metric goes with HYPERPARAM, or which hyperparameters it goes with at all.
 
@@ -41,9 +33,8 @@ def command(
     """
     from podium.steps.search.impact import impact, impacts
 
-    form = output or ("json" if as_json else "table")
-    out = Output(as_json=form == "json", quiet=quiet)
-    with options.opened(folder, out) as project:
+    form, out = cli.form, cli.out
+    with cli.opened() as project:
         if hyperparam is None:
             _ranking(out, impacts(project, family=family, metric=metric), form)
         else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.errors import UsageError
 from podium.record import lower_is_better
@@ -33,6 +33,7 @@ SHOWN = 20
 @click.option("--dry-run", is_flag=True, help="Say what is new in it; write nothing.")
 @options.common
 def command(
+    cli: CliContext,
     place: str,
     importer: str | None,
     slot: str | None,
@@ -40,9 +41,6 @@ def command(
     experiment: str | None,
     trust_pickle: bool,
     dry_run: bool,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Take in what FILE_OR_URL holds: what is new is written, the same again adds nothing.
 
@@ -51,8 +49,8 @@ def command(
     """
     from podium.steps.archive.import_ import import_
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    out = cli.out
+    with cli.opened() as project:
         found = import_(
             project,
             place,
@@ -81,7 +79,7 @@ def command(
                 "new": group.new,
                 "known before": group.known,
                 "left out": len(group.problems),
-                **({"why left out": group.problems} if as_json else {}),
+                **({"why left out": group.problems} if out.as_json else {}),
             }
             for group in found.groups
         ],

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
-from podium.config import find_root
-from podium.errors import NotFoundError, Problem, RefusedError
+from podium.cli.options import CliContext
+from podium.errors import Problem, RefusedError
 
 COLUMNS = ("what", "kind", "past", "future", "bar", "time", "column", "how")
 
@@ -21,15 +19,7 @@ COLUMNS = ("what", "kind", "past", "future", "bar", "time", "column", "how")
 @click.option("--at", type=int, help="Last bar that counts as past.  [default: one a seed]")
 @click.option("--seeds", type=int, default=3, help="Random rewritings.  [default: 3]")
 @options.common
-def command(
-    what: str,
-    slot: str | None,
-    at: int | None,
-    seeds: int,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def command(cli: CliContext, what: str, slot: str | None, at: int | None, seeds: int) -> None:
     """Probe WHAT: a family, feature, splitter, signal or target by name, or a FILE.py.
 
     First the past is changed, and the output must move: else the probe is blind, exit code 7. Then
@@ -40,11 +30,10 @@ def command(
     """
     from podium.steps.evidence.leak import leak
 
-    out = Output(as_json=as_json, quiet=quiet)
-    if slot is None and not _in_project(folder):
+    if slot is None and cli.config_if_any is None:
         found = leak(None, what, at=at, seeds=seeds)
     else:
-        with options.opened(folder, out) as project:
+        with cli.opened() as project:
             found = leak(project, what, slot=slot, at=at, seeds=seeds)
     items: list[dict[str, Any]] = [
         {
@@ -62,10 +51,10 @@ def command(
         }
         for one in found
     ]
-    if len(items) == 1 and not as_json:
-        out.facts("leaks", {k: v for k, v in items[0].items() if v not in (None, "", [])})
+    if len(items) == 1 and not cli.out.as_json:
+        cli.out.facts("leaks", {k: v for k, v in items[0].items() if v not in (None, "", [])})
     else:
-        out.answer("leaks", items, COLUMNS)
+        cli.out.answer("leaks", items, COLUMNS)
     leaks = [
         Problem(
             f"{one.what} ({one.kind}) knows the future: bar {one.leak.bar}"
@@ -77,11 +66,3 @@ def command(
     ]
     if leaks:
         raise RefusedError.of(leaks)
-
-
-def _in_project(folder: Path) -> bool:
-    try:
-        find_root(folder)
-    except NotFoundError:
-        return False
-    return True

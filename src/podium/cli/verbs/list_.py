@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podium import plugin, registry
 from podium.cli import options
+from podium.cli.options import CliContext
 from podium.cli.output import FORMS, Output
-from podium.config import Config, find_root, load
+from podium.config import Config
 from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.ledger.door import TABLES, Door
@@ -41,26 +41,18 @@ COLUMNS = {
 )
 @click.option("--where", default="", help="A filter: 'val_loss<0.02 and family=lstm'.")
 @click.option("--sort", default="", help="A name; -name for the largest first.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(FORMS),
-    help="How to print; ids feed xargs.  [default: table]",
-)
+@options.forms(*FORMS, told="How to print; ids feed xargs.")
 @click.option("--limit", type=int, default=50, show_default=True, help="At most so many.")
 @options.common
 def command(
+    cli: CliContext,
     kind: str,
     slot: str | None,
     timeframe: str | None,
     stage: str | None,
     where: str,
     sort: str,
-    output: str | None,
     limit: int,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """List things of one KIND, newest first.
 
@@ -72,11 +64,10 @@ def command(
     decisions, evidence, datasets; families, losses, features, targets, metrics, searches, signals,
     gates, splitters, readers, runners, importers.
     """
-    form = output or ("json" if as_json else "table")
-    out = Output(as_json=form == "json", quiet=quiet)
+    form, out = cli.form, cli.out
     if kind in registry.KINDS:
         with contextlib.suppress(NotFoundError):
-            plugin.use(find_root(folder))
+            plugin.use(cli.root)
         told = registry.describe(kind)
         out.answer(kind, [{"name": name, "what": what} for name, what in told.items()])
         return
@@ -85,9 +76,7 @@ def command(
     if kind not in ("slots", "models") and kind not in TABLES:
         known = ["slots", "models", *TABLES, *registry.KINDS]
         raise NotFoundError(f"no kind '{kind}' to list", fix=suggest(kind, known))
-    root = find_root(folder)
-    config = load(root)
-    door = Door(config.ledger.url, root, config.project.id)
+    config, door = cli.config, cli.door
     if slot is not None and slot not in config.slots:
         _require_slot(config, door, slot)
     if kind == "slots":

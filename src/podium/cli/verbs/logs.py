@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 from podium.cli import options
 from podium.cli.main import INTERRUPTED
-from podium.cli.output import Output
-from podium.config import find_root
+from podium.cli.options import CliContext
 from podium.errors import UsageError
 from podium.report.table import duration
 
@@ -22,13 +20,7 @@ from podium.report.table import duration
 @click.option("--trial", "trials", multiple=True, help="Only of this trial; how its id begins.")
 @options.common
 def command(
-    id_: str | None,
-    follow: bool,
-    steps: tuple[str, ...],
-    trials: tuple[str, ...],
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
+    cli: CliContext, id_: str | None, follow: bool, steps: tuple[str, ...], trials: tuple[str, ...]
 ) -> int:
     """List all logs, or print the one whose ID begins so; ``last`` is the newest.
 
@@ -37,29 +29,28 @@ def command(
     """
     from podium.steps.archive import logs
 
-    out = Output(as_json=as_json, quiet=quiet)
-    root = find_root(folder)
+    root = cli.root
     if id_ is None and not (follow or steps or trials):
         found = logs.logs(root)
-        if not found and not as_json:
+        if not found and not cli.out.as_json:
             print("there is no log yet")
             return 0
         items = [vars(facts) for facts in found]
-        if not as_json:
+        if not cli.out.as_json:
             for item in items:
                 item |= {"slot": _told(item["slots"]), "took": duration(item["seconds"])}
-        out.answer("logs", items, ["id", "command", "slot", "began", "took", "outcome"])
+        cli.out.answer("logs", items, ["id", "command", "slot", "began", "took", "outcome"])
         return 0
     if id_ is None and not follow:
         raise UsageError("--step and --trial read one log", "its ID, or last")
     lines = logs.read(logs.find(root, id_ or logs.LAST), follow=follow, steps=steps, trials=trials)
-    if as_json and not follow:
-        out.answer("log", [vars(line) for line in lines])
+    if cli.out.as_json and not follow:
+        cli.out.answer("log", [vars(line) for line in lines])
         return 0
     try:
         for line in lines:
             told = vars(line)
-            print(json.dumps(told) if as_json else " ".join(told.values()), flush=follow)
+            print(json.dumps(told) if cli.out.as_json else " ".join(told.values()), flush=follow)
     except KeyboardInterrupt:
         # The usual way to leave what one follows.
         return INTERRUPTED

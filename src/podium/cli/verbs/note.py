@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
 @click.argument("name", metavar="ID")
 @click.argument("words", metavar="TEXT", nargs=-1, required=True)
 @options.common
-def command(name: str, words: tuple[str, ...], folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
     """Append TEXT, with the date and your name, to what is known about ID.
 
     ID is any id or run id; its beginning is enough. Notes are never changed or removed; they are
@@ -23,11 +21,10 @@ def command(name: str, words: tuple[str, ...], folder: Path, as_json: bool, quie
     from podium.ledger.runs import told_note
     from podium.steps.archive.note import note
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = note(project, name, " ".join(words))
-    if as_json:
-        out.answer("note", [vars(found)])
+    if cli.out.as_json:
+        cli.out.answer("note", [vars(found)])
         return
     print(f"{found.name}  {told_note(vars(found))}")
-    out.hint(f"podium show {found.name}")
+    cli.out.hint(f"podium show {found.name}")

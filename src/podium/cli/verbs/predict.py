@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import FILE, CliContext
 from podium.errors import UsageError
 
 
@@ -23,11 +23,10 @@ from podium.errors import UsageError
     is_flag=True,
     help="Put what champion and shadow say of new bars on record; see podium check SLOT.",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path, dir_okay=False), help="Samples to classify (.npz)."
-)
+@click.option("--data", type=FILE, help="Samples to classify (.npz).")
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
     candidate: str | None,
     model_path: str | None,
@@ -35,9 +34,6 @@ def command(
     since: str,
     storing: bool,
     data: Path | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Forecast the newest bars with SLOT's champion; without SLOT, with the grids' active model.
 
@@ -46,8 +42,7 @@ def command(
     """
     from podium.steps.serving.predict import classify, keep, predict
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         if storing and (candidate or model_path or data):
             raise UsageError(
                 "--store is given with a model or samples",
@@ -57,14 +52,14 @@ def command(
         if storing:
             slot = project.default_slot(slot)
             for stored in keep(project, slot, since):
-                out.say(stored.sentence)
+                cli.out.say(stored.sentence)
         if data is not None:
             classes = classify(project, data, slot, candidate=candidate, model_path=model_path)
-            out.say(f"{classes.rule}: class and probabilities of each sample")
-            out.answer("predictions", classes.rows())
+            cli.out.say(f"{classes.rule}: class and probabilities of each sample")
+            cli.out.answer("predictions", classes.rows())
             return
         found = predict(
             project, slot, candidate=candidate, model_path=model_path, bars=bars, since=since
         )
-    out.say(f"{found.rule}: {found.forecasts_what}")
-    out.answer("predictions", found.rows())
+    cli.out.say(f"{found.rule}: {found.forecasts_what}")
+    cli.out.answer("predictions", found.rows())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -30,6 +28,7 @@ from podium.cli.output import Output
 @click.option("--dry-run", is_flag=True, help="Show every verdict; nothing is put on record.")
 @options.common
 def command(
+    cli: CliContext,
     what: str | None,
     slot: str | None,
     timeframe: str | None,
@@ -38,9 +37,6 @@ def command(
     reason: str,
     waive: tuple[str, ...],
     dry_run: bool,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Ask for a stage for WHAT, a candidate's id or a slot (its newest judged candidate).
 
@@ -50,8 +46,7 @@ def command(
     from podium.steps.decisions.promote import promote, require_promoted
     from podium.steps.workspace.candidates import chosen
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         candidate = chosen(
             project, what, slot=slot, timeframe=timeframe, version=version, judged=True
         )
@@ -65,10 +60,10 @@ def command(
             {"gate": v.gate, "result": v.result, "finding": v.finding, "limits": v.limits}
             for v in found.verdicts
         ]
-        out.answer("verdicts", items, ["gate", "result", "finding"])
+        cli.out.answer("verdicts", items, ["gate", "result", "finding"])
         # While the project is open, so that its log ends with it.
         require_promoted(found)
-    out.say(found.sentence)
+    cli.out.say(found.sentence)
     if not dry_run and found.stage == "champion":
         samples = " --data FILE.npz" if classifies else ""
-        out.hint(f"podium predict {found.candidate.slot}{samples}")
+        cli.out.hint(f"podium predict {found.candidate.slot}{samples}")

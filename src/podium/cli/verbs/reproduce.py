@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -15,7 +13,7 @@ from podium.cli.output import Output
 @click.option("--dry-run", is_flag=True, help="Check what it stands on and train nothing.")
 @click.option("--note", is_flag=True, help="Append what came of it to its notes.")
 @options.common
-def command(what: str, dry_run: bool, note: bool, folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext, what: str, dry_run: bool, note: bool) -> None:
     """Train WHAT, a trial or a candidate, again from its record, and compare every number.
 
     Code, packages, machine and data are held against the record first. The record is not changed.
@@ -24,12 +22,11 @@ def command(what: str, dry_run: bool, note: bool, folder: Path, as_json: bool, q
     """
     from podium.steps.archive.reproduce import reproduce, require_equal
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         found = reproduce(project, what, dry_run=dry_run, note=note)
     grounds = [{**vars(ground), "same": ground.same} for ground in found.grounds]
     findings = [vars(finding) for finding in found.findings]
-    if as_json:
+    if cli.out.as_json:
         item = {
             "id": found.id,
             "equal": found.equal if findings else None,
@@ -39,18 +36,18 @@ def command(what: str, dry_run: bool, note: bool, folder: Path, as_json: bool, q
             "problems": [str(problem) for problem in found.problems],
             "findings": findings,
         }
-        out.answer("reproduction", [item])
+        cli.out.answer("reproduction", [item])
         require_equal(found)
         return
     if changed := [ground for ground in grounds if not ground["same"]]:
-        out.answer("grounds", changed, ["what", "recorded", "now"])
+        cli.out.answer("grounds", changed, ["what", "recorded", "now"])
         print()
     else:
         print(f"code, packages and machine are as recorded ({len(grounds)} facts)")
     if found.data:
         print(f"{found.data}, as recorded\n")
     if findings:
-        out.answer("findings", findings, ["trial", "what", "same", "told"])
+        cli.out.answer("findings", findings, ["trial", "what", "same", "told"])
         print()
     require_equal(found)
     print(found.sentence)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -15,9 +13,7 @@ from podium.cli.output import Output
 @click.option("--reason", required=True, help="Why; kept with the decision.")
 @click.option("--artifact", default="", help="Beginning of the hash of what is to serve again.")
 @options.common
-def command(
-    slot: str | None, reason: str, artifact: str, folder: Path, as_json: bool, quiet: bool
-) -> None:
+def command(cli: CliContext, slot: str | None, reason: str, artifact: str) -> None:
     """Put back into SLOT (or the default one) whoever held it before.
 
     No gate is asked; the artefact's bytes are checked against the record. Rolled back twice, a
@@ -26,8 +22,7 @@ def command(
     """
     from podium.steps.decisions.rollback import rollback
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         name = project.default_slot(slot)
         with project.locked(name, "rollback"):
             found = rollback(project, name, reason=reason, artifact_hash=artifact)
@@ -43,6 +38,6 @@ def command(
             "reason": found.decisions[-1].reason,
         }
     else:
-        out.say(f"{found.candidate.id} had been put back before, nothing was changed")
-    out.facts("rollback", facts)
-    out.hint(f"podium show {name} --history")
+        cli.out.say(f"{found.candidate.id} had been put back before, nothing was changed")
+    cli.out.facts("rollback", facts)
+    cli.out.hint(f"podium show {name} --history")

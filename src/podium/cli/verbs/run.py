@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext, setting
 from podium.cli.output import Output
 from podium.errors import UsageError
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 @click.option("--only", multiple=True, metavar="FAMILY", help="Search these families now.")
 @click.option("--keep-going", is_flag=True, help="Take the other slots on when one fails.")
 @click.option("--explain", is_flag=True, help="Print what is due and which inputs differ.")
-@click.option("--trials", type=int, help="Trials of each search.")
+@setting("tune.trials", help="Trials of each search.")
 @options.jobs
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     slots: tuple[str, ...],
     refresh: bool,
     first: str,
@@ -37,12 +39,6 @@ def command(
     only: tuple[str, ...],
     keep_going: bool,
     explain: bool,
-    trials: int | None,
-    jobs: int | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    mlflow: dict[str, Any],
 ) -> None:
     """Tune, extend, analyze, finalize, backtest and ask for promotion, for SLOTS or all.
 
@@ -52,7 +48,7 @@ def command(
     """
     from podium.steps.pipeline import run_cache
 
-    out = Output(as_json=as_json, quiet=quiet)
+    out = cli.out
     whole = not (first or last or only)
     if refresh:
         if not whole or keep_going or explain:
@@ -60,9 +56,9 @@ def command(
                 "--refresh goes the whole road of every slot whatever fails",
                 fix="leave out --from, --to, --only, --keep-going and --explain",
             )
-        _refresh(out, folder, slots, tune__trials=trials, runner__jobs=jobs, **mlflow)
+        _refresh(cli, slots)
         return
-    with options.opened(folder, out, tune__trials=trials, runner__jobs=jobs, **mlflow) as project:
+    with cli.opened() as project:
         started_from = run_cache.inputs(project, slots) if whole else ""
         known = run_cache.told(project, slots, started_from)
         if known is not None:
@@ -103,11 +99,12 @@ def _tell(out: Output, found: Run) -> None:
     out.hint(*found.next)
 
 
-def _refresh(out: Output, folder: Path, slots: tuple[str, ...], **flags: Any) -> None:
+def _refresh(cli: CliContext, slots: tuple[str, ...]) -> None:
     """The nightly job: one line of outcome for a log, a line a slot for people."""
     from podium.steps.pipeline.refresh import refresh
 
-    with options.opened(folder, out, **flags) as project:
+    out = cli.out
+    with cli.opened() as project:
         found = refresh(project, slots or None)
     if out.as_json:
         items = [

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 from podium.errors import UsageError
 
 
@@ -17,15 +15,7 @@ from podium.errors import UsageError
 @click.option("--end", is_flag=True, help="Nobody does from now on.")
 @click.option("--reason", default="", help="Why; kept.")
 @options.common
-def command(
-    slot: str,
-    candidate: str | None,
-    end: bool,
-    reason: str,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def command(cli: CliContext, slot: str, candidate: str | None, end: bool, reason: str) -> None:
     """Let CANDIDATE forecast in the shadow of SLOT's champion; without it, tell who does.
 
     Its forecasts are stored beside the champion's by podium predict --store and run --refresh, and
@@ -36,8 +26,7 @@ def command(
 
     if end and candidate:
         raise UsageError("a candidate and --end", "one of them")
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         if end:
             found = shadow.end(project, slot, reason)
         elif candidate:
@@ -45,6 +34,6 @@ def command(
         else:
             found = shadow.shadow_of(project, slot)
     told = vars(found)
-    out.facts("shadow", {"ended": True, **told} if end else told)
+    cli.out.facts("shadow", {"ended": True, **told} if end else told)
     if not end:
-        out.hint(f"podium predict {slot} --store", f"podium check {slot}")
+        cli.out.hint(f"podium predict {slot} --store", f"podium check {slot}")

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from podium.cli import options
+from podium.cli.options import CliContext
 from podium.cli.output import Output
-from podium.config import Config, find_root, load
+from podium.config import Config
 from podium.ledger.door import Door
 from podium.ledger.runs import notes_of, told_note
 
@@ -22,19 +23,10 @@ from podium.ledger.runs import notes_of, told_note
 @click.option("--history", is_flag=True, help="Who held a slot from when to when, and why.")
 @click.option("--at", help="Who held a slot at that moment (UTC), or at the end of that day.")
 @options.common
-def command(
-    what: str,
-    lineage: bool,
-    history: bool,
-    at: str | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | None) -> None:
     """Show WHAT: an id (its beginning is enough), a slot, or ``config`` with every origin."""
-    out = Output(as_json=as_json, quiet=quiet)
-    root = find_root(folder)
-    config = load(root)
+    out = cli.out
+    config = cli.config
     if what == "config":
         items = [
             {"key": key, "value": value, "origin": _origin(config, key)}
@@ -42,9 +34,9 @@ def command(
         ]
         out.answer("config", items)
         return
-    door = Door(config.ledger.url, root, config.project.id)
+    door = cli.door
     if lineage:
-        _lineage(out, door, what, root / config.paths.registry)
+        _lineage(out, door, what, config.root / config.paths.registry)
         return
     if history or at:
         config.slot(what)
@@ -55,7 +47,7 @@ def command(
         return
     kind, row = door.find(what)
     noted = notes_of(door, [row["id"]]).get(row["id"], [])
-    if as_json:
+    if out.as_json:
         out.facts(kind, {**row, "dated_notes": noted})
         return
     if kind == "candidates":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -15,9 +13,7 @@ from podium.cli.output import Output
 @click.option("--approve/--reject", default=True, help="Whether it will do.  [default: approve]")
 @click.option("--reason", required=True, help="What you saw, and why it will do or not; kept.")
 @options.common
-def command(
-    what: str, approve: bool, reason: str, folder: Path, as_json: bool, quiet: bool
-) -> None:
+def command(cli: CliContext, what: str, approve: bool, reason: str) -> None:
     """Sign what was found last about WHAT, a candidate's id or a slot (its newest candidate).
 
     Who signs is PODIUM_ACTOR, else your login name, as asserted. The signature names the hashes of
@@ -26,12 +22,11 @@ def command(
     from podium.steps.decisions.sign import sign
     from podium.steps.workspace.candidates import newest
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out) as project:
+    with cli.opened() as project:
         candidate = newest(project, what)
         with project.locked(candidate["slot"], "sign"):
             found = sign(project, candidate["id"], reason, approve=approve)
-    out.facts(
+    cli.out.facts(
         "signature",
         {
             "candidate": found.candidate_id,
@@ -42,4 +37,4 @@ def command(
             "findings": found.notes["seen"][:12],
         },
     )
-    out.hint(f"podium promote {found.candidate_id}")
+    cli.out.hint(f"podium promote {found.candidate_id}")

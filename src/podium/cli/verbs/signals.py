@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -15,22 +13,14 @@ from podium.cli.output import Output
 @click.option("--since", help="Every bar since this date, UTC.  [default: the newest bar]")
 @click.option("--candidate", help="A candidate's id, in the champion's place.")
 @click.option("--model-path", help="Any path into a model's folder, in the champion's place.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("table", "json", "csv")),
-    help="How to print.  [default: table]",
-)
+@options.forms("table", "json", "csv")
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
     since: str | None,
     candidate: str | None,
     model_path: str | None,
-    output: str | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Target weights by SLOT's champion, as its backtest trades them; nothing is trained.
 
@@ -39,9 +29,8 @@ def command(
     """
     from podium.steps.serving.signals import COLUMNS, signals
 
-    form = output or ("json" if as_json else "table")
-    out = Output(as_json=form == "json", quiet=quiet)
-    with options.opened(folder, out) as project:
+    form, out = cli.form, cli.out
+    with cli.opened() as project:
         found = signals(project, slot, since=since, candidate=candidate, model_path=model_path)
     out.say(
         f"{found.rule}: weights by '{found.signal}', filled at the "

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
-from podium.config import find_root
+from podium.cli.options import CliContext
 from podium.report.table import duration
 
 
 @click.command()
 @options.common
-def command(folder: Path, as_json: bool, quiet: bool) -> None:
+def command(cli: CliContext) -> None:
     """Steps at work on this project, here or on another machine that shares its folder."""
     from podium.steps.archive.status import status
 
-    out = Output(as_json=as_json, quiet=quiet)
-    found = status(find_root(folder))
-    if not found and not as_json:
+    found = status(cli.root)
+    if not found and not cli.out.as_json:
         print("nothing is running")
         return
-    if as_json:
-        out.answer("running", found)
+    if cli.out.as_json:
+        cli.out.answer("running", found)
         return
     items = [
         {
@@ -41,4 +37,4 @@ def command(folder: Path, as_json: bool, quiet: bool) -> None:
         }
         for facts in found
     ]
-    out.answer("running", items)
+    cli.out.answer("running", items)

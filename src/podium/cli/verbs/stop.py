@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
-from podium.config import find_root
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -16,9 +13,7 @@ from podium.config import find_root
 @click.option("--now", is_flag=True, help="Do not wait for the running trials.")
 @click.option("--wait", type=float, default=600.0, show_default=True, help="Seconds, at most.")
 @options.common
-def command(
-    slot: str | None, now: bool, wait: float, folder: Path, as_json: bool, quiet: bool
-) -> None:
+def command(cli: CliContext, slot: str | None, now: bool, wait: float) -> None:
     """Stop what runs on SLOT, or everything that runs here, as Ctrl-C would.
 
     Running trials are recorded first, and the same command goes on later; --now is Ctrl-C twice.
@@ -26,10 +21,9 @@ def command(
     from podium.errors import ConflictError
     from podium.steps.archive.status import stop
 
-    out = Output(as_json=as_json, quiet=quiet)
-    left = stop(find_root(folder), slot or "", at_once=now, patience=wait, say=out.say)
-    if as_json:
-        out.answer("running", left)
+    left = stop(cli.root, slot or "", at_once=now, patience=wait, say=cli.out.say)
+    if cli.out.as_json:
+        cli.out.answer("running", left)
     if left:
         names = ", ".join(f"podium {facts['verb']} for {facts['slot']}" for facts in left)
         raise ConflictError(

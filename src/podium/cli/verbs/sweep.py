@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext, setting
 from podium.cli.verbs import _own
 from podium.cli.verbs._search import finalists_first, scheduled, searched, settings_of, with_means
 
@@ -26,29 +25,21 @@ from podium.cli.verbs._search import finalists_first, scheduled, searched, setti
 @searched
 @click.option("--max-runs", type=click.IntRange(1), help="At most so many configs in all.")
 @click.option("--refine", is_flag=True, help="Then small steps from the best one.")
-@click.option("--epochs", type=int, help="Epochs of every trial.")
+@setting("tune.epochs", help="Epochs of every trial.")
 @scheduled
 @_own.code
 @options.workers
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
     mode: str,
     families: str | None,
     settings: tuple[str, ...],
     max_runs: int | None,
     refine: bool,
-    epochs: int | None,
-    schedule: str | None,
-    finalists: int | None,
-    seeds: int | None,
     own: dict[str, Any] | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    workers: dict[str, Any],
-    mlflow: dict[str, Any],
 ) -> None:
     """Train a list of configs of each family for SLOT (or the default one), each once.
 
@@ -60,28 +51,19 @@ def command(
     from podium.steps.search.sweep import sweep
     from podium.trial import State
 
-    out = Output(as_json=as_json, quiet=quiet)
     if own is not None:
-        _own.sweep(own, settings_of(settings), schedule, folder, out, **workers, **mlflow)
+        _own.sweep(cli, own, settings_of(settings))
         return
-    flags = {
-        "tune__epochs": epochs,
-        "tune__schedule": schedule,
-        "tune__finalists": finalists,
-        "tune__seeds": seeds,
-    }
-    with options.opened(folder, out, **flags, **workers, **mlflow) as project:
-        name = project.default_slot(slot)
-        with project.locked(name, "sweep"):
-            found = sweep(
-                project,
-                name,
-                mode,
-                families=[one.strip() for one in (families or "").split(",") if one.strip()],
-                space=settings_of(settings),
-                max_runs=max_runs,
-                refine=refine,
-            )
+    with cli.at_work(slot, "sweep") as (project, name):
+        found = sweep(
+            project,
+            name,
+            mode,
+            families=[one.strip() for one in (families or "").split(",") if one.strip()],
+            space=settings_of(settings),
+            max_runs=max_runs,
+            refine=refine,
+        )
         root = project.root
     metric = found.data.section.metric
     sign = registry.direction(metric).sign
@@ -103,14 +85,14 @@ def command(
         for row in [*rows, found.reference]
     ]
     columns = ["trial", "family", "mode", metric, "state", "epochs", "mean", "sd", "config"]
-    out.answer("trials", items, [c for c in columns if any(c in item for item in items)])
+    cli.out.answer("trials", items, [c for c in columns if any(c in item for item in items)])
     count = len(found.trials)
     means = [one.mean for one in found.finalists if one.row.id == found.best.id]
     best = means[0] if means and means[0] == means[0] else found.best.score
-    out.say(
+    cli.out.say(
         f"{count} config{'s' if count > 1 else ''}; best {best:.4g} "
         f"({found.best.family}), naive {found.reference.score:.4g} ({metric} on validation)"
     )
     larger = {"priority": "quick", "quick": "full"}.get(mode)
     if larger:
-        out.hint(f"podium sweep {name} --mode {larger}")
+        cli.out.hint(f"podium sweep {name} --mode {larger}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 MISSING, FAULT = 4, 7
 
@@ -18,14 +17,7 @@ MISSING, FAULT = 4, 7
 @click.option("--repair", is_flag=True, help="Send again what MLflow has lost.")
 @options.mlflow
 @options.common
-def command(
-    check: bool,
-    repair: bool,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    mlflow: dict[str, Any],
-) -> int:
+def command(cli: CliContext, check: bool, repair: bool) -> int:
     """Write the files that are read beside the record, and send to MLflow what it lacks.
 
     What MLflow refused before is tried again, and what somebody changed of a candidate's tags,
@@ -35,8 +27,7 @@ def command(
     """
     from podium.steps.workspace import sync as step
 
-    out = Output(as_json=as_json, quiet=quiet)
-    with options.opened(folder, out, **mlflow) as project:
+    with cli.opened() as project:
         found = step.check(project) if check else step.sync(project, repair=repair)
         elsewhere = step.elsewhere(project, found.target)
     facts: dict[str, Any] = {"files": found.files or "up to date"}
@@ -55,22 +46,22 @@ def command(
     if check and found.target is not None:
         del facts["sent"]
         facts |= {"missing": len(found.missing), "differing": len(found.differing)}
-    out.facts("sync", facts)
+    cli.out.facts("sync", facts)
     for refused in found.refused:
-        out.say(f"refused: {refused}")
+        cli.out.say(f"refused: {refused}")
     for missing in found.missing:
-        out.say(f"missing: {missing}")
+        cli.out.say(f"missing: {missing}")
     for candidate, words in found.differing.items():
         for told in words:
-            out.say(f"differs: {candidate}: {told}")
+            cli.out.say(f"differs: {candidate}: {told}")
     for other in elsewhere:
-        out.say(other)
+        cli.out.say(other)
     if found.stopped:
-        out.say(f"podium: {found.stopped}")
+        cli.out.say(f"podium: {found.stopped}")
     if found.missing:
-        out.hint("podium sync --repair")
+        cli.out.hint("podium sync --repair")
     elif check and not found.is_whole:
-        out.hint("podium sync")
+        cli.out.hint("podium sync")
     if found.is_whole:
         return 0
     return MISSING if check else FAULT

@@ -8,33 +8,17 @@ from typing import Any
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import FILE, FOLDER, CliContext
 from podium.cli.verbs._search import named_values
-from podium.config import find_root
-from podium.config import load as load_config
-
-# Flags and the parts of a config they set.
-_PARTS = {
-    "batch_size": "batch_size",
-    "epochs": "max_epochs",
-    "hidden_size": "hidden_size",
-    "num_layers": "num_layers",
-    "bidirectional": "bidirectional",
-    "learning_rate": "learning_rate",
-    "dropout": "dropout",
-}
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
 @click.argument("family")
 @click.option("--slot", help="Slot to train for.  [default: the one that classifies]")
-@click.option("--train-npz", type=_FILE, help="Samples to train on, in place of the dataset's.")
-@click.option("--val-npz", type=_FILE, help="Samples to validate on.")
-@click.option("--feature-stats", type=_FILE, help="Scaling: read if it exists, else written.")
-@click.option(
-    "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="best.pt, last.pt ..."
-)
+@click.option("--train-npz", type=FILE, help="Samples to train on, in place of the dataset's.")
+@click.option("--val-npz", type=FILE, help="Samples to validate on.")
+@click.option("--feature-stats", type=FILE, help="Scaling: read if it exists, else written.")
+@click.option("--output-dir", type=FOLDER, help="best.pt, last.pt ...")
 @click.option("--batch-size", type=int)
 @click.option("--epochs", type=int)
 @click.option("--hidden-size", type=int)
@@ -54,6 +38,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     family: str,
     slot: str | None,
     train_npz: Path | None,
@@ -69,10 +54,6 @@ def command(
     data_version: str,
     model_tag: str,
     notes: str,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    mlflow: dict[str, Any],
     **parts: Any,
 ) -> None:
     """Train FAMILY once on a slot's samples; the result is a candidate in development.
@@ -83,7 +64,9 @@ def command(
     from podium.steps.candidates.train import Wish, declared, train
     from podium.steps.trials.baselines import method_of
 
-    chosen = {_PARTS[name]: value for name, value in parts.items() if value is not None}
+    chosen = {name: value for name, value in parts.items() if value is not None}
+    if "epochs" in chosen:
+        chosen["max_epochs"] = chosen.pop("epochs")
     if weighted_loss is not None:
         chosen["class_weights"] = "inverse_frequency" if weighted_loss else "none"
     for name, values in named_values(settings).items():
@@ -96,23 +79,20 @@ def command(
         for name, value in context.params.items()
         if value not in (None, (), "") and name not in ("folder", "as_json", "quiet", "settings")
     }
+    for key, value in cli.settings.items():
+        flags["mlflow" if key == "mlflow.enabled" else key.replace(".", "_")] = value
     said = {"flags": flags, "data_version": data_version, "model_tag": model_tag}
     wish = Wish(
         settings=chosen, best=best, training=train_npz, validation=val_npz, stats=feature_stats,
         output=output_dir, device=device, resume=resume, seed=seed, said=said, notes=notes,
     )  # fmt: skip
-    out = Output(as_json=as_json, quiet=quiet)
-    root = find_root(folder)
-    name, table = declared(root, load_config(root), slot, wish)
+    name, table = declared(cli.root, cli.config, slot, wish)
     if table:
-        out.say(f"podium.toml has a dataset and a slot for these files now:\n\n{table}")
-    with (
-        options.opened(folder, out, **mlflow) as project,
-        project.locked(name, "train"),
-    ):
+        cli.out.say(f"podium.toml has a dataset and a slot for these files now:\n\n{table}")
+    with cli.at_work(name, "train") as (project, _):
         found = train(project, family, name, wish)
     metric = found.data.section.metric
-    out.facts(
+    cli.out.facts(
         "candidate",
         {
             "candidate": found.candidate.id,
@@ -126,5 +106,5 @@ def command(
         },
     )
     if not found.fresh:
-        out.say("nothing new was trained: this training is on record")
-    out.hint(f"podium evaluate {found.candidate.id}")
+        cli.out.say("nothing new was trained: this training is on record")
+    cli.out.hint(f"podium evaluate {found.candidate.id}")

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext, setting
 from podium.cli.verbs._search import finalists_first, scheduled, searched, settings_of, with_means
 
 
 @click.command()
 @options.slot
-@click.option("--trials", type=int, help="Trials of each family.")
-@click.option("--epochs", type=int, help="Most epochs of a trial.")
-@click.option("--search", help="How configs are chosen: podium list searches.")
+@setting("tune.trials", help="Trials of each family.")
+@setting("tune.epochs", help="Most epochs of a trial.")
+@setting("tune.search", help="How configs are chosen: podium list searches.")
 @scheduled
-@click.option("--seed", type=int, help="Another seed is another study.")
+@setting("tune.seed", help="Another seed is another study.")
 @searched
-@click.option("--metric", help="What to look for; after a comma what else to record: mse,mae.")
-@click.option("--where", help="What a trial must meet to win: 'val_mae<0.1'.")
+@setting("tune.metric", help="What to look for; after a comma what else to record: mse,mae.")
+@setting("tune.where", help="What a trial must meet to win: 'val_mae<0.1'.")
 @options.workers
 @options.mlflow
 @options.common
 def command(
+    cli: CliContext,
     slot: str | None,
-    trials: int | None,
-    epochs: int | None,
-    search: str | None,
-    schedule: str | None,
-    finalists: int | None,
-    seeds: int | None,
-    seed: int | None,
     settings: tuple[str, ...],
-    metric: str | None,
-    where: str | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-    workers: dict[str, Any],
-    mlflow: dict[str, Any],
 ) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium import registry
@@ -49,22 +33,8 @@ def command(
     from podium.steps.trials.objectives import pareto
     from podium.trial import State
 
-    out = Output(as_json=as_json, quiet=quiet)
-    flags = {
-        "tune__trials": trials,
-        "tune__epochs": epochs,
-        "tune__search": search,
-        "tune__schedule": schedule,
-        "tune__finalists": finalists,
-        "tune__seeds": seeds,
-        "tune__seed": seed,
-        "tune__metric": metric,
-        "tune__where": where,
-    }
-    with options.opened(folder, out, **flags, **workers, **mlflow) as project:
-        name = project.default_slot(slot)
-        with project.locked(name, "tune"):
-            found = tune(project, name, settings_of(settings))
+    with cli.at_work(slot, "tune") as (project, name):
+        found = tune(project, name, settings_of(settings))
     section = found.data.section
     sign = registry.direction(section.metric).sign
     rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
@@ -93,8 +63,8 @@ def command(
         }
         for row in rows
     ]
-    out.answer("trials", items)
+    cli.out.answer("trials", items)
     if section.task == "classify":
-        out.hint(f"podium train {found.best.family} --slot {name} --best")
+        cli.out.hint(f"podium train {found.best.family} --slot {name} --best")
     else:
-        out.hint(f"podium extend {name}")
+        cli.out.hint(f"podium extend {name}")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Any
 
 import click
 
 from podium.cli import options
-from podium.cli.output import Output
+from podium.cli.options import CliContext
 
 
 @click.command()
@@ -23,21 +21,21 @@ from podium.cli.output import Output
 )
 @options.mlflow
 @options.common
-def command(port: int, folder: Path, as_json: bool, quiet: bool, mlflow: dict[str, Any]) -> None:
+def command(cli: CliContext, port: int) -> None:
     """Start MLflow's pages and tell the address of this project's experiment; Ctrl-C ends them.
 
     Where runs go to a server, it has its own pages, and only their address is told.
     """
     from podium.steps.archive.ui import ui
 
-    out = Output(as_json=as_json, quiet=quiet)
     # Whoever asks for the pages means MLflow, whether new runs go there by themselves or not.
-    with options.opened(folder, out, **{**mlflow, "mlflow__enabled": True}) as project:
+    cli.settings["mlflow.enabled"] = True
+    with cli.opened() as project:
         pages = ui(project, port)
         root = project.root
-    out.facts("ui", {"store": pages.shown, "open": pages.url})
+    cli.out.facts("ui", {"store": pages.shown, "open": pages.url})
     if pages.command:
-        out.say("starting MLflow's pages; Ctrl-C ends them")
+        cli.out.say("starting MLflow's pages; Ctrl-C ends them")
         sys.stdout.flush()
         # MLflow puts files of its own where it runs.
         os.chdir(root)
