@@ -17,7 +17,8 @@ from podium.errors import DataError, UsageError
 from podium.families import bilstm
 from podium.families._base import DivergedError
 from podium.families._torch import device_of
-from podium.families._torch_sequences import Batches, Recurrent, class_weights
+from podium.families._torch_classifier import Batches, class_weights
+from podium.families.bilstm import Recurrent
 from podium.feature_stats import FeatureStats
 from podium.losses import focal
 from podium.sequences import Sequences, Subset
@@ -119,7 +120,8 @@ def test_an_epoch_has_every_sample_once_and_no_step_behind_the_longest(lengths, 
     x = np.broadcast_to(
         np.arange(len(lengths), dtype=np.float32)[:, None, None], (len(lengths), 9, 1)
     )
-    batches = Batches(np.ascontiguousarray(x), given_lengths, torch.device("cpu"))
+    truth = np.zeros(len(lengths), dtype=np.int64)
+    batches = Batches(np.ascontiguousarray(x), given_lengths, truth, torch.device("cpu"))
     order = batches.shuffled(size)
     assert sorted(torch.cat(order).tolist()) == list(range(len(lengths)))
     for rows in order:

@@ -15,7 +15,7 @@ from podium import artifact, pyfunc
 from podium.cli.main import run
 from podium.decision import Result
 from podium.errors import DataError, RefusedError, UsageError
-from podium.families import lstm
+from podium.families._loop import Training
 from podium.ledger import reads
 from podium.runners import _paused
 from podium.split import Windows
@@ -253,7 +253,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_to_the_same_model(
     root = shutil.copytree(longer[0], tmp_path / "small")
     monkeypatch.setattr(_paused, "PATIENCE", 0)
     written, epochs, fitting = [], [], []
-    write, epoch, fit = _paused.Pause._write, lstm._Training.epoch, FinalTraining.fit
+    write, epoch, fit = _paused.Pause._write, Training.epoch, FinalTraining.fit
 
     def dying(self, *arguments):
         write(self, *arguments)
@@ -277,7 +277,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_to_the_same_model(
     with pytest.raises(Killed):
         finalized(root, **LONGER)
     monkeypatch.setattr(_paused.Pause, "_write", write)
-    monkeypatch.setattr(lstm._Training, "epoch", counted)
+    monkeypatch.setattr(Training, "epoch", counted)
     monkeypatch.setattr(FinalTraining, "fit", fitted)
     whole = finalized(root, **LONGER)
     whole_epochs = 3 + whole.analysis.chosen.epochs

@@ -216,7 +216,7 @@ RIGHT = [
     ("podium.dataset", "from podium.errors import DataError\nimport numpy as np"),
     ("podium.split", "from podium.view import View"),
     ("podium.config", "from podium import registry, __version__"),
-    ("podium.families.lstm", "from podium.families._torch import gather\nimport torch"),
+    ("podium.families.lstm", "from podium.families._torch import device_of\nimport torch"),
     ("podium.families.lstm", "from ._base import Family\nfrom podium.trial import BUDGET"),
     ("podium.runners._preload", "import podium.families.lstm"),
     ("podium.signals.sign", "from podium.backtest import simulate"),

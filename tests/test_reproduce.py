@@ -11,6 +11,7 @@ import ladder as ladders
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, RefusedError, UsageError
 from podium.families import lstm
+from podium.families._torch_forecaster import TorchModel
 from podium.features import log_return
 from podium.importers._base import Imported
 from podium.ledger import foreign, writes
@@ -269,13 +270,13 @@ def test_a_failed_trial_that_now_ends_well_differs(copy):
 
 
 def test_model_files_of_other_bytes_and_equal_forecasts_are_told_and_pass(copy, monkeypatch):
-    plain = lstm.LSTM.save
+    plain = TorchModel.save
 
     def talkative(self, folder):
         self.shape = dict(reversed(self.shape.items()))
         plain(self, folder)
 
-    monkeypatch.setattr(lstm.LSTM, "save", talkative)
+    monkeypatch.setattr(TorchModel, "save", talkative)
     found = again(copy, candidate(copy))
     assert found.equal
     require_equal(found)
@@ -286,14 +287,14 @@ def test_model_files_of_other_bytes_and_equal_forecasts_are_told_and_pass(copy, 
 
 
 def test_a_model_that_forecasts_something_else_does_not_pass(copy, monkeypatch):
-    plain = lstm.LSTM.save
+    plain = TorchModel.save
 
     def nudged(self, folder):
         self.network.target_mean += 1.0
         plain(self, folder)
         self.network.target_mean -= 1.0
 
-    monkeypatch.setattr(lstm.LSTM, "save", nudged)
+    monkeypatch.setattr(TorchModel, "save", nudged)
     found = again(copy, candidate(copy))
     assert not found.equal
     assert "forecasts differ by at most 1" in wrong(found)["final_model/model.pt"]

@@ -11,7 +11,7 @@ from podium.feature_stats import FeatureStats, without_value
 from podium.sequences import Sequences, Subset
 
 
-def stats_for(train: Subset, validation: Subset | None) -> FeatureStats:
+def stats_for(train: Subset, validation: Subset | None = None) -> FeatureStats:
     """What the features are scaled by, once it is sure that the samples can be learned from.
 
     Those that were handed in with the samples, else those of the training samples.

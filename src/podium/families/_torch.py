@@ -1,20 +1,13 @@
-"""What torch families share: gathering windows, one thread a trial, prediction in batches."""
+"""Where torch families compute: devices, one thread a trial, half the precision."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.split import Windows
-
-BATCH = 1024
-
 
 DEVICES = ("cpu", "cuda", "mps", "auto")
 
@@ -81,20 +74,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def gather(windows: Windows) -> Callable[[Tensor], Tensor]:
-    """Function that gathers the (B, L, F) inputs of some rows; the features are not copied."""
-    # Over such strides numpy gathers several times faster than torch does.
-    return lambda rows: torch.from_numpy(windows.inputs(rows.numpy()))
-
-
-def predict_in_batches(forecast: Callable[[Tensor], Tensor], windows: Windows) -> Floats:
-    """Forecasts (N,) of all windows, without gradients."""
-    batch = gather(windows)
-    with one_thread(), torch.inference_mode():
-        parts = [forecast(batch(rows)) for rows in torch.split(torch.arange(len(windows)), BATCH)]
-    return torch.cat(parts).double().numpy() if parts else np.empty(0)
 
 
 def require_bf16(device: torch.device) -> None:

@@ -9,18 +9,24 @@ from typing import Any
 import torch
 
 from podium.errors import DataError, Problem, UsageError
+from podium.trial import BUDGET
 
 FORMAT = 1
 # Parts of a state that say what was trained, not how far it came.
 QUESTION = ("family", "version", "seed", "data", "config")
 
 
-def packed(state: Mapping[str, Any]) -> bytes:
-    """The state as torch writes it; ``torch.load(..., weights_only=True)`` opens it."""
+def written(state: Mapping[str, Any]) -> bytes:
+    """The bytes torch writes; ``torch.load(..., weights_only=True)`` opens them."""
     # Through memory: torch does not name a full disk when it writes a file itself.
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
+    torch.save(state, buffer)
     return buffer.getvalue()
+
+
+def packed(state: Mapping[str, Any]) -> bytes:
+    """A state as bytes, for :func:`unpacked`."""
+    return written({"format": FORMAT, **state})
 
 
 def unpacked(content: bytes, what: str) -> dict[str, Any]:
@@ -41,19 +47,13 @@ def unpacked(content: bytes, what: str) -> dict[str, Any]:
     return found
 
 
-def require_same(
-    state: Mapping[str, Any], question: Mapping[str, Any], budget: str, fixed: str
-) -> None:
-    """Refuse to go on from the state of another training.
+def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
+    """Refuse to go on from the state of another training; more epochs than before are allowed.
 
     Parameters
     ----------
     question : mapping
         A value for each of ``QUESTION``.
-    budget : str
-        Parameter that says how many epochs; more than before are allowed.
-    fixed : str
-        Why they are not allowed to differ after all; empty: they are.
 
     Raises
     ------
@@ -68,23 +68,24 @@ def require_same(
             asked = "the same samples" if part == "data" else f"{question[part]!r}"
             problems.append(Problem(f"the training to go on with has {what}", asked, anew))
     before, now = state.get("config", {}), question["config"]
-    for name in sorted({*before, *now} - {budget}):
+    for name in sorted({*before, *now} - {BUDGET}):
         if before.get(name) != now.get(name):
             found = f"the training to go on with has {name} {before.get(name)!r}"
             problems.append(Problem(found, repr(now.get(name)), anew))
-    if before.get(budget) != now[budget] and fixed:
+    if before.get(BUDGET) != now[BUDGET] and now.get("scheduler") == "cosine":
         problems.append(
             Problem(
-                f"the training to go on with has {budget} {before.get(budget)!r}, "
-                f"and {now[budget]!r} are asked for",
-                f"the same number, because {fixed}",
+                f"the training to go on with has {BUDGET} {before.get(BUDGET)!r}, "
+                f"and {now[BUDGET]!r} are asked for",
+                "the same number, because a cosine's learning rate depends on it from the first "
+                "epoch on",
             )
         )
-    elif state["epoch"] > now[budget]:
+    elif state["epoch"] > now[BUDGET]:
         problems.append(
             Problem(
                 f"the training to go on with has had {state['epoch']} epochs",
-                f"{budget} of at least as many; it is {now[budget]}",
+                f"{BUDGET} of at least as many; it is {now[BUDGET]}",
             )
         )
     if problems:

@@ -1,0 +1,204 @@
+"""A torch family that forecasts, but for its space and its network: windows, scaling, files.
+
+A family's file holds a :class:`ScaledNetwork` and a :class:`TorchForecaster` that names it, with
+its space and what makes a network of a config.
+"""
+
+from __future__ import annotations
+
+import abc
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from podium.arrays import Floats
+from podium.families._base import Family, Model
+from podium.families._loop import Step, TorchFamily, Training
+from podium.families._losses import Loss, loss_of
+from podium.families._torch import one_thread
+from podium.families._torch_state import written
+from podium.prediction import Prediction
+from podium.space import ConfigDict
+from podium.split import Windows
+from podium.view import View
+
+FILE = "model.pt"
+# Windows that are forecast at once.
+BATCH = 1024
+
+
+class ScaledNetwork(nn.Module, abc.ABC):
+    """A network between scaled features and a scaled target; the scales are saved with it.
+
+    Parameters
+    ----------
+    n_features : int
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+    target_mean: Tensor
+    target_std: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("feature_mean", torch.zeros(n_features))
+        self.register_buffer("feature_std", torch.ones(n_features))
+        self.register_buffer("target_mean", torch.zeros(()))
+        self.register_buffer("target_std", torch.ones(()))
+
+    @abc.abstractmethod
+    def read(self, windows: Tensor) -> Tensor:
+        """Scaled forecasts (B,) of scaled feature windows (B, L, F)."""
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Scaled forecasts (B,) of feature windows (B, L, F)."""
+        windows = windows.to(self.feature_mean.device)
+        return self.read((windows - self.feature_mean) / self.feature_std)
+
+    def forecast(self, windows: Tensor) -> Tensor:
+        """Forecasts (B,) in the target's unit, on the CPU."""
+        scaled: Tensor = self(windows)
+        return (scaled * self.target_std + self.target_mean).cpu()
+
+    def fit_scales(self, train: Windows) -> None:
+        """Mean and spread of features and target, from training decisions only."""
+        features = torch.from_numpy(train.view.features[train.at, train.item])
+        self.feature_mean.copy_(features.mean(0))
+        self.feature_std.copy_(features.std(0).clamp_min(1e-6))
+        truth = torch.from_numpy(_truth(train))
+        self.target_mean.copy_(truth.mean())
+        self.target_std.copy_(truth.std().clamp_min(1e-12))
+
+
+class TorchModel(Model):
+    """A fitted network with what it was made with."""
+
+    def __init__(self, network: ScaledNetwork, shape: dict[str, Any], epochs: int) -> None:
+        self.network = network.eval()
+        self.shape = shape
+        self._epochs = epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epoch this network was taken from."""
+        return self._epochs
+
+    @property
+    def scaler(self) -> Mapping[str, Any]:
+        """Mean and spread of each feature, in their order, and of the target."""
+        names = ("feature_mean", "feature_std", "target_mean", "target_std")
+        return {name: getattr(self.network, name).tolist() for name in names}
+
+    def predict(self, windows: Windows) -> Prediction:
+        """Forecasts of the windows."""
+        forecast, level = _forecasts(self.network, windows), _level(windows)
+        return Prediction.of(windows, forecast if level is None else forecast + level)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.pt``, which ``torch.load`` opens without running code from it."""
+        state = {
+            "model_state_dict": self.network.state_dict(),
+            "shape": self.shape,
+            "epochs": self._epochs,
+        }
+        (folder / FILE).write_bytes(written(state))
+
+
+class _Training(Training[Windows, Model]):
+    network: ScaledNetwork
+
+    def prepare(
+        self, family: TorchFamily[Any, Windows, Model]
+    ) -> tuple[ScaledNetwork, Loss, Tensor]:
+        train, criterion = self.parts[0], loss_of(str(self.config.get("loss", "mse")))
+        self.shape = family.shape(self.config, train.view.features.shape[2], criterion.outputs)
+        network: ScaledNetwork = family.network(**self.shape).to(self.device)
+        network.fit_scales(train)
+        truth = torch.from_numpy(_truth(train).astype(np.float32)).to(self.device)
+        return network, criterion, (truth - network.target_mean) / network.target_std
+
+    def batches(self) -> Sequence[Tensor]:
+        return torch.split(torch.randperm(len(self.targets)), int(self.config["batch_size"]))
+
+    def inputs(self, rows: Tensor) -> tuple[Tensor]:
+        return (_inputs(self.parts[0], rows),)
+
+    def scores(self, steps: Sequence[Step]) -> dict[str, float]:
+        total = sum(step.loss.item() * len(step.rows) for step in steps)
+        variance = float(self.network.target_std) ** 2
+        scores = {"train_loss": total / len(self.targets) * variance}
+        for part in self.parts[1:]:
+            errors = _truth(part) - _forecasts(self.network.eval(), part)
+            scores["val_loss"] = float(np.mean(errors**2))
+        return scores
+
+    def contents(self) -> list[bytes]:
+        arrays = [array for part in self.parts for array in (part.item, part.at, part.truth())]
+        return [array.tobytes() for array in arrays]
+
+    def model(self) -> TorchModel:
+        return TorchModel(self.network, self.shape, self.best_epoch)
+
+
+class TorchForecaster(TorchFamily[View, Windows, Model], Family):
+    """One network for all tickers; it learns from each ticker's windows alike.
+
+    Its config has ``learning_rate``, ``weight_decay``, ``batch_size`` and ``max_epochs``. It may
+    have ``loss``, the one of ``losses/`` that scaled forecasts are trained by (default ``mse``),
+    and what :class:`Training` takes. The best epoch is that of the smallest squared error;
+    ``train_loss`` is the mean loss times the target's variance.
+
+    Attributes
+    ----------
+    network : type of ScaledNetwork
+    """
+
+    each_alone = True
+    loss = "mse"
+    network: type[ScaledNetwork]
+    training = _Training
+
+    def complexity(self, config: ConfigDict, n_features: int) -> float:
+        """Number of weights."""
+        with torch.device("meta"):
+            network = self.network(**self.shape(config, n_features, 1))
+        return float(sum(weights.numel() for weights in network.parameters()))
+
+    def load(self, read: Callable[[str], bytes]) -> TorchModel:
+        """Network from ``model.pt``; only tensors and plain values are unpickled."""
+        state = torch.load(io.BytesIO(read(FILE)), weights_only=True)
+        network = self.network(**state["shape"])
+        network.load_state_dict(state["model_state_dict"])
+        return TorchModel(network, state["shape"], state["epochs"])
+
+
+def _level(windows: Windows) -> Floats | None:
+    """What a target adds to at each decision; None: nothing."""
+    level = windows.view.level
+    return None if level is None else level[windows.at, windows.item]
+
+
+def _truth(windows: Windows) -> Floats:
+    """What the network learns: how far a target moves from its level."""
+    level = _level(windows)
+    return windows.truth() if level is None else windows.truth() - level
+
+
+def _inputs(windows: Windows, rows: Tensor) -> Tensor:
+    """Inputs (B, L, F) of some rows; the features are not copied."""
+    # Over such strides numpy gathers several times faster than torch does.
+    return torch.from_numpy(windows.inputs(rows.numpy()))
+
+
+def _forecasts(network: ScaledNetwork, windows: Windows) -> Floats:
+    """Forecasts (N,) of all windows, from the target's level on."""
+    rows = torch.split(torch.arange(len(windows)), BATCH)
+    with one_thread(), torch.inference_mode():
+        parts = [network.forecast(_inputs(windows, some)) for some in rows]
+    return torch.cat(parts).double().numpy() if parts else np.empty(0)
