@@ -349,7 +349,7 @@ def test_candidates_are_compared_on_the_same_samples_only(looked_at, capsys):
 
 
 def test_a_run_takes_a_classifying_slot_to_a_decision(tmp_path, capsys):
-    root = classes.project(tmp_path / "p")
+    root = classes.project(tmp_path / "p", extend={"folds": 2, "top": 1, "epochs": 2})
     assert podium(["run", "--project", str(root), "--quiet"]) == 0
     assert podium(["run", "--project", str(root), "--quiet"]) == 0
     [row] = projects.query(root, "SELECT count(*) AS n FROM candidate")
@@ -358,7 +358,8 @@ def test_a_run_takes_a_classifying_slot_to_a_decision(tmp_path, capsys):
     assert "evaluation.html" in page
     assert "macro_f1" in page
     trials = projects.query(root, "SELECT * FROM trial WHERE family = 'bilstm'")
-    assert len(trials) == 3
+    # Two of the search, a config on two folds, two models of the candidate.
+    assert len(trials) == 6
 
 
 def test_a_backup_takes_the_bundle_along(looked_at, tmp_path):

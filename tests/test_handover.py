@@ -212,8 +212,12 @@ def test_nothing_is_analyzed_before_it_is_extended(searched):
 def classifier(tmp_path_factory):
     """A project that classifies, taken to its decision by a run."""
     root = classes.project(
-        tmp_path_factory.mktemp("classes") / "p", slots={classes.SLOT: {"families": ["bilstm"]}}
+        tmp_path_factory.mktemp("classes") / "p",
+        slots={classes.SLOT: {"families": ["bilstm"]}},
+        datasets={"pumps": {"evaluation": "data/eval.npz"}},
+        extend={"folds": 2, "top": 1, "epochs": 2},
     )
+    classes.write(root / "data" / "eval.npz", classes.samples(96, 3, "c"))
     with open_project(root) as project:
         run_slots(project)
     return root
@@ -225,9 +229,11 @@ def test_the_hint_after_a_search_for_classes_works_on_that_search(tmp_path, caps
     assert podium(["tune", classes.SLOT, "--trials", "2", "--epochs", "1", *place]) == 0
     hint = capsys.readouterr().err.partition("next: ")[2].splitlines()[0]
     words = hint.removeprefix("podium ").split()
-    assert words[0] == "train"
-    assert "--best" in words
-    assert podium([*words, *place]) == 0
+    assert words == ["extend", classes.SLOT]
+    assert podium([*words, "--folds", "2", "--top-n", "1", "--epochs", "1", *place]) == 0
+    assert "are those of search s-" in capsys.readouterr().err
+    best = ["train", "bilstm", "--slot", classes.SLOT, "--best"]
+    assert podium([*best, *place]) == 0
     assert "in search s-" in capsys.readouterr().err
 
 
@@ -235,16 +241,9 @@ def test_changed_evaluation_samples_are_to_be_evaluated_again(classifier):
     with open_project(classifier) as project:
         plan = {one.step: one for one in explain(project)}
     assert {one.state for one in plan.values()} == {"up to date"}
-    path = classifier / "data" / "val.npz"
+    path = classifier / "data" / "eval.npz"
     arrays = dict(np.load(path))
-    # An evaluation file of its own: what candidates are judged on is another thing by now.
-    np.savez(classifier / "data" / "eval.npz", **arrays | {"X": arrays["X"] + np.float32(0.25)})
-    text = (classifier / "podium.toml").read_text()
-    key = 'validation = "data/val.npz"'
-    assert key in text
-    (classifier / "podium.toml").write_text(
-        text.replace(key, f'{key}\nevaluation = "data/eval.npz"')
-    )
+    np.savez(path, **arrays | {"X": arrays["X"] + np.float32(0.25)})
     decisions = len(query(classifier, "SELECT id FROM decision"))
     with open_project(classifier) as project:
         plan = {one.step: one for one in explain(project)}

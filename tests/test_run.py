@@ -208,7 +208,7 @@ def test_changed_data_are_told_by_both_fingerprints_and_the_older_results_stay(d
     for path in (root / "data" / "us4").glob("*.csv"):
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with open_project(root) as project:
-        now = extend.require_task(project.config, SLOT) and _data(project).dataset.fingerprint
+        now = _data(project).dataset.fingerprint
     told = planned(root)[SLOT, "tune"][2]
     assert told == f"data was {old['fingerprint'][:8]}, is {now[:8]}"
     going(root)
@@ -309,18 +309,19 @@ def test_steps_and_families_there_are_not_are_refused_before_anything_is_done(ro
     assert not (root / "podium.db").exists()
 
 
-def test_a_slot_that_classifies_has_four_steps_under_the_same_names_and_its_own_verbs(tmp_path):
-    root = classes.project(tmp_path / "p")
+def test_a_slot_that_classifies_has_the_same_steps_and_is_evaluated_where_bars_are_traded(tmp_path):
+    root = classes.project(tmp_path / "p", extend={"folds": 2, "top": 1, "epochs": 2})
     found, _ = going(root, last="tune")
-    assert found.next == [f"podium train bilstm --slot {classes.SLOT} --best"]
-    found, _ = going(root, last="train")
+    assert found.next == [f"podium extend {classes.SLOT}"]
+    found, _ = going(root, last="finalize")
     [candidate] = query(root, "SELECT id FROM candidate")
     assert found.next == [f"podium evaluate {candidate['id']}"]
-    assert states(found) == [("tune", "up to date"), ("finalize", "done")]
+    verbs = ["tune", "extend", "analyze", "finalize"]
+    assert states(found) == [("tune", "up to date"), *((verb, "done") for verb in verbs[1:])]
     assert planned(root)[classes.SLOT, "backtest"][:3] == ("to do", "", "nothing is on record yet")
     going(root, first="evaluate")
     plan = planned(root)
-    assert [step for _, step in plan] == ["tune", "finalize", "backtest", "promote"]
+    assert [step for _, step in plan] == [*verbs, "backtest", "promote"]
     assert {state for state, _, _ in plan.values()} == {"up to date"}
 
 
@@ -465,7 +466,7 @@ def test_the_largest_model_of_a_space_is_found_whatever_its_usual_one_is(root):
         slot = SlotPipeline(project, SLOT)
         found = preflight.largest(slot, "lstm") - preflight.OVERHEAD
         wide = {"lstm_units": 64, "layers": 2}
-        assert found == 4 * int(preflight.registry.family("lstm").complexity(wide, 2))
+        assert found == 4 * int(slot.data.family("lstm").complexity(wide, 2))
 
 
 def test_all_that_is_wrong_with_all_slots_is_told_at_once(root):

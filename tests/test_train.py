@@ -206,7 +206,7 @@ def test_without_a_second_file_whole_groups_validate(tmp_path):
         ({"horizon": 5}, "sets horizon"),
         ({"features": ["log_return"]}, "sets features"),
         ({"metric": "macro_f2"}, "macro_f1"),
-        ({"task": "clasify"}, "one of forecast, classify"),
+        ({"task": "clasify"}, "one of classify, forecast"),
         ({"families": ["bilstn"]}, "bilstm"),
     ],
 )
@@ -251,11 +251,10 @@ def test_the_best_config_of_a_search_can_be_trained(tmp_path):
     assert whole.trial.config == best.config
 
 
-def test_steps_of_forecasts_refuse_a_slot_that_classifies(tmp_path, monkeypatch, capsys):
+def test_a_backtest_refuses_a_slot_that_classifies(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(classes.project(tmp_path / "p"))
-    for verb in ("extend", "analyze", "finalize", "backtest"):
-        assert podium([verb, SLOT]) == 2
-        assert "is there to classify" in capsys.readouterr().err
+    assert podium(["backtest", SLOT]) == 2
+    assert "is a classify slot" in capsys.readouterr().err
 
 
 def test_a_classifiers_training_is_reproduced_to_the_bit(done):

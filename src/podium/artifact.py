@@ -35,7 +35,8 @@ from podium.errors import (
 from podium.files import flush, flush_folder, full_disk_explained, tell_written
 from podium.hashing import digest_bytes, digest_folder
 from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
-from podium.prediction import Prediction
+from podium.prediction import ClassPrediction, Prediction
+from podium.sequences import Subset
 from podium.split import Windows
 from podium.view import View
 
@@ -261,14 +262,16 @@ def section_of(manifest: Mapping[str, Any]) -> SlotSection:
 
 
 class Averaged:
-    """Models that differ in their seed alone; what they say is the mean of what each says."""
+    """Models that differ in their seed alone; their prediction is the mean of all."""
 
     def __init__(self, models: Sequence[Any]) -> None:
         self.models = models
 
-    def predict(self, windows: Windows) -> Prediction:
-        """Mean of the members' predictions, in the order of the windows."""
-        return Prediction.averaged([model.predict(windows) for model in self.models])
+    def predict(self, asked: Windows | Subset) -> Prediction | ClassPrediction:
+        """Mean of the members' predictions, in the order asked."""
+        first, *others = [model.predict(asked) for model in self.models]
+        found: Prediction | ClassPrediction = type(first).averaged([first, *others])
+        return found
 
     @property
     def scaler(self) -> Mapping[str, Any] | None:

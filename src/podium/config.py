@@ -216,12 +216,15 @@ class TuneSection:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtendSection:
-    """Cross-validation of the best configs; 0 and -1 leave a number to the splitter."""
+    """Cross-validation of the best configs.
+
+    An empty splitter is the usual one of the slot's task; 0 and -1 leave a number to the splitter.
+    """
 
     top: int = _setting(3, check=_at_least(1))
     folds: int = _setting(4, check=_at_least(2))
     epochs: int = _setting(12, check=_at_least(1))
-    splitter: str = _setting("walk_forward")
+    splitter: str = _setting("")
     train_bars: int = _setting(0, check=_at_least(0))
     test_folds: int = _setting(0, check=_at_least(0))
     purge: int = _setting(0, check=_at_least(0))

@@ -406,6 +406,13 @@ class ClassPrediction:
         found = np.asarray(probabilities, dtype=np.float64)
         return cls(picked.rows, found, picked.sequences.class_names)
 
+    @classmethod
+    def averaged(cls, members: Sequence[ClassPrediction]) -> ClassPrediction:
+        """Mean of several models' probabilities of the same samples."""
+        return replace(
+            members[0], probabilities=np.mean([one.probabilities for one in members], axis=0)
+        )
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -504,9 +504,9 @@ class Looked:
     task: Mapping[str, Any]
     task_hash: str
 
-    def preference(self, task_hash: str) -> tuple[bool, bool, float]:
+    def preference(self, task_hash: str, sign: float) -> tuple[bool, bool, float]:
         """Sorts the trials of one config; a pruned one may have no score and comes last."""
-        return self.task_hash != task_hash, math.isnan(self.score), self.score
+        return self.task_hash != task_hash, math.isnan(self.score), sign * self.score
 
 
 def given_up(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
@@ -525,12 +525,12 @@ def given_up(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
 
 
 def looked_at(
-    ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str
+    ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str, sign: float
 ) -> list[Looked]:
     """Every config any study of a slot judged on these very windows, in the order of first looks.
 
     Of the trials of one config the best one counts, which is the one a choice is made by; one of
-    this task before those of others.
+    this task before those of others. ``sign`` is the metric's: lower scores times it are better.
     """
     trial, study = schema.trial.c, schema.study.c
     task, dataset = schema.task.c, schema.dataset.c
@@ -564,10 +564,10 @@ def looked_at(
     for row in tx.execute(query).mappings():
         found = Looked(
             **{**{n: row[n] for n in names}, "score": nan_if_null(row["score"])},
-            tickers=tuple(json.loads(row["tickers"])),
+            tickers=tuple(json.loads(row["tickers"] or "[]")),
             task=json.loads(row["spec"]),
         )
         known = best.get(found.config_hash)
-        if known is None or found.preference(task_hash) < known.preference(task_hash):
+        if known is None or found.preference(task_hash, sign) < known.preference(task_hash, sign):
             best[found.config_hash] = found
     return list(best.values())

@@ -107,7 +107,8 @@ def blocks(slot: SlotReport) -> list[Block]:
     slot : SlotReport
     """
     if not slot.forecasts:
-        return [_numbers(slot), _gates(slot), _config(slot)]
+        chosen = [_ranking(slot), _classes(slot), _luck(slot)]
+        return [_numbers(slot), _gates(slot), *chosen, _config(slot)]
     return [
         _numbers(slot),
         _gates(slot),
@@ -146,8 +147,6 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         )
     else:
         missing.append("No tuning has run yet.")
-    if not slot.forecasts:
-        return drawn, missing
     if slot.folds:
         drawn.append(
             svg.dots(
@@ -160,6 +159,8 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         )
     else:
         missing.append("No cross-validation has run yet.")
+    if not slot.forecasts:
+        return drawn, missing
     if slot.equity is None or not len(slot.equity.times):
         return drawn, [*missing, "No backtest has run yet, so there is no equity to show."]
     curves = [
@@ -227,7 +228,8 @@ def _numbers(slot: SlotReport) -> Block:
         rows.append(["validation", *slot.validation, _change(slot, slot.validation), None, None])
     if slot.test:
         p_values = [p_value(slot.dm_p_value), p_value(slot.dm_p_adjusted)]
-        rows.append(["sealed test", *slot.test, _change(slot, slot.test), *p_values])
+        part = "sealed test" if slot.forecasts else "evaluation data"
+        rows.append([part, *slot.test, _change(slot, slot.test), *p_values])
     after = []
     if rows and not slot.test and slot.forecasts:
         after.append("The sealed test has not been opened yet.")
@@ -247,6 +249,14 @@ def _gates(slot: SlotReport) -> Block:
     columns = ["gate", "result", "found", "limit"]
     missing = "No gate has been asked yet."
     return Block("Gates", columns, rows, missing, stacked=True, result=1)
+
+
+def _classes(slot: SlotReport) -> Block:
+    rows: list[list[object]] = [
+        [row.name, row.f1_mean, row.f1_std, row.recall_mean, row.recall_std] for row in slot.classes
+    ]
+    columns = ["class", "F1, mean", "its spread", "recall, mean", "its spread"]
+    return Block("Classes over the folds, chosen config", columns, rows, "No folds have run yet.")
 
 
 def _ranking(slot: SlotReport) -> Block:

@@ -68,6 +68,17 @@ class RankRow:
 
 
 @dataclass(frozen=True)
+class ClassRow:
+    """One class of the chosen config: means and spreads over the folds."""
+
+    name: str
+    f1_mean: float | None = None
+    f1_std: float | None = None
+    recall_mean: float | None = None
+    recall_std: float | None = None
+
+
+@dataclass(frozen=True)
 class LuckRow:
     """One figure on the luck in a choice: what it is, its value, and how to read it."""
 
@@ -113,6 +124,8 @@ class SlotReport:
         Diebold-Mariano against naive on the test; adjusted for the looks.
     distinguishable : str
         A sentence on which configs the folds can tell apart.
+    classes : sequence of ClassRow
+        Of a classifier, on the folds.
     ranking : sequence of RankRow
         The configs that were cross-validated, best first, and naive.
     luck : sequence of LuckRow
@@ -156,6 +169,7 @@ class SlotReport:
     folds_naive_mean: float | None = None
     distinguishable: str = ""
     ranking: Sequence[RankRow] = ()
+    classes: Sequence[ClassRow] = ()
     luck: Sequence[LuckRow] = ()
     luck_basis: str = ""
     equity: EquityCurves | None = None
@@ -168,7 +182,7 @@ class SlotReport:
 
     @property
     def forecasts(self) -> bool:
-        """Whether the slot forecasts, and so has a sealed test, folds and trades."""
+        """Whether the slot forecasts, and so has a test in time, and trades."""
         return self.task != "classify"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from podium import registry
@@ -47,6 +48,8 @@ class SlotTask(abc.ABC):
     asks: ClassVar[str]
     # Whether trials leave predictions, from which other metrics follow.
     predicts: ClassVar[bool] = True
+    # Whether a signal makes weights of its predictions, which are traded on bars.
+    trades: ClassVar[bool] = False
 
     @abc.abstractmethod
     def open(self, config: Config, slot: str, samples: Any) -> TaskData:
@@ -122,22 +125,35 @@ class TaskData(abc.ABC):
         return registry.direction(self.section.metric)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes; empty where numbers are predicted."""
+        return ()
+
+    @property
     def horizon(self) -> int:
         """Steps that the labels of neighbouring samples share, at least 1."""
         return 1
 
+    def family(self, name: str) -> Any:
+        """A new object of a family for this task."""
+        return registry.family(name, self.section.task)
+
     def version(self, family: str) -> int:
         """VERSION of a family."""
-        found: int = registry.family(family, self.section.task).VERSION
-        return found
+        return int(self.family(family).VERSION)
+
+    def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
+        """Whether another task predicts the same thing, so that its trials count as looks at it."""
+        del tickers
+        return dict(spec) == dict(self.spec)
 
     def resumable(self, family: str) -> bool:
         """Whether its training can pause, so that a schedule may give it up."""
-        return bool(getattr(registry.family(family, self.section.task), "resumable", False))
+        return bool(getattr(self.family(family), "resumable", False))
 
     def loss(self, family: str) -> str:
         """Metric that the curve ``val_loss`` of a family is, where it is one."""
-        return str(registry.family(family, self.section.task).loss)
+        return str(self.family(family).loss)
 
     def space_place(self, family: str) -> str:
         """Where the user writes what is searched, for messages."""
@@ -180,6 +196,28 @@ class TaskData(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def unit(self) -> str:
+        """Independent units, as :meth:`units` tells them apart, in words."""
+
+    def seen(self) -> Mapping[str, NDArray[np.int64]]:
+        """Marks of what a served model is trained on, by kind, to refuse to judge it on that."""
+        return {}
+
+    @abc.abstractmethod
+    def span(self, rows: NDArray[np.int64]) -> list[str]:
+        """Which samples these are, for files: first and last moment, or names of groups."""
+
+    def label(self, rows: NDArray[np.int64]) -> str:
+        """Which samples these are, for a picture."""
+        return f"{len(rows)} samples"
+
+    @property
+    @abc.abstractmethod
+    def subject(self) -> str:
+        """What is predicted, with its unit: ``volatility (log return)``."""
+
+    @property
+    @abc.abstractmethod
     def n_features(self) -> int:
         """Features of a sample's step."""
 
@@ -189,9 +227,9 @@ class TaskData(abc.ABC):
         """How much there is, in words: ``4,031 bars of 5 tickers``."""
 
     @property
-    def sealed(self) -> str:
-        """What is kept apart for the last judgement, by name; an input of every candidate."""
-        return ""
+    def sealed(self) -> list[str]:
+        """What is kept apart for the last judgement: first and last moment, or a file's name."""
+        return []
 
     @property
     def series(self) -> int:

@@ -25,7 +25,7 @@ USUAL = {"families": ("bilstm",), "metric": "macro_f1", "policy": "classify"}
 HOLDS = "sequences"
 NEEDS = ()
 TAKES = ()
-STAGES = ("tune", "train", "evaluate", "promote")
+STAGES = ("tune", "extend", "analyze", "finalize", "validation", "evaluate", "promote")
 BASELINES = ("naive",)
 
 
@@ -126,6 +126,16 @@ class ClassData(TaskData):
         }
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the samples."""
+        return self.dataset.class_names
+
+    def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
+        """The same classes; features may differ."""
+        del tickers
+        return list(spec.get("classes", ())) == list(self.dataset.class_names)
+
+    @property
     def splitter(self) -> str:
         """Folds of whole groups, else of like shares of each class."""
         return "stratified" if self.dataset.groups is None else "group"
@@ -152,6 +162,11 @@ class ClassData(TaskData):
         found: NDArray[Any] = codes[index]
         return found
 
+    @property
+    def unit(self) -> str:
+        """Groups where samples have them."""
+        return "samples" if self.dataset.groups is None else "groups"
+
     def facts(self, config: Config) -> Mapping[str, Any]:
         """What samples must be for a model of this slot."""
         del config
@@ -169,15 +184,25 @@ class ClassData(TaskData):
         """The metric's where families report it, else macro-F1."""
         return [*super().curves(), ("val", "macro_f1", Direction.MAX)]
 
+    def span(self, rows: NDArray[np.int64]) -> list[str]:
+        """Groups, else how many samples."""
+        groups = self.dataset.groups
+        return [f"{len(rows)} samples"] if groups is None else np.unique(groups[rows]).tolist()
+
+    @property
+    def subject(self) -> str:
+        """The classes."""
+        return f"{len(self.dataset.class_names)} classes"
+
     @property
     def n_features(self) -> int:
         """Features of a step."""
         return len(self.dataset.feature_names)
 
     @property
-    def sealed(self) -> str:
+    def sealed(self) -> list[str]:
         """File of the samples that candidates are judged on, else that those which validate are."""
-        return self.evaluation or "validation"
+        return [self.evaluation or "the samples that validate"]
 
     @property
     def size(self) -> str:

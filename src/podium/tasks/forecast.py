@@ -54,6 +54,7 @@ class Forecast(SlotTask):
 
     name = "forecast"
     asks = "forecast"
+    trades = True
 
     def open(self, config: Config, slot: str, samples: Dataset) -> SlotData:
         """View of the bars, and the line before the sealed test.
@@ -149,6 +150,11 @@ class SlotData(TaskData):
         """Settings of the section, and versions of what they name."""
         return task_spec(self.section)
 
+    def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
+        """The same target of the same tickers; features may differ."""
+        same = all(spec.get(name) == self.spec[name] for name in ("target", "horizon"))
+        return same and tuple(tickers) == self.dataset.tickers
+
     @property
     def horizon(self) -> int:
         """Bars of every label."""
@@ -166,9 +172,7 @@ class SlotData(TaskData):
 
     def whole(self) -> Fold:
         """Every labelled bar before the test."""
-        first, last = self.tuning.first_bar, self.tuning.last_labelled
-        bars = np.arange(first, last + 1, dtype=np.int64)
-        return Fold(1, bars, bars[:0])
+        return whole(self.tuning)
 
     def index(self, fold: Fold) -> NDArray[Any] | None:
         """Ticker and moment of every validation window."""
@@ -179,6 +183,11 @@ class SlotData(TaskData):
     def units(self, index: NDArray[Any]) -> NDArray[Any]:
         """Second of each decision: tickers of one moment are not independent."""
         return Index.unpack(index).seconds
+
+    @property
+    def unit(self) -> str:
+        """Bars."""
+        return "bars"
 
     def facts(self, config: Config) -> Mapping[str, Any]:
         """What bars must be for a model of this slot."""
@@ -231,6 +240,19 @@ class SlotData(TaskData):
         """The metric's where families report it, else the loss's."""
         return [*super().curves(), ("val", "loss", Direction.MIN)]
 
+    def span(self, rows: Indices) -> list[str]:
+        """First and last decision."""
+        return [str(self.tuning.times[rows.min()]), str(self.tuning.times[rows.max()])]
+
+    def label(self, rows: Indices) -> str:
+        """First and last day."""
+        return "\nto ".join(moment[:10] for moment in self.span(rows))
+
+    @property
+    def subject(self) -> str:
+        """The target."""
+        return f"{self.section.target} ({registry.load('targets', self.section.target).UNIT})"
+
     @property
     def n_features(self) -> int:
         """Features of a bar."""
@@ -247,14 +269,20 @@ class SlotData(TaskData):
         return f"{len(self.dataset)} bars of {self.series} tickers"
 
     @property
-    def sealed(self) -> str:
-        """First bar of the test."""
-        return self.test_interval[0]
+    def sealed(self) -> list[str]:
+        """First and last bar of the test."""
+        return [*self.test_interval]
 
     @property
     def trained_until(self) -> str:
         """Last bar before the test."""
         return str(self.tuning.times[-1])
+
+
+def whole(view: View) -> Fold:
+    """Every labelled bar of a view, as fold 1 without validation."""
+    bars = np.arange(view.first_bar, view.last_labelled + 1, dtype=np.int64)
+    return Fold(1, bars, bars[:0])
 
 
 def plugin_versions(section: SlotSection) -> dict[str, str]:

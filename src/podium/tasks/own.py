@@ -151,6 +151,11 @@ class OwnData(TaskData):
         """Rows, of which there are none."""
         return index
 
+    @property
+    def unit(self) -> str:
+        """None that podium knows of."""
+        return "samples"
+
     def facts(self, config: Config) -> Mapping[str, Any]:
         """The code, and the files it was run with."""
         del config
@@ -159,6 +164,16 @@ class OwnData(TaskData):
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
         """What it reports under the metric's name."""
         return [(*part_of(self.section.metric), self.direction)]
+
+    def span(self, rows: NDArray[np.int64]) -> list[str]:
+        """Nothing."""
+        del rows
+        return []
+
+    @property
+    def subject(self) -> str:
+        """The code."""
+        return self.name
 
     @property
     def n_features(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from podium.cli import options
@@ -29,7 +31,7 @@ def command(
     with cli.at_work(slot, "extend") as (project, name):
         found = extend(project, name, study=study)
         files = found.folder and project.shown(found.folder)
-    items = [
+    items: list[dict[str, Any]] = [
         {
             "family": row.family,
             "tuned": row.tuning_score,
@@ -40,7 +42,14 @@ def command(
         }
         for row in [*found.configs, found.baselines[0]]
     ]
-    cli.out.answer("extended", items)
+    columns = [*items[0]]
+    if classes := found.configs[0].classes:
+        for item, row in zip(items, [*found.configs, found.baselines[0]], strict=True):
+            item["classes"] = {one.name: one.figures() for one in row.classes}
+    cli.out.answer("extended", items, columns)
+    if classes and not cli.out.as_json:
+        print("\nclasses over the folds, the first config")
+        cli.out.answer("classes", [{"class": one.name, **one.figures()} for one in classes])
     if files:
         cli.out.say(f"files: {files}/")
     cli.out.hint(f"podium analyze {name}")

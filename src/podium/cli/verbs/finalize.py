@@ -42,6 +42,7 @@ def command(
     Settings of the search and the folds are those they had. Its files are in final_model/. Killed,
     the same command goes on from the last epoch.
     """
+    from podium import registry
     from podium.steps.candidates.finalize import finalize
     from podium.steps.candidates.given_config import Given, finalize_config
     from podium.steps.candidates.with_test import WithTest, finalize_with_test
@@ -63,6 +64,7 @@ def command(
         else:
             found = finalize(project, name, take=True)
         path = project.store / found.candidate.artifact_path
+        stages = registry.constant("tasks", project.config.slot(name).task, "STAGES")
         files = None if found.folder is None else project.shown(found.folder)
     made = found.candidate
     facts = {
@@ -70,7 +72,7 @@ def command(
         "slot": name,
         "version": made.version,
         "config": made.config,
-        "trained until": made.trained_until,
+        "trained until": made.trained_until or None,
         "artefact": str(path),
         "files": None if files is None else f"{files}/",
         "new": found.fresh,
@@ -94,4 +96,5 @@ def command(
     elif isinstance(found, Given):
         out.hint(f"podium backtest --model-path {files or path}")
     else:
-        out.hint(f"podium backtest {name}", f"podium show {made.id}")
+        judge = f"podium evaluate {made.id}" if "evaluate" in stages else f"podium backtest {name}"
+        out.hint(judge, f"podium show {made.id}")

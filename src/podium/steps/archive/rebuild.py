@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from podium.steps.data.bars import load_dataset, task_spec
 from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.decisions.refit import KIND as REFIT
 from podium.steps.decisions.refit import recorded_refits
+from podium.tasks import forecast
+from podium.tasks.classify import ClassData
 from podium.trial import Job
 from podium.view import View
 
@@ -129,12 +131,19 @@ def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
     )
     again = partial(class_data, config, study["slot"], training=training, validation=validation)
     data = again()
+    described = _one(
+        door,
+        "SELECT spec FROM split WHERE project_id = ? AND hash = ?",
+        row["split_hash"],
+        f"split {row['split_hash'][:12]}",
+    )
+    split = _split_of_samples(data, json.loads(described["spec"]))
     stats = flags.get("feature_stats")
     if data.dataset.fingerprint != row["dataset_fingerprint"] and stats and Path(stats).is_file():
         data = again(stats=read_stats(Path(stats)))
     for what, now, then in (
         ("samples with fingerprint", data.dataset.fingerprint, row["dataset_fingerprint"]),
-        ("split", data.split.hash, row["split_hash"]),
+        ("split", split.hash, row["split_hash"]),
     ):
         if now != then:
             raise DataError(
@@ -143,7 +152,19 @@ def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
                 "put back the files as they were; on other data the numbers cannot be the same",
             )
     told = f"dataset '{data.dataset.name}', {len(data.dataset)} samples"
-    return Rebuilt(data.dataset, data.split, told, data.section.task)
+    return Rebuilt(data.dataset, split, told, data.section.task)
+
+
+def _split_of_samples(data: ClassData, layout: Row) -> Split:
+    """The split of a search, of a final training, or of a cross-validation."""
+    if layout["name"] == FINAL:
+        return final_split(data, 0.0)
+    if len(layout["folds"]) == 1:
+        return data.split
+    split: Split = registry.load("splitters", layout["name"]).split(
+        data.dataset, **layout["parameters"]
+    )
+    return split
 
 
 def _require_family(row: Row, task: str) -> None:
@@ -260,12 +281,13 @@ def _manifests(config: Config, door: Door) -> list[SlotSection]:
 
 
 def _split(layout: Row, view: View) -> Split:
-    parameters = layout["parameters"]
-    if layout["name"] == FINAL:
-        return final_split(view, **parameters)
     if layout["name"] == REFIT:
         return recorded_refits(layout, view)
-    split: Split = registry.load("splitters", layout["name"]).split(view, **parameters)
+    is_final = layout["name"] == FINAL
+    splitter = registry.load("splitters", "holdout" if is_final else layout["name"])
+    split: Split = splitter.split(view, **layout["parameters"])
+    if is_final:
+        return replace(split, name=FINAL, folds=(split.folds[0], forecast.whole(view)))
     return split
 
 

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from podium import artifact, registry
+from podium import artifact
 from podium.artifact import CHECKPOINTS
 from podium.candidate import Candidate
 from podium.errors import PodiumError
@@ -18,9 +16,8 @@ from podium.hashing import json_file
 from podium.ledger import reads, trial_facts
 from podium.ledger.reads import TrialRow
 from podium.manifest import MANIFEST, require_hash
-from podium.split import Fold, Split
+from podium.split import Split
 from podium.steps.candidates.final_training import PHASE
-from podium.steps.data.bars import SlotData
 from podium.steps.workspace.output_folder import (
     OutputFolder,
     described,
@@ -28,6 +25,7 @@ from podium.steps.workspace.output_folder import (
     put_artifact,
 )
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 from podium.trial import config_hash
 
 CONFIG, RESULTS = "config.json", "training_results.json"
@@ -37,7 +35,7 @@ SCHEMA = 1
 
 def write(
     project: Project,
-    data: SlotData,
+    data: TaskData,
     split: Split,
     candidate: Candidate,
     *,
@@ -92,7 +90,7 @@ def _is_later(project: Project, owner: str | None, candidate: Candidate) -> bool
 
 
 def _facts(
-    data: SlotData, split: Split, candidate: Candidate, manifest: Mapping[str, Any]
+    data: TaskData, split: Split, candidate: Candidate, manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is known without opening the model."""
     # Trained on its test too it has only what is served, and nothing was held out for it.
@@ -108,15 +106,10 @@ def _facts(
         "artifact_hash": candidate.artifact_hash,
         "split": {
             "hash": split.hash,
-            "validation": None if whole else _interval(data, split.folds[0]),
-            "sealed_test": None if "includes_test" in manifest else [*data.test_interval],
+            "validation": None if whole else data.span(split.folds[0].validation),
+            "sealed_test": None if "includes_test" in manifest else data.sealed,
         },
     }
-
-
-def _interval(data: SlotData, fold: Fold) -> list[str]:
-    bars = np.sort(fold.validation)
-    return [str(data.tuning.times[bars[0]]), str(data.tuning.times[bars[-1]])]
 
 
 def _scaler(source: Path, candidate: Candidate) -> dict[str, Any] | None:
@@ -132,7 +125,7 @@ def _scaler(source: Path, candidate: Candidate) -> dict[str, Any] | None:
 
 def _results(
     project: Project,
-    data: SlotData,
+    data: TaskData,
     split: Split,
     candidate: Candidate,
     manifest: Mapping[str, Any],
@@ -165,7 +158,7 @@ def _results(
         "slot": candidate.slot,
         "study": candidate.study_id,
         "metric": data.section.metric,
-        "direction": registry.direction(data.section.metric).verb,
+        "direction": data.direction.verb,
         "seconds": sum(each["seconds"] or 0.0 for each in trainings),
         "trainings": trainings,
     }

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from podium import artifact, registry
+from podium import artifact
 from podium.artifact import Place
 from podium.candidate import Candidate
 from podium.errors import DataError
@@ -27,10 +27,10 @@ from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.candidates.register import register
-from podium.steps.data.bars import SlotData
 from podium.steps.trials import driver, execute
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
 
 PHASE = "finalize"
@@ -44,8 +44,8 @@ class FinalTraining:
 
     Parameters
     ----------
-    data : SlotData
-        Its ``tuning`` view holds all that may be trained on.
+    data : TaskData
+        Its ``tuning`` holds all that may be trained on.
     split : Split
         With the folds that are asked for by number.
     seeds : sequence of int
@@ -55,7 +55,7 @@ class FinalTraining:
     """
 
     project: Project
-    data: SlotData
+    data: TaskData
     split: Split
     family: str
     seeds: Sequence[int]
@@ -128,7 +128,7 @@ class FinalTraining:
             for member, ended in zip(members or [""], fits, strict=True)
         }
         task = [*checkpoints.values()][-1][0].task
-        version = registry.family(self.family).VERSION
+        version = self.data.version(self.family)
         epochs = int(task.config.get(BUDGET, 0))
         description = execute.manifest(self.project, self.data, self.family, version, task, epochs)
         if members:
@@ -181,7 +181,7 @@ class FinalTraining:
     ) -> list[str]:
         """Put the trainings on record as trials of a study; returns their ids in that order."""
         ledger, metric = self.project.ledger, self.data.section.metric
-        version = registry.family(self.family).VERSION
+        version = self.data.version(self.family)
         plans = [
             execute.Planned(
                 PHASE,

@@ -7,15 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
-from podium import registry
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest
+from podium.ledger import writes
 from podium.space import ConfigDict
-from podium.split import Fold, Split
+from podium.split import Split
 from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import PHASE as PHASE
 from podium.steps.candidates.final_training import FinalTraining, Write, forget_states, seeds_of
@@ -32,7 +31,7 @@ from podium.steps.trials.once import Inputs, evidence_once, once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.study import Study
-from podium.view import View
+from podium.tasks._base import TaskData
 
 STEP, VALIDATION = "finalize", "validation"
 # What its split is called on record; a splitter of the registry makes one part of it.
@@ -86,13 +85,15 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
     """
     final = trained(project, analysis)
     with_evidence(project, analysis, final.candidate)
-    probed_for_leaks(project, analysis.extension.tuned.forecast, final.candidate)
+    data = analysis.extension.tuned.data
+    if isinstance(data, SlotData):
+        probed_for_leaks(project, data, final.candidate)
     return written(project, final, take=take)
 
 
 def trained(project: Project, analysis: Analysis) -> Final:
     """The candidate of an analysis, trained unless it is on record."""
-    data, chosen = analysis.extension.tuned.forecast, analysis.chosen
+    data, chosen = analysis.extension.tuned.data, analysis.chosen
     of = inputs(project, analysis)
     made = candidate_once(
         project,
@@ -115,8 +116,8 @@ def trained(project: Project, analysis: Analysis) -> Final:
 
 def written(project: Project, final: Final, *, take: bool = False) -> Final:
     """The same with its ``final_model/``, written where it is not what it should be."""
-    data = final.analysis.extension.tuned.forecast
-    split = final_split(data.tuning, project.config.finalize.validation_fraction)
+    data = final.analysis.extension.tuned.data
+    split = final_split(data, project.config.finalize.validation_fraction)
     folder = final_files.write(project, data, split, final.candidate, take=take)
     return replace(final, folder=folder)
 
@@ -147,13 +148,17 @@ def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) ->
         Whether something was put on record.
     """
     found = _validation(analysis, candidate)
-    return evidence_once(
-        project,
-        candidate,
-        VALIDATION,
-        validation_inputs(analysis, candidate),
-        lambda: lambda tx: [found],
-    )
+
+    def findings(tx: sa.Connection) -> list[Evidence]:
+        # What it must never be judged on; the same samples are stored once.
+        seen = {
+            f"trained_{what}": writes.put_array(project.ledger, tx, marks)
+            for what, marks in analysis.extension.tuned.data.seen().items()
+        }
+        return [replace(found, series={**found.series, **seen})]
+
+    inputs = validation_inputs(analysis, candidate)
+    return evidence_once(project, candidate, VALIDATION, inputs, lambda: findings)
 
 
 def validation_inputs(analysis: Analysis | None, candidate: Candidate | None) -> dict[str, Any]:
@@ -183,7 +188,7 @@ def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
     chosen = analysis.chosen
     return inputs_of(
         project,
-        analysis.extension.tuned.forecast,
+        analysis.extension.tuned.data,
         chosen.family,
         chosen.config,
         chosen.epochs,
@@ -192,17 +197,17 @@ def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
 
 
 def inputs_of(
-    project: Project, data: SlotData, family: str, config: ConfigDict, epochs: int, split: str
+    project: Project, data: TaskData, family: str, config: ConfigDict, epochs: int, split: str
 ) -> dict[str, Any]:
     """Everything that a candidate is made from, by name."""
     return {
         "family": family,
-        "version of the family": registry.family(family).VERSION,
+        "version of the family": data.version(family),
         "config": config,
         "epochs": epochs,
         "data": data.dataset.fingerprint,
         "task": data.task_hash,
-        "test from": data.test_interval[0],
+        "sealed from": data.sealed[0],
         "folds": split,
         **_settings(project),
     }
@@ -218,7 +223,7 @@ def _settings(project: Project) -> dict[str, Any]:
 
 def train_final(
     project: Project,
-    data: SlotData,
+    data: TaskData,
     study: Study,
     family: str,
     config: ConfigDict,
@@ -237,7 +242,7 @@ def train_final(
         Of the model that is served; 0: as many as were best with the last slice held out.
     """
     settings, seeds = project.config.finalize, seeds_of(project)
-    split = final_split(data.tuning, settings.validation_fraction)
+    split = final_split(data, settings.validation_fraction)
     heard = execute.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
     training = FinalTraining(project, data, split, family, seeds, digest(inputs), heard)
     with training.place() as job:
@@ -253,27 +258,25 @@ def train_final(
         place = training.store(job, fits)
 
     def keep_baseline(tx: sa.Connection, candidate: Candidate) -> None:
-        drift.keep(project, tx, candidate.artifact_hash, data.tuning)
+        if isinstance(data, SlotData):
+            drift.keep(project, tx, candidate.artifact_hash, data.tuning)
 
     # The first two are what a single seed gives.
     in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
     return training.registering(study, in_order, whole[0], place, keep_baseline, made_by=made_by)
 
 
-def final_split(tuning: View, fraction: float) -> Split:
-    """Fold 0 holds the last slice out; fold 1 trains on every labelled bar."""
-    split: Split = registry.load("splitters", "holdout").split(tuning, fraction=fraction)
-    fold = split.folds[0]
-    bars = np.arange(tuning.first_bar, tuning.last_labelled + 1, dtype=np.int64)
-    whole = Fold(1, bars, bars[:0])
-    return replace(split, name=FINAL, folds=(fold, whole))
+def final_split(data: TaskData, fraction: float) -> Split:
+    """Fold 0 holds a slice out; fold 1 trains on all that a served model may see."""
+    split = data.held_out(fraction)
+    return replace(split, name=FINAL, folds=(split.folds[0], data.whole()))
 
 
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
-    data, metric = (
-        analysis.extension.tuned.forecast,
-        analysis.extension.tuned.forecast.section.metric,
-    )
+    data = analysis.extension.tuned.data
+    metric, way = data.section.metric, data.direction
+    # Losses of forecasts are their metric's; of classes the score is another thing.
+    name = "loss" if data.task.trades else metric
     against = analysis.against_naive
     chosen, reference = analysis.chosen, analysis.reference
     return evidence_about(
@@ -283,14 +286,19 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
         dataset=data.dataset.fingerprint,
         split=analysis.extension.split.hash,
         scalars={
-            "loss": Scalar(chosen.mean, metric, "min"),
-            "loss_standard_error": Scalar(chosen.standard_error, metric),
-            "naive_loss": Scalar(reference.mean, metric, "min"),
+            name: Scalar(chosen.mean, metric, way),
+            f"{name}_standard_error": Scalar(chosen.standard_error, metric),
+            f"naive_{name}": Scalar(reference.mean, metric, way),
             "dm_statistic": Scalar(against.statistic),
             "dm_p_value": Scalar(against.p_value, "probability"),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
             **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
             **analysis.luck.scalars(),
+            **{
+                f"{figure}:{one.name}": Scalar(value, "", "max" if "mean" in figure else "")
+                for one in chosen.classes
+                for figure, value in one.figures().items()
+            },
         },
         notes={
             "metric": metric,

@@ -82,11 +82,11 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
     chosen = _finalized_if_chosen(project, slot, config_hash(family, given))
     if chosen is not None:
         return chosen
-    split = final_split(data.tuning, project.config.finalize.validation_fraction)
+    split = final_split(data, project.config.finalize.validation_fraction)
     inputs = inputs_of(project, data, family, given, 0, split.hash)
 
     def train() -> Write:
-        spaces = {family: registry.family(family).space(data.tuning)}
+        spaces = {family: data.family(family).space(data.tuning)}
         study = put_question(project, data, split, spaces, search="given")
         # What a backtest holds it against.
         baselines.run(project, study, data, split)

@@ -143,7 +143,7 @@ def _train(
         project.config, slot, training=wish.training, validation=wish.validation, stats=stats
     )
     data = _with_stats(data, stats, wish.stats)
-    kind = registry.family(family, data.section.task)
+    kind = data.family(family)
     config = _config(project, data, family, {**best, **wish.settings})
     seed = project.config.tune.seed if wish.seed is None else wish.seed
     study = put_question(
@@ -217,7 +217,7 @@ class Here(Runner):
         started = time.perf_counter()
         model, reason, trace = None, "", ""
         try:
-            kind = registry.family(job.family, "classify", device=job.device)
+            kind = registry.family(job.family, job.task, device=job.device)
             model = kind.fit(
                 task.config, training, validation, seed=task.seed, report=report, keep=keep
             )
@@ -362,7 +362,7 @@ def inputs(project: Project, slot: str, search: Tuned | None) -> dict[str, Any]:
 def _inputs(data: ClassData, family: str, config: ConfigDict, seed: int) -> dict[str, Any]:
     return {
         "family": family,
-        "version of the family": registry.family(family, data.section.task).VERSION,
+        "version of the family": data.version(family),
         "config": config,
         "data": data.dataset.fingerprint,
         "task": data.task_hash,
@@ -376,7 +376,7 @@ def _config(
 ) -> ConfigDict:
     # For as many epochs as the family trains for, not as many as a search can afford.
     theirs = project.config.space.get(family, {})
-    space = registry.family(family, data.section.task).space(data.dataset)
+    space = data.family(family).space(data.dataset)
     space = space.narrowed(theirs, f"[space.{family}] of podium.toml")
     [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
     found: ConfigDict = config

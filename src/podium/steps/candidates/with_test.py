@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from podium import artifact, registry
+from podium import artifact
 from podium.candidate import Candidate
 from podium.errors import DataError, RefusedError
 from podium.evidence import Evidence
@@ -79,7 +79,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
         )
     whole = replace(data, train_stop=len(data.view))
     # Of its folds the second, which trains on everything.
-    split = final_split(whole.tuning, project.config.finalize.validation_fraction)
+    split = final_split(whole, project.config.finalize.validation_fraction)
     seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]
     inputs = {
         "parent": parent.artifact_hash,
@@ -132,7 +132,7 @@ def _train(
         place = training.store(
             job, {"final_model": fits}, parent=parent.id, includes_test=[*data.test_interval]
         )
-    spaces = {parent.family: registry.family(parent.family).space(data.tuning)}
+    spaces = {parent.family: data.family(parent.family).space(data.tuning)}
     study = put_question(project, data, split, spaces, search="with_test")
 
     def put_evidence(tx: sa.Connection, candidate: Candidate) -> None:

@@ -1,4 +1,4 @@
-"""Every config a slot looked at on its validation windows, its forecasts traded there."""
+"""Every config a slot looked at on its validation samples; forecasts are traded there."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
 from podium.split import Indices
 from podium.stats import panel_loss
-from podium.steps.data.bars import SlotData, task_spec
+from podium.steps.data.bars import SlotData
 from podium.steps.evidence import selection_bias
 from podium.steps.evidence.selection_bias import Luck
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 
-# Two trials forecast the same thing where these of their tasks agree; features may differ.
-SAME = ("target", "horizon")
 # Target weights held at once, 32 MB.
 CELLS_AT_ONCE = 4_000_000
 
 
 def luck_of(
     project: Project,
-    data: SlotData,
+    data: TaskData,
     tx: sa.Connection,
     chosen: str,
     naive: TrialRow,
@@ -51,14 +50,14 @@ def luck_of(
     ledger, index_hash = project.ledger, naive.index_hash
     if index_hash is None:
         return selection_bias.no_luck(n_trials, "no losses were kept")
-    spec = task_spec(data.section)
     looked = [
         one
-        for one in reads.looked_at(ledger, tx, data.slot, index_hash, data.task_hash)
-        if one.tickers == data.dataset.tickers
-        and all(one.task[name] == spec[name] for name in SAME)
+        for one in reads.looked_at(
+            ledger, tx, data.slot, index_hash, data.task_hash, data.direction.sign
+        )
+        if data.asks_alike(one.tickers, one.task)
     ]
-    traded = [one for one in looked if one.prediction_hash]
+    traded = [one for one in looked if one.prediction_hash and data.task.trades]
     kept = [
         one
         for one in looked
@@ -67,22 +66,23 @@ def luck_of(
     wanted = [index_hash, naive.loss_hash, *(one.prediction_hash for one in traded)]
     wanted += [one.loss_hash for one in kept]
     arrays = reads.arrays(ledger, tx, [name for name in wanted if name])
-    index = Index.unpack(arrays[index_hash])
     place = {one.config_hash: n for n, one in enumerate(traded)}
     if chosen in place:
+        assert isinstance(data, SlotData)
         forecasts = [arrays[str(one.prediction_hash)] for one in traded]
-        returns = _returns(project, data, index, forecasts)
+        returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
         given_up = reads.given_up(ledger, tx, data.slot)
         return selection_bias.luck_of_returns(returns, place[chosen], n_trials, given_up)
     if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
         return selection_bias.no_luck(n_trials, "the chosen config left no losses on these windows")
-    bar = _losses(arrays[naive.loss_hash], index.seconds)
-    gains = [bar - _losses(arrays[str(one.loss_hash)], index.seconds) for one in kept]
+    units = data.units(arrays[index_hash])
+    baseline = _losses(arrays[naive.loss_hash], units)
+    gains = [baseline - _losses(arrays[str(one.loss_hash)], units) for one in kept]
     return selection_bias.luck_of_losses(np.column_stack(gains), n_trials)
 
 
-def _losses(losses: Floats, seconds: Indices) -> Floats:
-    return panel_loss(losses.astype(np.float64), seconds)[1]
+def _losses(losses: Floats, units: Indices) -> Floats:
+    return panel_loss(losses.astype(np.float64), units)[1]
 
 
 def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:

@@ -220,7 +220,7 @@ def luck_of_losses(gains: Floats, n_trials: int) -> Luck:
         What naive loses more than each config in each period.
     """
     nan = math.nan
-    reason = "trials kept losses and no forecasts, so there is nothing to trade"
+    reason = "there are losses and no forecasts to trade"
     return _luck("losses", gains, n_trials, nan, nan, nan, nan, reason)
 
 

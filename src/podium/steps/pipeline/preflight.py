@@ -7,11 +7,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from podium import registry
 from podium.errors import DataError, PodiumError, Problem
 from podium.report.table import size
 from podium.space import Choice, ConfigDict, Space
-from podium.steps.data.sequences import ClassData
 from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline
 from podium.steps.search.extend import folds_of
 from podium.steps.search.tune import space_of, validation_split
@@ -60,15 +58,13 @@ def require_inputs(slot: SlotPipeline) -> None:
         lambda: project.devices,
         *(lambda name=name: space_of(project, data, name) for name in data.section.families),
     ]
-    if not isinstance(data, ClassData):
-        holdout = registry.load("splitters", "holdout").split
-        checks += [
-            lambda: [
-                holdout(data.tuning, fraction=section.validation_fraction)
-                for section in (project.config.tune, project.config.finalize)
-            ],
-            lambda: folds_of(project.config.extend, data.tuning),
-        ]
+    checks += [
+        lambda: [
+            data.held_out(section.validation_fraction)
+            for section in (project.config.tune, project.config.finalize)
+        ],
+        lambda: folds_of(project.config.extend, data.tuning, data.splitter),
+    ]
     errors = []
     for check in checks:
         try:
@@ -120,7 +116,7 @@ def need_of_search(slot: SlotPipeline) -> Need:
     paused = sum(
         models[name] * STATE * settings.trials
         for name in names
-        if settings.schedule != schedule.NONE and registry.family(name, data.section.task).resumable
+        if settings.schedule != schedule.NONE and data.resumable(name)
     )
     total = files + paused + _losses(slot) * settings.trials * len(names)
     return Need(
@@ -148,22 +144,17 @@ def need_of_models(slot: SlotPipeline, stage: str) -> Need:
 def _losses(slot: SlotPipeline) -> int:
     """Bytes that the losses of a trial take: four for every validation window."""
     data = slot.data
-    tickers = 1 if isinstance(data, ClassData) else len(data.dataset.tickers)
-    return 4 * tickers * len(validation_split(slot.project, data).folds[0].validation)
+    return 4 * data.series * len(validation_split(slot.project, data).folds[0].validation)
 
 
 def largest(slot: SlotPipeline, name: str) -> int:
     """Bytes of the largest model a family's space holds; each parameter is looked at by itself."""
     data = slot.data
-    family = registry.family(name, data.section.task)
+    family = data.family(name)
     space: Space = space_of(slot.project, data, name)
-    if isinstance(data, ClassData):
-        n_features = len(data.dataset.feature_names)
-    else:
-        n_features = len(data.view.feature_names)
 
     def weights(config: ConfigDict) -> float:
-        return float(family.complexity(config, n_features))
+        return float(family.complexity(config, data.n_features))
 
     [config] = space.only([]).grid()
     for parameter, values in space.parameters.items():
@@ -175,9 +166,5 @@ def largest(slot: SlotPipeline, name: str) -> int:
 def told(slot: SlotPipeline, wanted: Need | None) -> str:
     """The checklist of a stage in one line, when all is well."""
     data, free = slot.data, shutil.disk_usage(slot.project.root).free
-    if isinstance(data, ClassData):
-        inputs = f"{len(data.dataset)} samples"
-    else:
-        inputs = f"{len(data.dataset)} bars of {len(data.dataset.tickers)} tickers"
     room = size(wanted.bytes if wanted else 0)
-    return f"checked: {inputs}, about {room} of {size(free)} free, on {slot.project.places}"
+    return f"checked: {data.size}, about {room} of {size(free)} free, on {slot.project.places}"

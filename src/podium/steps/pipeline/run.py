@@ -459,9 +459,4 @@ class _Going:
 
 def _report(slot: SlotPipeline) -> SlotReport:
     """What was found of a slot, once its last stage is done."""
-    made = slot.products
-    if slot.task == "classify":
-        return run_report.class_report(
-            made["tune"], made["finalize"], made["backtest"], made["promote"]
-        )
-    return run_report.slot_report(slot.project, made["analyze"], made["results"], made["promote"])
+    return run_report.slot_report(slot.project, slot.products)

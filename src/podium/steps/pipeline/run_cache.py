@@ -93,7 +93,9 @@ def inputs(project: Project, slots: Sequence[str]) -> str:
 
 def _all_ours(project: Project, slots: Sequence[str] | dict[str, None]) -> bool:
     config = project.config
-    named = [("searches", config.tune.search), ("splitters", config.extend.splitter)]
+    named = [("searches", config.tune.search)]
+    if config.extend.splitter:
+        named.append(("splitters", config.extend.splitter))
     for section in (config.slot(name) for name in slots):
         named += [("families", name) for name in section.families]
         named += [("features", spec.partition(":")[0]) for spec in section.features]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
-from podium import registry
 from podium.backtest import periods_per_year
 from podium.candidate import Candidate
 from podium.decision import Stage
@@ -14,6 +14,7 @@ from podium.ledger import reads
 from podium.record import finite_or_none
 from podium.report.blocks import short
 from podium.report.found import (
+    ClassRow,
     EquityCurves,
     FoldRow,
     GateRow,
@@ -23,7 +24,7 @@ from podium.report.found import (
     TuningPoint,
     Verdict,
 )
-from podium.steps.candidates.train import Trained
+from podium.steps.data.bars import SlotData
 from podium.steps.decisions.backtest import BENCHMARKS, Judged
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
@@ -31,29 +32,32 @@ from podium.steps.search.results import Analysis, Extended, Tuned
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 
 
-def slot_report(
-    project: Project, analysis: Analysis, judged: Judged, promotion: Promotion
-) -> SlotReport:
-    """Everything a reader needs to agree or disagree with the verdict on one slot."""
-    candidate = judged.candidate
-    tuned = analysis.extension.tuned
-    data, section = tuned.forecast, tuned.forecast.section
-    test, trading = judged.evidence["test"], judged.evidence["backtest"]
-    p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
+def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
+    """Everything a reader needs to agree or disagree with the verdict on one slot.
+
+    Parameters
+    ----------
+    made : mapping of stage to its product
+    """
+    analysis: Analysis = made["analyze"]
+    promotion: Promotion = made["promote"]
+    tuned, candidate = analysis.extension.tuned, made["finalize"].candidate
+    data = tuned.data
+    judged = (
+        _sealed_test(project, data, made["results"], promotion)
+        if isinstance(data, SlotData)
+        else _evaluation(data, made["backtest"], promotion)
+    )
     return SlotReport(
         slot=data.slot,
-        task=section.task,
-        target=section.target,
-        horizon=section.horizon,
+        task=data.section.task,
         dataset=data.dataset.name,
-        tickers=data.dataset.tickers,
         bars=len(data.dataset),
-        period=(day_of(data.dataset.times[0]), day_of(data.dataset.times[-1])),
-        test_period=(day_of(data.test_interval[0]), day_of(data.test_interval[1])),
-        metric=section.metric,
-        metric_direction="lower",
+        metric=data.section.metric,
+        metric_direction="higher" if data.direction == "max" else "lower",
         verdict=_verdict(promotion),
         sentence=promotion.sentence,
         gates=_gates(promotion),
@@ -62,24 +66,48 @@ def slot_report(
         candidate=candidate.id,
         version=candidate.version,
         trials_counted=analysis.looked_at,
-        test_looks=looks,
-        naive_method=test.notes["naive_method"],
         validation=(analysis.chosen.mean, analysis.reference.mean),
-        test=(test.scalar("loss"), test.scalar("naive_loss")),
-        dm_statistic=finite_or_none(test.scalar("dm_statistic")),
-        dm_p_value=finite_or_none(p_value),
-        dm_p_adjusted=finite_or_none(min(1.0, p_value * looks)),
         tuning=_points(tuned),
         tuning_naive=tuned.reference.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.reference, False)],
         folds_naive_mean=analysis.reference.mean,
+        classes=[
+            ClassRow(one.name, **{k: finite_or_none(v) for k, v in one.figures().items()})
+            for one in analysis.chosen.classes
+        ],
         ranking=ranking_rows(analysis),
         luck=luck_rows(analysis),
         luck_basis=luck_basis(analysis),
-        distinguishable=f"Chosen: {analysis.reason}; {analysis.distinguishable}.",
-        equity=_curves(project, trading),
-        trading={
+        lineage=_lineage(data.dataset.name, candidate),
+        **{
+            "distinguishable": f"Chosen: {analysis.reason}; {analysis.distinguishable}.",
+            **judged,
+        },
+    )
+
+
+def _sealed_test(
+    project: Project, data: SlotData, judged: Judged, promotion: Promotion
+) -> dict[str, Any]:
+    """What the sealed test says of a forecast, and its trades."""
+    section = data.section
+    test, trading = judged.evidence["test"], judged.evidence["backtest"]
+    p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
+    return {
+        "target": section.target,
+        "horizon": section.horizon,
+        "tickers": data.dataset.tickers,
+        "period": (day_of(data.dataset.times[0]), day_of(data.dataset.times[-1])),
+        "test_period": (day_of(data.test_interval[0]), day_of(data.test_interval[1])),
+        "test_looks": looks,
+        "naive_method": test.notes["naive_method"],
+        "test": (test.scalar("loss"), test.scalar("naive_loss")),
+        "dm_statistic": finite_or_none(test.scalar("dm_statistic")),
+        "dm_p_value": finite_or_none(p_value),
+        "dm_p_adjusted": finite_or_none(min(1.0, p_value * looks)),
+        "equity": _curves(project, trading),
+        "trading": {
             who: {
                 name.partition(":")[2]: finite_or_none(scalar.value)
                 for name, scalar in trading.scalars.items()
@@ -87,56 +115,36 @@ def slot_report(
             }
             for who in ("candidate", *BENCHMARKS)
         },
-        costs=trading.notes["costs"],
-        execution=trading.notes["execution"],
-        loss_by_ticker=[
+        "costs": trading.notes["costs"],
+        "execution": trading.notes["execution"],
+        "loss_by_ticker": [
             (t, test.scalar(f"loss:{t}"), test.scalar(f"naive_loss:{t}"))
             for t in data.dataset.tickers
             if f"loss:{t}" in test.scalars
         ],
-        lineage=_lineage(data.dataset.name, candidate),
-        commands=_commands(data.slot, candidate.id, promotion.stage),
-    )
+        "commands": _commands(data.slot, judged.candidate.id, promotion.stage),
+    }
 
 
-def class_report(
-    tuned: Tuned, trained: Trained, evaluated: Evaluated, promotion: Promotion
-) -> SlotReport:
-    """The same of a slot that classifies; curves and errors are in the evaluation's own page."""
-    data, candidate = trained.data, trained.candidate
-    metric = data.section.metric
-    mine, looked = evaluated.evidence, trained.validation.scalar("configs_looked_at")
+def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict[str, Any]:
+    """What the evaluation data say of a classifier; its curves are on a page of their own."""
+    evidence, metric, id_ = judged.evidence, data.section.metric, judged.candidate.id
     commands = [
-        f"open {evaluated.folder / 'evaluation.html'}",
-        f'podium sign {candidate.id} --reason "..."',
-        f"podium promote {candidate.id}",
+        f"open {judged.folder / 'evaluation.html'}",
+        f'podium sign {id_} --reason "..."',
+        f"podium promote {id_}",
     ]
-    return SlotReport(
-        slot=data.slot,
-        task=data.section.task,
-        target=f"into {', '.join(data.dataset.class_names)}",
-        horizon=0,
-        dataset=data.dataset.name,
-        bars=len(data.dataset),
-        metric=metric,
-        metric_direction="higher" if registry.direction(metric) == "max" else "lower",
-        verdict=_verdict(promotion),
-        sentence=promotion.sentence,
-        gates=_gates(promotion),
-        family=candidate.family,
-        config=candidate.config,
-        candidate=candidate.id,
-        version=candidate.version,
-        trials_counted=int(looked),
-        naive_method=mine.notes["naive_method"],
-        validation=(trained.trial.score, trained.reference.score),
-        tuning=_points(tuned),
-        tuning_naive=tuned.reference.score,
-        distinguishable=f"Evaluated on {mine.notes['data']}: macro-F1 "
-        f"{mine.scalar('macro_f1'):.4g}, the naive rule's {mine.scalar('naive_macro_f1'):.4g}.",
-        lineage=_lineage(data.dataset.name, candidate),
-        commands=commands if promotion.stage is not Stage.CHAMPION else commands[:1],
-    )
+    pair = (metric, f"naive_{metric}")
+    return {
+        "target": f"into {', '.join(data.class_names)}",
+        "horizon": 0,
+        "naive_method": evidence.notes["naive_method"],
+        "test": tuple(map(evidence.scalar, pair)) if {*pair} <= {*evidence.scalars} else None,
+        "distinguishable": f"Evaluated on {evidence.notes['data']}: macro-F1 "
+        f"{evidence.scalar('macro_f1'):.4g}, the naive rule's "
+        f"{evidence.scalar('naive_macro_f1'):.4g}.",
+        "commands": commands if promotion.stage is not Stage.CHAMPION else commands[:1],
+    }
 
 
 def _gates(promotion: Promotion) -> list[GateRow]:
@@ -192,18 +200,19 @@ def ranking_rows(analysis: Analysis) -> list[RankRow]:
 
 def luck_rows(analysis: Analysis) -> list[LuckRow]:
     """What the choice among all configs ever looked at is worth."""
-    luck, data = analysis.luck, analysis.extension.tuned.forecast
-    a_year = math.sqrt(periods_per_year(data.tuning.times))
+    luck, data = analysis.luck, analysis.extension.tuned.data
     loss = "loses money" if luck.basis == "returns" else "loses more than naive"
     rows = [
         LuckRow(
             "configs looked at",
             luck.n_trials,
-            "in any study, log or import of the slot on overlapping bars; failed and pruned too",
+            "in any study, log or import of the slot on overlapping samples; failed and pruned too",
         ),
-        LuckRow("of them judged here", luck.judged, f"on {luck.bars:,} validation bars"),
+        LuckRow("of them judged here", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
     ]
     if luck.basis == "returns":
+        assert isinstance(data, SlotData)
+        a_year = math.sqrt(periods_per_year(data.tuning.times))
         rows += [
             LuckRow(
                 "Sharpe ratio a year", finite_or_none(luck.sharpe * a_year), "of the chosen config"
@@ -224,7 +233,8 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
         LuckRow(
             "probability of loss",
             finite_or_none(luck.probability_of_loss),
-            luck.reason or f"how often the best of half of the bars {loss} on the other half",
+            luck.reason
+            or f"how often the best of half of the {data.unit} {loss} on the other half",
         ),
         LuckRow(
             "PBO",
@@ -243,6 +253,8 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
 def luck_basis(analysis: Analysis) -> str:
     """What the figures were reckoned from, as a sentence."""
     section = analysis.extension.tuned.data.section
+    if not analysis.extension.tuned.data.task.trades:
+        return "From the losses of every config against those of naive."
     if analysis.luck.basis == "losses":
         return "Reckoned from losses against naive, since the trials kept no forecasts."
     return (

@@ -25,7 +25,6 @@ from podium.steps.search.impact import LUCK, ranked
 from podium.steps.search.results import Analysis, Extended, Tuned
 from podium.steps.search.tuning_files import SearchTrial, TuningFiles
 from podium.steps.trials import baselines
-from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.output_folder import OutputFolder, output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
@@ -82,8 +81,8 @@ def _directions(project: Project, analysis: Analysis, config: Extended) -> dict[
     None where a target has no direction, or the forecasts were not kept.
     """
     extension = analysis.extension
-    tuned, data = extension.tuned, extension.tuned.forecast
-    if not registry.load("targets", data.section.target).CENTERED:
+    tuned, target = extension.tuned, extension.tuned.data.section.target
+    if not target or not registry.load("targets", target).CENTERED:
         return None
     row = _trial_of(tuned, config)
     if row is None:
@@ -169,7 +168,7 @@ def _unchanged(best: Any) -> Mapping[str, Any]:
 def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
     extension, chosen = analysis.extension, analysis.chosen
     tuned, reference = extension.tuned, analysis.reference
-    data, metric = tuned.forecast, tuned.data.section.metric
+    data, metric = tuned.data, tuned.data.section.metric
     place = extension.configs.index(chosen)
     row = _trial_of(tuned, chosen)
     mine = told[place]
@@ -228,9 +227,8 @@ def _results(analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], bytes]]:
     extension, chosen, reference = analysis.extension, analysis.chosen, analysis.reference
-    tuned, data = extension.tuned, extension.tuned.forecast
-    slot, metric, target = data.slot, data.section.metric, data.section.target
-    way, unit = registry.direction(metric), registry.load("targets", target).UNIT
+    tuned, data = extension.tuned, extension.tuned.data
+    slot, metric, way = data.slot, data.section.metric, data.direction
     better = f"{'higher' if way == 'max' else 'lower'} is better"
     named = _labels(extension.configs)
     files = TuningFiles(project, tuned.study, data, tuned.split)
@@ -288,10 +286,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         )
 
     def folds() -> bytes:
-        times = data.tuning.times
         labels = [
-            f"{n}\n{day_of(times[fold.validation.min()])}\nto "
-            f"{day_of(times[fold.validation.max()])}"
+            f"{n}\n" + data.label(fold.validation)
             for n, fold in enumerate(extension.split.folds, 1)
         ]
         configs = [
@@ -300,7 +296,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         ]
         naive = plots.Folds("best naive", reference.scores, reference.standard_error)
         title = f"{slot}: scores on the {len(labels)} folds"
-        measured = f"{metric} of {target} ({unit}),\n{better}"
+        measured = f"{metric} of {data.subject},\n{better}"
         return plots.folds_png(configs, naive, labels, title, measured)
 
     def curves() -> bytes:
@@ -319,9 +315,9 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
             )
             for label, c in zip(named, extension.configs, strict=True)
         ]
-        loss = registry.family(chosen.family).loss or "loss"
+        loss = data.loss(chosen.family) or "loss"
         title = f"{slot}: loss after each epoch of the folds"
-        return plots.curves_png(configs, title, f"{loss} of {target} ({unit})")
+        return plots.curves_png(configs, title, f"{loss} of {data.subject}")
 
     return dict(zip(PICTURES, (history, importance, parallel, folds, curves), strict=True))
 

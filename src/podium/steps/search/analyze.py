@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from podium import registry
 from podium.arrays import Floats
 from podium.ledger import reads
 from podium.stats import diebold_mariano, panel_loss
@@ -16,6 +15,7 @@ from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis, Extended, Extension
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 from podium.trial import config_hash
 
 
@@ -43,12 +43,11 @@ def written(project: Project, analysis: Analysis) -> Analysis:
 
 def reckoned(project: Project, extension: Extension) -> Analysis:
     """One standard error rule, the reference beside it, the luck reckoned with; writes nothing."""
-    data = extension.tuned.forecast
-    best = extension.configs[0]
-    limit = best.mean + best.standard_error
-    n_features = len(data.view.feature_names)
-    within = [c for c in extension.configs if c.mean <= limit]
-    chosen = min(within, key=lambda c: (_complexity(c, n_features), c.mean))
+    data = extension.tuned.data
+    best, sign = extension.configs[0], data.direction.sign
+    limit = sign * best.mean + best.standard_error
+    within = [c for c in extension.configs if sign * c.mean <= limit]
+    chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
     with project.ledger.reading() as tx:
         looked_at = reads.luck(
             project.ledger, tx, data.slot, extension.tuned.split.validation_interval()
@@ -63,20 +62,22 @@ def reckoned(project: Project, extension: Extension) -> Analysis:
         )
     metric = data.section.metric
     if chosen is best:
-        reason = f"lowest mean {metric} over {len(best.folds)} folds ({best.mean:.4g})"
+        most = "highest" if sign < 0 else "lowest"
+        reason = f"{most} mean {metric} over {len(best.folds)} folds ({best.mean:.4g})"
     else:
         reason = (
             f"simpler than the best and within one standard error of it "
-            f"({chosen.mean:.4g} against {best.mean:.4g} + {best.standard_error:.2g})"
+            f"({chosen.mean:.4g} against {best.mean:.4g} {'-' if sign < 0 else '+'} "
+            f"{best.standard_error:.2g})"
         )
-    if not extension.split.ordered:
+    if extension.split.times is not None and not extension.split.ordered:
         reason += (
             f"; {extension.split.name} also trains on what came after the bars it validates: "
             "enough to choose a config, no record of how it would have done"
         )
     reference = extension.baselines[0]
     losses = [_by_period(c) for c in extension.configs]
-    found = ranking(np.column_stack(losses), _by_period(reference), data.view.horizon)
+    found = ranking(np.column_stack(losses), _by_period(reference), data.horizon)
     return Analysis(
         extension=extension,
         chosen=chosen,
@@ -86,18 +87,18 @@ def reckoned(project: Project, extension: Extension) -> Analysis:
         ranking=found,
         luck=luck,
         reason=reason,
-        distinguishable=_next(extension, chosen, data.view.horizon),
+        distinguishable=_next(extension, chosen, data.horizon),
     )
 
 
-def _complexity(extended: Extended, n_features: int) -> float:
-    family = registry.family(extended.family)
-    return float(family.complexity(extended.config, n_features))
+def _complexity(extended: Extended, data: TaskData) -> float:
+    family = data.family(extended.family)
+    return float(family.complexity(extended.config, data.n_features))
 
 
 def _by_period(extended: Extended) -> Floats:
     """Loss of each decision, tickers of a day averaged: they are not independent of each other."""
-    return panel_loss(extended.losses.astype(np.float64), extended.days)[1]
+    return panel_loss(extended.losses.astype(np.float64), extended.units)[1]
 
 
 def _next(extension: Extension, chosen: Extended, horizon: int) -> str:

@@ -16,26 +16,28 @@ from podium.arrays import Floats
 from podium.config import ExtendSection
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
-from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
+from podium.prediction import ClassPrediction
+from podium.registry import Direction
+from podium.samples import HasSamples
 from podium.space import ConfigDict
 from podium.split import Split
-from podium.steps.data.bars import require_task
+from podium.stats.classification import confusion, rates
 from podium.steps.search import extended_files
 from podium.steps.search.handover import (
     SETTINGS,
     STUDY,
     settings_of,
 )
-from podium.steps.search.results import Extended, Extension, Tuned
+from podium.steps.search.results import ClassScores, Extended, Extension, Tuned
 from podium.steps.search.tune import GIVEN, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.once import once
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 from podium.trial import EXTEND_BASELINE, State, trial_seed
-from podium.view import View
 
 PHASE = "extend"
 
@@ -60,7 +62,6 @@ def extend(project: Project, slot: str, *, study: str = "") -> Extension:
     UsageError
         A splitter that cannot cross-validate, or numbers that it does not take.
     """
-    require_task(project.config, slot)
     with search_left(project, slot, study) as (found, other):
         which = "chosen by its id" if study else "the newest finished one"
         project.reporter.say(
@@ -80,7 +81,6 @@ def extension_left(project: Project, slot: str) -> Iterator[Extension]:
     NotFoundError
         There is none, or the slot asks another question by now.
     """
-    require_task(project.config, slot)
     with search_left(project, slot, step=PHASE) as (found, other):
         extension, done, total = on_record(project, found)
         if extension is None:
@@ -99,7 +99,7 @@ def extended(project: Project, found: Tuned) -> Extension:
     All folds of a family's configs are one batch, so that no worker waits for the slowest fold of
     each config. Numbers and keys of trials say nothing of batches.
     """
-    split = folds_of(project.config.extend, found.forecast.tuning)
+    split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
     with project.ledger.transaction() as tx:
         writes.put_split(project.ledger, tx, split)
     asked = planned(project, found, split)
@@ -112,14 +112,14 @@ def extended(project: Project, found: Tuned) -> Extension:
                 n for n, one in enumerate(asked) if (one.phase, one.row.family) == (phase, family)
             ]
             searched = phase == PHASE
-            job = execute.job_of(found.forecast, split, family)
+            job = execute.job_of(found.data, split, family)
             ended = execute.run(
                 project,
                 found.study,
-                found.forecast,
+                found.data,
                 split,
                 replace(job, save_to=place) if searched else job,
-                registry.family(family).VERSION,
+                found.data.version(family),
                 [plan for n in mine for plan in asked[n].plans],
                 heard if searched else execute.unheard,
                 leave=extended_files.Stay(place, split) if searched else None,
@@ -158,7 +158,7 @@ def inputs(project: Project, found: Tuned | None) -> dict[str, Any]:
     settings = asdict(project.config.extend)
     configs = None
     if found is not None:
-        split = folds_of(project.config.extend, found.forecast.tuning)
+        split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
         asked = planned(project, found, split)
         configs = digest([_key(found, split, one, plan) for one in asked for plan in one.plans])
     return {
@@ -174,7 +174,7 @@ def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, in
 
     Nothing is written.
     """
-    split = folds_of(project.config.extend, found.forecast.tuning)
+    split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
     asked = planned(project, found, split)
     keys = [[_key(found, split, one, plan) for plan in one.plans] for one in asked]
     with project.ledger.reading() as tx:
@@ -199,8 +199,8 @@ def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, in
     return _extension(project, found, split, asked, rows), done, total
 
 
-def folds_of(settings: ExtendSection, view: View) -> Split:
-    """Folds as ``[extend]`` asks for them.
+def folds_of(settings: ExtendSection, samples: HasSamples, usual: str = "walk_forward") -> Split:
+    """Folds as ``[extend]`` asks for them; ``usual`` is the splitter where it names none.
 
     Raises
     ------
@@ -209,7 +209,8 @@ def folds_of(settings: ExtendSection, view: View) -> Split:
     UsageError
         A splitter that cannot cross-validate, or numbers that it does not take.
     """
-    split = registry.load("splitters", settings.splitter).split
+    splitter = settings.splitter or usual
+    split = registry.load("splitters", splitter).split
     takes = inspect.signature(split).parameters
     unset = {"train_bars": 0, "test_folds": 0, "purge": 0, "embargo": -1}
     chosen = {
@@ -219,27 +220,28 @@ def folds_of(settings: ExtendSection, view: View) -> Split:
     }
     problems = [
         Problem(
-            f"extend.{name} is {value}, and {settings.splitter} takes no {name}",
+            f"extend.{name} is {value}, and {splitter} takes no {name}",
             fix="leave it out or choose another splitter",
         )
         for name, value in chosen.items()
         if name not in takes
     ]
     if "folds" not in takes:
-        problems.append(
-            Problem(f"extend.splitter is '{settings.splitter}'", "a splitter that makes folds")
-        )
+        problems.append(Problem(f"extend.splitter is '{splitter}'", "a splitter that makes folds"))
     if problems:
         raise UsageError.of(problems)
-    found: Split = split(view, folds=settings.folds, **chosen)
+    found: Split = split(samples, folds=settings.folds, **chosen)
     return found
 
 
-def _top(finalists: Sequence[TrialRow], trials: Sequence[TrialRow], count: int) -> list[TrialRow]:
+def _top(
+    finalists: Sequence[TrialRow], trials: Sequence[TrialRow], count: int, way: Direction
+) -> list[TrialRow]:
     """Best trials of different configs: finalists as they were ranked, then by the score."""
     best: dict[str, TrialRow] = {}
     others = sorted(
-        (r for r in trials if r.state is State.COMPLETE), key=lambda r: (r.score, r.number)
+        (r for r in trials if r.state is State.COMPLETE),
+        key=lambda r: (way.sign * r.score, r.number),
     )
     for row in (*finalists, *others):
         best.setdefault(row.config_hash, row)
@@ -259,7 +261,9 @@ class Asked:
 def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
     """Every config with its trainings: the best of the search, then the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
-    top = _top([one.row for one in found.finalists], found.eligible, settings.top)
+    top = _top(
+        [one.row for one in found.finalists], found.eligible, settings.top, found.data.direction
+    )
     chosen = [
         (PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
         for rank, row in enumerate(top)
@@ -288,8 +292,8 @@ def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
 
 
 def _key(found: Tuned, split: Split, one: Asked, plan: Planned) -> str:
-    version = registry.family(one.row.family).VERSION
-    return execute.key_of(found.forecast, split, one.row.family, version, plan).hash
+    version = found.data.version(one.row.family)
+    return execute.key_of(found.data, split, one.row.family, version, plan).hash
 
 
 def _extension(
@@ -301,7 +305,7 @@ def _extension(
 ) -> Extension:
     made: dict[str, list[Extended]] = {PHASE: [], EXTEND_BASELINE: []}
     for one, folds in zip(asked, rows, strict=True):
-        losses, days = _losses(project, folds)
+        losses, units = _losses(project, found.data, folds)
         made[one.phase].append(
             Extended(
                 one.row.family,
@@ -309,43 +313,68 @@ def _extension(
                 one.row.score,
                 folds,
                 losses,
-                days,
-                _best_epoch(project, folds),
+                units,
+                _best_epoch(project, found.data, folds),
                 max(1, len(split.paths)),
+                _class_scores(project, found.data, split, folds),
             )
         )
-    slot = found.data.slot
-    return Extension(found, split, _ranked(made[PHASE], slot), _ranked(made[EXTEND_BASELINE], slot))
+    configs, beside = (_ranked(made[phase], found.data) for phase in (PHASE, EXTEND_BASELINE))
+    return Extension(found, split, configs, beside)
 
 
-def _best_epoch(project: Project, rows: Sequence[TrialRow]) -> int:
-    """Epoch with the lowest mean over the folds; one fold's own best is mostly luck."""
+def _best_epoch(project: Project, data: TaskData, rows: Sequence[TrialRow]) -> int:
+    """Epoch with the best mean over the folds; one fold's own best is mostly luck."""
+    *_, (part, name, way) = data.curves()
     with project.ledger.reading() as tx:
-        found = reads.curves(project.ledger, tx, [row.id for row in rows], "val", "loss")
+        found = reads.curves(project.ledger, tx, [row.id for row in rows], part, name)
     shortest = min(len(curve) for curve in found.values())
     if not shortest:
         return 0
-    mean = np.mean([curve[:shortest] for curve in found.values()], axis=0)
+    mean = way.sign * np.mean([curve[:shortest] for curve in found.values()], axis=0)
     return int(np.nanargmin(mean)) + 1 if np.isfinite(mean).any() else 0
 
 
-def _losses(project: Project, rows: Sequence[TrialRow]) -> tuple[Floats, Floats]:
-    losses, days = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+def _losses(project: Project, data: TaskData, rows: Sequence[TrialRow]) -> tuple[Floats, Floats]:
+    losses, units = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
     with project.ledger.reading() as tx:
         for row in rows:
             if row.loss_hash and row.index_hash:
                 losses.append(reads.array(project.ledger, tx, row.loss_hash))
-                index = Index.unpack(reads.array(project.ledger, tx, row.index_hash))
-                days.append(index.seconds)
-    return np.concatenate(losses), np.concatenate(days)
+                units.append(data.units(reads.array(project.ledger, tx, row.index_hash)))
+    return np.concatenate(losses), np.concatenate(units)
 
 
-def _ranked(configs: Sequence[Extended], slot: str) -> list[Extended]:
+def _class_scores(
+    project: Project, data: TaskData, split: Split, rows: Sequence[TrialRow]
+) -> list[ClassScores]:
+    """F1 and recall of each class on each fold, from the probabilities on record."""
+    names, scores = data.class_names, []
+    if not names:
+        return []
+    folds = {fold.number: fold for fold in split.folds}
+    for row in rows:
+        figures = np.full((2, len(names)), np.nan)
+        if row.prediction_hash is not None:
+            with project.ledger.reading() as tx:
+                values = reads.array(project.ledger, tx, row.prediction_hash)
+            _, validation = data.task.parts(data.tuning, folds[row.fold])
+            found = data.task.read(values, data.tuning, folds[row.fold])
+            assert isinstance(found, ClassPrediction)
+            counts = confusion(validation.truth(), found.chosen, len(names))
+            _, recall, f1 = rates(counts)
+            figures = np.where(counts.sum(axis=1) > 0, [f1, recall], np.nan)
+        scores.append(figures)
+    by_class = np.array(scores)
+    return [ClassScores(name, *by_class[:, :, k].T) for k, name in enumerate(names)]
+
+
+def _ranked(configs: Sequence[Extended], data: TaskData) -> list[Extended]:
     whole = [c for c in configs if math.isfinite(c.mean)]
     if not whole:
         reason = next((r.reason for c in configs for r in c.folds if r.reason), "no reason kept")
         raise NotFoundError(
-            f"{slot}: every config failed on some fold; {reason.strip().splitlines()[-1]}",
+            f"{data.slot}: every config failed on some fold; {reason.strip().splitlines()[-1]}",
             fix=f"run: podium show {configs[0].folds[0].id}" if configs else "",
         )
-    return sorted(whole, key=lambda c: c.mean)
+    return sorted(whole, key=lambda c: data.direction.sign * c.mean)

@@ -153,19 +153,21 @@ def _scores(config: Extended) -> dict[str, Any]:
         "std": float(np.std(config.scores, ddof=1)),
         "standard_error": config.standard_error,
         "trials": [row.id for row in config.folds],
+        **({"classes": {c.name: c.figures() for c in config.classes}} if config.classes else {}),
     }
 
 
 def tuned_order(extension: Extension) -> list[Extended]:
     """The extended configs, best first by what the search saw of them."""
-    return sorted(extension.configs, key=lambda config: config.tuning_score)
+    sign = extension.tuned.data.direction.sign
+    return sorted(extension.configs, key=lambda config: sign * config.tuning_score)
 
 
 def _bars(extension: Extension, fold: Fold) -> dict[str, list[str]]:
-    """First and last decision of a fold's parts."""
-    times = extension.tuned.forecast.tuning.times
+    """Which samples a fold's parts hold."""
+    span = extension.tuned.data.span
     return {
-        part: [str(times[bars.min()]), str(times[bars.max()])]
+        part: span(bars)
         for part, bars in (("train", fold.train), ("validation", fold.validation))
         if len(bars)
     }

@@ -94,7 +94,7 @@ def grid(
     data = task_data(project.config, slot)
     split = validation_split(project, data)
     name = family or data.section.families[0]
-    kind = registry.family(name, data.section.task)
+    kind = data.family(name)
     space = grid_space(project, data, name, values or {})
     study = put_question(
         project,
@@ -126,7 +126,7 @@ def grid(
     trained = len(rows) - before
     _summarize(project, study, data, split, rows, trained)
     catch_up(project)
-    best = best_of(rows, slot, "grid", registry.direction(data.section.metric))
+    best = best_of(rows, slot, "grid", data.direction)
     reference = baselines.best(beside, data, "grid")
     return Grid(study, data, split, rows, beside, best, reference, trained)
 
@@ -141,7 +141,7 @@ def grid_space(
     UsageError
         Parameters or values the family cannot take, all at once.
     """
-    family = registry.family(name, data.section.task)
+    family = data.family(name)
     theirs = project.config.space.get(name, {})
     space = space_of(project, data, name)
     asked = values or default_grid(family.grid(data.tuning), theirs, space)
@@ -175,7 +175,7 @@ def _summarize(
 ) -> None:
     """Put the outcome of this invocation on record, for the users' log."""
     complete = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
-    falls = registry.direction(data.section.metric) == "min"
+    falls = data.direction == "min"
     best = min(complete, key=lambda row: row.score if falls else -row.score, default=None)
     loss = best.score if best else None
     if best and not falls:

@@ -70,6 +70,32 @@ class Tuned:
 
 
 @dataclass(frozen=True, eq=False)
+class ClassScores:
+    """One class over all folds.
+
+    Parameters
+    ----------
+    f1, recall : (folds,) float
+        NaN for a fold that validates no sample of the class.
+    """
+
+    name: str
+    f1: Floats
+    recall: Floats
+
+    def figures(self) -> dict[str, float]:
+        """Mean and standard deviation over the folds."""
+        return {
+            f"{what}_{label}": float(figure)
+            for what, values in (("f1", self.f1), ("recall", self.recall))
+            for label, figure in (
+                ("mean", np.nanmean(values)),
+                ("std", np.nanstd(values, ddof=1)),
+            )
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class Extended:
     """One config over all folds.
 
@@ -79,14 +105,16 @@ class Extended:
         What the search saw of it, for comparison.
     folds : list of TrialRow, one a fold
     losses : (W,) float32
-        Loss of every validation window, fold by fold.
-    days : (W,) int
-        Second since 1970 of each window's decision.
+        Loss of every validation sample, fold by fold.
+    units : (W,) int
+        Which independent unit each one is of: the second since 1970 of a decision, a group.
     epochs : int
-        Epoch at which the mean validation loss over the folds is lowest; 0 where no curve was
+        Epoch at which the mean validation curve over the folds is best; 0 where no curve was
         reported.
     repeats : int
         In how many folds each window validates.
+    classes : sequence of ClassScores
+        Empty where numbers are predicted.
     """
 
     family: str
@@ -94,9 +122,10 @@ class Extended:
     tuning_score: float
     folds: Sequence[TrialRow]
     losses: Floats
-    days: Floats
+    units: Floats
     epochs: int
     repeats: int = 1
+    classes: Sequence[ClassScores] = ()
 
     @property
     def scores(self) -> list[float]:

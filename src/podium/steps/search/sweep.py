@@ -191,7 +191,7 @@ def sweep(
             found[name] += scored_alike(project, data, split, rows)
         if refine and (steps := int(min(left, settings.generation))):
             _refine(project, study, data, split, spaces, found, steps, work)
-    way = registry.direction(data.section.metric)
+    way = data.direction
     rows = [row for name in names for row in found[name]]
     beside = baselines.rows_of(project, study.id, data, split)
     best = best_of(rows, slot, PHASE, way)
@@ -214,12 +214,12 @@ def _refine(
 ) -> None:
     """Small steps from the best config there is, in its own family."""
     rows = [row for family in found.values() for row in family]
-    best = best_of(rows, data.slot, PHASE, registry.direction(data.section.metric))
+    best = best_of(rows, data.slot, PHASE, data.direction)
     family, settings = best.family, project.config.tune
     first = BEYOND + STEPS * len(rows)
     seed = trial_seed(settings.seed, first)
     search = _Refining(spaces[family], seed, first, steps)
-    sign = registry.direction(data.section.metric).sign
+    sign = data.direction.sign
     for row in found[family]:
         search.tell(row.number, row.config, sign * row.score)
     walk = Walk(
@@ -263,7 +263,7 @@ def _of_mode(
     level: str,
     max_runs: int | None,
 ) -> Iterator[ConfigDict]:
-    family: Any = registry.family(name, data.section.task)
+    family: Any = data.family(name)
     theirs = {**project.config.space.get(name, {}), **settings}
     if level == "priority":
         for config in family.priority(data.tuning):

@@ -16,7 +16,7 @@ from podium.ledger.reads import Receipt
 from podium.space import Space
 from podium.split import Split
 from podium.steps.data.own_code import SearchData
-from podium.steps.data.sequences import ClassData, TaskData, task_data
+from podium.steps.data.sequences import TaskData, task_data
 from podium.steps.search.handover import SETTINGS, STUDY, left_by, settings_of, under
 from podium.steps.search.results import Tuned
 from podium.steps.search.tuning_files import TuningFiles
@@ -332,16 +332,12 @@ def search_data(project: Project, slot: str, say: Callable[[str], None] | None =
 
 def validation_split(project: Project, data: TaskData) -> Split:
     """The slice before the sealed test that configs are compared on; or a slot's own split."""
-    if isinstance(data, ClassData):
-        return data.split
-    fraction = project.config.tune.validation_fraction
-    split: Split = registry.load("splitters", "holdout").split(data.tuning, fraction=fraction)
-    return split
+    return data.held_out(project.config.tune.validation_fraction)
 
 
 def space_of(project: Project, data: TaskData, name: str) -> Space:
     """A family's space with what the project narrows, and the epochs of this step."""
-    family = registry.family(name, data.section.task)
+    family = data.family(name)
     settings = {**project.config.space.get(name, {})}
     space: Space = family.space(data.tuning)
     if BUDGET in space.constants:
@@ -482,7 +478,7 @@ def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tun
     ]
     trials = scored_alike(project, data, split, trials)
     beside = scored_alike(project, data, split, beside)
-    way, where = registry.direction(data.section.metric), project.config.tune.where
+    way, where = data.direction, project.config.tune.where
     good = feasible(project, where, trials)
     if trials and not good:
         raise NotFoundError(

@@ -95,7 +95,7 @@ class TuningFiles:
         them. A model is in its place, flushed, before the record says that its trial has ended.
         """
         sign = Direction(self.way).sign
-        version = registry.family(family, self.data.section.task).VERSION
+        version = self.data.version(family)
         best = [sign * row.score for row in self._best(self._rows(), family)]
 
         def keep(plan: Planned, ended: Ended) -> None:

@@ -100,7 +100,7 @@ def best(rows: Sequence[TrialRow], data: TaskData, verb: str) -> TrialRow:
     NotFoundError
         No baseline is complete; ``verb`` runs them.
     """
-    return best_of(rows, data.slot, verb, registry.direction(data.section.metric))
+    return best_of(rows, data.slot, verb, data.direction)
 
 
 def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:

@@ -121,7 +121,7 @@ def _trained(
     for family in sorted({row.family for row, _ in chosen}):
         mine = [(row, plans) for row, plans in chosen if row.family == family]
         job = execute.job_of(data, split, family)
-        version = registry.family(family, data.section.task).VERSION
+        version = data.version(family)
         every = [plan for _, plans in mine for plan in plans]
         trained = execute.run(project, study, data, split, job, version, every, heard)
         for n, (row, plans) in enumerate(mine):

@@ -12,7 +12,8 @@ from podium.files import write_atomic
 from podium.steps.workspace.project import Project
 
 NAME, ABOUT = "best.pt", "best.json"
-INSIDE = "best_model/best.pt"
+# Of the served checkpoint, where that is one model.
+INSIDE = ("final_model/best.pt", "best_model/best.pt")
 
 
 def classifying(config: Config) -> list[str]:
@@ -53,26 +54,28 @@ def write(project: Project) -> list[str]:
     for slot in able:
         folder, holder = place(project.config, slot), holders.get(slot)
         about: dict[str, Any] = {"podium": 1, "slot": slot}
-        if holder is None:
+        files: dict[str, Any] = {}
+        if holder is not None:
+            artifact = project.store / holder.artifact_path
+            files = json.loads(require_hash(artifact, holder.artifact_hash))["files"]
+        inside = next((name for name in INSIDE if name in files), None)
+        if holder is None or inside is None:
+            # A champion of several models, or of a family with other files, has no such file.
             before = _read(folder / ABOUT)
             if (folder / NAME).is_file() and before.get("champion"):
                 _put(folder / ABOUT, {**before, "champion": False})
                 written.append(project.shown(folder / ABOUT))
-            continue
-        artifact = project.store / holder.artifact_path
-        files = json.loads(require_hash(artifact, holder.artifact_hash))["files"]
-        if INSIDE not in files:
             continue
         about |= {
             "champion": True,
             "candidate": holder.candidate_id,
             "version": holder.version,
             "artifact_hash": holder.artifact_hash,
-            "sha256": files[INSIDE],
+            "sha256": files[inside],
         }
         if _read(folder / ABOUT) == about and (folder / NAME).is_file():
             continue
-        data = read_checked(artifact, files, INSIDE)
+        data = read_checked(artifact, files, inside)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / NAME, data)
         _put(folder / ABOUT, about)

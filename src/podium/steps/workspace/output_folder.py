@@ -236,17 +236,26 @@ def put_artifact(source: Path, artifact_hash: str, target: Path) -> bool:
 
 
 def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a manifest says that people and scripts ask for; tickers in the order of training."""
-    task = manifest["task"]
+    """What a manifest says that people and scripts ask for; tickers in the order of training.
+
+    A model of sequences has features, classes and steps where one of bars has tickers, a target and
+    moments.
+    """
+    task, own = manifest["task"], ("tickers", "class_names", "feature_names", "steps")
+    asked = ["metric"]
+    if "tickers" in manifest:
+        asked = ["features", "target", "horizon", "window", "metric"]
     return {
-        "tickers": manifest["tickers"],
+        **{name: manifest[name] for name in own if name in manifest},
         "slot": manifest["slot"],
         "family": manifest["family"],
-        **{name: task[name] for name in ("features", "target", "horizon", "window", "metric")},
-        "timeframe": manifest["timeframe"],
+        **{name: task[name] for name in asked},
         "dataset_fingerprint": manifest["dataset_fingerprint"],
-        "trained_from": manifest["trained_from"],
-        "trained_until": manifest["trained_until"],
+        **{
+            name: manifest[name]
+            for name in ("timeframe", "trained_from", "trained_until")
+            if name in manifest
+        },
         "seeds": manifest.get("seeds", [manifest["seed"]]),
         "members": manifest.get("members", []),
     }

@@ -1,0 +1,80 @@
+"""Folds with a like share of every class, for samples without groups; copies stay together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from podium.errors import DataError, Problem
+from podium.samples import HasSamples
+from podium.split import Split
+from podium.splitters._base import at_least, build, require
+
+# Samples have no order here: some train on what came after the validated ones.
+ORDERED = False
+# What is never shared between training and validation.
+APART = "contents"
+
+
+def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
+    """Every sample validates in exactly one of ``folds`` folds, each with a like share of a class.
+
+    Parameters
+    ----------
+    folds : int, >= 2
+    seed : int, >= 0
+        Decides which samples of a class go where.
+
+    Raises
+    ------
+    DataError
+        The samples have groups, which this splitter would share, or a class has fewer distinct
+        samples than there are folds.
+    UsageError
+        Numbers below their bounds.
+    """
+    require(at_least("folds", folds, 2), at_least("seed", seed, 0))
+    samples = data.samples()
+    if samples.groups is not None:
+        raise DataError(
+            f"the samples are of {len(np.unique(samples.groups))} groups, and this splitter would "
+            "let them train and validate",
+            "samples without groups",
+            "use the splitter group",
+        )
+    n = len(samples)
+    labels = np.zeros(n, dtype=np.int64) if samples.labels is None else samples.labels
+    contents = np.arange(n) if samples.contents is None else samples.contents
+    _, first, unit = np.unique(contents, return_index=True, return_inverse=True)
+    # A unit is a sample with all its copies; its class is that of the first of them.
+    of_unit = np.asarray(labels)[first]
+    classes, counts = np.unique(of_unit, return_counts=True)
+    problems = [
+        Problem(
+            f"class '{name}' has {count} distinct samples",
+            f"at least {folds}: one a fold",
+            f"use at most {count} folds" if count > 1 else "add samples, or leave the class out",
+        )
+        for name, count in zip(classes.tolist(), counts.tolist(), strict=True)
+        if count < folds
+    ]
+    if problems:
+        raise DataError.of(problems)
+    fold_of = np.empty(len(first), dtype=np.int64)
+    rng, start = np.random.default_rng(seed), 0
+    for name in classes:
+        members = rng.permutation(np.flatnonzero(of_unit == name))
+        # Each class goes on where the one before ended, so that folds are of like size.
+        fold_of[members] = (start + np.arange(len(members))) % folds
+        start += len(members)
+    of_sample = fold_of[unit]
+    cuts = [(np.flatnonzero(of_sample != k), np.flatnonzero(of_sample == k)) for k in range(folds)]
+    return build(
+        "stratified",
+        replace(samples, starts=None, ends=None, horizon=0),
+        {"folds": folds, "seed": seed},
+        cuts,
+        paths=[[(fold, validation) for fold, (_, validation) in enumerate(cuts)]],
+        minimum=1,
+    )
