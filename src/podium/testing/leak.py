@@ -182,8 +182,8 @@ def probe_dated(
             new = values.astype(np.float64)
             new[rows] = other
             found = np.asarray(compute(new))
-            sighted |= _first_difference(honest[bar:], found[bar:]) is not None
-            place = _first_difference(honest[:bar], found[:bar])
+            sighted |= first_difference(honest[bar:], found[bar:]) is not None
+            place = first_difference(honest[:bar], found[:bar])
             if place is not None:
                 leaks.append(Leak(*place, f"figures published from {moment} on were {how}"))
     if not sighted:
@@ -441,7 +441,7 @@ def _sight(
             "probe at a later bar, after the warm-up",
         )
     leaks = [
-        Leak(*place, how) for how, other in future if (place := _first_difference(honest, other))
+        Leak(*place, how) for how, other in future if (place := first_difference(honest, other))
     ]
     return Sight(
         tuple(np.ndindex(moves.shape)),
@@ -542,7 +542,7 @@ def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
+def first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
     """Place of the first value that is not the same to the bit."""
     if one.shape != other.shape:
         bar = min(len(one), len(other))

@@ -203,7 +203,7 @@ def _members(what: str) -> Iterator[tuple[str, ModuleType, list[str]]]:
         raise UsageError(
             f"{SINGULAR[found[0]]} '{name}' works on samples, not on bars",
             "a member that is given bars, of which some lie in the future",
-            "test a classifier with podium.testing.classifiers.check_classifier",
+            "test a classifier with podium.testing.families.check_family",
         )
     yield found[0], module, given
 
