@@ -1,12 +1,16 @@
 """Every file in families/ keeps the contract; a new one is tested without a line here."""
 
 import pickle
+import re
 from functools import partial
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+import structure
 from podium import registry
 from podium.families._base import Classifier, Family, Model
 from podium.prediction import Prediction
@@ -73,6 +77,25 @@ def test_a_familys_name_is_its_files(family):
     again = registry.family(family.name, family.task)
     assert type(again) is type(family)
     assert issubclass(type(family), {"forecast": Family, "classify": Classifier}[family.task])
+
+
+def example():
+    """The family's file that docs/data.md shows."""
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    block = text.partition("### A torch forecaster")[2].partition("\n- ")[0]
+    return "\n".join(line[4:] for line in block.splitlines() if line.startswith("    ") or not line)
+
+
+def test_a_torch_forecaster_is_a_network_and_at_most_sixty_lines(tmp_path):
+    pytest.importorskip("torch")
+    text = example()
+    before, network, after = re.split(r"(?=class Network)|(?=class GRUFamily)", text)
+    assert "nn.GRU" in network
+    assert structure.code_lines(before) + structure.code_lines(after) <= 60
+    module = ModuleType("gru")
+    exec(text, vars(module))
+    families.check_family(module.FAMILY, tmp_path)
+    families.check_other_seed_differs(module.FAMILY())
 
 
 # ------------------------------------------------- the kit itself finds what it is there to find
