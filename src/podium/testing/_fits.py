@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, Self
 
@@ -73,11 +73,7 @@ def fit(
     family: AFamily, config: ConfigDict, train: Any, validation: Any, *, seed: int = SEED
 ) -> Any:
     """Model of a config; its scores are dropped."""
-
-    def report(epoch: int, scores: Mapping[str, float]) -> None:
-        del epoch, scores
-
-    return family.fit(config, train, validation, seed=seed, report=report)
+    return family.fit(config, train, validation, seed=seed, report=lambda epoch, scores: None)
 
 
 def fitted(family: AFamily, case: Case) -> Iterator[tuple[ConfigDict, Any]]:
