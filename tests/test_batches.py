@@ -12,6 +12,7 @@ from podium.runners._limits import Limits
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.testing import families, runners
+from podium.testing.tasks import forecast
 from podium.trial import State, Task
 
 
@@ -43,7 +44,8 @@ def tasks(*does, fold=lambda n: 0, **more):
 def test_the_family_keeps_the_contract():
     made = registry.family(trio.NAME)
     families.check_name_and_space(made)
-    case = families.Case.planted()
+    families.check_modes(made)
+    case = forecast.Case.planted()
     config = {"does": trio.FITS, "max_epochs": 3}
     alone = made.fit(config, case.train, None, seed=3, report=lambda epoch, scores: None)
     events = list(made.fit_many([config] * 3, case.train, None, seeds=[1, 2, 3]))

@@ -24,7 +24,8 @@ from podium.losses import focal
 from podium.sequences import Sequences, Subset
 from podium.stats.classification import accuracy, confusion, macro_f1
 from podium.steps.data import glucose
-from podium.testing.classifiers import Case, Memory
+from podium.testing._states import Memory
+from podium.testing.tasks.classify import Case
 
 FAMILY = bilstm.CLASSIFIER()
 CASE = Case.planted(150)

@@ -6,8 +6,8 @@ import torch
 
 from podium.errors import UsageError
 from podium.families.lstm import FAMILY
-from podium.testing import _states
-from podium.testing.series import Case
+from podium.testing._states import trainings
+from podium.testing.tasks.forecast import Case
 
 HAS_BF16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="this processor has no bf16 arithmetic")
@@ -50,8 +50,10 @@ def test_the_first_epochs_in_half_the_precision_come_to_nearly_the_same(parts):
 @needs_bf16
 def test_a_training_in_half_the_precision_pauses_and_goes_on_to_the_bit(parts):
     asked = config(parts, bf16_epochs=2)
-    one, other = _states.paused_everywhere(FAMILY(), asked, *parts, 4)
-    assert list(one.predict(parts[1].blind()).mean) == list(other.predict(parts[1].blind()).mean)
+    (_, whole), *others = trainings(FAMILY(), asked, *parts)
+    for _, other in others:
+        means = [list(model.predict(parts[1].blind()).mean) for model in (whole, other)]
+        assert means[0] == means[1]
 
 
 def test_a_device_without_it_is_refused_in_a_sentence(parts, monkeypatch):

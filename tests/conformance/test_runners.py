@@ -13,10 +13,7 @@ from podium.trial import State, Task
 
 CHECKS = [
     runners.check_every_task_ends_once,
-    runners.check_failures_are_told,
-    runners.check_a_failing_forecast_is_told,
-    runners.check_a_forgotten_config_is_told,
-    runners.check_lost_worker_costs_one_trial,
+    runners.check_a_failure_costs_one_trial,
     runners.check_a_worker_lost_between_runs_costs_at_most_one_trial,
     runners.check_an_abandoned_run_is_forgotten,
     runners.check_a_halted_run_starts_nothing_new,

@@ -87,6 +87,8 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
     """
 
     name: str
+    # What it is for: "forecast", "classify".
+    task: str
     VERSION: int = 1
     # Whether ``fit`` takes ``keep``; one that does not is trained in one go, whatever the schedule.
     resumable: bool = False
@@ -240,6 +242,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
 class Family(AnyFamily[View, Windows, Model]):
     """A kind of model that forecasts. ``families/<name>.py`` holds the class as ``FAMILY``."""
 
+    task = "forecast"
     # Whether a ticker's forecast needs its own bars only, so that some tickers may be left out.
     each_alone: bool = False
 
@@ -254,3 +257,5 @@ class Classifier(AnyFamily[Sequences, Subset, ClassModel]):
     iterative one reports are ``train_loss train_accuracy val_loss val_accuracy val_macro_f1
     learning_rate``.
     """
+
+    task = "classify"

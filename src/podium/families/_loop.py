@@ -34,7 +34,6 @@ BF16 = "bf16_epochs"
 BOUNDS: dict[str, Choice | Int | Float] = {
     "learning_rate": Float(1e-7, 1.0),
     "batch_size": Int(1, 65536),
-    "dropout": Float(0.0, 0.95),
     "weight_decay": Float(0.0, 10.0),
     BUDGET: Int(1, 100_000),
 }

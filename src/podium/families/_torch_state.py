@@ -13,7 +13,7 @@ from podium.trial import BUDGET
 
 FORMAT = 1
 # Parts of a state that say what was trained, not how far it came.
-QUESTION = ("family", "version", "seed", "data", "config")
+QUESTION = ("family", "version", "seed", "data")
 
 
 def written(state: Mapping[str, Any]) -> bytes:
@@ -53,7 +53,7 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
     Parameters
     ----------
     question : mapping
-        A value for each of ``QUESTION``.
+        A value for each of ``QUESTION``, and ``config``.
 
     Raises
     ------
@@ -61,31 +61,32 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
         With everything that differs.
     """
     anew = "give what it was trained with, or begin a training of its own elsewhere"
+    old, new = state.get("config", {}), question["config"]
+    rest = sorted({*old, *new} - {BUDGET})
     problems = []
-    for part in QUESTION[:-1]:
-        if state.get(part) != question[part]:
-            what = "other samples" if part == "data" else f"{part} {state.get(part)!r}"
-            asked = "the same samples" if part == "data" else f"{question[part]!r}"
-            problems.append(Problem(f"the training to go on with has {what}", asked, anew))
-    before, now = state.get("config", {}), question["config"]
-    for name in sorted({*before, *now} - {BUDGET}):
-        if before.get(name) != now.get(name):
-            found = f"the training to go on with has {name} {before.get(name)!r}"
-            problems.append(Problem(found, repr(now.get(name)), anew))
-    if before.get(BUDGET) != now[BUDGET] and now.get("scheduler") == "cosine":
+    for before, now, names in ((state, question, QUESTION), (old, new, rest)):
+        for name in names:
+            one, other = before.get(name), now.get(name)
+            if one != other:
+                found, wanted = f"{name} {one!r}", f"{other!r}"
+                if name == "data":
+                    found, wanted = "other samples", "the same samples"
+                found = f"the training to go on with has {found}"
+                problems.append(Problem(found, wanted, anew))
+    if old.get(BUDGET) != new[BUDGET] and new.get("scheduler") == "cosine":
         problems.append(
             Problem(
-                f"the training to go on with has {BUDGET} {before.get(BUDGET)!r}, "
-                f"and {now[BUDGET]!r} are asked for",
+                f"the training to go on with has {BUDGET} {old.get(BUDGET)!r}, "
+                f"and {new[BUDGET]!r} are asked for",
                 "the same number, because a cosine's learning rate depends on it from the first "
                 "epoch on",
             )
         )
-    elif state["epoch"] > now[BUDGET]:
+    elif state["epoch"] > new[BUDGET]:
         problems.append(
             Problem(
                 f"the training to go on with has had {state['epoch']} epochs",
-                f"{BUDGET} of at least as many; it is {now[BUDGET]}",
+                f"{BUDGET} of at least as many; it is {new[BUDGET]}",
             )
         )
     if problems:

@@ -162,6 +162,7 @@ class BiLSTMFamily(TorchClassifier):
                 "hidden_size": Int(1, 4096),
                 "num_layers": Int(1, 16),
                 **BOUNDS,
+                "dropout": Float(0.0, 0.95),
                 "bidirectional": Choice((True, False)),
                 "loss": Choice(LOSSES),
                 "focal_gamma": Float(0.0, 10.0),

@@ -58,6 +58,7 @@ class LSTMFamily(TorchForecaster):
             bounds={
                 "lstm_units": Int(1, 1024),
                 **BOUNDS,
+                "dropout": Float(0.0, 0.95),
                 "layers": Int(1, 8),
                 # Not searched, and in no config unless somebody asks for it.
                 BF16: Int(0, 100_000),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from podium.families._base import AnyFamily
 from podium.space import ConfigDict
 from podium.testing._base import SEED, require
+from podium.testing._fits import AFamily
 from podium.trial import Epoch, Fitted, Paused, Stopped
 
 
@@ -45,31 +45,44 @@ class Memory:
             raise Paused
 
 
-def paused_everywhere(
-    family: AnyFamily[Any, Any, Any], config: ConfigDict, train: Any, validation: Any, epochs: int
-) -> tuple[Any, Any]:
-    """Models of a training in one go, and of one that was paused after every epoch."""
+def trainings(
+    family: AFamily, config: ConfigDict, train: Any, validation: Any
+) -> Iterator[tuple[str, Any]]:
+    """Models of one training: in one go; gone on with from each state; with a pause every epoch.
+
+    Yields
+    ------
+    str
+        When it was interrupted.
+    model
+        Of a training whose curve was the uninterrupted one.
+    """
     whole, curve = _trained(family, config, train, validation, None)
     require(isinstance(whole, Fitted) and whole.model is not None, f"it does not fit {config}")
-    state: bytes | None = None
-    for until in range(1, epochs):
-        keep = Memory(state, until)
-        end, told = _trained(family, config, train, validation, keep)
+    yield "in one go", whole.model  # type: ignore[union-attr]
+
+    def same(when: str, keep: Memory) -> tuple[str, Any]:
+        end, scores = _trained(family, config, train, validation, keep)
+        require(scores == curve, f"{when}, the curve differs ({config})")
+        require(isinstance(end, Fitted), f"{when}, it gives no model")
+        return when, end.model  # type: ignore[union-attr]
+
+    states = Memory()
+    yield same("with every state kept", states)
+    for epoch, state in states.kept.items():
+        yield same(f"gone on from epoch {epoch}", Memory(state))
+    last: bytes | None = None
+    for until in range(1, len(curve)):
+        keep = Memory(last, until)
+        end, scores = _trained(family, config, train, validation, keep)
         require(isinstance(end, Stopped), f"asked to pause after epoch {until}, it went on")
-        require(told == curve[:until], f"paused after epoch {until}, the curve differs ({config})")
-        state = keep.kept[until]
-    again, told = _trained(family, config, train, validation, Memory(state))
-    require(told == curve, f"paused after every epoch, the curve differs ({config})")
-    require(isinstance(again, Fitted), "gone on with after a pause, it gives no model")
-    return whole.model, again.model  # type: ignore[union-attr]
+        require(scores == curve[:until], f"paused after epoch {until}, the curve differs")
+        last = keep.kept[until]
+    yield same("paused after every epoch", Memory(last))
 
 
 def _trained(
-    family: AnyFamily[Any, Any, Any],
-    config: ConfigDict,
-    train: Any,
-    validation: Any,
-    keep: Memory | None,
+    family: AFamily, config: ConfigDict, train: Any, validation: Any, keep: Memory | None
 ) -> tuple[Fitted | Stopped, list[Mapping[str, float]]]:
     """How it ended, and the scores of every epoch."""
     *epochs, end = family.fit_many([config], train, validation, seeds=[SEED], keeps=[keep])

@@ -6,7 +6,7 @@ then does an unmoved output say something about the future.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,12 +100,47 @@ class Sight:
     leak: Leak | None
 
 
-def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Sight:
+def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0, after: int = 0) -> Sight:
     """What :func:`probe` finds, and which columns it could see at all.
 
     Parameters and errors as there.
+
+    Parameters
+    ----------
+    after : int
+        Bars after ``at`` that stay when the rest is cut off.
     """
-    return _examined(compute, dataset, at, seed, at + 1)
+    if not 0 < at < len(dataset) - 1:
+        raise PodiumError(
+            f"the probe was put at bar {at} of {len(dataset)}", "bars on both sides of it"
+        )
+    rng = np.random.default_rng(seed)
+    honest = _up_to(compute(dataset), at)
+    past = [changed for _, changed in _rewritten(dataset, 0, at + 1, rng)]
+    future = [
+        *_rewritten(dataset, at + 1, len(dataset), rng),
+        ("every bar after it was cut off", dataset.slice(0, at + 1 + after)),
+    ]
+    moves = np.zeros(honest.shape[1:], dtype=bool)
+    for changed in past:
+        other = _up_to(compute(changed), at)
+        moves |= _unlike(honest, other).any(axis=0) if other.shape == honest.shape else True
+    if not moves.any():
+        raise BlindError(
+            f"the probe is blind: changing every bar up to {at} moves nothing up to there",
+            "an output that depends on the bars before it",
+            "probe at a later bar, after the warm-up",
+        )
+    leaks = [
+        Leak(*place, how)
+        for how, changed in future
+        if (place := first_difference(honest, _up_to(compute(changed), at)))
+    ]
+    return Sight(
+        tuple(np.ndindex(moves.shape)),
+        tuple(column for column in np.ndindex(moves.shape) if not moves[column]),
+        min(leaks, key=lambda leak: (leak.bar, leak.column), default=None),
+    )
 
 
 def awaiting(dataset: Dataset) -> list[NDArray[np.int64]]:
@@ -182,8 +217,8 @@ def probe_dated(
             new = values.astype(np.float64)
             new[rows] = other
             found = np.asarray(compute(new))
-            sighted |= _first_difference(honest[bar:], found[bar:]) is not None
-            place = _first_difference(honest[:bar], found[:bar])
+            sighted |= first_difference(honest[bar:], found[bar:]) is not None
+            place = first_difference(honest[:bar], found[:bar])
             if place is not None:
                 leaks.append(Leak(*place, f"figures published from {moment} on were {how}"))
     if not sighted:
@@ -220,7 +255,7 @@ def probe_fills(held: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> L
         return np.concatenate([sides[1:], np.full_like(sides[:1], np.nan)])
 
     # The bar after must stay when the rest is cut off: it is where the last order is filled.
-    return _examined(decided, dataset, at, seed, at + 2).leak
+    return examine(decided, dataset, at, seed=seed, after=1).leak
 
 
 def probe_split(
@@ -403,53 +438,6 @@ def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]
         yield how, replace(seen, **changed)
 
 
-def _examined(compute: Compute, dataset: Dataset, at: int, seed: int, cut: int) -> Sight:
-    """Sight of a probe that keeps the first ``cut`` bars when it cuts off the rest."""
-    if not 0 < at < len(dataset) - 1:
-        raise PodiumError(
-            f"the probe was put at bar {at} of {len(dataset)}", "bars on both sides of it"
-        )
-    rng = np.random.default_rng(seed)
-    honest = _up_to(compute(dataset), at)
-    past = [changed for _, changed in _rewritten(dataset, 0, at + 1, rng)]
-    future = [
-        *_rewritten(dataset, at + 1, len(dataset), rng),
-        ("every bar after it was cut off", dataset.slice(0, cut)),
-    ]
-    return _sight(
-        honest,
-        (_up_to(compute(changed), at) for changed in past),
-        ((how, _up_to(compute(changed), at)) for how, changed in future),
-        f"changing every bar up to {at} moves nothing up to there",
-    )
-
-
-def _sight(
-    honest: NDArray[Any],
-    past: Iterable[NDArray[Any]],
-    future: Iterable[tuple[str, NDArray[Any]]],
-    otherwise: str,
-) -> Sight:
-    """Sight from outputs up to a bar: as it is, with another past, with another future."""
-    moves = np.zeros(honest.shape[1:], dtype=bool)
-    for other in past:
-        moves |= _unlike(honest, other).any(axis=0) if other.shape == honest.shape else True
-    if not moves.any():
-        raise BlindError(
-            f"the probe is blind: {otherwise}",
-            "an output that depends on the bars before it",
-            "probe at a later bar, after the warm-up",
-        )
-    leaks = [
-        Leak(*place, how) for how, other in future if (place := _first_difference(honest, other))
-    ]
-    return Sight(
-        tuple(np.ndindex(moves.shape)),
-        tuple(column for column in np.ndindex(moves.shape) if not moves[column]),
-        min(leaks, key=lambda leak: (leak.bar, leak.column), default=None),
-    )
-
-
 def _rewritten(
     dataset: Dataset, start: int, stop: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, Dataset]]:
@@ -542,7 +530,7 @@ def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
+def first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
     """Place of the first value that is not the same to the bit."""
     if one.shape != other.shape:
         bar = min(len(one), len(other))

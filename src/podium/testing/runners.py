@@ -31,15 +31,20 @@ from podium.view import View
 PATIENCE = 20.0
 # More than a worker needs, less than one that swells takes.
 LARGE = 3 * 2**27
+# What a family does to fail, and a part of the reason that its trial has.
+FAILURES = {
+    fakes.RAISES: fakes.REASON,
+    fakes.DIVERGES: fakes.REASON,
+    fakes.PREDICT_RAISES: fakes.REASON,
+    fakes.NOT_FINITE: "",
+    fakes.FORGETS: "",
+}
 
 
 def check_runner(runner: type[Runner]) -> None:
     """Every task ends exactly once, whatever the family or its worker does."""
     check_every_task_ends_once(runner)
-    check_failures_are_told(runner)
-    check_a_failing_forecast_is_told(runner)
-    check_a_forgotten_config_is_told(runner)
-    check_lost_worker_costs_one_trial(runner)
+    check_a_failure_costs_one_trial(runner)
     check_a_worker_lost_between_runs_costs_at_most_one_trial(runner)
     check_an_abandoned_run_is_forgotten(runner)
     check_a_halted_run_starts_nothing_new(runner)
@@ -66,38 +71,22 @@ def check_every_task_ends_once(runner: type[Runner]) -> None:
                 require(len(end.losses) == wanted, "not one loss a validation window")
 
 
-def check_failures_are_told(runner: type[Runner]) -> None:
-    """A family that raises, diverges or forecasts NaN fails its trial with the reason."""
-    does = [fakes.FITS, fakes.RAISES, fakes.FITS, fakes.DIVERGES, fakes.NOT_FINITE, fakes.FITS]
-    ended = _told(runner, does)
-    for end, what in zip(ended, does, strict=True):
-        wanted = State.COMPLETE if what == fakes.FITS else State.FAILED
+def check_a_failure_costs_one_trial(runner: type[Runner]) -> None:
+    """A family that raises, diverges, cannot forecast, or gives no model fails its own trial.
+
+    So does a worker that is killed. The trial has the reason, and nobody waits for it for ever.
+    """
+    fails = FAILURES | ({fakes.DIES: "SIGKILL"} if _has_workers(runner) else {})
+    does = [fakes.FITS, *(what for failing in fails for what in (failing, fakes.FITS))] * 2
+    with fakes.installed() as family, runner(2) as running:
+        ended = _run(running, small_job(family), _tasks(does))
+    for number, what in enumerate(does):
+        end = ended[f"t-{number}"]
+        wanted = State.FAILED if what in fails else State.COMPLETE
         require(end.state is wanted, f"a task that {what} is {end.state}: {end.reason}")
-        if what in (fakes.RAISES, fakes.DIVERGES):
-            require(fakes.REASON in end.reason, f"the reason is lost: {end.reason!r}")
-        require(bool(end.reason) == (wanted is State.FAILED), f"{what}: reason {end.reason!r}")
-
-
-def check_a_failing_forecast_is_told(runner: type[Runner]) -> None:
-    """A model that cannot forecast fails its trial, and its trial only."""
-    reason = _fails_alone(runner, fakes.PREDICT_RAISES)
-    require(fakes.REASON in reason, f"the reason is lost: {reason!r}")
-
-
-def check_a_forgotten_config_is_told(runner: type[Runner]) -> None:
-    """A family that gives no model for a config fails that trial; nobody waits for it for ever."""
-    require(bool(_fails_alone(runner, fakes.FORGETS)), "no reason is given")
-
-
-def check_lost_worker_costs_one_trial(runner: type[Runner]) -> None:
-    """A worker that is killed takes one trial with it; runners without workers are left alone."""
-    if not _has_workers(runner):
-        return
-    does = [fakes.FITS, fakes.DIES, fakes.FITS, fakes.DIES, fakes.FITS, fakes.FITS]
-    for end, what in zip(_told(runner, does), does, strict=True):
-        wanted = State.FAILED if what == fakes.DIES else State.COMPLETE
-        require(end.state is wanted, f"a task that {what} is {end.state}: {end.reason}")
-        require(what == fakes.FITS or "SIGKILL" in end.reason, f"the reason is {end.reason!r}")
+        require(bool(end.reason) == (what in fails), f"{what}: the reason is {end.reason!r}")
+        known = fails.get(what, "") in end.reason
+        require(known, f"{what}: the reason is lost: {end.reason!r}")
 
 
 def check_a_worker_lost_between_runs_costs_at_most_one_trial(runner: type[Runner]) -> None:
@@ -201,29 +190,6 @@ def small_job(family: str, horizon: int = 1) -> Job:
 
 def _tasks(does: Sequence[str], prefix: str = "t") -> list[Task]:
     return [Task(f"{prefix}-{n}", {"does": what}, 0, seed=n) for n, what in enumerate(does)]
-
-
-def _told(runner: type[Runner], does: Sequence[str]) -> list[Ended]:
-    """How tasks of the misbehaving family ended, each in a list of its own, in their order."""
-    with fakes.installed() as family, runner(2) as running:
-        job, tasks = small_job(family), _tasks(does)
-        if _has_workers(runner):
-            ended = _run(running, job, tasks)
-        else:
-            # What dies in one process takes the tasks after it along.
-            ended = {}
-            for task in tasks:
-                ended |= _run(running, job, [task])
-        return [ended[task.trial_id] for task in tasks]
-
-
-def _fails_alone(runner: type[Runner], what: str) -> str:
-    """Reason of the one task that does not fit, between two that do."""
-    before, end, after = _told(runner, [fakes.FITS, what, fakes.FITS])
-    require(end.state is State.FAILED, f"a task whose family {what} is {end.state}")
-    states = [before.state, after.state]
-    require(states == [State.COMPLETE] * 2, f"the others are {states}")
-    return end.reason
 
 
 def _has_workers(runner: type[Runner]) -> bool:

@@ -10,8 +10,6 @@ import numpy as np
 
 from podium.arrays import Floats, Times
 from podium.dataset import FIELDS, Dataset
-from podium.split import Windows
-from podium.testing._base import SEED
 from podium.view import View
 
 TICKERS = ("AAA", "BBB", "CCC")
@@ -153,37 +151,6 @@ def view(
 ) -> View:
     """A small view of a dataset, made exactly as for a slot of podium.toml."""
     return View.of(dataset, features=features, target=target, horizon=horizon, window=window)
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A small task whose answer is known: the next return follows the last one.
-
-    Parameters
-    ----------
-    oracle : float
-        Mean squared error of the best possible forecast.
-    """
-
-    dataset: Dataset
-    view: View
-    train: Windows
-    validation: Windows
-    oracle: float
-
-    @classmethod
-    def planted(cls, n: int = 160) -> Case:
-        """Three tickers, one bar ahead; the last quarter of the bars validates."""
-        made = planted(n, seed=SEED)
-        seen = view(made.dataset)
-        cut = seen.last_labelled + 1 - n // 4
-        return cls(
-            made.dataset,
-            seen,
-            Windows.of(seen, np.arange(seen.first_bar, cut - seen.horizon + 1)),
-            Windows.of(seen, np.arange(cut, seen.last_labelled + 1)),
-            made.oracle_mse(seen.horizon),
-        )
 
 
 def _shocks(seed: int, ticker: str, n: int) -> Floats:

@@ -77,7 +77,7 @@ def check_split(
             require(bool((np.diff(part) > 0).all()), "bars of a fold are not in order")
             inside = np.isin(part, samples.index).all()
             require(bool(inside), "a fold has bars without a whole window or a label")
-    leak = probe_split(split, samples=_compared(split, samples), ordered=ordered, embargo=embargo)
+    leak = probe_split(split, samples=compared_by(split, samples), ordered=ordered, embargo=embargo)
     require(leak is None, f"training and validation are not kept apart: {leak}")
     validated = np.concatenate([fold.validation for fold in split.folds])
     if split.paths:
@@ -90,6 +90,14 @@ def check_split(
     else:
         require(len(np.unique(validated)) == len(validated), "folds validate the same bars")
     json.dumps(split.spec(), allow_nan=False)
+
+
+def compared_by(split: Split, samples: Samples) -> Samples:
+    """Samples that a split is looked at by: groups that a splitter made are its own word."""
+    made = split.samples
+    if samples.groups is None and made is not None and made.groups is not None:
+        return made
+    return samples
 
 
 def events(n: int = 400, longest: int = 30, seed: int = 0) -> Samples:
@@ -212,14 +220,6 @@ def _twice(module: ModuleType, data: HasSamples, chosen: dict[str, Any]) -> Spli
     require(split.name == name, f"the split calls itself '{split.name}', its file '{name}'")
     require(module.split(data, **chosen).hash == split.hash, "two calls give two splits")
     return split
-
-
-def _compared(split: Split, samples: Samples) -> Samples:
-    """What the probe compares: groups a splitter made itself are its own word."""
-    made = split.samples
-    if samples.groups is None and made is not None and made.groups is not None:
-        return made
-    return samples
 
 
 def _validated(split: Split, samples: Samples) -> list[list[str]]:

@@ -37,7 +37,7 @@ from podium.testing.leak import (
     fitted_anew,
     probe_split,
 )
-from podium.testing.splitters import cohort, two_files
+from podium.testing.splitters import cohort, compared_by, two_files
 from podium.trial import BUDGET
 from podium.view import View, arguments
 
@@ -92,6 +92,20 @@ class Probed:
     leak: Leak | None = None
     time: str = ""
     column: str = ""
+
+
+@dataclass(frozen=True)
+class _Member:
+    """What is probed: its name or file, kind, module, and what follows its name."""
+
+    what: str
+    kind: str
+    module: ModuleType
+    given: list[str]
+
+    def guarded(self, work: Callable[[], Any]) -> Any:
+        """Result of the member's code; its errors become one sentence."""
+        return _guarded(self.what, self.module, work)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,19 +165,17 @@ def leak(
         raise UsageError(f"seeds is {seeds}", "at least 1")
     members = list(_members(what))
     ground = _ground(project, slot)
-    return [
-        _probed(what, kind, module, given, ground, at, seeds) for kind, module, given in members
-    ]
+    return [_probed(member, ground, at, seeds) for member in members]
 
 
 def probed(data: SlotData, what: str, seeds: int) -> Probed:
     """Probe one named member on a slot's bars before its test; arguments and errors as `leak`."""
-    [(kind, module, given)] = _members(what)
-    return _probed(what, kind, module, given, _ground_of(data), None, seeds)
+    [member] = _members(what)
+    return _probed(member, _ground_of(data), None, seeds)
 
 
-def _members(what: str) -> Iterator[tuple[str, ModuleType, list[str]]]:
-    """Kind, module and what follows its name of everything that is meant."""
+def _members(what: str) -> Iterator[_Member]:
+    """Everything that is meant."""
     # A path may hold colons of its own, before its ending.
     file = re.fullmatch(r"(.*\.py)((?::[^:/]+)*)", what)
     bare, *given = (file[1], *file[2].split(":")[1:]) if file else what.split(":")
@@ -175,7 +187,7 @@ def _members(what: str) -> Iterator[tuple[str, ModuleType, list[str]]]:
                 f"{bare} defines nothing that can be probed",
                 "; ".join(f"{SINGULAR[k]}: {' and '.join(n)}" for k, n in KINDS.items()),
             )
-        yield from ((kind, module, given) for kind in kinds)
+        yield from (_Member(what, kind, module, given) for kind in kinds)
         return
     before, _, name = bare.rpartition("/")
     plurals = {**{k: k for k in KINDS}, **{one: k for k, one in SINGULAR.items()}}
@@ -203,9 +215,9 @@ def _members(what: str) -> Iterator[tuple[str, ModuleType, list[str]]]:
         raise UsageError(
             f"{SINGULAR[found[0]]} '{name}' works on samples, not on bars",
             "a member that is given bars, of which some lie in the future",
-            "test a classifier with podium.testing.classifiers.check_classifier",
+            "test a classifier with podium.testing.families.check_family",
         )
-    yield found[0], module, given
+    yield _Member(what, found[0], module, given)
 
 
 def _file(path: Path) -> ModuleType:
@@ -261,89 +273,73 @@ def _ground_of(data: SlotData) -> _Ground:
     )
 
 
-def _probed(
-    what: str,
-    kind: str,
-    module: ModuleType,
-    given: list[str],
-    ground: _Ground,
-    at: int | None,
-    seeds: int,
-) -> Probed:
-    if kind == "splitters":
+def _probed(member: _Member, ground: _Ground, at: int | None, seeds: int) -> Probed:
+    if member.kind == "splitters":
         if at is not None:
             raise UsageError("a split is not probed at a bar", "no --at")
-        return _split_probed(what, module, ground, seeds)
-    blank = Probed(what, SINGULAR[kind], ground.name, 0, "")
-    blind: set[tuple[int, ...]] | None = None
-    columns: tuple[tuple[int, ...], ...] = ()
+        return _split_probed(member, ground, seeds)
+    sights: list[Sight] = []
     refused: BlindError | None = None
-    tried = 0
+    start = 0
     if at is None:
         # Each kind of publication is looked at once.
         seeds = max(seeds, len(awaiting(ground.dataset)))
     for seed in range(seeds):
-        part, here, start = _part(ground, kind, at, seed)
+        part, here, start = _part(ground, member.kind, at, seed)
         try:
-            sight = _look(what, kind, module, given, ground, part, here, seed)
+            sights.append(_look(member, ground, part, here, seed))
         except BlindError as error:
             # One config of a family may be a constant; all of them blind is another matter.
             refused = error
             continue
-        tried += 1
-        columns = sight.columns
-        blind = set(sight.blind) if blind is None else blind & set(sight.blind)
-        if sight.leak:
-            found = replace(sight.leak, bar=sight.leak.bar + start)
-            return replace(
-                blank,
-                seeds=tried,
-                sight=_seen(columns, blind),
-                leak=found,
-                time=str(ground.dataset.times[found.bar]),
-                column=_column(kind, found.column, ground.dataset.tickers),
-            )
-    if blind is None:
+        if sights[-1].leak:
+            break
+    kind, tickers = SINGULAR[member.kind], ground.dataset.tickers
+    if not sights:
         raise BlindError(
-            f"{what}: {refused.problems[0].found if refused else 'the probe is blind'}",
-            f"a {SINGULAR[kind]} that depends on the bars before it: of one that does not, nothing "
+            f"{member.what}: {refused.problems[0].found if refused else 'the probe is blind'}",
+            f"a {kind} that depends on the bars before it: of one that does not, nothing "
             "can be shown",
             "probe at a later bar (--at), after the warm-up",
         )
-    names = (_column(kind, column, ground.dataset.tickers) for column in sorted(blind))
-    return replace(blank, seeds=tried, sight=_seen(columns, blind), blind=tuple(names))
+    columns, found = sights[-1].columns, sights[-1].leak
+    blind = set(columns).intersection(*(sight.blind for sight in sights))
+    sight = f"changing the past moves {len(columns) - len(blind)} of {len(columns)} columns"
+    probed = Probed(member.what, kind, ground.name, len(sights), sight)
+    if found is None:
+        names = (_column(member.kind, column, tickers) for column in sorted(blind))
+        return replace(probed, blind=tuple(names))
+    found = replace(found, bar=found.bar + start)
+    return replace(
+        probed,
+        leak=found,
+        time=str(ground.dataset.times[found.bar]),
+        column=_column(member.kind, found.column, tickers),
+    )
 
 
-def _look(
-    what: str,
-    kind: str,
-    module: ModuleType,
-    given: list[str],
-    ground: _Ground,
-    part: Dataset,
-    at: int,
-    seed: int,
-) -> Sight:
+def _look(member: _Member, ground: _Ground, part: Dataset, at: int, seed: int) -> Sight:
     """Sight of one seed."""
-    if kind == "families":
-        family = registry.new_family(module, what)
+    if member.kind == "families":
+        family = registry.new_family(member.module, member.what)
         seen = ground.view_of(part)
-        if at - ground.horizon - seen.first_bar < FEWEST:
+        bars = at - ground.horizon - seen.first_bar
+        if bars < FEWEST:
             raise UsageError(
-                f"bar {at} leaves {max(0, at - ground.horizon - seen.first_bar)} bars to train on",
+                f"bar {at} leaves {max(0, bars)} bars to train on",
                 f"at least {FEWEST}",
                 "probe at a later bar",
             )
-        config = _small(_guarded(what, module, partial(family.space, seen)), seed)
+        config = _small(member.guarded(partial(family.space, seen)), seed)
         compute = fitted_anew(family, config, part, at, ground.view_of, seed)
     else:
-        compute = _compute(what, kind, module, given, ground.horizon)
+        compute = _compute(member, ground.horizon)
 
     def checked(dataset: Dataset) -> NDArray[Any]:
-        found = np.asarray(_guarded(what, module, lambda: compute(dataset)))
+        found = np.asarray(member.guarded(lambda: compute(dataset)))
         if found.ndim < 1 or len(found) != len(dataset):
             raise DataError(
-                f"{what} gives shape {found.shape} for {len(dataset)} bars of "
+                f"{member.what} gives shape {found.shape} for {len(dataset)} bars of "
                 f"{len(dataset.tickers)} tickers",
                 "one row a bar",
             )
@@ -352,12 +348,13 @@ def _look(
     return examine(checked, part, at, seed=seed)
 
 
-def _compute(what: str, kind: str, module: ModuleType, given: list[str], horizon: int) -> Compute:
+def _compute(member: _Member, horizon: int) -> Compute:
     """Function from bars to what a member makes of each."""
-    if kind == "features":
-        taken = arguments(what.partition(":")[0], given, module.compute)
+    module = member.module
+    if member.kind == "features":
+        taken = arguments(member.what.partition(":")[0], member.given, module.compute)
         return lambda dataset: module.compute(dataset, *taken)
-    if kind == "signals":
+    if member.kind == "signals":
         return lambda dataset: module.weights(_forecast(dataset))
 
     def known(dataset: Dataset) -> NDArray[Any]:
@@ -422,10 +419,6 @@ def _part(ground: _Ground, kind: str, at: int | None, seed: int) -> tuple[Datase
     return ground.dataset.slice(start, min(length, at + after + 1)), at - start, start
 
 
-def _seen(columns: tuple[tuple[int, ...], ...], blind: set[tuple[int, ...]]) -> str:
-    return f"changing the past moves {len(columns) - len(blind)} of {len(columns)} columns"
-
-
 def _column(kind: str, column: tuple[int, ...], tickers: tuple[str, ...]) -> str:
     """Name of a column: its ticker, and which of the ticker's columns it is."""
     if not column:
@@ -437,19 +430,14 @@ def _column(kind: str, column: tuple[int, ...], tickers: tuple[str, ...]) -> str
     return "/".join([name, *map(str, inner)])
 
 
-def _split_probed(what: str, module: ModuleType, ground: _Ground, seeds: int) -> Probed:
+def _split_probed(member: _Member, ground: _Ground, seeds: int) -> Probed:
     """A splitter: what it keeps apart, for the slot's own bars and for other horizons."""
+    what, module = member.what, member.module
     probed = Probed(what, "splitter", "", 0, "")
     names: list[str] = []
     for number, (name, data) in enumerate(_split_data(module, ground, seeds)):
-        split: Split = _guarded(
-            what, module, partial(module.split, data, **_arguments(what, module))
-        )
-        samples = data.samples()
-        made = getattr(split, "samples", None)
-        if made is not None and made.groups is not None and samples.groups is None:
-            # Groups that a splitter made of bars are its own word.
-            samples = made
+        split: Split = member.guarded(partial(module.split, data, **_arguments(what, module)))
+        samples = compared_by(split, data.samples())
         ordered = bool(getattr(module, "ORDERED", split.ordered))
         names.append(name)
         probed = replace(probed, data="; ".join(names), seeds=number + 1)

@@ -1,0 +1,233 @@
+"""Families that classify sequences: each sample by itself, as far as it reaches, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+import numpy as np
+
+from podium.errors import DataError
+from podium.families._base import Classifier
+from podium.prediction import ClassPrediction
+from podium.sequences import Sequences, Subset
+from podium.stats.classification import log_losses
+from podium.testing import _fits
+from podium.testing._base import SEED, refusal, require
+from podium.testing._fits import configs, fit, fitted, require_same
+from podium.trial import Epoch
+
+CURVE = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"}
+# Sums in another order differ in their last bits.
+TOLERANCE = 1e-5
+# Part of the log loss of the class frequencies that a family must do away with.
+SHARE = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class Case(_fits.Case):
+    """Samples of three classes with a planted rule, and the parts to learn and to judge from."""
+
+    train: Subset
+    validation: Subset
+
+    @classmethod
+    def planted(cls, n: int = 180) -> Self:
+        """Samples of 3 to 8 steps; two thirds are to learn from.
+
+        The first feature is a random walk, the second noise; a few values are missing. The class
+        says whether the walk, drawn out by as much as its last step, ends below -1.5, above 1.5 or
+        between them.
+        """
+        rng = np.random.default_rng(SEED)
+        lengths = rng.integers(3, 9, n)
+        walk = np.cumsum(rng.normal(size=(n, 8)), axis=1)
+        x = np.stack([walk, rng.normal(50, 10, (n, 8))], axis=2)
+        rows = np.arange(n)
+        end = 2 * walk[rows, lengths - 1] - walk[rows, lengths - 2]
+        y = np.where(end < -1.5, 0, np.where(end > 1.5, 2, 1))
+        x[rows[::7], 0, 0] = np.nan
+        x[rows[::5], 1, 1] = np.nan
+        made = Sequences.of(
+            "planted",
+            x,
+            y,
+            lengths=lengths,
+            feature_names=("walk", "noise"),
+            class_names=("falls", "stays", "rises"),
+        )
+        return cls(Subset(made, rows[: n * 2 // 3]), Subset(made, rows[n * 2 // 3 :]))
+
+    @property
+    def data(self) -> Sequences:
+        """All samples."""
+        return self.train.sequences
+
+    def on(self, other: Sequences) -> Case:
+        """The same rows of other sequences."""
+        return Case(replace(self.train, sequences=other), replace(self.validation, sequences=other))
+
+    @classmethod
+    def learnable(cls) -> Self:
+        """The same of more samples."""
+        return cls.planted(450)
+
+    def loss(self, prediction: ClassPrediction) -> float:
+        """Log loss."""
+        truth = self.validation.truth().astype(np.int64)
+        return float(np.mean(log_losses(truth, prediction.probabilities)))
+
+    def wanted(self) -> float:
+        """A part of the log loss of the training samples' class frequencies."""
+        counts = np.bincount(self.train.truth().astype(np.int64))
+        prior = np.broadcast_to(counts / counts.sum(), (len(self.validation), len(counts)))
+        blind = ClassPrediction(self.validation.rows, prior, self.data.class_names)
+        return (1 - SHARE) * self.loss(blind)
+
+    def others_replaced(self) -> Iterator[tuple[str, Subset]]:
+        """All other rows of the same sequences."""
+        x, y = self.data.x.copy(), self.data.y.copy()
+        x[self.validation.rows] *= -7
+        y[self.validation.rows] = 0
+        yield "replaced", self.on(replace(self.data, x=x, y=y)).train
+
+
+def check_every_sample_gets_probabilities(family: Classifier) -> None:
+    """One of each class, from 0 to 1, their sum 1; in the order asked; none for no sample."""
+    case = Case.planted()
+    for config, model in fitted(family, case):
+        asked = case.validation.blind()
+        found = model.predict(asked)
+        require(
+            np.array_equal(found.rows, asked.rows)
+            and found.class_names == asked.sequences.class_names,
+            f"the prediction is not of the samples or classes asked for ({config})",
+        )
+        values = found.probabilities
+        require(
+            bool(((values >= 0) & (values <= 1)).all())
+            and np.allclose(values.sum(axis=1), 1, atol=1e-9),
+            f"a sample's probabilities are not from 0 to 1 with the sum 1 ({config})",
+        )
+        none = model.predict(replace(asked, rows=asked.rows[:0]))
+        require(none.probabilities.shape == (0, 3), "no sample was asked for, and there is one")
+
+
+def check_padding_is_ignored(family: Classifier) -> None:
+    """More room behind the samples, and whatever stands there, changes no bit of any number."""
+    case = Case.planted()
+    data = case.data
+    roomy = replace(data, x=np.pad(data.x, ((0, 0), (0, 5), (0, 0))))
+    behind = ~roomy.mask
+    dirty = [np.where(behind[:, :, None], np.float32(v), roomy.x) for v in (1e6, np.nan)]
+    for config, model in fitted(family, case):
+        honest = model.predict(case.validation.blind())
+        for how, other in (
+            ("padding is longer", roomy),
+            *(("something stands behind the samples", replace(roomy, x=x)) for x in dirty),
+        ):
+            asked = case.on(other)
+            when = f"where {how} ({config})"
+            require_same(honest, model.predict(asked.validation.blind()), when)
+            again = fit(family, config, asked.train, asked.validation)
+            require_same(honest, again.predict(asked.validation.blind()), f"{when}, fitted on them")
+
+
+def check_samples_do_not_know_each_other(family: Classifier) -> None:
+    """A sample gets the same probabilities alone, in another order and beside other samples."""
+    case = Case.planted()
+    asked = case.validation.blind()
+    for config, model in fitted(family, case):
+        whole = model.predict(asked).probabilities
+        turned = model.predict(replace(asked, rows=asked.rows[::-1])).probabilities[::-1]
+        alone = np.concatenate(
+            [model.predict(replace(asked, rows=asked.rows[[k]])).probabilities for k in range(9)]
+        )
+        for found, how in ((turned, "in another order"), (alone, "alone")):
+            require(
+                np.allclose(found, whole[: len(found)], atol=TOLERANCE),
+                f"samples asked {how} get other probabilities ({config})",
+            )
+
+
+def check_labels_are_ignored(family: Classifier) -> None:
+    """What the asked samples' classes are changes no bit of their probabilities."""
+    case = Case.planted()
+    for config, model in fitted(family, case):
+        told, blind = (model.predict(part) for part in (case.validation, case.validation.blind()))
+        require_same(
+            told, blind, f"although only the labels of the asked samples differ ({config})"
+        )
+
+
+def check_strangers_refused(family: Classifier) -> None:
+    """Features or classes of other names, or in another order, are refused by name.
+
+    By the fitted model, and when it is loaded again.
+    """
+    case = Case.planted()
+    asked, data = case.validation.blind(), case.data
+    turned = replace(data, feature_names=data.feature_names[::-1], x=data.x[:, :, ::-1])
+    renamed = replace(data, class_names=("falls", "stays", "jumps"))
+    for _, model in fitted(family, case):
+        with TemporaryDirectory() as folder:
+            model.save(Path(folder))
+            again = family.load(lambda name, place=folder: Path(place, name).read_bytes())  # type: ignore[misc]
+        for when, one in (("", model), ("after save and load", again)):
+            for other, name in ((turned, "noise, walk"), (renamed, "jumps")):
+                act = partial(one.predict, replace(asked, sequences=other))
+                message = refusal(DataError, act, f"samples with '{name}' were not refused {when}")
+                require(name in message, f"the refusal does not name '{name}': {message}")
+
+
+def check_useless_samples_refused(family: Classifier) -> None:
+    """What nobody can learn from is refused before training, with the feature or class named."""
+    case = Case.planted()
+    data = case.data
+    config = configs(family.space(case.data))[0]
+    empty, beyond = data.x.copy(), data.y.copy()
+    empty[:, :, 1] = np.nan
+    beyond[case.train.rows[4]] = 3
+    few = replace(case.train, rows=case.train.rows[data.y[case.train.rows] != 2])
+    other = replace(data, feature_names=("walk", "pulse"))
+    none = replace(case.train, rows=case.train.rows[:0])
+    for train, validation, named in (
+        (few, case.validation, "rises"),
+        (none, case.validation, "no training sample"),
+        (case.train, none, "no validation sample"),
+        (case.on(replace(data, x=empty)).train, None, "noise"),
+        (case.on(replace(data, y=beyond)).train, None, "y is 3"),
+        (case.train, case.on(other).validation, "pulse"),
+    ):
+        act = partial(fit, family, config, train, validation)
+        told = refusal(DataError, act, f"samples to be told of '{named}' were not refused")
+        require(named in told, f"the refusal does not say '{named}': {told}")
+
+
+def check_curve(family: Classifier) -> None:
+    """An iterative family reports the usual scores of every epoch, of validation only with one."""
+    case = Case.planted()
+    config = configs(family.space(case.data))[0]
+    for validation in (case.validation, None):
+        wanted = {n for n in CURVE if validation is not None or n.startswith("train_")}
+        for event in family.fit_many([config], case.train, validation, seeds=[SEED]):
+            if isinstance(event, Epoch):
+                missing = sorted((wanted | {"learning_rate"}) - set(event.scores))
+                require(not missing, f"an epoch has no {', '.join(missing)}")
+                extra = [n for n in event.scores if n.startswith("val_") and validation is None]
+                require(not extra, f"without validation an epoch has {', '.join(extra)}")
+
+
+CHECKS = (
+    check_every_sample_gets_probabilities,
+    check_padding_is_ignored,
+    check_samples_do_not_know_each_other,
+    check_labels_are_ignored,
+    check_strangers_refused,
+    check_useless_samples_refused,
+    check_curve,
+)

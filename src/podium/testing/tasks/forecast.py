@@ -1,0 +1,163 @@
+"""Families that forecast: each window by its own past, tickers by name, nothing of the future."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from podium.arrays import Floats
+from podium.dataset import Dataset
+from podium.families._base import Family, Model
+from podium.prediction import Prediction
+from podium.split import Windows
+from podium.testing import _fits, series
+from podium.testing._base import SEED, require
+from podium.testing._fits import configs, fit, fitted, require_same
+from podium.testing.leak import poisoned, probe_family
+from podium.view import View
+
+# Part of what the best possible forecast gains over a constant that a family must find.
+SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Case(_fits.Case):
+    """A small task whose answer is known: the next return follows the last one.
+
+    Parameters
+    ----------
+    oracle : float
+        Mean squared error of the best possible forecast.
+    """
+
+    dataset: Dataset
+    data: View
+    train: Windows
+    validation: Windows
+    oracle: float
+
+    @classmethod
+    def planted(cls, n: int = 160) -> Self:
+        """Three tickers, one bar ahead; the last quarter of the bars validates."""
+        made = series.planted(n, seed=SEED)
+        seen = series.view(made.dataset)
+        cut = seen.last_labelled + 1 - n // 4
+        return cls(
+            made.dataset,
+            seen,
+            Windows.of(seen, np.arange(seen.first_bar, cut - seen.horizon + 1)),
+            Windows.of(seen, np.arange(cut, seen.last_labelled + 1)),
+            made.oracle_mse(seen.horizon),
+        )
+
+    @classmethod
+    def learnable(cls) -> Self:
+        """The same of more bars."""
+        return cls.planted(400)
+
+    def loss(self, prediction: Prediction) -> float:
+        """Mean squared error."""
+        return float(np.mean((self.validation.truth() - prediction.mean) ** 2))
+
+    def wanted(self) -> float:
+        """Half way from the mean of the training targets, as a forecast, to the oracle."""
+        untrained = np.mean((self.validation.truth() - np.mean(self.train.truth())) ** 2)
+        return float(untrained - SHARE * (untrained - self.oracle))
+
+    def others_replaced(self) -> Iterator[tuple[str, Windows]]:
+        """Everything after the last training label."""
+        last = int(self.train.at.max()) + self.data.horizon
+        for how, changed in poisoned(self.data, last, seed=SEED):
+            yield how, Windows(changed, self.train.item, self.train.at)
+
+
+def check_every_window_gets_a_forecast(family: Family) -> None:
+    """A finite forecast a window, in the windows' order, and none for no window."""
+    case = Case.planted()
+    asked = case.validation.blind()
+    for config, model in fitted(family, case):
+        found = model.predict(asked)
+        wanted = replace(
+            found, item=asked.tickers, decided_at=asked.decided_at, target_end=asked.target_end
+        )
+        require_same(wanted, found, "from the index of the windows asked for")
+        unknown = int(np.sum(~np.isfinite(found.mean)))
+        require(not unknown, f"{unknown} of {len(found)} forecasts are not finite ({config})")
+        none = model.predict(Windows.of(asked.view, asked.at[:0]))
+        require(len(none) == 0, "no window was asked for, and there is a forecast")
+
+
+def check_future_is_ignored(family: Family) -> None:
+    """Forecasts up to a bar do not move by a bit when everything after it does.
+
+    First shown on a fitted model, with what it is given replaced by other numbers and by NaN; then
+    on the bars themselves, fitted anew each time. Changing the past must move the forecasts of at
+    least one config, else nothing was shown.
+    """
+    case = Case.planted()
+    at = int(case.validation.at[len(case.validation) // 2])
+    asked = np.arange(case.data.first_bar, at + 1)
+    sighted = 0
+    for config in configs(family.space(case.data)):
+        model = fit(family, config, case.train, None)
+        honest = model.predict(Windows.of(case.data.blind(), asked))
+        for how, changed in poisoned(case.data, at, seed=SEED):
+            found = model.predict(Windows.of(changed, asked))
+            when = f"although only bars after the decision were {how} ({config})"
+            require_same(honest, found, when)
+        past = replace(
+            case.data,
+            features=case.data.features * np.float32(3),
+            increments=case.data.increments * 3,
+            past=case.data.past * 3,
+        )
+        moved = model.predict(Windows.of(past, asked))
+        if np.array_equal(honest.mean, moved.mean):
+            continue
+        sighted += 1
+        leak = probe_family(family, config, case.dataset, at, view_of=series.view)
+        require(leak is None, f"the family reads the future ({config}): {leak}")
+    require(sighted > 0, "no config's forecasts depend on the past: nothing can be shown")
+
+
+def check_tickers_by_name(family: Family) -> None:
+    """A dataset with its tickers in another order gets the same forecasts by name, to 1e-6."""
+    case = Case.planted()
+    turned = case.dataset.tickers[::-1]
+    _require_alike(family, case, turned, "another order of the tickers gives other forecasts")
+
+
+def check_alone_if_it_says_so(family: Family) -> None:
+    """Where ``each_alone`` is set, a ticker gets the same forecasts without the others."""
+    if family.each_alone:
+        case = Case.planted()
+        [*_, name] = case.dataset.tickers
+        _require_alike(
+            family, case, (name,), f"each_alone is set, and {name} alone gets other forecasts"
+        )
+
+
+def _require_alike(family: Family, case: Case, tickers: tuple[str, ...], otherwise: str) -> None:
+    """The same forecasts of some tickers among all and in a dataset of their own, to 1e-6."""
+    other = series.view(case.dataset.select(tickers))
+    scale = float(np.std(case.train.truth()))
+    bars = np.unique(case.validation.at)
+
+    def forecasts(model: Model, seen: View) -> Floats:
+        return model.predict(Windows.of(seen.blind(), bars)).grid(seen.times, tickers)
+
+    for config, model in fitted(family, case):
+        one, two = (forecasts(model, seen) for seen in (case.data, other))
+        alike = np.allclose(one, two, rtol=1e-6, atol=1e-6 * scale, equal_nan=True)
+        require(alike, f"{otherwise} ({config})")
+
+
+CHECKS = (
+    check_every_window_gets_a_forecast,
+    check_future_is_ignored,
+    check_tickers_by_name,
+    check_alone_if_it_says_so,
+)
