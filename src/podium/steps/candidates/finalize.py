@@ -22,6 +22,7 @@ from podium.steps.candidates.final_training import FinalTraining, Write, forget_
 from podium.steps.candidates.register import Made
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
+from podium.steps.evidence.comparison import tested
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import reckoned
@@ -270,11 +271,8 @@ def final_split(tuning: View, fraction: float) -> Split:
 
 
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
-    data, metric = (
-        analysis.extension.tuned.forecast,
-        analysis.extension.tuned.forecast.section.metric,
-    )
-    against = analysis.against_naive
+    data = analysis.extension.tuned.forecast
+    metric = data.section.metric
     chosen, reference = analysis.chosen, analysis.reference
     return evidence_about(
         candidate,
@@ -286,8 +284,7 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             "loss": Scalar(chosen.mean, metric, "min"),
             "loss_standard_error": Scalar(chosen.standard_error, metric),
             "naive_loss": Scalar(reference.mean, metric, "min"),
-            "dm_statistic": Scalar(against.statistic),
-            "dm_p_value": Scalar(against.p_value, "probability"),
+            **tested(analysis.against_naive),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
             **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
             **analysis.luck.scalars(),
