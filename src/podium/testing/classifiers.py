@@ -24,7 +24,7 @@ from podium.families._base import Classifier, ClassModel
 from podium.prediction import ClassPrediction
 from podium.sequences import Sequences, Subset
 from podium.space import ConfigDict
-from podium.stats.classification import log_losses
+from podium.stats.class_figures import log_losses
 from podium.testing._base import SEED, refusal, require
 from podium.testing._spaces import (
     check_each_call_makes_a_family,
