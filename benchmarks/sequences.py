@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from podium import registry
 from podium.sequences import Sequences, Subset
-from podium.stats.classification import confusion, macro_f1
+from podium.stats.class_figures import confusion, macro_f1
 from podium.steps.data import glucose
 
 HIDDEN, BATCH, EPOCHS, ROUNDS = 64, 64, 5, 3

@@ -22,7 +22,7 @@ from podium.families.bilstm import Recurrent
 from podium.feature_stats import FeatureStats
 from podium.losses import focal
 from podium.sequences import Sequences, Subset
-from podium.stats.classification import accuracy, confusion, macro_f1
+from podium.stats.class_figures import accuracy, confusion, macro_f1
 from podium.steps.data import glucose
 from podium.testing._states import Memory
 from podium.testing.tasks.classify import Case

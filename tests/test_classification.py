@@ -15,10 +15,11 @@ from sklearn.calibration import calibration_curve
 from looped import looped
 from podium import registry
 from podium.errors import DataError
+from podium.stats import class_figures as f
 from podium.stats import classification as c
 
 NEAR = {"rel": 0, "abs": 1e-12}
-FIGURES = [name for name in registry.names("metrics") if hasattr(c, name)]
+FIGURES = [name for name in registry.names("metrics") if hasattr(f, name)]
 
 
 @st.composite
@@ -125,11 +126,11 @@ def test_the_reliability_table_is_scikit_learns_calibration_curve(case):
     truth, probabilities = case
     chosen = probabilities.argmax(axis=1)
     right, top = chosen == truth, probabilities.max(axis=1)
-    found = c.reliability(truth, probabilities)
+    found = f.reliability(truth, probabilities)
     known = found.count > 0
     # Both ends are needed for scikit-learn to take 0 and 1 for labels of two classes.
     if 0 < right.sum() < len(right):
-        accuracy, confidence = calibration_curve(right, top, n_bins=c.BINS)
+        accuracy, confidence = calibration_curve(right, top, n_bins=f.BINS)
         assert found.accuracy[known] == pytest.approx(accuracy, **NEAR)
         assert found.confidence[known] == pytest.approx(confidence, **NEAR)
     assert found.count.sum() == len(truth)
@@ -175,7 +176,7 @@ def test_the_direction_of_a_metric_prefers_a_model_that_knows(name):
 
 def test_the_brier_score_of_two_classes_is_twice_the_binary_one():
     truth, p = np.array([0, 1, 1]), np.array([0.2, 0.7, 0.4])
-    assert c.brier(truth, np.stack([1 - p, p], axis=1)) == pytest.approx(
+    assert f.brier(truth, np.stack([1 - p, p], axis=1)) == pytest.approx(
         2 * sk.brier_score_loss(truth, p), **NEAR
     )
 
@@ -195,10 +196,10 @@ def test_a_thinned_curve_keeps_its_ends_and_its_best_f1():
     rng = np.random.default_rng(0)
     truth = (rng.random(20_000) < 0.02).astype(int)
     score = 1 / (1 + np.exp(4 - 2 * truth - rng.normal(size=20_000)))
-    whole = c.curves(truth, np.stack([1 - score, score], axis=1))[1]
+    whole = f.curves(truth, np.stack([1 - score, score], axis=1))[1]
     few = whole.thinned()
     assert len(whole.thresholds) > 10_000
-    assert 100 < len(few.thresholds) <= c.MOST_THRESHOLDS
+    assert 100 < len(few.thresholds) <= f.MOST_THRESHOLDS
     assert few.f1.max() == whole.f1.max()
     for side in (0, -1):
         assert few.thresholds[side] == whole.thresholds[side]
@@ -274,7 +275,7 @@ def test_the_interval_is_that_of_a_bootstrap_written_the_plain_way():
     for _ in range(1500):
         rows = np.concatenate([np.flatnonzero(groups == g) for g in rng.integers(0, 30, 30)])
         scores = [
-            c.macro_f1(c.confusion(truth[rows], p[rows].argmax(axis=1), 3)) for p in (first, second)
+            f.macro_f1(f.confusion(truth[rows], p[rows].argmax(axis=1), 3)) for p in (first, second)
         ]
         plain.append(scores[0] - scores[1])
     low, high = np.percentile(plain, [2.5, 97.5])

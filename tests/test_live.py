@@ -447,20 +447,15 @@ def test_a_shadow_answers_the_champions_question(two, monkeypatch):
     monkeypatch.setattr(
         shadow,
         "_asked",
-        lambda project, path, hash_: {
-            **before(project, path, hash_),
-            **({"horizon": 9} if path == path_of(root, other) else {}),
+        lambda project, one: {
+            **before(project, one),
+            **({"horizon": 9} if one.id == other else {}),
         },
     )
     with open_project(root) as project, pytest.raises(UsageError, match="horizon is 9"):
         shadow.put(project, SLOT, other)
     with open_project(root) as project, pytest.raises(NotFoundError, match="c-nobody"):
         shadow.put(project, SLOT, "c-nobody")
-
-
-def path_of(root, candidate):
-    [row] = query(root, "SELECT artifact_path FROM candidate WHERE id = ?", candidate)
-    return row["artifact_path"]
 
 
 # The verb

@@ -11,7 +11,7 @@ from podium.errors import UsageError
 from podium.families import _rules as rules
 from podium.families.naive import CLASSIFIER, FAMILY
 from podium.sequences import Sequences, Subset
-from podium.stats.classification import confusion, log_loss, macro_f1
+from podium.stats.class_figures import confusion, log_loss, macro_f1
 from podium.steps.data import glucose
 from podium.steps.evidence.leak import leak
 

@@ -271,6 +271,10 @@ class Prediction:
         found[row[keep], column[keep]] = mean[keep]
         return found
 
+    def on(self, windows: Windows) -> Floats:
+        """The point forecasts of the windows, (N,), found by time and name; NaN where none is."""
+        return self.grid(windows.view.times, windows.view.tickers)[windows.at, windows.item]
+
     def _shape_problems(self) -> list[Problem]:
         problems = []
         if self.form not in ("mean", *_CODES):

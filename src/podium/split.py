@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from podium.arrays import Floats, Times
+from podium.arrays import Floats, Mask, Times
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.samples import Indices as Indices
@@ -70,8 +70,11 @@ class Windows:
         """
         if self.view.members is None:
             return self
-        keep = np.isfinite(self.truth())
-        return Windows(self.view, self.item[keep], self.at[keep])
+        return self.take(np.isfinite(self.truth()))
+
+    def take(self, rows: Mask | Indices) -> Windows:
+        """Some of the windows, in the order of the rows."""
+        return Windows(self.view, self.item[rows], self.at[rows])
 
     @property
     def tickers(self) -> NDArray[np.str_]:

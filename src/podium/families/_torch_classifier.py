@@ -28,7 +28,7 @@ from podium.hashing import digest_bytes, json_text
 from podium.prediction import ClassPrediction
 from podium.sequences import Indices, Sequences, Subset
 from podium.space import ConfigDict
-from podium.stats.classification import accuracy, confusion, macro_f1, weighted_f1
+from podium.stats.class_figures import accuracy, confusion, macro_f1, weighted_f1
 
 FILE = "best.pt"
 # Samples that are predicted at once: more of them leave the processor's caches.

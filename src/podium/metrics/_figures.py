@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from podium.arrays import Floats
-from podium.stats.classification import Counts, confusion
+from podium.stats.class_figures import Counts, confusion
 
 
 def of_choices(figure: Callable[[Counts], float], truth: Counts, probabilities: Floats) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.arrays import Floats
 from podium.metrics._figures import of_choices
-from podium.stats.classification import Counts, accuracy
+from podium.stats.class_figures import Counts, accuracy
 
 DIRECTION = "max"
 TASK = "classify"

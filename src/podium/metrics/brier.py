@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.arrays import Floats
-from podium.stats.classification import Counts, brier
+from podium.stats.class_figures import Counts, brier
 
 DIRECTION = "min"
 TASK = "classify"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.arrays import Floats
-from podium.stats.classification import Counts, calibration_error
+from podium.stats.class_figures import Counts, calibration_error
 
 DIRECTION = "min"
 TASK = "classify"

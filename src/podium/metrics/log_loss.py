@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.arrays import Floats
-from podium.stats.classification import Counts, log_loss
+from podium.stats.class_figures import Counts, log_loss
 
 DIRECTION = "min"
 TASK = "classify"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium.arrays import Floats
-from podium.stats.classification import Counts, roc_auc_macro
+from podium.stats.class_figures import Counts, roc_auc_macro
 
 DIRECTION = "max"
 TASK = "classify"

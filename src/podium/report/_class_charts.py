@@ -12,7 +12,8 @@ from podium.report import axis, marks
 from podium.report.axis import Scale
 from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, Role
 from podium.report.table import cut, escape, number, percent
-from podium.stats.classification import BINS, Evaluation
+from podium.stats.class_figures import BINS
+from podium.stats.classification import Evaluation
 
 WIDTH, HEIGHT = 420, 340
 # Weak enough for the ink of the page to reach a contrast of 4.5 on every cell, light and dark.

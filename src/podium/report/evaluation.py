@@ -23,7 +23,8 @@ from podium.report.table import (
     percent,
     plain_markdown,
 )
-from podium.stats.classification import ClassDifferences, Counts, Difference, Evaluation, log_losses
+from podium.stats.class_figures import Counts, log_losses
+from podium.stats.classification import ClassDifferences, Difference, Evaluation
 from podium.stats.improvement import Improvement
 
 WORST = 20

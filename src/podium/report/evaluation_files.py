@@ -20,16 +20,9 @@ from podium.files import csv_text
 from podium.hashing import json_file
 from podium.report import png
 from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
+from podium.stats.class_figures import Counts, confusion, macro_f1
 from podium.stats.class_improvement import improvements_of_classes
-from podium.stats.classification import (
-    ClassDifferences,
-    Counts,
-    Evaluation,
-    class_differences,
-    confusion,
-    evaluate,
-    macro_f1,
-)
+from podium.stats.classification import ClassDifferences, Evaluation, class_differences, evaluate
 from podium.stats.improvement import Improvement
 
 SCHEMA = 1

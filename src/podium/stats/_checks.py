@@ -15,11 +15,11 @@ from podium.errors import DataError, UsageError
 EPSILON = float(np.finfo(np.float64).eps)
 
 
-def series(name: str, values: ArrayLike) -> Floats:
-    """One finite number a period, (T,)."""
+def series(name: str, values: ArrayLike, fix: str = "") -> Floats:
+    """One finite number a period, (T,); ``fix`` is what to do with a table."""
     array = _numbers(name, values)
     if array.ndim != 1:
-        raise DataError(f"{name} has shape {array.shape}", "one number a period, (T,)")
+        raise DataError(f"{name} has shape {array.shape}", "one number a period, (T,)", fix)
     return _finite(name, array)
 
 
@@ -52,9 +52,7 @@ def whole(name: str, value: object, least: int) -> int:
 
 def number(name: str, value: object, least: float = -math.inf) -> float:
     """A finite number of at least so much."""
-    if isinstance(value, bool) or not isinstance(value, Real | np.number):
-        raise UsageError(f"{name} is {value!r}", "a number")
-    found = float(value)
+    found = _real(name, value)
     if not math.isfinite(found) or found < least:
         limit = "" if math.isinf(least) else f", at least {least:g}"
         raise UsageError(f"{name} is {value}", f"a finite number{limit}")
@@ -63,12 +61,16 @@ def number(name: str, value: object, least: float = -math.inf) -> float:
 
 def share(name: str, value: object, above: float = 0.0) -> float:
     """A number strictly between a bound and 1."""
-    if isinstance(value, bool) or not isinstance(value, Real | np.number):
-        raise UsageError(f"{name} is {value!r}", "a number")
-    found = float(value)
+    found = _real(name, value)
     if not above < found < 1.0:
         raise UsageError(f"{name} is {value}", f"a number above {above:g} and below 1")
     return found
+
+
+def _real(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real | np.number):
+        raise UsageError(f"{name} is {value!r}", "a number")
+    return float(value)
 
 
 def unit(array: Floats) -> tuple[Floats, float]:

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
 from podium.stats._checks import share, whole
-from podium.stats._class_figures import Counts, log_losses
 from podium.stats.block_bootstrap import percentiles
+from podium.stats.class_figures import Counts, log_losses
 from podium.stats.classification import Evaluation
 from podium.stats.improvement import Direction, Improvement, improvement
 from podium.stats.paired_bootstrap import FEWEST_GROUPS, FEWEST_SAMPLES

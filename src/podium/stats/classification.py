@@ -18,59 +18,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
 from podium.errors import DataError, Problem
-from podium.stats._class_figures import (
-    BINS,
-    MOST_THRESHOLDS,
+from podium.stats.class_figures import (
     Counts,
     Curve,
     Reliability,
     accuracy,
     balanced_accuracy,
     brier,
-    calibration_error,
     confusion,
     curves,
     known_mean,
     log_loss,
-    log_losses,
-    macro_f1,
-    pr_auc_macro,
     rates,
     reliability,
-    roc_auc_macro,
     weighted_f1,
 )
 from podium.stats.mcnemar import mcnemar
-
-__all__ = [
-    "BINS",
-    "FEWEST_UNITS",
-    "MOST_THRESHOLDS",
-    "ClassDifferences",
-    "Cost",
-    "Counts",
-    "Curve",
-    "Difference",
-    "Evaluation",
-    "Floats",
-    "Reliability",
-    "accuracy",
-    "balanced_accuracy",
-    "brier",
-    "calibration_error",
-    "class_differences",
-    "confusion",
-    "curves",
-    "evaluate",
-    "log_loss",
-    "log_losses",
-    "macro_f1",
-    "pr_auc_macro",
-    "rates",
-    "reliability",
-    "roc_auc_macro",
-    "weighted_f1",
-]
 
 FEWEST_UNITS = 10
 """Below this many groups (or samples without groups) a bootstrap says nothing."""

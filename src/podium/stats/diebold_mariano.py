@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
-from podium.errors import DataError, UsageError
+from podium.arrays import Floats
+from podium.errors import DataError
+from podium.stats._checks import EPSILON, finite_or_nan, series, whole
 
 FEWEST_PERIODS = 30
 """Below this many periods the test is undecidable."""
@@ -18,7 +20,7 @@ FEWEST_PERIODS = 30
 PERIODS_PER_LAG = 10
 """Periods needed for each step of the horizon: with fewer, the test rejects far too often."""
 
-_EPSILON = float(np.finfo(np.float64).eps)
+AVERAGE = "average several series with panel_loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +107,26 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     .. [2] Harvey, Leybourne & Newbold (1997), Testing the equality of prediction mean squared
        errors, Int. J. Forecasting 13(2).
     """
-    first, second = _losses("loss_a", loss_a), _losses("loss_b", loss_b)
+    first, second = series("loss_a", loss_a, AVERAGE), series("loss_b", loss_b, AVERAGE)
     if first.size != second.size:
         raise DataError(
             f"loss_a has {first.size} periods and loss_b has {second.size}",
             "the same periods in both",
             "compare the forecasts on the periods they share",
         )
-    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
-        raise UsageError(f"horizon is {horizon!r}", "a whole number of periods, at least 1")
-
-    horizon = int(horizon)
+    horizon = whole("horizon", horizon, 1)
     # A power of two changes no digit, and squares of what is left neither overflow nor vanish.
     largest = max(float(np.abs(first).max(initial=0.0)), float(np.abs(second).max(initial=0.0)))
     power = math.frexp(largest)[1] + 1
     first, second = np.ldexp(first, -power), np.ldexp(second, -power)
     difference = first - second
     n = difference.size
-    scaled_mean = float(difference.mean()) if n else float("nan")
-    mean = _times_power(scaled_mean, power)
+    scaled_mean = float(difference.mean()) if n else math.nan
+    with np.errstate(over="ignore"):
+        mean = finite_or_nan(float(np.ldexp(scaled_mean, power)))
     reason = _why_undecidable(first, second, difference - scaled_mean, horizon)
     if reason:
-        return DieboldMariano(float("nan"), float("nan"), mean, n, "none", reason)
+        return DieboldMariano(math.nan, math.nan, mean, n, "none", reason)
 
     long_run, window = _long_run_variance(difference - scaled_mean, horizon)
     correction = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
@@ -135,9 +135,7 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     return DieboldMariano(statistic, p_value, mean, n, window)
 
 
-def panel_loss(
-    loss: ArrayLike, period: ArrayLike
-) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+def panel_loss(loss: ArrayLike, period: ArrayLike) -> tuple[NDArray[np.generic], Floats]:
     """Each period once, in order, with the mean loss of its series.
 
     Series that share a period share its shocks: counted one by one they would pass for independent
@@ -169,7 +167,7 @@ def panel_loss(
     >>> periods.tolist(), loss.tolist()
     ([6, 7], [3.0, 3.0])
     """
-    losses, keys = _losses("loss", loss), np.asarray(period)
+    losses, keys = series("loss", loss, AVERAGE), np.asarray(period)
     if keys.shape != losses.shape:
         raise DataError(
             f"period has shape {keys.shape} and loss {losses.shape}", "one period for each loss"
@@ -184,38 +182,7 @@ def panel_loss(
     return periods, sums / np.bincount(group, minlength=periods.size)
 
 
-def _times_power(value: float, power: int) -> float:
-    try:
-        return math.ldexp(value, power)
-    except OverflowError:
-        return math.nan
-
-
-def _losses(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    array: NDArray[Any] = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise DataError(
-            f"{name} has shape {array.shape}",
-            "one loss per period, a one-dimensional array",
-            "average several series with panel_loss",
-        )
-    wrong = ~np.isfinite(array)
-    if wrong.any():
-        at = int(wrong.argmax())
-        raise DataError(
-            f"{name}[{at}] is {array[at]}, one of {int(wrong.sum())} that are not finite",
-            "a finite loss for every period",
-            "leave the period out of both losses, or find out why it has none",
-        )
-    return array
-
-
-def _why_undecidable(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    centred: NDArray[np.float64],
-    horizon: int,
-) -> str | None:
+def _why_undecidable(first: Floats, second: Floats, centred: Floats, horizon: int) -> str | None:
     n = centred.size
     if n < FEWEST_PERIODS:
         return f"{n} periods, at least {FEWEST_PERIODS} are needed"
@@ -224,20 +191,20 @@ def _why_undecidable(
     if np.array_equal(first, second):
         return "the two losses never differ"
     # a - b of two losses a constant apart varies by their rounding, which is no evidence.
-    rounding = 4 * _EPSILON * max(float(np.abs(first).max()), float(np.abs(second).max()))
+    rounding = 4 * EPSILON * max(float(np.abs(first).max()), float(np.abs(second).max()))
     if float(np.abs(centred).max()) <= rounding:
         return "the difference of the two losses never varies"
     return None
 
 
 def _long_run_variance(
-    centred: NDArray[np.float64], horizon: int
+    centred: Floats, horizon: int
 ) -> tuple[float, Literal["rectangular", "bartlett"]]:
     n = centred.size
     lags = np.array([centred[k:] @ centred[: n - k] for k in range(horizon)]) / n
     rectangular = float(lags[0] + 2.0 * lags[1:].sum())
     # A sum that cancels to rounding error counts as zero: its square root would prove anything.
-    if rectangular > n * _EPSILON * lags[0]:
+    if rectangular > n * EPSILON * lags[0]:
         return rectangular, "rectangular"
     shrink = 1.0 - np.arange(1, horizon) / horizon
     return float(lags[0] + 2.0 * (shrink @ lags[1:])), "bartlett"

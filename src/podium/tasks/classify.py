@@ -17,7 +17,7 @@ from podium.prediction import ClassPrediction
 from podium.registry import Direction
 from podium.sequences import Sequences, Subset
 from podium.split import Fold, Split
-from podium.stats.classification import log_losses
+from podium.stats.class_figures import log_losses
 from podium.tasks._base import SlotTask, TaskData
 
 ROLE = "CLASSIFIER"

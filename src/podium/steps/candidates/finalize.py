@@ -21,6 +21,7 @@ from podium.steps.candidates.final_training import FinalTraining, Write, forget_
 from podium.steps.candidates.register import Made
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
+from podium.steps.evidence.comparison import tested
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import reckoned
@@ -277,7 +278,6 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
     metric, way = data.section.metric, data.direction
     # Losses of forecasts are their metric's; of classes the score is another thing.
     name = "loss" if data.task.trades else metric
-    against = analysis.against_naive
     chosen, reference = analysis.chosen, analysis.reference
     return evidence_about(
         candidate,
@@ -289,8 +289,7 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             name: Scalar(chosen.mean, metric, way),
             f"{name}_standard_error": Scalar(chosen.standard_error, metric),
             f"naive_{name}": Scalar(reference.mean, metric, way),
-            "dm_statistic": Scalar(against.statistic),
-            "dm_p_value": Scalar(against.p_value, "probability"),
+            **tested(analysis.against_naive),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
             **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
             **analysis.luck.scalars(),

@@ -21,9 +21,9 @@ from podium.index import Index
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.reads import TrialRow
-from podium.stats import panel_loss
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.data.tickers import bars_of
+from podium.steps.evidence.comparison import by_period, tested
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.evidence.looks import luck_of
@@ -248,7 +248,6 @@ def _validation(
     metric, trial = data.section.metric, trials[0]
     step = trial.phase.partition("/")[0]
     found = _ranking(project, data, trials, reference, tx)
-    test = found.against_naive[0]
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.luck(project.ledger, tx, data.slot, interval)
     luck = luck_of(project, data, tx, trial.config_hash, reference, n_trials)
@@ -261,8 +260,7 @@ def _validation(
         scalars={
             "loss": Scalar(trial.score, metric, "min"),
             "naive_loss": Scalar(reference.score, metric, "min"),
-            "dm_statistic": Scalar(test.statistic),
-            "dm_p_value": Scalar(test.p_value, "probability"),
+            **tested(found.against_naive[0]),
             "configs_looked_at": Scalar(n_trials, "configs"),
             **found.scalars(0),
             **luck.scalars(),
@@ -301,5 +299,5 @@ def _ranking(
     names = [str(row.loss_hash) for row in (*trials, reference)]
     arrays = reads.arrays(project.ledger, tx, [*names, str(reference.index_hash)])
     days = Index.unpack(arrays[str(reference.index_hash)]).seconds
-    losses = [panel_loss(arrays[name].astype(np.float64), days)[1] for name in names]
+    losses = [by_period(arrays[name], days) for name in names]
     return ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)

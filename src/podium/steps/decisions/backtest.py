@@ -11,17 +11,17 @@ import numpy as np
 import sqlalchemy as sa
 
 from podium import __version__, artifact, plugin, registry
+from podium.arrays import Mask
 from podium.candidate import Candidate
 from podium.config import BacktestSection, SlotSection
 from podium.evidence import Evidence, Scalar
 from podium.families._base import Model
 from podium.gates._base import WITH_TEST
-from podium.hashing import digest
 from podium.index import Index
 from podium.ledger import writes
 from podium.prediction import Prediction
 from podium.split import Windows
-from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
+from podium.stats import block_bootstrap_mean
 from podium.steps.candidates.finalize import Final
 from podium.steps.candidates.register import Kept
 from podium.steps.candidates.select_model import found_model, named_model
@@ -29,7 +29,8 @@ from podium.steps.data.bars import SlotData, plugin_versions, require_task, view
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
 from podium.steps.decisions.rival import rival_of
-from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.comparison import compared
+from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
 from podium.steps.evidence.trading import trade
@@ -187,13 +188,10 @@ def _judge(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evide
 
     def write(tx: sa.Connection) -> list[Evidence]:
         looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
-        scores, losses = _scores(data, forecast, reference, model, looks)
+        tested = _tested(data, forecast, reference, model, looks)
         return [
-            _evidence(project, data, candidate, kind, *parts, tx)
-            for kind, parts in (
-                ("test", (*scores, losses)),
-                ("backtest", (traded.scalars(), notes, curves)),
-            )
+            evidence_of_test(project, tx, data, candidate, kind, *parts)
+            for kind, parts in (("test", tested), (STEP, (traded.scalars(), notes, curves)))
         ]
 
     return write
@@ -264,35 +262,25 @@ def _against(
     asked = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
     if asked[0] != asked[1] or set(models[1].tickers) != set(data.dataset.tickers):
         return nothing
-    metric = data.section.metric
-    losses_of = registry.load("metrics", metric).losses
-    windows = data.test_windows
+    metric, windows = data.section.metric, data.test_windows
     bars = data.dataset.slice(0, len(data.view))
     forecasts = []
     for model in models:
         view = view_of(bars.select(model.tickers), model.section)
         # By name, in the order of the candidate's tickers: nothing is read by position.
-        grid = model.predict(Windows.of(view, data.test_bars)).grid(
-            data.view.times, data.view.tickers
-        )
-        forecasts.append(grid[windows.at, windows.item])
+        forecasts.append(model.predict(Windows.of(view, data.test_bars)).on(windows))
     # A model with a longer window has no forecast yet of a ticker that was just listed.
-    there = slice(None) if data.view.members is None else np.isfinite(forecasts).all(axis=0)
-    losses = [losses_of(windows.truth()[there], forecast[there]) for forecast in forecasts]
-    mine, other = (panel_loss(loss, windows.at[there])[1] for loss in losses)
-    test = diebold_mariano(mine, other, data.view.horizon)
-    scalars = {
-        "loss": Scalar(float(losses[0].mean()), metric, "min"),
-        "champion_loss": Scalar(float(losses[1].mean()), metric, "min"),
-        "dm_statistic": Scalar(test.statistic),
-        "dm_p_value": Scalar(test.p_value, "probability"),
-    }
-    spread = block_bootstrap_mean(mine - other)
+    there: Mask = np.ones(len(windows), dtype=bool)
+    if data.view.members is not None:
+        there = np.asarray(np.isfinite(forecasts).all(axis=0))
+    pair = compared(metric, windows.take(there), *(forecast[there] for forecast in forecasts))
+    scalars = pair.scalars("champion")
+    spread = block_bootstrap_mean(pair.daily - pair.other_daily)
     if spread.reason is None:
         scalars["loss_difference_low"] = Scalar(spread.low, metric)
         scalars["loss_difference_high"] = Scalar(spread.high, metric)
-    notes = {"metric": metric, "champion": holder.id, "dm_reason": test.reason or ""}
-    return lambda tx: [_evidence(project, data, candidate, AGAINST, scalars, notes, {}, tx)]
+    notes = {"metric": metric, "champion": holder.id, "dm_reason": pair.test.reason or ""}
+    return lambda tx: [evidence_of_test(project, tx, data, candidate, AGAINST, scalars, notes)]
 
 
 def _settings(section: BacktestSection) -> dict[str, Any]:
@@ -320,53 +308,42 @@ def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
     }
 
 
-def _scores(
+def _tested(
     data: SlotData, forecast: Prediction, reference: Configured, model: Model, looks: int
-) -> tuple[tuple[dict[str, Scalar], dict[str, str]], dict[str, np.ndarray]]:
-    metric = data.section.metric
-    losses_of = registry.load("metrics", metric).losses
-    windows = data.test_windows
-    truth = windows.truth()
+) -> tuple[dict[str, Scalar], dict[str, str], dict[str, np.ndarray]]:
+    """Scalars, notes and arrays of the evidence from the test."""
+    metric, windows, view = data.section.metric, data.test_windows, data.view
     # The forecast reaches to the newest bar; only what has an outcome is judged.
-    mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
-    mine = losses_of(truth, mean)
-    naive_mean = model.predict(windows.blind()).mean
-    bar = losses_of(truth, naive_mean)
-    days, mine_a_day = panel_loss(mine, windows.at)
-    _, naive_a_day = panel_loss(bar, windows.at)
-    test = diebold_mariano(mine_a_day, naive_a_day, data.view.horizon)
-    there = [pair for pair in enumerate(data.view.tickers) if (windows.item == pair[0]).any()]
+    mean, naive_mean = forecast.on(windows), model.predict(windows.blind()).mean
+    pair = compared(metric, windows, mean, naive_mean)
+    losses = {"loss": pair.losses, "naive_loss": pair.other_losses}
     by_ticker = {
-        f"loss:{ticker}": Scalar(float(mine[windows.item == n].mean()), metric, "min")
-        for n, ticker in there
-    } | {
-        f"naive_loss:{ticker}": Scalar(float(bar[windows.item == n].mean()), metric, "min")
-        for n, ticker in there
+        f"{name}:{ticker}": Scalar(float(each[windows.item == n].mean()), metric, "min")
+        for name, each in losses.items()
+        for n, ticker in enumerate(view.tickers)
+        if (windows.item == n).any()
     }
     scalars = {
-        "loss": Scalar(float(mine.mean()), metric, "min"),
-        "naive_loss": Scalar(float(bar.mean()), metric, "min"),
+        **pair.scalars("naive"),
         **_quoted(data.errors_of(windows, mean)),
         **_quoted(data.errors_of(windows, naive_mean), "naive_"),
-        "dm_statistic": Scalar(test.statistic),
-        "dm_p_value": Scalar(test.p_value, "probability"),
         "looks": Scalar(looks, "candidates"),
         "windows": Scalar(len(windows), "windows"),
-        "days": Scalar(len(days), "bars"),
+        "days": Scalar(pair.bars, "bars"),
         **by_ticker,
     }
     notes = {
         "metric": metric,
         **baselines.notes(reference),
-        "dm_reason": test.reason or "",
-        "from": str(data.view.times[data.test_bars[0]]),
-        "to": str(data.view.times[data.test_bars[-1]]),
+        "dm_reason": pair.test.reason or "",
+        "from": str(view.times[data.test_bars[0]]),
+        "to": str(view.times[data.test_bars[-1]]),
     }
-    arrays = {"loss": mine.astype(np.float32), "naive_loss": bar.astype(np.float32)}
-    if data.view.members is not None:
+    arrays: dict[str, np.ndarray] = {name: each.astype(np.float32) for name, each in losses.items()}
+    if view.members is not None:
         # Where tickers come and go, which window a loss belongs to cannot be counted out.
         arrays["index"] = Index.of(windows).pack()
-    return (scalars, notes), arrays
+    return scalars, notes, arrays
 
 
 def _notes(project: Project, data: SlotData) -> dict[str, str]:
@@ -383,27 +360,3 @@ def _notes(project: Project, data: SlotData) -> dict[str, str]:
         "costs": f"{settings.fee_bps:g} bps fee and {settings.slippage_bps:g} bps slippage on "
         f"traded value{more}",
     }
-
-
-def _evidence(
-    project: Project,
-    data: SlotData,
-    candidate: Candidate,
-    kind: str,
-    scalars: dict[str, Scalar],
-    notes: dict[str, str],
-    arrays: dict[str, np.ndarray],
-    tx: sa.Connection,
-) -> Evidence:
-    return evidence_about(
-        candidate,
-        kind,
-        STEP,
-        dataset=data.dataset.fingerprint,
-        split=digest(["test", *data.test_interval]),
-        scalars=scalars,
-        series={
-            name: writes.put_array(project.ledger, tx, values) for name, values in arrays.items()
-        },
-        notes=notes,
-    )

@@ -13,9 +13,10 @@ from podium.errors import NotFoundError, UsageError
 from podium.index import Index
 from podium.ledger.door import Door
 from podium.record import lower_is_better
-from podium.stats import diebold_mariano, panel_loss
+from podium.stats import diebold_mariano
 from podium.stats.classification import class_differences
 from podium.steps.data.own_code import directions
+from podium.steps.evidence.comparison import by_period
 from podium.steps.workspace.project import Project
 
 # What must be the same for two figures to be about the same thing.
@@ -229,17 +230,13 @@ def _forecasts_apart(
     if all("index" in evidence["series"] for evidence in looked[:2]):
         a, b = _on_common_windows(project.door, looked[:2])
     else:
-        [dataset] = [
-            row
-            for row in project.door.rows("datasets")
-            if row["fingerprint"] == candidates[0]["dataset_fingerprint"]
-            and row["name"] == section.dataset
-        ]
-        losses = [
-            _array(project.door, evidence["series"]["loss"]).reshape(-1, len(dataset["tickers"]))
+        # Bar by bar, every ticker at each.
+        a, b = (
+            _array(project.door, evidence["series"]["loss"])
+            .reshape(int(evidence["scalars"]["days"][0]), -1)
+            .mean(axis=1, dtype=np.float64)
             for evidence in looked[:2]
-        ]
-        a, b = (loss.mean(axis=1, dtype=np.float64) for loss in losses)
+        )
     test = diebold_mariano(a, b, section.horizon)
     if test.reason:
         return f"whether the first two differ on the sealed test cannot be told: {test.reason}"
@@ -262,7 +259,7 @@ def _on_common_windows(door: Door, looked: Sequence[dict[str, Any]]) -> list[np.
     shared = np.intersect1d(names[0], names[1])
     kept = [np.flatnonzero(np.isin(name, shared)) for name in names]
     return [
-        panel_loss(loss[rows].astype(np.float64), index.seconds[rows])[1]
+        by_period(loss[rows], index.seconds[rows])
         for loss, rows, index in zip(losses, kept, indexes, strict=True)
     ]
 

@@ -31,8 +31,9 @@ from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
 from podium.report.evaluation_files import Evaluated as Judged
 from podium.sequences import Subset
+from podium.stats.class_figures import log_losses
 from podium.stats.class_improvement import LOWER_IS_BETTER
-from podium.stats.classification import Evaluation, log_losses
+from podium.stats.classification import Evaluation
 from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
 from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about

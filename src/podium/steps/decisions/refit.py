@@ -20,15 +20,14 @@ from podium.candidate import Candidate
 from podium.config import BacktestSection
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
-from podium.hashing import digest
 from podium.index import Index
 from podium.ledger import reads, writes
 from podium.prediction import Prediction
 from podium.split import Fold, Split, Windows
-from podium.stats import diebold_mariano, panel_loss
 from podium.steps.candidates.register import Kept
 from podium.steps.data.bars import SlotData
-from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.comparison import compared
+from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
 from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
@@ -75,24 +74,15 @@ def refit(project: Project, kept: Kept) -> bool:
 
 def _evidence(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
     settings, data, candidate = project.config.backtest, kept.data, kept.candidate
-    split, ledger = refits_of(data, settings), project.ledger
+    split = refits_of(data, settings)
     model = recorded.forecaster(project, candidate)
     frozen = model.predict(_decisions(data, data.test_start, len(data.view)))
     renewed = _forecasts(project, kept, split, model, frozen)
-    windows = data.test_windows
-    losses_of = registry.load("metrics", data.section.metric).losses
-    losses = []
-    for forecast in (renewed, frozen):
-        mean = forecast.grid(data.view.times, data.view.tickers)[windows.at, windows.item]
-        losses.append(losses_of(windows.truth(), mean))
-    mine, other = (panel_loss(loss, windows.at)[1] for loss in losses)
-    test = diebold_mariano(mine, other, data.view.horizon)
-    metric, times = data.section.metric, data.view.times[data.test_start :]
+    windows, metric = data.test_windows, data.section.metric
+    pair = compared(metric, windows, renewed.on(windows), frozen.on(windows))
+    times = data.view.times[data.test_start :]
     scalars = {
-        "loss": Scalar(float(losses[0].mean()), metric, "min"),
-        "frozen_loss": Scalar(float(losses[1].mean()), metric, "min"),
-        "dm_statistic": Scalar(test.statistic),
-        "dm_p_value": Scalar(test.p_value, "probability"),
+        **pair.scalars(FROZEN),
         "refits": Scalar(len(split.folds), "trainings"),
         "windows": Scalar(len(windows), "windows"),
     }
@@ -103,30 +93,16 @@ def _evidence(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Ev
         result = simulated(project, data, np.where(on_time, weights, np.nan))
         curves[name] = result.equity / result.equity[0]
         scalars |= measured(name, summary(result, periods_per_year(times)))
-    curves |= {"loss": losses[0].astype(np.float32), "index": Index.of(windows).pack()}
+    curves |= {"loss": pair.losses.astype(np.float32), "index": Index.of(windows).pack()}
     notes = {
         "metric": metric,
         "every": f"{settings.refit_every} bars",
         "window": f"{settings.refit_window} bars" if settings.refit_window else "all before",
         "first": str(data.view.times[_starts(data, settings)[0]]),
-        "dm_reason": test.reason or "",
+        "dm_reason": pair.test.reason or "",
     }
 
-    def write(tx: sa.Connection) -> list[Evidence]:
-        return [
-            evidence_about(
-                candidate,
-                KIND,
-                "backtest",
-                dataset=data.dataset.fingerprint,
-                split=digest(["test", *data.test_interval]),
-                scalars=scalars,
-                series={name: writes.put_array(ledger, tx, v) for name, v in curves.items()},
-                notes=notes,
-            )
-        ]
-
-    return write
+    return lambda tx: [evidence_of_test(project, tx, data, candidate, KIND, scalars, notes, curves)]
 
 
 def fits(found: Evidence, trading: Evidence) -> bool:

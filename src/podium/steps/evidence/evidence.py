@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from podium import __version__
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
-from podium.hashing import new_id
+from podium.hashing import digest, new_id
+from podium.ledger import writes
 from podium.ledger.ledger import now
+from podium.steps.data.bars import SlotData
+from podium.steps.workspace.project import Project
+
+
+def evidence_of_test(
+    project: Project,
+    tx: sa.Connection,
+    data: SlotData,
+    candidate: Candidate,
+    kind: str,
+    scalars: Mapping[str, Scalar],
+    notes: Mapping[str, str],
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+) -> Evidence:
+    """A new finding on the sealed test of a slot; its arrays are put on record."""
+    series = {
+        name: writes.put_array(project.ledger, tx, array) for name, array in (arrays or {}).items()
+    }
+    return evidence_about(
+        candidate,
+        kind,
+        "backtest",
+        dataset=data.dataset.fingerprint,
+        split=digest(["test", *data.test_interval]),
+        scalars=scalars,
+        series=series,
+        notes=notes,
+    )
 
 
 def evidence_about(

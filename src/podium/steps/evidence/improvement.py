@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.ledger import reads
-from podium.stats import Improvement, improvement, improvement_of_losses, panel_loss
+from podium.stats import Improvement, improvement, improvement_of_losses
+from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
@@ -92,9 +93,7 @@ def _over_parent(
     with project.ledger.reading() as tx:
         kept = [reads.array(project.ledger, tx, n) for pair in losses for n in pair if n]
     if periods is not None and len(kept) == 2 and len(kept[0]) == len(kept[1]) == len(periods):
-        drawn = improvement_of_losses(
-            *(panel_loss(loss.astype(np.float64), periods)[1] for loss in reversed(kept))
-        )
+        drawn = improvement_of_losses(*(by_period(loss, periods) for loss in reversed(kept)))
         changes = [(name, unit, _with_interval(name, c, drawn)) for name, unit, c in changes]
     return _evidence(candidate, KIND, *_where(pairs[0][0]), changes)
 

@@ -15,10 +15,9 @@ from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
-from podium.split import Indices
-from podium.stats import panel_loss
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import selection_bias
+from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.selection_bias import Luck
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
@@ -76,13 +75,9 @@ def luck_of(
     if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
         return selection_bias.no_luck(n_trials, "the chosen config left no losses on these windows")
     units = data.units(arrays[index_hash])
-    baseline = _losses(arrays[naive.loss_hash], units)
-    gains = [baseline - _losses(arrays[str(one.loss_hash)], units) for one in kept]
+    baseline = by_period(arrays[naive.loss_hash], units)
+    gains = [baseline - by_period(arrays[str(one.loss_hash)], units) for one in kept]
     return selection_bias.luck_of_losses(np.column_stack(gains), n_trials)
-
-
-def _losses(losses: Floats, units: Indices) -> Floats:
-    return panel_loss(losses.astype(np.float64), units)[1]
 
 
 def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:

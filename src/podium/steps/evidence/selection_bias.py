@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -129,17 +129,17 @@ class Luck:
 
     basis: Literal["returns", "losses"]
     n_trials: int
-    judged: int
-    bars: int
-    sharpe: float
-    trial_sharpe_std: float
-    luck_sharpe: float
-    deflated_sharpe: float
-    pbo: float
-    probability_of_loss: float
-    told_apart: float
-    sharpe_reason: str
-    reason: str
+    judged: int = 0
+    bars: int = 0
+    sharpe: float = math.nan
+    trial_sharpe_std: float = math.nan
+    luck_sharpe: float = math.nan
+    deflated_sharpe: float = math.nan
+    pbo: float = math.nan
+    probability_of_loss: float = math.nan
+    told_apart: float = math.nan
+    sharpe_reason: str = ""
+    reason: str = ""
 
     def scalars(self) -> dict[str, Scalar]:
         """What evidence says of it."""
@@ -208,7 +208,14 @@ def luck_of_returns(returns: Floats, chosen: int, n_trials: int, given_up: int =
     if not reason:
         deflated = deflated_sharpe(returns[:, chosen], n_trials=n_trials, trial_sharpe_std=spread)
         reason = "" if math.isfinite(deflated) else f"{len(returns)} bars are too few"
-    return _luck("returns", returns, n_trials, mine, spread, bar, deflated, reason)
+    return replace(
+        _of_choosing("returns", returns, n_trials),
+        sharpe=mine,
+        trial_sharpe_std=spread,
+        luck_sharpe=bar,
+        deflated_sharpe=deflated,
+        sharpe_reason=reason,
+    )
 
 
 def luck_of_losses(gains: Floats, n_trials: int) -> Luck:
@@ -219,27 +226,17 @@ def luck_of_losses(gains: Floats, n_trials: int) -> Luck:
     gains : (T, N) float
         What naive loses more than each config in each period.
     """
-    nan = math.nan
     reason = "there are losses and no forecasts to trade"
-    return _luck("losses", gains, n_trials, nan, nan, nan, nan, reason)
+    return replace(_of_choosing("losses", gains, n_trials), sharpe_reason=reason)
 
 
 def no_luck(n_trials: int, reason: str) -> Luck:
     """Where nothing is left to judge a choice by."""
-    nan = math.nan
-    return Luck("returns", n_trials, 0, 0, nan, nan, nan, nan, nan, nan, nan, reason, reason)
+    return Luck("returns", n_trials, sharpe_reason=reason, reason=reason)
 
 
-def _luck(
-    basis: Literal["returns", "losses"],
-    performance: Floats,
-    n_trials: int,
-    sharpe: float,
-    spread: float,
-    bar: float,
-    deflated: float,
-    sharpe_reason: str,
-) -> Luck:
+def _of_choosing(basis: Literal["returns", "losses"], performance: Floats, n_trials: int) -> Luck:
+    """What CSCV and the confidence set of all configs say, (T, N); nothing of Sharpe ratios."""
     bars, configs = performance.shape
     blocks = max(2, min(BLOCKS, bars // BARS_A_BLOCK // 2 * 2))
     found = probability_of_backtest_overfitting(
@@ -254,13 +251,8 @@ def _luck(
         n_trials,
         configs,
         bars,
-        sharpe,
-        spread,
-        bar,
-        deflated,
-        found.probability,
-        found.probability_of_loss,
-        told,
-        sharpe_reason,
-        found.reason or "",
+        pbo=found.probability,
+        probability_of_loss=found.probability_of_loss,
+        told_apart=told,
+        reason=found.reason or "",
     )

@@ -8,7 +8,8 @@ import numpy as np
 
 from podium.arrays import Floats
 from podium.ledger import reads
-from podium.stats import diebold_mariano, panel_loss
+from podium.stats import diebold_mariano
+from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
@@ -98,7 +99,7 @@ def _complexity(extended: Extended, data: TaskData) -> float:
 
 def _by_period(extended: Extended) -> Floats:
     """Loss of each decision, tickers of a day averaged: they are not independent of each other."""
-    return panel_loss(extended.losses.astype(np.float64), extended.units)[1]
+    return by_period(extended.losses, extended.units)
 
 
 def _next(extension: Extension, chosen: Extended, horizon: int) -> str:

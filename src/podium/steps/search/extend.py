@@ -23,7 +23,7 @@ from podium.registry import Direction
 from podium.samples import HasSamples
 from podium.space import ConfigDict
 from podium.split import Split
-from podium.stats.classification import confusion, rates
+from podium.stats.class_figures import confusion, rates
 from podium.steps.search import extended_files
 from podium.steps.search.handover import (
     SETTINGS,

@@ -8,17 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from podium import registry
 from podium.arrays import Floats, Mask
 from podium.evidence import Evidence
 from podium.prediction import Prediction
-from podium.stats import (
-    BootstrapInterval,
-    DieboldMariano,
-    block_bootstrap_mean,
-    diebold_mariano,
-    panel_loss,
-)
+from podium.stats import BootstrapInterval, block_bootstrap_mean
+from podium.steps.evidence.comparison import Comparison, compared
 from podium.steps.evidence.drift import Drifted, drifted
 from podium.steps.serving.forecast_log import Live, Speaker, live, places, speakers
 from podium.steps.trials import baselines
@@ -74,31 +68,18 @@ class SlotChecked:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """A stretch of bars whose outcome is known.
+    """A stretch of bars whose outcome is known, and how many forecasts of it were stored, early."""
 
-    ``loss`` and ``naive_loss`` are means over the windows, as a test quotes them; ``mine`` and
-    ``naive`` the losses a bar, (T,), which tests and intervals are made of.
-    """
-
-    windows: int
+    naive: Comparison
     stored: int
     early: int
-    loss: float
-    naive_loss: float
-    mine: Floats
-    naive: Floats
-    test: DieboldMariano
-
-    @property
-    def bars(self) -> int:
-        return len(self.mine)
 
     def figures(self, name: str) -> dict[str, float]:
         return {
-            f"{name}_bars": self.bars,
-            f"{name}_loss": self.loss,
-            f"{name}_naive_loss": self.naive_loss,
-            f"{name}_p_value": self.test.p_value,
+            f"{name}_bars": self.naive.bars,
+            f"{name}_loss": self.naive.loss,
+            f"{name}_naive_loss": self.naive.other_loss,
+            f"{name}_p_value": self.naive.test.p_value,
         }
 
 
@@ -138,7 +119,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     if champion.other:
         findings.append(_revised(champion))
     if len(said) > 1:
-        findings.append(_beside(champion, said[1]))
+        findings.append(_shadow(champion, said[1]))
     return SlotChecked(slot, speaker.candidate.id, tuple(findings), beats, drift)
 
 
@@ -157,20 +138,14 @@ def _naive(speaker: Speaker) -> tuple[Prediction, str]:
 
 def _part(champion: Live, naive: Prediction, inside: Mask) -> _Part:
     keep = inside & champion.known
-    losses = [_losses(champion, values, keep) for values in (champion.forecast, naive.mean)]
-    mine, bar = (panel_loss(loss, champion.windows.at[keep])[1] for loss in losses)
-    test = diebold_mariano(mine, bar, champion.windows.view.horizon)
     stored, early = (int((marks & keep).sum()) for marks in (champion.stored, champion.early))
-    return _Part(
-        int(keep.sum()), stored, early, _mean(losses[0]), _mean(losses[1]), mine, bar, test
-    )
+    return _Part(_beside(champion, naive.mean, keep), stored, early)
 
 
-def _losses(said: Live, forecast: Floats, keep: Mask) -> Floats:
-    """Loss of each window that is kept, (n,)."""
-    losses_of = registry.load("metrics", said.speaker.model.section.metric).losses
-    found: Floats = losses_of(said.windows.truth()[keep], forecast[keep])
-    return found
+def _beside(champion: Live, other: Floats, keep: Mask) -> Comparison:
+    """The champion's forecasts beside others, on the windows that are kept."""
+    metric, windows = champion.speaker.model.section.metric, champion.windows.take(keep)
+    return compared(metric, windows, champion.forecast[keep], other[keep])
 
 
 def _who(speaker: Speaker) -> Said:
@@ -189,12 +164,13 @@ def _who(speaker: Speaker) -> Said:
 
 def _scored(champion: Live, newer: _Part) -> Said:
     waiting = int(np.count_nonzero(~champion.known))
+    windows, bars = len(newer.naive.losses), newer.naive.bars
     told = (
-        f"{newer.windows} forecasts of {newer.bars} bars newer than its test have an outcome: "
+        f"{windows} forecasts of {bars} bars newer than its test have an outcome: "
         f"{newer.stored} stored ({newer.early} before their outcome was known), "
-        f"{newer.windows - newer.stored} made now"
+        f"{windows - newer.stored} made now"
     )
-    if not newer.bars:
+    if not bars:
         told = "no bar newer than its test has an outcome yet"
     told += f"; {waiting} forecasts wait for theirs"
     figures = {"stored": newer.stored, "early": newer.early, "waiting": waiting}
@@ -202,15 +178,16 @@ def _scored(champion: Live, newer: _Part) -> Said:
 
 
 def _against_naive(
-    newer: _Part, since: _Part, method: str, metric: str
+    newer_part: _Part, since_part: _Part, method: str, metric: str
 ) -> tuple[bool | None, Said]:
     """Whether it still beats naive, and the finding that says so."""
-    figures = newer.figures("newer") | since.figures("since_training")
-    pair = f"{metric} {newer.loss:.4g} against {newer.naive_loss:.4g} of naive {method}"
+    figures = newer_part.figures("newer") | since_part.figures("since_training")
+    newer, since = newer_part.naive, since_part.naive
+    pair = f"{metric} {newer.loss:.4g} against {newer.other_loss:.4g} of naive {method}"
     where = f"on the {newer.bars} bars newer than its test"
     longer = (
         f"; on all {since.bars} since its training {since.loss:.4g} against "
-        f"{since.naive_loss:.4g} (p = {since.test.p_value:.2g})"
+        f"{since.other_loss:.4g} (p = {since.test.p_value:.2g})"
     )
     if not since.bars:
         longer = ""
@@ -237,8 +214,8 @@ def _error(newer: _Part, before: _Part, test: Evidence | None, metric: str) -> S
     if test is None:
         return Said(NOTE, "error", "its error cannot be held against a test: it was not tested")
     quoted = test.scalar("loss")
-    figures = {"live_loss": newer.loss, "test_loss": quoted}
-    ahead, behind = (block_bootstrap_mean(part.mine) for part in (newer, before))
+    figures = {"live_loss": newer.naive.loss, "test_loss": quoted}
+    ahead, behind = (block_bootstrap_mean(part.naive.daily) for part in (newer, before))
     if ahead.reason or behind.reason:
         why = ahead.reason or behind.reason
         told = f"its live error cannot be held against its test's ({metric} {quoted:.4g}): {why}"
@@ -288,33 +265,27 @@ def _revised(champion: Live) -> Said:
     return Said(WARNING, "revised", told, {"revised": champion.other})
 
 
-def _beside(champion: Live, shadow: Live) -> Said:
+def _shadow(champion: Live, shadow: Live) -> Said:
     """The shadow against the champion on the same windows, none of which either was tested on."""
     start = max(champion.speaker.tested_until, shadow.speaker.tested_until)
     other = dict(zip(places(shadow.windows), shadow.forecast.tolist(), strict=True))
     theirs = np.array([other.get(place, math.nan) for place in places(champion.windows)])
     keep = (champion.windows.decided_at > start) & champion.known & np.isfinite(theirs)
-    losses = [_losses(champion, values, keep) for values in (champion.forecast, theirs)]
-    mine, its = (panel_loss(loss, champion.windows.at[keep])[1] for loss in losses)
-    test = diebold_mariano(its, mine, champion.windows.view.horizon)
+    found = _beside(champion, theirs, keep)
     figures = {
-        "shadow_bars": len(its),
-        "shadow_loss": _mean(losses[1]),
-        "champion_loss": _mean(losses[0]),
-        "shadow_p_value": test.p_value,
+        "shadow_bars": found.bars,
+        "shadow_loss": found.other_loss,
+        "champion_loss": found.loss,
+        "shadow_p_value": found.test.p_value,
     }
     who = f"{shadow.speaker.candidate.id} in its shadow"
-    if not len(its):
+    if not found.bars:
         told = f"{who} cannot be compared yet: no bar newer than both tests has an outcome"
         return Said(NOTE, "shadow", told, figures)
     metric = champion.speaker.model.section.metric
     pair = (
-        f"{who}: {metric} {_mean(losses[1]):.4g} against the champion's {_mean(losses[0]):.4g} "
-        f"on the same {len(its)} bars newer than both tests"
+        f"{who}: {metric} {found.other_loss:.4g} against the champion's {found.loss:.4g} "
+        f"on the same {found.bars} bars newer than both tests"
     )
-    p = f"p = {test.p_value:.2g}" if test.reason is None else test.reason
+    p = f"p = {found.test.p_value:.2g}" if found.test.reason is None else found.test.reason
     return Said(NOTE, "shadow", f"{pair} ({p})", figures)
-
-
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else math.nan

@@ -148,7 +148,7 @@ def store(project: Project, speaker: Speaker, since: str = "") -> int:
     new = np.array([place not in known for place in places(asked)], dtype=bool)
     if not new.any():
         return 0
-    asked = Windows(asked.view, asked.item[new], asked.at[new])
+    asked = asked.take(new)
     said = speaker.model.predict(asked)
     about = {
         "slot": candidate.slot,

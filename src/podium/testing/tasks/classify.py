@@ -15,7 +15,7 @@ from podium.errors import DataError
 from podium.families._base import Classifier
 from podium.prediction import ClassPrediction
 from podium.sequences import Sequences, Subset
-from podium.stats.classification import log_losses
+from podium.stats.class_figures import log_losses
 from podium.testing import _fits
 from podium.testing._base import SEED, refusal, require
 from podium.testing._fits import configs, fit, fitted, require_same
