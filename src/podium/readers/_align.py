@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,50 +45,37 @@ def side_by_side(
         what = f"ticker '{empty[0]}' has no bar left after the repairs"
         return [], [error("alignment", what, "at least one bar", "ask for fewer repairs")]
     if align == "union":
-        return _each_its_own(list(series), asked, notes)
-    start = max(int(one.times[0]) for one in series)
-    stop = min(int(one.times[-1]) for one in series)
-    cut = [_between(one, start, stop) for one in series]
-    if not all(len(one) for one in cut):
-        return [], [_never_met(name, series)]
+        cut, life = list(series), _life
+    else:
+        start = max(int(one.times[0]) for one in series)
+        stop = min(int(one.times[-1]) for one in series)
+        cut, life = [_between(one, start, stop) for one in series], _whole
+        if not all(len(one) for one in cut):
+            return [], [_never_met(name, series)]
     calendar = union(cut)
     if "forward_fill" in asked:
-        cut = [filled(one, calendar, asked["forward_fill"], notes) for one in cut]
+        most = asked["forward_fill"]
+        cut = [filled(one, life(one, calendar), most, notes) for one in cut]
     if "intersect" in asked:
-        cut = _common(cut, notes)
-        calendar = cut[0].times
-    if not len(calendar):
-        return [], [_never_met(name, series)]
-    gaps = [finding for one in cut for finding in _gaps(one, calendar, cut)]
+        then = " that were listed then" if align == "union" else ""
+        cut = _common(cut, calendar, life, notes, f"not all tickers have{then}")
+        empty = [one.ticker for one in cut if not len(one)]
+        if empty and align == "union":
+            what = f"ticker '{empty[0]}' has no bar that all tickers listed then have too"
+            return [], [error("alignment", what, "at least one", "leave it out")]
+        if empty:
+            return [], [_never_met(name, series)]
+        calendar = union(cut)
+    gaps = [finding for one in cut for finding in _gaps(one, life(one, calendar), cut)]
     # What was to be filled may lie before the first number, or in too long a hole.
     clear = np.zeros(len(calendar), dtype=bool)
     holes = [f for one in cut for f in errors(one, "UTC", clear[: len(one)])]
     return cut, gaps or holes
 
 
-def _each_its_own(
-    series: list[Series], asked: dict[str, int], notes: list[str]
-) -> tuple[list[Series], list[Finding]]:
-    """The series with every bar that any of them has between its own first and last."""
-    calendar = union(series)
-    if "forward_fill" in asked:
-        most = asked["forward_fill"]
-        series = [filled(one, _life(one, calendar), most, notes) for one in series]
-    if "intersect" in asked:
-        lacking = [
-            np.setdiff1d(_life(one, calendar), one.times, assume_unique=True) for one in series
-        ]
-        shared = np.setdiff1d(calendar, np.concatenate(lacking))
-        series = _only(series, shared, notes, "not all tickers have that were listed then")
-        empty = [one.ticker for one in series if not len(one)]
-        if empty:
-            what = f"ticker '{empty[0]}' has no bar that all tickers listed then have too"
-            return [], [error("alignment", what, "at least one", "leave it out")]
-        calendar = union(series)
-    gaps = [finding for one in series for finding in _gaps(one, _life(one, calendar), series)]
-    clear = np.zeros(len(calendar), dtype=bool)
-    holes = [f for one in series for f in errors(one, "UTC", clear[: len(one)])]
-    return series, gaps or holes
+def _whole(series: Series, calendar: Seconds) -> Seconds:
+    """All stamps, which a ticker must have where only those of all tickers are kept."""
+    return calendar
 
 
 def _life(series: Series, calendar: Seconds) -> Seconds:
@@ -146,16 +133,16 @@ def union(series: Sequence[Series]) -> Seconds:
     return np.unique(np.concatenate([one.times for one in series]))
 
 
-def _common(series: Sequence[Series], notes: list[str]) -> list[Series]:
-    """The series with the stamps that all have."""
-    shared = series[0].times
-    for one in series[1:]:
-        shared = np.intersect1d(shared, one.times, assume_unique=True)
-    return _only(series, shared, notes, "not all tickers have")
-
-
-def _only(series: Sequence[Series], shared: Seconds, notes: list[str], which: str) -> list[Series]:
-    """The series without the stamps that are not shared, and a note on each that lost some."""
+def _common(
+    series: Sequence[Series],
+    calendar: Seconds,
+    life: Callable[[Series, Seconds], Seconds],
+    notes: list[str],
+    which: str,
+) -> list[Series]:
+    """The series with the stamps that no ticker lacks, and a note on each that lost some."""
+    lacking = [np.setdiff1d(life(one, calendar), one.times, assume_unique=True) for one in series]
+    shared = np.setdiff1d(calendar, np.concatenate(lacking))
     cut = [one.take(np.isin(one.times, shared)) for one in series]
     for one, left in zip(series, cut, strict=True):
         if len(left) < len(one):

@@ -94,14 +94,8 @@ class Format:
             repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
         """
         how = Options(**options)
-        return load(
-            lambda found: self._find(path, tickers, how, found),
-            name=name,
-            tickers=tickers,
-            timeframe=timeframe,
-            adjust=adjust,
-            options=how,
-        )
+        asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
+        return load(asked, partial(self._find, path, how), adjust, how)
 
     def examine(
         self,
@@ -130,21 +124,12 @@ class Format:
             A time zone or a repair that is none.
         """
         how = Options(**options)
-        return _examine(
-            lambda found: self._find(path, tickers, how, found),
-            name=name,
-            tickers=tickers,
-            timeframe=timeframe,
-            adjust=adjust,
-            options=how,
-            thorough=True,
-        )
+        asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
+        return _examine(asked, partial(self._find, path, how), adjust, how, thorough=True)
 
-    def _find(
-        self, path: Path, tickers: Sequence[str], options: Options, found: Examined
-    ) -> list[Unopened]:
+    def _find(self, path: Path, options: Options, found: Examined) -> list[Unopened]:
         """Files of the path; what is wrong with them is written into ``found``."""
-        named = None
+        tickers, named = found.tickers, None
         if not options.layout or options.layout == "files":
             named = _files.by_ticker(path, tickers, self.suffixes) if tickers else None
         if named is not None and "ticker" not in options.columns:
@@ -209,72 +194,49 @@ class Examined:
         return has_errors(self.findings)
 
 
-def load(
-    find: Find,
-    *,
-    name: str,
-    tickers: Sequence[str],
-    timeframe: str,
-    adjust: bool | None,
-    options: Options,
-) -> Dataset:
-    """Aligned bars of the tables that ``find`` gives, or a DataError with all that is wrong."""
-    found = _examine(
-        find,
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=options,
-        thorough=False,
-    )
+def load(found: Examined, find: Find, adjust: bool | None, options: Options) -> Dataset:
+    """Aligned bars of the tables that ``find`` gives, or a DataError with all that is wrong.
+
+    Parameters
+    ----------
+    found : Examined
+        With the name, the tickers and the timeframe that are asked for.
+    """
+    _examine(found, find, adjust, options, thorough=False)
     if found.dataset is None:
         raise DataError.of(problems(found.findings))
     return found.dataset
 
 
 def _examine(
-    find: Find,
-    *,
-    name: str,
-    tickers: Sequence[str],
-    timeframe: str,
-    adjust: bool | None,
-    options: Options,
-    thorough: bool,
+    found: Examined, find: Find, adjust: bool | None, options: Options, *, thorough: bool
 ) -> Examined:
     """What is found; ``thorough`` also looks for what is remarkable without being wrong."""
     asked = _repair.steps(options.repair)
     zone(options.timezone)
     zone(options.exchange_timezone or "UTC")
-    found = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
     tables = find(found)
-    series = _series(tables, tickers, adjust, options, found)
+    series = _series(tables, adjust, options, found)
     if has_errors(found.findings) and not series:
         return found
-    found.tickers = tuple(tickers) or tuple(sorted(series))
-    found.timeframe = timeframe or _timeframe(series, found)
+    found.tickers = found.tickers or tuple(sorted(series))
+    found.timeframe = found.timeframe or _timeframe(series, found)
     absent = [ticker for ticker in found.tickers if not len(series.get(ticker, ()))]
     if absent and not has_errors(found.findings):
         found.findings += [_nowhere(ticker, tables, found.named) for ticker in absent]
-    if not found.timeframe or has_errors(found.findings):
-        found.findings += _checks(series, found, options, asked)[1]
-        return found
     clean, errors = _checks(series, found, options, asked)
+    loadable = found.timeframe and not has_errors(found.findings)
     found.findings += errors
-    if not errors:
+    if loadable and not errors:
         _align(clean, found, options, asked, thorough)
     return found
 
 
 def _series(
-    tables: Sequence[Unopened],
-    tickers: Sequence[str],
-    adjust: bool | None,
-    options: Options,
-    found: Examined,
+    tables: Sequence[Unopened], adjust: bool | None, options: Options, found: Examined
 ) -> dict[str, Series]:
     """Every ticker's rows from all tables, as they stand there."""
+    tickers = found.tickers
     sources: list[Source] = []
     parts: dict[str, list[Series]] = {}
     for one in tables:
@@ -283,12 +245,11 @@ def _series(
             known = () if one.alone else tickers
             layout, missing = find_layout(
                 table.names,
-                columns=options.columns,
-                wanted="files" if one.alone else options.layout,
+                options,
                 tickers=known,
                 adjust=adjust,
-                absent=options.absent,
                 where=one.name,
+                wanted="files" if one.alone else "",
             )
             found.findings += missing
             if layout is None:
@@ -335,7 +296,6 @@ def _parts(
         date_format=options.date_format,
         source=table.source,
         positions=loaded.positions,
-        separators=table.source.separators,
     )
     found.findings += stamps.findings
     sources.append(table.source)
@@ -354,14 +314,7 @@ def _parts(
             error("tickers", f"{place} has no ticker ({len(nameless)} such)", "one in every row")
         )
     return split(
-        loaded,
-        stamps,
-        layout,
-        sources=sources,
-        file=len(sources) - 1,
-        ticker=ticker,
-        tickers=tickers,
-        absent=options.absent,
+        loaded, stamps, layout, sources, ticker=ticker, tickers=tickers, absent=options.absent
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from podium.dataset import FIELDS
 from podium.readers._findings import Finding, error
+from podium.readers._options import Options
 
 USUAL = {
     "time": (
@@ -107,13 +108,12 @@ def stamp_told(name: str) -> str:
 
 def find_layout(
     names: Sequence[str],
+    options: Options,
     *,
-    columns: Mapping[str, str],
-    wanted: str,
     tickers: Sequence[str],
     adjust: bool | None,
-    absent: Sequence[str],
     where: str,
+    wanted: str = "",
 ) -> tuple[Layout | None, list[Finding]]:
     """Layout of a table, or what is missing.
 
@@ -121,20 +121,17 @@ def find_layout(
     ----------
     names : sequence of str
         The table's columns.
-    columns : mapping of role to column
-        What the user said.
-    wanted : str
-        Layout the user said, or empty.
     tickers : sequence of str
         Asked for; empty: whatever there is.
     adjust : bool or None
         Whether adjusted closes are needed; None: when they are there.
-    absent : sequence of str
-        Fields the table does not have.
     where : str
         The file, for messages.
+    wanted : str
+        A layout, in place of the one that the options name.
     """
-    told, problems = named(names, columns, where)
+    wanted = wanted or options.layout
+    told, problems = named(names, options.columns, where)
     found = dict(told)
     rest = [name for name in names if name not in told.values()]
     candidates: dict[str, list[str]] = {}
@@ -154,7 +151,7 @@ def find_layout(
             found[role] = chosen[0]
     if problems:
         return None, problems
-    kind = wanted or _kind(found, tickers)
+    kind = wanted or ("long" if "ticker" in found else "files")
     others = [name for name in rest if name not in times]
     if kind == "wide":
         fields = _wide(others, tickers, told=bool(wanted))
@@ -162,14 +159,14 @@ def find_layout(
         unnamed = not any(role in found for role in FIELDS) and not set(told) - {"time"}
         if not wanted and unnamed and _wide(others, tickers):
             return find_layout(
-                names, columns=columns, wanted="wide", tickers=tickers, adjust=adjust,
-                absent=absent, where=where,
-            )  # fmt: skip
+                names, options, tickers=tickers, adjust=adjust, where=where, wanted="wide"
+            )
         fields = {"": {role: found[role] for role in NUMBERS if role in found}}
     if adjust is False:
         keep = [role for role in NUMBERS if role not in ("adj_close", "factor")]
         fields = {t: {r: c for r, c in roles.items() if r in keep} for t, roles in fields.items()}
-    problems = _missing(fields, times, kind, found, names, tickers, bool(adjust), absent, where)
+    layout = Layout(kind, times, found.get("ticker", "") if kind == "long" else "", fields)
+    problems = _missing(layout, names, tickers, bool(adjust), options.absent, where)
     if problems:
         return None, problems
     # One way to adjust is enough.
@@ -177,11 +174,7 @@ def find_layout(
         t: {r: c for r, c in roles.items() if r != "factor" or "adj_close" not in roles}
         for t, roles in fields.items()
     }
-    return Layout(kind, times, found.get("ticker", "") if kind == "long" else "", fields), []
-
-
-def _kind(found: Mapping[str, str], tickers: Sequence[str]) -> str:
-    return "long" if "ticker" in found else "files"
+    return replace(layout, fields=fields), []
 
 
 def named(
@@ -273,10 +266,7 @@ def _parts(name: str, tickers: Sequence[str]) -> tuple[str, str, bool]:
 
 
 def _missing(
-    fields: Mapping[str, Mapping[str, str]],
-    times: tuple[str, ...],
-    kind: str,
-    found: Mapping[str, str],
+    layout: Layout,
     names: Sequence[str],
     tickers: Sequence[str],
     adjust: bool,
@@ -284,47 +274,28 @@ def _missing(
     where: str,
 ) -> list[Finding]:
     """What a layout lacks."""
-    problems = []
-    if not times:
-        problems.append(
-            error(
-                "columns",
-                f"{where} has no column of times (found: {_listed(names)})",
-                f"a name such as {', '.join(USUAL['time'][:4])}",
-                'name it: columns = {time = "..."}',
-            )
-        )
-    if kind == "long" and "ticker" not in found:
-        problems.append(
-            error(
-                "columns",
-                f"{where} has no column of tickers (found: {_listed(names)})",
-                f"a name such as {', '.join(USUAL['ticker'][:3])}",
-                'name it: columns = {ticker = "..."}',
-            )
-        )
-    if kind == "wide":
-        unknown = [ticker for ticker in tickers if ticker not in fields]
-        if unknown or not fields:
-            problems.append(
-                error(
-                    "columns",
-                    f"{where} has no columns of {', '.join(unknown[:5]) or 'any ticker'} "
-                    f"(found: {_listed(names)})",
-                    "columns such as close_AAPL, or one a ticker",
-                )
-            )
+    problems: list[Finding] = []
+
+    def has(what: str, expected: str = "", fix: str = "") -> None:
+        if what.startswith("no "):
+            what += f" (found: {_listed(names)})"
+        problems.append(error("columns", f"{where} has {what}", expected, fix))
+
+    needed = {"time": layout.times, **({"ticker": layout.ticker} if layout.kind == "long" else {})}
+    for role in [role for role, column in needed.items() if not column]:
+        usual = f"a name such as {', '.join(USUAL[role][: 4 if role == 'time' else 3])}"
+        has(f"no column of {role}s", usual, f'name it: columns = {{{role} = "..."}}')
+    if layout.kind == "wide":
+        unknown = [ticker for ticker in tickers if ticker not in layout.fields]
+        if unknown or not layout.fields:
+            whose = ", ".join(unknown[:5]) or "any ticker"
+            has(f"no columns of {whose}", "columns such as close_AAPL, or one a ticker")
     lacking: dict[str, list[str]] = {}
-    for ticker, roles in fields.items():
+    for ticker, roles in layout.fields.items():
         there = [role for role in absent if role in roles]
         if there and not problems:
-            problems.append(
-                error(
-                    "columns",
-                    f"{where} has {', '.join(there)}, which absent lists",
-                    "absent to list what the files lack",
-                )
-            )
+            listed = f"{', '.join(there)}, which absent lists"
+            has(listed, "absent to list what the files lack")
         missing = [role for role in FIELDS if role not in roles and role not in absent]
         if adjust and not {"adj_close", "factor"} & set(roles):
             missing.append("adj_close")
@@ -333,13 +304,7 @@ def _missing(
     for ticker, missing in list(lacking.items())[:1]:
         more = f" and of {len(lacking) - 1} more tickers" if len(lacking) > 1 else ""
         of = f" of {ticker}{more}" if ticker else ""
-        problems.append(
-            error(
-                "columns",
-                f"{where} has no column {', '.join(missing)}{of} (found: {_listed(names)})",
-                fix=_remedy(missing),
-            )
-        )
+        has(f"no column {', '.join(missing)}{of}", fix=_remedy(missing))
     return problems
 
 

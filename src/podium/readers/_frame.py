@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from podium.errors import UsageError
 from podium.readers._head import different
-from podium.readers._table import Codes, Loaded, Numbers, Source, to_codes, to_numbers
+from podium.readers._table import Loaded, Source, loaded
 
 
 @dataclass(frozen=True)
@@ -51,29 +50,10 @@ class FrameTable:
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """The columns of these names."""
-        stamps = [_times(self._column(name)) for name in times]
-        known: dict[str, int] = {}
-        texts: dict[str, dict[int, str]] = {name: {} for name in numbers}
-        codes = to_codes(self._column(ticker).astype("str"), known) if ticker else None
-        return Loaded(
-            positions=np.arange(len(self.frame)),
-            times=[values for values, _ in stamps],
-            aware=all(aware for _, aware in stamps),
-            ticker=None if codes is None else Codes(codes, list(known)),
-            numbers={
-                name: Numbers(to_numbers(self._column(name), 0, texts[name]), texts[name])
-                for name in numbers
-            },
-        )
-
-    def _column(self, name: str) -> pd.Series[Any]:
-        return self.frame.iloc[:, self.names.index(name)]
-
-
-def _times(column: pd.Series[Any]) -> tuple[Any, bool]:
-    """Stamps as ``datetime64``, numbers or text, and whether they are in UTC."""
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), True
-    if column.dtype.kind in "Miuf":
-        return column.to_numpy(), False
-    return column.astype("str").reset_index(drop=True), False
+        wanted = {*times, *numbers, ticker}
+        columns = {
+            name: self.frame.iloc[:, place]
+            for place, name in enumerate(self.names)
+            if name in wanted
+        }
+        return loaded(columns, times, ticker, numbers, np.arange(len(self.frame)))

@@ -36,20 +36,26 @@ def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[F
     return found
 
 
+def _fault(
+    series: Series, rows: NDArray[np.intp], what: str, found: str, expected: str, fix: str,
+    repair: str = "",
+) -> Finding:  # fmt: skip
+    """An error about some rows of a ticker."""
+    stamp = series.stamp(int(rows[0]))
+    return Finding(ERROR, what, found, expected, fix, series.ticker, len(rows), stamp, repair)
+
+
 def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterator[Finding]:
-    ticker = series.ticker
     rows = np.flatnonzero(doubtful)
     if len(rows):
-        yield Finding(
-            ERROR,
+        yield _fault(
+            series,
+            rows,
             "local times",
             f"{series.where(rows)} has a local time that the clock of {timezone} shows twice or "
             "never",
             "stamps that are one instant each",
             "write stamps with their offset from UTC, or name a zone without daylight saving",
-            ticker,
-            len(rows),
-            series.stamp(int(rows[0])),
             "drop_doubtful",
         )
         # What is no instant has no place among the others.
@@ -62,29 +68,25 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
         hint = ""
         if timezone == "UTC" and _when_clocks_go_back(series.times[rows]):
             hint = "set timezone: these are nights when clocks go back; otherwise "
-        yield Finding(
-            ERROR,
+        yield _fault(
+            series,
+            rows,
             "duplicates",
             f"{_where(series, rows)} repeats {series.stamp(int(rows[0]))}"
             + ("" if same else " with other values"),
             "one row a bar",
             hint + "remove the repeated rows",
-            ticker,
-            len(rows),
-            series.stamp(int(rows[0])),
             "drop_duplicates" if same else "keep_last",
         )
     rows = np.flatnonzero(np.diff(series.times) < 0) + 1
     if len(rows):
-        yield Finding(
-            ERROR,
+        yield _fault(
+            series,
+            rows,
             "order",
             f"{_where(series, rows)} goes back in time, to {series.stamp(int(rows[0]))}",
             "rows ordered by date",
             "sort the rows by time",
-            ticker,
-            len(rows),
-            series.stamp(int(rows[0])),
             "sort",
         )
 
@@ -107,30 +109,26 @@ def _numbers(
             fix, repair = "export the values of the sheet instead of its formulas", ""
         elif _separated(cell):
             fix, repair = _decimal_advice(cell), ""
-        yield Finding(
-            ERROR,
+        yield _fault(
+            series,
+            rows,
             "numbers",
             f"{series.where(rows)} has no number in '{column}'" + (f": {cell!r}" if cell else ""),
             expected,
             fix,
-            series.ticker,
-            len(rows),
-            series.stamp(int(rows[0])),
             repair,
         )
     if low.any():
         rows = np.flatnonzero(low)
         if role != "volume":
             possible[rows] = False
-        yield Finding(
-            ERROR,
+        yield _fault(
+            series,
+            rows,
             "zero prices" if role != "volume" else "volume",
             f"{series.where(rows)} has a value too low in '{column}': {values[rows[0]]:g}",
             expected,
             "correct it or remove the bar from every ticker",
-            series.ticker,
-            len(rows),
-            series.stamp(int(rows[0])),
             "" if role == "volume" else "drop_zero_prices",
         )
 
@@ -150,15 +148,13 @@ def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[Finding]:
         ),
     ):
         if len(rows):
-            yield Finding(
-                ERROR,
+            yield _fault(
+                series,
+                rows,
                 "candles",
                 f"{series.where(rows)} {what}",
                 expected,
                 "correct the row",
-                series.ticker,
-                len(rows),
-                series.stamp(int(rows[0])),
                 "clip_candles",
             )
 

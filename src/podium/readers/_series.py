@@ -19,6 +19,7 @@ from podium.timeframe import DAY, SECONDS, Seconds, is_dated
 
 # A row's origin holds the number of its file and its position there.
 _FILE = 40
+Rows = NDArray[np.bool_] | NDArray[np.intp] | slice
 PRICES = ("open", "high", "low", "close")
 
 
@@ -94,9 +95,8 @@ def split(
     loaded: Loaded,
     stamps: Stamps,
     layout: Layout,
-    *,
     sources: Sequence[Source],
-    file: int,
+    *,
     ticker: str,
     tickers: Sequence[str],
     absent: Sequence[str],
@@ -105,18 +105,36 @@ def split(
 
     Parameters
     ----------
-    file : int
-        Number of the table's file among the sources.
+    sources : sequence of Source
+        Of the dataset so far; the last one is this table's.
     ticker : str
         Whose bars they are when the table does not say.
     tickers : sequence of str
         Asked for; empty: all.
     """
-    origin = loaded.positions + (file << _FILE)
+    first = (len(sources) - 1) << _FILE
+    origin = loaded.positions + first
+
+    def series(name: str, roles: Mapping[str, str], rows: Rows) -> Series:
+        if isinstance(rows, np.ndarray) and rows.dtype == bool and rows.all():
+            rows = slice(None)
+        values = {role: loaded.numbers[column].values[rows] for role, column in roles.items()}
+        for role in absent:
+            values[role] = np.zeros(len(values["close"])) if role == "volume" else values["close"]
+        texts = {
+            role: {first + at: text for at, text in loaded.numbers[column].texts.items()}
+            for role, column in roles.items()
+            if loaded.numbers[column].texts
+        }
+        seconds = stamps.values[rows]
+        return Series(
+            name, sources, origin[rows], seconds, stamps.aware, values, dict(roles), texts
+        )
+
     if layout.kind == "wide":
         made = []
         for name, roles in layout.fields.items():
-            one = _series(loaded, stamps, roles, origin, stamps.known, sources, file, name, absent)
+            one = series(name, roles, stamps.known)
             # A row of a wide table without any cell of a ticker is no bar of it.
             there = np.zeros(len(one), dtype=bool)
             for role in roles:
@@ -126,7 +144,7 @@ def split(
         return made
     roles = layout.fields[""]
     if loaded.ticker is None:
-        return [_series(loaded, stamps, roles, origin, stamps.known, sources, file, ticker, absent)]
+        return [series(ticker, roles, stamps.known)]
     codes, names = loaded.ticker.codes, loaded.ticker.names
     # A stable order by ticker keeps the order of the file; small numbers sort by radix.
     if len(names) < 2**15:
@@ -142,45 +160,13 @@ def split(
             continue
         start, stop = edges[number[name]], edges[number[name] + 1]
         rows = np.arange(start, stop) if order is None else order[start:stop]
-        picked: NDArray[np.intp] | slice = rows
+        picked: Rows = rows
         if order is None:
             picked = slice(int(start), int(stop))
         if not stamps.known.all():
             picked = rows[stamps.known[rows]]
-        made.append(_series(loaded, stamps, roles, origin, picked, sources, file, name, absent))
+        made.append(series(name, roles, picked))
     return made
-
-
-def _series(
-    loaded: Loaded,
-    stamps: Stamps,
-    roles: Mapping[str, str],
-    origin: Positions,
-    rows: NDArray[np.bool_] | NDArray[np.intp] | slice,
-    sources: Sequence[Source],
-    file: int,
-    ticker: str,
-    absent: Sequence[str],
-) -> Series:
-    if isinstance(rows, np.ndarray) and rows.dtype == bool and rows.all():
-        rows = slice(None)
-    values = {role: loaded.numbers[column].values[rows] for role, column in roles.items()}
-    for role in absent:
-        values[role] = np.zeros(len(values["close"])) if role == "volume" else values["close"]
-    return Series(
-        ticker,
-        sources,
-        origin[rows],
-        stamps.values[rows],
-        stamps.aware,
-        values,
-        dict(roles),
-        {
-            role: {at + (file << _FILE): text for at, text in loaded.numbers[column].texts.items()}
-            for role, column in roles.items()
-            if loaded.numbers[column].texts
-        },
-    )
 
 
 def joined(parts: Sequence[Series]) -> Series:

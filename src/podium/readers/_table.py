@@ -45,7 +45,7 @@ class Source:
 
 @dataclass
 class Numbers:
-    """A column of numbers; cells that hold something else are NaN and remembered."""
+    """A column of numbers; cells that hold something else are NaN and remembered by position."""
 
     values: Floats
     texts: dict[int, str] = field(default_factory=dict)
@@ -94,24 +94,50 @@ class Table(Protocol):
         ...
 
 
-def to_numbers(column: pd.Series[Any], start: int, texts: dict[int, str]) -> Floats:
+def loaded(
+    columns: Mapping[str, pd.Series[Any]],
+    times: Sequence[str],
+    ticker: str,
+    numbers: Sequence[str],
+    positions: Positions,
+) -> Loaded:
+    """Columns of a frame, by their names, as every format gives them."""
+    stamps = [_times(columns[name]) for name in times]
+    return Loaded(
+        positions=positions,
+        times=[values for values, _ in stamps],
+        aware=all(aware for _, aware in stamps),
+        ticker=_codes(columns[ticker].astype("string")) if ticker else None,
+        numbers={name: _numbers(columns[name], positions) for name in numbers},
+    )
+
+
+def _times(column: pd.Series[Any]) -> tuple[Any, bool]:
+    """Stamps as ``datetime64``, numbers or text, and whether they are in UTC."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), True
+    if column.dtype.kind in "Miuf":
+        return column.to_numpy(), False
+    return column.astype("str").reset_index(drop=True), False
+
+
+def _numbers(column: pd.Series[Any], positions: Positions) -> Numbers:
     """Numbers of a column that came as anything; other cells become NaN and are remembered."""
     if column.dtype.kind in "fiu":
-        return column.to_numpy(np.float64)
-    if column.dtype.kind == "b":
+        return Numbers(column.to_numpy(np.float64))
+    if column.dtype.kind in "bO":
         # pandas reads true and false; as prices they would be 1 and 0.
-        column = column.astype(str)
+        column = column.map(lambda cell: str(cell) if isinstance(cell, bool) else cell)
     found = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    for row in np.flatnonzero(np.isnan(found) & column.notna().to_numpy()):
-        if len(texts) >= MOST_TEXTS:
-            break
-        texts[start + int(row)] = str(column.iloc[row])
-    return found
+    strange = np.flatnonzero(np.isnan(found) & column.notna().to_numpy())[:MOST_TEXTS]
+    return Numbers(found, {int(positions[row]): str(column.iloc[row]) for row in strange})
 
 
-def to_codes(column: pd.Series[Any], known: dict[str, int]) -> NDArray[np.int32]:
-    """Number of each cell's name; names that are new get the next one."""
-    local, names = pd.factorize(column.str.strip())
-    table = [known.setdefault(str(name), len(known)) if name else -1 for name in names]
+def _codes(column: pd.Series[Any]) -> Codes:
+    """Number of each cell's name in the order in which names come; -1 where there is none."""
+    codes, found = pd.factorize(column.str.strip())
+    names = [str(name) for name in found if name]
+    known = {name: place for place, name in enumerate(names)}
     # The last one is for cells that hold nothing.
-    return np.asarray([*table, -1], dtype=np.int32)[local]
+    table = np.asarray([*(known.get(name, -1) for name in found), -1], dtype=np.int32)
+    return Codes(table[codes], names)

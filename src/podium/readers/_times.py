@@ -63,7 +63,6 @@ def parse(
     date_format: str,
     source: Source,
     positions: Positions,
-    separators: str = "",
 ) -> Stamps:
     """Stamps of one column, or of one of dates and one of times of day.
 
@@ -73,25 +72,23 @@ def parse(
         Whether ``datetime64`` values are in UTC.
     date_format : str
         What the user said; empty: found out.
-    separators : str
-        Signs that would tell of a row with another separator.
     """
     column = columns[0]
     if len(columns) == 2:
         column = pd.Series(column).astype(str) + " " + pd.Series(columns[1]).astype(str)
     if isinstance(column, np.ndarray) and column.dtype.kind == "M":
         seconds, known = _of_datetimes(column)
-        return Stamps(seconds, known, aware, "", _unread(known, column, source, positions, ""))
+        return Stamps(seconds, known, aware, "", _unread(known, column, source, positions))
     if column.dtype.kind in "iuf" or date_format in UNITS:
         return _of_numbers(np.asarray(column), date_format, source, positions)
     text = pd.Series(column).str.strip()
     if not date_format and text.iloc[:_SAMPLE].dropna().str.fullmatch(r"\d{9,20}").all():
         return _of_numbers(np.asarray(column), "", source, positions)
-    return _of_text(text, date_format, source, positions, separators)
+    return _of_text(text, date_format, source, positions)
 
 
 def _of_text(
-    text: pd.Series[str], date_format: str, source: Source, positions: Positions, separators: str
+    text: pd.Series[str], date_format: str, source: Source, positions: Positions
 ) -> Stamps:
     findings: list[Finding] = []
     form = date_format or _form(text, source, findings)
@@ -103,7 +100,7 @@ def _of_text(
         form = ""
     seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
     if not findings:
-        findings += _unread(known, text, source, positions, separators, form)
+        findings += _unread(known, text, source, positions, form)
     return Stamps(seconds, known, aware, form, tuple(findings))
 
 
@@ -221,7 +218,7 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
                 return Stamps(np.zeros(len(known), np.int64), known, False, form, (finding,))
             if digits != 12 and parsed.notna().to_numpy()[known].mean() > 0.5:
                 seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
-                found = _unread(known, values, source, positions, "", form)
+                found = _unread(known, values, source, positions, form)
                 return Stamps(seconds, known, False, form, found)
     units = [date_format] if date_format else list(UNITS)
     for unit in units:
@@ -233,7 +230,7 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
                 seconds = -(-exact.to_numpy(np.int64) // scale)
             else:
                 seconds = np.ceil(np.where(known, numbers, 0) / scale).astype(np.int64)
-            found = _unread(known, values, source, positions, "", unit)
+            found = _unread(known, values, source, positions, unit)
             return Stamps(seconds, known, True, unit, found)
     return _unknown(values, source, positions)
 
@@ -241,7 +238,7 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
 def _unknown(values: Any, source: Source, positions: Positions) -> Stamps:
     """Numbers that are no stamps."""
     known = np.zeros(len(values), dtype=bool)
-    found = _unread(known, np.asarray(values), source, positions, "")
+    found = _unread(known, np.asarray(values), source, positions)
     return Stamps(np.zeros(len(values), np.int64), known, False, "", found)
 
 
@@ -262,7 +259,6 @@ def _unread(
     values: Any,
     source: Source,
     positions: Positions,
-    separators: str,
     form: str = "",
 ) -> tuple[Finding, ...]:
     """What could not be read as a stamp, as one finding."""
@@ -274,7 +270,7 @@ def _unread(
     text = "" if empty else str(cell)
     place = source.place(int(positions[rows[0]]))
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    other = [sign for sign in separators if text.count(sign) >= 2]
+    other = [sign for sign in source.separators if text.count(sign) >= 2]
     if other:
         return (
             Finding(

@@ -19,7 +19,7 @@ from podium.errors import DataError
 from podium.readers._bars import Format
 from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, head_of
 from podium.readers._options import Limits, Options, require_count, require_size
-from podium.readers._table import Codes, Loaded, Numbers, Source, to_codes, to_numbers
+from podium.readers._table import Loaded, Source, loaded
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 # Rows that are parsed at once: columns that nobody needs are dropped before the next ones come.
@@ -47,51 +47,24 @@ class CsvTable:
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """The columns of these names, in pieces, so that the file is never whole in memory."""
         path = self.path
-        stamps: list[list[pd.Series[Any]]] = [[] for _ in times]
-        values: dict[str, list[Any]] = {name: [] for name in numbers}
-        texts: dict[str, dict[int, str]] = {name: {} for name in numbers}
-        codes: list[Any] = []
-        known: dict[str, int] = {}
         words = [*times, *([ticker] if ticker else [])]
-        positions = []
-        rows = 0
+        parts = []
         try:
             for chunk in self._chunks(words, numbers):
-                require_count(path, rows + len(chunk), self.options.limits.rows, "rows")
-                at = np.arange(rows, rows + len(chunk))
-                rows += len(chunk)
+                rows = int(chunk.index[-1]) + 1
+                require_count(path, rows, self.options.limits.rows, "rows")
                 # A blank line has no cell at all; it counts as a line and is no row.
                 full = chunk[list(numbers)].notna().any(axis=1) | (chunk[words] != "").any(axis=1)
-                if not full.all():
-                    chunk, at = chunk[full], at[full.to_numpy()]
-                positions.append(at)
-                for place, name in enumerate(times):
-                    stamps[place].append(chunk[name])
-                for name in numbers:
-                    cells: dict[int, str] = {}
-                    values[name].append(to_numbers(chunk[name], 0, cells))
-                    texts[name].update({int(at[row]): text for row, text in cells.items()})
-                if ticker:
-                    codes.append(to_codes(chunk[ticker], known))
+                parts.append(chunk if full.all() else chunk[full])
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
             raise _unparsed(path, error) from None
         except UnicodeDecodeError as error:
             raise _no_text(path, error) from None
         except (gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
             raise DataError(f"{path}: {error}", "a whole gzip file") from None
-        if not positions:
-            positions = [np.zeros(0, dtype=np.int64)]
-        return Loaded(
-            positions=np.concatenate(positions).astype(np.int64),
-            times=[pd.concat(parts, ignore_index=True) for parts in stamps if parts],
-            aware=False,
-            ticker=Codes(np.concatenate(codes), list(known)) if codes else None,
-            numbers={
-                name: Numbers(np.concatenate(parts), texts[name])
-                for name, parts in values.items()
-                if parts
-            },
-        )
+        whole = pd.concat(parts) if parts else pd.DataFrame(columns=[*words, *numbers])
+        columns = {str(name): column for name, column in whole.items()}
+        return loaded(columns, times, ticker, numbers, whole.index.to_numpy(np.int64))
 
     def _chunks(self, words: Sequence[str], numbers: Sequence[str]) -> Iterator[pd.DataFrame]:
         thousands = self.options.thousands

@@ -12,7 +12,7 @@ from podium import registry
 from podium.dataset import Dataset
 from podium.errors import DataError
 from podium.readers import _bars
-from podium.readers._bars import Unopened
+from podium.readers._bars import Examined, Unopened
 from podium.readers._columns import find_layout
 from podium.readers._findings import problems
 from podium.readers._frame import FrameTable
@@ -53,14 +53,8 @@ def read(
         return dataset
     table = FrameTable.of(source, f"dataset '{name}'")
     one = Unopened(table.source.name, tickers[0] if len(tickers) == 1 else "", False, lambda: table)
-    return _bars.load(
-        lambda found: [one],
-        name=name,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=adjust,
-        options=Options(**options),
-    )
+    asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
+    return _bars.load(asked, lambda found: [one], adjust, Options(**options))
 
 
 def tickers_of(frame: pd.DataFrame, *, name: str, **options: Any) -> list[str]:
@@ -73,15 +67,8 @@ def tickers_of(frame: pd.DataFrame, *, name: str, **options: Any) -> list[str]:
     """
     how = Options(**options)
     table = FrameTable.of(frame, f"dataset '{name}'")
-    layout, missing = find_layout(
-        table.names,
-        columns=how.columns,
-        wanted=how.layout,
-        tickers=(),
-        adjust=None,
-        absent=how.absent,
-        where=table.source.name,
-    )
+    where = table.source.name
+    layout, missing = find_layout(table.names, how, tickers=(), adjust=None, where=where)
     if layout is None:
         raise DataError.of(problems(missing))
     if layout.kind == "wide":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import tarfile
 import tempfile
 import tomllib
 from contextlib import closing, suppress
@@ -13,11 +12,10 @@ from pathlib import Path
 
 from podium import artifact, plugin
 from podium.config import FILE, LedgerSection
-from podium.errors import ConflictError, DataError, UsageError
-from podium.files import full_disk_explained
+from podium.errors import DataError, UsageError
 from podium.ledger.snapshot import snapshot
 from podium.resolve import CACHE
-from podium.steps.archive.tar import Packer, Packing, require_name
+from podium.steps.archive.tar import Packing, packed
 from podium.steps.workspace.project import Project
 
 CONTENTS = "backup.json"
@@ -60,46 +58,27 @@ def backup(project: Project, destination: Path) -> Backup:
     DataError
         An artefact is missing or was changed, or the disk is full.
     """
-    mode = require_name(destination)
-    if destination.exists():
-        raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
     source = project.door.path
     record = RECORD if source is None else _inside(project, source, "ledger.url")
     settings = naming((project.root / FILE).read_text(encoding="utf-8"), f"sqlite:///{record}")
     store = _inside(project, project.store, "paths.registry")
-    beside = destination.with_name(f".{destination.name}.tmp")
-    count = 0
-    with full_disk_explained(destination), tempfile.TemporaryDirectory() as name:
-        try:
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            whole = Path(name) / "record"
-            if source is None:
-                source = Path(name) / "snapshot"
-                snapshot(project.ledger, source)
-            _copy_record(source, whole)
-            with tarfile.open(beside, mode) as tar:  # type: ignore[call-overload]
-                pack = Packer(tar, PACKING)
-                pack.add(FILE, settings.encode())
-                pack.add(record, whole.read_bytes())
-                if (project.root / CACHE).is_file():
-                    pack.add(CACHE, (project.root / CACHE).read_bytes())
-                plugins = _plugins(project.root)
-                for file in plugins:
-                    pack.add(project.shown(file), file.read_bytes())
-                for file in _bundles(whole, project.root):
-                    pack.add(project.shown(file), file.read_bytes())
-                for path, artifact_hash in _artifacts(whole, project.store):
-                    folder = project.store / path
-                    artifact.verify(folder, artifact_hash)
-                    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-                        inner = file.relative_to(folder).as_posix()
-                        pack.add(f"{store}/{path}/{inner}", file.read_bytes())
-                    count += 1
-                pack.close()
-            beside.rename(destination)
-        finally:
-            beside.unlink(missing_ok=True)
-    return Backup(destination, count, len(plugins), destination.stat().st_size)
+    with packed(destination, PACKING) as pack, tempfile.TemporaryDirectory() as name:
+        whole = Path(name) / "record"
+        if source is None:
+            source = Path(name) / "snapshot"
+            snapshot(project.ledger, source)
+        _copy_record(source, whole)
+        pack.add(FILE, settings.encode())
+        pack.add(record, whole.read_bytes())
+        plugins = _plugins(project.root)
+        cache = [path for path in (project.root / CACHE,) if path.is_file()]
+        for file in (*cache, *plugins, *_bundles(whole, project.root)):
+            pack.add(project.shown(file), file.read_bytes())
+        artifacts = _artifacts(whole, project.store)
+        for path, artifact_hash in artifacts:
+            pack.add_artifact(f"{store}/{path}", project.store / path, artifact_hash)
+        pack.close()
+    return Backup(destination, len(artifacts), len(plugins), destination.stat().st_size)
 
 
 def _bundles(record: Path, root: Path) -> list[Path]:

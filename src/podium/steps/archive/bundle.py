@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import Any
 
 from podium import artifact
 from podium.errors import (
-    ConflictError,
     DataError,
     NotFoundError,
     Problem,
@@ -27,7 +25,7 @@ from podium.hashing import json_text, new_id
 from podium.ledger import bundle, bundle_check, bundle_put, schema
 from podium.ledger.bundle import STORE
 from podium.ledger.bundle_put import Put
-from podium.steps.archive.tar import ENDINGS, Packer, Packing, require_name, unpack
+from podium.steps.archive.tar import ENDINGS, Packer, Packing, packed, unpack
 from podium.steps.workspace.project import Project
 
 PACKING = Packing("bundle", "bundle.json", 1, "podium export --bundle")
@@ -74,37 +72,22 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
     DataError
         An artefact was changed, or a candidate's is missing.
     """
-    mode = require_name(destination)
-    if destination.exists():
-        raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
-    named = _named(project, ids)
-    beside = destination.with_name(f".{destination.name}.tmp")
-    with full_disk_explained(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with (
-                project.ledger.reading() as tx,
-                tarfile.open(beside, mode) as tar,  # type: ignore[call-overload]
-            ):
-                choice = (
-                    bundle.choose(project.ledger, tx, **named)
-                    if ids
-                    else bundle.everything(project.ledger, tx)
-                )
-                if not choice.trials and not choice.candidates:
-                    raise NotFoundError("no ended trial to export", fix="run: podium list trials")
-                writer = _Writer(project, Packer(tar, PACKING))
-                for table in bundle.TABLES:
-                    writer.add_rows(table, bundle.rows(project.ledger, tx, choice, table))
-                for name in writer.artifacts:
-                    writer.add_artifact(name)
-                section = project.config.project
-                writer.pack.close(
-                    record=schema.VERSION, project=section.name, project_id=section.id
-                )
-            beside.rename(destination)
-        finally:
-            beside.unlink(missing_ok=True)
+    with packed(destination, PACKING) as pack, project.ledger.reading() as tx:
+        choice = (
+            bundle.choose(project.ledger, tx, **_named(project, ids))
+            if ids
+            else bundle.everything(project.ledger, tx)
+        )
+        if not choice.trials and not choice.candidates:
+            raise NotFoundError("no ended trial to export", fix="run: podium list trials")
+        writer = _Writer(project, pack)
+        for table in bundle.TABLES:
+            writer.add_rows(table, bundle.rows(project.ledger, tx, choice, table))
+        for name in writer.artifacts:
+            folder = writer.folder(name)
+            pack.add_artifact(f"artifacts/{folder.name}", folder, name)
+        section = project.config.project
+        pack.close(record=schema.VERSION, project=section.name, project_id=section.id)
     left = [f"{choice.unfinished} trials have not ended"] if choice.unfinished else []
     return Bundle(
         destination,
@@ -155,7 +138,7 @@ class _Writer:
         name, checkpoint = trial["artifact_hash"], trial["checkpoint"]
         if not name:
             return
-        folder = self._folder(name)
+        folder = self.folder(name)
         if not folder.exists():
             trial["artifact_hash"] = trial["checkpoint"] = None
             self.left.append(f"the model of {trial['id']}, which is not in the store any more")
@@ -164,16 +147,8 @@ class _Writer:
             inner = checkpoint.rpartition(f"{folder.name}/")[2]
             trial["checkpoint"] = f"{STORE}{folder.name}/{inner}"
 
-    def add_artifact(self, name: str) -> None:
-        """Add every file of an artefact, after its hashes were checked."""
-        folder = self._folder(name)
-        artifact.verify(folder, name)
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            inner = file.relative_to(folder).as_posix()
-            with file.open("rb") as source:
-                self.pack.add_file(f"artifacts/{folder.name}/{inner}", source)
-
-    def _folder(self, name: str) -> Path:
+    def folder(self, name: str) -> Path:
+        """Where an artefact lies."""
         return self.project.store / artifact.folder_of(name)
 
 
@@ -199,7 +174,7 @@ class TakenIn:
     undeclared: tuple[str, ...]
 
 
-class _Undone(Exception):  # noqa: N818 - nothing went wrong
+class Undone(Exception):  # noqa: N818 - nothing went wrong
     """Ends a transaction whose changes were only to be looked at."""
 
 
@@ -258,12 +233,12 @@ def take_in(
                     moved=lambda path: (registry / path.removeprefix(STORE)).as_posix(),
                 )
                 if dry_run:
-                    raise _Undone
+                    raise Undone
                 # Before the rows that refer to them are: a stop in between leaves strays only.
                 project.store.mkdir(parents=True, exist_ok=True)
                 for name, folder in staged.items():
                     added += artifact.adopt(project.store, folder, name)
-        except _Undone:
+        except Undone:
             added = sum(not (project.store / artifact.folder_of(name)).exists() for name in staged)
     undeclared = tuple(sorted(put.slots - project.config.slots.keys()))
     return TakenIn(origin, put, added, undeclared)

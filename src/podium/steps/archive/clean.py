@@ -13,7 +13,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from podium.decision import Stage
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest, json_file
 from podium.steps.archive import gc
-from podium.steps.archive.gc import POINTERS, Plan, Removal
+from podium.steps.archive.gc import Plan, Removal, removal_of
 from podium.steps.search.tuning_files import RESULTS
 from podium.steps.workspace import log
 from podium.steps.workspace.project import Project
@@ -75,7 +75,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
     logs = project.config.logs
     for path in log.beyond(project.state / log.FOLDER, logs.keep, logs.days):
         why = f"not among the newest {logs.keep}, or older than {logs.days:g} days"
-        removals.append(_removal(project, path, LOG, why))
+        removals.append(removal_of(project, path, LOG, why))
     return Plan(tuple(removals), 0, 0)
 
 
@@ -105,9 +105,7 @@ def clean(project: Project, agreed: Plan, rules: Rules | None = None) -> Plan:
         gone += gc.collect(project, asked, gc.Rules(keep_best=1), verb="clean").removals
     if not mine:
         return Plan(tuple(gone), 0, 0)
-    with ExitStack() as stack:
-        for slot in gc.slots_of(project):
-            stack.enter_context(project.locked(slot, "clean"))
+    with gc.every_slot_locked(project, "clean"):
         going = [one for one in plan(project, rules).removals if one.path in mine]
         for number, removal in enumerate(going, 1):
             _remove(project, project.root / removal.path)
@@ -145,13 +143,8 @@ class _Stay:
             Stage.CHAMPION,
             Stage.BETA,
         )
-        pointing = project.config.paths
-        paths = [project.root / pointing.active_model, project.root / pointing.best_config]
-        for pointer in POINTERS:
-            paths += project.root.glob(pointer)
-        texts = [p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()]
         ids = {name for row in found for name in row.values()}
-        return cls(frozenset(ids), "\n".join(texts))
+        return cls(frozenset(ids), "\n".join(gc.pointers(project)))
 
     def names(self, path: Path, root: Path) -> bool:
         """Whether a pointer leads into a folder."""
@@ -197,7 +190,7 @@ def _checkpoints(project: Project, folder: Path, best: int, stay: _Stay) -> list
                 continue
             if not stay.names(path, project.root):
                 why = f"rank {rank} of {len(trials)} of {family}"
-                found.append(_removal(project, path, f"checkpoint of {trial['id']}", why))
+                found.append(removal_of(project, path, f"checkpoint of {trial['id']}", why))
     return found
 
 
@@ -205,7 +198,7 @@ def _extended(project: Project, folder: Path, best: int, stay: _Stay) -> list[Re
     """Folders of extended models beyond the best."""
     ranks = _ranks(folder)
     return [
-        _removal(project, path, "extended model", f"rank {rank} of {len(ranks)}")
+        removal_of(project, path, "extended model", f"rank {rank} of {len(ranks)}")
         for rank, path in ranks.items()
         if rank > best and not stay.names(path, project.root)
     ]
@@ -247,7 +240,9 @@ def _older(project: Project, folder: Path, age: float, stay: _Stay) -> list[Remo
         kept = kept[1:]
     now = time.time()
     return [
-        _removal(project, path, "earlier results", f"{(now - _written(path)) / 86400:.0f} days old")
+        removal_of(
+            project, path, "earlier results", f"{(now - _written(path)) / 86400:.0f} days old"
+        )
         for path in kept
         if now - _written(path) > age
         and path.name not in stay.ids
@@ -287,11 +282,6 @@ def _remove(project: Project, path: Path) -> None:
     shutil.rmtree(away, ignore_errors=True)
     shutil.move(path, away)
     shutil.rmtree(away)
-
-
-def _removal(project: Project, path: Path, what: str, why: str) -> Removal:
-    size = path.stat().st_size if path.is_file() else gc.size_of(path)
-    return Removal(project.shown(path), what, why, size)
 
 
 def _written(folder: Path) -> float:

@@ -6,8 +6,8 @@ import datetime as dt
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
     """
     rules = rules or Rules()
     removals = [
-        _removal(project, path, "left-over", "a step that was stopped left it")
+        removal_of(project, path, "left-over", "a step that was stopped left it")
         for path in _left_over(project)
     ]
     if not project.store.is_dir() or not project.door.exists:
@@ -150,12 +150,12 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
         )
         strays = {}
     removals += [
-        _removal(project, path, "half-made model", "a step that was stopped left it")
+        removal_of(project, path, "half-made model", "a step that was stopped left it")
         for name, path in present.items()
         if _HALF.fullmatch(name)
     ]
     removals += [
-        _removal(project, path, "stray model", "nothing on record refers to it")
+        removal_of(project, path, "stray model", "nothing on record refers to it")
         for path in strays.values()
     ]
     sizes = {name: size_of(path) for name, path in models.items() if name not in strays}
@@ -259,9 +259,7 @@ def collect(
         A step is at work on a slot.
     """
     wanted = {removal.path for removal in agreed.removals}
-    with ExitStack() as stack:
-        for slot in slots_of(project):
-            stack.enter_context(project.locked(slot, verb))
+    with every_slot_locked(project, verb):
         now = plan(project, rules)
         going = [removal for removal in now.removals if removal.path in wanted]
         for number, removal in enumerate(going, 1):
@@ -321,6 +319,15 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+@contextmanager
+def every_slot_locked(project: Project, verb: str) -> Iterator[None]:
+    """Nobody else is at work on any slot."""
+    with ExitStack() as stack:
+        for slot in slots_of(project):
+            stack.enter_context(project.locked(slot, verb))
+        yield
+
+
 def slots_of(project: Project) -> list[str]:
     """Every slot somebody may be at work on, declared or only on record, in one order."""
     door = project.door
@@ -375,18 +382,25 @@ def _held(project: Project) -> set[str]:
         "SELECT mark FROM projection WHERE project_id = ? AND target LIKE 'active_model%'",
         door.project_id,
     )
-    paths = [project.root / project.config.paths.active_model]
-    for pointer in POINTERS:
-        paths += project.root.glob(pointer)
-    texts = [row["mark"] for row in marks]
-    texts += [p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()]
+    texts = [*(row["mark"] for row in marks), *pointers(project)]
     return named.union(*map(_NAMED.findall, texts))
 
 
-def _removal(project: Project, path: Path, what: str, why: str) -> Removal:
+def pointers(project: Project) -> list[str]:
+    """What the small files say by which users' own programs find a model."""
+    named = project.config.paths
+    paths = [project.root / named.active_model, project.root / named.best_config]
+    for pointer in POINTERS:
+        paths += project.root.glob(pointer)
+    return [p.read_text(encoding="utf-8", errors="replace") for p in paths if p.is_file()]
+
+
+def removal_of(project: Project, path: Path, what: str, why: str) -> Removal:
+    """A folder or file that goes."""
     return Removal(project.shown(path), what, why, size_of(path))
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files in a folder."""
-    return sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_dir())
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(p.lstat().st_size for p in files if not p.is_dir())

@@ -19,7 +19,7 @@ from podium.importers import sweep_results
 from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables
 from podium.ledger import foreign, runs
 from podium.record import Record
-from podium.steps.archive.bundle import TakenIn, is_bundle, take_in
+from podium.steps.archive.bundle import TakenIn, Undone, is_bundle, take_in
 from podium.steps.workspace.project import Project
 
 BUNDLE = "bundle"
@@ -67,10 +67,6 @@ class Import:
     slot: str
     groups: tuple[Group, ...]
     bundle: TakenIn | None = None
-
-
-class _Undone(Exception):  # noqa: N818 - nothing went wrong
-    """Ends a transaction whose changes were only to be looked at."""
 
 
 def import_(
@@ -125,10 +121,10 @@ def import_(
     wanted = _slot(project, slot)
     found = _read(project, module, place, given)
     groups = list[Group]()
-    with suppress(_Undone), project.ledger.transaction(durable=True) as tx:
+    with suppress(Undone), project.ledger.transaction(durable=True) as tx:
         groups += [_write(project, tx, name, each, wanted) for each in found]
         if dry_run:
-            raise _Undone
+            raise Undone
     return Import(name, wanted, tuple(groups))
 
 

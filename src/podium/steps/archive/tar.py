@@ -6,12 +6,15 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from podium import __version__
-from podium.errors import DataError, UsageError
+from podium import __version__, artifact
+from podium.errors import ConflictError, DataError, UsageError
+from podium.files import full_disk_explained
 from podium.hashing import canonical, digest_bytes
 from podium.ledger.ledger import now
 
@@ -72,17 +75,30 @@ class Packing:
         return found
 
 
-def require_name(path: Path) -> str:
-    """Mode for writing a tar file of this name.
+@contextmanager
+def packed(destination: Path, packing: Packing) -> Iterator[Packer]:
+    """Packer of a tar file that is there once it is whole; :meth:`Packer.close` is the caller's.
 
     Raises
     ------
     UsageError
         The name is not a tar file's.
+    ConflictError
+        The file exists; it is left as it is.
     """
-    if not path.name.endswith(ENDINGS):
-        raise UsageError(f"{path} is no tar file", "a name that ends with .tar or .tar.gz")
-    return "w:gz" if path.name.endswith(".gz") else "w"
+    if not destination.name.endswith(ENDINGS):
+        raise UsageError(f"{destination} is no tar file", "a name that ends with .tar or .tar.gz")
+    if destination.exists():
+        raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
+    beside = destination.with_name(f".{destination.name}.tmp")
+    with full_disk_explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with tarfile.open(beside, "w:gz" if destination.suffix == ".gz" else "w") as tar:
+                yield Packer(tar, packing)
+            beside.rename(destination)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 class Packer:
@@ -108,6 +124,13 @@ class Packer:
         entry.size, entry.mode = source.tell(), 0o644
         source.seek(0)
         self.tar.addfile(entry, source)
+
+    def add_artifact(self, name: str, folder: Path, artifact_hash: str) -> None:
+        """Add every file of an artefact below a name, after its hashes were checked."""
+        artifact.verify(folder, artifact_hash)
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            with file.open("rb") as source:
+                self.add_file(f"{name}/{file.relative_to(folder).as_posix()}", source)
 
     def close(self, **more: Any) -> None:
         """Write the list of contents; without it nothing is whole."""
