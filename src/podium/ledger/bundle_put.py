@@ -18,6 +18,7 @@ from podium.ledger import decisions, schema, writes
 from podium.ledger.bundle import TABLES
 from podium.ledger.ledger import Ledger
 from podium.ledger.pieces import pieces
+from podium.ledger.statements import insert_missing
 
 Row = dict[str, Any]
 
@@ -89,7 +90,7 @@ def put(
                 act[table](rows)
             else:
                 # Values under the hash of what they are: the same one is the same row everywhere.
-                writes.put_rows(ledger, tx, schema.metadata.tables[table], rows)
+                insert_missing(ledger, tx, schema.metadata.tables[table], rows)
     return putting.done
 
 
@@ -114,7 +115,7 @@ class _Putting:
     def studies(self, rows: Sequence[Row]) -> None:
         self.done.slots |= {row["slot"] for row in rows}
         added = self._by_key(schema.study, rows)
-        writes.put_rows(self.ledger, self.tx, schema.study, added)
+        insert_missing(self.ledger, self.tx, schema.study, added)
         writes.announce(self.ledger, self.tx, "study", [row["id"] for row in added])
 
     def trials(self, rows: Sequence[Row]) -> None:
@@ -130,11 +131,11 @@ class _Putting:
             elif row["run_id"] is not None:
                 taken.add(row["run_id"])
         free = [row for row in added if row not in later]
-        writes.put_rows(self.ledger, self.tx, schema.trial, free)
+        insert_missing(self.ledger, self.tx, schema.trial, free)
         for row in later:
             [name] = writes.free_names(self.ledger, self.tx, row["run_id"])
             self.done.renamed.append((row["run_id"], name))
-            writes.put_rows(self.ledger, self.tx, schema.trial, [{**row, "run_id": name}])
+            insert_missing(self.ledger, self.tx, schema.trial, [{**row, "run_id": name}])
         writes.announce(self.ledger, self.tx, "trial", [row["id"] for row in added])
 
     def links(self, rows: Sequence[Row]) -> None:
@@ -146,7 +147,7 @@ class _Putting:
             }
             for row in rows
         ]
-        writes.put_rows(self.ledger, self.tx, schema.study_trial, linked)
+        insert_missing(self.ledger, self.tx, schema.study_trial, linked)
 
     def of_trials(self, table: str, rows: Sequence[Row]) -> None:
         mine = [
@@ -154,7 +155,7 @@ class _Putting:
             for row in rows
             if row["trial_id"] in self.fresh
         ]
-        writes.put_rows(self.ledger, self.tx, schema.metadata.tables[table], mine)
+        insert_missing(self.ledger, self.tx, schema.metadata.tables[table], mine)
 
     def candidates(self, rows: Sequence[Row]) -> None:
         table = schema.candidate.c
@@ -204,7 +205,7 @@ class _Putting:
             for row in mine
         ]
         self.done.added["evidence"] += len(told)
-        writes.put_rows(self.ledger, self.tx, schema.evidence, told)
+        insert_missing(self.ledger, self.tx, schema.evidence, told)
 
     def looks(self, rows: Sequence[Row]) -> None:
         mine = [
@@ -212,7 +213,7 @@ class _Putting:
             for row in rows
             if row["candidate_id"] in self.fresh
         ]
-        writes.put_rows(self.ledger, self.tx, schema.test_look, mine)
+        insert_missing(self.ledger, self.tx, schema.test_look, mine)
 
     def notes(self, rows: Sequence[Row]) -> None:
         told = [{**row, "subject_id": self._here(row["subject_id"])} for row in rows]
@@ -229,7 +230,7 @@ class _Putting:
         }
         added = [row for row in told if tuple(row[part.name] for part in parts) not in known]
         self.done.added["note"] += len(added)
-        writes.put_rows(self.ledger, self.tx, schema.note, added)
+        insert_missing(self.ledger, self.tx, schema.note, added)
         writes.announce(self.ledger, self.tx, "note", [row["subject_id"] for row in added])
 
     def _by_key(self, table: sa.Table, rows: Sequence[Row]) -> list[Row]:

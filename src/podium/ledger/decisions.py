@@ -14,7 +14,7 @@ from podium.errors import ConflictError
 from podium.hashing import canonical, digest, new_id
 from podium.ledger import reads, schema, writes
 from podium.ledger.ledger import Ledger, first_link, now
-from podium.ledger.pieces import pieces
+from podium.ledger.statements import delete, insert, mine, select, update, value
 
 
 def register(
@@ -24,33 +24,19 @@ def register(
 
     The same artefact registered again is the candidate it already was.
     """
-    table = schema.candidate
-    same = tx.execute(
-        sa.select(table.c.id).where(
-            table.c.project_id == ledger.project_id,
-            table.c.slot == candidate.slot,
-            table.c.artifact_hash == candidate.artifact_hash,
-        )
-    ).scalar()
+    table, slot = schema.candidate, candidate.slot
+    artifact_hash = candidate.artifact_hash
+    same = value(ledger, tx, table.c.id, slot=slot, artifact_hash=artifact_hash)
     if same is not None:
         return reads.candidate_by_id(ledger, tx, same)
-    version = tx.execute(
-        sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0) + 1).where(
-            table.c.project_id == ledger.project_id, table.c.slot == candidate.slot
-        )
-    ).scalar_one()
-    candidate = replace(candidate, version=version)
-    row = {
-        **vars(candidate),
-        "project_id": ledger.project_id,
-        "config": canonical(candidate.config),
-    }
-    tx.execute(table.insert(), row)
+    newest = value(ledger, tx, table.c.version, order=table.c.version.desc(), slot=slot)
+    candidate = replace(candidate, version=(newest or 0) + 1)
+    insert(ledger, tx, table, [{**vars(candidate), "config": canonical(candidate.config)}])
     writes.announce(ledger, tx, "candidate", [candidate.id])
     decision = Decision(
         id=new_id("d"),
         kind=Kind.REGISTER,
-        slot=candidate.slot,
+        slot=slot,
         candidate_id=candidate.id,
         from_stage=None,
         to_stage=Stage.DEVELOPMENT,
@@ -64,24 +50,10 @@ def register(
         created_at=now(),
     )
     decide(ledger, tx, decision)
-    head = schema.latest
-    tx.execute(
-        sa.delete(head).where(
-            head.c.project_id == ledger.project_id,
-            head.c.slot == candidate.slot,
-            head.c.model_type == candidate.model_type,
-        )
-    )
-    tx.execute(
-        head.insert().values(
-            project_id=ledger.project_id,
-            slot=candidate.slot,
-            model_type=candidate.model_type,
-            candidate_id=candidate.id,
-            decision_id=decision.id,
-            since=decision.created_at,
-        )
-    )
+    head = {"slot": slot, "model_type": candidate.model_type}
+    delete(ledger, tx, schema.latest, **head)
+    moved = {"decision_id": decision.id, "since": decision.created_at}
+    insert(ledger, tx, schema.latest, [{**head, "candidate_id": candidate.id, **moved}])
     return candidate
 
 
@@ -104,7 +76,6 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
     body = decision.body()
     row = {
         **body,
-        "project_id": ledger.project_id,
         "accepted": int(decision.accepted),
         "policy": canonical(decision.policy),
         "policy_hash": decision.policy_hash,
@@ -113,7 +84,7 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         "contents": canonical(body["contents"]),
         "hash": decision.hash,
     }
-    tx.execute(schema.decision.insert(), row)
+    insert(ledger, tx, schema.decision, [row])
     writes.announce(ledger, tx, "decision", [decision.id])
     return decision
 
@@ -127,19 +98,9 @@ def _origin(candidate: Candidate) -> str:
 
 def _contents(ledger: Ledger, tx: sa.Connection, decision: Decision) -> dict[str, str]:
     """Hashes of the rows that a decision is about, by their ids."""
-    found: dict[str, str] = {}
-    for table, ids in (
-        (schema.candidate, [decision.candidate_id]),
-        (schema.evidence, decision.evidence),
-    ):
-        for some in pieces(ids):
-            rows = tx.execute(
-                sa.select(table).where(
-                    table.c.project_id == ledger.project_id, table.c.id.in_(some)
-                )
-            ).mappings()
-            found |= {row["id"]: row_hash({**row}) for row in rows}
-    return found
+    rows = select(ledger, tx, schema.candidate, id=[decision.candidate_id])
+    rows += select(ledger, tx, schema.evidence, id=decision.evidence)
+    return {row["id"]: row_hash(row) for row in rows}
 
 
 def row_hash(row: Mapping[str, Any]) -> str:
@@ -155,35 +116,23 @@ def row_hash(row: Mapping[str, Any]) -> str:
 
 def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
     table = schema.decision.c
-    found = tx.execute(
-        sa.select(table.hash)
-        .where(table.project_id == ledger.project_id)
-        .order_by(table.seq.desc())
-        .limit(1)
-    ).scalar()
-    return found or first_link(ledger.project_id)
+    return value(ledger, tx, table.hash, order=table.seq.desc()) or first_link(ledger.project_id)
 
 
 def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
-    champion, project = schema.champion, ledger.project_id
-    candidate, its = schema.candidate.c, schema.stage.c
+    champion, slot = schema.champion, decision.slot
+    about = {"candidate_id": decision.candidate_id}
     # A statement costs more than the few rows it reads, so this is one.
     facts = sa.select(
-        sa.select(candidate.slot)
-        .where(candidate.project_id == project, candidate.id == decision.candidate_id)
-        .scalar_subquery(),
-        sa.select(its.stage)
-        .where(its.project_id == project, its.candidate_id == decision.candidate_id)
-        .scalar_subquery(),
-        sa.select(champion.c.candidate_id)
-        .where(champion.c.project_id == project, champion.c.slot == decision.slot)
-        .scalar_subquery(),
+        mine(ledger, schema.candidate.c.slot, id=decision.candidate_id).scalar_subquery(),
+        mine(ledger, schema.stage.c.stage, **about).scalar_subquery(),
+        mine(ledger, champion.c.candidate_id, slot=slot).scalar_subquery(),
     )
     belongs, found, held_by = tx.execute(facts).one()
-    if belongs != decision.slot:
+    if belongs != slot:
         raise ConflictError(
             f"candidate {decision.candidate_id} belongs to {belongs or 'no slot'}",
-            f"a candidate of {decision.slot}",
+            f"a candidate of {slot}",
             "run: podium list candidates",
         )
     stage = None if found is None else Stage(found)
@@ -195,52 +144,23 @@ def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
         )
     if stage is not None:
         require_move(stage, decision.to_stage)
+    moved = {"decision_id": decision.id, "since": decision.created_at}
     if decision.to_stage is Stage.CHAMPION:
         if held_by != decision.expected_champion:
             raise ConflictError(
-                f"the champion of {decision.slot} is now {held_by or 'nobody'}",
+                f"the champion of {slot} is now {held_by or 'nobody'}",
                 f"{decision.expected_champion or 'nobody'}, as when the decision was made",
-                f"compare again, then: podium promote {decision.slot}",
+                f"compare again, then: podium promote {slot}",
             )
         if held_by is not None:
-            _set_stage(ledger, tx, held_by, Stage.ARCHIVED, decision, known=True)
+            archived = {**moved, "stage": Stage.ARCHIVED}
+            update(ledger, tx, schema.stage, archived, candidate_id=held_by)
     if Stage.CHAMPION in (decision.to_stage, decision.from_stage):
-        tx.execute(
-            sa.delete(champion).where(
-                champion.c.project_id == project, champion.c.slot == decision.slot
-            )
-        )
+        delete(ledger, tx, champion, slot=slot)
     if decision.to_stage is Stage.CHAMPION:
-        holder = {
-            "project_id": project,
-            "slot": decision.slot,
-            "candidate_id": decision.candidate_id,
-            "decision_id": decision.id,
-            "since": decision.created_at,
-        }
-        tx.execute(champion.insert(), holder)
-    known = stage is not None
-    _set_stage(ledger, tx, decision.candidate_id, decision.to_stage, decision, known=known)
-
-
-def _set_stage(
-    ledger: Ledger,
-    tx: sa.Connection,
-    candidate_id: str,
-    stage: Stage,
-    decision: Decision,
-    *,
-    known: bool,
-) -> None:
-    table = schema.stage
-    row = {"stage": stage, "decision_id": decision.id, "since": decision.created_at}
-    if not known:
-        mine = {"project_id": ledger.project_id, "candidate_id": candidate_id}
-        tx.execute(table.insert(), {**mine, **row})
-        return
-    tx.execute(
-        sa.update(table).where(
-            table.c.project_id == ledger.project_id, table.c.candidate_id == candidate_id
-        ),
-        row,
-    )
+        insert(ledger, tx, champion, [{"slot": slot, **about, **moved}])
+    there = {**moved, "stage": decision.to_stage}
+    if stage is None:
+        insert(ledger, tx, schema.stage, [{**about, **there}])
+    else:
+        update(ledger, tx, schema.stage, there, **about)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +11,13 @@ import sqlalchemy as sa
 
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger, now
-from podium.ledger.pieces import pieces
+from podium.ledger.statements import fields, first, insert, select, value
 from podium.ledger.writes import real
+from podium.record import nan_if_null
 
 CHAMPION, SHADOW = "champion", "shadow"
 # A forecast's place: its ticker and when it was decided, ISO 8601.
 Place = tuple[str, str]
-# SQLite takes so many parameters in one statement, whatever it was built with.
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,15 @@ def put_forecasts(
     rows = [
         {
             **about,
-            "project_id": ledger.project_id,
             "ticker": ticker,
             "decided_at": decided_at,
-            "value": real(value),
+            "value": real(forecast),
             "created_at": moment,
         }
-        for (ticker, decided_at), value in values.items()
+        for (ticker, decided_at), forecast in values.items()
         if (ticker, decided_at) not in known
     ]
-    for piece in pieces(rows):
-        tx.execute(schema.forecast.insert(), piece)
+    insert(ledger, tx, schema.forecast, rows)
     return len(rows)
 
 
@@ -93,22 +90,12 @@ def kept(
 ) -> dict[Place, Kept]:
     """A candidate's stored forecasts decided since a moment, by ticker and time."""
     table = schema.forecast.c
-    names = list(Kept.__dataclass_fields__)
-    rows = tx.execute(
-        sa.select(table.ticker, table.decided_at, *(table[name] for name in names))
-        .where(
-            table.project_id == ledger.project_id,
-            table.candidate_id == candidate_id,
-            table.decided_at >= since,
-        )
-        .order_by(table.seq)
-    ).mappings()
+    columns = [table.ticker, table.decided_at, *fields(schema.forecast, Kept)]
+    later = table.decided_at >= since
+    rows = select(ledger, tx, columns, later, order=table.seq, candidate_id=candidate_id)
     return {
-        (row["ticker"], row["decided_at"]): Kept(
-            **{
-                **{n: row[n] for n in names},
-                "value": math.nan if row["value"] is None else row["value"],
-            }
+        (row.pop("ticker"), row.pop("decided_at")): Kept(
+            **{**row, "value": nan_if_null(row["value"])}
         )
         for row in rows
     }
@@ -116,38 +103,22 @@ def kept(
 
 def last_decided(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
     """When a candidate's newest stored forecast was decided; empty where there is none."""
-    table = schema.forecast.c
-    found = tx.execute(
-        sa.select(sa.func.max(table.decided_at)).where(
-            table.project_id == ledger.project_id, table.candidate_id == candidate_id
-        )
-    ).scalar()
-    return found or ""
+    newest = sa.func.max(schema.forecast.c.decided_at)
+    return value(ledger, tx, newest, candidate_id=candidate_id) or ""
 
 
 def put_shadow(
     ledger: Ledger, tx: sa.Connection, slot: str, candidate_id: str, actor: str, reason: str
 ) -> None:
     """Remember who forecasts beside a slot's champion from now on; empty: nobody."""
-    row = {"slot": slot, "candidate_id": candidate_id, "actor": actor, "reason": reason}
-    tx.execute(
-        schema.shadow.insert(), {**row, "project_id": ledger.project_id, "created_at": now()}
-    )
+    row = Shadow(slot, candidate_id, actor, reason, now())
+    insert(ledger, tx, schema.shadow, [vars(row)])
 
 
 def shadow_of(ledger: Ledger, tx: sa.Connection, slot: str) -> Shadow | None:
     """Who forecasts beside a slot's champion, or None."""
-    table = schema.shadow.c
-    row = (
-        tx.execute(
-            sa.select(*(table[name] for name in Shadow.__dataclass_fields__))
-            .where(table.project_id == ledger.project_id, table.slot == slot)
-            .order_by(table.seq.desc())
-            .limit(1)
-        )
-        .mappings()
-        .first()
-    )
+    table = schema.shadow
+    row = first(ledger, tx, fields(table, Shadow), order=table.c.seq.desc(), slot=slot)
     return Shadow(**row) if row and row["candidate_id"] else None
 
 
@@ -156,18 +127,11 @@ def put_baseline(
 ) -> None:
     """Remember what the features of a model's training bars were like; what is there stays."""
     if baseline(ledger, tx, artifact_hash) is None:
-        row = {"artifact_hash": artifact_hash, "told": json.dumps(told)}
-        tx.execute(
-            schema.baseline.insert(), {**row, "project_id": ledger.project_id, "created_at": now()}
-        )
+        row = {"artifact_hash": artifact_hash, "told": json.dumps(told), "created_at": now()}
+        insert(ledger, tx, schema.baseline, [row])
 
 
 def baseline(ledger: Ledger, tx: sa.Connection, artifact_hash: str) -> dict[str, Any] | None:
     """The same read back, or None."""
-    table = schema.baseline.c
-    found = tx.execute(
-        sa.select(table.told).where(
-            table.project_id == ledger.project_id, table.artifact_hash == artifact_hash
-        )
-    ).scalar()
+    found = value(ledger, tx, schema.baseline.c.told, artifact_hash=artifact_hash)
     return None if found is None else json.loads(found)

@@ -14,7 +14,7 @@ from podium.hashing import digest, digest_bytes, json_text, new_id
 from podium.importers._base import Imported
 from podium.ledger import schema, writes
 from podium.ledger.ledger import Ledger, now
-from podium.ledger.pieces import pieces
+from podium.ledger.statements import insert, select, value
 from podium.record import Record, part_of
 from podium.study import Study
 from podium.trial import BUDGET, State, run_name
@@ -54,7 +54,9 @@ def put_records(
     environments = (
         [environment_hash] * len(records) if isinstance(environment_hash, str) else environment_hash
     )
-    known = _known(ledger, tx, keys)
+    trial = schema.trial.c
+    there = select(ledger, tx, [trial.key, trial.run_id, trial.id], key=keys)
+    known = {row["key"]: (row["run_id"], row["id"]) for row in there}
     written: list[tuple[Record, bool]] = []
     rows: list[dict[str, Any]] = []
     fresh: list[Record] = []
@@ -69,22 +71,22 @@ def put_records(
         known[key] = (mine.run_id, mine.trial_id)
         written.append((mine, True))
         fresh.append(mine)
-        rows.append(_row(ledger, mine, key, origin, environment))
+        rows.append(_row(mine, key, origin, environment))
     if not fresh:
         return written
-    tx.execute(schema.trial.insert(), rows)
+    insert(ledger, tx, schema.trial, rows)
     results = [
         row
         for record in fresh
-        for row in writes.result_rows(ledger, record.trial_id, record.model_name, record.metrics)
+        for row in writes.result_rows(record.trial_id, record.model_name, record.metrics)
     ]
-    if results:
-        tx.execute(schema.result.insert(), results)
-    scores = [row for record in fresh for row in _scores(ledger, record)]
-    if scores:
-        tx.execute(schema.score.insert(), scores)
-    _link(ledger, tx, study, origin.partition(":")[0], fresh)
-    writes.announce(ledger, tx, "trial", [record.trial_id for record in fresh])
+    insert(ledger, tx, schema.result, results)
+    insert(ledger, tx, schema.score, [row for record in fresh for row in _scores(record)])
+    ids = [record.trial_id for record in fresh]
+    phase, link = origin.partition(":")[0], schema.study_trial.c
+    last = value(ledger, tx, link.number, order=link.number.desc(), study_id=study.id, phase=phase)
+    writes.link_trials(ledger, tx, study.id, phase, ids, 0 if last is None else last + 1)
+    writes.announce(ledger, tx, "trial", ids)
     return written
 
 
@@ -111,42 +113,6 @@ def put_imported(
         origin=f"import:{imported.source}",
         environment_hash=[environments[record.git_commit] for record in imported.records],
     )
-
-
-def _known(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Run and trial id of those keys that are on record."""
-    table, known = schema.trial.c, dict[str, tuple[str, str]]()
-    for piece in pieces(keys):
-        for row in tx.execute(
-            sa.select(table.key, table.run_id, table.id).where(
-                table.project_id == ledger.project_id, table.key.in_(piece)
-            )
-        ):
-            known[row.key] = (row.run_id, row.id)
-    return known
-
-
-def _link(
-    ledger: Ledger, tx: sa.Connection, study: Study, phase: str, records: Sequence[Record]
-) -> None:
-    """Put trials into a study, after those it has."""
-    link = schema.study_trial.c
-    last = tx.execute(
-        sa.select(sa.func.max(link.number)).where(
-            link.project_id == ledger.project_id, link.study_id == study.id, link.phase == phase
-        )
-    ).scalar()
-    links = [
-        {
-            "project_id": ledger.project_id,
-            "study_id": study.id,
-            "phase": phase,
-            "number": n,
-            "trial_id": record.trial_id,
-        }
-        for n, record in enumerate(records, 0 if last is None else last + 1)
-    ]
-    tx.execute(schema.study_trial.insert(), links)
 
 
 def _key(record: Record, origin: str) -> str:
@@ -180,9 +146,7 @@ def _names(ledger: Ledger, tx: sa.Connection, records: Sequence[Record]) -> Iter
         yield name
 
 
-def _row(
-    ledger: Ledger, record: Record, key: str, origin: str, environment_hash: str
-) -> dict[str, Any]:
+def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[str, Any]:
     # Databases read strict JSON; what is not finite is kept word for word beside it.
     config = json_text(_strict(json.loads(json_text(record.hyperparams))))
     # As config_hash of a trial, which takes no NaN.
@@ -195,7 +159,6 @@ def _row(
     if "NaN" in (exact := json_text(record.hyperparams)) or "Infinity" in exact:
         said["hyperparams"] = record.hyperparams
     return {
-        "project_id": ledger.project_id,
         "id": record.trial_id,
         "key": key,
         "family": record.model_name,
@@ -234,16 +197,15 @@ def _strict(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _scores(ledger: Ledger, record: Record) -> Iterator[dict[str, Any]]:
+def _scores(record: Record) -> Iterator[dict[str, Any]]:
     for said, values in record.curves.items():
         part, metric = part_of(said)
-        for epoch, value in enumerate(values, 1):
+        for epoch, reported in enumerate(values, 1):
             yield {
-                "project_id": ledger.project_id,
                 "trial_id": record.trial_id,
                 "part": part,
                 "fold": 0,
                 "epoch": epoch,
                 "metric": metric,
-                "value": writes.real(value),
+                "value": writes.real(reported),
             }

@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from podium.ledger import schema
+from podium.ledger import schema, writes
 from podium.ledger.ledger import Ledger
+from podium.ledger.statements import mine, select, value, values
 from podium.space import ConfigDict
 from podium.study import Study
 from podium.trial import BASELINES, State
@@ -33,10 +34,8 @@ def known(
     ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]
 ) -> Study | None:
     """The study that asks this already, or None."""
-    table = schema.study.c
     study = Study("", slot, question)
-    query = sa.select(table.id).where(table.project_id == ledger.project_id, table.key == study.key)
-    found = tx.execute(query).scalar()
+    found = value(ledger, tx, schema.study.c.id, key=study.key)
     return None if found is None else replace(study, id=found)
 
 
@@ -68,52 +67,31 @@ def adopt(
     trial, link = schema.trial.c, schema.study_trial.c
     # A config that was a finalist elsewhere is known by its own trial, not by its luckiest seed;
     # a baseline is no trial of a search.
-    searched = sa.select(link.trial_id).where(
-        link.project_id == ledger.project_id, link.phase.not_in((FINALISTS, *BASELINES))
-    )
-    rows = tx.execute(
-        sa.select(trial.id, trial.family, trial.config)
-        .where(
-            trial.project_id == ledger.project_id,
-            sa.or_(
-                *(
-                    sa.and_(trial.family == name, trial.family_version == version)
-                    for name, version in families.items()
-                )
-            ),
-            *(trial[column] == study.question[name] for name, column in _JUDGED.items()),
-            trial.fold == 0,
-            trial.id.in_(searched),
-            trial.state.in_([State.COMPLETE, State.FAILED]),
-        )
-        .order_by(trial.seq)
-    )
-    found = [row.id for row in rows if fits[row.family](json.loads(row.config))]
-    links = [
-        {
-            "project_id": ledger.project_id,
-            "study_id": study.id,
-            "phase": KNOWN,
-            "number": number,
-            "trial_id": id_,
-        }
-        for number, id_ in enumerate(found)
+    searched = mine(ledger, link.trial_id, link.phase.not_in((FINALISTS, *BASELINES)))
+    of_families = [
+        sa.and_(trial.family == name, trial.family_version == version)
+        for name, version in families.items()
     ]
-    if links:
-        tx.execute(schema.study_trial.insert(), links)
-    return len(links)
+    rows = select(
+        ledger,
+        tx,
+        [trial.id, trial.family, trial.config],
+        sa.or_(*of_families),
+        *(trial[column] == study.question[name] for name, column in _JUDGED.items()),
+        trial.id.in_(searched),
+        order=trial.seq,
+        fold=0,
+        state=[State.COMPLETE, State.FAILED],
+    )
+    found = [row["id"] for row in rows if fits[row["family"]](json.loads(row["config"]))]
+    writes.link_trials(ledger, tx, study.id, KNOWN, found)
+    return len(found)
 
 
 def _same_families(ledger: Ledger, tx: sa.Connection, study: Study) -> dict[str, int]:
     """Families, with their VERSION, that another study asked the same of but for the space."""
     table = schema.study.c
-    questions = tx.execute(
-        sa.select(table.question).where(
-            table.project_id == ledger.project_id,
-            table.slot == study.slot,
-            table.id != study.id,
-        )
-    ).scalars()
+    questions = values(ledger, tx, table.question, table.id != study.id, slot=study.slot)
     asked = _but_spaces(study.question)
     versions = {name: version for name, (version, _) in study.question["families"].items()}
     found: dict[str, int] = {}

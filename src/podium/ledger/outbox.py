@@ -14,9 +14,11 @@ import sqlalchemy as sa
 
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger, now
+from podium.ledger.statements import delete, first, insert, select, update, upsert, value
 
 # Not a target: under it stands what a command asked the runs of its trials to be called.
 RUN_NAME = "run name"
+_ITEM = [schema.outbox.c[name] for name in ("seq", "kind", "subject_id", "created_at")]
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,8 @@ class Stuck:
 
 def position_of(ledger: Ledger, tx: sa.Connection, target: str) -> tuple[int, str]:
     """How far a target has come, and its mark; 0 and nothing for a new one."""
-    table = schema.projection.c
-    row = tx.execute(
-        sa.select(table.position, table.mark).where(
-            table.project_id == ledger.project_id, table.target == target
-        )
-    ).first()
-    return (row.position, row.mark) if row else (0, "")
+    row = first(ledger, tx, schema.projection, target=target)
+    return (row["position"], row["mark"]) if row else (0, "")
 
 
 def waiting(
@@ -69,118 +66,70 @@ def waiting(
     after: int | None = None,
 ) -> list[Item]:
     """Items after a target's position (or another one), in order; of some kinds when asked."""
-    table = schema.outbox.c
+    item = schema.outbox.c
     position = position_of(ledger, tx, target)[0] if after is None else after
-    query = (
-        sa.select(table.seq, table.kind, table.subject_id, table.created_at)
-        .where(table.project_id == ledger.project_id, table.seq > position)
-        .order_by(table.seq)
-        .limit(limit)
-    )
-    if kinds is not None:
-        query = query.where(table.kind.in_(kinds))
-    return [Item(*row) for row in tx.execute(query)]
+    chosen = {} if kinds is None else {"kind": kinds}
+    later = item.seq > position
+    rows = select(ledger, tx, _ITEM, later, order=item.seq, limit=limit, **chosen)
+    return [Item(*row.values()) for row in rows]
 
 
 def count_waiting(ledger: Ledger, tx: sa.Connection, target: str) -> int:
     """How many items a target has not seen yet."""
-    table = schema.outbox.c
+    item = schema.outbox.c
     position, _ = position_of(ledger, tx, target)
-    query = sa.select(sa.func.count()).where(
-        table.project_id == ledger.project_id, table.seq > position
-    )
-    return int(tx.execute(query).scalar_one())
+    return int(value(ledger, tx, sa.func.count(item.seq), item.seq > position))
 
 
 def last_position(ledger: Ledger, tx: sa.Connection) -> int:
     """Position of the newest item; 0 when nothing ever happened."""
-    table = schema.outbox.c
-    newest = sa.select(sa.func.max(table.seq)).where(table.project_id == ledger.project_id)
-    return int(tx.execute(newest).scalar() or 0)
+    return value(ledger, tx, sa.func.max(schema.outbox.c.seq)) or 0
 
 
 def advance(
     ledger: Ledger, tx: sa.Connection, target: str, position: int, mark: str | None = None
 ) -> None:
     """Move a target's position; a mark is kept when none is given."""
-    table = schema.projection
-    mine = sa.and_(table.c.project_id == ledger.project_id, table.c.target == target)
-    values = {"position": position, "updated_at": now()}
-    if mark is not None:
-        values["mark"] = mark
-    if not tx.execute(sa.update(table).where(mine).values(values)).rowcount:
-        row = {"project_id": ledger.project_id, "target": target, "mark": "", **values}
-        tx.execute(table.insert().values(row))
+    new = {"position": position, "updated_at": now()}
+    marked = {} if mark is None else {"mark": mark}
+    upsert(ledger, tx, schema.projection, {**new, **marked}, target=target)
 
 
 def remember(
     ledger: Ledger, tx: sa.Connection, target: str, subject_id: str, remote_id: str, name: str = ""
 ) -> None:
     """Keep what a thing is called at a target; the last word counts."""
-    table = schema.projected
-    mine = sa.and_(
-        table.c.project_id == ledger.project_id,
-        table.c.target == target,
-        table.c.subject_id == subject_id,
-    )
-    values = {"remote_id": remote_id, "remote_name": name}
-    if not tx.execute(sa.update(table).where(mine).values(values)).rowcount:
-        keys = {"project_id": ledger.project_id, "target": target, "subject_id": subject_id}
-        tx.execute(table.insert().values({**keys, **values}))
+    new = {"remote_id": remote_id, "remote_name": name}
+    upsert(ledger, tx, schema.projected, new, target=target, subject_id=subject_id)
 
 
 def remote_id(ledger: Ledger, tx: sa.Connection, target: str, subject_id: str) -> str | None:
     """What a thing is called at a target, or None when it is not there yet."""
-    table = schema.projected.c
-    return tx.execute(
-        sa.select(table.remote_id).where(
-            table.project_id == ledger.project_id,
-            table.target == target,
-            table.subject_id == subject_id,
-        )
-    ).scalar()
+    column = schema.projected.c.remote_id
+    found: str | None = value(ledger, tx, column, target=target, subject_id=subject_id)
+    return found
 
 
 def set_stuck(ledger: Ledger, tx: sa.Connection, target: str, item: Item, error: str) -> None:
     """Remember that a target refused an item; counts the attempts."""
-    table = schema.stuck
-    mine = sa.and_(
-        table.c.project_id == ledger.project_id,
-        table.c.target == target,
-        table.c.position == item.position,
-    )
-    again = {"attempts": table.c.attempts + 1, "error": error, "updated_at": now()}
-    if not tx.execute(sa.update(table).where(mine).values(again)).rowcount:
-        tx.execute(
-            table.insert().values(
-                project_id=ledger.project_id,
-                target=target,
-                position=item.position,
-                error=error,
-                updated_at=now(),
-            )
-        )
+    table, place = schema.stuck, {"target": target, "position": item.position}
+    new = {"error": error, "updated_at": now()}
+    if not update(ledger, tx, table, {**new, "attempts": table.c.attempts + 1}, **place):
+        insert(ledger, tx, table, [{**place, **new}])
 
 
 def stuck(ledger: Ledger, tx: sa.Connection, target: str) -> list[Stuck]:
     """What a target refused so far, in order."""
-    table, box = schema.stuck.c, schema.outbox.c
-    rows = tx.execute(
-        sa.select(box.seq, box.kind, box.subject_id, box.created_at, table.error, table.attempts)
-        .select_from(schema.stuck.join(schema.outbox, table.position == box.seq))
-        .where(table.project_id == ledger.project_id, table.target == target)
-        .order_by(box.seq)
-    )
-    return [Stuck(Item(*row[:4]), row.error, row.attempts) for row in rows]
+    table, item = schema.stuck.c, schema.outbox.c
+    columns = [*_ITEM, table.error, table.attempts]
+    where = (table.position == item.seq, table.target == target)
+    rows = select(ledger, tx, columns, *where, order=item.seq)
+    return [
+        Stuck(Item(*(row[column.name] for column in _ITEM)), row["error"], row["attempts"])
+        for row in rows
+    ]
 
 
 def unstick(ledger: Ledger, tx: sa.Connection, target: str, position: int) -> None:
     """Forget a refusal: the item is there now."""
-    table = schema.stuck
-    tx.execute(
-        sa.delete(table).where(
-            table.c.project_id == ledger.project_id,
-            table.c.target == target,
-            table.c.position == position,
-        )
-    )
+    delete(ledger, tx, schema.stuck, target=target, position=position)

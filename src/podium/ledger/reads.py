@@ -19,7 +19,7 @@ from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
-from podium.ledger.pieces import pieces
+from podium.ledger.statements import fields, first, mine, select, value, values
 from podium.record import nan_if_null
 from podium.space import ConfigDict
 from podium.trial import BASELINES, State
@@ -53,7 +53,8 @@ class TrialRow:
     epochs: int
 
 
-_TRIAL = [name for name in TrialRow.__dataclass_fields__ if name in schema.trial.c]
+_TRIAL = fields(schema.trial, TrialRow)
+_UNLINKED = {"phase": "", "number": 0}
 
 
 def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) -> list[TrialRow]:
@@ -62,58 +63,36 @@ def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) ->
     A phase of a search, such as ``tune/start``, is part of the step's, ``tune``.
     """
     trial, link = schema.trial.c, schema.study_trial.c
-    rows = tx.execute(
-        sa.select(*(trial[name] for name in _TRIAL), link.phase, link.number)
-        .select_from(
-            schema.study_trial.join(
-                schema.trial,
-                sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-            )
-        )
-        .where(
-            link.project_id == ledger.project_id,
-            link.study_id == study_id,
-            sa.or_(
-                link.phase.in_(phases),
-                *(link.phase.startswith(f"{phase}/", autoescape=True) for phase in phases),
-            ),
-        )
-        .order_by(link.phase, link.number)
+    inside = [link.phase.startswith(f"{phase}/", autoescape=True) for phase in phases]
+    rows = select(
+        ledger,
+        tx,
+        [*_TRIAL, link.phase, link.number],
+        link.trial_id == trial.id,
+        link.study_id == study_id,
+        sa.or_(link.phase.in_(phases), *inside),
+        order=[link.phase, link.number],
     )
-    found = [_trial({**row}) for row in rows.mappings()]
+    found = [_trial(row) for row in rows]
     return sorted(found, key=lambda row: (row.phase.partition("/")[0], row.number))
 
 
 def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, TrialRow]:
     """Trials by their id; outside any study, so without phase and number."""
-    trial = schema.trial.c
-    rows = tx.execute(
-        sa.select(*(trial[name] for name in _TRIAL)).where(
-            trial.project_id == ledger.project_id, trial.id.in_(ids)
-        )
-    )
-    return {row["id"]: _trial({**row, "phase": "", "number": 0}) for row in rows.mappings()}
+    rows = select(ledger, tx, _TRIAL, id=ids)
+    return {row["id"]: _trial({**row, **_UNLINKED}) for row in rows}
 
 
 def trials_by_key(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, TrialRow]:
     """Trials by their key, where they are on record; without phase and number."""
-    trial, found = schema.trial.c, {}
-    for piece in pieces(keys):
-        rows = tx.execute(
-            sa.select(trial.key, *(trial[name] for name in _TRIAL)).where(
-                trial.project_id == ledger.project_id, trial.key.in_(piece)
-            )
-        )
-        for row in rows.mappings():
-            facts = {name: row[name] for name in _TRIAL}
-            found[row["key"]] = _trial({**facts, "phase": "", "number": 0})
-    return found
+    rows = select(ledger, tx, [schema.trial.c.key, *_TRIAL], key=keys)
+    return {row["key"]: _trial({**row, **_UNLINKED}) for row in rows}
 
 
 def _trial(row: Mapping[str, Any]) -> TrialRow:
     return TrialRow(
         **{
-            **row,
+            **{name: row[name] for name in TrialRow.__dataclass_fields__},
             "config": json.loads(row["config"]),
             "state": State(row["state"]),
             "score": nan_if_null(row["score"]),
@@ -124,15 +103,8 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
 
 def count_ended(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> int:
     """How many trials with these keys have ended."""
-    table, count = schema.trial.c, 0
-    for piece in pieces(keys):
-        query = sa.select(sa.func.count()).where(
-            table.project_id == ledger.project_id,
-            table.key.in_(piece),
-            table.state.in_([state for state in State if state.ended]),
-        )
-        count += int(tx.execute(query).scalar_one())
-    return count
+    number = sa.func.count(schema.trial.c.id)
+    return sum(values(ledger, tx, number, key=keys, state=[s for s in State if s.ended]))
 
 
 def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
@@ -142,82 +114,76 @@ def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
     ------
     NotFoundError
     """
-    table = schema.blob.c
-    row = tx.execute(
-        sa.select(table.dtype, table.data).where(
-            table.project_id == ledger.project_id, table.hash == name
-        )
-    ).first()
-    if row is None:
+    found = arrays(ledger, tx, [name])
+    if not found:
         raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
-    return np.frombuffer(row.data, dtype=np.dtype(row.dtype))
+    return found[name]
+
+
+def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Stored arrays by their hash; those that are not there are left out."""
+    blob = schema.blob.c
+    rows = select(ledger, tx, [blob.hash, blob.dtype, blob.data], hash=sorted(set(names)))
+    return {row["hash"]: np.frombuffer(row["data"], dtype=np.dtype(row["dtype"])) for row in rows}
 
 
 def results(
     ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], names: Sequence[str]
 ) -> list[tuple[str, str, float]]:
     """Trial, name and value of what these trials came to, where it is on record."""
-    table = schema.result.c
-    rows = tx.execute(
-        sa.select(table.trial_id, table.metric, table.value).where(
-            table.project_id == ledger.project_id,
-            table.trial_id.in_(trial_ids),
-            table.metric.in_(names),
-        )
-    )
-    return [(row.trial_id, row.metric, nan_if_null(row.value)) for row in rows]
-
-
-def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Stored arrays by their hash; those that are not there are left out."""
-    table, found = schema.blob.c, {}
-    for piece in pieces(sorted(set(names))):
-        query = sa.select(table.hash, table.dtype, table.data).where(
-            table.project_id == ledger.project_id, table.hash.in_(piece)
-        )
-        for row in tx.execute(query):
-            found[row.hash] = np.frombuffer(row.data, dtype=np.dtype(row.dtype))
-    return found
+    result = schema.result.c
+    columns = [result.trial_id, result.metric, result.value]
+    rows = select(ledger, tx, columns, trial_id=trial_ids, metric=names)
+    return [(row["trial_id"], row["metric"], nan_if_null(row["value"])) for row in rows]
 
 
 def curves(
     ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], part: str, metric: str
 ) -> dict[str, list[float]]:
     """Values of one metric over the epochs of trials, by trial; empty where none was reported."""
-    table = schema.score.c
-    rows = tx.execute(
-        sa.select(table.trial_id, table.value)
-        .where(
-            table.project_id == ledger.project_id,
-            table.trial_id.in_(trial_ids),
-            table.part == part,
-            table.metric == metric,
-        )
-        .order_by(table.trial_id, table.epoch)
+    score = schema.score.c
+    rows = select(
+        ledger,
+        tx,
+        [score.trial_id, score.value],
+        order=[score.trial_id, score.epoch],
+        trial_id=trial_ids,
+        part=part,
+        metric=metric,
     )
     found: dict[str, list[float]] = {id_: [] for id_ in trial_ids}
     for row in rows:
-        found[row.trial_id].append(nan_if_null(row.value))
+        found[row["trial_id"]].append(nan_if_null(row["value"]))
     return found
 
 
 def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dict[str, float]]:
     """Everything a trial reported, by epoch and the name it was reported under."""
-    table = schema.score.c
-    rows = tx.execute(
-        sa.select(table.epoch, table.part, table.metric, table.value)
-        .where(
-            table.project_id == ledger.project_id,
-            table.trial_id == trial_id,
-            table.part != "best",
-        )
-        .order_by(table.epoch)
-    )
     found: dict[int, dict[str, float]] = {}
-    for row in rows:
-        name = f"{row.part}_{row.metric}" if row.part else row.metric
-        found.setdefault(row.epoch, {})[name] = nan_if_null(row.value)
+    for name, epoch, reported in scores_of(ledger, tx, trial_id):
+        found.setdefault(epoch, {})[name] = reported
     return found
+
+
+def scores_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> list[tuple[str, int, float]]:
+    """Name, epoch and value of everything a trial reported, by epoch, part and metric."""
+    score = schema.score.c
+    rows = select(
+        ledger,
+        tx,
+        [score.part, score.metric, score.epoch, score.value],
+        score.part != "best",
+        order=[score.epoch, score.part, score.metric],
+        trial_id=trial_id,
+    )
+    return [
+        (
+            f"{row['part']}_{row['metric']}".removeprefix("_"),
+            row["epoch"],
+            nan_if_null(row["value"]),
+        )
+        for row in rows
+    ]
 
 
 # What went into a step, by name; or one text for all of it.
@@ -250,17 +216,8 @@ def receipt(
 ) -> dict[str, Any] | None:
     """Outputs of a step that is complete for these inputs, or None."""
     table = schema.receipt.c
-    found = tx.execute(
-        sa.select(table.outputs)
-        .where(
-            table.project_id == ledger.project_id,
-            table.slot == slot,
-            table.step == step,
-            table.inputs_hash == hash_of(inputs),
-        )
-        .order_by(table.seq.desc())
-        .limit(1)
-    ).scalar()
+    wanted = {"slot": slot, "step": step, "inputs_hash": hash_of(inputs)}
+    found = value(ledger, tx, table.outputs, order=table.seq.desc(), **wanted)
     return None if found is None else json.loads(found)
 
 
@@ -268,15 +225,13 @@ def newest_receipts(
     ledger: Ledger, tx: sa.Connection, slot: str, step: str, limit: int | None = 1
 ) -> list[Receipt]:
     """What a step of a slot did last, the newest first; at most ``limit`` of them, None: all."""
-    table = schema.receipt.c
-    rows = tx.execute(
-        sa.select(table.seq, table.inputs, table.inputs_hash, table.outputs)
-        .where(table.project_id == ledger.project_id, table.slot == slot, table.step == step)
-        .order_by(table.seq.desc())
-        .limit(limit)
-    )
+    newest = schema.receipt.c.seq.desc()
+    columns = fields(schema.receipt, Receipt)
+    rows = select(ledger, tx, columns, order=newest, limit=limit, slot=slot, step=step)
     return [
-        Receipt(row.seq, json.loads(row.inputs), row.inputs_hash, json.loads(row.outputs))
+        Receipt(
+            row["seq"], json.loads(row["inputs"]), row["inputs_hash"], json.loads(row["outputs"])
+        )
         for row in rows
     ]
 
@@ -284,12 +239,8 @@ def newest_receipts(
 def receipts(ledger: Ledger, tx: sa.Connection, slot: str, step: str) -> list[dict[str, Any]]:
     """Outputs of a step of a slot, for whatever inputs, the oldest first."""
     table = schema.receipt.c
-    found = tx.execute(
-        sa.select(table.outputs)
-        .where(table.project_id == ledger.project_id, table.slot == slot, table.step == step)
-        .order_by(table.seq)
-    )
-    return [json.loads(text) for text in found.scalars()]
+    found = values(ledger, tx, table.outputs, order=table.seq, slot=slot, step=step)
+    return [json.loads(text) for text in found]
 
 
 def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Candidate:
@@ -299,16 +250,7 @@ def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Can
     ------
     NotFoundError
     """
-    table = schema.candidate
-    row = (
-        tx.execute(
-            sa.select(*(table.c[name] for name in Candidate.__dataclass_fields__)).where(
-                table.c.project_id == ledger.project_id, table.c.id == candidate_id
-            )
-        )
-        .mappings()
-        .first()
-    )
+    row = first(ledger, tx, fields(schema.candidate, Candidate), id=candidate_id)
     if row is None:
         raise NotFoundError(f"no candidate '{candidate_id}'", fix="run: podium list candidates")
     return Candidate(**{**row, "config": json.loads(row["config"])})
@@ -319,27 +261,15 @@ def trial_of_artifact(
 ) -> tuple[TrialRow, str] | None:
     """The trial that left an artefact, and the newest study that looked at it."""
     trial, link = schema.trial.c, schema.study_trial.c
-    row = (
-        tx.execute(
-            sa.select(*(trial[name] for name in _TRIAL), link.phase, link.number, link.study_id)
-            .select_from(
-                schema.study_trial.join(
-                    schema.trial,
-                    sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-                )
-            )
-            .where(trial.project_id == ledger.project_id, trial.artifact_hash == artifact_hash)
-            .order_by(link.seq.desc())
-            .limit(1)
-        )
-        .mappings()
-        .first()
+    row = first(
+        ledger,
+        tx,
+        [*_TRIAL, link.phase, link.number, link.study_id],
+        link.trial_id == trial.id,
+        order=link.seq.desc(),
+        artifact_hash=artifact_hash,
     )
-    if row is None:
-        return None
-    fields = {**row}
-    study_id = fields.pop("study_id")
-    return _trial(fields), study_id
+    return None if row is None else (_trial(row), row["study_id"])
 
 
 def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Evidence]:
@@ -347,83 +277,41 @@ def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[st
 
     What was found about another artefact, or written in an older form, does not count.
     """
-    table, candidate = schema.evidence, schema.candidate
-    mine = sa.and_(
-        candidate.c.project_id == table.c.project_id,
-        candidate.c.id == table.c.candidate_id,
-        candidate.c.artifact_hash == table.c.artifact_hash,
+    table, candidate = schema.evidence.c, schema.candidate.c
+    rows = select(
+        ledger,
+        tx,
+        fields(schema.evidence, Evidence),
+        candidate.id == table.candidate_id,
+        candidate.artifact_hash == table.artifact_hash,
+        order=table.seq,
+        candidate_id=candidate_id,
+        schema=SCHEMA,
     )
-    rows = tx.execute(
-        sa.select(*(table.c[name] for name in Evidence.__dataclass_fields__))
-        .join(candidate, mine)
-        .where(
-            table.c.project_id == ledger.project_id,
-            table.c.candidate_id == candidate_id,
-            table.c.schema == SCHEMA,
-        )
-        .order_by(table.c.seq)
-    )
-    return {row["kind"]: _evidence({**row}) for row in rows.mappings()}
+    return {row["kind"]: _evidence(row) for row in rows}
 
 
 def evidence_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> list[Evidence]:
     """Findings of these ids, in the order they were appended."""
-    table = schema.evidence
-    rows = tx.execute(
-        sa.select(*(table.c[name] for name in Evidence.__dataclass_fields__))
-        .where(table.c.project_id == ledger.project_id, table.c.id.in_(ids))
-        .order_by(table.c.seq)
-    )
-    return [_evidence({**row}) for row in rows.mappings()]
+    columns = fields(schema.evidence, Evidence)
+    rows = select(ledger, tx, columns, order=schema.evidence.c.seq, id=ids)
+    return [_evidence(row) for row in rows]
 
 
 def _evidence(row: Mapping[str, Any]) -> Evidence:
     scalars = {
-        name: Scalar(nan_if_null(value), unit, direction)
-        for name, (value, unit, direction) in json.loads(row["scalars"]).items()
+        name: Scalar(nan_if_null(number), unit, direction)
+        for name, (number, unit, direction) in json.loads(row["scalars"]).items()
     }
-    return Evidence(
-        **{
-            **row,
-            "scalars": scalars,
-            "series": json.loads(row["series"]),
-            "notes": json.loads(row["notes"]),
-        }
-    )
+    told = {name: json.loads(row[name]) for name in ("series", "notes")}
+    return Evidence(**{**row, **told, "scalars": scalars})
 
 
 def champion_before(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
     """The slot's champion when the first move of a candidate was decided; None: there was none."""
     column = schema.decision.c.expected_champion
-    return _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
-
-
-def _of_first_decision(
-    ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: Kind, column: sa.Column[Any]
-) -> str | None:
-    """A column of the first decision of a kind about a candidate."""
-    table = schema.decision.c
-    found: str | None = tx.execute(
-        sa.select(column)
-        .where(
-            table.project_id == ledger.project_id,
-            table.candidate_id == candidate_id,
-            table.kind == kind,
-        )
-        .order_by(table.seq)
-        .limit(1)
-    ).scalar()
+    found: str | None = _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
     return found
-
-
-def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
-    """Stage of a candidate, or None before it is registered."""
-    table = schema.stage.c
-    return tx.execute(
-        sa.select(table.stage).where(
-            table.project_id == ledger.project_id, table.candidate_id == candidate_id
-        )
-    ).scalar()
 
 
 def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
@@ -432,26 +320,30 @@ def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
     return _of_first_decision(ledger, tx, candidate_id, Kind.REGISTER, column) or ""
 
 
+def _of_first_decision(
+    ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: Kind, column: sa.Column[Any]
+) -> Any:
+    """A column of the first decision of a kind about a candidate."""
+    first_one = schema.decision.c.seq
+    return value(ledger, tx, column, order=first_one, candidate_id=candidate_id, kind=kind)
+
+
+def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
+    """Stage of a candidate, or None before it is registered."""
+    found: str | None = value(ledger, tx, schema.stage.c.stage, candidate_id=candidate_id)
+    return found
+
+
 def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
     """Candidate that holds a slot, or None."""
-    table = schema.champion.c
-    return tx.execute(
-        sa.select(table.candidate_id).where(
-            table.project_id == ledger.project_id, table.slot == slot
-        )
-    ).scalar()
+    found: str | None = value(ledger, tx, schema.champion.c.candidate_id, slot=slot)
+    return found
 
 
-def _asked() -> sa.Join:
-    """Trials with every study that asked for them."""
+def asked_by_slot(slot: str) -> list[sa.ColumnElement[bool]]:
+    """Conditions on trials and links: that a study of the slot asked for the trial."""
     trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
-    return schema.trial.join(
-        schema.study_trial,
-        sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-    ).join(
-        schema.study,
-        sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-    )
+    return [link.trial_id == trial.id, study.id == link.study_id, study.slot == slot]
 
 
 def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]) -> int:
@@ -461,26 +353,32 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     a baseline counts where a study looked at its config otherwise too. What was imported or logged
     by a tracker says on no bars, so it counts as overlapping.
     """
-    trial, study, split = schema.trial.c, schema.study.c, schema.split.c
-    query = (
-        sa.select(sa.func.count(sa.distinct(trial.config_hash)))
-        .select_from(
-            _asked().outerjoin(
-                schema.split,
-                sa.and_(split.project_id == trial.project_id, split.hash == trial.split_hash),
-            )
-        )
-        .where(
-            trial.project_id == ledger.project_id,
-            study.slot == slot,
-            schema.study_trial.c.phase.not_in(BASELINES),
-            sa.or_(
-                trial.split_hash == "",
-                sa.and_(split.validation_from <= interval[1], split.validation_to >= interval[0]),
-            ),
-        )
+    trial, split = schema.trial.c, schema.split.c
+    overlapping = mine(
+        ledger,
+        split.hash,
+        split.validation_from <= interval[1],
+        split.validation_to >= interval[0],
     )
-    return int(tx.execute(query).scalar_one())
+    return _count_configs(
+        ledger,
+        tx,
+        slot,
+        schema.study_trial.c.phase.not_in(BASELINES),
+        sa.or_(trial.split_hash == "", trial.split_hash.in_(overlapping)),
+    )
+
+
+def given_up(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
+    """Distinct configs that studies of a slot looked at and that are not trained to their end."""
+    return _count_configs(ledger, tx, slot, schema.trial.c.state == State.PRUNED)
+
+
+def _count_configs(
+    ledger: Ledger, tx: sa.Connection, slot: str, *where: sa.ColumnElement[bool]
+) -> int:
+    number = sa.func.count(sa.distinct(schema.trial.c.config_hash))
+    return int(value(ledger, tx, number, *asked_by_slot(slot), *where))
 
 
 @dataclass(frozen=True)
@@ -509,21 +407,6 @@ class Looked:
         return self.task_hash != task_hash, math.isnan(self.score), sign * self.score
 
 
-def given_up(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
-    """Distinct configs that studies of a slot looked at and that are not trained to their end."""
-    trial, study = schema.trial.c, schema.study.c
-    query = (
-        sa.select(sa.func.count(sa.distinct(trial.config_hash)))
-        .select_from(_asked())
-        .where(
-            trial.project_id == ledger.project_id,
-            study.slot == slot,
-            trial.state == State.PRUNED,
-        )
-    )
-    return int(tx.execute(query).scalar_one())
-
-
 def looked_at(
     ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str, sign: float
 ) -> list[Looked]:
@@ -532,41 +415,24 @@ def looked_at(
     Of the trials of one config the best one counts, which is the one a choice is made by; one of
     this task before those of others. ``sign`` is the metric's: lower scores times it are better.
     """
-    trial, study = schema.trial.c, schema.study.c
-    task, dataset = schema.task.c, schema.dataset.c
-    names = [n for n in Looked.__dataclass_fields__ if n in trial]
-    query = (
-        sa.select(*(trial[name] for name in names), task.spec, dataset.tickers)
-        .select_from(
-            _asked()
-            .join(
-                schema.task,
-                sa.and_(task.project_id == trial.project_id, task.hash == trial.task_hash),
-            )
-            .join(
-                schema.dataset,
-                sa.and_(
-                    dataset.project_id == trial.project_id,
-                    dataset.fingerprint == trial.dataset_fingerprint,
-                ),
-            )
-        )
-        .where(
-            trial.project_id == ledger.project_id,
-            study.slot == slot,
-            schema.study_trial.c.phase.not_in(BASELINES),
-            trial.state.in_([State.COMPLETE, State.PRUNED]),
-            trial.index_hash == index_hash,
-        )
-        .order_by(schema.study_trial.c.seq)
+    trial, task, dataset = schema.trial.c, schema.task.c, schema.dataset.c
+    rows = select(
+        ledger,
+        tx,
+        [*fields(schema.trial, Looked), task.spec.label("task"), dataset.tickers],
+        *asked_by_slot(slot),
+        task.hash == trial.task_hash,
+        dataset.fingerprint == trial.dataset_fingerprint,
+        schema.study_trial.c.phase.not_in(BASELINES),
+        trial.state.in_([State.COMPLETE, State.PRUNED]),
+        order=schema.study_trial.c.seq,
+        index_hash=index_hash,
     )
     best: dict[str, Looked] = {}
-    for row in tx.execute(query).mappings():
-        found = Looked(
-            **{**{n: row[n] for n in names}, "score": nan_if_null(row["score"])},
-            tickers=tuple(json.loads(row["tickers"] or "[]")),
-            task=json.loads(row["spec"]),
-        )
+    for row in rows:
+        tickers, task = json.loads(row["tickers"] or "[]"), json.loads(row["task"])
+        facts = {"tickers": tuple(tickers), "task": task, "score": nan_if_null(row["score"])}
+        found = Looked(**{**row, **facts})
         known = best.get(found.config_hash)
         if known is None or found.preference(task_hash, sign) < known.preference(task_hash, sign):
             best[found.config_hash] = found

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from podium.dataset import Dataset
 from podium.errors import ConflictError
@@ -20,6 +18,15 @@ from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger, now
+from podium.ledger.statements import (
+    delete,
+    insert,
+    insert_missing,
+    select,
+    update,
+    value,
+    values,
+)
 from podium.own import Files
 from podium.record import part_of
 from podium.sequences import Sequences
@@ -52,26 +59,10 @@ class NewTrial:
 _RESTING = (State.CREATED, State.PAUSED, State.INTERRUPTED, State.PRUNED)
 
 
-def _put(tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, leaving those that are there already (same unique key) alone."""
-    if rows:
-        insert = sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert
-        tx.execute(insert(table).on_conflict_do_nothing(), list(rows))
-
-
-def put_rows(
-    ledger: Ledger, tx: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """Insert rows of another project as this one's, leaving those that are there alone."""
-    # A trigger refuses what the tables that only grow have already; nobody else writes meanwhile.
-    _put(tx, table, [{**row, "project_id": ledger.project_id} for row in rows])
-
-
 def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences | Files) -> None:
     """Remember which data a fingerprint stands for; ``bars`` counts samples of sequences, files."""
     bars = dataset if isinstance(dataset, Dataset) else None
     row = {
-        "project_id": ledger.project_id,
         "fingerprint": dataset.fingerprint,
         "name": dataset.name,
         "timeframe": bars.timeframe if bars else "",
@@ -81,41 +72,38 @@ def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences 
         "last_at": str(bars.times[-1]) if bars else "",
         "created_at": now(),
     }
-    _put(tx, schema.dataset, [row])
+    insert_missing(ledger, tx, schema.dataset, [row])
 
 
 def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
     """Remember which bars a split's hash stands for."""
     start, stop = split.validation_interval()
     row = {
-        "project_id": ledger.project_id,
         "hash": split.hash,
         "name": split.name,
         "spec": canonical(split.spec()),
         "validation_from": start,
         "validation_to": stop,
     }
-    _put(tx, schema.split, [row])
+    insert_missing(ledger, tx, schema.split, [row])
 
 
 def put_task(ledger: Ledger, tx: sa.Connection, task_hash: str, spec: Mapping[str, Any]) -> None:
     """Remember what a task's hash stands for."""
-    row = {"project_id": ledger.project_id, "hash": task_hash, "spec": canonical(spec)}
-    _put(tx, schema.task, [row])
+    insert_missing(ledger, tx, schema.task, [{"hash": task_hash, "spec": canonical(spec)}])
 
 
 def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any]) -> str:
     """Remember code state, packages and machine; returns their hash."""
     diff = facts.get("git_diff")
-    diff_hash = put_text(ledger, tx, diff) if diff else None
     row = {
         "git_commit": facts.get("git_commit"),
-        "git_diff_hash": diff_hash,
+        "git_diff_hash": put_text(ledger, tx, diff) if diff else None,
         "packages": canonical(facts["packages"]),
         "machine": canonical(facts["machine"]),
     }
     name = digest(row)
-    _put(tx, schema.environment, [{"project_id": ledger.project_id, "hash": name, **row}])
+    insert_missing(ledger, tx, schema.environment, [{"hash": name, **row}])
     return name
 
 
@@ -142,50 +130,32 @@ def _put_blob(
     ledger: Ledger, tx: sa.Connection, dtype: str, data: bytes, pack: Callable[[bytes], bytes]
 ) -> str:
     name = digest_bytes(dtype.encode(), data)
-    row = {
-        "project_id": ledger.project_id,
-        "hash": name,
-        "dtype": dtype,
-        "data": pack(data),
-    }
-    _put(tx, schema.blob, [row])
+    insert_missing(ledger, tx, schema.blob, [{"hash": name, "dtype": dtype, "data": pack(data)}])
     return name
 
 
 def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]) -> Study:
-    """The study that asks this question; found again when it was asked before."""
+    """The study that asks this question; the one on record where it was asked before."""
     study = Study(new_id("s"), slot, question)
+    found = value(ledger, tx, schema.study.c.id, key=study.key)
+    if found is not None:
+        return replace(study, id=found)
     row = {
-        "project_id": ledger.project_id,
         "id": study.id,
         "key": study.key,
         "slot": slot,
         "question": canonical(question),
         "created_at": now(),
     }
-    table = schema.study.c
-    known = sa.select(table.id).where(table.project_id == ledger.project_id, table.key == study.key)
-    found = tx.execute(known).scalar()
-    if found is None:
-        tx.execute(schema.study.insert().values(row))
-        announce(ledger, tx, "study", [study.id])
-    return replace(study, id=found or study.id)
+    insert(ledger, tx, schema.study, [row])
+    announce(ledger, tx, "study", [study.id])
+    return study
 
 
 def announce(ledger: Ledger, tx: sa.Connection, kind: str, subject_ids: Sequence[str]) -> None:
     """Put into the outbox what has just been written, for everything that projects the record."""
-    moment = now()
-    rows = [
-        {
-            "project_id": ledger.project_id,
-            "kind": kind,
-            "subject_id": subject_id,
-            "created_at": moment,
-        }
-        for subject_id in subject_ids
-    ]
-    if rows:
-        tx.execute(schema.outbox.insert(), rows)
+    item = {"kind": kind, "created_at": now()}
+    insert(ledger, tx, schema.outbox, [{**item, "subject_id": id_} for id_ in subject_ids])
     if kind == "trial" and ledger.run_name:
         # The name goes with the trial: whoever sends it may be another command, much later.
         for subject_id in subject_ids:
@@ -208,7 +178,6 @@ def start_trials(
     names = _names(ledger, tx, trials, started)
     rows = [
         {
-            "project_id": ledger.project_id,
             "id": new_id("t"),
             "run_id": name,
             "key": trial.key.hash,
@@ -233,39 +202,41 @@ def start_trials(
         }
         for trial, name in zip(trials, names, strict=True)
     ]
-    _put(tx, schema.trial, rows)
+    insert_missing(ledger, tx, schema.trial, rows)
     table = schema.trial.c
-    known = {
-        row.key: row
-        for row in tx.execute(
-            sa.select(table.key, table.id, table.state, table.epochs).where(
-                table.project_id == ledger.project_id, table.key.in_([r["key"] for r in rows])
-            )
-        )
-    }
+    keys = [row["key"] for row in rows]
+    there = select(ledger, tx, [table.key, table.id, table.state, table.epochs], key=keys)
+    known = {row["key"]: row for row in there}
     again = [
-        row.id
+        row["id"]
         for trial in trials
         for row in [known[trial.key.hash]]
-        if row.state in _RESTING and (not trial.until or row.epochs < trial.until)
+        if row["state"] in _RESTING and (not trial.until or row["epochs"] < trial.until)
     ]
     _move(ledger, tx, again, State.RUNNING)
-    ids = [known[row["key"]].id for row in rows]
-    _put(
-        tx,
-        schema.study_trial,
-        [
-            {
-                "project_id": ledger.project_id,
-                "study_id": study.id,
-                "phase": trial.phase,
-                "number": trial.number,
-                "trial_id": id_,
-            }
-            for trial, id_ in zip(trials, ids, strict=True)
-        ],
-    )
+    ids: list[str] = [known[key]["id"] for key in keys]
+    links = [
+        {"study_id": study.id, "phase": trial.phase, "number": trial.number, "trial_id": id_}
+        for trial, id_ in zip(trials, ids, strict=True)
+    ]
+    insert_missing(ledger, tx, schema.study_trial, links)
     return ids
+
+
+def link_trials(
+    ledger: Ledger,
+    tx: sa.Connection,
+    study_id: str,
+    phase: str,
+    trial_ids: Sequence[str],
+    start: int = 0,
+) -> None:
+    """Put trials into a study, numbered in their order."""
+    links = [
+        {"study_id": study_id, "phase": phase, "number": number, "trial_id": id_}
+        for number, id_ in enumerate(trial_ids, start)
+    ]
+    insert(ledger, tx, schema.study_trial, links)
 
 
 def _names(
@@ -288,21 +259,14 @@ def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> 
 
     The transaction is the only one that writes, so what is free now stays free until it ends.
     """
-    table, found, number = schema.trial.c, list[str](), 1
-    step = count
+    found, number, step = list[str](), 1, count
     while len(found) < count:
         asked = [base if n == 1 else f"{base}-{n}" for n in range(number, number + step)]
-        taken = set(
-            tx.execute(
-                sa.select(table.run_id).where(
-                    table.project_id == ledger.project_id, table.run_id.in_(asked)
-                )
-            ).scalars()
-        )
+        taken = values(ledger, tx, schema.trial.c.run_id, run_id=asked)
         found += [name for name in asked if name not in taken]
         number += step
         # Many runs of one second are asked about in few, growing questions.
-        step = min(2 * step, 512)
+        step = min(2 * step, 500)
     return found[:count]
 
 
@@ -319,51 +283,47 @@ def end_trial(
 
     ``errors`` are results that were reckoned from its forecasts; what it reported itself wins.
     """
-    trial_id, table = ended.task.trial_id, schema.trial
+    trial_id = ended.task.trial_id
     scores = _new_epochs(ledger, tx, ended)
     if ended.state is State.COMPLETE:
         final = {"part": "best", "epoch": 0, "metric": metric, "value": real(ended.score)}
-        scores.append({**_scored(ledger, ended), **final})
-    values: dict[str, Any] = {
-        "state": ended.state,
+        scores.append({**_scored(ended), **final})
+    new: dict[str, Any] = {
         "score": real(ended.score),
-        "seconds": sa.func.coalesce(table.c.seconds, 0.0) + ended.seconds,
         "reason": ended.reason,
         "ended_at": now(),
-        "epochs": _last_epoch(ended),
         "best_epoch": ended.best_epoch,
     }
     if len(ended.losses):
-        values["loss_hash"] = put_array(ledger, tx, ended.losses)
-        values["index_hash"] = index_hash
+        new["loss_hash"] = put_array(ledger, tx, ended.losses)
+        new["index_hash"] = index_hash
     if ended.prediction is not None:
-        values["prediction_hash"] = put_array(
-            ledger, tx, ended.prediction.values.astype(np.float32)
-        )
-    family = _leave(ledger, tx, ended, values)
-    if scores:
-        tx.execute(schema.score.insert(), scores)
-    if results := {**(errors or {}), **results_of(ended, metric)}:
-        tx.execute(schema.result.insert(), result_rows(ledger, trial_id, family, results))
+        forecasts = ended.prediction.values.astype(np.float32)
+        new["prediction_hash"] = put_array(ledger, tx, forecasts)
+    family = _leave(ledger, tx, ended, ended.state, new)
+    insert(ledger, tx, schema.score, scores)
+    results = {**(errors or {}), **results_of(ended, metric)}
+    insert(ledger, tx, schema.result, result_rows(trial_id, family, results))
     announce(ledger, tx, "trial", [trial_id])
 
 
 def pause_trial(ledger: Ledger, tx: sa.Connection, ended: Ended) -> None:
     """Write the epochs a trial has had so far; it may go on."""
     scores = _new_epochs(ledger, tx, ended)
-    values = {
-        "state": State.PAUSED,
-        "seconds": sa.func.coalesce(schema.trial.c.seconds, 0.0) + ended.seconds,
-        "epochs": _last_epoch(ended),
-    }
-    _leave(ledger, tx, ended, values)
-    if scores:
-        tx.execute(schema.score.insert(), scores)
+    _leave(ledger, tx, ended, State.PAUSED, {})
+    insert(ledger, tx, schema.score, scores)
 
 
-def _leave(ledger: Ledger, tx: sa.Connection, ended: Ended, values: Mapping[str, Any]) -> str:
+def _leave(
+    ledger: Ledger, tx: sa.Connection, ended: Ended, state: State, new: Mapping[str, Any]
+) -> str:
     """Move a trial out of running; returns its family."""
     table = schema.trial
+    common = {
+        "state": state,
+        "seconds": sa.func.coalesce(table.c.seconds, 0.0) + ended.seconds,
+        "epochs": max((epoch.epoch for epoch in ended.epochs), default=0),
+    }
     family = tx.execute(
         sa.update(table)
         .where(
@@ -371,7 +331,7 @@ def _leave(ledger: Ledger, tx: sa.Connection, ended: Ended, values: Mapping[str,
             table.c.id == ended.task.trial_id,
             table.c.state.in_(_from(ended.state)),
         )
-        .values(values)
+        .values({**common, **new})
         .returning(table.c.family)
     ).scalar()
     if family is None:
@@ -385,19 +345,11 @@ def _leave(ledger: Ledger, tx: sa.Connection, ended: Ended, values: Mapping[str,
 
 def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], reason: str) -> None:
     """Give trials up that have not ended; what they showed so far stays."""
-    table = schema.trial
-    mine = (table.c.project_id == ledger.project_id, table.c.id.in_(trial_ids))
-    pruned = (
-        tx.execute(
-            sa.select(table.c.id)
-            .where(*mine, table.c.state.in_(_from(State.PRUNED)))
-            .order_by(table.c.seq)
-        )
-        .scalars()
-        .all()
-    )
-    values = {"state": State.PRUNED, "reason": reason, "ended_at": now()}
-    tx.execute(sa.update(table).where(*mine, table.c.id.in_(pruned)).values(values))
+    table = schema.trial.c
+    wanted = {"id": trial_ids, "state": _from(State.PRUNED)}
+    pruned = values(ledger, tx, table.id, order=table.seq, **wanted)
+    new = {"state": State.PRUNED, "reason": reason, "ended_at": now()}
+    update(ledger, tx, schema.trial, new, id=pruned)
     announce(ledger, tx, "trial", pruned)
 
 
@@ -405,36 +357,32 @@ def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[st
     """Scores of the epochs that are not on record yet: a trial that goes on tells all of them."""
     table = schema.score.c
     # Not the trial's own count: some are counted from nought.
-    known = sa.select(sa.func.max(table.epoch)).where(
-        table.project_id == ledger.project_id,
+    last = value(
+        ledger,
+        tx,
+        sa.func.max(table.epoch),
         table.trial_id == ended.task.trial_id,
         table.part != "best",
     )
-    last = tx.execute(known).scalar()
     before = -1 if last is None else last
     return [
         {
-            **_scored(ledger, ended),
+            **_scored(ended),
             "part": part,
             "epoch": epoch.epoch,
             "metric": name,
-            "value": real(value),
+            "value": real(reported),
         }
         for epoch in ended.epochs
         if epoch.epoch > before
-        for said, value in epoch.scores.items()
+        for said, reported in epoch.scores.items()
         for part, name in [part_of(said)]
     ]
 
 
-def _scored(ledger: Ledger, ended: Ended) -> dict[str, Any]:
+def _scored(ended: Ended) -> dict[str, Any]:
     """What all scores of a trial have in common."""
-    task = ended.task
-    return {"project_id": ledger.project_id, "trial_id": task.trial_id, "fold": task.fold}
-
-
-def _last_epoch(ended: Ended) -> int:
-    return max((epoch.epoch for epoch in ended.epochs), default=0)
+    return {"trial_id": ended.task.trial_id, "fold": ended.task.fold}
 
 
 def results_of(ended: Ended, metric: str) -> dict[str, float]:
@@ -450,10 +398,10 @@ def results_of(ended: Ended, metric: str) -> dict[str, float]:
 
 
 def result_rows(
-    ledger: Ledger, trial_id: str, family: str, results: Mapping[str, float | None]
+    trial_id: str, family: str, results: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
     """Rows of what a trial came to."""
-    common = {"project_id": ledger.project_id, "trial_id": trial_id, "family": family}
+    common = {"trial_id": trial_id, "family": family}
     return [{**common, "metric": name, "value": real(v)} for name, v in results.items()]
 
 
@@ -461,20 +409,13 @@ def put_results(
     ledger: Ledger, tx: sa.Connection, trial_id: str, family: str, results: Mapping[str, float]
 ) -> None:
     """Remember what else a finished trial came to; what is there already stays."""
-    _put(tx, schema.result, result_rows(ledger, trial_id, family, results))
+    insert_missing(ledger, tx, schema.result, result_rows(trial_id, family, results))
 
 
 def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, actor: str) -> None:
     """Append a dated note about a trial, candidate, study or decision."""
-    tx.execute(
-        schema.note.insert().values(
-            project_id=ledger.project_id,
-            subject_id=subject_id,
-            text=text,
-            actor=actor,
-            created_at=now(),
-        )
-    )
+    row = {"subject_id": subject_id, "text": text, "actor": actor, "created_at": now()}
+    insert(ledger, tx, schema.note, [row])
     announce(ledger, tx, "note", [subject_id])
 
 
@@ -482,12 +423,8 @@ def set_artifact(
     ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str, checkpoint: str = ""
 ) -> None:
     """Remember the artefact a finished trial left, and the file in it a framework opens."""
-    table = schema.trial
-    tx.execute(
-        sa.update(table)
-        .where(table.c.project_id == ledger.project_id, table.c.id == trial_id)
-        .values(artifact_hash=artifact_hash, checkpoint=checkpoint or None)
-    )
+    new = {"artifact_hash": artifact_hash, "checkpoint": checkpoint or None}
+    update(ledger, tx, schema.trial, new, id=trial_id)
 
 
 def forget_model(
@@ -497,14 +434,10 @@ def forget_model(
 
     Their rows keep its hash, so that the same model is known again if it is ever trained again.
     """
-    table = schema.trial
-    mine = sa.and_(
-        table.c.project_id == ledger.project_id,
-        table.c.artifact_hash == artifact_hash,
-        table.c.checkpoint.is_not(None),
-    )
-    ids = tx.execute(sa.select(table.c.id).where(mine).order_by(table.c.seq)).scalars().all()
-    tx.execute(sa.update(table).where(mine).values(checkpoint=None))
+    table = schema.trial.c
+    kept = table.checkpoint.is_not(None)
+    ids = values(ledger, tx, table.id, kept, order=table.seq, artifact_hash=artifact_hash)
+    update(ledger, tx, schema.trial, {"checkpoint": None}, id=ids)
     for id_ in ids:
         put_note(ledger, tx, id_, note, actor)
 
@@ -525,54 +458,30 @@ def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], ac
     Every study that looked at one remembers that it failed then: its search was told so before it
     asked for what came later. A baseline is no trial of a search.
     """
-    trial, link = schema.trial, schema.study_trial
+    link = schema.study_trial.c
     for id_ in trial_ids:
-        mine = sa.and_(
-            trial.c.project_id == ledger.project_id,
-            trial.c.id == id_,
-            trial.c.state == State.FAILED,
-        )
-        reason = tx.execute(sa.select(trial.c.reason).where(mine)).scalar()
+        reason = value(ledger, tx, schema.trial.c.reason, id=id_, state=State.FAILED)
         if reason is None:
             continue
         put_note(ledger, tx, id_, f"trained again; it had failed: {reason}", actor)
         for table in (schema.score, schema.result):
-            tx.execute(
-                sa.delete(table).where(
-                    table.c.project_id == ledger.project_id, table.c.trial_id == id_
-                )
-            )
-        tx.execute(sa.update(trial).where(mine).values(reason="", state=State.RUNNING))
-        looked = sa.select(link.c.study_id, sa.func.min(link.c.number)).where(
-            link.c.project_id == ledger.project_id,
-            link.c.trial_id == id_,
-            link.c.phase.not_in(BASELINES),
+            delete(ledger, tx, table, trial_id=id_)
+        update(ledger, tx, schema.trial, {"reason": "", "state": State.RUNNING}, id=id_)
+        looks = select(
+            ledger,
+            tx,
+            [link.study_id, link.number],
+            link.phase.not_in(BASELINES),
+            order=link.number.desc(),
+            trial_id=id_,
         )
-        rows = [
-            {
-                "project_id": ledger.project_id,
-                "study_id": study_id,
-                "phase": RETRIED,
-                "number": number,
-                "trial_id": id_,
-            }
-            for study_id, number in tx.execute(looked.group_by(link.c.study_id))
-        ]
-        _put(tx, link, rows)
+        firsts = {row["study_id"]: row for row in looks}.values()
+        rows = [{**row, "phase": RETRIED, "trial_id": id_} for row in firsts]
+        insert_missing(ledger, tx, schema.study_trial, rows)
 
 
 def _move(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], target: State) -> None:
-    table = schema.trial
-    if trial_ids:
-        tx.execute(
-            sa.update(table)
-            .where(
-                table.c.project_id == ledger.project_id,
-                table.c.id.in_(trial_ids),
-                table.c.state.in_(_from(target)),
-            )
-            .values(state=target)
-        )
+    update(ledger, tx, schema.trial, {"state": target}, id=trial_ids, state=_from(target))
 
 
 def _from(target: State) -> list[State]:
@@ -595,24 +504,21 @@ def put_receipt(
     inputs : mapping of name to JSON value, or str
         A text stands for inputs that nobody needs to tell apart by name.
     """
-    tx.execute(
-        schema.receipt.insert().values(
-            project_id=ledger.project_id,
-            slot=slot,
-            step=step,
-            inputs=canonical({} if isinstance(inputs, str) else inputs),
-            inputs_hash=reads.hash_of(inputs),
-            outputs=canonical(outputs),
-            created_at=now(),
-        )
-    )
+    row = {
+        "slot": slot,
+        "step": step,
+        "inputs": canonical({} if isinstance(inputs, str) else inputs),
+        "inputs_hash": reads.hash_of(inputs),
+        "outputs": canonical(outputs),
+        "created_at": now(),
+    }
+    insert(ledger, tx, schema.receipt, [row])
 
 
 def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
     """Append one finding."""
     row = {
         **vars(evidence),
-        "project_id": ledger.project_id,
         "schema": SCHEMA,
         "scalars": canonical(
             {k: [_json_real(s.value), s.unit, s.direction] for k, s in evidence.scalars.items()}
@@ -620,33 +526,31 @@ def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
         "series": canonical(evidence.series),
         "notes": canonical(evidence.notes),
     }
-    tx.execute(schema.evidence.insert().values(row))
+    insert(ledger, tx, schema.evidence, [row])
 
 
 def count_look(
     ledger: Ledger, tx: sa.Connection, dataset: str, interval: tuple[str, str], candidate_id: str
 ) -> int:
     """Count one look at a sealed test; returns how often it has been looked at, this included."""
-    table = schema.test_look
-    tx.execute(
-        table.insert().values(
-            project_id=ledger.project_id,
-            dataset=dataset,
-            interval_from=interval[0],
-            interval_to=interval[1],
-            candidate_id=candidate_id,
-            created_at=now(),
-        )
-    )
+    row = {
+        "dataset": dataset,
+        "interval_from": interval[0],
+        "interval_to": interval[1],
+        "candidate_id": candidate_id,
+        "created_at": now(),
+    }
+    insert(ledger, tx, schema.test_look, [row])
+    look = schema.test_look.c
     # Intervals that overlap share bars, so a look at one is a look at the other.
-    looks = tx.execute(
-        sa.select(sa.func.count(sa.distinct(table.c.candidate_id))).where(
-            table.c.project_id == ledger.project_id,
-            table.c.dataset == dataset,
-            table.c.interval_from <= interval[1],
-            table.c.interval_to >= interval[0],
-        )
-    ).scalar_one()
+    looks = value(
+        ledger,
+        tx,
+        sa.func.count(sa.distinct(look.candidate_id)),
+        look.dataset == dataset,
+        look.interval_from <= interval[1],
+        look.interval_to >= interval[0],
+    )
     return int(looks)
 
 
