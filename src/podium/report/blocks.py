@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from podium.report import svg
 from podium.report.found import Pair, RankRow, SlotReport
+from podium.report.page import Block
 from podium.report.table import number, p_value, percent
 
-_KINDS = {"promoted": "pass", "pass": "pass", "refused": "fail", "refuse": "fail"}
 # A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
 _RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor|bars", re.IGNORECASE)
 # Two charts stand side by side on a desk, one on a phone; at this width both can be read.
 _WIDTH = 420
-
-
-@dataclass(frozen=True)
-class Block:
-    """A titled table with sentences after it, or the sentence that says why it is not there."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    missing: str
-    after: Sequence[str] = ()
-    stacked: bool = False
-    result: int | None = None
-
-
-def kind_of(verdict: str) -> str:
-    """The sign and colour of a verdict or a gate's result.
-
-    Parameters
-    ----------
-    verdict : str
-
-    Examples
-    --------
-    >>> kind_of("refused"), kind_of("missing"), kind_of("champion unchanged")
-    ('fail', 'wait', 'same')
-    """
-    return "same" if verdict == "champion unchanged" else _KINDS.get(verdict, "wait")
 
 
 def about(slot: SlotReport) -> str:
@@ -239,14 +210,14 @@ def _numbers(slot: SlotReport) -> Block:
         )
     columns = ["part", "candidate", "naive", "against naive", "p-value", "p, adjusted for looks"]
     title = f"{slot.metric} ({_better(slot)} is better)"
-    return Block(title, columns, rows, "No config has been scored yet.", after, stacked=True)
+    return Block(title, columns, rows, after, "No config has been scored yet.", stacked=True)
 
 
 def _gates(slot: SlotReport) -> Block:
     rows = [[gate.name, gate.result, gate.finding, gate.limit] for gate in slot.gates]
     columns = ["gate", "result", "found", "limit"]
     missing = "No gate has been asked yet."
-    return Block("Gates", columns, rows, missing, stacked=True, result=1)
+    return Block("Gates", columns, rows, (), missing, stacked=True, result=1)
 
 
 def _ranking(slot: SlotReport) -> Block:
@@ -273,7 +244,7 @@ def _ranking(slot: SlotReport) -> Block:
         )
     title = f"Ranking on the validation folds ({_better(slot)} is better)"
     missing = "No cross-validation has run yet, so there is no ranking."
-    return Block(title, [*columns, "against the best"], rows, missing, after, stacked=True)
+    return Block(title, [*columns, "against the best"], rows, after, missing, stacked=True)
 
 
 def interval(row: RankRow) -> str:
@@ -305,7 +276,7 @@ def _luck(slot: SlotReport) -> Block:
     missing = "No analysis has run yet, so the luck in the choice is not known."
     after = [slot.luck_basis] if slot.luck_basis else []
     columns = ["figure", "value", "what it says"]
-    return Block("Luck in the choice", columns, rows, missing, after, stacked=True)
+    return Block("Luck in the choice", columns, rows, after, missing, stacked=True)
 
 
 def _trading(slot: SlotReport) -> Block:
@@ -317,7 +288,7 @@ def _trading(slot: SlotReport) -> Block:
         values = [slot.trading[name].get(measure) for name in names]
         rows.append([measure.replace("_", " "), *map(percent if share else number, values)])
     missing = "No backtest has run yet, so there are no trading measures."
-    return Block("Trading on the sealed test, after costs", ["measure", *names], rows, missing)
+    return Block("Trading on the sealed test, after costs", ["measure", *names], rows, (), missing)
 
 
 def _tickers(slot: SlotReport) -> Block:
@@ -327,7 +298,7 @@ def _tickers(slot: SlotReport) -> Block:
     ]
     title = f"{slot.metric} by ticker on the sealed test"
     columns = ["ticker", "candidate", "naive", "against naive"]
-    return Block(title, columns, rows, "No losses by ticker have been measured yet.")
+    return Block(title, columns, rows, (), "No losses by ticker have been measured yet.")
 
 
 def _config(slot: SlotReport) -> Block:
@@ -335,7 +306,7 @@ def _config(slot: SlotReport) -> Block:
     rows += [[str(key), _setting(value)] for key, value in slot.config.items()]
     version = f", version {slot.version}" if slot.version is not None else ""
     after = [f"Candidate {slot.candidate}{version}."] if slot.candidate else []
-    return Block("Config", ["setting", "value"], rows, "No config has been chosen yet.", after)
+    return Block("Config", ["setting", "value"], rows, after, "No config has been chosen yet.")
 
 
 def _better(slot: SlotReport) -> str:

@@ -29,7 +29,6 @@ from podium.ledger.reads import TrialRow
 from podium.manifest import plain
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
-from podium.report.evaluation_files import Evaluated as Judged
 from podium.sequences import Subset
 from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation, log_losses
@@ -146,7 +145,7 @@ def evaluate(
     name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
     place = project.root / FOLDER / name
     x, lengths = ground.samples.inputs()
-    judged = Judged(
+    report = EvaluationReport(
         title=f"Version {candidate.version} of {candidate.slot} ({candidate.family})",
         truth=truth,
         probabilities=probabilities,
@@ -171,16 +170,13 @@ def evaluate(
         parent=parent[1] if parent else None,
         parent_name=f"its parent, version {parent[0].version}" if parent else "",
     )
-    files = bundle(judged)
-    report = judged.report
+    files = bundle(report)
     manifest = manifest_bytes(
         {"podium": 1, "files": {k: digest_bytes(v) for k, v in files.items()}}
     )
     hash_ = digest_bytes(manifest)
     kind = KIND if ground.official else OTHER
     _write(place, {**files, MANIFEST: manifest})
-    assert report.naive is not None
-    naive_report = report.naive
 
     def findings(tx: sa.Connection) -> list[Evidence]:
         series = {
@@ -204,7 +200,7 @@ def evaluate(
             kind,
             producer,
             dataset=ground.fingerprint,
-            scalars=_scalars(report.model, naive_report),
+            scalars=_scalars(report.model, report.figures["naive"]),
             series=series,
             notes=notes,
         )
@@ -462,8 +458,7 @@ def _against(
     candidate: Candidate, ground: Ground, holder: Candidate, report: EvaluationReport
 ) -> Evidence:
     """Evidence against the champion on the same samples."""
-    mine, theirs, differences = report.model, report.champion, report.differences
-    assert theirs is not None
+    mine, theirs, differences = report.model, report.figures["champion"], report.differences
     assert differences is not None
     scalars = {
         "macro_f1": Scalar(mine.macro_f1, "", "max"),
