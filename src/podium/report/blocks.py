@@ -15,8 +15,6 @@ from podium.report.table import number, p_value, percent
 # A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
 _RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor|bars", re.IGNORECASE)
-# Two charts stand side by side on a desk, one on a phone; at this width both can be read.
-_WIDTH = 420
 
 
 def about(slot: SlotReport) -> str:
@@ -112,7 +110,6 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
                 title=title,
                 y_label=label,
                 reference=slot.tuning_naive,
-                width=_WIDTH,
             )
         )
     else:
@@ -126,7 +123,6 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
                 title="Folds of the best configs",
                 x_label=f"{slot.metric}: ○ a fold, ● the mean; {better}",
                 reference=slot.folds_naive_mean,
-                width=_WIDTH,
             )
         )
     else:
@@ -154,13 +150,9 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
             y_label="value of the portfolio",
             log=bool(wide),
             shade=shade,
-            width=_WIDTH,
-            height=240,
         )
     )
-    drawn.append(
-        svg.drawdown(slot.equity.times, curves, title="Drawdown", width=_WIDTH, height=240)
-    )
+    drawn.append(svg.drawdown(slot.equity.times, curves, title="Drawdown"))
     return drawn, missing
 
 
