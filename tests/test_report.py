@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from looped import looped
 from podium.errors import DataError
 from podium.report import axis, svg, table
-from podium.report.page import STYLE, page
-from podium.report.run import (
+from podium.report.found import (
     EquityCurves,
     FoldRow,
     GateRow,
@@ -24,11 +23,9 @@ from podium.report.run import (
     RunReport,
     SlotReport,
     TuningPoint,
-    run_dict,
-    run_markdown,
-    run_page,
-    summary_rows,
 )
+from podium.report.page import STYLE, page
+from podium.report.run import run_dict, run_markdown, run_page, summary_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&\x1b[31m'

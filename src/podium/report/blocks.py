@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from podium.report import svg
+from podium.report import axis, svg
 from podium.report.found import Pair, RankRow, SlotReport
 from podium.report.page import Block
 from podium.report.table import number, p_value, percent
@@ -99,6 +99,7 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     better = f"{_better(slot)} is better"
     if slot.tuning:
         values = [p.value if p.state == "complete" else None for p in slot.tuning]
+        better_of = np.fmin if _better(slot) == "lower" else np.fmax
         title = f"Tuning: {len(values)} trials and the best so far"
         label = f"{slot.metric} on validation, {better}; × pruned or failed"
         if all(value is not None for value in values):
@@ -106,7 +107,7 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         drawn.append(
             svg.history(
                 values,
-                _best(values, lowest=_better(slot) == "lower"),
+                better_of.accumulate(axis.floats(values)).tolist(),
                 title=title,
                 y_label=label,
                 reference=slot.tuning_naive,
@@ -315,16 +316,6 @@ def _change(slot: SlotReport, pair: Pair) -> str | None:
     # A share of a number that can be zero or negative (a Sharpe ratio) would say nothing.
     size = percent(abs(gain) / naive) if naive > 0 and mine >= 0 else number(abs(gain))
     return f"{size} {'better' if gain > 0 else 'worse'}"
-
-
-def _best(values: Sequence[float | None], *, lowest: bool) -> list[float | None]:
-    best: list[float | None] = []
-    top: float | None = None
-    for value in values:
-        if value is not None and np.isfinite(value):
-            top = value if top is None else min(top, value) if lowest else max(top, value)
-        best.append(top)
-    return best
 
 
 def _setting(value: object) -> str:

@@ -11,17 +11,7 @@ from typing import Any
 import numpy as np
 
 from podium.report.blocks import about, blocks, charts, config_text, notes
-from podium.report.found import (
-    EquityCurves,
-    FoldRow,
-    GateRow,
-    LuckRow,
-    RankRow,
-    RunReport,
-    SlotReport,
-    TuningPoint,
-    Verdict,
-)
+from podium.report.found import RunReport, SlotReport
 from podium.report.page import (
     SIGNS,
     figures,
@@ -33,22 +23,6 @@ from podium.report.page import (
     verdict_line,
 )
 from podium.report.table import Safe, cell, cut, escape, html, markdown, p_value, plain_markdown
-
-__all__ = [
-    "EquityCurves",
-    "FoldRow",
-    "GateRow",
-    "LuckRow",
-    "RankRow",
-    "RunReport",
-    "SlotReport",
-    "TuningPoint",
-    "Verdict",
-    "run_dict",
-    "run_markdown",
-    "run_page",
-    "summary_rows",
-]
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
@@ -182,15 +156,11 @@ def _section(slot: SlotReport, name: str) -> str:
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
+        found: Any = value
         if value.dtype.kind == "M":
-            texts = np.datetime_as_string(value).tolist()
-            return [None if text == "NaT" else text for text in texts]
-        return _plain(value.tolist())
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value)
-    if isinstance(value, np.generic):
-        return _plain(value.item())
+            found = np.where(np.isnat(found), None, np.datetime_as_string(found))
+        return _plain(found.tolist())
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):

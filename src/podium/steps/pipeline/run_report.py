@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from podium import registry
 from podium.backtest import periods_per_year
@@ -43,24 +44,13 @@ def slot_report(
     test, trading = judged.evidence["test"], judged.evidence["backtest"]
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
     return SlotReport(
-        slot=data.slot,
-        task=section.task,
+        **_common(tuned, candidate, promotion),
         target=section.target,
         horizon=section.horizon,
-        dataset=data.dataset.name,
         tickers=data.dataset.tickers,
-        bars=len(data.dataset),
         period=(day_of(data.dataset.times[0]), day_of(data.dataset.times[-1])),
         test_period=(day_of(data.test_interval[0]), day_of(data.test_interval[1])),
-        metric=section.metric,
         metric_direction="lower",
-        verdict=_verdict(promotion),
-        sentence=promotion.sentence,
-        gates=_gates(promotion),
-        family=candidate.family,
-        config=candidate.config,
-        candidate=candidate.id,
-        version=candidate.version,
         trials_counted=analysis.looked_at,
         test_looks=looks,
         naive_method=test.notes["naive_method"],
@@ -69,8 +59,6 @@ def slot_report(
         dm_statistic=finite_or_none(test.scalar("dm_statistic")),
         dm_p_value=finite_or_none(p_value),
         dm_p_adjusted=finite_or_none(min(1.0, p_value * looks)),
-        tuning=_points(tuned),
-        tuning_naive=tuned.reference.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.reference, False)],
         folds_naive_mean=analysis.reference.mean,
@@ -80,11 +68,7 @@ def slot_report(
         distinguishable=f"Chosen: {analysis.reason}; {analysis.distinguishable}.",
         equity=_curves(project, trading),
         trading={
-            who: {
-                name.partition(":")[2]: finite_or_none(scalar.value)
-                for name, scalar in trading.scalars.items()
-                if name.startswith(f"{who}:")
-            }
+            who: {name: finite_or_none(value) for name, value in trading.part(who).items()}
             for who in ("candidate", *BENCHMARKS)
         },
         costs=trading.notes["costs"],
@@ -94,7 +78,6 @@ def slot_report(
             for t in data.dataset.tickers
             if f"loss:{t}" in test.scalars
         ],
-        lineage=_lineage(data.dataset.name, candidate),
         commands=_commands(data.slot, candidate.id, promotion.stage),
     )
 
@@ -104,62 +87,59 @@ def class_report(
 ) -> SlotReport:
     """The same of a slot that classifies; curves and errors are in the evaluation's own page."""
     data, candidate = trained.data, trained.candidate
-    metric = data.section.metric
     mine, looked = evaluated.evidence, trained.validation.scalar("configs_looked_at")
     commands = [
         f"open {evaluated.folder / 'evaluation.html'}",
         f'podium sign {candidate.id} --reason "..."',
         f"podium promote {candidate.id}",
     ]
+    rises = registry.direction(data.section.metric) == "max"
     return SlotReport(
-        slot=data.slot,
-        task=data.section.task,
+        **_common(tuned, candidate, promotion),
         target=f"into {', '.join(data.dataset.class_names)}",
         horizon=0,
-        dataset=data.dataset.name,
-        bars=len(data.dataset),
-        metric=metric,
-        metric_direction="higher" if registry.direction(metric) == "max" else "lower",
-        verdict=_verdict(promotion),
-        sentence=promotion.sentence,
-        gates=_gates(promotion),
-        family=candidate.family,
-        config=candidate.config,
-        candidate=candidate.id,
-        version=candidate.version,
+        metric_direction="higher" if rises else "lower",
         trials_counted=int(looked),
         naive_method=mine.notes["naive_method"],
         validation=(trained.trial.score, trained.reference.score),
-        tuning=_points(tuned),
-        tuning_naive=tuned.reference.score,
         distinguishable=f"Evaluated on {mine.notes['data']}: macro-F1 "
         f"{mine.scalar('macro_f1'):.4g}, the naive rule's {mine.scalar('naive_macro_f1'):.4g}.",
-        lineage=_lineage(data.dataset.name, candidate),
         commands=commands if promotion.stage is not Stage.CHAMPION else commands[:1],
     )
 
 
-def _gates(promotion: Promotion) -> list[GateRow]:
-    return [
-        GateRow(v.gate, v.result.value, v.finding, _limits(v.limits)) for v in promotion.verdicts
-    ]
-
-
-def _points(tuned: Tuned) -> list[TuningPoint]:
-    return [
-        TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
-        for row in tuned.trials
-    ]
-
-
-def _lineage(dataset: str, candidate: Candidate) -> list[str]:
-    return [
-        f"dataset {dataset} {candidate.dataset_fingerprint[:12]}",
-        f"study {candidate.study_id}",
-        f"trial {candidate.trial_id}",
-        f"candidate {candidate.id}, version {candidate.version}",
-        f"artefact {candidate.artifact_hash[:12]}",
-    ]
+def _common(tuned: Tuned, candidate: Candidate, promotion: Promotion) -> dict[str, Any]:
+    """What is reported of a slot whatever its task is."""
+    data = tuned.data
+    return {
+        "slot": data.slot,
+        "task": data.section.task,
+        "dataset": data.dataset.name,
+        "bars": len(data.dataset),
+        "metric": data.section.metric,
+        "verdict": _verdict(promotion),
+        "sentence": promotion.sentence,
+        "gates": [
+            GateRow(v.gate, v.result.value, v.finding, _limits(v.limits))
+            for v in promotion.verdicts
+        ],
+        "family": candidate.family,
+        "config": candidate.config,
+        "candidate": candidate.id,
+        "version": candidate.version,
+        "tuning": [
+            TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
+            for row in tuned.trials
+        ],
+        "tuning_naive": tuned.reference.score,
+        "lineage": [
+            f"dataset {data.dataset.name} {candidate.dataset_fingerprint[:12]}",
+            f"study {candidate.study_id}",
+            f"trial {candidate.trial_id}",
+            f"candidate {candidate.id}, version {candidate.version}",
+            f"artefact {candidate.artifact_hash[:12]}",
+        ],
+    }
 
 
 def ranking_rows(analysis: Analysis) -> list[RankRow]:
