@@ -124,7 +124,7 @@ def test_evaluated_again_it_is_the_same_evidence(judged):
 def test_the_naive_rule_stands_beside_it_on_the_same_samples(judged):
     _, found, done = judged
     assert done.evidence.scalar("naive_macro_f1") == pytest.approx(found.reference.score)
-    assert done.report.naive.samples == done.report.model.samples == 96
+    assert done.report.figures["naive"].samples == done.report.model.samples == 96
 
 
 @pytest.mark.slow

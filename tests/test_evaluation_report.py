@@ -17,8 +17,8 @@ from sklearn import metrics as sk
 from podium.errors import DataError, MissingExtraError
 from podium.report import png
 from podium.report._class_charts import DEEPEST
-from podium.report.evaluation import evaluation_markdown, evaluation_page, worst_errors
-from podium.report.evaluation_files import Evaluated, bundle, check_bundle
+from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
+from podium.report.evaluation_files import bundle, check_bundle
 from podium.report.page import STYLE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,7 +40,7 @@ def evaluated():
     truth = rng.choice(4, size=600, p=[0.8, 0.12, 0.08, 0])
     x = rng.normal(size=(600, 10, 2)).astype(np.float32)
     x[rng.random(x.shape) < 0.1] = np.nan
-    return Evaluated(
+    return EvaluationReport(
         EVIL,
         truth,
         answers(truth, 2.5, rng),
@@ -167,7 +167,7 @@ def test_without_a_champion_there_is_no_file_of_differences(evaluated):
 
 
 def test_one_sample_of_two_classes_makes_a_whole_bundle():
-    files = bundle(Evaluated("one", np.array([1]), np.array([[0.5, 0.5]]), ("a", "b")))
+    files = bundle(EvaluationReport("one", np.array([1]), np.array([[0.5, 0.5]]), ("a", "b")))
     assert check_bundle(files) == []
 
 
@@ -182,7 +182,7 @@ def test_a_page_asks_for_nothing_and_escapes_everything(files):
 def test_every_drawing_of_a_page_is_well_formed_and_tells_what_it_shows(evaluated, files):
     document = files["evaluation.html"].decode()
     drawn = re.findall(r"<svg.*?</svg>", document, flags=re.DOTALL)
-    worst = evaluated.report.worst
+    worst = evaluated.worst
     assert len(drawn) == 2 + 2 * 4 + 1 + 2 * len(worst)
     for chart in drawn:
         root = ElementTree.fromstring(chart)
@@ -193,11 +193,11 @@ def test_every_drawing_of_a_page_is_well_formed_and_tells_what_it_shows(evaluate
 
 
 def test_a_page_has_the_matrix_the_differences_and_the_naive_rule_as_tables(evaluated, files):
-    document, report = files["evaluation.html"].decode(), evaluated.report
+    document, report = files["evaluation.html"].decode(), evaluated
     for count in report.model.confusion.ravel().tolist():
         assert f">{count} (" in document or f">{count}<" in document
     assert f"{report.differences.macro_f1.value:+.3f} (" in document
-    assert f"{report.naive.macro_f1:.4f}" in document
+    assert f"{report.figures['naive'].macro_f1:.4f}" in document
     for title in ("Thresholds", "Calibration by bin", "Worst errors", "Each class"):
         assert f"<caption>{title}</caption>" in document
 
@@ -217,15 +217,8 @@ def test_what_stands_in_the_deepest_cell_of_a_matrix_can_be_read_in_every_scheme
             assert bright / dim >= 4.5, shade
 
 
-def test_markdown_has_the_main_tables_and_nothing_that_is_html(evaluated):
-    written = evaluation_markdown(evaluated.report)
-    for title in ("All figures", "Each class", "Each class against the champion"):
-        assert f"## {title}\n" in written
-    assert "<script" not in written.replace("\\<", "")
-
-
 def test_the_worst_errors_are_the_surest_ones(evaluated):
-    worst = evaluated.report.worst
+    worst = evaluated.worst
     own = evaluated.probabilities[np.arange(600), evaluated.truth]
     wrong = evaluated.probabilities.argmax(axis=1) != evaluated.truth
     assert [w.probability for w in worst] == np.sort(own[wrong])[:20].tolist()
@@ -254,7 +247,7 @@ def test_the_verdict_weighs_champion_and_naive_rule(evaluated, champion, naive, 
     rng = np.random.default_rng(5)
     other = None if champion is None else answers(evaluated.truth, champion, rng)
     document = evaluation_page(
-        replace(evaluated, champion=other, naive=answers(evaluated.truth, naive, rng)).report
+        replace(evaluated, champion=other, naive=answers(evaluated.truth, naive, rng))
     )
     assert f'class="verdict {sign}"' in document
     assert words in document
@@ -262,7 +255,7 @@ def test_the_verdict_weighs_champion_and_naive_rule(evaluated, champion, naive, 
 
 def test_too_few_groups_decide_nothing(evaluated):
     few = replace(evaluated, groups=np.arange(600) // 100)
-    assert "6 groups, at least 10 are needed" in evaluation_page(few.report)
+    assert "6 groups, at least 10 are needed" in evaluation_page(few)
 
 
 def test_pngs_are_pictures_without_a_date_or_a_program(files):
@@ -277,8 +270,8 @@ def test_pngs_are_pictures_without_a_date_or_a_program(files):
 def test_names_and_counts_of_a_matrix_keep_inside_the_picture(classes):
     truth = np.repeat(np.arange(classes), 10)
     names = [f"a class of some length, number {k}" for k in range(classes)]
-    made = Evaluated("t", truth, np.eye(classes)[truth] * 1.0, names)
-    data = png.confusion_png(made.report.model)
+    made = EvaluationReport("t", truth, np.eye(classes)[truth] * 1.0, names)
+    data = png.confusion_png(made.model)
     with Image.open(io.BytesIO(data)) as picture:
         pixels = np.asarray(picture.convert("L"))
     # Nothing is cut: the outermost rows and columns are empty.

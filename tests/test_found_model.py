@@ -276,18 +276,22 @@ def test_a_changed_file_of_a_search_checkpoint_is_refused(known, copied):
     assert query(copied, "SELECT * FROM candidate") == before
 
 
-def test_a_model_put_in_the_place_of_another_is_refused_by_its_losses(copied):
-    # As an earlier podium left it: nothing says what its files were.
+def test_a_model_put_in_the_place_of_another_is_refused(copied):
     best, other = checkpoints(copied)
-    for place in (best, other):
-        told = json.loads((place / "config.json").read_text())
-        del told["files"]
-        (place / "config.json").write_text(json.dumps(told))
     shutil.copyfile(best / "model.pt", other / "model.pt")
-    with pytest.raises(DataError, match="its losses on the validation slice are not those"):
+    with pytest.raises(DataError, match=r"model\.pt was changed"):
         judged(copied, None, model_path=other)
     found, _ = judged(copied, None, model_path=best)
     assert found.candidate.family == "lstm"
+
+
+def test_a_model_without_the_hashes_of_its_files_is_refused(copied):
+    place = checkpoints(copied)[0]
+    told = json.loads((place / "config.json").read_text())
+    del told["files"]
+    (place / "config.json").write_text(json.dumps(told))
+    with pytest.raises(DataError, match="does not say which trial left the model, and which files"):
+        judged(copied, None, model_path=place)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from looped import looped
 from podium.errors import DataError
 from podium.report import axis, svg, table
-from podium.report.page import STYLE, page
-from podium.report.run import (
+from podium.report.found import (
     EquityCurves,
     FoldRow,
     GateRow,
@@ -24,11 +23,9 @@ from podium.report.run import (
     RunReport,
     SlotReport,
     TuningPoint,
-    run_dict,
-    run_markdown,
-    run_page,
-    summary_rows,
 )
+from podium.report.page import STYLE, page
+from podium.report.run import run_dict, run_markdown, run_page, summary_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&\x1b[31m'
@@ -386,12 +383,11 @@ def test_one_exploded_trial_does_not_flatten_the_tuning_history():
 
 def test_dots_are_hollow_for_folds_and_filled_for_the_mean():
     rows = [svg.Dot("a", [1.0, float("nan"), 3.0], 2.0, True), svg.Dot("b", [2.0], None)]
-    for width in (420, 720):
-        chart = svg.dots(rows, title="t", x_label="x", reference=2.5, width=width)
-        fills = [c.get("fill") for c in ElementTree.fromstring(chart).iter(f"{SVG}circle")]
-        assert sum("--pane" in fill for fill in fills) == 3
-        assert sum("--candidate" in fill for fill in fills) == 1
-        assert "✓ a" in [t.text for t in texts(chart)]
+    chart = svg.dots(rows, title="t", x_label="x", reference=2.5)
+    fills = [c.get("fill") for c in ElementTree.fromstring(chart).iter(f"{SVG}circle")]
+    assert sum("--pane" in fill for fill in fills) == 3
+    assert sum("--candidate" in fill for fill in fills) == 1
+    assert "✓ a" in [t.text for t in texts(chart)]
 
 
 def test_a_terminal_table_aligns_numbers_right_and_words_left():

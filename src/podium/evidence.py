@@ -57,6 +57,15 @@ class Evidence:
             )
         return self.scalars[name].value
 
+    def part(self, name: str) -> dict[str, float]:
+        """Values of the scalars that are called ``name:...``, by the rest of their names."""
+        begins = f"{name}:"
+        return {
+            full.removeprefix(begins): scalar.value
+            for full, scalar in self.scalars.items()
+            if full.startswith(begins)
+        }
+
 
 def seen(found: Mapping[str, Evidence]) -> str:
     """Hash of all findings a person can look at; empty where there are none.

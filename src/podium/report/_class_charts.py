@@ -10,12 +10,12 @@ import numpy as np
 from podium.arrays import Floats
 from podium.report import axis, marks
 from podium.report.axis import Scale
-from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, Role
+from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, Role
 from podium.report.table import cut, escape, number, percent
 from podium.stats.class_figures import BINS
 from podium.stats.classification import Evaluation
 
-WIDTH, HEIGHT = 420, 340
+HEIGHT = 340
 # Weak enough for the ink of the page to reach a contrast of 4.5 on every cell, light and dark.
 DEEPEST = 0.5
 _POINTS = 150
@@ -78,7 +78,7 @@ def matrix(figures: Evaluation, *, rates: bool) -> str:
     title = "Confusion matrix, rates" if rates else "Confusion matrix, samples"
     unit = "share of each true class" if rates else "samples"
     label = f"{unit}: row true, column chosen"
-    return marks.svg(WIDTH, top + classes * tall + 4, title, label, "; ".join(said), parts)
+    return marks.svg(top + classes * tall + 4, title, label, "; ".join(said), parts)
 
 
 def pr_curve(judged: Sequence[Judged], k: int) -> str:
@@ -192,7 +192,7 @@ def _square(
     """Lines on axes from 0 to 1, a dotted line of chance, the legend above."""
     if not known:
         words = "no value: this class has no samples, or all of them"
-        return marks.svg(WIDTH, 84, title, label, words, [marks.words(2, 64, words)])
+        return marks.nothing(title, label, words)
     top = TOP + LEADING
     ticks = [(v, f"{v:.1f}") for v in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
     across, up = Scale(0, 1, axis.gutter(ticks), WIDTH - 14), Scale(0, 1, HEIGHT - BOTTOM, top)
@@ -228,7 +228,7 @@ def _square(
         parts += [sign, marks.words(at + 24, TOP + 4, text, colour=role, bold=bold)]
         at += 24 + (len(text) + 3) * (LETTER + bold)
     told = "; ".join(text for text, *_ in lines)
-    return marks.svg(WIDTH, HEIGHT, title, label, told, parts)
+    return marks.svg(HEIGHT, title, label, told, parts)
 
 
 def _count(count: int, room: float) -> str:

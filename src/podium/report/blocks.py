@@ -3,49 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
-from podium.report import svg
+from podium.report import axis, svg
 from podium.report.found import Pair, RankRow, SlotReport
+from podium.report.page import Block
 from podium.report.table import number, p_value, percent
 
-_KINDS = {"promoted": "pass", "pass": "pass", "refused": "fail", "refuse": "fail"}
 # A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
 _RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor|bars", re.IGNORECASE)
-# Two charts stand side by side on a desk, one on a phone; at this width both can be read.
-_WIDTH = 420
-
-
-@dataclass(frozen=True)
-class Block:
-    """A titled table with sentences after it, or the sentence that says why it is not there."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    missing: str
-    after: Sequence[str] = ()
-    stacked: bool = False
-    result: int | None = None
-
-
-def kind_of(verdict: str) -> str:
-    """The sign and colour of a verdict or a gate's result.
-
-    Parameters
-    ----------
-    verdict : str
-
-    Examples
-    --------
-    >>> kind_of("refused"), kind_of("missing"), kind_of("champion unchanged")
-    ('fail', 'wait', 'same')
-    """
-    return "same" if verdict == "champion unchanged" else _KINDS.get(verdict, "wait")
 
 
 def about(slot: SlotReport) -> str:
@@ -131,6 +100,7 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     better = f"{_better(slot)} is better"
     if slot.tuning:
         values = [p.value if p.state == "complete" else None for p in slot.tuning]
+        better_of = np.fmin if _better(slot) == "lower" else np.fmax
         title = f"Tuning: {len(values)} trials and the best so far"
         label = f"{slot.metric} on validation, {better}; × pruned or failed"
         if all(value is not None for value in values):
@@ -138,11 +108,10 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         drawn.append(
             svg.history(
                 values,
-                _best(values, lowest=_better(slot) == "lower"),
+                better_of.accumulate(axis.floats(values)).tolist(),
                 title=title,
                 y_label=label,
                 reference=slot.tuning_naive,
-                width=_WIDTH,
             )
         )
     else:
@@ -154,7 +123,6 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
                 title="Folds of the best configs",
                 x_label=f"{slot.metric}: ○ a fold, ● the mean; {better}",
                 reference=slot.folds_naive_mean,
-                width=_WIDTH,
             )
         )
     else:
@@ -184,13 +152,9 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
             y_label="value of the portfolio",
             log=bool(wide),
             shade=shade,
-            width=_WIDTH,
-            height=240,
         )
     )
-    drawn.append(
-        svg.drawdown(slot.equity.times, curves, title="Drawdown", width=_WIDTH, height=240)
-    )
+    drawn.append(svg.drawdown(slot.equity.times, curves, title="Drawdown"))
     return drawn, missing
 
 
@@ -241,14 +205,14 @@ def _numbers(slot: SlotReport) -> Block:
         )
     columns = ["part", "candidate", "naive", "against naive", "p-value", "p, adjusted for looks"]
     title = f"{slot.metric} ({_better(slot)} is better)"
-    return Block(title, columns, rows, "No config has been scored yet.", after, stacked=True)
+    return Block(title, columns, rows, after, "No config has been scored yet.", stacked=True)
 
 
 def _gates(slot: SlotReport) -> Block:
     rows = [[gate.name, gate.result, gate.finding, gate.limit] for gate in slot.gates]
     columns = ["gate", "result", "found", "limit"]
     missing = "No gate has been asked yet."
-    return Block("Gates", columns, rows, missing, stacked=True, result=1)
+    return Block("Gates", columns, rows, (), missing, stacked=True, result=1)
 
 
 def _classes(slot: SlotReport) -> Block:
@@ -283,7 +247,7 @@ def _ranking(slot: SlotReport) -> Block:
         )
     title = f"Ranking on the validation folds ({_better(slot)} is better)"
     missing = "No cross-validation has run yet, so there is no ranking."
-    return Block(title, [*columns, "against the best"], rows, missing, after, stacked=True)
+    return Block(title, [*columns, "against the best"], rows, after, missing, stacked=True)
 
 
 def interval(row: RankRow) -> str:
@@ -315,7 +279,7 @@ def _luck(slot: SlotReport) -> Block:
     missing = "No analysis has run yet, so the luck in the choice is not known."
     after = [slot.luck_basis] if slot.luck_basis else []
     columns = ["figure", "value", "what it says"]
-    return Block("Luck in the choice", columns, rows, missing, after, stacked=True)
+    return Block("Luck in the choice", columns, rows, after, missing, stacked=True)
 
 
 def _trading(slot: SlotReport) -> Block:
@@ -327,7 +291,7 @@ def _trading(slot: SlotReport) -> Block:
         values = [slot.trading[name].get(measure) for name in names]
         rows.append([measure.replace("_", " "), *map(percent if share else number, values)])
     missing = "No backtest has run yet, so there are no trading measures."
-    return Block("Trading on the sealed test, after costs", ["measure", *names], rows, missing)
+    return Block("Trading on the sealed test, after costs", ["measure", *names], rows, (), missing)
 
 
 def _tickers(slot: SlotReport) -> Block:
@@ -337,7 +301,7 @@ def _tickers(slot: SlotReport) -> Block:
     ]
     title = f"{slot.metric} by ticker on the sealed test"
     columns = ["ticker", "candidate", "naive", "against naive"]
-    return Block(title, columns, rows, "No losses by ticker have been measured yet.")
+    return Block(title, columns, rows, (), "No losses by ticker have been measured yet.")
 
 
 def _config(slot: SlotReport) -> Block:
@@ -345,7 +309,7 @@ def _config(slot: SlotReport) -> Block:
     rows += [[str(key), _setting(value)] for key, value in slot.config.items()]
     version = f", version {slot.version}" if slot.version is not None else ""
     after = [f"Candidate {slot.candidate}{version}."] if slot.candidate else []
-    return Block("Config", ["setting", "value"], rows, "No config has been chosen yet.", after)
+    return Block("Config", ["setting", "value"], rows, after, "No config has been chosen yet.")
 
 
 def _better(slot: SlotReport) -> str:
@@ -362,16 +326,6 @@ def _change(slot: SlotReport, pair: Pair) -> str | None:
     # A share of a number that can be zero or negative (a Sharpe ratio) would say nothing.
     size = percent(abs(gain) / naive) if naive > 0 and mine >= 0 else number(abs(gain))
     return f"{size} {'better' if gain > 0 else 'worse'}"
-
-
-def _best(values: Sequence[float | None], *, lowest: bool) -> list[float | None]:
-    best: list[float | None] = []
-    top: float | None = None
-    for value in values:
-        if value is not None and np.isfinite(value):
-            top = value if top is None else min(top, value) if lowest else max(top, value)
-        best.append(top)
-    return best
 
 
 def _setting(value: object) -> str:

@@ -1,9 +1,10 @@
-"""How well a classifier does, as one page and as Markdown."""
+"""How well a classifier does: all its figures, and one page of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,25 @@ from numpy.typing import NDArray
 from podium.arrays import Floats
 from podium.report import _class_charts as drawn
 from podium.report._class_charts import Judged
-from podium.report.page import SIGNS, page, region
+from podium.report.marks import Role
+from podium.report.page import Block, figures, page, region, section, verdict_line
 from podium.report.table import (
     Safe,
     escape,
     html,
-    markdown,
     number,
     p_value,
     percent,
-    plain_markdown,
 )
 from podium.stats.class_figures import Counts, log_losses
-from podium.stats.classification import ClassDifferences, Difference, Evaluation
+from podium.stats.class_improvement import improvements_of_classes
+from podium.stats.classification import (
+    ClassDifferences,
+    Difference,
+    Evaluation,
+    class_differences,
+    evaluate,
+)
 from podium.stats.improvement import Improvement
 
 WORST = 20
@@ -72,63 +79,121 @@ class WorstError:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationReport:
-    """What the page of an evaluation shows.
+    """What a classifier answered on some samples, what to hold it against, and all figures of both.
 
     Parameters
     ----------
     title : str
-    model : Evaluation
-    champion, naive : Evaluation, optional
-        On the same samples.
-    champion_name, naive_name : str
+    truth : (N,) int
+    probabilities : (N, K) float
+    class_names : sequence of str, length K
+    facts : mapping of str to str
+        What was judged: dataset fingerprint, candidate id, artifact hash; they stand in
+        metrics.json and in the page's footer.
+    rows : (N,) int, optional
+        Row of each sample in its dataset. Default: counted from 0.
+    groups : (N,), optional
+        Patient, day, engine; whole groups are resampled for the intervals.
+    x : (N, T, F) float, optional
+        Steps of the samples, for the worst errors.
+    lengths : (N,) int, optional
+    feature_names : sequence of str, length F
+    cost : (K, K) number, optional
+    champion, naive, parent : (N, K) float, optional
+        Probabilities on the same samples of the champion, the naive rule and the model that this
+        one was made of.
+    champion_name, naive_name, parent_name : str
         What the sentences call them.
-    differences : ClassDifferences, optional
-        Model minus champion.
-    parent : Evaluation, optional
-        What the model was made of, on the same samples.
-    parent_name : str
-    improvements : mapping of figure to Improvement
-        From the parent to the model.
-    worst : sequence of WorstError
-    feature_names : sequence of str
-        Of the worst errors' values.
-    provenance : mapping of str to str
-        The footer.
+    seed : int
+        Of the resampling.
     """
 
     title: str
-    model: Evaluation
-    champion: Evaluation | None = None
-    naive: Evaluation | None = None
+    truth: Counts
+    probabilities: Floats
+    class_names: Sequence[str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    rows: Counts | None = None
+    groups: NDArray[Any] | None = None
+    x: NDArray[np.float32] | None = None
+    lengths: Counts | None = None
+    feature_names: Sequence[str] = ()
+    cost: NDArray[Any] | None = None
+    champion: Floats | None = None
+    naive: Floats | None = None
     champion_name: str = "the champion"
     naive_name: str = "the naive rule"
-    differences: ClassDifferences | None = None
-    parent: Evaluation | None = None
+    seed: int = 0
+    parent: Floats | None = None
     parent_name: str = "its parent"
-    improvements: Mapping[str, Improvement] = field(default_factory=dict)
-    worst: Sequence[WorstError] = ()
-    feature_names: Sequence[str] = ()
-    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def numbered(self) -> Counts:
+        """Row of each sample, (N,)."""
+        return np.arange(len(self.truth)) if self.rows is None else self.rows
+
+    @cached_property
+    def figures(self) -> Mapping[str, Evaluation]:
+        """Figures of the model, and of champion, naive and parent where there is one, by name.
+
+        Raises
+        ------
+        DataError
+            Arrays that `podium.stats.classification.evaluate` refuses.
+        """
+        answers = {
+            "model": self.probabilities,
+            "champion": self.champion,
+            "naive": self.naive,
+            "parent": self.parent,
+        }
+        return {
+            name: evaluate(self.truth, one, self.class_names, cost=self.cost)
+            for name, one in answers.items()
+            if one is not None
+        }
+
+    @property
+    def model(self) -> Evaluation:
+        """Figures of the model."""
+        return self.figures["model"]
 
     @property
     def judged(self) -> list[Judged]:
-        """The classifiers there are, the model first."""
-        found = [Judged("model", "candidate", self.model)]
-        if self.champion:
-            found.append(Judged("champion", "reference", self.champion))
-        if self.naive:
-            found.append(Judged("naive", "naive", self.naive))
-        return found
+        """The classifiers that are drawn, the model first."""
+        roles: dict[str, Role] = {"model": "candidate", "champion": "reference", "naive": "naive"}
+        return [Judged(n, roles[n], one) for n, one in self.figures.items() if n in roles]
 
+    @cached_property
+    def differences(self) -> ClassDifferences | None:
+        """Model minus champion."""
+        if self.champion is None:
+            return None
+        return class_differences(
+            self.truth, self.probabilities, self.champion, groups=self.groups, seed=self.seed
+        )
 
-@dataclass(frozen=True)
-class _Table:
-    """A titled table, what stands before and after it."""
+    @cached_property
+    def improvements(self) -> Mapping[str, Improvement]:
+        """From the parent to the model, by figure."""
+        if self.parent is None:
+            return {}
+        answers = self.truth, self.parent, self.probabilities
+        return improvements_of_classes(
+            self.figures["parent"], self.model, *answers, self.groups, seed=self.seed
+        )
 
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    after: Sequence[str] = ()
+    @cached_property
+    def worst(self) -> list[WorstError]:
+        """The samples that were classified wrongly, and most surely."""
+        return worst_errors(
+            self.truth,
+            self.probabilities,
+            rows=self.numbered,
+            groups=self.groups,
+            x=self.x,
+            lengths=self.lengths,
+        )
 
 
 def worst_errors(
@@ -185,67 +250,34 @@ def evaluation_page(report: EvaluationReport) -> str:
 
     Examples
     --------
-    >>> from podium.stats.classification import evaluate
-    >>> model = evaluate([0, 1], [[0.9, 0.1], [0.2, 0.8]], ["calm", "storm"])
-    >>> "No sample was classified wrongly." in evaluation_page(EvaluationReport("a", model))
+    >>> p = np.array([[0.9, 0.1], [0.2, 0.8]])
+    >>> report = EvaluationReport("a", np.array([0, 1]), p, ["calm", "storm"])
+    >>> "No sample was classified wrongly." in evaluation_page(report)
     True
     """
-    kind, verdict, sentence = _verdict(report)
     judged, names = report.judged, report.model.class_names
+    matrices = [drawn.matrix(report.model, rates=rates) for rates in (False, True)]
+    chance = (
+        "<p>The dotted line is what chance gives. The areas are in the tables above, points of the "
+        "curves in the table below.</p>"
+    )
+    curves = [
+        figures([drawn.pr_curve(judged, k), drawn.roc_curve(judged, k)]) for k in range(len(names))
+    ]
+    title = "Precision, recall and ROC of each class against the rest"
     body = [
         f'<p class="about">{escape(_about(report))}</p>',
-        f'<p class="verdict {kind}"><b>{SIGNS[kind]} {escape(verdict)}.</b> '
-        f"<span>{escape(sentence)}</span></p>",
-        *_told(_overall(report)),
-        *(line for table in _improvements(report) for line in _told(table)),
-        *_section("Classes", [*map(_told, _classes(report))]),
+        verdict_line(*_verdict(report)),
+        *_tables(_overall(report), *_improvements(report)),
+        *_section("Classes", _tables(*_classes(report))),
+        *_section("Confusion", [figures(matrices), *_tables(_confusion(report))]),
+        *_section(title, [chance, *curves, *_tables(_thresholds(report))]),
         *_section(
-            "Confusion",
-            [
-                _charts([drawn.matrix(report.model, rates=r) for r in (False, True)]),
-                _told(_confusion(report)),
-            ],
+            "Calibration", [figures([drawn.calibration(judged)]), *_tables(_reliability(report))]
         ),
-        *_section(
-            "Precision, recall and ROC of each class against the rest",
-            [
-                [
-                    "<p>The dotted line is what chance gives. The areas are in the tables above, "
-                    "points of the curves in the table below.</p>"
-                ],
-                *(
-                    _charts([drawn.pr_curve(judged, k), drawn.roc_curve(judged, k)])
-                    for k in range(len(names))
-                ),
-                _told(_thresholds(report)),
-            ],
-        ),
-        *_section(
-            "Calibration", [_charts([drawn.calibration(judged)]), _told(_reliability(report))]
-        ),
-        *_section("Worst errors", [_worst(report)]),
+        *_section("Worst errors", _worst(report)),
     ]
-    return page(report.title, "\n".join(body), provenance=report.provenance)
-
-
-def evaluation_markdown(report: EvaluationReport) -> str:
-    """The main tables of the evaluation in Markdown.
-
-    Parameters
-    ----------
-    report : EvaluationReport
-    """
-    _, verdict, sentence = _verdict(report)
-    parts = [f"# {plain_markdown(report.title)}", plain_markdown(_about(report))]
-    parts.append(f"**{plain_markdown(verdict)}.** {plain_markdown(sentence)}")
-    improved = _improvements(report)
-    for table in (_overall(report), *improved, *_classes(report), _confusion(report)):
-        parts += [f"## {plain_markdown(table.title)}", markdown(table.columns, table.rows)]
-        parts += map(plain_markdown, table.after)
-    if report.provenance:
-        facts = [list(fact) for fact in report.provenance.items()]
-        parts += ["## Where this comes from", markdown(["what", "value"], facts)]
-    return "\n\n".join(parts) + "\n"
+    return page(report.title, "\n".join(body), provenance=report.facts)
 
 
 def _about(report: EvaluationReport) -> str:
@@ -257,17 +289,18 @@ def _about(report: EvaluationReport) -> str:
 
 def _verdict(report: EvaluationReport) -> tuple[str, str, str]:
     """Sign, verdict and sentence: macro-F1 against the champion, else against the naive rule."""
-    beaten = not report.naive or report.model.macro_f1 > report.naive.macro_f1
+    model, naive = report.model, report.figures.get("naive")
+    beaten = not naive or model.macro_f1 > naive.macro_f1
     told = "" if beaten else "Not better than the naive rule: "
-    told += f"macro-F1 {number(report.model.macro_f1)}"
-    if report.naive:
-        told += f", {report.naive_name} {number(report.naive.macro_f1)}"
+    told += f"macro-F1 {number(model.macro_f1)}"
+    if naive:
+        told += f", {report.naive_name} {number(naive.macro_f1)}"
     found = report.differences
-    if not report.champion or not found:
+    if not found:
         words = "No champion yet" if beaten else "Below the naive rule"
         return "same" if beaten else "fail", words, f"{_capital(told)}."
     told += (
-        f", {report.champion_name} {number(report.champion.macro_f1)}; "
+        f", {report.champion_name} {number(report.figures['champion'].macro_f1)}; "
         f"difference {_difference(found.macro_f1)}"
     )
     told = _capital(told)
@@ -281,7 +314,7 @@ def _verdict(report: EvaluationReport) -> tuple[str, str, str]:
     return "wait", "No clear difference", told
 
 
-def _overall(report: EvaluationReport) -> _Table:
+def _overall(report: EvaluationReport) -> Block:
     told = [judged.figures.scalars() for judged in report.judged]
     rows = [
         [words, *(_known(scalars.get(name)) for scalars in told)]
@@ -289,21 +322,21 @@ def _overall(report: EvaluationReport) -> _Table:
         if name in told[0]
     ]
     after = []
-    if report.champion:
+    if report.champion is not None:
         after.append(f"Champion: {report.champion_name}.")
-    if report.naive:
+    if report.naive is not None:
         after.append(f"Naive: {report.naive_name}.")
     after.append(
         "A class without samples counts as 0 in macro-F1 and is left out of the macro areas."
     )
-    return _Table("All figures", ["figure", *(j.name for j in report.judged)], rows, after)
+    return Block("All figures", ["figure", *(j.name for j in report.judged)], rows, after)
 
 
-def _improvements(report: EvaluationReport) -> list[_Table]:
+def _improvements(report: EvaluationReport) -> list[Block]:
     """How much better the model is than the one it was made of; empty for one made of nothing."""
     if report.parent is None:
         return []
-    mine, its = report.model.scalars(), report.parent.scalars()
+    mine, its = (report.figures[name].scalars() for name in ("model", "parent"))
     found = {name: report.improvements[name] for name in _OVERALL if name in report.improvements}
     rows = [
         [
@@ -336,7 +369,7 @@ def _improvements(report: EvaluationReport) -> list[_Table]:
         ),
     ]
     columns = ["figure", "parent", "model", "difference", "better by"]
-    return [_Table("Improvement over its parent", columns, rows, after)]
+    return [Block("Improvement over its parent", columns, rows, after)]
 
 
 def _share_told(found: Improvement) -> str | None:
@@ -346,7 +379,7 @@ def _share_told(found: Improvement) -> str | None:
     return told if np.isnan(found.low) else f"{told} ({found.low:+.2f} to {found.high:+.2f})"
 
 
-def _classes(report: EvaluationReport) -> list[_Table]:
+def _classes(report: EvaluationReport) -> list[Block]:
     model = report.model
     figures = ("precision", "recall", "f1", "pr_auc", "roc_auc")
     heads = ["precision", "recall", "F1", "PR-AUC", "ROC-AUC"]
@@ -362,13 +395,13 @@ def _classes(report: EvaluationReport) -> list[_Table]:
         for j in report.judged
     ]
     columns = ["class", *(["of"] if others else []), "samples", *heads]
-    found = [_Table("Each class", columns, rows)]
+    found = [Block("Each class", columns, rows)]
     if report.differences:
         found.append(_against(report.differences, model.class_names, report.champion_name))
     return found
 
 
-def _against(found: ClassDifferences, names: Sequence[str], champion: str) -> _Table:
+def _against(found: ClassDifferences, names: Sequence[str], champion: str) -> Block:
     rows: list[list[object]] = [["all classes", None, None, _difference(found.macro_f1)]]
     for k, name in enumerate(names):
         parts = (found.recall[k], found.precision[k], found.f1[k])
@@ -383,12 +416,12 @@ def _against(found: ClassDifferences, names: Sequence[str], champion: str) -> _T
         f"{found.only_second:,} samples; McNemar's exact p-value {p_value(found.mcnemar_p_value)}"
         + (", which takes samples of one group for independent." if found.grouped else "."),
     ]
-    return _Table(
+    return Block(
         "Each class against the champion", ["class", "recall", "precision", "F1"], rows, after
     )
 
 
-def _confusion(report: EvaluationReport) -> _Table:
+def _confusion(report: EvaluationReport) -> Block:
     model = report.model
     rows = []
     for k, name in enumerate(model.class_names):
@@ -399,10 +432,10 @@ def _confusion(report: EvaluationReport) -> _Table:
         ]
         rows.append([name, *cells, whole])
     columns = ["true class", *(f"chosen {name}" for name in model.class_names), "samples"]
-    return _Table("Confusion matrix", columns, rows)
+    return Block("Confusion matrix", columns, rows)
 
 
-def _thresholds(report: EvaluationReport) -> _Table:
+def _thresholds(report: EvaluationReport) -> Block:
     rows: list[list[object]] = []
     for name, curve in zip(report.model.class_names, report.model.curves, strict=True):
         if not curve.positives:
@@ -418,10 +451,10 @@ def _thresholds(report: EvaluationReport) -> _Table:
     told = (
         "Samples with at least this probability of the class are flagged; thresholds.csv has more."
     )
-    return _Table("Thresholds", columns, rows, [told])
+    return Block("Thresholds", columns, rows, [told])
 
 
-def _reliability(report: EvaluationReport) -> _Table:
+def _reliability(report: EvaluationReport) -> Block:
     table = report.model.reliability
     rows: list[list[object]] = [
         [
@@ -434,7 +467,7 @@ def _reliability(report: EvaluationReport) -> _Table:
     ]
     columns = ["probability of the chosen class", "samples", "mean probability", "share right"]
     told = "The calibration error is the mean gap between the last two columns, over samples."
-    return _Table("Calibration by bin", columns, rows, [told])
+    return Block("Calibration by bin", columns, rows, [told])
 
 
 def _worst(report: EvaluationReport) -> list[str]:
@@ -484,20 +517,9 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _told(table: _Table) -> list[str]:
-    shown = html(table.columns, table.rows, caption=table.title)
-    return [
-        f"<h3>{escape(table.title)}</h3>",
-        region(table.title, shown),
-        *(f"<p>{escape(line)}</p>" for line in table.after),
-    ]
+def _tables(*tables: Block) -> list[str]:
+    return [line for table in tables for line in section(table, table.title)]
 
 
-def _charts(charts: Sequence[str]) -> list[str]:
-    figures = "\n".join(f"<figure>\n{chart}\n</figure>" for chart in charts)
-    return [f'<div class="charts">\n{figures}\n</div>']
-
-
-def _section(title: str, parts: Sequence[Sequence[str]]) -> list[str]:
-    inner = [line for part in parts for line in part]
+def _section(title: str, inner: Sequence[str]) -> list[str]:
     return ["<section>", f"<h2>{escape(title)}</h2>", *inner, "</section>"]

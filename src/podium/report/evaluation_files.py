@@ -7,22 +7,19 @@ import io
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from podium.arrays import Floats
 from podium.errors import Problem
 from podium.files import csv_text
 from podium.hashing import json_file
 from podium.report import png
-from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
+from podium.report.evaluation import EvaluationReport, evaluation_page
 from podium.stats.class_figures import Counts, confusion, macro_f1
-from podium.stats.class_improvement import improvements_of_classes
-from podium.stats.classification import ClassDifferences, Evaluation, class_differences, evaluate
+from podium.stats.classification import ClassDifferences, Evaluation
 from podium.stats.improvement import Improvement
 
 SCHEMA = 1
@@ -37,116 +34,12 @@ _TOLERANCE = 1e-9
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """What a classifier answered on some samples, and what to hold it against.
-
-    Parameters
-    ----------
-    title : str
-    truth : (N,) int
-    probabilities : (N, K) float
-    class_names : sequence of str, length K
-    facts : mapping of str to str
-        What was judged: dataset fingerprint, candidate id, artifact hash; they stand in
-        metrics.json and in the page's footer.
-    rows : (N,) int, optional
-        Row of each sample in its dataset. Default: counted from 0.
-    groups : (N,), optional
-        Patient, day, engine; whole groups are resampled for the intervals.
-    x : (N, T, F) float, optional
-        Steps of the samples, for the worst errors.
-    lengths : (N,) int, optional
-    feature_names : sequence of str, length F
-    cost : (K, K) number, optional
-    champion, naive, parent : (N, K) float, optional
-        Probabilities on the same samples of the champion, the naive rule and the model that this
-        one was made of.
-    champion_name, naive_name, parent_name : str
-    seed : int
-        Of the resampling.
-    """
-
-    title: str
-    truth: Counts
-    probabilities: Floats
-    class_names: Sequence[str]
-    facts: Mapping[str, str] = field(default_factory=dict)
-    rows: Counts | None = None
-    groups: NDArray[Any] | None = None
-    x: NDArray[np.float32] | None = None
-    lengths: Counts | None = None
-    feature_names: Sequence[str] = ()
-    cost: NDArray[Any] | None = None
-    champion: Floats | None = None
-    naive: Floats | None = None
-    champion_name: str = "the champion"
-    naive_name: str = "the naive rule"
-    seed: int = 0
-    parent: Floats | None = None
-    parent_name: str = "its parent"
-
-    @property
-    def numbered(self) -> Counts:
-        """Row of each sample, (N,)."""
-        return np.arange(len(self.truth)) if self.rows is None else self.rows
-
-    @cached_property
-    def report(self) -> EvaluationReport:
-        """All figures, the differences from champion and parent, and the worst errors.
-
-        Raises
-        ------
-        DataError
-            Arrays that `podium.stats.classification.evaluate` refuses.
-        """
-
-        def judged(probabilities: Floats) -> Evaluation:
-            return evaluate(self.truth, probabilities, self.class_names, cost=self.cost)
-
-        differences = None
-        if self.champion is not None:
-            differences = class_differences(
-                self.truth, self.probabilities, self.champion, groups=self.groups, seed=self.seed
-            )
-        model = judged(self.probabilities)
-        parent = None if self.parent is None else judged(self.parent)
-        improvements = {}
-        if self.parent is not None and parent is not None:
-            answers = self.truth, self.parent, self.probabilities
-            improvements = improvements_of_classes(
-                parent, model, *answers, self.groups, seed=self.seed
-            )
-        return EvaluationReport(
-            title=self.title,
-            model=model,
-            parent=parent,
-            parent_name=self.parent_name,
-            improvements=improvements,
-            champion=None if self.champion is None else judged(self.champion),
-            naive=None if self.naive is None else judged(self.naive),
-            champion_name=self.champion_name,
-            naive_name=self.naive_name,
-            differences=differences,
-            worst=worst_errors(
-                self.truth,
-                self.probabilities,
-                rows=self.numbered,
-                groups=self.groups,
-                x=self.x,
-                lengths=self.lengths,
-            ),
-            feature_names=self.feature_names,
-            provenance=self.facts,
-        )
-
-
-def bundle(evaluated: Evaluated, *, plots: bool = True) -> dict[str, bytes]:
+def bundle(report: EvaluationReport, *, plots: bool = True) -> dict[str, bytes]:
     """Every file of an evaluation by its name.
 
     Parameters
     ----------
-    evaluated : Evaluated
+    report : EvaluationReport
     plots : bool
         With the PNGs, which need matplotlib.
 
@@ -160,15 +53,15 @@ def bundle(evaluated: Evaluated, *, plots: bool = True) -> dict[str, bytes]:
     Examples
     --------
     >>> p = np.array([[0.9, 0.1], [0.2, 0.8]])
-    >>> files = bundle(Evaluated("a", np.array([0, 1]), p, ["calm", "storm"]), plots=False)
+    >>> report = EvaluationReport("a", np.array([0, 1]), p, ["calm", "storm"])
+    >>> files = bundle(report, plots=False)
     >>> print(files["predictions.csv"].decode().splitlines()[1])
     0,,0,0,calm,calm,0.9,0.1
     """
-    report = evaluated.report
     model, judged = report.model, report.judged
     told = classification_report(model)
     files = {
-        METRICS: _json(_metrics(evaluated, report)),
+        METRICS: _json(_metrics(report)),
         REPORT[0]: _json(told),
         REPORT[1]: _csv(
             ["class", "precision", "recall", "f1-score", "support"],
@@ -182,7 +75,7 @@ def bundle(evaluated: Evaluated, *, plots: bool = True) -> dict[str, bytes]:
             ["true", *model.class_names],
             ([n, *c] for n, c in zip(model.class_names, model.confusion.tolist(), strict=True)),
         ),
-        PREDICTIONS: _predictions(evaluated),
+        PREDICTIONS: _predictions(report),
         "evaluation.html": evaluation_page(report).encode(),
         **_tables(model),
     }
@@ -200,6 +93,7 @@ def classification_report(model: Evaluation) -> dict[str, Any]:
 
     Examples
     --------
+    >>> from podium.stats.classification import evaluate
     >>> found = evaluate([0, 1], [[0.9, 0.1], [0.2, 0.8]], ["calm", "storm"])
     >>> classification_report(found)["macro avg"]["f1-score"]
     1.0
@@ -270,20 +164,21 @@ def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
     return problems
 
 
-def _metrics(evaluated: Evaluated, report: EvaluationReport) -> dict[str, Any]:
-    def others(figures: Evaluation | None, name: str) -> dict[str, Any] | None:
-        return None if figures is None else {"name": name, "metrics": figures.spec()["metrics"]}
+def _metrics(report: EvaluationReport) -> dict[str, Any]:
+    def others(who: str, name: str) -> dict[str, Any] | None:
+        found = report.figures.get(who)
+        return None if found is None else {"name": name, "metrics": found.spec()["metrics"]}
 
     told: dict[str, Any] = {
         "schema": SCHEMA,
-        "facts": dict(evaluated.facts),
+        "facts": dict(report.facts),
         **report.model.spec(),
-        "champion": others(report.champion, report.champion_name),
-        "naive": others(report.naive, report.naive_name),
+        "champion": others("champion", report.champion_name),
+        "naive": others("naive", report.naive_name),
         "differences": report.differences.spec() if report.differences else None,
     }
     if report.parent is not None:
-        told["parent"] = others(report.parent, report.parent_name)
+        told["parent"] = others("parent", report.parent_name)
         told["improvements"] = {name: _told(one) for name, one in report.improvements.items()}
     return told
 
@@ -296,14 +191,14 @@ def _told(found: Improvement) -> dict[str, Any]:
     }
 
 
-def _predictions(evaluated: Evaluated) -> bytes:
-    names = list(evaluated.class_names)
-    probabilities = np.asarray(evaluated.probabilities, dtype=np.float64)
+def _predictions(report: EvaluationReport) -> bytes:
+    names = list(report.class_names)
+    probabilities = np.asarray(report.probabilities, dtype=np.float64)
     chosen = probabilities.argmax(axis=1).tolist()
-    truth = evaluated.truth.tolist()
-    groups = [""] * len(truth) if evaluated.groups is None else map(str, evaluated.groups.tolist())
+    truth = report.truth.tolist()
+    groups = [""] * len(truth) if report.groups is None else map(str, report.groups.tolist())
     columns = zip(
-        evaluated.numbered.tolist(), groups, truth, chosen, probabilities.tolist(), strict=True
+        report.numbered.tolist(), groups, truth, chosen, probabilities.tolist(), strict=True
     )
     return _csv(
         ["row", "group", "truth", "chosen", "truth_class", "chosen_class"]

@@ -28,6 +28,8 @@ COLOUR = {
 }
 LETTER, LEADING = 6.8, 15  # width and height of 12 px letters in the widest system fonts
 TOP, BOTTOM = 46, 26
+# Two charts stand side by side on a desk, one on a phone; at this width both can be read.
+WIDTH = 420
 LONGEST = 22
 
 
@@ -189,12 +191,13 @@ def end_labels(ends: Sequence[End], x: float, up: Scale) -> list[str]:
     return parts
 
 
-def svg(width: float, height: float, title: str, axis: str, told: str, parts: Iterable[str]) -> str:
+def svg(height: float, title: str, axis: str, told: str, parts: Iterable[str]) -> str:
     """A whole drawing with its title in sight and its description for screen readers.
 
     Parameters
     ----------
-    width, height : float
+    height : float
+        In units of the drawing; the page scales it.
     title, axis : str
         What stands above the chart: its name, and what is measured.
     told : str
@@ -203,39 +206,38 @@ def svg(width: float, height: float, title: str, axis: str, told: str, parts: It
 
     Examples
     --------
-    >>> svg(300, 100, "Equity", "growth", "rises", [])[:60]
+    >>> svg(100, "Equity", "growth", "rises", [])[:60]
     '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="'
     """
-    room = int((width - 12) / (LETTER + 1))
+    room = int((WIDTH - 12) / (LETTER + 1))
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:g} {height:g}"'
-            f' width="{width:g}" height="{height:g}" font-family="system-ui, sans-serif"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH} {height:g}"'
+            f' width="{WIDTH}" height="{height:g}" font-family="system-ui, sans-serif"'
             ' font-size="12">',
             f"<title>{escape(title)}</title>",
             f"<desc>{escape(f'{axis}. {told}' if told else axis)}</desc>",
             words(2, 14, cut(title, room), colour="reference", bold=True),
-            words(2, 31, cut(axis, int((width - 8) / LETTER))),
+            words(2, 31, cut(axis, int((WIDTH - 8) / LETTER))),
             *parts,
             "</svg>",
         ]
     )
 
 
-def nothing(title: str, axis: str, width: float) -> str:
-    """A drawing that says that there is no value yet.
+def nothing(title: str, axis: str, reason: str = "no values yet") -> str:
+    """A drawing that says why there is no value.
 
     Parameters
     ----------
-    title, axis : str
-    width : float
+    title, axis, reason : str
 
     Examples
     --------
-    >>> "no values yet" in nothing("Equity", "growth", 300)
+    >>> "no values yet" in nothing("Equity", "growth")
     True
     """
-    return svg(width, 84, title, axis, "no values yet", [words(2, 64, "no values yet")])
+    return svg(84, title, axis, reason, [words(2, 64, reason)])
 
 
 def spoken(value: float | None, *, percent: bool = False) -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from podium.report.table import Safe, escape
+from podium.report.table import Safe, escape, html
 
 SIGNS = {"pass": "✓", "fail": "✕", "wait": "!", "same": "="}
+_KINDS = {
+    "promoted": "pass",
+    "pass": "pass",
+    "refused": "fail",
+    "refuse": "fail",
+    "champion unchanged": "same",
+}
 
 # Every pair of text and ground reaches a contrast of 4.5, in both schemes.
 STYLE = """
@@ -174,3 +182,85 @@ def region(label: str, inner: str) -> str:
     """
     named = f'role="region" aria-label="{escape(label)}" tabindex="0"'
     return f'<div class="scroll" {named}>{inner}</div>'
+
+
+@dataclass(frozen=True)
+class Block:
+    """A titled table with sentences after it, or the sentence that says why it is not there.
+
+    Parameters
+    ----------
+    stacked : bool
+        As of :func:`podium.report.table.html`.
+    result : int, optional
+        Column whose words are verdicts or results, which get their sign and colour.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    after: Sequence[str] = ()
+    missing: str = ""
+    stacked: bool = False
+    result: int | None = None
+
+
+def kind_of(verdict: str) -> str:
+    """The sign and colour of a verdict or a gate's result.
+
+    Parameters
+    ----------
+    verdict : str
+
+    Examples
+    --------
+    >>> kind_of("refused"), kind_of("missing"), kind_of("champion unchanged")
+    ('fail', 'wait', 'same')
+    """
+    return _KINDS.get(verdict, "wait")
+
+
+def section(block: Block, label: str) -> list[str]:
+    """A block as lines of HTML under a heading of the third level.
+
+    Parameters
+    ----------
+    block : Block
+    label : str
+        Names the table for screen readers.
+    """
+    inner = f'<p class="missing">{escape(block.missing)}</p>'
+    if block.rows or not block.missing:
+        rows = [list(row) for row in block.rows]
+        if block.result is not None:
+            for row in rows:
+                word = str(row[block.result])
+                row[block.result] = mark(kind_of(word), word)
+        table = html(block.columns, rows, caption=block.title, stacked=block.stacked)
+        inner = region(label, table)
+    after = [f"<p>{escape(line)}</p>" for line in block.after]
+    return [f"<h3>{escape(block.title)}</h3>", inner, *after]
+
+
+def verdict_line(kind: str, verdict: str, sentence: str) -> str:
+    """The verdict in its colour, with a sentence on it.
+
+    Parameters
+    ----------
+    kind : {"pass", "fail", "wait", "same"}
+    verdict, sentence : str
+    """
+    words = f"<b>{SIGNS[kind]} {escape(verdict)}.</b> <span>{escape(sentence)}</span>"
+    return f'<p class="verdict {kind}">{words}</p>'
+
+
+def figures(charts: Sequence[str]) -> str:
+    """Drawings side by side, as many as fit.
+
+    Parameters
+    ----------
+    charts : sequence of str
+        SVG.
+    """
+    framed = "\n".join(f"<figure>\n{chart}\n</figure>" for chart in charts)
+    return f'<div class="charts">\n{framed}\n</div>'

@@ -10,36 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from podium.report.blocks import about, blocks, charts, config_text, kind_of, notes
-from podium.report.found import (
-    EquityCurves,
-    FoldRow,
-    GateRow,
-    LuckRow,
-    RankRow,
-    RunReport,
-    SlotReport,
-    TuningPoint,
-    Verdict,
+from podium.report.blocks import about, blocks, charts, config_text, notes
+from podium.report.found import RunReport, SlotReport
+from podium.report.page import (
+    SIGNS,
+    figures,
+    kind_of,
+    mark,
+    page,
+    region,
+    section,
+    verdict_line,
 )
-from podium.report.page import SIGNS, mark, page, region
 from podium.report.table import Safe, cell, cut, escape, html, markdown, p_value, plain_markdown
-
-__all__ = [
-    "EquityCurves",
-    "FoldRow",
-    "GateRow",
-    "LuckRow",
-    "RankRow",
-    "RunReport",
-    "SlotReport",
-    "TuningPoint",
-    "Verdict",
-    "run_dict",
-    "run_markdown",
-    "run_page",
-    "summary_rows",
-]
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
@@ -150,31 +133,17 @@ def _brief(report: RunReport) -> tuple[list[str], list[list[object]]]:
 
 
 def _section(slot: SlotReport, name: str) -> str:
-    kind = kind_of(slot.verdict)
     parts = [
         f'<section id="{name}" aria-labelledby="{name}-title">',
         f'<h2 id="{name}-title">{escape(slot.slot)}</h2>',
         f'<p class="about">{escape(about(slot))}</p>',
-        f'<p class="verdict {kind}"><b>{SIGNS[kind]} {escape(slot.verdict)}.</b> '
-        f"<span>{escape(slot.sentence)}</span></p>",
+        verdict_line(kind_of(slot.verdict), slot.verdict, slot.sentence),
     ]
     for block in blocks(slot):
-        parts.append(f"<h3>{escape(block.title)}</h3>")
-        if block.rows:
-            rows = [list(row) for row in block.rows]
-            if block.result is not None:
-                for row in rows:
-                    word = str(row[block.result])
-                    row[block.result] = mark(kind_of(word), word)
-            table = html(block.columns, rows, caption=block.title, stacked=block.stacked)
-            parts.append(region(f"{slot.slot}: {block.title}", table))
-        else:
-            parts.append(f'<p class="missing">{escape(block.missing)}</p>')
-        parts += [f"<p>{escape(line)}</p>" for line in block.after]
+        parts += section(block, f"{slot.slot}: {block.title}")
         if block.title == "Gates":
             drawn, missing = charts(slot)
-            figures = "\n".join(f"<figure>\n{chart}\n</figure>" for chart in drawn)
-            parts += [f'<div class="charts">\n{figures}\n</div>'] if drawn else []
+            parts += [figures(drawn)] if drawn else []
             parts += [f'<p class="missing">{escape(" ".join(missing))}</p>'] if missing else []
     listed = "\n".join(f"<li>{escape(note)}</li>" for note in notes(slot))
     parts.append(f"<h3>Notes</h3>\n<ul>\n{listed}\n</ul>")
@@ -187,15 +156,11 @@ def _section(slot: SlotReport, name: str) -> str:
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
+        found: Any = value
         if value.dtype.kind == "M":
-            texts = np.datetime_as_string(value).tolist()
-            return [None if text == "NaT" else text for text in texts]
-        return _plain(value.tolist())
-    if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value)
-    if isinstance(value, np.generic):
-        return _plain(value.item())
+            found = np.where(np.isnat(found), None, np.datetime_as_string(found))
+        return _plain(found.tolist())
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):

@@ -13,8 +13,10 @@ from podium.arrays import Floats
 from podium.errors import DataError
 from podium.report import axis, marks
 from podium.report.axis import Scale
-from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, End, Role
+from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
 from podium.report.table import cut, number
+
+HEIGHT = 240
 
 
 class Line(NamedTuple):
@@ -43,8 +45,6 @@ def lines(
     percent: bool = False,
     log: bool = False,
     shade: tuple[Any, Any, str] | None = None,
-    width: int = 720,
-    height: int = 260,
 ) -> str:
     """A line chart, each curve labelled at its end.
 
@@ -62,8 +62,6 @@ def lines(
         Logarithmic y; values of zero or less leave a gap.
     shade : (from, to, words), optional
         A stretch of x to shade, with words for it.
-    width, height : int
-        Size in units of the drawing; the page scales it.
 
     Examples
     --------
@@ -77,13 +75,13 @@ def lines(
         curves = [np.log10(y, out=np.full(len(y), np.nan), where=y > 0) for y in curves]
     seen = [y[np.isfinite(y)] for y in curves]
     if not any(len(y) for y in seen):
-        return marks.nothing(title, y_label, width)
+        return marks.nothing(title, y_label)
     low, high = axis.padded(np.concatenate(seen))
     y_ticks = axis.logarithmic(low, high) if log else axis.linear(low, high, percent=percent)
-    height = max(height, TOP + BOTTOM + LEADING * len(series))
+    height = max(HEIGHT, TOP + BOTTOM + LEADING * len(series))
     known = at[np.isfinite(at)]
     first, last = float(known[0]), float(known[-1])
-    edge = width - 14 - min(max(len(s.name) for s in series), marks.LONGEST) * LETTER
+    edge = WIDTH - 14 - min(max(len(s.name) for s in series), marks.LONGEST) * LETTER
     across = Scale(first, last if last > first else first + 1, axis.gutter(y_ticks), edge)
     up = Scale(low, high, height - BOTTOM, TOP)
     parts = _shaded(shade, across, up) if shade else []
@@ -103,12 +101,10 @@ def lines(
         told.append("{}: from {} to {}, lowest {}, highest {}".format(line.name, *said))
     parts += marks.end_labels(ends, edge, up)
     label = y_label + (", log scale" if log else "")
-    return marks.svg(width, height, title, label, "; ".join(told), parts)
+    return marks.svg(height, title, label, "; ".join(told), parts)
 
 
-def drawdown(
-    x: ArrayLike, series: Sequence[Line], *, title: str, width: int = 720, height: int = 200
-) -> str:
+def drawdown(x: ArrayLike, series: Sequence[Line], *, title: str) -> str:
     """A chart of the fall below the highest value so far, in per cent.
 
     Parameters
@@ -117,7 +113,6 @@ def drawdown(
     series : sequence of Line, each y of shape (T,)
         Equity curves, above zero.
     title : str
-    width, height : int
 
     Examples
     --------
@@ -132,28 +127,20 @@ def drawdown(
         fall = np.divide(y, top, out=np.full(len(y), np.nan), where=top > 0) - 1
         falls.append(line._replace(y=fall))
     label = "below the highest value so far"
-    return lines(x, falls, title=title, y_label=label, percent=True, width=width, height=height)
+    return lines(x, falls, title=title, y_label=label, percent=True)
 
 
-def dots(
-    rows: Sequence[Dot],
-    *,
-    title: str,
-    x_label: str,
-    reference: float | None = None,
-    width: int = 720,
-) -> str:
+def dots(rows: Sequence[Dot], *, title: str, x_label: str, reference: float | None = None) -> str:
     """A dot-and-whisker chart: hollow for each fold, filled for the mean.
 
     Parameters
     ----------
     rows : sequence of Dot
-        Drawn from top to bottom; a chosen row has a sign, a bold label and the candidate's colour.
+        Drawn from top to bottom, each below its label; a chosen row has a sign, a bold label and
+        the candidate's colour.
     title, x_label : str
     reference : float, optional
         The naive method's value, a dashed line from top to bottom.
-    width : int
-        Below 600 the labels stand above their rows, else to the left.
 
     Examples
     --------
@@ -164,34 +151,30 @@ def dots(
     naive = axis.finite([reference])
     known = [axis.finite([*row.values, row.mean]) for row in rows]
     if not any(len(values) for values in known):
-        return marks.nothing(title, x_label, width)
+        return marks.nothing(title, x_label)
     low, high = axis.padded(np.concatenate([*known, naive]))
-    beside = width >= 600
-    column = min(max(len(row.label) for row in rows) + 3, 42) * LETTER if beside else 0.0
-    letters = int((column or width - 8) / LETTER)
-    step, top = 26 if beside else 38, TOP + 14 * len(naive)
+    letters = int((WIDTH - 8) / LETTER)
+    step, top = 38, TOP + 14 * len(naive)
     height = top + step * len(rows) + BOTTOM
-    across = Scale(low, high, 10 + column, width - 12)
+    across = Scale(low, high, 10, WIDTH - 12)
     up = Scale(0, 1, height - BOTTOM, top)
-    parts = marks.axes(across, up, axis.linear(low, high, 6 if beside else 4), [])
+    parts = marks.axes(across, up, axis.linear(low, high, 4), [])
     told = []
     for value in naive:
         label, x = f"naive {number(float(value))}", across(value)
         half = len(label) * LETTER / 2
         # Labels above their rows are not crossed out: the line is drawn beside the dots only.
         rule = "".join(f"M{x:.1f} {top + step * row + 16}v22" for row in range(len(rows)))
-        rule = f"M{x:.1f} {top - 4}V{up.start}" if beside else f"M{x:.1f} {top - 5}v5{rule}"
-        parts.append(marks.stroke(rule, "naive", 1.6, dash=True))
-        centre = min(max(x, half), width - half)
+        parts.append(marks.stroke(f"M{x:.1f} {top - 5}v5{rule}", "naive", 1.6, dash=True))
+        centre = min(max(x, half), WIDTH - half)
         parts.append(marks.words(centre, top - 8, label, colour="naive", anchor="middle"))
         told.append(label)
     for place, (row, values) in enumerate(zip(rows, known, strict=True)):
         colour = "candidate" if row.chosen else "reference"
         base = top + step * place
-        y = base + (step / 2 if beside else 26)
+        y = base + 26
         label = cut(f"✓ {row.label}" if row.chosen else row.label, letters)
-        below = y + 4 if beside else base + 14
-        parts.append(marks.words(2, below, label, colour=colour, bold=row.chosen, halo=True))
+        parts.append(marks.words(2, base + 14, label, colour=colour, bold=row.chosen, halo=True))
         chosen = " (chosen)" if row.chosen else ""
         told.append(f"{row.label}{chosen}: mean {marks.spoken(row.mean)}")
         if not len(values):
@@ -203,7 +186,7 @@ def dots(
         parts += [
             marks.circle(across(v), y, 5, colour, filled=True) for v in axis.finite([row.mean])
         ]
-    return marks.svg(width, height, title, x_label, "; ".join(told), parts)
+    return marks.svg(height, title, x_label, "; ".join(told), parts)
 
 
 def history(
@@ -213,8 +196,6 @@ def history(
     title: str,
     y_label: str,
     reference: float | None = None,
-    width: int = 720,
-    height: int = 240,
 ) -> str:
     """A tuning history: a dot for each trial and the best so far as steps.
 
@@ -228,7 +209,6 @@ def history(
     title, y_label : str
     reference : float, optional
         The naive method's value, a dashed line.
-    width, height : int
 
     Examples
     --------
@@ -241,20 +221,20 @@ def history(
         raise DataError(f"{len(y)} trials and {len(top)} best values", "one best value a trial")
     known, tops, naive = y[np.isfinite(y)], axis.finite(best), axis.finite([reference])
     if not len(known):
-        return marks.nothing(title, y_label, width)
+        return marks.nothing(title, y_label)
     low, high = axis.padded(np.concatenate([axis.fenced(known), tops, naive]))
     y_ticks = axis.linear(low, high)
     named: list[tuple[str, Role, float]] = [
         *[(f"best {number(v)}", "candidate", v) for v in tops[-1:].tolist()],
         *[(f"naive {number(v)}", "naive", v) for v in naive.tolist()],
     ]
-    edge = width - 14 - max((len(name) for name, *_ in named), default=0) * LETTER
-    foot = height - BOTTOM - 6
+    edge = WIDTH - 14 - max((len(name) for name, *_ in named), default=0) * LETTER
+    foot = HEIGHT - BOTTOM - 6
     across = Scale(0.5, len(y) + 0.5, axis.gutter(y_ticks), edge)
     up = Scale(low, high, foot - 8, TOP)
     parts = marks.axes(across, up, [], y_ticks)
     for value, label in axis.horizontal(across, dates=False):
-        parts.append(marks.words(across(value), height - 8, label, anchor="middle"))
+        parts.append(marks.words(across(value), HEIGHT - 8, label, anchor="middle"))
     for value in naive:
         flat = f"M{across.start:.1f} {up(value):.1f}H{edge:.1f}"
         parts.append(marks.stroke(flat, "naive", 1.6, dash=True))
@@ -279,7 +259,7 @@ def history(
     ends = [End(name, role, edge, up(v)) for name, role, v in named]
     parts += marks.end_labels(ends, edge, up)
     told = ", ".join([f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)])
-    return marks.svg(width, height, title, y_label, told, parts)
+    return marks.svg(HEIGHT, title, y_label, told, parts)
 
 
 def _column(line: Line, at: Floats) -> Floats:

@@ -49,8 +49,7 @@ def command(
                 cost=None if cost is None else cost_of(cost),
                 attach=attach,
             )
-    mine, naive = found.report.model, found.report.naive
-    assert naive is not None
+    mine, naive = found.report.model, found.report.figures["naive"]
     items = [
         {
             "class": name,

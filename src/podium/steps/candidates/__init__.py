@@ -34,8 +34,8 @@ Decisions
   that says why there will be none of the test; gates quote it where they miss evidence.
 - `final_model/` holds the newest candidate; a run that finds an older one up to date does not
   take it away.
-- What a search kept has no manifest: its trial vouches for it (what `config.json` says, the
-  losses on the validation slice), then it is an artefact and its trial's `checkpoint` is set.
+- What a search kept has its `config.json` for a manifest: that must say what its trial's record
+  says and holds the hash of every file. Then it is an artefact and its trial's `checkpoint` is set.
 - A checkpoint that is not the one served is another model: an artefact and a candidate of its own
   (`checkpoint_of` in its manifest), with the validation evidence of the training both came from.
 """

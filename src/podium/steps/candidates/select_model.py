@@ -47,8 +47,8 @@ def named_model(
     """The candidate of a model that a path leads to, wherever a copy of it lies.
 
     It is known by its manifest's hash, and every file of the copy by the manifest; what is judged
-    is the project's own artefact of that hash. What a search kept has no manifest: it is held
-    against its trial, and becomes an artefact by that.
+    is the project's own artefact of that hash. What a search kept is checked by its own manifest,
+    its ``config.json``, and becomes an artefact.
 
     Parameters
     ----------

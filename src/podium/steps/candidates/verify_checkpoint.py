@@ -1,4 +1,8 @@
-"""Models that a search kept beside its files: held against their trials, then made artefacts."""
+"""Models that a search kept beside its files: checked by their manifest, then made artefacts.
+
+The manifest is the ``config.json`` that the search wrote with the model: the trial, what it was
+trained on, and the hash of every file.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from podium import artifact, registry
 from podium.artifact import Place
@@ -23,12 +25,9 @@ from podium.steps.search.tuning_files import CHECKPOINTS
 from podium.steps.trials import execute
 from podium.steps.trials.driver import workplace
 from podium.steps.workspace.project import Project
-from podium.tasks import forecast
 from podium.trial import Task
 
 CONFIG = "config.json"
-# Losses of the same model on another machine; those of another model are nowhere near.
-TOLERANCE = 1e-3
 
 
 def searched_folder(path: Path) -> Path | None:
@@ -67,24 +66,24 @@ def facts_of(folder: Path) -> dict[str, Any]:
     """
     try:
         told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or not all(
-            isinstance(told[key], str) for key in ("id", "slot")
-        ):
+        whole = isinstance(told["files"], dict)
+        if not whole or not all(isinstance(told[key], str) for key in ("id", "slot")):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(
-            f"{folder / CONFIG} does not say which trial left the model",
+            f"{folder / CONFIG} does not say which trial left the model, and which files",
             "what podium tune wrote",
             "run: podium tune",
         ) from None
-    return told
+    found: dict[str, Any] = told
+    return found
 
 
 def stored(project: Project, folder: Path, slot: str | None) -> Place:
     """Artefact of a search's checkpoint, in the store from now on.
 
-    Nothing but its trial vouches for it: what ``config.json`` says must be what the record has,
-    and the model's losses on the trial's validation windows those on record.
+    What ``config.json`` says must be what the record has of the trial, and the files those whose
+    hashes it holds.
 
     Raises
     ------
@@ -100,24 +99,22 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
             "a model of this project",
             "bring its record in as well: podium import",
         )
-    place = Place(folder, "", facts, execute.KEPT)
     try:
-        data, _ = require_fit(project, place, slot)
+        data, _ = require_fit(project, Place(folder, "", facts, execute.KEPT), slot)
         described = _described(project, data, row, facts)
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(folder, f"{CONFIG} lacks {error}") from None
-    # What an earlier podium did not say yet is taken from the record as well.
-    wrong = [n for n, value in described.items() if n in facts and _json(facts[n]) != _json(value)]
+    wrong = [n for n, value in described.items() if _json(facts.get(n)) != _json(value)]
     if wrong:
         raise _changed(folder, f"{CONFIG} says something else of {', '.join(wrong)}")
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != CONFIG
-    }
-    _require_same_files(project, folder, facts, row, files)
-    artifact.require_no_pickle(folder, files)
-    _require_same_losses(project, data, row, folder, files)
+    split = validation_split(project, data)
+    if split.hash != row.split_hash:
+        raise OtherQuestionError(
+            f"{folder} was compared with others on other bars than podium.toml asks for by now",
+            "the validation slice of its trial",
+            f"run: podium tune {data.slot}",
+        )
+    files = _files(folder, facts["files"])
     with workplace(project, data.slot, "checkpoint") as work:
         for name, content in files.items():
             target = Path(work) / name
@@ -134,10 +131,10 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         at = Path(project.config.paths.registry) / kept / execute.KEPT / opened
         with project.ledger.transaction(durable=True) as tx:
             writes.set_artifact(project.ledger, tx, row.id, name, at.as_posix())
+    last = data.tuning.times[split.folds[row.fold].train[-1]]
     project.reporter.say(
-        f"{folder.name} was trained on {data.slot}'s bars until "
-        f"{_last_trained(project, data, row)} only, to be compared with other configs; "
-        "podium finalize trains on all before the test"
+        f"{folder.name} was trained on {data.slot}'s bars until {last} only, to be compared with "
+        "other configs; podium finalize trains on all before the test"
     )
     return artifact.place_of(project.store / kept, name)
 
@@ -152,62 +149,19 @@ def _described(
     return {**found, "dataset_fingerprint": facts["dataset_fingerprint"]}
 
 
-def _require_same_files(
-    project: Project,
-    folder: Path,
-    facts: Mapping[str, Any],
-    row: TrialRow,
-    files: Mapping[str, bytes],
-) -> None:
-    """Refuse files that are not what was written, as far as something tells.
-
-    What an earlier podium kept says nothing of its files before it was judged once.
-    """
+def _files(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
+    """The model's files, which have these hashes and hold no code."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != CONFIG
+    }
     found = {name: digest_bytes(content) for name, content in files.items()}
-    told = [facts["files"]] if "files" in facts else []
-    if row.artifact_hash and (project.store / artifact.folder_of(row.artifact_hash)).is_dir():
-        mine = artifact.place_of(
-            project.store / artifact.folder_of(row.artifact_hash), row.artifact_hash
-        )
-        begins = f"{execute.KEPT}/"
-        told.append(
-            {
-                n.removeprefix(begins): h
-                for n, h in mine.manifest["files"].items()
-                if n.startswith(begins)
-            }
-        )
-    for one in told:
-        changed = sorted(n for n in {*one, *found} if one.get(n) != found.get(n))
-        if changed:
-            raise _changed(folder, f"{', '.join(changed[:3])} was changed, added or removed")
-
-
-def _require_same_losses(
-    project: Project, data: SlotData, row: TrialRow, folder: Path, files: Mapping[str, bytes]
-) -> None:
-    split = validation_split(project, data)
-    if split.hash != row.split_hash or row.loss_hash is None:
-        raise OtherQuestionError(
-            f"{folder} was compared with others on other bars than podium.toml asks for by now",
-            "the validation slice of its trial",
-            f"run: podium tune {data.slot}",
-        )
-    with project.ledger.reading() as tx:
-        told = reads.array(project.ledger, tx, row.loss_hash)
-    _, windows = split.folds[row.fold].windows(data.tuning)
-    try:
-        model = registry.family(row.family).load(lambda name: files[name])
-        _, losses = forecast.TASK.score(row.metric, windows.truth(), model.predict(windows.blind()))
-    except Exception as error:
-        raise _changed(folder, f"{row.family} cannot open it: {error}") from error
-    near = TOLERANCE * float(np.mean(np.abs(told)))
-    if losses.shape != told.shape or not np.allclose(losses, told, rtol=TOLERANCE, atol=near):
-        raise _changed(folder, "its losses on the validation slice are not those on record")
-
-
-def _last_trained(project: Project, data: SlotData, row: TrialRow) -> str:
-    return str(data.tuning.times[validation_split(project, data).folds[row.fold].train[-1]])
+    changed = sorted(n for n in {**hashes, **found} if hashes.get(n) != found.get(n))
+    if changed:
+        raise _changed(folder, f"{', '.join(changed[:3])} was changed, added or removed")
+    artifact.require_no_pickle(folder, files)
+    return files
 
 
 def _json(value: Any) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from podium.arrays import Floats, Times
 from podium.candidate import Candidate
 from podium.errors import MissingExtraError
-from podium.evidence import Evidence, Scalar
+from podium.evidence import Evidence
 from podium.files import csv_text
 from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
@@ -132,37 +132,25 @@ def _results(kept: Kept, evidence: Mapping[str, Evidence], rule: str) -> dict[st
         },
         "metric": test.notes["metric"],
         "naive_method": test.notes["naive_method"],
-        "losses": _values(test.scalars, lambda name: ":" not in name),
+        "losses": _whole(test),
         "signal": trading.notes["signal"],
         "execution": trading.notes["execution"],
         "costs": trading.notes["costs"],
-        "measures": {name: _of(trading.scalars, name) for name in PORTFOLIOS},
+        "measures": {name: trading.part(name) for name in PORTFOLIOS},
         "refit": None
         if refit is None or not fits(refit, trading)
         else {
             **{k: v for k, v in refit.notes.items() if v},
-            **_values(refit.scalars, lambda name: ":" not in name),
-            "measures": {n: _of(refit.scalars, n) for n in (KIND, FROZEN)},
+            **_whole(refit),
+            "measures": {name: refit.part(name) for name in (KIND, FROZEN)},
         },
-        "evidence": _ids(evidence),
+        "evidence": {kind: one.id for kind, one in sorted(evidence.items())},
     }
 
 
-def _ids(evidence: Mapping[str, Evidence]) -> dict[str, str]:
-    return {kind: one.id for kind, one in sorted(evidence.items())}
-
-
-def _values(scalars: Mapping[str, Scalar], wanted: Callable[[str], bool]) -> dict[str, float]:
-    return {name: scalar.value for name, scalar in scalars.items() if wanted(name)}
-
-
-def _of(scalars: Mapping[str, Scalar], portfolio: str) -> dict[str, float]:
-    begins = f"{portfolio}:"
-    return {
-        name.removeprefix(begins): scalar.value
-        for name, scalar in scalars.items()
-        if name.startswith(begins)
-    }
+def _whole(evidence: Evidence) -> dict[str, float]:
+    """The scalars that are of no part."""
+    return {name: one.value for name, one in evidence.scalars.items() if ":" not in name}
 
 
 def monthly(times: Times, curves: Mapping[str, Floats]) -> dict[str, Sequence[Any]]:

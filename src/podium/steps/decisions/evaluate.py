@@ -29,7 +29,6 @@ from podium.ledger.reads import TrialRow
 from podium.manifest import plain
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
-from podium.report.evaluation_files import Evaluated as Judged
 from podium.sequences import Subset
 from podium.stats.class_figures import log_losses
 from podium.stats.class_improvement import LOWER_IS_BETTER
@@ -77,7 +76,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class EvaluationData:
     """Samples candidates are judged on.
 
     Parameters
@@ -140,14 +139,15 @@ def evaluate(
     if attach is not None:
         probabilities, producer = _attached(attach, ground, probabilities), "attached"
     truth = ground.samples.truth().astype(np.int64)
-    reference = _reference(project, candidate, found)
-    rule, naive = baselines.method_of(reference), _answers(reference, found, ground)
-    rival = _champion(project, candidate, found, ground)
-    parent = _parent(project, candidate, found, ground)
+    rows = baselines.rows_of(project, candidate.study_id or "", found, found.split)
+    reference = baselines.best(rows, found, "train")
+    rival = _other(project, rival_of(project, candidate), "the champion", found, ground)
+    made_of = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
+    parent = _other(project, made_of, "its parent", found, ground)
     name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
     place = project.root / FOLDER / name
     x, lengths = ground.samples.inputs()
-    judged = Judged(
+    report = EvaluationReport(
         title=f"Version {candidate.version} of {candidate.slot} ({candidate.family})",
         truth=truth,
         probabilities=probabilities,
@@ -166,22 +166,19 @@ def evaluate(
         feature_names=found.dataset.feature_names,
         cost=cost,
         champion=rival[1] if rival else None,
-        naive=naive,
+        naive=_answers(reference, found, ground),
         champion_name=f"the champion, version {rival[0].version}" if rival else "",
-        naive_name=f"the naive rule ({rule})",
+        naive_name=f"the naive rule ({baselines.method_of(reference)})",
         parent=parent[1] if parent else None,
         parent_name=f"its parent, version {parent[0].version}" if parent else "",
     )
-    files = bundle(judged)
-    report = judged.report
+    files = bundle(report)
     manifest = manifest_bytes(
         {"podium": 1, "files": {k: digest_bytes(v) for k, v in files.items()}}
     )
     hash_ = digest_bytes(manifest)
     kind = KIND if ground.official else OTHER
     _write(place, {**files, MANIFEST: manifest})
-    assert report.naive is not None
-    naive_report = report.naive
 
     def findings(tx: sa.Connection) -> list[Evidence]:
         series = {
@@ -205,7 +202,7 @@ def evaluate(
             kind,
             producer,
             dataset=ground.fingerprint,
-            scalars=_scalars(report.model, naive_report),
+            scalars=_scalars(report.model, report.figures["naive"]),
             series=series,
             notes=notes,
         )
@@ -240,7 +237,9 @@ def inputs(project: Project, slot: str, candidate: Candidate | None) -> dict[str
     return {**inputs_of(project, candidate, ground), "cost": "none", "attached": "none"}
 
 
-def inputs_of(project: Project, candidate: Candidate | None, ground: Ground) -> dict[str, Any]:
+def inputs_of(
+    project: Project, candidate: Candidate | None, ground: EvaluationData
+) -> dict[str, Any]:
     """What an evaluation on some samples depends on, by name."""
     rival = None if candidate is None else rival_of(project, candidate)
     return {
@@ -269,17 +268,17 @@ def cost_of(path: Path) -> NDArray[np.float64]:
         ) from None
 
 
-def _ground(project: Project, data: ClassData, path: Path | None) -> Ground:
+def _ground(project: Project, data: ClassData, path: Path | None) -> EvaluationData:
     if path is not None:
         given = read_like(path, data.dataset)
-        return Ground(Subset(given, np.arange(len(given))), str(path), official=False)
+        return EvaluationData(Subset(given, np.arange(len(given))), str(path), official=False)
     own = evaluation_data(project.config, data.slot, data.dataset)
     if own is not None:
         told = project.config.datasets[data.section.dataset].evaluation
-        return Ground(Subset(own, np.arange(len(own))), told, official=True)
+        return EvaluationData(Subset(own, np.arange(len(own))), told, official=True)
     # Chosen on as well, which the page says.
     rows = data.split.folds[0].validation
-    return Ground(
+    return EvaluationData(
         Subset(data.dataset, rows),
         "the samples that validate, on which its epoch was chosen",
         official=True,
@@ -298,7 +297,7 @@ def _require_kin(candidate: Candidate, model: LoadedClassifier, data: ClassData)
             )
 
 
-def _group_codes(project: Project, tx: Any, ground: Ground) -> dict[str, str]:
+def _group_codes(project: Project, tx: Any, ground: EvaluationData) -> dict[str, str]:
     """Groups as numbers, so that candidates can be held against each other by group later."""
     groups = _groups(ground.samples)
     if groups is None:
@@ -307,7 +306,7 @@ def _group_codes(project: Project, tx: Any, ground: Ground) -> dict[str, str]:
     return {"groups": writes.put_array(project.ledger, tx, codes)}
 
 
-def _require_unseen(project: Project, candidate: Candidate, ground: Ground) -> None:
+def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationData) -> None:
     """Refuse to judge a model on samples, or groups, that it was trained on.
 
     That happens where its training had other files than the slot has.
@@ -339,13 +338,7 @@ def _groups(samples: Subset) -> NDArray[np.str_] | None:
     return None if groups is None else groups[samples.rows]
 
 
-def _reference(project: Project, candidate: Candidate, data: ClassData) -> TrialRow:
-    """The baseline that was best on validation."""
-    rows = baselines.rows_of(project, candidate.study_id or "", data, data.split)
-    return baselines.best(rows, data, "train")
-
-
-def _answers(reference: TrialRow, data: ClassData, ground: Ground) -> Floats:
+def _answers(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Floats:
     """Probabilities of a baseline that is fitted on the training samples again."""
     train = Subset(data.dataset, data.split.folds[0].train)
     model = baselines.fitted(reference, train, "classify")
@@ -353,40 +346,23 @@ def _answers(reference: TrialRow, data: ClassData, ground: Ground) -> Floats:
     return found
 
 
-def _champion(
-    project: Project, candidate: Candidate, data: ClassData, ground: Ground
-) -> tuple[Candidate, Floats] | None:
-    """The champion a candidate is held against, and its probabilities on the same samples."""
-    rival = rival_of(project, candidate)
-    # Where it cannot be asked gates will say that they cannot decide.
-    return None if rival is None else _other(project, rival.id, "the champion", data, ground)
-
-
-def _parent(
-    project: Project, candidate: Candidate, data: ClassData, ground: Ground
-) -> tuple[Candidate, Floats] | None:
-    """What a candidate was made of, and its probabilities on the same samples."""
-    if candidate.parent_id is None:
-        return None
-    return _other(project, candidate.parent_id, "its parent", data, ground)
-
-
 def _other(
-    project: Project, candidate_id: str, called: str, data: ClassData, ground: Ground
+    project: Project, other: Candidate | None, called: str, data: ClassData, ground: EvaluationData
 ) -> tuple[Candidate, Floats] | None:
-    """Another candidate and its probabilities; one that cannot be asked is told."""
-    other = recorded.candidate(project, candidate_id)
+    """Another candidate and its probabilities on the same samples; why it has none is said."""
+    if other is None:
+        return None
     try:
         model = artifact.classifier(project.store / other.artifact_path, other.artifact_hash)
         _require_kin(other, model, data)
     except (artifact.OtherVersionError, DataError, RefusedError, UsageError) as error:
-        # The candidate itself is judged all the same.
-        project.reporter.say(f"not compared with {called} {candidate_id}: {error}")
+        # The candidate itself is judged all the same; gates say that they cannot decide.
+        project.reporter.say(f"not compared with {called} {other.id}: {error}")
         return None
     return other, model.predict(ground.samples).probabilities
 
 
-def _attached(folder: Path, ground: Ground, own: Floats) -> Floats:
+def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
     """Probabilities of a bundle made elsewhere, after everything about it was checked.
 
     Raises
@@ -460,11 +436,10 @@ def _scalars(mine: Evaluation, naive: Evaluation) -> dict[str, Scalar]:
 
 
 def _against(
-    candidate: Candidate, ground: Ground, holder: Candidate, report: EvaluationReport
+    candidate: Candidate, ground: EvaluationData, holder: Candidate, report: EvaluationReport
 ) -> Evidence:
     """Evidence against the champion on the same samples."""
-    mine, theirs, differences = report.model, report.champion, report.differences
-    assert theirs is not None
+    mine, theirs, differences = report.model, report.figures["champion"], report.differences
     assert differences is not None
     scalars = {
         "macro_f1": Scalar(mine.macro_f1, "", "max"),

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from podium.backtest import periods_per_year
-from podium.candidate import Candidate
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
@@ -28,7 +27,7 @@ from podium.steps.data.bars import SlotData
 from podium.steps.decisions.backtest import BENCHMARKS, Judged
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
-from podium.steps.search.results import Analysis, Extended, Tuned
+from podium.steps.search.results import Analysis, Extended
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
@@ -60,14 +59,20 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
         metric_direction="higher" if data.direction == "max" else "lower",
         verdict=_verdict(promotion),
         sentence=promotion.sentence,
-        gates=_gates(promotion),
+        gates=[
+            GateRow(v.gate, v.result.value, v.finding, _limits(v.limits))
+            for v in promotion.verdicts
+        ],
         family=candidate.family,
         config=candidate.config,
         candidate=candidate.id,
         version=candidate.version,
         trials_counted=analysis.looked_at,
         validation=(analysis.chosen.mean, analysis.reference.mean),
-        tuning=_points(tuned),
+        tuning=[
+            TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
+            for row in tuned.trials
+        ],
         tuning_naive=tuned.reference.score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.reference, False)],
@@ -79,7 +84,13 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
         ranking=ranking_rows(analysis),
         luck=luck_rows(analysis),
         luck_basis=luck_basis(analysis),
-        lineage=_lineage(data.dataset.name, candidate),
+        lineage=[
+            f"dataset {data.dataset.name} {candidate.dataset_fingerprint[:12]}",
+            f"study {candidate.study_id}",
+            f"trial {candidate.trial_id}",
+            f"candidate {candidate.id}, version {candidate.version}",
+            f"artefact {candidate.artifact_hash[:12]}",
+        ],
         **{
             "distinguishable": f"Chosen: {analysis.reason}; {analysis.distinguishable}.",
             **judged,
@@ -108,11 +119,7 @@ def _sealed_test(
         "dm_p_adjusted": finite_or_none(min(1.0, p_value * looks)),
         "equity": _curves(project, trading),
         "trading": {
-            who: {
-                name.partition(":")[2]: finite_or_none(scalar.value)
-                for name, scalar in trading.scalars.items()
-                if name.startswith(f"{who}:")
-            }
+            who: {name: finite_or_none(value) for name, value in trading.part(who).items()}
             for who in ("candidate", *BENCHMARKS)
         },
         "costs": trading.notes["costs"],
@@ -145,29 +152,6 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
         f"{evidence.scalar('naive_macro_f1'):.4g}.",
         "commands": commands if promotion.stage is not Stage.CHAMPION else commands[:1],
     }
-
-
-def _gates(promotion: Promotion) -> list[GateRow]:
-    return [
-        GateRow(v.gate, v.result.value, v.finding, _limits(v.limits)) for v in promotion.verdicts
-    ]
-
-
-def _points(tuned: Tuned) -> list[TuningPoint]:
-    return [
-        TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
-        for row in tuned.trials
-    ]
-
-
-def _lineage(dataset: str, candidate: Candidate) -> list[str]:
-    return [
-        f"dataset {dataset} {candidate.dataset_fingerprint[:12]}",
-        f"study {candidate.study_id}",
-        f"trial {candidate.trial_id}",
-        f"candidate {candidate.id}, version {candidate.version}",
-        f"artefact {candidate.artifact_hash[:12]}",
-    ]
 
 
 def ranking_rows(analysis: Analysis) -> list[RankRow]:
