@@ -31,7 +31,7 @@ from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
-from podium.steps.workspace.policy import POLICIES
+from podium.steps.workspace.policy import policies
 from podium.steps.workspace.session import open_project
 from podium.testing.gates import evidence
 from projects import SMALL, query, toml
@@ -261,7 +261,7 @@ def test_a_champion_must_have_been_judged_on_the_candidate_s_test():
 
 
 def test_profit_is_judged_for_luck_in_the_trading_policy_only():
-    forecast, trading = (POLICIES[name]["champion"] for name in ("forecast", "trading"))
+    forecast, trading = (policies()[name]["champion"] for name in ("forecast", "trading"))
     assert set(trading) - set(forecast) == {"deflated_sharpe", "overfitting"}
     assert {"no_leak", "same_data", "in_confidence_set", "beats_naive"} <= set(forecast)
 

@@ -655,5 +655,5 @@ def load_place(place: Place) -> Loaded:
             "a model that it wrote",
             "restore the artefact, or train again",
         ) from error
-    kind = LoadedClassifier if task == "classify" else LoadedModel
+    kind = LoadedClassifier if registry.holds(task) == "sequences" else LoadedModel
     return kind(manifest, place.checkpoint, model)

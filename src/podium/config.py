@@ -582,7 +582,7 @@ class _Reader:
             return None
         origins = {key: self.origins[f"slots.{name}.{key}"] for key in vars(slot)}
         where = f"[slots.{name}]"
-        tasks = [one for one in registry.names("tasks") if registry.constant("tasks", one, "HOLDS")]
+        tasks = [one for one in registry.names("tasks") if registry.holds(one)]
         if slot.task not in tasks:
             place = f"slots.{name}.task is {slot.task!r}"
             self.problems.append(Problem(place, f"one of {', '.join(tasks)}"))

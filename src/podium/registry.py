@@ -139,11 +139,17 @@ def _literals(path: Path) -> dict[str, Any]:
     except (OSError, SyntaxError, ValueError):
         return {}  # told with its line when it is loaded
     for node in tree.body:
-        if isinstance(node, ast.Assign):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             with suppress(ValueError):
                 value = ast.literal_eval(node.value)
-                values.update({to.id: value for to in node.targets if isinstance(to, ast.Name)})
+                values.update({to.id: value for to in targets if isinstance(to, ast.Name)})
     return values
+
+
+def holds(task: str) -> str:
+    """What datasets of a task hold: ``bars`` or ``sequences``; empty where it has none."""
+    return str(constant("tasks", task, "HOLDS") or "")
 
 
 def task_of(metric: str) -> str:

@@ -33,6 +33,7 @@ class SlotTask(abc.ABC):
     NEEDS     Settings of ``[slots]`` that it cannot do without.
     TAKES     Settings that it takes besides; others are refused.
     STAGES    Stages of ``podium run`` in their order.
+    POLICIES  Policies by name: gates and limits of each stage of a candidate.
     BASELINES Families whose every config runs beside a search; a new one goes to the end.
     ========= ==========================================================================
 
@@ -50,6 +51,10 @@ class SlotTask(abc.ABC):
     predicts: ClassVar[bool] = True
     # Whether a signal makes weights of its predictions, which are traded on bars.
     trades: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
+        """A verb and what follows it, from the spec of a task on record: "forecasts", "..."."""
 
     @abc.abstractmethod
     def open(self, config: Config, slot: str, samples: Any) -> TaskData:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from podium import registry
 from podium.arrays import Floats
-from podium.config import Config, SlotSection
+from podium.config import Config, Policy, SlotSection
 from podium.errors import DataError, UsageError
 from podium.prediction import ClassPrediction
 from podium.registry import Direction
@@ -27,6 +27,12 @@ NEEDS = ()
 TAKES = ()
 STAGES = ("tune", "extend", "analyze", "finalize", "validation", "evaluate", "promote")
 BASELINES = ("naive",)
+POLICIES: Mapping[str, Policy] = {
+    "classify": {
+        "beta": {"evaluation_bundle": {}},
+        "champion": {"evaluation_bundle": {}, "macro_f1": {}, "minority_recall": {}, "signoff": {}},
+    },
+}
 
 
 class Classify(SlotTask):
@@ -34,6 +40,11 @@ class Classify(SlotTask):
 
     name = "classify"
     asks = "classify"
+
+    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
+        """Classes, steps and features."""
+        classes, names = ", ".join(spec["classes"]), ", ".join(spec["features"])
+        return "classifies", f"into {classes}, from up to {spec['window']} steps of {names}"
 
     def open(
         self, config: Config, slot: str, samples: tuple[Sequences, Sequences | None]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from podium import plugin, registry
 from podium.arrays import Floats
-from podium.config import Config, SlotSection
+from podium.config import Config, Policy, SlotSection
 from podium.dataset import Dataset
 from podium.errors import DataError
 from podium.hashing import digest
@@ -45,6 +45,34 @@ STAGES = (
     "promote",
 )
 BASELINES = ("naive",)
+# A forecast is judged by its error; one that is traded for profit must show besides that the
+# profit is no luck.
+POLICIES: Mapping[str, Policy] = {
+    "forecast": {
+        "beta": {"fresh_evidence": {}},
+        "champion": {
+            "fresh_evidence": {},
+            "same_data": {},
+            "no_leak": {},
+            "in_confidence_set": {},
+            "beats_naive": {},
+            "beats_champion": {},
+        },
+    },
+    "trading": {
+        "beta": {"fresh_evidence": {}},
+        "champion": {
+            "fresh_evidence": {},
+            "same_data": {},
+            "no_leak": {},
+            "in_confidence_set": {},
+            "beats_naive": {},
+            "beats_champion": {},
+            "deflated_sharpe": {},
+            "overfitting": {},
+        },
+    },
+}
 # Bars beside the horizon that a sealed test has at least.
 LEAST_TEST = 30
 
@@ -55,6 +83,12 @@ class Forecast(SlotTask):
     name = "forecast"
     asks = "forecast"
     trades = True
+
+    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
+        """Target, horizon, window and features."""
+        names, window = ", ".join(spec["features"]), spec["window"]
+        ahead = f"{spec['target']}, {spec['horizon']} bars ahead"
+        return "forecasts", f"{ahead}, from {window} bars of {names}"
 
     def open(self, config: Config, slot: str, samples: Dataset) -> SlotData:
         """View of the bars, and the line before the sealed test.

@@ -13,7 +13,7 @@ from podium.arrays import Floats
 from podium.config import Config
 from podium.errors import UsageError
 from podium.own import TASK as NAME
-from podium.own import Code, Files
+from podium.own import Code, Files, told
 from podium.prediction import Prediction
 from podium.record import part_of
 from podium.registry import Direction
@@ -27,6 +27,10 @@ class Own(SlotTask):
     name = NAME
     asks = "search with own code"
     predicts = False
+
+    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
+        """The command or the function."""
+        return "trains", told(spec)
 
     def open(self, config: Config, slot: str, samples: Any) -> TaskData:
         """Refused: no slot of podium.toml has this task."""

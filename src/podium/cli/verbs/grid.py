@@ -120,7 +120,7 @@ def command(
         out.say(f"active model: {get_active_model_path(root)}")
     else:
         out.say(f"its best config: {root / 'slots' / name / 'experiments' / 'best_config.json'}")
-    if section.task == "classify":
+    if registry.holds(section.task) == "sequences":
         chosen = f" --model-path {root / str(found.best.checkpoint)}"
         out.hint(f"podium predict --data FILE.npz{chosen}")
     elif is_default:

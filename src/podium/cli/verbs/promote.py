@@ -43,6 +43,7 @@ def command(
     A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
     with a reason only, and the record says so for ever.
     """
+    from podium import registry
     from podium.steps.decisions.promote import promote, require_promoted
     from podium.steps.workspace.candidates import chosen
 
@@ -55,7 +56,7 @@ def command(
                 project, candidate["id"], to=to, reason=reason, waive=waive, dry_run=dry_run
             )
         section = project.config.slots.get(candidate["slot"])
-        classifies = section is not None and section.task == "classify"
+        classifies = section is not None and registry.holds(section.task) == "sequences"
         items = [
             {"gate": v.gate, "result": v.result, "finding": v.finding, "limits": v.limits}
             for v in found.verdicts

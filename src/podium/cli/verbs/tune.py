@@ -64,7 +64,4 @@ def command(
         for row in rows
     ]
     cli.out.answer("trials", items)
-    if section.task == "classify":
-        cli.out.hint(f"podium train {found.best.family} --slot {name} --best")
-    else:
-        cli.out.hint(f"podium extend {name}")
+    cli.out.hint(f"podium extend {name}")

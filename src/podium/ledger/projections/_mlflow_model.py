@@ -54,7 +54,7 @@ def save(folder: Path, artifact_hash: str, target: Path, *, run_id: str, created
     files = _files(folder, artifact_hash)
     manifest = json.loads(files[MANIFEST])
     try:
-        of_classes = manifest["task"]["task"] == "classify"
+        of_classes = registry.holds(manifest["task"]["task"]) == "sequences"
         signature = _of_samples(manifest) if of_classes else _of_bars()
         example = _samples(manifest) if of_classes else _bars(manifest)
     except (KeyError, TypeError) as error:

@@ -14,12 +14,11 @@ from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.ledger.door import Door
 from podium.ledger.runs import told_note
-from podium.own import TASK as OWN
-from podium.own import told as told_code
 from podium.report.table import number
 from podium.report.tree import Branch
 from podium.steps.workspace.moments import day_of
 from podium.study import CHOICES, choices_of
+from podium.tasks._base import SlotTask
 
 KINDS = ("trials", "candidates", "studies")
 
@@ -384,16 +383,8 @@ class _Tree:
 
 def _task(spec: dict[str, Any]) -> tuple[str, str]:
     """What a study's models are for, in words."""
-    if spec.get("task") == OWN:
-        return ("trains", told_code(spec))
-    names = ", ".join(spec["features"])
-    if spec.get("task") == "classify":
-        classes = ", ".join(spec["classes"])
-        return ("classifies", f"into {classes}, from up to {spec['window']} steps of {names}")
-    return (
-        "forecasts",
-        f"{spec['target']}, {spec['horizon']} bars ahead, from {spec['window']} bars of {names}",
-    )
+    task: SlotTask = registry.load("tasks", spec.get("task", "forecast")).TASK
+    return task.describe(spec)
 
 
 def _direction(question: dict[str, Any], metric: str) -> str:

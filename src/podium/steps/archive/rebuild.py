@@ -86,7 +86,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
 
     spec = tried(lambda: _spec(config, door, row)) or {}
     tried(lambda: _require_family(row, spec.get("task", "forecast")))
-    if spec.get("task") == "classify" and not problems:
+    if registry.holds(spec.get("task", "forecast")) == "sequences" and not problems:
         return _samples(config, door, row)
     found = tried(lambda: _recorded_bars(config, door, row["dataset_fingerprint"]))
     if problems:
@@ -227,7 +227,7 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
 def _spec(config: Config, door: Door, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
     then = _recorded_spec(config, door, row)
-    if then.get("task") == "classify":
+    if registry.holds(then.get("task", "forecast")) == "sequences":
         return then
     section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
     now = task_spec(section)

@@ -118,7 +118,7 @@ def require_task(config: Config, slot: str) -> SlotSection:
         It does something else.
     """
     section = config.slot(slot)
-    if registry.constant("tasks", section.task, "HOLDS") != forecast.HOLDS:
+    if registry.holds(section.task) != forecast.HOLDS:
         raise UsageError(
             f"slot {slot} is a {section.task} slot",
             "a slot that forecasts",

@@ -22,7 +22,7 @@ TaskData = SlotData | ClassData
 
 def task_data(config: Config, slot: str, *, say: Callable[[str], None] | None = None) -> TaskData:
     """Data of a slot, whatever its task is; ``say`` hears what was repaired in its files."""
-    if registry.constant("tasks", config.slot(slot).task, "HOLDS") == classify.HOLDS:
+    if registry.holds(config.slot(slot).task) == classify.HOLDS:
         return class_data(config, slot)
     return slot_data(config, slot, say=say)
 
@@ -53,7 +53,7 @@ def class_data(
         The slot forecasts, or its metric is one of forecasts.
     """
     section = config.slot(slot)
-    if registry.constant("tasks", section.task, "HOLDS") != classify.HOLDS:
+    if registry.holds(section.task) != classify.HOLDS:
         raise UsageError(f"slot {slot} is a {section.task} slot", "a slot that classifies")
     # Before any file is read.
     classify.require_metric(section.metric)

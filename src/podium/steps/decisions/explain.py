@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from podium import registry
 from podium.config import Config
 from podium.errors import NotFoundError, suggest
-from podium.steps.workspace.policy import POLICIES, policy_of
+from podium.steps.workspace.policy import policies, policy_of
 
 Policy = Mapping[str, Mapping[str, Mapping[str, float]]]
 HEADINGS = ("Asks", "Why", "Passes when", "Refuses when", "What to do")
@@ -90,7 +90,7 @@ def _policies(config: Config | None, slot: str | None) -> Mapping[str, Policy]:
         return {config.slot(name).policy: policy_of(config, name)}
     if config is not None:
         return {config.slot(one).policy: policy_of(config, one) for one in config.slots}
-    return POLICIES
+    return policies()
 
 
 def _sections(text: str, limits: dict[str, float]) -> tuple[str, dict[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from podium import registry
 from podium.candidate import Candidate
 from podium.config import SlotSection
 from podium.dataset import Dataset
@@ -102,8 +103,8 @@ def refresh(project: Project, slots: Sequence[str] | None = None) -> Refreshed:
 
 def _guarded(project: Project, slot: str) -> SlotRefreshed:
     try:
-        if project.config.slot(slot).task == "classify":
-            return _classify(project, slot)
+        if registry.holds(project.config.slot(slot).task) == "sequences":
+            return _samples(project, slot)
         return _forecast(project, slot)
     except PodiumError as error:
         if not error.exit_code or error.exit_code > 128:
@@ -118,7 +119,7 @@ def _guarded(project: Project, slot: str) -> SlotRefreshed:
         return SlotRefreshed(slot, (f"failed: {told}{more}",), error)
 
 
-def _classify(project: Project, slot: str) -> SlotRefreshed:
+def _samples(project: Project, slot: str) -> SlotRefreshed:
     """Samples have no next bar: new files are a new search."""
     data = class_data(project.config, slot)
     newest = _newest(project, slot)

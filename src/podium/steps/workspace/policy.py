@@ -8,30 +8,16 @@ from podium import registry
 from podium.config import EVERYWHERE, Config
 from podium.errors import NotFoundError, Problem, UsageError, suggest
 
-_FORECAST: Mapping[str, Mapping[str, float]] = {
-    "fresh_evidence": {},
-    "same_data": {},
-    "no_leak": {},
-    "in_confidence_set": {},
-    "beats_naive": {},
-    "beats_champion": {},
-}
-# What a candidate must show by default; podium.toml may add or change. A forecast is judged by its
-# error; one that is traded for profit must show besides that the profit is no luck.
-POLICIES: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]] = {
-    "forecast": {"beta": {"fresh_evidence": {}}, "champion": _FORECAST},
-    "trading": {
-        "beta": {"fresh_evidence": {}},
-        "champion": {**_FORECAST, "deflated_sharpe": {}, "overfitting": {}},
-    },
-    "classify": {
-        "beta": {"evaluation_bundle": {}},
-        "champion": {"evaluation_bundle": {}, "macro_f1": {}, "minority_recall": {}, "signoff": {}},
-    },
-}
+Stages = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
-def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+def policies() -> dict[str, Stages]:
+    """What a candidate must show by default: ``POLICIES`` of the tasks, by name."""
+    every = [registry.constant("tasks", task, "POLICIES") or {} for task in registry.names("tasks")]
+    return {name: stages for of_task in every for name, stages in of_task.items()}
+
+
+def policy_of(config: Config, slot: str) -> Stages:
     """Gates and limits of each stage of a slot: podium.toml's stages over the default ones.
 
     Raises
@@ -42,11 +28,12 @@ def policy_of(config: Config, slot: str) -> Mapping[str, Mapping[str, Mapping[st
         A gate has no such limit.
     """
     name = config.slot(slot).policy
-    known = {**POLICIES, **config.policies}
+    default = policies()
+    known = {**default, **config.policies}
     if name not in known:
         raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
     policy = {
-        **POLICIES.get(name, {}),
+        **default.get(name, {}),
         **config.policies.get(EVERYWHERE, {}),
         **config.policies.get(name, {}),
     }

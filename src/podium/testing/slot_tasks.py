@@ -1,0 +1,136 @@
+"""A task's test calls ``check_task(module, data)`` with data that its ``TASK`` opened.
+
+>>> from podium.config import SlotSection
+>>> from podium.tasks import forecast
+>>> from podium.testing.series import bars
+>>> asked = SlotSection(dataset="d", target="return", horizon=1, features=("log_return",), window=8)
+>>> whole = bars(300)
+>>> seen = forecast.view_of(whole, asked)
+>>> check_task(forecast, forecast.SlotData("d/D/return", asked, whole, seen, test_start=240))
+"""
+
+from __future__ import annotations
+
+import json
+from types import ModuleType
+
+import numpy as np
+
+from podium import registry
+from podium.hashing import canonical, digest
+from podium.split import Fold
+from podium.tasks._base import SlotTask, TaskData
+from podium.testing._base import SEED, require
+
+# What a task's file has at its top, beside ``TASK``.
+CONSTANTS = ("ROLE", "USUAL", "HOLDS", "NEEDS", "TAKES", "STAGES", "BASELINES", "POLICIES")
+
+
+def check_task(module: ModuleType, data: TaskData) -> None:
+    """Everything a task of podium.toml's slots promises, on some data of it."""
+    check_constants(module)
+    check_spec(data)
+    check_sealed(data)
+    check_splits(data)
+    check_rows(data)
+    check_predictions(data)
+    check_words(data)
+
+
+def check_constants(module: ModuleType) -> None:
+    """Its name is its file's, and what it names is there."""
+    name = module.__name__.rpartition(".")[2]
+    task: SlotTask = module.TASK
+    require(isinstance(task, SlotTask), "TASK is no SlotTask")
+    require(task.name == name, f"TASK is called '{task.name}' in the file of '{name}'")
+    for what in CONSTANTS:
+        require(hasattr(module, what), f"it has no {what}")
+        read = registry.constant("tasks", name, what)
+        require(read == getattr(module, what), f"{what} cannot be read from the text")
+    require(module.HOLDS in ("bars", "sequences"), f"HOLDS is {module.HOLDS!r}")
+    usual = module.USUAL
+    for family in (*usual["families"], *module.BASELINES):
+        registry.family(family, name)
+    metric = usual["metric"]
+    require(registry.task_of(metric) == name, f"metric {metric} is of another task")
+    require(usual["policy"] in module.POLICIES, f"policy '{usual['policy']}' is not in POLICIES")
+    for policy in module.POLICIES.values():
+        for gates in policy.values():
+            for gate, limits in gates.items():
+                known = registry.load("gates", gate).LIMITS
+                require({*limits} <= {*known}, f"gate '{gate}' has not the limits {limits}")
+
+
+def check_spec(data: TaskData) -> None:
+    """What the task is can be recorded, and its hash depends on it alone."""
+    canonical(data.spec)
+    wanted = digest(list(data.spec.values()))
+    require(data.task_hash == wanted, "the task's hash is not that of its spec")
+    tickers = getattr(data.dataset, "tickers", ())
+    require(data.asks_alike(tickers, data.spec), "its own trials do not count as looks at it")
+    verb, words = data.task.describe(data.spec)
+    require(bool(verb and words), "describe() says nothing")
+
+
+def check_sealed(data: TaskData) -> None:
+    """The sealed part has a name, and nothing that is trained on lies in it."""
+    require(bool(data.sealed) and all(data.sealed), "sealed names nothing")
+    if data.trained_until:
+        require(data.trained_until < data.sealed[0], "what is trained on reaches into the test")
+
+
+def check_splits(data: TaskData) -> None:
+    """One fold is held out, nothing of it trains, and the served model sees all but the sealed."""
+    split = data.held_out(0.25)
+    require(len(split.folds) == 1, f"held_out() makes {len(split.folds)} folds")
+    fold, whole = split.folds[0], data.whole()
+    require(len(fold.train) > 0 < len(fold.validation), "a part of the fold is empty")
+    require(not np.isin(fold.validation, fold.train).any(), "a sample trains and validates")
+    require(data.held_out(0.25).hash == split.hash, "two calls of held_out() make two splits")
+    require(whole.number == 1, f"whole() is fold {whole.number} in place of 1")
+    require(not len(whole.validation), "whole() has samples that validate")
+    require(bool(np.isin(fold.train, whole.train).all()), "whole() lacks samples of the search")
+    folds = registry.load("splitters", data.splitter).split(data.tuning, folds=2)
+    require(len(folds.folds) == 2, f"splitter {data.splitter} does not cross-validate")
+
+
+def check_rows(data: TaskData) -> None:
+    """Every row of a validation part has a place in the index, and a unit."""
+    fold = data.held_out(0.25).folds[0]
+    _, validation = data.task.parts(data.tuning, fold)
+    index = data.index(fold)
+    require(index is not None, "losses have no index")
+    assert index is not None
+    require(len(data.units(index)) == len(validation), "units() gives not one unit a row")
+    empty = Fold(0, fold.train, fold.validation[:0])
+    require(data.index(empty) is None, "a fold without validation has an index")
+
+
+def check_predictions(data: TaskData) -> None:
+    """A prediction is scored, kept as a series, and read again with the same score."""
+    task, fold = data.task, data.held_out(0.25).folds[0]
+    train, validation = task.parts(data.tuning, fold)
+    name = registry.constant("tasks", task.name, "BASELINES")[0]
+    family = data.family(name)
+    config = next(iter(family.space(data.tuning).grid()))
+    model = family.fit(config, train, None, seed=SEED, report=lambda epoch, scores: None)
+    prediction = model.predict(validation.blind())
+    metric, truth = data.section.metric, validation.truth()
+    score, losses = task.score(metric, truth, prediction)
+    require(losses.shape == (len(validation),), f"losses have the shape {losses.shape}")
+    require(bool(np.isfinite(score) and np.isfinite(losses).all()), "a score is not finite")
+    again = task.read(prediction.values.astype(np.float32), data.tuning, fold)
+    other, _ = task.score(metric, truth, again)
+    require(bool(np.isclose(score, other, rtol=1e-5)), "a kept prediction has another score")
+    require(type(again) is type(prediction), "a kept prediction is another thing")
+
+
+def check_words(data: TaskData) -> None:
+    """What people read of the data is there, and can be written as JSON."""
+    rows = data.held_out(0.25).folds[0].validation
+    json.dumps(data.span(rows))
+    for words in (data.subject, data.size, data.unit, data.label(rows)):
+        require(bool(words), "a word about the data is empty")
+    require(data.n_features > 0 < data.series, "there are no features, or no series")
+    for part, name, way in data.curves():
+        require(bool(part and name and way), "a curve has no name")
