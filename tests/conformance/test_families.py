@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import sys
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +14,10 @@ import pytest
 
 import structure
 from podium import registry
-from podium.families._base import Classifier, Family, Model
+from podium.families._base import AnyFamily, AnyModel, Classifier, Family, Model
 from podium.prediction import Prediction
 from podium.space import Choice, Space
-from podium.testing import families
+from podium.testing import _fits, families
 from podium.testing.pickles import check_no_pickled_object
 from podium.testing.tasks import forecast
 
@@ -255,3 +257,90 @@ def test_the_kit_finds_an_object_in_a_torch_checkpoint(tmp_path):
     torch.save({"network": torch.nn.Linear(1, 1)}, path)
     with pytest.raises(AssertionError, match="Linear"):
         check_no_pickled_object(path)
+
+
+# ------------------------------------------------- a task that podium does not have
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a family of the made-up task learns from, and is asked for."""
+
+    values: tuple[float, ...]
+    labels: tuple[float, ...] = ()
+
+    def blind(self):
+        return Numbers(self.values)
+
+
+@dataclass(frozen=True)
+class Doubled:
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NumberCase(_fits.Case):
+    data: None
+    train: Numbers
+    validation: Numbers
+
+    @classmethod
+    def planted(cls):
+        return cls(None, Numbers((1.0, 2.0), (2.0, 4.0)), Numbers((3.0,), (6.0,)))
+
+    learnable = planted
+
+    def loss(self, prediction):
+        return abs(prediction.values[0] - self.validation.labels[0])
+
+    def wanted(self):
+        return 1.0
+
+    def others_replaced(self):
+        yield "replaced", self.train
+
+
+class Factor(AnyModel):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def predict(self, asked):
+        return Doubled(tuple(self.factor * value for value in asked.values))
+
+    def save(self, folder):
+        (folder / "factor.txt").write_text(repr(self.factor))
+
+
+class FactorFamily(AnyFamily):
+    name = "factor"
+    task = "multiply"
+
+    def space(self, data):
+        return Space({"shrink": Choice((1.0, 0.9))})
+
+    def fit(self, config, train, validation, *, seed, report):
+        return Factor(config["shrink"] * train.labels[0] / train.values[0])
+
+    def load(self, read):
+        return Factor(float(read("factor.txt")))
+
+
+def test_another_task_is_a_file_of_its_own(tmp_path, monkeypatch):
+    def check_positive(family):
+        assert family.positive, "it is not positive"
+
+    module = ModuleType("podium.testing.tasks.multiply")
+    module.Case, module.CHECKS = NumberCase, (check_positive,)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(FactorFamily, "positive", True, raising=False)
+    families.check_family(FactorFamily, tmp_path / "one")
+    monkeypatch.setattr(FactorFamily, "positive", False)
+    with pytest.raises(AssertionError, match="not positive"):
+        families.check_family(FactorFamily, tmp_path / "two")
+    monkeypatch.setattr(
+        Factor, "save", lambda self, folder: (folder / "factor.txt").write_text("1")
+    )
+    with pytest.raises(
+        AssertionError, match="values of the predictions differ after save and load"
+    ):
+        families.check_save_load(FactorFamily(), tmp_path / "three")
