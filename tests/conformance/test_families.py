@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import sys
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,17 +14,19 @@ import pytest
 
 import structure
 from podium import registry
-from podium.families._base import Classifier, Family, Model
+from podium.families._base import AnyFamily, AnyModel, Classifier, Family, Model
 from podium.prediction import Prediction
 from podium.space import Choice, Space
-from podium.testing import families
+from podium.testing import _fits, families
 from podium.testing.pickles import check_no_pickled_object
 from podium.testing.tasks import forecast
 
+ROLES = {task: registry.constant("tasks", task, "ROLE") for task in registry.names("tasks")}
+ROLES = {task: role for task, role in ROLES.items() if role}
 FAMILIES = [
     (name, task)
     for name in registry.names("families")
-    for task, role in registry.ROLES.items()
+    for task, role in ROLES.items()
     if hasattr(registry.load("families", name), role)
 ]
 
@@ -45,7 +49,7 @@ def test_a_family_keeps_the_contract(name, task, check):
 
 
 def test_every_check_of_the_kit_is_made():
-    for task in registry.ROLES:
+    for task in ROLES:
         module = import_module(f"podium.testing.tasks.{task}")
         written = {name for name in vars(module) if name.startswith("check_")}
         assert written == {check.__name__ for check in module.CHECKS}
@@ -255,3 +259,90 @@ def test_the_kit_finds_an_object_in_a_torch_checkpoint(tmp_path):
     torch.save({"network": torch.nn.Linear(1, 1)}, path)
     with pytest.raises(AssertionError, match="Linear"):
         check_no_pickled_object(path)
+
+
+# ------------------------------------------------- a task that podium does not have
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a family of the made-up task learns from, and is asked for."""
+
+    values: tuple[float, ...]
+    labels: tuple[float, ...] = ()
+
+    def blind(self):
+        return Numbers(self.values)
+
+
+@dataclass(frozen=True)
+class Doubled:
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NumberCase(_fits.Case):
+    data: None
+    train: Numbers
+    validation: Numbers
+
+    @classmethod
+    def planted(cls):
+        return cls(None, Numbers((1.0, 2.0), (2.0, 4.0)), Numbers((3.0,), (6.0,)))
+
+    learnable = planted
+
+    def loss(self, prediction):
+        return abs(prediction.values[0] - self.validation.labels[0])
+
+    def wanted(self):
+        return 1.0
+
+    def others_replaced(self):
+        yield "replaced", self.train
+
+
+class Factor(AnyModel):
+    def __init__(self, factor):
+        self.factor = factor
+
+    def predict(self, asked):
+        return Doubled(tuple(self.factor * value for value in asked.values))
+
+    def save(self, folder):
+        (folder / "factor.txt").write_text(repr(self.factor))
+
+
+class FactorFamily(AnyFamily):
+    name = "factor"
+    task = "multiply"
+
+    def space(self, data):
+        return Space({"shrink": Choice((1.0, 0.9))})
+
+    def fit(self, config, train, validation, *, seed, report):
+        return Factor(config["shrink"] * train.labels[0] / train.values[0])
+
+    def load(self, read):
+        return Factor(float(read("factor.txt")))
+
+
+def test_another_task_is_a_file_of_its_own(tmp_path, monkeypatch):
+    def check_positive(family):
+        assert family.positive, "it is not positive"
+
+    module = ModuleType("podium.testing.tasks.multiply")
+    module.Case, module.CHECKS = NumberCase, (check_positive,)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(FactorFamily, "positive", True, raising=False)
+    families.check_family(FactorFamily, tmp_path / "one")
+    monkeypatch.setattr(FactorFamily, "positive", False)
+    with pytest.raises(AssertionError, match="not positive"):
+        families.check_family(FactorFamily, tmp_path / "two")
+    monkeypatch.setattr(
+        Factor, "save", lambda self, folder: (folder / "factor.txt").write_text("1")
+    )
+    with pytest.raises(
+        AssertionError, match="values of the predictions differ after save and load"
+    ):
+        families.check_save_load(FactorFamily(), tmp_path / "three")

@@ -22,99 +22,58 @@ TASKS = ("forecast", "classify")
 # Outputs are compared in single precision, where a loss computes in it.
 TOLERANCE = 1e-5
 
-Case = tuple[Floats, NDArray[Any]]
-
 
 def check_loss(kind: Callable[[], Loss], known: Callable[..., float] | None = None) -> None:
     """Everything a loss promises.
+
+    It says its task, and how many outputs belong to each target. Value and gradient are finite. It
+    is a mean: of a batch that is there twice, or in another order, it is the same. A small step
+    against the gradient makes it smaller; outputs that are right have less of it than others, and
+    none below 0.
 
     Parameters
     ----------
     kind : class
         Makes a loss when it is called without arguments.
     known : function of outputs and targets, optional
-        The loss's value by numpy alone.
+        The loss's value by numpy alone, whatever the scale of the outputs.
     """
-    check_what_it_is_for(kind)
-    check_gradient_is_finite(kind)
-    check_a_batch_twice_has_the_same_loss(kind)
-    check_downhill_is_better(kind)
-    check_better_outputs_have_less(kind)
-    if known is not None:
-        check_known_answer(kind, known)
-
-
-def check_what_it_is_for(kind: Callable[[], Loss]) -> None:
-    """It says its task, and how many outputs belong to each target."""
     require(callable(kind), f"a {type(kind).__name__} object in place of its class")
     loss = kind()
     require(loss.task in TASKS, f"task is {loss.task!r}, not one of {', '.join(TASKS)}")
-    outputs = loss.outputs
-    require(
-        isinstance(outputs, int) and outputs > 0, f"outputs is {outputs!r}, not a number of them"
-    )
-
-
-def check_gradient_is_finite(kind: Callable[[], Loss]) -> None:
-    """Value and gradient are finite: of usual outputs, of exact ones, of some far away."""
-    loss = kind()
+    whole = isinstance(loss.outputs, int) and loss.outputs > 0
+    require(whole, f"outputs is {loss.outputs!r}, not a number of them")
     outputs, targets = _case(loss)
+    right = _right(loss, targets)
     for what, given in (
         ("usual outputs", outputs),
-        ("outputs that are right", _right(loss, targets)),
+        ("outputs that are right", right),
         ("large outputs", 1e4 * outputs),
         ("outputs of 0", 0 * outputs),
     ):
         value, gradient = _graded(loss, given, targets)
         require(np.isfinite(value), f"of {what} the loss is {value}")
         require(bool(np.isfinite(gradient).all()), f"of {what} the gradient is not finite")
-
-
-def check_a_batch_twice_has_the_same_loss(kind: Callable[[], Loss]) -> None:
-    """It is a mean: of a batch that is there twice, or in another order, it is the same."""
-    loss = kind()
-    outputs, targets = _case(loss)
-    value, _ = _graded(loss, outputs, targets)
+    value, gradient = _graded(loss, outputs, targets)
     twice, _ = _graded(loss, np.concatenate([outputs] * 2), np.concatenate([targets] * 2))
     turned, _ = _graded(loss, outputs[::-1], targets[::-1])
     require(_close(value, twice), f"of a batch it is {value}, of the same batch twice {twice}")
     require(_close(value, turned), f"of a batch it is {value}, in another order {turned}")
-
-
-def check_downhill_is_better(kind: Callable[[], Loss]) -> None:
-    """A small step against the gradient makes it smaller."""
-    loss = kind()
-    outputs, targets = _case(loss)
-    value, gradient = _graded(loss, outputs, targets)
     require(bool(np.any(gradient)), "the gradient is 0")
     lower, _ = _graded(loss, outputs - 1e-2 * gradient / np.abs(gradient).max(), targets)
     require(lower < value, f"it is {value}, and after a step against its gradient {lower}")
-
-
-def check_better_outputs_have_less(kind: Callable[[], Loss]) -> None:
-    """Outputs that are right have less of it than others, and none below 0."""
-    loss = kind()
-    outputs, targets = _case(loss)
-    (value, _), (least, _) = (
-        _graded(loss, given, targets) for given in (outputs, _right(loss, targets))
-    )
+    least, _ = _graded(loss, right, targets)
     require(0 <= least < value, f"outputs that are right have a loss of {least}, others {value}")
+    if known is not None:
+        for scale in (0.1, 1.0, 10.0):
+            value, _ = _graded(loss, scale * outputs, targets)
+            expected = known(scale * outputs, targets)
+            when = f"where outputs are scaled by {scale}"
+            require(_close(value, expected), f"it is {value}, and by numpy {expected}, {when}")
 
 
-def check_known_answer(kind: Callable[[], Loss], known: Callable[..., float]) -> None:
-    """Its value is that of numpy, whatever the scale of the outputs."""
-    loss = kind()
-    outputs, targets = _case(loss)
-    for scale in (0.1, 1.0, 10.0):
-        value, _ = _graded(loss, scale * outputs, targets)
-        expected = known(scale * outputs, targets)
-        require(
-            _close(value, expected),
-            f"it is {value}, and by numpy {expected}, where outputs are scaled by {scale}",
-        )
-
-
-def _case(loss: Loss) -> Case:
+def _case(loss: Loss) -> tuple[Floats, NDArray[Any]]:
+    """Outputs of a batch, and its targets."""
     rng = np.random.default_rng(SEED)
     if loss.task == "classify":
         targets = np.arange(BATCH) % CLASSES

@@ -168,12 +168,7 @@ def _check_spans(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> No
     short = seen.until(seen.first_bar + horizon + 3)
     refusal(DataError, lambda: module.split(short, **chosen), "too few bars are not refused")
     for stop in (1, *range(seen.first_bar, BARS // 2, 9)):
-        part = seen.until(stop)
-        try:
-            small = module.split(part, **chosen)
-        except DataError:
-            continue
-        check_split(small, part, ordered=ordered)
+        _check_few(module, seen.until(stop), chosen, ordered=ordered)
 
 
 def _check_groups(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
@@ -192,12 +187,7 @@ def _check_groups(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> N
     nobody = Samples(everyone.index, labels=everyone.labels)
     refusal(DataError, lambda: module.split(nobody, **chosen), "no groups at all is not refused")
     for patients in range(1, 12):
-        few = cohort(patients, seed=SEED)
-        try:
-            small = module.split(few, **chosen)
-        except DataError:
-            continue
-        check_split(small, few)
+        _check_few(module, cohort(patients, seed=SEED), chosen)
 
 
 def _check_sources(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
@@ -212,6 +202,17 @@ def _check_sources(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> 
     for empty in (two_files((0, 4)), two_files((4, 0))):
         attempt = partial(module.split, empty, **chosen)
         refusal(DataError, attempt, "an empty file is not refused")
+
+
+def _check_few(
+    module: ModuleType, data: HasSamples, chosen: dict[str, Any], *, ordered: bool = False
+) -> None:
+    """Few samples are refused, or split as many are."""
+    try:
+        split = module.split(data, **chosen)
+    except DataError:
+        return
+    check_split(split, data, ordered=ordered)
 
 
 def _twice(module: ModuleType, data: HasSamples, chosen: dict[str, Any]) -> Split:
