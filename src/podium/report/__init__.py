@@ -1,4 +1,4 @@
-"""Tables, charts and pages as strings; nothing here reads or writes anything."""
+"""Tables, charts and pages as strings; nothing is read but the style sheet, nothing written."""
 
 import sys
 from types import ModuleType

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from podium.arrays import Floats
-from podium.errors import Problem
+from podium.errors import DataError, Problem
 from podium.files import csv_text
 from podium.hashing import json_file
 from podium.report import png
@@ -150,17 +150,10 @@ def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
         if name.endswith(".png") and not _is_png(files[name]):
             told = f"{name} is no whole PNG ({len(files[name]):,} bytes)"
             problems.append(Problem(told, "a picture that can be looked at"))
-    metrics = _read_metrics(files, problems)
-    names = metrics.get("class_names")
-    if METRICS in files and not (
-        isinstance(names, list) and len(names) >= 2 and all(isinstance(n, str) for n in names)
-    ):
-        told = f"{METRICS}: class_names is {names!r:.60}"
-        problems.append(Problem(told, "a list of two or more texts"))
-    elif isinstance(names, list) and PREDICTIONS in files:
-        counts = _recomputed(files[PREDICTIONS], names, problems)
-        if counts is not None:
-            _compare(files, metrics, names, counts, problems)
+    try:
+        _check_figures(files)
+    except DataError as error:
+        problems += error.problems
     return problems
 
 
@@ -280,76 +273,22 @@ def _is_png(data: bytes) -> bool:
     return False
 
 
-def _read_metrics(files: Mapping[str, bytes], problems: list[Problem]) -> dict[str, Any]:
-    if METRICS not in files:
-        return {}
-    try:
-        found = json.loads(files[METRICS])
-    except (ValueError, RecursionError) as error:
-        problems.append(Problem(f"{METRICS} is no JSON: {error}", "an object"))
-        return {}
-    if not isinstance(found, dict):
-        problems.append(Problem(f"{METRICS} holds a {type(found).__name__}", "an object"))
-        return {}
-    if found.get("schema", SCHEMA) != SCHEMA:
-        told = f"{METRICS} has schema {found['schema']!r:.20}"
-        problems.append(Problem(told, f"{SCHEMA}", "a newer podium reads it"))
-    return found
-
-
-def _table(name: str, data: bytes, problems: list[Problem]) -> list[list[str]]:
-    """Rows of a CSV file with its head; empty when it is none."""
-    try:
-        return [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig"))) if row]
-    except (ValueError, csv.Error) as error:
-        problems.append(Problem(f"{name} cannot be read: {error}", "CSV in UTF-8"))
-        return []
-
-
-def _recomputed(data: bytes, names: list[str], problems: list[Problem]) -> Counts | None:
-    """Confusion matrix of the predictions, None when they cannot be read."""
-    rows = _table(PREDICTIONS, data, problems)
-    if not rows:
-        problems.append(Problem(f"{PREDICTIONS} has no row", "a row for each sample"))
-        return None
-    head, *body = rows
-    missing = [column for column in ("truth", "chosen") if column not in head]
-    if missing or not body:
-        told = f"has no column {', '.join(missing)}" if missing else "has no sample"
-        problems.append(Problem(f"{PREDICTIONS} {told}", "truth and chosen of each sample"))
-        return None
-    # A class is told by its number, or by its name, before which CSV may have a quote.
-    known = {f"'{name}": k for k, name in enumerate(names)}
-    known |= {name: k for k, name in enumerate(names)}
-    known |= {str(k): k for k in range(len(names))}
-    classes = []
-    for column in ("truth", "chosen"):
-        place = head.index(column)
-        found = [known.get(row[place].strip(), -1) if place < len(row) else -1 for row in body]
-        bad = [n for n, k in enumerate(found) if k < 0]
-        if bad:
-            told = body[bad[0]][place] if place < len(body[bad[0]]) else ""
-            problems.append(
-                Problem(
-                    f"{PREDICTIONS}, sample {bad[0] + 1}: {column} is {told!r:.40} "
-                    f"({len(bad)} such)",
-                    f"0 to {len(names) - 1}, or one of {', '.join(names)}",
-                )
-            )
-        classes.append(np.array(found, dtype=np.int64))
-    if any((found < 0).any() for found in classes):
-        return None
-    return confusion(classes[0], classes[1], len(names))
-
-
-def _compare(
-    files: Mapping[str, bytes],
-    metrics: Mapping[str, Any],
-    names: Sequence[str],
-    counts: Counts,
-    problems: list[Problem],
-) -> None:
+def _check_figures(files: Mapping[str, bytes]) -> None:
     """Hold macro-F1 and the confusion matrix against what the predictions give."""
+    if METRICS not in files:
+        return
+    metrics = _read_metrics(files[METRICS])
+    names = metrics.get("class_names")
+    if not (isinstance(names, list) and len(names) > 1 and all(isinstance(n, str) for n in names)):
+        raise DataError(f"{METRICS}: class_names is {names!r:.60}", "a list of two or more texts")
+    if PREDICTIONS not in files:
+        return
+    truth, chosen = (
+        classes_of(predicted(files[PREDICTIONS], [column]), column, names)
+        for column in ("truth", "chosen")
+    )
+    counts = confusion(truth, chosen, len(names))
+    problems = []
     nested = metrics.get("metrics")
     told = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
     real = macro_f1(counts)
@@ -359,18 +298,81 @@ def _compare(
         words = words if told is None else f"{METRICS}: macro_f1 is {told!r:.40}"
         expected = f"{real!r}, the mean F1 of the classes in {PREDICTIONS}"
         problems.append(Problem(words, expected))
-    if CONFUSION not in files:
-        return
-    rows = _table(CONFUSION, files[CONFUSION], problems)
-    try:
-        found = [[int(float(value)) for value in row[1:]] for row in rows[1:]]
-    except (ValueError, OverflowError):
-        found = []
-    if found != counts.tolist():
+    if CONFUSION in files and _matrix(files[CONFUSION]) != counts.tolist():
         shape = f"{len(names)} rows and columns of counts after a head and a column of names"
-        problems.append(
-            Problem(
-                f"{CONFUSION} is not the matrix of {PREDICTIONS}",
-                f"{json.dumps(counts.tolist())}: {shape}",
-            )
+        expected = f"{json.dumps(counts.tolist())}: {shape}"
+        problems.append(Problem(f"{CONFUSION} is not the matrix of {PREDICTIONS}", expected))
+    if problems:
+        raise DataError.of(problems)
+
+
+def _read_metrics(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{METRICS} is no JSON: {error}", "an object") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{METRICS} holds a {type(found).__name__}", "an object")
+    if found.get("schema", SCHEMA) != SCHEMA:
+        told = f"{METRICS} has schema {found['schema']!r:.20}"
+        raise DataError(told, f"{SCHEMA}", "a newer podium reads it")
+    return found
+
+
+def _table(name: str, data: bytes) -> list[list[str]]:
+    """Rows of a CSV file with its head."""
+    try:
+        return [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig"))) if row]
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{name} cannot be read: {error}", "CSV in UTF-8") from None
+
+
+def _matrix(data: bytes) -> list[list[int]]:
+    """Counts of a confusion matrix; empty where they are none."""
+    try:
+        return [[int(float(value)) for value in row[1:]] for row in _table(CONFUSION, data)[1:]]
+    except (ValueError, OverflowError):
+        return []
+
+
+def predicted(data: bytes, columns: Sequence[str]) -> list[list[str]]:
+    """Some columns of a file of predictions, a row a sample; a cell that is missing is empty.
+
+    Raises
+    ------
+    DataError
+        It is no CSV, has no sample, or lacks a column.
+    """
+    rows = _table(PREDICTIONS, data)
+    if not rows:
+        raise DataError(f"{PREDICTIONS} has no row", "a row for each sample")
+    head, *body = rows
+    missing = [column for column in columns if column not in head]
+    if missing or not body:
+        told = f"has no column {', '.join(missing)}" if missing else "has no sample"
+        raise DataError(f"{PREDICTIONS} {told}", f"{' and '.join(columns)} of each sample")
+    places = [head.index(column) for column in columns]
+    return [[row[place] if place < len(row) else "" for place in places] for row in body]
+
+
+def classes_of(rows: Sequence[Sequence[str]], column: str, names: Sequence[str]) -> Counts:
+    """Classes in the first column of such rows, (N,).
+
+    Raises
+    ------
+    DataError
+        A cell names no class.
+    """
+    # A class is known by its number, or by its name, before which CSV may have a quote.
+    known = {f"'{name}": k for k, name in enumerate(names)}
+    known |= {name: k for k, name in enumerate(names)}
+    known |= {str(k): k for k in range(len(names))}
+    found = np.array([known.get(row[0].strip(), -1) for row in rows], dtype=np.int64)
+    bad = np.flatnonzero(found < 0)
+    if len(bad):
+        raise DataError(
+            f"{PREDICTIONS}, sample {bad[0] + 1}: {column} is {rows[bad[0]][0]!r:.40} "
+            f"({len(bad)} such)",
+            f"0 to {len(names) - 1}, or one of {', '.join(names)}",
         )
+    return found

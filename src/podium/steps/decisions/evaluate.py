@@ -28,7 +28,14 @@ from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.manifest import plain
 from podium.report.evaluation import EvaluationReport
-from podium.report.evaluation_files import METRICS, PREDICTIONS, bundle, check_bundle
+from podium.report.evaluation_files import (
+    METRICS,
+    PREDICTIONS,
+    bundle,
+    check_bundle,
+    classes_of,
+    predicted,
+)
 from podium.sequences import Subset
 from podium.stats.class_figures import log_losses
 from podium.stats.class_improvement import LOWER_IS_BETTER
@@ -385,21 +392,13 @@ def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
             f"{folder} is about the classes {', '.join(theirs)}",
             f"{', '.join(names)}, in this order",
         )
-    head, *rows = csv.reader(io.StringIO(files[PREDICTIONS].decode("utf-8-sig")))
-    wanted = ["truth", *(f"probability_{k}" for k in range(len(names)))]
-    missing = [column for column in wanted if column not in head]
-    if missing:
-        raise DataError(
-            f"{PREDICTIONS} of {folder} has no column {', '.join(missing)}",
-            "the probability of every class",
-        )
+    columns = [f"probability_{k}" for k in range(len(names))]
     try:
-        values = [[row[head.index(column)] for column in wanted] for row in rows if row]
-        named = {name: k for k, name in enumerate(names)} | {str(k): k for k in range(len(names))}
-        told = np.array([named.get(row[0], -1) for row in values])
-        probabilities = np.array([[float(cell) for cell in row[1:]] for row in values])
-    except (ValueError, IndexError) as error:
+        cells = [[float(cell) for cell in row] for row in predicted(files[PREDICTIONS], columns)]
+    except ValueError as error:
         raise DataError(f"{PREDICTIONS} of {folder}: {error}", "a number in every cell") from None
+    probabilities = np.array(cells)
+    told = classes_of(predicted(files[PREDICTIONS], ["truth"]), "truth", names)
     if not np.array_equal(told, truth):
         raise DataError(
             f"{PREDICTIONS} of {folder} has {len(told)} samples whose classes are not those of "
