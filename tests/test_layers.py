@@ -6,7 +6,17 @@ import structure
 from podium import registry
 
 LAYERS = [
-    {"errors", "project_file", "config", "registry", "plugin", "hashing", "files", "reporting"},
+    {
+        "errors",
+        "project_file",
+        "config",
+        "registry",
+        "plugin",
+        "hashing",
+        "files",
+        "environ",
+        "reporting",
+    },
     {
         "arrays",
         "dataset",

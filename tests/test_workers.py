@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from podium.cli.main import run
+from podium.environ import variables
 from podium.errors import UsageError
 from podium.runners._limits import GIB, Limits, own_memory
 from podium.runners._share import Shared, opened
 from podium.runners.inline import InlineRunner
-from podium.runners.local import THREADS, LocalRunner, _threads_set
+from podium.runners.local import THREADS, LocalRunner
 from podium.steps.workspace.session import open_project
 from podium.testing import fakes, runners
 from podium.trial import State, Task
@@ -245,7 +246,7 @@ def test_without_a_device_the_record_says_cpu_and_one_thread(tmp_path):
 
 
 def test_workers_have_one_thread_each_whatever_library_counts():
-    with _threads_set():
+    with variables(THREADS):
         found = {name: os.environ[name] for name in THREADS}
     assert set(found) >= {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
     assert {value for name, value in found.items() if name.endswith("THREADS")} == {"1"}

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from podium.config import Config, find_root, load
@@ -91,12 +90,7 @@ class HyperparamTracker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -377,9 +371,10 @@ class _Log:
         if self._project is None:
             # The second is for the end: an interpreter that is leaving cannot import everything.
             from podium.steps.workspace import user_files  # noqa: F401
+            from podium.steps.workspace.project import Stderr
             from podium.steps.workspace.session import open_project
 
-            project = open_project(config.root, reporter=_Stderr())
+            project = open_project(config.root, reporter=Stderr())
             # Opened here: what goes wrong leaves nothing half open.
             _ = project.ledger
             self._project = project
@@ -404,16 +399,6 @@ class _Log:
             self._warned.add(str(error))
         ended = time.monotonic()
         self._rewrite_from = ended + SHARE * (ended - started)
-
-
-class _Stderr:
-    """Reporter of a program that is not podium's: news on stderr, no progress."""
-
-    def say(self, text: str) -> None:
-        _say(text)
-
-    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """Nobody asked."""
 
 
 def _say(text: str) -> None:

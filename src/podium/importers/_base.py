@@ -235,13 +235,14 @@ def checked(record: Record) -> Record:
     return record
 
 
-def source_of(name: str, first: Record | None) -> str:
+def source_of(name: str, records: Sequence[Record]) -> str:
     """Name of a source: the file's, and what its first record is.
 
     Logs grow at their end, so the first record stays; where the file lies does not matter. Of the
     record only what nobody edits later is looked at.
     """
-    if first is None:
+    if not records:
         return name
+    first = records[0]
     parts = [first.run_id, first.model_name, first.timestamp, first.hyperparams]
     return f"{name}#{digest_bytes(json_text(parts).encode())[:8]}"

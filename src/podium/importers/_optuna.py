@@ -44,8 +44,7 @@ def imported(study: optuna.Study, place: str) -> Imported:
             found.append(checked(_record(study.study_name, directions, trial)))
         except UnusableError as error:
             problems.append(f"trial {trial.number} of study {study.study_name} left out: {error}")
-    first = found[0] if found else None
-    return Imported(source_of(f"{place}/{study.study_name}", first), found, problems)
+    return Imported(source_of(f"{place}/{study.study_name}", found), found, problems)
 
 
 def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.FrozenTrial) -> Record:

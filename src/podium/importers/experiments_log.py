@@ -60,8 +60,7 @@ def read(place: str | Path, *, own: Container[str] = ()) -> list[Imported]:
     """
     numbered, problems = lines(whole(place), own)
     found = [record for _, record in numbered]
-    first = found[0] if found else None
-    return [Imported(source_of(Path(place).name, first), found, problems)]
+    return [Imported(source_of(Path(place).name, found), found, problems)]
 
 
 def lines(data: bytes, own: Container[str] = ()) -> tuple[list[tuple[int, Record]], list[str]]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from podium.config import without_password
+from podium.environ import variables
 from podium.errors import DataError, MissingExtraError, NotFoundError, UsageError, suggest
 from podium.importers._base import (
     Imported,
@@ -102,7 +101,7 @@ def read(
     path = as_file(place)
     if path is None:
         name = without_password(str(place))
-        with _patient():
+        with variables(_SETTINGS):
             runs = list(_of_server(str(place), name, experiment))
     else:
         name = path.name
@@ -135,7 +134,7 @@ def read(
             for metric, count in run.cut.items()
         ]
     return [
-        Imported(source_of(f"{name}/{group}", found[0] if found else None), found, problems)
+        Imported(source_of(f"{name}/{group}", found), found, problems)
         for group, (found, problems) in groups.items()
     ]
 
@@ -203,21 +202,6 @@ def _of_experiment(connection: sqlite3.Connection, id_: int, name: str) -> Itera
                 for step, value, is_nan in reversed(points)
             ]
         yield run
-
-
-@contextmanager
-def _patient() -> Iterator[None]:
-    """MLflow's settings while it is asked; afterwards as before."""
-    before = {name: os.environ.get(name) for name in _SETTINGS}
-    os.environ.update(_SETTINGS)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _of_server(uri: str, name: str, experiment: str | None) -> Iterator[_Run]:

@@ -46,8 +46,7 @@ def read(place: str | Path) -> list[Imported]:
         It is torn, or no tracker's file.
     """
     found, problems = records(parsed(whole(place), place), str(place))
-    first = found[0] if found else None
-    return [Imported(source_of(Path(place).name, first), found, problems)]
+    return [Imported(source_of(Path(place).name, found), found, problems)]
 
 
 def records(payload: object, place: str = "sweep_results.json") -> tuple[list[Record], list[str]]:

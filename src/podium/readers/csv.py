@@ -48,10 +48,10 @@ class CsvTable:
         """The columns of these names, in pieces, so that the file is never whole in memory."""
         path = self.path
         words = [*times, *([ticker] if ticker else [])]
-        parts = []
+        parts, rows = [], 0
         try:
             for chunk in self._chunks(words, numbers):
-                rows = int(chunk.index[-1]) + 1
+                rows += len(chunk)
                 require_count(path, rows, self.options.limits.rows, "rows")
                 # A blank line has no cell at all; it counts as a line and is no row.
                 full = chunk[list(numbers)].notna().any(axis=1) | (chunk[words] != "").any(axis=1)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from podium import reporting
+from podium.environ import variables
 from podium.errors import suggest
 from podium.hashing import canonical, json_text
 from podium.own import Code, rendered
@@ -321,7 +322,7 @@ def _heard(process: subprocess.Popen[bytes], tail: Tail) -> Iterator[bytes]:
 def _function(code: Code, job: Job, task: Task, place: Path, tail: Tail) -> _Ran:
     ran = _Ran()
     captured = _shown(tail) if code.here else _captured(tail)
-    with _environment(_variables(task, place)), captured:
+    with variables(_variables(task, place)), captured:
         try:
             answer = (code.here or _found(code.function))(**task.config)
             ran.final = _metrics(answer, job.metric)
@@ -356,20 +357,6 @@ def _metrics(answer: Any, metric: str) -> dict[str, float]:
             f"the function returned {answer!r:.200}: a number, a dict of numbers or nothing is "
             "expected"
         ) from None
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class _Tee(io.TextIOBase):

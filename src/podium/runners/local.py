@@ -19,6 +19,7 @@ from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 
 from podium import plugin
+from podium.environ import variables
 from podium.errors import PodiumError, UsageError
 from podium.runners._base import Runner, size_of, take, work
 from podium.runners._limits import own_memory
@@ -125,7 +126,7 @@ class LocalRunner(Runner):
         # Before anything else: a job may hold functions of a plugin.
         start = (theirs, plugin.project(), self._plugins, device)
         process = self._context.Process(target=_serve, args=start, daemon=True)
-        with _threads_set(), _script_hidden():
+        with variables(THREADS), _script_hidden():
             process.start()
         theirs.close()
         return _Worker(process, ours, device)
@@ -212,21 +213,6 @@ def _signal(number: int) -> str:
         return str(number)
     killed = ": somebody killed it, or the system did because memory ran out"
     return name + (killed if number == signal.SIGKILL else "")
-
-
-@contextmanager
-def _threads_set() -> Iterator[None]:
-    """Set the thread variables for what is started meanwhile."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(THREADS)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

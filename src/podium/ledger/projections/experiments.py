@@ -200,7 +200,7 @@ class _Log:
             return mark
         records = [record for _, record in found]
         if records and not mark.source:
-            mark = replace(mark, source=source_of(LOG.name, records[0]))
+            mark = replace(mark, source=source_of(LOG.name, records))
         name, texts = new_id("l"), [line.text.decode() for line in fresh]
         with self.ledger.transaction(durable=True) as tx:
             if records:

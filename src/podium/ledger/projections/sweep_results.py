@@ -104,7 +104,7 @@ def take_in(
         say(f"warning: {path}: {problem}")
     news = _News.of(found, runs.runs(door), root)
     with ledger.transaction(durable=True) as tx:
-        news.put(ledger, tx, source_of(path.name, found[0] if found else None), slot)
+        news.put(ledger, tx, source_of(path.name, found), slot)
         mark = Mark(digest_bytes(data))
         outbox.advance(ledger, tx, target_of(path, root), 0, mark.text)
     return len(news.runs)
@@ -191,7 +191,7 @@ class _File:
         beside = {name: value for name, value in payload.items() if name != "runs"}
         taken = Mark(digest_bytes(data), "", beside)
         news = _News.of(found, runs.runs(self.door), self.door.root)
-        source = source_of(FILE.name, found[0] if found else None)
+        source = source_of(FILE.name, found)
         with self.ledger.transaction(durable=True) as tx:
             news.put(self.ledger, tx, source, self.slot)
             position, _ = outbox.position_of(self.ledger, tx, TARGET)

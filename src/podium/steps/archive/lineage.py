@@ -21,6 +21,16 @@ from podium.study import CHOICES, choices_of
 from podium.tasks._base import SlotTask
 
 KINDS = ("trials", "candidates", "studies")
+# Columns that are facts of a node as they are.
+_OF_TRIAL = (
+    "run_id", "phase", "number", "family", "family_version", "fold", "seed", "state", "metric",
+    "score", "seconds", "epochs", "best_epoch", "origin", "environment_hash", "artifact_hash",
+    "checkpoint",
+)  # fmt: skip
+_OF_CANDIDATE = (
+    "slot", "version", "model_type", "family", "study_id", "trial_id", "artifact_hash",
+    "artifact_path", "dataset_fingerprint", "trained_until", "parent_id", "root_id", "created_at",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,16 +167,24 @@ class _Tree:
         ]
         facts = {"slot": study["slot"], "question": question, "trials": counted}
         children = [node for config in configs for node in self._trials_of(study["id"], config)]
-        notes = self._notes(study["id"])
-        return Node(
-            "study",
-            study["id"],
-            study["id"] == self.here,
-            {**facts, "notes": notes},
-            f"{study['id']}  {study['slot']}",
-            [*told, *_told(notes)],
-            children,
-        )
+        title = f"{study['id']}  {study['slot']}"
+        return self._node("study", study["id"], facts, title, told, children)
+
+    def _node(
+        self,
+        kind: str,
+        id_: str,
+        facts: dict[str, Any],
+        title: str,
+        told: Sequence[tuple[str, str]],
+        children: Sequence[Node],
+        own_note: str = "",
+    ) -> Node:
+        """A node with its notes, that of its own row before those added since."""
+        notes = [*filter(None, [own_note]), *self._notes(id_)]
+        facts = {**facts, "notes": notes}
+        told = [*told, *(("note", note) for note in notes)]
+        return Node(kind, id_, id_ == self.here, facts, title, told, children)
 
     def _asks(self, question: dict[str, Any]) -> list[tuple[str, str]]:
         """What a study wants to know."""
@@ -242,32 +260,11 @@ class _Tree:
             told.append(("model", row["checkpoint"]))
         if row["reason"]:
             told.append(("reason", row["reason"].strip().splitlines()[-1]))
-        notes = [*filter(None, [row["notes"]]), *self._notes(row["id"])]
-        named = (
-            "run_id",
-            "phase",
-            "number",
-            "family",
-            "family_version",
-            "fold",
-            "seed",
-            "state",
-            "metric",
-            "score",
-            "seconds",
-            "epochs",
-            "best_epoch",
-            "origin",
-            "environment_hash",
-            "artifact_hash",
-            "checkpoint",
-        )
         facts = {
-            **{name: row[name] for name in named},
+            **{name: row[name] for name in _OF_TRIAL},
             "config": config,
             "git_commit": code.get("git_commit"),
             "git_diff_hash": code.get("git_diff_hash"),
-            "notes": notes,
         }
         children = [
             self._candidate(candidate)
@@ -276,15 +273,7 @@ class _Tree:
                 row["id"],
             )
         ]
-        return Node(
-            "trial",
-            row["id"],
-            row["id"] == self.here,
-            facts,
-            _called(row),
-            [*told, *_told(notes)],
-            children,
-        )
+        return self._node("trial", row["id"], facts, _called(row), told, children, row["notes"])
 
     def _told_config(self, config: dict[str, Any]) -> list[tuple[str, str]]:
         other = {k: v for k, v in config.items() if self.config.get(k, ...) != v}
@@ -327,30 +316,13 @@ class _Tree:
             ("evidence", ", ".join(dict.fromkeys(e["kind"] for e in evidence)) or "none"),
             *((day_of(d["created_at"]), _decided(d)) for d in decisions),
         ]
-        notes = self._notes(id_)
-        named = (
-            "slot",
-            "version",
-            "model_type",
-            "family",
-            "study_id",
-            "trial_id",
-            "artifact_hash",
-            "artifact_path",
-            "dataset_fingerprint",
-            "trained_until",
-            "parent_id",
-            "root_id",
-            "created_at",
-        )
         facts = {
-            **{name: row[name] for name in named},
+            **{name: row[name] for name in _OF_CANDIDATE},
             "config": _value(row["config"]),
             "stage": stage,
             "artifact_there": there,
             "evidence": evidence,
             "decisions": [_plain(d) for d in decisions],
-            "notes": notes,
         }
         children = [
             self._candidate(child)
@@ -359,9 +331,7 @@ class _Tree:
             )
         ]
         title = f"{id_}  version {row['version']}, {row['model_type']}, {stage}"
-        return Node(
-            "candidate", id_, id_ == self.here, facts, title, [*told, *_told(notes)], children
-        )
+        return self._node("candidate", id_, facts, title, told, children)
 
     def _notes(self, id_: str) -> list[str]:
         rows = self._rows(
@@ -437,7 +407,3 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """A decision without what only the database needs."""
     decoded = {name: _value(row[name]) for name in ("policy", "verdicts", "evidence")}
     return {**{k: v for k, v in row.items() if k not in ("seq", "project_id")}, **decoded}
-
-
-def _told(notes: Sequence[str]) -> list[tuple[str, str]]:
-    return [("note", note) for note in notes]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from podium import artifact, registry
+from podium import registry
 from podium.config import Config, SlotSection
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
-from podium.hashing import digest
 from podium.ledger.door import Door
 from podium.sequences import Sequences
 from podium.split import Split
@@ -84,7 +82,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
             problems.extend(error.problems)
             return None
 
-    spec = tried(lambda: _spec(config, door, row)) or {}
+    spec = tried(lambda: _spec(door, row)) or {}
     tried(lambda: _require_family(row, spec.get("task", "forecast")))
     if registry.holds(spec.get("task", "forecast")) == "sequences" and not problems:
         return _samples(config, door, row)
@@ -224,9 +222,16 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
     )
 
 
-def _spec(config: Config, door: Door, row: Row) -> Row:
+def _spec(door: Door, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
-    then = _recorded_spec(config, door, row)
+    wanted = row["task_hash"]
+    known = _one(
+        door,
+        "SELECT spec FROM task WHERE project_id = ? AND hash = ?",
+        wanted,
+        f"task {wanted[:12]} of {row['id']}",
+    )
+    then: Row = json.loads(known["spec"])
     if registry.holds(then.get("task", "forecast")) == "sequences":
         return then
     section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
@@ -243,41 +248,6 @@ def _spec(config: Config, door: Door, row: Row) -> Row:
     if problems:
         raise DataError.of(problems)
     return then
-
-
-def _recorded_spec(config: Config, door: Door, row: Row) -> Row:
-    """What a task's hash stands for; records of podium 0.1 have only the hash."""
-    wanted = row["task_hash"]
-    known = door.query(
-        "SELECT spec FROM task WHERE project_id = ? AND hash = ?", door.project_id, wanted
-    )
-    if known:
-        found: Row = json.loads(known[0]["spec"])
-        return found
-    for section in (*config.slots.values(), *_manifests(config, door)):
-        with contextlib.suppress(NotFoundError):
-            spec = task_spec(section)
-            if digest(list(spec.values())) == wanted:
-                return spec
-    raise DataError(
-        f"task {wanted[:12]} of {row['id']} is neither that of a slot in podium.toml nor of a "
-        "candidate's manifest",
-        "the features, target, horizon and window it was trained with",
-        "put the slot's section back as it was",
-    )
-
-
-def _manifests(config: Config, door: Door) -> list[SlotSection]:
-    """Sections of slots as the candidates' manifests remember them."""
-    found = []
-    for candidate in door.rows("candidates"):
-        folder = config.root / config.paths.registry / candidate["artifact_path"]
-        try:
-            manifest = artifact.verify(folder, candidate["artifact_hash"])
-        except DataError:
-            continue
-        found.append(artifact.section_of(manifest))
-    return found
 
 
 def _split(layout: Row, view: View) -> Split:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from podium.steps.trials import schedule as _schedule
 from podium.steps.trials.driver import Walk
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.trials.schedule import as_dropped, dropped_by
-from podium.steps.workspace.project import Project, Silent
+from podium.steps.workspace.project import Project, Stderr
 from podium.steps.workspace.session import open_project
 from podium.study import Study
 from podium.trial import BUDGET, State
@@ -187,7 +186,7 @@ def search(
     flags = {key: value for key, value in given.items() if value is not None}
     found = own_code.space_of(space, "space")
     own_code.require_callable(function, [*_names(found)])
-    with open_project(find_root(Path(project)), flags=flags, reporter=_Telling()) as opened:
+    with open_project(find_root(Path(project)), flags=flags, reporter=Stderr()) as opened:
         told, why_here = own_code.function_of(function)
         runner: Runner | None = None
         if why_here:
@@ -321,11 +320,3 @@ def failure(row: TrialRow) -> str:
     how, _, printed = row.reason.partition(QUOTED)
     last = printed.strip().rpartition("\n")[2]
     return f"{how}: {last}" if last else how
-
-
-class _Telling(Silent):
-    """Reporter of a program that is not podium's: news on stderr, no progress."""
-
-    def say(self, text: str) -> None:
-        """One line."""
-        sys.stderr.write(f"podium: {text}\n")

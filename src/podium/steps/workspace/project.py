@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from podium import config as configuration
@@ -50,6 +50,14 @@ class Silent:
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
         """Drop it."""
+
+
+class Stderr(Silent):
+    """Reporter of a program that is not podium's: news on stderr, no progress."""
+
+    def say(self, text: str) -> None:
+        """One line."""
+        sys.stderr.write(f"podium: {text}\n")
 
 
 class Logged:
@@ -138,12 +146,7 @@ class Project:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             try:
                 if self._beside is not None:
