@@ -1,7 +1,6 @@
 """Training a recorded thing again: what is equal, what differs, and what is refused."""
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 
@@ -312,15 +311,10 @@ def test_changed_packages_are_told_and_do_not_stop_it(copy):
     assert f"torch {ground.now} instead of 1.0" in note["text"]
 
 
-def test_older_records_are_rebuilt_from_podium_toml_then_from_manifests(copy):
-    id_ = first(copy, "tune")
+def test_a_record_that_lost_what_a_task_stands_for_is_refused(copy):
     change(copy, "DELETE FROM task")
-    assert again(copy, id_).equal
-    configure(copy, slots={SLOT: {"features": ["log_range"]}})
-    assert again(copy, id_).equal
-    shutil.rmtree(copy / "models")
-    with pytest.raises(DataError, match=r"neither that of a slot .* nor of a candidate's manifest"):
-        require_equal(again(copy, id_))
+    with pytest.raises(DataError, match=r"no task [0-9a-f]{12} on record"):
+        require_equal(again(copy, first(copy, "tune")))
 
 
 def test_what_podium_did_not_train_is_said_to_be_so(copy):

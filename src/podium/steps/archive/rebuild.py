@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from podium import artifact, registry
+from podium import registry
 from podium.config import Config, SlotSection
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
-from podium.hashing import digest
 from podium.ledger.door import Door
 from podium.sequences import Sequences
 from podium.split import Split
@@ -84,7 +82,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
             problems.extend(error.problems)
             return None
 
-    spec = tried(lambda: _spec(config, door, row)) or {}
+    spec = tried(lambda: _spec(door, row)) or {}
     tried(lambda: _require_family(row, spec.get("task", "forecast")))
     if spec.get("task") == "classify" and not problems:
         return _samples(config, door, row)
@@ -92,13 +90,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
     if problems:
         raise DataError.of(problems)
     dataset, told = found
-    described = _one(
-        door,
-        "SELECT spec FROM split WHERE project_id = ? AND hash = ?",
-        row["split_hash"],
-        f"split {row['split_hash'][:12]}",
-    )
-    layout = json.loads(described["spec"])
+    layout = _spec_of(door, "split", row["split_hash"])
     bounds = [
         moment for fold in layout["folds"] for moment in (*fold["train"], *fold["validation"])
     ]
@@ -118,12 +110,8 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
 
 def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
     """Samples of a trial that classified, from the files it was trained on."""
-    [study] = door.query(
-        "SELECT s.slot FROM study_trial l JOIN study s ON s.project_id = l.project_id "
-        "AND s.id = l.study_id WHERE l.project_id = ? AND l.trial_id = ? ORDER BY l.seq LIMIT 1",
-        door.project_id,
-        row["id"],
-    )
+    [link, *_] = door.select("study_trial", trial_id=row["id"])
+    [study] = door.select("study", id=link["study_id"])
     said = row["said"] or {}
     flags = (json.loads(said) if isinstance(said, str) else said).get("flags", {})
     training, validation = (
@@ -179,11 +167,7 @@ def _require_family(row: Row, task: str) -> None:
 
 def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Dataset, str]:
     """The bars of a fingerprint, found among those there are now; bars that came later are cut."""
-    known = door.query(
-        "SELECT * FROM dataset WHERE project_id = ? AND fingerprint = ? ORDER BY seq",
-        door.project_id,
-        fingerprint,
-    )
+    known = door.select("dataset", fingerprint=fingerprint)
     if not known:
         raise NotFoundError(f"no dataset {fingerprint[:12]} on record", fix="run: podium doctor")
     then = next((row for row in known if row["name"] in config.datasets), known[-1])
@@ -194,7 +178,7 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
             f"[datasets.{name}] with the bars of {then['first_at'][:10]} to {then['last_at'][:10]}",
         )
     now = load_dataset(config, name)
-    tickers = tuple(json.loads(then["tickers"]))
+    tickers = tuple(then["tickers"])
     old = now.select(tickers)
     start = old.bar_at_or_after(then["first_at"])
     stop = old.bar_at_or_after(then["last_at"]) + 1
@@ -224,9 +208,9 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
     )
 
 
-def _spec(config: Config, door: Door, row: Row) -> Row:
+def _spec(door: Door, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
-    then = _recorded_spec(config, door, row)
+    then = _spec_of(door, "task", row["task_hash"])
     if then.get("task") == "classify":
         return then
     section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
@@ -245,41 +229,6 @@ def _spec(config: Config, door: Door, row: Row) -> Row:
     return then
 
 
-def _recorded_spec(config: Config, door: Door, row: Row) -> Row:
-    """What a task's hash stands for; records of podium 0.1 have only the hash."""
-    wanted = row["task_hash"]
-    known = door.query(
-        "SELECT spec FROM task WHERE project_id = ? AND hash = ?", door.project_id, wanted
-    )
-    if known:
-        found: Row = json.loads(known[0]["spec"])
-        return found
-    for section in (*config.slots.values(), *_manifests(config, door)):
-        with contextlib.suppress(NotFoundError):
-            spec = task_spec(section)
-            if digest(list(spec.values())) == wanted:
-                return spec
-    raise DataError(
-        f"task {wanted[:12]} of {row['id']} is neither that of a slot in podium.toml nor of a "
-        "candidate's manifest",
-        "the features, target, horizon and window it was trained with",
-        "put the slot's section back as it was",
-    )
-
-
-def _manifests(config: Config, door: Door) -> list[SlotSection]:
-    """Sections of slots as the candidates' manifests remember them."""
-    found = []
-    for candidate in door.rows("candidates"):
-        folder = config.root / config.paths.registry / candidate["artifact_path"]
-        try:
-            manifest = artifact.verify(folder, candidate["artifact_hash"])
-        except DataError:
-            continue
-        found.append(artifact.section_of(manifest))
-    return found
-
-
 def _split(layout: Row, view: View) -> Split:
     if layout["name"] == REFIT:
         return recorded_refits(layout, view)
@@ -291,8 +240,10 @@ def _split(layout: Row, view: View) -> Split:
     return split
 
 
-def _one(door: Door, sql: str, value: str, what: str) -> Row:
-    rows = door.query(sql, door.project_id, value)
-    if not rows:
-        raise NotFoundError(f"no {what} on record", fix="run: podium doctor")
-    return rows[0]
+def _spec_of(door: Door, table: str, hash_: str) -> Row:
+    """What the hash of a split or task stands for."""
+    found = door.first(table, hash=hash_)
+    if found is None:
+        raise NotFoundError(f"no {table} {hash_[:12]} on record", fix="run: podium doctor")
+    spec: Row = found["spec"]
+    return spec
