@@ -319,6 +319,12 @@ def test_other_features_in_podium_toml_change_nothing(copy):
     assert again(copy, id_).equal
 
 
+def test_a_record_that_lost_what_a_task_stands_for_is_refused(copy):
+    change(copy, "DELETE FROM task")
+    with pytest.raises(DataError, match=r"no task [0-9a-f]{12} on record"):
+        require_equal(again(copy, first(copy, "tune")))
+
+
 def test_what_podium_did_not_train_is_said_to_be_so(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
     with open_project(copy) as project, project.ledger.transaction() as tx:

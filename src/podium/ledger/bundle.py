@@ -13,28 +13,40 @@ import sqlalchemy as sa
 from podium.ledger import schema
 from podium.ledger.ledger import Ledger
 from podium.ledger.pieces import pieces
+from podium.ledger.statements import select, values
 from podium.trial import State
 
 # Where a trial's checkpoint lies in its project's store, whatever that is called.
 STORE = "{store}/"
 ENDED = [state for state in State if state.ended]
-# In the order they are put in place: what is referred to comes first.
-TABLES = (
-    "dataset",
-    "split",
-    "task",
-    "environment",
-    "blob",
-    "study",
-    "trial",
-    "study_trial",
-    "score",
-    "result",
-    "candidate",
-    "evidence",
-    "test_look",
-    "note",
-)
+# By which column a table's rows are chosen, and what holds the values: ids of a choice, or a column
+# of another table's chosen rows. In the order they are put in place: what is referred to is first.
+_KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dataset": ("fingerprint", ("trial.dataset_fingerprint", "candidate.dataset_fingerprint")),
+    "split": ("hash", ("trial.split_hash", "evidence.split_hash")),
+    "task": ("hash", ("trial.task_hash",)),
+    "environment": ("hash", ("trial.environment_hash",)),
+    "blob": (
+        "hash",
+        (
+            "trial.loss_hash",
+            "trial.index_hash",
+            "trial.prediction_hash",
+            "evidence.series",
+            "environment.git_diff_hash",
+        ),
+    ),
+    "study": ("id", ("studies",)),
+    "trial": ("id", ("trials",)),
+    "study_trial": ("trial_id", ("trials",)),
+    "score": ("trial_id", ("trials",)),
+    "result": ("trial_id", ("trials",)),
+    "candidate": ("id", ("candidates",)),
+    "evidence": ("candidate_id", ("candidates",)),
+    "test_look": ("candidate_id", ("candidates",)),
+    "note": ("subject_id", ("studies", "trials", "candidates")),
+}
+TABLES = tuple(_KEYS)
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,8 @@ class Choice:
 
 def everything(ledger: Ledger, tx: sa.Connection) -> Choice:
     """All studies, ended trials and candidates of the project."""
-    studies = _ids(ledger, tx, schema.study)
-    candidates = _ids(ledger, tx, schema.candidate)
-    return _chosen(ledger, tx, studies, _ids(ledger, tx, schema.trial), candidates)
+    tables = (schema.study, schema.trial, schema.candidate)
+    return _chosen(ledger, tx, *(set(values(ledger, tx, table.c.id)) for table in tables))
 
 
 def choose(
@@ -75,38 +86,31 @@ def choose(
     studies: how many configs it was chosen from is part of what it is. A trial comes alone, with
     the studies that looked at it.
     """
-    chosen = {*candidates, *_where(ledger, tx, schema.candidate, "study_id", studies, "id")}
+    candidate, link = schema.candidate.c, schema.study_trial.c
+    chosen = {*candidates, *values(ledger, tx, candidate.id, study_id=studies)}
     while True:
-        grown = set(chosen)
-        for parent in ("parent_id", "root_id"):
-            grown |= set(_where(ledger, tx, schema.candidate, "id", chosen, parent)) - {None}
+        rows = select(ledger, tx, [candidate.parent_id, candidate.root_id], id=chosen)
+        grown = chosen.union(*(row.values() for row in rows)) - {None}
         if grown == chosen:
             break
         chosen = grown
-    whole = {*studies, *_where(ledger, tx, schema.candidate, "id", chosen, "study_id")}
+    whole = {*studies, *values(ledger, tx, candidate.study_id, id=chosen)}
     asked = {
         *trials,
-        *_where(ledger, tx, schema.study_trial, "study_id", whole, "trial_id"),
-        *_where(ledger, tx, schema.candidate, "id", chosen, "trial_id"),
+        *values(ledger, tx, link.trial_id, study_id=whole),
+        *values(ledger, tx, candidate.trial_id, id=chosen),
     }
-    whole |= set(_where(ledger, tx, schema.study_trial, "trial_id", trials, "study_id"))
+    whole |= {*values(ledger, tx, link.study_id, trial_id=trials)}
     return _chosen(ledger, tx, whole, asked, chosen)
 
 
 def _chosen(
     ledger: Ledger, tx: sa.Connection, studies: set[str], trials: set[str], candidates: set[str]
 ) -> Choice:
-    states = {
-        id_: state
-        for piece in pieces(sorted(trials))
-        for id_, state in tx.execute(
-            sa.select(schema.trial.c.id, schema.trial.c.state).where(
-                schema.trial.c.project_id == ledger.project_id, schema.trial.c.id.in_(piece)
-            )
-        )
-    }
-    ended = frozenset(id_ for id_, state in states.items() if state in ENDED)
-    return Choice(frozenset(studies), ended, frozenset(candidates), len(states) - len(ended))
+    trial = schema.trial.c
+    found = select(ledger, tx, [trial.id, trial.state], id=trials)
+    ended = frozenset(row["id"] for row in found if row["state"] in ENDED)
+    return Choice(frozenset(studies), ended, frozenset(candidates), len(found) - len(ended))
 
 
 def rows(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> Iterator[dict[str, Any]]:
@@ -115,99 +119,34 @@ def rows(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> Itera
     found = schema.metadata.tables[table]
     kept = [column for column in found.c if column.name not in ("seq", "project_id")]
     order = [found.c.seq] if "seq" in found.c else list(found.primary_key)
+    ordered = sorted(wanted)
+    if "seq" in found.c:
+        keys = dict.fromkeys(values(ledger, tx, found.c[key], order=order))
+        ordered = [each for each in keys if each in wanted]
     # Pieces in the order of the rows, so that the whole is in their order, too.
-    for piece in pieces(_in_order(ledger, tx, found, key, wanted)):
-        for row in tx.execute(
-            sa.select(*kept)
-            .where(found.c.project_id == ledger.project_id, found.c[key].in_(piece))
-            .order_by(*order)
-        ).mappings():
-            told = dict(row)
+    for piece in pieces(ordered):
+        mine: dict[str, Any] = {key: piece}
+        for row in select(ledger, tx, kept, order=order, **mine):
             if table == "blob":
-                told["data"] = base64.b64encode(told["data"]).decode()
-            if table == "study_trial" and told["study_id"] not in choice.studies:
+                row["data"] = base64.b64encode(row["data"]).decode()
+            if table == "study_trial" and row["study_id"] not in choice.studies:
                 continue
-            yield told
-
-
-def _in_order(
-    ledger: Ledger, tx: sa.Connection, table: sa.Table, key: str, wanted: set[str]
-) -> list[str]:
-    if "seq" not in table.c:
-        return sorted(wanted)
-    first = sa.func.min(table.c.seq)
-    found = tx.execute(
-        sa.select(table.c[key])
-        .where(table.c.project_id == ledger.project_id)
-        .group_by(table.c[key])
-        .order_by(first)
-    ).scalars()
-    return [each for each in found if each in wanted]
+            yield row
 
 
 def _wanted(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> tuple[str, set[str]]:
     """Column by which a table's rows are chosen, and its values."""
-    trials, candidates = choice.trials, choice.candidates
-
-    def of(owner: sa.Table, ids: frozenset[str], column: str) -> set[str]:
-        return set(_where(ledger, tx, owner, _owner_key(owner), ids, column)) - {None, ""}
-
-    if table == "dataset":
-        parts = [(schema.trial, trials), (schema.candidate, candidates)]
-        return "fingerprint", set().union(*(of(t, i, "dataset_fingerprint") for t, i in parts))
-    if table == "split":
-        held = of(schema.trial, trials, "split_hash") | of(
-            schema.evidence, candidates, "split_hash"
-        )
-        return "hash", held
-    if table == "task":
-        return "hash", of(schema.trial, trials, "task_hash")
-    if table == "environment":
-        return "hash", of(schema.trial, trials, "environment_hash")
-    if table == "blob":
-        held = set()
-        for column in ("loss_hash", "index_hash", "prediction_hash"):
-            held |= of(schema.trial, trials, column)
-        for series in of(schema.evidence, candidates, "series"):
-            held |= set(json.loads(series).values())
-        environments = frozenset(of(schema.trial, trials, "environment_hash"))
-        return "hash", held | of(schema.environment, environments, "git_diff_hash")
-    if table == "study":
-        return "id", set(choice.studies)
-    if table == "candidate":
-        return "id", set(candidates)
-    if table in ("evidence", "test_look"):
-        return "candidate_id", set(candidates)
-    if table == "note":
-        return "subject_id", {*choice.studies, *trials, *candidates}
-    return ("id" if table == "trial" else "trial_id"), set(trials)
-
-
-def _owner_key(owner: sa.Table) -> str:
-    return {"evidence": "candidate_id", "environment": "hash"}.get(owner.name, "id")
-
-
-def _where(
-    ledger: Ledger,
-    tx: sa.Connection,
-    table: sa.Table,
-    key: str,
-    values: Sequence[str] | set[str] | frozenset[str],
-    column: str,
-) -> list[Any]:
-    """Values of a column in the rows whose key is one of these."""
-    return [
-        found
-        for piece in pieces(sorted(values))
-        for found in tx.execute(
-            sa.select(table.c[column]).where(
-                table.c.project_id == ledger.project_id, table.c[key].in_(piece)
-            )
-        ).scalars()
-    ]
-
-
-def _ids(ledger: Ledger, tx: sa.Connection, table: sa.Table) -> set[str]:
-    return set(
-        tx.execute(sa.select(table.c.id).where(table.c.project_id == ledger.project_id)).scalars()
-    )
+    key, sources = _KEYS[table]
+    held: set[str | None] = set()
+    for source in sources:
+        owner, _, column = source.partition(".")
+        if not column:
+            held |= getattr(choice, owner)
+            continue
+        owner_key, ids = _wanted(ledger, tx, choice, owner)
+        mine: dict[str, Any] = {owner_key: ids}
+        found = values(ledger, tx, schema.metadata.tables[owner].c[column], **mine)
+        if column == "series":
+            found = [hash_ for text in found for hash_ in json.loads(text).values()]
+        held |= {*found}
+    return key, {each for each in held if each}

@@ -50,24 +50,13 @@ def checked(table: str, row: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, column in columns.items():
         if name not in row:
-            found[name] = _default(table, column)
-            continue
+            raise _refused(table, f"a row has no '{name}'")
         found[name] = _typed(table, name, column, row[name])
         if name in JSON_COLUMNS and (table, name) != ("trial", "notes"):
             _require_json(table, name, found[name])
     _require_hashes(table, found)
     _require_places(table, found)
     return found
-
-
-def _default(table: str, column: sa.Column[Any]) -> Any:
-    """What a column holds that an older podium did not have."""
-    if column.nullable:
-        return None
-    if not isinstance(column.server_default, sa.DefaultClause):
-        raise _refused(table, f"a row has no '{column.name}'")
-    text = str(column.server_default.arg)
-    return int(text) if isinstance(column.type, sa.Integer) else text
 
 
 def _plain(blob: dict[str, Any]) -> bytes:

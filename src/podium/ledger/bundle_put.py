@@ -18,9 +18,11 @@ from podium.ledger import decisions, schema, writes
 from podium.ledger.bundle import TABLES
 from podium.ledger.ledger import Ledger
 from podium.ledger.pieces import pieces
-from podium.ledger.statements import insert_missing
+from podium.ledger.statements import insert_missing, select, value, values
 
 Row = dict[str, Any]
+# Columns that hold ids of other rows.
+_REFERENCES = ("study_id", "trial_id", "candidate_id", "parent_id", "root_id", "subject_id")
 
 
 @dataclass
@@ -73,178 +75,125 @@ def put(
         A row refers to one that is not in the bundle.
     """
     putting = _Putting(ledger, tx, origin, actor, moved)
-    act: dict[str, Callable[[Sequence[Row]], None]] = {
-        "study": putting.studies,
-        "trial": putting.trials,
-        "study_trial": putting.links,
-        "score": lambda rows: putting.of_trials("score", rows),
-        "result": lambda rows: putting.of_trials("result", rows),
-        "candidate": putting.candidates,
-        "evidence": putting.evidence,
-        "test_look": putting.looks,
-        "note": putting.notes,
-    }
     for table in TABLES:
+        act = getattr(putting, table, None)
         for rows in pieces(rows_of(table)):
-            if table in act:
-                act[table](rows)
+            if act is not None:
+                act(rows)
             else:
                 # Values under the hash of what they are: the same one is the same row everywhere.
-                insert_missing(ledger, tx, schema.metadata.tables[table], rows)
+                putting.put(table, rows)
     return putting.done
 
 
+@dataclass
 class _Putting:
-    """One import: which id of the bundle is which id here."""
+    """One import: which id of the bundle is which id here; a method a table that has ids."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        tx: sa.Connection,
-        origin: str,
-        actor: str,
-        moved: Callable[[str], str],
-    ) -> None:
-        self.ledger, self.tx = ledger, tx
-        self.origin, self.actor, self.moved = origin, actor, moved
-        self.ids: dict[str, str] = {}
-        # Ids of the bundle whose things are new here; what belongs to others stays as it is.
-        self.fresh: set[str] = set()
-        self.done = Put()
+    ledger: Ledger
+    tx: sa.Connection
+    origin: str
+    actor: str
+    moved: Callable[[str], str]
+    ids: dict[str, str] = field(default_factory=dict)
+    # Ids of the bundle whose things are new here; what belongs to others stays as it is.
+    fresh: set[str] = field(default_factory=set)
+    done: Put = field(default_factory=Put)
 
-    def studies(self, rows: Sequence[Row]) -> None:
+    def put(self, table: str, rows: Sequence[Row]) -> None:
+        """Add rows, leaving those that are there alone."""
+        insert_missing(self.ledger, self.tx, schema.metadata.tables[table], rows)
+
+    def study(self, rows: Sequence[Row]) -> None:
         self.done.slots |= {row["slot"] for row in rows}
         added = self._by_key(schema.study, rows)
-        insert_missing(self.ledger, self.tx, schema.study, added)
+        self.put("study", added)
         writes.announce(self.ledger, self.tx, "study", [row["id"] for row in added])
 
-    def trials(self, rows: Sequence[Row]) -> None:
+    def trial(self, rows: Sequence[Row]) -> None:
         added = self._by_key(schema.trial, rows)
         for row in added:
             if not row["origin"] and row["checkpoint"]:
                 row["checkpoint"] = self.moved(row["checkpoint"])
-        taken = self._present(schema.trial, "run_id", [row["run_id"] for row in added])
+        taken = self._present(schema.trial.c.run_id, [row["run_id"] for row in added])
         later = list[Row]()
         for row in added:
             if row["run_id"] in taken:
                 later.append(row)
             elif row["run_id"] is not None:
                 taken.add(row["run_id"])
-        free = [row for row in added if row not in later]
-        insert_missing(self.ledger, self.tx, schema.trial, free)
+        self.put("trial", [row for row in added if row not in later])
         for row in later:
             [name] = writes.free_names(self.ledger, self.tx, row["run_id"])
             self.done.renamed.append((row["run_id"], name))
-            insert_missing(self.ledger, self.tx, schema.trial, [{**row, "run_id": name}])
+            self.put("trial", [{**row, "run_id": name}])
         writes.announce(self.ledger, self.tx, "trial", [row["id"] for row in added])
 
-    def links(self, rows: Sequence[Row]) -> None:
-        linked = [
-            {
-                **row,
-                "study_id": row["study_id"] and self._here(row["study_id"]),
-                "trial_id": self._here(row["trial_id"]),
-            }
-            for row in rows
-        ]
-        insert_missing(self.ledger, self.tx, schema.study_trial, linked)
+    def study_trial(self, rows: Sequence[Row]) -> None:
+        self.put("study_trial", self._placed(rows))
 
-    def of_trials(self, table: str, rows: Sequence[Row]) -> None:
-        mine = [
-            {**row, "trial_id": self._here(row["trial_id"])}
-            for row in rows
-            if row["trial_id"] in self.fresh
-        ]
-        insert_missing(self.ledger, self.tx, schema.metadata.tables[table], mine)
+    def score(self, rows: Sequence[Row]) -> None:
+        self.put("score", self._placed(rows, of="trial_id"))
 
-    def candidates(self, rows: Sequence[Row]) -> None:
+    def result(self, rows: Sequence[Row]) -> None:
+        self.put("result", self._placed(rows, of="trial_id"))
+
+    def candidate(self, rows: Sequence[Row]) -> None:
         table = schema.candidate.c
         for row in rows:
             self.done.slots.add(row["slot"])
-            known = self.tx.execute(
-                sa.select(table.id).where(
-                    table.project_id == self.ledger.project_id,
-                    table.slot == row["slot"],
-                    table.artifact_hash == row["artifact_hash"],
-                )
-            ).scalar()
+            same = {"slot": row["slot"], "artifact_hash": row["artifact_hash"]}
+            known = value(self.ledger, self.tx, table.id, **same)
             if known is not None:
                 self.ids[row["id"]] = known
                 self.done.known["candidate"] += 1
                 continue
-            taken = self._present(schema.candidate, "id", [row["id"]])
+            taken = self._present(table.id, [row["id"]])
             self.ids[row["id"]] = new_id("c") if taken else row["id"]
             self.fresh.add(row["id"])
             self.done.added["candidate"] += 1
+            [placed] = self._placed([row])
             candidate = Candidate(
                 **{
-                    **row,
+                    **placed,
                     "id": self.ids[row["id"]],
                     "config": json.loads(row["config"]),
-                    "study_id": row["study_id"] and self._here(row["study_id"]),
-                    "trial_id": row["trial_id"] and self._here(row["trial_id"]),
-                    "parent_id": row["parent_id"] and self._here(row["parent_id"]),
-                    "root_id": self._here(row["root_id"]),
                     "artifact_path": artifact.folder_of(row["artifact_hash"]),
                 }
             )
-            decisions.register(
-                self.ledger, self.tx, candidate, self.actor, reason=f"imported from {self.origin}"
-            )
+            reason = f"imported from {self.origin}"
+            decisions.register(self.ledger, self.tx, candidate, self.actor, reason=reason)
 
     def evidence(self, rows: Sequence[Row]) -> None:
-        mine = [row for row in rows if row["candidate_id"] in self.fresh]
-        taken = self._present(schema.evidence, "id", [row["id"] for row in mine])
-        told = [
-            {
-                **row,
-                "id": new_id("e") if row["id"] in taken else row["id"],
-                "candidate_id": self._here(row["candidate_id"]),
-                "notes": canonical({**json.loads(row["notes"]), "imported": self.origin}),
-            }
-            for row in mine
-        ]
-        self.done.added["evidence"] += len(told)
-        insert_missing(self.ledger, self.tx, schema.evidence, told)
+        mine = self._placed(rows, of="candidate_id")
+        taken = self._present(schema.evidence.c.id, [row["id"] for row in mine])
+        for row in mine:
+            row["id"] = new_id("e") if row["id"] in taken else row["id"]
+            row["notes"] = canonical({**json.loads(row["notes"]), "imported": self.origin})
+        self.done.added["evidence"] += len(mine)
+        self.put("evidence", mine)
 
-    def looks(self, rows: Sequence[Row]) -> None:
-        mine = [
-            {**row, "candidate_id": self._here(row["candidate_id"])}
-            for row in rows
-            if row["candidate_id"] in self.fresh
-        ]
-        insert_missing(self.ledger, self.tx, schema.test_look, mine)
+    def test_look(self, rows: Sequence[Row]) -> None:
+        self.put("test_look", self._placed(rows, of="candidate_id"))
 
-    def notes(self, rows: Sequence[Row]) -> None:
-        told = [{**row, "subject_id": self._here(row["subject_id"])} for row in rows]
+    def note(self, rows: Sequence[Row]) -> None:
+        told = self._placed(rows)
         table = schema.note.c
-        parts = (table.subject_id, table.text, table.actor, table.created_at)
-        known = {
-            tuple(row)
-            for row in self.tx.execute(
-                sa.select(*parts).where(
-                    table.project_id == self.ledger.project_id,
-                    table.subject_id.in_([row["subject_id"] for row in told]),
-                )
-            )
-        }
+        parts = [table.subject_id, table.text, table.actor, table.created_at]
+        subjects = [row["subject_id"] for row in told]
+        there = select(self.ledger, self.tx, parts, subject_id=subjects)
+        known = {tuple(row.values()) for row in there}
         added = [row for row in told if tuple(row[part.name] for part in parts) not in known]
         self.done.added["note"] += len(added)
-        insert_missing(self.ledger, self.tx, schema.note, added)
+        self.put("note", added)
         writes.announce(self.ledger, self.tx, "note", [row["subject_id"] for row in added])
 
     def _by_key(self, table: sa.Table, rows: Sequence[Row]) -> list[Row]:
-        """Rows that are new here, under ids nobody has; the others are found by their key."""
-        found = {
-            row.key: row.id
-            for row in self.tx.execute(
-                sa.select(table.c.key, table.c.id).where(
-                    table.c.project_id == self.ledger.project_id,
-                    table.c.key.in_([row["key"] for row in rows]),
-                )
-            )
-        }
-        taken = self._present(table, "id", [row["id"] for row in rows])
+        """Rows that are new here, under ids nobody has; the others are known by their key."""
+        keys = [row["key"] for row in rows]
+        there = select(self.ledger, self.tx, [table.c.key, table.c.id], key=keys)
+        found = {row["key"]: row["id"] for row in there}
+        taken = self._present(table.c.id, [row["id"] for row in rows])
         added = list[Row]()
         for row in rows:
             known = found.get(row["key"])
@@ -259,15 +208,18 @@ class _Putting:
             added.append({**row, "id": id_})
         return added
 
-    def _present(self, table: sa.Table, column: str, values: Sequence[str | None]) -> set[str]:
+    def _present(self, column: sa.Column[str], wanted: Sequence[str | None]) -> set[str]:
         """Which of these a column has already."""
-        return set(
-            self.tx.execute(
-                sa.select(table.c[column]).where(
-                    table.c.project_id == self.ledger.project_id, table.c[column].in_(values)
-                )
-            ).scalars()
-        )
+        mine: dict[str, Any] = {column.name: wanted}
+        return set(values(self.ledger, self.tx, column, **mine))
+
+    def _placed(self, rows: Sequence[Row], of: str = "") -> list[Row]:
+        """Rows that refer to things by their ids here; those of things that are new where asked."""
+        return [
+            {**row, **{name: self._here(row[name]) for name in _REFERENCES if row.get(name)}}
+            for row in rows
+            if not of or row[of] in self.fresh
+        ]
 
     def _here(self, id_: str) -> str:
         if id_ not in self.ids:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import champions, failures
-from podium.ledger.pieces import pieces
+from podium.ledger.pieces import in_pieces, is_many
 from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from psycopg import Connection
 
 TABLES = {
@@ -46,6 +47,13 @@ JSON_COLUMNS = (
     "tickers",
     "verdicts",
 )
+_DECODED = (*JSON_COLUMNS, "inputs", "machine", "outputs", "packages", "spec", "told")
+# What a study looked at: its trials, each with its place in the study.
+LOOKS = (
+    "(SELECT t.*, l.study_id, l.phase, l.number, l.seq AS look FROM study_trial l JOIN trial t "
+    "ON t.project_id = l.project_id AND t.id = l.trial_id) AS looks"
+)
+_WORDS = [(kind, "notes") for kind in ("trials", "trial", LOOKS)]
 _OF_SLOT = {
     "trials": "t.id IN (SELECT l.trial_id FROM study_trial l JOIN study s "
     "ON s.project_id = l.project_id AND s.id = l.study_id WHERE s.slot = ?)",
@@ -249,9 +257,67 @@ class Door:
             return self.path.is_file()
         return bool(self._database.columns("schema_version"))
 
+    def version(self) -> int:
+        """Version of the record's schema."""
+        [row] = self.query("SELECT max(version) AS version FROM schema_version")
+        return int(row["version"])
+
+    def damage(self) -> str:
+        """What SQLite says is wrong with the file; empty where nothing is."""
+        [row, *_] = self.query("PRAGMA integrity_check")
+        [answer] = row.values()
+        return "" if answer == "ok" else str(answer)
+
     def query(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
         """Rows of a SELECT, with question marks for its parameters, as dictionaries."""
         return self._database.rows(sql, parameters)
+
+    def select(
+        self, table: str, columns: str = "*", *, order: str = "seq", **equal: Any
+    ) -> list[dict[str, Any]]:
+        """Rows of a table of the project, JSON columns decoded.
+
+        Parameters
+        ----------
+        table : str
+            Or :data:`LOOKS`.
+        columns, order : str
+            Names separated by commas.
+        equal : value, or collection of values
+            What columns hold. A long collection is read in pieces, each in the order.
+        """
+        found: list[dict[str, Any]] = []
+        for some in in_pieces({"project_id": self.project_id, **equal}):
+            held = {name: [*told] if is_many(told) else [told] for name, told in some.items()}
+            where = " AND ".join(
+                f"{name} IN ({', '.join('?' * len(told))})" for name, told in held.items()
+            )
+            found += self.query(
+                f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {order}",
+                *(value for told in held.values() for value in told),
+            )
+        return [_decoded(table, row) for row in found]
+
+    def first(
+        self, table: str, columns: str = "*", *, order: str = "seq", **equal: Any
+    ) -> dict[str, Any] | None:
+        """The first of the rows that :meth:`select` gives; None where there is none."""
+        found = self.select(table, columns, order=f"{order} LIMIT 1", **equal)
+        return found[0] if found else None
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Stored array of that hash.
+
+        Raises
+        ------
+        NotFoundError
+        """
+        import numpy as np
+
+        row = self.first("blob", hash=name)
+        if row is None:
+            raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
+        return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))
 
     def champions(self) -> dict[str, Champion]:
         """Champion of every slot that has one."""
@@ -336,13 +402,7 @@ class Door:
         return [row["seq"] for row in rows]
 
     def _in_order(self, kind: str, order: Sequence[int]) -> list[dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = {}
-        for piece in pieces(order):
-            marks = ",".join("?" * len(piece))
-            for row in self.query(
-                f"SELECT t.* FROM {TABLES[kind]} t WHERE t.seq IN ({marks})", *piece
-            ):
-                found[row["seq"]] = _decoded(kind, row)
+        found = {row["seq"]: row for row in self.select(TABLES[kind], seq=order)}
         return [found[seq] for seq in order]
 
     def _is_result(self, name: str) -> bool:
@@ -395,11 +455,20 @@ class Door:
         columns += self.metrics() if kind == "trials" else []
         raise NotFoundError(f"{kind} have no '{name}'", fix=suggest(name, columns))
 
+    def targets(self) -> list[dict[str, Any]]:
+        """Target, mark, and how many things wait for it and were refused, of each projection."""
+        return self.query(
+            "SELECT p.target, p.mark, (SELECT count(*) FROM outbox o "
+            "WHERE o.project_id = p.project_id AND o.seq > p.position) AS waiting, "
+            "(SELECT count(*) FROM stuck s "
+            "WHERE s.project_id = p.project_id AND s.target = p.target) AS refused "
+            "FROM projection p WHERE p.project_id = ? ORDER BY p.target",
+            self.project_id,
+        )
+
     def stages(self) -> dict[str, str]:
         """Stage of every candidate, by its id."""
-        rows = self.query(
-            "SELECT candidate_id, stage FROM stage WHERE project_id = ?", self.project_id
-        )
+        rows = self.select("stage", order="candidate_id")
         return {row["candidate_id"]: row["stage"] for row in rows}
 
     def find(self, start: str) -> tuple[str, dict[str, Any]]:
@@ -437,9 +506,9 @@ class Door:
 
 def _decoded(kind: str, row: dict[str, Any]) -> dict[str, Any]:
     """Row with its JSON columns as values and without what only the database needs."""
-    for name in JSON_COLUMNS:
+    for name in _DECODED:
         # A trial's notes are a person's words.
-        if isinstance(row.get(name), str) and (kind, name) != ("trials", "notes"):
+        if isinstance(row.get(name), str) and (kind, name) not in _WORDS:
             row[name] = json.loads(row[name])
     row.pop("project_id", None)
     return row

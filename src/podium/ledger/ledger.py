@@ -6,10 +6,10 @@ import datetime as dt
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,6 +19,11 @@ from podium.hashing import digest
 from podium.ledger import failures, schema
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 from podium.ledger.shield import shielded
+
+# A transaction that writes or reads; outside the record it is only handed on.
+Transaction = sa.Connection
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # A machine that vanished in the middle of a write holds up the others no longer than this.
 IDLE_SECONDS = 300
@@ -123,6 +128,39 @@ class Ledger:
                 )
             with connection.begin():
                 yield connection
+
+    def read(
+        self,
+        question: Callable[Concatenate[Ledger, Transaction, P], T],
+        /,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Answer to one question: what the function gives in a :meth:`reading` of its own."""
+        with self.reading() as tx:
+            return question(self, tx, *arguments, **named)
+
+    def write(
+        self,
+        work: Callable[Concatenate[Ledger, Transaction, P], T],
+        /,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """What the function gives in a :meth:`transaction` of its own, which is not flushed."""
+        with self.transaction() as tx:
+            return work(self, tx, *arguments, **named)
+
+    def write_durably(
+        self,
+        work: Callable[Concatenate[Ledger, Transaction, P], T],
+        /,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """The same in a durable one."""
+        with self.transaction(durable=True) as tx:
+            return work(self, tx, *arguments, **named)
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:

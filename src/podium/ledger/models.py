@@ -6,8 +6,6 @@ from typing import Any
 
 from podium.ledger.door import Door
 
-BASE = "base"
-
 
 def models(
     door: Door,
@@ -31,19 +29,8 @@ def models(
     """
     of = {row["fingerprint"]: row["timeframe"] for row in door.rows("datasets")}
     stages = door.stages()
-    latest = {
-        row["candidate_id"]
-        for row in door.query(
-            "SELECT candidate_id FROM latest WHERE project_id = ?", door.project_id
-        )
-    }
-    parents = {
-        row["parent_id"]
-        for row in door.query(
-            "SELECT parent_id FROM candidate WHERE project_id = ? AND parent_id IS NOT NULL",
-            door.project_id,
-        )
-    }
+    latest = {row["candidate_id"] for row in door.select("latest", order="slot")}
+    parents = {row["parent_id"] for row in door.select("candidate", "parent_id")}
     rows = [
         {
             **row,
@@ -60,30 +47,3 @@ def models(
         if (timeframe is None or row["timeframe"] == timeframe)
         and (stage is None or row["stage"] == stage)
     ]
-
-
-def latest(door: Door, slot: str, *, model_type: str = BASE) -> tuple[dict[str, Any] | None, str]:
-    """The newest candidate of a kind, or a base to begin with where there is none.
-
-    Parameters
-    ----------
-    model_type : str
-        ``base``, or how it was enhanced.
-
-    Returns
-    -------
-    row : dict or None
-        As :func:`models` has it; None where the slot has no base either.
-    told : str
-        That it is a base instead, and whether that is an old one; empty where it is what was asked.
-    """
-    rows = models(door, slot=slot)
-    found = next((row for row in rows if row["model_type"] == model_type), None)
-    if found is not None:
-        return found, ""
-    base = next((row for row in rows if row["model_type"] == BASE), None)
-    told = f"{slot} has no model of type '{model_type}'"
-    if base is None:
-        return None, f"{told} and no base"
-    # The newest base is old by now where something was made of it; it is still what there is.
-    return base, f"{told}; this is its {base['version_type']} base, version {base['version']}"

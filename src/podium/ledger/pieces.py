@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 PIECE = 500
 T = TypeVar("T")
@@ -21,3 +21,31 @@ def pieces(values: Iterable[T], size: int | None = None) -> Iterator[list[T]]:
     rest = iter(values)
     while piece := list(islice(rest, size or PIECE)):
         yield piece
+
+
+def is_many(value: object) -> bool:
+    """Whether a column is compared with each of several values.
+
+    Examples
+    --------
+    >>> is_many(("a", "b")), is_many("ab")
+    (True, False)
+    """
+    return isinstance(value, Collection) and not isinstance(value, str)
+
+
+def in_pieces(equal: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What columns hold, by their name, with few enough values in each for one statement.
+
+    Examples
+    --------
+    >>> [len(some["id"]) for some in in_pieces({"id": range(501), "fold": 0})]
+    [500, 1]
+    """
+    many = [name for name, value in equal.items() if is_many(value)]
+    if not many:
+        yield equal
+        return
+    longest = max(many, key=lambda name: len(equal[name]))
+    for piece in pieces(equal[longest]):
+        yield {**equal, longest: piece}

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from podium.ledger import trial_facts
 from podium.ledger.door import Door
-from podium.ledger.pieces import pieces
-from podium.record import Record, finite
+from podium.ledger.trial_facts import told_note
+from podium.record import Record, finite, nan_if_null
 
 _COLUMNS = (
     "t.seq, t.id, t.run_id, t.family, t.created_at, t.config, t.seconds, t.notes, t.checkpoint, "
     "t.said, t.origin, t.state, t.reason, e.git_commit, e.git_diff_hash"
 )
-_FROM = (
-    "FROM trial t LEFT JOIN environment e ON e.project_id = t.project_id "
-    "AND e.hash = t.environment_hash"
+_FROM_RESULTS = "FROM result r JOIN trial t ON t.project_id = r.project_id AND t.id = r.trial_id"
+_WITH_CODE = (
+    "LEFT JOIN environment e ON e.project_id = t.project_id AND e.hash = t.environment_hash"
 )
+_FROM = f"FROM trial t {_WITH_CODE}"
 # A run is a trial that was named and came to an end.
-_IS_RUN = "t.project_id = ? AND t.run_id IS NOT NULL AND t.state = 'complete'"
+_NAMED = "t.run_id IS NOT NULL AND t.state = 'complete'"
+_IS_RUN = f"t.project_id = ? AND {_NAMED}"
 
 
 def runs(door: Door, model_names: Sequence[str] | None = None) -> list[Record]:
@@ -40,13 +43,10 @@ def top(
 ) -> list[Record]:
     """The best runs by one metric, best first; NaN, infinite and missing values never win."""
     where, values = _of_models(model_names, "r")
-    limits = "r.value > ? AND r.value < ?"
     way = "ASC" if minimize else "DESC"
     rows = door.query(
-        f"SELECT {_COLUMNS} FROM result r JOIN trial t ON t.project_id = r.project_id "
-        "AND t.id = r.trial_id LEFT JOIN environment e ON e.project_id = t.project_id "
-        "AND e.hash = t.environment_hash WHERE r.project_id = ? AND r.metric = ? "
-        f"AND {limits}{where} AND t.run_id IS NOT NULL AND t.state = 'complete' "
+        f"SELECT {_COLUMNS} {_FROM_RESULTS} {_WITH_CODE} WHERE r.project_id = ? AND r.metric = ? "
+        f"AND r.value > ? AND r.value < ?{where} AND {_NAMED} "
         f"ORDER BY r.value {way}, t.seq LIMIT {int(k)}",
         door.project_id,
         metric,
@@ -70,7 +70,7 @@ def table(
     )
     found = {row.pop("id"): {**row, **dict.fromkeys(metrics, math.nan)} for row in rows}
     for metric in metrics:
-        for trial_id, value in _values(door, metric):
+        for trial_id, value in _values(door, metric).items():
             if trial_id in found:
                 found[trial_id][metric] = value
     return list(found.values())
@@ -86,7 +86,7 @@ def impact(door: Door, model_name: str, hyperparam: str, metric: str) -> list[di
         door.project_id,
         model_name,
     )
-    measured = dict(_values(door, metric))
+    measured = _values(door, metric)
     found = []
     for row in rows:
         config = json.loads(row["config"])
@@ -119,8 +119,7 @@ def observations(door: Door, metric: str) -> list[Observation]:
     """Every complete run that reported a metric, oldest first."""
     rows = door.query(
         "SELECT t.run_id, t.family, t.config, t.dataset_fingerprint, t.task_hash, t.split_hash, "
-        "r.value FROM result r JOIN trial t ON t.project_id = r.project_id AND t.id = r.trial_id "
-        f"WHERE r.metric = ? AND {_IS_RUN} ORDER BY t.seq",
+        f"r.value {_FROM_RESULTS} WHERE r.metric = ? AND {_IS_RUN} ORDER BY t.seq",
         metric,
         door.project_id,
     )
@@ -143,13 +142,14 @@ def orderly(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def _values(door: Door, metric: str) -> Iterator[tuple[str, float]]:
-    for row in door.query(
+def _values(door: Door, metric: str) -> dict[str, float]:
+    """A metric of every trial that has a result of it, by trial."""
+    rows = door.query(
         "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?",
         door.project_id,
         metric,
-    ):
-        yield row["trial_id"], math.nan if row["value"] is None else row["value"]
+    )
+    return {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
 
 
 def _of_models(model_names: Sequence[str] | None, table: str = "t") -> tuple[str, tuple[str, ...]]:
@@ -161,47 +161,16 @@ def _of_models(model_names: Sequence[str] | None, table: str = "t") -> tuple[str
 
 def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
     """Records of trial rows, with their results and notes."""
-    metrics: dict[str, dict[str, float]] = {row["id"]: {} for row in rows}
-    notes: dict[str, list[str]] = {}
-    for ids in pieces([row["id"] for row in rows]):
-        marks = ",".join("?" * len(ids))
-        for row in door.query(
-            f"SELECT trial_id, metric, value FROM result WHERE project_id = ? "
-            f"AND trial_id IN ({marks})",
-            door.project_id,
-            *ids,
-        ):
-            value = math.nan if row["value"] is None else row["value"]
-            metrics[row["trial_id"]][row["metric"]] = value
-    for subject_id, said in notes_of(door, [row["id"] for row in rows]).items():
-        notes[subject_id] = [told_note(note) for note in said]
-    # A server returns rows in whatever order; the file is the same from every database.
-    ordered = {id_: dict(sorted(mine.items())) for id_, mine in metrics.items()}
-    return [_record(door, row, ordered[row["id"]], notes.get(row["id"], [])) for row in rows]
-
-
-def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for ids in pieces(subject_ids):
-        marks = ",".join("?" * len(ids))
-        for row in door.query(
-            f"SELECT subject_id, created_at, actor, text FROM note WHERE project_id = ? "
-            f"AND subject_id IN ({marks}) ORDER BY seq",
-            door.project_id,
-            *ids,
-        ):
-            found.setdefault(row.pop("subject_id"), []).append(row)
-    return found
-
-
-def told_note(note: dict[str, Any]) -> str:
-    """A note in one line: when, who, what."""
-    return f"[{note['created_at'][:10]} {note['actor']}] {note['text']}"
+    ids = [row["id"] for row in rows]
+    metrics, notes = trial_facts.results(door, ids), trial_facts.notes_of(door, ids)
+    return [_record(door, row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
 
 
 def _record(
-    door: Door, row: dict[str, Any], metrics: dict[str, float], notes: Sequence[str]
+    door: Door,
+    row: dict[str, Any],
+    metrics: Mapping[str, float | None],
+    notes: Sequence[dict[str, Any]],
 ) -> Record:
     said = json.loads(row["said"]) if row["said"] else {}
     commit, diff, checkpoint = row["git_commit"], row["git_diff_hash"], row["checkpoint"]
@@ -215,10 +184,10 @@ def _record(
         model_name=row["family"],
         timestamp=row["created_at"],
         hyperparams=said.pop("hyperparams", None) or json.loads(row["config"]),
-        metrics=metrics,
+        metrics={name: nan_if_null(value) for name, value in metrics.items()},
         checkpoint_path=checkpoint,
         training_time_seconds=row["seconds"],
-        notes="\n".join([*filter(None, [row["notes"]]), *notes]),
+        notes="\n".join([*filter(None, [row["notes"]]), *map(told_note, notes)]),
         git_commit=commit,
         git_dirty=said.pop("git_dirty", dirty),
         git_diff_hash=said.pop("git_diff_hash", diff),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from podium.ledger.ledger import Ledger
-from podium.ledger.pieces import pieces
+from podium.ledger.pieces import in_pieces, is_many
 
 # What is read: a table, a column, or several columns.
 What = sa.FromClause | sa.ColumnElement[Any] | Sequence[sa.ColumnElement[Any]]
@@ -69,7 +69,7 @@ def select(
     ordered = order if isinstance(order, Sequence) else [order]
     return [
         dict(row)
-        for some in _in_pieces(equal)
+        for some in in_pieces(equal)
         for row in tx.execute(
             mine(ledger, what, *where, **some).order_by(*ordered).limit(limit)
         ).mappings()
@@ -146,7 +146,7 @@ def update(
 ) -> int:
     """Give columns of the rows that meet the conditions other values; returns how many they are."""
     changed = 0
-    for some in _in_pieces({**equal, "project_id": ledger.project_id}):
+    for some in in_pieces({**equal, "project_id": ledger.project_id}):
         query = sa.update(table).where(*where, *_conditions(table, some)).values(new)
         changed += tx.execute(query).rowcount
     return changed
@@ -180,21 +180,6 @@ def _table(what: sa.FromClause | sa.ColumnElement[Any]) -> sa.FromClause:
 
 def _conditions(table: sa.FromClause, equal: Equal) -> list[Condition]:
     return [
-        table.c[name].in_(told) if _is_many(told) else table.c[name] == told
+        table.c[name].in_(told) if is_many(told) else table.c[name] == told
         for name, told in equal.items()
     ]
-
-
-def _is_many(told: Any) -> bool:
-    return isinstance(told, Collection) and not isinstance(told, str)
-
-
-def _in_pieces(equal: Equal) -> Iterator[Equal]:
-    """The same with few enough values in each for one statement."""
-    many = [name for name, told in equal.items() if _is_many(told)]
-    if not many:
-        yield equal
-        return
-    longest = max(many, key=lambda name: len(equal[name]))
-    for piece in pieces(equal[longest]):
-        yield {**equal, longest: piece}

@@ -1,4 +1,4 @@
-"""Ended trials with everything the record holds of them, read without SQLAlchemy."""
+"""Trials with everything the record holds of them, read without SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from podium.ledger import runs
 from podium.ledger.door import Door
 from podium.ledger.pieces import PIECE, pieces
 from podium.trial import State
@@ -53,17 +52,14 @@ def _ended(door: Door, which: str, *parameters: object) -> list[dict[str, Any]]:
 
 def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     ids = [row["id"] for row in rows]
-    results = _of(door, "result", "metric, value", ids)
-    scores = _of(door, "score", "part, fold, epoch, metric, value", ids)
-    links = _of(door, "study_trial", "study_id, phase, number", ids)
-    notes = runs.notes_of(door, ids)
+    came_to, reported, said = results(door, ids), scores(door, ids), notes_of(door, ids)
+    links = door.select("study_trial", "trial_id, study_id, phase, number", trial_id=ids)
+    studies = _by("trial_id", ids, links)
     for row in rows:
         id_ = row["id"]
         curves: dict[str, list[float | None]] = {}
-        for score in sorted(scores.get(id_, ()), key=lambda each: each["epoch"]):
-            if score["part"] != "best":
-                name = f"{score['part']}_{score['metric']}".removeprefix("_")
-                curves.setdefault(name, []).append(score["value"])
+        for score in sorted(reported[id_], key=lambda each: each["epoch"]):
+            curves.setdefault(score["name"], []).append(score["value"])
         yield {
             "podium": SCHEMA,
             "id": id_,
@@ -74,7 +70,7 @@ def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
             "config": json.loads(row["config"]),
             "metric": row["metric"] or None,
             "score": row["score"],
-            "results": {each["metric"]: each["value"] for each in results.get(id_, ())},
+            "results": came_to[id_],
             "curves": curves,
             "epochs": row["epochs"],
             "best_epoch": row["best_epoch"],
@@ -86,14 +82,14 @@ def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
                 "fold": row["fold"],
                 "seed": row["seed"],
             },
-            "studies": links.get(id_, []),
+            "studies": studies[id_],
             "seconds": row["seconds"],
             "reason": row["reason"],
             "started_at": row["created_at"],
             "ended_at": row["ended_at"],
             "checkpoint": row["checkpoint"],
             "artifact": row["artifact_hash"],
-            "notes": list(filter(None, [row["notes"], *map(runs.told_note, notes.get(id_, ()))])),
+            "notes": [*filter(None, [row["notes"]]), *map(told_note, said.get(id_, ()))],
             "git_commit": row["git_commit"],
             "git_diff_hash": row["git_diff_hash"],
             "packages": json.loads(row["packages"] or "{}"),
@@ -102,18 +98,67 @@ def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
         }
 
 
-def _of(
-    door: Door, table: str, columns: str, ids: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """Rows of a table by their trial."""
-    if not ids:
-        return {}
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in door.query(
-        f"SELECT trial_id, {columns} FROM {table} WHERE project_id = ? "
-        f"AND trial_id IN ({','.join('?' * len(ids))})",
+def results(door: Door, trial_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """What each of these trials came to, by metric."""
+    columns = "trial_id, metric, value"
+    rows = door.select("result", columns, order="metric", trial_id=trial_ids)
+    return {
+        id_: {row["metric"]: row["value"] for row in mine}
+        for id_, mine in _by("trial_id", trial_ids, rows).items()
+    }
+
+
+def scores(door: Door, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Everything that each of these trials reported: rows of its name, metric, epoch and value."""
+    columns = "trial_id, part, metric, epoch, value"
+    rows = door.select("score", columns, order="part, metric, epoch", trial_id=trial_ids)
+    named = [
+        {**row, "name": f"{row['part']}_{row['metric']}".removeprefix("_")}
+        for row in rows
+        if row["part"] != "best"
+    ]
+    return _by("trial_id", trial_ids, named)
+
+
+def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
+    columns = "subject_id, created_at, actor, text"
+    rows = door.select("note", columns, subject_id=subject_ids)
+    return {id_: mine for id_, mine in _by("subject_id", subject_ids, rows).items() if mine}
+
+
+def told_note(note: dict[str, Any]) -> str:
+    """A note in one line: when, who, what."""
+    return f"[{note['created_at'][:10]} {note['actor']}] {note['text']}"
+
+
+def with_model(door: Door) -> list[dict[str, Any]]:
+    """Trials that have a model of their own; one that was removed has no checkpoint any more."""
+    return door.query(
+        "SELECT * FROM trial WHERE project_id = ? AND artifact_hash IS NOT NULL "
+        "AND checkpoint IS NOT NULL ORDER BY seq",
         door.project_id,
-        *ids,
-    ):
-        found.setdefault(row.pop("trial_id"), []).append(row)
+    )
+
+
+def artifacts_in_use(door: Door) -> tuple[set[str], set[str]]:
+    """Hashes of artefacts that any project of the record needs, and folders of candidates."""
+    rows = door.query(
+        "SELECT artifact_hash, artifact_path FROM candidate UNION "
+        "SELECT artifact_hash, NULL FROM evidence UNION "
+        "SELECT artifact_hash, NULL FROM trial "
+        "WHERE project_id != ? AND artifact_hash IS NOT NULL",
+        door.project_id,
+    )
+    folders = {row["artifact_path"] for row in rows} - {None}
+    return {row["artifact_hash"] for row in rows}, folders
+
+
+def _by(
+    name: str, ids: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each id; empty for one that has none."""
+    found: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
+    for row in rows:
+        found[row.pop(name)].append(row)
     return found

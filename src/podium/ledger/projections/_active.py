@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from podium import registry
 from podium.files import rerooted, write_atomic
-from podium.ledger import outbox, schema
+from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger
+from podium.ledger.statements import beside, first, mine, select, value, values
 from podium.record import finite
 from podium.trial import State
 
@@ -90,15 +91,11 @@ class _Best:
         return {best: json.dumps(told, indent=2) + "\n", active: f"{self.model}\n"}
 
 
-def came_to(name: str) -> sa.ScalarSelect[float]:
+def came_to(ledger: Ledger, name: str) -> sa.ScalarSelect[float]:
     """What a trial's model came to by a name, beside its row."""
-    trial, result = schema.trial.c, schema.result.c
-    value = sa.select(result.value).where(
-        result.project_id == trial.project_id,
-        result.trial_id == trial.id,
-        result.metric == name,
-    )
-    return value.correlate(schema.trial).scalar_subquery()
+    result = schema.result.c
+    of_trial = result.trial_id == schema.trial.c.id
+    return beside(ledger, schema.trial, result.value, of_trial, result.metric == name)
 
 
 def judged(metric: str, score: float | None, loss: float | None) -> dict[str, float | None]:
@@ -110,8 +107,9 @@ def judged(metric: str, score: float | None, loss: float | None) -> dict[str, fl
 
 def is_behind(ledger: Ledger, root: Path, active: str) -> bool:
     """Whether a file that podium wrote, or the model it names, is not where it should be."""
-    with ledger.reading() as tx:
-        marks = {target: _Mark.parse(text) for target, text in _marks(ledger, tx).items()}
+    is_active = schema.projection.c.target.startswith(TARGET)
+    rows = ledger.read(select, schema.projection, is_active)
+    marks = {row["target"]: _Mark.parse(row["mark"]) for row in rows}
     return any(
         mark.root != str(root)
         or not Path(mark.model).exists()
@@ -134,10 +132,9 @@ def write(
     active : str
         Where the default slot's active model is told.
     """
-    with ledger.reading() as tx:
-        slots = _slots(ledger, tx)
+    grids = ledger.read(values, schema.receipt.c.slot, step=GRID)
     written = []
-    for slot in dict.fromkeys([default, *slots]):
+    for slot in dict.fromkeys([default, *sorted(set(grids))]):
         if slot:
             written += _Slot(ledger, root, slot, slot == default, active, say).write()
     return written
@@ -185,8 +182,7 @@ class _Slot:
         else:
             return []
         if mark != before:
-            with ledger.transaction() as tx:
-                outbox.advance(ledger, tx, self.target, position, json.dumps(asdict(mark)))
+            ledger.write(outbox.advance, self.target, position, json.dumps(asdict(mark)))
         return written
 
     def _put(self, found: _Best, before: _Mark) -> tuple[_Mark, list[str]]:
@@ -243,73 +239,56 @@ class _Slot:
 
     def _newest_grid(self, tx: sa.Connection) -> Mapping[str, Any] | None:
         """How the runs of the last grid were judged, and when that was."""
-        table = schema.receipt.c
-        row = tx.execute(
-            sa.select(table.outputs, table.created_at)
-            .where(
-                table.project_id == self.ledger.project_id,
-                table.slot == self.slot,
-                table.step == GRID,
-            )
-            .order_by(table.seq.desc())
-            .limit(1)
-        ).first()
-        return {**json.loads(row.outputs), "created_at": row.created_at} if row else None
+        table = schema.receipt
+        newest = table.c.seq.desc()
+        row = first(self.ledger, tx, table, order=newest, slot=self.slot, step=GRID)
+        return {**json.loads(row["outputs"]), "created_at": row["created_at"]} if row else None
 
     def _changed_since(self, tx: sa.Connection) -> bool:
         """Whether a search after the last grid was judged otherwise."""
         newest = self._newest_grid(tx)
         if newest is None:
             return False
-        table = schema.study.c
-        questions = tx.execute(
-            sa.select(table.question).where(
-                table.project_id == self.ledger.project_id,
-                table.slot == self.slot,
-                table.created_at > newest["created_at"],
-            )
-        ).scalars()
+        study = schema.study.c
+        later = study.created_at > newest["created_at"]
+        questions = values(self.ledger, tx, study.question, later, slot=self.slot)
         asked = [question for text in questions if "dataset" in (question := json.loads(text))]
         return any(question[name] != newest[name] for question in asked for name in JUDGED)
 
     def _grid_runs(
         self, tx: sa.Connection, asked: Mapping[str, Any]
-    ) -> Iterator[tuple[sa.RowMapping, dict[str, Any]]]:
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Complete runs of all the slot's grids that were judged like this, best first."""
-        trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
-        mine = (
-            sa.select(link.trial_id)
-            .select_from(
-                schema.study_trial.join(
-                    schema.study,
-                    sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-                )
-            )
-            .where(
-                link.project_id == self.ledger.project_id,
-                link.phase == GRID,
-                study.slot == self.slot,
-            )
+        ledger, trial = self.ledger, schema.trial.c
+        link, study = schema.study_trial.c, schema.study.c
+        of_grids = mine(
+            ledger,
+            link.trial_id,
+            study.id == link.study_id,
+            study.slot == self.slot,
+            link.phase == GRID,
         )
         metric = asked["metric"]
         rises = registry.direction(metric) == "max"
         # What was trained for another metric has its score in this one beside it.
-        score = sa.case((trial.metric == metric, trial.score), else_=came_to(f"val_{metric}"))
-        others = [column for column in schema.trial.c if column.name not in ("score", "metric")]
-        rows = tx.execute(
-            sa.select(*others, score.label("score"), came_to("val_loss").label("val_loss"))
-            .where(
-                trial.project_id == self.ledger.project_id,
-                trial.id.in_(mine),
-                trial.state == State.COMPLETE,
-                trial.dataset_fingerprint == asked["dataset"],
-                trial.task_hash == asked["task"],
-                trial.split_hash == asked["split"],
-                trial.checkpoint.is_not(None),
-            )
-            .order_by(score.desc() if rises else score, trial.seq)
+        score = sa.case(
+            (trial.metric == metric, trial.score), else_=came_to(ledger, f"val_{metric}")
         )
-        for row in rows.mappings():
+        others = [column for column in trial if column.name not in ("score", "metric")]
+        loss = came_to(ledger, "val_loss").label("val_loss")
+        rows = select(
+            ledger,
+            tx,
+            [*others, score.label("score"), loss],
+            trial.id.in_(of_grids),
+            trial.checkpoint.is_not(None),
+            order=[score.desc() if rises else score, trial.seq],
+            state=State.COMPLETE,
+            dataset_fingerprint=asked["dataset"],
+            task_hash=asked["task"],
+            split_hash=asked["split"],
+        )
+        for row in rows:
             yield (
                 row,
                 {
@@ -324,60 +303,24 @@ class _Slot:
     def _imported(self, tx: sa.Connection) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Runs of the newest import of grids for the slot, best first."""
         trial, result = schema.trial.c, schema.result.c
-        link, study = schema.study_trial.c, schema.study.c
-        told = (
-            sa.select(schema.trial, result.value.label("loss"))
-            .select_from(
-                schema.trial.join(
-                    schema.result,
-                    sa.and_(result.project_id == trial.project_id, result.trial_id == trial.id),
-                )
-                .join(
-                    schema.study_trial,
-                    sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-                )
-                .join(
-                    schema.study,
-                    sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-                )
-            )
-            .where(
-                trial.project_id == self.ledger.project_id,
-                trial.origin.startswith("import:"),
-                trial.checkpoint.is_not(None),
-                result.metric == LOSS,
-                study.slot == self.slot,
-            )
+        imported = (
+            *reads.asked_by_slot(self.slot),
+            result.trial_id == trial.id,
+            result.metric == LOSS,
+            trial.checkpoint.is_not(None),
         )
-        newest = tx.execute(told.order_by(trial.seq.desc()).limit(1)).mappings().first()
-        if newest is None:
+        of_any = trial.origin.startswith("import:")
+        last = value(self.ledger, tx, trial.origin, *imported, of_any, order=trial.seq.desc())
+        if last is None:
             return
-        rows = tx.execute(
-            told.where(trial.origin == newest["origin"]).order_by(result.value, trial.seq)
+        rows = select(
+            self.ledger,
+            tx,
+            [*trial, result.value.label("loss")],
+            *imported,
+            trial.origin == last,
+            order=[result.value, trial.seq],
         )
-        for row in rows.mappings():
+        for row in rows:
             facts = {"timestamp": row["created_at"], "source": row["origin"]}
             yield {**row, "score": row["loss"]}, facts
-
-
-def _marks(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
-    table = schema.projection.c
-    rows = tx.execute(
-        sa.select(table.target, table.mark).where(
-            table.project_id == ledger.project_id, table.target.startswith(TARGET)
-        )
-    )
-    return {row.target: row.mark for row in rows}
-
-
-def _slots(ledger: Ledger, tx: sa.Connection) -> list[str]:
-    """Slots with a grid."""
-    table = schema.receipt.c
-    return list(
-        tx.execute(
-            sa.select(table.slot)
-            .where(table.project_id == ledger.project_id, table.step == GRID)
-            .distinct()
-            .order_by(table.slot)
-        ).scalars()
-    )

@@ -13,10 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.decision import Kind, Stage
-from podium.ledger import outbox, schema
+from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger
 from podium.ledger.outbox import Item
 from podium.ledger.projections._mlflow_target import model_of, zip_of
+from podium.ledger.statements import first, mine, select, value, values
 
 # Minutes, as the tags that people search by have always been written; the record has the instant.
 STAMP = "%Y%m%d_%H%M"
@@ -102,9 +103,9 @@ class Standing:
         """What the run shows of the improvement: the numbers that MLflow can hold."""
         told = self.improvement.get("scalars", {})
         return {
-            name: float(value)
-            for name, value in told.items()
-            if isinstance(value, int | float) and math.isfinite(value)
+            name: float(figure)
+            for name, figure in told.items()
+            if isinstance(figure, int | float) and math.isfinite(figure)
         }
 
     @property
@@ -137,44 +138,15 @@ def stamp(moment: str) -> str:
 
 def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Standing | None:
     """Standing of a candidate for one target; None when the record has no such candidate."""
-    table = schema.candidate.c
-    wanted = mine(ledger, schema.candidate, table.id == candidate_id)
-    first = tx.execute(sa.select(schema.candidate).where(wanted)).mappings().first()
-    if first is None:
+    row = first(ledger, tx, schema.candidate, id=candidate_id)
+    if row is None:
         return None
-    row = {**first}
-    decision, stage = schema.decision.c, schema.stage.c
-    told = (
-        decision.id,
-        decision.kind,
-        decision.candidate_id,
-        decision.from_stage,
-        decision.to_stage,
-        decision.accepted,
-        decision.actor,
-        decision.reason,
-        decision.created_at,
+    decision = schema.decision.c
+    about = sa.or_(
+        decision.candidate_id == candidate_id, decision.expected_champion == candidate_id
     )
-    rows = tx.execute(
-        sa.select(*told)
-        .where(
-            mine(
-                ledger,
-                schema.decision,
-                decision.slot == row["slot"],
-                sa.or_(
-                    decision.candidate_id == candidate_id,
-                    decision.expected_champion == candidate_id,
-                ),
-            )
-        )
-        .order_by(decision.seq)
-    ).mappings()
-    decided = [{**one} for one in rows]
+    decided = select(ledger, tx, schema.decision, about, order=decision.seq, slot=row["slot"])
     own = [d for d in decided if d["candidate_id"] == candidate_id]
-    stands = tx.execute(
-        sa.select(stage.stage).where(mine(ledger, schema.stage, stage.candidate_id == candidate_id))
-    ).scalar()
     timeframe = _timeframe(ledger, tx, row["dataset_fingerprint"])
     improvement = found(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
     tags = {
@@ -185,7 +157,7 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Sta
         "timeframe": timeframe,
         "model_type": row["model_type"],
         "version_type": _version_type(ledger, tx, row),
-        "promotion_stage": stands,
+        "promotion_stage": reads.stage_of(ledger, tx, candidate_id),
         **_origin(ledger, tx, row, target),
         **_not_improved(improvement),
         **_promotions(_moves(decided, candidate_id)),
@@ -200,31 +172,14 @@ def _told(decision: Mapping[str, Any]) -> str:
 
 def _timeframe(ledger: Ledger, tx: sa.Connection, fingerprint: str) -> str:
     dataset = schema.dataset.c
-    found = tx.execute(
-        sa.select(dataset.timeframe)
-        .where(mine(ledger, schema.dataset, dataset.fingerprint == fingerprint))
-        .order_by(dataset.seq)
-    ).scalar()
-    return found or ""
+    return value(ledger, tx, dataset.timeframe, order=dataset.seq, fingerprint=fingerprint) or ""
 
 
 def _version_type(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> str:
-    """One that something newer of its kind, or made of it, stands beside is old."""
-    newest = tx.execute(
-        sa.select(schema.latest.c.candidate_id).where(
-            mine(
-                ledger,
-                schema.latest,
-                schema.latest.c.slot == row["slot"],
-                schema.latest.c.model_type == row["model_type"],
-            )
-        )
-    ).scalar()
-    child = tx.execute(
-        sa.select(schema.candidate.c.id)
-        .where(mine(ledger, schema.candidate, schema.candidate.c.parent_id == row["id"]))
-        .limit(1)
-    ).scalar()
+    """The same as :func:`podium.ledger.models.models` says of all candidates."""
+    of_its_type = {"slot": row["slot"], "model_type": row["model_type"]}
+    newest = value(ledger, tx, schema.latest.c.candidate_id, **of_its_type)
+    child = first(ledger, tx, schema.candidate.c.id, parent_id=row["id"])
     return "latest" if newest == row["id"] and child is None else "old"
 
 
@@ -235,11 +190,7 @@ def _origin(
     steps = _timesteps(ledger, tx, row["trial_id"])
     if row["parent_id"] is None:
         return {"total_timesteps": steps}
-    parent = tx.execute(
-        sa.select(schema.candidate.c.trial_id, schema.candidate.c.dataset_fingerprint).where(
-            mine(ledger, schema.candidate, schema.candidate.c.id == row["parent_id"])
-        )
-    ).first()
+    parent = first(ledger, tx, schema.candidate, id=row["parent_id"])
     tags = {
         "enhancement_type": row["model_type"],
         "enhancement_timestamp": stamp(row["created_at"]),
@@ -247,11 +198,11 @@ def _origin(
     }
     if parent is None:
         return tags
-    run_id = outbox.remote_id(ledger, tx, target, parent.trial_id)
+    run_id = outbox.remote_id(ledger, tx, target, parent["trial_id"])
     if run_id is not None:
-        place = zip_of(_timeframe(ledger, tx, parent.dataset_fingerprint))
+        place = zip_of(_timeframe(ledger, tx, parent["dataset_fingerprint"]))
         tags |= {"base_model_run_id": run_id, "base_model_path": f"runs:/{run_id}/{place}"}
-    return {**tags, "previous_timesteps": _timesteps(ledger, tx, parent.trial_id)}
+    return {**tags, "previous_timesteps": _timesteps(ledger, tx, parent["trial_id"])}
 
 
 def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
@@ -269,36 +220,19 @@ def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
 
 def found(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> dict[str, Any]:
     """Notes, figures and time of a candidate's newest evidence of a kind; empty without any."""
-    table = schema.evidence.c
-    row = tx.execute(
-        sa.select(table.notes, table.scalars, table.created_at)
-        .where(
-            mine(ledger, schema.evidence, table.candidate_id == candidate_id),
-            table.kind == kind,
-        )
-        .order_by(table.seq.desc())
-        .limit(1)
-    ).first()
+    newest = schema.evidence.c.seq.desc()
+    row = first(ledger, tx, schema.evidence, order=newest, candidate_id=candidate_id, kind=kind)
     if row is None:
         return {}
-    scalars = {name: value for name, (value, *_) in json.loads(row.scalars).items()}
-    return {**json.loads(row.notes), "scalars": scalars, "created_at": row.created_at}
+    scalars = {name: figure for name, (figure, *_) in json.loads(row["scalars"]).items()}
+    return {**json.loads(row["notes"]), "scalars": scalars, "created_at": row["created_at"]}
 
 
 def _timesteps(ledger: Ledger, tx: sa.Connection, trial_id: str) -> int | None:
     """Steps an agent has taken in all, where its training reported them."""
-    result = schema.result.c
-    found = tx.execute(
-        sa.select(result.value).where(
-            mine(
-                ledger,
-                schema.result,
-                result.trial_id == trial_id,
-                result.metric == "total_timesteps",
-            )
-        )
-    ).scalar()
-    return None if found is None else int(found)
+    column = schema.result.c.value
+    steps = value(ledger, tx, column, trial_id=trial_id, metric="total_timesteps")
+    return None if steps is None else int(steps)
 
 
 def _moves(decided: Iterable[Mapping[str, Any]], candidate_id: str) -> list[Move]:
@@ -343,74 +277,48 @@ def touched(ledger: Ledger, tx: sa.Connection, item: Item) -> list[str]:
     """
     candidate, decision, stage = schema.candidate.c, schema.decision.c, schema.stage.c
     if item.kind == "candidate":
-        new = tx.execute(
-            sa.select(schema.candidate).where(
-                mine(ledger, schema.candidate, candidate.id == item.subject_id)
-            )
-        ).first()
+        new = first(ledger, tx, schema.candidate, id=item.subject_id)
         if new is None:
             return []
-        before = tx.execute(
-            sa.select(candidate.id)
-            .where(
-                mine(
-                    ledger,
-                    schema.candidate,
-                    candidate.slot == new.slot,
-                    candidate.model_type == new.model_type,
-                    candidate.seq < new.seq,
-                )
-            )
-            .order_by(candidate.seq.desc())
-            .limit(1)
-        ).scalar()
-        return [*dict.fromkeys(filter(None, [new.parent_id, before, new.id]))]
-    about = mine(ledger, schema.decision, decision.id == item.subject_id)
-    moved = mine(ledger, schema.stage, stage.decision_id == item.subject_id)
+        of_its_type = {"slot": new["slot"], "model_type": new["model_type"]}
+        older = candidate.seq < new["seq"]
+        before = value(ledger, tx, candidate.id, older, order=candidate.seq.desc(), **of_its_type)
+        return [*dict.fromkeys(filter(None, [new["parent_id"], before, new["id"]]))]
     either = sa.or_(
-        candidate.id.in_(sa.select(decision.candidate_id).where(about)),
-        candidate.id.in_(sa.select(decision.expected_champion).where(about)),
-        candidate.id.in_(sa.select(stage.candidate_id).where(moved)),
+        candidate.id.in_(mine(ledger, decision.candidate_id, id=item.subject_id)),
+        candidate.id.in_(mine(ledger, decision.expected_champion, id=item.subject_id)),
+        candidate.id.in_(mine(ledger, stage.candidate_id, decision_id=item.subject_id)),
     )
-    query = sa.select(candidate.id).where(mine(ledger, schema.candidate, either))
-    return list(tx.execute(query.order_by(candidate.seq)).scalars())
+    return values(ledger, tx, candidate.id, either, order=candidate.seq)
 
 
 def trials(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
     """Every candidate and the trial that trained it, parents before what was made of them."""
-    table = schema.candidate.c
-    query = sa.select(table.id, table.trial_id).where(table.project_id == ledger.project_id)
-    return {row.id: row.trial_id for row in tx.execute(query.order_by(table.seq))}
+    rows = select(ledger, tx, schema.candidate, order=schema.candidate.c.seq)
+    return {row["id"]: row["trial_id"] for row in rows}
 
 
 def trial_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
     """Trial that trained a candidate: its run tells of it."""
-    table = schema.candidate.c
-    return tx.execute(
-        sa.select(table.trial_id).where(mine(ledger, schema.candidate, table.id == candidate_id))
-    ).scalar()
+    trial_id: str | None = value(ledger, tx, schema.candidate.c.trial_id, id=candidate_id)
+    return trial_id
 
 
 def base_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> str | None:
     """Trial of the parent of the candidate that a trial left; None where there is none."""
-    child, parent = schema.candidate.alias("child"), schema.candidate.alias("parent")
-    same = sa.and_(parent.c.project_id == child.c.project_id, parent.c.id == child.c.parent_id)
-    return tx.execute(
-        sa.select(parent.c.trial_id)
-        .select_from(child.join(parent, same))
-        .where(child.c.project_id == ledger.project_id, child.c.trial_id == trial_id)
-        .order_by(child.c.seq.desc())
-        .limit(1)
-    ).scalar()
+    child, parent = schema.candidate.alias("child").c, schema.candidate.alias("parent").c
+    base: str | None = value(
+        ledger,
+        tx,
+        parent.trial_id,
+        parent.id == child.parent_id,
+        child.trial_id == trial_id,
+        order=child.seq.desc(),
+    )
+    return base
 
 
 def champions(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
     """The candidate that holds each slot which somebody holds."""
-    table = schema.champion.c
-    query = sa.select(table.slot, table.candidate_id).where(table.project_id == ledger.project_id)
-    return {row.slot: row.candidate_id for row in tx.execute(query)}
-
-
-def mine(ledger: Ledger, table: Any, *conditions: sa.ColumnElement[bool]) -> Any:
-    """Rows of a table that are this project's and meet the conditions."""
-    return sa.and_(table.c.project_id == ledger.project_id, *conditions)
+    rows = select(ledger, tx, schema.champion)
+    return {row["slot"]: row["candidate_id"] for row in rows}

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from podium.artifact import folder_of
 from podium.candidate import read_checked, require_hash
 from podium.errors import PodiumError
-from podium.ledger import outbox, schema
+from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger
 from podium.ledger.outbox import Item
 from podium.ledger.projections import _mlflow_candidates as candidates
@@ -31,6 +31,7 @@ from podium.ledger.projections._mlflow_compare import differing
 from podium.ledger.projections._mlflow_registry import Registry, Version, stray
 from podium.ledger.projections._mlflow_runs import Content
 from podium.ledger.projections._mlflow_target import Target, zip_of
+from podium.ledger.statements import delete, select
 
 # Items read from the outbox at once; how many may be done and not yet remembered, and how long.
 PIECE, UNFLUSHED, SECONDS = 200, 50, 1.0
@@ -64,15 +65,14 @@ class Tour:
         self.ledger, self.target = projection.ledger, projection.target
         self.experiment = Experiment(self.target, projection.user)
         self.registry = Registry(self.experiment, self.ledger.project_id, projection.project)
-        with self.ledger.reading() as tx:
-            self.position, mark = outbox.position_of(self.ledger, tx, self.target.key)
+        self.position, mark = self.ledger.read(outbox.position_of, self.target.key)
         if mark != self.experiment.id or self.experiment.is_new:
             # Another experiment than before, or an empty one: everything belongs into it.
             projection.write(begin, self.target.key, self.experiment.id)
             self.position = 0
-        with self.ledger.reading() as tx:
-            # Runs are numbered within their experiment.
-            self.count = _count(self.ledger, tx, self.target.key)
+        is_trial = schema.projected.c.subject_id.like("t-%")
+        # Runs are numbered within their experiment.
+        self.count = len(self.ledger.read(remembered, self.target.key, is_trial))
         self.flushed = self.position
         self.fresh: dict[str, tuple[str, str]] = {}
         self.since = time.monotonic()
@@ -94,7 +94,7 @@ class Tour:
         not, it is MLflow, and both wait.
         """
         total, done = self.of.waiting(), 0
-        while items := self._items():
+        while items := self.ledger.read(outbox.waiting, self.target.key, limit=PIECE):
             seen: set[tuple[str, str]] = set()
             self.told.clear()
             for item in items:
@@ -157,7 +157,7 @@ class Tour:
             self.ledger, self.target, self.registry, self.of.store, self.experiment.get
         ):
             try:
-                run = self._run_of(candidate_id)
+                run = self.ledger.read(candidates.trial_of, candidate_id)
                 if run is not None:
                     self._untag(run)
                 self._tell(candidate_id, whole=True)
@@ -165,10 +165,6 @@ class Tour:
                 yield f"candidate {candidate_id}: {error}"
             else:
                 yield ""
-
-    def _run_of(self, candidate_id: str) -> str | None:
-        with self.ledger.reading() as tx:
-            return candidates.trial_of(self.ledger, tx, candidate_id)
 
     def _untag(self, trial_id: str) -> None:
         """Remove from a run what a candidate's standing decides and does not say."""
@@ -213,10 +209,6 @@ class Tour:
         if self.position - self.flushed >= UNFLUSHED or waited >= SECONDS:
             self.flush()
 
-    def _items(self) -> list[Item]:
-        with self.ledger.reading() as tx:
-            return outbox.waiting(self.ledger, tx, self.target.key, limit=PIECE)
-
     def _pass_over(self, item: Item, error: Exception) -> str:
         """Put an item aside, so that the rest goes on; says which and why.
 
@@ -248,13 +240,10 @@ class Tour:
         if item.kind in ("study", "trial"):
             return self._send(item.subject_id)
         if item.kind not in ("candidate", "decision"):
-            with self.ledger.reading() as tx:
-                run_of = _mlflow_facts.run_of(self.ledger, tx, item.subject_id)
+            run_of = self.ledger.read(_mlflow_facts.run_of, item.subject_id)
             return run_of is not None and self._send(run_of, only_tags=True)
-        with self.ledger.reading() as tx:
-            about = candidates.touched(self.ledger, tx, item)
         done = False
-        for one in about:
+        for one in self.ledger.read(candidates.touched, item):
             # A new candidate's files go with its trial; the rest is tags, once for all of a piece.
             whole = item.kind == "candidate" and one == item.subject_id
             if whole or one not in self.told:
@@ -264,10 +253,9 @@ class Tour:
 
     def _tell(self, candidate_id: str, *, whole: bool = False) -> bool:
         """Bring what is told of a candidate, on its run and as a version, to its present state."""
-        trial_id = self._run_of(candidate_id)
+        trial_id = self.ledger.read(candidates.trial_of, candidate_id)
         sent = trial_id is not None and self._send(trial_id, only_tags=not whole)
-        with self.ledger.reading() as tx:
-            standing = candidates.of(self.ledger, tx, candidate_id, self.target.key)
+        standing = self.ledger.read(candidates.of, candidate_id, self.target.key)
         if standing is not None:
             self._register(standing)
         return sent
@@ -283,8 +271,7 @@ class Tour:
             self.fresh[standing.id] = (version.number, name)
         if there:
             self.registry.make(name, slot)
-            with self.ledger.reading() as tx:
-                holder = candidates.champions(self.ledger, tx).get(slot)
+            holder = self.ledger.read(reads.champion_of, slot)
             # A champion that is no version yet has no alias; that of another would be a lie.
             self.registry.point(name, there[holder].number if holder in there else None)
         if before is not None and version is not before:
@@ -360,8 +347,7 @@ class Tour:
 
     def _send_base(self, trial_id: str) -> bool:
         """Send what a trial's candidate was made of before it, where it is not there."""
-        with self.ledger.reading() as tx:
-            base = candidates.base_of(self.ledger, tx, trial_id)
+        base = self.ledger.read(candidates.base_of, trial_id)
         if base is None or base == trial_id:
             return False
         if not self._known(base)[0]:
@@ -375,10 +361,9 @@ class Tour:
     def _content(self, subject_id: str) -> Content | None:
         project = self.of.project
         try:
-            with self.ledger.reading() as tx:
-                if subject_id.startswith("s-"):
-                    return _mlflow_runs.study(self.ledger, tx, subject_id, project)
-                return _mlflow_runs.trial(self.ledger, tx, subject_id, project, self.target.key)
+            if subject_id.startswith("s-"):
+                return self.ledger.read(_mlflow_runs.study, subject_id, project)
+            return self.ledger.read(_mlflow_runs.trial, subject_id, project, self.target.key)
         except PodiumError:
             raise
         except Exception as error:
@@ -399,12 +384,11 @@ class Tour:
 
     def _known(self, subject_id: str) -> tuple[str, str]:
         """Id and name of a run that was sent before; empty for one that was not."""
-        if subject_id in self.fresh:
-            return self.fresh[subject_id]
-        with self.ledger.reading() as tx:
-            return remembered(self.ledger, tx, self.target.key, subject_id).get(
-                subject_id, ("", "")
-            )
+        return self.fresh.get(subject_id) or self._remembered(self.target.key, subject_id)
+
+    def _remembered(self, target: str, subject_id: str) -> tuple[str, str]:
+        is_it = schema.projected.c.subject_id == subject_id
+        return self.ledger.read(remembered, target, is_it).get(subject_id, ("", ""))
 
     def _parent(self, content: Content) -> str | None:
         """Run of a trial's study; it is sent first where it is not there."""
@@ -418,9 +402,8 @@ class Tour:
         if content.kind == "study":
             return content.name
         self._count_in(content)
-        with self.ledger.reading() as tx:
-            wish = remembered(self.ledger, tx, outbox.RUN_NAME, content.subject_id)
-        template = wish[content.subject_id][1] if wish else self.target.run_name
+        _, wish = self._remembered(outbox.RUN_NAME, content.subject_id)
+        template = wish or self.target.run_name
         parts = {**content.parts, "run_id": f"run{self.count}"}
         name = _mlflow_runs.named(template, parts)
         return name if "{run_id" in template else self._free(name)
@@ -430,9 +413,9 @@ class Tour:
 
     def _free(self, base: str) -> str:
         """A name no run of the experiment has yet: the base, then ``-2``, ``-3`` ..."""
-        with self.ledger.reading() as tx:
-            taken = _names_like(self.ledger, tx, self.target.key, base)
-        taken |= {name for _, name in self.fresh.values()}
+        is_like = schema.projected.c.remote_name.startswith(base, autoescape=True)
+        there = self.ledger.read(remembered, self.target.key, is_like)
+        taken = {name for _, name in [*there.values(), *self.fresh.values()]}
         name, number = base, 1
         while name in taken:
             number += 1
@@ -496,8 +479,7 @@ def _told_file(name: str, *, judged: bool) -> str:
 def begin(ledger: Ledger, tx: sa.Connection, target: str, mark: str) -> None:
     """Start a target from the beginning, in an experiment with this id."""
     for table in (schema.projected, schema.stuck):
-        mine = sa.and_(table.c.project_id == ledger.project_id, table.c.target == target)
-        tx.execute(sa.delete(table).where(mine))
+        delete(ledger, tx, table, target=target)
     outbox.advance(ledger, tx, target, 0, mark=mark)
 
 
@@ -521,35 +503,9 @@ def take_back(ledger: Ledger, tx: sa.Connection, target: str, stuck: int, positi
     outbox.advance(ledger, tx, target, position)
 
 
-def _count(ledger: Ledger, tx: sa.Connection, target: str) -> int:
-    """How many trials have a run."""
-    table = schema.projected.c
-    query = sa.select(sa.func.count()).where(
-        table.project_id == ledger.project_id,
-        table.target == target,
-        table.subject_id.like("t-%"),
-    )
-    return int(tx.execute(query).scalar_one())
-
-
 def remembered(
-    ledger: Ledger, tx: sa.Connection, target: str, subject_id: str | None = None
+    ledger: Ledger, tx: sa.Connection, target: str, *where: sa.ColumnElement[bool]
 ) -> dict[str, tuple[str, str]]:
-    """Id and name of every run that was sent, or of one, by trial or study."""
-    table = schema.projected.c
-    query = sa.select(table.subject_id, table.remote_id, table.remote_name).where(
-        table.project_id == ledger.project_id, table.target == target
-    )
-    if subject_id is not None:
-        query = query.where(table.subject_id == subject_id)
-    return {row.subject_id: (row.remote_id, row.remote_name) for row in tx.execute(query)}
-
-
-def _names_like(ledger: Ledger, tx: sa.Connection, target: str, base: str) -> set[str]:
-    table = schema.projected.c
-    query = sa.select(table.remote_name).where(
-        table.project_id == ledger.project_id,
-        table.target == target,
-        table.remote_name.startswith(base, autoescape=True),
-    )
-    return set(tx.execute(query).scalars())
+    """Id and name of every run that was sent, or of some, by trial or study."""
+    rows = select(ledger, tx, schema.projected, *where, target=target)
+    return {row["subject_id"]: (row["remote_id"], row["remote_name"]) for row in rows}

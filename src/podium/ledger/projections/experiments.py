@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,10 +23,10 @@ from podium.importers._base import Imported, source_of
 from podium.importers.experiments_log import lines as records_of
 from podium.ledger import foreign, outbox, schema, writes
 from podium.ledger.ledger import Ledger
-from podium.ledger.pieces import pieces
 from podium.ledger.projections import _active
-from podium.ledger.projections._active import ACTIVE, GRID
+from podium.ledger.projections._active import ACTIVE, GRID, came_to
 from podium.ledger.projections._jsonl import Line, Tail, append
+from podium.ledger.statements import select, values
 from podium.record import finite_or_none
 from podium.trial import State
 
@@ -147,8 +147,7 @@ class _Log:
     def update(self) -> list[str]:
         """Take in what others wrote, then append what is missing."""
         ledger = self.ledger
-        with ledger.reading() as tx:
-            position, text = outbox.position_of(ledger, tx, TARGET)
+        position, text = ledger.read(outbox.position_of, TARGET)
         mark = _Mark.parse(text)
         as_left = self._is_as_left(mark)
         tail = Tail.read(self.path, mark.seen if as_left else 0, OWN, self._keep_aside)
@@ -168,8 +167,7 @@ class _Log:
         end = tail.end + grown
         mark = _Mark(tail.end, end, self._check(end), mark.source)
         # Not flushed: what is lost of it is done again, and the ids are in the log.
-        with ledger.transaction() as tx:
-            outbox.advance(ledger, tx, TARGET, newest, json.dumps(asdict(mark)))
+        ledger.write(outbox.advance, TARGET, newest, json.dumps(asdict(mark)))
         return [LOG.as_posix()] if missing else []
 
     def _is_as_left(self, mark: _Mark) -> bool:
@@ -254,91 +252,47 @@ class _Log:
 
 def _ours(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]:
     """Those of some ids that this project's record gave."""
-    found: set[str] = set()
-    trial, receipt = schema.trial.c, schema.receipt.c
-    for piece in pieces(sorted({name.partition(PRUNED)[0] for name in names})):
-        found |= set(
-            tx.execute(
-                sa.select(trial.id).where(
-                    trial.project_id == ledger.project_id,
-                    trial.id.in_(piece),
-                    trial.origin == "",
-                )
-            ).scalars()
-        )
-        found |= set(
-            tx.execute(
-                sa.select(receipt.inputs_hash).where(
-                    receipt.project_id == ledger.project_id,
-                    receipt.step == GRID,
-                    receipt.inputs_hash.in_(piece),
-                )
-            ).scalars()
-        )
-    return {name for name in names if name.partition(PRUNED)[0] in found}
+    asked = {name: name.partition(PRUNED)[0] for name in names}
+    ids = sorted(set(asked.values()))
+    found = {
+        *values(ledger, tx, schema.trial.c.id, id=ids, origin=""),
+        *values(ledger, tx, schema.receipt.c.inputs_hash, inputs_hash=ids, step=GRID),
+    }
+    return {name for name, id_ in asked.items() if id_ in found}
 
 
 def _lines_of_others(ledger: Ledger, tx: sa.Connection) -> set[bytes]:
     """Every line that was taken in before."""
-    table = schema.receipt.c
-    rows = tx.execute(
-        sa.select(table.outputs).where(table.project_id == ledger.project_id, table.step == LINES)
-    ).scalars()
-    return {text.encode() for row in rows for text in json.loads(row)["lines"]}
+    outputs = values(ledger, tx, schema.receipt.c.outputs, step=LINES)
+    return {text.encode() for row in outputs for text in json.loads(row)["lines"]}
 
 
-def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, sa.RowMapping]:
+def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What the log tells of podium's own named runs, among some trials; by id."""
     trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
-    found: dict[str, sa.RowMapping] = {}
-    for piece in pieces(ids):
-        rows = tx.execute(
-            sa.select(
-                schema.trial,
-                link.phase,
-                study.slot,
-                study.id.label("study"),
-                _active.came_to("val_loss").label("val_loss"),
-            )
-            .select_from(
-                schema.trial.join(
-                    schema.study_trial,
-                    sa.and_(link.project_id == trial.project_id, link.trial_id == trial.id),
-                ).join(
-                    schema.study,
-                    sa.and_(study.project_id == link.project_id, study.id == link.study_id),
-                )
-            )
-            .where(
-                trial.project_id == ledger.project_id,
-                trial.id.in_(piece),
-                trial.run_id.is_not(None),
-                trial.origin == "",
-            )
-            .order_by(link.seq)
-        )
-        for row in rows.mappings():
-            # Two studies may look at one trial; it is told as what it was trained for.
-            found.setdefault(row["id"], row)
-    return found
+    loss = came_to(ledger, "val_loss").label("val_loss")
+    rows = select(
+        ledger,
+        tx,
+        [*trial, link.phase, study.slot, study.id.label("study"), loss],
+        link.trial_id == trial.id,
+        study.id == link.study_id,
+        trial.run_id.is_not(None),
+        order=link.seq,
+        id=ids,
+        origin="",
+    )
+    # Two studies may look at one trial; it is told as what it was trained for.
+    return {row["id"]: row for row in reversed(rows)}
 
 
 def _receipts(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    table = schema.receipt.c
-    found: dict[str, dict[str, Any]] = {}
-    for piece in pieces(ids):
-        rows = tx.execute(
-            sa.select(table.inputs_hash, table.outputs).where(
-                table.project_id == ledger.project_id,
-                table.step.in_((GRID, LINES)),
-                table.inputs_hash.in_(piece),
-            )
-        )
-        found.update({row.inputs_hash: json.loads(row.outputs) for row in rows})
-    return found
+    table = schema.receipt
+    rows = select(ledger, tx, table, order=table.c.seq, inputs_hash=ids, step=(GRID, LINES))
+    return {row["inputs_hash"]: json.loads(row["outputs"]) for row in rows}
 
 
-def _run(row: sa.RowMapping) -> dict[str, Any]:
+def _run(row: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a run's line; that of a pruned one is another than the one of its end."""
     pruned = f"{PRUNED}{row['epochs']}" if row["state"] == State.PRUNED else ""
     return {

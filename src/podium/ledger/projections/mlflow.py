@@ -107,21 +107,15 @@ class Projection:
     ) -> None:
         self.ledger, self.target, self.root, self.store = ledger, target, root, store
         self.project, self.user = project, user
-        self.write = write or self._write
-
-    def _write(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        with self.ledger.transaction() as tx:
-            return work(self.ledger, tx, *arguments)
+        self.write = write or ledger.write
 
     def waiting(self) -> int:
         """How many things MLflow has not seen yet."""
-        with self.ledger.reading() as tx:
-            return outbox.count_waiting(self.ledger, tx, self.target.key)
+        return self.ledger.read(outbox.count_waiting, self.target.key)
 
     def stuck(self) -> list[outbox.Stuck]:
         """What MLflow refused so far."""
-        with self.ledger.reading() as tx:
-            return outbox.stuck(self.ledger, tx, self.target.key)
+        return self.ledger.read(outbox.stuck, self.target.key)
 
     def drain(self, progress: Progress = lambda done, total: None) -> Sent:
         """Send what waits, in order, until all is there or MLflow takes nothing any more.
@@ -161,8 +155,7 @@ class Projection:
         StoppedError
             MLflow does not answer.
         """
-        with self.ledger.reading() as tx:
-            known = remembered(self.ledger, tx, self.target.key)
+        known = self.ledger.read(remembered, self.target.key)
         with environment(self.target):
             experiment = Experiment(self.target, self.user, only_look=True)
             runs = experiment.runs(self.ledger.project_id)

@@ -147,13 +147,11 @@ class _File:
         written: list[str] = []
         for _ in range(ATTEMPTS):
             data = content(self.door.root)
-            with self.ledger.reading() as tx:
-                _, text = outbox.position_of(self.ledger, tx, TARGET)
+            _, text = self.ledger.read(outbox.position_of, TARGET)
             mark = Mark.parse(text)
             if data is not None and digest_bytes(data) != mark.digest:
                 mark = self._take_in(data, mark, written)
-            with self.ledger.reading() as tx:
-                position = outbox.last_position(self.ledger, tx)
+            position = self.ledger.read(outbox.last_position)
             told = rendered(runs.runs(self.door), mark.beside)
             if told != data:
                 if content(self.door.root) != data:
@@ -161,8 +159,7 @@ class _File:
                 write_atomic(self.path, told)
                 written.append(FILE.as_posix())
             mark = replace(mark, digest=digest_bytes(told), root=str(self.door.root))
-            with self.ledger.transaction() as tx:
-                outbox.advance(self.ledger, tx, TARGET, position, mark.text)
+            self.ledger.write(outbox.advance, TARGET, position, mark.text)
             break
         return written
 

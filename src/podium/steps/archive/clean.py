@@ -134,15 +134,10 @@ class _Stay:
     @classmethod
     def of(cls, project: Project) -> _Stay:
         door = project.door
-        found = door.query(
-            "SELECT DISTINCT c.id, c.study_id FROM candidate c JOIN decision d "
-            "ON d.project_id = c.project_id AND d.candidate_id = c.id "
-            "WHERE c.project_id = ? AND d.accepted = ? AND d.to_stage IN (?, ?)",
-            door.project_id,
-            1,
-            Stage.CHAMPION,
-            Stage.BETA,
-        )
+        stages = (Stage.CHAMPION, Stage.BETA)
+        moves = door.select("decision", "candidate_id", accepted=1, to_stage=stages)
+        moved = {row["candidate_id"] for row in moves}
+        found = door.select("candidate", "id, study_id", id=moved)
         ids = {name for row in found for name in row.values()}
         return cls(frozenset(ids), "\n".join(gc.pointers(project)))
 

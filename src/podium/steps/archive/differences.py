@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import artifact, registry
+from podium.errors import NotFoundError
 from podium.hashing import digest_bytes, digest_folder
-from podium.ledger import writes
+from podium.ledger import trial_facts, writes
 from podium.ledger.door import Door
 from podium.record import nan_if_null
 from podium.sequences import Sequences, Subset
@@ -73,11 +74,7 @@ def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
     findings += _curves(door, id_, ended)
     results = {
         r["metric"]: nan_if_null(r["value"])
-        for r in door.query(
-            "SELECT metric, value FROM result WHERE project_id = ? AND trial_id = ?",
-            door.project_id,
-            id_,
-        )
+        for r in door.select("result", order="metric", trial_id=id_)
     }
     # Errors reckoned from the forecasts say nothing that those have not said to the bit.
     again = writes.results_of(ended, metric)
@@ -96,12 +93,10 @@ def _series(door: Door, id_: str, what: str, recorded: str | None, now: NDArray[
         return Finding(id_, what, False, "none were recorded")
     if digest_bytes(now.dtype.str.encode(), now.tobytes()) == recorded:
         return Finding(id_, what, True, f"{len(now)} windows")
-    rows = door.query(
-        "SELECT dtype, data FROM blob WHERE project_id = ? AND hash = ?", door.project_id, recorded
-    )
-    if not rows:
+    try:
+        then = door.array(recorded)
+    except NotFoundError:
         return Finding(id_, what, False, f"the series {recorded[:12]} is not on record")
-    then = np.frombuffer(rows[0]["data"], dtype=np.dtype(rows[0]["dtype"]))
     if len(then) != len(now):
         return Finding(id_, what, False, f"{len(then)} windows recorded, {len(now)} now")
     apart = np.abs(then.astype(np.float64) - now)
@@ -116,11 +111,7 @@ def _series(door: Door, id_: str, what: str, recorded: str | None, now: NDArray[
 
 
 def _score(door: Door, row: Row, ended: Ended, losses_equal: bool) -> Finding:
-    kept = door.query(
-        "SELECT value FROM score WHERE project_id = ? AND trial_id = ? AND part = 'best'",
-        door.project_id,
-        row["id"],
-    )
+    kept = door.select("score", "value", order="metric", trial_id=row["id"], part="best")
     recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in kept)]
     wrong = [value for value in recorded if not _equal(value, ended.score)]
     what = f"{row['metric']}"
@@ -135,14 +126,8 @@ def _score(door: Door, row: Row, ended: Ended, losses_equal: bool) -> Finding:
 def _curves(door: Door, id_: str, ended: Ended) -> list[Finding]:
     """Each metric over the epochs; the first epoch that differs says where the paths part."""
     then: dict[str, dict[int, float]] = {}
-    for r in door.query(
-        "SELECT part, metric, epoch, value FROM score WHERE project_id = ? AND trial_id = ? "
-        "AND part != 'best' ORDER BY part, metric, epoch",
-        door.project_id,
-        id_,
-    ):
-        name = f"{r['part']}_{r['metric']}" if r["part"] else r["metric"]
-        then.setdefault(name, {})[r["epoch"]] = nan_if_null(r["value"])
+    for row in trial_facts.scores(door, [id_])[id_]:
+        then.setdefault(row["name"], {})[row["epoch"]] = nan_if_null(row["value"])
     now: dict[str, dict[int, float]] = {}
     for epoch in ended.epochs:
         for name, value in epoch.scores.items():

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sqlite3
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from podium import config as configuration
 from podium.config import Config
 from podium.decision import Decision, Kind, Result, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError, Problem, UsageError
+from podium.ledger import trial_facts
 from podium.ledger.door import Door
 from podium.ledger.projections import _mlflow_target
 from podium.steps.workspace import projections
@@ -102,14 +104,13 @@ def _plugins(root: Path) -> str:
 
 
 def _record(config: Config, door: Door) -> str:
-    [counted] = door.query("SELECT max(version) AS version FROM schema_version")
     if door.path is None:
-        return f"the server answers, schema {counted['version']}"
-    answers = [next(iter(row.values())) for row in door.query("PRAGMA integrity_check")]
-    if answers != ["ok"]:
-        raise ValueError(f"{door.path} is damaged: {answers[0]}; restore it from a backup")
+        return f"the server answers, schema {door.version()}"
+    version, damage = door.version(), door.damage()
+    if damage:
+        raise ValueError(f"{door.path} is damaged: {damage}; restore it from a backup")
     size = door.path.stat().st_size / 1024**2
-    return f"{door.path} is whole, schema {counted['version']}, {size:.1f} MiB"
+    return f"{door.path} is whole, schema {version}, {size:.1f} MiB"
 
 
 def _chain(config: Config, door: Door) -> str:
@@ -148,12 +149,7 @@ def _decision(row: dict[str, Any]) -> Decision:
 def _artifacts(config: Config, door: Door) -> str:
     store = config.root / config.paths.registry
     candidates = {row["artifact_path"]: row["artifact_hash"] for row in door.rows("candidates")}
-    trials = door.query(
-        "SELECT DISTINCT artifact_hash FROM trial WHERE project_id = ? "
-        # Without a checkpoint it was removed, and the record says so.
-        "AND artifact_hash IS NOT NULL AND checkpoint IS NOT NULL",
-        config.project.id,
-    )
+    trials = trial_facts.with_model(door)
     kept = {artifact.folder_of(row["artifact_hash"]): row["artifact_hash"] for row in trials}
     both = {**kept, **candidates}
     for folder, artifact_hash in both.items():
@@ -178,11 +174,8 @@ def _champions(config: Config, door: Door) -> str:
 
 
 def _trials(config: Config, door: Door) -> str:
-    counted = door.query(
-        "SELECT state, count(*) AS n FROM trial WHERE project_id = ? GROUP BY state ORDER BY state",
-        config.project.id,
-    )
-    told = ", ".join(f"{row['n']} {row['state']}" for row in counted) or "none"
+    counted = Counter(row["state"] for row in door.select("trial", "state", order="state"))
+    told = ", ".join(f"{count} {state}" for state, count in counted.items()) or "none"
     return f"{told} (running ones with nobody at work are started again by: podium run)"
 
 

@@ -94,11 +94,7 @@ def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
         elif kind == "candidates":
             found.add(row["trial_id"])
         elif kind == "studies":
-            links = door.query(
-                "SELECT trial_id FROM study_trial WHERE project_id = ? AND study_id = ?",
-                door.project_id,
-                row["id"],
-            )
+            links = door.select("study_trial", "trial_id", study_id=row["id"])
             found |= {link["trial_id"] for link in links}
         else:
             raise UsageError(f"{row['id']} is one of the {kind}", "studies, trials, candidates")

@@ -15,7 +15,7 @@ from typing import Any
 from podium import artifact, registry
 from podium.files import flush
 from podium.hashing import digest
-from podium.ledger import writes
+from podium.ledger import trial_facts, writes
 from podium.steps.data.own_code import directions
 from podium.steps.workspace.project import Project
 from podium.trial import State
@@ -295,16 +295,8 @@ def _states_of_nobody(project: Project) -> list[Path]:
     if not project.door.exists:
         # Nobody can say what they are of.
         return []
-    waiting = {
-        row["id"]
-        for row in project.door.query(
-            "SELECT id FROM trial WHERE project_id = ? AND state IN (?, ?, ?)",
-            project.config.project.id,
-            State.PAUSED,
-            State.RUNNING,
-            State.INTERRUPTED,
-        )
-    }
+    resting = (State.PAUSED, State.RUNNING, State.INTERRUPTED)
+    waiting = {row["id"] for row in project.door.select("trial", "id", state=resting)}
     return [path for path in found if path.is_dir() and path.name not in waiting]
 
 
@@ -331,20 +323,14 @@ def every_slot_locked(project: Project, verb: str) -> Iterator[None]:
 def slots_of(project: Project) -> list[str]:
     """Every slot somebody may be at work on, declared or only on record, in one order."""
     door = project.door
-    sql = "SELECT DISTINCT slot FROM study WHERE project_id = ?"
-    rows = door.query(sql, door.project_id) if door.exists else []
+    rows = door.select("study", "slot") if door.exists else []
     return sorted({*project.config.slots, *(row["slot"] for row in rows)})
 
 
 def _kept(project: Project) -> list[Kept]:
     """Trials of this project that have a model of their own."""
     door = project.door
-    rows = door.query(
-        "SELECT id, artifact_hash, dataset_fingerprint, task_hash, split_hash, fold, metric, "
-        "score, ended_at FROM trial WHERE project_id = ? AND artifact_hash IS NOT NULL "
-        "AND checkpoint IS NOT NULL ORDER BY seq",
-        door.project_id,
-    )
+    rows = trial_facts.with_model(door)
     grounds = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
     own = directions(door)
     for row in rows:
@@ -367,22 +353,12 @@ def _kept(project: Project) -> list[Kept]:
 def _held(project: Project) -> set[str]:
     """Folders that stay whatever the rules say; other projects of the record are asked, too."""
     door = project.door
-    rows = [
-        *door.query("SELECT artifact_hash FROM candidate"),
-        *door.query("SELECT artifact_hash FROM evidence"),
-        *door.query(
-            "SELECT artifact_hash FROM trial WHERE project_id != ? AND artifact_hash IS NOT NULL",
-            door.project_id,
-        ),
-    ]
-    named = {artifact.folder_of(row["artifact_hash"]) for row in rows}
-    named |= {row["artifact_path"] for row in door.query("SELECT artifact_path FROM candidate")}
+    hashes, named = trial_facts.artifacts_in_use(door)
+    named |= set(map(artifact.folder_of, hashes))
     # What podium says is active counts even where somebody changed the file.
-    marks = door.query(
-        "SELECT mark FROM projection WHERE project_id = ? AND target LIKE 'active_model%'",
-        door.project_id,
-    )
-    texts = [*(row["mark"] for row in marks), *pointers(project)]
+    marks = door.select("projection", order="target")
+    active = [row["mark"] for row in marks if row["target"].startswith("active_model")]
+    texts = [*active, *pointers(project)]
     return named.union(*map(_NAMED.findall, texts))
 
 

@@ -203,8 +203,7 @@ def _trial_ids(project: Project) -> set[str]:
     door = project.door
     if not door.exists:
         return set()
-    rows = door.query("SELECT id FROM trial WHERE project_id = ?", door.project_id)
-    return {row["id"] for row in rows}
+    return {row["id"] for row in door.select("trial", "id")}
 
 
 def _write(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,9 @@ from podium import registry
 from podium.candidate import MANIFEST
 from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
-from podium.ledger.door import Door
-from podium.ledger.runs import told_note
+from podium.hashing import canonical
+from podium.ledger.door import LOOKS, Door
+from podium.ledger.trial_facts import told_note
 from podium.report.table import number
 from podium.report.tree import Branch
 from podium.steps.workspace.moments import day_of
@@ -117,26 +117,20 @@ class _Tree:
         if kind == "candidates":
             root = self._one("candidate", row["root_id"])
             row = self._one("trial", root["trial_id"])
-        links = self._rows(
-            "SELECT study_id FROM study_trial WHERE project_id = ? AND trial_id = ? "
-            "GROUP BY study_id ORDER BY min(seq)",
-            row["id"],
-        )
-        studies = [self._one("study", link["study_id"]) for link in links]
+        links = self.door.select("study_trial", "study_id", trial_id=row["id"])
+        ids = dict.fromkeys(link["study_id"] for link in links)
+        studies = [self._one("study", id_) for id_ in ids]
         children = [self._study(study, [row["config_hash"]]) for study in studies]
         return self._dataset(row["dataset_fingerprint"], children)
 
     def _dataset(self, fingerprint: str | None, children: Sequence[Node]) -> Node:
         """The data; things that podium did not train name none."""
-        found = self._rows(
-            "SELECT * FROM dataset WHERE project_id = ? AND fingerprint = ?", fingerprint or ""
-        )
-        if not found:
+        data = self.door.first("dataset", fingerprint=fingerprint or "")
+        if data is None:
             if len(children) == 1:
                 return children[0]
             return Node("dataset", "", False, {}, "not on record", (), children)
-        data = found[0]
-        tickers = json.loads(data["tickers"])
+        tickers = data["tickers"]
         facts = {name: data[name] for name in ("name", "timeframe", "bars", "first_at", "last_at")}
         title = f"{data['name']}  {data['timeframe']}, {', '.join(tickers)}"
         size = ("bars", f"{data['bars']}, {day_of(data['first_at'])} to {day_of(data['last_at'])}")
@@ -147,18 +141,8 @@ class _Tree:
         return Node("dataset", data["fingerprint"], False, facts, title, told, children)
 
     def _study(self, study: dict[str, Any], configs: Sequence[str]) -> Node:
-        question = _value(study["question"])
-        counted = self._rows(
-            "SELECT l.phase, t.state, count(*) AS n, min(t.score) AS lowest, "
-            "max(t.score) AS highest, t.metric "
-            "FROM study_trial l JOIN trial t ON t.project_id = l.project_id AND t.id = l.trial_id "
-            "WHERE l.project_id = ? AND l.study_id = ? GROUP BY l.phase, t.state, t.metric "
-            "ORDER BY min(l.seq)",
-            study["id"],
-        )
-        for row in counted:
-            best = row.pop("lowest"), row.pop("highest")
-            row["best"] = best[_direction(question, row["metric"]) == "max"]
+        question = study["question"]
+        counted = self._counted(study["id"], question)
         chose = self._chose(study, question)
         told = [
             *self._asks(question),
@@ -186,6 +170,22 @@ class _Tree:
         told = [*told, *(("note", note) for note in notes)]
         return Node(kind, id_, id_ == self.here, facts, title, told, children)
 
+    def _counted(self, study_id: str, question: dict[str, Any]) -> list[dict[str, Any]]:
+        """How many trials of a study ended how, and the best score, by phase, state and metric."""
+        groups = ("phase", "state", "metric")
+        scores: dict[tuple[str, ...], list[float | None]] = {}
+        for row in self.door.select(
+            LOOKS, f"{', '.join(groups)}, score", order="look", study_id=study_id
+        ):
+            scores.setdefault(tuple(row[name] for name in groups), []).append(row["score"])
+        counted = []
+        for (phase, state, metric), of_group in scores.items():
+            best = max if _direction(question, metric) == "max" else min
+            known = [score for score in of_group if score is not None]
+            row = {"phase": phase, "state": state, "n": len(of_group), "metric": metric}
+            counted.append({**row, "best": best(known, default=None)})
+        return counted
+
     def _asks(self, question: dict[str, Any]) -> list[tuple[str, str]]:
         """What a study wants to know."""
         if "families" not in question:
@@ -195,64 +195,45 @@ class _Tree:
         search = question["search"].partition("@")[0]
         seed = f", seed {question['seed']}" if "seed" in question else ""
         told = [("search", f"{search} of {families}{seed}")]
-        specs = self._rows(
-            "SELECT spec FROM task WHERE project_id = ? AND hash = ?", question["task"]
-        )
-        if specs:
-            told.insert(0, _task(json.loads(specs[0]["spec"])))
-        return told
+        task = self.door.first("task", hash=question["task"])
+        return [_task(task["spec"]), *told] if task else told
 
     def _chose(self, study: dict[str, Any], question: dict[str, Any]) -> list[tuple[str, str]]:
         """What a search chose itself when the study was begun, and why."""
         told = []
         for family in question.get("families", ()):
-            rows = self._rows(
-                "SELECT outputs FROM receipt WHERE project_id = ? AND step = ? AND inputs_hash = ?",
-                CHOICES,
-                choices_of(study["key"], family),
-            )
-            for chosen in (_value(row["outputs"])["chosen"] for row in rows):
+            wanted = choices_of(study["key"], family)
+            for row in self.door.select("receipt", step=CHOICES, inputs_hash=wanted):
+                chosen = row["outputs"]["chosen"]
                 phases = [f"{count} {name} {by}" for name, by, count in chosen["phases"]]
                 told.append((f"{family} by", f"{', '.join(phases)} ({chosen['why']})"))
         return told
 
     def _configs_of(self, study: dict[str, Any]) -> list[str]:
         """Configs of a study that became candidates; where none did, its best one."""
-        question = _value(study["question"])
-        way = _direction(question, str(question.get("metric", "")))
-        order = "DESC" if way == "max" else "ASC"
-        rows = self._rows(
-            "SELECT t.config_hash FROM candidate c JOIN trial t "
-            "ON t.project_id = c.project_id AND t.id = c.trial_id "
-            "WHERE c.project_id = ? AND c.study_id = ? GROUP BY t.config_hash ORDER BY min(c.seq)",
-            study["id"],
-        ) or self._rows(
-            "SELECT t.config_hash FROM study_trial l JOIN trial t "
-            "ON t.project_id = l.project_id AND t.id = l.trial_id WHERE l.project_id = ? "
-            "AND l.study_id = ? AND t.run_id IS NOT NULL AND t.score IS NOT NULL "
-            f"ORDER BY t.score {order}, l.seq LIMIT 1",
-            study["id"],
-        )
-        return [row["config_hash"] for row in rows]
+        candidates = self.door.select("candidate", "trial_id", study_id=study["id"])
+        trials = [row for each in candidates for row in self.door.select("trial", id=each.values())]
+        if not trials:
+            question = study["question"]
+            way = _direction(question, str(question.get("metric", "")))
+            looks = self.door.select(LOOKS, order="look", study_id=study["id"])
+            runs = [row for row in looks if row["run_id"] and row["score"] is not None]
+            best = max if way == "max" else min
+            trials = [best(runs, key=lambda row: row["score"])] if runs else []
+        return list(dict.fromkeys(row["config_hash"] for row in trials))
 
     def _trials_of(self, study_id: str, config_hash: str) -> list[Node]:
         """A config's trials in the order a study looked at them, with their candidates."""
-        rows = self._rows(
-            "SELECT t.*, l.phase, min(l.number) AS number FROM study_trial l JOIN trial t "
-            "ON t.project_id = l.project_id AND t.id = l.trial_id "
-            "WHERE l.project_id = ? AND l.study_id = ? AND t.config_hash = ? "
-            "GROUP BY t.seq, l.phase ORDER BY min(l.seq)",
-            study_id,
-            config_hash,
-        )
-        return [self._trial(row) for row in rows]
+        looks = self.door.select(LOOKS, order="look", study_id=study_id, config_hash=config_hash)
+        first: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in looks:
+            known = first.setdefault((row["id"], row["phase"]), row)
+            known["number"] = min(known["number"], row["number"])
+        return [self._trial(row) for row in first.values()]
 
     def _trial(self, row: dict[str, Any]) -> Node:
-        config = _value(row["config"])
-        found = self._rows(
-            "SELECT * FROM environment WHERE project_id = ? AND hash = ?", row["environment_hash"]
-        )
-        code = found[0] if found else {}
+        config = row["config"]
+        code = self.door.first("environment", hash=row["environment_hash"]) or {}
         told = [*self._told_config(config), *self._told_code(row["environment_hash"], code)]
         if row["run_id"]:
             told.insert(0, ("run", row["run_id"]))
@@ -268,10 +249,7 @@ class _Tree:
         }
         children = [
             self._candidate(candidate)
-            for candidate in self._rows(
-                "SELECT * FROM candidate WHERE project_id = ? AND trial_id = ? ORDER BY seq",
-                row["id"],
-            )
+            for candidate in self.door.select("candidate", trial_id=row["id"])
         ]
         return self._node("trial", row["id"], facts, _called(row), told, children, row["notes"])
 
@@ -289,25 +267,16 @@ class _Tree:
         commit, changes = code["git_commit"], code["git_diff_hash"]
         told = f"commit {commit[:12]}" if commit else "in no git repository"
         told += f" with uncommitted changes {changes[:12]}" if changes else ""
-        packages, machine = json.loads(code["packages"]), json.loads(code["machine"])
+        packages, machine = code["packages"], code["machine"]
         made = [f"{k} {packages[k]}" for k in ("podium", "torch", "numpy") if packages.get(k)]
         made += [f"python {machine['python']}"] if "python" in machine else []
         return [("code", told), ("environment", ", ".join([name[:12], *made]))]
 
     def _candidate(self, row: dict[str, Any]) -> Node:
         id_ = row["id"]
-        stages = self._rows(
-            "SELECT stage FROM stage WHERE project_id = ? AND candidate_id = ?", id_
-        )
-        stage = stages[0]["stage"] if stages else None
-        evidence = self._rows(
-            "SELECT id, kind, created_at FROM evidence WHERE project_id = ? "
-            "AND candidate_id = ? ORDER BY seq",
-            id_,
-        )
-        decisions = self._rows(
-            "SELECT * FROM decision WHERE project_id = ? AND candidate_id = ? ORDER BY seq", id_
-        )
+        stage = self.door.stages().get(id_)
+        evidence = self.door.select("evidence", "id, kind, created_at", candidate_id=id_)
+        decisions = self.door.select("decision", candidate_id=id_)
         folder = self.store / row["artifact_path"]
         there = (folder / MANIFEST).is_file()
         told = [
@@ -318,37 +287,28 @@ class _Tree:
         ]
         facts = {
             **{name: row[name] for name in _OF_CANDIDATE},
-            "config": _value(row["config"]),
+            "config": row["config"],
             "stage": stage,
             "artifact_there": there,
             "evidence": evidence,
             "decisions": [_plain(d) for d in decisions],
         }
         children = [
-            self._candidate(child)
-            for child in self._rows(
-                "SELECT * FROM candidate WHERE project_id = ? AND parent_id = ? ORDER BY seq", id_
-            )
+            self._candidate(child) for child in self.door.select("candidate", parent_id=id_)
         ]
         title = f"{id_}  version {row['version']}, {row['model_type']}, {stage}"
         return self._node("candidate", id_, facts, title, told, children)
 
     def _notes(self, id_: str) -> list[str]:
-        rows = self._rows(
-            "SELECT * FROM note WHERE project_id = ? AND subject_id = ? ORDER BY seq", id_
-        )
-        return [told_note(row) for row in rows]
+        return [told_note(row) for row in self.door.select("note", subject_id=id_)]
 
     def _one(self, table: str, id_: str) -> dict[str, Any]:
-        found = self._rows(f"SELECT * FROM {table} WHERE project_id = ? AND id = ?", id_)
-        if not found:
+        found = self.door.first(table, id=id_)
+        if found is None:
             raise NotFoundError(
                 f"the record refers to {id_} and has none", fix="run: podium doctor"
             )
-        return found[0]
-
-    def _rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        return self.door.query(sql, self.door.project_id, *values)
+        return found
 
 
 def _task(spec: dict[str, Any]) -> tuple[str, str]:
@@ -361,11 +321,6 @@ def _direction(question: dict[str, Any], metric: str) -> str:
     """Which way a metric is better; a study of own code says so itself."""
     said: str = question.get("direction") or registry.direction(metric)
     return said
-
-
-def _value(column: Any) -> Any:
-    """Value of a JSON column, decoded already or not."""
-    return json.loads(column) if isinstance(column, str) else column
 
 
 def _assigned(config: dict[str, Any]) -> str:
@@ -394,16 +349,16 @@ def _decided(row: dict[str, Any]) -> str:
     if row["kind"] == Kind.SIGN:
         return f"{'signed' if row['accepted'] else 'rejected'} by {row['actor']}"
     if row["kind"] == Kind.WAIVE:
-        waived = ", ".join(v["gate"] for v in _value(row["verdicts"]))
+        waived = ", ".join(v["gate"] for v in row["verdicts"])
         return f"{waived} waived by {row['actor']}"
     move = f"{row['from_stage'] or 'new'} -> {row['to_stage']}"
     if row["accepted"]:
         return f"{move} by {row['actor']}"
-    against = [v["gate"] for v in _value(row["verdicts"]) if v["result"] != "pass"]
+    against = [v["gate"] for v in row["verdicts"] if v["result"] != "pass"]
     return f"{move} refused to {row['actor']}" + (f" by {', '.join(against)}" if against else "")
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """A decision without what only the database needs."""
-    decoded = {name: _value(row[name]) for name in ("policy", "verdicts", "evidence")}
-    return {**{k: v for k, v in row.items() if k not in ("seq", "project_id")}, **decoded}
+    plain = {name: value for name, value in row.items() if name != "seq"}
+    return {**plain, "contents": canonical(row["contents"])}

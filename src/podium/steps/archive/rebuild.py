@@ -90,13 +90,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
     if problems:
         raise DataError.of(problems)
     dataset, told = found
-    described = _one(
-        door,
-        "SELECT spec FROM split WHERE project_id = ? AND hash = ?",
-        row["split_hash"],
-        f"split {row['split_hash'][:12]}",
-    )
-    layout = json.loads(described["spec"])
+    layout = _spec_of(door, "split", row["split_hash"])
     bounds = [
         moment for fold in layout["folds"] for moment in (*fold["train"], *fold["validation"])
     ]
@@ -116,12 +110,8 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
 
 def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
     """Samples of a trial that classified, from the files it was trained on."""
-    [study] = door.query(
-        "SELECT s.slot FROM study_trial l JOIN study s ON s.project_id = l.project_id "
-        "AND s.id = l.study_id WHERE l.project_id = ? AND l.trial_id = ? ORDER BY l.seq LIMIT 1",
-        door.project_id,
-        row["id"],
-    )
+    [link, *_] = door.select("study_trial", trial_id=row["id"])
+    [study] = door.select("study", id=link["study_id"])
     said = row["said"] or {}
     flags = (json.loads(said) if isinstance(said, str) else said).get("flags", {})
     training, validation = (
@@ -129,13 +119,7 @@ def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
     )
     again = partial(class_data, config, study["slot"], training=training, validation=validation)
     data = again()
-    described = _one(
-        door,
-        "SELECT spec FROM split WHERE project_id = ? AND hash = ?",
-        row["split_hash"],
-        f"split {row['split_hash'][:12]}",
-    )
-    split = _split_of_samples(data, json.loads(described["spec"]))
+    split = _split_of_samples(data, _spec_of(door, "split", row["split_hash"]))
     stats = flags.get("feature_stats")
     if data.dataset.fingerprint != row["dataset_fingerprint"] and stats and Path(stats).is_file():
         data = again(stats=read_stats(Path(stats)))
@@ -177,11 +161,7 @@ def _require_family(row: Row, task: str) -> None:
 
 def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Dataset, str]:
     """The bars of a fingerprint, found among those there are now; bars that came later are cut."""
-    known = door.query(
-        "SELECT * FROM dataset WHERE project_id = ? AND fingerprint = ? ORDER BY seq",
-        door.project_id,
-        fingerprint,
-    )
+    known = door.select("dataset", fingerprint=fingerprint)
     if not known:
         raise NotFoundError(f"no dataset {fingerprint[:12]} on record", fix="run: podium doctor")
     then = next((row for row in known if row["name"] in config.datasets), known[-1])
@@ -192,7 +172,7 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
             f"[datasets.{name}] with the bars of {then['first_at'][:10]} to {then['last_at'][:10]}",
         )
     now = load_dataset(config, name)
-    tickers = tuple(json.loads(then["tickers"]))
+    tickers = tuple(then["tickers"])
     old = now.select(tickers)
     start = old.bar_at_or_after(then["first_at"])
     stop = old.bar_at_or_after(then["last_at"]) + 1
@@ -224,14 +204,7 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
 
 def _spec(door: Door, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
-    wanted = row["task_hash"]
-    known = _one(
-        door,
-        "SELECT spec FROM task WHERE project_id = ? AND hash = ?",
-        wanted,
-        f"task {wanted[:12]} of {row['id']}",
-    )
-    then: Row = json.loads(known["spec"])
+    then = _spec_of(door, "task", row["task_hash"])
     if registry.holds(then.get("task", "forecast")) == "sequences":
         return then
     section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
@@ -261,8 +234,10 @@ def _split(layout: Row, view: View) -> Split:
     return split
 
 
-def _one(door: Door, sql: str, value: str, what: str) -> Row:
-    rows = door.query(sql, door.project_id, value)
-    if not rows:
-        raise NotFoundError(f"no {what} on record", fix="run: podium doctor")
-    return rows[0]
+def _spec_of(door: Door, table: str, hash_: str) -> Row:
+    """What the hash of a split or task stands for."""
+    found = door.first(table, hash=hash_)
+    if found is None:
+        raise NotFoundError(f"no {table} {hash_[:12]} on record", fix="run: podium doctor")
+    spec: Row = found["spec"]
+    return spec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
-from podium.ledger.door import Door
+from podium.ledger.door import LOOKS, Door
 from podium.runners._files import placed
 from podium.steps.archive.differences import Finding, Part, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
@@ -212,19 +211,23 @@ def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
 
 def _training(door: Door, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
     """One of the trainings that gave a candidate; fold 0 held the last slice out."""
-    same = ("family", "family_version", "dataset_fingerprint", "task_hash", "split_hash")
-    rows = door.query(
-        "SELECT t.id, t.artifact_hash FROM study_trial l JOIN trial t "
-        "ON t.project_id = l.project_id AND t.id = l.trial_id WHERE l.project_id = ? "
-        "AND l.study_id = ? AND l.phase = ? AND t.fold = ? AND t.seed = ? AND t.config_hash = ? "
-        "AND " + " AND ".join(f"t.{name} = ?" for name in same) + " ORDER BY l.seq",
-        door.project_id,
-        candidate["study_id"],
-        FINALIZE,
-        fold,
-        seed,
-        whole["config_hash"],
-        *(whole[name] for name in same),
+    same = (
+        "config_hash",
+        "family",
+        "family_version",
+        "dataset_fingerprint",
+        "task_hash",
+        "split_hash",
+    )
+    rows = door.select(
+        LOOKS,
+        "id, artifact_hash",
+        order="look",
+        study_id=candidate["study_id"],
+        phase=FINALIZE,
+        fold=fold,
+        seed=seed,
+        **{name: whole[name] for name in same},
     )
     # Two candidates may share this training; the trial then names the artefact of the first.
     mine = [r for r in rows if r["artifact_hash"] == candidate["artifact_hash"]] or rows
@@ -241,14 +244,9 @@ def _trial(door: Door, id_: str) -> Row:
 
 def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
     """Code, packages and machine, as recorded and as they are."""
-    rows = door.query(
-        "SELECT * FROM environment WHERE project_id = ? AND hash = ?",
-        door.project_id,
-        row["environment_hash"],
-    )
-    if not rows:
+    then = door.first("environment", hash=row["environment_hash"])
+    if then is None:
         raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
-    [then] = rows
     now = environment.capture(project.root)
     diff = now["git_diff"]
     grounds = [
@@ -260,8 +258,8 @@ def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
         ),
     ]
     for known, present in (
-        (json.loads(then["packages"]), now["packages"]),
-        (json.loads(then["machine"]), now["machine"]),
+        (then["packages"], now["packages"]),
+        (then["machine"], now["machine"]),
     ):
         grounds += [
             Ground(what.replace("_", " "), _text(known.get(what)), _text(present.get(what)))

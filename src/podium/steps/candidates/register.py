@@ -173,13 +173,8 @@ def kept_candidate(project: Project, place: Place, slot: str | None) -> Kept:
 
 def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
     """Id of the candidate that an artefact is; None: it is none."""
-    found = project.door.query(
-        "SELECT id FROM candidate WHERE project_id = ? AND slot = ? AND artifact_hash = ?",
-        project.config.project.id,
-        slot,
-        artifact_hash,
-    )
-    return str(found[0]["id"]) if found else None
+    found = project.door.first("candidate", "id", slot=slot, artifact_hash=artifact_hash)
+    return str(found["id"]) if found else None
 
 
 def _reference(

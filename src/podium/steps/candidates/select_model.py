@@ -113,20 +113,16 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
     ledger, door = project.ledger, project.door
     whole = kept_candidate(project, artifact.place_of(place.folder, place.artifact_hash), slot)
     fold = CHECKPOINTS[::-1].index(place.checkpoint)
-    rows = door.query(
-        "SELECT id FROM trial WHERE project_id = ? AND artifact_hash = ? AND fold = ? "
-        "ORDER BY created_at, id",
-        door.project_id,
-        place.artifact_hash,
-        fold,
+    row = door.first(
+        "trial", "id", order="created_at, id", artifact_hash=place.artifact_hash, fold=fold
     )
-    if not rows:
+    if row is None:
         raise DataError(
             f"no trial on record left {place.checkpoint} of {place.folder}",
             "a model of this project",
         )
     with ledger.reading() as tx:
-        trial = reads.trials_by_id(ledger, tx, [rows[0]["id"]])[rows[0]["id"]]
+        trial = reads.trials_by_id(ledger, tx, [row["id"]])[row["id"]]
         told = reads.evidence_of(ledger, tx, whole.candidate.id).get("validation")
     description = {k: v for k, v in place.manifest.items() if k not in ("files", "podium")}
     description |= {

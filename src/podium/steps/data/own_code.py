@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import json
 import os
 import re
 import shlex
@@ -292,10 +291,8 @@ def threads() -> dict[str, str]:
 
 def own_command(door: Door, task_hash: str) -> str:
     """Command or function behind a task's hash; empty where a family was trained."""
-    rows = door.query(
-        "SELECT spec FROM task WHERE project_id = ? AND hash = ?", door.project_id, task_hash
-    )
-    spec = json.loads(rows[0]["spec"]) if rows else {}
+    task = door.first("task", hash=task_hash)
+    spec = task["spec"] if task else {}
     return told(spec) if spec.get("task") == TASK else ""
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from podium import registry
-from podium.errors import NotFoundError, UsageError
+from podium.errors import UsageError
 from podium.index import Index
+from podium.ledger import trial_facts
 from podium.ledger.door import Door
 from podium.record import lower_is_better
 from podium.stats import diebold_mariano
@@ -128,20 +129,19 @@ def _scores(
     door, own = project.door, directions(project.door)
     first = trials[0]
     way = own.get((first["task_hash"], first["metric"]))
-    epochs: list[dict[str, float]] = []
+    epochs: list[dict[str, float | None]] = []
     ways: dict[str, str] = {}
     for trial in trials:
-        rows = door.query(
-            "SELECT CASE part WHEN '' THEN metric ELSE part || '_' || metric END AS name, "
-            "metric, min(value) AS lowest, "
-            "max(value) AS highest FROM score "
-            "WHERE project_id = ? AND trial_id = ? AND part != 'best' GROUP BY part, metric",
-            door.project_id,
-            trial["id"],
-        )
-        ways |= {row["name"]: _way(project, row, trial, own) for row in rows}
+        reported: dict[str, list[float]] = {}
+        for row in trial_facts.scores(door, [trial["id"]])[trial["id"]]:
+            ways[row["name"]] = _way(project, row, trial, own)
+            values = reported.setdefault(row["name"], [])
+            values += [] if row["value"] is None else [row["value"]]
         epochs.append(
-            {r["name"]: r["highest" if ways[r["name"]] == "max" else "lowest"] for r in rows}
+            {
+                name: (max if ways[name] == "max" else min)(values, default=None)
+                for name, values in reported.items()
+            }
         )
     figures: dict[str, tuple[tuple[Any, ...], str]] = {
         "score": (
@@ -203,12 +203,12 @@ def _told_apart(
 def _classes_apart(project: Project, looked: Sequence[dict[str, Any]]) -> str:
     """A paired bootstrap of macro-F1 over the same samples, whole groups at a time."""
     first, second = (evidence["series"] for evidence in looked[:2])
-    truth = _array(project.door, first["truth"])
+    truth = project.door.array(first["truth"])
     one, other = (
-        _array(project.door, series["probabilities"]).reshape(len(truth), -1).astype(np.float64)
+        project.door.array(series["probabilities"]).reshape(len(truth), -1).astype(np.float64)
         for series in (first, second)
     )
-    groups = _array(project.door, first["groups"]) if "groups" in first else None
+    groups = project.door.array(first["groups"]) if "groups" in first else None
     found = class_differences(truth, one, other, groups=groups)
     told = (
         f"the first's macro-F1 is {found.macro_f1.value:+.4g} off the second's "
@@ -232,7 +232,7 @@ def _forecasts_apart(
     else:
         # Bar by bar, every ticker at each.
         a, b = (
-            _array(project.door, evidence["series"]["loss"])
+            project.door.array(evidence["series"]["loss"])
             .reshape(int(evidence["scalars"]["days"][0]), -1)
             .mean(axis=1, dtype=np.float64)
             for evidence in looked[:2]
@@ -251,8 +251,8 @@ def _on_common_windows(door: Door, looked: Sequence[dict[str, Any]]) -> list[np.
 
     In a universe tickers come and go, and a model with a longer window begins later with each.
     """
-    indexes = [Index.unpack(_array(door, evidence["series"]["index"])) for evidence in looked]
-    losses = [_array(door, evidence["series"]["loss"]) for evidence in looked]
+    indexes = [Index.unpack(door.array(evidence["series"]["index"])) for evidence in looked]
+    losses = [door.array(evidence["series"]["loss"]) for evidence in looked]
     # A second since 1970 and a ticker's number: one whole number a window.
     tickers = 1 + max(int(index.item.max(initial=0)) for index in indexes)
     names = [index.item + index.seconds * tickers for index in indexes]
@@ -262,15 +262,6 @@ def _on_common_windows(door: Door, looked: Sequence[dict[str, Any]]) -> list[np.
         by_period(loss[rows], index.seconds[rows])
         for loss, rows, index in zip(losses, kept, indexes, strict=True)
     ]
-
-
-def _array(door: Door, name: str) -> np.ndarray:
-    rows = door.query(
-        "SELECT dtype, data FROM blob WHERE project_id = ? AND hash = ?", door.project_id, name
-    )
-    if not rows:
-        raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
-    return np.frombuffer(rows[0]["data"], dtype=np.dtype(rows[0]["dtype"]))
 
 
 def _best(values: Sequence[Any], direction: str) -> int | None:

@@ -462,11 +462,7 @@ def _against(
 
 def _run_name(project: Project, candidate: Candidate) -> str:
     """What trackers call the training of a candidate."""
-    [row] = project.door.query(
-        "SELECT run_id FROM trial WHERE project_id = ? AND id = ?",
-        project.door.project_id,
-        candidate.trial_id,
-    )
+    [row] = project.door.select("trial", "run_id", id=candidate.trial_id)
     # It becomes a folder; a record that came from elsewhere may say anything.
     return row["run_id"] if plain(row["run_id"] or "") else candidate.id
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -124,15 +123,11 @@ def warn_of_drift(
 def _kept(door: Door, artifact_hash: str, view: View, window: int) -> Baseline | None:
     """What was put on record when it was trained, if it is what is asked for now."""
     try:
-        rows = door.query(
-            "SELECT told FROM baseline WHERE project_id = ? AND artifact_hash = ?",
-            door.project_id,
-            artifact_hash,
-        )
+        row = door.first("baseline", artifact_hash=artifact_hash)
     except PodiumError:
-        # No record, or one from before there was such a thing; a look migrates nothing.
+        # There is no record.
         return None
-    told = json.loads(rows[0]["told"]) if rows else {}
+    told = row["told"] if row else {}
     if told.pop("asked", None) != window or told.pop("features") != list(view.feature_names):
         return None
     return Baseline(told.pop("window"), **{n: np.array(v) for n, v in told.items()})

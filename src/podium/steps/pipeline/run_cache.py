@@ -177,10 +177,7 @@ def keep(project: Project, started_from: str, slots: Sequence[str], found: Told)
 def _left(project: Project) -> dict[str, Any]:
     """Where the record ends, and the size and time of each file that steps left for people."""
     door = project.door
-    rows = [
-        door.query(f"SELECT max(seq) AS n FROM {table} WHERE project_id = ?", door.project_id)
-        for table in _TABLES
-    ]
+    rows = [door.first(table, "seq", order="seq DESC") for table in _TABLES]
     paths = project.config.paths
     names = [getattr(paths, one.name) for one in fields(PathsSection) if one.name != "registry"]
     names.append(OUTPUTS)
@@ -191,4 +188,4 @@ def _left(project: Project) -> dict[str, Any]:
         for place in [*places, *(project.root / name for name in WRITTEN)]
         for path in _files(place)
     }
-    return {"record": [row[0]["n"] for row in rows], "files": found}
+    return {"record": [row["seq"] if row else None for row in rows], "files": found}

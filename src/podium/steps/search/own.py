@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -263,17 +262,16 @@ def _sweep(
 
 def _tell_of_changes(project: Project, data: OwnData) -> None:
     """Say where trials on record were trained by a script that was another then."""
-    rows = project.door.query(
-        "SELECT said FROM trial WHERE project_id = ? AND task_hash = ? AND family = ? "
-        "AND family_version = ? AND dataset_fingerprint = ? AND state = ?",
-        project.config.project.id,
-        data.task_hash,
-        data.name,
-        data.code_version,
-        data.dataset.fingerprint,
-        State.COMPLETE,
+    rows = project.door.select(
+        "trial",
+        "said",
+        task_hash=data.task_hash,
+        family=data.name,
+        family_version=data.code_version,
+        dataset_fingerprint=data.dataset.fingerprint,
+        state=State.COMPLETE,
     )
-    then = [json.loads(row["said"]).get("code", {}) for row in rows if row["said"]]
+    then = [row["said"].get("code", {}) for row in rows if row["said"]]
     for file, hash_ in data.code_hashes.items():
         older = sum(code.get(file, hash_) != hash_ for code in then)
         if older:

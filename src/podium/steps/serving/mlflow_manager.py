@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Iterable
@@ -240,35 +239,22 @@ class Manager:
         except PodiumError:
             # MLflow is not installed, or its store cannot be opened any more.
             return None, None
-        rows = self._door.query(
-            "SELECT remote_id, remote_name FROM projected "
-            "WHERE project_id = ? AND target = ? AND subject_id = ?",
-            self.config.project.id,
-            target,
-            subject_id,
-        )
-        return (rows[0]["remote_id"], rows[0]["remote_name"]) if rows else (None, None)
+        place = {"target": target, "subject_id": subject_id}
+        row = self._door.first("projected", order="subject_id", **place)
+        return (row["remote_id"], row["remote_name"]) if row else (None, None)
 
     def _value(self, row: dict[str, Any], metric: str) -> float:
         """A model's value of a metric; NaN where it has none."""
-        results = self._door.query(
-            "SELECT value FROM result WHERE project_id = ? AND trial_id = ? AND metric IN (?, ?)",
-            self.config.project.id,
-            row["trial_id"],
-            metric,
-            metric.removeprefix("best_epoch/"),
+        names = [metric, metric.removeprefix("best_epoch/")]
+        results = self._door.select(
+            "result", order="metric", trial_id=row["trial_id"], metric=names
         )
         kind, _, name = metric.partition("/")
         if metric.startswith(("improvement_", "delta_")):
             kind, name = "improvement", metric
-        evidence = self._door.query(
-            "SELECT scalars FROM evidence WHERE project_id = ? AND candidate_id = ? AND kind = ? "
-            "ORDER BY seq DESC LIMIT 1",
-            self.config.project.id,
-            row["id"],
-            kind,
-        )
-        told = json.loads(evidence[0]["scalars"]).get(name, [None])[0] if evidence else None
+        about = {"candidate_id": row["id"], "kind": kind}
+        evidence = self._door.first("evidence", "scalars", order="seq DESC", **about)
+        told = evidence["scalars"].get(name, [None])[0] if evidence else None
         return _first([*(found["value"] for found in results), told])
 
 

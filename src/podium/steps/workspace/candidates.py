@@ -75,17 +75,10 @@ def chosen(
 def _newest_judged(project: Project, newest: dict[str, Any]) -> dict[str, Any]:
     """The newest judged candidate of a slot; the newest one where none is judged."""
     slot, door = newest["slot"], project.door
-    found = door.query(
-        "SELECT c.id FROM candidate c JOIN evidence e ON e.project_id = c.project_id "
-        "AND e.candidate_id = c.id WHERE c.project_id = ? AND c.slot = ? AND e.kind IN (?, ?, ?) "
-        "ORDER BY c.version DESC LIMIT 1",
-        door.project_id,
-        slot,
-        *JUDGED,
-    )
-    if not found or found[0]["id"] == newest["id"]:
+    judged = {row["candidate_id"] for row in door.select("evidence", kind=JUDGED)}
+    row = door.first("candidate", order="version DESC", slot=slot, id=judged)
+    if row is None or row["id"] == newest["id"]:
         return newest
-    _, row = door.find(found[0]["id"])
     project.reporter.say(
         f"{slot}: candidate {row['id']} (version {row['version']}) is the newest judged one; "
         f"version {newest['version']} is newer and was not judged"

@@ -99,12 +99,5 @@ class Standing:
 
 def standings(door: Door) -> list[Standing]:
     """Every MLflow experiment anything was ever sent to."""
-    rows = door.query(
-        "SELECT p.target, p.mark, "
-        "(SELECT count(*) FROM outbox o WHERE o.project_id = p.project_id AND o.seq > p.position) "
-        "AS waiting, "
-        "(SELECT count(*) FROM stuck s WHERE s.project_id = p.project_id AND s.target = p.target) "
-        "AS refused FROM projection p WHERE p.project_id = ? ORDER BY p.target",
-        door.project_id,
-    )
-    return [Standing(**row) for row in rows if row["target"].startswith(_mlflow_target.PREFIX)]
+    prefix = _mlflow_target.PREFIX
+    return [Standing(**row) for row in door.targets() if row["target"].startswith(prefix)]
