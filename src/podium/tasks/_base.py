@@ -35,26 +35,20 @@ class SlotTask(abc.ABC):
     STAGES    Stages of ``podium run`` in their order.
     POLICIES  Policies by name: gates and limits of each stage of a candidate.
     BASELINES Families whose every config runs beside a search; a new one goes to the end.
+    WORDS     A verb and what follows it, with the parts of a spec in braces, for a lineage.
     ========= ==========================================================================
 
     Attributes
     ----------
     name : str
         As in ``task`` of a slot.
-    asks : str
-        The task as a verb: ``forecast``.
     """
 
     name: ClassVar[str]
-    asks: ClassVar[str]
     # Whether trials leave predictions, from which other metrics follow.
     predicts: ClassVar[bool] = True
     # Whether a signal makes weights of its predictions, which are traded on bars.
     trades: ClassVar[bool] = False
-
-    @abc.abstractmethod
-    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
-        """A verb and what follows it, from the spec of a task on record: "forecasts", "..."."""
 
     @abc.abstractmethod
     def open(self, config: Config, slot: str, samples: Any) -> TaskData:

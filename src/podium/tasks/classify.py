@@ -27,6 +27,7 @@ NEEDS = ()
 TAKES = ()
 STAGES = ("tune", "extend", "analyze", "finalize", "validation", "evaluate", "promote")
 BASELINES = ("naive",)
+WORDS = ("classifies", "into {classes}, from up to {window} steps of {features}")
 POLICIES: Mapping[str, Policy] = {
     "classify": {
         "beta": {"evaluation_bundle": {}},
@@ -39,12 +40,6 @@ class Classify(SlotTask):
     """Samples in, a probability of every class out."""
 
     name = "classify"
-    asks = "classify"
-
-    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
-        """Classes, steps and features."""
-        classes, names = ", ".join(spec["classes"]), ", ".join(spec["features"])
-        return "classifies", f"into {classes}, from up to {spec['window']} steps of {names}"
 
     def open(
         self, config: Config, slot: str, samples: tuple[Sequences, Sequences | None]

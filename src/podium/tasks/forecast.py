@@ -45,6 +45,7 @@ STAGES = (
     "promote",
 )
 BASELINES = ("naive",)
+WORDS = ("forecasts", "{target}, {horizon} bars ahead, from {window} bars of {features}")
 # A forecast is judged by its error; one that is traded for profit must show besides that the
 # profit is no luck.
 POLICIES: Mapping[str, Policy] = {
@@ -81,14 +82,7 @@ class Forecast(SlotTask):
     """Windows of bars in, a number for every ticker and decision out."""
 
     name = "forecast"
-    asks = "forecast"
     trades = True
-
-    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
-        """Target, horizon, window and features."""
-        names, window = ", ".join(spec["features"]), spec["window"]
-        ahead = f"{spec['target']}, {spec['horizon']} bars ahead"
-        return "forecasts", f"{ahead}, from {window} bars of {names}"
 
     def open(self, config: Config, slot: str, samples: Dataset) -> SlotData:
         """View of the bars, and the line before the sealed test.

@@ -13,7 +13,7 @@ from podium.arrays import Floats
 from podium.config import Config
 from podium.errors import UsageError
 from podium.own import TASK as NAME
-from podium.own import Code, Files, told
+from podium.own import Code, Files
 from podium.prediction import Prediction
 from podium.record import part_of
 from podium.registry import Direction
@@ -25,12 +25,7 @@ class Own(SlotTask):
     """A program is a trial: it opens, splits and scores its data itself."""
 
     name = NAME
-    asks = "search with own code"
     predicts = False
-
-    def describe(self, spec: Mapping[str, Any]) -> tuple[str, str]:
-        """The command or the function."""
-        return "trains", told(spec)
 
     def open(self, config: Config, slot: str, samples: Any) -> TaskData:
         """Refused: no slot of podium.toml has this task."""

@@ -23,7 +23,7 @@ from podium.tasks._base import SlotTask, TaskData
 from podium.testing._base import SEED, require
 
 # What a task's file has at its top, beside ``TASK``.
-CONSTANTS = ("ROLE", "USUAL", "HOLDS", "NEEDS", "TAKES", "STAGES", "BASELINES", "POLICIES")
+CONSTANTS = ("ROLE", "USUAL", "HOLDS", "NEEDS", "TAKES", "STAGES", "BASELINES", "POLICIES", "WORDS")
 
 
 def check_task(module: ModuleType, data: TaskData) -> None:
@@ -68,8 +68,8 @@ def check_spec(data: TaskData) -> None:
     require(data.task_hash == wanted, "the task's hash is not that of its spec")
     tickers = getattr(data.dataset, "tickers", ())
     require(data.asks_alike(tickers, data.spec), "its own trials do not count as looks at it")
-    verb, words = data.task.describe(data.spec)
-    require(bool(verb and words), "describe() says nothing")
+    _, words = registry.constant("tasks", data.task.name, "WORDS")
+    require(bool(words.format_map(data.spec)), "WORDS are empty")
 
 
 def check_sealed(data: TaskData) -> None:

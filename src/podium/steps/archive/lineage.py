@@ -14,11 +14,11 @@ from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
 from podium.ledger.door import LOOKS, Door
 from podium.ledger.trial_facts import told_note
+from podium.own import told as told_code
 from podium.report.table import number
 from podium.report.tree import Branch
 from podium.steps.workspace.moments import day_of
 from podium.study import CHOICES, choices_of
-from podium.tasks._base import SlotTask
 
 KINDS = ("trials", "candidates", "studies")
 # Columns that are facts of a node as they are.
@@ -313,8 +313,11 @@ class _Tree:
 
 def _task(spec: dict[str, Any]) -> tuple[str, str]:
     """What a study's models are for, in words."""
-    task: SlotTask = registry.load("tasks", spec.get("task", "forecast")).TASK
-    return task.describe(spec)
+    words = registry.constant("tasks", spec.get("task", "forecast"), "WORDS")
+    if words is None:
+        return ("trains", told_code(spec))
+    parts = {name: ", ".join(v) if isinstance(v, list) else v for name, v in spec.items()}
+    return (words[0], words[1].format_map(parts))
 
 
 def _direction(question: dict[str, Any], metric: str) -> str:
