@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from podium.steps.search.results import Tuned
+    from podium.steps.search.results import SearchResult
     from podium.steps.workspace.project import Project
 
 LIMIT_SECONDS, LIMIT_WITH_MLFLOW = 0.8, 2.0
@@ -103,7 +103,7 @@ def _side_by_side(root: Path, place: Path) -> None:
     )
 
 
-def _config_by_config(project: Project, found: Tuned, count: int | None = None) -> None:
+def _config_by_config(project: Project, found: SearchResult, count: int | None = None) -> None:
     """Folds as they were trained before they were one batch."""
     from podium import registry
     from podium.steps.search.extend import folds_of, planned

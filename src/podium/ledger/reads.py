@@ -128,12 +128,16 @@ def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[st
 
 
 def results(
-    ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], names: Sequence[str]
+    ledger: Ledger,
+    tx: sa.Connection,
+    trial_ids: Sequence[str],
+    names: Sequence[str] | None = None,
 ) -> list[tuple[str, str, float]]:
-    """Trial, name and value of what these trials came to, where it is on record."""
+    """Trial, name and value of the metrics of these trials on record; default: all metrics."""
     result = schema.result.c
     columns = [result.trial_id, result.metric, result.value]
-    rows = select(ledger, tx, columns, trial_id=trial_ids, metric=names)
+    wanted = sa.true() if names is None else result.metric.in_(names)
+    rows = select(ledger, tx, columns, wanted, trial_id=trial_ids)
     return [(row["trial_id"], row["metric"], nan_if_null(row["value"])) for row in rows]
 
 

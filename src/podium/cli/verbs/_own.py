@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from functools import wraps
 from pathlib import Path
@@ -13,10 +12,10 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext, setting, stacked
 from podium.cli.output import Output
-from podium.registry import Direction
+from podium.cli.verbs._search import answer_trials
 
 if TYPE_CHECKING:
-    from podium.steps.search.own import Own
+    from podium.steps.search.results import SearchResult
 
 # What only own code is told, beside the settings of a search.
 _OF_CODE = ("command_line", "metric", "direction", "name", "version", "data")
@@ -105,36 +104,24 @@ def sweep(cli: CliContext, own: dict[str, Any], settings: dict[str, Any]) -> Non
     _answer(cli.out, found, root)
 
 
-def _answer(out: Output, found: Own, root: Path) -> None:
+def _answer(out: Output, found: SearchResult, root: Path) -> None:
     from podium.own import GIVEN, rendered
-    from podium.steps.search.own import failure
+    from podium.steps.data.own_code import OwnData
+    from podium.steps.trials.driver import failure
 
-    section, best = found.data.section, found.best
-    sign = Direction(section.direction).sign
-    rows = sorted(found.trials, key=lambda row: (math.isnan(row.score), sign * row.score))
-    items = [
-        {
-            "trial": row.id,
-            section.metric: options.score(row.score),
-            "epoch": found.epochs.get(row.id),
-            "state": row.state,
-            "config": row.config,
-            "files": str(root / row.checkpoint) if row.checkpoint else None,
-        }
-        for row in rows
-    ]
-    out.answer("trials", items, ["trial", section.metric, "epoch", "state", "config"])
+    data, best = found.data, found.best
+    assert isinstance(data, OwnData)
+    answer_trials(out, found, root, "trial", "score", "epoch", "state", "config", "files")
     epoch = f" in epoch {found.epochs[best.id]}" if best.id in found.epochs else ""
-    count = len(rows)
+    count = len(found.trials)
     out.say(
-        f"{found.data.slot}: {count} trial{'s' if count > 1 else ''}; best {section.metric} "
+        f"{data.slot}: {count} trial{'s' if count > 1 else ''}; best {found.metric} "
         f"{best.score:.4g}{epoch}: {best.id}"
     )
     given = {name: f"{{{name}}}" for name in GIVEN}
-    out.say(f"by hand: {shlex.join(rendered(found.data.code.words, best.config, given))}")
+    out.say(f"by hand: {shlex.join(rendered(data.code.words, best.config, given))}")
+    shown = best
     if found.failed:
-        first = found.failed[0]
-        out.say(f"{len(found.failed)} failed; the first: {failure(first)}")
-        out.hint(f"podium show {first.id}", f"podium list trials --slot {found.data.slot}")
-    else:
-        out.hint(f"podium show {best.id}", f"podium list trials --slot {found.data.slot}")
+        shown = found.failed[0]
+        out.say(f"{len(found.failed)} failed; the first: {failure(shown)}")
+    out.hint(f"podium show {shown.id}", f"podium list trials --slot {data.slot}")

@@ -1,20 +1,26 @@
-"""What the verbs that search, or take settings, share: values as typed, flags, finalists first."""
+"""What verbs that search, or take settings, share: values as typed, flags, the table of trials."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from podium.cli.options import setting, stacked
+from podium.cli.options import score, setting, stacked
 
 if TYPE_CHECKING:
+    from podium.cli.output import Output
     from podium.ledger.reads import TrialRow
-    from podium.steps.trials.finalists import Finalist
+    from podium.steps.search.results import SearchResult
 
+# Columns of a table of trials; a verb has those that mean something to it.
+COLUMNS = (
+    "trial", "family", "mode", "score", "pareto", "feasible", "epoch", "state", "epochs", "mean",
+    "sd", "config",
+)  # fmt: skip
 _RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
 
 
@@ -88,15 +94,53 @@ scheduled = stacked(
 )
 
 
-def finalists_first(rows: Sequence[TrialRow], finalists: Sequence[Finalist]) -> list[TrialRow]:
-    """Rows with the finalists at the top, as they were ranked."""
-    place = {one.row.id: n for n, one in enumerate(finalists)}
-    return sorted(rows, key=lambda row: place.get(row.id, len(place)))
+def answer_trials(out: Output, found: SearchResult, root: Path, *keys: str) -> None:
+    """Answer with the trials of a search, best first, then the best baseline.
 
+    Parameters
+    ----------
+    keys : str
+        What the verb's JSON says of a trial, where it applies: names of columns, and the paths
+        ``model`` or ``files``; ``score`` stands for every metric of the search.
+    """
+    from podium.steps.trials.objectives import pareto
+    from podium.trial import State
 
-def with_means(row: TrialRow, finalists: Sequence[Finalist]) -> dict[str, float | None]:
-    """Mean and standard deviation over the seeds, where there are finalists."""
-    if not finalists:
-        return {}
-    mine = next((one for one in finalists if one.row.id == row.id), None)
-    return {"mean": mine.mean if mine else None, "sd": mine.sd if mine else None}
+    rows = [*found.ranked, *([found.reference] if found.reference else [])]
+    inside = {id_: values for id_, values in found.values.items() if id_ in found.feasible}
+    front = pareto(inside, list(inside[found.best.id])) if inside else set()
+    finals = {one.row.id: one for one in found.finalists}
+    limited = len(found.feasible) < len(found.trials)
+    pruned = any(row.state is State.PRUNED for row in rows)
+
+    def facts(row: TrialRow) -> dict[str, Any]:
+        final = finals.get(row.id)
+        path = str(root / row.checkpoint) if row.checkpoint else None
+        known = {
+            "trial": row.id,
+            "family": row.family,
+            "mode": row.phase.partition("/")[2] or row.phase,
+            **found.values.get(row.id, {}),
+            found.metric: score(row.score),
+            "epoch": found.epochs.get(row.id),
+            "state": row.state,
+            "config": row.config,
+            "model": path,
+            "files": path,
+        }
+        if row.id in found.values:
+            known["pareto"] = row.id in front
+        if limited and row is not found.reference:
+            known["feasible"] = row.id in found.feasible
+        if pruned:
+            known["epochs"] = row.epochs
+        if finals:
+            known["mean"], known["sd"] = (final.mean, final.sd) if final else (None, None)
+        return known
+
+    shown = keys if out.as_json else [name for name in COLUMNS if name in {*keys, "epochs"}]
+    metrics = dict.fromkeys([found.metric, *found.values.get(found.best.id, {})])
+    names = [name for key in shown for name in (metrics if key == "score" else [key])]
+    items = [facts(row) for row in rows]
+    items = [{name: item[name] for name in names if name in item} for item in items]
+    out.answer("trials", items, [name for name in names if name in items[0]])

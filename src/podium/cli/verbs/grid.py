@@ -6,7 +6,7 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext, setting
-from podium.cli.verbs._search import named_values, values_of
+from podium.cli.verbs._search import answer_trials, named_values, values_of
 
 # Flags that users of grids know, and the parameters they mean.
 LISTS = {
@@ -94,33 +94,14 @@ def command(
         found = grid(project, name, values, family=family or "", budget=budget)
         root = project.root
         is_default = name == project.config.root_slot
-    section = found.data.section
-    metric = section.metric
-    sign = registry.direction(metric).sign
-    rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
-    rows = [*rows, found.reference]
-    items = [
-        {
-            "trial": row.id,
-            "family": row.family,
-            metric: options.score(row.score),
-            "state": row.state,
-            "config": row.config,
-            "model": str(root / row.checkpoint) if row.checkpoint else None,
-        }
-        for row in rows
-    ]
+    answer_trials(out, found, root, "trial", "family", "score", "state", "config", "model")
     count = len(found.trials)
-    out.answer("trials", items, ["trial", "family", metric, "state", "config"])
-    out.say(
-        f"{count} config{'s' if count > 1 else ''}, {found.trained} new; best "
-        f"{found.best.score:.4g}, naive {found.reference.score:.4g} ({metric} on validation)"
-    )
+    out.say(f"{count} config{'s' if count > 1 else ''}, {found.trained} new; {found.summary}")
     if is_default:
         out.say(f"active model: {get_active_model_path(root)}")
     else:
         out.say(f"its best config: {root / 'slots' / name / 'experiments' / 'best_config.json'}")
-    if registry.holds(section.task) == "sequences":
+    if registry.holds(found.data.section.task) == "sequences":
         chosen = f" --model-path {root / str(found.best.checkpoint)}"
         out.hint(f"podium predict --data FILE.npz{chosen}")
     elif is_default:

@@ -9,7 +9,7 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext, setting
 from podium.cli.verbs import _own
-from podium.cli.verbs._search import finalists_first, scheduled, searched, settings_of, with_means
+from podium.cli.verbs._search import answer_trials, scheduled, searched, settings_of
 
 
 @click.command()
@@ -47,9 +47,7 @@ def command(
 
     With --command a program of your own is trained in place of families: docs/own-code.md.
     """
-    from podium import registry
     from podium.steps.search.sweep import sweep
-    from podium.trial import State
 
     if own is not None:
         _own.sweep(cli, own, settings_of(settings))
@@ -65,34 +63,12 @@ def command(
             refine=refine,
         )
         root = project.root
-    metric = found.data.section.metric
-    sign = registry.direction(metric).sign
-    rows = sorted(found.trials, key=lambda row: (row.score != row.score, sign * row.score))
-    rows = finalists_first(rows, found.finalists)
-    pruned = any(row.state is State.PRUNED for row in rows)
-    items = [
-        {
-            "trial": row.id,
-            "family": row.family,
-            "mode": row.phase.partition("/")[2] or row.phase,
-            metric: options.score(row.score),
-            "state": row.state,
-            **({"epochs": row.epochs} if pruned else {}),
-            **with_means(row, found.finalists),
-            "config": row.config,
-            "model": str(root / row.checkpoint) if row.checkpoint else None,
-        }
-        for row in [*rows, found.reference]
-    ]
-    columns = ["trial", "family", "mode", metric, "state", "epochs", "mean", "sd", "config"]
-    cli.out.answer("trials", items, [c for c in columns if any(c in item for item in items)])
+    answer_trials(
+        cli.out, found, root, "trial", "family", "mode", "score", "state", "epochs", "mean", "sd",
+        "config", "model",
+    )  # fmt: skip
     count = len(found.trials)
-    means = [one.mean for one in found.finalists if one.row.id == found.best.id]
-    best = means[0] if means and means[0] == means[0] else found.best.score
-    cli.out.say(
-        f"{count} config{'s' if count > 1 else ''}; best {best:.4g} "
-        f"({found.best.family}), naive {found.reference.score:.4g} ({metric} on validation)"
-    )
+    cli.out.say(f"{count} config{'s' if count > 1 else ''}; {found.summary}")
     larger = {"priority": "quick", "quick": "full"}.get(mode)
     if larger:
         cli.out.hint(f"podium sweep {name} --mode {larger}")

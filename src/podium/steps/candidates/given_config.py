@@ -29,8 +29,8 @@ from podium.steps.search.analyze import reckoned
 from podium.steps.search.extend import PHASE as EXTEND
 from podium.steps.search.extend import extension_left
 from podium.steps.search.handover import left_by
-from podium.steps.search.tune import put_question
 from podium.steps.trials import baselines
+from podium.steps.trials.context import put_question
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash

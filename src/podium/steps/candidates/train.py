@@ -33,9 +33,10 @@ from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.search.results import Tuned
-from podium.steps.search.tune import put_question, search_left
+from podium.steps.search.results import SearchResult
+from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
+from podium.steps.trials.context import put_question
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
@@ -129,7 +130,7 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
         return _train(project, family, slot, wish, _best_config(search, family))
 
 
-def train_best(project: Project, slot: str, search: Tuned) -> Trained:
+def train_best(project: Project, slot: str, search: SearchResult) -> Trained:
     """Train the best config of a search, whatever its family, and register it as a candidate."""
     family = search.best.family
     return _train(project, family, slot, Wish(settings={}, best=True), _best_config(search, family))
@@ -344,12 +345,12 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
     return replace(data, dataset=replace(data.dataset, stats=None))
 
 
-def inputs(project: Project, slot: str, search: Tuned | None) -> dict[str, Any]:
+def inputs(project: Project, slot: str, search: SearchResult | None) -> dict[str, Any]:
     """Everything that the best config's training depends on, by name.
 
     Parameters
     ----------
-    search : Tuned, optional
+    search : SearchResult, optional
         None: not finished yet.
     """
     if search is None:
@@ -383,7 +384,7 @@ def _config(
     return found
 
 
-def _best_config(found: Tuned, family: str) -> ConfigDict:
+def _best_config(found: SearchResult, family: str) -> ConfigDict:
     slot = found.data.slot
     mine = [row for row in found.eligible if row.family == family]
     finals = [one for one in found.finalists if one.row.family == family]

@@ -23,8 +23,8 @@ from podium.steps.candidates.finalize import candidate_once, final_split
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
+from podium.steps.trials.context import put_question
 from podium.steps.trials.once import Inputs
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project

@@ -29,8 +29,8 @@ from podium.steps.data.bars import SlotData
 from podium.steps.evidence.comparison import compared
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
-from podium.steps.search.tune import put_question
 from podium.steps.trials import execute
+from podium.steps.trials.context import put_question
 from podium.steps.trials.driver import workplace
 from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once

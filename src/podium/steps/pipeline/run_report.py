@@ -73,7 +73,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
             TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
             for row in tuned.trials
         ],
-        tuning_naive=tuned.reference.score,
+        tuning_naive=tuned.reference_score,
         folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
         + [_fold(analysis.reference, False)],
         folds_naive_mean=analysis.reference.mean,

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Literal
 
 from podium.candidate import Candidate
 from podium.errors import NotFoundError
-from podium.steps.data.sequences import TaskData
 from podium.steps.search.tune import search_data
 from podium.steps.trials.once import FIRST, differences, is_newest
 from podium.steps.workspace.project import Project
+from podium.tasks._base import TaskData
 
 TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"
 Makes = Literal["trials", "value", "candidate", "evidence", "decision"]

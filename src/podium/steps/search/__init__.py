@@ -1,6 +1,8 @@
 """From a search space to a chosen config: tune, grid, sweep, own code, extend, analyze.
 
 The verbs up to the choice, their result folders, and (`results`) the values that they hand on.
+Tune, grid, sweep and own code have one result, `SearchResult`, so that the best trial, the
+reference and what a filter leaves out mean the same for all of them.
 
 May import: workspace, data, trials, evidence.
 

@@ -22,7 +22,7 @@ from podium.report.blocks import short
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
-from podium.steps.search.results import Analysis, Extended, Tuned
+from podium.steps.search.results import Analysis, Extended, SearchResult
 from podium.steps.search.tuning_files import SearchTrial, TuningFiles
 from podium.steps.trials import baselines
 from podium.steps.workspace.output_folder import OutputFolder, output_folder
@@ -99,14 +99,14 @@ def _directions(project: Project, analysis: Analysis, config: Extended) -> dict[
     return found if all(map(math.isfinite, found.values())) else None
 
 
-def _trial_of(tuned: Tuned, config: Extended) -> TrialRow | None:
+def _trial_of(tuned: SearchResult, config: Extended) -> TrialRow | None:
     """The search's trial of a config."""
     same = config_hash(config.family, config.config)
     mine = [row for row in tuned.trials if row.config_hash == same]
     return next((row for row in mine if row.score == config.tuning_score), None)
 
 
-def _right(project: Project, row: TrialRow, split: Split, tuned: Tuned) -> float:
+def _right(project: Project, row: TrialRow, split: Split, tuned: SearchResult) -> float:
     if row.prediction_hash is None or row.index_hash is None:
         return math.nan
     with project.ledger.reading() as tx:
@@ -248,7 +248,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         return [name for name in names if len({str(c.get(name)) for c in configs}) > 1]
 
     def history() -> bytes:
-        return files.picture(trials(), tuned.reference.score)
+        return files.picture(trials(), tuned.reference_score)
 
     def importance() -> bytes:
         # Trials that were given up are compared with the others where those were then.

@@ -44,7 +44,8 @@ def written(project: Project, analysis: Analysis) -> Analysis:
 
 def reckoned(project: Project, extension: Extension) -> Analysis:
     """One standard error rule, the reference beside it, the luck reckoned with; writes nothing."""
-    data = extension.tuned.data
+    data, naive = extension.tuned.data, extension.tuned.reference
+    assert naive is not None
     best, sign = extension.configs[0], data.direction.sign
     limit = sign * best.mean + best.standard_error
     within = [c for c in extension.configs if sign * c.mean <= limit]
@@ -58,7 +59,7 @@ def reckoned(project: Project, extension: Extension) -> Analysis:
             data,
             tx,
             config_hash(chosen.family, chosen.config),
-            extension.tuned.reference,
+            naive,
             looked_at,
         )
     metric = data.section.metric

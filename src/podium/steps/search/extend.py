@@ -30,7 +30,7 @@ from podium.steps.search.handover import (
     STUDY,
     settings_of,
 )
-from podium.steps.search.results import ClassScores, Extended, Extension, Tuned
+from podium.steps.search.results import ClassScores, Extended, Extension, SearchResult
 from podium.steps.search.tune import GIVEN, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.execute import Planned
@@ -93,7 +93,7 @@ def extension_left(project: Project, slot: str) -> Iterator[Extension]:
         yield extension
 
 
-def extended(project: Project, found: Tuned) -> Extension:
+def extended(project: Project, found: SearchResult) -> Extension:
     """Cross-validate the best configs of a finished search, or what is left of that.
 
     All folds of a family's configs are one batch, so that no worker waits for the slowest fold of
@@ -147,12 +147,12 @@ def written(project: Project, extension: Extension) -> Extension:
     return replace(extension, folder=extended_files.write(project, extension))
 
 
-def inputs(project: Project, found: Tuned | None) -> dict[str, Any]:
+def inputs(project: Project, found: SearchResult | None) -> dict[str, Any]:
     """Everything that the folds depend on, by name; None where it is not known yet.
 
     Parameters
     ----------
-    found : Tuned, optional
+    found : SearchResult, optional
         The finished search, if it is.
     """
     settings = asdict(project.config.extend)
@@ -169,7 +169,7 @@ def inputs(project: Project, found: Tuned | None) -> dict[str, Any]:
     }
 
 
-def on_record(project: Project, found: Tuned) -> tuple[Extension | None, int, int]:
+def on_record(project: Project, found: SearchResult) -> tuple[Extension | None, int, int]:
     """The extension where all of it is on record; how many of how many folds are.
 
     Nothing is written.
@@ -258,7 +258,7 @@ class Asked:
     plans: Sequence[Planned]
 
 
-def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
+def planned(project: Project, found: SearchResult, split: Split) -> list[Asked]:
     """Every config with its trainings: the best of the search, then the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
     top = _top(
@@ -291,14 +291,14 @@ def planned(project: Project, found: Tuned, split: Split) -> list[Asked]:
     ]
 
 
-def _key(found: Tuned, split: Split, one: Asked, plan: Planned) -> str:
+def _key(found: SearchResult, split: Split, one: Asked, plan: Planned) -> str:
     version = found.data.version(one.row.family)
     return execute.key_of(found.data, split, one.row.family, version, plan).hash
 
 
 def _extension(
     project: Project,
-    found: Tuned,
+    found: SearchResult,
     split: Split,
     asked: Sequence[Asked],
     rows: Sequence[Sequence[TrialRow]],

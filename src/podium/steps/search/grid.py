@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from podium import registry
@@ -12,51 +12,22 @@ from podium.hashing import new_id
 from podium.ledger import reads, writes
 from podium.ledger.projections._active import GRID
 from podium.ledger.reads import TrialRow
+from podium.registry import Direction
 from podium.space import Choice, Space, Value
-from podium.split import Split
-from podium.steps.data.sequences import TaskData, task_data
-from podium.steps.search.tune import (
-    put_question,
-    space_of,
-    validation_split,
-)
+from podium.steps.data.sequences import task_data
+from podium.steps.search.results import SearchResult, result_of
+from podium.steps.search.tune import space_of, validation_split
 from podium.steps.trials import baselines, driver, execute, schedule
-from podium.steps.trials.driver import Walk, best_of
+from podium.steps.trials.context import StudyContext, begin_study
+from podium.steps.trials.driver import Walk
 from podium.steps.trials.execute import Planned
-from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
-from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import State, trial_seed
 
 # A search draws the seeds of its trials by their numbers, from 0: a grid's is none of them.
 SEED = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """A finished grid.
-
-    Parameters
-    ----------
-    trials : sequence of TrialRow
-        One a config, in the grid's order; failed ones are among them.
-    baselines : sequence of TrialRow
-        Every baseline on the same windows.
-    best, reference : TrialRow
-        Best trial and best baseline: the best score on validation, in the metric's direction.
-    trained : int
-        How many trials are new; the others were on record.
-    """
-
-    study: Study
-    data: TaskData
-    split: Split
-    trials: Sequence[TrialRow]
-    baselines: Sequence[TrialRow]
-    best: TrialRow
-    reference: TrialRow
-    trained: int
 
 
 def grid(
@@ -66,7 +37,7 @@ def grid(
     *,
     family: str = "",
     budget: str = schedule.NONE,
-) -> Grid:
+) -> SearchResult:
     """Train every combination of some values, with one seed, to its full epochs.
 
     Each model is kept, and logged in ``experiments/experiments_log.jsonl``; the best one of all
@@ -96,7 +67,7 @@ def grid(
     name = family or data.section.families[0]
     kind = data.family(name)
     space = grid_space(project, data, name, values or {})
-    study = put_question(
+    context = begin_study(
         project,
         data,
         split,
@@ -105,30 +76,23 @@ def grid(
         seed=project.config.tune.seed,
         **schedule.asked(project, budget),
     )
-    baselines.run(project, study, data, split)
-    seed = trial_seed(project.config.tune.seed, SEED)
-    plans = [
-        Planned(GRID, number, config, fold=0, seed=seed, named=True)
-        for number, config in enumerate(space.grid())
+    baselines.run(project, context.study, data, split)
+    seed, configs = trial_seed(project.config.tune.seed, SEED), list(space.grid())
+    keys = [
+        execute.key_of(data, split, name, kind.VERSION, Planned(GRID, 0, config, 0, seed)).hash
+        for config in configs
     ]
-    keys = [execute.key_of(data, split, name, kind.VERSION, plan).hash for plan in plans]
     with project.ledger.reading() as tx:
         before = reads.count_ended(project.ledger, tx, keys)
     search = registry.load("searches", GRID).SEARCH(space, seed)
     with driver.workplace(project, slot, GRID) as work:
-        walk = Walk(
-            GRID, range(len(plans)), len(plans), lambda _: seed, f"{slot}: grid {name}", work
-        )
-        rows = driver.go(project, study, data, split, name, search, walk)
-    # One that was found may have been trained for another metric.
-    rows = scored_alike(project, data, split, rows)
-    beside = baselines.rows_of(project, study.id, data, split)
+        label, numbers = f"{slot}: grid {name}", range(len(configs))
+        walk = Walk(name, search, GRID, numbers, len(numbers), lambda _: seed, label, work)
+        rows = driver.go(context, walk)
     trained = len(rows) - before
-    _summarize(project, study, data, split, rows, trained)
+    _summarize(context, rows, trained)
     catch_up(project)
-    best = best_of(rows, slot, "grid", data.direction)
-    reference = baselines.best(beside, data, "grid")
-    return Grid(study, data, split, rows, beside, best, reference, trained)
+    return replace(result_of(context, GRID, rows), trained=trained)
 
 
 def grid_space(
@@ -165,31 +129,25 @@ def default_grid(
     return found
 
 
-def _summarize(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    rows: Sequence[TrialRow],
-    trained: int,
-) -> None:
+def _summarize(context: StudyContext, rows: Sequence[TrialRow], trained: int) -> None:
     """Put the outcome of this invocation on record, for the users' log."""
+    ledger, data = context.project.ledger, context.data
     complete = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
-    falls = data.direction == "min"
-    best = min(complete, key=lambda row: row.score if falls else -row.score, default=None)
+    way, falls = data.direction, data.direction is Direction.MIN
+    best = min(complete, key=lambda row: way.sign * row.score, default=None)
     loss = best.score if best else None
     if best and not falls:
         # A score that is to be high is no loss, whoever compares the log's lines.
-        with project.ledger.reading() as tx:
-            found = reads.results(project.ledger, tx, [best.id], ["val_loss"])
+        with ledger.reading() as tx:
+            found = reads.results(ledger, tx, [best.id], ["val_loss"])
         loss = found[0][2] if found else None
     summary = {
         "id": new_id("g"),
         "slot": data.slot,
-        "study": study.id,
+        "study": context.study.id,
         "dataset": data.dataset.fingerprint,
         "task": data.task_hash,
-        "split": split.hash,
+        "split": context.split.hash,
         "metric": data.section.metric,
         "num_runs": len(rows),
         "num_trained": trained,
@@ -200,7 +158,6 @@ def _summarize(
         "best_config": best.config if best else None,
         "best_checkpoint": best.checkpoint if best else None,
     }
-    ledger = project.ledger
     with ledger.transaction(durable=True) as tx:
         writes.put_receipt(ledger, tx, data.slot, GRID, str(summary["id"]), summary)
         writes.announce(ledger, tx, GRID, [str(summary["id"])])

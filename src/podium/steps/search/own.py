@@ -2,65 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from podium import registry
 from podium.config import find_root
-from podium.errors import NotFoundError, Problem, UsageError
-from podium.ledger import kin, reads
-from podium.ledger.reads import TrialRow
+from podium.errors import Problem, UsageError
+from podium.ledger import reads
 from podium.own import TASK, Code
-from podium.registry import Direction
 from podium.runners._base import Runner
-from podium.runners._own import QUOTED
 from podium.space import Space
 from podium.steps.data import own_code
 from podium.steps.data.own_code import OwnData, OwnSection
-from podium.steps.search.tune import put_question
+from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.trials import driver
 from podium.steps.trials import schedule as _schedule
+from podium.steps.trials.context import begin_study
 from podium.steps.trials.driver import Walk
-from podium.steps.trials.objectives import scored_alike
-from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.steps.workspace.project import Project, Stderr
 from podium.steps.workspace.session import open_project
-from podium.study import Study
 from podium.trial import BUDGET, State
 
 PHASE = "sweep"
 Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Own:
-    """A finished search with own code.
-
-    Parameters
-    ----------
-    study : Study
-    data : OwnData
-    trials : list of TrialRow
-        In the order asked, after those that were on record before; failed ones are among them.
-    best : TrialRow
-        Best score in the metric's direction.
-    epochs : mapping of trial id to int
-        Epoch that a score was reported in; missing where it was said at the end.
-    """
-
-    study: Study
-    data: OwnData
-    trials: Sequence[TrialRow]
-    best: TrialRow
-    epochs: Mapping[str, int]
-
-    @property
-    def failed(self) -> list[TrialRow]:
-        """Trials that gave no score."""
-        return [row for row in self.trials if row.state is State.FAILED]
 
 
 def sweep_command(
@@ -74,7 +40,7 @@ def sweep_command(
     version: int = 1,
     files: Sequence[str] = (),
     schedule: str = "",
-) -> Own:
+) -> SearchResult:
     """Search with a command; trials, search and seed are those of ``[tune]``.
 
     The command is run without a shell in the project's folder, each trial in a process group of its
@@ -137,7 +103,7 @@ def search(
     version: int = 1,
     files: Sequence[str] = (),
     project: str | Path = ".",
-) -> Own:
+) -> SearchResult:
     """Search with a function: called with each config as keyword arguments.
 
     It runs in worker processes where they can import it: defined at the top of a module other than
@@ -168,8 +134,8 @@ def search(
 
     Returns
     -------
-    Own
-        ``best.config``, ``best.score`` and all ``trials``.
+    SearchResult
+        ``best.config``, ``best.score``, all ``trials``, and ``frame()`` with a row for each.
 
     Raises
     ------
@@ -215,7 +181,7 @@ def _sweep(
     space: Space,
     runner: Runner | None = None,
     schedule: str = "",
-) -> Own:
+) -> SearchResult:
     settings = project.config.tune
     if schedule not in ("", _schedule.NONE) and BUDGET not in _names(space):
         raise UsageError(
@@ -228,8 +194,9 @@ def _sweep(
             [Problem(f"the search is '{settings.search}'", ", ".join(registry.names("searches")))]
         )
     name, split = data.name, data.split
+    scheduled = _schedule.asked(project, schedule) if schedule else {}
     with project.locked(data.slot, PHASE):
-        study = put_question(
+        context = begin_study(
             project,
             data,
             split,
@@ -238,13 +205,13 @@ def _sweep(
             generation=settings.generation,
             seed=settings.seed,
             direction=data.section.direction,
-            **(_schedule.asked(project, schedule) if schedule else {}),
+            **scheduled,
         )
         _tell_of_changes(project, data)
-        search = registry.load("searches", settings.search).SEARCH(space, settings.seed)
-        driver.begin(project, study, name, search, settings.trials, 1)
         with driver.workplace(project, data.slot, TASK) as work:
             walk = Walk(
+                name,
+                registry.load("searches", settings.search).SEARCH(space, settings.seed),
                 PHASE,
                 range(settings.trials),
                 settings.generation,
@@ -256,8 +223,10 @@ def _sweep(
                 said={"code": dict(data.code_hashes)} if data.code_hashes else None,
                 runner=runner,
             )
-            driver.go(project, study, data, split, name, search, walk)
-        return _result(project, study, data)
+            driver.begin(context, walk)
+            driver.go(context, walk)
+        found = result_of(context, PHASE, searched(context, PHASE))
+        return replace(found, epochs=_epochs(project, found))
 
 
 def _tell_of_changes(project: Project, data: OwnData) -> None:
@@ -282,39 +251,14 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
             )
 
 
-def _result(project: Project, study: Study, data: OwnData) -> Own:
+def _epochs(project: Project, found: SearchResult) -> dict[str, int]:
+    """Epoch that each score was reported in; nothing of those printed at the end."""
+    metric, epochs = found.data.section.metric, dict[str, int]()
     with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE)
-    asked = {row.id for row in rows if row.phase != kin.KNOWN}
-    rows = [row for row in rows if row.phase != kin.KNOWN or row.id not in asked]
-    # Asked for twice, a config is one trial.
-    rows = list({row.id: row for row in rows}.values())
-    dropped = dropped_by(project, study)
-    rows = [as_dropped(row, dropped[row.id]) if row.id in dropped else row for row in rows]
-    rows = scored_alike(project, data, data.split, rows)
-    complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
-    if not complete:
-        first = next((row for row in rows if row.reason), None)
-        raise NotFoundError(
-            f"none of {len(rows)} trials of {data.slot} has a {data.section.metric}"
-            + (f"; the first: {failure(first)}" if first else ""),
-            fix=f"run: podium show {first.id}" if first else "",
-        )
-    sign = Direction(data.section.direction).sign
-    best = min(complete, key=lambda row: sign * row.score)
-    with project.ledger.reading() as tx:
-        curves = {row.id: reads.epochs_of(project.ledger, tx, row.id) for row in complete}
-    metric = data.section.metric
-    epochs: dict[str, int] = {}
-    for row in complete:
-        equal = [e for e, values in curves[row.id].items() if values.get(metric) == row.score]
-        if equal:
-            epochs[row.id] = equal[0]
-    return Own(study, data, rows, best, epochs)
-
-
-def failure(row: TrialRow) -> str:
-    """Why a trial failed in one line: how it ended, and the last line it printed."""
-    how, _, printed = row.reason.partition(QUOTED)
-    last = printed.strip().rpartition("\n")[2]
-    return f"{how}: {last}" if last else how
+        for row in found.trials:
+            if row.state is State.COMPLETE:
+                curve = reads.epochs_of(project.ledger, tx, row.id)
+                equal = [e for e, values in curve.items() if values.get(metric) == row.score]
+                if equal:
+                    epochs[row.id] = equal[0]
+    return epochs

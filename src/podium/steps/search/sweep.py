@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,22 +14,16 @@ from podium.hashing import canonical
 from podium.ledger.reads import TrialRow
 from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
-from podium.split import Split
-from podium.steps.data.sequences import TaskData, task_data
+from podium.steps.data.sequences import task_data
 from podium.steps.search.grid import SEED, default_grid
-from podium.steps.search.tune import (
-    Settings,
-    put_question,
-    spaces_of,
-    validation_split,
-)
-from podium.steps.trials import baselines, driver, schedule
+from podium.steps.search.results import SearchResult, result_of
+from podium.steps.search.tune import Settings, spaces_of, validation_split
+from podium.steps.trials import baselines, driver, finalists, schedule
+from podium.steps.trials.context import StudyContext, begin_study
 from podium.steps.trials.driver import Walk, best_of
-from podium.steps.trials.finalists import Finalist, train, winner
-from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
-from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import trial_seed
 
 PHASE = "sweep"
@@ -40,29 +34,6 @@ REFINE = "refine"
 BEYOND, STEPS = 1_000_000_000, 1_000
 # A grid that is larger than this is a mistake unless somebody says how much of it is wanted.
 MANY = 10_000
-
-
-@dataclass(frozen=True, eq=False)
-class Sweep:
-    """A finished sweep.
-
-    Parameters
-    ----------
-    trials : list of TrialRow
-        Of all families, in the order trained; failed ones are among them.
-    best, reference : TrialRow
-        Best trial and best baseline on validation, in the metric's direction; the trial by the mean
-        over the seeds where there are finalists, else by the score.
-    finalists : list of Finalist
-        Best mean first.
-    """
-
-    study: Study
-    data: TaskData
-    trials: Sequence[TrialRow]
-    best: TrialRow
-    reference: TrialRow
-    finalists: Sequence[Finalist] = ()
 
 
 class _Listed(Search):
@@ -118,7 +89,7 @@ def sweep(
     space: Settings | None = None,
     max_runs: int | None = None,
     refine: bool = False,
-) -> Sweep:
+) -> SearchResult:
     """Train a list of configs, one family after another, and keep each model.
 
     All families' ``priority`` configs come first, then their ``quick`` grids, then everything
@@ -159,16 +130,16 @@ def sweep(
         raise UsageError.of(unknown)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {}, names)
+    given = {name: {**project.config.space.get(name, {}), **(space or {})} for name in names}
     lists = {
-        name: _listed(project, data, name, spaces[name], space or {}, mode, max_runs)
-        for name in names
+        name: _Lists(data, name, spaces[name], given[name], max_runs).up_to(mode) for name in names
     }
     settings = project.config.tune
     scheduled = schedule.asked(project)
-    study = put_question(
+    context = begin_study(
         project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
     )
-    baselines.run(project, study, data, split)
+    baselines.run(project, context.study, data, split)
     seed = trial_seed(settings.seed, SEED)
     found: dict[str, list[TrialRow]] = {name: [] for name in names}
     left = math.inf if max_runs is None else max_runs
@@ -177,8 +148,9 @@ def sweep(
             numbers = [n for n, (its, _) in enumerate(lists[name]) if its == level]
             numbers = numbers[: int(min(left, len(numbers)))]
             left -= len(numbers)
-            search = _Listed(spaces[name], seed, lists[name])
             walk = Walk(
+                name,
+                _Listed(spaces[name], seed, lists[name]),
                 PHASE,
                 numbers,
                 settings.generation,
@@ -186,100 +158,83 @@ def sweep(
                 f"{slot}: sweep {name} {level}",
                 work,
             )
-            rows = driver.go(project, study, data, split, name, search, walk)
-            # One that was found may have been trained for another metric.
-            found[name] += scored_alike(project, data, split, rows)
+            found[name] += driver.go(context, walk)
         if refine and (steps := int(min(left, settings.generation))):
-            _refine(project, study, data, split, spaces, found, steps, work)
-    way = data.direction
-    rows = [row for name in names for row in found[name]]
-    beside = baselines.rows_of(project, study.id, data, split)
-    best = best_of(rows, slot, PHASE, way)
-    finalists = train(project, study, data, split, rows)
-    first = winner(finalists)
-    best = first.row if first else best
+            rows = [row for name in names for row in found[name]]
+            best = best_of(rows, slot, PHASE, context.data.direction)
+            walk = _refinement(context, best, spaces[best.family], rows, steps, work)
+            found[best.family] += driver.go(context, walk)
+    result = result_of(context, PHASE, [row for name in names for row in found[name]])
+    result = result.with_finals(finalists.train(context, result.trials))
     catch_up(project)
-    return Sweep(study, data, rows, best, baselines.best(beside, data, PHASE), finalists)
+    return result
 
 
-def _refine(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    spaces: Mapping[str, Space],
-    found: Mapping[str, list[TrialRow]],
+def _refinement(
+    context: StudyContext,
+    best: TrialRow,
+    space: Space,
+    rows: Sequence[TrialRow],
     steps: int,
     work: str,
-) -> None:
+) -> Walk:
     """Small steps from the best config there is, in its own family."""
-    rows = [row for family in found.values() for row in family]
-    best = best_of(rows, data.slot, PHASE, data.direction)
-    family, settings = best.family, project.config.tune
+    settings, family = context.project.config.tune, best.family
     first = BEYOND + STEPS * len(rows)
-    seed = trial_seed(settings.seed, first)
-    search = _Refining(spaces[family], seed, first, steps)
-    sign = data.direction.sign
-    for row in found[family]:
-        search.tell(row.number, row.config, sign * row.score)
-    walk = Walk(
+    search = _Refining(space, trial_seed(settings.seed, first), first, steps)
+    for row in rows:
+        if row.family == family:
+            search.tell(row.number, row.config, context.data.direction.sign * row.score)
+    return Walk(
+        family,
+        search,
         PHASE,
         range(first, first + steps),
         # Each half starts from what the one before found.
         max(1, steps // 2),
         lambda _: trial_seed(settings.seed, SEED),
-        f"{data.slot}: refine {family}",
+        f"{context.slot}: refine {family}",
         work,
     )
-    rows = driver.go(project, study, data, split, family, search, walk)
-    found[family].extend(scored_alike(project, data, split, rows))
 
 
-def _listed(
-    project: Project,
-    data: TaskData,
-    name: str,
-    space: Space,
-    settings: Settings,
-    mode: str,
-    max_runs: int | None,
-) -> list[tuple[str, ConfigDict]]:
-    """Configs of a family up to a mode, each once, with the mode that it belongs to."""
-    found: dict[str, tuple[str, ConfigDict]] = {}
-    for level in MODES[: MODES.index(mode) + 1]:
-        for config in _of_mode(project, data, name, space, settings, level, max_runs):
-            if max_runs is not None and len(found) >= max_runs:
-                break
-            found.setdefault(canonical(config), (level, config))
-    return list(found.values())
+@dataclass(frozen=True)
+class _Lists:
+    """Where the configs of a family come from: its own lists, and what the project sets."""
 
+    data: TaskData
+    family: str
+    space: Space
+    given: Settings
+    max_runs: int | None
 
-def _of_mode(
-    project: Project,
-    data: TaskData,
-    name: str,
-    space: Space,
-    settings: Settings,
-    level: str,
-    max_runs: int | None,
-) -> Iterator[ConfigDict]:
-    family: Any = data.family(name)
-    theirs = {**project.config.space.get(name, {}), **settings}
-    if level == "priority":
-        for config in family.priority(data.tuning):
-            mine = {k: v for k, v in config.items() if k not in theirs}
-            yield from space.narrowed(mine, f"priority of {name}").only([]).grid()
-        return
-    if level == "quick":
-        lists = default_grid(family.quick(data.tuning), theirs, space)
-        space = space.narrowed({k: list(v) for k, v in lists.items()}, f"quick of {name}").only(
-            lists
-        )
-    else:
-        space = space.lists()
-    sizes = [len(p.options) for p in space.parameters.values() if isinstance(p, Choice)]
-    if max_runs is None and (count := math.prod(sizes)) > MANY:
-        raise UsageError(
-            f"{level} of {name} has {count:,} configs", f"at most {MANY:,}", "say --max-runs"
-        )
-    yield from space.grid()
+    def up_to(self, mode: str) -> list[tuple[str, ConfigDict]]:
+        """Configs up to a mode, each once, with the mode that it belongs to."""
+        found: dict[str, tuple[str, ConfigDict]] = {}
+        for level in MODES[: MODES.index(mode) + 1]:
+            for config in self._of(level):
+                if self.max_runs is not None and len(found) >= self.max_runs:
+                    break
+                found.setdefault(canonical(config), (level, config))
+        return list(found.values())
+
+    def _of(self, level: str) -> Iterator[ConfigDict]:
+        name, space = self.family, self.space
+        family: Any = self.data.family(name)
+        if level == "priority":
+            for config in family.priority(self.data.tuning):
+                mine = {k: v for k, v in config.items() if k not in self.given}
+                yield from space.narrowed(mine, f"priority of {name}").only([]).grid()
+            return
+        if level == "quick":
+            lists = default_grid(family.quick(self.data.tuning), self.given, space)
+            space = space.narrowed({k: list(v) for k, v in lists.items()}, f"quick of {name}")
+            space = space.only(lists)
+        else:
+            space = space.lists()
+        sizes = [len(p.options) for p in space.parameters.values() if isinstance(p, Choice)]
+        if self.max_runs is None and (count := math.prod(sizes)) > MANY:
+            raise UsageError(
+                f"{level} of {name} has {count:,} configs", f"at most {MANY:,}", "say --max-runs"
+            )
+        yield from space.grid()

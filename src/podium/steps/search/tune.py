@@ -11,24 +11,23 @@ from typing import Any
 from podium import registry
 from podium.errors import NotFoundError, Problem, UsageError, suggest
 from podium.hashing import digest
-from podium.ledger import kin, reads, writes
+from podium.ledger import reads
 from podium.ledger.reads import Receipt
 from podium.space import Space
 from podium.split import Split
-from podium.steps.data.own_code import SearchData
-from podium.steps.data.sequences import TaskData, task_data
+from podium.steps.data.sequences import task_data
 from podium.steps.search.handover import SETTINGS, STUDY, left_by, settings_of, under
-from podium.steps.search.results import Tuned
+from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.search.tuning_files import TuningFiles
-from podium.steps.trials import baselines, driver, execute, schedule
-from podium.steps.trials import finalists as _finalists
-from podium.steps.trials.driver import Walk, best_of, nothing_complete
-from podium.steps.trials.finalists import Finalist
-from podium.steps.trials.objectives import feasible, judged_by, objectives, scored_alike, scores
+from podium.steps.trials import baselines, driver, execute, finalists, schedule
+from podium.steps.trials.context import StudyContext, begin_study, question_of
+from podium.steps.trials.driver import Walk, nothing_complete
+from podium.steps.trials.objectives import judged_by, objectives, scores
 from podium.steps.trials.once import differences, once
-from podium.steps.trials.schedule import as_dropped, dropped_by
+from podium.steps.trials.schedule import dropped_by
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import BASELINE, BUDGET, State, trial_seed
 
 PHASE = "tune"
@@ -77,7 +76,7 @@ def tune(
     slot: str,
     space: Settings | None = None,
     only: Collection[str] = (),
-) -> Tuned:
+) -> SearchResult:
     """Run the search of a slot, or what is left of it.
 
     The same command again trains nothing new; after a kill it goes on with the same configs, so it
@@ -102,21 +101,23 @@ def tune(
     data = search_data(project, slot, say=project.reporter.say)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {})
-    study = _study(project, data, split, spaces)
-    files = TuningFiles(project, study, data, split)
+    context = begin_study(project, data, split, spaces, **_way(project))
+    files = TuningFiles(project, context.study, data, split)
     with files.claimed():
-        baselines.run(project, study, data, split)
-        _walk(project, study, data, split, spaces, files, only)
-        found = _result(project, study, data, split)
-        if not only or not _counted(project, study, data).left:
-            found = _decided(found, _finalists.train(project, study, data, split, found.eligible))
+        baselines.run(project, context.study, data, split)
+        for family in data.section.families:
+            if not only or family in only:
+                _search_family(context, family, spaces[family], files)
+        found = _result(context)
+        if not only or not _counted(context).left:
+            found = found.with_finals(finalists.train(context, found.eligible))
     files.write(found.trials, found.reference, found.feasible, found.best.id)
-    if not _counted(project, study, data).left:
-        _complete(project, study, data, space or {})
+    if not _counted(context).left:
+        _complete(project, context.study, data, space or {})
     return found
 
 
-def rewritten(project: Project, found: Tuned) -> None:
+def rewritten(project: Project, found: SearchResult) -> None:
     """Write the files of a finished search again where they are gone or say something else."""
     _complete(project, found.study, found.data, found.given)
     files = TuningFiles(project, found.study, found.data, found.split)
@@ -166,12 +167,12 @@ def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dic
 @contextmanager
 def search_left(
     project: Project, slot: str, study: str = "", step: str = PHASE
-) -> Iterator[tuple[Tuned, str]]:
+) -> Iterator[tuple[SearchResult, str]]:
     """The slot's newest finished search, or the one of that study, under the settings it had.
 
     Yields
     ------
-    Tuned, str
+    SearchResult, str
         The search, and how its settings differ from podium.toml, as the end of a sentence.
 
     Raises
@@ -203,42 +204,32 @@ def _changes(project: Project, slot: str, left: Receipt) -> list[str]:
     return differences(project, slot, PHASE, inputs(project, question, data))
 
 
-def _walk(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    spaces: Mapping[str, Space],
-    files: TuningFiles,
-    only: Collection[str],
-) -> None:
-    """The search of each family, one after another."""
-    settings, slot = project.config.tune, data.slot
-    families = data.section.families
-    for position, family in enumerate(families):
-        if only and family not in only:
-            continue
+def _search_family(context: StudyContext, family: str, space: Space, files: TuningFiles) -> None:
+    settings = context.project.config.tune
+    families = context.data.section.families
+    position, stride = families.index(family), len(families)
+    walk = Walk(
+        family,
+        registry.load("searches", settings.search).SEARCH(
+            space, trial_seed(settings.seed, position)
+        ),
+        PHASE,
         # Numbers of several families do not meet: family k has numbers k, k + n, k + 2n ...
-        search = registry.load("searches", settings.search).SEARCH(
-            spaces[family], trial_seed(settings.seed, position)
-        )
-        driver.begin(project, study, family, search, settings.trials, len(families))
-        walk = Walk(
-            PHASE,
-            [position + len(families) * k for k in range(settings.trials)],
-            settings.generation,
-            lambda number: trial_seed(settings.seed, number),
-            f"{slot}: tune {family}",
-            save_to=files.save_to,
-            where=settings.where,
-            leave=files.keep(family) if files.save_to else None,
-        )
-        driver.go(project, study, data, split, family, search, walk)
+        [position + stride * k for k in range(settings.trials)],
+        settings.generation,
+        lambda number: trial_seed(settings.seed, number),
+        f"{context.slot}: tune {family}",
+        save_to=files.save_to,
+        where=settings.where,
+        leave=files.keep(family) if files.save_to else None,
+    )
+    driver.begin(context, walk, stride)
+    driver.go(context, walk)
 
 
 def tuned(
     project: Project, slot: str, data: TaskData | None = None, given: Settings | None = None
-) -> Tuned:
+) -> SearchResult:
     """What ``tune`` found, read from the record; nothing is written.
 
     Parameters
@@ -258,8 +249,8 @@ def tuned(
     study = _known(project, data, split, given or {})[1]
     if study is None:
         raise nothing_complete(slot, "tune")
-    found = _result(project, study, data, split)
-    far = _counted(project, study, data)
+    context = StudyContext(project, study, data, split)
+    found, far = _result(context), _counted(context)
     done, wanted = sum(far.done.values()), sum(far.wanted.values())
     if far.left:
         raise NotFoundError(
@@ -270,14 +261,13 @@ def tuned(
             f"{slot}: --max-time ended the search with {done} of {wanted} trials; the best of "
             "these are taken"
         )
-    further = driver.rows_of(project, study, _finalists.PHASE)
-    finalists = _finalists.on_record(project, data, split, found.eligible, further)
-    if finalists is None and not far.cut:
+    finals = finalists.on_record(context, found.eligible)
+    if finals is None and not far.cut:
         raise NotFoundError(
             f"the finalists of {slot} are not trained with every seed",
             fix=f"run: podium tune {slot}",
         )
-    return _decided(replace(found, given=given or {}), finalists or [])
+    return replace(found.with_finals(finals or []), given=given or {})
 
 
 def reach(project: Project, data: TaskData) -> Reach:
@@ -287,13 +277,23 @@ def reach(project: Project, data: TaskData) -> Reach:
     if study is None:
         wanted = dict.fromkeys(data.section.families, project.config.tune.trials)
         return Reach(None, question, dict.fromkeys(wanted, 0), wanted, baselines=False, cut=False)
-    return _counted(project, study, data)
+    return _counted(StudyContext(project, study, data, split))
 
 
-def _counted(project: Project, study: Study, data: TaskData) -> Reach:
-    dropped = dropped_by(project, study)
+def _counted(context: StudyContext) -> Reach:
+    project, study, data, split = context.project, context.study, context.data, context.split
+    dropped = dropped_by(context)
     trials, wanted = project.config.tune.trials, {}
-    split = validation_split(project, data)
+    for family in data.section.families:
+        most = driver.exhausted(context, family)
+        wanted[family] = trials if most is None else min(most, trials)
+    ended = Counter(
+        row.family
+        for row in context.rows(PHASE)
+        # What another study gave up is not what this one has.
+        if row.id in dropped or row.state in (State.COMPLETE, State.FAILED)
+    )
+    done = {name: min(ended[name], count) for name, count in wanted.items()}
     wanted_keys = {
         execute.key_of(data, split, name, data.version(name), plan).hash
         for name, plans in baselines.planned(data).items()
@@ -301,27 +301,9 @@ def _counted(project: Project, study: Study, data: TaskData) -> Reach:
     }
     with project.ledger.reading() as tx:
         known = reads.trials_by_key(project.ledger, tx, [*wanted_keys])
-        rows = reads.trials_of(project.ledger, tx, study.id, PHASE, BASELINE)
-        for family in data.section.families:
-            most = driver.exhausted(project, tx, study, family)
-            wanted[family] = trials if most is None else min(most, trials)
-    ended = Counter(
-        row.family
-        for row in rows
-        if row.phase != BASELINE
-        # What another study gave up is not what this one has.
-        and (row.id in dropped or row.state in (State.COMPLETE, State.FAILED))
-    )
-    done = {name: min(ended[name], count) for name, count in wanted.items()}
-    there = {row.id for row in rows if row.phase == BASELINE and row.state.ended}
+    there = {row.id for row in context.rows(BASELINE) if row.state.ended}
     whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= there
-    return Reach(study, study.question, done, wanted, whole, driver.was_cut(project, study))
-
-
-def _decided(found: Tuned, finalists: Sequence[Finalist]) -> Tuned:
-    """With the winner of the finals, where there were any."""
-    best = _finalists.winner(finalists)
-    return replace(found, finalists=finalists, best=best.row if best else found.best)
+    return Reach(study, study.question, done, wanted, whole, driver.was_cut(context))
 
 
 def search_data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
@@ -374,70 +356,12 @@ def spaces_of(
     }
 
 
-def put_question(
-    project: Project,
-    data: SearchData,
-    split: Split,
-    spaces: Mapping[str, Space],
-    **search: str | int,
-) -> Study:
-    """The study that looks for a config in these spaces; asked again, it is the same one.
-
-    One that asks for generations of configs, and so can be told of trials, is told of those on
-    record where it widens, or narrows, another one.
-    """
-    with project.ledger.transaction() as tx:
-        if data.dataset.fingerprint:
-            writes.put_dataset(project.ledger, tx, data.dataset)
-        writes.put_split(project.ledger, tx, split)
-        question, known = _asked(project, tx, data, split, spaces, search)
-        study = writes.put_study(project.ledger, tx, data.slot, question)
-        if known is None and "generation" in search:
-            fits = {name: space.contains for name, space in spaces.items()}
-            kin.adopt(project.ledger, tx, study, fits)
-    return study
-
-
-def _asked(
-    project: Project,
-    tx: Any,
-    data: SearchData,
-    split: Split,
-    spaces: Mapping[str, Space],
-    search: Mapping[str, str | int],
-) -> tuple[dict[str, Any], Study | None]:
-    """What is asked, and the study that asked it before."""
-    question = {
-        "dataset": data.dataset.fingerprint,
-        "task": data.task_hash,
-        "split": split.hash,
-        "metric": data.section.metric,
-        "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
-        **search,
-    }
-    known = kin.known(project.ledger, tx, data.slot, question)
-    if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
-        # Studies from before this go on repeating themselves.
-        question["distinct"] = True
-        known = kin.known(project.ledger, tx, data.slot, question)
-    return question, known
-
-
-def known_study(project: Project, data: TaskData, split: Split) -> Study | None:
-    """The study of a slot's search, or None where it was not begun; nothing is written."""
-    return _known(project, data, split)[1]
-
-
 def _known(
     project: Project, data: TaskData, split: Split, given: Settings | None = None
 ) -> tuple[dict[str, Any], Study | None]:
     spaces = spaces_of(project, data, given or {})
     with project.ledger.reading() as tx:
-        return _asked(project, tx, data, split, spaces, _way(project))
-
-
-def _study(project: Project, data: TaskData, split: Split, spaces: Mapping[str, Space]) -> Study:
-    return put_question(project, data, split, spaces, **_way(project))
+        return question_of(project, tx, data, split, spaces, _way(project))
 
 
 def _way(project: Project) -> dict[str, str | int]:
@@ -458,38 +382,12 @@ def _way(project: Project) -> dict[str, str | int]:
     }
 
 
-def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, BASELINE)
-    # Of a search that was ended early the others never began.
-    rows = [row for row in rows if row.state.ended]
-    beside = [row for row in rows if row.phase == BASELINE]
-    # What was known and was asked for again is one trial.
-    asked = {row.id for row in rows if row.phase != kin.KNOWN}
-    trials = [
-        row
-        for row in rows
-        if row.phase != BASELINE and (row.phase != kin.KNOWN or row.id not in asked)
-    ]
-    dropped = dropped_by(project, study)
-    trials = [
-        as_dropped(row, dropped[row.id]) if row.id in dropped and row.phase != kin.KNOWN else row
-        for row in trials
-    ]
-    trials = scored_alike(project, data, split, trials)
-    beside = scored_alike(project, data, split, beside)
-    way, where = data.direction, project.config.tune.where
-    good = feasible(project, where, trials)
-    if trials and not good:
-        raise NotFoundError(
-            f"none of the {len(trials)} trials of {data.slot} meets '{where}'",
-            fix="loosen --where, or search on; what they came to: podium list trials",
-        )
-    if len(good) < len(trials):
-        told = f"{len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'"
-        project.reporter.say(f"{data.slot}: {told}; they are kept and cannot win")
-    metrics = objectives(project.config, data.slot)
-    values = scores(project, data, split, trials, metrics) if len(metrics) > 1 else {}
-    best = best_of([row for row in trials if row.id in good], data.slot, "tune", way)
-    reference = baselines.best(beside, data, "tune")
-    return Tuned(study, data, split, trials, beside, best, reference, good, values)
+def _result(context: StudyContext) -> SearchResult:
+    project = context.project
+    trials = searched(context, PHASE)
+    found = result_of(context, PHASE, trials, project.config.tune.where)
+    metrics = objectives(project.config, context.slot)
+    values = (
+        scores(project, context.data, context.split, trials, metrics) if len(metrics) > 1 else {}
+    )
+    return replace(found, values=values)

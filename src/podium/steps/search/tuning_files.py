@@ -23,12 +23,13 @@ from podium.ledger.reads import TrialRow
 from podium.registry import Direction
 from podium.report.history import Told, history_png, so_far
 from podium.split import Split
-from podium.steps.data.sequences import TaskData
 from podium.steps.trials import baselines, driver, execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.output_folder import OutputFolder, output_folder
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks._base import TaskData
 from podium.trial import Ended, State
 
 RESULTS, CHECKPOINTS = "trial_results.json", "checkpoints"
@@ -201,7 +202,8 @@ class TuningFiles:
         return self.out.folder / CHECKPOINTS
 
     def _rows(self) -> list[TrialRow]:
-        return driver.rows_of(self.project, self.study, "tune")
+        context = StudyContext(self.project, self.study, self.data, self.split)
+        return context.rows("tune")
 
     def _best(self, rows: Sequence[TrialRow], family: str) -> list[TrialRow]:
         """The trials of a family whose models stay, the best first."""

@@ -1,7 +1,8 @@
 """Planned trials, run against the record: trained once, resumed, pruned, scored.
 
-The driver of every search (`driver`), the trials of one batch (`execute`), schedules, objectives,
-finalists. Only the driver's process writes to the record; runners hand back how trials ended.
+The study that a step works on (`context`), the driver of every search (`driver`), the trials of
+one batch (`execute`), schedules, objectives, finalists. Only the driver's process writes to the
+record; runners hand back how trials ended.
 `once` does a step once for its inputs, in whatever room the step is.
 
 May import: workspace, data.

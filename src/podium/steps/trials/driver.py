@@ -1,4 +1,4 @@
-"""One walk through a search: what grid, tune and sweep have in common."""
+"""The driver of every search: it asks for configs, has them trained and tells how they did."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from podium.errors import NotFoundError, TimeOverError
 from podium.files import full_disk_explained
 from podium.hashing import digest
-from podium.ledger import reads, writes
+from podium.ledger import writes
 from podium.ledger.kin import KNOWN
 from podium.ledger.pieces import pieces
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import RETRIED
+from podium.registry import Direction
 from podium.runners._base import Runner
+from podium.runners._own import QUOTED
 from podium.searches._base import Search
-from podium.split import Split
 from podium.steps.trials import execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
-from podium.steps.trials.objectives import feasible, recorded, scored_alike, scores
-from podium.steps.trials.schedule import Course, Further
+from podium.steps.trials.objectives import feasible, recorded, scores
+from podium.steps.trials.schedule import Course
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.stop import AGAIN
-from podium.study import CHOICES, Study, choices_of
-from podium.tasks._base import TaskData
+from podium.study import CHOICES, choices_of
 from podium.trial import Ended, State
 
 # Receipt of a space that has nothing left to try.
@@ -42,6 +44,8 @@ class Walk:
 
     Parameters
     ----------
+    family : str
+    search : Search
     phase : str
         What its trials are called in the record; a search with phases adds its own.
     numbers : sequence of int
@@ -50,19 +54,21 @@ class Walk:
         How many are asked for at once.
     seed : function of a trial's number
     label : str
-        What the reporter is told of its progress.
+        What the reporter shows beside its progress; it begins with the slot and a colon.
     save_to : str
         Folder that models are left in; empty: they are not kept.
-    leave : function of a planned trial and how it ended, optional
-        What becomes of its model; default: an artefact.
     where : str
-        A filter that a trial must meet; one that does not is told to be as bad as any so far.
+        A filter that a trial must meet; one that does not counts as bad as the worst so far.
     said : mapping, optional
         What is recorded beside the config of each trial.
     runner : Runner, optional
         Where they run, in place of the project's.
+    leave : function of a planned trial and how it ended, optional
+        What becomes of its model; default: an artefact.
     """
 
+    family: str
+    search: Search
     phase: str
     numbers: Sequence[int]
     generation: int
@@ -75,36 +81,32 @@ class Walk:
     leave: Callable[[Planned, Ended], None] | None = None
 
 
-def begin(
-    project: Project, study: Study, family: str, search: Search, trials: int, stride: int
-) -> None:
+def begin(context: StudyContext, walk: Walk, stride: int = 1) -> None:
     """Tell a new search how its study was begun.
 
     What it chooses itself is kept in the study when it is first begun, and stays.
+
+    Parameters
+    ----------
+    stride : int
+        How far apart the numbers of two trials are.
     """
-    ledger, inputs = project.ledger, choices_of(study.key, family)
-    search.distinct = bool(study.question.get("distinct", False))
-    with ledger.reading() as tx:
-        stored = reads.receipt(ledger, tx, study.slot, CHOICES, inputs)
-    planned = stored["planned"] if stored else trials
+    family, search = walk.family, walk.search
+    inputs = choices_of(context.study.key, family)
+    search.distinct = bool(context.study.question.get("distinct", False))
+    stored = context.receipt(CHOICES, inputs)
+    planned = stored["planned"] if stored else len(walk.numbers)
     chosen = search.begin(planned, stride, stored["chosen"] if stored else {})
     if chosen and not stored:
         kept = {"planned": planned, "family": family, "chosen": chosen}
-        with ledger.transaction(durable=True) as tx:
-            writes.put_receipt(ledger, tx, study.slot, CHOICES, inputs, kept)
+        context.put_receipt(CHOICES, inputs, kept)
     if model := chosen.get("auto"):
-        project.reporter.say(f"{study.slot}: {family} is modelled by {model}: {chosen['why']}")
+        context.project.reporter.say(
+            f"{context.slot}: {family} is modelled by {model}: {chosen['why']}"
+        )
 
 
-def go(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    family: str,
-    search: Search,
-    walk: Walk,
-) -> list[TrialRow]:
+def go(context: StudyContext, walk: Walk) -> list[TrialRow]:
     """Rows of the walk's trials in their order, trained where they are not on record yet.
 
     The search is asked generation by generation and told in the order of numbers, so what it asks
@@ -116,62 +118,56 @@ def go(
     TimeOverError
         The time was over before any trial was complete.
     """
+    project = context.project
     if not walk.numbers:
         return []
     if project.retry_failed:
-        _retry(project, study, family, walk)
+        _retry(context, walk)
     # Between two generations nothing runs that Ctrl-C could wait for, and the next is not begun.
     heeding = nullcontext() if walk.runner else project.halt.heeded(project.reporter.say)
     try:
         with heeding:
-            return _walked(project, study, data, split, family, search, walk)
+            return context.scored(_walked(context, walk))
     except TimeOverError:
-        rows = rows_of(project, study, walk.phase)
-        if not any(row.state is State.COMPLETE for row in rows):
+        if not any(row.state is State.COMPLETE for row in context.rows(walk.phase)):
             raise
-        numbers = set(walk.numbers)
-        mine = [row for row in rows if row.family == family and row.number in numbers]
-        ended = [row for row in mine if row.state.ended]
-        cut(project, study, f"{walk.label}: {len(ended)} of {len(numbers)} trials")
-        return ended
+        ended = [row for row in _rows_of(context, walk) if row.state.ended]
+        cut(context, f"{walk.label}: {len(ended)} of {len(walk.numbers)} trials")
+        return context.scored(ended)
 
 
-def _walked(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    family: str,
-    search: Search,
-    walk: Walk,
-) -> list[TrialRow]:
-    version = data.version(family)
-    job = execute.job_of(data, split, family)
-    job = replace(job, save_to=walk.save_to, pause_to=str(project.paused))
-    heard = execute.Progress(project, walk.label, len(walk.numbers), data.direction)
+def _rows_of(context: StudyContext, walk: Walk) -> list[TrialRow]:
+    """The walk's trials, as far as they were begun."""
+    numbers, family = set(walk.numbers), walk.family
+    return [
+        row for row in context.rows(walk.phase) if row.family == family and row.number in numbers
+    ]
 
-    def train(
-        plans: Sequence[Planned], until: int = 0, further: Further | None = None
-    ) -> list[TrialRow]:
-        return execute.run(
-            project,
-            study,
-            data,
-            split,
-            job,
-            version,
-            plans,
-            heard,
-            walk.runner,
-            walk.leave,
-            until,
-            further,
-        )
 
+def _walked(context: StudyContext, walk: Walk) -> list[TrialRow]:
+    project, data, search = context.project, context.data, walk.search
+    job = replace(
+        execute.job_of(data, context.split, walk.family),
+        save_to=walk.save_to,
+        pause_to=str(project.paused),
+    )
+    heard = execute.Progress(project, walk.label, len(walk.numbers), context.data.direction)
+    train = partial(
+        execute.run,
+        project,
+        context.study,
+        data,
+        context.split,
+        job,
+        data.version(walk.family),
+        heard=heard,
+        runner=walk.runner,
+        leave=walk.leave,
+    )
     found: list[TrialRow] = []
-    course = Course.of(project, study, data, search, job, walk.numbers[0])
-    told = _Told(project, data, split, search, walk.where, course)
-    told.known(study, family)
+    course = Course.of(context, search, job, walk.numbers[0])
+    told = _Told(context, walk, course)
+    told.known()
     parts = course.cohorts if course else pieces
     for generation in parts(walk.numbers, walk.generation):
         configs = search.ask(generation)
@@ -192,8 +188,7 @@ def _walked(
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):
-            where = data.space_place(family)
-            _exhausted(project, study, family, len(found), len(walk.numbers), where)
+            _exhausted(context, walk, len(found))
             break
     if course and any(row.state is State.PRUNED for row in found):
         project.reporter.say(course.summary(found))
@@ -212,82 +207,82 @@ def workplace(project: Project, slot: str, verb: str) -> Iterator[str]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def rows_of(project: Project, study: Study, phase: str) -> list[TrialRow]:
-    """Trials of one of a study's phases."""
-    with project.ledger.reading() as tx:
-        return reads.trials_of(project.ledger, tx, study.id, phase)
-
-
 def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:
     """Row with the lowest score, or the highest (``max``); the earlier one when two are equal.
 
     Raises
     ------
     NotFoundError
-        No trial is complete; the first reason is told.
+        No trial is complete; it has the reason of the first failure.
     """
     complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
-    if not complete:
-        failed = next((row.reason for row in rows if row.reason), "")
-        told = f"; the first failed with: {failed.strip().splitlines()[-1]}" if failed else ""
-        raise nothing_complete(slot, verb, told)
-    return min(complete, key=lambda row: -row.score if way == "max" else row.score)
+    if complete:
+        return min(complete, key=lambda row: Direction(way).sign * row.score)
+    failed = next((row for row in rows if row.reason), None)
+    if failed is None:
+        raise nothing_complete(slot, verb)
+    raise NotFoundError(
+        f"podium {verb} has no complete trial of {slot}; the first of {len(rows)} failed with: "
+        f"{failure(failed)}",
+        fix=f"run: podium show {failed.id}",
+    )
 
 
-def nothing_complete(slot: str, verb: str, told: str = "") -> NotFoundError:
+def nothing_complete(slot: str, verb: str) -> NotFoundError:
     """Error of a step that left no complete trial."""
     return NotFoundError(
-        f"podium {verb} has no complete trial of {slot}{told}", fix=f"run: podium {verb} {slot}"
+        f"podium {verb} has no complete trial of {slot}", fix=f"run: podium {verb} {slot}"
     )
+
+
+def failure(row: TrialRow) -> str:
+    """Why a trial failed in one line; of own code, how it ended and the last line it printed."""
+    how, _, printed = row.reason.partition(QUOTED)
+    lines = [text.strip().rpartition("\n")[2] for text in (how, printed)]
+    return ": ".join(filter(None, lines))
 
 
 class _Told:
     """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
 
-    def __init__(
-        self,
-        project: Project,
-        data: TaskData,
-        split: Split,
-        search: Search,
-        where: str,
-        course: Course | None,
-    ) -> None:
-        self.project, self.data, self.split = project, data, split
-        self.search, self.where, self.course = search, where, course
-        self.sign = data.direction.sign
+    def __init__(self, context: StudyContext, walk: Walk, course: Course | None) -> None:
+        self.context, self.walk, self.course = context, walk, course
+        self.sign = context.data.direction.sign
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
         # for what came later knowing that.
         self.failed: set[str] = set()
 
-    def known(self, study: Study, family: str) -> None:
+    def known(self) -> None:
         """What was on record when the study was begun, before any number that is asked for."""
-        self.failed = {row.id for row in rows_of(self.project, study, RETRIED)}
-        mine = [row for row in rows_of(self.project, study, KNOWN) if row.family == family]
+        context, family = self.context, self.walk.family
+        self.failed = {row.id for row in context.rows(RETRIED)}
+        mine = [row for row in context.rows(KNOWN) if row.family == family]
         if mine:
-            self.project.reporter.say(
-                f"{study.slot}: {len(mine)} trials of {family} were on record"
+            context.project.reporter.say(
+                f"{context.slot}: {len(mine)} trials of {family} were on record"
             )
             self.tell([replace(row, number=row.number - mine[-1].number - 1) for row in mine])
 
     def tell(self, rows: Sequence[TrialRow]) -> None:
         """Trials that have ended, in the order of their numbers."""
-        rows = scored_alike(self.project, self.data, self.split, rows)
-        if self.where and self.data.task.predicts:
+        context, search, where = self.context, self.walk.search, self.walk.where
+        project, data = context.project, context.data
+        rows = context.scored(rows)
+        if where and data.task.predicts:
             # A filter can only ask for what is on record.
-            asked = recorded(self.project.config, self.data.slot)
-            scores(self.project, self.data, self.split, rows, asked)
-        good = feasible(self.project, self.where, rows)
+            asked = recorded(project.config, data.slot)
+            scores(project, data, context.split, rows, asked)
+        good = feasible(project, where, rows)
         for row in rows:
             if row.state is State.PRUNED:
-                self.search.tell(row.number, row.config, self._of_pruned(row, rows))
+                search.tell(row.number, row.config, self._of_pruned(row, rows))
                 continue
             score = math.nan if row.id in self.failed else self.sign * row.score
             if math.isfinite(score):
                 self.worst = max(self.worst, score)
                 score = score if row.id in good else self.worst
-            self.search.tell(row.number, row.config, score)
+            search.tell(row.number, row.config, score)
 
     def _of_pruned(self, row: TrialRow, rows: Sequence[TrialRow]) -> float:
         """What it had shown, or as bad as any where that was another metric."""
@@ -300,14 +295,10 @@ class _Told:
         return worst if math.isfinite(worst) else math.nan
 
 
-def _retry(project: Project, study: Study, family: str, walk: Walk) -> None:
+def _retry(context: StudyContext, walk: Walk) -> None:
     """Let the walk's trials that had failed before this step be trained again."""
-    numbers = set(walk.numbers)
-    failed = {
-        row.id
-        for row in rows_of(project, study, walk.phase)
-        if row.state is State.FAILED and row.family == family and row.number in numbers
-    }
+    project = context.project
+    failed = {row.id for row in _rows_of(context, walk) if row.state is State.FAILED}
     again = sorted(failed - project.retried)
     project.retried |= failed
     if again:
@@ -316,39 +307,31 @@ def _retry(project: Project, study: Study, family: str, walk: Walk) -> None:
         project.reporter.say(f"{walk.label}: {len(again)} failed trials are trained again")
 
 
-def cut(project: Project, study: Study, done: str) -> None:
+def cut(context: StudyContext, done: str) -> None:
     """Keep and tell that a search was ended on purpose, and how far it came."""
-    if not was_cut(project, study):
-        with project.ledger.transaction(durable=True) as tx:
-            writes.put_receipt(project.ledger, tx, study.slot, CUT, study.key, {})
-    project.reporter.say(f"{done}, then the time given by --max-time was over; {AGAIN}")
+    if not was_cut(context):
+        context.put_receipt(CUT, context.study.key, {})
+    context.project.reporter.say(f"{done}, then the time given by --max-time was over; {AGAIN}")
 
 
-def was_cut(project: Project, study: Study) -> bool:
+def was_cut(context: StudyContext) -> bool:
     """Whether ``--max-time`` ever ended the search."""
-    with project.ledger.reading() as tx:
-        return reads.receipt(project.ledger, tx, study.slot, CUT, study.key) is not None
+    return context.receipt(CUT, context.study.key) is not None
 
 
-def _exhausted(
-    project: Project, study: Study, family: str, asked: int, wanted: int, where: str
-) -> None:
+def _exhausted(context: StudyContext, walk: Walk, asked: int) -> None:
     """Keep and tell that a space has nothing left, so that nobody waits for the rest."""
-    ledger = project.ledger
-    with ledger.transaction(durable=True) as tx:
-        if exhausted(project, tx, study, family) is None:
-            inputs = choices_of(study.key, family)
-            writes.put_receipt(ledger, tx, study.slot, EXHAUSTED, inputs, {"asked": asked})
-    project.reporter.say(
-        f"{study.slot}: every config of the space of {family} is on record after {asked} of "
-        f"{wanted} trials; a wider space has more: {where}"
+    family = walk.family
+    if exhausted(context, family) is None:
+        inputs = choices_of(context.study.key, family)
+        context.put_receipt(EXHAUSTED, inputs, {"asked": asked})
+    context.project.reporter.say(
+        f"{context.slot}: every config of the space of {family} is on record after {asked} of "
+        f"{len(walk.numbers)} trials; a wider space has more: {context.data.space_place(family)}"
     )
 
 
-def exhausted(project: Project, tx: Any, study: Study, family: str) -> int | None:
+def exhausted(context: StudyContext, family: str) -> int | None:
     """How many trials a study had of a family when its space had nothing left; None: it goes on."""
-    inputs = choices_of(study.key, family)
-    found: Mapping[str, Any] | None = reads.receipt(
-        project.ledger, tx, study.slot, EXHAUSTED, inputs
-    )
+    found = context.receipt(EXHAUSTED, choices_of(context.study.key, family))
     return None if found is None else int(found["asked"])

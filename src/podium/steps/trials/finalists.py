@@ -7,19 +7,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from podium import registry
 from podium.errors import TimeOverError
 from podium.hashing import canonical
 from podium.ledger.kin import FINALISTS
 from podium.ledger.reads import TrialRow
 from podium.registry import Direction
-from podium.split import Split
-from podium.steps.data.sequences import TaskData
 from podium.steps.trials import driver, execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
-from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
-from podium.study import Study
 from podium.trial import State, trial_seed
 
 PHASE = FINALISTS
@@ -88,68 +84,44 @@ def wanted(
     ]
 
 
-def train(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
-    rows: Sequence[TrialRow],
-) -> list[Finalist]:
+def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
     """Finalists among some trials, trained with further seeds where they are not on record yet.
 
-    None where the time given by ``--max-time`` was over before.
+    There are none where the time given by ``--max-time`` was over before.
     """
+    slot, way = context.slot, context.data.direction
+    chosen = wanted(context.project, rows, way)
+    heard = execute.Progress(
+        context.project, f"{slot}: finalists", sum(len(plans) for _, plans in chosen), way
+    )
     try:
-        finalists = _trained(project, study, data, split, rows)
+        for family in sorted({row.family for row, _ in chosen}):
+            mine = [plans for row, plans in chosen if row.family == family]
+            context.train(family, [plan for plans in mine for plan in plans], heard)
     except TimeOverError:
-        driver.cut(project, study, f"{data.slot}: the finalists have one seed each")
+        driver.cut(context, f"{slot}: the finalists have one seed each")
         return []
-    metric = data.section.metric
-    if said := told(data.slot, finalists, metric, registry.direction(metric)):
-        project.reporter.say(said)
+    finalists = on_record(context, rows) or []
+    if said := told(slot, finalists, context.data.section.metric, way):
+        context.project.reporter.say(said)
     return finalists
 
 
-def _trained(
-    project: Project, study: Study, data: TaskData, split: Split, rows: Sequence[TrialRow]
-) -> list[Finalist]:
-    way = registry.direction(data.section.metric)
-    chosen = wanted(project, rows, way)
-    total = sum(len(plans) for _, plans in chosen)
-    heard = execute.Progress(project, f"{data.slot}: finalists", total, way)
-    found: dict[str, list[TrialRow]] = {}
-    for family in sorted({row.family for row, _ in chosen}):
-        mine = [(row, plans) for row, plans in chosen if row.family == family]
-        job = execute.job_of(data, split, family)
-        version = data.version(family)
-        every = [plan for _, plans in mine for plan in plans]
-        trained = execute.run(project, study, data, split, job, version, every, heard)
-        for n, (row, plans) in enumerate(mine):
-            found[row.id] = trained[n * len(plans) : (n + 1) * len(plans)]
-    return ranked([_finalist(project, data, split, row, found[row.id]) for row, _ in chosen], way)
-
-
-def on_record(
-    project: Project,
-    data: TaskData,
-    split: Split,
-    rows: Sequence[TrialRow],
-    further: Sequence[TrialRow],
-) -> list[Finalist] | None:
+def on_record(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist] | None:
     """Finalists among some trials as :func:`train` left them; None: one is not trained yet."""
-    way = registry.direction(data.section.metric)
     there = {
         (row.family, canonical(row.config), row.seed): row
-        for row in further
+        for row in context.rows(PHASE)
         if row.state in (State.COMPLETE, State.FAILED)
     }
     found = []
-    for row, plans in wanted(project, rows, way):
-        others = [there.get((row.family, canonical(p.config), p.seed)) for p in plans]
-        if None in others:
+    for row, plans in wanted(context.project, rows, context.data.direction):
+        keys = [(row.family, canonical(plan.config), plan.seed) for plan in plans]
+        if not there.keys() >= {*keys}:
             return None
-        found.append(_finalist(project, data, split, row, [one for one in others if one]))
-    return ranked(found, way)
+        others = context.scored([there[key] for key in keys])
+        found.append(Finalist(row, (row.score, *(one.score for one in others))))
+    return ranked(found, context.data.direction)
 
 
 def ranked(finalists: Sequence[Finalist], way: str) -> list[Finalist]:
@@ -175,10 +147,3 @@ def told(slot: str, finalists: Sequence[Finalist], metric: str, way: str) -> str
         f"{best.mean:.4g} (sd {best.sd:.2g}); the best single score was {single.score:.4g}, "
         f"{its.mean:.4g} over the seeds"
     )
-
-
-def _finalist(
-    project: Project, data: TaskData, split: Split, row: TrialRow, others: Sequence[TrialRow]
-) -> Finalist:
-    scored = scored_alike(project, data, split, others)
-    return Finalist(row, (row.score, *(one.score for one in scored)))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Protocol
 
 from podium import registry
 from podium.errors import Problem, UsageError
@@ -16,26 +15,16 @@ from podium.ledger.reads import TrialRow
 from podium.schedules._base import Schedule
 from podium.searches._base import Search
 from podium.steps.trials import execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Heard, Planned
 from podium.steps.workspace.project import Project
-from podium.study import Study
-from podium.tasks._base import TaskData
 from podium.trial import BUDGET, Job, State
 
-# Of a trial that has arrived at a rung: the epoch it goes on to (0: its end), or None.
-Further = Callable[[str], int | None]
 NONE = "none"
+# Trains planned trials so far (``until``; 0: to the end), as far as that is not on record yet.
+Train = Callable[..., list[TrialRow]]
 # Receipts: who was dropped at a rung; where the cohorts of a walk end.
 DROPPED, COHORTS = "dropped", "cohorts"
-
-
-class Train(Protocol):
-    """Trains planned trials so far (0: to the end), as far as that is not on record yet."""
-
-    def __call__(
-        self, plans: Sequence[Planned], until: int = 0, further: Further | None = None
-    ) -> list[TrialRow]:
-        """Their rows, in the order of the plans."""
 
 
 def asked(project: Project, name: str = "") -> dict[str, str | int]:
@@ -60,11 +49,12 @@ def asked(project: Project, name: str = "") -> dict[str, str | int]:
     }
 
 
-def dropped_by(project: Project, study: Study) -> dict[str, int]:
+def dropped_by(context: StudyContext) -> dict[str, int]:
     """Trials that a study gave up, whatever became of them elsewhere, with the epoch."""
-    with project.ledger.reading() as tx:
-        found = reads.receipts(project.ledger, tx, study.slot, DROPPED)
-    mine = [told for told in found if told["study"] == study.id]
+    ledger = context.project.ledger
+    with ledger.reading() as tx:
+        found = reads.receipts(ledger, tx, context.slot, DROPPED)
+    mine = [told for told in found if told["study"] == context.study.id]
     return {id_: told["epoch"] for told in mine for id_ in told["trials"]}
 
 
@@ -86,26 +76,17 @@ class Course:
     """
 
     def __init__(
-        self,
-        project: Project,
-        study: Study,
-        data: TaskData,
-        loss: str,
-        search: Search,
-        job: Job,
-        first: int,
+        self, context: StudyContext, loss: str, search: Search, job: Job, first: int
     ) -> None:
-        self.project, self.study, self.data, self.loss = project, study, data, loss
+        self.context, self.loss = context, loss
         self.search, self.job, self.first = search, job, first
-        self.name = str(study.question["schedule"]).partition("@")[0]
+        self.name = str(context.study.question["schedule"]).partition("@")[0]
         self.curves: dict[str, list[float]] = {}
         self.dropped: dict[str, int] = {}
         self.alike = True
 
     @classmethod
-    def of(
-        cls, project: Project, study: Study, data: TaskData, search: Search, job: Job, first: int
-    ) -> Course | None:
+    def of(cls, context: StudyContext, search: Search, job: Job, first: int) -> Course | None:
         """None where trials are trained in one go.
 
         Parameters
@@ -113,16 +94,17 @@ class Course:
         first : int
             Number of the walk's first trial.
         """
-        space = search.space
+        data, space = context.data, search.space
         has_epochs = BUDGET in {**space.constants, **space.parameters}
-        if "schedule" not in study.question or not has_epochs:
+        if "schedule" not in context.study.question or not has_epochs:
             return None
         if not data.resumable(job.family):
-            project.reporter.say(
-                f"{study.slot}: {job.family} cannot pause a training, so each is trained in one go"
+            context.project.reporter.say(
+                f"{context.slot}: {job.family} cannot pause a training, "
+                "so each is trained in one go"
             )
             return None
-        return cls(project, study, data, data.loss(job.family), search, job, first)
+        return cls(context, data.loss(job.family), search, job, first)
 
     def cohorts(self, numbers: Sequence[int], generation: int) -> Iterator[Sequence[int]]:
         """Trials that are decided about together.
@@ -147,8 +129,8 @@ class Course:
 
         Parameters
         ----------
-        train : function of plans, an epoch and, for a schedule that does not wait, what is next
-            Trains so far (0: to the end) what is not on record yet.
+        train : function of plans, ``until`` and, for a schedule that does not wait, ``further``
+            As :func:`podium.steps.trials.execute.run`.
         heard : Heard
             Hears of each trial that is given up.
         failed : collection of str
@@ -162,7 +144,7 @@ class Course:
         for rung in schedule.rungs():
             # What has ended is not asked for again; it is still compared with.
             open_ = [p for n, p in going.items() if n not in rows or not _done(rows[n])]
-            rows |= {row.number: row for row in train(open_, rung)}
+            rows |= {row.number: row for row in train(open_, until=rung)}
             going = {n: p for n, p in going.items() if not _lost(rows[n], failed)}
             lost = self._decide(schedule, rung, [rows[n] for n in going], plans[0].number)
             for number in [n for n in going if rows[n].id in lost]:
@@ -170,7 +152,7 @@ class Course:
                 rows[number] = as_dropped(rows[number], rung)
                 heard(math.nan, State.PRUNED, trained=True)
         rest = [p for n, p in going.items() if n not in rows or not _done(rows[n])]
-        rows |= {row.number: row for row in train(rest, 0)}
+        rows |= {row.number: row for row in train(rest)}
         # Whole, so that later cohorts are compared with the same whenever that happens.
         self.curves.update(self._read(list({row.id for row in rows.values()})))
         return [rows[plan.number] for plan in plans]
@@ -184,7 +166,7 @@ class Course:
     ) -> list[TrialRow]:
         """The same where nobody waits: each trial is decided about when it is at a rung."""
         rungs, places = schedule.rungs(), dict[str, int]()
-        self.dropped = dropped_by(self.project, self.study)
+        self.dropped = dropped_by(self.context)
 
         def further(id_: str) -> int | None:
             if id_ in self.dropped:
@@ -200,14 +182,14 @@ class Course:
                     if len(self.curves[other]) >= rung
                 }
                 if places[id_] not in schedule.going_on(rung, there, []):
-                    inputs = digest([self.study.key, self.job.family, id_, rung])
+                    inputs = digest([self.context.study.key, self.job.family, id_, rung])
                     self._give_up([id_], rung, inputs)
                     self.dropped[id_] = rung
                     heard(math.nan, State.PRUNED, trained=True)
                     return None
             return next((later for later in rungs if later > rung), 0)
 
-        rows = train(plans, rungs[0], further)
+        rows = train(plans, until=rungs[0], further=further)
         self.curves.update(self._read([row.id for row in rows]))
         return [
             as_dropped(row, self.dropped[row.id]) if row.id in self.dropped else row for row in rows
@@ -227,12 +209,12 @@ class Course:
         epochs = sum(row.epochs for row in rows)
         whole = sum(int(row.config[BUDGET]) for row in rows)
         return (
-            f"{self.study.slot}: {self.name} gave up {pruned} of "
+            f"{self.context.slot}: {self.name} gave up {pruned} of "
             f"{len(rows)} trials of {self.job.family}: {epochs:,} epochs in place of {whole:,}"
         )
 
     def _schedule(self, plans: Sequence[Planned]) -> Schedule:
-        finalists = int(self.study.question["finalists"])
+        finalists = int(self.context.study.question["finalists"])
         # Two generations leave enough for the finalists; more would leave little to save.
         least = math.ceil(finalists / 2) if self.search.learns else finalists
         budget = max((int(plan.config[BUDGET]) for plan in plans), default=0)
@@ -246,10 +228,8 @@ class Course:
         # Two places of a study may hold one trial.
         places = {row.id: self.search.place(row.number) for row in reversed(rows)}
         self.curves.update(self._read(list(places)))
-        inputs = digest([self.study.key, self.job.family, cohort, rung])
-        ledger = self.project.ledger
-        with ledger.reading() as tx:
-            known = reads.receipt(ledger, tx, self.study.slot, DROPPED, inputs)
+        inputs = digest([self.context.study.key, self.job.family, cohort, rung])
+        known = self.context.receipt(DROPPED, inputs)
         if known is None:
             others = [
                 _best(curve[: min(rung, self.dropped.get(id_, rung))])
@@ -269,38 +249,35 @@ class Course:
         """Put a decision on record, with those it stops."""
         if not lost:
             return
-        ledger = self.project.ledger
-        told = {"study": self.study.id, "epoch": rung, "trials": lost}
+        ledger, study = self.context.project.ledger, self.context.study
+        told = {"study": study.id, "epoch": rung, "trials": lost}
         with ledger.transaction(durable=True) as tx:
             writes.prune_trials(ledger, tx, lost, f"pruned after epoch {rung} by {self.name}")
-            writes.put_receipt(ledger, tx, self.study.slot, DROPPED, inputs, told)
+            writes.put_receipt(ledger, tx, study.slot, DROPPED, inputs, told)
         execute.forget_states(self.job, lost)
 
     def _read(self, ids: Sequence[str]) -> dict[str, list[float]]:
         """Curves of trials, lower is better: of the metric itself where the family tells it."""
-        metric, ledger = self.data.section.metric, self.project.ledger
-        asked = self.data.curves()
-        for part, name, way in asked:
+        data, ledger = self.context.data, self.context.project.ledger
+        curves = data.curves()
+        for part, name, way in curves:
             sign = way.sign
             with ledger.reading() as tx:
                 found = reads.curves(ledger, tx, ids, part, name)
             if any(found.values()):
                 break
-        own = (part, name) == asked[0][:2]
-        self.alike = own or (name == "loss" and self.loss == metric)
+        own = (part, name) == curves[0][:2]
+        self.alike = own or (name == "loss" and self.loss == data.section.metric)
         return {id_: [sign * value for value in curve] for id_, curve in found.items()}
 
     def _ends(self, count: int) -> list[int]:
         """Where cohorts end: where the walk ended when it was begun, and each time it grew."""
-        ledger = self.project.ledger
-        inputs = digest([self.study.key, self.job.family, self.first])
-        with ledger.reading() as tx:
-            stored = reads.receipt(ledger, tx, self.study.slot, COHORTS, inputs)
+        inputs = digest([self.context.study.key, self.job.family, self.first])
+        stored = self.context.receipt(COHORTS, inputs)
         ends: list[int] = list(stored["ends"]) if stored else []
         if not ends or ends[-1] < count:
             ends.append(count)
-            with ledger.transaction(durable=True) as tx:
-                writes.put_receipt(ledger, tx, self.study.slot, COHORTS, inputs, {"ends": ends})
+            self.context.put_receipt(COHORTS, inputs, {"ends": ends})
         return sorted({min(end, count) for end in ends})
 
 

@@ -17,7 +17,7 @@ from podium.steps.pipeline.slot_pipeline import (
     StageStatus,
 )
 from podium.steps.search import tune
-from podium.steps.search.results import Tuned
+from podium.steps.search.results import SearchResult
 
 
 class Tune(Stage):
@@ -53,7 +53,7 @@ class Tune(Stage):
         slot.products[self.name] = found
         return StageStatus(DONE, self.describe(slot, found))
 
-    def make(self, slot: SlotPipeline) -> Tuned | None:
+    def make(self, slot: SlotPipeline) -> SearchResult | None:
         """The search, or what is left of it; None: other families are left."""
         found = tune.tune(slot.project, slot.slot, only=slot.only)
         slot.left = tune.reach(slot.project, slot.data).left if slot.only else {}
@@ -62,25 +62,21 @@ class Tune(Stage):
             return None
         return found
 
-    def files(self, slot: SlotPipeline, product: Tuned | None) -> Tuned | None:
+    def files(self, slot: SlotPipeline, product: SearchResult | None) -> SearchResult | None:
         """Its receipt, and the tables of the search."""
         if product is not None:
             tune.rewritten(slot.project, product)
         return product
 
-    def describe(self, slot: SlotPipeline, product: Tuned | None) -> str:
+    def describe(self, slot: SlotPipeline, product: SearchResult | None) -> str:
         """How many trials."""
         del slot
         return "" if product is None else f"{len(product.trials)} trials"
 
-    def announce(self, slot: SlotPipeline, product: Tuned | None) -> None:
+    def announce(self, slot: SlotPipeline, product: SearchResult | None) -> None:
         """The best of them beside naive."""
-        if product is None:
-            return
-        slot.say(
-            f"best of {len(product.trials)} trials {product.best.score:.4g}, naive "
-            f"{product.reference.score:.4g} ({product.data.section.metric} on validation)"
-        )
+        if product is not None:
+            slot.say(f"{len(product.trials)} trials; {product.summary}")
 
     def need(self, slot: SlotPipeline) -> Need:
         """Checkpoints, states of paused trials, losses."""

@@ -1,0 +1,131 @@
+"""What every step of a study needs: the record, the question on it, the data and the split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from podium.ledger import kin, reads, writes
+from podium.ledger.reads import TrialRow
+from podium.space import Space
+from podium.split import Split
+from podium.steps.trials import execute
+from podium.steps.trials.execute import Heard, Planned, unheard
+from podium.steps.trials.objectives import scored_alike
+from podium.steps.workspace.project import Project
+from podium.study import Study
+from podium.tasks._base import TaskData
+
+
+@dataclass(frozen=True, eq=False)
+class StudyContext:
+    """A study, the project whose record holds its trials, and what they are trained on.
+
+    Parameters
+    ----------
+    project : Project
+    study : Study
+    data : TaskData
+    split : Split
+        What configs are compared on.
+    """
+
+    project: Project
+    study: Study
+    data: TaskData
+    split: Split
+
+    @property
+    def slot(self) -> str:
+        """Slot that the study is about."""
+        return self.study.slot
+
+    def rows(self, *phases: str) -> list[TrialRow]:
+        """Trials of some of the study's phases, in the order of their numbers."""
+        with self.project.ledger.reading() as tx:
+            return reads.trials_of(self.project.ledger, tx, self.study.id, *phases)
+
+    def scored(self, rows: Sequence[TrialRow]) -> list[TrialRow]:
+        """Rows with their score in the study's metric, also those trained for another one."""
+        return scored_alike(self.project, self.data, self.split, rows)
+
+    def train(
+        self, family: str, plans: Sequence[Planned], heard: Heard = unheard
+    ) -> list[TrialRow]:
+        """Rows of trials in their order, trained where they are not on record; no model is kept."""
+        job = execute.job_of(self.data, self.split, family)
+        version = self.data.version(family)
+        return execute.run(
+            self.project, self.study, self.data, self.split, job, version, plans, heard
+        )
+
+    def receipt(self, step: str, inputs: str) -> dict[str, Any] | None:
+        """What the study decided at a step; None: nothing yet."""
+        with self.project.ledger.reading() as tx:
+            return reads.receipt(self.project.ledger, tx, self.slot, step, inputs)
+
+    def put_receipt(self, step: str, inputs: str, outputs: Mapping[str, Any]) -> None:
+        """Put a decision of the study on record, flushed: every later run obeys it."""
+        with self.project.ledger.transaction(durable=True) as tx:
+            writes.put_receipt(self.project.ledger, tx, self.slot, step, inputs, outputs)
+
+
+def begin_study(
+    project: Project,
+    data: TaskData,
+    split: Split,
+    spaces: Mapping[str, Space],
+    **search: str | int,
+) -> StudyContext:
+    """The context of the study that :func:`put_question` puts on record."""
+    return StudyContext(project, put_question(project, data, split, spaces, **search), data, split)
+
+
+def put_question(
+    project: Project,
+    data: TaskData,
+    split: Split,
+    spaces: Mapping[str, Space],
+    **search: str | int,
+) -> Study:
+    """Put on record the study that looks for a config in these spaces.
+
+    The same question has the same study. A new study that asks for generations of configs is told
+    the trials on record where its spaces widen, or narrow, those of another study.
+    """
+    with project.ledger.transaction() as tx:
+        if data.dataset.fingerprint:
+            writes.put_dataset(project.ledger, tx, data.dataset)
+        writes.put_split(project.ledger, tx, split)
+        question, known = question_of(project, tx, data, split, spaces, search)
+        study = writes.put_study(project.ledger, tx, data.slot, question)
+        if known is None and "generation" in search:
+            fits = {name: space.contains for name, space in spaces.items()}
+            kin.adopt(project.ledger, tx, study, fits)
+    return study
+
+
+def question_of(
+    project: Project,
+    tx: Any,
+    data: TaskData,
+    split: Split,
+    spaces: Mapping[str, Space],
+    search: Mapping[str, str | int],
+) -> tuple[dict[str, Any], Study | None]:
+    """The question of a search, and the study on record that has it; None: there is none."""
+    question = {
+        "dataset": data.dataset.fingerprint,
+        "task": data.task_hash,
+        "split": split.hash,
+        "metric": data.section.metric,
+        "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
+        **search,
+    }
+    known = kin.known(project.ledger, tx, data.slot, question)
+    if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
+        # Studies from before this go on repeating themselves.
+        question["distinct"] = True
+        known = kin.known(project.ledger, tx, data.slot, question)
+    return question, known
