@@ -248,7 +248,7 @@ def test_the_summary_has_one_row_a_slot_with_the_sharpe_after_costs():
 
 def test_a_gap_in_a_curve_stays_a_gap_and_a_lone_value_is_still_drawn():
     y = [1.0, 2.0, np.nan, 3.0, np.nan, 4.0, 5.0]
-    chart = svg.lines(range(7), [svg.Line("model", y)], title="t", y_label="y")
+    chart = svg.lines(range(7), [svg.Curve("model", y)], title="t", y_label="y")
     (path,) = [
         p.get("d")
         for p in ElementTree.fromstring(chart).iter(f"{SVG}path")
@@ -263,9 +263,9 @@ def test_a_gap_in_a_curve_stays_a_gap_and_a_lone_value_is_still_drawn():
     "chart",
     [
         svg.lines([], [], title="t", y_label="y"),
-        svg.lines([0, 1], [svg.Line("a", [np.nan, np.inf])], title="t", y_label="y"),
-        svg.lines([0, 1], [svg.Line("a", [-1.0, 0.0])], title="t", y_label="y", log=True),
-        svg.drawdown([0, 1], [svg.Line("a", [np.nan, np.nan])], title="t"),
+        svg.lines([0, 1], [svg.Curve("a", [np.nan, np.inf])], title="t", y_label="y"),
+        svg.lines([0, 1], [svg.Curve("a", [-1.0, 0.0])], title="t", y_label="y", log=True),
+        svg.drawdown([0, 1], [svg.Curve("a", [np.nan, np.nan])], title="t"),
         svg.dots([], title="t", x_label="x", reference=1.0),
         svg.dots([svg.Dot("a", [float("nan")], None)], title="t", x_label="x"),
         svg.history([], [], title="t", y_label="y"),
@@ -278,9 +278,9 @@ def test_a_chart_without_a_value_says_so(chart):
 
 def test_a_curve_of_another_length_is_refused_with_both_shapes():
     with pytest.raises(DataError, match=r"'model' has the shape \(2,\).*\(3,\)"):
-        svg.lines([0, 1, 2], [svg.Line("model", [1, 2])], title="t", y_label="y")
+        svg.lines([0, 1, 2], [svg.Curve("model", [1, 2])], title="t", y_label="y")
     with pytest.raises(DataError, match="datetime64"):
-        svg.lines(["a"], [svg.Line("model", [1])], title="t", y_label="y")
+        svg.lines(["a"], [svg.Curve("model", [1])], title="t", y_label="y")
 
 
 @given(
@@ -307,7 +307,7 @@ def test_labels_are_spread_at_least_a_line_apart_and_stay_in_the_chart(wanted):
 
 @pytest.mark.parametrize("count", [2, 7, 30])
 def test_labels_at_the_ends_of_equal_lines_do_not_overlap(count):
-    series = [svg.Line(f"line {i}", [1.0, 1.0 + i * 1e-6]) for i in range(count)]
+    series = [svg.Curve(f"line {i}", [1.0, 1.0 + i * 1e-6]) for i in range(count)]
     chart = svg.lines([0, 1], series, title="t", y_label="y")
     places = sorted(float(t.get("y")) for t in texts(chart) if t.text.startswith("line "))
     assert len(places) == count
@@ -355,14 +355,14 @@ def test_years_months_days_and_hours_are_written_as_iso():
 
 
 def test_a_naive_line_is_dashed_and_no_other_is():
-    series = [svg.Line(r, [1.0, 2.0], r) for r in ("candidate", "reference", "naive")]
+    series = [svg.Curve(r, [1.0, 2.0], r) for r in ("candidate", "reference", "naive")]
     chart = svg.lines([0, 1], series, title="t", y_label="y")
     assert chart.count("stroke-dasharray") == 1
 
 
 def test_a_shaded_stretch_outside_the_plot_is_left_out():
     times = np.array(["2023-01-01", "2023-02-01"], dtype="datetime64[D]")
-    curve = [svg.Line("a", [1.0, 2.0])]
+    curve = [svg.Curve("a", [1.0, 2.0])]
     for shade, drawn in [
         (("2023-01-15", "2024-01-01"), 1),
         (("2024-01-15", "2025-01-01"), 0),

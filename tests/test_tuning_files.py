@@ -17,7 +17,7 @@ import quick
 from podium import registry
 from podium.cli.main import run
 from podium.errors import UsageError
-from podium.report.history import Told, history_png, so_far
+from podium.report.history import HistoryTrial, history_png, so_far
 from podium.steps.archive.export import export
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
@@ -278,7 +278,7 @@ def test_the_picture_can_be_drawn_of_any_search():
     values = [math.nan, 3.0, 1e9, 2.0, 2.5, math.nan]
     states = ["failed", "complete", "complete", "pruned", "complete", "failed"]
     told = [
-        Told(n, "lstm" if n % 2 else "gru", "tune/start", state, value, n != 4)
+        HistoryTrial(n, "lstm" if n % 2 else "gru", "tune/start", state, value, n != 4)
         for n, (value, state) in enumerate(zip(values, states, strict=True))
     ]
     assert so_far(told, "min") == [None, 1, 1, 1, 1, 1]

@@ -22,7 +22,7 @@ _POINTS = 150
 _SPARK = (132, 30)
 
 
-class Judged(NamedTuple):
+class DrawnClassifier(NamedTuple):
     """Figures of one classifier: what the charts call it, and how they draw it."""
 
     name: str
@@ -81,12 +81,12 @@ def matrix(figures: Evaluation, *, rates: bool) -> str:
     return marks.svg(top + classes * tall + 4, title, label, "; ".join(said), parts)
 
 
-def pr_curve(judged: Sequence[Judged], k: int) -> str:
+def pr_curve(judged: Sequence[DrawnClassifier], k: int) -> str:
     """Precision over recall of a class, as the steps whose area is the average precision.
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of DrawnClassifier
         The first one is drawn on top.
     k : int
         The class.
@@ -104,12 +104,12 @@ def pr_curve(judged: Sequence[Judged], k: int) -> str:
     return _square(title, label, lines, [(0, there / samples), (1, there / samples)], bool(there))
 
 
-def roc_curve(judged: Sequence[Judged], k: int) -> str:
+def roc_curve(judged: Sequence[DrawnClassifier], k: int) -> str:
     """Recall over the false positive rate of a class.
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of DrawnClassifier
     k : int
     """
     lines = []
@@ -126,12 +126,12 @@ def roc_curve(judged: Sequence[Judged], k: int) -> str:
     return _square(title, label, lines, [(0, 0), (1, 1)], known)
 
 
-def calibration(judged: Sequence[Judged]) -> str:
+def calibration(judged: Sequence[DrawnClassifier]) -> str:
     """Share of right choices over the probability they were chosen with, and how many there are.
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of DrawnClassifier
         Bars at the foot show where the first one's samples are.
     """
     lines = []

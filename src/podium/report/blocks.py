@@ -132,9 +132,9 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     if slot.equity is None or not len(slot.equity.times):
         return drawn, [*missing, "No backtest has run yet, so there is no equity to show."]
     curves = [
-        svg.Line("buy and hold", slot.equity.buy_and_hold, "naive"),
-        svg.Line("equal weight", slot.equity.equal_weight, "reference"),
-        svg.Line("candidate", slot.equity.candidate, "candidate"),
+        svg.Curve("buy and hold", slot.equity.buy_and_hold, "naive"),
+        svg.Curve("equal weight", slot.equity.equal_weight, "reference"),
+        svg.Curve("candidate", slot.equity.candidate, "candidate"),
     ]
     seen = np.concatenate([np.asarray(line.y, dtype=float) for line in curves])
     seen = seen[np.isfinite(seen)]

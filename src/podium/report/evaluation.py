@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from podium.arrays import Floats
 from podium.report import _class_charts as drawn
-from podium.report._class_charts import Judged
+from podium.report._class_charts import DrawnClassifier
 from podium.report.marks import Role
 from podium.report.page import Block, figures, page, region, section, verdict_line
 from podium.report.table import (
@@ -159,10 +159,10 @@ class EvaluationReport:
         return self.figures["model"]
 
     @property
-    def judged(self) -> list[Judged]:
+    def judged(self) -> list[DrawnClassifier]:
         """The classifiers that are drawn, the model first."""
         roles: dict[str, Role] = {"model": "candidate", "champion": "reference", "naive": "naive"}
-        return [Judged(n, roles[n], one) for n, one in self.figures.items() if n in roles]
+        return [DrawnClassifier(n, roles[n], one) for n, one in self.figures.items() if n in roles]
 
     @cached_property
     def differences(self) -> ClassDifferences | None:

@@ -13,13 +13,13 @@ from podium.registry import Direction
 from podium.report._figure import INK, MUTED, png
 from podium.report.table import cell, cut, number
 
-# Told apart by people who see colours differently, too.
+# Distinct for people who see colours differently, too.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _NAIVE = "#5c646e"
 
 
 @dataclass(frozen=True)
-class Told:
+class HistoryTrial:
     """One trial of a search.
 
     Parameters
@@ -40,13 +40,14 @@ class Told:
     feasible: bool = True
 
 
-def so_far(trials: Sequence[Told], way: str) -> list[int | None]:
+def so_far(trials: Sequence[HistoryTrial], way: str) -> list[int | None]:
     """Place of the best complete trial up to each one; None before there is any.
 
     Examples
     --------
     >>> scores = [math.nan, 3.0, 2.0, 2.5]
-    >>> so_far([Told(n, "lstm", "tune", "complete", s) for n, s in enumerate(scores)], "min")
+    >>> trials = [HistoryTrial(n, "lstm", "tune", "complete", s) for n, s in enumerate(scores)]
+    >>> so_far(trials, "min")
     [None, 1, 2, 2]
     """
     found: list[int | None] = []
@@ -61,7 +62,7 @@ def so_far(trials: Sequence[Told], way: str) -> list[int | None]:
 
 
 def history_png(
-    trials: Sequence[Told], metric: str, way: str, naive: float | None, title: str
+    trials: Sequence[HistoryTrial], metric: str, way: str, naive: float | None, title: str
 ) -> bytes:
     """Value of every trial and the best so far; families, or phases, by colour.
 
@@ -69,7 +70,7 @@ def history_png(
 
     Parameters
     ----------
-    trials : sequence of Told
+    trials : sequence of HistoryTrial
         In the order asked.
     metric : str
     way : str

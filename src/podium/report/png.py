@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from podium.report._class_charts import DEEPEST, Judged
+from podium.report._class_charts import DEEPEST, DrawnClassifier
 from podium.report._figure import FAIL, GRID, INK, MUTED, png
 from podium.report.table import cell, cut, number, percent
 from podium.stats.classification import Evaluation
@@ -72,12 +72,12 @@ def confusion_png(figures: Evaluation) -> bytes:
     return png(draw, (2 * side + max(map(len, rows)) * letter + 0.7, side + 0.8))
 
 
-def pr_png(judged: Sequence[Judged]) -> bytes:
+def pr_png(judged: Sequence[DrawnClassifier]) -> bytes:
     """Precision over recall, a panel for each class.
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of DrawnClassifier
         The model first.
     """
 
@@ -96,12 +96,12 @@ def pr_png(judged: Sequence[Judged]) -> bytes:
     return _panels(judged[0].figures, lines, known, ("recall", "precision"), told)
 
 
-def roc_png(judged: Sequence[Judged]) -> bytes:
+def roc_png(judged: Sequence[DrawnClassifier]) -> bytes:
     """Recall over the false positive rate, a panel for each class.
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of DrawnClassifier
     """
 
     def lines(panel: Any, k: int) -> None:
@@ -118,12 +118,12 @@ def roc_png(judged: Sequence[Judged]) -> bytes:
     return _panels(first, lines, known, ("false positive rate", "recall"), told)
 
 
-def calibration_png(judged: Sequence[Judged]) -> bytes:
+def calibration_png(judged: Sequence[DrawnClassifier]) -> bytes:
     """Share of right choices over their probability, and how many choices there are.
 
     Parameters
     ----------
-    judged : sequence of Judged
+    judged : sequence of DrawnClassifier
         The bars at the foot are the first one's.
     """
 

@@ -19,7 +19,7 @@ from podium.report.table import cut, number
 HEIGHT = 240
 
 
-class Line(NamedTuple):
+class Curve(NamedTuple):
     """One curve: its name, its values and what it stands for."""
 
     name: str
@@ -38,7 +38,7 @@ class Dot(NamedTuple):
 
 def lines(
     x: ArrayLike,
-    series: Sequence[Line],
+    series: Sequence[Curve],
     *,
     title: str,
     y_label: str,
@@ -52,7 +52,7 @@ def lines(
     ----------
     x : array, shape (T,)
         datetime64 (UTC, without zone) or numbers, ascending.
-    series : sequence of Line, each y of shape (T,)
+    series : sequence of Curve, each y of shape (T,)
         A naive curve is dashed; NaN leaves a gap.
     title, y_label : str
         The chart's name and what is measured.
@@ -65,7 +65,7 @@ def lines(
 
     Examples
     --------
-    >>> chart = lines([0, 1, 2], [Line("model", [1, 1.5, 2])], title="Equity", y_label="growth")
+    >>> chart = lines([0, 1, 2], [Curve("model", [1, 1.5, 2])], title="Equity", y_label="growth")
     >>> chart[:4], ">model</text>" in chart
     ('<svg', True)
     """
@@ -104,19 +104,19 @@ def lines(
     return marks.svg(height, title, label, "; ".join(told), parts)
 
 
-def drawdown(x: ArrayLike, series: Sequence[Line], *, title: str) -> str:
+def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
     """A chart of the fall below the highest value so far, in per cent.
 
     Parameters
     ----------
     x : array, shape (T,)
-    series : sequence of Line, each y of shape (T,)
+    series : sequence of Curve, each y of shape (T,)
         Equity curves, above zero.
     title : str
 
     Examples
     --------
-    >>> "lowest -50.0%" in drawdown([0, 1, 2], [Line("model", [1, 2, 1])], title="Drawdown")
+    >>> "lowest -50.0%" in drawdown([0, 1, 2], [Curve("model", [1, 2, 1])], title="Drawdown")
     True
     """
     at, _ = axis.places(x)
@@ -262,7 +262,7 @@ def history(
     return marks.svg(HEIGHT, title, y_label, told, parts)
 
 
-def _column(line: Line, at: Floats) -> Floats:
+def _column(line: Curve, at: Floats) -> Floats:
     y = np.asarray(line.y, dtype=float)
     if y.shape != at.shape:
         raise DataError(

@@ -21,7 +21,6 @@ from podium.steps.candidates.final_training import PHASE
 from podium.steps.workspace.output_folder import (
     OutputFolder,
     described,
-    output_folder,
     put_artifact,
 )
 from podium.steps.workspace.project import Project
@@ -66,8 +65,8 @@ def write(
     source = project.store / candidate.artifact_path
     manifest = json.loads(require_hash(source, candidate.artifact_hash))
     facts = _facts(data, split, candidate, manifest)
-    place = output_folder(project, data.slot, project.config.paths.final + suffix)
-    out = OutputFolder(project, data.slot, place, PARTS, "candidate")
+    name = project.config.paths.final + suffix
+    out = OutputFolder(project, data.slot, name, PARTS, "candidate")
     if not take and _is_later(project, out.owner(), candidate):
         return None
     out.claim(candidate.id, facts)

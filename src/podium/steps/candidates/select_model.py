@@ -173,10 +173,11 @@ def found_model(project: Project, slot: str, checkpoint: str | None = None) -> t
     DataError
         The first that is there was changed.
     """
-    missing: list[str] = []
-    for what, paths in _places(project, slot):
+    missing, searched = list[str](), list[str]()
+    for what, where, paths in _places(project, slot):
         because = f", because there is no {' and no '.join(missing)}" if missing else ""
         missing.append(what)
+        searched += [where] if where else []
         for path in paths:
             try:
                 kept = named_model(project, path, slot, checkpoint)
@@ -189,7 +190,7 @@ def found_model(project: Project, slot: str, checkpoint: str | None = None) -> t
     except NotFoundError as error:
         raise NotFoundError(
             f"{slot} has nothing to judge: {error.problems[0].found}; no model in "
-            + ", ".join(f"{where} (podium {verb} fills it)" for where, verb in _searched(project)),
+            + ", ".join(searched),
             "a finished search, a grid, or --model-path",
             f"run: podium finalize {slot}, or: podium grid {slot}",
         ) from None
@@ -197,36 +198,25 @@ def found_model(project: Project, slot: str, checkpoint: str | None = None) -> t
     return kept, f"the grids' active model: {os.path.relpath(path, project.root)}"
 
 
-def _searched(project: Project) -> list[tuple[str, str]]:
-    """Places that are searched, and the verb that fills each."""
-    paths = project.config.paths
-    return [
-        (f"{name}{inside}", verb)
-        for name, inside, verb in (
-            (paths.final, "/", "finalize"),
-            (paths.extended, "/extended_model_*", "extend"),
-            (paths.tuning, "/checkpoints/*", "tune"),
-        )
-        if name
-    ]
-
-
-def _places(project: Project, slot: str) -> Iterator[tuple[str, list[Path]]]:
-    """Folders with models that the verbs left, the best of each kind first."""
+def _places(project: Project, slot: str) -> Iterator[tuple[str, str, list[Path]]]:
+    """Models that the verbs left: what they are, where they lie and who fills it, the best path."""
     paths = project.config.paths
     if paths.final:
         folder = output_folder(project, slot, paths.final)
-        yield "final model", [folder] if (folder / MANIFEST).is_file() else []
+        there = [folder] if (folder / MANIFEST).is_file() else []
+        yield "final model", f"{paths.final}/ (podium finalize fills it)", there
     else:
         left = newest(project, slot, FINALIZE)
-        yield "newest final model", [] if left is None else [_stored(project, left.outputs)]
+        yield "newest final model", "", [] if left is None else [_stored(project, left.outputs)]
     if paths.extended:
         folder = output_folder(project, slot, paths.extended)
         there = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
-        yield "best extended model", sorted(there, key=_rank)[:1]
+        where = f"{paths.extended}/extended_model_* (podium extend fills it)"
+        yield "best extended model", where, sorted(there, key=_rank)[:1]
     if paths.tuning:
         folder = output_folder(project, slot, paths.tuning) / KEPT_BY_SEARCH
-        yield "best model that the search kept", by_score(folder)[:1]
+        where = f"{paths.tuning}/{KEPT_BY_SEARCH}/* (podium tune fills it)"
+        yield "best model that the search kept", where, by_score(folder)[:1]
 
 
 def _stored(project: Project, outputs: Mapping[str, Any]) -> Path:

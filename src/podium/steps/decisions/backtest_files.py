@@ -22,7 +22,7 @@ from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import Kept
 from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
-from podium.steps.workspace.output_folder import OutputFolder, output_folder
+from podium.steps.workspace.output_folder import OutputFolder
 from podium.steps.workspace.project import Project
 
 RESULTS, EQUITY, DRAWDOWN = "results.json", "equity", "drawdown"
@@ -38,8 +38,7 @@ def files_of(project: Project, candidate: Candidate) -> OutputFolder | None:
     name = project.config.paths.backtesting
     if not name:
         return None
-    place = output_folder(project, candidate.slot, name)
-    out = OutputFolder(project, candidate.slot, place, PARTS, "candidate")
+    out = OutputFolder(project, candidate.slot, name, PARTS, "candidate")
     out.claim(candidate.id, {"podium": SCHEMA, "candidate": candidate.id})
     return out
 

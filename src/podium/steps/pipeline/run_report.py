@@ -186,52 +186,39 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
     """What the choice among all configs ever looked at is worth."""
     luck, data = analysis.luck, analysis.extension.tuned.data
     loss = "loses money" if luck.basis == "returns" else "loses more than naive"
-    rows = [
-        LuckRow(
+    figures: list[tuple[str, float, str]] = [
+        (
             "configs looked at",
             luck.n_trials,
             "in any study, log or import of the slot on overlapping samples; failed and pruned too",
         ),
-        LuckRow("of them judged here", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
+        ("of them judged here", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
     ]
     if luck.basis == "returns":
         assert isinstance(data, SlotData)
         a_year = math.sqrt(periods_per_year(data.tuning.times))
-        rows += [
-            LuckRow(
-                "Sharpe ratio a year", finite_or_none(luck.sharpe * a_year), "of the chosen config"
-            ),
-            LuckRow(
+        figures += [
+            ("Sharpe ratio a year", luck.sharpe * a_year, "of the chosen config"),
+            (
                 "Sharpe ratio of luck",
-                finite_or_none(luck.luck_sharpe * a_year),
+                luck.luck_sharpe * a_year,
                 "a year, expected of the best of so many configs without skill",
             ),
-            LuckRow(
+            (
                 "deflated Sharpe",
-                finite_or_none(luck.deflated_sharpe),
+                luck.deflated_sharpe,
                 luck.sharpe_reason or "probability that the chosen config has more than that",
             ),
         ]
-    return [
-        *rows,
-        LuckRow(
-            "probability of loss",
-            finite_or_none(luck.probability_of_loss),
-            luck.reason
-            or f"how often the best of half of the {data.unit} {loss} on the other half",
-        ),
-        LuckRow(
-            "PBO",
-            finite_or_none(luck.pbo),
-            luck.reason
-            or "how often it falls below the median there; about 0.5 also where all are good",
-        ),
-        LuckRow(
-            "told from the best",
-            finite_or_none(luck.told_apart),
-            "configs of those judged; where it is 0, PBO says nothing",
-        ),
+    half = f"how often the best of half of the {data.unit} {loss} on the other half"
+    below = "how often it falls below the median there; about 0.5 also where all are good"
+    apart = "configs of those judged; where it is 0, PBO says nothing"
+    figures += [
+        ("probability of loss", luck.probability_of_loss, luck.reason or half),
+        ("PBO", luck.pbo, luck.reason or below),
+        ("told from the best", luck.told_apart, apart),
     ]
+    return [LuckRow(name, finite_or_none(value), meaning) for name, value, meaning in figures]
 
 
 def luck_basis(analysis: Analysis) -> str:

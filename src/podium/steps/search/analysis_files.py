@@ -135,12 +135,12 @@ def write(project: Project, analysis: Analysis) -> list[Path]:
         return []
     slot, study, told = tuned.data.slot, tuned.study.id, compared(project, analysis)
     written: list[Path] = []
-    place = output_folder(project, slot, paths.best_config)
-    aside = place.parent
+    place = Path(paths.best_config)
+    aside = output_folder(project, slot, str(place.parent))
     # First, since files that go aside lie in their folder.
     if paths.plots:
-        aside = output_folder(project, slot, paths.plots)
-        out = OutputFolder(project, slot, aside, (RESULTS, *PICTURES), "study")
+        out = OutputFolder(project, slot, paths.plots, (RESULTS, *PICTURES), "study")
+        aside = out.place
         header = {"podium": SCHEMA, "study": study, "slot": slot}
         out.claim(study, header)
         results = {**header, **_results(analysis, told)}
@@ -149,7 +149,7 @@ def write(project: Project, analysis: Analysis) -> list[Path]:
     if paths.best_config:
         # Another search's goes aside; what podium did not write, or somebody changed, stays.
         out = OutputFolder(
-            project, slot, place.parent, (place.name,), "study", aside=aside, about=_unchanged
+            project, slot, str(place.parent), (place.name,), "study", aside=aside, about=_unchanged
         )
         out.claim(study)
         if out.put(place.name, json_file(_best(project, analysis, told))):
@@ -240,7 +240,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
     def mine() -> list[SearchTrial]:
         # Another family has other hyperparameters.
         of_family = [one for one in trials() if one.row.family == chosen.family]
-        return [one for one in of_family if math.isfinite(one.told.value)]
+        return [one for one in of_family if math.isfinite(one.shown.value)]
 
     def varied() -> list[str]:
         configs = [one.row.config for one in mine()]
@@ -257,7 +257,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         grounds = (data.dataset.fingerprint, data.task_hash, tuned.split.hash)
         runs = []
         for row, _, facts in mine():
-            value = files.shown(facts, epochs) if early else row.score
+            value = files.best_shown(facts, epochs) if early else row.score
             if math.isfinite(value):
                 config = {name: row.config[name] for name in varied()}
                 runs.append(Observation(row.id, row.family, config, grounds, value))
@@ -278,7 +278,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         rows, best = [one.row for one in mine()], _trial_of(tuned, chosen)
         return plots.parallel_png(
             [row.config for row in rows],
-            [one.told.value for one in mine()],
+            [one.shown.value for one in mine()],
             [row.state is State.COMPLETE for row in rows],
             varied(),
             next((n for n, row in enumerate(rows) if best and row.id == best.id), None),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from podium.steps.trials.execute import Planned
 from podium.steps.workspace.output_folder import (
     OutputFolder,
     described,
-    output_folder,
     put_artifact,
 )
 from podium.steps.workspace.project import Project
@@ -34,14 +32,10 @@ PARTS = (RESULTS, f"{MODEL}*")
 SCHEMA = 1
 
 
-@contextmanager
-def keeping(project: Project, slot: str) -> Iterator[str]:
+def keeping(project: Project, slot: str) -> AbstractContextManager[str]:
     """Place for models while folds are trained; empty: none are kept."""
-    if not project.config.paths.extended:
-        yield ""
-        return
-    with driver.workplace(project, slot, "extend") as place:
-        yield place
+    wanted = bool(project.config.paths.extended)
+    return driver.workplace(project, slot, "extend") if wanted else nullcontext("")
 
 
 class Stay:
@@ -69,8 +63,7 @@ def write(project: Project, extension: Extension) -> Path | None:
     if not project.config.paths.extended:
         return None
     slot, study = extension.tuned.data.slot, extension.tuned.study
-    place = output_folder(project, slot, project.config.paths.extended)
-    out = OutputFolder(project, slot, place, PARTS, "study")
+    out = OutputFolder(project, slot, project.config.paths.extended, PARTS, "study")
     header = {"podium": SCHEMA, "study": study.id, "slot": slot}
     out.claim(study.id, header)
     with full_disk_explained(project.root):

@@ -21,12 +21,12 @@ from podium.ledger import trial_facts
 from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
 from podium.registry import Direction
-from podium.report.history import Told, history_png, so_far
+from podium.report.history import HistoryTrial, history_png, so_far
 from podium.split import Split
 from podium.steps.trials import baselines, driver, execute
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.output_folder import OutputFolder, output_folder
+from podium.steps.workspace.output_folder import OutputFolder
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.tasks._base import TaskData
@@ -44,7 +44,7 @@ class SearchTrial(NamedTuple):
     """A trial of a search: its row, what the history shows of it, and its facts on record."""
 
     row: TrialRow
-    told: Told
+    shown: HistoryTrial
     facts: Mapping[str, Any]
 
 
@@ -66,8 +66,7 @@ class TuningFiles:
         self.way = registry.direction(self.metric)
         self.most = project.config.tune.keep_checkpoints
         self.wanted = bool(project.config.paths.tuning)
-        place = output_folder(project, study.slot, project.config.paths.tuning)
-        self.out = OutputFolder(project, study.slot, place, PARTS, "study")
+        self.out = OutputFolder(project, study.slot, project.config.paths.tuning, PARTS, "study")
         # Where models lie until it is known whether they stay; empty: none are saved.
         self.save_to = ""
 
@@ -186,16 +185,16 @@ class TuningFiles:
         for row in rows:
             value, facts = row.score, found[row.id]
             if row.state is State.PRUNED:
-                value = self.shown(facts, row.epochs)
+                value = self.best_shown(facts, row.epochs)
             may_win = feasible is None or row.id in feasible
-            told = Told(row.number, row.family, row.phase, str(row.state), value, may_win)
-            trials.append(SearchTrial(row, told, facts))
+            shown = HistoryTrial(row.number, row.family, row.phase, str(row.state), value, may_win)
+            trials.append(SearchTrial(row, shown, facts))
         return trials
 
     def picture(self, trials: Sequence[SearchTrial], naive: float | None) -> bytes:
         """How the search went, as PNG."""
         title = f"{self.study.slot}: {len(trials)} trials"
-        return history_png([one.told for one in trials], self.metric, self.way, naive, title)
+        return history_png([one.shown for one in trials], self.metric, self.way, naive, title)
 
     @property
     def _checkpoints(self) -> Path:
@@ -226,8 +225,8 @@ class TuningFiles:
         name = f"{CHECKPOINTS}/{checkpoint_name(row.number, row.id)}"
         return name if (self.out.folder / name).is_dir() else None
 
-    def shown(self, facts: Mapping[str, Any], epochs: int) -> float:
-        """The best a trial had shown after so many epochs; NaN where it told nothing."""
+    def best_shown(self, facts: Mapping[str, Any], epochs: int) -> float:
+        """The best a trial had shown after so many epochs; NaN where it showed nothing."""
         shown = [v for v in self._curve(facts)[:epochs] if math.isfinite(v)]
         return (max if self.way == "max" else min)(shown, default=math.nan)
 
@@ -241,7 +240,7 @@ class TuningFiles:
 
     def _places(self, trials: Sequence[SearchTrial]) -> list[int | None]:
         """Place of the best trial up to each one."""
-        return so_far([one.told for one in trials], self.way)
+        return so_far([one.shown for one in trials], self.way)
 
     def _results(
         self, trials: Sequence[SearchTrial], naive: TrialRow | None, chosen: str
@@ -260,9 +259,9 @@ class TuningFiles:
                     "id": row.id,
                     "family": row.family,
                     "phase": row.phase,
-                    "state": told.state,
+                    "state": shown.state,
                     "value": row.score,
-                    "feasible": told.feasible,
+                    "feasible": shown.feasible,
                     "config": row.config,
                     "metrics": facts["results"],
                     **{name: facts[name] for name in ("epochs", "best_epoch", "seconds")},
@@ -270,7 +269,7 @@ class TuningFiles:
                     **{name: facts[name] for name in ("started_at", "ended_at")},
                     "checkpoint": self._checkpoint(row),
                 }
-                for row, told, facts in trials
+                for row, shown, facts in trials
             ],
         }
 
@@ -290,15 +289,15 @@ class TuningFiles:
             "naive": None if naive is None else naive.score,
             "trials": [
                 {
-                    "trial": told.number,
-                    "family": told.family,
-                    "phase": told.phase,
-                    "state": told.state,
-                    "value": told.value,
-                    "best_value": None if place is None else trials[place].told.value,
-                    "best_trial": None if place is None else trials[place].told.number,
+                    "trial": shown.number,
+                    "family": shown.family,
+                    "phase": shown.phase,
+                    "state": shown.state,
+                    "value": shown.value,
+                    "best_value": None if place is None else trials[place].shown.value,
+                    "best_trial": None if place is None else trials[place].shown.number,
                 }
-                for (_, told, _), place in zip(trials, self._places(trials), strict=True)
+                for (_, shown, _), place in zip(trials, self._places(trials), strict=True)
             ],
         }
 
@@ -330,7 +329,7 @@ class TuningFiles:
         self, trial: SearchTrial, spec: Mapping[str, Any], ranges: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A trial as Optuna has it: what was searched and counts in it, and all else beside."""
-        row, told, facts = trial
+        row, shown, facts = trial
         conditions: Mapping[str, Any] = spec.get("conditions", {})
         counting = [
             name
@@ -353,7 +352,7 @@ class TuningFiles:
             "reason": row.reason,
         }
         return {
-            "state": told.state,
+            "state": shown.state,
             "config": {name: row.config[name] for name in counting},
             "values": [row.score],
             "started": facts["started_at"],
@@ -361,7 +360,7 @@ class TuningFiles:
             "curve": self._curve(facts),
             "distributions": {name: ranges[name] for name in counting},
             "attributes": {f"podium.{k}": v for k, v in attributes.items() if v not in (None, "")},
-            "feasible": told.feasible,
+            "feasible": shown.feasible,
         }
 
 

@@ -44,9 +44,8 @@ class OutputFolder:
     ----------
     project : Project
     slot : str
-        Named in messages.
-    place : Path
-        Where the folder is wanted.
+    name : str
+        Of the folder, as :func:`output_folder` takes it.
     parts : sequence of str
         Names, or patterns of names, of what podium puts into it. The first is the marker: a JSON
         file that says who the owner is. It is there before anything else is, and leaves last.
@@ -60,6 +59,8 @@ class OutputFolder:
 
     Attributes
     ----------
+    place : Path
+        Where the folder is wanted.
     folder : Path
         Where the owner's files go: the place, or a folder in it where others' files are.
 
@@ -67,7 +68,7 @@ class OutputFolder:
     --------
     ::
 
-        files = OutputFolder(project, slot, place, ("config.json", "best_model"), "candidate")
+        files = OutputFolder(project, slot, name, ("config.json", "best_model"), "candidate")
         files.claim(candidate.id, {"podium": 1, "candidate": candidate.id})
         files.put("config.json", text)
     """
@@ -76,7 +77,7 @@ class OutputFolder:
         self,
         project: Project,
         slot: str,
-        place: Path,
+        name: str,
         parts: Sequence[str],
         key: str,
         *,
@@ -84,7 +85,7 @@ class OutputFolder:
         about: Callable[[Any], Mapping[str, Any]] = lambda marker: marker,
     ) -> None:
         self.project, self.slot, self.parts, self.key = project, slot, parts, key
-        self.place = self.folder = place
+        self.place = self.folder = output_folder(project, slot, name)
         self.aside, self.about = aside, about
 
     @property
