@@ -170,9 +170,9 @@ def recognized(place: str) -> str:
 
 
 def _require_readable(path: Path) -> None:
-    with sqlite(path) as connection:
-        connection.execute("SELECT name FROM sqlite_master").fetchall()
-    if "schema_version" in sqlite_tables(path):
+    with sqlite(path):
+        tables = sqlite_tables(path)
+    if "schema_version" in tables:
         raise UsageError(
             f"{path} is the record of a podium project",
             "a bundle of it",
