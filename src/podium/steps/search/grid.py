@@ -112,8 +112,7 @@ def grid(
         for number, config in enumerate(space.grid())
     ]
     keys = [execute.key_of(data, split, name, kind.VERSION, plan).hash for plan in plans]
-    with project.ledger.reading() as tx:
-        before = reads.count_ended(project.ledger, tx, keys)
+    before = project.ledger.read(reads.count_ended, keys)
     search = registry.load("searches", GRID).SEARCH(space, seed)
     with driver.workplace(project, slot, GRID) as work:
         walk = Walk(
@@ -180,8 +179,7 @@ def _summarize(
     loss = best.score if best else None
     if best and not falls:
         # A score that is to be high is no loss, whoever compares the log's lines.
-        with project.ledger.reading() as tx:
-            found = reads.results(project.ledger, tx, [best.id], ["val_loss"])
+        found = project.ledger.read(reads.results, [best.id], ["val_loss"])
         loss = found[0][2] if found else None
     summary = {
         "id": new_id("g"),

@@ -283,8 +283,7 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
 
 
 def _result(project: Project, study: Study, data: OwnData) -> Own:
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE)
+    rows = project.ledger.read(reads.trials_of, study.id, kin.KNOWN, PHASE)
     asked = {row.id for row in rows if row.phase != kin.KNOWN}
     rows = [row for row in rows if row.phase != kin.KNOWN or row.id not in asked]
     # Asked for twice, a config is one trial.

@@ -459,8 +459,7 @@ def _way(project: Project) -> dict[str, str | int]:
 
 
 def _result(project: Project, study: Study, data: TaskData, split: Split) -> Tuned:
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, kin.KNOWN, PHASE, BASELINE)
+    rows = project.ledger.read(reads.trials_of, study.id, kin.KNOWN, PHASE, BASELINE)
     # Of a search that was ended early the others never began.
     rows = [row for row in rows if row.state.ended]
     beside = [row for row in rows if row.phase == BASELINE]

@@ -84,14 +84,12 @@ def begin(
     """
     ledger, inputs = project.ledger, choices_of(study.key, family)
     search.distinct = bool(study.question.get("distinct", False))
-    with ledger.reading() as tx:
-        stored = reads.receipt(ledger, tx, study.slot, CHOICES, inputs)
+    stored = ledger.read(reads.receipt, study.slot, CHOICES, inputs)
     planned = stored["planned"] if stored else trials
     chosen = search.begin(planned, stride, stored["chosen"] if stored else {})
     if chosen and not stored:
         kept = {"planned": planned, "family": family, "chosen": chosen}
-        with ledger.transaction(durable=True) as tx:
-            writes.put_receipt(ledger, tx, study.slot, CHOICES, inputs, kept)
+        ledger.write_durably(writes.put_receipt, study.slot, CHOICES, inputs, kept)
     if model := chosen.get("auto"):
         project.reporter.say(f"{study.slot}: {family} is modelled by {model}: {chosen['why']}")
 
@@ -214,8 +212,7 @@ def workplace(project: Project, slot: str, verb: str) -> Iterator[str]:
 
 def rows_of(project: Project, study: Study, phase: str) -> list[TrialRow]:
     """Trials of one of a study's phases."""
-    with project.ledger.reading() as tx:
-        return reads.trials_of(project.ledger, tx, study.id, phase)
+    return project.ledger.read(reads.trials_of, study.id, phase)
 
 
 def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:
@@ -311,23 +308,20 @@ def _retry(project: Project, study: Study, family: str, walk: Walk) -> None:
     again = sorted(failed - project.retried)
     project.retried |= failed
     if again:
-        with project.ledger.transaction(durable=True) as tx:
-            writes.retry_trials(project.ledger, tx, again, project.actor)
+        project.ledger.write_durably(writes.retry_trials, again, project.actor)
         project.reporter.say(f"{walk.label}: {len(again)} failed trials are trained again")
 
 
 def cut(project: Project, study: Study, done: str) -> None:
     """Keep and tell that a search was ended on purpose, and how far it came."""
     if not was_cut(project, study):
-        with project.ledger.transaction(durable=True) as tx:
-            writes.put_receipt(project.ledger, tx, study.slot, CUT, study.key, {})
+        project.ledger.write_durably(writes.put_receipt, study.slot, CUT, study.key, {})
     project.reporter.say(f"{done}, then the time given by --max-time was over; {AGAIN}")
 
 
 def was_cut(project: Project, study: Study) -> bool:
     """Whether ``--max-time`` ever ended the search."""
-    with project.ledger.reading() as tx:
-        return reads.receipt(project.ledger, tx, study.slot, CUT, study.key) is not None
+    return project.ledger.read(reads.receipt, study.slot, CUT, study.key) is not None
 
 
 def _exhausted(

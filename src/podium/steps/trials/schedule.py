@@ -62,8 +62,7 @@ def asked(project: Project, name: str = "") -> dict[str, str | int]:
 
 def dropped_by(project: Project, study: Study) -> dict[str, int]:
     """Trials that a study gave up, whatever became of them elsewhere, with the epoch."""
-    with project.ledger.reading() as tx:
-        found = reads.receipts(project.ledger, tx, study.slot, DROPPED)
+    found = project.ledger.read(reads.receipts, study.slot, DROPPED)
     mine = [told for told in found if told["study"] == study.id]
     return {id_: told["epoch"] for told in mine for id_ in told["trials"]}
 
@@ -248,8 +247,7 @@ class Course:
         self.curves.update(self._read(list(places)))
         inputs = digest([self.study.key, self.job.family, cohort, rung])
         ledger = self.project.ledger
-        with ledger.reading() as tx:
-            known = reads.receipt(ledger, tx, self.study.slot, DROPPED, inputs)
+        known = ledger.read(reads.receipt, self.study.slot, DROPPED, inputs)
         if known is None:
             others = [
                 _best(curve[: min(rung, self.dropped.get(id_, rung))])
@@ -282,8 +280,7 @@ class Course:
         asked = self.data.curves()
         for part, name, way in asked:
             sign = way.sign
-            with ledger.reading() as tx:
-                found = reads.curves(ledger, tx, ids, part, name)
+            found = ledger.read(reads.curves, ids, part, name)
             if any(found.values()):
                 break
         own = (part, name) == asked[0][:2]
@@ -294,13 +291,13 @@ class Course:
         """Where cohorts end: where the walk ended when it was begun, and each time it grew."""
         ledger = self.project.ledger
         inputs = digest([self.study.key, self.job.family, self.first])
-        with ledger.reading() as tx:
-            stored = reads.receipt(ledger, tx, self.study.slot, COHORTS, inputs)
+        stored = ledger.read(reads.receipt, self.study.slot, COHORTS, inputs)
         ends: list[int] = list(stored["ends"]) if stored else []
         if not ends or ends[-1] < count:
             ends.append(count)
-            with ledger.transaction(durable=True) as tx:
-                writes.put_receipt(ledger, tx, self.study.slot, COHORTS, inputs, {"ends": ends})
+            ledger.write_durably(
+                writes.put_receipt, self.study.slot, COHORTS, inputs, {"ends": ends}
+            )
         return sorted({min(end, count) for end in ends})
 
 
