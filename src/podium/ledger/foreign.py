@@ -61,7 +61,8 @@ def put_records(
     rows: list[dict[str, Any]] = []
     fresh: list[Record] = []
     unseen = {k: r for r, k in zip(records, keys, strict=True) if k not in known}
-    names = _names(ledger, tx, list(unseen.values()))
+    wanted = [r.run_id or run_name(r.model_name, r.timestamp) for r in unseen.values()]
+    names = writes.unused_names(ledger, tx, wanted)
     for record, key, environment in zip(records, keys, environments, strict=True):
         if key in known:
             run_id, trial_id = known[key]
@@ -123,27 +124,6 @@ def _key(record: Record, origin: str) -> str:
         return digest(["record", origin, record.said["id"]])
     parts = {**vars(record), "trial_id": ""}
     return digest_bytes(json_text(["record", origin, parts]).encode())
-
-
-def _names(ledger: Ledger, tx: sa.Connection, records: Sequence[Record]) -> Iterator[str]:
-    """A free run id for each record, in their order; its own where nobody has it."""
-    wanted = [r.run_id or run_name(r.model_name, r.timestamp) for r in records]
-    counts: dict[str, int] = {}
-    for base in wanted:
-        counts[base] = counts.get(base, 0) + 1
-    free = {
-        base: iter(writes.free_names(ledger, tx, base, count)) for base, count in counts.items()
-    }
-    given: set[str] = set()
-    for base in wanted:
-        name = next(free[base], None)
-        while name is None or name in given:
-            # Another base of this batch ends like one of ours: ask again, beyond both.
-            name = next(
-                n for n in writes.free_names(ledger, tx, base, len(given) + 2) if n not in given
-            )
-        given.add(name)
-        yield name
 
 
 def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[str, Any]:

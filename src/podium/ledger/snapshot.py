@@ -1,12 +1,17 @@
-"""A project's part of a server's record as one SQLite file, all of one moment."""
+"""A record as one SQLite file, all of one moment, and what such a file names."""
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from podium.errors import DataError
 from podium.ledger import schema
+from podium.ledger.champions import rows
 from podium.ledger.ledger import Ledger
 
 PIECE = 1000
@@ -30,11 +35,47 @@ def snapshot(ledger: Ledger, target: Path) -> None:
 
 
 def _copy(source: sa.Connection, target: sa.Connection, table: sa.Table, project_id: str) -> None:
-    rows = source.execute(
+    found = source.execute(
         sa.select(table)
         .where(table.c.project_id == project_id)
         .order_by(*table.primary_key)
         .execution_options(yield_per=PIECE)
     )
-    for piece in rows.mappings().partitions():
+    for piece in found.mappings().partitions():
         target.execute(table.insert(), [dict(row) for row in piece])
+
+
+def copy_of_file(source: Path, target: Path) -> None:
+    """Copy an SQLite record at one moment, as one file without a log beside it.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or no record.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)) as old,
+            closing(sqlite3.connect(target)) as new,
+        ):
+            old.backup(new)
+            new.execute("PRAGMA journal_mode=DELETE")
+            [answer] = new.execute("PRAGMA integrity_check").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{source}: {error}", "podium's record", "run: podium doctor") from None
+    if answer != "ok":
+        raise DataError(f"{source} is damaged: {answer}", "a whole record", "run: podium doctor")
+
+
+def evaluation_folders(record: Path) -> set[str]:
+    """Folders that evidence of an SQLite record says hold files of evaluations."""
+    found = rows(record, "SELECT notes FROM evidence WHERE kind LIKE 'evaluation%'", ())
+    return {json.loads(row["notes"]).get("folder", "") for row in found} - {""}
+
+
+def artifacts_named(record: Path) -> tuple[dict[str, str], list[str]]:
+    """Hash of every candidate's artefact in an SQLite record by its folder; hashes of trials'."""
+    candidates = rows(record, "SELECT artifact_path, artifact_hash FROM candidate", ())
+    trials = rows(record, "SELECT artifact_hash FROM trial WHERE artifact_hash NOT NULL", ())
+    folders = {row["artifact_path"]: row["artifact_hash"] for row in candidates}
+    return folders, [row["artifact_hash"] for row in trials]

@@ -74,16 +74,12 @@ def behind(door: Door) -> bool:
     data = content(door.root)
     if not door.exists:
         return data is not None
-    rows = door.query(
-        "SELECT position, mark FROM projection WHERE project_id = ? AND target = ?",
-        door.project_id,
-        TARGET,
-    )
+    row = door.first("projection", order="target", target=TARGET)
     if data is None:
-        return bool(rows) or _is_used(door)
-    if not rows:
+        return row is not None or _is_used(door)
+    if row is None:
         return True
-    mark = Mark.parse(rows[0]["mark"])
+    mark = Mark.parse(row["mark"])
     if mark.digest != digest_bytes(data) or mark.root != str(door.root):
         return True
     marks = ",".join("?" * len(KINDS))
@@ -92,7 +88,7 @@ def behind(door: Door) -> bool:
             f"SELECT 1 AS yes FROM outbox WHERE project_id = ? AND seq > ? AND kind IN ({marks}) "
             "LIMIT 1",
             door.project_id,
-            rows[0]["position"],
+            row["position"],
             *KINDS,
         )
     )
@@ -107,13 +103,9 @@ def is_news(door: Door, path: Path) -> bool:
     """Whether another tracker's file holds what was not taken in yet."""
     if not door.exists:
         return True
-    rows = door.query(
-        "SELECT mark FROM projection WHERE project_id = ? AND target = ?",
-        door.project_id,
-        target_of(path, door.root),
-    )
+    row = door.first("projection", order="target", target=target_of(path, door.root))
     digest = digest_bytes(path.read_bytes())
-    return not rows or Mark.parse(rows[0]["mark"]).digest != digest
+    return row is None or Mark.parse(row["mark"]).digest != digest
 
 
 def _is_used(door: Door) -> bool:

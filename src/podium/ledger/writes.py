@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -175,11 +176,12 @@ def start_trials(
     started again under its own id, unless it has had as many epochs as are wanted for now.
     """
     started = now()
-    names = _names(ledger, tx, trials, started)
+    bases = [run_name(trial.key.family, started) for trial in trials if trial.named]
+    names = unused_names(ledger, tx, bases)
     rows = [
         {
             "id": new_id("t"),
-            "run_id": name,
+            "run_id": next(names) if trial.named else None,
             "key": trial.key.hash,
             "family": trial.key.family,
             "family_version": trial.key.family_version,
@@ -200,7 +202,7 @@ def start_trials(
             "notes": trial.notes,
             "created_at": started,
         }
-        for trial, name in zip(trials, names, strict=True)
+        for trial in trials
     ]
     insert_missing(ledger, tx, schema.trial, rows)
     table = schema.trial.c
@@ -239,19 +241,19 @@ def link_trials(
     insert(ledger, tx, schema.study_trial, links)
 
 
-def _names(
-    ledger: Ledger, tx: sa.Connection, trials: Sequence[NewTrial], started: str
-) -> list[str | None]:
-    """Names of those trials that get one, in their order."""
-    wanted: dict[str, int] = {}
-    for trial in trials:
-        if trial.named:
-            wanted[trial.key.family] = wanted.get(trial.key.family, 0) + 1
-    free = {
-        family: iter(free_names(ledger, tx, run_name(family, started), count))
-        for family, count in wanted.items()
-    }
-    return [next(free[trial.key.family]) if trial.named else None for trial in trials]
+def unused_names(ledger: Ledger, tx: sa.Connection, wanted: Sequence[str]) -> Iterator[str]:
+    """A run id nobody has for each of some, in their order: itself, or with ``-2``, ``-3`` ..."""
+    counts = Counter(wanted)
+    free = {base: iter(free_names(ledger, tx, base, count)) for base, count in counts.items()}
+    given: set[str] = set()
+    for base in wanted:
+        name = next(free[base], None)
+        while name is None or name in given:
+            # Another base of these ends like one of ours: ask again, beyond both.
+            beyond = free_names(ledger, tx, base, len(given) + 2)
+            name = next(each for each in beyond if each not in given)
+        given.add(name)
+        yield name
 
 
 def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> list[str]:

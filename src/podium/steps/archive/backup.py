@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import tempfile
 import tomllib
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from podium import artifact, plugin
 from podium.config import FILE, LedgerSection
-from podium.errors import DataError, UsageError
-from podium.ledger.snapshot import snapshot
+from podium.errors import UsageError
+from podium.ledger.snapshot import artifacts_named, copy_of_file, evaluation_folders, snapshot
 from podium.resolve import CACHE
 from podium.steps.archive.tar import Packing, packed
 from podium.steps.workspace.project import Project
@@ -67,7 +65,7 @@ def backup(project: Project, destination: Path) -> Backup:
         if source is None:
             source = Path(name) / "snapshot"
             snapshot(project.ledger, source)
-        _copy_record(source, whole)
+        copy_of_file(source, whole)
         pack.add(FILE, settings.encode())
         pack.add(record, whole.read_bytes())
         plugins = _plugins(project.root)
@@ -83,12 +81,9 @@ def backup(project: Project, destination: Path) -> Backup:
 
 def _bundles(record: Path, root: Path) -> list[Path]:
     """Files of the evaluations that are there, which signatures are about."""
-    with closing(sqlite3.connect(record)) as connection:
-        rows = connection.execute("SELECT notes FROM evidence WHERE kind LIKE 'evaluation%'")
-        folders = {json.loads(notes).get("folder", "") for (notes,) in rows}
     return [
         path
-        for folder in sorted(folders - {""})
+        for folder in sorted(evaluation_folders(record))
         for path in sorted((root / folder).glob("*"))
         if path.is_file()
     ]
@@ -105,34 +100,16 @@ def _plugins(root: Path) -> list[Path]:
     ]
 
 
-def _copy_record(source: Path, target: Path) -> None:
-    """Copy of a record at one moment, as one file without a log beside it."""
-    try:
-        with (
-            closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)) as old,
-            closing(sqlite3.connect(target)) as new,
-        ):
-            old.backup(new)
-            new.execute("PRAGMA journal_mode=DELETE")
-            [answer] = new.execute("PRAGMA integrity_check").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise DataError(f"{source}: {error}", "podium's record", "run: podium doctor") from None
-    if answer != "ok":
-        raise DataError(f"{source} is damaged: {answer}", "a whole record", "run: podium doctor")
-
-
 def _artifacts(record: Path, store: Path) -> list[tuple[str, str]]:
     """(folder, hash) of every candidate's artefact, and of those models of trials that are there.
 
     A candidate without its artefact is worth nothing; a trial without its model is still a trial.
     """
-    with closing(sqlite3.connect(record)) as connection:
-        found = dict(connection.execute("SELECT artifact_path, artifact_hash FROM candidate"))
-        hashes = connection.execute("SELECT artifact_hash FROM trial WHERE artifact_hash NOT NULL")
-        for (name,) in hashes:
-            folder = artifact.folder_of(name)
-            if (store / folder).is_dir():
-                found.setdefault(folder, name)
+    found, hashes = artifacts_named(record)
+    for name in hashes:
+        folder = artifact.folder_of(name)
+        if (store / folder).is_dir():
+            found.setdefault(folder, name)
     return sorted(found.items())
 
 

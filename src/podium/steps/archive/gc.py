@@ -265,10 +265,9 @@ def collect(
         for number, removal in enumerate(going, 1):
             if removal.artifact_hash:
                 note = f"model removed by podium {verb} ({removal.why})"
-                with project.ledger.transaction(durable=True) as tx:
-                    writes.forget_model(
-                        project.ledger, tx, removal.artifact_hash, note, project.actor
-                    )
+                project.ledger.write_durably(
+                    writes.forget_model, removal.artifact_hash, note, project.actor
+                )
             _remove(project.root / removal.path)
             project.reporter.progress(verb, number, len(going))
     return Plan(tuple(going), now.stay, now.bytes, now.remarks)

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium import registry
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError
@@ -18,6 +16,7 @@ from podium.hashing import json_text
 from podium.importers import sweep_results
 from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables
 from podium.ledger import foreign, runs
+from podium.ledger.ledger import Transaction
 from podium.record import Record
 from podium.steps.archive.bundle import TakenIn, Undone, is_bundle, take_in
 from podium.steps.workspace.project import Project
@@ -170,9 +169,9 @@ def recognized(place: str) -> str:
 
 
 def _require_readable(path: Path) -> None:
-    with sqlite(path) as connection:
-        connection.execute("SELECT name FROM sqlite_master").fetchall()
-    if "schema_version" in sqlite_tables(path):
+    with sqlite(path):
+        tables = sqlite_tables(path)
+    if "schema_version" in tables:
         raise UsageError(
             f"{path} is the record of a podium project",
             "a bundle of it",
@@ -207,7 +206,7 @@ def _trial_ids(project: Project) -> set[str]:
 
 
 def _write(
-    project: Project, tx: sa.Connection, importer: str, imported: Imported, slot: str
+    project: Project, tx: Transaction, importer: str, imported: Imported, slot: str
 ) -> Group:
     records = list(imported.records)
     if importer == "sweep_results":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -112,8 +111,7 @@ def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
     """Samples of a trial that classified, from the files it was trained on."""
     [link, *_] = door.select("study_trial", trial_id=row["id"])
     [study] = door.select("study", id=link["study_id"])
-    said = row["said"] or {}
-    flags = (json.loads(said) if isinstance(said, str) else said).get("flags", {})
+    flags = (row["said"] or {}).get("flags", {})
     training, validation = (
         Path(flags[name]) if flags.get(name) else None for name in ("train_npz", "val_npz")
     )

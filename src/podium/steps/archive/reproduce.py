@@ -120,8 +120,7 @@ def reproduce(
     done = Reproduction(found["id"], grounds, (), tuple(findings), rebuilt.told)
     if note and findings:
         told = f"reproduced: {done.sentence}{_told_grounds(grounds)}"
-        with project.ledger.transaction(durable=True) as tx:
-            writes.put_note(project.ledger, tx, done.id, told, project.actor)
+        project.ledger.write_durably(writes.put_note, done.id, told, project.actor)
     return done
 
 

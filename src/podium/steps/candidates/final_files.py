@@ -167,8 +167,7 @@ def _trainings(
     project: Project, split: Split, candidate: Candidate, seeds: Sequence[int]
 ) -> list[TrialRow]:
     """Trials that the artefact is of: one a checkpoint and seed, in the order they were trained."""
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, candidate.study_id or "", PHASE)
+    rows = project.ledger.read(reads.trials_of, candidate.study_id or "", PHASE)
     same = config_hash(candidate.family, candidate.config)
     mine = [
         row

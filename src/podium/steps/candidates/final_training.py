@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import sqlalchemy as sa
-
 from podium import artifact
 from podium.artifact import Place
 from podium.candidate import Candidate
@@ -22,6 +20,7 @@ from podium.errors import DataError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.ledger.writes import NewTrial
 from podium.runners._files import placed
 from podium.space import ConfigDict
@@ -35,7 +34,7 @@ from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
 
 PHASE = "finalize"
 # Registers a candidate inside a transaction; gives its id and whether it is new.
-Write: TypeAlias = "Callable[[sa.Connection], dict[str, Any]]"
+Write: TypeAlias = "Callable[[Transaction], dict[str, Any]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +144,7 @@ class FinalTraining:
         fits: Sequence[Ended],
         served: Ended,
         place: Place,
-        also: Callable[[sa.Connection, Candidate], None],
+        also: Callable[[Transaction, Candidate], None],
         **lineage: Any,
     ) -> Write:
         """What registers the candidate inside a transaction, with its trainings as trials.
@@ -162,7 +161,7 @@ class FinalTraining:
         # Put on record by itself, before the transaction begins.
         environment = self.project.environment
 
-        def write(tx: sa.Connection) -> dict[str, Any]:
+        def write(tx: Transaction) -> dict[str, Any]:
             ids = self._record(tx, study, fits, place.artifact_hash, environment)
             trial_id = ids[fits.index(served)]
             made = register(self.project, tx, place, study.id, trial_id, **lineage)
@@ -173,7 +172,7 @@ class FinalTraining:
 
     def _record(
         self,
-        tx: sa.Connection,
+        tx: Transaction,
         study: Study,
         fits: Sequence[Ended],
         artifact_hash: str,

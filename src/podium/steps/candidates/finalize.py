@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import writes
+from podium.ledger.ledger import Transaction
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.candidates import final_files
@@ -150,7 +149,7 @@ def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) ->
     """
     found = _validation(analysis, candidate)
 
-    def findings(tx: sa.Connection) -> list[Evidence]:
+    def findings(tx: Transaction) -> list[Evidence]:
         # What it must never be judged on; the same samples are stored once.
         seen = {
             f"trained_{what}": writes.put_array(project.ledger, tx, marks)
@@ -258,7 +257,7 @@ def train_final(
         fits = {"best_model": held_out, "final_model": whole}
         place = training.store(job, fits)
 
-    def keep_baseline(tx: sa.Connection, candidate: Candidate) -> None:
+    def keep_baseline(tx: Transaction, candidate: Candidate) -> None:
         if isinstance(data, SlotData):
             drift.keep(project, tx, candidate.artifact_hash, data.tuning)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from podium import artifact
 from podium.artifact import Place
@@ -19,7 +18,7 @@ from podium.evidence import Evidence, Scalar
 from podium.hashing import new_id
 from podium.index import Index
 from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import Ledger, Transaction, now
 from podium.ledger.reads import TrialRow
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.data.tickers import bars_of
@@ -55,7 +54,7 @@ class Made:
 
 def register(
     project: Project,
-    tx: sa.Connection,
+    tx: Transaction,
     place: Place,
     study_id: str | None,
     trial_id: str,
@@ -179,7 +178,7 @@ def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
 
 def _reference(
     ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     data: SlotData,
     study_id: str,
     trial: TrialRow,
@@ -237,7 +236,7 @@ def _validation(
     candidate: Candidate,
     trials: Sequence[TrialRow],
     reference: TrialRow,
-    tx: sa.Connection,
+    tx: Transaction,
 ) -> Evidence:
     """What was seen of it, the first of these configs, on the slice it was chosen on."""
     metric, trial = data.section.metric, trials[0]
@@ -271,7 +270,7 @@ def _validation(
     )
 
 
-def _others(ledger: Ledger, tx: sa.Connection, study_id: str, trial: TrialRow) -> list[TrialRow]:
+def _others(ledger: Ledger, tx: Transaction, study_id: str, trial: TrialRow) -> list[TrialRow]:
     """The other configs of its search, on the windows of this one."""
     return [
         row
@@ -288,7 +287,7 @@ def _ranking(
     data: SlotData,
     trials: Sequence[TrialRow],
     reference: TrialRow,
-    tx: sa.Connection,
+    tx: Transaction,
 ) -> Ranking:
     """The configs and the reference on the validation slice, tickers of a day averaged."""
     names = [str(row.loss_hash) for row in (*trials, reference)]

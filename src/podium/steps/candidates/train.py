@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium import artifact, registry
 from podium import config as configuration
 from podium.candidate import Candidate
@@ -25,6 +23,7 @@ from podium.feature_stats import FeatureStats
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, json_text
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, parts
 from podium.sequences import Subset
@@ -396,8 +395,7 @@ def _best_config(found: SearchResult, family: str) -> ConfigDict:
 
 def _number(project: Project, study: Study, config: ConfigDict, seed: int) -> int:
     """Place of a training among those of its study; its own where it is on record."""
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study.id, PHASE)
+    rows = project.ledger.read(reads.trials_of, study.id, PHASE)
     same = (row.number for row in rows if (row.config, row.seed) == (config, seed))
     return next(same, len(rows))
 
@@ -410,8 +408,7 @@ def _lay_out(project: Project, row: TrialRow, output: Path, wish: Wish) -> None:
     for name in (BEST, LAST, STATS):
         if (kept.parent / name).is_file():
             write_atomic(output / name, (kept.parent / name).read_bytes())
-    with project.ledger.reading() as tx:
-        epochs = reads.epochs_of(project.ledger, tx, row.id)
+    epochs = project.ledger.read(reads.epochs_of, row.id)
     if epochs:
         write_atomic(output / CURVES, curves_csv(epochs))
     facts = {
@@ -432,7 +429,7 @@ def _registered(
     metric, way = data.section.metric, registry.direction(data.section.metric)
     seen = Subset(data.dataset, data.split.folds[0].train).marks()
 
-    def write(tx: sa.Connection) -> dict[str, Any]:
+    def write(tx: Transaction) -> dict[str, Any]:
         made = register(project, tx, place, study.id, row.id)
         if "validation" not in reads.evidence_of(ledger, tx, made.candidate.id):
             looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())

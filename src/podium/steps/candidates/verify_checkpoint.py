@@ -91,8 +91,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         No trial on record left it, it was changed, or it answers another question than its slot.
     """
     facts = facts_of(folder)
-    with project.ledger.reading() as tx:
-        row = reads.trials_by_id(project.ledger, tx, [facts["id"]]).get(facts["id"])
+    row = project.ledger.read(reads.trials_by_id, [facts["id"]]).get(facts["id"])
     if row is None:
         raise DataError(
             f"no trial on record left {folder}",
@@ -129,8 +128,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         )
     if row.artifact_hash != name:
         at = Path(project.config.paths.registry) / kept / execute.KEPT / opened
-        with project.ledger.transaction(durable=True) as tx:
-            writes.set_artifact(project.ledger, tx, row.id, name, at.as_posix())
+        project.ledger.write_durably(writes.set_artifact, row.id, name, at.as_posix())
     last = data.tuning.times[split.folds[row.fold].train[-1]]
     project.reporter.say(
         f"{folder.name} was trained on {data.slot}'s bars until {last} only, to be compared with "

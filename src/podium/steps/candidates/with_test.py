@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from podium import artifact
 from podium.candidate import Candidate
 from podium.errors import DataError, RefusedError
@@ -15,6 +13,7 @@ from podium.evidence import Evidence
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps.candidates import final_files
@@ -135,7 +134,7 @@ def _train(
     spaces = {parent.family: data.family(parent.family).space(data.tuning)}
     study = put_question(project, data, split, spaces, search="with_test")
 
-    def put_evidence(tx: sa.Connection, candidate: Candidate) -> None:
+    def put_evidence(tx: Transaction, candidate: Candidate) -> None:
         writes.put_evidence(project.ledger, tx, _seen(data, split, candidate))
 
     return training.registering(

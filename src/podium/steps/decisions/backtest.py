@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from podium import __version__, artifact, plugin, registry
 from podium.arrays import Mask
@@ -19,6 +18,7 @@ from podium.families._base import Model
 from podium.gates._base import WITH_TEST
 from podium.index import Index
 from podium.ledger import writes
+from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
@@ -172,7 +172,7 @@ def judge_inputs(
     }
 
 
-def _judge(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
+def _judge(project: Project, kept: Kept) -> Callable[[Transaction], list[Evidence]]:
     data, reference, candidate = kept.data, kept.reference, kept.candidate
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
@@ -186,7 +186,7 @@ def _judge(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evide
     curves = {**traded.curves(), **traded.fills()}
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
 
-    def write(tx: sa.Connection) -> list[Evidence]:
+    def write(tx: Transaction) -> list[Evidence]:
         looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
         tested = _tested(data, forecast, reference, model, looks)
         return [
@@ -241,10 +241,10 @@ def against_champion(project: Project, kept: Kept) -> bool:
 
 def _against(
     project: Project, kept: Kept, holder: Candidate
-) -> Callable[[sa.Connection], list[Evidence]]:
+) -> Callable[[Transaction], list[Evidence]]:
     data, candidate, champion = kept.data, kept.candidate, holder
 
-    def nothing(tx: sa.Connection) -> list[Evidence]:
+    def nothing(tx: Transaction) -> list[Evidence]:
         del tx
         return []
 

@@ -102,8 +102,7 @@ def _series(
 
 
 def _arrays(project: Project, evidence: Evidence, names: Sequence[str]) -> dict[str, np.ndarray]:
-    with project.ledger.reading() as tx:
-        found = reads.arrays(project.ledger, tx, [evidence.series[name] for name in names])
+    found = project.ledger.read(reads.arrays, [evidence.series[name] for name in names])
     return {name: found[evidence.series[name]] for name in names}
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium import __version__, artifact
@@ -25,6 +24,7 @@ from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, digest_bytes
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.manifest import plain
 from podium.report.evaluation import EvaluationReport
@@ -187,7 +187,7 @@ def evaluate(
     kind = KIND if ground.official else OTHER
     _write(place, {**files, MANIFEST: manifest})
 
-    def findings(tx: sa.Connection) -> list[Evidence]:
+    def findings(tx: Transaction) -> list[Evidence]:
         series = {
             "probabilities": writes.put_array(
                 project.ledger, tx, probabilities.astype(np.float32).ravel()

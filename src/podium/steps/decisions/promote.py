@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium import artifact, plugin, registry
 from podium.candidate import Candidate
 from podium.decision import (
@@ -27,7 +25,7 @@ from podium.files import write_atomic
 from podium.gates._base import verdict
 from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import now
+from podium.ledger.ledger import Transaction, now
 from podium.resolve import CACHE
 from podium.steps.workspace import best_file, hooks
 from podium.steps.workspace.policy import policy_of
@@ -126,8 +124,7 @@ def promote(
         refused = not all(v.passed for v in verdicts)
         sentence = _would(candidate, current, target, verdicts, refused)
         return Promotion(candidate, current, verdicts, refused, False, sentence)
-    with ledger.reading() as tx:
-        asked_before = reads.receipt(ledger, tx, candidate.slot, STEP, request(current))
+    asked_before = ledger.read(reads.receipt, candidate.slot, STEP, request(current))
     if asked_before is not None:
         return _known(project, candidate, current)
     verdicts = ()
@@ -225,7 +222,7 @@ def policy_inputs(project: Project, slot: str) -> dict[str, Any]:
     return {**gates, "candidate": None}
 
 
-def _asked(project: Project, tx: sa.Connection, candidate: Candidate) -> dict[str, Any]:
+def _asked(project: Project, tx: Transaction, candidate: Candidate) -> dict[str, Any]:
     ledger = project.ledger
     stage = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
     holder = reads.champion_of(ledger, tx, candidate.slot)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from podium import registry
 from podium.arrays import Floats
@@ -22,6 +21,7 @@ from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.index import Index
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
 from podium.split import Fold, Split, Windows
 from podium.steps.candidates.register import Kept
@@ -72,7 +72,7 @@ def refit(project: Project, kept: Kept) -> bool:
     )
 
 
-def _evidence(project: Project, kept: Kept) -> Callable[[sa.Connection], list[Evidence]]:
+def _evidence(project: Project, kept: Kept) -> Callable[[Transaction], list[Evidence]]:
     settings, data, candidate = project.config.backtest, kept.data, kept.candidate
     split = refits_of(data, settings)
     model = recorded.forecaster(project, candidate)

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium.errors import DataError, PodiumError
 from podium.ledger import forecasts
 from podium.ledger.door import Door
+from podium.ledger.ledger import Transaction
 from podium.stats import Baseline, Drift, feature_baseline, feature_drift
 from podium.steps.workspace.project import Project
 from podium.view import View
@@ -66,7 +66,7 @@ class Drifted:
         return f"{told} {where}; {moved} (p = {self.found.p_value:.2g})"
 
 
-def keep(project: Project, tx: sa.Connection, artifact_hash: str, training: View) -> None:
+def keep(project: Project, tx: Transaction, artifact_hash: str, training: View) -> None:
     """Put on record how the features of a model's training bars lie.
 
     Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium import __version__
@@ -13,14 +12,14 @@ from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest, new_id
 from podium.ledger import writes
-from podium.ledger.ledger import now
+from podium.ledger.ledger import Transaction, now
 from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
 
 
 def evidence_of_test(
     project: Project,
-    tx: sa.Connection,
+    tx: Transaction,
     data: SlotData,
     candidate: Candidate,
     kind: str,

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.ledger import reads
+from podium.ledger.ledger import Transaction
 from podium.stats import Improvement, improvement, improvement_of_losses
 from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.evidence import evidence_about
@@ -52,7 +52,7 @@ def improvement_over_parent(
     """
     pairs = comparable(project, candidate)
 
-    def make() -> Callable[[sa.Connection], list[Evidence]]:
+    def make() -> Callable[[Transaction], list[Evidence]]:
         evidence = _over_parent(project, candidate, pairs, periods)
         return lambda tx: [evidence]
 

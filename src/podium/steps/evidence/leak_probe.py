@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium import __version__, registry
 from podium.candidate import Candidate
 from podium.errors import PodiumError
 from podium.evidence import Evidence, Scalar
+from podium.ledger.ledger import Transaction
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import leak
 from podium.steps.evidence.evidence import evidence_about
@@ -67,10 +66,10 @@ def _of_members(data: SlotData, family: str) -> dict[str, Any]:
 
 def _evidence(
     project: Project, data: SlotData, candidate: Candidate
-) -> Callable[[sa.Connection], list[Evidence]]:
+) -> Callable[[Transaction], list[Evidence]]:
     members = _members(data, candidate.family)
 
-    def probe() -> Callable[[sa.Connection], Mapping[str, Any]]:
+    def probe() -> Callable[[Transaction], Mapping[str, Any]]:
         found = _probe(project, data, members)
         return lambda tx: found
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import sqlalchemy as sa
 
 from podium import registry
 from podium.arrays import Floats
 from podium.backtest import simulate_stack
 from podium.index import Index
 from podium.ledger import reads
+from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
 from podium.steps.data.bars import SlotData
@@ -30,7 +30,7 @@ CELLS_AT_ONCE = 4_000_000
 def luck_of(
     project: Project,
     data: TaskData,
-    tx: sa.Connection,
+    tx: Transaction,
     chosen: str,
     naive: TrialRow,
     n_trials: int,

@@ -131,8 +131,7 @@ def _samples(project: Project, slot: str) -> SlotRefreshed:
 def _forecast(project: Project, slot: str) -> SlotRefreshed:
     section = project.config.slot(slot)
     dataset = load_dataset(project.config, section.dataset)
-    with project.ledger.reading() as tx:
-        done = reads.receipt(project.ledger, tx, slot, STEP, _inputs(project, slot, dataset))
+    done = project.ledger.read(reads.receipt, slot, STEP, _inputs(project, slot, dataset))
     newest = _newest(project, slot)
     if done is not None and newest is not None:
         nothing = f"nothing new since {without_midnight(dataset.times[-1])}"

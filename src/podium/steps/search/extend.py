@@ -100,8 +100,7 @@ def extended(project: Project, found: SearchResult) -> Extension:
     each config. Numbers and keys of trials say nothing of batches.
     """
     split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
-    with project.ledger.transaction() as tx:
-        writes.put_split(project.ledger, tx, split)
+    project.ledger.write(writes.put_split, split)
     asked = planned(project, found, split)
     total = sum(len(one.plans) for one in asked if one.phase == PHASE)
     heard = execute.Progress(project, f"{found.data.slot}: extend", total)
@@ -326,8 +325,7 @@ def _extension(
 def _best_epoch(project: Project, data: TaskData, rows: Sequence[TrialRow]) -> int:
     """Epoch with the best mean over the folds; one fold's own best is mostly luck."""
     *_, (part, name, way) = data.curves()
-    with project.ledger.reading() as tx:
-        found = reads.curves(project.ledger, tx, [row.id for row in rows], part, name)
+    found = project.ledger.read(reads.curves, [row.id for row in rows], part, name)
     shortest = min(len(curve) for curve in found.values())
     if not shortest:
         return 0
@@ -356,8 +354,7 @@ def _class_scores(
     for row in rows:
         figures = np.full((2, len(names)), np.nan)
         if row.prediction_hash is not None:
-            with project.ledger.reading() as tx:
-                values = reads.array(project.ledger, tx, row.prediction_hash)
+            values = project.ledger.read(reads.array, row.prediction_hash)
             _, validation = data.task.parts(data.tuning, folds[row.fold])
             found = data.task.read(values, data.tuning, folds[row.fold])
             assert isinstance(found, ClassPrediction)

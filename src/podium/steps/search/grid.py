@@ -82,8 +82,7 @@ def grid(
         execute.key_of(data, split, name, kind.VERSION, Planned(GRID, 0, config, 0, seed)).hash
         for config in configs
     ]
-    with project.ledger.reading() as tx:
-        before = reads.count_ended(project.ledger, tx, keys)
+    before = project.ledger.read(reads.count_ended, keys)
     search = registry.load("searches", GRID).SEARCH(space, seed)
     with driver.workplace(project, slot, GRID) as work:
         label, numbers = f"{slot}: grid {name}", range(len(configs))
@@ -138,8 +137,7 @@ def _summarize(context: StudyContext, rows: Sequence[TrialRow], trained: int) ->
     loss = best.score if best else None
     if best and not falls:
         # A score that is to be high is no loss, whoever compares the log's lines.
-        with ledger.reading() as tx:
-            found = reads.results(ledger, tx, [best.id], ["val_loss"])
+        found = ledger.read(reads.results, [best.id], ["val_loss"])
         loss = found[0][2] if found else None
     summary = {
         "id": new_id("g"),

@@ -37,8 +37,7 @@ def left_by(project: Project, slot: str, step: str, study: str = "") -> Receipt 
     NotFoundError
         No finished search has that id; those there are, are listed.
     """
-    with project.ledger.reading() as tx:
-        found = reads.newest_receipts(project.ledger, tx, slot, step, None if study else 1)
+    found = project.ledger.read(reads.newest_receipts, slot, step, None if study else 1)
     if not study:
         return next(iter(found), None)
     for one in found:

@@ -158,15 +158,13 @@ def store(project: Project, speaker: Speaker, since: str = "") -> int:
         "data_until": str(speaker.view.times[-1]),
     }
     values = dict(zip(places(asked), said.mean.tolist(), strict=True))
-    with ledger.transaction(durable=True) as tx:
-        return forecasts.put_forecasts(ledger, tx, about, values)
+    return ledger.write_durably(forecasts.put_forecasts, about, values)
 
 
 def live(project: Project, speaker: Speaker) -> Live:
     """Everything a candidate said of bars after its training, and says now where it had not."""
     windows, candidate = speaker.windows(), speaker.candidate
-    with project.ledger.reading() as tx:
-        kept = forecasts.kept(project.ledger, tx, candidate.id)
+    kept = project.ledger.read(forecasts.kept, candidate.id)
     now = speaker.model.predict(windows).mean if len(windows) else np.empty(0)
     said = [kept.get(place) for place in places(windows)]
     stored = np.array([one is not None for one in said], dtype=bool)

@@ -37,8 +37,7 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     """
     require_task(project.config, slot)
     ledger = project.ledger
-    with ledger.reading() as tx:
-        known = forecasts.shadow_of(ledger, tx, slot)
+    known = ledger.read(forecasts.shadow_of, slot)
     candidate, champion = (
         recorded.candidate(project, candidate_id),
         recorded.champion(project, slot),
@@ -71,8 +70,7 @@ def end(project: Project, slot: str, reason: str = "") -> Shadow:
         Nobody does.
     """
     known = shadow_of(project, slot)
-    with project.ledger.transaction(durable=True) as tx:
-        forecasts.put_shadow(project.ledger, tx, slot, "", project.actor, reason)
+    project.ledger.write_durably(forecasts.put_shadow, slot, "", project.actor, reason)
     return known
 
 
@@ -85,8 +83,7 @@ def shadow_of(project: Project, slot: str) -> Shadow:
         Nobody does.
     """
     project.config.slot(slot)
-    with project.ledger.reading() as tx:
-        known = forecasts.shadow_of(project.ledger, tx, slot)
+    known = project.ledger.read(forecasts.shadow_of, slot)
     if known is None:
         raise NotFoundError(
             f"nobody forecasts in the shadow of {slot}", fix=f"run: podium shadow {slot} CANDIDATE"

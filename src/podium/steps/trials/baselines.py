@@ -87,8 +87,7 @@ def run(project: Project, study: Study, data: TaskData, split: Split) -> None:
 
 def rows_of(project: Project, study_id: str, data: TaskData, split: Split) -> list[TrialRow]:
     """Trials of a study's baselines, scored by the slot's metric."""
-    with project.ledger.reading() as tx:
-        rows = reads.trials_of(project.ledger, tx, study_id, BASELINE)
+    rows = project.ledger.read(reads.trials_of, study_id, BASELINE)
     return scored_alike(project, data, split, rows)
 
 

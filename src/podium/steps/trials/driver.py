@@ -302,8 +302,7 @@ def _retry(context: StudyContext, walk: Walk) -> None:
     again = sorted(failed - project.retried)
     project.retried |= failed
     if again:
-        with project.ledger.transaction(durable=True) as tx:
-            writes.retry_trials(project.ledger, tx, again, project.actor)
+        project.ledger.write_durably(writes.retry_trials, again, project.actor)
         project.reporter.say(f"{walk.label}: {len(again)} failed trials are trained again")
 
 

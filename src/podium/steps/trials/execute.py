@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import sqlalchemy as sa
-
 from podium import artifact
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.report.table import duration
@@ -176,8 +175,7 @@ def run(
             for ended in placed(job, runner.run(job, queue)):
                 plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
-                    with ledger.transaction(durable=True) as tx:
-                        writes.pause_trial(ledger, tx, ended)
+                    ledger.write_durably(writes.pause_trial, ended)
                     project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                     running.discard(ended.task.trial_id)
                     if not runner.halted():
@@ -204,8 +202,7 @@ def run(
             if halt.interrupted or (running and halt.asked):
                 raise halt.error(len(running))
     except BaseException:
-        with ledger.transaction() as tx:
-            writes.interrupt_trials(ledger, tx, running)
+        ledger.write(writes.interrupt_trials, running)
         raise
     return _rows(project, ids, plans)
 
@@ -262,21 +259,19 @@ def manifest(
 def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
     """How many of the trials would be trained."""
     keys = {trial.key.hash for trial in trials}
-    with project.ledger.reading() as tx:
-        return len(keys) - reads.count_ended(project.ledger, tx, list(keys))
+    return len(keys) - project.ledger.read(reads.count_ended, list(keys))
 
 
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
     """Rows in the order of the plans; two plans of one trial get it twice."""
-    with project.ledger.reading() as tx:
-        found = reads.trials_by_id(project.ledger, tx, ids)
+    found = project.ledger.read(reads.trials_by_id, ids)
     return [
         replace(found[id_], phase=plan.phase, number=plan.number)
         for id_, plan in zip(ids, plans, strict=True)
     ]
 
 
-def _put_index(project: Project, tx: sa.Connection, data: TaskData, fold: Fold) -> str | None:
+def _put_index(project: Project, tx: Transaction, data: TaskData, fold: Fold) -> str | None:
     """Store once which window, or row of the samples, each of a fold's losses belongs to."""
     index = data.index(fold)
     return None if index is None else writes.put_array(project.ledger, tx, index)

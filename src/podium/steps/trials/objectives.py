@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import sqlalchemy as sa
 
 from podium import registry
 from podium.config import Config
 from podium.errors import Problem, UsageError, suggest
 from podium.ledger import reads, writes
+from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.runners._output import best_of
 from podium.split import Split
@@ -143,7 +143,7 @@ def scores(
 
 
 def _score(
-    project: Project, tx: sa.Connection, data: TaskData, split: Split, row: TrialRow, metric: str
+    project: Project, tx: Transaction, data: TaskData, split: Split, row: TrialRow, metric: str
 ) -> float:
     if row.prediction_hash is None:
         return math.nan

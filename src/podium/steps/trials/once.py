@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium.candidate import Candidate
 from podium.evidence import Evidence
 from podium.hashing import new_id
 from podium.ledger import reads, writes
-from podium.ledger.ledger import now
+from podium.ledger.ledger import Transaction, now
 from podium.ledger.reads import Receipt
 from podium.steps.workspace.project import Project
 
@@ -44,14 +42,12 @@ class Done:
 
 def outputs_of(project: Project, slot: str, step: str, inputs: Inputs) -> dict[str, Any] | None:
     """What a complete step came to; None: it is not complete for these inputs."""
-    with project.ledger.reading() as tx:
-        return reads.receipt(project.ledger, tx, slot, step, inputs)
+    return project.ledger.read(reads.receipt, slot, step, inputs)
 
 
 def newest(project: Project, slot: str, step: str) -> Receipt | None:
     """What a step of a slot did last; None: it was never complete."""
-    with project.ledger.reading() as tx:
-        return next(iter(reads.newest_receipts(project.ledger, tx, slot, step)), None)
+    return next(iter(project.ledger.read(reads.newest_receipts, slot, step)), None)
 
 
 def once(
@@ -59,7 +55,7 @@ def once(
     slot: str,
     step: str,
     inputs: Inputs,
-    make: Callable[[], Callable[[sa.Connection], Mapping[str, Any]]],
+    make: Callable[[], Callable[[Transaction], Mapping[str, Any]]],
 ) -> Done:
     """Do a step unless it is complete for these inputs.
 
@@ -81,8 +77,7 @@ def once(
         return Done(outputs, fresh=True)
     assert last is not None
     if last.inputs_hash != reads.hash_of(inputs):
-        with project.ledger.transaction() as tx:
-            writes.put_receipt(project.ledger, tx, slot, step, inputs, known)
+        project.ledger.write(writes.put_receipt, slot, step, inputs, known)
     return Done(known, fresh=False)
 
 
@@ -91,7 +86,7 @@ def evidence_once(
     candidate: Candidate,
     step: str,
     inputs: Inputs,
-    make: Callable[[], Callable[[sa.Connection], Iterable[Evidence]]],
+    make: Callable[[], Callable[[Transaction], Iterable[Evidence]]],
 ) -> bool:
     """Put evidence on record unless the newest of its kinds comes from these inputs.
 
@@ -110,10 +105,9 @@ def evidence_once(
     if known is None:
         write = make()
     else:
-        with ledger.reading() as tx:
-            before = reads.evidence_by_id(ledger, tx, [*known.values()])
+        before = ledger.read(reads.evidence_by_id, [*known.values()])
 
-        def write(tx: sa.Connection) -> Iterable[Evidence]:
+        def write(tx: Transaction) -> Iterable[Evidence]:
             del tx
             return [replace(one, id=new_id("e"), created_at=now()) for one in before]
 

@@ -51,9 +51,7 @@ def asked(project: Project, name: str = "") -> dict[str, str | int]:
 
 def dropped_by(context: StudyContext) -> dict[str, int]:
     """Trials that a study gave up, whatever became of them elsewhere, with the epoch."""
-    ledger = context.project.ledger
-    with ledger.reading() as tx:
-        found = reads.receipts(ledger, tx, context.slot, DROPPED)
+    found = context.project.ledger.read(reads.receipts, context.slot, DROPPED)
     mine = [told for told in found if told["study"] == context.study.id]
     return {id_: told["epoch"] for told in mine for id_ in told["trials"]}
 
@@ -262,8 +260,7 @@ class Course:
         curves = data.curves()
         for part, name, way in curves:
             sign = way.sign
-            with ledger.reading() as tx:
-                found = reads.curves(ledger, tx, ids, part, name)
+            found = ledger.read(reads.curves, ids, part, name)
             if any(found.values()):
                 break
         own = (part, name) == curves[0][:2]

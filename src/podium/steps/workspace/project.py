@@ -249,8 +249,7 @@ class Project:
         from podium.ledger import writes
 
         facts = capture(self.root, device=self.places)
-        with self.ledger.transaction() as tx:
-            return writes.put_environment(self.ledger, tx, facts)
+        return self.ledger.write(writes.put_environment, facts)
 
     @property
     def store(self) -> Path:

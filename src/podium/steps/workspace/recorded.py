@@ -18,14 +18,12 @@ def candidate(project: Project, candidate_id: str) -> Candidate:
     NotFoundError
         There is none.
     """
-    with project.ledger.reading() as tx:
-        return reads.candidate_by_id(project.ledger, tx, candidate_id)
+    return project.ledger.read(reads.candidate_by_id, candidate_id)
 
 
 def evidence(project: Project, candidate_id: str) -> dict[str, Evidence]:
     """The newest evidence of each kind about a candidate."""
-    with project.ledger.reading() as tx:
-        return reads.evidence_of(project.ledger, tx, candidate_id)
+    return project.ledger.read(reads.evidence_of, candidate_id)
 
 
 def champion(project: Project, slot: str) -> Candidate | None:

@@ -23,8 +23,7 @@ class AgainstChampion(EvidenceStage):
         """Whether the slot has a champion to compare with."""
         if slot.candidate is not None:
             return rival_of(slot.project, slot.candidate) is not None
-        with slot.project.ledger.reading() as tx:
-            return reads.champion_of(slot.project.ledger, tx, slot.slot) is not None
+        return slot.project.ledger.read(reads.champion_of, slot.slot) is not None
 
     def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
         """Both models and the test."""
