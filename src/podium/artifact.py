@@ -8,7 +8,8 @@ import re
 import shlex
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,28 +60,39 @@ def store(
     off after this and is done again finds its artefact there already. What is half copied has
     the writer's name, so the same writer sweeps it up next time; no two may share one at once.
     """
+    with _half_copied(place, writer) as beside:
+        for name, source in checkpoints.items():
+            _copy(source, beside / name)
+        manifest = {**description, "podium": 1, "files": digest_folder(beside)}
+        data = manifest_bytes(manifest)
+        (beside / MANIFEST).write_bytes(data)
+        name = digest_bytes(data)
+        target = place / folder_of(name)
+        if target.exists():
+            verify(target, name)
+        else:
+            _rename_in(beside, target)
+            tell_written(target)
+    return name, target.name
+
+
+@contextmanager
+def _half_copied(place: Path, writer: str) -> Iterator[Path]:
+    """A folder in the store for an artefact that is not whole yet; it is gone at the end."""
     with full_disk_explained(place):
         place.mkdir(parents=True, exist_ok=True)
         beside = place / f".{writer}"
         shutil.rmtree(beside, ignore_errors=True)
         try:
-            for name, source in checkpoints.items():
-                _copy(source, beside / name)
-            manifest = {**description, "podium": 1, "files": digest_folder(beside)}
-            data = manifest_bytes(manifest)
-            (beside / MANIFEST).write_bytes(data)
-            name = digest_bytes(data)
-            target = place / folder_of(name)
-            if not target.exists():
-                flush_folder(beside)
-                beside.rename(target)
-                flush(place)
-                tell_written(target)
-            else:
-                verify(target, name)
+            yield beside
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    return name, target.name
+
+
+def _rename_in(beside: Path, target: Path) -> None:
+    flush_folder(beside)
+    beside.rename(target)
+    flush(target.parent)
 
 
 def foreign(folder: Path, artifact_hash: str) -> list[str]:
@@ -91,23 +103,21 @@ def foreign(folder: Path, artifact_hash: str) -> list[str]:
     DataError
         It is not what its hash says, its manifest is none, or names files outside its folder.
     """
-    names = [*_files(folder, require_hash(folder, artifact_hash))]
-    verify(folder, artifact_hash)
-    return [*names, MANIFEST]
+    return [*verify(folder, artifact_hash)["files"], MANIFEST]
 
 
-def require_no_pickle(folder: Path, contents: Mapping[str, bytes]) -> None:
+def require_no_pickle(folder: Path, contents: Iterable[tuple[str, bytes]]) -> None:
     """Refuse files that may run code when Python opens them; they are looked at, not opened.
+
+    Parameters
+    ----------
+    contents : iterable of (name, content)
 
     Raises
     ------
     RefusedError
         With every such file.
     """
-    _require_plain(folder, contents.items())
-
-
-def _require_plain(folder: Path, contents: Iterable[tuple[str, bytes]]) -> None:
     problems = [
         Problem(
             f"{folder / name}: {told}; a pickle runs whatever code its author put into it",
@@ -133,17 +143,10 @@ def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
     if target.exists():
         verify(target, artifact_hash)
         return False
-    with full_disk_explained(place):
-        beside = place / f".adopt-{target.name}"
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            for name in names:
-                _copy_file(folder / name, beside / name)
-            flush_folder(beside)
-            beside.rename(target)
-            flush(place)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+    with _half_copied(place, f"adopt-{target.name}") as beside:
+        for name in names:
+            _copy_file(folder / name, beside / name)
+        _rename_in(beside, target)
     return True
 
 
@@ -206,7 +209,7 @@ def require_servable(folder: Path, artifact_hash: str) -> None:
         A file is a pickle: podium would not load that model.
     """
     _, files = _named(folder, artifact_hash)
-    _require_plain(folder, ((name, read_checked(folder, files, name)) for name in files))
+    require_no_pickle(folder, ((name, read_checked(folder, files, name)) for name in files))
 
 
 def _named(folder: Path, artifact_hash: str) -> tuple[bytes, Mapping[str, str]]:
@@ -478,19 +481,23 @@ class LoadedModel:
 Loaded = LoadedModel | LoadedClassifier
 
 
-def forecaster(folder: Path, artifact_hash: str) -> LoadedModel:
-    """Model of an artefact that forecasts; errors as of :func:`load`."""
-    found = load(folder, artifact_hash)
+def forecaster(folder: Path, artifact_hash: str, checkpoint: str = "") -> LoadedModel:
+    """Model of an artefact that forecasts; as :func:`load`."""
+    found = load(folder, artifact_hash, checkpoint)
     if isinstance(found, LoadedClassifier):
-        raise UsageError(f"{folder} holds a model that classifies", "one that forecasts")
+        raise UsageError(
+            f"{folder} classifies samples",
+            "a model that forecasts bars",
+            "give it samples: podium predict --data FILE.npz",
+        )
     return found
 
 
-def classifier(folder: Path, artifact_hash: str) -> LoadedClassifier:
-    """Model of an artefact that classifies; errors as of :func:`load`."""
-    found = load(folder, artifact_hash)
+def classifier(folder: Path, artifact_hash: str, checkpoint: str = "") -> LoadedClassifier:
+    """Model of an artefact that classifies; as :func:`load`."""
+    found = load(folder, artifact_hash, checkpoint)
     if isinstance(found, LoadedModel):
-        raise UsageError(f"{folder} holds a model that forecasts", "one that classifies")
+        raise UsageError(f"{folder} forecasts bars", "a model that classifies samples")
     return found
 
 
@@ -633,7 +640,7 @@ def load_place(place: Place) -> Loaded:
     files = manifest["files"]
     mine = [name for name in files if name.startswith(f"{place.checkpoint}/")]
     contents = {name: read_checked(place.folder, files, name) for name in mine}
-    require_no_pickle(place.folder, contents)
+    require_no_pickle(place.folder, contents.items())
 
     def read(name: str, member: str = "") -> bytes:
         inner = "/".join(filter(None, [place.checkpoint, member, name]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from podium.errors import RefusedError
 from podium.hashing import digest
@@ -66,6 +67,11 @@ class Verdict:
     finding: str
     limits: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Verdict:
+        """The verdict in a decision's row."""
+        return cls(**{**fields, "result": Result(fields["result"])})
+
     @property
     def passed(self) -> bool:
         """Whether the gate lets the candidate through."""
@@ -92,7 +98,7 @@ class Kind(enum.StrEnum):
 MOVING = (Kind.REGISTER, Kind.MOVE, Kind.ROLLBACK)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """One link of the hash chain; never changed, never deleted.
 
@@ -118,10 +124,10 @@ class Decision:
     accepted: bool
     actor: str
     reason: str
-    expected_champion: str | None
-    policy: Mapping[str, Mapping[str, float]]
-    verdicts: tuple[Verdict, ...]
-    evidence: tuple[str, ...]
+    expected_champion: str | None = None
+    policy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    evidence: tuple[str, ...] = ()
     created_at: str
     previous_hash: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)

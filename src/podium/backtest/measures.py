@@ -516,20 +516,18 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
     returns = backtest.returns[1:]
     growth = float(backtest.equity[-1] / backtest.equity[0]) if backtest.equity.size else math.nan
     return {
-        "sharpe": sharpe(returns, periods),
-        "sortino": sortino(returns, periods),
-        "volatility": volatility(returns, periods),
-        "cagr": cagr(returns, periods),
-        "max_drawdown": max_drawdown(returns),
-        "max_drawdown_bars": max_drawdown_bars(returns),
-        "calmar": calmar(returns, periods),
-        "hit_rate": hit_rate(returns),
+        **{measure.__name__: measure(returns, periods) for measure in OF_RETURNS},
         "turnover": turnover(backtest.turnover[1:], periods),
         "total_return": growth - 1.0,
         "win_rate": win_rate(backtest.trades),
         "tail_ratio": tail_ratio(returns),
         "exposure": exposure(backtest.exposure[1:]),
     }
+
+
+OF_RETURNS = (
+    sharpe, sortino, volatility, cagr, max_drawdown, max_drawdown_bars, calmar, hit_rate,
+)  # fmt: skip
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ from podium.arrays import Floats, Ints
 
 Execution = Literal["next_close", "next_open"]
 Costs = Literal["on_top", "within"]
+# What all portfolios of one simulation share.
+COMMON = ("execution", "costs", "fee_bps", "slippage_bps")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,20 +184,5 @@ class Backtests:
         return (self[run] for run in range(len(self)))
 
     def __getitem__(self, run: int) -> Backtest:
-        return Backtest(
-            equity=self.equity[run],
-            returns=self.returns[run],
-            cash=self.cash[run],
-            weights_held=self.weights_held[run],
-            trades=self.trades[run],
-            turnover=self.turnover[run],
-            exposure=self.exposure[run],
-            interest=self.interest[run],
-            delisted=self.delisted[run],
-            unfilled=self.unfilled[run],
-            ruined=self.ruined[run],
-            execution=self.execution,
-            costs=self.costs,
-            fee_bps=self.fee_bps,
-            slippage_bps=self.slippage_bps,
-        )
+        found = {field.name: getattr(self, field.name) for field in fields(Backtest)}
+        return Backtest(**{n: v if n in COMMON else v[run] for n, v in found.items()})

@@ -43,10 +43,6 @@ def register(
         accepted=True,
         actor=actor,
         reason=reason or _origin(candidate),
-        expected_champion=None,
-        policy={},
-        verdicts=(),
-        evidence=(),
         created_at=now(),
     )
     decide(ledger, tx, decision)

@@ -252,7 +252,7 @@ def _pickles_in(work: Path, staged: Mapping[str, Path], *, trusted: bool) -> str
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
         try:
-            artifact.require_no_pickle(folder, contents)
+            artifact.require_no_pickle(folder, contents.items())
         except RefusedError as error:
             problems += [p._replace(found=p.found.replace(f"{work}/", "")) for p in error.problems]
     if not problems:

@@ -17,7 +17,7 @@ from typing import Any
 from podium import artifact, plugin, registry
 from podium import config as configuration
 from podium.config import Config
-from podium.decision import Decision, Kind, Result, Stage, Verdict
+from podium.decision import Decision, Kind, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError, Problem, UsageError
 from podium.ledger import trial_facts
 from podium.ledger.door import Door
@@ -137,10 +137,7 @@ def _decision(row: dict[str, Any]) -> Decision:
             "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
             "to_stage": Stage(row["to_stage"]),
             "accepted": bool(row["accepted"]),
-            "verdicts": tuple(
-                Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
-                for v in row["verdicts"]
-            ),
+            "verdicts": tuple(Verdict.read(fields) for fields in row["verdicts"]),
             "evidence": tuple(row["evidence"]),
         }
     )

@@ -158,7 +158,7 @@ def _files(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
     changed = sorted(n for n in {**hashes, **found} if hashes.get(n) != found.get(n))
     if changed:
         raise _changed(folder, f"{', '.join(changed[:3])} was changed, added or removed")
-    artifact.require_no_pickle(folder, files)
+    artifact.require_no_pickle(folder, files.items())
     return files
 
 

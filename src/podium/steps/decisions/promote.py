@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -25,9 +25,10 @@ from podium.files import write_atomic
 from podium.gates._base import verdict
 from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import Transaction, now
+from podium.ledger.ledger import now
 from podium.resolve import CACHE
-from podium.steps.workspace import best_file, hooks
+from podium.steps.trials.once import outputs_of
+from podium.steps.workspace import best_file, hooks, recorded
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 
@@ -93,12 +94,9 @@ def promote(
     """
     ledger = project.ledger
     target = _stage(to)
-    with ledger.reading() as tx:
-        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
-        current = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
-        evidence = reads.evidence_of(ledger, tx, candidate_id)
-        champion_id = reads.champion_of(ledger, tx, candidate.slot)
-        champion = reads.evidence_of(ledger, tx, champion_id) if champion_id else None
+    asked = _read(project, candidate_id)
+    candidate, current, policy = asked.candidate, asked.stage, asked.policy
+    champion = recorded.evidence(project, asked.champion_id) if asked.champion_id else None
     folder = project.store / candidate.artifact_path
     if target in (Stage.BETA, Stage.CHAMPION):
         artifact.require_servable(folder, candidate.artifact_hash)
@@ -108,15 +106,13 @@ def promote(
     if current is target:
         return _known(project, candidate, current)
     through = path(current, target)
-    policy = policy_of(project.config, candidate.slot)
     _require_waivable({gate for step in through for gate in policy.get(step, {})}, waive, reason)
-    ids = tuple(sorted(e.id for e in evidence.values()))
-
-    def request(stage: Stage) -> dict[str, Any]:
-        return _request(candidate_id, stage, to, champion_id, policy, ids, waive)
 
     def judged(step: Stage) -> tuple[Verdict, ...]:
-        return _judge(policy.get(step, {}), evidence, champion)
+        return tuple(
+            verdict(name, registry.load("gates", name), asked.evidence, champion, limits)
+            for name, limits in policy.get(step, {}).items()
+        )
 
     if dry_run:
         by_gate = {v.gate: v for step in through for v in judged(step)}
@@ -124,8 +120,7 @@ def promote(
         refused = not all(v.passed for v in verdicts)
         sentence = _would(candidate, current, target, verdicts, refused)
         return Promotion(candidate, current, verdicts, refused, False, sentence)
-    asked_before = ledger.read(reads.receipt, candidate.slot, STEP, request(current))
-    if asked_before is not None:
+    if outputs_of(project, candidate.slot, STEP, asked.request(to, waive)) is not None:
         return _known(project, candidate, current)
     verdicts = ()
     made: list[Decision] = []
@@ -141,9 +136,9 @@ def promote(
             "to_stage": step,
             "actor": project.actor,
             "reason": reason or "asked for by podium",
-            "expected_champion": champion_id,
+            "expected_champion": asked.champion_id,
             "policy": policy.get(step, {}),
-            "evidence": ids,
+            "evidence": asked.ids,
             "created_at": now(),
         }
         made += [
@@ -164,49 +159,73 @@ def promote(
             decisions.decide(ledger, tx, decision)
         if refused:
             # Asked again from where it stands now, the same evidence gets the same answer.
-            writes.put_receipt(
-                ledger, tx, candidate.slot, STEP, request(current), {"decision": made[-1].id}
-            )
+            again = replace(asked, stage=current).request(to, waive)
+            writes.put_receipt(ledger, tx, candidate.slot, STEP, again, {"decision": made[-1].id})
     write_champions(project)
     sentence = _sentence(candidate, current, verdicts, refused)
     project.log.line(sentence, slot=candidate.slot)
     moves = [decision for decision in made if decision.accepted and decision.kind is Kind.MOVE]
     if moves:
         told = _sentence(candidate, current, moves[-1].verdicts, False)
-        hooks.moved(project, candidate, start, moves[-1], champion_id, told)
+        hooks.moved(project, candidate, start, moves[-1], asked.champion_id, told)
     if refused and waits_for_signatures(verdicts):
         hooks.waits(project, candidate, made[-1], sentence)
     return Promotion(candidate, current, verdicts, refused, True, sentence)
 
 
-def _request(
-    candidate_id: str,
-    stage: Stage,
-    to: str,
-    champion_id: str | None,
-    policy: Mapping[str, Mapping[str, Mapping[str, float]]],
-    evidence: Sequence[str],
-    waive: Collection[str] = (),
-) -> dict[str, Any]:
-    """Everything that a refusal depends on, by name."""
-    # What a gate that is a plugin holds; podium's own are known by their names.
-    own = plugin.versions(("gates", gate) for gates in policy.values() for gate in gates)
-    return {
-        "candidate": candidate_id,
-        "stage": stage,
-        "to": to,
-        "champion": champion_id or "none",
-        **{f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage},
-        "evidence": [*evidence],
-        "waived": sorted(waive),
-        **{f"plugin {name}": version for name, version in own.items()},
-    }
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a request to move a candidate meets."""
+
+    candidate: Candidate
+    stage: Stage
+    evidence: Mapping[str, Evidence]
+    champion_id: str | None
+    policy: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the evidence."""
+        return tuple(sorted(one.id for one in self.evidence.values()))
+
+    def request(self, to: str, waive: Collection[str] = ()) -> dict[str, Any]:
+        """Everything that a refusal depends on, by name."""
+        # What a gate that is a plugin holds; podium's own are known by their names.
+        own = plugin.versions(("gates", gate) for gates in self.policy.values() for gate in gates)
+        return {
+            "candidate": self.candidate.id,
+            "stage": self.stage,
+            "to": to,
+            "champion": self.champion_id or "none",
+            **_policy_inputs(self.policy),
+            "evidence": [*self.ids],
+            "waived": sorted(waive),
+            **{f"plugin {name}": version for name, version in own.items()},
+        }
+
+
+def _read(project: Project, candidate_id: str) -> _Asked:
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
+        stage = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
+        evidence = reads.evidence_of(ledger, tx, candidate_id)
+        holder = reads.champion_of(ledger, tx, candidate.slot)
+    return _Asked(candidate, stage, evidence, holder, policy_of(project.config, candidate.slot))
 
 
 def inputs(project: Project, candidate: Candidate) -> dict[str, Any]:
     """Everything that asking to make a candidate champion depends on, by name."""
-    with project.ledger.reading() as tx:
-        return _asked(project, tx, candidate)
+    return _read(project, candidate.id).request(Stage.CHAMPION)
+
+
+def policy_inputs(project: Project, slot: str) -> dict[str, Any]:
+    """Inputs of a decision about a candidate that is not made yet: the policy of its slot."""
+    return {**_policy_inputs(policy_of(project.config, slot)), "candidate": None}
+
+
+def _policy_inputs(policy: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, str]:
+    return {f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage}
 
 
 def _gates_of(gates: Mapping[str, Mapping[str, float]]) -> str:
@@ -215,37 +234,17 @@ def _gates_of(gates: Mapping[str, Mapping[str, float]]) -> str:
     return ", ".join(f"{gate} ({told})" if told else gate for gate, told in limits.items())
 
 
-def policy_inputs(project: Project, slot: str) -> dict[str, Any]:
-    """Inputs of a decision about a candidate that is not made yet: the policy of its slot."""
-    policy = policy_of(project.config, slot)
-    gates = {f"policy.{stage}": _gates_of(policy.get(stage, {})) for stage in Stage}
-    return {**gates, "candidate": None}
-
-
-def _asked(project: Project, tx: Transaction, candidate: Candidate) -> dict[str, Any]:
-    ledger = project.ledger
-    stage = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
-    holder = reads.champion_of(ledger, tx, candidate.slot)
-    policy = policy_of(project.config, candidate.slot)
-    ids = sorted(one.id for one in reads.evidence_of(ledger, tx, candidate.id).values())
-    return _request(candidate.id, stage, Stage.CHAMPION, holder, policy, ids)
-
-
 def on_record(project: Project, candidate: Candidate) -> str:
     """How a candidate stands for whom asking to make it champion would change nothing, or ``""``.
 
     Nothing is written.
     """
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        stage = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
-        request = _asked(project, tx, candidate)
-        refused = reads.receipt(ledger, tx, candidate.slot, STEP, request) is not None
-    if stage is Stage.CHAMPION:
+    asked = _read(project, candidate.id)
+    if asked.stage is Stage.CHAMPION:
         return f"{candidate.id} is champion"
-    if refused:
+    if outputs_of(project, candidate.slot, STEP, asked.request(Stage.CHAMPION)) is not None:
         return f"{candidate.id} was refused on this evidence"
-    return f"{candidate.id} was moved to {stage}" if demoted(project, candidate) else ""
+    return f"{candidate.id} was moved to {asked.stage}" if demoted(project, candidate) else ""
 
 
 def path(current: Stage, target: Stage) -> list[Stage]:
@@ -314,17 +313,6 @@ def _waived(project: Project, found: Verdict, waive: Collection[str], reason: st
     return replace(found, result=Result.WAIVED, finding=told)
 
 
-def _judge(
-    gates: Mapping[str, Mapping[str, float]],
-    candidate: Mapping[str, Evidence],
-    champion: Mapping[str, Evidence] | None,
-) -> tuple[Verdict, ...]:
-    return tuple(
-        verdict(name, registry.load("gates", name), candidate, champion, limits)
-        for name, limits in gates.items()
-    )
-
-
 def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     """What the last decision about a candidate said."""
     # A kill right after that decision may have come before this file was written.
@@ -339,10 +327,7 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
 
 def verdicts_of(decision: Mapping[str, Any]) -> tuple[Verdict, ...]:
     """Verdicts of a decision's row."""
-    return tuple(
-        Verdict(v["gate"], Result(v["result"]), v["finding"], v["limits"])
-        for v in decision["verdicts"]
-    )
+    return tuple(Verdict.read(fields) for fields in decision["verdicts"])
 
 
 def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:

@@ -10,11 +10,11 @@ from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.hashing import new_id
-from podium.ledger import decisions, reads
+from podium.ledger import decisions
 from podium.ledger.ledger import now
 from podium.steps.decisions.promote import path, write_champions
 from podium.steps.search.history import history
-from podium.steps.workspace import hooks
+from podium.steps.workspace import hooks, recorded
 from podium.steps.workspace.project import Project
 
 
@@ -61,11 +61,9 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
         raise UsageError("a champion is rolled back without a reason", "why: --reason TEXT")
     ledger = project.ledger
     reigns = history(project.door, slot)
-    with ledger.reading() as tx:
-        holder_id = reads.champion_of(ledger, tx, slot)
-        before = next((r for r in reversed(reigns) if r.candidate_id != holder_id), None)
-        candidate = reads.candidate_by_id(ledger, tx, before.candidate_id) if before else None
-        holder = reads.candidate_by_id(ledger, tx, holder_id) if holder_id else None
+    holder = recorded.champion(project, slot)
+    others = [one.candidate_id for one in reigns if holder is None or one.candidate_id != holder.id]
+    candidate = recorded.candidate(project, others[-1]) if others else None
     named = [one for one in (candidate, holder) if _has(one, artifact_hash)]
     if artifact_hash and holder and named == [holder] and reigns[-1].kind == Kind.ROLLBACK:
         # A kill right after that decision may have come before this file was written.
@@ -75,9 +73,8 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
         raise NotFoundError(
             f"nobody held {slot} before", "a champion that was replaced or moved away"
         )
-    with ledger.reading() as tx:
-        current = Stage(reads.stage_of(ledger, tx, candidate.id) or Stage.DEVELOPMENT)
-        ids = tuple(sorted(e.id for e in reads.evidence_of(ledger, tx, candidate.id).values()))
+    current = recorded.stage(project, candidate.id)
+    ids = tuple(sorted(e.id for e in recorded.evidence(project, candidate.id).values()))
     if not _has(candidate, artifact_hash):
         raise DataError(
             f"the champion before is {candidate.id}, artefact {candidate.artifact_hash[:12]}",
@@ -97,10 +94,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
             accepted=True,
             actor=project.actor,
             reason=reason.strip(),
-            # The one that holds it now leaves first, in the same transaction.
-            expected_champion=None,
-            policy={},
-            verdicts=(),
+            # No champion is expected: the one there is leaves first, in the same transaction.
             evidence=ids if mine is candidate else (),
             created_at=now(),
         )

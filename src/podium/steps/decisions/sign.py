@@ -98,9 +98,6 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         accepted=approve,
         actor=me,
         reason=reason.strip(),
-        expected_champion=None,
-        policy={},
-        verdicts=(),
         evidence=tuple(sorted([signature.id, *(e.id for e in found.values())])),
         created_at=signature.created_at,
     )

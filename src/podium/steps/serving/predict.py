@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from podium import artifact, registry
 from podium.artifact import Place
-from podium.classifier import LoadedClassifier
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.prediction import ClassPrediction, Prediction
 from podium.resolve import champion, find_model, get_active_model_path
@@ -101,13 +100,7 @@ def predict(
     if bars < 1:
         raise UsageError(f"bars is {bars}", "1 or more")
     place, rule = place_asked(project, slot, candidate, model_path)
-    model = artifact.load_place(place)
-    if isinstance(model, LoadedClassifier):
-        raise UsageError(
-            f"{place.folder} classifies samples",
-            "a model that forecasts bars",
-            "give it samples: podium predict --data FILE.npz",
-        )
+    model = artifact.forecaster(place.folder, place.artifact_hash, place.checkpoint)
     section = model.section
     if section.dataset not in project.config.datasets:
         raise NotFoundError(
@@ -256,9 +249,7 @@ def classify(
     if candidate is None and model_path is None:
         slot = slot or own_slot(project.config) or project.default_slot(None)
     place, rule = place_asked(project, slot, candidate, model_path)
-    model = artifact.load_place(place)
-    if not isinstance(model, LoadedClassifier):
-        raise UsageError(f"{place.folder} forecasts bars", "a model that classifies samples")
+    model = artifact.classifier(place.folder, place.artifact_hash, place.checkpoint)
     samples: Sequences = registry.load("readers", "npz").read(data, name=data.name)
     if samples.feature_names != model.feature_names:
         raise DataError(

@@ -13,7 +13,6 @@ from podium import artifact
 from podium.arrays import Floats, Mask, Times
 from podium.artifact import LoadedModel, Place
 from podium.candidate import Candidate
-from podium.classifier import LoadedClassifier
 from podium.config import FILE
 from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text
@@ -138,9 +137,7 @@ def signals(
 
 
 def _since(project: Project, place: Place, rule: str, since: np.datetime64 | None) -> Signals:
-    model = artifact.load_place(place)
-    if isinstance(model, LoadedClassifier):
-        raise UsageError(f"{place.folder} classifies samples", "a model that forecasts bars")
+    model = artifact.forecaster(place.folder, place.artifact_hash, place.checkpoint)
     data = _to_the_newest(project, place, model)
     first = data.test_start
     times = data.view.times[first:]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from podium import artifact
 from podium.artifact import LoadedModel, Place
 from podium.candidate import Candidate
+from podium.classifier import LoadedClassifier
+from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
 from podium.steps.workspace.project import Project
@@ -33,6 +35,12 @@ def champion(project: Project, slot: str) -> Candidate | None:
         return reads.candidate_by_id(project.ledger, tx, holder) if holder else None
 
 
+def stage(project: Project, candidate_id: str) -> Stage:
+    """Where a candidate stands."""
+    with project.ledger.reading() as tx:
+        return Stage(reads.stage_of(project.ledger, tx, candidate_id) or Stage.DEVELOPMENT)
+
+
 def place(project: Project, candidate: Candidate) -> Place:
     """Where a candidate's artefact lies, after its manifest's hash was checked.
 
@@ -47,3 +55,8 @@ def place(project: Project, candidate: Candidate) -> Place:
 def forecaster(project: Project, candidate: Candidate) -> LoadedModel:
     """A candidate's model, of one that forecasts; errors as of :func:`artifact.load`."""
     return artifact.forecaster(project.store / candidate.artifact_path, candidate.artifact_hash)
+
+
+def classifier(project: Project, candidate: Candidate) -> LoadedClassifier:
+    """The same of one that classifies."""
+    return artifact.classifier(project.store / candidate.artifact_path, candidate.artifact_hash)
