@@ -480,7 +480,7 @@ def test_every_finding_that_can_be_listed_survives_a_spreadsheet(root, capsys):
     # A cell that begins like a formula is written with a quote in front.
     from podium.cli.output import Output
 
-    Output().listing("findings", [{"found": "=1+1"}, {"found": "-x"}], ["found"], "csv")
+    Output(form="csv").listing("findings", [{"found": "=1+1"}, {"found": "-x"}], ["found"])
     rows = list(csv_module.reader(io.StringIO(capsys.readouterr().out)))
     assert rows == [["found"], ["'=1+1"], ["'-x"]]
 

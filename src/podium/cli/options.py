@@ -35,15 +35,13 @@ class CliContext:
     ----------
     folder : Path
         In or below the project.
-    form : str
-        How to print, ``table`` or ``json`` where the verb has no other forms.
     """
 
     def __init__(self, folder: Path, *, as_json: bool, quiet: bool) -> None:
         meta = click.get_current_context().meta
         self.folder = folder
-        self.form: str = meta.get(FORM) or ("json" if as_json else "table")
-        self.out = Output(as_json=self.form == "json", quiet=quiet)
+        form = meta.get(FORM) or ("json" if as_json else "table")
+        self.out = Output(form=form, quiet=quiet)
         self.settings: dict[str, Any] = meta.get(SETTINGS, {})
 
     @property

@@ -30,8 +30,9 @@ class Output:
 
     Parameters
     ----------
-    as_json : bool
-        Answer as ``{"podium": 1, "kind": ..., "items": [...]}``.
+    form : str
+        One of ``FORMS``; JSON is ``{"podium": 1, "kind": ..., "items": [...]}``. Those beside
+        ``table`` and ``json`` are for listings.
     quiet : bool
         No news, no progress and no hints.
 
@@ -41,9 +42,10 @@ class Output:
         The command was asked both for more and for less.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, form: str = "table", quiet: bool = False) -> None:
         context = click.get_current_context(silent=True)
-        self.as_json = as_json
+        self.form = form
+        self.as_json = form == "json"
         self.quiet = quiet
         # A reporter that is also told how each trial ends.
         self.verbose = bool(context and context.meta.get(VERBOSE))
@@ -75,18 +77,18 @@ class Output:
         print(text(shown, rows, width=width))
 
     def listing(
-        self, kind: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str
+        self, kind: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str]
     ) -> None:
-        """Print things in one of the forms; JSON has every fact, the others the columns."""
-        if form in ("table", "json"):
+        """Print things in the form asked for; JSON has every fact, the others the columns."""
+        if self.form in ("table", "json"):
             self.answer(kind, items, columns)
-        elif form == "jsonl":
+        elif self.form == "jsonl":
             for item in items:
                 print(json.dumps(_plain(item), allow_nan=False))
-        elif form == "ids":
+        elif self.form == "ids":
             for item in items:
                 print(item.get("id", item.get("name")))
-        elif form == "md":
+        elif self.form == "md":
             print(markdown(columns, [[_cell(item.get(c)) for c in columns] for item in items]))
         else:
             rows = [[_flat(item.get(c)) for c in columns] for item in items]

@@ -7,6 +7,8 @@ import re
 import sqlite3
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,13 @@ class _Run:
     metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     # Metrics with too many values: all but the last were left out.
     cut: dict[str, int] = field(default_factory=dict)
+
+    def add(self, key: str, points: Sequence[tuple[int, float]]) -> None:
+        """Add a metric's values."""
+        if len(points) > MOST_POINTS:
+            self.cut[key] = len(points)
+        kept = points[-1:] if key in self.cut else points
+        self.metrics[key] = [(step, _real(value)) for step, value in kept]
 
 
 def recognizes(place: str | Path) -> bool:
@@ -187,20 +196,13 @@ def _of_experiment(connection: sqlite3.Connection, id_: int, name: str) -> Itera
                 ).fetchall()
             )
         run.name = run.tags.get("mlflow.runName", "")
-        for key, count in connection.execute(
-            "SELECT key, count(*) FROM metrics WHERE run_uuid = ? GROUP BY key", (run.id,)
-        ).fetchall():
-            if count > MOST_POINTS:
-                run.cut[key] = count
-            points = connection.execute(
-                "SELECT step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ? "
-                "ORDER BY step DESC, timestamp DESC, value DESC LIMIT ?",
-                (run.id, key, 1 if count > MOST_POINTS else count),
-            ).fetchall()
-            run.metrics[key] = [
-                (step, float("nan") if is_nan else _real(value))
-                for step, value, is_nan in reversed(points)
-            ]
+        points = connection.execute(
+            "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? "
+            "ORDER BY key, step, timestamp, value",
+            (run.id,),
+        )
+        for key, some in groupby(points, lambda point: point["key"]):
+            run.add(key, [(p["step"], nan if p["is_nan"] else p["value"]) for p in some])
         yield run
 
 
@@ -239,11 +241,8 @@ def _of_server(uri: str, name: str, experiment: str | None) -> Iterator[_Run]:
                 )
                 for key in sorted(found.data.metrics):
                     points = client.get_metric_history(run.id, key)
-                    if len(points) > MOST_POINTS:
-                        run.cut[key] = len(points)
                     points.sort(key=lambda point: (point.step, point.timestamp))
-                    kept = points[-1:] if key in run.cut else points
-                    run.metrics[key] = [(point.step, _real(point.value)) for point in kept]
+                    run.add(key, [(point.step, point.value) for point in points])
                 yield run
     except MlflowException as error:
         told = without_password(str(error))

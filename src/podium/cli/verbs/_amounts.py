@@ -1,33 +1,31 @@
-"""Ages and sizes as people write them."""
+"""Ages and sizes as people write them, and what goes by them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from podium.cli.output import Output
 from podium.errors import UsageError
+from podium.report.table import size
+
+if TYPE_CHECKING:
+    from podium.steps.archive.gc import Removal
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 BYTES = {
-    "": 1,
-    "B": 1,
-    "kB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "TiB": 2**40,
+    **{"": 1, "B": 1},
+    **{f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)},
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
 }
 
 
-def told_bytes(count: float) -> str:
-    """A size for people."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
+def show_removals(out: Output, kind: str, removals: Sequence[Removal]) -> None:
+    """Table of what goes, or would go; nothing where that is nothing."""
+    if removals:
+        items = [{**vars(removal), "size": size(removal.bytes)} for removal in removals]
+        out.answer(kind, items, ["path", "what", "why", "size"])
 
 
 def seconds_of(text: str | None) -> float | None:

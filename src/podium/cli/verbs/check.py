@@ -61,7 +61,7 @@ def command(cli: CliContext, what: str, kind: str | None, **settings: Any) -> No
     if not cli.out.as_json:
         # Where nothing can be advised, what would be right is the advice.
         items = [{**item, "fix": item["fix"] or _expected(item)} for item in items]
-    cli.out.listing("findings", items, COLUMNS, cli.form)
+    cli.out.listing("findings", items, COLUMNS)
     if found.refused:
         errors = [one for one in found.findings if one.severity == "error"]
         repairs = ", ".join(f'"{name}"' for name in dict.fromkeys(one.repair for one in errors))
@@ -94,7 +94,7 @@ def _check_slot(cli: CliContext, slot: str) -> None:
 
     with cli.opened() as project:
         found = check_slot(project, slot)
-    if cli.form == "table":
+    if cli.out.form == "table":
         # Sentences, which a table would cut to the width of the terminal.
         marks = {"warning": "warning: ", "note": ""}
         cli.out.facts(
@@ -105,7 +105,7 @@ def _check_slot(cli: CliContext, slot: str) -> None:
         {"severity": one.severity, "what": one.what, "found": one.found, "figures": one.figures}
         for one in found.findings
     ]
-    cli.out.listing("findings", items, ("severity", "what", "found"), cli.form)
+    cli.out.listing("findings", items, ("severity", "what", "found"))
 
 
 def _expected(item: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
-from podium.cli.verbs._amounts import seconds_of, told_bytes
+from podium.cli.verbs._amounts import seconds_of, show_removals
+from podium.report.table import size
 
 
 @click.command()
@@ -40,13 +41,12 @@ def command(
         if goes:
             found = clean(project, found, rules)
     verb = "gone" if goes else "would go"
-    items = [vars(removal) for removal in found.removals]
     total = sum(removal.bytes for removal in found.removals)
+    items = [vars(removal) for removal in found.removals]
     if cli.out.as_json:
         cli.out.answer("clean", [{"removals": items, "bytes": total, "removed": goes}])
-    elif items:
-        shown = [{**item, "size": told_bytes(item["bytes"])} for item in items]
-        cli.out.answer("clean", shown, ["path", "what", "why", "size"])
-    cli.out.say(f"{len(items)}, {told_bytes(total)}, {verb}" if items else "nothing to remove")
+    else:
+        show_removals(cli.out, "clean", found.removals)
+    cli.out.say(f"{len(items)}, {size(total)}, {verb}" if items else "nothing to remove")
     if items and not goes:
         cli.out.hint("the same command with --yes")

@@ -10,8 +10,9 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
-from podium.cli.verbs._amounts import bytes_of, seconds_of, told_bytes
+from podium.cli.verbs._amounts import bytes_of, seconds_of, show_removals
 from podium.errors import UsageError
+from podium.report.table import size
 
 if TYPE_CHECKING:
     from podium.steps.archive.gc import Plan
@@ -72,11 +73,9 @@ def _show(out: Output, found: Plan, verb: str) -> None:
         facts: dict[str, Any] = {"stay": found.stay, "bytes": found.bytes}
         out.answer("gc", [{"removals": items, "remarks": found.remarks, **facts}])
         return
-    if items:
-        shown = [{**item, "size": told_bytes(item["bytes"])} for item in items]
-        out.answer("gc", shown, ["path", "what", "why", "size"])
+    show_removals(out, "gc", found.removals)
     total = sum(removal.bytes for removal in found.removals)
-    told = f"{len(items)} folders, {told_bytes(total)}, {verb}" if items else "nothing to remove"
-    out.say(f"{told}; {found.stay} models, {told_bytes(found.bytes)}, stay")
+    told = f"{len(items)} folders, {size(total)}, {verb}" if items else "nothing to remove"
+    out.say(f"{told}; {found.stay} models, {size(found.bytes)}, stay")
     for remark in found.remarks:
         out.say(remark)

@@ -33,15 +33,14 @@ def command(
     """
     from podium.steps.search.impact import impact, impacts
 
-    form, out = cli.form, cli.out
     with cli.opened() as project:
         if hyperparam is None:
-            _ranking(out, impacts(project, family=family, metric=metric), form)
+            _ranking(cli.out, impacts(project, family=family, metric=metric))
         else:
-            _one(out, impact(project, hyperparam, family=family, metric=metric), form)
+            _one(cli.out, impact(project, hyperparam, family=family, metric=metric))
 
 
-def _ranking(out: Output, found: list[Impact], form: str) -> None:
+def _ranking(out: Output, found: list[Impact]) -> None:
     columns = ["hyperparam", "rho", "eta_squared", "n", "values", "what"]
     items = [
         {
@@ -58,7 +57,7 @@ def _ranking(out: Output, found: list[Impact], form: str) -> None:
         }
         for one in found
     ]
-    out.listing("impact", items, columns, form)
+    out.listing("impact", items, columns)
     if found:
         out.say(f"{found[0].family}, {found[0].metric}; the strongest first")
         # Each tells what the group lacks, and runs of its own that do not count.
@@ -67,21 +66,21 @@ def _ranking(out: Output, found: list[Impact], form: str) -> None:
         )
 
 
-def _one(out: Output, found: Impact, form: str) -> None:
+def _one(out: Output, found: Impact) -> None:
     rows: list[dict[str, Any]] = [
         {"run_id": run_id, found.hyperparam: value, found.metric: score}
         for run_id, value, score in found.runs
     ]
-    if form == "json":
+    if out.form == "json":
         item = {**vars(found), "runs": rows, "groups": [vars(group) for group in found.groups]}
         out.answer("impact", [item])
         return
-    out.listing("impact", rows, ["run_id", found.hyperparam, found.metric], form)
-    if form == "table" and found.groups:
+    out.listing("impact", rows, ["run_id", found.hyperparam, found.metric])
+    if out.form == "table" and found.groups:
         print()
         columns = [found.hyperparam, f"mean {found.metric}", "n"]
         groups = [dict(zip(columns, (g.value, g.mean, g.n), strict=True)) for g in found.groups]
-        out.listing("groups", groups, columns, form)
+        out.listing("groups", groups, columns)
     out.say(f"{found.family}: {found.sentence}")
     _left_out(out, found.left_out)
 

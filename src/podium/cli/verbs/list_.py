@@ -64,7 +64,7 @@ def command(
     decisions, evidence, datasets; families, losses, features, targets, metrics, searches, signals,
     gates, splitters, readers, runners, importers.
     """
-    form, out = cli.form, cli.out
+    out = cli.out
     if kind in registry.KINDS:
         with contextlib.suppress(NotFoundError):
             plugin.use(cli.root)
@@ -87,7 +87,7 @@ def command(
         items = items[:limit] if limit >= 0 else items
     else:
         items = door.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
-    if kind == "trials" and form in ("json", "jsonl"):
+    if kind == "trials" and out.form in ("json", "jsonl"):
         noted = notes_of(door, [item["id"] for item in items])
         items = [{**item, "dated_notes": noted.get(item["id"], [])} for item in items]
     columns = COLUMNS[kind]
@@ -95,7 +95,7 @@ def command(
         out.say(f"none of the {kind} fits {where or slot}")
     if kind == "trials" and sort:
         _warn_of_ranking(out, items)
-    out.listing(kind, items, columns, form)
+    out.listing(kind, items, columns)
 
 
 def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:

@@ -29,12 +29,12 @@ def command(
     """
     from podium.steps.serving.signals import COLUMNS, signals
 
-    form, out = cli.form, cli.out
+    out = cli.out
     with cli.opened() as project:
         found = signals(project, slot, since=since, candidate=candidate, model_path=model_path)
     out.say(
         f"{found.rule}: weights by '{found.signal}', filled at the "
         f"{found.execution.replace('_', ' ')}"
     )
-    shown = COLUMNS if form == "csv" else [*COLUMNS[:6], "candidate"]
-    out.listing("signals", found.rows(), shown, form)
+    shown = COLUMNS if out.form == "csv" else [*COLUMNS[:6], "candidate"]
+    out.listing("signals", found.rows(), shown)

@@ -23,7 +23,7 @@ from typing import Any
 from podium.config import without_password
 from podium.errors import ConflictError, PodiumError
 from podium.files import write_atomic
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import now
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.projections._mlflow_target import LOG, Target
 from podium.ledger.projections.mlflow import Projection
@@ -66,15 +66,7 @@ class Feeder:
         self.target = target
         self.log = Log(project.root / LOG)
         self.clerk = clerk
-        self.projection = Projection(
-            _ledger(project),
-            target,
-            root=project.root,
-            store=project.store,
-            project=project.config.project.name,
-            user=project.actor,
-            write=self.ask,
-        )
+        self.projection = projection_of(project, target, write=self.ask)
         _step_back()
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -119,7 +111,7 @@ class Feeder:
 
 def write_for(project: Project, sender: Connection) -> None:
     """The clerk's whole life: write what the sender asks for, until it is gone."""
-    ledger = _ledger(project)
+    ledger = project.ledger
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             work, arguments = sender.recv()
@@ -131,9 +123,17 @@ def write_for(project: Project, sender: Connection) -> None:
             sender.send(answer)
 
 
-def _ledger(project: Project) -> Ledger:
-    section = project.config.project
-    return Ledger(project.config.ledger.url, project.root, section.id, section.name)
+def projection_of(project: Project, target: Target, **how: Any) -> Projection:
+    """What writes a project's record to MLflow."""
+    return Projection(
+        project.ledger,
+        target,
+        root=project.root,
+        store=project.store,
+        project=project.config.project.name,
+        user=project.actor,
+        **how,
+    )
 
 
 def _step_back() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from podium.errors import ConflictError
 from podium.ledger.outbox import Stuck
 from podium.ledger.projections._mlflow_target import Target
 from podium.ledger.projections.mlflow import Projection, Sent
 from podium.steps.workspace import projections
+from podium.steps.workspace.feeding import projection_of
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import sync_files
 
@@ -82,7 +84,8 @@ def sync(project: Project, *, repair: bool = False) -> Synced:
     files = sync_files(project)
     if projection is None:
         return Synced(files)
-    passes = [_in_turn(projection, lambda: projection.drain(_progress(project)))]
+    progress = partial(project.reporter.progress, "sent to MLflow")
+    passes = [_in_turn(projection, lambda: projection.drain(progress))]
     if not passes[-1].stopped and projection.stuck():
         passes.append(_in_turn(projection, projection.retry))
     if repair and not passes[-1].stopped:
@@ -150,19 +153,7 @@ def _projection(project: Project) -> tuple[Projection | None, Target | None]:
         return None, None
     if target.said:
         project.reporter.say(f"MLflow: {target.shown} (said by {target.said})")
-    projection = Projection(
-        project.ledger,
-        target,
-        root=project.root,
-        store=project.store,
-        project=project.config.project.name,
-        user=project.actor,
-    )
-    return projection, target
-
-
-def _progress(project: Project) -> Callable[[int, int], None]:
-    return lambda done, total: project.reporter.progress("sent to MLflow", done, total)
+    return projection_of(project, target), target
 
 
 def _in_turn(projection: Projection, work: Callable[[], Sent]) -> Sent:
