@@ -45,11 +45,12 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
     promotion: Promotion = made["promote"]
     tuned, candidate = analysis.extension.tuned, made["finalize"].candidate
     data = tuned.data
-    judged = (
-        _sealed_test(project, data, made["results"], promotion)
-        if isinstance(data, SlotData)
-        else _evaluation(data, made["backtest"], promotion)
-    )
+    # A task whose stages have neither says no more than the folds do.
+    judged: dict[str, Any] = {"target": data.subject, "horizon": data.horizon}
+    if isinstance(data, SlotData) and "results" in made:
+        judged = _sealed_test(project, data, made["results"], promotion)
+    elif isinstance(made.get("backtest"), Evaluated):
+        judged = _evaluation(data, made["backtest"], promotion)
     return SlotReport(
         slot=data.slot,
         task=data.section.task,
