@@ -24,7 +24,7 @@ from podium.losses import focal
 from podium.sequences import Sequences, Subset
 from podium.stats.class_figures import accuracy, confusion, macro_f1
 from podium.steps.data import glucose
-from podium.testing._states import Memory
+from podium.testing._fits import Memory
 from podium.testing.tasks.classify import Case
 
 FAMILY = bilstm.CLASSIFIER()

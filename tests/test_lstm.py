@@ -6,7 +6,7 @@ import torch
 
 from podium.errors import UsageError
 from podium.families.lstm import FAMILY
-from podium.testing._states import trainings
+from podium.testing._fits import trainings
 from podium.testing.tasks.forecast import Case
 
 HAS_BF16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -214,3 +214,14 @@ def test_the_kit_finds_a_copy_that_is_not_refused():
 
     with pytest.raises(AssertionError, match="in both files is not refused"):
         check_splitter(module_of(trusts, APART="sources"))
+
+
+def test_the_kit_finds_a_copy_that_trains_and_validates():
+    def shares(data):
+        if data.samples().groups is not None:
+            raise DataError("groups", "no groups")
+        rows = np.arange(len(data.samples()))
+        return made(data, rows[::2], rows[1::2])
+
+    with pytest.raises(AssertionError, match="a copy of a training sample validates"):
+        check_splitter(module_of(shares, APART="contents"))

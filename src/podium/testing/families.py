@@ -21,8 +21,7 @@ from typing import Any
 from podium.errors import UsageError
 from podium.hashing import canonical
 from podium.testing._base import SEED, refusal, require
-from podium.testing._fits import AFamily, Case, configs, fit, fitted, require_same
-from podium.testing._states import trainings
+from podium.testing._fits import AFamily, Case, configs, fit, fitted, require_same, trainings
 from podium.testing.pickles import check_no_pickled_object
 from podium.trial import Epoch, Fitted
 

@@ -29,7 +29,8 @@ def check_splitter(module: ModuleType, *, horizon: int = 5, **parameters: Any) -
     """A splitter keeps apart what must be kept apart, the same every time, or refuses.
 
     What that is the module says: ``APART = "groups"`` (no group both trains and validates),
-    ``"sources"`` (one file trains, the other validates), and without it label spans. With
+    ``"sources"`` (one file trains, the other validates), ``"contents"`` (no copy of a training
+    sample validates; samples have neither times nor groups), and without it label spans. With
     ``ORDERED = True`` training also ends before validation begins. A parameter ``purge`` must
     refuse less than the longest label, a parameter ``embargo`` must be kept.
 
@@ -47,9 +48,8 @@ def check_splitter(module: ModuleType, *, horizon: int = 5, **parameters: Any) -
     AssertionError
         With the promise that was broken.
     """
-    check = {"groups": _check_groups, "sources": _check_sources}.get(
-        getattr(module, "APART", ""), _check_spans
-    )
+    checks = {"groups": _check_groups, "sources": _check_sources, "contents": _check_contents}
+    check = checks.get(getattr(module, "APART", ""), _check_spans)
     check(module, horizon, {**_arguments(module.split), **parameters})
 
 
@@ -136,6 +136,16 @@ def two_files(sizes: tuple[int, int] = (60, 40), seed: int = 0, copies: int = 0)
     return Samples.joined(*parts)
 
 
+def copied(n: int = 120, copies: int = 20, seed: int = 0) -> Samples:
+    """Samples of three classes in no order; the last ``copies`` are copies of others."""
+    rng = np.random.default_rng(seed)
+    values, labels = rng.standard_normal((n, 4)), rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    first = rng.integers(0, n - copies, copies)
+    values[n - copies :], labels[n - copies :] = values[first], labels[first]
+    index = np.arange(n, dtype=np.int64)
+    return Samples(index, labels=labels, contents=row_digests(values))
+
+
 def _check_spans(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
     ordered = getattr(module, "ORDERED", False)
     seen = view(bars(BARS, seed=SEED), horizon=horizon)
@@ -202,6 +212,19 @@ def _check_sources(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> 
     for empty in (two_files((0, 4)), two_files((4, 0))):
         attempt = partial(module.split, empty, **chosen)
         refusal(DataError, attempt, "an empty file is not refused")
+
+
+def _check_contents(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> None:
+    everyone = copied(seed=SEED + horizon)
+    split = _twice(module, everyone, chosen)
+    check_split(split, everyone)
+    contents = np.asarray(everyone.contents)
+    for fold in split.folds:
+        shared = np.isin(contents[fold.train], contents[fold.validation]).any()
+        require(not shared, "a copy of a training sample validates")
+    refusal(DataError, lambda: module.split(cohort(), **chosen), "groups are not refused")
+    for n in range(3, 30):
+        _check_few(module, copied(n, copies=1), chosen)
 
 
 def _check_few(

@@ -37,7 +37,7 @@ from podium.testing.leak import (
     fitted_anew,
     probe_split,
 )
-from podium.testing.splitters import cohort, compared_by, two_files
+from podium.testing.splitters import cohort, compared_by, copied, two_files
 from podium.trial import BUDGET
 from podium.view import View, arguments
 
@@ -474,6 +474,7 @@ def _split_data(
         made: dict[str, Callable[[], Samples]] = {
             "groups": partial(cohort, seed=seed),
             "sources": partial(two_files, seed=seed),
+            "contents": partial(copied, seed=seed),
         }
         if apart in made:
             yield f"synthetic {apart}", made[apart]()
