@@ -1,4 +1,4 @@
-"""Drawing blocks of periods, so that what follows on one another stays together."""
+"""Drawing samples, and blocks of periods, in which what follows on one another stays together."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ Method = Literal["stationary", "circular"]
 
 CELLS_AT_ONCE = 1_000_000
 """Drawn periods held at once, 8 MB an array."""
+
+NUMBERS_AT_ONCE = 4_000_000
+"""How often samples were drawn, of the resamples that are held at once."""
 
 
 def block_length(block: float | None, n: int, columns: Floats, method: Method) -> float:
@@ -69,6 +72,25 @@ def resampled_means(columns: Floats, repeats: int, block: float, seed: int) -> F
         counts = np.bincount((drawn + rows).ravel(), minlength=drawn.size)
         means.append(counts.reshape(drawn.shape).astype(np.float64) @ columns / n)
     return np.concatenate(means)
+
+
+def resampled_sums(rows: Floats, times: NDArray[np.int64], repeats: int, seed: int) -> Floats:
+    """Sums over samples drawn with replacement, (repeats, C).
+
+    Parameters
+    ----------
+    rows : (U, C) float
+        Different samples.
+    times : (U,) int
+        How often each of them occurs.
+    """
+    rng, n = np.random.default_rng(seed), int(times.sum())
+    step = max(1, NUMBERS_AT_ONCE // max(rows.shape))
+    found = []
+    for begin in range(0, repeats, step):
+        drawn = rng.multinomial(n, times / n, size=min(step, repeats - begin))
+        found.append(drawn.astype(np.float64) @ rows)
+    return np.concatenate(found)
 
 
 def _stationary(n: int, size: int, block: float, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
 from podium.stats._checks import share, whole
+from podium.stats._resampling import resampled_sums
 from podium.stats.block_bootstrap import percentiles
 from podium.stats.class_figures import Counts, log_losses
 from podium.stats.classification import Evaluation
@@ -20,8 +21,6 @@ from podium.stats.paired_bootstrap import FEWEST_GROUPS, FEWEST_SAMPLES
 # Figures that follow from sums over samples, so that a resample is one product.
 RESAMPLED = ("macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "log_loss", "brier")
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "cost_minimised")
-# Numbers that a piece of the bootstrap may hold at once.
-_PIECE = 4_000_000
 
 
 def improvements_of_classes(
@@ -89,7 +88,11 @@ def improvements_of_classes(
         units = _by_group(units, np.asarray(groups))
         few = f"{len(units)} groups, at least {FEWEST_GROUPS} are needed"
         enough = len(units) >= FEWEST_GROUPS
-    drawn = _resampled(units, len(child.class_names), count, start) if enough else None
+    drawn = None
+    if enough:
+        # Figures of both in each resample, (repeats, 2, figures).
+        sums_drawn = resampled_sums(units, np.ones(len(units), np.int64), count, start)
+        drawn = _figures(sums_drawn.reshape(count, 2, -1), len(child.class_names))
 
     def found(name: str) -> Improvement:
         way: Direction = "min" if name in LOWER_IS_BETTER else "max"
@@ -133,18 +136,6 @@ def _by_group(units: Floats, groups: NDArray[Any]) -> Floats:
     found = np.zeros((len(names), units.shape[1]))
     np.add.at(found, of, units)
     return found
-
-
-def _resampled(units: Floats, classes: int, repeats: int, seed: int) -> Floats:
-    """Figures of both in each resample, (repeats, 2, figures)."""
-    rng, n = np.random.default_rng(seed), len(units)
-    step = max(1, _PIECE // n)
-    found = []
-    for begin in range(0, repeats, step):
-        size = min(step, repeats - begin)
-        weights = rng.multinomial(n, np.full(n, 1.0 / n), size=size).astype(np.float64)
-        found.append(_figures((weights @ units).reshape(size, 2, -1), classes))
-    return np.concatenate(found)
 
 
 def _figures(sums: Floats, classes: int) -> Floats:

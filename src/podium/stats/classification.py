@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
 from podium.errors import DataError, Problem
+from podium.stats._resampling import resampled_sums
 from podium.stats.class_figures import (
     Counts,
     Curve,
@@ -40,8 +41,6 @@ FEWEST_UNITS = 10
 
 # Single precision softmax and files rounded to six decimals pass, logits and percentages do not.
 _SUM_TOLERANCE = 1e-4
-# Numbers that a piece of the bootstrap may hold at once.
-_PIECE = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,7 +349,9 @@ def class_differences(
         low = high = np.full(len(observed), np.nan)
         p_value = float("nan")
     else:
-        drawn = _resampled(counts, times, np.random.default_rng(seed), n_boot)
+        flat = counts.reshape(len(times), -1).astype(np.float64)
+        sums = resampled_sums(flat, times, n_boot, seed)
+        drawn = _contrast(sums.reshape(n_boot, *counts.shape[1:]))
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
         side = min((drawn[:, 0] <= 0).sum(), (drawn[:, 0] >= 0).sum())
         p_value = float(min(1.0, 2 * (1 + side) / (1 + n_boot)))
@@ -399,19 +400,6 @@ def _units(
     if groups is not None:
         counts, times = np.unique(counts, axis=0, return_counts=True)
     return counts.reshape(len(times), 2, classes, classes), times
-
-
-def _resampled(counts: Counts, times: Counts, rng: np.random.Generator, n_boot: int) -> Floats:
-    """Differences in each resample, (n_boot, 1 + 3K)."""
-    units, flat = int(times.sum()), counts.reshape(len(times), -1).astype(np.float64)
-    step = max(1, _PIECE // max(len(times), flat.shape[1]))
-    found = []
-    for begin in range(0, n_boot, step):
-        size = min(step, n_boot - begin)
-        weights = rng.multinomial(units, times / units, size=size)
-        drawn = weights.astype(np.float64) @ flat
-        found.append(_contrast(drawn.reshape(size, *counts.shape[1:])))
-    return np.concatenate(found)
 
 
 def _contrast(counts: NDArray[Any]) -> Floats:

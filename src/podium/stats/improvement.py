@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
@@ -159,11 +159,4 @@ def improvement_of_losses(
     if found.reason:
         return found
     drawn = block_bootstrap(percent, before, after, confidence=confidence, seed=seed)
-    return Improvement(
-        found.delta,
-        found.percent,
-        drawn.low,
-        drawn.high,
-        found.sign_changes,
-        interval_reason=drawn.reason,
-    )
+    return replace(found, low=drawn.low, high=drawn.high, interval_reason=drawn.reason)

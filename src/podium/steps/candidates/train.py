@@ -129,12 +129,6 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
         return _train(project, family, slot, wish, _best_config(search, family))
 
 
-def train_best(project: Project, slot: str, search: SearchResult) -> Trained:
-    """Train the best config of a search, whatever its family, and register it as a candidate."""
-    family = search.best.family
-    return _train(project, family, slot, Wish(settings={}, best=True), _best_config(search, family))
-
-
 def _train(
     project: Project, family: str, slot: str, wish: Wish, best: Mapping[str, Any]
 ) -> Trained:
@@ -342,21 +336,6 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
     elif (stats.mean, stats.std) != (own.mean, own.std):
         return data
     return replace(data, dataset=replace(data.dataset, stats=None))
-
-
-def inputs(project: Project, slot: str, search: SearchResult | None) -> dict[str, Any]:
-    """Everything that the best config's training depends on, by name.
-
-    Parameters
-    ----------
-    search : SearchResult, optional
-        None: not finished yet.
-    """
-    if search is None:
-        return {"family": None, "config": None, "seed": project.config.tune.seed}
-    data, family = class_data(project.config, slot), search.best.family
-    config = _config(project, data, family, _best_config(search, family))
-    return _inputs(data, family, config, project.config.tune.seed)
 
 
 def _inputs(data: ClassData, family: str, config: ConfigDict, seed: int) -> dict[str, Any]:

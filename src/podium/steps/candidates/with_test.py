@@ -12,7 +12,7 @@ from podium.errors import DataError, RefusedError
 from podium.evidence import Evidence
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
-from podium.ledger import reads, writes
+from podium.ledger import writes
 from podium.ledger.ledger import Transaction
 from podium.manifest import require_hash
 from podium.split import Split
@@ -25,6 +25,7 @@ from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.trials import execute
 from podium.steps.trials.context import put_question
 from podium.steps.trials.once import Inputs
+from podium.steps.workspace import recorded
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
 
@@ -95,18 +96,15 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
 
 def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:
     """The candidate that is meant, after it was made sure that it was judged."""
-    ledger = project.ledger
-    rows = project.door.rows("candidates", slot=slot)
-    with ledger.reading() as tx:
-        ids = [row["id"] for row in rows]
-        if candidate_id is not None:
-            ids = [chosen(project, candidate_id)["id"]]
-        elif holder := reads.champion_of(ledger, tx, slot):
-            ids.insert(0, holder)
-        for id_ in ids:
-            found = reads.candidate_by_id(ledger, tx, id_)
-            if found.slot == slot and "test" in reads.evidence_of(ledger, tx, id_):
-                return found
+    ids = [row["id"] for row in project.door.rows("candidates", slot=slot)]
+    if candidate_id is not None:
+        ids = [chosen(project, candidate_id)["id"]]
+    elif holder := recorded.champion(project, slot):
+        ids.insert(0, holder.id)
+    for id_ in ids:
+        found = recorded.candidate(project, id_)
+        if found.slot == slot and "test" in recorded.evidence(project, id_):
+            return found
     told = f"{candidate_id} was never" if candidate_id else f"no candidate of {slot} was ever"
     raise RefusedError(
         f"{told} judged on the sealed test of {slot}",

@@ -8,9 +8,11 @@ Decisions
 ---------
 - `podium leak` runs the same probe as the kits, so steps may import `testing`.
 - Luck is reckoned on every config that any study of a slot judged on the very windows of its
-  search, traded on the terms of the backtest (`steps/evidence/looks.py`, `_terms.py`,
-  `_judgement.py`); what left no forecasts counts in `n_trials` alone. So neither figures nor
+  search, traded on the terms of the backtest (`looks.py`, `terms.py`,
+  `selection_bias.py`); what left no forecasts counts in `n_trials` alone. So neither figures nor
   count are reset by splitting a search.
+- Two forecasts are held side by side by `comparison.compared` alone: one loss a bar, tickers
+  averaged, then Diebold-Mariano.
 - Evidence `leak_probe` is made where a gate of the slot's policy needs it, once for each set of
   members' versions, bars and podium version, and copied to the next candidates; a family gets one
   seed, the rest three.

@@ -12,7 +12,7 @@ from podium.artifact import LoadedModel
 from podium.candidate import Candidate
 from podium.errors import NotFoundError
 from podium.evidence import Evidence
-from podium.ledger import forecasts, reads
+from podium.ledger import forecasts
 from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
 from podium.split import Windows
 from podium.steps.data.bars import require_task, view_of
@@ -112,21 +112,20 @@ def speakers(project: Project, slot: str) -> list[Speaker]:
         The bars are not what the model needs, or its artefact was changed.
     """
     require_task(project.config, slot)
-    ledger = project.ledger
-    with ledger.reading() as tx:
-        holder = reads.champion_of(ledger, tx, slot)
-        beside = forecasts.shadow_of(ledger, tx, slot)
-        if holder is None:
-            raise NotFoundError(f"slot {slot} has no champion", fix=f"run: podium run {slot}")
-        asked = [(reads.candidate_by_id(ledger, tx, holder), CHAMPION)]
-        if beside is not None and beside.candidate_id != holder:
-            asked.append((reads.candidate_by_id(ledger, tx, beside.candidate_id), SHADOW))
-        judged = [reads.evidence_of(ledger, tx, candidate.id) for candidate, _ in asked]
+    champion = recorded.champion(project, slot)
+    if champion is None:
+        raise NotFoundError(f"slot {slot} has no champion", fix=f"run: podium run {slot}")
+    with project.ledger.reading() as tx:
+        beside = forecasts.shadow_of(project.ledger, tx, slot)
+    asked = [(champion, CHAMPION)]
+    if beside is not None and beside.candidate_id != champion.id:
+        asked.append((recorded.candidate(project, beside.candidate_id), SHADOW))
     found: list[Speaker] = []
-    for (candidate, role), evidence in zip(asked, judged, strict=True):
+    for candidate, role in asked:
         model = recorded.forecaster(project, candidate)
         dataset, _ = bars_of(project.config, model.section.dataset, model.tickers)
-        found.append(Speaker(candidate, role, model, view_of(dataset, model.section), evidence))
+        view, judged = view_of(dataset, model.section), recorded.evidence(project, candidate.id)
+        found.append(Speaker(candidate, role, model, view, judged))
     return found
 
 
