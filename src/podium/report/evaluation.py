@@ -15,14 +15,7 @@ from podium.report import _class_charts as drawn
 from podium.report._class_charts import DrawnClassifier
 from podium.report.marks import Role
 from podium.report.page import Block, figures, page, region, section, verdict_line
-from podium.report.table import (
-    Safe,
-    escape,
-    html,
-    number,
-    p_value,
-    percent,
-)
+from podium.report.table import Safe, escape, html, number, p_value, percent
 from podium.stats.class_figures import Counts, log_losses
 from podium.stats.class_improvement import improvements_of_classes
 from podium.stats.classification import (
@@ -351,22 +344,17 @@ def _improvements(report: EvaluationReport) -> list[Block]:
     after = [
         f"Against {report.parent_name}, on the same samples; above 0 the model is better. In "
         "brackets the 95 % interval from resamples of the same samples for both; areas and "
-        "calibration are not resampled.",
-        *(
-            f"{_OVERALL[n]}: no share, because {one.reason}."
-            for n, one in found.items()
-            if one.reason
-        ),
-        *(
-            f"{_OVERALL[n]}: no interval, because {one.interval_reason}."
-            for n, one in found.items()
-            if one.interval_reason
-        ),
-        *(
-            f"{_OVERALL[n]}: the sign changes, so a share misleads."
-            for n, one in found.items()
-            if one.sign_changes
-        ),
+        "calibration are not resampled."
+    ]
+    named = [(_OVERALL[name], one) for name, one in found.items()]
+    after += [f"{name}: no share, because {one.reason}." for name, one in named if one.reason]
+    after += [
+        f"{name}: no interval, because {one.interval_reason}."
+        for name, one in named
+        if one.interval_reason
+    ]
+    after += [
+        f"{name}: the sign changes, so a share misleads." for name, one in named if one.sign_changes
     ]
     columns = ["figure", "parent", "model", "difference", "better by"]
     return [Block("Improvement over its parent", columns, rows, after)]

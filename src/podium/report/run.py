@@ -12,16 +12,7 @@ import numpy as np
 
 from podium.report.blocks import about, blocks, charts, config_text, notes
 from podium.report.found import RunReport, SlotReport
-from podium.report.page import (
-    SIGNS,
-    figures,
-    kind_of,
-    mark,
-    page,
-    region,
-    section,
-    verdict_line,
-)
+from podium.report.page import SIGNS, figures, kind_of, mark, page, region, section, verdict_line
 from podium.report.table import Safe, cell, cut, escape, html, markdown, p_value, plain_markdown
 
 

@@ -18,11 +18,7 @@ from podium.ledger.reads import TrialRow
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Split
 from podium.steps.candidates.final_training import PHASE
-from podium.steps.workspace.output_folder import (
-    OutputFolder,
-    described,
-    put_artifact,
-)
+from podium.steps.workspace.output_folder import OutputFolder, described, put_artifact
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
 from podium.trial import config_hash

@@ -23,12 +23,7 @@ from podium.steps.candidates.register import (
     register,
     require_fit,
 )
-from podium.steps.candidates.verify_checkpoint import (
-    by_score,
-    facts_of,
-    searched_folder,
-    stored,
-)
+from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH

@@ -6,8 +6,8 @@ Podium reads none of it back but whose it is.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,18 @@ from podium.report.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import Kept
 from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
-from podium.steps.workspace.output_folder import OutputFolder
+from podium.steps.workspace.output_folder import Content, OutputFolder
 from podium.steps.workspace.project import Project
 
 RESULTS, EQUITY, DRAWDOWN = "results.json", "equity", "drawdown"
 MONTHLY, FILLED, SIGNALS = "monthly", "trades", "signals"
-PARTS = (RESULTS, *(f"{n}.*" for n in (EQUITY, DRAWDOWN, MONTHLY, FILLED, SIGNALS)))
+TABLES = (EQUITY, DRAWDOWN, MONTHLY, FILLED)
+FILES = (
+    *(f"{table}.{form}" for form in ("csv", "parquet") for table in TABLES),
+    f"{EQUITY}.png",
+    f"{DRAWDOWN}.png",
+)
+PARTS = (RESULTS, *(f"{name}.*" for name in (*TABLES, SIGNALS)))
 PORTFOLIOS = (CANDIDATE, NAIVE, *BENCHMARKS)
 SCHEMA = 1
 Table = Mapping[str, Any]
@@ -57,36 +63,26 @@ def write(
         Which rule chose the candidate.
     """
     out = files_of(project, kept.candidate)
-    if out is None:
-        return
+    if out is not None:
+        files = partial(_files, project, kept, evidence)
+        out.fill(_results(kept, evidence, rule), "the backtest's files are", FILES, files)
 
-    @cache
-    def series() -> tuple[Times, dict[str, Floats], dict[str, np.ndarray]]:
-        return _series(project, evidence["backtest"], evidence.get(KIND))
 
-    @cache
-    def table(name: str) -> Table:
-        times, curves, fills = series()
-        if name == EQUITY:
-            return {"time": times, **curves}
-        if name == DRAWDOWN:
-            return {"time": times, **{n: drawdowns(c) for n, c in curves.items()}}
-        if name == MONTHLY:
-            return monthly(times, curves)
-        return _trades(times, curves[CANDIDATE], fills, kept, project)
-
-    def written(form: Callable[[Table], str | bytes], name: str) -> str | bytes:
-        return form(table(name))
-
-    title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
-    names = (EQUITY, DRAWDOWN, MONTHLY, FILLED)
-    files: dict[str, Callable[[], str | bytes]] = {
-        **{f"{name}.csv": partial(written, as_csv, name) for name in names},
-        **{f"{name}.parquet": partial(written, parquet, name) for name in names},
-        f"{EQUITY}.png": lambda: equity_png(*series()[:2], title),
-        f"{DRAWDOWN}.png": lambda: drawdown_png(*series()[:2], title),
+def _files(project: Project, kept: Kept, evidence: Mapping[str, Evidence]) -> dict[str, Content]:
+    times, curves, fills = _series(project, evidence["backtest"], evidence.get(KIND))
+    tables: dict[str, Table] = {
+        EQUITY: {"time": times, **curves},
+        DRAWDOWN: {"time": times, **{n: drawdowns(c) for n, c in curves.items()}},
+        MONTHLY: monthly(times, curves),
+        FILLED: _trades(times, curves[CANDIDATE], fills, kept, project),
     }
-    out.fill(_results(kept, evidence, rule), files, "the backtest's files are")
+    title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
+    return {
+        **{f"{name}.csv": partial(as_csv, table) for name, table in tables.items()},
+        **{f"{name}.parquet": partial(parquet, table) for name, table in tables.items()},
+        f"{EQUITY}.png": partial(equity_png, times, curves, title),
+        f"{DRAWDOWN}.png": partial(drawdown_png, times, curves, title),
+    }
 
 
 def _series(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
 from podium.steps.search.results import Analysis, Extended, SearchResult
-from podium.steps.search.tuning_files import SearchTrial, TuningFiles
+from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines
-from podium.steps.workspace.output_folder import OutputFolder, output_folder
+from podium.steps.workspace.output_folder import Content, OutputFolder, output_folder
 from podium.steps.workspace.project import Project
 from podium.trial import State, config_hash
 
@@ -144,7 +144,8 @@ def write(project: Project, analysis: Analysis) -> list[Path]:
         header = {"podium": SCHEMA, "study": study, "slot": slot}
         out.claim(study, header)
         results = {**header, **_results(analysis, told)}
-        out.fill(results, _pictures(project, analysis), "the analysis is")
+        pictures = partial(_pictures, project, analysis)
+        out.fill(results, "the analysis is", PICTURES, pictures)
         written = [out.folder]
     if paths.best_config:
         # Another search's goes aside; what podium did not write, or somebody changed, stays.
@@ -225,41 +226,33 @@ def _results(analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], bytes]]:
+def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     extension, chosen, reference = analysis.extension, analysis.chosen, analysis.reference
     tuned, data = extension.tuned, extension.tuned.data
     slot, metric, way = data.slot, data.section.metric, data.direction
     better = f"{'higher' if way == 'max' else 'lower'} is better"
     named = _labels(extension.configs)
     files = TuningFiles(project, tuned.study, data, tuned.split)
+    trials = files.trials(tuned.trials, tuned.feasible)
+    # Another family has other hyperparameters.
+    of_family = [one for one in trials if one.row.family == chosen.family]
+    mine = [one for one in of_family if math.isfinite(one.shown.value)]
+    configs = [one.row.config for one in mine]
+    names = configs[0] if configs else {}
+    varied = [name for name in names if len({str(c.get(name)) for c in configs}) > 1]
 
-    @cache
-    def trials() -> list[SearchTrial]:
-        return files.trials(tuned.trials, tuned.feasible)
-
-    def mine() -> list[SearchTrial]:
-        # Another family has other hyperparameters.
-        of_family = [one for one in trials() if one.row.family == chosen.family]
-        return [one for one in of_family if math.isfinite(one.shown.value)]
-
-    def varied() -> list[str]:
-        configs = [one.row.config for one in mine()]
-        names = configs[0] if configs else {}
-        return [name for name in names if len({str(c.get(name)) for c in configs}) > 1]
-
-    def history() -> bytes:
-        return files.picture(trials(), tuned.reference_score)
+    history = partial(files.picture, trials, tuned.reference_score)
 
     def importance() -> bytes:
         # Trials that were given up are compared with the others where those were then.
-        epochs = min((one.row.epochs for one in mine() if one.row.epochs), default=0)
-        early = any(one.row.state is State.PRUNED for one in mine())
+        epochs = min((one.row.epochs for one in mine if one.row.epochs), default=0)
+        early = any(one.row.state is State.PRUNED for one in mine)
         grounds = (data.dataset.fingerprint, data.task_hash, tuned.split.hash)
         runs = []
-        for row, _, facts in mine():
+        for row, _, facts in mine:
             value = files.best_shown(facts, epochs) if early else row.score
             if math.isfinite(value):
-                config = {name: row.config[name] for name in varied()}
+                config = {name: row.config[name] for name in varied}
                 runs.append(Observation(row.id, row.family, config, grounds, value))
         bars = [
             plots.Bar(
@@ -275,12 +268,12 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Callable[[], by
         return plots.importance_png(bars, title)
 
     def parallel() -> bytes:
-        rows, best = [one.row for one in mine()], _trial_of(tuned, chosen)
+        rows, best = [one.row for one in mine], _trial_of(tuned, chosen)
         return plots.parallel_png(
             [row.config for row in rows],
-            [one.shown.value for one in mine()],
+            [one.shown.value for one in mine],
             [row.state is State.COMPLETE for row in rows],
-            varied(),
+            varied,
             next((n for n, row in enumerate(rows) if best and row.id == best.id), None),
             (f"{slot}: {len(rows)} trials of {chosen.family}", f"{metric}, {better}"),
         )

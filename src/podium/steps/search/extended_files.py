@@ -19,11 +19,7 @@ from podium.split import Fold, Split
 from podium.steps.search.results import Extended, Extension
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.output_folder import (
-    OutputFolder,
-    described,
-    put_artifact,
-)
+from podium.steps.workspace.output_folder import OutputFolder, described, put_artifact
 from podium.steps.workspace.project import Project
 from podium.trial import Ended, State
 
@@ -76,7 +72,7 @@ def write(project: Project, extension: Extension) -> Path | None:
             # Of a time when more configs were extended.
             if path.name not in named and (path / CONFIG).is_file():
                 shutil.rmtree(path)
-    out.fill({**header, **_results(project, extension, models)}, {}, "what the folds found is")
+    out.fill({**header, **_results(project, extension, models)}, "what the folds found is")
     return out.folder
 
 

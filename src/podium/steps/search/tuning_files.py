@@ -10,7 +10,7 @@ import math
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from podium.split import Split
 from podium.steps.trials import baselines, driver, execute
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
-from podium.steps.workspace.output_folder import OutputFolder
+from podium.steps.workspace.output_folder import Content, OutputFolder
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.tasks._base import TaskData
@@ -157,22 +157,18 @@ class TuningFiles:
         with full_disk_explained(self.project.root):
             self._keep_best(rows)
         trials = self.trials(rows, feasible)
-
-        @cache
-        def studies() -> dict[str, bytes]:
-            return self._studies(trials)
-
-        def study(name: str) -> bytes:
-            return studies()[name]
-
-        files: dict[str, Callable[[], str | bytes]] = {
-            name: partial(study, name)
-            for name in (JOURNAL, *_pickles([row.family for row in rows]))
-        }
-        files[HISTORY] = lambda: json_file(self._history(trials, naive))
-        files[PLOT] = lambda: self.picture(trials, None if naive is None else naive.score)
+        names = (JOURNAL, *_pickles([row.family for row in rows]), HISTORY, PLOT)
         results = self._results(trials, naive, chosen)
-        self.out.fill(results, files, "the search's files are")
+        files = partial(self._files, trials, naive)
+        self.out.fill(results, "the search's files are", names, files)
+
+    def _files(self, trials: Sequence[SearchTrial], naive: TrialRow | None) -> dict[str, Content]:
+        studies = self._studies(trials)
+        return {
+            **{name: partial(studies.__getitem__, name) for name in studies},
+            HISTORY: lambda: json_file(self._history(trials, naive)),
+            PLOT: lambda: self.picture(trials, None if naive is None else naive.score),
+        }
 
     def trials(
         self, rows: Sequence[TrialRow], feasible: Collection[str] | None = None

@@ -19,6 +19,8 @@ from podium.hashing import json_file
 from podium.manifest import MANIFEST, read_checked, require_hash
 from podium.steps.workspace.project import Project
 
+# What makes the content of a file.
+Content = Callable[[], str | bytes]
 # What an owner is, for sentences.
 _CALLED = {"study": "search", "candidate": "model"}
 
@@ -159,7 +161,11 @@ class OutputFolder:
         return True
 
     def fill(
-        self, marker: Mapping[str, Any], files: Mapping[str, Callable[[], str | bytes]], what: str
+        self,
+        marker: Mapping[str, Any],
+        what: str,
+        names: Sequence[str] = (),
+        files: Callable[[], Mapping[str, Content]] = dict,
     ) -> None:
         """Write all files, and last the marker, which says whether the others are up to date.
 
@@ -168,21 +174,24 @@ class OutputFolder:
 
         Parameters
         ----------
-        files : mapping of name to callable
-            Gives the file's content.
         what : str
             What the files are, for the sentence that says where: "the analysis is".
+        names : sequence of str
+            Of the other files, in the order they are written.
+        files : callable
+            Gives what makes each file's content, by name; called where any is to be written.
         """
         text, say = json_file(marker), self.project.reporter.say
         same = self.marker.is_file() and self.marker.read_bytes() == text.encode()
-        wanted = [name for name in files if not (same and (self.folder / name).is_file())]
+        wanted = [name for name in names if not (same and (self.folder / name).is_file())]
         missing: dict[str, MissingExtraError] = {}
+        made = files() if wanted else {}
         with full_disk_explained(self.project.root):
             for name in wanted:
                 suffix = Path(name).suffix
                 if suffix not in missing:
                     try:
-                        write_atomic(self.folder / name, files[name]())
+                        write_atomic(self.folder / name, made[name]())
                     except MissingExtraError as error:
                         missing[suffix] = error
         for suffix, lack in missing.items():
