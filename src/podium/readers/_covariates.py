@@ -209,12 +209,7 @@ def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[Findi
 
 
 def _stamps(
-    table: Table,
-    loaded: Loaded,
-    place: int,
-    column: str,
-    date_format: str,
-    findings: list[Finding],
+    table: Table, loaded: Loaded, place: int, column: str, date_format: str, findings: list[Finding]
 ) -> Stamps:
     """Stamps of one column as they stand there."""
     values = loaded.times[place]
