@@ -319,7 +319,7 @@ class _Log:
             with full_disk_explained(project.root), ledger.transaction(durable=True) as tx:
                 if self._study is None:
                     question = {"tracker": FILE.as_posix()}
-                    self._study = writes.put_study(ledger, tx, _slot(config), question)
+                    self._study = writes.put_study(ledger, tx, config.root_slot, question)
                 [(written, _)] = foreign.put_records(
                     ledger,
                     tx,
@@ -339,7 +339,7 @@ class _Log:
             project = self._open(config)
             if path is not None:
                 count = sweep_results.take_in(
-                    project.ledger, project.root, path, slot=_slot(config), say=_say
+                    project.ledger, project.root, path, slot=config.root_slot, say=_say
                 )
                 _say(
                     f"imported from {path}: {sweep_results.counted(count)}; the project's runs "
@@ -389,7 +389,7 @@ class _Log:
             return
         try:
             sweep_results.write(
-                project.ledger, project.root, slot=_slot(project.config), say=_say, wait=False
+                project.ledger, project.root, slot=project.config.root_slot, say=_say, wait=False
             )
         except PodiumError as error:
             # The run is in the record; it is the file that has to wait. Said once: the next run
@@ -403,11 +403,6 @@ class _Log:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"podium: {text}\n")
-
-
-def _slot(config: Config) -> str:
-    """The slot whose searches logged configs count for."""
-    return config.project.default_slot or next(iter(config.slots), "")
 
 
 def _record(
@@ -430,32 +425,30 @@ def _record(
             problems.append(Problem(f"hyperparams cannot be written as JSON: {error}"))
     else:
         problems.append(Problem(f"hyperparams is a {type(hyperparams).__name__}", "a dict"))
+
+    def number(what: str, value: Any, expected: str) -> float:
+        try:
+            if isinstance(value, str | bytes):
+                raise TypeError
+            return math.nan if value is None else float(value)
+        except (TypeError, ValueError, OverflowError):
+            problems.append(Problem(f"{what} is {value!r:.60}", expected))
+            return math.nan
+
     values: dict[str, float] = {}
     if isinstance(metrics, Mapping):
-        for name, value in metrics.items():
-            try:
-                values[str(name)] = _number(value)
-            except (TypeError, ValueError, OverflowError):
-                problems.append(Problem(f"metrics['{name}'] is {value!r:.60}", "a number"))
+        values = {str(n): number(f"metrics['{n}']", v, "a number") for n, v in metrics.items()}
     else:
         problems.append(Problem(f"metrics is a {type(metrics).__name__}", "a dict of numbers"))
     took = None
-    try:
-        took = None if seconds is None else _number(seconds)
-    except (TypeError, ValueError, OverflowError):
-        problems.append(Problem(f"training_time_seconds is {seconds!r:.60}", "seconds, or None"))
+    if seconds is not None:
+        took = number("training_time_seconds", seconds, "seconds, or None")
     if problems:
         raise UsageError.of(problems)
     # Imported here: asking for the best run needs no database library.
     from podium.ledger.ledger import now
 
     return Record("", model_name, now(), config, values, None, took, str(notes or ""))
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, str | bytes):
-        raise TypeError
-    return math.nan if value is None else float(value)
 
 
 def _inside(root: Path, checkpoint: str | os.PathLike[str]) -> str:

@@ -307,12 +307,8 @@ def _parts(
     roles = next(iter(layout.fields.values()))
     found.adjust = bool({"adj_close", "factor"} & set(roles))
     found.named.update(dict.fromkeys(loaded.ticker.names if loaded.ticker else ()))
-    nameless = np.flatnonzero(loaded.ticker.codes < 0) if loaded.ticker else np.zeros(0, np.intp)
-    if len(nameless):
-        place = table.source.place(int(loaded.positions[nameless[0]]))
-        found.findings.append(
-            error("tickers", f"{place} has no ticker ({len(nameless)} such)", "one in every row")
-        )
+    if nameless := loaded.nameless(table.source):
+        found.findings.append(error("tickers", nameless, "one in every row"))
     return split(
         loaded, stamps, layout, sources, ticker=ticker, tickers=tickers, absent=options.absent
     )

@@ -141,14 +141,8 @@ def find_layout(
             candidates.setdefault(role, []).append(name)
     times = _times(found, candidates, names, where, problems)
     for role, some in candidates.items():
-        if role == "time":
-            continue
-        exact = [name for name in some if normal(name) == role]
-        chosen = exact if len(exact) == 1 else some
-        if len(chosen) > 1:
-            problems.append(_ambiguous(where, role, chosen))
-        else:
-            found[role] = chosen[0]
+        if role != "time":
+            found[role] = pick(role, some, where, problems)
     if problems:
         return None, problems
     kind = wanted or ("long" if "ticker" in found else "files")
@@ -319,6 +313,15 @@ def _remedy(lacking: Sequence[str]) -> str:
     what += " and " if rest and "volume" in lacking else ""
     what += "the volume is then 0" if "volume" in lacking else ""
     return f"rename the columns, or say that there are none: absent = [{listed}] ({what})"
+
+
+def pick(role: str, names: Sequence[str], where: str, problems: list[Finding]) -> str:
+    """Column of a role among those that may be it: the one with its very name, or the only one."""
+    exact = [name for name in names if normal(name) == role]
+    chosen = exact if len(exact) == 1 else names
+    if len(chosen) > 1:
+        problems.append(_ambiguous(where, role, chosen))
+    return chosen[0]
 
 
 def _ambiguous(where: str, role: str, names: Sequence[str]) -> Finding:

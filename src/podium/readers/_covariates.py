@@ -12,7 +12,7 @@ from podium.covariates import Covariate
 from podium.errors import PodiumError
 from podium.readers._bars import Open
 from podium.readers._columns import USUAL as BARS
-from podium.readers._columns import named, normal
+from podium.readers._columns import named, normal, pick
 from podium.readers._findings import ERROR, WARNING, Finding, error, has_errors
 from podium.readers._options import Options
 from podium.readers._table import Loaded, Table
@@ -148,20 +148,8 @@ def _columns(
     rest = [name for name in names if name not in told.values()]
     for role in ROLES[kind]:
         some = [name for name in rest if normal(name) in USUAL[role]]
-        exact = [name for name in some if normal(name) == role]
-        some = exact or some
-        if role in roles or not some:
-            continue
-        if len(some) > 1:
-            findings.append(
-                error(
-                    "columns",
-                    f"{where} has {len(some)} columns that may be {role}: {', '.join(some)}",
-                    "one",
-                    f'say which: columns = {{{role} = "{some[0]}"}}',
-                )
-            )
-        roles[role] = some[0]
+        if some and role not in roles:
+            roles[role] = pick(role, some, where, findings)
     needed = ROLES[kind][0]
     if needed not in roles and needed not in columns:
         findings.append(
@@ -214,23 +202,14 @@ def _figures(
 def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[Finding]]:
     if loaded.ticker is None:
         return None, []
-    codes, names = loaded.ticker.codes, loaded.ticker.names
-    nameless = np.flatnonzero(codes < 0)
-    if len(nameless):
-        place = table.source.place(int(loaded.positions[nameless[0]]))
-        what = f"{place} has no ticker ({len(nameless)} such)"
+    if nameless := loaded.nameless(table.source):
         fix = "leave the column of tickers out where values hold for all of them"
-        return None, [error("covariates", what, "one in every row", fix)]
-    return np.asarray(names, dtype=np.str_)[codes].tolist(), []
+        return None, [error("covariates", nameless, "one in every row", fix)]
+    return np.asarray(loaded.ticker.names, dtype=np.str_)[loaded.ticker.codes].tolist(), []
 
 
 def _stamps(
-    table: Table,
-    loaded: Loaded,
-    place: int,
-    column: str,
-    date_format: str,
-    findings: list[Finding],
+    table: Table, loaded: Loaded, place: int, column: str, date_format: str, findings: list[Finding]
 ) -> Stamps:
     """Stamps of one column as they stand there."""
     values = loaded.times[place]

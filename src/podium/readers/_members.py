@@ -7,6 +7,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import numpy as np
 from podium.arrays import Mask
 from podium.dataset import Dataset
 from podium.errors import DataError, suggest
-from podium.readers._findings import ERROR, WARNING, Finding, has_errors, problems
+from podium.readers._findings import ERROR, WARNING, Finding, error, has_errors, problems
 from podium.readers._options import Limits, require_size
 from podium.readers._series import told
 from podium.timeframe import DAY, is_dated
 
 COLUMNS = ("ticker", "from", "to")
+_error = partial(error, "members")
 NEVER = np.iinfo(np.int64).max
 
 
@@ -204,7 +206,3 @@ def _without_bars(
         len(lacking),
         told(int(times[lacking[0]])),
     )
-
-
-def _error(found: str, expected: str = "", fix: str = "") -> Finding:
-    return Finding(ERROR, "members", found, expected, fix)

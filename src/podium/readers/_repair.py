@@ -63,12 +63,11 @@ def repaired(settled: Settled, asked: dict[str, int], notes: list[str]) -> Settl
         notes.append(f"{series.ticker}: dropped {doubtful.sum()} bars at doubtful local times")
         series = series.take(~doubtful)
         doubtful = doubtful[~doubtful]
-    for name, repair in _ALONE.items():
+    for name, (repair, done) in _ALONE.items():
         if name in asked:
-            before = series
-            series, count = repair(before)
+            series, count = repair(series)
             if count:
-                notes.append(f"{series.ticker}: {_DONE[name].format(count)}")
+                notes.append(f"{series.ticker}: {done.format(count)}")
     kept = doubtful if len(doubtful) == len(series) else np.zeros(len(series), dtype=bool)
     return Settled(series, kept)
 
@@ -119,21 +118,14 @@ def _clip_candles(series: Series) -> tuple[Series, int]:
     return replace(series, values={**values, "high": high, "low": low}), int(changed.sum())
 
 
-_ALONE: dict[str, Callable[[Series], tuple[Series, int]]] = {
-    "sort": _sort,
-    "drop_duplicates": _drop_duplicates,
-    "keep_last": _keep_last,
-    "drop_zero_prices": _drop_zero_prices,
-    "drop_nan": _drop_nan,
-    "clip_candles": _clip_candles,
-}
-_DONE = {
-    "sort": "rows put in order of time ({} went back)",
-    "drop_duplicates": "dropped {} repeated rows",
-    "keep_last": "kept the last of rows with one stamp, {} dropped",
-    "drop_zero_prices": "dropped {} bars with a price at or below zero",
-    "drop_nan": "dropped {} bars without a number",
-    "clip_candles": "high and low of {} bars moved to hold open and close",
+# Repairs that concern one series alone, and what they did in words.
+_ALONE: dict[str, tuple[Callable[[Series], tuple[Series, int]], str]] = {
+    "sort": (_sort, "rows put in order of time ({} went back)"),
+    "drop_duplicates": (_drop_duplicates, "dropped {} repeated rows"),
+    "keep_last": (_keep_last, "kept the last of rows with one stamp, {} dropped"),
+    "drop_zero_prices": (_drop_zero_prices, "dropped {} bars with a price at or below zero"),
+    "drop_nan": (_drop_nan, "dropped {} bars without a number"),
+    "clip_candles": (_clip_candles, "high and low of {} bars moved to hold open and close"),
 }
 
 

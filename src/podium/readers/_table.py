@@ -79,6 +79,13 @@ class Loaded:
     ticker: Codes | None
     numbers: Mapping[str, Numbers]
 
+    def nameless(self, source: Source) -> str:
+        """Where a row has no ticker though there is a column of them; empty where all have one."""
+        if self.ticker is None or (self.ticker.codes >= 0).all():
+            return ""
+        rows = np.flatnonzero(self.ticker.codes < 0)
+        return f"{source.place(int(self.positions[rows[0]]))} has no ticker ({len(rows)} such)"
+
 
 class Table(Protocol):
     """What has columns that can be asked for."""

@@ -57,12 +57,7 @@ class Stamps:
 
 
 def parse(
-    columns: Sequence[Any],
-    *,
-    aware: bool,
-    date_format: str,
-    source: Source,
-    positions: Positions,
+    columns: Sequence[Any], *, aware: bool, date_format: str, source: Source, positions: Positions
 ) -> Stamps:
     """Stamps of one column, or of one of dates and one of times of day.
 
@@ -196,7 +191,8 @@ def _clock(rest: str) -> str | None:
 
 
 def _of_numbers(values: Any, date_format: str, source: Source, positions: Positions) -> Stamps:
-    numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(np.float64)
+    exact = pd.to_numeric(pd.Series(values), errors="coerce")
+    numbers = exact.to_numpy(np.float64)
     known = np.isfinite(numbers)
     if not known.any():
         return _unknown(values, source, positions)
@@ -206,8 +202,8 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
         for digits, form in ((8, "%Y%m%d"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")):
             if not 10 ** (digits - 1) <= low <= high < 10**digits:
                 continue
-            text = pd.Series(pd.to_numeric(pd.Series(values), errors="coerce").astype("Int64"))
-            parsed = pd.to_datetime(text.astype(str), format=form, errors="coerce")
+            text = exact.astype("Int64").astype(str)
+            parsed = pd.to_datetime(text, format=form, errors="coerce")
             if digits == 12 and parsed.notna().to_numpy()[known].all():
                 finding = error(
                     "times",
@@ -224,7 +220,6 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
     for unit in units:
         scale = UNITS[unit]
         if date_format or (_EPOCH[0] * scale <= low and high <= _EPOCH[1] * scale):
-            exact = pd.to_numeric(pd.Series(values), errors="coerce")
             if exact.dtype.kind in "iu":
                 # A float holds nanoseconds to the microsecond only.
                 seconds = -(-exact.to_numpy(np.int64) // scale)
@@ -255,11 +250,7 @@ def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
 
 
 def _unread(
-    known: NDArray[np.bool_],
-    values: Any,
-    source: Source,
-    positions: Positions,
-    form: str = "",
+    known: NDArray[np.bool_], values: Any, source: Source, positions: Positions, form: str = ""
 ) -> tuple[Finding, ...]:
     """What could not be read as a stamp, as one finding."""
     rows = np.flatnonzero(~known)

@@ -20,11 +20,7 @@ from podium.cli.options import CliContext, setting
 @options.jobs
 @options.mlflow
 @options.common
-def command(
-    cli: CliContext,
-    slot: str | None,
-    study: str,
-) -> None:
+def command(cli: CliContext, slot: str | None, study: str) -> None:
     """Train the best configs of SLOT's newest finished search again on every fold."""
     from podium.steps.search.extend import extend
 

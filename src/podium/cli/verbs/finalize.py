@@ -31,11 +31,7 @@ from podium.cli.options import FILE, CliContext, setting
 @options.mlflow
 @options.common
 def command(
-    cli: CliContext,
-    slot: str | None,
-    given: Path | None,
-    include_test: bool,
-    candidate: str | None,
+    cli: CliContext, slot: str | None, given: Path | None, include_test: bool, candidate: str | None
 ) -> None:
     """Train the config that SLOT's newest analysis chose: a candidate in stage development.
 

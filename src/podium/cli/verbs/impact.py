@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 @options.forms("table", "json", "csv", "md")
 @options.common
 def command(
-    cli: CliContext,
-    hyperparam: str | None,
-    family: str | None,
-    metric: str | None,
+    cli: CliContext, hyperparam: str | None, family: str | None, metric: str | None
 ) -> None:
     """Show how a metric goes with HYPERPARAM, or which hyperparameters it goes with at all.
 

@@ -22,11 +22,7 @@ from podium.cli.verbs._search import answer_trials, scheduled, searched, setting
 @options.workers
 @options.mlflow
 @options.common
-def command(
-    cli: CliContext,
-    slot: str | None,
-    settings: tuple[str, ...],
-) -> None:
+def command(cli: CliContext, slot: str | None, settings: tuple[str, ...]) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium.steps.search.tune import tune
 

@@ -55,11 +55,7 @@ def _unheard(text: str) -> None:
 
 
 def init(
-    folder: Path,
-    *,
-    demo: bool = False,
-    compat: bool = False,
-    say: Callable[[str], None] = _unheard,
+    folder: Path, *, demo: bool = False, compat: bool = False, say: Callable[[str], None] = _unheard
 ) -> Path:
     """Lay out a project in a folder; returns the folder.
 

@@ -164,7 +164,7 @@ def ranked(
 
 def _default_metric(project: Project, door: Door) -> str:
     slots = project.config.slots
-    name = project.config.project.default_slot or next(iter(slots), "")
+    name = project.config.root_slot
     known = door.metrics() if door.exists else []
     wanted = [f"val_{slots[name].metric}"] if name else []
     for metric in [*wanted, USUAL]:

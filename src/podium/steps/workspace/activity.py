@@ -42,7 +42,7 @@ class Activity:
         from podium.ledger.ledger import now
 
         self.slot, self.halt = slot, halt
-        self.told, self.asked = _told(state, slot), _asked(state, slot)
+        self.told, self.asked = (_beside(state, slot, suffix) for suffix in ("json", "stop"))
         self.facts: dict[str, Any] = {
             "slot": slot,
             "verb": verb,
@@ -101,7 +101,7 @@ def at_work(state: Path) -> list[dict[str, Any]]:
 
 def ask(state: Path, slot: str, what: str) -> None:
     """Ask the step at work on a slot to stop."""
-    _asked(state, slot).write_text(what, encoding="utf-8")
+    _beside(state, slot, "stop").write_text(what, encoding="utf-8")
 
 
 def lock_of(state: Path, slot: str) -> Path:
@@ -114,9 +114,6 @@ def lock_path(state: Path, name: str) -> Path:
     return state / "locks" / f"{name}.lock"
 
 
-def _told(state: Path, slot: str) -> Path:
-    return state / "running" / f"{digest(slot)[:16]}.json"
-
-
-def _asked(state: Path, slot: str) -> Path:
-    return state / "running" / f"{digest(slot)[:16]}.stop"
+def _beside(state: Path, slot: str, suffix: str) -> Path:
+    """File in which a step tells how far it is (json), or is asked to stop."""
+    return state / "running" / f"{digest(slot)[:16]}.{suffix}"
