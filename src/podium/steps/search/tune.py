@@ -104,7 +104,7 @@ def tune(
     context = begin_study(project, data, split, spaces, **_way(project))
     files = TuningFiles(project, context.study, data, split)
     with files.claimed():
-        baselines.run(project, context.study, data, split)
+        baselines.run(context)
         for family in data.section.families:
             if not only or family in only:
                 _search_family(context, family, spaces[family], files)
@@ -295,7 +295,7 @@ def _counted(context: StudyContext) -> Reach:
     )
     done = {name: min(ended[name], count) for name, count in wanted.items()}
     wanted_keys = {
-        execute.key_of(data, split, name, data.version(name), plan).hash
+        execute.key_of(data, split, name, plan).hash
         for name, plans in baselines.planned(data).items()
         for plan in plans
     }

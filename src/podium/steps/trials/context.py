@@ -10,8 +10,6 @@ from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps.trials import execute
-from podium.steps.trials.execute import Heard, Planned, unheard
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -49,16 +47,6 @@ class StudyContext:
     def scored(self, rows: Sequence[TrialRow]) -> list[TrialRow]:
         """Rows with their score in the study's metric, also those trained for another one."""
         return scored_alike(self.project, self.data, self.split, rows)
-
-    def train(
-        self, family: str, plans: Sequence[Planned], heard: Heard = unheard
-    ) -> list[TrialRow]:
-        """Rows of trials in their order, trained where they are not on record; no model is kept."""
-        job = execute.job_of(self.data, self.split, family)
-        version = self.data.version(family)
-        return execute.run(
-            self.project, self.study, self.data, self.split, job, version, plans, heard
-        )
 
     def receipt(self, step: str, inputs: str) -> dict[str, Any] | None:
         """What the study decided at a step; None: nothing yet."""

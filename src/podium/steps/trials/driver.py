@@ -154,12 +154,8 @@ def _walked(context: StudyContext, walk: Walk) -> list[TrialRow]:
     heard = execute.Progress(project, walk.label, len(walk.numbers), context.data.direction)
     train = partial(
         execute.run,
-        project,
-        context.study,
-        data,
-        context.split,
+        context,
         job,
-        data.version(walk.family),
         heard=heard,
         runner=walk.runner,
         leave=walk.leave,
