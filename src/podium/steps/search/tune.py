@@ -19,7 +19,7 @@ from podium.steps.data.sequences import task_data
 from podium.steps.search.handover import SETTINGS, STUDY, left_by, settings_of, under
 from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.search.tuning_files import TuningFiles
-from podium.steps.trials import baselines, driver, execute, finalists, schedule
+from podium.steps.trials import baselines, driver, execute, finalists
 from podium.steps.trials.context import StudyContext, begin_study, question_of
 from podium.steps.trials.driver import Walk, nothing_complete
 from podium.steps.trials.objectives import judged_by, objectives, scores
@@ -366,28 +366,15 @@ def _known(
 
 def _way(project: Project) -> dict[str, str | int]:
     """How ``[tune]`` searches, as part of the question."""
-    settings = project.config.tune
-    if not registry.exists("searches", settings.search):
-        raise UsageError.of(
-            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
-        )
     # What must not win is told to be bad, so it decides what is asked for.
-    where = {"where": settings.where} if settings.where else {}
-    return {
-        "search": registry.versioned("searches", settings.search),
-        "generation": settings.generation,
-        "seed": settings.seed,
-        **where,
-        **schedule.asked(project),
-    }
+    where = project.config.tune.where
+    return driver.asked(project) | ({"where": where} if where else {})
 
 
 def _result(context: StudyContext) -> SearchResult:
-    project = context.project
-    trials = searched(context, PHASE)
+    project, trials = context.project, searched(context, PHASE)
     found = result_of(context, PHASE, trials, project.config.tune.where)
     metrics = objectives(project.config, context.slot)
-    values = (
-        scores(project, context.data, context.split, trials, metrics) if len(metrics) > 1 else {}
-    )
-    return replace(found, values=values)
+    if len(metrics) == 1:
+        return found
+    return replace(found, values=scores(project, context.data, context.split, trials, metrics))
