@@ -30,7 +30,7 @@ from podium.steps.evidence.comparison import compared
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
 from podium.steps.trials import execute
-from podium.steps.trials.context import StudyContext, put_question
+from podium.steps.trials.context import StudyContext, begin_study
 from podium.steps.trials.driver import workplace
 from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once
@@ -217,8 +217,7 @@ def _forecasts(
         with ledger.transaction() as tx:
             writes.put_dataset(ledger, tx, data.dataset)
             writes.put_split(ledger, tx, split)
-        study = _study(project, data, split, candidate)
-        context = StudyContext(project, study, data, split)
+        context = _context(project, data, split, candidate)
         rows = execute.run(context, job, plans, heard, leave=leave)
     failed = [row for row in rows if row.state is not State.COMPLETE]
     if failed:
@@ -239,12 +238,12 @@ def _forecasts(
     return Prediction.joined([first, *renewed])
 
 
-def _study(project: Project, data: SlotData, split: Split, candidate: Candidate) -> Study:
+def _context(project: Project, data: SlotData, split: Split, candidate: Candidate) -> StudyContext:
     """The candidate's study; where it has none, one of its refits."""
     if candidate.study_id is not None:
-        return Study(candidate.study_id, data.slot, {})
+        return StudyContext(project, Study(candidate.study_id, data.slot, {}), data, split)
     spaces = {candidate.family: registry.family(candidate.family).space(data.tuning)}
-    return put_question(project, data, split, spaces, search=KIND)
+    return begin_study(project, data, split, spaces, search=KIND)
 
 
 def _stored(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:

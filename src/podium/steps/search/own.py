@@ -246,12 +246,11 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
 
 def _epochs(project: Project, found: SearchResult) -> dict[str, int]:
     """Epoch that each score was reported in; nothing of those printed at the end."""
-    metric, epochs = found.data.section.metric, dict[str, int]()
-    with project.ledger.reading() as tx:
-        for row in found.trials:
-            if row.state is State.COMPLETE:
-                curve = reads.epochs_of(project.ledger, tx, row.id)
-                equal = [e for e, values in curve.items() if values.get(metric) == row.score]
-                if equal:
-                    epochs[row.id] = equal[0]
+    metric, epochs = found.metric, dict[str, int]()
+    for row in found.trials:
+        if row.state is State.COMPLETE:
+            curve = project.ledger.read(reads.epochs_of, row.id)
+            equal = [e for e, values in curve.items() if values.get(metric) == row.score]
+            if equal:
+                epochs[row.id] = equal[0]
     return epochs

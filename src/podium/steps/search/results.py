@@ -253,10 +253,9 @@ def result_of(
     best = best_of([row for row in trials if row.id in good], slot, verb, way)
     reference = best_of(beside, slot, verb, way) if beside else None
     metrics: dict[str, dict[str, float]] = {}
-    with project.ledger.reading() as tx:
-        ids = [row.id for row in (*trials, *beside)]
-        for id_, name, value in reads.results(project.ledger, tx, ids):
-            metrics.setdefault(id_, {})[name] = value
+    ids = [row.id for row in (*trials, *beside)]
+    for id_, name, value in project.ledger.read(reads.results, ids):
+        metrics.setdefault(id_, {})[name] = value
     return SearchResult(
         context.study, context.data, context.split, trials, best, beside, reference, good, metrics
     )

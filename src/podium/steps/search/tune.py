@@ -299,8 +299,7 @@ def _counted(context: StudyContext) -> Reach:
         for name, plans in baselines.planned(data).items()
         for plan in plans
     }
-    with project.ledger.reading() as tx:
-        known = reads.trials_by_key(project.ledger, tx, [*wanted_keys])
+    known = project.ledger.read(reads.trials_by_key, [*wanted_keys])
     there = {row.id for row in context.rows(BASELINE) if row.state.ended}
     whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= there
     return Reach(study, study.question, done, wanted, whole, driver.was_cut(context))
