@@ -105,15 +105,14 @@ def _side_by_side(root: Path, place: Path) -> None:
 
 def _config_by_config(project: Project, found: SearchResult, count: int | None = None) -> None:
     """Folds as they were trained before they were one batch."""
-    from podium import registry
     from podium.steps.search.extend import folds_of, planned
     from podium.steps.trials import execute
+    from podium.steps.trials.context import StudyContext
 
     split = folds_of(project.config.extend, found.forecast.tuning)
     for asked in planned(project, found, split)[:count]:
-        job = execute.job_of(found.forecast, split, asked.row.family)
-        version = registry.family(asked.row.family).VERSION
-        execute.run(project, found.study, found.forecast, split, job, version, asked.plans)
+        job = execute.job_of(found.data, split, asked.row.family)
+        execute.run(StudyContext(project, found.study, found.data, split), job, asked.plans)
 
 
 if __name__ == "__main__":

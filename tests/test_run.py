@@ -23,6 +23,7 @@ from podium.steps.pipeline.slot_pipeline import SlotPipeline
 from podium.steps.search import extend
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, configure, merge, outcome, query
 
@@ -433,7 +434,7 @@ def test_folds_of_all_configs_at_once_are_those_of_one_config_after_the_other(tm
         split = extend.folds_of(project.config.extend, found.forecast.tuning)
         for asked in reversed(extend.planned(project, found, split)):
             job = execute.job_of(found.forecast, split, asked.row.family)
-            execute.run(project, found.study, found.forecast, split, job, 1, asked.plans)
+            execute.run(StudyContext(project, found.study, found.forecast, split), job, asked.plans)
         trained = quick.TRAINED.copy()
         extend.extend(project, SLOT)
         assert trained == quick.TRAINED

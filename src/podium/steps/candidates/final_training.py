@@ -180,7 +180,6 @@ class FinalTraining:
     ) -> list[str]:
         """Put the trainings on record as trials of a study; returns their ids in that order."""
         ledger, metric = self.project.ledger, self.data.section.metric
-        version = self.data.version(self.family)
         plans = [
             execute.Planned(
                 PHASE,
@@ -191,7 +190,7 @@ class FinalTraining:
             )
             for ended in fits
         ]
-        keys = [execute.key_of(self.data, self.split, self.family, version, p) for p in plans]
+        keys = [execute.key_of(self.data, self.split, self.family, p) for p in plans]
         new = [
             NewTrial(key, PHASE, plan.number, metric) for key, plan in zip(keys, plans, strict=True)
         ]

@@ -30,7 +30,7 @@ from podium.steps.search.extend import PHASE as EXTEND
 from podium.steps.search.extend import extension_left
 from podium.steps.search.handover import left_by
 from podium.steps.trials import baselines
-from podium.steps.trials.context import put_question
+from podium.steps.trials.context import begin_study
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
@@ -87,11 +87,13 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
 
     def train() -> Write:
         spaces = {family: data.family(family).space(data.tuning)}
-        study = put_question(project, data, split, spaces, search="given")
+        context = begin_study(project, data, split, spaces, search="given")
         # What a backtest holds it against.
-        baselines.run(project, study, data, split)
+        baselines.run(context)
         most = int(given.get(BUDGET, project.config.finalize.epochs))
-        return train_final(project, data, study, family, given, most, 0, inputs, made_by="given")
+        return train_final(
+            project, data, context.study, family, given, most, 0, inputs, made_by="given"
+        )
 
     made = candidate_once(project, slot, STEP, inputs, train)
     probed_for_leaks(project, data, made.candidate)

@@ -35,7 +35,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.search.results import SearchResult
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
-from podium.steps.trials.context import put_question
+from podium.steps.trials.context import begin_study
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
@@ -137,13 +137,12 @@ def _train(
         project.config, slot, training=wish.training, validation=wish.validation, stats=stats
     )
     data = _with_stats(data, stats, wish.stats)
-    kind = data.family(family)
     config = _config(project, data, family, {**best, **wish.settings})
     seed = project.config.tune.seed if wish.seed is None else wish.seed
-    study = put_question(
-        project, data, data.split, {family: kind.space(data.dataset)}, search=PHASE
-    )
-    baselines.run(project, study, data, data.split)
+    spaces = {family: data.family(family).space(data.dataset)}
+    context = begin_study(project, data, data.split, spaces, search=PHASE)
+    study = context.study
+    baselines.run(context)
     plan = Planned(
         PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
         named=True, said=wish.said, notes=wish.notes,
@@ -157,9 +156,7 @@ def _train(
     with full_disk_explained(output):
         shutil.rmtree(work, ignore_errors=True)
         try:
-            [row] = execute.run(
-                project, study, data, data.split, job, kind.VERSION, [plan], runner=here
-            )
+            [row] = execute.run(context, job, [plan], runner=here)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         if row.state is not State.COMPLETE:
@@ -169,8 +166,7 @@ def _train(
                 f"run: podium show {row.id}",
             )
         _lay_out(project, row, output, wish)
-    beside = baselines.rows_of(project, study.id, data, data.split)
-    reference = baselines.best(beside, data, PHASE)
+    reference = baselines.best(baselines.rows_of(context), data, PHASE)
     candidate, validation = _registered(project, data, study, row, reference)
     return Trained(data, row, reference, candidate, validation, output, fresh=here.ran)
 

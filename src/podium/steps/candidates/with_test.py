@@ -23,7 +23,7 @@ from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.trials import execute
-from podium.steps.trials.context import put_question
+from podium.steps.trials.context import begin_study
 from podium.steps.trials.once import Inputs
 from podium.steps.workspace import recorded
 from podium.steps.workspace.candidates import chosen
@@ -130,7 +130,7 @@ def _train(
             job, {"final_model": fits}, parent=parent.id, includes_test=[*data.test_interval]
         )
     spaces = {parent.family: data.family(parent.family).space(data.tuning)}
-    study = put_question(project, data, split, spaces, search="with_test")
+    study = begin_study(project, data, split, spaces, search="with_test").study
 
     def put_evidence(tx: Transaction, candidate: Candidate) -> None:
         writes.put_evidence(project.ledger, tx, _seen(data, split, candidate))

@@ -45,9 +45,11 @@ from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.improvement import improvement_in_classes
 from podium.steps.trials import baselines
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
+from podium.study import Study
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"
@@ -146,8 +148,9 @@ def evaluate(
     if attach is not None:
         probabilities, producer = _attached(attach, ground, probabilities), "attached"
     truth = ground.samples.truth().astype(np.int64)
-    rows = baselines.rows_of(project, candidate.study_id or "", found, found.split)
-    reference = baselines.best(rows, found, "train")
+    study = Study(candidate.study_id or "", candidate.slot, {})
+    context = StudyContext(project, study, found, found.split)
+    reference = baselines.best(baselines.rows_of(context), found, "train")
     rival = _other(project, rival_of(project, candidate), "the champion", found, ground)
     made_of = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
     parent = _other(project, made_of, "its parent", found, ground)

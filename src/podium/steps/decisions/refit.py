@@ -30,7 +30,7 @@ from podium.steps.evidence.comparison import compared
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
 from podium.steps.trials import execute
-from podium.steps.trials.context import put_question
+from podium.steps.trials.context import StudyContext, begin_study
 from podium.steps.trials.driver import workplace
 from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once
@@ -195,7 +195,7 @@ def _forecasts(
         for fold in split.folds
         for n, seed in enumerate(seeds)
     ]
-    keys = [execute.key_of(data, split, family.name, family.VERSION, plan).hash for plan in plans]
+    keys = [execute.key_of(data, split, family.name, plan).hash for plan in plans]
     stops = [*starts[1:], len(data.view)]
     parts = [_decisions(data, *span) for span in zip(starts, stops, strict=True)]
     heard = execute.Progress(project, f"{data.slot}: refit", len(plans))
@@ -217,17 +217,8 @@ def _forecasts(
         with ledger.transaction() as tx:
             writes.put_dataset(ledger, tx, data.dataset)
             writes.put_split(ledger, tx, split)
-        rows = execute.run(
-            project,
-            _study(project, data, split, candidate),
-            data,
-            split,
-            job,
-            family.VERSION,
-            plans,
-            heard,
-            leave=leave,
-        )
+        context = _context(project, data, split, candidate)
+        rows = execute.run(context, job, plans, heard, leave=leave)
     failed = [row for row in rows if row.state is not State.COMPLETE]
     if failed:
         raise DataError(
@@ -247,12 +238,12 @@ def _forecasts(
     return Prediction.joined([first, *renewed])
 
 
-def _study(project: Project, data: SlotData, split: Split, candidate: Candidate) -> Study:
+def _context(project: Project, data: SlotData, split: Split, candidate: Candidate) -> StudyContext:
     """The candidate's study; where it has none, one of its refits."""
     if candidate.study_id is not None:
-        return Study(candidate.study_id, data.slot, {})
+        return StudyContext(project, Study(candidate.study_id, data.slot, {}), data, split)
     spaces = {candidate.family: registry.family(candidate.family).space(data.tuning)}
-    return put_question(project, data, split, spaces, search=KIND)
+    return begin_study(project, data, split, spaces, search=KIND)
 
 
 def _stored(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:

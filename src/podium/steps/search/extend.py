@@ -33,6 +33,7 @@ from podium.steps.search.handover import (
 from podium.steps.search.results import ClassScores, Extended, Extension, SearchResult
 from podium.steps.search.tune import GIVEN, search_left
 from podium.steps.trials import execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.once import once
 from podium.steps.workspace.project import Project
@@ -101,6 +102,7 @@ def extended(project: Project, found: SearchResult) -> Extension:
     """
     split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
     project.ledger.write(writes.put_split, split)
+    context = StudyContext(project, found.study, found.data, split)
     asked = planned(project, found, split)
     total = sum(len(one.plans) for one in asked if one.phase == PHASE)
     heard = execute.Progress(project, f"{found.data.slot}: extend", total)
@@ -113,12 +115,8 @@ def extended(project: Project, found: SearchResult) -> Extension:
             searched = phase == PHASE
             job = execute.job_of(found.data, split, family)
             ended = execute.run(
-                project,
-                found.study,
-                found.data,
-                split,
+                context,
                 replace(job, save_to=place) if searched else job,
-                found.data.version(family),
                 [plan for n in mine for plan in asked[n].plans],
                 heard if searched else execute.unheard,
                 leave=extended_files.Stay(place, split) if searched else None,
@@ -291,8 +289,7 @@ def planned(project: Project, found: SearchResult, split: Split) -> list[Asked]:
 
 
 def _key(found: SearchResult, split: Split, one: Asked, plan: Planned) -> str:
-    version = found.data.version(one.row.family)
-    return execute.key_of(found.data, split, one.row.family, version, plan).hash
+    return execute.key_of(found.data, split, one.row.family, plan).hash
 
 
 def _extension(

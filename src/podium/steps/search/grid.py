@@ -65,7 +65,6 @@ def grid(
     data = task_data(project.config, slot)
     split = validation_split(project, data)
     name = family or data.section.families[0]
-    kind = data.family(name)
     space = grid_space(project, data, name, values or {})
     context = begin_study(
         project,
@@ -76,10 +75,10 @@ def grid(
         seed=project.config.tune.seed,
         **schedule.asked(project, budget),
     )
-    baselines.run(project, context.study, data, split)
+    baselines.run(context)
     seed, configs = trial_seed(project.config.tune.seed, SEED), list(space.grid())
     keys = [
-        execute.key_of(data, split, name, kind.VERSION, Planned(GRID, 0, config, 0, seed)).hash
+        execute.key_of(data, split, name, Planned(GRID, 0, config, 0, seed)).hash
         for config in configs
     ]
     before = project.ledger.read(reads.count_ended, keys)

@@ -9,7 +9,7 @@ from typing import Any
 
 from podium import registry
 from podium.config import find_root
-from podium.errors import Problem, UsageError
+from podium.errors import UsageError
 from podium.ledger import reads
 from podium.own import TASK, Code
 from podium.runners._base import Runner
@@ -189,28 +189,21 @@ def _sweep(
             f"{BUDGET} in the space",
             f"--set {BUDGET}=20; the program is given it as any other parameter",
         )
-    if not registry.exists("searches", settings.search):
-        raise UsageError.of(
-            [Problem(f"the search is '{settings.search}'", ", ".join(registry.names("searches")))]
-        )
-    name, split = data.name, data.split
-    scheduled = _schedule.asked(project, schedule) if schedule else {}
+    # The schedule of podium.toml is for families.
+    asked = driver.asked(project, schedule or _schedule.NONE)
     with project.locked(data.slot, PHASE):
         context = begin_study(
             project,
             data,
-            split,
-            {name: space},
-            search=registry.versioned("searches", settings.search),
-            generation=settings.generation,
-            seed=settings.seed,
+            data.split,
+            {data.name: space},
             direction=data.section.direction,
-            **scheduled,
+            **asked,
         )
         _tell_of_changes(project, data)
         with driver.workplace(project, data.slot, TASK) as work:
             walk = Walk(
-                name,
+                data.name,
                 registry.load("searches", settings.search).SEARCH(space, settings.seed),
                 PHASE,
                 range(settings.trials),
@@ -253,12 +246,11 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
 
 def _epochs(project: Project, found: SearchResult) -> dict[str, int]:
     """Epoch that each score was reported in; nothing of those printed at the end."""
-    metric, epochs = found.data.section.metric, dict[str, int]()
-    with project.ledger.reading() as tx:
-        for row in found.trials:
-            if row.state is State.COMPLETE:
-                curve = reads.epochs_of(project.ledger, tx, row.id)
-                equal = [e for e, values in curve.items() if values.get(metric) == row.score]
-                if equal:
-                    epochs[row.id] = equal[0]
+    metric, epochs = found.metric, dict[str, int]()
+    for row in found.trials:
+        if row.state is State.COMPLETE:
+            curve = project.ledger.read(reads.epochs_of, row.id)
+            equal = [e for e, values in curve.items() if values.get(metric) == row.score]
+            if equal:
+                epochs[row.id] = equal[0]
     return epochs

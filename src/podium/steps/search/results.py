@@ -22,6 +22,7 @@ from podium.split import Split
 from podium.stats import DieboldMariano
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence.selection_bias import Luck, Ranking
+from podium.steps.trials import baselines
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.finalists import Finalist, winner
@@ -248,14 +249,13 @@ def result_of(
     if len(good) < len(trials):
         told = f"{len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'"
         project.reporter.say(f"{slot}: {told}; they are kept and cannot win")
-    beside = context.scored(context.rows(BASELINE))
+    beside = baselines.rows_of(context)
     best = best_of([row for row in trials if row.id in good], slot, verb, way)
     reference = best_of(beside, slot, verb, way) if beside else None
     metrics: dict[str, dict[str, float]] = {}
-    with project.ledger.reading() as tx:
-        ids = [row.id for row in (*trials, *beside)]
-        for id_, name, value in reads.results(project.ledger, tx, ids):
-            metrics.setdefault(id_, {})[name] = value
+    ids = [row.id for row in (*trials, *beside)]
+    for id_, name, value in project.ledger.read(reads.results, ids):
+        metrics.setdefault(id_, {})[name] = value
     return SearchResult(
         context.study, context.data, context.split, trials, best, beside, reference, good, metrics
     )

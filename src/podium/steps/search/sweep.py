@@ -139,7 +139,7 @@ def sweep(
     context = begin_study(
         project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
     )
-    baselines.run(project, context.study, data, split)
+    baselines.run(context)
     seed = trial_seed(settings.seed, SEED)
     found: dict[str, list[TrialRow]] = {name: [] for name in names}
     left = math.inf if max_runs is None else max_runs

@@ -19,7 +19,7 @@ from podium.steps.data.sequences import task_data
 from podium.steps.search.handover import SETTINGS, STUDY, left_by, settings_of, under
 from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.search.tuning_files import TuningFiles
-from podium.steps.trials import baselines, driver, execute, finalists, schedule
+from podium.steps.trials import baselines, driver, execute, finalists
 from podium.steps.trials.context import StudyContext, begin_study, question_of
 from podium.steps.trials.driver import Walk, nothing_complete
 from podium.steps.trials.objectives import judged_by, objectives, scores
@@ -104,7 +104,7 @@ def tune(
     context = begin_study(project, data, split, spaces, **_way(project))
     files = TuningFiles(project, context.study, data, split)
     with files.claimed():
-        baselines.run(project, context.study, data, split)
+        baselines.run(context)
         for family in data.section.families:
             if not only or family in only:
                 _search_family(context, family, spaces[family], files)
@@ -295,12 +295,11 @@ def _counted(context: StudyContext) -> Reach:
     )
     done = {name: min(ended[name], count) for name, count in wanted.items()}
     wanted_keys = {
-        execute.key_of(data, split, name, data.version(name), plan).hash
+        execute.key_of(data, split, name, plan).hash
         for name, plans in baselines.planned(data).items()
         for plan in plans
     }
-    with project.ledger.reading() as tx:
-        known = reads.trials_by_key(project.ledger, tx, [*wanted_keys])
+    known = project.ledger.read(reads.trials_by_key, [*wanted_keys])
     there = {row.id for row in context.rows(BASELINE) if row.state.ended}
     whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= there
     return Reach(study, study.question, done, wanted, whole, driver.was_cut(context))
@@ -366,28 +365,15 @@ def _known(
 
 def _way(project: Project) -> dict[str, str | int]:
     """How ``[tune]`` searches, as part of the question."""
-    settings = project.config.tune
-    if not registry.exists("searches", settings.search):
-        raise UsageError.of(
-            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
-        )
     # What must not win is told to be bad, so it decides what is asked for.
-    where = {"where": settings.where} if settings.where else {}
-    return {
-        "search": registry.versioned("searches", settings.search),
-        "generation": settings.generation,
-        "seed": settings.seed,
-        **where,
-        **schedule.asked(project),
-    }
+    where = project.config.tune.where
+    return driver.asked(project) | ({"where": where} if where else {})
 
 
 def _result(context: StudyContext) -> SearchResult:
-    project = context.project
-    trials = searched(context, PHASE)
+    project, trials = context.project, searched(context, PHASE)
     found = result_of(context, PHASE, trials, project.config.tune.where)
     metrics = objectives(project.config, context.slot)
-    values = (
-        scores(project, context.data, context.split, trials, metrics) if len(metrics) > 1 else {}
-    )
-    return replace(found, values=values)
+    if len(metrics) == 1:
+        return found
+    return replace(found, values=scores(project, context.data, context.split, trials, metrics))

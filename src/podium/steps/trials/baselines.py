@@ -11,16 +11,13 @@ import numpy as np
 
 from podium import registry
 from podium.hashing import canonical
-from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
-from podium.split import Split, Windows
+from podium.split import Windows
 from podium.steps.trials import execute
+from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.execute import Planned
-from podium.steps.trials.objectives import scored_alike
-from podium.steps.workspace.project import Project
-from podium.study import Study
 from podium.tasks._base import TaskData
 from podium.trial import BASELINE
 from podium.view import View
@@ -78,17 +75,15 @@ def planned(data: TaskData) -> dict[str, list[Planned]]:
     return plans
 
 
-def run(project: Project, study: Study, data: TaskData, split: Split) -> None:
+def run(context: StudyContext) -> None:
     """Train every baseline on the study's windows, or what is left of them."""
-    for name, plans in planned(data).items():
-        job, version = execute.job_of(data, split, name), data.version(name)
-        execute.run(project, study, data, split, job, version, plans)
+    for name, plans in planned(context.data).items():
+        execute.run(context, execute.job_of(context.data, context.split, name), plans)
 
 
-def rows_of(project: Project, study_id: str, data: TaskData, split: Split) -> list[TrialRow]:
+def rows_of(context: StudyContext) -> list[TrialRow]:
     """Trials of a study's baselines, scored by the slot's metric."""
-    rows = project.ledger.read(reads.trials_of, study_id, BASELINE)
-    return scored_alike(project, data, split, rows)
+    return context.scored(context.rows(BASELINE))
 
 
 def best(rows: Sequence[TrialRow], data: TaskData, verb: str) -> TrialRow:

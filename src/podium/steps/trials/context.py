@@ -10,8 +10,6 @@ from podium.ledger import kin, reads, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps.trials import execute
-from podium.steps.trials.execute import Heard, Planned, unheard
 from podium.steps.trials.objectives import scored_alike
 from podium.steps.workspace.project import Project
 from podium.study import Study
@@ -43,32 +41,20 @@ class StudyContext:
 
     def rows(self, *phases: str) -> list[TrialRow]:
         """Trials of some of the study's phases, in the order of their numbers."""
-        with self.project.ledger.reading() as tx:
-            return reads.trials_of(self.project.ledger, tx, self.study.id, *phases)
+        return self.project.ledger.read(reads.trials_of, self.study.id, *phases)
 
     def scored(self, rows: Sequence[TrialRow]) -> list[TrialRow]:
         """Rows with their score in the study's metric, also those trained for another one."""
         return scored_alike(self.project, self.data, self.split, rows)
 
-    def train(
-        self, family: str, plans: Sequence[Planned], heard: Heard = unheard
-    ) -> list[TrialRow]:
-        """Rows of trials in their order, trained where they are not on record; no model is kept."""
-        job = execute.job_of(self.data, self.split, family)
-        version = self.data.version(family)
-        return execute.run(
-            self.project, self.study, self.data, self.split, job, version, plans, heard
-        )
-
     def receipt(self, step: str, inputs: str) -> dict[str, Any] | None:
         """What the study decided at a step; None: nothing yet."""
-        with self.project.ledger.reading() as tx:
-            return reads.receipt(self.project.ledger, tx, self.slot, step, inputs)
+        return self.project.ledger.read(reads.receipt, self.slot, step, inputs)
 
     def put_receipt(self, step: str, inputs: str, outputs: Mapping[str, Any]) -> None:
         """Put a decision of the study on record, flushed: every later run obeys it."""
-        with self.project.ledger.transaction(durable=True) as tx:
-            writes.put_receipt(self.project.ledger, tx, self.slot, step, inputs, outputs)
+        ledger = self.project.ledger
+        ledger.write_durably(writes.put_receipt, self.slot, step, inputs, outputs)
 
 
 def begin_study(
@@ -78,17 +64,6 @@ def begin_study(
     spaces: Mapping[str, Space],
     **search: str | int,
 ) -> StudyContext:
-    """The context of the study that :func:`put_question` puts on record."""
-    return StudyContext(project, put_question(project, data, split, spaces, **search), data, split)
-
-
-def put_question(
-    project: Project,
-    data: TaskData,
-    split: Split,
-    spaces: Mapping[str, Space],
-    **search: str | int,
-) -> Study:
     """Put on record the study that looks for a config in these spaces.
 
     The same question has the same study. A new study that asks for generations of configs is told
@@ -103,7 +78,7 @@ def put_question(
         if known is None and "generation" in search:
             fits = {name: space.contains for name, space in spaces.items()}
             kin.adopt(project.ledger, tx, study, fits)
-    return study
+    return StudyContext(project, study, data, split)
 
 
 def question_of(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from podium.errors import NotFoundError, TimeOverError
+from podium import registry
+from podium.errors import NotFoundError, Problem, TimeOverError, UsageError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import writes
@@ -22,7 +23,7 @@ from podium.registry import Direction
 from podium.runners._base import Runner
 from podium.runners._own import QUOTED
 from podium.searches._base import Search
-from podium.steps.trials import execute
+from podium.steps.trials import execute, schedule
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import feasible, recorded, scores
@@ -79,6 +80,32 @@ class Walk:
     said: Mapping[str, Any] | None = None
     runner: Runner | None = None
     leave: Callable[[Planned, Ended], None] | None = None
+
+
+def asked(project: Project, named: str = "") -> dict[str, str | int]:
+    """How ``[tune]`` searches, as part of a question.
+
+    Parameters
+    ----------
+    named : str
+        A schedule; default: that of ``[tune]``.
+
+    Raises
+    ------
+    UsageError
+        There is no such search, or no such schedule.
+    """
+    settings = project.config.tune
+    if not registry.exists("searches", settings.search):
+        raise UsageError.of(
+            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
+        )
+    return {
+        "search": registry.versioned("searches", settings.search),
+        "generation": settings.generation,
+        "seed": settings.seed,
+        **schedule.asked(project, named),
+    }
 
 
 def begin(context: StudyContext, walk: Walk, stride: int = 1) -> None:
@@ -154,12 +181,8 @@ def _walked(context: StudyContext, walk: Walk) -> list[TrialRow]:
     heard = execute.Progress(project, walk.label, len(walk.numbers), context.data.direction)
     train = partial(
         execute.run,
-        project,
-        context.study,
-        data,
-        context.split,
+        context,
         job,
-        data.version(walk.family),
         heard=heard,
         runner=walk.runner,
         leave=walk.leave,

@@ -22,8 +22,8 @@ from podium.runners._base import Runner
 from podium.runners._files import placed
 from podium.space import ConfigDict
 from podium.split import Fold, Split
+from podium.steps.trials.context import StudyContext
 from podium.steps.workspace.project import Project
-from podium.study import Study
 from podium.tasks._base import TaskData
 from podium.trial import BUDGET, Ended, Job, Key, State, Task
 
@@ -61,11 +61,11 @@ def unheard(score: float, state: State = State.COMPLETE, *, trained: bool = Fals
     """Nobody wants to hear how trials end."""
 
 
-def key_of(data: TaskData, split: Split, family: str, version: int, plan: Planned) -> Key:
+def key_of(data: TaskData, split: Split, family: str, plan: Planned) -> Key:
     """Key of a planned trial."""
     return Key(
         family=family,
-        family_version=version,
+        family_version=data.version(family),
         config=plan.config,
         dataset=data.dataset.fingerprint,
         task=data.task_hash,
@@ -87,12 +87,8 @@ def job_of(data: TaskData, split: Split, family: str) -> Job:
 
 
 def run(
-    project: Project,
-    study: Study,
-    data: TaskData,
-    split: Split,
+    context: StudyContext,
     job: Job,
-    version: int,
     plans: Sequence[Planned],
     heard: Heard = unheard,
     runner: Runner | None = None,
@@ -118,13 +114,14 @@ def run(
     StoppedError, TimeOverError
         Somebody wants nothing new to begin; what ran has ended and is on record.
     """
+    project, data, split = context.project, context.data, context.split
     ledger, halt = project.ledger, project.halt
     # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
     heeding = nullcontext() if runner else halt.heeded(project.reporter.say)
     runner = runner or project.runner
     new = [
         NewTrial(
-            key_of(data, split, job.family, version, p),
+            key_of(data, split, job.family, p),
             p.phase,
             p.number,
             job.metric,
@@ -155,7 +152,7 @@ def run(
         with heeding:
             with ledger.transaction() as tx:
                 writes.put_task(ledger, tx, data.task_hash, data.spec)
-                ids = writes.start_trials(ledger, tx, study, new, environment)
+                ids = writes.start_trials(ledger, tx, context.study, new, environment)
                 running |= {*ids}
                 indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
             known = _rows(project, ids, plans)
@@ -183,7 +180,7 @@ def run(
                     continue
                 kept = None
                 if leave is None or leave(plan, ended):
-                    kept = _keep(project, data, split, job, version, ended)
+                    kept = _keep(context, job, ended)
                 with ledger.transaction(durable=True) as tx:
                     writes.end_trial(
                         ledger,
@@ -213,9 +210,7 @@ def forget_states(job: Job, trial_ids: Iterable[str]) -> None:
         shutil.rmtree(Path(job.pause_to) / id_, ignore_errors=True)
 
 
-def _keep(
-    project: Project, data: TaskData, split: Split, job: Job, version: int, ended: Ended
-) -> tuple[str, str] | None:
+def _keep(context: StudyContext, job: Job, ended: Ended) -> tuple[str, str] | None:
     """Hash of the artefact a trial's model became, and its file that a framework opens."""
     if not job.save_to or ended.state is not State.COMPLETE:
         return None
@@ -223,12 +218,13 @@ def _keep(
     if not any(path.is_file() for path in model.rglob("*")):
         # Own code that printed nothing and left nothing.
         return None
-    inner = data.checkpoint
+    project, data = context.project, context.data
+    inner, version = data.checkpoint, data.version(job.family)
     checkpoints = {inner: model} if inner else {p.name: p for p in sorted(model.iterdir())}
     opened = artifact.opened_file(model)
     description = {
         **manifest(project, data, job.family, version, ended.task, ended.best_epoch),
-        "split": split.hash,
+        "split": context.split.hash,
         "fold": ended.task.fold,
     }
     name, folder = artifact.store(

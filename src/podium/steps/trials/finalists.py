@@ -96,8 +96,9 @@ def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
     )
     try:
         for family in sorted({row.family for row, _ in chosen}):
-            mine = [plans for row, plans in chosen if row.family == family]
-            context.train(family, [plan for plans in mine for plan in plans], heard)
+            plans = [plan for row, of in chosen if row.family == family for plan in of]
+            job = execute.job_of(context.data, context.split, family)
+            execute.run(context, job, plans, heard)
     except TimeOverError:
         driver.cut(context, f"{slot}: the finalists have one seed each")
         return []
