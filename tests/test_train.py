@@ -282,4 +282,4 @@ def test_what_a_search_found_is_listed_best_first_with_what_to_do_next(tmp_path,
     assert scores == sorted(scores, reverse=True)
     assert naive["family"] == "naive"
     assert naive["config"]["method"] == "trend"
-    assert f"podium train bilstm --slot {SLOT} --best" in told.err
+    assert f"podium extend {SLOT}" in told.err

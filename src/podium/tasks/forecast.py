@@ -338,8 +338,9 @@ def task_spec(section: SlotSection) -> dict[str, Any]:
     metric = registry.versioned("metrics", section.metric)
     if metric != section.metric:
         versions["metrics"] = metric
-    # The order of these is part of the hash.
+    # The order of these is part of the hash; other tasks of bars are other questions.
     return {
+        **({} if section.task == Forecast.name else {"task": section.task}),
         "features": section.features,
         "target": section.target,
         "horizon": section.horizon,

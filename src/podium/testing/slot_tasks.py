@@ -66,6 +66,8 @@ def check_spec(data: TaskData) -> None:
     canonical(data.spec)
     wanted = digest(list(data.spec.values()))
     require(data.task_hash == wanted, "the task's hash is not that of its spec")
+    named = data.spec.get("task", "forecast")
+    require(named == data.task.name, f"the spec is that of the task {named}")
     tickers = getattr(data.dataset, "tickers", ())
     require(data.asks_alike(tickers, data.spec), "its own trials do not count as looks at it")
     _, words = registry.constant("tasks", data.task.name, "WORDS")

@@ -104,7 +104,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
             f"the split {row['split_hash'][:12]} on record",
             "install the podium that trained it",
         )
-    return Rebuilt(view, split, told, "forecast")
+    return Rebuilt(view, split, told, spec.get("task", "forecast"))
 
 
 def _samples(config: Config, door: Door, row: Row) -> Rebuilt:

@@ -39,7 +39,7 @@ def evidence_of_test(
         split=digest(["test", *data.test_interval]),
         scalars=scalars,
         series=series,
-        notes=notes,
+        notes=notes or {},
     )
 
 
@@ -49,7 +49,7 @@ def evidence_about(
     producer: str,
     *,
     dataset: str,
-    notes: Mapping[str, str],
+    notes: Mapping[str, str] | None = None,
     split: str = "",
     scalars: Mapping[str, Scalar] | None = None,
     series: Mapping[str, str] | None = None,
@@ -67,5 +67,5 @@ def evidence_about(
         created_at=now(),
         scalars=scalars or {},
         series=series or {},
-        notes=notes,
+        notes=notes or {},
     )
