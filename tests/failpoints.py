@@ -34,11 +34,10 @@ from podium.steps.pipeline import run as run_step
 from podium.steps.pipeline import stages
 from podium.steps.pipeline.run import run
 from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
-from podium.steps.search import tuning_files
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.search.tuning_files import TuningFiles
-from podium.steps.workspace import sync
+from podium.steps.workspace import output_folder, sync
 from podium.steps.workspace.session import open_project
 from podium.tracker import HyperparamTracker
 from projects import SLOT, new_candidate
@@ -300,7 +299,7 @@ def _keeping_a_model(turn: int) -> None:
 def _writing_results(turn: int) -> None:
     """Before and after each of the files a search leaves, and before its folder is claimed."""
     count = _Countdown(turn)
-    _around(tuning_files, "write_atomic", count)
+    _around(output_folder, "write_atomic", count)
     _around(TuningFiles, "write", count, after=False)
 
 
