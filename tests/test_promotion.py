@@ -213,7 +213,8 @@ def test_what_a_person_only_said_is_told_as_that(root, capsys):
     assert podium(["promote", candidate.id, "--waive", "max_drawdown", *words]) == 0
     assert podium(["sign", candidate.id, "--reject", "--reason", "spikes", *place]) == 0
     capsys.readouterr()
-    said = [_decided(row) for row in projects.query(root, "SELECT * FROM decision ORDER BY seq")]
+    with open_project(root) as project:
+        said = [_decided(row) for row in project.door.select("decision")]
     assert f"max_drawdown waived by {found_actor(root)}" in said
     assert f"rejected by {found_actor(root)}" in said
     assert podium(["show", candidate.id, *place]) == 0
