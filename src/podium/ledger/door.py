@@ -512,3 +512,13 @@ def _decoded(kind: str, row: dict[str, Any]) -> dict[str, Any]:
             row[name] = json.loads(row[name])
     row.pop("project_id", None)
     return row
+
+
+def by(
+    name: str, ids: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each id; empty for one that has none."""
+    found: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
+    for row in rows:
+        found[row.pop(name)].append(row)
+    return found

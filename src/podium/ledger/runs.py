@@ -10,7 +10,7 @@ from typing import Any
 
 from podium.ledger import trial_facts
 from podium.ledger.door import Door
-from podium.ledger.trial_facts import told_note
+from podium.ledger.notes import notes_of, told_note
 from podium.record import Record, finite, nan_if_null
 
 _COLUMNS = (
@@ -162,7 +162,7 @@ def _of_models(model_names: Sequence[str] | None, table: str = "t") -> tuple[str
 def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
     """Records of trial rows, with their results and notes."""
     ids = [row["id"] for row in rows]
-    metrics, notes = trial_facts.results(door, ids), trial_facts.notes_of(door, ids)
+    metrics, notes = trial_facts.results(door, ids), notes_of(door, ids)
     return [_record(door, row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
 
 

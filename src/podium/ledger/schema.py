@@ -43,6 +43,10 @@ def _text(name: str, *, null: bool = False, default: str | None = None) -> sa.Co
     return sa.Column(name, _TEXT, nullable=null, server_default=default)
 
 
+def _texts(*names: str) -> list[sa.Column[str]]:
+    return [_text(name) for name in names]
+
+
 def _integer(name: str, *, null: bool = False, default: int | None = None) -> sa.Column[int]:
     told = None if default is None else str(default)
     return sa.Column(name, _INTEGER, nullable=null, server_default=told)
@@ -62,30 +66,20 @@ schema_version = sa.Table(
 project = _table("project", _text("name"), _text("created_at"), sa.UniqueConstraint("project_id"))
 dataset = _table(
     "dataset",
-    _text("fingerprint"),
-    _text("name"),
-    _text("timeframe"),
-    _text("tickers"),
+    *_texts("fingerprint", "name", "timeframe", "tickers"),
     _integer("bars"),
-    _text("first_at"),
-    _text("last_at"),
-    _text("created_at"),
+    *_texts("first_at", "last_at", "created_at"),
     sa.UniqueConstraint("project_id", "fingerprint", "name"),
 )
 split = _table(
     "split",
-    _text("hash"),
-    _text("name"),
-    _text("spec"),
-    _text("validation_from"),
-    _text("validation_to"),
+    *_texts("hash", "name", "spec", "validation_from", "validation_to"),
     sa.UniqueConstraint("project_id", "hash"),
 )
 task = _table(
     # What turned bars into samples: features, target, horizon, window, and their versions.
     "task",
-    _text("hash"),
-    _text("spec"),
+    *_texts("hash", "spec"),
     sa.UniqueConstraint("project_id", "hash"),
 )
 environment = _table(
@@ -93,43 +87,30 @@ environment = _table(
     _text("hash"),
     _text("git_commit", null=True),
     _text("git_diff_hash", null=True),
-    _text("packages"),
-    _text("machine"),
+    *_texts("packages", "machine"),
     sa.UniqueConstraint("project_id", "hash"),
 )
 blob = _table(
     # Arrays and texts by content hash: losses per window, their index, predictions, diffs.
     "blob",
-    _text("hash"),
-    _text("dtype"),
+    *_texts("hash", "dtype"),
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("project_id", "hash"),
 )
 study = _table(
     "study",
-    _text("id"),
-    _text("key"),
-    _text("slot"),
-    _text("question"),
-    _text("created_at"),
+    *_texts("id", "key", "slot", "question", "created_at"),
     sa.UniqueConstraint("project_id", "id"),
     sa.UniqueConstraint("project_id", "key"),
 )
 trial = _table(
     "trial",
-    _text("id"),
-    _text("key"),
-    _text("family"),
+    *_texts("id", "key", "family"),
     _integer("family_version"),
-    _text("config"),
-    _text("config_hash"),
-    _text("dataset_fingerprint"),
-    _text("task_hash"),
-    _text("split_hash"),
+    *_texts("config", "config_hash", "dataset_fingerprint", "task_hash", "split_hash"),
     _integer("fold"),
     _integer("seed"),
-    _text("state"),
-    _text("metric"),
+    *_texts("state", "metric"),
     _real("score"),
     _text("loss_hash", null=True),
     _text("index_hash", null=True),
@@ -137,8 +118,7 @@ trial = _table(
     _text("artifact_hash", null=True),
     _text("environment_hash"),
     _real("seconds"),
-    _text("reason"),
-    _text("created_at"),
+    *_texts("reason", "created_at"),
     _text("ended_at", null=True),
     # What users' own trackers call it; folds and baselines, which nobody asked for, have none.
     _text("run_id", null=True),
@@ -159,8 +139,7 @@ study_trial = _table(
     # A study looks at a trial; two studies may look at the same one, which is trained once, and
     # so may two numbers of one study that asked for the same config.
     "study_trial",
-    _text("study_id"),
-    _text("phase"),
+    *_texts("study_id", "phase"),
     _integer("number"),
     _text("trial_id"),
     sa.UniqueConstraint("project_id", "study_id", "phase", "number", "trial_id"),
@@ -169,9 +148,7 @@ study_trial = _table(
 score = sa.Table(
     "score",
     metadata,
-    _text("project_id"),
-    _text("trial_id"),
-    _text("part"),
+    *_texts("project_id", "trial_id", "part"),
     _integer("fold"),
     _integer("epoch"),
     _text("metric"),
@@ -184,9 +161,7 @@ result = sa.Table(
     # best of very many without reading them; the family is in it to pass over others.
     "result",
     metadata,
-    _text("project_id"),
-    _text("trial_id"),
-    _text("metric"),
+    *_texts("project_id", "trial_id", "metric"),
     _real("value"),
     _text("family"),
     sa.PrimaryKeyConstraint("project_id", "trial_id", "metric"),
@@ -195,26 +170,20 @@ result = sa.Table(
 )
 note = _table(
     "note",
-    _text("subject_id"),
-    _text("text"),
-    _text("actor"),
-    _text("created_at"),
+    *_texts("subject_id", "text", "actor", "created_at"),
     sa.Index("note_by_subject", "project_id", "subject_id"),
 )
 outbox = _table(
     # What happened, in the order it was committed; whoever projects the record reads on from where
     # they stopped, so nothing that waits can be lost or sent out of order.
     "outbox",
-    _text("kind"),
-    _text("subject_id"),
-    _text("created_at"),
+    *_texts("kind", "subject_id", "created_at"),
 )
 projection = sa.Table(
     # How far one target (an MLflow store, a file) has come in the outbox.
     "projection",
     metadata,
-    _text("project_id"),
-    _text("target"),
+    *_texts("project_id", "target"),
     _integer("position"),
     # What the target must look like if nobody else changed it.
     _text("mark", default=""),
@@ -225,10 +194,7 @@ projected = sa.Table(
     # What a thing is called where it was projected to.
     "projected",
     metadata,
-    _text("project_id"),
-    _text("target"),
-    _text("subject_id"),
-    _text("remote_id"),
+    *_texts("project_id", "target", "subject_id", "remote_id"),
     _text("remote_name", default=""),
     sa.PrimaryKeyConstraint("project_id", "target", "subject_id"),
 )
@@ -236,8 +202,7 @@ stuck = sa.Table(
     # What a target refused; the rest went on, and `podium sync` tries these again.
     "stuck",
     metadata,
-    _text("project_id"),
-    _text("target"),
+    *_texts("project_id", "target"),
     _integer("position"),
     _text("error"),
     _integer("attempts", default=1),
@@ -248,118 +213,71 @@ receipt = _table(
     # A step that finished: what went in by name, its hash, and what came out. The newest one of a
     # step is what the step did last.
     "receipt",
-    _text("slot"),
-    _text("step"),
-    _text("inputs"),
-    _text("inputs_hash"),
-    _text("outputs"),
-    _text("created_at"),
+    *_texts("slot", "step", "inputs", "inputs_hash", "outputs", "created_at"),
     sa.Index("receipt_by_step", "project_id", "slot", "step", "inputs_hash"),
 )
 candidate = _table(
     "candidate",
-    _text("id"),
-    _text("slot"),
+    *_texts("id", "slot"),
     _integer("version"),
-    _text("model_type"),
-    _text("family"),
-    _text("config"),
+    *_texts("model_type", "family", "config"),
     # How it came about: trained, given, command or enhanced. The last three may have no study, and
     # what was trained elsewhere no trial.
     _text("made_by"),
     _text("study_id", null=True),
     _text("trial_id", null=True),
-    _text("artifact_hash"),
-    _text("artifact_path"),
-    _text("dataset_fingerprint"),
-    _text("trained_until"),
+    *_texts("artifact_hash", "artifact_path", "dataset_fingerprint", "trained_until"),
     _text("parent_id", null=True),
-    _text("root_id"),
-    _text("created_at"),
+    *_texts("root_id", "created_at"),
     sa.UniqueConstraint("project_id", "id"),
     sa.UniqueConstraint("project_id", "slot", "version"),
     sa.UniqueConstraint("project_id", "slot", "artifact_hash"),
 )
 evidence = _table(
     "evidence",
-    _text("id"),
-    _text("kind"),
-    _text("candidate_id"),
-    _text("artifact_hash"),
-    _text("dataset_fingerprint"),
-    _text("split_hash"),
-    _text("producer"),
-    _text("producer_version"),
+    *_texts("id", "kind", "candidate_id", "artifact_hash", "dataset_fingerprint"),
+    *_texts("split_hash", "producer", "producer_version"),
     _integer("schema"),
-    _text("scalars"),
-    _text("series"),
-    _text("notes"),
-    _text("created_at"),
+    *_texts("scalars", "series", "notes", "created_at"),
     sa.UniqueConstraint("project_id", "id"),
     sa.Index("evidence_by_candidate", "project_id", "candidate_id", "kind"),
 )
 test_look = _table(
     "test_look",
-    _text("dataset"),
-    _text("interval_from"),
-    _text("interval_to"),
-    _text("candidate_id"),
-    _text("created_at"),
+    *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at"),
 )
 forecast = _table(
     # What a candidate said, once: never changed, whatever its bars are revised to later.
     "forecast",
-    _text("slot"),
-    _text("candidate_id"),
-    _text("artifact_hash"),
-    _text("role"),
-    _text("ticker"),
-    _text("decided_at"),
+    *_texts("slot", "candidate_id", "artifact_hash", "role", "ticker", "decided_at"),
     _real("value"),
     # The newest bar there was when it was made, which tells whether the outcome was known.
-    _text("data_until"),
-    _text("created_at"),
+    *_texts("data_until", "created_at"),
     sa.UniqueConstraint("project_id", "candidate_id", "ticker", "decided_at"),
 )
 shadow = _table(
     # Who forecasts beside a slot's champion; the newest row counts, an empty candidate ends it.
     "shadow",
-    _text("slot"),
-    _text("candidate_id"),
-    _text("actor"),
-    _text("reason"),
-    _text("created_at"),
+    *_texts("slot", "candidate_id", "actor", "reason", "created_at"),
     sa.Index("shadow_by_slot", "project_id", "slot"),
 )
 baseline = _table(
     # How the features of a model's training bars lay, which newer ones are held against.
     "baseline",
-    _text("artifact_hash"),
-    _text("told"),
-    _text("created_at"),
+    *_texts("artifact_hash", "told", "created_at"),
     sa.UniqueConstraint("project_id", "artifact_hash"),
 )
 decision = _table(
     "decision",
-    _text("id"),
-    _text("kind"),
-    _text("slot"),
-    _text("candidate_id"),
+    *_texts("id", "kind", "slot", "candidate_id"),
     _text("from_stage", null=True),
     _text("to_stage"),
     _integer("accepted"),
-    _text("actor"),
-    _text("reason"),
+    *_texts("actor", "reason"),
     _text("expected_champion", null=True),
-    _text("policy"),
-    _text("policy_hash"),
-    _text("verdicts"),
-    _text("evidence"),
+    *_texts("policy", "policy_hash", "verdicts", "evidence"),
     # SHA-256 of the candidate's row and of each finding's, by their ids.
-    _text("contents"),
-    _text("created_at"),
-    _text("previous_hash"),
-    _text("hash"),
+    *_texts("contents", "created_at", "previous_hash", "hash"),
     sa.UniqueConstraint("project_id", "id"),
     sa.UniqueConstraint("project_id", "previous_hash"),
 )
@@ -371,7 +289,7 @@ def _head(name: str, *keys: str) -> sa.Table:
         name,
         metadata,
         _text("project_id"),
-        *(_text(key) for key in keys),
+        *_texts(*keys),
         _text("candidate_id"),
         _text("decision_id"),
         _text("since"),
@@ -384,11 +302,7 @@ latest = _head("latest", "slot", "model_type")
 stage = sa.Table(
     "stage",
     metadata,
-    _text("project_id"),
-    _text("candidate_id"),
-    _text("stage"),
-    _text("decision_id"),
-    _text("since"),
+    *_texts("project_id", "candidate_id", "stage", "decision_id", "since"),
     sa.PrimaryKeyConstraint("project_id", "candidate_id"),
 )
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from podium.ledger.door import Door
+from podium.ledger.door import Door, by
+from podium.ledger.notes import notes_of, told_note
 from podium.ledger.pieces import PIECE, pieces
 from podium.trial import State
 
@@ -54,7 +55,7 @@ def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
     ids = [row["id"] for row in rows]
     came_to, reported, said = results(door, ids), scores(door, ids), notes_of(door, ids)
     links = door.select("study_trial", "trial_id, study_id, phase, number", trial_id=ids)
-    studies = _by("trial_id", ids, links)
+    studies = by("trial_id", ids, links)
     for row in rows:
         id_ = row["id"]
         curves: dict[str, list[float | None]] = {}
@@ -104,7 +105,7 @@ def results(door: Door, trial_ids: Sequence[str]) -> dict[str, dict[str, float |
     rows = door.select("result", columns, order="metric", trial_id=trial_ids)
     return {
         id_: {row["metric"]: row["value"] for row in mine}
-        for id_, mine in _by("trial_id", trial_ids, rows).items()
+        for id_, mine in by("trial_id", trial_ids, rows).items()
     }
 
 
@@ -117,19 +118,7 @@ def scores(door: Door, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any
         for row in rows
         if row["part"] != "best"
     ]
-    return _by("trial_id", trial_ids, named)
-
-
-def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
-    columns = "subject_id, created_at, actor, text"
-    rows = door.select("note", columns, subject_id=subject_ids)
-    return {id_: mine for id_, mine in _by("subject_id", subject_ids, rows).items() if mine}
-
-
-def told_note(note: dict[str, Any]) -> str:
-    """A note in one line: when, who, what."""
-    return f"[{note['created_at'][:10]} {note['actor']}] {note['text']}"
+    return by("trial_id", trial_ids, named)
 
 
 def with_model(door: Door) -> list[dict[str, Any]]:
@@ -152,13 +141,3 @@ def artifacts_in_use(door: Door) -> tuple[set[str], set[str]]:
     )
     folders = {row["artifact_path"] for row in rows} - {None}
     return {row["artifact_hash"] for row in rows}, folders
-
-
-def _by(
-    name: str, ids: Sequence[str], rows: Sequence[dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
-    """Rows of each id; empty for one that has none."""
-    found: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
-    for row in rows:
-        found[row.pop(name)].append(row)
-    return found

@@ -16,7 +16,7 @@ from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.ledger.door import TABLES, Door
 from podium.ledger.models import models
-from podium.ledger.trial_facts import notes_of
+from podium.ledger.notes import notes_of
 
 MODELS = ("models", "candidates")
 COLUMNS = {

@@ -18,7 +18,7 @@ def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
     ID is any id or run id; its beginning is enough. Notes are never changed or removed; they are
     shown by `podium show`, by trackers and in hyperparams/sweep_results.json.
     """
-    from podium.ledger.trial_facts import told_note
+    from podium.ledger.notes import told_note
     from podium.steps.archive.note import note
 
     with cli.opened() as project:

@@ -14,7 +14,7 @@ from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.config import Config
 from podium.ledger.door import Door
-from podium.ledger.trial_facts import notes_of, told_note
+from podium.ledger.notes import notes_of, told_note
 
 
 @click.command()

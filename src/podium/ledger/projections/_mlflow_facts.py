@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from podium.ledger import reads, schema
 from podium.ledger.ledger import Ledger
+from podium.ledger.notes import told_note
 from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import Standing
 from podium.ledger.statements import beside, first, select, value
-from podium.ledger.trial_facts import told_note
 from podium.record import nan_if_null
 
 # What a study's question holds the hash of.

@@ -13,7 +13,7 @@ from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
 from podium.ledger.door import LOOKS, Door
-from podium.ledger.trial_facts import told_note
+from podium.ledger.notes import told_note
 from podium.own import told as told_code
 from podium.report.table import number
 from podium.report.tree import Branch

@@ -8,7 +8,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.files import full_disk_explained
 from podium.ledger import writes
 from podium.ledger.door import Door
-from podium.ledger.trial_facts import notes_of
+from podium.ledger.notes import notes_of
 from podium.steps.workspace.project import Project
 
 

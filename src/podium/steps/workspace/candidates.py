@@ -75,8 +75,9 @@ def chosen(
 def _newest_judged(project: Project, newest: dict[str, Any]) -> dict[str, Any]:
     """The newest judged candidate of a slot; the newest one where none is judged."""
     slot, door = newest["slot"], project.door
-    judged = {row["candidate_id"] for row in door.select("evidence", kind=JUDGED)}
-    row = door.first("candidate", order="version DESC", slot=slot, id=judged)
+    judged = {row["candidate_id"] for row in door.select("evidence", "candidate_id", kind=JUDGED)}
+    candidates = door.select("candidate", order="version DESC", slot=slot)
+    row = next((row for row in candidates if row["id"] in judged), None)
     if row is None or row["id"] == newest["id"]:
         return newest
     project.reporter.say(
