@@ -467,7 +467,7 @@ def test_a_finalist_one_of_whose_seeds_failed_does_not_win(root, monkeypatch):
 def test_extend_takes_the_finalists_in_the_order_of_their_means_then_the_rest(root):
     found = searched(root, **FINAL)
     first = [one.row for one in found.finalists][::-1]
-    top = _top(first, found.trials, 6)
+    top = _top(first, found.trials, 6, found.data.direction)
     ranked = sorted(found.trials, key=lambda row: row.score)
     assert [row.id for row in top] == [row.id for row in [*first, *ranked[4:6]]]
 

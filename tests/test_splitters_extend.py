@@ -12,7 +12,7 @@ from podium.config import ExtendSection
 from podium.errors import NotFoundError, UsageError
 from podium.steps.search.analyze import analyze, reckoned
 from podium.steps.search.extend import extend, folds_of
-from podium.steps.search.results import Extended
+from podium.steps.search.results import FoldScores
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 from podium.testing.series import bars, view
@@ -72,7 +72,7 @@ def test_folds_that_validate_the_same_windows_do_not_shrink_the_standard_error()
 
     def extended(scores, repeats):
         rows = [Row(score) for score in scores]
-        return Extended("f", {}, 0.0, rows, np.empty(0), np.empty(0), 0, repeats)
+        return FoldScores("f", {}, 0.0, rows, np.empty(0), np.empty(0), 0, repeats)
 
     scores = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     once, thrice = extended(scores, 1), extended(scores, 3)

@@ -27,7 +27,7 @@ from podium.steps.data.bars import SlotData
 from podium.steps.decisions.backtest import BENCHMARKS, Judged
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
-from podium.steps.search.results import Analysis, Extended
+from podium.steps.search.results import Analysis, FoldScores
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
@@ -260,11 +260,11 @@ def _curves(project: Project, trading: Evidence) -> EquityCurves:
     return EquityCurves(times, mine, equal, hold)
 
 
-def _fold(extended: Extended, chosen: bool) -> FoldRow:
+def _fold(extended: FoldScores, chosen: bool) -> FoldRow:
     return FoldRow(_label(extended), extended.scores, extended.mean, chosen)
 
 
-def _label(extended: Extended) -> str:
+def _label(extended: FoldScores) -> str:
     if extended.family == baselines.NAIVE:
         return f"{extended.family} {baselines.method_of(extended)}"
     return f"{extended.family} {short(extended.config)}"

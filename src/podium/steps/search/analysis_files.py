@@ -22,7 +22,7 @@ from podium.report.blocks import short
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
-from podium.steps.search.results import Analysis, Extended, SearchResult
+from podium.steps.search.results import Analysis, FoldScores, SearchResult
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines
 from podium.steps.workspace.output_folder import Content, OutputFolder, output_folder
@@ -75,7 +75,9 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
     return found
 
 
-def _directions(project: Project, analysis: Analysis, config: Extended) -> dict[str, float] | None:
+def _directions(
+    project: Project, analysis: Analysis, config: FoldScores
+) -> dict[str, float] | None:
     """Share of windows whose direction is forecast right, in the search and over the folds.
 
     None where a target has no direction, or the forecasts were not kept.
@@ -99,7 +101,7 @@ def _directions(project: Project, analysis: Analysis, config: Extended) -> dict[
     return found if all(map(math.isfinite, found.values())) else None
 
 
-def _trial_of(tuned: SearchResult, config: Extended) -> TrialRow | None:
+def _trial_of(tuned: SearchResult, config: FoldScores) -> TrialRow | None:
     """The search's trial of a config."""
     same = config_hash(config.family, config.config)
     mine = [row for row in tuned.trials if row.config_hash == same]
@@ -315,7 +317,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     return dict(zip(PICTURES, (history, importance, parallel, folds, curves), strict=True))
 
 
-def _labels(configs: Sequence[Extended]) -> list[str]:
+def _labels(configs: Sequence[FoldScores]) -> list[str]:
     """Each config by what not all of them have."""
     first, *others = [c.config for c in configs]
     same = {k for k, v in first.items() if others and all(c.get(k) == v for c in others)}

@@ -14,7 +14,7 @@ from podium.steps.evidence.looks import luck_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
-from podium.steps.search.results import Analysis, Extended, Extension
+from podium.steps.search.results import Analysis, CrossValidation, FoldScores
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
 from podium.trial import config_hash
@@ -32,7 +32,7 @@ def analyze(project: Project, slot: str) -> Analysis:
         return analyzed(project, extension)
 
 
-def analyzed(project: Project, extension: Extension) -> Analysis:
+def analyzed(project: Project, extension: CrossValidation) -> Analysis:
     """Judge an extension, and leave what there is to see of it."""
     return written(project, reckoned(project, extension))
 
@@ -42,7 +42,7 @@ def written(project: Project, analysis: Analysis) -> Analysis:
     return replace(analysis, files=analysis_files.write(project, analysis))
 
 
-def reckoned(project: Project, extension: Extension) -> Analysis:
+def reckoned(project: Project, extension: CrossValidation) -> Analysis:
     """One standard error rule, the reference beside it, the luck reckoned with; writes nothing."""
     data, naive = extension.tuned.data, extension.tuned.reference
     assert naive is not None
@@ -93,17 +93,17 @@ def reckoned(project: Project, extension: Extension) -> Analysis:
     )
 
 
-def _complexity(extended: Extended, data: TaskData) -> float:
+def _complexity(extended: FoldScores, data: TaskData) -> float:
     family = data.family(extended.family)
     return float(family.complexity(extended.config, data.n_features))
 
 
-def _by_period(extended: Extended) -> Floats:
+def _by_period(extended: FoldScores) -> Floats:
     """Loss of each decision, tickers of a day averaged: they are not independent of each other."""
     return by_period(extended.losses, extended.units)
 
 
-def _next(extension: Extension, chosen: Extended, horizon: int) -> str:
+def _next(extension: CrossValidation, chosen: FoldScores, horizon: int) -> str:
     others = [c for c in extension.configs if c is not chosen]
     if not others:
         return "only one config was extended, so there is nothing to tell it from"

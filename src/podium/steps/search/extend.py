@@ -30,7 +30,7 @@ from podium.steps.search.handover import (
     STUDY,
     settings_of,
 )
-from podium.steps.search.results import ClassScores, Extended, Extension, SearchResult
+from podium.steps.search.results import ClassScores, CrossValidation, FoldScores, SearchResult
 from podium.steps.search.tune import GIVEN, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext
@@ -43,7 +43,7 @@ from podium.trial import EXTEND_BASELINE, State, trial_seed
 PHASE = "extend"
 
 
-def extend(project: Project, slot: str, *, study: str = "") -> Extension:
+def extend(project: Project, slot: str, *, study: str = "") -> CrossValidation:
     """Cross-validate the best configs of the newest finished search, or what is left of that.
 
     By default each fold trains on all that ended before its validation part begins; with any
@@ -74,7 +74,7 @@ def extend(project: Project, slot: str, *, study: str = "") -> Extension:
 
 
 @contextmanager
-def extension_left(project: Project, slot: str) -> Iterator[Extension]:
+def extension_left(project: Project, slot: str) -> Iterator[CrossValidation]:
     """The slot's newest cross-validation as it is, under the settings it had; trains nothing.
 
     Raises
@@ -94,7 +94,7 @@ def extension_left(project: Project, slot: str) -> Iterator[Extension]:
         yield extension
 
 
-def extended(project: Project, found: SearchResult) -> Extension:
+def extended(project: Project, found: SearchResult) -> CrossValidation:
     """Cross-validate the best configs of a finished search, or what is left of that.
 
     All folds of a family's configs are one batch, so that no worker waits for the slowest fold of
@@ -105,7 +105,7 @@ def extended(project: Project, found: SearchResult) -> Extension:
     context = StudyContext(project, found.study, found.data, split)
     asked = planned(project, found, split)
     total = sum(len(one.plans) for one in asked if one.phase == PHASE)
-    heard = execute.Progress(project, f"{found.data.slot}: extend", total)
+    callback = execute.Progress(project, f"{found.data.slot}: extend", total)
     rows: dict[int, list[TrialRow]] = {}
     with extended_files.keeping(project, found.data.slot) as place:
         for phase, family in dict.fromkeys((one.phase, one.row.family) for one in asked):
@@ -118,7 +118,7 @@ def extended(project: Project, found: SearchResult) -> Extension:
                 context,
                 replace(job, save_to=place) if searched else job,
                 [plan for n in mine for plan in asked[n].plans],
-                heard if searched else execute.unheard,
+                callback if searched else execute.no_callback,
                 leave=extended_files.Stay(place, split) if searched else None,
             )
             folds = len(split.folds)
@@ -132,7 +132,7 @@ def extended(project: Project, found: SearchResult) -> Extension:
     return written(project, extension)
 
 
-def written(project: Project, extension: Extension) -> Extension:
+def written(project: Project, extension: CrossValidation) -> CrossValidation:
     """The same with its receipt and files, written where they are not what they should be."""
     outputs = {
         STUDY: extension.tuned.study.id,
@@ -166,7 +166,7 @@ def inputs(project: Project, found: SearchResult | None) -> dict[str, Any]:
     }
 
 
-def on_record(project: Project, found: SearchResult) -> tuple[Extension | None, int, int]:
+def on_record(project: Project, found: SearchResult) -> tuple[CrossValidation | None, int, int]:
     """The extension where all of it is on record; how many of how many folds are.
 
     Nothing is written.
@@ -298,12 +298,12 @@ def _extension(
     split: Split,
     asked: Sequence[Asked],
     rows: Sequence[Sequence[TrialRow]],
-) -> Extension:
-    made: dict[str, list[Extended]] = {PHASE: [], EXTEND_BASELINE: []}
+) -> CrossValidation:
+    made: dict[str, list[FoldScores]] = {PHASE: [], EXTEND_BASELINE: []}
     for one, folds in zip(asked, rows, strict=True):
         losses, units = _losses(project, found.data, folds)
         made[one.phase].append(
-            Extended(
+            FoldScores(
                 one.row.family,
                 one.config,
                 one.row.score,
@@ -316,7 +316,7 @@ def _extension(
             )
         )
     configs, beside = (_ranked(made[phase], found.data) for phase in (PHASE, EXTEND_BASELINE))
-    return Extension(found, split, configs, beside)
+    return CrossValidation(found, split, configs, beside)
 
 
 def _best_epoch(project: Project, data: TaskData, rows: Sequence[TrialRow]) -> int:
@@ -363,7 +363,7 @@ def _class_scores(
     return [ClassScores(name, *by_class[:, :, k].T) for k, name in enumerate(names)]
 
 
-def _ranked(configs: Sequence[Extended], data: TaskData) -> list[Extended]:
+def _ranked(configs: Sequence[FoldScores], data: TaskData) -> list[FoldScores]:
     whole = [c for c in configs if math.isfinite(c.mean)]
     if not whole:
         reason = next((r.reason for c in configs for r in c.folds if r.reason), "no reason kept")

@@ -16,7 +16,7 @@ from podium.files import full_disk_explained
 from podium.hashing import digest_bytes, json_file
 from podium.manifest import MANIFEST, require_hash
 from podium.split import Fold, Split
-from podium.steps.search.results import Extended, Extension
+from podium.steps.search.results import CrossValidation, FoldScores
 from podium.steps.trials import driver
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.output_folder import OutputFolder, described, put_artifact
@@ -54,7 +54,7 @@ class Stay:
         return stays
 
 
-def write(project: Project, extension: Extension) -> Path | None:
+def write(project: Project, extension: CrossValidation) -> Path | None:
     """Write the slot's folder where it says something else by now; None where none is wanted."""
     if not project.config.paths.extended:
         return None
@@ -76,7 +76,9 @@ def write(project: Project, extension: Extension) -> Path | None:
     return out.folder
 
 
-def _put_model(out: OutputFolder, extension: Extension, config: Extended, rank: int) -> str | None:
+def _put_model(
+    out: OutputFolder, extension: CrossValidation, config: FoldScores, rank: int
+) -> str | None:
     """Name of the folder of a config's last model; None where no such model was kept."""
     row, name = config.folds[-1], f"{MODEL}{rank}"
     source = out.project.store / artifact.folder_of(row.artifact_hash or "")
@@ -106,7 +108,9 @@ def _put_model(out: OutputFolder, extension: Extension, config: Extended, rank: 
     return name
 
 
-def _results(project: Project, extension: Extension, models: list[str | None]) -> dict[str, Any]:
+def _results(
+    project: Project, extension: CrossValidation, models: list[str | None]
+) -> dict[str, Any]:
     metric = extension.tuned.data.section.metric
     order = tuned_order(extension)
     return {
@@ -133,7 +137,7 @@ def _results(project: Project, extension: Extension, models: list[str | None]) -
     }
 
 
-def _scores(config: Extended) -> dict[str, Any]:
+def _scores(config: FoldScores) -> dict[str, Any]:
     return {
         "family": config.family,
         "config": config.config,
@@ -146,13 +150,13 @@ def _scores(config: Extended) -> dict[str, Any]:
     }
 
 
-def tuned_order(extension: Extension) -> list[Extended]:
+def tuned_order(extension: CrossValidation) -> list[FoldScores]:
     """The extended configs, best first by what the search saw of them."""
     sign = extension.tuned.data.direction.sign
     return sorted(extension.configs, key=lambda config: sign * config.tuning_score)
 
 
-def _bars(extension: Extension, fold: Fold) -> dict[str, list[str]]:
+def _bars(extension: CrossValidation, fold: Fold) -> dict[str, list[str]]:
     """Which samples a fold's parts hold."""
     span = extension.tuned.data.span
     return {

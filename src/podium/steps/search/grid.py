@@ -19,7 +19,7 @@ from podium.steps.search.results import SearchResult, result_of
 from podium.steps.search.tune import space_of, validation_split
 from podium.steps.trials import baselines, driver, execute, schedule
 from podium.steps.trials.context import StudyContext, begin_study
-from podium.steps.trials.driver import Walk
+from podium.steps.trials.driver import SearchRun
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
@@ -85,8 +85,8 @@ def grid(
     search = registry.load("searches", GRID).SEARCH(space, seed)
     with driver.workplace(project, slot, GRID) as work:
         label, numbers = f"{slot}: grid {name}", range(len(configs))
-        walk = Walk(name, search, GRID, numbers, len(numbers), lambda _: seed, label, work)
-        rows = driver.go(context, walk)
+        run = SearchRun(name, search, GRID, numbers, len(numbers), lambda _: seed, label, work)
+        rows = driver.run_search(context, run)
     trained = len(rows) - before
     _summarize(context, rows, trained)
     catch_up(project)

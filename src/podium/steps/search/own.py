@@ -20,7 +20,7 @@ from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.trials import driver
 from podium.steps.trials import schedule as _schedule
 from podium.steps.trials.context import begin_study
-from podium.steps.trials.driver import Walk
+from podium.steps.trials.driver import SearchRun
 from podium.steps.workspace.project import Project, Stderr
 from podium.steps.workspace.session import open_project
 from podium.trial import BUDGET, State
@@ -202,7 +202,7 @@ def _sweep(
         )
         _tell_of_changes(project, data)
         with driver.workplace(project, data.slot, TASK) as work:
-            walk = Walk(
+            run = SearchRun(
                 data.name,
                 registry.load("searches", settings.search).SEARCH(space, settings.seed),
                 PHASE,
@@ -216,8 +216,8 @@ def _sweep(
                 said={"code": dict(data.code_hashes)} if data.code_hashes else None,
                 runner=runner,
             )
-            driver.begin(context, walk)
-            driver.go(context, walk)
+            driver.begin(context, run)
+            driver.run_search(context, run)
         found = result_of(context, PHASE, searched(context, PHASE))
         return replace(found, epochs=_epochs(project, found))
 

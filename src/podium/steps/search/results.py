@@ -288,7 +288,7 @@ class ClassScores:
 
 
 @dataclass(frozen=True, eq=False)
-class Extended:
+class FoldScores:
     """One config over all folds.
 
     Parameters
@@ -340,7 +340,7 @@ class Extended:
 
 
 @dataclass(frozen=True, eq=False)
-class Extension:
+class CrossValidation:
     """All configs that were extended, best first, and the baselines likewise.
 
     Parameters
@@ -351,8 +351,8 @@ class Extension:
 
     tuned: SearchResult
     split: Split
-    configs: Sequence[Extended]
-    baselines: Sequence[Extended]
+    configs: Sequence[FoldScores]
+    baselines: Sequence[FoldScores]
     folder: Path | None = None
 
 
@@ -362,8 +362,8 @@ class Analysis:
 
     Parameters
     ----------
-    chosen : Extended
-    reference : Extended
+    chosen : FoldScores
+    reference : FoldScores
         Best baseline over the same folds.
     against_naive : DieboldMariano
         Chosen against the reference on the folds' windows.
@@ -379,9 +379,9 @@ class Analysis:
         ``best_config.json`` and ``analysis_plots/``, where they are wanted.
     """
 
-    extension: Extension
-    chosen: Extended
-    reference: Extended
+    extension: CrossValidation
+    chosen: FoldScores
+    reference: FoldScores
     against_naive: DieboldMariano
     looked_at: int
     ranking: Ranking

@@ -20,7 +20,7 @@ from podium.steps.search.results import SearchResult, result_of
 from podium.steps.search.tune import Settings, spaces_of, validation_split
 from podium.steps.trials import baselines, driver, finalists, schedule
 from podium.steps.trials.context import StudyContext, begin_study
-from podium.steps.trials.driver import Walk, best_of
+from podium.steps.trials.driver import SearchRun, best_of
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
 from podium.tasks._base import TaskData
@@ -148,7 +148,7 @@ def sweep(
             numbers = [n for n, (its, _) in enumerate(lists[name]) if its == level]
             numbers = numbers[: int(min(left, len(numbers)))]
             left -= len(numbers)
-            walk = Walk(
+            run = SearchRun(
                 name,
                 _Listed(spaces[name], seed, lists[name]),
                 PHASE,
@@ -158,12 +158,12 @@ def sweep(
                 f"{slot}: sweep {name} {level}",
                 work,
             )
-            found[name] += driver.go(context, walk)
+            found[name] += driver.run_search(context, run)
         if refine and (steps := int(min(left, settings.generation))):
             rows = [row for name in names for row in found[name]]
             best = best_of(rows, slot, PHASE, context.data.direction)
-            walk = _refinement(context, best, spaces[best.family], rows, steps, work)
-            found[best.family] += driver.go(context, walk)
+            run = _refinement(context, best, spaces[best.family], rows, steps, work)
+            found[best.family] += driver.run_search(context, run)
     result = result_of(context, PHASE, [row for name in names for row in found[name]])
     result = result.with_finals(finalists.train(context, result.trials))
     catch_up(project)
@@ -177,7 +177,7 @@ def _refinement(
     rows: Sequence[TrialRow],
     steps: int,
     work: str,
-) -> Walk:
+) -> SearchRun:
     """Small steps from the best config there is, in its own family."""
     settings, family = context.project.config.tune, best.family
     first = BEYOND + STEPS * len(rows)
@@ -185,7 +185,7 @@ def _refinement(
     for row in rows:
         if row.family == family:
             search.tell(row.number, row.config, context.data.direction.sign * row.score)
-    return Walk(
+    return SearchRun(
         family,
         search,
         PHASE,

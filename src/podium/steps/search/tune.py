@@ -21,7 +21,7 @@ from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines, driver, execute, finalists
 from podium.steps.trials.context import StudyContext, begin_study, question_of
-from podium.steps.trials.driver import Walk, nothing_complete
+from podium.steps.trials.driver import SearchRun, nothing_complete
 from podium.steps.trials.objectives import judged_by, objectives, scores
 from podium.steps.trials.once import differences, once
 from podium.steps.trials.schedule import dropped_by
@@ -38,7 +38,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Reach:
+class SearchProgress:
     """How far the search that podium.toml asks for has come.
 
     Parameters
@@ -208,7 +208,7 @@ def _search_family(context: StudyContext, family: str, space: Space, files: Tuni
     settings = context.project.config.tune
     families = context.data.section.families
     position, stride = families.index(family), len(families)
-    walk = Walk(
+    run = SearchRun(
         family,
         registry.load("searches", settings.search).SEARCH(
             space, trial_seed(settings.seed, position)
@@ -223,8 +223,8 @@ def _search_family(context: StudyContext, family: str, space: Space, files: Tuni
         where=settings.where,
         leave=files.keep(family) if files.save_to else None,
     )
-    driver.begin(context, walk, stride)
-    driver.go(context, walk)
+    driver.begin(context, run, stride)
+    driver.run_search(context, run)
 
 
 def tuned(
@@ -270,17 +270,19 @@ def tuned(
     return replace(found.with_finals(finals or []), given=given or {})
 
 
-def reach(project: Project, data: TaskData) -> Reach:
+def reach(project: Project, data: TaskData) -> SearchProgress:
     """How far the search of a slot has come; nothing is written."""
     split = validation_split(project, data)
     question, study = _known(project, data, split)
     if study is None:
         wanted = dict.fromkeys(data.section.families, project.config.tune.trials)
-        return Reach(None, question, dict.fromkeys(wanted, 0), wanted, baselines=False, cut=False)
+        return SearchProgress(
+            None, question, dict.fromkeys(wanted, 0), wanted, baselines=False, cut=False
+        )
     return _counted(StudyContext(project, study, data, split))
 
 
-def _counted(context: StudyContext) -> Reach:
+def _counted(context: StudyContext) -> SearchProgress:
     project, study, data, split = context.project, context.study, context.data, context.split
     dropped = dropped_by(context)
     trials, wanted = project.config.tune.trials, {}
@@ -302,7 +304,7 @@ def _counted(context: StudyContext) -> Reach:
     known = project.ledger.read(reads.trials_by_key, [*wanted_keys])
     there = {row.id for row in context.rows(BASELINE) if row.state.ended}
     whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= there
-    return Reach(study, study.question, done, wanted, whole, driver.was_cut(context))
+    return SearchProgress(study, study.question, done, wanted, whole, driver.was_cut(context))
 
 
 def search_data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:

@@ -22,7 +22,7 @@ Decisions
   the mean over the folds. It is fitted again on all bars before the test. Fields named `naive`
   are about the reference; `naive_method` is the method of `naive`, else the family, and then the
   note `reference` has family and config.
-- grid, tune, sweep and own code are ways to fill in one `Walk` (`steps/trials/driver.py`):
+- grid, tune, sweep and own code are ways to fill in one `SearchRun` (`steps/trials/driver.py`):
   numbers, generation, seed, where models are left. A schedule decides inside a generation,
   between `ask` and `tell` (`steps/trials/schedule.py`).
 - Errors in quoted units are reckoned by the driver from a trial's forecasts (a target that tells

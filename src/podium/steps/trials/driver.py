@@ -27,7 +27,7 @@ from podium.steps.trials import execute, schedule
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.objectives import feasible, recorded, scores
-from podium.steps.trials.schedule import Course
+from podium.steps.trials.schedule import PruningRun
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.stop import AGAIN
 from podium.study import CHOICES, choices_of
@@ -40,7 +40,7 @@ CUT = "cut"
 
 
 @dataclass(frozen=True)
-class Walk:
+class SearchRun:
     """How a step goes through a search of one family.
 
     Parameters
@@ -108,7 +108,7 @@ def asked(project: Project, named: str = "") -> dict[str, str | int]:
     }
 
 
-def begin(context: StudyContext, walk: Walk, stride: int = 1) -> None:
+def begin(context: StudyContext, run: SearchRun, stride: int = 1) -> None:
     """Tell a new search how its study was begun.
 
     What it chooses itself is kept in the study when it is first begun, and stays.
@@ -118,11 +118,11 @@ def begin(context: StudyContext, walk: Walk, stride: int = 1) -> None:
     stride : int
         How far apart the numbers of two trials are.
     """
-    family, search = walk.family, walk.search
+    family, search = run.family, run.search
     inputs = choices_of(context.study.key, family)
     search.distinct = bool(context.study.question.get("distinct", False))
     stored = context.receipt(CHOICES, inputs)
-    planned = stored["planned"] if stored else len(walk.numbers)
+    planned = stored["planned"] if stored else len(run.numbers)
     chosen = search.begin(planned, stride, stored["chosen"] if stored else {})
     if chosen and not stored:
         kept = {"planned": planned, "family": family, "chosen": chosen}
@@ -133,8 +133,8 @@ def begin(context: StudyContext, walk: Walk, stride: int = 1) -> None:
         )
 
 
-def go(context: StudyContext, walk: Walk) -> list[TrialRow]:
-    """Rows of the walk's trials in their order, trained where they are not on record yet.
+def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
+    """Rows of the run's trials in their order, trained where they are not on record yet.
 
     The search is asked generation by generation and told in the order of numbers, so what it asks
     for does not depend on the number of jobs, nor on where it was interrupted. It ends early where
@@ -146,75 +146,75 @@ def go(context: StudyContext, walk: Walk) -> list[TrialRow]:
         The time was over before any trial was complete.
     """
     project = context.project
-    if not walk.numbers:
+    if not run.numbers:
         return []
     if project.retry_failed:
-        _retry(context, walk)
+        _retry(context, run)
     # Between two generations nothing runs that Ctrl-C could wait for, and the next is not begun.
-    heeding = nullcontext() if walk.runner else project.halt.heeded(project.reporter.say)
+    heeding = nullcontext() if run.runner else project.halt.heeded(project.reporter.say)
     try:
         with heeding:
-            return context.scored(_walked(context, walk))
+            return context.scored(_run(context, run))
     except TimeOverError:
-        if not any(row.state is State.COMPLETE for row in context.rows(walk.phase)):
+        if not any(row.state is State.COMPLETE for row in context.rows(run.phase)):
             raise
-        ended = [row for row in _rows_of(context, walk) if row.state.ended]
-        cut(context, f"{walk.label}: {len(ended)} of {len(walk.numbers)} trials")
+        ended = [row for row in _rows_of(context, run) if row.state.ended]
+        cut(context, f"{run.label}: {len(ended)} of {len(run.numbers)} trials")
         return context.scored(ended)
 
 
-def _rows_of(context: StudyContext, walk: Walk) -> list[TrialRow]:
-    """The walk's trials, as far as they were begun."""
-    numbers, family = set(walk.numbers), walk.family
+def _rows_of(context: StudyContext, run: SearchRun) -> list[TrialRow]:
+    """The run's trials, as far as they were begun."""
+    numbers, family = set(run.numbers), run.family
     return [
-        row for row in context.rows(walk.phase) if row.family == family and row.number in numbers
+        row for row in context.rows(run.phase) if row.family == family and row.number in numbers
     ]
 
 
-def _walked(context: StudyContext, walk: Walk) -> list[TrialRow]:
-    project, data, search = context.project, context.data, walk.search
+def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
+    project, data, search = context.project, context.data, run.search
     job = replace(
-        execute.job_of(data, context.split, walk.family),
-        save_to=walk.save_to,
+        execute.job_of(data, context.split, run.family),
+        save_to=run.save_to,
         pause_to=str(project.paused),
     )
-    heard = execute.Progress(project, walk.label, len(walk.numbers), context.data.direction)
+    callback = execute.Progress(project, run.label, len(run.numbers), context.data.direction)
     train = partial(
         execute.run,
         context,
         job,
-        heard=heard,
-        runner=walk.runner,
-        leave=walk.leave,
+        callback=callback,
+        runner=run.runner,
+        leave=run.leave,
     )
     found: list[TrialRow] = []
-    course = Course.of(context, search, job, walk.numbers[0])
-    told = _Told(context, walk, course)
+    pruning = PruningRun.of(context, search, job, run.numbers[0])
+    told = SearchFeedback(context, run, pruning)
     told.known()
-    parts = course.cohorts if course else pieces
-    for generation in parts(walk.numbers, walk.generation):
+    parts = pruning.cohorts if pruning else pieces
+    for generation in parts(run.numbers, run.generation):
         configs = search.ask(generation)
         plans = [
             Planned(
-                "/".join(filter(None, [walk.phase, search.phase(number)])),
+                "/".join(filter(None, [run.phase, search.phase(number)])),
                 number,
                 config,
                 fold=0,
-                seed=walk.seed(number),
+                seed=run.seed(number),
                 named=True,
-                said=walk.said,
+                said=run.said,
             )
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = course.run(plans, train, heard, told.failed) if course else train(plans)
+            rows = pruning.run(plans, train, callback, told.failed) if pruning else train(plans)
             told.tell(rows)
             found += rows
         if len(configs) < len(generation):
-            _exhausted(context, walk, len(found))
+            _exhausted(context, run, len(found))
             break
-    if course and any(row.state is State.PRUNED for row in found):
-        project.reporter.say(course.summary(found))
+    if pruning and any(row.state is State.PRUNED for row in found):
+        project.reporter.say(pruning.summary(found))
     return found
 
 
@@ -265,11 +265,11 @@ def failure(row: TrialRow) -> str:
     return ": ".join(filter(None, lines))
 
 
-class _Told:
+class SearchFeedback:
     """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
 
-    def __init__(self, context: StudyContext, walk: Walk, course: Course | None) -> None:
-        self.context, self.walk, self.course = context, walk, course
+    def __init__(self, context: StudyContext, run: SearchRun, pruning: PruningRun | None) -> None:
+        self.context, self.run, self.pruning = context, run, pruning
         self.sign = context.data.direction.sign
         self.worst = -math.inf
         # A trial that failed when the search was told of it stays a failure to the search: it asked
@@ -278,7 +278,7 @@ class _Told:
 
     def known(self) -> None:
         """What was on record when the study was begun, before any number that is asked for."""
-        context, family = self.context, self.walk.family
+        context, family = self.context, self.run.family
         self.failed = {row.id for row in context.rows(RETRIED)}
         mine = [row for row in context.rows(KNOWN) if row.family == family]
         if mine:
@@ -289,7 +289,7 @@ class _Told:
 
     def tell(self, rows: Sequence[TrialRow]) -> None:
         """Trials that have ended, in the order of their numbers."""
-        context, search, where = self.context, self.walk.search, self.walk.where
+        context, search, where = self.context, self.run.search, self.run.where
         project, data = context.project, context.data
         rows = context.scored(rows)
         if where and data.task.predicts:
@@ -309,8 +309,8 @@ class _Told:
 
     def _of_pruned(self, row: TrialRow, rows: Sequence[TrialRow]) -> float:
         """What it had shown, or as bad as any where that was another metric."""
-        assert self.course is not None
-        shown = self.course.shown(row)
+        assert self.pruning is not None
+        shown = self.pruning.shown(row)
         if math.isfinite(shown):
             return shown
         scores = [self.sign * other.score for other in rows if math.isfinite(other.score)]
@@ -318,15 +318,15 @@ class _Told:
         return worst if math.isfinite(worst) else math.nan
 
 
-def _retry(context: StudyContext, walk: Walk) -> None:
-    """Let the walk's trials that had failed before this step be trained again."""
+def _retry(context: StudyContext, run: SearchRun) -> None:
+    """Let the run's trials that had failed before this step be trained again."""
     project = context.project
-    failed = {row.id for row in _rows_of(context, walk) if row.state is State.FAILED}
+    failed = {row.id for row in _rows_of(context, run) if row.state is State.FAILED}
     again = sorted(failed - project.retried)
     project.retried |= failed
     if again:
         project.ledger.write_durably(writes.retry_trials, again, project.actor)
-        project.reporter.say(f"{walk.label}: {len(again)} failed trials are trained again")
+        project.reporter.say(f"{run.label}: {len(again)} failed trials are trained again")
 
 
 def cut(context: StudyContext, done: str) -> None:
@@ -341,15 +341,15 @@ def was_cut(context: StudyContext) -> bool:
     return context.receipt(CUT, context.study.key) is not None
 
 
-def _exhausted(context: StudyContext, walk: Walk, asked: int) -> None:
+def _exhausted(context: StudyContext, run: SearchRun, asked: int) -> None:
     """Keep and tell that a space has nothing left, so that nobody waits for the rest."""
-    family = walk.family
+    family = run.family
     if exhausted(context, family) is None:
         inputs = choices_of(context.study.key, family)
         context.put_receipt(EXHAUSTED, inputs, {"asked": asked})
     context.project.reporter.say(
         f"{context.slot}: every config of the space of {family} is on record after {asked} of "
-        f"{len(walk.numbers)} trials; a wider space has more: {context.data.space_place(family)}"
+        f"{len(run.numbers)} trials; a wider space has more: {context.data.space_place(family)}"
     )
 
 

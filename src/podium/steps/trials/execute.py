@@ -48,8 +48,8 @@ class Planned:
 KEPT = TaskData.checkpoint
 
 
-class Heard(Protocol):
-    """Whoever wants to hear how trials end."""
+class TrialCallback(Protocol):
+    """Called when a trial ends."""
 
     def __call__(
         self, score: float, state: State = State.COMPLETE, *, trained: bool = False
@@ -57,8 +57,8 @@ class Heard(Protocol):
         """One has ended; ``trained``: just now, and was not on record before."""
 
 
-def unheard(score: float, state: State = State.COMPLETE, *, trained: bool = False) -> None:
-    """Nobody wants to hear how trials end."""
+def no_callback(score: float, state: State = State.COMPLETE, *, trained: bool = False) -> None:
+    """Ignores how trials end."""
 
 
 def key_of(data: TaskData, split: Split, family: str, plan: Planned) -> Key:
@@ -90,7 +90,7 @@ def run(
     context: StudyContext,
     job: Job,
     plans: Sequence[Planned],
-    heard: Heard = unheard,
+    callback: TrialCallback = no_callback,
     runner: Runner | None = None,
     leave: Callable[[Planned, Ended], bool | None] | None = None,
     until: int = 0,
@@ -162,7 +162,7 @@ def run(
                 if row.state is State.RUNNING and not 0 < until <= row.epochs:
                     todo[id_] = Task(id_, plan.config, plan.fold, plan.seed, until)
                 elif row.state in (State.COMPLETE, State.FAILED):
-                    heard(row.score, row.state)
+                    callback(row.score, row.state)
                 else:
                     resting[id_] = Task(id_, plan.config, plan.fold, plan.seed)
             running &= {*todo}
@@ -195,7 +195,7 @@ def run(
                 project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                 running.discard(ended.task.trial_id)
                 forget_states(job, [ended.task.trial_id])
-                heard(ended.score, ended.state, trained=True)
+                callback(ended.score, ended.state, trained=True)
             if halt.interrupted or (running and halt.asked):
                 raise halt.error(len(running))
     except BaseException:

@@ -91,14 +91,14 @@ def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
     """
     slot, way = context.slot, context.data.direction
     chosen = wanted(context.project, rows, way)
-    heard = execute.Progress(
+    callback = execute.Progress(
         context.project, f"{slot}: finalists", sum(len(plans) for _, plans in chosen), way
     )
     try:
         for family in sorted({row.family for row, _ in chosen}):
             plans = [plan for row, of in chosen if row.family == family for plan in of]
             job = execute.job_of(context.data, context.split, family)
-            execute.run(context, job, plans, heard)
+            execute.run(context, job, plans, callback)
     except TimeOverError:
         driver.cut(context, f"{slot}: the finalists have one seed each")
         return []

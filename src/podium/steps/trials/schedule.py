@@ -16,7 +16,7 @@ from podium.schedules._base import Schedule
 from podium.searches._base import Search
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext
-from podium.steps.trials.execute import Heard, Planned
+from podium.steps.trials.execute import Planned, TrialCallback
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, Job, State
 
@@ -61,7 +61,7 @@ def as_dropped(row: TrialRow, epoch: int) -> TrialRow:
     return replace(row, state=State.PRUNED, score=math.nan, epochs=epoch)
 
 
-class Course:
+class PruningRun:
     """The schedule of one walk through a search.
 
     Attributes
@@ -84,7 +84,7 @@ class Course:
         self.alike = True
 
     @classmethod
-    def of(cls, context: StudyContext, search: Search, job: Job, first: int) -> Course | None:
+    def of(cls, context: StudyContext, search: Search, job: Job, first: int) -> PruningRun | None:
         """None where trials are trained in one go.
 
         Parameters
@@ -120,7 +120,7 @@ class Course:
         self,
         plans: Sequence[Planned],
         train: Train,
-        heard: Heard,
+        callback: TrialCallback,
         failed: Collection[str],
     ) -> list[TrialRow]:
         """Rows of a cohort in its order, each trained as far as it was worth.
@@ -129,14 +129,14 @@ class Course:
         ----------
         train : function of plans, ``until`` and, for a schedule that does not wait, ``further``
             As :func:`podium.steps.trials.execute.run`.
-        heard : Heard
-            Hears of each trial that is given up.
+        callback : TrialCallback
+            Called for each trial that is given up.
         failed : collection of str
             Trials that had failed when this was first decided, whatever became of them since.
         """
         schedule = self._schedule(plans)
         if not schedule.waits and schedule.rungs():
-            return self._as_they_come(schedule, plans, train, heard)
+            return self._as_they_come(schedule, plans, train, callback)
         rows: dict[int, TrialRow] = {}
         going = {plan.number: plan for plan in plans}
         for rung in schedule.rungs():
@@ -148,7 +148,7 @@ class Course:
             for number in [n for n in going if rows[n].id in lost]:
                 del going[number]
                 rows[number] = as_dropped(rows[number], rung)
-                heard(math.nan, State.PRUNED, trained=True)
+                callback(math.nan, State.PRUNED, trained=True)
         rest = [p for n, p in going.items() if n not in rows or not _done(rows[n])]
         rows |= {row.number: row for row in train(rest)}
         # Whole, so that later cohorts are compared with the same whenever that happens.
@@ -160,7 +160,7 @@ class Course:
         schedule: Schedule,
         plans: Sequence[Planned],
         train: Train,
-        heard: Heard,
+        callback: TrialCallback,
     ) -> list[TrialRow]:
         """The same where nobody waits: each trial is decided about when it is at a rung."""
         rungs, places = schedule.rungs(), dict[str, int]()
@@ -183,7 +183,7 @@ class Course:
                     inputs = digest([self.context.study.key, self.job.family, id_, rung])
                     self._give_up([id_], rung, inputs)
                     self.dropped[id_] = rung
-                    heard(math.nan, State.PRUNED, trained=True)
+                    callback(math.nan, State.PRUNED, trained=True)
                     return None
             return next((later for later in rungs if later > rung), 0)
 

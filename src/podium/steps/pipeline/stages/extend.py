@@ -16,7 +16,7 @@ from podium.steps.pipeline.slot_pipeline import (
     StageStatus,
 )
 from podium.steps.search import extend
-from podium.steps.search.results import Extension
+from podium.steps.search.results import CrossValidation
 
 
 class Extend(Stage):
@@ -39,15 +39,15 @@ class Extend(Stage):
         slot.products[self.name] = found
         return StageStatus(DONE, f"{total} folds")
 
-    def make(self, slot: SlotPipeline) -> Extension:
+    def make(self, slot: SlotPipeline) -> CrossValidation:
         """The folds, or what is left of them."""
         return extend.extended(slot.project, slot.products["tune"])
 
-    def files(self, slot: SlotPipeline, product: Extension) -> Extension:
+    def files(self, slot: SlotPipeline, product: CrossValidation) -> CrossValidation:
         """Their receipt, and ``extended_training_results/``."""
         return extend.written(slot.project, product)
 
-    def describe(self, slot: SlotPipeline, product: Extension) -> str:
+    def describe(self, slot: SlotPipeline, product: CrossValidation) -> str:
         """How many folds."""
         del slot
         return f"{sum(len(one.folds) for one in product.configs)} folds"
