@@ -194,7 +194,8 @@ class OutputFolder:
                         write_atomic(self.folder / name, made[name]())
                     except MissingExtraError as error:
                         missing[suffix] = error
-        for suffix, lack in missing.items():
+        # Said once, and not by every run that finds all else up to date.
+        for suffix, lack in () if same else missing.items():
             names = " and ".join(name for name in wanted if name.endswith(suffix))
             say(f"{names} could not be made: {lack}")
         if self.put(self.parts[0], text) or any(Path(n).suffix not in missing for n in wanted):
