@@ -251,7 +251,7 @@ def inputs_of(
     project: Project, candidate: Candidate | None, ground: EvaluationData
 ) -> dict[str, Any]:
     """What an evaluation on some samples depends on, by name."""
-    rival = None if candidate is None else rival_of(project, candidate)
+    rival = rival_of(project, candidate)
     return {
         "candidate": candidate and candidate.artifact_hash,
         "samples": ground.fingerprint,
