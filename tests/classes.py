@@ -10,7 +10,7 @@ import numpy as np
 
 import projects
 from podium.steps.archive import init
-from podium.steps.candidates.train import Trained, Wish, train
+from podium.steps.candidates.train import Trained, TrainingRequest, train
 from podium.steps.decisions.evaluate import Evaluated, evaluate
 from podium.steps.workspace.session import open_project
 
@@ -67,10 +67,10 @@ def project(folder: Path, **settings: Mapping[str, Any]) -> Path:
     return root
 
 
-def trained(root: Path, *, reporter: Any = None, slot: str = SLOT, **wish: Any) -> Trained:
-    settings = {**QUICK, **wish.pop("settings", {})}
+def trained(root: Path, *, reporter: Any = None, slot: str = SLOT, **request: Any) -> Trained:
+    settings = {**QUICK, **request.pop("settings", {})}
     with open_project(root, reporter=reporter) as opened:
-        return train(opened, "bilstm", slot, Wish(settings=settings, **wish))
+        return train(opened, "bilstm", slot, TrainingRequest(settings=settings, **request))
 
 
 def evaluated(root: Path, candidate: str, **how: Any) -> Evaluated:

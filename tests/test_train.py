@@ -247,7 +247,9 @@ def test_the_best_config_of_a_search_can_be_trained(tmp_path):
     found = trained(root, settings={}, best=True)
     assert found.trial.config["learning_rate"] == classes.QUICK["learning_rate"]
     with open_project(root) as project:
-        whole = classes.train(project, "bilstm", SLOT, classes.Wish(settings={}, best=True))
+        whole = classes.train(
+            project, "bilstm", SLOT, classes.TrainingRequest(settings={}, best=True)
+        )
     assert whole.trial.config == best.config
 
 

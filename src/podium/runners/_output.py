@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 from collections import deque
 
 from podium.registry import Direction
@@ -117,3 +118,13 @@ def best_of(curve: Curve, metric: str, direction: str) -> tuple[int, float] | No
     sign = Direction(direction).sign
     epoch = min(values, key=lambda e: (sign * values[e], e))
     return epoch, values[epoch]
+
+
+def ending(code: int) -> str:
+    """What ended a process, from its exit code; a negative one is that of a signal."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"

@@ -27,7 +27,7 @@ from podium.errors import suggest
 from podium.hashing import canonical, json_text
 from podium.own import Code, rendered
 from podium.reporting import Curve, Paused
-from podium.runners._output import Lines, Tail, best_of
+from podium.runners._output import Lines, Tail, best_of, ending
 from podium.trial import Ended, Epoch, Job, State, Task
 
 FILES, LOG = "files", "log"
@@ -53,123 +53,167 @@ class _Ran:
 
 
 def train(code: Code, job: Job, task: Task) -> Ended:
-    """Run the code for one trial and judge what it said; what it left lies in ``job.save_to``.
+    """Run the code for one trial and judge what it reports; its files lie in ``job.save_to``.
 
     A trial that is paused leaves its folder in ``job.pause_to``, and is given it again as it was.
     """
-    place = Path(job.save_to) / task.trial_id
-    until = task.until if job.pause_to else 0
-    before = _begin(job, task, place)
-    if until and max(before, default=-1) >= until:
-        # It stopped there, and whoever asked did not live to hear of it.
-        return _paused(code, job, task, before, 0.0)
-    tail = Tail()
-    started = time.perf_counter()
-    run = _command if code.words else _function
-    ran = run(code, job, replace(task, until=until), place, tail)
-    seconds = time.perf_counter() - started
-    reported = _reports(place)
-    curve: Curve = {}
-    # The first value of an epoch counts: code that starts from the beginning reports it again.
-    for part in (before, reported, ran.curve):
-        for epoch, values in part.items():
-            curve[epoch] = {**values, **curve.get(epoch, {})}
-    curve = dict(sorted(curve.items()))
-    beyond = [epoch for epoch in curve if until and epoch >= until]
-    if beyond:
-        # How far it came before it was ended is chance.
-        curve = {epoch: values for epoch, values in curve.items() if epoch <= beyond[0]}
-        _keep_state(job, task, place, curve)
-        shutil.rmtree(place, ignore_errors=True)
-        return _paused(code, job, task, curve, seconds)
-    ended = _judged(code, job, task, ran, curve, tail, seconds)
-    if ended.state is State.COMPLETE:
+    return _Training(code, job, task).run()
+
+
+class _Training:
+    """One trial: its folder, the state it goes on from, and the end of its output."""
+
+    def __init__(self, code: Code, job: Job, task: Task) -> None:
+        self.code, self.job, self.task, self.tail = code, job, task, Tail()
+        self.until = task.until if job.pause_to else 0
+        self.place = Path(job.save_to) / task.trial_id
+        self.state = Path(job.pause_to) / task.trial_id
+        self.seconds = 0.0
+
+    def run(self) -> Ended:
+        before = self._begin()
+        if self.until and max(before, default=-1) >= self.until:
+            # It stopped there, and the driver did not live to read of it.
+            return self._paused(before)
+        started = time.perf_counter()
+        ran = self._command() if self.code.words else self._function()
+        self.seconds = time.perf_counter() - started
+        curve: Curve = {}
+        # The first value of an epoch counts: code that starts from the beginning reports it again.
+        for part in (before, self._reports(), ran.curve):
+            for epoch, values in part.items():
+                curve[epoch] = {**values, **curve.get(epoch, {})}
+        curve = dict(sorted(curve.items()))
+        beyond = [epoch for epoch in curve if self.until and epoch >= self.until]
+        if beyond:
+            # How far it came before it was ended is chance.
+            curve = {epoch: values for epoch, values in curve.items() if epoch <= beyond[0]}
+            self._keep_state(curve)
+            shutil.rmtree(self.place, ignore_errors=True)
+            return self._paused(curve)
+        ended = self._judged(ran, curve)
+        if ended.state is not State.COMPLETE:
+            shutil.rmtree(self.place, ignore_errors=True)
+            return ended
         for name in (_CONFIG, _REPORTS):
-            (place / name).unlink(missing_ok=True)
-        if said := tail.text():
-            (place / LOG).mkdir(parents=True)
-            (place / LOG / OUTPUT).write_text(said, encoding="utf-8")
-        ended = replace(ended, model=str(place) if job.save_to else "")
-    else:
-        shutil.rmtree(place, ignore_errors=True)
-    return ended
+            (self.place / name).unlink(missing_ok=True)
+        if output := self.tail.text():
+            (self.place / LOG).mkdir(parents=True)
+            (self.place / LOG / OUTPUT).write_text(output, encoding="utf-8")
+        return replace(ended, model=str(self.place) if self.job.save_to else "")
 
+    def _begin(self) -> Curve:
+        """Lay out the trial's folder; returns what it reported before it was paused."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True)
+        (self.place / _CONFIG).write_text(canonical(self.task.config), encoding="utf-8")
+        if not self.job.pause_to or not (self.state / _CURVE).is_file():
+            (self.place / FILES).mkdir()
+            return {}
+        shutil.copytree(self.state / FILES, self.place / FILES, symlinks=True)
+        known = json.loads((self.state / _CURVE).read_text(encoding="utf-8"))
+        return {int(epoch): values for epoch, values in known.items()}
 
-def _begin(job: Job, task: Task, place: Path) -> Curve:
-    """Lay out a trial's folder; returns what it reported before it was paused."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    (place / _CONFIG).write_text(canonical(task.config), encoding="utf-8")
-    state = Path(job.pause_to) / task.trial_id
-    if not job.pause_to or not (state / _CURVE).is_file():
-        (place / FILES).mkdir()
-        return {}
-    shutil.copytree(state / FILES, place / FILES, symlinks=True)
-    known = json.loads((state / _CURVE).read_text(encoding="utf-8"))
-    return {int(epoch): values for epoch, values in known.items()}
+    def _keep_state(self, curve: Curve) -> None:
+        """Keep the folder as it is; a stop in between leaves the state before, or none."""
+        beside = self.state.with_name(f".{self.state.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        # The code may have removed it.
+        (self.place / FILES).mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.place / FILES, beside / FILES, symlinks=True)
+        known = {str(epoch): values for epoch, values in curve.items()}
+        (beside / _CURVE).write_text(json_text(known), encoding="utf-8")
+        shutil.rmtree(self.state, ignore_errors=True)
+        beside.rename(self.state)
 
+    def _reports(self) -> Curve:
+        path = self.place / _REPORTS
+        if not path.is_file():
+            return {}
+        return reporting.read(path.read_text(encoding="utf-8", errors="replace"))
 
-def _paused(code: Code, job: Job, task: Task, curve: Curve, seconds: float) -> Ended:
-    epoch, _ = best_of(curve, job.metric, code.direction) or (0, math.nan)
-    return Ended(
-        task,
-        State.PAUSED,
-        epochs=_epochs(curve),
-        seconds=seconds,
-        best_epoch=epoch,
-        paused=str(Path(job.pause_to) / task.trial_id),
-    )
+    def _ended(self, state: State, curve: Curve, **more: Any) -> Ended:
+        epochs = tuple(Epoch(0, epoch, values) for epoch, values in curve.items())
+        return Ended(self.task, state, epochs=epochs, seconds=self.seconds, **more)
 
+    def _best(self, curve: Curve) -> tuple[int, float]:
+        return best_of(curve, self.job.metric, self.code.direction) or (0, math.nan)
 
-def _keep_state(job: Job, task: Task, place: Path, curve: Curve) -> None:
-    """Keep the folder as it is; a stop in between leaves the state before, or none."""
-    state = Path(job.pause_to) / task.trial_id
-    beside = state.with_name(f".{state.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    # The code may have removed it.
-    (place / FILES).mkdir(parents=True, exist_ok=True)
-    shutil.copytree(place / FILES, beside / FILES, symlinks=True)
-    (beside / _CURVE).write_text(json_text({str(e): v for e, v in curve.items()}), encoding="utf-8")
-    shutil.rmtree(state, ignore_errors=True)
-    beside.rename(state)
+    def _paused(self, curve: Curve) -> Ended:
+        epoch, _ = self._best(curve)
+        return self._ended(State.PAUSED, curve, best_epoch=epoch, paused=str(self.state))
 
+    def _judged(self, ran: _Ran, curve: Curve) -> Ended:
+        """The trial's end, with the score of its end, else the best one it reported."""
+        epoch, score = self._best(curve)
+        failure = ran.failure
+        if not failure:
+            score = ran.final.get(self.job.metric, score)
+            failure = "" if math.isfinite(score) else _nothing(self.job.metric, ran, curve, score)
+        if failure:
+            quoted = self.tail.quoted()
+            reason = f"{failure}{QUOTED}{quoted}" if quoted else failure
+            return self._ended(State.FAILED, curve, reason=reason)
+        # An epoch 0 is no epoch to the record; what was best there stands among the final values.
+        final = {**curve.get(epoch, {}), **ran.final}
+        return self._ended(State.COMPLETE, curve, score=score, best_epoch=epoch, final=final)
 
-def _reports(place: Path) -> Curve:
-    path = place / _REPORTS
-    if not path.is_file():
-        return {}
-    return reporting.read(path.read_text(encoding="utf-8", errors="replace"))
+    def _variables(self) -> dict[str, str]:
+        """What the code finds in its environment."""
+        return {
+            reporting.CONFIG: canonical(self.task.config),
+            reporting.TRIAL: self.task.trial_id,
+            reporting.SEED: str(self.task.seed),
+            reporting.FOLDER: str(self.place / FILES),
+            reporting.REPORTS: str(self.place / _REPORTS),
+            reporting.UNTIL: str(self.until or ""),
+        }
 
+    def _command(self) -> _Ran:
+        given = {
+            "config": str(self.place / _CONFIG),
+            "seed": str(self.task.seed),
+            "trial": self.task.trial_id,
+            "folder": str(self.place / FILES),
+        }
+        words = rendered(self.code.words, self.task.config, given)
+        lines, ran = Lines(), _Ran()
+        with _started(self.code, words, self._variables()) as process:
+            stop_by = math.inf
+            for data in _heard(process, self.tail):
+                lines.add(data)
+                if time.monotonic() > stop_by:
+                    break
+                if self.until and stop_by == math.inf:
+                    printed = max(lines.curve, default=-1) >= self.until
+                    if printed or max(self._reports(), default=-1) >= self.until:
+                        stop_by = time.monotonic() + GRACE_SECONDS
+                    if printed:
+                        # Nothing tells it that it is to stop.
+                        _signal(process, signal.SIGTERM)
+            if time.monotonic() > stop_by:
+                _signal(process, signal.SIGKILL)
+            ended = process.wait()
+        ran.final, ran.curve, ran.unreadable = lines.final(), lines.curve, lines.unreadable
+        if ended:
+            ran.failure = f"the command ended with {ending(ended)}"
+        return ran
 
-def _epochs(curve: Curve) -> tuple[Epoch, ...]:
-    return tuple(Epoch(0, epoch, values) for epoch, values in curve.items())
-
-
-def _judged(
-    code: Code, job: Job, task: Task, ran: _Ran, curve: Curve, tail: Tail, seconds: float
-) -> Ended:
-    """Score of a trial: what it said at its end, else the best it reported."""
-    epochs = _epochs(curve)
-    epoch, score = best_of(curve, job.metric, code.direction) or (0, math.nan)
-    failure = ran.failure
-    if not failure and job.metric in ran.final:
-        score = ran.final[job.metric]
-    if not failure and not math.isfinite(score):
-        failure = _nothing(job.metric, ran, curve, score)
-    if failure:
-        quoted = tail.quoted()
-        reason = f"{failure}{QUOTED}{quoted}" if quoted else failure
-        return Ended(task, State.FAILED, epochs=epochs, seconds=seconds, reason=reason)
-    return Ended(
-        task,
-        State.COMPLETE,
-        score=score,
-        epochs=epochs,
-        seconds=seconds,
-        best_epoch=epoch,
-        # An epoch 0 is no epoch to the record; what was best there is told so.
-        final={**curve.get(epoch, {}), **ran.final},
-    )
+    def _function(self) -> _Ran:
+        ran = _Ran()
+        captured = _shown(self.tail) if self.code.here else _captured(self.tail)
+        with variables(self._variables()), captured:
+            try:
+                answer = (self.code.here or _found(self.code.function))(**self.task.config)
+                ran.final = _metrics(answer, self.job.metric)
+            except Paused:
+                pass
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the next trial may succeed
+                # Without the frames of podium itself.
+                trace = error.__traceback__.tb_next if error.__traceback__ else None
+                traceback.print_exception(type(error), error, trace)
+                ran.failure = f"it raised {type(error).__name__}"
+        return ran
 
 
 def _nothing(metric: str, ran: _Ran, curve: Curve, score: float) -> str:
@@ -177,9 +221,7 @@ def _nothing(metric: str, ran: _Ran, curve: Curve, score: float) -> str:
     names = {*ran.final, *(name for values in curve.values() for name in values)}
     if metric in names:
         value = ran.final.get(metric, score)
-        return f"{metric} was {value} " + (
-            "at its end" if metric in ran.final else "in every epoch"
-        )
+        return f"{metric} was {value} {'at its end' if metric in ran.final else 'in every epoch'}"
     if ran.unreadable:
         return (
             f"'{ran.unreadable[:200]}' cannot be read: a line such as "
@@ -191,58 +233,6 @@ def _nothing(metric: str, ran: _Ran, curve: Curve, score: float) -> str:
         f"it ended without reporting {metric}: podium.report(epoch, {metric}=...), or a last line "
         f'{{"{metric}": ...}}'
     )
-
-
-def _variables(task: Task, place: Path) -> dict[str, str]:
-    """What the code finds in its environment."""
-    return {
-        reporting.CONFIG: canonical(task.config),
-        reporting.TRIAL: task.trial_id,
-        reporting.SEED: str(task.seed),
-        reporting.FOLDER: str(place / FILES),
-        reporting.REPORTS: str(place / _REPORTS),
-        reporting.UNTIL: str(task.until or ""),
-    }
-
-
-def _command(code: Code, job: Job, task: Task, place: Path, tail: Tail) -> _Ran:
-    given = {
-        "config": str(place / _CONFIG),
-        "seed": str(task.seed),
-        "trial": task.trial_id,
-        "folder": str(place / FILES),
-    }
-    words = rendered(code.words, task.config, given)
-    lines, ran = Lines(), _Ran()
-    with _started(code, words, _variables(task, place)) as process:
-        stop_by = math.inf
-        for data in _heard(process, tail):
-            lines.add(data)
-            if time.monotonic() > stop_by:
-                break
-            if task.until and stop_by == math.inf:
-                printed = max(lines.curve, default=-1) >= task.until
-                if printed or max(_reports(place), default=-1) >= task.until:
-                    stop_by = time.monotonic() + GRACE_SECONDS
-                if printed:
-                    # Nothing tells it that it is to stop.
-                    _signal(process, signal.SIGTERM)
-        if time.monotonic() > stop_by:
-            _signal(process, signal.SIGKILL)
-        ended = process.wait()
-    ran.final, ran.curve, ran.unreadable = lines.final(), lines.curve, lines.unreadable
-    if ended:
-        ran.failure = f"the command ended with {_told(ended)}"
-    return ran
-
-
-def _told(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
 
 
 @contextlib.contextmanager
@@ -317,23 +307,6 @@ def _heard(process: subprocess.Popen[bytes], tail: Tail) -> Iterator[bytes]:
                 yield data if key.fileobj is process.stdout else b""
             if not ready:
                 yield b""
-
-
-def _function(code: Code, job: Job, task: Task, place: Path, tail: Tail) -> _Ran:
-    ran = _Ran()
-    captured = _shown(tail) if code.here else _captured(tail)
-    with variables(_variables(task, place)), captured:
-        try:
-            answer = (code.here or _found(code.function))(**task.config)
-            ran.final = _metrics(answer, job.metric)
-        except Paused:
-            pass
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - one trial's failure is not the next's
-            # Without the frames of podium itself.
-            trace = error.__traceback__.tb_next if error.__traceback__ else None
-            traceback.print_exception(type(error), error, trace)
-            ran.failure = f"it raised {type(error).__name__}"
-    return ran
 
 
 def _found(name: str) -> Any:

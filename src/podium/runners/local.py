@@ -23,6 +23,7 @@ from podium.environ import variables
 from podium.errors import PodiumError, UsageError
 from podium.runners._base import Runner, size_of, take, work
 from podium.runners._limits import own_memory
+from podium.runners._output import ending
 from podium.runners._share import Parts, Shared, opened
 from podium.trial import Ended, Job, State, Task
 
@@ -37,6 +38,8 @@ THREADS = {
 }
 # How often limits are looked at, in seconds.
 POLL = 0.2
+# What the sender of SIGKILL usually means.
+KILLED = ": somebody killed it, or the system did because memory ran out"
 
 
 @dataclass(eq=False)
@@ -194,8 +197,8 @@ class LocalRunner(Runner):
         except (EOFError, ConnectionResetError):
             worker.process.join()
             code = worker.process.exitcode or 0
-            how = f"signal {_signal(-code)}" if code < 0 else f"exit code {code}"
-            return self._lost(worker, f"its worker process ended with {how}")
+            killed = KILLED if code == -signal.SIGKILL else ""
+            return self._lost(worker, f"its worker process ended with {ending(code)}{killed}")
         if isinstance(answer, BaseException):
             # Nothing more is heard of its batch.
             worker.tasks = {}
@@ -203,16 +206,6 @@ class LocalRunner(Runner):
         del worker.tasks[answer.task.trial_id]
         worker.since = time.monotonic()
         return [answer]
-
-
-def _signal(number: int) -> str:
-    """Name of a signal, and what its sender usually means."""
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return str(number)
-    killed = ": somebody killed it, or the system did because memory ran out"
-    return name + (killed if number == signal.SIGKILL else "")
 
 
 @contextmanager

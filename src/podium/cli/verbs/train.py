@@ -61,7 +61,7 @@ def command(
     Without a slot that classifies, the files become a dataset and a slot in podium.toml. The same
     training again trains nothing new; --resume goes on with one that was cut off.
     """
-    from podium.steps.candidates.train import Wish, declared, train
+    from podium.steps.candidates.train import TrainingRequest, declared, train
     from podium.steps.trials.baselines import method_of
 
     chosen = {name: value for name, value in parts.items() if value is not None}
@@ -82,15 +82,15 @@ def command(
     for key, value in cli.settings.items():
         flags["mlflow" if key == "mlflow.enabled" else key.replace(".", "_")] = value
     said = {"flags": flags, "data_version": data_version, "model_tag": model_tag}
-    wish = Wish(
+    request = TrainingRequest(
         settings=chosen, best=best, training=train_npz, validation=val_npz, stats=feature_stats,
         output=output_dir, device=device, resume=resume, seed=seed, said=said, notes=notes,
     )  # fmt: skip
-    name, table = declared(cli.root, cli.config, slot, wish)
+    name, table = declared(cli.root, cli.config, slot, request)
     if table:
         cli.out.say(f"podium.toml has a dataset and a slot for these files now:\n\n{table}")
     with cli.at_work(name, "train") as (project, _):
-        found = train(project, family, name, wish)
+        found = train(project, family, name, request)
     metric = found.data.section.metric
     cli.out.facts(
         "candidate",

@@ -10,7 +10,6 @@ from typing import Any
 from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest
-from podium.ledger import writes
 from podium.ledger.ledger import Transaction
 from podium.space import ConfigDict
 from podium.split import Split
@@ -21,7 +20,7 @@ from podium.steps.candidates.register import Made
 from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.comparison import tested
-from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about, put_seen
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import reckoned
 from podium.steps.search.extend import extension_left
@@ -150,12 +149,8 @@ def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) ->
     found = _validation(analysis, candidate)
 
     def findings(tx: Transaction) -> list[Evidence]:
-        # What it must never be judged on; the same samples are stored once.
-        seen = {
-            f"trained_{what}": writes.put_array(project.ledger, tx, marks)
-            for what, marks in analysis.extension.tuned.data.seen().items()
-        }
-        return [replace(found, series={**found.series, **seen})]
+        series = put_seen(project, tx, analysis.extension.tuned.data.seen())
+        return [replace(found, series={**found.series, **series})]
 
     inputs = validation_inputs(analysis, candidate)
     return evidence_once(project, candidate, VALIDATION, inputs, lambda: findings)

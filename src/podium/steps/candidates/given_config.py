@@ -16,6 +16,7 @@ from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import Write
 from podium.steps.candidates.finalize import (
     STEP,
+    VALIDATION,
     Final,
     candidate_once,
     final_split,
@@ -31,7 +32,7 @@ from podium.steps.search.extend import extension_left
 from podium.steps.search.handover import left_by
 from podium.steps.trials import baselines
 from podium.steps.trials.context import begin_study
-from podium.steps.workspace.policy import policy_of
+from podium.steps.workspace.policy import gates_that_read
 from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, config_hash
 
@@ -98,7 +99,8 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
     made = candidate_once(project, slot, STEP, inputs, train)
     probed_for_leaks(project, data, made.candidate)
     folder = final_files.write(project, data, split, made.candidate, take=True)
-    return Given(made.candidate, made.fresh, _missing(project, slot), folder)
+    missing = tuple(gates_that_read(project.config, slot, VALIDATION))
+    return Given(made.candidate, made.fresh, missing, folder)
 
 
 def _finalized_if_chosen(project: Project, slot: str, config: str) -> Final | None:
@@ -114,12 +116,6 @@ def _finalized_if_chosen(project: Project, slot: str, config: str) -> Final | No
     except NotFoundError:
         # The slot asks another question by now.
         return None
-
-
-def _missing(project: Project, slot: str) -> tuple[str, ...]:
-    gates = {gate for stage in policy_of(project.config, slot).values() for gate in stage}
-    needing = (g for g in gates if "validation" in registry.load("gates", g).NEEDS)
-    return tuple(sorted(needing))
 
 
 def _read(project: Project, data: SlotData, path: Path) -> tuple[str, ConfigDict]:

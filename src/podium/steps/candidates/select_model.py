@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from podium import artifact
 from podium.artifact import CHECKPOINTS, Place
@@ -21,7 +21,6 @@ from podium.steps.candidates.register import (
     OtherQuestionError,
     kept_candidate,
     register,
-    require_fit,
 )
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
@@ -104,7 +103,6 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
     It is another model, so it is an artefact and a candidate of its own, chosen for the same
     reasons.
     """
-    data, realigned = require_fit(project, place, slot)
     ledger, door = project.ledger, project.door
     whole = kept_candidate(project, artifact.place_of(place.folder, place.artifact_hash), slot)
     fold = CHECKPOINTS[::-1].index(place.checkpoint)
@@ -149,8 +147,8 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
                 notes={**told.notes, "reason": why},
             )
             writes.put_evidence(ledger, tx, copy)
-    probed_for_leaks(project, data, candidate)
-    return Kept(data, whole.reference, candidate, realigned)
+    probed_for_leaks(project, whole.data, candidate)
+    return replace(whole, candidate=candidate)
 
 
 def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[Kept, str]:
@@ -202,7 +200,9 @@ def _places(project: Project, slot: str) -> Iterator[tuple[str, str, list[Path]]
         yield "final model", f"{paths.final}/ (podium finalize fills it)", there
     else:
         left = newest(project, slot, FINALIZE)
-        yield "newest final model", "", [] if left is None else [_stored(project, left.outputs)]
+        ids = [] if left is None else [left.outputs["candidate"]]
+        there = [project.store / recorded.candidate(project, id_).artifact_path for id_ in ids]
+        yield "newest final model", "", there
     if paths.extended:
         folder = output_folder(project, slot, paths.extended)
         there = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
@@ -212,11 +212,6 @@ def _places(project: Project, slot: str) -> Iterator[tuple[str, str, list[Path]]
         folder = output_folder(project, slot, paths.tuning) / KEPT_BY_SEARCH
         where = f"{paths.tuning}/{KEPT_BY_SEARCH}/* (podium tune fills it)"
         yield "best model that the search kept", where, by_score(folder)[:1]
-
-
-def _stored(project: Project, outputs: Mapping[str, Any]) -> Path:
-    """Where the model of a final training lies in the store."""
-    return project.store / recorded.candidate(project, outputs["candidate"]).artifact_path
 
 
 def _rank(path: Path) -> tuple[float, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,18 +24,18 @@ from podium.hashing import digest, json_text
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
-from podium.runners._base import Runner, ended, parts
+from podium.runners._base import Runner, ended, family_of, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import ClassData, class_data, read_stats
-from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about, put_seen
 from podium.steps.search.results import SearchResult
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.context import begin_study
-from podium.steps.trials.driver import best_of
+from podium.steps.trials.driver import best_of, workplace
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
 from podium.steps.trials.once import once
@@ -76,7 +75,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class TrainingRequest:
     """What a training is asked for beside its slot; paths are as the user wrote them.
 
     Parameters
@@ -106,7 +105,7 @@ class Wish:
     notes: str = ""
 
 
-def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
+def train(project: Project, family: str, slot: str, request: TrainingRequest) -> Trained:
     """Train one config and register it as a candidate in stage development.
 
     The same training again trains nothing new. One that was cut off starts again, or goes on from
@@ -119,59 +118,54 @@ def train(project: Project, family: str, slot: str, wish: Wish) -> Trained:
     NotFoundError
         There is nothing to go on from, or no search to take the best config of.
     """
-    if not wish.best:
-        return _train(project, family, slot, wish, {})
+    if not request.best:
+        return _train(project, family, slot, request, {})
     with search_left(project, slot) as (search, other):
         project.reporter.say(
             f"{slot}: the config is the best one of {family} in search {search.study.id}, the "
             f"newest finished one{other}"
         )
-        return _train(project, family, slot, wish, _best_config(search, family))
+        return _train(project, family, slot, request, _best_config(search, family))
 
 
 def _train(
-    project: Project, family: str, slot: str, wish: Wish, best: Mapping[str, Any]
+    project: Project, family: str, slot: str, request: TrainingRequest, best: Mapping[str, Any]
 ) -> Trained:
-    stats = read_stats(wish.stats) if wish.stats and wish.stats.exists() else None
+    stats = read_stats(request.stats) if request.stats and request.stats.exists() else None
     data = class_data(
-        project.config, slot, training=wish.training, validation=wish.validation, stats=stats
+        project.config, slot, training=request.training, validation=request.validation, stats=stats
     )
-    data = _with_stats(data, stats, wish.stats)
-    config = _config(project, data, family, {**best, **wish.settings})
-    seed = project.config.tune.seed if wish.seed is None else wish.seed
+    data = _with_stats(data, stats, request.stats)
+    config = _config(project, data, family, {**best, **request.settings})
+    seed = project.config.tune.seed if request.seed is None else request.seed
     spaces = {family: data.family(family).space(data.dataset)}
     context = begin_study(project, data, data.split, spaces, search=PHASE)
     study = context.study
     baselines.run(context)
     plan = Planned(
         PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
-        named=True, said=wish.said, notes=wish.notes,
+        named=True, said=request.said, notes=request.notes,
     )  # fmt: skip
-    output = wish.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
-    work = project.state / "work" / f"train-{digest(slot)[:16]}"
-    keep = Checkpoints(output, resume=wish.resume)
-    here = Here(project, f"{slot}: train {family}", keep)
+    output = request.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
+    keep = Checkpoints(output, resume=request.resume)
+    here = InProcessRunner(project, f"{slot}: train {family}", keep)
     job = execute.job_of(data, data.split, family)
-    job = replace(job, save_to=str(work), device=wish.device)
-    with full_disk_explained(output):
-        shutil.rmtree(work, ignore_errors=True)
-        try:
-            [row] = execute.run(context, job, [plan], runner=here)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    with workplace(project, slot, PHASE) as work, full_disk_explained(output):
+        job = replace(job, save_to=work, device=request.device)
+        [row] = execute.run(context, job, [plan], runner=here)
         if row.state is not State.COMPLETE:
             raise DataError(
                 f"the training failed: {row.reason.strip().splitlines()[-1]}",
                 "a training to its end",
                 f"run: podium show {row.id}",
             )
-        _lay_out(project, row, output, wish)
+        _lay_out(project, row, output, request)
     reference = baselines.best(baselines.rows_of(context), data, PHASE)
     candidate, validation = _registered(project, data, study, row, reference)
     return Trained(data, row, reference, candidate, validation, output, fresh=here.ran)
 
 
-class Here(Runner):
+class InProcessRunner(Runner):
     """Trains in this process, tells every epoch, and leaves what can be gone on from."""
 
     def __init__(self, project: Project, label: str, keep: Checkpoints) -> None:
@@ -189,41 +183,32 @@ class Here(Runner):
 
     def _trained(self, job: Job, task: Task) -> Ended:
         training, validation = parts(job, task.fold)
-        epochs: list[Epoch] = []
         curve: dict[int, Mapping[str, float]] = {}
         total = int(task.config.get(BUDGET, 0))
-
         keep = self.keep
 
         def report(epoch: int, scores: Mapping[str, float]) -> None:
-            epochs.append(Epoch(0, epoch, dict(scores)))
-            curve[epoch] = scores
+            curve[epoch] = dict(scores)
             write_atomic(keep.folder / CURVES, curves_csv(curve))
-            told = scores.get(f"val_{job.metric}")
-            note = f"val {job.metric} {told:.4g}" if told is not None else ""
+            score = scores.get(f"val_{job.metric}")
+            note = f"val {job.metric} {score:.4g}" if score is not None else ""
             self.project.reporter.progress(self.label, epoch, total, note)
 
         keep.folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        model, reason, trace = None, "", ""
         try:
-            kind = registry.family(job.family, job.task, device=job.device)
-            model = kind.fit(
+            model = family_of(job).fit(
                 task.config, training, validation, seed=task.seed, report=report, keep=keep
             )
+            fitted = Fitted(0, model)
         except PodiumError:
-            # What is wrong with the data or the config is the user's to hear, not a failed trial.
+            # What is wrong with the data or the config is the user's to mend, no failed trial.
             raise
         except Exception:  # noqa: BLE001 - its last line is the reason on record
-            reason, trace = traceback.format_exc(limit=-3), traceback.format_exc()
-        end = ended(
-            job,
-            task,
-            Fitted(0, model, reason, trace),
-            tuple(epochs),
-            time.perf_counter() - started,
-        )
-        if model is not None and keep.last_state is not None:
+            fitted = Fitted(0, None, traceback.format_exc(limit=-3), traceback.format_exc())
+        epochs = tuple(Epoch(0, epoch, scores) for epoch, scores in curve.items())
+        end = ended(job, task, fitted, epochs, time.perf_counter() - started)
+        if fitted.model is not None and keep.last_state is not None:
             (Path(job.save_to) / task.trial_id / LAST).write_bytes(keep.last_state)
         return end
 
@@ -269,7 +254,9 @@ class Checkpoints:
             write_atomic(self.folder / BEST, state)
 
 
-def declared(root: Path, config: Config, slot: str | None, wish: Wish) -> tuple[str, str]:
+def declared(
+    root: Path, config: Config, slot: str | None, request: TrainingRequest
+) -> tuple[str, str]:
     """Slot to train for, and the table that was appended to podium.toml if it had none.
 
     A named slot wins, then the default one where it classifies, then the only one that does. Where
@@ -288,7 +275,7 @@ def declared(root: Path, config: Config, slot: str | None, wish: Wish) -> tuple[
     able = classifying(config)
     if able:
         raise UsageError(f"{len(able)} slots classify", f"--slot: {', '.join(able)}")
-    if wish.training is None:
+    if request.training is None:
         raise UsageError(
             f"no slot of {configuration.FILE} classifies",
             'a slot with task = "classify", or files to make one of',
@@ -297,14 +284,14 @@ def declared(root: Path, config: Config, slot: str | None, wish: Wish) -> tuple[
     known = [
         name
         for name, section in config.datasets.items()
-        if (root / section.path).resolve() == wish.training.resolve()
+        if (root / section.path).resolve() == request.training.resolve()
     ]
     if known:
         name, table = known[0], ""
     else:
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", wish.training.stem).strip("-")
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", request.training.stem).strip("-")
         name = _free(plain or "samples", config)
-        table = add(root, name, [wish.training], validation=wish.validation).table + "\n"
+        table = add(root, name, [request.training], validation=request.validation).table + "\n"
     made = f"{name}/class"
     # What the new table speaks of, for the check that podium.toml can be read with it.
     spoken = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
@@ -375,7 +362,7 @@ def _number(project: Project, study: Study, config: ConfigDict, seed: int) -> in
     return next(same, len(rows))
 
 
-def _lay_out(project: Project, row: TrialRow, output: Path, wish: Wish) -> None:
+def _lay_out(project: Project, row: TrialRow, output: Path, request: TrainingRequest) -> None:
     """Put what the training left into the output folder, also where another one trained it."""
     assert row.checkpoint is not None
     kept = project.root / row.checkpoint
@@ -388,7 +375,7 @@ def _lay_out(project: Project, row: TrialRow, output: Path, wish: Wish) -> None:
         write_atomic(output / CURVES, curves_csv(epochs))
     facts = {
         "schema": 1, "family": row.family, "config": row.config, "seed": row.seed,
-        "trial": row.id, "said": dict(wish.said or {}),
+        "trial": row.id, "said": dict(request.said or {}),
     }  # fmt: skip
     write_atomic(output / CONFIG, json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
@@ -419,11 +406,7 @@ def _registered(
                     f"naive_{metric}": Scalar(reference.score, metric, way),
                     "configs_looked_at": Scalar(looked_at, "configs"),
                 },
-                # What it must never be judged on; the same training samples are stored once.
-                series={
-                    f"trained_{what}": writes.put_array(ledger, tx, numbers)
-                    for what, numbers in seen.items()
-                },
+                series=put_seen(project, tx, seen),
                 notes={
                     "metric": metric,
                     **baselines.notes(reference),

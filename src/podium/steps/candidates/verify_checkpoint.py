@@ -18,6 +18,7 @@ from podium.errors import DataError, NotFoundError
 from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
+from podium.runners._files import unpack
 from podium.steps.candidates.register import OtherQuestionError, require_fit
 from podium.steps.data.bars import SlotData
 from podium.steps.search.tune import validation_split
@@ -115,10 +116,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         )
     files = _files(folder, facts["files"])
     with workplace(project, data.slot, "checkpoint") as work:
-        for name, content in files.items():
-            target = Path(work) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        unpack(files, Path(work))
         opened = artifact.opened_file(Path(work))
         name, kept = artifact.store(
             project.store,

@@ -23,7 +23,7 @@ from podium.errors import DataError, Problem, RefusedError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, digest_bytes
-from podium.ledger import reads, writes
+from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.manifest import plain
@@ -42,7 +42,7 @@ from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation
 from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
 from podium.steps.decisions.rival import rival_of
-from podium.steps.evidence.evidence import evidence_about
+from podium.steps.evidence.evidence import evidence_about, put_arrays
 from podium.steps.evidence.improvement import improvement_in_classes
 from podium.steps.trials import baselines
 from podium.steps.trials.context import StudyContext
@@ -55,6 +55,7 @@ KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"
 # How far probabilities reckoned on another machine, or written with few digits, may be off.
 ALIKE = 1e-3
+CALLED = {"champion": "the champion", "parent": "its parent"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +100,17 @@ class EvaluationData:
     samples: Subset
     told: str
     official: bool
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Class of each sample, (N,)."""
+        return self.samples.truth().astype(np.int64)
+
+    @property
+    def groups(self) -> NDArray[np.str_] | None:
+        """Group of each sample, (N,), where they have any."""
+        groups = self.samples.sequences.groups
+        return None if groups is None else groups[self.samples.rows]
 
     @property
     def fingerprint(self) -> str:
@@ -147,19 +159,17 @@ def evaluate(
     probabilities, producer = model.predict(ground.samples).probabilities, "evaluate"
     if attach is not None:
         probabilities, producer = _attached(attach, ground, probabilities), "attached"
-    truth = ground.samples.truth().astype(np.int64)
     study = Study(candidate.study_id or "", candidate.slot, {})
     context = StudyContext(project, study, found, found.split)
     reference = baselines.best(baselines.rows_of(context), found, "train")
-    rival = _other(project, rival_of(project, candidate), "the champion", found, ground)
-    made_of = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
-    parent = _other(project, made_of, "its parent", found, ground)
+    rival = rival_of(project, candidate)
+    parent = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
     name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
     place = project.root / FOLDER / name
     x, lengths = ground.samples.inputs()
     report = EvaluationReport(
         title=f"Version {candidate.version} of {candidate.slot} ({candidate.family})",
-        truth=truth,
+        truth=ground.truth,
         probabilities=probabilities,
         class_names=found.dataset.class_names,
         facts={
@@ -170,17 +180,15 @@ def evaluate(
             "producer": producer,
         },
         rows=ground.samples.rows,
-        groups=_groups(ground.samples),
+        groups=ground.groups,
         x=x,
         lengths=lengths,
         feature_names=found.dataset.feature_names,
         cost=cost,
-        champion=rival[1] if rival else None,
-        naive=_answers(reference, found, ground),
-        champion_name=f"the champion, version {rival[0].version}" if rival else "",
+        naive=_answers_of_naive(reference, found, ground),
         naive_name=f"the naive rule ({baselines.method_of(reference)})",
-        parent=parent[1] if parent else None,
-        parent_name=f"its parent, version {parent[0].version}" if parent else "",
+        **_beside(project, "champion", rival, found, ground),
+        **_beside(project, "parent", parent, found, ground),
     )
     files = bundle(report)
     manifest = manifest_bytes(
@@ -191,41 +199,30 @@ def evaluate(
     _write(place, {**files, MANIFEST: manifest})
 
     def findings(tx: Transaction) -> list[Evidence]:
-        series = {
-            "probabilities": writes.put_array(
-                project.ledger, tx, probabilities.astype(np.float32).ravel()
-            ),
-            "truth": writes.put_array(project.ledger, tx, truth),
-            **_group_codes(project, tx, ground),
-            "loss": writes.put_array(
-                project.ledger, tx, log_losses(truth, probabilities).astype(np.float32)
-            ),
-        }
-        notes = {
-            "bundle": hash_,
-            "folder": project.shown(place),
-            "data": ground.told,
-            **baselines.notes(reference),
-        }
         found = evidence_about(
             candidate,
             kind,
             producer,
             dataset=ground.fingerprint,
             scalars=_scalars(report.model, report.figures["naive"]),
-            series=series,
-            notes=notes,
+            series=put_arrays(project, tx, _arrays(ground, probabilities)),
+            notes={
+                "bundle": hash_,
+                "folder": project.shown(place),
+                "data": ground.told,
+                **baselines.notes(reference),
+            },
         )
-        if rival is None or not ground.official:
+        if rival is None or report.champion is None or not ground.official:
             return [found]
-        return [found, _against(candidate, ground, rival[0], report)]
+        return [found, _against(candidate, ground, rival, report)]
 
-    told = inputs_of(project, candidate, ground)
-    told |= {
-        "cost": "none" if cost is None else digest(cost.tolist()),
-        "attached": hash_ if attach is not None else "none",
-    }
-    fresh = evidence_once(project, candidate, kind, told, lambda: findings)
+    of = inputs_of(project, candidate, ground)
+    if cost is not None:
+        of["cost"] = digest(cost.tolist())
+    if attach is not None:
+        of["attached"] = hash_
+    fresh = evidence_once(project, candidate, kind, of, lambda: findings)
     improved = None
     if report.improvements and ground.official:
         improved = improvement_in_classes(
@@ -244,20 +241,22 @@ def inputs(project: Project, slot: str, candidate: Candidate | None) -> dict[str
         None: not known yet, as are the values that depend on it.
     """
     ground = _ground(project, class_data(project.config, slot), None)
-    return {**inputs_of(project, candidate, ground), "cost": "none", "attached": "none"}
+    return inputs_of(project, candidate, ground)
 
 
 def inputs_of(
     project: Project, candidate: Candidate | None, ground: EvaluationData
 ) -> dict[str, Any]:
-    """What an evaluation on some samples depends on, by name."""
-    rival = None if candidate is None else rival_of(project, candidate)
+    """What an evaluation on some samples depends on, by name, without costs or a bundle."""
+    rival = rival_of(project, candidate)
     return {
         "candidate": candidate and candidate.artifact_hash,
         "samples": ground.fingerprint,
         "champion": None if candidate is None else rival.artifact_hash if rival else "none",
         "parent": candidate and (candidate.parent_id or "none"),
         "podium": __version__,
+        "cost": "none",
+        "attached": "none",
     }
 
 
@@ -307,13 +306,14 @@ def _require_kin(candidate: Candidate, model: LoadedClassifier, data: ClassData)
             )
 
 
-def _group_codes(project: Project, tx: Any, ground: EvaluationData) -> dict[str, str]:
-    """Groups as numbers, so that candidates can be held against each other by group later."""
-    groups = _groups(ground.samples)
-    if groups is None:
-        return {}
-    codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    return {"groups": writes.put_array(project.ledger, tx, codes)}
+def _arrays(ground: EvaluationData, probabilities: Floats) -> dict[str, NDArray[Any]]:
+    """What the record keeps of each sample, for comparisons with later candidates."""
+    arrays: dict[str, NDArray[Any]] = {"probabilities": probabilities.astype(np.float32).ravel()}
+    arrays["truth"] = ground.truth
+    if ground.groups is not None:
+        # As numbers.
+        arrays["groups"] = np.unique(ground.groups, return_inverse=True)[1].astype(np.int64)
+    return {**arrays, "loss": log_losses(ground.truth, probabilities).astype(np.float32)}
 
 
 def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationData) -> None:
@@ -343,12 +343,7 @@ def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationDa
         raise DataError.of(problems)
 
 
-def _groups(samples: Subset) -> NDArray[np.str_] | None:
-    groups = samples.sequences.groups
-    return None if groups is None else groups[samples.rows]
-
-
-def _answers(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Floats:
+def _answers_of_naive(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Floats:
     """Probabilities of a baseline that is fitted on the training samples again."""
     train = Subset(data.dataset, data.split.folds[0].train)
     model = baselines.fitted(reference, train, "classify")
@@ -356,20 +351,25 @@ def _answers(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Fl
     return found
 
 
-def _other(
-    project: Project, other: Candidate | None, called: str, data: ClassData, ground: EvaluationData
-) -> tuple[Candidate, Floats] | None:
-    """Another candidate and its probabilities on the same samples; why it has none is said."""
+def _beside(
+    project: Project, role: str, other: Candidate | None, data: ClassData, ground: EvaluationData
+) -> dict[str, Any]:
+    """Probabilities of another candidate on the same samples and its name, for the report.
+
+    Empty where there is no such candidate, or, with a message, where it cannot be asked.
+    """
     if other is None:
-        return None
+        return {}
+    called = CALLED[role]
     try:
-        model = artifact.classifier(project.store / other.artifact_path, other.artifact_hash)
+        model = recorded.classifier(project, other)
         _require_kin(other, model, data)
     except (artifact.OtherVersionError, DataError, RefusedError, UsageError) as error:
         # The candidate itself is judged all the same; gates say that they cannot decide.
         project.reporter.say(f"not compared with {called} {other.id}: {error}")
-        return None
-    return other, model.predict(ground.samples).probabilities
+        return {}
+    answers = model.predict(ground.samples).probabilities
+    return {role: answers, f"{role}_name": f"{called}, version {other.version}"}
 
 
 def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
@@ -387,7 +387,6 @@ def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
     problems = check_bundle(files)
     if problems:
         raise DataError.of(problems)
-    truth = ground.samples.truth().astype(np.int64)
     names = ground.samples.sequences.class_names
     theirs = json.loads(files[METRICS])["class_names"]
     if tuple(theirs) != names:
@@ -402,10 +401,10 @@ def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
         raise DataError(f"{PREDICTIONS} of {folder}: {error}", "a number in every cell") from None
     probabilities = np.array(cells)
     told = classes_of(predicted(files[PREDICTIONS], ["truth"]), "truth", names)
-    if not np.array_equal(told, truth):
+    if not np.array_equal(told, ground.truth):
         raise DataError(
             f"{PREDICTIONS} of {folder} has {len(told)} samples whose classes are not those of "
-            f"{ground.told} ({len(truth)} samples)",
+            f"{ground.told} ({len(ground.truth)} samples)",
             "predictions of the slot's own evaluation data, in their order",
             "evaluate on these data, or name the others with --data",
         )

@@ -7,12 +7,14 @@ from podium.ledger import reads
 from podium.steps.workspace.project import Project
 
 
-def rival_of(project: Project, candidate: Candidate) -> Candidate | None:
-    """The champion that a candidate is held against; None: there is none.
+def rival_of(project: Project, candidate: Candidate | None) -> Candidate | None:
+    """The champion that a candidate is held against; None: there is none, or no candidate yet.
 
     That is the slot's champion. For the champion itself it is the one before, which its first
     decision names; else becoming champion would change what it was compared with.
     """
+    if candidate is None:
+        return None
     ledger = project.ledger
     with ledger.reading() as tx:
         holder = reads.champion_of(ledger, tx, candidate.slot)

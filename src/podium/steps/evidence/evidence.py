@@ -28,9 +28,6 @@ def evidence_of_test(
     arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> Evidence:
     """A new finding on the sealed test of a slot; its arrays are put on record."""
-    series = {
-        name: writes.put_array(project.ledger, tx, array) for name, array in (arrays or {}).items()
-    }
     return evidence_about(
         candidate,
         kind,
@@ -38,9 +35,23 @@ def evidence_of_test(
         dataset=data.dataset.fingerprint,
         split=digest(["test", *data.test_interval]),
         scalars=scalars,
-        series=series,
+        series=put_arrays(project, tx, arrays or {}),
         notes=notes or {},
     )
+
+
+def put_arrays(
+    project: Project, tx: Transaction, arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, str]:
+    """Put arrays on record; returns their hashes by name, the ``series`` of evidence."""
+    return {name: writes.put_array(project.ledger, tx, array) for name, array in arrays.items()}
+
+
+def put_seen(
+    project: Project, tx: Transaction, marks: Mapping[str, NDArray[Any]]
+) -> dict[str, str]:
+    """The same for marks of training samples by kind, on which the model must not be judged."""
+    return put_arrays(project, tx, {f"trained_{what}": found for what, found in marks.items()})
 
 
 def evidence_about(

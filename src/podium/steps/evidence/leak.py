@@ -433,51 +433,40 @@ def _column(kind: str, column: tuple[int, ...], tickers: tuple[str, ...]) -> str
 def _split_probed(member: _Member, ground: _Ground, seeds: int) -> Probed:
     """A splitter: what it keeps apart, for the slot's own bars and for other horizons."""
     what, module = member.what, member.module
-    probed = Probed(what, "splitter", "", 0, "")
     names: list[str] = []
-    for number, (name, data) in enumerate(_split_data(module, ground, seeds)):
+    sight = ""
+    for name, data in _split_data(module, ground, seeds):
         split: Split = member.guarded(partial(module.split, data, **_arguments(what, module)))
         samples = compared_by(split, data.samples())
         ordered = bool(getattr(module, "ORDERED", split.ordered))
         names.append(name)
-        probed = replace(probed, data="; ".join(names), seeds=number + 1)
+        seen = Probed(what, "splitter", "; ".join(names), len(names), sight)
         found = probe_split(split, samples=samples, ordered=ordered)
-        if found is None:
-            # The past of a split is what it validates: put into training it must be seen.
-            caught = sum(
-                probe_split(planted, samples=samples, ordered=ordered) is not None
-                for planted in _planted(split)
+        if found is not None:
+            times = () if samples.times is None else samples.times
+            time = str(times[found.bar]) if found.bar < len(times) else ""
+            return replace(seen, leak=found, time=time, column=f"fold {found.column[0]}")
+        # The past of a split is what it validates: put into training it must be seen.
+        planted = [probe_split(s, samples=samples, ordered=ordered) for s in _planted(split)]
+        caught = sum(leak is not None for leak in planted)
+        if caught < len(split.folds):
+            raise BlindError(
+                f"{what}: the probe is blind: of {len(split.folds)} planted leaks it saw {caught}"
             )
-            if caught < len(split.folds):
-                raise BlindError(
-                    f"{what}: the probe is blind: of {len(split.folds)} planted leaks it saw "
-                    f"{caught}"
-                )
-            seen = f"a leak planted in each of {len(split.folds)} folds is seen"
-            probed = replace(probed, sight=seen)
-        else:
-            timed = samples.times is not None and found.bar < len(samples.times)
-            return replace(
-                probed,
-                leak=found,
-                time=str(samples.times[found.bar]) if timed and samples.times is not None else "",
-                column=f"fold {found.column[0]}",
-            )
-    return probed
+        sight = f"a leak planted in each of {len(split.folds)} folds is seen"
+    return replace(seen, sight=sight)
 
 
 def _split_data(
     module: ModuleType, ground: _Ground, seeds: int
 ) -> Iterator[tuple[str, HasSamples]]:
     apart = getattr(module, "APART", "")
+    made: dict[str, Callable[..., Samples]] = {
+        "groups": cohort, "sources": two_files, "contents": copied,
+    }  # fmt: skip
     for seed in range(seeds):
-        made: dict[str, Callable[[], Samples]] = {
-            "groups": partial(cohort, seed=seed),
-            "sources": partial(two_files, seed=seed),
-            "contents": partial(copied, seed=seed),
-        }
         if apart in made:
-            yield f"synthetic {apart}", made[apart]()
+            yield f"synthetic {apart}", made[apart](seed=seed)
         elif seed == 0 and not ground.synthetic:
             yield ground.name, ground.view_of(ground.dataset)
         else:

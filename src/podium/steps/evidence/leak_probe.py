@@ -14,7 +14,7 @@ from podium.steps.data.bars import SlotData
 from podium.steps.evidence import leak
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.trials.once import evidence_once, once
-from podium.steps.workspace.policy import policy_of
+from podium.steps.workspace.policy import gates_that_read
 from podium.steps.workspace.project import Project
 
 KIND, PROBE = "leak_probe", "leak_probe_of_members"
@@ -47,9 +47,7 @@ def probed_for_leaks(project: Project, data: SlotData, candidate: Candidate) -> 
 
 def is_asked(project: Project, slot: str) -> bool:
     """Whether a gate of the slot's policy reads this evidence."""
-    stages = policy_of(project.config, slot).values()
-    asked = {gate for gates in stages for gate in gates}
-    return any(KIND in registry.load("gates", gate).NEEDS for gate in asked)
+    return bool(gates_that_read(project.config, slot, KIND))
 
 
 def inputs(data: SlotData, candidate: Candidate | None) -> dict[str, Any]:

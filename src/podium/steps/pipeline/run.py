@@ -21,7 +21,7 @@ from podium.errors import (
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
-from podium.report.found import RunReport, SlotReport
+from podium.report.found import RunReport
 from podium.report.run import run_dict, run_markdown, run_page, summary_rows
 from podium.steps.pipeline import preflight as checklist
 from podium.steps.pipeline import run_report
@@ -29,6 +29,7 @@ from podium.steps.pipeline.run_cache import Told
 from podium.steps.pipeline.slot_pipeline import (
     DONE,
     TO_DO,
+    Need,
     SlotPipeline,
     Stage,
     StageStatus,
@@ -321,25 +322,22 @@ class _Going:
     def check(self, slots: Sequence[SlotPipeline]) -> None:
         """All that would stop a stage of any slot, before anything is trained."""
         errors: dict[str, PodiumError] = {}
-        needs = {}
-        going = [slot for slot in slots if slot.slot not in self.failed]
-        for slot in going:
-            try:
-                checklist.require_inputs(slot)
-            except PodiumError as error:
-                errors[slot.slot] = error
-        if errors and not self.keep_going:
-            raise checklist.together(list(errors.values()))
-        for slot in going:
-            if slot.slot in errors:
-                continue
-            try:
-                wanted = [stage.need(slot) for stage in self._left(slot) if stage.trains]
-                needs[slot.slot] = [need for need in wanted if need is not None]
-            except PodiumError as error:
-                errors[slot.slot] = error
-        if errors and not self.keep_going:
-            raise checklist.together(list(errors.values()))
+        needs: dict[str, list[Need]] = {}
+
+        def count_needs(slot: SlotPipeline) -> None:
+            wanted = [stage.need(slot) for stage in self._left(slot) if stage.trains]
+            needs[slot.slot] = [need for need in wanted if need is not None]
+
+        for look in (checklist.require_inputs, count_needs):
+            for slot in slots:
+                if slot.slot in {*self.failed, *errors}:
+                    continue
+                try:
+                    look(slot)
+                except PodiumError as error:
+                    errors[slot.slot] = error
+            if errors and not self.keep_going:
+                raise checklist.together(list(errors.values()))
         for name, wrong in errors.items():
             self._fail(name, wrong)
         checklist.require_room(self.project, needs)
@@ -420,8 +418,11 @@ class _Going:
     def ended(self, slots: Sequence[SlotPipeline]) -> Run:
         """What the run came to; the page tells of the slots that came to their decision."""
         project = self.project
-        reports = [_report(slot) for slot in slots if "promote" in slot.products]
-        not_told = {slot: str(error) for slot, error in self.failed.items()}
+        reports = [
+            run_report.slot_report(project, slot.products)
+            for slot in slots
+            if "promote" in slot.products
+        ]
         found = RunReport(
             project=project.config.project.name,
             created_at=now(),
@@ -430,7 +431,7 @@ class _Going:
                 "podium": __version__,
                 "project": project.config.project.id,
                 "environment": project.environment[:12],
-                **{f"{slot} failed": why for slot, why in not_told.items()},
+                **{f"{slot} failed": str(error) for slot, error in self.failed.items()},
             },
         )
         page = None
@@ -455,8 +456,3 @@ class _Going:
                 after = (s for s in stages_of(slot.task) if self.steps.place(s) > 0)
                 commands += [stage.whole_command(slot) for stage in after][:1]
         return commands
-
-
-def _report(slot: SlotPipeline) -> SlotReport:
-    """What was found of a slot, once its last stage is done."""
-    return run_report.slot_report(slot.project, slot.products)

@@ -7,14 +7,16 @@ else the names that differ from those of its last time say why it is to be done.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from podium.candidate import Candidate
 from podium.errors import NotFoundError
+from podium.steps.data.bars import SlotData
 from podium.steps.search.tune import search_data
 from podium.steps.trials.once import FIRST, differences, is_newest
+from podium.steps.trials.once import Inputs as Inputs
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
 
@@ -43,6 +45,11 @@ class StageStatus:
     def done(self) -> bool:
         """Whether there is nothing to do."""
         return self.state == DONE
+
+    @classmethod
+    def left(cls, progress: str, why: str, *, begun: bool = True) -> StageStatus:
+        """Of a stage that has something to do."""
+        return cls(GOES_ON if begun else TO_DO, progress, why)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,12 @@ class SlotPipeline:
         return self._data
 
     @property
+    def bars(self) -> SlotData:
+        """The same of a slot that forecasts."""
+        assert isinstance(self.data, SlotData)
+        return self.data
+
+    @property
     def only_others_left(self) -> bool:
         """Whether the families that are searched now have what they are to have, and others not."""
         return bool(self.only and self.left) and not {*self.left} & {*self.only}
@@ -97,6 +110,12 @@ class SlotPipeline:
         """The candidate that these stages made; None: there is none yet."""
         made = self.products.get("finalize")
         return None if made is None else made.candidate
+
+    @property
+    def made(self) -> Candidate:
+        """The same for stages that come after it."""
+        assert self.candidate is not None
+        return self.candidate
 
     def say(self, text: str) -> None:
         """A sentence about this slot."""
@@ -135,7 +154,7 @@ class Stage(abc.ABC):
         return True
 
     @abc.abstractmethod
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """Everything the product depends on, by name; None: an earlier stage has to make it."""
 
     def find(self, slot: SlotPipeline) -> Any | None:
@@ -184,6 +203,10 @@ class Stage(abc.ABC):
         product = self.find(slot)
         if product is None:
             return StageStatus(TO_DO, why=self.why(slot))
+        return self.complete(slot, product)
+
+    def complete(self, slot: SlotPipeline, product: Any) -> StageStatus:
+        """The status of a stage whose product is on record; keeps the product."""
         slot.products[self.name] = product
         return StageStatus(DONE, self.describe(slot, product))
 
@@ -205,9 +228,8 @@ class EvidenceStage(Stage):
 
     def find(self, slot: SlotPipeline) -> bool | None:
         """Whether the newest findings of this kind come from these inputs."""
-        assert slot.candidate is not None
         of = self.inputs(slot)
-        return is_newest(slot.project, slot.candidate, self.step(slot), of) or None
+        return is_newest(slot.project, slot.made, self.step(slot), of) or None
 
 
 def plan(slot: SlotPipeline, stages: Sequence[Stage]) -> Iterator[tuple[Stage, StageStatus]]:

@@ -150,16 +150,16 @@ def _beside(champion: Live, other: Floats, keep: Mask) -> Comparison:
 
 def _who(speaker: Speaker) -> Said:
     who = speaker.candidate
-    told = f"{who.id} (version {who.version}, {who.family}), trained on bars until "
-    told += without_midnight(speaker.trained_until)
-    tested = "test" in speaker.judged
-    told += (
-        f", tested on those until {without_midnight(speaker.tested_until)}"
-        if tested
-        else ", not tested"
+    trained, last, newest = map(
+        without_midnight, (speaker.trained_until, speaker.tested_until, speaker.view.times[-1])
     )
-    newest = speaker.view.times[-1]
-    return Said(NOTE, "champion", f"{told}; the newest bar is {without_midnight(newest)}")
+    tested = f"tested on those until {last}" if "test" in speaker.judged else "not tested"
+    return Said(
+        NOTE,
+        "champion",
+        f"{who.id} (version {who.version}, {who.family}), trained on bars until {trained}, "
+        f"{tested}; the newest bar is {newest}",
+    )
 
 
 def _scored(champion: Live, newer: _Part) -> Said:

@@ -38,10 +38,8 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     require_task(project.config, slot)
     ledger = project.ledger
     known = ledger.read(forecasts.shadow_of, slot)
-    candidate, champion = (
-        recorded.candidate(project, candidate_id),
-        recorded.champion(project, slot),
-    )
+    candidate = recorded.candidate(project, candidate_id)
+    champion = recorded.champion(project, slot)
     if candidate.slot != slot:
         raise UsageError(
             f"candidate {candidate_id} belongs to {candidate.slot}",
@@ -54,11 +52,8 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
         _require_same(*(_asked(project, one) for one in (champion, candidate)))
     if known is not None and known.candidate_id == candidate_id:
         return known
-    with ledger.transaction(durable=True) as tx:
-        forecasts.put_shadow(ledger, tx, slot, candidate_id, project.actor, reason)
-        found = forecasts.shadow_of(ledger, tx, slot)
-    assert found is not None
-    return found
+    ledger.write_durably(forecasts.put_shadow, slot, candidate_id, project.actor, reason)
+    return shadow_of(project, slot)
 
 
 def end(project: Project, slot: str, reason: str = "") -> Shadow:

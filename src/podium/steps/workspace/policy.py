@@ -48,3 +48,9 @@ def policy_of(config: Config, slot: str) -> Stages:
     if problems:
         raise UsageError.of(problems)
     return policy
+
+
+def gates_that_read(config: Config, slot: str, kind: str) -> list[str]:
+    """Gates of a slot's policy, in any stage, that need a kind of evidence."""
+    gates = {gate for stage in policy_of(config, slot).values() for gate in stage}
+    return sorted(gate for gate in gates if kind in registry.load("gates", gate).NEEDS)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from podium.candidate import Candidate
 from podium.ledger import reads
-from podium.steps.data.bars import SlotData
 from podium.steps.decisions import backtest
 from podium.steps.decisions.rival import rival_of
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
 class AgainstChampion(EvidenceStage):
@@ -25,18 +20,15 @@ class AgainstChampion(EvidenceStage):
             return rival_of(slot.project, slot.candidate) is not None
         return slot.project.ledger.read(reads.champion_of, slot.slot) is not None
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """Both models and the test."""
-        assert isinstance(slot.data, SlotData)
-        return backtest.against_inputs(slot.data, slot.candidate, self._rival(slot))
-
-    def _rival(self, slot: SlotPipeline) -> Candidate | None:
-        return None if slot.candidate is None else rival_of(slot.project, slot.candidate)
+        return backtest.against_inputs(
+            slot.bars, slot.candidate, rival_of(slot.project, slot.candidate)
+        )
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        backtest.against_champion(slot.project, backtest.kept_of(slot.products["finalize"]))
-        return True
+        return backtest.against_champion(slot.project, backtest.kept_of(slot.products["finalize"]))
 
 
 STAGE = AgainstChampion()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.report.blocks import short
-from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
+from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, Stage
 from podium.steps.search import analyze
 from podium.steps.search.results import Analysis
 
@@ -17,7 +14,7 @@ class Analyze(Stage):
     name = group = "analyze"
     makes = "value"
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The folds alone."""
         extension = slot.products.get("extend")
         return {"folds": extension and extension.split.hash}

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from podium.steps.data.bars import SlotData
 from podium.steps.decisions import backtest
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 from podium.steps.workspace import recorded
 
 
@@ -17,12 +13,11 @@ class Backtest(EvidenceStage):
     name = group = "backtest"
     quiet = False
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """Candidate, reference, test and terms of trading."""
-        assert isinstance(slot.data, SlotData)
         analysis = slot.products.get("analyze")
         return backtest.judge_inputs(
-            slot.data,
+            slot.bars,
             slot.project.config.backtest,
             slot.candidate,
             None if analysis is None else analysis.reference,
@@ -30,8 +25,7 @@ class Backtest(EvidenceStage):
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        backtest.judge(slot.project, backtest.kept_of(slot.products["finalize"]))
-        return True
+        return backtest.judge(slot.project, backtest.kept_of(slot.products["finalize"]))
 
     def describe(self, slot: SlotPipeline, product: bool) -> str:
         """That it was judged."""
@@ -41,10 +35,9 @@ class Backtest(EvidenceStage):
     def announce(self, slot: SlotPipeline, product: bool) -> None:
         """The loss beside the reference's."""
         del product
-        assert slot.candidate is not None
-        test = recorded.evidence(slot.project, slot.candidate.id)["test"]
+        test = recorded.evidence(slot.project, slot.made.id)["test"]
         slot.say(
-            f"{slot.candidate.id}: {test.notes['metric']} {test.scalar('loss'):.4g} on the sealed "
+            f"{slot.made.id}: {test.notes['metric']} {test.scalar('loss'):.4g} on the sealed "
             f"test, naive {test.scalar('naive_loss'):.4g}"
         )
 

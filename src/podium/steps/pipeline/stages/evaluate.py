@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from podium.steps.decisions import evaluate
 from podium.steps.decisions.evaluate import Evaluated
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
 class Evaluate(EvidenceStage):
@@ -17,7 +16,7 @@ class Evaluate(EvidenceStage):
     quiet = False
     command = "evaluate {candidate}"
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate, the samples, champion and parent."""
         return evaluate.inputs(slot.project, slot.slot, slot.candidate)
 
@@ -28,8 +27,7 @@ class Evaluate(EvidenceStage):
 
     def make(self, slot: SlotPipeline) -> Evaluated:
         """The bundle, and the evidence where it is not on record."""
-        assert slot.candidate is not None
-        return evaluate.evaluate(slot.project, slot.candidate.id)
+        return evaluate.evaluate(slot.project, slot.made.id)
 
     def files(self, slot: SlotPipeline, product: Any) -> Evaluated:
         """The bundle."""

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import (
-    DONE,
-    GOES_ON,
-    TO_DO,
-    Need,
-    SlotPipeline,
-    Stage,
-    StageStatus,
-)
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, Stage, StageStatus
 from podium.steps.search import extend
 from podium.steps.search.results import CrossValidation
 
@@ -26,7 +15,7 @@ class Extend(Stage):
     makes = "trials"
     trains = True
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The configs, the folds and the seeds."""
         return extend.inputs(slot.project, slot.products.get("tune"))
 
@@ -34,10 +23,8 @@ class Extend(Stage):
         """How many folds there are of how many."""
         found, done, total = extend.on_record(slot.project, slot.products["tune"])
         if found is None:
-            state = GOES_ON if done else TO_DO
-            return StageStatus(state, f"{done} of {total} folds", self.why(slot))
-        slot.products[self.name] = found
-        return StageStatus(DONE, f"{total} folds")
+            return StageStatus.left(f"{done} of {total} folds", self.why(slot), begun=done > 0)
+        return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> CrossValidation:
         """The folds, or what is left of them."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.steps.candidates import finalize
 from podium.steps.candidates.finalize import Final
 from podium.steps.candidates.register import on_record
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline, Stage
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, Stage
 
 
 class Finalize(Stage):
@@ -19,7 +16,7 @@ class Finalize(Stage):
     makes = "candidate"
     trains = True
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """Config, data, task, folds and settings."""
         return finalize.inputs(slot.project, slot.products.get("analyze"))
 

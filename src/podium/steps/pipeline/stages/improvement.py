@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence import improvement
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
 class ImprovementOverParent(EvidenceStage):
@@ -22,19 +18,14 @@ class ImprovementOverParent(EvidenceStage):
             improvement.comparable(slot.project, slot.candidate)
         )
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The findings of both."""
-        assert slot.candidate is not None
-        pairs = improvement.comparable(slot.project, slot.candidate)
-        return improvement.inputs(slot.candidate, pairs)
+        return improvement.inputs(slot.made, improvement.comparable(slot.project, slot.made))
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        assert slot.candidate is not None
-        assert isinstance(slot.data, SlotData)
-        periods = slot.data.test_windows.at
-        improvement.improvement_over_parent(slot.project, slot.candidate, periods)
-        return True
+        periods = slot.bars.test_windows.at
+        return bool(improvement.improvement_over_parent(slot.project, slot.made, periods))
 
 
 STAGE = ImprovementOverParent()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence import leak_probe
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
 class LeakProbe(EvidenceStage):
@@ -20,17 +16,13 @@ class LeakProbe(EvidenceStage):
         """Whether a gate reads it."""
         return leak_probe.is_asked(slot.project, slot.slot)
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate and the versions of its members."""
-        assert isinstance(slot.data, SlotData)
-        return leak_probe.inputs(slot.data, slot.candidate)
+        return leak_probe.inputs(slot.bars, slot.candidate)
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        assert slot.candidate is not None
-        assert isinstance(slot.data, SlotData)
-        leak_probe.probed_for_leaks(slot.project, slot.data, slot.candidate)
-        return True
+        return leak_probe.probed_for_leaks(slot.project, slot.bars, slot.made)
 
 
 STAGE = LeakProbe()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from podium.steps.decisions import promote
 from podium.steps.decisions.promote import Promotion
-from podium.steps.pipeline.slot_pipeline import DONE, SlotPipeline, Stage, StageStatus
+from podium.steps.pipeline.slot_pipeline import DONE, Inputs, SlotPipeline, Stage, StageStatus
 
 REASON = "podium run"
 
@@ -19,7 +18,7 @@ class Promote(Stage):
     makes = "decision"
     command = "promote {candidate}"
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate's stage and evidence, the champion and the policy."""
         if slot.candidate is None:
             return promote.policy_inputs(slot.project, slot.slot)
@@ -27,8 +26,7 @@ class Promote(Stage):
 
     def find(self, slot: SlotPipeline) -> str | None:
         """How the candidate stands, where asking again would change nothing."""
-        assert slot.candidate is not None
-        return promote.on_record(slot.project, slot.candidate) or None
+        return promote.on_record(slot.project, slot.made) or None
 
     def status(self, slot: SlotPipeline) -> StageStatus:
         """How the candidate stands."""
@@ -37,10 +35,8 @@ class Promote(Stage):
 
     def make(self, slot: SlotPipeline) -> Promotion:
         """The decision."""
-        candidate = slot.candidate
-        assert candidate is not None
-        return promote.demoted(slot.project, candidate) or promote.promote(
-            slot.project, candidate.id, reason=REASON
+        return promote.demoted(slot.project, slot.made) or promote.promote(
+            slot.project, slot.made.id, reason=REASON
         )
 
     def files(self, slot: SlotPipeline, product: Any) -> Promotion:
@@ -50,8 +46,7 @@ class Promote(Stage):
     def describe(self, slot: SlotPipeline, product: Any) -> str:
         """How the candidate stands now."""
         del product
-        assert slot.candidate is not None
-        return promote.on_record(slot.project, slot.candidate)
+        return promote.on_record(slot.project, slot.made)
 
 
 STAGE = Promote()

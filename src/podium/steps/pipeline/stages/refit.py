@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.steps.decisions import backtest, refit
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
 class Refit(EvidenceStage):
@@ -19,17 +16,14 @@ class Refit(EvidenceStage):
         """Whether refits are asked for."""
         return slot.project.config.backtest.refit_every > 0
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate, the bars of the refits and the terms of trading."""
         final = slot.products.get("finalize")
-        if final is None:
-            return {"candidate": None}
-        return refit.inputs(slot.project, backtest.kept_of(final))
+        return refit.inputs(slot.project, backtest.kept_of(final)) if final else {"candidate": None}
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        refit.refit(slot.project, backtest.kept_of(slot.products["finalize"]))
-        return True
+        return refit.refit(slot.project, backtest.kept_of(slot.products["finalize"]))
 
 
 STAGE = Refit()

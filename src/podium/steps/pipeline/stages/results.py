@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.steps.decisions import backtest
 from podium.steps.decisions.backtest import Judged
-from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
+from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, Stage
 from podium.steps.workspace import recorded
 
 
@@ -19,16 +16,14 @@ class Results(Stage):
     makes = "value"
     quiet = True
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate."""
         return {"candidate": slot.candidate and slot.candidate.artifact_hash}
 
     def find(self, slot: SlotPipeline) -> Judged:
         """The evidence on record."""
-        candidate = slot.candidate
-        assert candidate is not None
-        evidence = recorded.evidence(slot.project, candidate.id)
-        return Judged(candidate, evidence, f"candidate of the search of {slot.slot}")
+        evidence = recorded.evidence(slot.project, slot.made.id)
+        return Judged(slot.made, evidence, f"candidate of the search of {slot.slot}")
 
     def make(self, slot: SlotPipeline) -> Judged:
         """The same."""

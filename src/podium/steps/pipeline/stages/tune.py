@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.errors import NotFoundError
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import (
-    DONE,
-    GOES_ON,
-    TO_DO,
-    Need,
-    SlotPipeline,
-    Stage,
-    StageStatus,
-)
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, Stage, StageStatus
 from podium.steps.search import tune
 from podium.steps.search.results import SearchResult
 
@@ -27,7 +16,7 @@ class Tune(Stage):
     makes = "trials"
     trains = True
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """What the search asks, and how many trials it is to have."""
         far = tune.reach(slot.project, slot.data)
         return tune.inputs(slot.project, far.question, slot.data)
@@ -39,19 +28,18 @@ class Tune(Stage):
         done, wanted = sum(far.done.values()), sum(far.wanted.values())
         progress = f"{done} of {wanted} trials"
         if far.study is None:
-            return StageStatus(TO_DO, f"0 of {wanted} trials", self.why(slot))
+            return StageStatus.left(f"0 of {wanted} trials", self.why(slot), begun=False)
         if far.left:
             lacking = ", ".join(f"{far.done[name]} of {name}" for name in far.left)
             why = f"tune.trials is {slot.project.config.tune.trials}, {lacking} on record"
-            return StageStatus(GOES_ON if done else TO_DO, progress, why)
+            return StageStatus.left(progress, why, begun=done > 0)
         if not far.baselines:
-            return StageStatus(GOES_ON, progress, "some baselines are not on record")
+            return StageStatus.left(progress, "some baselines are not on record")
         try:
             found = tune.tuned(slot.project, slot.slot, slot.data)
         except NotFoundError as error:
-            return StageStatus(GOES_ON, progress, error.problems[0].found)
-        slot.products[self.name] = found
-        return StageStatus(DONE, self.describe(slot, found))
+            return StageStatus.left(progress, error.problems[0].found)
+        return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> SearchResult | None:
         """The search, or what is left of it; None: other families are left."""

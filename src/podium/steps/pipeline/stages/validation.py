@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from podium.steps.candidates import finalize
-from podium.steps.pipeline.slot_pipeline import EvidenceStage, SlotPipeline
+from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
 class Validation(EvidenceStage):
@@ -15,17 +12,16 @@ class Validation(EvidenceStage):
     name = "validation"
     group = "finalize"
 
-    def inputs(self, slot: SlotPipeline) -> Mapping[str, Any]:
+    def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate, the folds and the configs looked at."""
         return finalize.validation_inputs(slot.products.get("analyze"), slot.candidate)
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        assert slot.candidate is not None
-        finalize.with_evidence(slot.project, slot.products["analyze"], slot.candidate)
+        fresh = finalize.with_evidence(slot.project, slot.products["analyze"], slot.made)
         if not slot.products["finalize"].fresh:
-            slot.say(f"candidate {slot.candidate.id} has new evidence from validation")
-        return True
+            slot.say(f"candidate {slot.made.id} has new evidence from validation")
+        return fresh
 
 
 STAGE = Validation()
