@@ -69,7 +69,7 @@ BEST = {"family": "blend", "config": {"share": 0.8}}
 @pytest.fixture
 def two(tmp_path, monkeypatch):
     """A project whose task has a second family of baselines."""
-    monkeypatch.setitem(baselines.FAMILIES, "forecast", ("naive", "blend"))
+    monkeypatch.setattr(baselines, "families", lambda task: ("naive", "blend"))
     root = projects.small_project(tmp_path / "two", policies=LENIENT)
     place = root / "plugins" / "families"
     place.mkdir(parents=True)
@@ -127,7 +127,7 @@ def reads_of(project, step):
 
 def test_a_family_that_is_new_in_the_list_runs_beside_a_finished_search(two, monkeypatch):
     with open_project(two) as project, monkeypatch.context() as patch:
-        patch.setitem(baselines.FAMILIES, "forecast", ("naive",))
+        patch.setattr(baselines, "families", lambda task: ("naive",))
         first = tune(project, SLOT)
         assert reach(project, search_data(project, SLOT)).baselines
     with open_project(two) as project:

@@ -28,6 +28,7 @@ from podium.steps.data import bars as _task
 from podium.steps.decisions.backtest import backtest
 from podium.steps.pipeline.run import run
 from podium.steps.search import tune
+from podium.steps.trials.context import begin_study
 from podium.steps.workspace.session import open_project
 from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe
@@ -336,7 +337,7 @@ def test_a_changed_search_asks_another_question(tmp_path):
             data = _task.slot_data(opened.config, SLOT)
             split = tune.validation_split(opened, data)
             spaces = tune.spaces_of(opened, data, {})
-            return tune._study(opened, data, split, spaces).id
+            return begin_study(opened, data, split, spaces, **tune._way(opened)).study.id
 
     first = study()
     assert study() == first

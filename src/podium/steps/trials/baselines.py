@@ -45,6 +45,12 @@ class Reference:
     config: ConfigDict
 
 
+def families(task: str) -> tuple[str, ...]:
+    """Families whose every config is a baseline of a task."""
+    found: tuple[str, ...] = registry.constant("tasks", task, "BASELINES")
+    return found
+
+
 def every(data: Any, task: str = "forecast") -> list[Reference]:
     """Every config of every baseline of a task.
 
@@ -61,7 +67,7 @@ def every(data: Any, task: str = "forecast") -> list[Reference]:
     """
     return [
         Reference(name, config)
-        for name in registry.constant("tasks", task, "BASELINES")
+        for name in families(task)
         for config in registry.family(name, task).space(data).grid()
     ]
 
