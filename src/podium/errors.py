@@ -25,6 +25,14 @@ class Problem(namedtuple("Problem", ("found", "expected", "fix"), defaults=("", 
         return text
 
 
+class Problems(list[Problem]):
+    """Everything that is wrong with one input, gathered so that it is reported at once."""
+
+    def add(self, found: str, expected: str = "", fix: str = "") -> None:
+        """One more problem."""
+        self.append(Problem(found, expected, fix))
+
+
 class PodiumError(Exception):
     """An expected situation that stops a command; never shown as a traceback.
 
@@ -57,6 +65,13 @@ class PodiumError(Exception):
         error.problems = kept
         error.args = ("\n".join(str(p) for p in kept),)
         return error
+
+    @classmethod
+    def raise_for(cls, problems: Iterable[Problem]) -> None:
+        """Raise one error that carries every problem; do nothing where there is none."""
+        kept = tuple(problems)
+        if kept:
+            raise cls.of(kept)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross the pipe between a worker and the driver.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats, Mask, Times
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problem, Problems
 from podium.index import Index
 from podium.sequences import Indices, Subset
 from podium.split import Windows
@@ -276,25 +276,19 @@ class Prediction:
         return self.grid(windows.view.times, windows.view.tickers)[windows.at, windows.item]
 
     def _shape_problems(self) -> list[Problem]:
-        problems = []
+        problems = Problems()
         if self.form not in ("mean", *_CODES):
-            problems.append(
-                Problem(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
-            )
+            problems.add(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
         elif self.outputs.ndim != 1 + (self.form == "quantiles"):
             wanted = "(N, Q)" if self.form == "quantiles" else "(N,)"
-            problems.append(
-                Problem(f"a prediction has {self.form} of shape {self.outputs.shape}", wanted)
-            )
+            problems.add(f"a prediction has {self.form} of shape {self.outputs.shape}", wanted)
         lengths = [len(self.item), len(self.decided_at), len(self.target_end)]
         lengths.append(len(self.outputs) if self.outputs.ndim else 0)
         if len({*lengths}) > 1:
-            problems.append(
-                Problem(
-                    "a prediction has {} items, {} decisions, {} ends of targets and {} rows of "
-                    "outputs".format(*lengths),
-                    "one of each a window",
-                )
+            problems.add(
+                "a prediction has {} items, {} decisions, {} ends of targets and {} rows of "
+                "outputs".format(*lengths),
+                "one of each a window",
             )
         return problems
 
@@ -303,22 +297,18 @@ class Prediction:
             if not self.levels:
                 return []
             return [Problem(f"a prediction of form '{self.form}' has levels", "none")]
-        problems = []
+        problems = Problems()
         inside = all(0.0 < level < 1.0 for level in self.levels)
         if not self.levels or not inside or (np.diff(self.levels) <= 0).any():
-            problems.append(
-                Problem(
-                    f"a prediction has {_listed(self.levels)}",
-                    "increasing levels between 0 and 1 that differ in six decimals",
-                )
+            problems.add(
+                f"a prediction has {_listed(self.levels)}",
+                "increasing levels between 0 and 1 that differ in six decimals",
             )
         if self.outputs.ndim == 2 and self.outputs.shape[1] != len(self.levels):
-            problems.append(
-                Problem(
-                    f"a prediction has {self.outputs.shape[1]} quantiles a row and "
-                    f"{len(self.levels)} levels",
-                    "one level a quantile",
-                )
+            problems.add(
+                f"a prediction has {self.outputs.shape[1]} quantiles a row and "
+                f"{len(self.levels)} levels",
+                "one level a quantile",
             )
         return problems
 
