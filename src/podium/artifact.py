@@ -22,13 +22,13 @@ from podium import pickled, plugin, registry
 from podium.arrays import Floats
 from podium.candidate import manifest_bytes
 from podium.classifier import LoadedClassifier
-from podium.config import SlotSection
 from podium.covariates import Covariate
 from podium.errors import (
     DataError,
     NotFoundError,
     PodiumError,
     Problem,
+    Problems,
     RefusedError,
     UsageError,
     suggest,
@@ -37,6 +37,7 @@ from podium.files import flush, flush_folder, full_disk_explained, tell_written
 from podium.hashing import digest_bytes, digest_folder
 from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import ClassPrediction, Prediction
+from podium.sections import SlotSection
 from podium.sequences import Subset
 from podium.split import Windows
 from podium.view import View
@@ -126,8 +127,7 @@ def require_no_pickle(folder: Path, contents: Iterable[tuple[str, bytes]]) -> No
         for name, data in contents
         if (told := pickled.found_in(name, data))
     ]
-    if problems:
-        raise RefusedError.of(problems)
+    RefusedError.raise_for(problems)
 
 
 def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
@@ -238,22 +238,19 @@ def _files(folder: Path, data: bytes) -> Mapping[str, str]:
 
 def _require_nothing_else(folder: Path, files: Mapping[str, str]) -> None:
     """Refuse links, and files that the manifest does not name; empty folders are nothing."""
-    problems = []
+    problems = Problems()
     for place, folders, names in os.walk(folder):
         for name in sorted([*folders, *names]):
             path = Path(place) / name
             inner = path.relative_to(folder).as_posix()
             if path.is_symlink():
-                problems.append(Problem(f"{path} is a link", "a plain file", "remove it"))
+                problems.add(f"{path} is a link", "a plain file", "remove it")
             elif name in names and inner not in files and inner != MANIFEST:
                 # No hash covers it, so it is not passed over, whatever its name says it is.
                 whose = ", a file manager left it there" if name in _LITTER else ""
                 remove = f"remove it: rm {shlex.quote(str(path))}"
-                problems.append(
-                    Problem(f"{path} is not in its manifest{whose}", "the files it names", remove)
-                )
-    if problems:
-        raise DataError.of(problems)
+                problems.add(f"{path} is not in its manifest{whose}", "the files it names", remove)
+    DataError.raise_for(problems)
 
 
 def section_of(manifest: Mapping[str, Any]) -> SlotSection:

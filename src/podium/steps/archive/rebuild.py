@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from podium import registry
-from podium.config import Config, SlotSection
+from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
 from podium.ledger.door import Door
+from podium.sections import SlotSection
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.steps.candidates.finalize import FINAL, final_split

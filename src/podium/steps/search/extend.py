@@ -13,7 +13,6 @@ import numpy as np
 
 from podium import registry
 from podium.arrays import Floats
-from podium.config import ExtendSection
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
 from podium.ledger import reads, writes
@@ -21,6 +20,7 @@ from podium.ledger.reads import TrialRow
 from podium.prediction import ClassPrediction
 from podium.registry import Direction
 from podium.samples import HasSamples
+from podium.sections import ExtendSection
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats.class_figures import confusion, rates
