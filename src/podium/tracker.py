@@ -23,6 +23,7 @@ from podium.ledger.door import Door
 from podium.ledger.sweep_file import FILE, behind, is_news
 from podium.record import Record, finite, lower_is_better
 from podium.report.sweep import sweep_markdown
+from podium.reporting import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -428,9 +429,7 @@ def _record(
 
     def number(what: str, value: Any, expected: str) -> float:
         try:
-            if isinstance(value, str | bytes):
-                raise TypeError
-            return math.nan if value is None else float(value)
+            return math.nan if value is None else number_of(value)
         except (TypeError, ValueError, OverflowError):
             problems.add(f"{what} is {value!r:.60}", expected)
             return math.nan

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from podium import __version__, artifact
 from podium.arrays import Floats
-from podium.candidate import MANIFEST, Candidate, manifest_bytes
+from podium.candidate import Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.errors import DataError, Problem, RefusedError, UsageError
 from podium.evidence import Evidence, Scalar
@@ -26,7 +26,7 @@ from podium.hashing import digest, digest_bytes
 from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
-from podium.manifest import plain
+from podium.manifest import MANIFEST, plain
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import (
     METRICS,
