@@ -119,15 +119,14 @@ def require_no_pickle(folder: Path, contents: Iterable[tuple[str, bytes]]) -> No
     RefusedError
         With every such file.
     """
-    problems = [
+    RefusedError.raise_for(
         Problem(
             f"{folder / name}: {told}; a pickle runs whatever code its author put into it",
             "torch files of tensors, JSON, or other files that only hold values",
         )
         for name, data in contents
         if (told := pickled.found_in(name, data))
-    ]
-    RefusedError.raise_for(problems)
+    )
 
 
 def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
@@ -454,15 +453,11 @@ class LoadedModel:
     def _tickers_of(self, named: Sequence[str]) -> tuple[str, ...]:
         """Tickers to forecast, in training order where the frame names them."""
         alone = registry.family(self.manifest["family"]).each_alone
-        strangers = [t for t in named if t not in self.tickers]
-        if strangers:
-            raise DataError.of(
-                Problem(
-                    f"the model was not trained on ticker '{ticker}'",
-                    fix=suggest(str(ticker), self.tickers),
-                )
-                for ticker in strangers
-            )
+        problems = Problems()
+        for name in named:
+            found = f"the model was not trained on ticker '{name}'"
+            problems.require_known(name, self.tickers, found)
+        DataError.raise_for(problems)
         missing = [t for t in self.tickers if t not in named]
         if named and (alone or not missing):
             return tuple(t for t in self.tickers if t in named)
@@ -619,21 +614,15 @@ def load_place(place: Place) -> Loaded:
             f"version {family.VERSION}, which this podium has",
             "install the podium that trained it, put its plugin back as it was, or train again",
         )
-    changed = [
-        member
+    OtherVersionError.raise_for(
+        Problem(
+            f"{plugin.FOLDER}/{member}.py is not what {place.folder} was trained with",
+            "the same file, and the same shared files beside it",
+            "put it back as it was, or train again",
+        )
         for member, then in manifest.get("plugins", {}).items()
         if _member_version(member) != then
-    ]
-    if changed:
-        raise OtherVersionError.of(
-            Problem(
-                f"{plugin.FOLDER}/{member}.py is not what {place.folder} was trained with",
-                "the same file, and the same shared files beside it",
-                "put it back as it was, or train again",
-            )
-            for member in changed
-        )
-
+    )
     files = manifest["files"]
     mine = [name for name in files if name.startswith(f"{place.checkpoint}/")]
     contents = {name: read_checked(place.folder, files, name) for name in mine}

@@ -208,14 +208,10 @@ class _Reader:
         self.problems = Problems()
         self.origins: dict[str, str] = {}
 
-    def require_known(self, name: str, known: Collection[str], found: str) -> None:
-        if name not in known:
-            self.problems.add(found, fix=suggest(name, known))
-
     def require_keys(self, table: Mapping[str, Any], known: Collection[str], where: str) -> None:
         place = f"[{where}] of {self.file}" if where else self.file
         for key in table:
-            self.require_known(key, known, f"unknown key '{key}' in {place}")
+            self.problems.require_known(key, known, f"unknown key '{key}' in {place}")
 
     def require_member(self, kind: str, name: str, where: str) -> None:
         if not registry.exists(kind, name):
@@ -375,7 +371,7 @@ def _cross_check(
     default = project.default_slot if project else ""
     if default:
         found = f"project.default_slot is '{default}', which is no slot"
-        reader.require_known(default, slots, found)
+        reader.problems.require_known(default, slots, found)
     for family in space:
         reader.require_member("families", family, f"[space.{family}]")
     for policy, stages in policies.items():
@@ -399,7 +395,7 @@ def _check_slot(
     if not SLOT_NAME.fullmatch(name):
         reader.problems.add(f"slot name '{name}'", "parts of letters, digits, _ and -, joined by /")
     found = f"{where} names dataset '{slot.dataset}', which is not in [datasets]"
-    reader.require_known(slot.dataset, datasets, found)
+    reader.problems.require_known(slot.dataset, datasets, found)
     for kind, members in {
         "families": slot.families,
         "features": [feature.partition(":")[0] for feature in slot.features],
@@ -450,7 +446,7 @@ def _check_dataset(reader: _Reader, name: str, section: sections.DatasetSection)
         if not isinstance(words, Mapping | tuple):
             continue  # told already, as another type
         for word in (text.partition(":")[0] for text in words):
-            reader.require_known(word, known, f"{where} {key} names '{word}' in {FILE}")
+            reader.problems.require_known(word, known, f"{where} {key} names '{word}' in {FILE}")
     tickers = section.tickers if isinstance(section.tickers, tuple) else ()
     repeated = {t for t in tickers if tickers.count(t) > 1}
     if repeated:

@@ -89,12 +89,11 @@ class Covariate:
         names = np.asarray([EVERY] * rows if tickers is None else list(tickers), dtype=np.str_)
         when, about = (None if part is None else whole_seconds(part) for part in (moments, periods))
         _require_rows(kind, rows, {**figures, "tickers": names, "moments": when, "periods": about})
-        infinite = [
+        DataError.raise_for(
             Problem(f"{place(int(row))} has {figures[name][row]} in '{name}'", "a finite number")
             for name in figures
             for row in np.flatnonzero(np.isinf(figures[name]))[:1]
-        ]
-        DataError.raise_for(infinite)
+        )
         told = [part for part in (when, about) if part is not None]
         # The last key counts most; values only make the order of equal rows their own.
         keys: list[NDArray[Any]] = [*(figures[name] for name in sorted(figures)), *told, names]

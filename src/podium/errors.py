@@ -7,7 +7,7 @@ from collections import namedtuple
 # Not from typing: an answer of the runtime door would take half as long again to import it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
 
@@ -31,6 +31,11 @@ class Problems(list[Problem]):
     def add(self, found: str, expected: str = "", fix: str = "") -> None:
         """One more problem."""
         self.append(Problem(found, expected, fix))
+
+    def require_known(self, name: str, known: Collection[str], found: str) -> None:
+        """One more problem, with the nearest known name, unless the name is known."""
+        if name not in known:
+            self.add(found, fix=suggest(name, known))
 
 
 class PodiumError(Exception):

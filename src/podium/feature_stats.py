@@ -59,8 +59,7 @@ class FeatureStats:
         >>> FeatureStats.of(x, np.array([2, 2]), ["glucose"]).mean
         (3.0,)
         """
-        empty = without_value(x, lengths, names, "training")
-        DataError.raise_for(empty)
+        DataError.raise_for(without_value(x, lengths, names, "training"))
         counts = np.arange(x.shape[1]) < lengths[:, np.newaxis]
         values = x[counts].astype(np.float64)
         mean = np.nanmean(values, axis=0)

@@ -218,11 +218,9 @@ class Space:
         """Everything wrong with a config; empty when it fits."""
         known = {**self.parameters, **{k: Choice((v,)) for k, v in self.constants.items()}}
         known |= self.bounds
-        found = Problems(
-            Problem(f"unknown parameter '{name}'", fix=suggest(name, known))
-            for name in config
-            if name not in known
-        )
+        found = Problems()
+        for name in config:
+            found.require_known(name, known, f"unknown parameter '{name}'")
         for name, parameter in known.items():
             when = self.conditions.get(name)
             if when is not None and not when.holds(config):

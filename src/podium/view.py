@@ -370,15 +370,13 @@ def _require_own(
 def _require_shape(dataset: Dataset, found: Mapping[str, Floats]) -> None:
     """Refuse what is not one column a ticker."""
     shape = (len(dataset), len(dataset.tickers))
-    problems = [
+    DataError.raise_for(
         Problem(
-            f"{what} has shape {np.shape(values)}",
-            f"{shape}: one row a bar, one column a ticker",
+            f"{what} has shape {np.shape(values)}", f"{shape}: one row a bar, one column a ticker"
         )
         for what, values in found.items()
         if np.shape(values) != shape
-    ]
-    DataError.raise_for(problems)
+    )
 
 
 def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np.float32]) -> None:
