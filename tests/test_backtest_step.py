@@ -5,8 +5,8 @@ import pytest
 
 from podium import config
 from podium.backtest import Impact, Limits, Rates, simulate
-from podium.config import BacktestSection
 from podium.errors import UsageError
+from podium.sections import BacktestSection
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import _notes, _settings
 from podium.steps.evidence.trading import simulated

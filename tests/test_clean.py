@@ -11,9 +11,9 @@ import projects
 import quick
 from podium import artifact
 from podium.cli.main import run
-from podium.config import PathsSection
 from podium.errors import ConflictError
 from podium.ledger import decisions, writes
+from podium.sections import PathsSection
 from podium.steps.archive import gc
 from podium.steps.archive.clean import Rules, clean, plan
 from podium.steps.decisions.promote import promote

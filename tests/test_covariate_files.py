@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from figures import DAY, FEATURES, earnings, seconds, with_earnings
-from podium import config, registry
+from podium import config, registry, sections
 from podium.cli.main import run
 from podium.covariates import KINDS, Covariate
 from podium.errors import DataError, UsageError
@@ -209,7 +209,7 @@ def test_a_table_of_covariates_is_checked_like_all_others(project, table, told):
 
 
 def test_every_kind_of_covariate_can_be_asked_for_and_read():
-    [kind] = [part for part in fields(config.CovariateSection) if part.name == "kind"]
+    [kind] = [part for part in fields(sections.CovariateSection) if part.name == "kind"]
     assert kind.metadata["check"][1] == f"one of {', '.join(KINDS)}"
     assert tuple(ROLES) == KINDS
 

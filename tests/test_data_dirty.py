@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barfiles import HEADER, ROWS, bars, csv, days, examine, read, refused, write
-from podium import config, registry
+from podium import registry, sections
 from podium.errors import DataError, UsageError
 from podium.readers import _repair
 from podium.readers._columns import ROLES
@@ -488,8 +488,8 @@ def test_bars_that_lie_at_no_timeframe_s_distance_cannot_be_guessed(tmp_path):
 
 
 def test_the_configuration_knows_the_readers_words():
-    assert tuple(_repair.REPAIRS) == config.REPAIRS
-    assert set(config.COLUMN_ROLES) == set(ROLES)
+    assert tuple(_repair.REPAIRS) == sections.REPAIRS
+    assert set(sections.COLUMN_ROLES) == set(ROLES)
 
 
 # A large file

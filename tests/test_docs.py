@@ -2,7 +2,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from podium import config, registry
+from podium import config, registry, sections
 from podium.cli.overview import GROUPS, verbs
 from podium.errors import PodiumError
 from podium.registry import first_line
@@ -21,7 +21,7 @@ def test_every_key_of_podium_toml_is_documented_with_its_default():
     for section, kind in config._SECTIONS.items():
         for part in fields(kind):
             assert f"| `{section}.{part.name}` |" in text
-    for kind in [*config._TABLES.values(), config.CovariateSection]:
+    for kind in [*config._TABLES.values(), sections.CovariateSection]:
         for part in fields(kind):
             assert f"| `{part.name}` |" in text
 

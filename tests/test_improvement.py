@@ -87,7 +87,7 @@ def other_way(direction):
 
 
 def test_what_cannot_be_asked_is_refused():
-    with pytest.raises(UsageError, match="min or max"):
+    with pytest.raises(UsageError, match="'min' or 'max'"):
         improvement(1.0, 2.0, "up")
     with pytest.raises(UsageError, match="at least 0"):
         improvement(1.0, 2.0, "max", standard_error=-1.0)

@@ -11,6 +11,7 @@ LAYERS = [
         "errors",
         "project_file",
         "config",
+        "sections",
         "registry",
         "plugin",
         "hashing",

@@ -14,10 +14,10 @@ import ladder as ladders
 import quick
 from podium import artifact
 from podium.cli.main import run
-from podium.config import BacktestSection
 from podium.errors import DataError, UsageError
 from podium.index import Index
 from podium.ledger import reads
+from podium.sections import BacktestSection
 from podium.split import Windows
 from podium.stats import diebold_mariano, panel_loss
 from podium.steps.archive.reproduce import reproduce

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from barfiles import bars as bar_frame
 from barfiles import read, write
-from podium import config, timeframe
+from podium import sections, timeframe
 from podium.dataset import FIELDS, Dataset
 from podium.errors import DataError, UsageError
 from podium.resample import resample
@@ -375,7 +375,7 @@ def test_resampling_commutes_with_aligning_tickers(late, early, length):
 
 
 def test_every_timeframe_of_the_configuration_has_a_length():
-    assert tuple(timeframe.SECONDS) == config.TIMEFRAMES
+    assert tuple(timeframe.SECONDS) == sections.TIMEFRAMES
     lengths = list(timeframe.SECONDS.values())
     assert all(longer % shorter == 0 for shorter, longer in pairwise(lengths))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from podium import registry
-from podium.config import ExtendSection
 from podium.errors import NotFoundError, UsageError
+from podium.sections import ExtendSection
 from podium.steps.search.analyze import analyze, reckoned
 from podium.steps.search.extend import extend, folds_of
 from podium.steps.search.results import FoldScores

@@ -22,13 +22,13 @@ from podium import pickled, plugin, registry
 from podium.arrays import Floats
 from podium.candidate import manifest_bytes
 from podium.classifier import LoadedClassifier
-from podium.config import SlotSection
 from podium.covariates import Covariate
 from podium.errors import (
     DataError,
     NotFoundError,
     PodiumError,
     Problem,
+    Problems,
     RefusedError,
     UsageError,
     suggest,
@@ -37,6 +37,7 @@ from podium.files import flush, flush_folder, full_disk_explained, tell_written
 from podium.hashing import digest_bytes, digest_folder
 from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import ClassPrediction, Prediction
+from podium.sections import SlotSection
 from podium.sequences import Subset
 from podium.split import Windows
 from podium.view import View
@@ -118,16 +119,14 @@ def require_no_pickle(folder: Path, contents: Iterable[tuple[str, bytes]]) -> No
     RefusedError
         With every such file.
     """
-    problems = [
+    RefusedError.raise_for(
         Problem(
             f"{folder / name}: {told}; a pickle runs whatever code its author put into it",
             "torch files of tensors, JSON, or other files that only hold values",
         )
         for name, data in contents
         if (told := pickled.found_in(name, data))
-    ]
-    if problems:
-        raise RefusedError.of(problems)
+    )
 
 
 def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
@@ -238,22 +237,19 @@ def _files(folder: Path, data: bytes) -> Mapping[str, str]:
 
 def _require_nothing_else(folder: Path, files: Mapping[str, str]) -> None:
     """Refuse links, and files that the manifest does not name; empty folders are nothing."""
-    problems = []
+    problems = Problems()
     for place, folders, names in os.walk(folder):
         for name in sorted([*folders, *names]):
             path = Path(place) / name
             inner = path.relative_to(folder).as_posix()
             if path.is_symlink():
-                problems.append(Problem(f"{path} is a link", "a plain file", "remove it"))
+                problems.add(f"{path} is a link", "a plain file", "remove it")
             elif name in names and inner not in files and inner != MANIFEST:
                 # No hash covers it, so it is not passed over, whatever its name says it is.
                 whose = ", a file manager left it there" if name in _LITTER else ""
                 remove = f"remove it: rm {shlex.quote(str(path))}"
-                problems.append(
-                    Problem(f"{path} is not in its manifest{whose}", "the files it names", remove)
-                )
-    if problems:
-        raise DataError.of(problems)
+                problems.add(f"{path} is not in its manifest{whose}", "the files it names", remove)
+    DataError.raise_for(problems)
 
 
 def section_of(manifest: Mapping[str, Any]) -> SlotSection:
@@ -457,15 +453,11 @@ class LoadedModel:
     def _tickers_of(self, named: Sequence[str]) -> tuple[str, ...]:
         """Tickers to forecast, in training order where the frame names them."""
         alone = registry.family(self.manifest["family"]).each_alone
-        strangers = [t for t in named if t not in self.tickers]
-        if strangers:
-            raise DataError.of(
-                Problem(
-                    f"the model was not trained on ticker '{ticker}'",
-                    fix=suggest(str(ticker), self.tickers),
-                )
-                for ticker in strangers
-            )
+        problems = Problems()
+        for name in named:
+            found = f"the model was not trained on ticker '{name}'"
+            problems.require_known(name, self.tickers, found)
+        DataError.raise_for(problems)
         missing = [t for t in self.tickers if t not in named]
         if named and (alone or not missing):
             return tuple(t for t in self.tickers if t in named)
@@ -622,21 +614,15 @@ def load_place(place: Place) -> Loaded:
             f"version {family.VERSION}, which this podium has",
             "install the podium that trained it, put its plugin back as it was, or train again",
         )
-    changed = [
-        member
+    OtherVersionError.raise_for(
+        Problem(
+            f"{plugin.FOLDER}/{member}.py is not what {place.folder} was trained with",
+            "the same file, and the same shared files beside it",
+            "put it back as it was, or train again",
+        )
         for member, then in manifest.get("plugins", {}).items()
         if _member_version(member) != then
-    ]
-    if changed:
-        raise OtherVersionError.of(
-            Problem(
-                f"{plugin.FOLDER}/{member}.py is not what {place.folder} was trained with",
-                "the same file, and the same shared files beside it",
-                "put it back as it was, or train again",
-            )
-            for member in changed
-        )
-
+    )
     files = manifest["files"]
     mine = [name for name in files if name.startswith(f"{place.checkpoint}/")]
     contents = {name: read_checked(place.folder, files, name) for name in mine}

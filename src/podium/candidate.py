@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from podium.hashing import canonical
-from podium.manifest import MANIFEST as MANIFEST
-from podium.manifest import read_checked as read_checked
-from podium.manifest import require_hash as require_hash
 
 if TYPE_CHECKING:
     # Space needs numpy; resolving a champion does not.

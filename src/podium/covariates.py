@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats, Times
-from podium.errors import DataError, Problem, suggest
+from podium.errors import DataError, Problem, Problems, suggest
 from podium.hashing import canonical
+from podium.timeframe import whole_seconds
 
 KINDS = ("static", "known_ahead", "dated")
 # Rows that hold for every ticker.
@@ -86,15 +87,13 @@ class Covariate:
         figures = {n: np.asarray(column, dtype=np.float64) + 0.0 for n, column in values.items()}
         rows = max(map(len, figures.values()), default=0)
         names = np.asarray([EVERY] * rows if tickers is None else list(tickers), dtype=np.str_)
-        when, about = (None if part is None else _whole(part) for part in (moments, periods))
+        when, about = (None if part is None else whole_seconds(part) for part in (moments, periods))
         _require_rows(kind, rows, {**figures, "tickers": names, "moments": when, "periods": about})
-        infinite = [
+        DataError.raise_for(
             Problem(f"{place(int(row))} has {figures[name][row]} in '{name}'", "a finite number")
             for name in figures
             for row in np.flatnonzero(np.isinf(figures[name]))[:1]
-        ]
-        if infinite:
-            raise DataError.of(infinite)
+        )
         told = [part for part in (when, about) if part is not None]
         # The last key counts most; values only make the order of equal rows their own.
         keys: list[NDArray[Any]] = [*(figures[name] for name in sorted(figures)), *told, names]
@@ -206,7 +205,7 @@ class Covariate:
         for part in stamps:
             same &= part[1:] == part[:-1]
         group = np.concatenate([[0], np.cumsum(~same)]) if len(self) else np.zeros(0, np.int64)
-        problems = []
+        problems = Problems()
         repeated = np.ones(len(same), dtype=bool)
         for name, column in self.values.items():
             repeated &= (column[1:] == column[:-1]) | (np.isnan(column[1:]) & np.isnan(column[:-1]))
@@ -217,42 +216,30 @@ class Covariate:
                 whose = f" of {self.tickers[one]}" if self.by_ticker else ""
                 when = "" if self.moments is None else f" at {self.moments[one]}"
                 about = "" if self.periods is None else f" about {str(self.periods[one])[:10]}"
-                problems.append(
-                    Problem(
-                        f"{place(int(two))} has {column[two]:g} in '{name}'{whose}{about}{when}, "
-                        f"{place(int(one))} has {column[one]:g} ({len(clash)} such)",
-                        "one value",
-                        "leave one of the rows out, or say when each became known"
-                        if self.kind == "dated"
-                        else "leave one of the rows out",
-                    )
+                problems.add(
+                    f"{place(int(two))} has {column[two]:g} in '{name}'{whose}{about}{when}, "
+                    f"{place(int(one))} has {column[one]:g} ({len(clash)} such)",
+                    "one value",
+                    "leave one of the rows out, or say when each became known"
+                    if self.kind == "dated"
+                    else "leave one of the rows out",
                 )
-        if problems:
-            raise DataError.of(problems)
+        DataError.raise_for(problems)
         first = np.concatenate([[True], ~(same & repeated)]) if len(self) else np.zeros(0, bool)
         return self if first.all() else self._take(first)
 
 
-def _whole(moments: ArrayLike) -> Times:
-    """Moments in whole seconds, rounded up: what is known at 59.5 is not known at 59."""
-    given = np.asarray(moments, dtype="datetime64")
-    seconds = given.astype("datetime64[s]")
-    found: Times = seconds + (seconds < given)
-    return found
-
-
 def _require_rows(kind: str, rows: int, parts: Mapping[str, NDArray[Any] | None]) -> None:
     """Refuse an unknown kind, columns of several lengths, and moments that are none."""
-    problems = []
+    problems = Problems()
     if kind not in KINDS:
-        problems.append(Problem(f"a covariate of kind '{kind}'", fix=suggest(kind, KINDS)))
+        problems.add(f"a covariate of kind '{kind}'", fix=suggest(kind, KINDS))
     elif (parts["moments"] is None) != (kind == "static"):
         told = f"moments of a covariate of kind '{kind}'"
-        problems.append(Problem(told, "none for static ones, one a row for all others"))
+        problems.add(told, "none for static ones, one a row for all others")
     for name, part in parts.items():
         if part is not None and part.shape != (rows,):
-            problems.append(Problem(f"'{name}' has shape {part.shape}", f"one a row: ({rows},)"))
+            problems.add(f"'{name}' has shape {part.shape}", f"one a row: ({rows},)")
         elif part is not None and part.dtype.kind == "M" and np.isnat(part).any():
-            problems.append(Problem(f"'{name}' has a row without a date", "one in every row"))
-    if problems:
-        raise DataError.of(problems)
+            problems.add(f"'{name}' has a row without a date", "one in every row")
+    DataError.raise_for(problems)

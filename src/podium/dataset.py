@@ -10,7 +10,7 @@ import numpy as np
 
 from podium.arrays import Floats, Ints, Mask, Times
 from podium.covariates import Covariate
-from podium.errors import DataError, Problem, suggest
+from podium.errors import DataError, Problems
 from podium.hashing import canonical, digest_bytes
 from podium.timeframe import SECONDS
 
@@ -101,14 +101,11 @@ class Dataset:
         DataError
             Naming every ticker that is not there.
         """
-        missing = [t for t in tickers if t not in self.tickers]
-        if missing:
-            raise DataError.of(
-                Problem(
-                    f"ticker '{t}' is not in dataset '{self.name}'", fix=suggest(t, self.tickers)
-                )
-                for t in missing
-            )
+        problems = Problems()
+        for ticker in tickers:
+            lacks = f"ticker '{ticker}' is not in dataset '{self.name}'"
+            problems.require_known(ticker, self.tickers, lacks)
+        DataError.raise_for(problems)
         if tuple(tickers) == self.tickers:
             return self
         order = [self.tickers.index(t) for t in tickers]

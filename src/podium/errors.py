@@ -7,7 +7,7 @@ from collections import namedtuple
 # Not from typing: an answer of the runtime door would take half as long again to import it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Self
 
 
@@ -23,6 +23,19 @@ class Problem(namedtuple("Problem", ("found", "expected", "fix"), defaults=("", 
         if self.fix:
             text += f" {_sentence(self.fix[0].upper() + self.fix[1:])}"
         return text
+
+
+class Problems(list[Problem]):
+    """Everything that is wrong with one input, gathered so that it is reported at once."""
+
+    def add(self, found: str, expected: str = "", fix: str = "") -> None:
+        """One more problem."""
+        self.append(Problem(found, expected, fix))
+
+    def require_known(self, name: str, known: Collection[str], found: str) -> None:
+        """One more problem, with the nearest known name, unless the name is known."""
+        if name not in known:
+            self.add(found, fix=suggest(name, known))
 
 
 class PodiumError(Exception):
@@ -57,6 +70,13 @@ class PodiumError(Exception):
         error.problems = kept
         error.args = ("\n".join(str(p) for p in kept),)
         return error
+
+    @classmethod
+    def raise_for(cls, problems: Iterable[Problem]) -> None:
+        """Raise one error that carries every problem; do nothing where there is none."""
+        kept = tuple(problems)
+        if kept:
+            raise cls.of(kept)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross the pipe between a worker and the driver.

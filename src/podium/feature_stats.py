@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problem, Problems
 
 FILE = "feature_stats.json"
 SCHEMA = 1
@@ -59,9 +59,7 @@ class FeatureStats:
         >>> FeatureStats.of(x, np.array([2, 2]), ["glucose"]).mean
         (3.0,)
         """
-        empty = without_value(x, lengths, names, "training")
-        if empty:
-            raise DataError.of(empty)
+        DataError.raise_for(without_value(x, lengths, names, "training"))
         counts = np.arange(x.shape[1]) < lengths[:, np.newaxis]
         values = x[counts].astype(np.float64)
         mean = np.nanmean(values, axis=0)
@@ -157,28 +155,25 @@ class FeatureStats:
             raise DataError(
                 f"{place} holds a {type(found).__name__}", "an object with mean and std"
             )
-        problems: list[Problem] = []
+        problems = Problems()
         columns: dict[str, tuple[float, ...]] = {}
         for key in ("mean", "std"):
             values = found.get(key)
             if not isinstance(values, list) or not values or not all(map(_is_number, values)):
-                problems.append(Problem(f"{place}: {key} is {values!r:.60}", "a list of numbers"))
+                problems.add(f"{place}: {key} is {values!r:.60}", "a list of numbers")
                 continue
             columns[key] = tuple(float(v) for v in values)
         told = found.get("feature_names", list(names))
         if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
-            problems.append(Problem(f"{place}: feature_names is {told!r:.60}", "a list of texts"))
+            problems.add(f"{place}: feature_names is {told!r:.60}", "a list of texts")
             told = []
         wanted = len(told) or len(columns.get("mean", ()))
         for key, values in columns.items():
             if wanted and len(values) != wanted:
-                problems.append(
-                    Problem(f"{place}: {len(values)} values of {key}", f"{wanted}, one a feature")
-                )
+                problems.add(f"{place}: {len(values)} values of {key}", f"{wanted}, one a feature")
         if any(v < SMALLEST for v in columns.get("std", ())):
-            problems.append(Problem(f"{place}: a std is not above 0", "the spread of each feature"))
-        if problems:
-            raise DataError.of(problems)
+            problems.add(f"{place}: a std is not above 0", "the spread of each feature")
+        DataError.raise_for(problems)
         n_steps = found.get("n_steps", 0)
         told = told or [f"feature_{k}" for k in range(wanted)]
         return cls(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any
 
-from podium.errors import Problem, suggest
+from podium.errors import Problem, Problems, suggest
 from podium.space import ConfigDict, Value
 
 # What the record calls a task that own code trains.
@@ -70,45 +70,38 @@ class Files:
 
 def problems(words: Sequence[str], names: Collection[str]) -> list[Problem]:
     """What is wrong with a command whose config has parameters of these names."""
-    found = [
-        Problem(
-            f"a parameter is called '{name}'",
-            f"another name: {{{name}}} is what podium gives every command",
-        )
-        for name in names
-        if name in GIVEN
-    ]
+    found = Problems()
+    for given in GIVEN:
+        if given in names:
+            found.add(
+                f"a parameter is called '{given}'",
+                f"another name: {{{given}}} is what podium gives every command",
+            )
     known = [*GIVEN, *names]
     for word in words:
         try:
             parts = list(Formatter().parse(word))
         except ValueError as error:
-            found.append(
-                Problem(
-                    f"'{word}' of the command cannot be read: {error}",
-                    "placeholders such as {args} or {lr}; a brace itself is written twice: {{",
-                )
+            found.add(
+                f"'{word}' of the command cannot be read: {error}",
+                "placeholders such as {args} or {lr}; a brace itself is written twice: {{",
             )
             continue
         for _, name, spec, conversion in parts:
             if name is None:
                 continue
             if name not in known:
-                found.append(
-                    Problem(
-                        f"unknown placeholder '{{{name}}}' in the command",
-                        fix=f"{suggest(name, known)}; a brace itself is written twice: {{{{ }}}}",
-                    )
+                found.add(
+                    f"unknown placeholder '{{{name}}}' in the command",
+                    fix=f"{suggest(name, known)}; a brace itself is written twice: {{{{ }}}}",
                 )
             elif spec or conversion:
-                found.append(
-                    Problem(
-                        f"'{word}' of the command formats a value",
-                        f"{{{name}}}: what is trained is what is on record",
-                    )
+                found.add(
+                    f"'{word}' of the command formats a value",
+                    f"{{{name}}}: what is trained is what is on record",
                 )
             elif name == ARGS and word != f"{{{ARGS}}}":
-                found.append(Problem(f"'{word}' of the command", "{args} as a word of its own"))
+                found.add(f"'{word}' of the command", "{args} as a word of its own")
     return found
 
 

@@ -21,6 +21,7 @@ from podium.errors import (
     MissingExtraError,
     PodiumError,
     Problem,
+    Problems,
     UsageError,
     suggest,
 )
@@ -206,7 +207,7 @@ def problems(kind: str, known: Sequence[str]) -> list[Problem]:
     """
     if _root is None:
         return []
-    found = [
+    found = Problems(
         Problem(
             f"{_shown(kind, name)} has the name of podium's own",
             "a name of its own",
@@ -214,18 +215,18 @@ def problems(kind: str, known: Sequence[str]) -> list[Problem]:
         )
         for name in names(kind)
         if name in known
-    ]
+    )
     for path in sorted((_root / FOLDER / kind).glob("[!_]*.py")):
         if not path.stem.isidentifier():
             what = f"{_shown(kind, path.stem)} cannot be a name"
-            found.append(Problem(what, "letters, digits and _, no digit first"))
+            found.add(what, "letters, digits and _, no digit first")
     for path in sorted((_root / FOLDER).glob("[!_.]*")):
         if path.is_dir() and path.name not in CONTRACT:
             what = f"{FOLDER}/{path.name} is no kind of podium's"
-            found.append(Problem(what, fix=suggest(path.name, CONTRACT)))
+            found.add(what, fix=suggest(path.name, CONTRACT))
         elif path.suffix == ".py":
             what = f"{FOLDER}/{path.name} belongs to no kind"
-            found.append(Problem(what, f"{FOLDER}/{kind}/{path.name}, or another kind's folder"))
+            found.add(what, f"{FOLDER}/{kind}/{path.name}, or another kind's folder")
     return found
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats, Mask, Times
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problems
 from podium.index import Index
 from podium.sequences import Indices, Subset
 from podium.split import Windows
@@ -21,6 +21,8 @@ Form = Literal["mean", "quantiles", "positions"]
 _CODES: dict[Form, float] = {"quantiles": 1.0, "positions": 2.0}
 # Decimals of a level. Float32, in which the record keeps values, has them all.
 _DECIMALS = 6
+# What a prediction has a row of for each window.
+_BY_WINDOW = ("item", "decided_at", "target_end", "outputs")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -67,22 +69,32 @@ class Prediction:
     def __post_init__(self) -> None:
         levels = tuple(round(float(level), _DECIMALS) for level in self.levels)
         object.__setattr__(self, "levels", levels)
-        if problems := [*self._shape_problems(), *self._level_problems()]:
-            raise DataError.of(problems)
-        if problem := self._output_problem():
-            raise DataError.of([problem])
+        problems = Problems()
+        self._check_shapes(problems)
+        self._check_levels(problems)
+        if not problems:
+            self._check_outputs(problems)
+        DataError.raise_for(problems)
 
     @classmethod
-    def of(cls, windows: Windows, mean: Floats) -> Prediction:
-        """Means of these windows, in their order.
+    def of(
+        cls,
+        windows: Windows,
+        outputs: Floats,
+        form: Form = "mean",
+        levels: Sequence[float] = (),
+    ) -> Prediction:
+        """Prediction of these windows, in their order; means where no other form is given.
 
         Parameters
         ----------
         windows : Windows
-        mean : (N,) float
-            In the target's unit; NaN for no forecast.
+        outputs : (N,) or (N, Q) float
+            Of means in the target's unit, NaN for no forecast.
         """
-        return cls._of(windows, mean)
+        values = np.asarray(outputs, dtype=np.float64)
+        index = (windows.tickers, windows.decided_at, windows.target_end)
+        return cls(*index, values, form, tuple(levels))
 
     @classmethod
     def of_quantiles(
@@ -103,7 +115,7 @@ class Prediction:
         DataError
             Quantiles cross or are not finite, or levels are not as above.
         """
-        return cls._of(windows, quantiles, "quantiles", tuple(levels))
+        return cls.of(windows, quantiles, "quantiles", levels)
 
     @classmethod
     def of_positions(cls, windows: Windows, positions: Floats) -> Prediction:
@@ -120,24 +132,7 @@ class Prediction:
         DataError
             A position lies outside.
         """
-        return cls._of(windows, positions, "positions")
-
-    @classmethod
-    def _of(
-        cls,
-        windows: Windows,
-        outputs: Floats,
-        form: Form = "mean",
-        levels: tuple[float, ...] = (),
-    ) -> Prediction:
-        return cls(
-            windows.tickers,
-            windows.decided_at,
-            windows.target_end,
-            np.asarray(outputs, dtype=np.float64),
-            form,
-            levels,
-        )
+        return cls.of(windows, positions, "positions")
 
     @classmethod
     def read(
@@ -172,13 +167,10 @@ class Prediction:
             Forms or levels differ.
         """
         _require_alike(parts)
-        return replace(
-            parts[0],
-            item=np.concatenate([part.item for part in parts]),
-            decided_at=np.concatenate([part.decided_at for part in parts]),
-            target_end=np.concatenate([part.target_end for part in parts]),
-            outputs=np.concatenate([part.outputs for part in parts]),
-        )
+        columns: dict[str, Any] = {
+            n: np.concatenate([getattr(part, n) for part in parts]) for n in _BY_WINDOW
+        }
+        return replace(parts[0], **columns)
 
     @classmethod
     def averaged(cls, members: Sequence[Prediction]) -> Prediction:
@@ -246,13 +238,7 @@ class Prediction:
 
     def take(self, rows: Mask | Indices) -> Prediction:
         """The prediction of some of the windows."""
-        return replace(
-            self,
-            item=self.item[rows],
-            decided_at=self.decided_at[rows],
-            target_end=self.target_end[rows],
-            outputs=self.outputs[rows],
-        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in _BY_WINDOW})
 
     def grid(self, times: Times, tickers: tuple[str, ...]) -> Floats:
         """The point forecasts as (T, S), aligned by time and name; NaN where there is none.
@@ -275,77 +261,62 @@ class Prediction:
         """The point forecasts of the windows, (N,), found by time and name; NaN where none is."""
         return self.grid(windows.view.times, windows.view.tickers)[windows.at, windows.item]
 
-    def _shape_problems(self) -> list[Problem]:
-        problems = []
+    def _check_shapes(self, problems: Problems) -> None:
         if self.form not in ("mean", *_CODES):
-            problems.append(
-                Problem(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
-            )
+            problems.add(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
         elif self.outputs.ndim != 1 + (self.form == "quantiles"):
             wanted = "(N, Q)" if self.form == "quantiles" else "(N,)"
-            problems.append(
-                Problem(f"a prediction has {self.form} of shape {self.outputs.shape}", wanted)
-            )
+            problems.add(f"a prediction has {self.form} of shape {self.outputs.shape}", wanted)
         lengths = [len(self.item), len(self.decided_at), len(self.target_end)]
         lengths.append(len(self.outputs) if self.outputs.ndim else 0)
         if len({*lengths}) > 1:
-            problems.append(
-                Problem(
-                    "a prediction has {} items, {} decisions, {} ends of targets and {} rows of "
-                    "outputs".format(*lengths),
-                    "one of each a window",
-                )
+            problems.add(
+                "a prediction has {} items, {} decisions, {} ends of targets and {} rows of "
+                "outputs".format(*lengths),
+                "one of each a window",
             )
-        return problems
 
-    def _level_problems(self) -> list[Problem]:
+    def _check_levels(self, problems: Problems) -> None:
         if self.form != "quantiles":
-            if not self.levels:
-                return []
-            return [Problem(f"a prediction of form '{self.form}' has levels", "none")]
-        problems = []
+            if self.levels:
+                problems.add(f"a prediction of form '{self.form}' has levels", "none")
+            return
         inside = all(0.0 < level < 1.0 for level in self.levels)
         if not self.levels or not inside or (np.diff(self.levels) <= 0).any():
-            problems.append(
-                Problem(
-                    f"a prediction has {_listed(self.levels)}",
-                    "increasing levels between 0 and 1 that differ in six decimals",
-                )
+            problems.add(
+                f"a prediction has {_listed(self.levels)}",
+                "increasing levels between 0 and 1 that differ in six decimals",
             )
         if self.outputs.ndim == 2 and self.outputs.shape[1] != len(self.levels):
-            problems.append(
-                Problem(
-                    f"a prediction has {self.outputs.shape[1]} quantiles a row and "
-                    f"{len(self.levels)} levels",
-                    "one level a quantile",
-                )
+            problems.add(
+                f"a prediction has {self.outputs.shape[1]} quantiles a row and "
+                f"{len(self.levels)} levels",
+                "one level a quantile",
             )
-        return problems
 
-    def _output_problem(self) -> Problem | None:
-        if self.form == "mean" or not self.outputs.size:
-            return None
+    def _check_outputs(self, problems: Problems) -> None:
+        if self.form == "mean":
+            return
         bound = 1.0 if self.form == "positions" else _LARGEST
         # NaN is outside as well.
         outside = np.argwhere(~(np.abs(self.outputs) <= bound))
         if len(outside):
-            row = outside[0][0]
             value = self.outputs[tuple(outside[0])]
-            return Problem(
-                f"the {self.form} of {self._place(row)} hold {value} ({len(outside)} such values)",
+            problems.add(
+                f"the {self.form} of {self._place(outside[0][0])} hold {value} "
+                f"({len(outside)} such values)",
                 "positions from -1 to 1" if self.form == "positions" else "finite float32 numbers",
             )
-        if self.form == "quantiles":
+        elif self.form == "quantiles":
             crossing = np.argwhere(np.diff(self.outputs, axis=1) < 0)
             if len(crossing):
                 row, n = crossing[0]
-                return Problem(
+                problems.add(
                     f"the quantiles of {self._place(row)} cross between levels {self.levels[n]} "
                     f"and {self.levels[n + 1]} ({len(crossing)} such places)",
                     "no quantile below one of a lower level",
                     "sort each row, or fit the levels together",
                 )
-        return None
 
     def _place(self, row: int) -> str:
         return f"{self.item[row]} at {self.decided_at[row]}"

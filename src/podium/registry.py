@@ -23,22 +23,7 @@ from podium.errors import MissingExtraError, NotFoundError, Problem, UsageError,
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-KINDS = (
-    "families",
-    "readers",
-    "features",
-    "targets",
-    "splitters",
-    "searches",
-    "schedules",
-    "metrics",
-    "losses",
-    "signals",
-    "gates",
-    "runners",
-    "importers",
-    "tasks",
-)
+KINDS = tuple(plugin.CONTRACT)
 
 
 def names(kind: str) -> list[str]:
@@ -60,16 +45,14 @@ def describe(kind: str) -> dict[str, str]:
     UsageError
         With every file of the project's ``plugins`` that can never be a member.
     """
-    problems = misplaced(kind)
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(misplaced(kind))
     folder = Path(__file__).parent / kind
     found = {name: first_line(folder / f"{name}.py") for name in _own(kind)}
     for name in plugin.names(kind):
         path = plugin.path_of(kind, name)
         if path is not None:
             place = f"({plugin.FOLDER}/{kind}/{name}.py)"
-            found[name] = " ".join(filter(None, [_docstring_line(path), place]))
+            found[name] = " ".join(filter(None, [first_line(path), place]))
     return dict(sorted(found.items()))
 
 
@@ -79,10 +62,10 @@ def misplaced(kind: str) -> list[Problem]:
 
 
 def first_line(path: Path) -> str:
-    """First line of a module's docstring, read from the text."""
-    with path.open(encoding="utf-8") as handle:
+    """First line of a module's docstring, read from the text; empty where it has none."""
+    with path.open(encoding="utf-8", errors="replace") as handle:
         line = handle.readline().strip()
-    return line.strip('"').removesuffix("\n").strip()
+    return line.strip('"').strip() if line.startswith('"') else ""
 
 
 def exists(kind: str, name: str) -> bool:
@@ -279,13 +262,6 @@ def _own(kind: str) -> tuple[str, ...]:
     """Names in podium's own folder, sorted."""
     folder = Path(__file__).parent / kind
     return tuple(sorted(p.stem for p in folder.glob("[!_]*.py")))
-
-
-def _docstring_line(path: Path) -> str:
-    """First line of the docstring of a file that may have none."""
-    with path.open(encoding="utf-8", errors="replace") as handle:
-        line = handle.readline().strip()
-    return line.strip('"').strip() if line.startswith('"') else ""
 
 
 def _entry_points(kind: str, name: str) -> EntryPoints:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from podium.errors import Problem, UsageError
+from podium.errors import Problems, UsageError
 
 # What a trial of own code finds in its environment.
 CONFIG, TRIAL, SEED, FOLDER = "PODIUM_CONFIG", "PODIUM_TRIAL", "PODIUM_SEED", "PODIUM_FOLDER"
@@ -93,20 +93,19 @@ def number_of(value: Any) -> float:
 
 
 def _checked(epoch: Any, metrics: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
-    problems: list[Problem] = []
+    problems = Problems()
     values: dict[str, float] = {}
     number = -1
     with suppress(TypeError):
         number = operator.index(epoch)
     if number < 0:
-        problems.append(Problem(f"podium.report: epoch is {epoch!r:.60}", "a whole number from 0"))
+        problems.add(f"podium.report: epoch is {epoch!r:.60}", "a whole number from 0")
     if not metrics:
-        problems.append(Problem("podium.report: no metric", "one such as val_loss=0.3"))
+        problems.add("podium.report: no metric", "one such as val_loss=0.3")
     for name, value in metrics.items():
         try:
             values[name] = number_of(value)
         except (TypeError, ValueError, RuntimeError):
-            problems.append(Problem(f"podium.report: {name} is {value!r:.60}", "a number"))
-    if problems:
-        raise UsageError.of(problems)
+            problems.add(f"podium.report: {name} is {value!r:.60}", "a number")
+    UsageError.raise_for(problems)
     return number, values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Times
-from podium.errors import DataError, Problem, UsageError
+from podium.errors import DataError, Problem, Problems, UsageError
 from podium.hashing import digest_bytes
 
 Indices = NDArray[np.int64]
@@ -72,29 +72,26 @@ class Samples:
     contents: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
-        problems = [
+        problems = Problems(
             Problem(f"{len(values)} {name} for {len(self)} samples", "one a sample")
             for name in ("starts", "ends", "groups", "labels", "sources", "contents")
             if (values := getattr(self, name)) is not None and len(values) != len(self)
-        ]
+        )
         if (np.diff(self.index) <= 0).any():
-            problems.append(Problem("the index of the samples is not increasing", "each one once"))
+            problems.add("the index of the samples is not increasing", "each one once")
         if (self.starts is None) != (self.ends is None):
-            problems.append(Problem("samples have only one of starts and ends", "both or neither"))
+            problems.add("samples have only one of starts and ends", "both or neither")
         if not problems and self.starts is not None and self.ends is not None:
             short = np.flatnonzero(self.ends <= self.starts)
             if len(short):
                 row = int(short[0])
-                problems.append(
-                    Problem(
-                        f"the label of sample {self.index[row]} starts after position "
-                        f"{self.starts[row]} and ends at {self.ends[row]} ({len(short)} such)",
-                        "an end after its start",
-                        "give the start of the sequence where a label describes the sequence",
-                    )
+                problems.add(
+                    f"the label of sample {self.index[row]} starts after position "
+                    f"{self.starts[row]} and ends at {self.ends[row]} ({len(short)} such)",
+                    "an end after its start",
+                    "give the start of the sequence where a label describes the sequence",
                 )
-        if problems:
-            raise DataError.of(problems)
+        DataError.raise_for(problems)
 
     @classmethod
     def timed(cls, starts_at: NDArray[Any], ends_at: NDArray[Any], **others: Any) -> Self:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Times
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problems
 from podium.feature_stats import FeatureStats
 from podium.hashing import canonical, digest_bytes
 from podium.samples import Samples, row_digests
+from podium.timeframe import whole_seconds
 
 Indices = NDArray[np.int64]
 Rows = slice | Indices
@@ -119,35 +120,32 @@ class Sequences:
         >>> made.class_counts, made.x[1, :, 0].tolist()
         ({'class_0': 1, 'class_1': 2}, [1.0, 1.0, 0.0, 0.0])
         """
-        problems: list[Problem] = []
-        notes: list[str] = []
         if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiub":
             raise DataError(
-                f"{name}: X has shape {x.shape} and type {x.dtype}",
+                f"{name}: X has {_kind(x)}",
                 "numbers of shape (samples, time, features), at least one of each",
             )
         n, steps, features = x.shape
-        with np.errstate(over="ignore"):  # what does not fit is not finite, and told as such
+        check = _Check(name, n)
+        with np.errstate(over="ignore"):  # what does not fit is not finite, and refused as such
             values = np.array(x, dtype=np.float32, order="C")
-        kept, values = _lengths(name, values, lengths, mask, problems, notes)
+        kept, values = check.lengths(values, lengths, mask)
         if kept is not None:
             behind = np.arange(steps) >= kept[:, np.newaxis]
             values[behind] = 0.0
             values[np.isnan(values)] = np.nan  # one NaN for all, so that equal samples are equal
-            _refuse_infinite(name, values, feature_names, problems)
-        labels, classes = _labels(name, y, n, tuple(class_names), problems)
-        told = tuple(feature_names) or tuple(f"feature_{k}" for k in range(features))
-        if len(told) != features:
-            problems.append(
-                Problem(f"{name}: {len(told)} feature_names for {features} features", "one each")
-            )
-        ids = _groups(name, groups, n, problems)
-        decided = _moments(name, "times", times, n, problems)
-        known = _moments(name, "ends", ends, n, problems)
-        _require_after(name, decided, known, problems)
-        if problems or kept is None or labels is None:
-            raise DataError.of(problems)
-        return cls(name, values, labels, kept, ids, told, classes, tuple(notes), decided, known)
+            check.require_finite(values, feature_names)
+        labels, classes = check.labels(y, tuple(class_names))
+        columns = tuple(feature_names) or tuple(f"feature_{k}" for k in range(features))
+        if len(columns) != features:
+            check.add(f"{len(columns)} feature_names for {features} features", "one each")
+        ids = check.groups(groups)
+        decided, known = check.moments("times", times), check.moments("ends", ends)
+        check.require_after(decided, known)
+        if check.problems or kept is None or labels is None:
+            raise DataError.of(check.problems)
+        notes = tuple(check.notes)
+        return cls(name, values, labels, kept, ids, columns, classes, notes, decided, known)
 
     @classmethod
     def joined(cls, training: Sequences, validation: Sequences) -> Sequences:
@@ -225,16 +223,9 @@ class Sequences:
 
     def select(self, rows: Rows) -> Sequences:
         """The same features and classes with these samples."""
-        return replace(
-            self,
-            x=self.x[rows],
-            y=self.y[rows],
-            lengths=self.lengths[rows],
-            groups=None if self.groups is None else self.groups[rows],
-            sources=None if self.sources is None else self.sources[rows],
-            times=None if self.times is None else self.times[rows],
-            ends=None if self.ends is None else self.ends[rows],
-        )
+        names = ("x", "y", "lengths", "groups", "sources", "times", "ends")
+        parts = {name: getattr(self, name) for name in names}
+        return replace(self, **{n: part[rows] for n, part in parts.items() if part is not None})
 
     @cached_property
     def fingerprint(self) -> str:
@@ -306,207 +297,192 @@ def _mark(values: NDArray[Any] | np.str_) -> int:
     return int(digest_bytes(data)[:16], 16) >> 1
 
 
-def _lengths(
-    name: str,
-    values: NDArray[np.float32],
-    lengths: NDArray[np.generic] | None,
-    mask: NDArray[np.generic] | None,
-    problems: list[Problem],
-    notes: list[str],
-) -> tuple[Indices | None, NDArray[np.float32]]:
-    """Steps that count of each sample, and the values with those steps at the begin."""
-    n, steps, _ = values.shape
-    found: Indices | None = None
-    if lengths is not None:
-        found = _whole(lengths, (n,))
-        bad: Indices | list[int] = (
-            [] if found is None else np.flatnonzero((found < 1) | (found > steps))
-        )
-        if found is None or len(bad):
-            what = (
-                f"shape {lengths.shape} and type {lengths.dtype}"
-                if found is None
-                else f"{found[bad[0]]} for sample {bad[0]} ({len(bad)} such)"
-            )
-            problems.append(
-                Problem(f"{name}: lengths has {what}", f"{n} whole numbers from 1 to {steps}")
-            )
-            return None, values
-    if mask is None:
-        return (np.full(n, steps, dtype=np.int64) if found is None else found), values
-    shown = mask.reshape(n, steps) if mask.shape == (n, steps, 1) else mask
-    if shown.shape != (n, steps) or not np.isin(shown, (0, 1)).all():
-        problems.append(
-            Problem(
-                f"{name}: mask has shape {mask.shape} and type {mask.dtype}",
-                f"({n}, {steps}) of true and false, or 0 and 1",
-            )
-        )
-        return None, values
-    counts = shown.astype(bool)
-    of_mask = counts.sum(axis=1).astype(np.int64)
-    at_begin = np.arange(steps) < of_mask[:, np.newaxis]
-    at_end = np.arange(steps) >= steps - of_mask[:, np.newaxis]
-    front = (counts == at_begin).all(axis=1)
-    back = ~front & (counts == at_end).all(axis=1)
-    holes = np.flatnonzero(~(front | back))
-    empty = np.flatnonzero(of_mask == 0)
-    differ: Indices | list[int] = [] if found is None else np.flatnonzero(found != of_mask)
-    for rows, what, expected in (
-        (holes, "has a hole", "steps that count standing together"),
-        (empty, "has no step that counts", "at least one"),
-        (differ, "and lengths differ", "one of them, or the same from both"),
-    ):
+class _Check:
+    """Checks of the arrays of ``n`` samples: gathers what is wrong and what was rearranged."""
+
+    def __init__(self, name: str, n: int) -> None:
+        self.name, self.n = name, n
+        self.problems = Problems()
+        self.notes: list[str] = []
+
+    def add(self, found: str, expected: str, fix: str = "") -> None:
+        self.problems.add(f"{self.name}: {found}", expected, fix)
+
+    def refuse(
+        self, bad: NDArray[np.bool_], found: str, expected: str, fix: str = "", **values: Any
+    ) -> bool:
+        """Refuse some of the samples; ``found`` names the first one and its values by ``{...}``."""
+        rows = np.flatnonzero(bad)
         if len(rows):
-            problems.append(
-                Problem(f"{name}: mask {what} at sample {rows[0]} ({len(rows)} such)", expected)
+            row = rows[0]
+            first = found.format(row=row, **{name: of[row] for name, of in values.items()})
+            self.add(f"{first} ({len(rows)} such)", expected, fix)
+        return len(rows) > 0
+
+    def lengths(
+        self,
+        values: NDArray[np.float32],
+        lengths: NDArray[np.generic] | None,
+        mask: NDArray[np.generic] | None,
+    ) -> tuple[Indices | None, NDArray[np.float32]]:
+        """Steps that count of each sample, and the values with those steps at the begin."""
+        steps = values.shape[1]
+        expected = f"{self.n} whole numbers from 1 to {steps}"
+        found = None if lengths is None else _whole(lengths, (self.n,))
+        if found is not None:
+            outside = (found < 1) | (found > steps)
+            if self.refuse(outside, "lengths has {value} for sample {row}", expected, value=found):
+                return None, values
+        elif lengths is not None:
+            self.add(f"lengths has {_kind(lengths)}", expected)
+            return None, values
+        if mask is None:
+            return (np.full(self.n, steps, dtype=np.int64) if found is None else found), values
+        return self._masked(values, mask, found)
+
+    def _masked(
+        self, values: NDArray[np.float32], mask: NDArray[np.generic], lengths: Indices | None
+    ) -> tuple[Indices | None, NDArray[np.float32]]:
+        steps = values.shape[1]
+        shape = (self.n, steps)
+        shown = mask.reshape(shape) if mask.shape == (*shape, 1) else mask
+        if shown.shape != shape or not np.isin(shown, (0, 1)).all():
+            self.add(f"mask has {_kind(mask)}", f"{shape} of true and false, or 0 and 1")
+            return None, values
+        counts = shown.astype(bool)
+        of_mask = counts.sum(axis=1).astype(np.int64)
+        at_begin = np.arange(steps) < of_mask[:, np.newaxis]
+        at_end = np.arange(steps) >= steps - of_mask[:, np.newaxis]
+        front = (counts == at_begin).all(axis=1)
+        back = ~front & (counts == at_end).all(axis=1)
+        wrong = [
+            self.refuse(bad, f"mask {what} at sample {{row}}", expected)
+            for bad, what, expected in (
+                (~(front | back), "has a hole", "steps that count standing together"),
+                (of_mask == 0, "has no step that counts", "at least one"),
+                (
+                    of_mask != (of_mask if lengths is None else lengths),
+                    "and lengths differ",
+                    "one of them, or the same from both",
+                ),
             )
-    if len(holes) or len(empty) or len(differ):
-        return None, values
-    if back.any():
-        rows = np.flatnonzero(back)
-        source = np.arange(steps) + (steps - of_mask[rows])[:, np.newaxis]
-        values[rows] = np.take_along_axis(values[rows], source[:, :, np.newaxis] % steps, axis=1)
-        notes.append(f"{len(rows)} samples had their padding in front; it stands behind them now")
-    return of_mask, values
+        ]
+        if any(wrong):
+            return None, values
+        if back.any():
+            rows = np.flatnonzero(back)
+            source = np.arange(steps) + (steps - of_mask[rows])[:, np.newaxis]
+            moved = source[:, :, np.newaxis] % steps
+            values[rows] = np.take_along_axis(values[rows], moved, axis=1)
+            self.notes.append(
+                f"{len(rows)} samples had their padding in front; it stands behind them now"
+            )
+        return of_mask, values
 
-
-def _refuse_infinite(
-    name: str, values: NDArray[np.float32], names: Sequence[str], problems: list[Problem]
-) -> None:
-    bad = np.argwhere(np.isinf(values))
-    if len(bad):
-        sample, step, feature = bad[0].tolist()
-        told = f" ({names[feature]})" if feature < len(names) else ""
-        problems.append(
-            Problem(
-                f"{name}: X is {values[sample, step, feature]} at sample {sample}, step {step}, "
-                f"feature {feature}{told} ({len(bad)} such values)",
+    def require_finite(self, values: NDArray[np.float32], names: Sequence[str]) -> None:
+        bad = np.argwhere(np.isinf(values))
+        if len(bad):
+            sample, step, feature = bad[0].tolist()
+            named = f" ({names[feature]})" if feature < len(names) else ""
+            self.add(
+                f"X is {values[sample, step, feature]} at sample {sample}, step {step}, "
+                f"feature {feature}{named} ({len(bad)} such values)",
                 "finite numbers, or NaN where a value is missing",
             )
-        )
 
-
-def _labels(
-    name: str,
-    y: NDArray[np.generic],
-    n: int,
-    class_names: tuple[str, ...],
-    problems: list[Problem],
-) -> tuple[NDArray[np.int64] | NDArray[np.float64] | None, tuple[str, ...]]:
-    flat = y.reshape(n) if y.shape == (n, 1) else y
-    if flat.shape != (n,):
-        one_hot = y.ndim == 2 and len(y) == n and y.dtype.kind in "fiub"
-        problems.append(
-            Problem(
-                f"{name}: y has shape {y.shape} for {n} samples",
+    def labels(
+        self, y: NDArray[np.generic], class_names: tuple[str, ...]
+    ) -> tuple[NDArray[np.int64] | NDArray[np.float64] | None, tuple[str, ...]]:
+        """Classes by number, or numbers, and the names of the classes."""
+        n = self.n
+        flat = y.reshape(n) if y.shape == (n, 1) else y
+        if flat.shape != (n,):
+            one_hot = y.ndim == 2 and len(y) == n and y.dtype.kind in "fiub"
+            self.add(
+                f"y has shape {y.shape} for {n} samples",
                 "one label or number a sample",
                 "store y.argmax(axis=1) if these are one-hot labels" if one_hot else "",
             )
-        )
-        return None, ()
-    if flat.dtype.kind in "US":
-        return _named(name, flat.astype(np.str_), class_names, problems), class_names
-    if flat.dtype.kind == "f" and not class_names:
-        numbers = flat.astype(np.float64)
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        if len(bad):
-            problems.append(
-                Problem(
-                    f"{name}: y is {numbers[bad[0]]} for sample {bad[0]} ({len(bad)} such)",
-                    "finite numbers",
-                )
-            )
             return None, ()
-        return numbers, ()
-    labels = _whole(flat, (n,))
-    if labels is None:
-        problems.append(
-            Problem(f"{name}: y has type {y.dtype}", "whole numbers, numbers, or names of classes")
-        )
-        return None, ()
-    most = int(labels.max())
-    names = class_names or tuple(f"class_{k}" for k in range(min(most, 10_000) + 1))
-    bad = np.flatnonzero((labels < 0) | (labels >= len(names)))
-    if len(bad):
-        problems.append(
-            Problem(
-                f"{name}: y is {labels[bad[0]]} for sample {bad[0]} ({len(bad)} such)",
-                f"classes 0 to {len(names) - 1}"
-                + (f" ({', '.join(names)})" if class_names else ""),
-            )
-        )
-        return None, ()
-    return labels, names
+        if flat.dtype.kind in "US":
+            return self._named(flat.astype(np.str_), class_names), class_names
+        found = "y is {value} for sample {row}"
+        if flat.dtype.kind == "f" and not class_names:
+            numbers = flat.astype(np.float64)
+            bad = self.refuse(~np.isfinite(numbers), found, "finite numbers", value=numbers)
+            return (None if bad else numbers), ()
+        labels = _whole(flat, (n,))
+        if labels is None:
+            self.add(f"y has type {y.dtype}", "whole numbers, numbers, or names of classes")
+            return None, ()
+        most = int(labels.max())
+        names = class_names or tuple(f"class_{k}" for k in range(min(most, 10_000) + 1))
+        listed = f" ({', '.join(names)})" if class_names else ""
+        unknown = (labels < 0) | (labels >= len(names))
+        if self.refuse(unknown, found, f"classes 0 to {len(names) - 1}{listed}", value=labels):
+            return None, ()
+        return labels, names
 
-
-def _named(
-    name: str, texts: NDArray[np.str_], class_names: tuple[str, ...], problems: list[Problem]
-) -> NDArray[np.int64] | None:
-    """Position of each text among the names: without them two files could number unlike."""
-    found = np.unique(texts).tolist()
-    unknown = [text for text in found if text not in class_names]
-    if unknown:
-        problems.append(
-            Problem(
-                f"{name}: y has the texts {', '.join(unknown[:5])}",
+    def _named(
+        self, texts: NDArray[np.str_], class_names: tuple[str, ...]
+    ) -> NDArray[np.int64] | None:
+        """Position of each text among the names: without them two files could number unlike."""
+        unknown = [text for text in np.unique(texts).tolist() if text not in class_names]
+        if unknown:
+            self.add(
+                f"y has the texts {', '.join(unknown[:5])}",
                 f"class_names that list them (found: {', '.join(class_names) or 'none'})",
                 "store class_names in the file, the same in every file",
             )
-        )
-        return None
-    order = {text: place for place, text in enumerate(class_names)}
-    return np.array([order[text] for text in texts.tolist()], dtype=np.int64)
+            return None
+        order = {text: place for place, text in enumerate(class_names)}
+        return np.array([order[text] for text in texts.tolist()], dtype=np.int64)
 
+    def groups(self, groups: NDArray[np.generic] | None) -> NDArray[np.str_] | None:
+        if groups is None:
+            return None
+        if groups.shape != (self.n,) or groups.dtype.kind not in "iuUSbM":
+            self.add(f"groups has {_kind(groups)}", f"{self.n} whole numbers or texts")
+            return None
+        return groups.astype(np.str_)
 
-def _groups(
-    name: str, groups: NDArray[np.generic] | None, n: int, problems: list[Problem]
-) -> NDArray[np.str_] | None:
-    if groups is None:
-        return None
-    if groups.shape != (n,) or groups.dtype.kind not in "iuUSbM":
-        problems.append(
-            Problem(
-                f"{name}: groups has shape {groups.shape} and type {groups.dtype}",
-                f"{n} whole numbers or texts",
+    def moments(self, what: str, given: NDArray[np.generic] | None) -> Times | None:
+        """Whole seconds of the times; what is between two of them is the later one."""
+        if given is None:
+            return None
+        expected = f"{self.n} datetime64, ISO 8601 texts, or seconds since 1970"
+        if given.shape != (self.n,) or given.dtype.kind not in "MUSiuf":
+            self.add(f"{what} has {_kind(given)}", expected)
+            return None
+        if given.dtype.kind == "M":
+            found = whole_seconds(given)
+        elif given.dtype.kind in "US":
+            found = np.array([_moment(text) for text in given.astype(np.str_).tolist()])
+        else:
+            seconds = given.astype(np.float64)
+            # Later than the year 2200 they are milliseconds, or a mistake.
+            possible = np.abs(seconds) <= _LATEST
+            found = np.where(possible, np.ceil(seconds), 0).astype(np.int64).astype("datetime64[s]")
+            found[~possible] = np.datetime64("NaT")
+        is_bad = f"{what} is {{value}} for sample {{row}}"
+        return None if self.refuse(np.isnat(found), is_bad, expected, value=given) else found
+
+    def require_after(self, times: Times | None, ends: Times | None) -> None:
+        if times is not None and ends is not None:
+            self.refuse(
+                ends <= times,
+                "the label of sample {row} ends at {end}, the sample is of {time}",
+                "ends after times",
+                "leave ends out where labels tell of the samples themselves",
+                end=ends,
+                time=times,
             )
-        )
-        return None
-    return groups.astype(np.str_)
+        elif ends is not None and not self.problems:
+            self.add("ends without times", "times of the samples too")
 
 
-def _moments(
-    name: str,
-    what: str,
-    given: NDArray[np.generic] | None,
-    n: int,
-    problems: list[Problem],
-) -> Times | None:
-    """Whole seconds of what was given as times; what is between two of them is the later one."""
-    if given is None:
-        return None
-    expected = f"{n} datetime64, ISO 8601 texts, or seconds since 1970"
-    if given.shape != (n,) or given.dtype.kind not in "MUSiuf":
-        problem = f"{name}: {what} has shape {given.shape} and type {given.dtype}"
-        problems.append(Problem(problem, expected))
-        return None
-    if given.dtype.kind == "M":
-        found = given.astype("datetime64[s]")
-        found += (found < given).astype("timedelta64[s]")
-    elif given.dtype.kind in "US":
-        found = np.array([_moment(text) for text in given.astype(np.str_).tolist()])
-    else:
-        seconds = given.astype(np.float64)
-        # Later than the year 2200 they are milliseconds, or a mistake.
-        possible = np.abs(seconds) <= _LATEST
-        found = np.where(possible, np.ceil(seconds), 0).astype(np.int64).astype("datetime64[s]")
-        found[~possible] = np.datetime64("NaT")
-    bad = np.flatnonzero(np.isnat(found))
-    if len(bad):
-        told = f"{name}: {what} is {given[bad[0]]!s} for sample {bad[0]} ({len(bad)} such)"
-        problems.append(Problem(told, expected))
-        return None
-    return found
+def _kind(array: NDArray[Any]) -> str:
+    return f"shape {array.shape} and type {array.dtype}"
 
 
 def _moment(text: str) -> np.datetime64:
@@ -519,27 +495,6 @@ def _moment(text: str) -> np.datetime64:
         found = found.astimezone(dt.UTC).replace(tzinfo=None)
     whole = found.replace(microsecond=0)
     return np.datetime64(whole, "s") + np.timedelta64(int(found > whole), "s")
-
-
-def _require_after(
-    name: str, times: Times | None, ends: Times | None, problems: list[Problem]
-) -> None:
-    if ends is None:
-        return
-    if times is None:
-        if not problems:
-            problems.append(Problem(f"{name}: ends without times", "times of the samples too"))
-        return
-    bad = np.flatnonzero(ends <= times)
-    if len(bad):
-        problems.append(
-            Problem(
-                f"{name}: the label of sample {bad[0]} ends at {ends[bad[0]]}, the sample is of "
-                f"{times[bad[0]]} ({len(bad)} such)",
-                "ends after times",
-                "leave ends out where labels tell of the samples themselves",
-            )
-        )
 
 
 def _whole(values: NDArray[np.generic], shape: tuple[int, ...]) -> Indices | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from podium.errors import DataError, Problem, UsageError, suggest
+from podium.errors import DataError, Problem, Problems, UsageError, suggest
 from podium.hashing import canonical
 
 Value = str | int | float | bool
@@ -19,30 +19,21 @@ ConfigDict = dict[str, Value]
 
 
 @dataclass(frozen=True)
-class Float:
-    """A real number between two bounds, both included; ``log`` samples its logarithm."""
+class _Range:
+    """Numbers between two bounds, both included; ``log`` samples their logarithm."""
 
     low: float
     high: float
     log: bool = False
 
-    def holds(self, value: object) -> bool:
-        """Whether a value lies inside."""
-        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
-
     def sample(self, rng: np.random.Generator) -> Value:
         """One uniform draw (uniform in the logarithm when ``log``)."""
-        if self.log:
-            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-            # exp(log(x)) may miss x by a bit, and the bounds belong to the range.
-            return float(min(self.high, max(self.low, drawn)))
-        return float(rng.uniform(self.low, self.high))
+        return self._value(rng.uniform(*self._scale()))
 
     def at(self, unit: float) -> Value:
-        """Value at a place from 0 to 1 on its scale."""
+        """Value at a place from 0 to 1 on its scale, where each whole number has its share."""
         low, high = self._scale()
-        value = low + unit * (high - low)
-        return float(min(self.high, max(self.low, math.exp(value) if self.log else value)))
+        return self._value(low + unit * (high - low))
 
     def place(self, value: Value) -> float:
         """Where on its scale a value lies, from 0 to 1."""
@@ -51,19 +42,38 @@ class Float:
         return (scaled - low) / (high - low) if high > low else 0.5
 
     def _scale(self) -> tuple[float, float]:
-        return (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        """Both ends of the scale on which all places are equally likely."""
+        low, high = self._ends()
+        return (math.log(low), math.log(high)) if self.log else (low, high)
+
+    def _ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    def _value(self, scaled: float) -> Value:
+        """Value at a point of the scale."""
+        # exp(log(x)) may miss x by a bit, and the bounds belong to the range.
+        found = math.exp(scaled) if self.log else scaled
+        return float(min(self.high, max(self.low, found)))
+
+
+@dataclass(frozen=True)
+class Float(_Range):
+    """A real number between two bounds, both included; ``log`` samples its logarithm."""
+
+    def holds(self, value: object) -> bool:
+        """Whether a value lies inside."""
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
 
     def __str__(self) -> str:
         return f"a number from {self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
 
 
 @dataclass(frozen=True)
-class Int:
+class Int(_Range):
     """A whole number between two bounds, both included; ``log`` samples its logarithm."""
 
     low: int
     high: int
-    log: bool = False
 
     def holds(self, value: object) -> bool:
         """Whether a value is a whole number inside."""
@@ -71,25 +81,14 @@ class Int:
 
     def sample(self, rng: np.random.Generator) -> Value:
         """One uniform draw (uniform in the logarithm when ``log``)."""
-        if self.log:
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return min(self.high, max(self.low, round(math.exp(rng.uniform(low, high)))))
-        return int(rng.integers(self.low, self.high + 1))
+        return super().sample(rng) if self.log else int(rng.integers(self.low, self.high + 1))
 
-    def at(self, unit: float) -> Value:
-        """Value at a place from 0 to 1 on its scale, where each whole number has its share."""
-        low, high = self._scale()
-        value = low + unit * (high - low)
-        return min(self.high, max(self.low, round(math.exp(value) if self.log else value)))
+    def _ends(self) -> tuple[float, float]:
+        return self.low - 0.5, self.high + 0.5
 
-    def place(self, value: Value) -> float:
-        """Where on its scale a value lies, from 0 to 1."""
-        low, high = self._scale()
-        return ((math.log(float(value)) if self.log else float(value)) - low) / (high - low)
-
-    def _scale(self) -> tuple[float, float]:
-        low, high = self.low - 0.5, self.high + 0.5
-        return (math.log(low), math.log(high)) if self.log else (low, high)
+    def _value(self, scaled: float) -> Value:
+        found = round(math.exp(scaled) if self.log else scaled)
+        return min(self.high, max(self.low, found))
 
     def __str__(self) -> str:
         return f"a whole number from {self.low} to {self.high}{' (log)' if self.log else ''}"
@@ -219,28 +218,24 @@ class Space:
         """Everything wrong with a config; empty when it fits."""
         known = {**self.parameters, **{k: Choice((v,)) for k, v in self.constants.items()}}
         known |= self.bounds
-        found = [
-            Problem(f"unknown parameter '{name}'", fix=suggest(name, known))
-            for name in config
-            if name not in known
-        ]
+        found = Problems()
+        for name in config:
+            found.require_known(name, known, f"unknown parameter '{name}'")
         for name, parameter in known.items():
             when = self.conditions.get(name)
             if when is not None and not when.holds(config):
                 if config.get(name) != when.otherwise:
                     expected = "nothing" if when.otherwise is None else repr(when.otherwise)
-                    found.append(
-                        Problem(
-                            f"{name} is {config.get(name, 'missing')!r}",
-                            f"{expected}, since it counts only where {when}",
-                        )
+                    found.add(
+                        f"{name} is {config.get(name, 'missing')!r}",
+                        f"{expected}, since it counts only where {when}",
                     )
             elif name not in config:
                 # What is only bounded is in a config where somebody asks for it.
                 if name in self.parameters or name in self.constants:
-                    found.append(Problem(f"parameter '{name}' is missing", str(parameter)))
+                    found.add(f"parameter '{name}' is missing", str(parameter))
             elif not parameter.holds(config[name]):
-                found.append(Problem(f"{name} is {config[name]!r}", str(parameter)))
+                found.add(f"{name} is {config[name]!r}", str(parameter))
         return found
 
     def require(self, config: Mapping[str, object]) -> None:
@@ -250,9 +245,7 @@ class Space:
         ------
         UsageError
         """
-        problems = self.problems(config)
-        if problems:
-            raise UsageError.of(problems)
+        UsageError.raise_for(self.problems(config))
 
     def sample(self, seed: int) -> ConfigDict:
         """One random config; the same seed gives the same one."""
@@ -309,12 +302,10 @@ class Space:
         constants = dict(self.constants)
         allowed = {**{k: Choice((v,)) for k, v in constants.items()}, **parameters, **self.bounds}
         conditions = dict(self.conditions)
-        problems: list[Problem] = []
+        problems = Problems()
         for name, setting in settings.items():
             if name not in allowed:
-                problems.append(
-                    Problem(f"unknown parameter '{name}' in {where}", fix=suggest(name, allowed))
-                )
+                problems.add(f"unknown parameter '{name}' in {where}", fix=suggest(name, allowed))
                 continue
             if isinstance(setting, dict) and "when" in setting:
                 others, wrong_ones = _others(name, setting["when"], allowed, where)
@@ -322,12 +313,10 @@ class Space:
                 conditions[name] = When(others, self._otherwise(name, allowed[name]))
             parameter = _parameter(setting, allowed[name])
             if parameter is None:
-                problems.append(
-                    Problem(
-                        f"{where}.{name} is {setting!r}",
-                        "a value, a list, or {low, high, log} with low < high (0 < low if log)"
-                        + (", or {values, when}" if isinstance(setting, dict) else ""),
-                    )
+                problems.add(
+                    f"{where}.{name} is {setting!r}",
+                    "a value, a list, or {low, high, log} with low < high (0 < low if log)"
+                    + (", or {values, when}" if isinstance(setting, dict) else ""),
                 )
                 continue
             corners = (
@@ -337,9 +326,7 @@ class Space:
             )
             wrong = [v for v in corners if not allowed[name].holds(v)]
             if wrong or not corners:
-                problems.append(
-                    Problem(f"{where}.{name} has {wrong or corners!r}", str(allowed[name]))
-                )
+                problems.add(f"{where}.{name} has {wrong or corners!r}", str(allowed[name]))
             parameters.pop(name, None)
             constants.pop(name, None)
             if isinstance(parameter, Choice) and len(parameter.options) == 1:
@@ -351,9 +338,8 @@ class Space:
             found._conditional()
         except CycleError as error:
             ring = " -> ".join(map(str, reversed(error.args[1])))
-            problems.append(Problem(f"conditions in {where} go round: {ring}", "an end"))
-        if problems:
-            raise UsageError.of(problems)
+            problems.add(f"conditions in {where} go round: {ring}", "an end")
+        UsageError.raise_for(problems)
         return found
 
     def _otherwise(self, name: str, kin: Parameter) -> Value | None:
@@ -407,12 +393,10 @@ def _others(
     if not isinstance(asked, dict) or not asked:
         return {}, [Problem(f"{place} is {asked!r}", "{other = value} or {other = [values]}")]
     others: dict[str, tuple[Value, ...]] = {}
-    problems = []
+    problems = Problems()
     for other, values in asked.items():
         if other not in allowed:
-            problems.append(
-                Problem(f"unknown parameter '{other}' in {place}", fix=suggest(other, allowed))
-            )
+            problems.add(f"unknown parameter '{other}' in {place}", fix=suggest(other, allowed))
             continue
         parameter = _parameter(values, allowed[other])
         wrong: Any = values
@@ -420,7 +404,7 @@ def _others(
             wrong = [v for v in parameter.options if not allowed[other].holds(v)]
             others[other] = parameter.options
         if wrong or values == []:
-            problems.append(Problem(f"{place}.{other} has {wrong!r}", str(allowed[other])))
+            problems.add(f"{place}.{other} has {wrong!r}", str(allowed[other]))
     return others, problems
 
 

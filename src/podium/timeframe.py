@@ -6,8 +6,9 @@ import datetime as dt
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Times
 from podium.errors import UsageError, suggest
 
 Seconds = NDArray[np.int64]
@@ -57,6 +58,14 @@ def of_gap(gap: int) -> str | None:
         if gap == length or (is_dated(name) and abs(gap - length) <= 3600):
             return name
     return None
+
+
+def whole_seconds(moments: ArrayLike) -> Times:
+    """Moments in whole seconds, rounded up: what is known at 59.5 is not known at 59."""
+    given = np.asarray(moments, dtype="datetime64")
+    seconds = given.astype("datetime64[s]")
+    found: Times = seconds + (seconds < given)
+    return found
 
 
 def zone(name: str) -> ZoneInfo:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from podium.config import Config, find_root, load
-from podium.errors import ConflictError, NotFoundError, PodiumError, Problem, UsageError
+from podium.errors import ConflictError, NotFoundError, PodiumError, Problems, UsageError
 from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
 from podium.ledger import runs
@@ -23,6 +23,7 @@ from podium.ledger.door import Door
 from podium.ledger.sweep_file import FILE, behind, is_news
 from podium.record import Record, finite, lower_is_better
 from podium.report.sweep import sweep_markdown
+from podium.reporting import number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -413,38 +414,35 @@ def _record(
     notes: str,
 ) -> Record:
     """A run as it is kept, or every reason why it cannot be."""
-    problems: list[Problem] = []
+    problems = Problems()
     if not isinstance(model_name, str) or not model_name.strip() or not model_name.isprintable():
-        problems.append(Problem(f"model_name is {model_name!r}", "a name such as 'toto'"))
+        problems.add(f"model_name is {model_name!r}", "a name such as 'toto'")
     config: dict[str, Any] = {}
     if isinstance(hyperparams, Mapping):
         config = {str(name): value for name, value in hyperparams.items()}
         try:
             json_text(config).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            problems.append(Problem(f"hyperparams cannot be written as JSON: {error}"))
+            problems.add(f"hyperparams cannot be written as JSON: {error}")
     else:
-        problems.append(Problem(f"hyperparams is a {type(hyperparams).__name__}", "a dict"))
+        problems.add(f"hyperparams is a {type(hyperparams).__name__}", "a dict")
 
     def number(what: str, value: Any, expected: str) -> float:
         try:
-            if isinstance(value, str | bytes):
-                raise TypeError
-            return math.nan if value is None else float(value)
+            return math.nan if value is None else number_of(value)
         except (TypeError, ValueError, OverflowError):
-            problems.append(Problem(f"{what} is {value!r:.60}", expected))
+            problems.add(f"{what} is {value!r:.60}", expected)
             return math.nan
 
     values: dict[str, float] = {}
     if isinstance(metrics, Mapping):
         values = {str(n): number(f"metrics['{n}']", v, "a number") for n, v in metrics.items()}
     else:
-        problems.append(Problem(f"metrics is a {type(metrics).__name__}", "a dict of numbers"))
+        problems.add(f"metrics is a {type(metrics).__name__}", "a dict of numbers")
     took = None
     if seconds is not None:
         took = number("training_time_seconds", seconds, "seconds, or None")
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     # Imported here: asking for the best run needs no database library.
     from podium.ledger.ledger import now
 

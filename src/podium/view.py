@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from podium import plugin, registry
 from podium.arrays import Floats, Ints, Mask, Times
 from podium.dataset import Dataset
-from podium.errors import DataError, Problem, UsageError
+from podium.errors import DataError, Problem, Problems, UsageError
 from podium.samples import Samples
 
 # Tickers whose feature is computed once more alone, when it is known later than that of others.
@@ -247,7 +247,7 @@ class View:
 def _features(specs: Sequence[str]) -> list[Callable[[Dataset], Floats]]:
     """Functions of feature specs such as ``log_return`` or ``log_volatility:21``."""
     found: list[Callable[[Dataset], Floats]] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for spec in specs:
         name, _, rest = spec.partition(":")
         given = rest.split(":") if rest else []
@@ -256,8 +256,7 @@ def _features(specs: Sequence[str]) -> list[Callable[[Dataset], Floats]]:
             found.append(_bound(compute, arguments(name, given, compute)))
         except UsageError as error:
             problems += error.problems
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     return found
 
 
@@ -343,7 +342,7 @@ def _require_own(
     """
     alive = dataset.alive
     first, lived = alive.argmax(axis=0), alive.sum(axis=0)
-    problems = []
+    problems = Problems()
     for column, (name, compute) in enumerate(zip(names, computes, strict=True)):
         known = np.isfinite(features[:, :, column])
         warm_up = np.where(known.any(axis=0), known.argmax(axis=0) - first, lived)
@@ -355,35 +354,29 @@ def _require_own(
             own = dataset.select(dataset.tickers[ticker : ticker + 1]).slice(start, start + bars)
             alone = np.flatnonzero(np.isfinite(compute(own)))
             if len(alone) and alone[0] < warm_up[ticker]:
-                problems.append(
-                    Problem(
-                        f"feature '{name}' of {dataset.tickers[ticker]} is not finite "
-                        f"{warm_up[ticker] - 1} bars after the ticker's first bar "
-                        f"({dataset.times[start]}); of its bars alone it is after {alone[0]}",
-                        "values that neither bars before a ticker's first nor those that other "
-                        "tickers lack make unknown",
-                        "begin each ticker at its own first bar, and leave out what is NaN "
-                        "(np.nanmean) where tickers are put together",
-                    )
+                problems.add(
+                    f"feature '{name}' of {dataset.tickers[ticker]} is not finite "
+                    f"{warm_up[ticker] - 1} bars after the ticker's first bar "
+                    f"({dataset.times[start]}); of its bars alone it is after {alone[0]}",
+                    "values that neither bars before a ticker's first nor those that other "
+                    "tickers lack make unknown",
+                    "begin each ticker at its own first bar, and leave out what is NaN "
+                    "(np.nanmean) where tickers are put together",
                 )
                 break
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
 
 
 def _require_shape(dataset: Dataset, found: Mapping[str, Floats]) -> None:
     """Refuse what is not one column a ticker."""
     shape = (len(dataset), len(dataset.tickers))
-    problems = [
+    DataError.raise_for(
         Problem(
-            f"{what} has shape {np.shape(values)}",
-            f"{shape}: one row a bar, one column a ticker",
+            f"{what} has shape {np.shape(values)}", f"{shape}: one row a bar, one column a ticker"
         )
         for what, values in found.items()
         if np.shape(values) != shape
-    ]
-    if problems:
-        raise DataError.of(problems)
+    )
 
 
 def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np.float32]) -> None:

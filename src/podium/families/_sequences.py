@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problem, Problems
 from podium.feature_stats import FeatureStats, without_value
 from podium.sequences import Sequences, Subset
 
@@ -44,8 +44,7 @@ def stats_for(train: Subset, validation: Subset | None = None) -> FeatureStats:
             data.stats.require(data.feature_names, "the scaling given with the samples")
         except DataError as error:
             problems += error.problems
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     return data.stats or FeatureStats.of(*train.inputs(), data.feature_names)
 
 
@@ -67,8 +66,7 @@ def require_kin(features: Sequence[str], classes: Sequence[str], asked: Sequence
         )
         if tuple(fitted) != tuple(found)
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
 
 
 def _differences(train: Sequences, validation: Sequences) -> list[Problem]:
@@ -94,13 +92,11 @@ def _problems(part: Subset, name: str) -> list[Problem]:
     if not len(part):
         return [Problem(f"there is no {name} sample", "at least one")]
     truth, classes = part.truth(), part.sequences.class_names
-    problems = []
+    problems = Problems()
     strange = np.flatnonzero((truth < 0) | (truth >= len(classes)))
     if len(strange):
-        problems.append(
-            Problem(
-                f"y is {truth[strange[0]]} for {name} sample {strange[0]} ({len(strange)} such)",
-                f"classes 0 to {len(classes) - 1} ({', '.join(classes)})",
-            )
+        problems.add(
+            f"y is {truth[strange[0]]} for {name} sample {strange[0]} ({len(strange)} such)",
+            f"classes 0 to {len(classes) - 1} ({', '.join(classes)})",
         )
     return problems + without_value(*part.inputs(), part.sequences.feature_names, name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from podium.errors import DataError, Problem, UsageError
+from podium.errors import DataError, Problems, UsageError
 from podium.trial import BUDGET
 
 FORMAT = 1
@@ -63,7 +63,7 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
     anew = "give what it was trained with, or begin a training of its own elsewhere"
     old, new = state.get("config", {}), question["config"]
     rest = sorted({*old, *new} - {BUDGET})
-    problems = []
+    problems = Problems()
     for before, now, names in ((state, question, QUESTION), (old, new, rest)):
         for name in names:
             one, other = before.get(name), now.get(name)
@@ -72,22 +72,17 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
                 if name == "data":
                     found, wanted = "other samples", "the same samples"
                 found = f"the training to go on with has {found}"
-                problems.append(Problem(found, wanted, anew))
+                problems.add(found, wanted, anew)
     if old.get(BUDGET) != new[BUDGET] and new.get("scheduler") == "cosine":
-        problems.append(
-            Problem(
-                f"the training to go on with has {BUDGET} {old.get(BUDGET)!r}, "
-                f"and {new[BUDGET]!r} are asked for",
-                "the same number, because a cosine's learning rate depends on it from the first "
-                "epoch on",
-            )
+        problems.add(
+            f"the training to go on with has {BUDGET} {old.get(BUDGET)!r}, "
+            f"and {new[BUDGET]!r} are asked for",
+            "the same number, because a cosine's learning rate depends on it from the first "
+            "epoch on",
         )
     elif state["epoch"] > new[BUDGET]:
-        problems.append(
-            Problem(
-                f"the training to go on with has had {state['epoch']} epochs",
-                f"{BUDGET} of at least as many; it is {new[BUDGET]}",
-            )
+        problems.add(
+            f"the training to go on with has had {state['epoch']} epochs",
+            f"{BUDGET} of at least as many; it is {new[BUDGET]}",
         )
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)

@@ -7,7 +7,7 @@ import numpy as np
 from podium.arrays import Floats
 from podium.covariates import MOST_LEAD
 from podium.dataset import Dataset
-from podium.errors import Problem, UsageError, suggest
+from podium.errors import Problems, UsageError, suggest
 from podium.timeframe import SECONDS
 
 
@@ -37,15 +37,14 @@ def compute(dataset: Dataset, which: str, lead: int = 0) -> Floats:
             suggest(name, dataset.covariates),
         )
     found = dataset.covariates[name]
-    problems = []
+    problems = Problems()
     if column not in found.values:
         what = f"no column '{column}'" if column else "columns, and none is named"
-        problems.append(Problem(f"{spec}: '{name}' has {what}", fix=suggest(column, found.values)))
+        problems.add(f"{spec}: '{name}' has {what}", fix=suggest(column, found.values))
     if lead and found.kind != "known_ahead":
-        problems.append(Problem(f"{spec}: '{name}' is {found.kind}", "no lead"))
+        problems.add(f"{spec}: '{name}' is {found.kind}", "no lead")
     if lead > MOST_LEAD:
-        problems.append(Problem(f"{spec} has a lead of {lead} bars", f"at most {MOST_LEAD}"))
-    if problems:
-        raise UsageError.of(problems)
+        problems.add(f"{spec} has a lead of {lead} bars", f"at most {MOST_LEAD}")
+    UsageError.raise_for(problems)
     ahead = np.timedelta64(lead * SECONDS[dataset.timeframe], "s")
     return found.at(column, dataset.tickers, dataset.times + ahead)

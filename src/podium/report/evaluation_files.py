@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from podium.arrays import Floats
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problem, Problems
 from podium.files import csv_text
 from podium.hashing import json_file
 from podium.report import png
@@ -145,11 +145,11 @@ def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
     missing = {name: what for name, what in wanted.items() if name not in files}
     if not any(name in files for name in REPORT):
         missing[REPORT[0]] = f"precision, recall and F1 of each class, there or in {REPORT[1]}"
-    problems = [Problem(f"{name} is missing", what) for name, what in missing.items()]
+    problems = Problems(Problem(f"{name} is missing", what) for name, what in missing.items())
     for name in sorted(files):
         if name.endswith(".png") and not _is_png(files[name]):
             told = f"{name} is no whole PNG ({len(files[name]):,} bytes)"
-            problems.append(Problem(told, "a picture that can be looked at"))
+            problems.add(told, "a picture that can be looked at")
     try:
         _check_figures(files)
     except DataError as error:
@@ -288,7 +288,7 @@ def _check_figures(files: Mapping[str, bytes]) -> None:
         for column in ("truth", "chosen")
     )
     counts = confusion(truth, chosen, len(names))
-    problems = []
+    problems = Problems()
     nested = metrics.get("metrics")
     told = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
     real = macro_f1(counts)
@@ -297,13 +297,12 @@ def _check_figures(files: Mapping[str, bytes]) -> None:
         words = f"{METRICS} has no macro_f1"
         words = words if told is None else f"{METRICS}: macro_f1 is {told!r:.40}"
         expected = f"{real!r}, the mean F1 of the classes in {PREDICTIONS}"
-        problems.append(Problem(words, expected))
+        problems.add(words, expected)
     if CONFUSION in files and _matrix(files[CONFUSION]) != counts.tolist():
         shape = f"{len(names)} rows and columns of counts after a head and a column of names"
         expected = f"{json.dumps(counts.tolist())}: {shape}"
-        problems.append(Problem(f"{CONFUSION} is not the matrix of {PREDICTIONS}", expected))
-    if problems:
-        raise DataError.of(problems)
+        problems.add(f"{CONFUSION} is not the matrix of {PREDICTIONS}", expected)
+    DataError.raise_for(problems)
 
 
 def _read_metrics(data: bytes) -> dict[str, Any]:

@@ -53,8 +53,7 @@ def require(*problems: Problem | None) -> None:
         For what is not None.
     """
     found = [problem for problem in problems if problem is not None]
-    if found:
-        raise UsageError.of(found)
+    UsageError.raise_for(found)
 
 
 def at_least(name: str, value: int | None, low: int) -> Problem | None:

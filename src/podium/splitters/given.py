@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.dataset import Dataset
-from podium.errors import DataError, Problem, UsageError
+from podium.errors import DataError, Problem, Problems, UsageError
 from podium.samples import HasSamples, Indices, Samples
 from podium.split import Split
 from podium.splitters._base import MINIMUM_BARS, build, require, spelled
@@ -58,16 +58,15 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
         )
     sources = np.asarray(samples.sources)
     train, validation = np.flatnonzero(sources == 0), np.flatnonzero(sources == 1)
-    problems = [
+    problems = Problems(
         Problem(f"the {part} file has no sample", "at least one")
         for part, rows in (("training", train), ("validation", validation))
         if not len(rows)
-    ]
+    )
     for name, values in (("rows", samples.contents), ("groups", samples.groups)):
         if values is not None and len(train) and len(validation):
             problems += _shared(name, values, train, validation)
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     if samples.groups is not None:
         samples = replace(samples, starts=None, ends=None, horizon=0)
     return build(
@@ -91,7 +90,7 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
         Other tickers, another timeframe or other columns; bars in both; validation bars before
         the end of training, all told at once.
     """
-    problems = [
+    problems = Problems(
         Problem(
             f"{what} of the training file: {ours}, of the validation file: {theirs}", "the same"
         )
@@ -101,7 +100,7 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
             ("columns", ", ".join(sorted(training.fields)), ", ".join(sorted(validation.fields))),
         )
         if ours != theirs
-    ]
+    )
     problems += [
         Problem(f"the {part} file has no bar", "at least one")
         for part, dataset in (("training", training), ("validation", validation))
@@ -110,24 +109,19 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
     if len(training) and len(validation):
         shared = np.intersect1d(training.times, validation.times)
         if len(shared):
-            problems.append(
-                Problem(
-                    f"{len(shared)} bars are in both files, the first at {shared[0]}",
-                    "no bar that both trains and validates",
-                    "remove them from one file",
-                )
+            problems.add(
+                f"{len(shared)} bars are in both files, the first at {shared[0]}",
+                "no bar that both trains and validates",
+                "remove them from one file",
             )
         elif validation.times[0] < training.times[-1]:
-            problems.append(
-                Problem(
-                    f"validation begins at {validation.times[0]}, before training ends at "
-                    f"{training.times[-1]}",
-                    "validation after training",
-                    "give the files in the order of time",
-                )
+            problems.add(
+                f"validation begins at {validation.times[0]}, before training ends at "
+                f"{training.times[-1]}",
+                "validation after training",
+                "give the files in the order of time",
             )
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     second = validation.select(training.tickers)
     fields = {
         name: np.concatenate([values, second[name]]) for name, values in training.fields.items()

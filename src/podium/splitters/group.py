@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.errors import DataError, Problem, suggest
+from podium.errors import DataError, Problem, Problems, suggest
 from podium.hashing import digest
 from podium.samples import HasSamples, Indices, Samples
 from podium.split import Split
@@ -120,7 +120,7 @@ def _require_possible(
     names: NDArray[Any], classes: NDArray[Any], counts: Indices, folds: int
 ) -> None:
     """Refuse what no assignment of groups to folds could mend, all problems at once."""
-    problems = []
+    problems = Problems()
     if len(names) == 1:
         raise DataError(
             f"there is only one group, '{names[0]}'",
@@ -128,48 +128,39 @@ def _require_possible(
             "split by time (walk_forward), or give the samples finer groups",
         )
     if len(names) < folds:
-        problems.append(
-            Problem(
-                f"{len(names)} groups for {folds} folds",
-                "at least one a fold",
-                f"use at most {len(names)} folds",
-            )
+        problems.add(
+            f"{len(names)} groups for {folds} folds",
+            "at least one a fold",
+            f"use at most {len(names)} folds",
         )
     sizes = counts.sum(axis=1)
     largest, n = int(sizes.argmax()), int(sizes.sum())
     if 2 * sizes[largest] > n:
-        problems.append(
-            Problem(
-                f"group '{names[largest]}' has {sizes[largest]} of {n} samples",
-                f"at most {n // 2}, so that more trains than validates",
-                "split the group, thin it out, or keep it for a test",
-            )
+        problems.add(
+            f"group '{names[largest]}' has {sizes[largest]} of {n} samples",
+            f"at most {n // 2}, so that more trains than validates",
+            "split the group, thin it out, or keep it for a test",
         )
     elif sizes[largest] * folds > 2 * n:
-        problems.append(
-            Problem(
-                f"group '{names[largest]}' has {sizes[largest]} samples and a fold of {folds} "
-                f"about {n // folds}",
-                "no group larger than two folds",
-                f"use at most {2 * n // sizes[largest]} folds",
-            )
+        problems.add(
+            f"group '{names[largest]}' has {sizes[largest]} samples and a fold of {folds} "
+            f"about {n // folds}",
+            "no group larger than two folds",
+            f"use at most {2 * n // sizes[largest]} folds",
         )
     in_groups = (counts > 0).sum(axis=0)
     # A class in every group is short of groups only where folds are, which was told.
     for position in np.flatnonzero(in_groups < min(folds, len(names))):
         found, name = int(in_groups[position]), classes[position]
-        problems.append(
-            Problem(
-                f"class '{name}' is in {found} of {len(names)} groups",
-                f"at least {folds}: one a fold",
-                f"use at most {found} folds"
-                if found > 1
-                else "no split can both train and validate on it: add groups that have it, or "
-                "leave the class out",
-            )
+        problems.add(
+            f"class '{name}' is in {found} of {len(names)} groups",
+            f"at least {folds}: one a fold",
+            f"use at most {found} folds"
+            if found > 1
+            else "no split can both train and validate on it: add groups that have it, or "
+            "leave the class out",
         )
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
 
 
 def _assigned(names: NDArray[Any], counts: Indices, folds: int, seed: int) -> Indices | None:

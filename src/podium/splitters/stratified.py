@@ -59,8 +59,7 @@ def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
         for name, count in zip(classes.tolist(), counts.tolist(), strict=True)
         if count < folds
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     fold_of = np.empty(len(first), dtype=np.int64)
     rng, start = np.random.default_rng(seed), 0
     for name in classes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,6 +65,17 @@ def share(name: str, value: object, above: float = 0.0) -> float:
     if not above < found < 1.0:
         raise UsageError(f"{name} is {value}", f"a number above {above:g} and below 1")
     return found
+
+
+def one_of(name: str, value: object, known: Any) -> None:
+    """Refuse anything but one of the values of a ``Literal``."""
+    if value not in get_args(known):
+        raise UsageError(f"{name} is {value!r}", " or ".join(map(repr, get_args(known))))
+
+
+def resampling(confidence: object, repeats: object, seed: object) -> tuple[float, int, int]:
+    """Options of an interval from resamples: its confidence, how many there are, their seed."""
+    return share("confidence", confidence), whole("repeats", repeats, 100), whole("seed", seed, 0)
 
 
 def _real(name: str, value: object) -> float:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import number
+from podium.stats._checks import number, one_of
 from podium.stats.block_length import optimal_block_length
 from podium.stats.diebold_mariano import FEWEST_PERIODS
 
@@ -38,8 +38,7 @@ def block_length(block: float | None, n: int, columns: Floats, method: Method) -
 
 def checked_method(method: object) -> Method:
     """The name of a way to draw blocks."""
-    if method not in get_args(Method):
-        raise UsageError(f"method is {method!r}", " or ".join(map(repr, get_args(Method))))
+    one_of("method", method, Method)
     return "stationary" if method == "stationary" else "circular"
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
 from podium.errors import DataError, UsageError
-from podium.stats._checks import finite_or_nan, same_length, series, share, unit, whole
+from podium.stats._checks import finite_or_nan, resampling, same_length, series, unit
 from podium.stats._resampling import block_length, checked_method, draws, too_short
 
 MOST_UNDEFINED = 0.05
@@ -114,8 +114,7 @@ def block_bootstrap(
     .. [2] Politis & Romano (1992), A circular block-resampling procedure for stationary data.
     """
     kind = checked_method(method)
-    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
-    start = whole("seed", seed, 0)
+    level, count, start = resampling(confidence, repeats, seed)
     if not data:
         raise UsageError("no data", "at least one array with a row a period")
     arrays, columns = _rows(data)
@@ -176,8 +175,7 @@ def block_bootstrap_mean(
     .. [1] Politis & Romano (1994), The stationary bootstrap, J. Am. Statistical Association 89.
     """
     kind = checked_method(method)
-    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
-    start = whole("seed", seed, 0)
+    level, count, start = resampling(confidence, repeats, seed)
     found, size = unit(series("values", values))
     n = found.size
     estimate = size * float(found.mean()) if n else math.nan

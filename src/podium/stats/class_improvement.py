@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
-from podium.stats._checks import share, whole
+from podium.stats._checks import resampling
 from podium.stats._resampling import resampled_sums
 from podium.stats.block_bootstrap import percentiles
 from podium.stats.class_figures import Counts, log_losses
@@ -75,8 +75,7 @@ def improvements_of_classes(
     >>> [round(x, 4) for x in (found.low, found.percent, found.high)]
     [56.3171, 56.3171, 56.3171]
     """
-    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
-    start = whole("seed", seed, 0)
+    level, count, start = resampling(confidence, repeats, seed)
     before, after = parent.scalars(), child.scalars()
     names = [name for name in before if name in after and not name.rpartition("_")[2].isdigit()]
     labels = np.asarray(truth)

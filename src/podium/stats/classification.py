@@ -10,14 +10,15 @@ left out of the macro mean. The chosen class is the likeliest, the first of equa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
-from podium.errors import DataError, Problem
+from podium.errors import DataError, Problems
+from podium.hashing import strict
 from podium.stats._resampling import resampled_sums
 from podium.stats.class_figures import (
     Counts,
@@ -147,7 +148,7 @@ class Evaluation:
             ],
             "cost_matrix": self.cost.matrix.tolist() if self.cost else None,
         }
-        found: dict[str, Any] = _null_for_nan(told)
+        found: dict[str, Any] = strict(told)
         return found
 
 
@@ -184,8 +185,7 @@ def evaluate(
     """
     names = tuple(class_names)
     labels, found, matrix, problems = _given(truth, probabilities, len(names), cost)
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     chosen = found.argmax(axis=1)
     counts = confusion(labels, chosen, len(names))
     precision, recall, f1 = rates(counts)
@@ -275,13 +275,7 @@ class ClassDifferences:
 
     def spec(self) -> dict[str, Any]:
         """JSON of everything, null for NaN."""
-
-        def told(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return [told(inner) for inner in value]
-            return vars(value) if isinstance(value, Difference) else value
-
-        found: dict[str, Any] = _null_for_nan({k: told(v) for k, v in vars(self).items()})
+        found: dict[str, Any] = strict(asdict(self))
         return found
 
 
@@ -334,9 +328,8 @@ def class_differences(
     problems += [p for p in more if p not in problems]
     ids = None if groups is None else np.asarray(groups)
     if ids is not None and ids.shape != labels.shape:
-        problems.append(Problem(f"groups have shape {ids.shape}", f"{labels.shape}, one a sample"))
-    if problems:
-        raise DataError.of(problems)
+        problems.add(f"groups have shape {ids.shape}", f"{labels.shape}, one a sample")
+    DataError.raise_for(problems)
     chosen = first.argmax(axis=1), second.argmax(axis=1)
     counts, times = _units(labels, chosen, columns, ids)
     whole = np.tensordot(times, counts, 1)
@@ -416,24 +409,24 @@ def _cost(truth: Counts, chosen: Counts, probabilities: Floats, matrix: Floats) 
 
 def _given(
     truth: ArrayLike, probabilities: ArrayLike, classes: int, cost: ArrayLike | None
-) -> tuple[Counts, Floats, Floats | None, list[Problem]]:
+) -> tuple[Counts, Floats, Floats | None, Problems]:
     """The arguments as arrays, and what is wrong with them."""
     labels, found = np.asarray(truth), np.asarray(probabilities)
-    problems = []
+    problems = Problems()
     if classes < 2:
-        problems.append(Problem(f"{classes} classes", "at least two"))
+        problems.add(f"{classes} classes", "at least two")
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         told = f"truth has shape {labels.shape} and type {labels.dtype}"
-        problems.append(Problem(told, "a whole number for each sample, at least one"))
+        problems.add(told, "a whole number for each sample, at least one")
     else:
         bad = np.flatnonzero((labels < 0) | (labels >= classes))
         if len(bad):
             told = f"truth[{bad[0]}] is {labels[bad[0]]} ({len(bad)} such)"
-            problems.append(Problem(told, f"classes 0 to {classes - 1}"))
+            problems.add(told, f"classes 0 to {classes - 1}")
     shape = (labels.shape[0] if labels.ndim else 0, classes)
     if found.shape != shape or found.dtype.kind not in "fiub":
         told = f"probabilities have shape {found.shape} and type {found.dtype}"
-        problems.append(Problem(told, f"{shape}: a row a sample, a column a class"))
+        problems.add(told, f"{shape}: a row a sample, a column a class")
     else:
         found = found.astype(np.float64)
         # Written so that NaN is outside.
@@ -442,23 +435,15 @@ def _given(
         if off.any():
             at = int(off.argmax())
             told = f"probabilities[{at}] are {found[at].tolist()!s:.80} ({int(off.sum())} such)"
-            problems.append(Problem(told, "numbers from 0 to 1 whose sum is 1"))
+            problems.add(told, "numbers from 0 to 1 whose sum is 1")
     matrix = None
     if cost is not None:
         matrix = np.asarray(cost)
         if matrix.shape != (classes, classes) or matrix.dtype.kind not in "fiu":
             told = f"the cost matrix has shape {matrix.shape} and type {matrix.dtype}"
-            problems.append(Problem(told, f"numbers of shape {(classes, classes)}"))
+            problems.add(told, f"numbers of shape {(classes, classes)}")
         elif not np.isfinite(matrix).all():
-            problems.append(Problem("the cost matrix is not finite", "a number in every cell"))
+            problems.add("the cost matrix is not finite", "a number in every cell")
         else:
             matrix = matrix.astype(np.float64)
     return labels, found, matrix, problems
-
-
-def _null_for_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _null_for_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_null_for_nan(inner) for inner in value]
-    return None if isinstance(value, float) and value != value else value

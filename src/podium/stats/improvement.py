@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from numpy.typing import ArrayLike
 
 from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import same_length, series
+from podium.stats._checks import one_of, same_length, series
 from podium.stats.block_bootstrap import block_bootstrap, block_bootstrap_mean
 
 Direction = Literal["min", "max"]
@@ -84,8 +84,7 @@ def improvement(
     >>> found.delta, found.reason
     (0.39, 'the parent, 0.01, is smaller than its standard error, 0.1')
     """
-    if direction not in get_args(Direction):
-        raise UsageError(f"direction is {direction!r}", "min or max")
+    one_of("direction", direction, Direction)
     if standard_error < 0.0:
         raise UsageError(f"standard_error is {standard_error!r}", "at least 0")
     known = math.isfinite(parent) and math.isfinite(child)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, chdtrc
 
-from podium.errors import DataError, UsageError
-from podium.stats._checks import same_length
+from podium.errors import DataError
+from podium.stats._checks import one_of, same_length
 
 Method = Literal["exact", "continuity"]
 
@@ -96,8 +96,7 @@ def mcnemar(
        proportions, Psychometrika 12(2).
     .. [2] Edwards (1948), Note on the correction for continuity, Psychometrika 13(3).
     """
-    if method not in get_args(Method):
-        raise UsageError(f"method is {method!r}", " or ".join(map(repr, get_args(Method))))
+    one_of("method", method, Method)
     labels = np.asarray(truth)
     right = []
     for name, values in (("prediction_a", prediction_a), ("prediction_b", prediction_b)):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import table, whole
+from podium.stats._checks import one_of, table, whole
 
 MOST_BLOCKS = 20
 """C(20, 10) = 184,756 combinations; each two more blocks take four times as long."""
@@ -112,8 +112,7 @@ def probability_of_backtest_overfitting(
     blocks = whole("n_blocks", n_blocks, 2)
     if blocks % 2 or blocks > MOST_BLOCKS:
         raise UsageError(f"n_blocks is {blocks}", f"an even number, 2 to {MOST_BLOCKS}")
-    if score not in get_args(Score):
-        raise UsageError(f"score is {score!r}", " or ".join(map(repr, get_args(Score))))
+    one_of("score", score, Score)
     bars, configs = values.shape
     reason = None
     if configs < 2:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.errors import DataError
-from podium.stats._checks import finite_or_nan, same_length, share, whole
+from podium.stats._checks import finite_or_nan, resampling, same_length
 from podium.stats.block_bootstrap import percentiles
 
 FEWEST_SAMPLES = 30
@@ -128,8 +128,7 @@ def paired_bootstrap(
     .. [2] Cameron, Gelbach & Miller (2008), Bootstrap-based improvements for inference with
        clustered errors, Review of Economics and Statistics 90(3).
     """
-    level, count = share("confidence", confidence), whole("repeats", repeats, 100)
-    start = whole("seed", seed, 0)
+    level, count, start = resampling(confidence, repeats, seed)
     real, first, second = (
         _rows(name, values)
         for name, values in (

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from podium import registry
 from podium.arrays import Floats
-from podium.config import Config, Policy, SlotSection
+from podium.config import Config, Policy
 from podium.errors import DataError, UsageError
 from podium.prediction import ClassPrediction
 from podium.registry import Direction
+from podium.sections import SlotSection
 from podium.sequences import Sequences, Subset
 from podium.split import Fold, Split
 from podium.stats.class_figures import log_losses

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from podium import plugin, registry
 from podium.arrays import Floats
-from podium.config import Config, Policy, SlotSection
+from podium.config import Config, Policy
 from podium.dataset import Dataset
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.index import Index
 from podium.prediction import Prediction
 from podium.registry import Direction
+from podium.sections import SlotSection
 from podium.split import Fold, Indices, Split, Windows
 from podium.stats import forecast_errors
 from podium.tasks._base import SlotTask, TaskData

@@ -1,6 +1,6 @@
 """A task's test calls ``check_task(module, data)`` with data that its ``TASK`` opened.
 
->>> from podium.config import SlotSection
+>>> from podium.sections import SlotSection
 >>> from podium.tasks import forecast
 >>> from podium.testing.series import bars
 >>> asked = SlotSection(dataset="d", target="return", horizon=1, features=("log_return",), window=8)

@@ -10,7 +10,7 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
-from podium.config import TIMEFRAMES
+from podium.sections import TIMEFRAMES
 
 if TYPE_CHECKING:
     from podium.steps.data.data import Added

@@ -64,5 +64,4 @@ def command(cli: CliContext, what: str, slot: str | None, at: int | None, seeds:
         for one in found
         if one.leak
     ]
-    if leaks:
-        raise RefusedError.of(leaks)
+    RefusedError.raise_for(leaks)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from podium import __version__, artifact, registry
-from podium.candidate import MANIFEST, read_checked, require_hash
 from podium.errors import DataError, PodiumError
 from podium.hashing import digest
+from podium.manifest import MANIFEST, read_checked, require_hash
 from podium.timeframe import SECONDS
 from podium.view import View
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from podium.artifact import folder_of
-from podium.candidate import read_checked, require_hash
 from podium.errors import PodiumError
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger
@@ -32,6 +31,7 @@ from podium.ledger.projections._mlflow_registry import Registry, Version, stray
 from podium.ledger.projections._mlflow_runs import Content
 from podium.ledger.projections._mlflow_target import Target, zip_of
 from podium.ledger.statements import delete, select
+from podium.manifest import read_checked, require_hash
 
 # Items read from the outbox at once; how many may be done and not yet remembered, and how long.
 PIECE, UNFLUSHED, SECONDS = 200, 50, 1.0

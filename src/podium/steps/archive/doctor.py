@@ -98,8 +98,7 @@ def _plugins(root: Path) -> str:
             problems[Problem(f"{told}{line}: {error.msg}")] = None
         except (ValueError, OSError) as error:
             problems[Problem(f"{told}: {error}")] = None
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     return f"{', '.join(found)}: compiled, not run" if found else "none"
 
 

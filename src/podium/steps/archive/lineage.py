@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from podium import registry
-from podium.candidate import MANIFEST
 from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
 from podium.ledger.door import LOOKS, Door
 from podium.ledger.notes import told_note
+from podium.manifest import MANIFEST
 from podium.own import told as told_code
 from podium.report.table import number
 from podium.report.tree import Branch

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from podium import registry
-from podium.config import Config, SlotSection
+from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
 from podium.ledger.door import Door
+from podium.sections import SlotSection
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.steps.candidates.finalize import FINAL, final_split
@@ -86,8 +87,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
     if registry.holds(spec.get("task", "forecast")) == "sequences" and not problems:
         return _samples(config, door, row)
     found = tried(lambda: _recorded_bars(config, door, row["dataset_fingerprint"]))
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     dataset, told = found
     layout = _spec_of(door, "split", row["split_hash"])
     bounds = [
@@ -216,8 +216,7 @@ def _spec(door: Door, row: Row) -> Row:
         for name, version in then["versions"].items()
         if now["versions"].get(name) != version
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     return then
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from podium import registry
 from podium.candidate import Candidate
 from podium.config import FILE
-from podium.errors import DataError, NotFoundError, Problem, UsageError, suggest
+from podium.errors import DataError, NotFoundError, Problem, Problems, UsageError, suggest
 from podium.space import ConfigDict, Space
 from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import Write
@@ -133,24 +133,21 @@ def _read(project: Project, data: SlotData, path: Path) -> tuple[str, ConfigDict
     config = found.get("config") if isinstance(found, dict) else None
     if not isinstance(config, dict):
         raise DataError(f"{path} has no top-level object 'config'", '{"config": {...}}')
-    problems = []
+    problems = Problems()
     metadata = found.get("metadata")
     slot = metadata.get("slot", data.slot) if isinstance(metadata, dict) else data.slot
     if slot != data.slot:
-        problems.append(Problem(f"{path} is of slot {slot}", data.slot, f"name it: {slot}"))
+        problems.add(f"{path} is of slot {slot}", data.slot, f"name it: {slot}")
     families = data.section.families
     family = found.get("family", families[0] if len(families) == 1 else None)
     if family is None:
-        problems.append(
-            Problem(f"{path} names no family", f'"family": one of {", ".join(families)}')
-        )
+        problems.add(f"{path} names no family", f'"family": one of {", ".join(families)}')
     elif not isinstance(family, str) or not registry.exists("families", family):
         near = suggest(str(family), registry.names("families"))
-        problems.append(Problem(f"{path} names family {family!r:.60}", fix=near))
+        problems.add(f"{path} names family {family!r:.60}", fix=near)
     else:
         problems += _misfits(registry.family(family).space(data.tuning), config, path)
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     settings = project.config.finalize
     # Whoever wrote a length into the file means it, unless the command says another.
     if BUDGET in config and project.config.origins["finalize.epochs"] not in ("default", FILE):

@@ -12,7 +12,6 @@ import numpy as np
 from podium import artifact
 from podium.artifact import Place
 from podium.candidate import Candidate
-from podium.config import SlotSection
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.hashing import new_id
@@ -20,6 +19,7 @@ from podium.index import Index
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import Ledger, Transaction, now
 from podium.ledger.reads import TrialRow
+from podium.sections import SlotSection
 from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.comparison import by_period, tested

@@ -7,11 +7,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from podium import registry
-from podium.config import FILE, Config, DatasetSection, SlotSection, holds_sequences
+from podium.config import FILE, Config, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.readers._members import with_members
 from podium.resample import resample
+from podium.sections import DatasetSection, SlotSection
 from podium.tasks import forecast
 from podium.tasks.forecast import SlotData as SlotData
 from podium.tasks.forecast import plugin_versions as plugin_versions

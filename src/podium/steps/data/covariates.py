@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from podium import registry
-from podium.config import CovariateSection, DatasetSection
 from podium.covariates import Covariate
 from podium.dataset import Dataset
 from podium.readers._covariates import read
 from podium.readers._findings import NOTE, Finding, error
+from podium.sections import CovariateSection, DatasetSection
 from podium.steps.data.reading import reader_of
 
 # Rows of the file that no bar can have.

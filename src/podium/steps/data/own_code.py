@@ -91,8 +91,7 @@ def space_of(settings: Mapping[str, Any], where: str) -> Space:
         for value in _values(setting)
         if not _can_be_told(value)
     ]
-    if wrong:
-        raise UsageError.of(wrong)
+    UsageError.raise_for(wrong)
     kinds = {name: _kind(setting) for name, setting in plain.items()}
     return Space(kinds).narrowed(plain, where)
 
@@ -157,8 +156,7 @@ def command_of(
     if not words:
         raise UsageError("the command is empty", "one such as 'python train.py {args}'")
     wrong = problems(words, names)
-    if wrong:
-        raise UsageError.of(wrong)
+    UsageError.raise_for(wrong)
     program = words[0]
     # As the system looks for it, from the project's folder.
     found = shutil.which(str(root / program) if "/" in program else program)
@@ -257,12 +255,11 @@ def files_of(paths: Sequence[str], root: Path) -> Files:
     NotFoundError
         With all that are not there.
     """
-    missing = [p for p in paths if not (root / p).exists()]
-    if missing:
-        raise NotFoundError.of(
-            Problem(f"--data {path} does not exist", f"a file or folder, seen from {root}")
-            for path in missing
-        )
+    NotFoundError.raise_for(
+        Problem(f"--data {path} does not exist", f"a file or folder, seen from {root}")
+        for path in paths
+        if not (root / path).exists()
+    )
     if not paths:
         return Files()
     parts, count = [], 0

@@ -161,6 +161,5 @@ def agreeing(name: str, files: Sequence[tuple[str, Sequences]]) -> tuple[Sequenc
         for key, what in (("feature_names", "features"), ("class_names", "classes"))
         if getattr(validation, key) != getattr(train, key)
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     return train, validation

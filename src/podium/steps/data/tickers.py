@@ -9,7 +9,7 @@ import numpy as np
 
 from podium.config import Config
 from podium.dataset import Dataset
-from podium.errors import DataError, Problem, suggest
+from podium.errors import DataError, Problems, suggest
 from podium.steps.data.bars import SlotData, dataset_section, load_dataset
 from podium.steps.workspace.project import Project
 
@@ -54,7 +54,7 @@ def require_listed(name: str, listed: Sequence[str], tickers: Sequence[str]) -> 
     the model was trained on ticker 'BBB', which dataset 'us' does not list
     """
     strangers = [ticker for ticker in listed if ticker not in tickers]
-    problems = []
+    problems = Problems()
     for ticker in tickers:
         if ticker not in listed:
             fix = suggest(ticker, strangers or listed)
@@ -64,9 +64,8 @@ def require_listed(name: str, listed: Sequence[str], tickers: Sequence[str]) -> 
                     "or train again"
                 )
             told = f"the model was trained on ticker '{ticker}', which dataset '{name}'"
-            problems.append(Problem(f"{told} does not list", "it: no other stands in for it", fix))
-    if problems:
-        raise DataError.of(problems)
+            problems.add(f"{told} does not list", "it: no other stands in for it", fix)
+    DataError.raise_for(problems)
 
 
 def ends_early(project: Project, data: SlotData) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from podium import __version__, artifact, plugin, registry
 from podium.arrays import Mask
 from podium.candidate import Candidate
-from podium.config import BacktestSection, SlotSection
 from podium.evidence import Evidence, Scalar
 from podium.families._base import Model
 from podium.gates._base import WITH_TEST
@@ -20,6 +19,7 @@ from podium.index import Index
 from podium.ledger import writes
 from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
+from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
 from podium.steps.candidates.finalize import Final

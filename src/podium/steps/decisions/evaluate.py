@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from podium import __version__, artifact
 from podium.arrays import Floats
-from podium.candidate import MANIFEST, Candidate, manifest_bytes
+from podium.candidate import Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.errors import DataError, Problem, RefusedError, UsageError
 from podium.evidence import Evidence, Scalar
@@ -26,7 +26,7 @@ from podium.hashing import digest, digest_bytes
 from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
-from podium.manifest import plain
+from podium.manifest import MANIFEST, plain
 from podium.report.evaluation import EvaluationReport
 from podium.report.evaluation_files import (
     METRICS,
@@ -339,8 +339,7 @@ def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationDa
         for what, name in (("rows", "distinct samples"), ("groups", "groups"))
         if what in trained and (count := int(np.isin(marks[what], trained[what]).sum()))
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
 
 
 def _answers_of_naive(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Floats:
@@ -385,8 +384,7 @@ def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
         raise DataError(f"no folder {folder}", "an evaluation bundle")
     files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
     problems = check_bundle(files)
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
     names = ground.samples.sequences.class_names
     theirs = json.loads(files[METRICS])["class_names"]
     if tuple(theirs) != names:

@@ -19,7 +19,7 @@ from podium.decision import (
     require_move,
     waits_for_signatures,
 )
-from podium.errors import NotFoundError, Problem, RefusedError, UsageError, suggest
+from podium.errors import NotFoundError, Problems, RefusedError, UsageError, suggest
 from podium.evidence import Evidence
 from podium.files import write_atomic
 from podium.gates._base import verdict
@@ -290,17 +290,13 @@ def _stage(name: str) -> Stage:
 
 def _require_waivable(asked: Collection[str], waive: Collection[str], reason: str) -> None:
     """Refuse to waive what nobody asks, or without a word why."""
-    problems = [
-        Problem(
-            f"gate '{gate}' is not asked here, so it cannot be waived", fix=suggest(gate, asked)
-        )
-        for gate in waive
-        if gate not in asked
-    ]
+    problems = Problems()
+    for gate in waive:
+        found = f"gate '{gate}' is not asked here, so it cannot be waived"
+        problems.require_known(gate, asked, found)
     if waive and not reason.strip():
-        problems.append(Problem("a gate is waived without a reason", "--reason TEXT"))
-    if problems:
-        raise UsageError.of(problems)
+        problems.add("a gate is waived without a reason", "--reason TEXT")
+    UsageError.raise_for(problems)
 
 
 def _waived(project: Project, found: Verdict, waive: Collection[str], reason: str) -> Verdict:

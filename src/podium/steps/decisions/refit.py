@@ -16,13 +16,13 @@ from podium.arrays import Floats
 from podium.artifact import LoadedModel
 from podium.backtest import periods_per_year, summary
 from podium.candidate import Candidate
-from podium.config import BacktestSection
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
+from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows
 from podium.steps.candidates.register import Kept
 from podium.steps.data.bars import SlotData

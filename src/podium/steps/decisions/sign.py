@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from podium import artifact
-from podium.candidate import Candidate, read_checked, require_hash
+from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
 from podium.errors import NotFoundError, RefusedError, UsageError
 from podium.evidence import SIGNATURE, Evidence, seen
 from podium.hashing import canonical, new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
+from podium.manifest import read_checked, require_hash
 from podium.steps.decisions.evaluate import KIND
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project

@@ -40,8 +40,7 @@ def require_writable(project: Project) -> None:
         for place in places
         if place.exists() and not os.access(place, os.W_OK)
     ]
-    if problems:
-        raise DataError.of(problems)
+    DataError.raise_for(problems)
 
 
 def require_inputs(slot: SlotPipeline) -> None:

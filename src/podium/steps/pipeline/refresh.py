@@ -11,13 +11,13 @@ import numpy as np
 
 from podium import registry
 from podium.candidate import Candidate
-from podium.config import SlotSection
 from podium.dataset import Dataset
 from podium.decision import Kind, waits_for_signatures
 from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
+from podium.sections import SlotSection
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data
 from podium.steps.decisions.promote import demoted, promote, verdicts_of

@@ -13,6 +13,7 @@ from podium.errors import (
     NotFoundError,
     PodiumError,
     Problem,
+    Problems,
     StoppedError,
     TimeOverError,
     UsageError,
@@ -119,8 +120,7 @@ class Range:
             for flag, name in asked.items()
             if name not in known
         ]
-        if problems:
-            raise UsageError.of(problems)
+        UsageError.raise_for(problems)
         first, last = (OTHER_NAMES.get(name, name) for name in asked.values())
         if GROUPS.index(first) > GROUPS.index(last):
             raise UsageError(
@@ -257,21 +257,17 @@ def _pipelines(
     chosen = dict.fromkeys(project.default_slot(name) for name in slots or project.config.slots)
     families = {name: project.config.slot(name).families for name in chosen}
     known = {family for of in families.values() for family in of}
-    problems = [
-        Problem(f"--only {name}: no slot asked for has that family", fix=suggest(name, known))
-        for name in only
-        if name not in known
-    ]
+    problems = Problems()
+    for name in only:
+        unknown = f"--only {name}: no slot asked for has that family"
+        problems.require_known(name, known, unknown)
     if only and steps.first != GROUPS[0]:
-        problems.append(
-            Problem(
-                f"--only says which families are searched, and --from {steps.first} takes the "
-                "search from the record",
-                "one of them",
-            )
+        problems.add(
+            f"--only says which families are searched, and --from {steps.first} takes the "
+            "search from the record",
+            "one of them",
         )
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     found = []
     for name in chosen:
         mine = [family for family in families[name] if family in only]

@@ -17,10 +17,10 @@ from typing import Any
 
 import podium
 from podium import plugin, registry
-from podium.config import DatasetSection, PathsSection
 from podium.errors import NotFoundError
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest, digest_bytes
+from podium.sections import DatasetSection, PathsSection
 from podium.steps.workspace import projections
 from podium.steps.workspace.activity import lock_of
 from podium.steps.workspace.environment import WRITTEN

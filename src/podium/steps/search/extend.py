@@ -13,14 +13,14 @@ import numpy as np
 
 from podium import registry
 from podium.arrays import Floats
-from podium.config import ExtendSection
-from podium.errors import NotFoundError, Problem, UsageError
+from podium.errors import NotFoundError, Problem, Problems, UsageError
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
 from podium.prediction import ClassPrediction
 from podium.registry import Direction
 from podium.samples import HasSamples
+from podium.sections import ExtendSection
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats.class_figures import confusion, rates
@@ -215,18 +215,17 @@ def folds_of(settings: ExtendSection, samples: HasSamples, usual: str = "walk_fo
         for name, default in unset.items()
         if (value := getattr(settings, name)) != default
     }
-    problems = [
+    problems = Problems(
         Problem(
             f"extend.{name} is {value}, and {splitter} takes no {name}",
             fix="leave it out or choose another splitter",
         )
         for name, value in chosen.items()
         if name not in takes
-    ]
+    )
     if "folds" not in takes:
-        problems.append(Problem(f"extend.splitter is '{splitter}'", "a splitter that makes folds"))
-    if problems:
-        raise UsageError.of(problems)
+        problems.add(f"extend.splitter is '{splitter}'", "a splitter that makes folds")
+    UsageError.raise_for(problems)
     found: Split = split(samples, folds=settings.folds, **chosen)
     return found
 

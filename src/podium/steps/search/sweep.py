@@ -126,8 +126,7 @@ def sweep(
         for name in names
         if not registry.exists("families", name)
     ]
-    if unknown:
-        raise UsageError.of(unknown)
+    UsageError.raise_for(unknown)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {}, names)
     given = {name: {**project.config.space.get(name, {}), **(space or {})} for name in names}

@@ -347,8 +347,7 @@ def spaces_of(
         for name in settings
         if name not in everything
     ]
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     return {
         name: space.narrowed({k: v for k, v in settings.items() if k in known[name]}, "--set")
         if settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from podium.candidate import Candidate
-from podium.errors import NotFoundError, Problem, UsageError
+from podium.errors import NotFoundError, Problem, Problems, UsageError
 from podium.ledger import forecasts
 from podium.ledger.forecasts import Shadow
 from podium.steps.data.bars import require_task
@@ -93,12 +93,11 @@ def _asked(project: Project, candidate: Candidate) -> dict[str, Any]:
 
 
 def _require_same(champion: dict[str, Any], candidate: dict[str, Any]) -> None:
-    problems = [
+    problems = Problems(
         Problem(f"the candidate's {name} is {candidate[name]}", f"{champion[name]}, the champion's")
         for name in _SAME
         if candidate[name] != champion[name]
-    ]
+    )
     if set(champion["tickers"]) != set(candidate["tickers"]):
-        problems.append(Problem("the candidate forecasts other tickers", "those of the champion"))
-    if problems:
-        raise UsageError.of(problems)
+        problems.add("the candidate forecasts other tickers", "those of the champion")
+    UsageError.raise_for(problems)

@@ -11,7 +11,7 @@ import numpy as np
 
 from podium import registry
 from podium.config import Config
-from podium.errors import Problem, UsageError, suggest
+from podium.errors import Problems, UsageError, suggest
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
@@ -33,19 +33,16 @@ def objectives(config: Config, slot: str) -> list[str]:
     section = config.slot(slot)
     names = [name.strip() for name in config.tune.metric.split(",") if name.strip()]
     names = names or [section.metric]
-    problems = []
+    problems = Problems()
     fitting = [name for name in registry.names("metrics") if registry.task_of(name) == section.task]
     for name in names:
         if not registry.exists("metrics", name):
-            problems.append(Problem(f"no metric '{name}'", fix=suggest(name, fitting)))
+            problems.add(f"no metric '{name}'", fix=suggest(name, fitting))
         elif registry.task_of(name) != section.task:
-            problems.append(
-                Problem(f"metric '{name}' is not one to {section.task}", ", ".join(fitting))
-            )
+            problems.add(f"metric '{name}' is not one to {section.task}", ", ".join(fitting))
     if len(set(names)) < len(names):
-        problems.append(Problem(f"metrics are {', '.join(names)}", "each one once"))
-    if problems:
-        raise UsageError.of(problems)
+        problems.add(f"metrics are {', '.join(names)}", "each one once")
+    UsageError.raise_for(problems)
     return names
 
 

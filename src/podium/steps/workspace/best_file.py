@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from podium.candidate import read_checked, require_hash
 from podium.config import Config
 from podium.files import write_atomic
+from podium.manifest import read_checked, require_hash
 from podium.steps.workspace.project import Project
 
 NAME, ABOUT = "best.pt", "best.json"

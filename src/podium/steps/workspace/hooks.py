@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from podium import __version__
-from podium.config import Command, is_webhook
 from podium.errors import PodiumError
 from podium.hashing import new_id
+from podium.sections import Command, is_webhook
 from podium.steps.workspace.project import Project
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from podium import __version__
-from podium.config import Config, is_webhook, without_password
+from podium.config import Config, without_password
 from podium.errors import PodiumError, RefusedError, StoppedError, TimeOverError
 from podium.files import hold, is_locked
+from podium.sections import is_webhook
 
 if TYPE_CHECKING:
     from podium.trial import Ended

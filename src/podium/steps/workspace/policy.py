@@ -45,8 +45,7 @@ def policy_of(config: Config, slot: str) -> Stages:
         for limit in limits
         if limit not in has
     ]
-    if problems:
-        raise UsageError.of(problems)
+    UsageError.raise_for(problems)
     return policy
 
 

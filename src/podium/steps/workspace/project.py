@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from podium import config as configuration
-from podium import registry
+from podium import registry, sections
 from podium.config import Config
 from podium.errors import MissingExtraError, UsageError
 from podium.files import full_disk_explained, lock, overheard
@@ -188,7 +188,7 @@ class Project:
         section = self.config.runner
         jobs = section.jobs or len(os.sched_getaffinity(0))
         runner: Runner = registry.load("runners", section.name).RUNNER(jobs)
-        runner.limits = Limits(section.max_seconds, configuration.size_of(section.max_memory))
+        runner.limits = Limits(section.max_seconds, sections.size_of(section.max_memory))
         runner.devices = self.devices
         if (runner.limits or runner.devices) and not runner.enforces:
             raise UsageError(

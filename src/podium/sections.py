@@ -1,0 +1,318 @@
+"""Sections of podium.toml: every setting with its type, its default and its bounds."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+from podium import project_file
+
+TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
+# A command as its words, or as one text that is cut into words; or a webhook's URL.
+Command = tuple[str, ...] | str
+Check = tuple[Callable[[Any], bool], str]
+
+
+def _setting(default: Any = MISSING, *, check: Check) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+def _at_least(low: float) -> Check:
+    return (lambda value: value >= low, f"at least {low}")
+
+
+def _above_zero(what: str) -> Check:
+    return (lambda value: value > 0, f"{what} above 0")
+
+
+def _inside(low: float, high: float) -> Check:
+    return (lambda value: low < value < high, f"between {low} and {high}, both excluded")
+
+
+def _some(what: str) -> Check:
+    return (lambda values: len(values) > 0, f"at least one {what}")
+
+
+def _one_of(*known: str) -> Check:
+    return (lambda value: value in known, f"one of {', '.join(known)}")
+
+
+def _like(pattern: str, expected: str) -> Check:
+    return (lambda text: re.fullmatch(pattern, text) is not None, expected)
+
+
+def size_of(text: str) -> int:
+    """Bytes that a size such as ``4GiB`` stands for; 0 for an empty one.
+
+    Examples
+    --------
+    >>> size_of("1.5 GiB"), size_of("500MB"), size_of("")
+    (1610612736, 500000000, 0)
+    """
+    found = SIZE.fullmatch(text)
+    if not found:
+        return 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2]))
+
+
+def is_webhook(command: Command) -> bool:
+    """Whether a hook is a URL to send to rather than a command to run."""
+    return isinstance(command, str) and "://" in command.partition(" ")[0]
+
+
+def _is_hook(command: Command) -> bool:
+    if is_webhook(command):
+        return re.fullmatch(r"https?://[^\s/]+\S*", str(command)) is not None
+    try:
+        words = shlex.split(command) if isinstance(command, str) else command
+    except ValueError:  # a quote that is not closed
+        return False
+    return all(isinstance(word, str) and "\0" not in word for word in words) and bool(
+        not words or words[0]
+    )
+
+
+_SIZE: Check = (lambda text: not text or size_of(text) > 0, "a size such as 4GiB")
+HOOK: Check = (_is_hook, "a command, as a text or as a list of its words, or an http(s) URL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectSection:
+    """Who this project is in a record that several projects may share."""
+
+    name: str
+    id: str
+    default_slot: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerSection:
+    """Where the record lives: an SQLAlchemy URL; relative SQLite paths start at the project."""
+
+    url: str = project_file.LEDGER_URL
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathsSection:
+    """Places podium writes, relative to the project."""
+
+    registry: str = project_file.REGISTRY
+    active_model: str = "models/active_model.txt"
+    reports: str = "reports"
+    tuning: str = "hyperparameter_tuning_results"
+    extended: str = "extended_training_results"
+    best_config: str = "best_config.json"
+    plots: str = "analysis_plots"
+    final: str = "final_model"
+    backtesting: str = "backtesting_results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CovariateSection:
+    """Figures beside a dataset's bars: a CSV or Parquet file, and from when on its rows count."""
+
+    path: str
+    kind: str = _setting(check=_one_of("static", "known_ahead", "dated"))
+    columns: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = "UTC"
+    date_format: str = ""
+
+
+# What a dataset's table may call columns by, and what it may say that files lack; a reader's own
+# words are checked against these by a test, since nothing is imported to read a configuration.
+COLUMN_ROLES = (
+    "time", "open", "high", "low", "close", "volume", "adj_close", "factor", "ticker",
+)  # fmt: skip
+ABSENT = ("open", "high", "low", "volume")
+REPAIRS = (
+    "drop_doubtful", "sort", "drop_duplicates", "keep_last", "drop_zero_prices", "drop_nan",
+    "clip_candles", "forward_fill", "intersect",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSection:
+    """Bars of several tickers, whose order is remembered; or sequences."""
+
+    path: str
+    tickers: tuple[str, ...] = _setting((), check=_some("ticker"))
+    timeframe: str = _setting("", check=_one_of(*TIMEFRAMES))
+    reader: str = "csv"
+    adjust: bool = True
+    layout: str = _setting("", check=_one_of("", "files", "long", "wide"))
+    columns: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    exchange_timezone: str = ""
+    stamp: str = _setting("", check=_one_of("", "open", "close"))
+    date_format: str = ""
+    separator: str = ""
+    decimal: str = _setting("", check=_one_of("", ".", ","))
+    thousands: str = ""
+    repair: tuple[str, ...] = ()
+    align: str = _setting("intersection", check=_one_of("intersection", "union"))
+    members: str = ""
+    resample: str = _setting("", check=_one_of("", *TIMEFRAMES))
+    day_starts_at: str = _setting(
+        "00:00", check=_like(r"([01]\d|2[0-3]):[0-5]\d", "a time such as 17:00")
+    )
+    week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
+    validation: str = ""
+    evaluation: str = ""
+    covariates: Mapping[str, CovariateSection] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotSection:
+    """What production asks for: the task, and how a candidate for it is judged.
+
+    Which of the settings a slot needs and takes follows from its task.
+    """
+
+    dataset: str
+    target: str = ""
+    horizon: int = _setting(0, check=_at_least(1))
+    features: tuple[str, ...] = _setting((), check=_some("feature"))
+    test_from: str = ""
+    test_to: str = ""
+    task: str = "forecast"
+    window: int = _setting(40, check=_at_least(2))
+    families: tuple[str, ...] = _setting(("lstm",), check=_some("family"))
+    metric: str = "mse"
+    signal: str = "sign"
+    policy: str = "forecast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSection:
+    """The search for a config, on a validation slice before the sealed test."""
+
+    trials: int = _setting(24, check=_at_least(1))
+    search: str = "three_phase"
+    schedule: str = "halving"
+    finalists: int = _setting(4, check=_at_least(0))
+    seeds: int = _setting(3, check=_at_least(1))
+    epochs: int = _setting(12, check=_at_least(1))
+    generation: int = _setting(8, check=_at_least(1))
+    validation_fraction: float = _setting(0.25, check=_inside(0, 1))
+    seed: int = _setting(7, check=_at_least(0))
+    metric: str = ""
+    where: str = ""
+    keep_checkpoints: int = _setting(5, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtendSection:
+    """Cross-validation of the best configs.
+
+    An empty splitter is the usual one of the slot's task; 0 and -1 leave a number to the splitter.
+    """
+
+    top: int = _setting(3, check=_at_least(1))
+    folds: int = _setting(4, check=_at_least(2))
+    epochs: int = _setting(12, check=_at_least(1))
+    splitter: str = ""
+    train_bars: int = _setting(0, check=_at_least(0))
+    test_folds: int = _setting(0, check=_at_least(0))
+    purge: int = _setting(0, check=_at_least(0))
+    embargo: int = _setting(-1, check=_at_least(-1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalizeSection:
+    """Training on everything before the sealed test."""
+
+    epochs: int = _setting(12, check=_at_least(1))
+    validation_fraction: float = _setting(0.15, check=_inside(0, 1))
+    seeds: int = _setting(1, check=_at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestSection:
+    """Trading the forecasts on the sealed test, with costs."""
+
+    fee_bps: float = _setting(5.0, check=_at_least(0))
+    slippage_bps: float = _setting(0.0, check=_at_least(0))
+    execution: str = _setting("next_open", check=_one_of("next_open", "next_close"))
+    spread_bps: float = _setting(0.0, check=_at_least(0))
+    impact_bps: float = _setting(0.0, check=_at_least(0))
+    initial_cash: float = _setting(1.0, check=_above_zero("an amount"))
+    max_weight: float = _setting(0.0, check=_at_least(0))
+    max_leverage: float = _setting(0.0, check=_at_least(0))
+    max_turnover: float = _setting(0.0, check=_at_least(0))
+    cash_rate: float = 0.0
+    debt_rate: float = 0.0
+    borrow_rate: float = 0.0
+    refit_every: int = _setting(0, check=_at_least(0))
+    refit_window: int = _setting(0, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftSection:
+    """When the newest bars are called other than those of the training."""
+
+    bars: int = _setting(63, check=_at_least(5))
+    level: float = _setting(0.02, check=_inside(0, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshSection:
+    """The nightly job: when a challenger is trained, and where its sealed test begins."""
+
+    every_bars: int = _setting(21, check=_at_least(1))
+    test_bars: int = _setting(0, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerSection:
+    """Where trials run; ``jobs = 0`` means one a core."""
+
+    name: str = "local"
+    jobs: int = _setting(0, check=_at_least(0))
+    max_seconds: float = _setting(0.0, check=_at_least(0))
+    max_memory: str = _setting("", check=_SIZE)
+    device: str = _setting(
+        "cpu",
+        check=_like(
+            r"auto|cpu|mps|cuda|cuda:\d+(,cuda:\d+)*", "cpu, cuda, cuda:0,cuda:1, mps or auto"
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleSection:
+    """Who may put a name to a candidate; nobody named: everybody."""
+
+    signers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlflowSection:
+    """Where runs are shown in MLflow; an empty URI is the project's own store, ``mlflow.db``."""
+
+    enabled: bool = False
+    tracking_uri: str = ""
+    experiment: str = ""
+    run_name: str = "{data_version}-{window_size}-{model_tag}-{run_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsSection:
+    """How many logs of commands are kept, and for how many days."""
+
+    keep: int = _setting(100, check=_at_least(1))
+    days: float = _setting(30.0, check=_at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HooksSection:
+    """Who is told when something happens: a command or a webhook for each event."""
+
+    review: tuple[str, ...] | str = _setting("", check=HOOK)
+    failure: tuple[str, ...] | str = _setting("", check=HOOK)
+    promotion: tuple[str, ...] | str = _setting("", check=HOOK)
+    timeout: float = _setting(10.0, check=_above_zero("seconds"))
