@@ -81,11 +81,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
     # Of its folds the second, which trains on everything.
     split = final_split(whole, project.config.finalize.validation_fraction)
     seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]
-    inputs = {
-        "parent": parent.artifact_hash,
-        "data": data.dataset.fingerprint,
-        "split": split.hash,
-    }
+    inputs = {"parent": parent.artifact_hash, "data": data.dataset.fingerprint, "split": split.hash}
     made = candidate_once(
         project, slot, STEP, inputs, lambda: _train(project, whole, split, parent, seeds, inputs)
     )
