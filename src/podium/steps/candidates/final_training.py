@@ -181,14 +181,8 @@ class FinalTraining:
         """Put the trainings on record as trials of a study; returns their ids in that order."""
         ledger, metric = self.project.ledger, self.data.section.metric
         plans = [
-            execute.Planned(
-                PHASE,
-                number=self._number(ended.task),
-                config=ended.task.config,
-                fold=ended.task.fold,
-                seed=ended.task.seed,
-            )
-            for ended in fits
+            execute.Planned(PHASE, self._number(task), task.config, task.fold, task.seed)
+            for task in (ended.task for ended in fits)
         ]
         keys = [execute.key_of(self.data, self.split, self.family, p) for p in plans]
         new = [

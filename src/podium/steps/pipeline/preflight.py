@@ -57,12 +57,8 @@ def require_inputs(slot: SlotPipeline) -> None:
         lambda: policy_of(project.config, slot.slot),
         lambda: project.devices,
         *(lambda name=name: space_of(project, data, name) for name in data.section.families),
-    ]
-    checks += [
-        lambda: [
-            data.held_out(section.validation_fraction)
-            for section in (project.config.tune, project.config.finalize)
-        ],
+        lambda: data.held_out(project.config.tune.validation_fraction),
+        lambda: data.held_out(project.config.finalize.validation_fraction),
         lambda: folds_of(project.config.extend, data.tuning, data.splitter),
     ]
     errors = []

@@ -66,23 +66,6 @@ class SlotChecked:
         return tuple(one for one in self.findings if one.severity == WARNING)
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A stretch of bars whose outcome is known, and how many forecasts of it were stored, early."""
-
-    naive: Comparison
-    stored: int
-    early: int
-
-    def figures(self, name: str) -> dict[str, float]:
-        return {
-            f"{name}_bars": self.naive.bars,
-            f"{name}_loss": self.naive.loss,
-            f"{name}_naive_loss": self.naive.other_loss,
-            f"{name}_p_value": self.naive.test.p_value,
-        }
-
-
 def check_slot(project: Project, slot: str) -> SlotChecked:
     """Score a slot's champion on bars newer than its training; nothing is written.
 
@@ -104,14 +87,15 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     test, tested = speaker.judged.get("test"), speaker.tested_until
     naive, method = _naive(speaker)
     times = champion.windows.decided_at
-    newer = _part(champion, naive, times > tested)
-    since = _part(champion, naive, times > speaker.trained_until)
-    before = _part(champion, naive, times <= tested)
+    is_newer = (times > tested) & champion.known
+    newer = _beside(champion, naive.mean, is_newer)
+    since = _beside(champion, naive.mean, (times > speaker.trained_until) & champion.known)
+    before = _beside(champion, naive.mean, (times <= tested) & champion.known)
     drift = drifted(project, speaker.candidate.artifact_hash, speaker.model.manifest, speaker.view)
     beats, against = _against_naive(newer, since, method, speaker.model.section.metric)
     findings = [
         _who(speaker),
-        _scored(champion, newer),
+        _scored(champion, is_newer),
         against,
         _error(newer, before, test, speaker.model.section.metric),
         _drift(drift),
@@ -136,12 +120,6 @@ def _naive(speaker: Speaker) -> tuple[Prediction, str]:
     return model.predict(speaker.windows().blind()), baselines.method_of(reference)
 
 
-def _part(champion: Live, naive: Prediction, inside: Mask) -> _Part:
-    keep = inside & champion.known
-    stored, early = (int((marks & keep).sum()) for marks in (champion.stored, champion.early))
-    return _Part(_beside(champion, naive.mean, keep), stored, early)
-
-
 def _beside(champion: Live, other: Floats, keep: Mask) -> Comparison:
     """The champion's forecasts beside others, on the windows that are kept."""
     metric, windows = champion.speaker.model.section.metric, champion.windows.take(keep)
@@ -162,27 +140,30 @@ def _who(speaker: Speaker) -> Said:
     )
 
 
-def _scored(champion: Live, newer: _Part) -> Said:
-    waiting = int(np.count_nonzero(~champion.known))
-    windows, bars = len(newer.naive.losses), newer.naive.bars
-    told = (
-        f"{windows} forecasts of {bars} bars newer than its test have an outcome: "
-        f"{newer.stored} stored ({newer.early} before their outcome was known), "
-        f"{windows - newer.stored} made now"
-    )
-    if not bars:
-        told = "no bar newer than its test has an outcome yet"
-    told += f"; {waiting} forecasts wait for theirs"
-    figures = {"stored": newer.stored, "early": newer.early, "waiting": waiting}
-    return Said(NOTE, "forecasts", told, figures)
+def _scored(champion: Live, newer: Mask) -> Said:
+    counts = ~champion.known, newer, newer & champion.stored, newer & champion.early
+    waiting, windows, stored, early = (int(np.count_nonzero(marks)) for marks in counts)
+    scored = "no bar newer than its test has an outcome yet"
+    if windows:
+        bars = len(np.unique(champion.windows.at[newer]))
+        scored = (
+            f"{windows} forecasts of {bars} bars newer than its test have an outcome: "
+            f"{stored} stored ({early} before their outcome was known), {windows - stored} made now"
+        )
+    figures = {"stored": stored, "early": early, "waiting": waiting}
+    return Said(NOTE, "forecasts", f"{scored}; {waiting} forecasts wait for theirs", figures)
 
 
 def _against_naive(
-    newer_part: _Part, since_part: _Part, method: str, metric: str
+    newer: Comparison, since: Comparison, method: str, metric: str
 ) -> tuple[bool | None, Said]:
     """Whether it still beats naive, and the finding that says so."""
-    figures = newer_part.figures("newer") | since_part.figures("since_training")
-    newer, since = newer_part.naive, since_part.naive
+    figures: dict[str, float] = {}
+    for name, part in (("newer", newer), ("since_training", since)):
+        figures[f"{name}_bars"] = part.bars
+        figures[f"{name}_loss"] = part.loss
+        figures[f"{name}_naive_loss"] = part.other_loss
+        figures[f"{name}_p_value"] = part.test.p_value
     pair = f"{metric} {newer.loss:.4g} against {newer.other_loss:.4g} of naive {method}"
     where = f"on the {newer.bars} bars newer than its test"
     longer = (
@@ -195,27 +176,25 @@ def _against_naive(
         told = f"whether it beats naive {where} cannot be told: {newer.test.reason}; {pair}"
         if not newer.bars:
             told = "nothing newer than its test to hold against naive"
-        told += longer
-        return None, Said(NOTE, "naive", told, figures)
-    chance = newer.test.p_value >= LEVEL
-    better = newer.test.mean_difference < 0
-    p = f"p = {newer.test.p_value:.2g}"
-    if better and not chance:
-        return True, Said(NOTE, "naive", f"it beats naive {where}: {pair}, {p}{longer}", figures)
+        return None, Said(NOTE, "naive", told + longer, figures)
+    better = bool(newer.test.mean_difference < 0)
+    beats = better and bool(newer.test.p_value < LEVEL)
+    verdict = f"it does no better than naive {where}"
     if better:
-        told = f"it is better than naive {where}, but not by more than chance explains: {pair}, {p}"
-        return False, Said(NOTE, "naive", told + longer, figures)
-    told = f"it does no better than naive {where}: {pair}, {p}{longer}"
-    return False, Said(WARNING, "naive", told, figures)
+        verdict = f"it is better than naive {where}, but not by more than chance explains"
+    if beats:
+        verdict = f"it beats naive {where}"
+    told = f"{verdict}: {pair}, p = {newer.test.p_value:.2g}{longer}"
+    return beats, Said(NOTE if better else WARNING, "naive", told, figures)
 
 
-def _error(newer: _Part, before: _Part, test: Evidence | None, metric: str) -> Said:
+def _error(newer: Comparison, before: Comparison, test: Evidence | None, metric: str) -> Said:
     """Live error beside the test's, with an interval of the difference."""
     if test is None:
         return Said(NOTE, "error", "its error cannot be held against a test: it was not tested")
     quoted = test.scalar("loss")
-    figures = {"live_loss": newer.naive.loss, "test_loss": quoted}
-    ahead, behind = (block_bootstrap_mean(part.naive.daily) for part in (newer, before))
+    figures = {"live_loss": newer.loss, "test_loss": quoted}
+    ahead, behind = (block_bootstrap_mean(part.daily) for part in (newer, before))
     if ahead.reason or behind.reason:
         why = ahead.reason or behind.reason
         told = f"its live error cannot be held against its test's ({metric} {quoted:.4g}): {why}"
