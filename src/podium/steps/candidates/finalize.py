@@ -172,15 +172,8 @@ def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
     if analysis is None:
         settings = _settings(project)
         return {"family": None, "config": None, "data": None, "folds": None, **settings}
-    chosen = analysis.chosen
-    return inputs_of(
-        project,
-        analysis.extension.tuned.data,
-        chosen.family,
-        chosen.config,
-        chosen.epochs,
-        analysis.extension.split.hash,
-    )
+    chosen, data, folds = analysis.chosen, analysis.extension.tuned.data, analysis.extension.split
+    return inputs_of(project, data, chosen.family, chosen.config, chosen.epochs, folds.hash)
 
 
 def inputs_of(

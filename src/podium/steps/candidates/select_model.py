@@ -1,4 +1,4 @@
-"""Which model a backtest judges: the one that is named, else what the road left, in its order."""
+"""Which model a backtest judges: the one that is named, else what the verbs before left."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def require_room(project: Project, wanted: Mapping[str, Sequence[Need]]) -> None
     free = shutil.disk_usage(project.root).free
     if total <= free:
         return
-    told = [f"{slot} {need.told}" for slot, needs in wanted.items() for need in needs]
+    told = [f"{slot} {need.purpose}" for slot, needs in wanted.items() for need in needs]
     raise DataError(
         f"{size(free)} are free on the disk of {project.root}, and what is left to do needs about "
         f"{size(total)}: {'; '.join(told)}",
@@ -159,7 +159,7 @@ def largest(slot: SlotPipeline, name: str) -> int:
     return OVERHEAD + 4 * int(weights(config))
 
 
-def told(slot: SlotPipeline, wanted: Need | None) -> str:
+def describe(slot: SlotPipeline, wanted: Need | None) -> str:
     """The checklist of a stage in one line, when all is well."""
     data, free = slot.data, shutil.disk_usage(slot.project.root).free
     room = size(wanted.bytes if wanted else 0)
