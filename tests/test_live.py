@@ -20,7 +20,7 @@ from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
 from podium.steps.evidence.drift import KEPT, SEEN, drifted
 from podium.steps.serving import shadow
 from podium.steps.serving.check_slot import WARNING, _difference, check_slot
-from podium.steps.serving.forecast_log import speakers
+from podium.steps.serving.forecast_log import served_models
 from podium.steps.serving.predict import keep, predict
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, run_project
@@ -229,7 +229,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
     kept_until_now(later)
     found = checked(later)
     with open_project(later) as project:
-        [champion] = speakers(project, SLOT)
+        [champion] = served_models(project, SLOT)
     view = champion.view
     first = int(np.searchsorted(view.times, champion.tested_until)) + 1
     truth = view.target[first : view.last_labelled + 1]
@@ -260,7 +260,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
 def test_a_kept_forecast_counts_as_it_was_made(later):
     before = finding(checked(later), "naive").figures["newer_loss"]
     with open_project(later) as project:
-        [champion] = speakers(project, SLOT)
+        [champion] = served_models(project, SLOT)
         place = ("IBM", "2002-08-01T00:00:00")
         about = {"slot": SLOT, "candidate_id": champion.candidate.id, "role": "champion"}
         about |= {"artifact_hash": champion.candidate.artifact_hash, "data_until": place[1]}
@@ -320,7 +320,7 @@ def test_bars_unlike_those_of_the_training_are_warned_of_in_one_line(root, capsy
 
 def test_what_was_kept_at_training_is_what_its_bars_say(root):
     with open_project(root) as project:
-        [champion] = speakers(project, SLOT)
+        [champion] = served_models(project, SLOT)
         hash_, manifest = champion.candidate.artifact_hash, champion.model.manifest
         kept = drifted(project, hash_, manifest, champion.view)
         seen = drifted(project, "f" * 64, manifest, champion.view)
@@ -344,7 +344,7 @@ def test_a_level_nobody_exceeds_warns_of_nothing(root):
 
 def test_too_short_a_training_is_said_to_tell_nothing(root, monkeypatch):
     with open_project(root) as project:
-        [champion] = speakers(project, SLOT)
+        [champion] = served_models(project, SLOT)
         manifest = {**champion.model.manifest, "trained_from": "2001-10-01T00:00:00"}
         found = drifted(project, "f" * 64, manifest, champion.view)
     assert not found.alarm
@@ -398,7 +398,7 @@ def test_a_shadow_speaks_beside_the_champion_and_both_are_compared_on_the_same_b
     assert found.candidate_id == champion
     figures = finding(found, "shadow").figures
     with open_project(root) as project:
-        view = speakers(project, SLOT)[0].view
+        view = served_models(project, SLOT)[0].view
     bars = {str(at): n for n, at in enumerate(view.times)}
     losses = []
     for said in by_role.values():

@@ -132,7 +132,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     for task in tasks:
         pause = pauses[task.trial_id]
         if pause is not None and pause.reached is not None:
-            yield Ended(task, State.PAUSED, epochs=pause.reached, paused=pause.folder)
+            yield pause.ended(task, pause.reached)
     tasks = [t for t in tasks if (p := pauses[t.trial_id]) is None or p.reached is None]
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
@@ -158,9 +158,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
                     pause = pauses[task.trial_id]
                     assert pause is not None
                     pause.write(curve)
-                    end = Ended(
-                        task, State.PAUSED, epochs=curve, seconds=seconds, paused=pause.folder
-                    )
+                    end = pause.ended(task, curve, seconds)
                 else:
                     end = ended(job, task, event, curve, seconds)
                 done.add(event.trial)

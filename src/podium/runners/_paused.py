@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.files import write_atomic
-from podium.trial import Epoch, Job, Paused, Task
+from podium.trial import Ended, Epoch, Job, Paused, State, Task
 
 STATE = "state"
 FORMAT = 1
@@ -55,10 +55,10 @@ class Pause:
             return None
         return cls(path, task.until, leaves=job.leaves_states)
 
-    @property
-    def folder(self) -> str:
-        """Where the state lies."""
-        return str(self.path.parent)
+    def ended(self, task: Task, curve: tuple[Epoch, ...], seconds: float = 0.0) -> Ended:
+        """How the task ends here for now."""
+        place = str(self.path.parent)
+        return Ended(task, State.PAUSED, epochs=curve, seconds=seconds, paused=place)
 
     @property
     def reached(self) -> tuple[Epoch, ...] | None:

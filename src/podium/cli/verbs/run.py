@@ -15,7 +15,7 @@ from podium.errors import UsageError
 
 if TYPE_CHECKING:
     from podium.steps.pipeline.run import Run
-    from podium.steps.pipeline.run_cache import Told
+    from podium.steps.pipeline.run_cache import KnownRun
 
 
 @click.command()
@@ -60,7 +60,7 @@ def command(
         return
     with cli.opened() as project:
         started_from = run_cache.inputs(project, slots) if whole else ""
-        known = run_cache.told(project, slots, started_from)
+        known = run_cache.load(project, slots, started_from)
         if known is not None:
             _tell_known(out, known, project.root, explain=explain)
             return
@@ -73,10 +73,10 @@ def command(
             return
         found = run.run(project, slots, first=first, last=last, only=only, keep_going=keep_going)
         decided = whole and not found.failures and bool(found.report.slots)
-        told = run.told(project, found) if decided else None
-    if told is not None:
+        decided_run = run.to_known(project, found) if decided else None
+    if decided_run is not None:
         # Now that what is written after a step, for other programs, is written too.
-        run_cache.keep(project, started_from, slots, told)
+        run_cache.save(project, started_from, slots, decided_run)
     _tell(out, found)
     if found.failures:
         raise found.failures[0]
@@ -119,7 +119,7 @@ def _refresh(cli: CliContext, slots: tuple[str, ...]) -> None:
         raise found.error
 
 
-def _tell_known(out: Output, known: Told, root: Path, *, explain: bool) -> None:
+def _tell_known(out: Output, known: KnownRun, root: Path, *, explain: bool) -> None:
     if explain:
         out.answer("plan", known.steps)
         return

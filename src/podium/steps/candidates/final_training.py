@@ -71,7 +71,9 @@ class FinalTraining:
             driver.workplace(self.project, slot, PHASE) as work,
         ):
             Path(work).mkdir(parents=True)
-            yield replace(job, save_to=work, pause_to=str(self._states), leaves_states=True)
+            yield replace(
+                job, save_to=work, pause_to=str(_states_of(self.project, slot)), leaves_states=True
+            )
 
     def fit(self, job: Job, wanted: Mapping[int, Sequence[ConfigDict]]) -> list[list[Ended]]:
         """Train one config a seed on each fold, or what is left of that, side by side.
@@ -110,10 +112,6 @@ class FinalTraining:
     def _number(self, task: Task) -> int:
         """Of its trial on record; the first two are what a single seed gives."""
         return 2 * self.seeds.index(task.seed) + task.fold
-
-    @property
-    def _states(self) -> Path:
-        return _states_of(self.project, self.data.slot)
 
     def store(self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **said: Any) -> Place:
         """The one artefact that all models are; the last checkpoint is served.
@@ -181,14 +179,8 @@ class FinalTraining:
         """Put the trainings on record as trials of a study; returns their ids in that order."""
         ledger, metric = self.project.ledger, self.data.section.metric
         plans = [
-            execute.Planned(
-                PHASE,
-                number=self._number(ended.task),
-                config=ended.task.config,
-                fold=ended.task.fold,
-                seed=ended.task.seed,
-            )
-            for ended in fits
+            execute.Planned(PHASE, self._number(task), task.config, task.fold, task.seed)
+            for task in (ended.task for ended in fits)
         ]
         keys = [execute.key_of(self.data, self.split, self.family, p) for p in plans]
         new = [

@@ -94,22 +94,14 @@ def trained(project: Project, analysis: Analysis) -> Final:
     """The candidate of an analysis, trained unless it is on record."""
     data, chosen = analysis.extension.tuned.data, analysis.chosen
     of = inputs(project, analysis)
-    made = candidate_once(
-        project,
-        data.slot,
-        STEP,
-        of,
-        lambda: train_final(
-            project,
-            data,
-            analysis.extension.tuned.study,
-            chosen.family,
-            chosen.config,
-            project.config.finalize.epochs,
-            chosen.epochs,
-            of,
-        ),
-    )
+    study, most = analysis.extension.tuned.study, project.config.finalize.epochs
+
+    def train() -> Write:
+        return train_final(
+            project, data, study, chosen.family, chosen.config, most, chosen.epochs, of
+        )
+
+    made = candidate_once(project, data.slot, STEP, of, train)
     return Final(analysis, made.candidate, made.fresh)
 
 
@@ -180,15 +172,8 @@ def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
     if analysis is None:
         settings = _settings(project)
         return {"family": None, "config": None, "data": None, "folds": None, **settings}
-    chosen = analysis.chosen
-    return inputs_of(
-        project,
-        analysis.extension.tuned.data,
-        chosen.family,
-        chosen.config,
-        chosen.epochs,
-        analysis.extension.split.hash,
-    )
+    chosen, data, folds = analysis.chosen, analysis.extension.tuned.data, analysis.extension.split
+    return inputs_of(project, data, chosen.family, chosen.config, chosen.epochs, folds.hash)
 
 
 def inputs_of(

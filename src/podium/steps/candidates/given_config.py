@@ -12,18 +12,8 @@ from podium.candidate import Candidate
 from podium.config import FILE
 from podium.errors import DataError, NotFoundError, Problem, Problems, UsageError, suggest
 from podium.space import ConfigDict, Space
-from podium.steps.candidates import final_files
+from podium.steps.candidates import final_files, finalize
 from podium.steps.candidates.final_training import Write
-from podium.steps.candidates.finalize import (
-    STEP,
-    VALIDATION,
-    Final,
-    candidate_once,
-    final_split,
-    finalized,
-    inputs_of,
-    train_final,
-)
 from podium.steps.data.bars import SlotData, require_task, slot_data
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import reckoned
@@ -57,7 +47,7 @@ class Given:
     folder: Path | None = None
 
 
-def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
+def finalize_config(project: Project, slot: str, path: Path) -> finalize.Final | Given:
     """Train the config in a file, as ``best_config.json`` has it, and register the candidate.
 
     What the slot's own analysis chose is finalized as ever, with its evidence. Another config has
@@ -83,8 +73,8 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
     chosen = _finalized_if_chosen(project, slot, config_hash(family, given))
     if chosen is not None:
         return chosen
-    split = final_split(data, project.config.finalize.validation_fraction)
-    inputs = inputs_of(project, data, family, given, 0, split.hash)
+    split = finalize.final_split(data, project.config.finalize.validation_fraction)
+    inputs = finalize.inputs_of(project, data, family, given, 0, split.hash)
 
     def train() -> Write:
         spaces = {family: data.family(family).space(data.tuning)}
@@ -92,18 +82,18 @@ def finalize_config(project: Project, slot: str, path: Path) -> Final | Given:
         # What a backtest holds it against.
         baselines.run(context)
         most = int(given.get(BUDGET, project.config.finalize.epochs))
-        return train_final(
+        return finalize.train_final(
             project, data, context.study, family, given, most, 0, inputs, made_by="given"
         )
 
-    made = candidate_once(project, slot, STEP, inputs, train)
+    made = finalize.candidate_once(project, slot, finalize.STEP, inputs, train)
     probed_for_leaks(project, data, made.candidate)
     folder = final_files.write(project, data, split, made.candidate, take=True)
-    missing = tuple(gates_that_read(project.config, slot, VALIDATION))
+    missing = tuple(gates_that_read(project.config, slot, finalize.VALIDATION))
     return Given(made.candidate, made.fresh, missing, folder)
 
 
-def _finalized_if_chosen(project: Project, slot: str, config: str) -> Final | None:
+def _finalized_if_chosen(project: Project, slot: str, config: str) -> finalize.Final | None:
     """The candidate of the slot's newest analysis, where that chose this very config."""
     if left_by(project, slot, EXTEND) is None:
         return None
@@ -112,7 +102,7 @@ def _finalized_if_chosen(project: Project, slot: str, config: str) -> Final | No
             analysis = reckoned(project, extension)
             if config_hash(analysis.chosen.family, analysis.chosen.config) != config:
                 return None
-            return finalized(project, analysis, take=True)
+            return finalize.finalized(project, analysis, take=True)
     except NotFoundError:
         # The slot asks another question by now.
         return None

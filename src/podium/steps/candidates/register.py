@@ -26,7 +26,7 @@ from podium.steps.evidence.comparison import by_period, tested
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.evidence.looks import luck_of
-from podium.steps.evidence.selection_bias import Ranking, ranking
+from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search.tune import validation_split
 from podium.steps.trials import baselines
 from podium.steps.trials.baselines import Configured
@@ -241,7 +241,12 @@ def _validation(
     """What was seen of it, the first of these configs, on the slice it was chosen on."""
     metric, trial = data.section.metric, trials[0]
     step = trial.phase.partition("/")[0]
-    found = _ranking(project, data, trials, reference, tx)
+    names = [str(row.loss_hash) for row in (*trials, reference)]
+    arrays = reads.arrays(project.ledger, tx, [*names, str(reference.index_hash)])
+    # Tickers of a day are averaged.
+    days = Index.unpack(arrays[str(reference.index_hash)]).seconds
+    losses = [by_period(arrays[name], days) for name in names]
+    found = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.luck(project.ledger, tx, data.slot, interval)
     luck = luck_of(project, data, tx, trial.config_hash, reference, n_trials)
@@ -280,18 +285,3 @@ def _others(ledger: Ledger, tx: Transaction, study_id: str, trial: TrialRow) -> 
         and row.index_hash == trial.index_hash
         and row.config_hash != trial.config_hash
     ]
-
-
-def _ranking(
-    project: Project,
-    data: SlotData,
-    trials: Sequence[TrialRow],
-    reference: TrialRow,
-    tx: Transaction,
-) -> Ranking:
-    """The configs and the reference on the validation slice, tickers of a day averaged."""
-    names = [str(row.loss_hash) for row in (*trials, reference)]
-    arrays = reads.arrays(project.ledger, tx, [*names, str(reference.index_hash)])
-    days = Index.unpack(arrays[str(reference.index_hash)]).seconds
-    losses = [by_period(arrays[name], days) for name in names]
-    return ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)

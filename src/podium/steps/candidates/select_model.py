@@ -1,4 +1,4 @@
-"""Which model a backtest judges: the one that is named, else what the road left, in its order."""
+"""Which model a backtest judges: the one that is named, else what the verbs before left."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
 from podium.steps.candidates.finalize import STEP as FINALIZE
-from podium.steps.candidates.register import (
-    Kept,
-    OtherQuestionError,
-    kept_candidate,
-    register,
-)
+from podium.steps.candidates.register import Kept, OtherQuestionError, kept_candidate, register
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks

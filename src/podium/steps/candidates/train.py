@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -281,30 +282,19 @@ def declared(
             'a slot with task = "classify", or files to make one of',
             "name them: --train-npz FILE --val-npz FILE",
         )
-    known = [
-        name
-        for name, section in config.datasets.items()
-        if (root / section.path).resolve() == request.training.resolve()
-    ]
-    if known:
-        name, table = known[0], ""
-    else:
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", request.training.stem).strip("-")
-        name = _free(plain or "samples", config)
+    file, table = request.training.resolve(), ""
+    known = (n for n, of in config.datasets.items() if (root / of.path).resolve() == file)
+    name = next(known, "")
+    if not name:
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", request.training.stem).strip("-") or "samples"
+        numbered = (f"{plain}-{number}" for number in itertools.count(2))
+        name = next(n for n in itertools.chain([plain], numbered) if n not in config.datasets)
         table = add(root, name, [request.training], validation=request.validation).table + "\n"
     made = f"{name}/class"
     # What the new table speaks of, for the check that podium.toml can be read with it.
     spoken = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
     keys = {"dataset": name, "task": "classify"}
     return made, table + append_table(root, f'slots."{made}"', keys, beside=spoken)
-
-
-def _free(name: str, config: Config) -> str:
-    taken, number, found = {*config.datasets}, 1, name
-    while found in taken:
-        number += 1
-        found = f"{name}-{number}"
-    return found
 
 
 def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) -> ClassData:
@@ -319,18 +309,6 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
     elif (stats.mean, stats.std) != (own.mean, own.std):
         return data
     return replace(data, dataset=replace(data.dataset, stats=None))
-
-
-def _inputs(data: ClassData, family: str, config: ConfigDict, seed: int) -> dict[str, Any]:
-    return {
-        "family": family,
-        "version of the family": data.version(family),
-        "config": config,
-        "data": data.dataset.fingerprint,
-        "task": data.task_hash,
-        "split": data.split.hash,
-        "seed": seed,
-    }
 
 
 def _config(
@@ -416,7 +394,15 @@ def _registered(
             writes.put_evidence(ledger, tx, evidence)
         return made.outputs
 
-    of = _inputs(data, row.family, row.config, row.seed)
+    of = {
+        "family": row.family,
+        "version of the family": data.version(row.family),
+        "config": row.config,
+        "data": data.dataset.fingerprint,
+        "task": data.task_hash,
+        "split": data.split.hash,
+        "seed": row.seed,
+    }
     done = once(project, data.slot, PHASE, of, lambda: write)
     found = recorded.candidate(project, done.outputs["candidate"])
     return found, recorded.evidence(project, found.id)["validation"]

@@ -17,10 +17,8 @@ from podium.artifact import Place
 from podium.errors import DataError, NotFoundError
 from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
-from podium.ledger.reads import TrialRow
 from podium.runners._files import unpack
 from podium.steps.candidates.register import OtherQuestionError, require_fit
-from podium.steps.data.bars import SlotData
 from podium.steps.search.tune import validation_split
 from podium.steps.search.tuning_files import CHECKPOINTS
 from podium.steps.trials import execute
@@ -101,7 +99,11 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         )
     try:
         data, _ = require_fit(project, Place(folder, "", facts, execute.KEPT), slot)
-        described = _described(project, data, row, facts)
+        task = Task(row.id, row.config, row.fold, row.seed)
+        version, epochs = int(facts["family_version"]), int(facts["epochs"])
+        described = execute.manifest(project, data, row.family, version, task, epochs)
+        # Whether the data fit is a question of its own.
+        described["dataset_fingerprint"] = facts["dataset_fingerprint"]
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(folder, f"{CONFIG} lacks {error}") from None
     wrong = [n for n, value in described.items() if _json(facts.get(n)) != _json(value)]
@@ -133,16 +135,6 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         "other configs; podium finalize trains on all before the test"
     )
     return artifact.place_of(project.store / kept, name)
-
-
-def _described(
-    project: Project, data: SlotData, row: TrialRow, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the file must say, by the record; of the data it is asked whether they fit elsewhere."""
-    task = Task(row.id, row.config, row.fold, row.seed)
-    version = int(facts["family_version"])
-    found = execute.manifest(project, data, row.family, version, task, int(facts["epochs"]))
-    return {**found, "dataset_fingerprint": facts["dataset_fingerprint"]}
 
 
 def _files(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:

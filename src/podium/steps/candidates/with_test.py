@@ -9,7 +9,6 @@ from pathlib import Path
 from podium import artifact
 from podium.candidate import Candidate
 from podium.errors import DataError, RefusedError
-from podium.evidence import Evidence
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
 from podium.ledger import writes
@@ -81,11 +80,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
     # Of its folds the second, which trains on everything.
     split = final_split(whole, project.config.finalize.validation_fraction)
     seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]
-    inputs = {
-        "parent": parent.artifact_hash,
-        "data": data.dataset.fingerprint,
-        "split": split.hash,
-    }
+    inputs = {"parent": parent.artifact_hash, "data": data.dataset.fingerprint, "split": split.hash}
     made = candidate_once(
         project, slot, STEP, inputs, lambda: _train(project, whole, split, parent, seeds, inputs)
     )
@@ -133,7 +128,20 @@ def _train(
     study = begin_study(project, data, split, spaces, search="with_test").study
 
     def put_evidence(tx: Transaction, candidate: Candidate) -> None:
-        writes.put_evidence(project.ledger, tx, _seen(data, split, candidate))
+        # What gates read in place of evidence from the test.
+        start, stop = data.test_interval
+        seen = evidence_about(
+            candidate,
+            WITH_TEST,
+            STEP,
+            dataset=data.dataset.fingerprint,
+            split=split.hash,
+            notes={
+                "reason": f"it was trained on its sealed test too ({start[:10]} to {stop[:10]}), "
+                f"so nothing can be judged there; {candidate.parent_id} is what was judged"
+            },
+        )
+        writes.put_evidence(project.ledger, tx, seen)
 
     return training.registering(
         study,
@@ -144,21 +152,4 @@ def _train(
         model_type=WITH_TEST,
         parent=parent,
         reason=f"{parent.id} trained on its test too",
-    )
-
-
-def _seen(data: SlotData, split: Split, candidate: Candidate) -> Evidence:
-    """What gates read in place of evidence from the test."""
-    start, stop = data.test_interval
-    return evidence_about(
-        candidate,
-        WITH_TEST,
-        STEP,
-        dataset=data.dataset.fingerprint,
-        split=split.hash,
-        scalars={},
-        notes={
-            "reason": f"it was trained on its sealed test too ({start[:10]} to {stop[:10]}), so "
-            f"nothing can be judged there; {candidate.parent_id} is what was judged"
-        },
     )

@@ -83,10 +83,7 @@ def inputs(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def _over_parent(
-    project: Project,
-    candidate: Candidate,
-    pairs: Sequence[Pair],
-    periods: NDArray[np.int64] | None,
+    project: Project, candidate: Candidate, pairs: Sequence[Pair], periods: NDArray[np.int64] | None
 ) -> Evidence:
     changes = [c for pair in pairs for c in _changes(pair[0].scalars, pair[1].scalars)]
     losses = [[e.series.get("loss") for e in pair] for pair in pairs if pair[0].kind == "test"]
@@ -99,10 +96,7 @@ def _over_parent(
 
 
 def improvement_in_classes(
-    project: Project,
-    candidate: Candidate,
-    fingerprint: str,
-    changes: Mapping[str, Improvement],
+    project: Project, candidate: Candidate, fingerprint: str, changes: Mapping[str, Improvement]
 ) -> Evidence:
     """Put on record by how much a classifier is better than the one it was made of.
 

@@ -109,7 +109,7 @@ class _Member:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ground:
+class _ProbeData:
     """Bars to probe on, and the task they are seen through."""
 
     name: str
@@ -254,17 +254,17 @@ def _guarded(what: str, module: ModuleType, work: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _ground(project: Project | None, slot: str | None) -> _Ground:
+def _ground(project: Project | None, slot: str | None) -> _ProbeData:
     if project is None or (slot is None and not project.config.slots):
         length = 2 * (BEFORE + AFTER)
-        return _Ground("synthetic bars", series.bars(length), series.view, 1, synthetic=True)
+        return _ProbeData("synthetic bars", series.bars(length), series.view, 1, synthetic=True)
     name = project.default_slot(slot)
     return _ground_of(slot_data(project.config, name, say=project.reporter.say))
 
 
-def _ground_of(data: SlotData) -> _Ground:
+def _ground_of(data: SlotData) -> _ProbeData:
     # What lies in the sealed test is nobody's business here.
-    return _Ground(
+    return _ProbeData(
         f"{data.slot} before its test",
         data.dataset.slice(0, data.test_start),
         partial(view_of, section=data.section),
@@ -273,7 +273,7 @@ def _ground_of(data: SlotData) -> _Ground:
     )
 
 
-def _probed(member: _Member, ground: _Ground, at: int | None, seeds: int) -> Probed:
+def _probed(member: _Member, ground: _ProbeData, at: int | None, seeds: int) -> Probed:
     if member.kind == "splitters":
         if at is not None:
             raise UsageError("a split is not probed at a bar", "no --at")
@@ -318,7 +318,7 @@ def _probed(member: _Member, ground: _Ground, at: int | None, seeds: int) -> Pro
     )
 
 
-def _look(member: _Member, ground: _Ground, part: Dataset, at: int, seed: int) -> Sight:
+def _look(member: _Member, ground: _ProbeData, part: Dataset, at: int, seed: int) -> Sight:
     """Sight of one seed."""
     if member.kind == "families":
         family = registry.new_family(member.module, member.what)
@@ -392,7 +392,7 @@ def _small(space: Space, seed: int) -> ConfigDict:
     return {**config, BUDGET: EPOCHS} if BUDGET in config else config
 
 
-def _part(ground: _Ground, kind: str, at: int | None, seed: int) -> tuple[Dataset, int, int]:
+def _part(ground: _ProbeData, kind: str, at: int | None, seed: int) -> tuple[Dataset, int, int]:
     """Bars around the bar between past and future, its place in them, and where they begin."""
     length = len(ground.dataset)
     before, after = BEFORE, AFTER
@@ -430,7 +430,7 @@ def _column(kind: str, column: tuple[int, ...], tickers: tuple[str, ...]) -> str
     return "/".join([name, *map(str, inner)])
 
 
-def _split_probed(member: _Member, ground: _Ground, seeds: int) -> Probed:
+def _split_probed(member: _Member, ground: _ProbeData, seeds: int) -> Probed:
     """A splitter: what it keeps apart, for the slot's own bars and for other horizons."""
     what, module = member.what, member.module
     names: list[str] = []
@@ -458,7 +458,7 @@ def _split_probed(member: _Member, ground: _Ground, seeds: int) -> Probed:
 
 
 def _split_data(
-    module: ModuleType, ground: _Ground, seeds: int
+    module: ModuleType, ground: _ProbeData, seeds: int
 ) -> Iterator[tuple[str, HasSamples]]:
     apart = getattr(module, "APART", "")
     made: dict[str, Callable[..., Samples]] = {

@@ -36,13 +36,8 @@ def probed_for_leaks(project: Project, data: SlotData, candidate: Candidate) -> 
     """
     if not is_asked(project, data.slot):
         return False
-    return evidence_once(
-        project,
-        candidate,
-        KIND,
-        inputs(data, candidate),
-        lambda: _evidence(project, data, candidate),
-    )
+    of = inputs(data, candidate)
+    return evidence_once(project, candidate, KIND, of, lambda: _evidence(project, data, candidate))
 
 
 def is_asked(project: Project, slot: str) -> bool:

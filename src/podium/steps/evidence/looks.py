@@ -28,12 +28,7 @@ CELLS_AT_ONCE = 4_000_000
 
 
 def luck_of(
-    project: Project,
-    data: TaskData,
-    tx: Transaction,
-    chosen: str,
-    naive: TrialRow,
-    n_trials: int,
+    project: Project, data: TaskData, tx: Transaction, chosen: str, naive: TrialRow, n_trials: int
 ) -> Luck:
     """How much of choosing one config among all that were ever looked at is luck.
 

@@ -90,15 +90,10 @@ def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
     """
     every = np.column_stack([losses, naive])
     tests = [diebold_mariano(column, naive, horizon) for column in losses.T]
+    corrected = holm([test.p_value for test in tests])
     best = model_confidence_set(every)
-    return Ranking(
-        every,
-        tests,
-        holm([test.p_value for test in tests]),
-        [bool(one) for one in best.included],
-        best.p_values,
-        best.reason or "",
-    )
+    included = [bool(one) for one in best.included]
+    return Ranking(every, tests, corrected, included, best.p_values, best.reason or "")
 
 
 @dataclass(frozen=True)

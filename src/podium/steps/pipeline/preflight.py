@@ -56,12 +56,8 @@ def require_inputs(slot: SlotPipeline) -> None:
         lambda: policy_of(project.config, slot.slot),
         lambda: project.devices,
         *(lambda name=name: space_of(project, data, name) for name in data.section.families),
-    ]
-    checks += [
-        lambda: [
-            data.held_out(section.validation_fraction)
-            for section in (project.config.tune, project.config.finalize)
-        ],
+        lambda: data.held_out(project.config.tune.validation_fraction),
+        lambda: data.held_out(project.config.finalize.validation_fraction),
         lambda: folds_of(project.config.extend, data.tuning, data.splitter),
     ]
     errors = []
@@ -95,7 +91,7 @@ def require_room(project: Project, wanted: Mapping[str, Sequence[Need]]) -> None
     free = shutil.disk_usage(project.root).free
     if total <= free:
         return
-    told = [f"{slot} {need.told}" for slot, needs in wanted.items() for need in needs]
+    told = [f"{slot} {need.purpose}" for slot, needs in wanted.items() for need in needs]
     raise DataError(
         f"{size(free)} are free on the disk of {project.root}, and what is left to do needs about "
         f"{size(total)}: {'; '.join(told)}",
@@ -162,7 +158,7 @@ def largest(slot: SlotPipeline, name: str) -> int:
     return OVERHEAD + 4 * int(weights(config))
 
 
-def told(slot: SlotPipeline, wanted: Need | None) -> str:
+def describe(slot: SlotPipeline, wanted: Need | None) -> str:
     """The checklist of a stage in one line, when all is well."""
     data, free = slot.data, shutil.disk_usage(slot.project.root).free
     room = size(wanted.bytes if wanted else 0)

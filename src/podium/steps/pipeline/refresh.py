@@ -76,10 +76,10 @@ class Refreshed:
 def refresh(project: Project, slots: Sequence[str] | None = None) -> Refreshed:
     """Take in new bars: keep forecasts, check champions, train challengers, ask for promotion.
 
-    Where there is nothing new a slot is left alone, and nothing is trained. A challenger goes the
-    road of ``podium run``, from its search to its gates; one that lacks nothing but a signature is
-    asked for again each time, so that a signature is enough. What stops one slot does not stop the
-    others.
+    Where there is nothing new a slot is left alone, and nothing is trained. A challenger goes
+    through the stages of ``podium run``, from its search to its gates; one that lacks nothing but a
+    signature is asked for again each time, so that a signature is enough. What stops one slot does
+    not stop the others.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _samples(project: Project, slot: str) -> SlotRefreshed:
     newest = _newest(project, slot)
     if newest is not None and newest.dataset_fingerprint == data.dataset.fingerprint:
         return SlotRefreshed(slot, ("nothing new", *_standing(project, newest)))
-    return SlotRefreshed(slot, _road(project, slot, "new samples"))
+    return SlotRefreshed(slot, _run_stages(project, slot, "new samples"))
 
 
 def _forecast(project: Project, slot: str) -> SlotRefreshed:
@@ -145,7 +145,7 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
         holder = recorded.champion(project, slot)
         with _sealed_from(project, slot, section, dataset, start):
             challenger = f"challenger on bars until {without_midnight(dataset.times[start - 1])}"
-            told = (*told, *_road(project, slot, challenger))
+            told = (*told, *_run_stages(project, slot, challenger))
         if recorded.champion(project, slot) != holder:
             # Bars that its test had no outcome for are its first ones in use.
             told = (*told, *_kept(project, slot))
@@ -245,7 +245,7 @@ def _sealed_from(
         project.config = before
 
 
-def _road(project: Project, slot: str, what: str) -> tuple[str, ...]:
+def _run_stages(project: Project, slot: str, what: str) -> tuple[str, ...]:
     """From a search to a decision, and what came of it."""
     run(project, [slot])
     newest = _newest(project, slot)

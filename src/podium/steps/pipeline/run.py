@@ -1,4 +1,4 @@
-"""The whole road for every slot: tune, extend, analyze, finalize, backtest, promote, report."""
+"""All stages of every slot: tune, extend, analyze, finalize, backtest, promote, report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from podium.report.found import RunReport
 from podium.report.run import run_dict, run_markdown, run_page, summary_rows
 from podium.steps.pipeline import preflight as checklist
 from podium.steps.pipeline import run_report
-from podium.steps.pipeline.run_cache import Told
+from podium.steps.pipeline.run_cache import KnownRun
 from podium.steps.pipeline.slot_pipeline import (
     DONE,
     TO_DO,
@@ -187,8 +187,8 @@ def run(
         return going.ended(pipelines)
 
 
-def told(project: Project, found: Run) -> Told:
-    """What a run that took every slot to its decision tells, and what the next one would."""
+def to_known(project: Project, found: Run) -> KnownRun:
+    """What a run came to that took every slot to its decision, as the next one answers."""
     again = [
         replace(slot, verdict="champion unchanged") if slot.verdict == "promoted" else slot
         for slot in found.report.slots
@@ -196,7 +196,7 @@ def told(project: Project, found: Run) -> Told:
     report = replace(found.report, slots=again)
     columns, rows = summary_rows(report)
     made = [recorded.candidate(project, str(slot.candidate)) for slot in again]
-    return Told(
+    return KnownRun(
         items=run_dict(report)["items"],
         columns=columns,
         rows=rows,
@@ -380,7 +380,7 @@ class _Going:
                 slot.say(f"{stage.name} is up to date ({status.progress})")
             elif stage.trains:
                 left = ", ".join(filter(None, [status.progress, status.why]))
-                slot.say(f"{stage.name}: {left}; {checklist.told(slot, stage.need(slot))}")
+                slot.say(f"{stage.name}: {left}; {checklist.describe(slot, stage.need(slot))}")
             told = "" if slot.only_others_left else self._do(stage, slot, status, known=known)
             if place < 0:
                 continue

@@ -34,8 +34,8 @@ _TABLES = ("outbox", "trial", "study_trial", "evidence", "receipt", "candidate",
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a run tells, as JSON has it.
+class KnownRun:
+    """What a whole run came to, as JSON has it.
 
     Parameters
     ----------
@@ -71,16 +71,9 @@ def inputs(project: Project, slots: Sequence[str]) -> str:
     settings = asdict(config)
     for unimportant in ("root", "origins", "runner"):
         del settings[unimportant]
-    datasets = {config.slot(name).dataset for name in chosen}
-    read = [
-        project.root / plugin.FOLDER,
-        *(
-            project.root / told
-            for name in sorted(datasets)
-            if name in config.datasets
-            for told in _told_by(config.datasets[name])
-        ),
-    ]
+    datasets = sorted({config.slot(name).dataset for name in chosen} & {*config.datasets})
+    read = [project.root / plugin.FOLDER]
+    read += [project.root / path for name in datasets for path in _paths_of(config.datasets[name])]
     contents = [
         [os.path.relpath(path, project.root), digest_bytes(path.read_bytes())]
         for place in read
@@ -106,10 +99,10 @@ def _all_ours(project: Project, slots: Sequence[str] | dict[str, None]) -> bool:
     return all(name in registry.names(kind) for kind, name in named if name)
 
 
-def _told_by(section: DatasetSection) -> list[str]:
+def _paths_of(section: DatasetSection) -> list[str]:
     others = (one.path for one in section.covariates.values())
-    told = (section.path, section.members, section.validation, section.evaluation, *others)
-    return [path for path in told if path]
+    paths = (section.path, section.members, section.validation, section.evaluation, *others)
+    return [path for path in paths if path]
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -121,13 +114,13 @@ def _files(place: Path) -> Iterator[Path]:
         )
 
 
-def told(project: Project, slots: Sequence[str], started_from: str) -> Told | None:
+def load(project: Project, slots: Sequence[str], started_from: str) -> KnownRun | None:
     """What the run before found, where nothing changed since.
 
     Parameters
     ----------
     started_from : str
-        As :func:`inputs` tells it now.
+        As :func:`inputs` gives it now.
 
     Raises
     ------
@@ -142,7 +135,7 @@ def told(project: Project, slots: Sequence[str], started_from: str) -> Told | No
         return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        found = Told(**kept["told"])
+        found = KnownRun(**kept["told"])
         same = kept["inputs"] == started_from and kept["left"] == _left(project)
     except (OSError, ValueError, KeyError, TypeError, NotFoundError):
         return None
@@ -167,7 +160,7 @@ def _is_sent(project: Project) -> bool:
     return bool(found) and not (found[0].waiting or found[0].refused)
 
 
-def keep(project: Project, started_from: str, slots: Sequence[str], found: Told) -> None:
+def save(project: Project, started_from: str, slots: Sequence[str], found: KnownRun) -> None:
     """Keep what a whole run found, unless something that it started from changed meanwhile."""
     if started_from and inputs(project, slots) == started_from:
         told = {"inputs": started_from, "left": _left(project), "told": asdict(found)}

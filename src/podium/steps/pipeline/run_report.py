@@ -92,10 +92,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
             f"candidate {candidate.id}, version {candidate.version}",
             f"artefact {candidate.artifact_hash[:12]}",
         ],
-        **{
-            "distinguishable": f"Chosen: {analysis.reason}; {analysis.distinguishable}.",
-            **judged,
-        },
+        **{"distinguishable": f"Chosen: {analysis.reason}; {analysis.distinguishable}.", **judged},
     )
 
 

@@ -57,7 +57,7 @@ class Need:
     """Room a stage wants on the disk, in bytes, and for what."""
 
     bytes: int
-    told: str
+    purpose: str
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from podium.prediction import Prediction
 from podium.stats import BootstrapInterval, block_bootstrap_mean
 from podium.steps.evidence.comparison import Comparison, compared
 from podium.steps.evidence.drift import Drifted, drifted
-from podium.steps.serving.forecast_log import Live, Speaker, live, places, speakers
+from podium.steps.serving.forecast_log import Live, ServedModel, live, places, served_models
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
@@ -25,7 +25,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Said:
+class SlotFinding:
     """One finding about a slot.
 
     Parameters
@@ -56,31 +56,14 @@ class SlotChecked:
 
     slot: str
     candidate_id: str
-    findings: tuple[Said, ...]
+    findings: tuple[SlotFinding, ...]
     beats_naive: bool | None
     drift: Drifted
 
     @property
-    def warnings(self) -> tuple[Said, ...]:
+    def warnings(self) -> tuple[SlotFinding, ...]:
         """What somebody should look at."""
         return tuple(one for one in self.findings if one.severity == WARNING)
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A stretch of bars whose outcome is known, and how many forecasts of it were stored, early."""
-
-    naive: Comparison
-    stored: int
-    early: int
-
-    def figures(self, name: str) -> dict[str, float]:
-        return {
-            f"{name}_bars": self.naive.bars,
-            f"{name}_loss": self.naive.loss,
-            f"{name}_naive_loss": self.naive.other_loss,
-            f"{name}_p_value": self.naive.test.p_value,
-        }
 
 
 def check_slot(project: Project, slot: str) -> SlotChecked:
@@ -98,63 +81,58 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     DataError
         The bars are not what the model needs.
     """
-    asked = speakers(project, slot)
-    said = [live(project, speaker) for speaker in asked]
-    champion, speaker = said[0], asked[0]
-    test, tested = speaker.judged.get("test"), speaker.tested_until
-    naive, method = _naive(speaker)
+    asked = served_models(project, slot)
+    said = [live(project, served) for served in asked]
+    champion, served = said[0], asked[0]
+    test, tested = served.judged.get("test"), served.tested_until
+    naive, method = _naive(served)
     times = champion.windows.decided_at
-    newer = _part(champion, naive, times > tested)
-    since = _part(champion, naive, times > speaker.trained_until)
-    before = _part(champion, naive, times <= tested)
-    drift = drifted(project, speaker.candidate.artifact_hash, speaker.model.manifest, speaker.view)
-    beats, against = _against_naive(newer, since, method, speaker.model.section.metric)
+    is_newer = (times > tested) & champion.known
+    newer = _beside(champion, naive.mean, is_newer)
+    since = _beside(champion, naive.mean, (times > served.trained_until) & champion.known)
+    before = _beside(champion, naive.mean, (times <= tested) & champion.known)
+    drift = drifted(project, served.candidate.artifact_hash, served.model.manifest, served.view)
+    beats, against = _against_naive(newer, since, method, served.model.section.metric)
     findings = [
-        _who(speaker),
-        _scored(champion, newer),
+        _who(served),
+        _scored(champion, is_newer),
         against,
-        _error(newer, before, test, speaker.model.section.metric),
+        _error(newer, before, test, served.model.section.metric),
         _drift(drift),
     ]
     if champion.other:
         findings.append(_revised(champion))
     if len(said) > 1:
         findings.append(_shadow(champion, said[1]))
-    return SlotChecked(slot, speaker.candidate.id, tuple(findings), beats, drift)
+    return SlotChecked(slot, served.candidate.id, tuple(findings), beats, drift)
 
 
-def _naive(speaker: Speaker) -> tuple[Prediction, str]:
+def _naive(served: ServedModel) -> tuple[Prediction, str]:
     """The baseline that the candidate was compared with, fitted on the same training bars."""
-    view, judged = speaker.view, speaker.judged
+    view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
     known = filter(None, (baselines.named(one, view) for one in notes))
     # One that was brought in from elsewhere was compared with nothing here.
     reference = next(known, None) or baselines.every(view)[0]
-    stop = int(np.searchsorted(view.times, speaker.trained_until, side="right"))
+    stop = int(np.searchsorted(view.times, served.trained_until, side="right"))
     # No label reaches beyond the training.
     model = baselines.fitted(reference, baselines.labelled(view.until(stop)))
-    return model.predict(speaker.windows().blind()), baselines.method_of(reference)
-
-
-def _part(champion: Live, naive: Prediction, inside: Mask) -> _Part:
-    keep = inside & champion.known
-    stored, early = (int((marks & keep).sum()) for marks in (champion.stored, champion.early))
-    return _Part(_beside(champion, naive.mean, keep), stored, early)
+    return model.predict(served.windows().blind()), baselines.method_of(reference)
 
 
 def _beside(champion: Live, other: Floats, keep: Mask) -> Comparison:
     """The champion's forecasts beside others, on the windows that are kept."""
-    metric, windows = champion.speaker.model.section.metric, champion.windows.take(keep)
+    metric, windows = champion.served.model.section.metric, champion.windows.take(keep)
     return compared(metric, windows, champion.forecast[keep], other[keep])
 
 
-def _who(speaker: Speaker) -> Said:
-    who = speaker.candidate
+def _who(served: ServedModel) -> SlotFinding:
+    who = served.candidate
     trained, last, newest = map(
-        without_midnight, (speaker.trained_until, speaker.tested_until, speaker.view.times[-1])
+        without_midnight, (served.trained_until, served.tested_until, served.view.times[-1])
     )
-    tested = f"tested on those until {last}" if "test" in speaker.judged else "not tested"
-    return Said(
+    tested = f"tested on those until {last}" if "test" in served.judged else "not tested"
+    return SlotFinding(
         NOTE,
         "champion",
         f"{who.id} (version {who.version}, {who.family}), trained on bars until {trained}, "
@@ -162,27 +140,30 @@ def _who(speaker: Speaker) -> Said:
     )
 
 
-def _scored(champion: Live, newer: _Part) -> Said:
-    waiting = int(np.count_nonzero(~champion.known))
-    windows, bars = len(newer.naive.losses), newer.naive.bars
-    told = (
-        f"{windows} forecasts of {bars} bars newer than its test have an outcome: "
-        f"{newer.stored} stored ({newer.early} before their outcome was known), "
-        f"{windows - newer.stored} made now"
-    )
-    if not bars:
-        told = "no bar newer than its test has an outcome yet"
-    told += f"; {waiting} forecasts wait for theirs"
-    figures = {"stored": newer.stored, "early": newer.early, "waiting": waiting}
-    return Said(NOTE, "forecasts", told, figures)
+def _scored(champion: Live, newer: Mask) -> SlotFinding:
+    counts = ~champion.known, newer, newer & champion.stored, newer & champion.early
+    waiting, windows, stored, early = (int(np.count_nonzero(marks)) for marks in counts)
+    scored = "no bar newer than its test has an outcome yet"
+    if windows:
+        bars = len(np.unique(champion.windows.at[newer]))
+        scored = (
+            f"{windows} forecasts of {bars} bars newer than its test have an outcome: "
+            f"{stored} stored ({early} before their outcome was known), {windows - stored} made now"
+        )
+    figures = {"stored": stored, "early": early, "waiting": waiting}
+    return SlotFinding(NOTE, "forecasts", f"{scored}; {waiting} forecasts wait for theirs", figures)
 
 
 def _against_naive(
-    newer_part: _Part, since_part: _Part, method: str, metric: str
-) -> tuple[bool | None, Said]:
+    newer: Comparison, since: Comparison, method: str, metric: str
+) -> tuple[bool | None, SlotFinding]:
     """Whether it still beats naive, and the finding that says so."""
-    figures = newer_part.figures("newer") | since_part.figures("since_training")
-    newer, since = newer_part.naive, since_part.naive
+    figures: dict[str, float] = {}
+    for name, part in (("newer", newer), ("since_training", since)):
+        figures[f"{name}_bars"] = part.bars
+        figures[f"{name}_loss"] = part.loss
+        figures[f"{name}_naive_loss"] = part.other_loss
+        figures[f"{name}_p_value"] = part.test.p_value
     pair = f"{metric} {newer.loss:.4g} against {newer.other_loss:.4g} of naive {method}"
     where = f"on the {newer.bars} bars newer than its test"
     longer = (
@@ -195,31 +176,33 @@ def _against_naive(
         told = f"whether it beats naive {where} cannot be told: {newer.test.reason}; {pair}"
         if not newer.bars:
             told = "nothing newer than its test to hold against naive"
-        told += longer
-        return None, Said(NOTE, "naive", told, figures)
-    chance = newer.test.p_value >= LEVEL
-    better = newer.test.mean_difference < 0
-    p = f"p = {newer.test.p_value:.2g}"
-    if better and not chance:
-        return True, Said(NOTE, "naive", f"it beats naive {where}: {pair}, {p}{longer}", figures)
+        return None, SlotFinding(NOTE, "naive", told + longer, figures)
+    better = bool(newer.test.mean_difference < 0)
+    beats = better and bool(newer.test.p_value < LEVEL)
+    verdict = f"it does no better than naive {where}"
     if better:
-        told = f"it is better than naive {where}, but not by more than chance explains: {pair}, {p}"
-        return False, Said(NOTE, "naive", told + longer, figures)
-    told = f"it does no better than naive {where}: {pair}, {p}{longer}"
-    return False, Said(WARNING, "naive", told, figures)
+        verdict = f"it is better than naive {where}, but not by more than chance explains"
+    if beats:
+        verdict = f"it beats naive {where}"
+    told = f"{verdict}: {pair}, p = {newer.test.p_value:.2g}{longer}"
+    return beats, SlotFinding(NOTE if better else WARNING, "naive", told, figures)
 
 
-def _error(newer: _Part, before: _Part, test: Evidence | None, metric: str) -> Said:
+def _error(
+    newer: Comparison, before: Comparison, test: Evidence | None, metric: str
+) -> SlotFinding:
     """Live error beside the test's, with an interval of the difference."""
     if test is None:
-        return Said(NOTE, "error", "its error cannot be held against a test: it was not tested")
+        return SlotFinding(
+            NOTE, "error", "its error cannot be held against a test: it was not tested"
+        )
     quoted = test.scalar("loss")
-    figures = {"live_loss": newer.naive.loss, "test_loss": quoted}
-    ahead, behind = (block_bootstrap_mean(part.naive.daily) for part in (newer, before))
+    figures = {"live_loss": newer.loss, "test_loss": quoted}
+    ahead, behind = (block_bootstrap_mean(part.daily) for part in (newer, before))
     if ahead.reason or behind.reason:
         why = ahead.reason or behind.reason
         told = f"its live error cannot be held against its test's ({metric} {quoted:.4g}): {why}"
-        return Said(NOTE, "error", told, figures)
+        return SlotFinding(NOTE, "error", told, figures)
     difference, low, high = _difference(ahead, behind)
     figures |= {"error_difference": difference, "error_low": low, "error_high": high}
     told = (
@@ -228,8 +211,8 @@ def _error(newer: _Part, before: _Part, test: Evidence | None, metric: str) -> S
         f"lies between {low:+.4g} and {high:+.4g}"
     )
     if low > 0:
-        return Said(WARNING, "error", f"{told}: its error has grown", figures)
-    return Said(NOTE, "error", told, figures)
+        return SlotFinding(WARNING, "error", f"{told}: its error has grown", figures)
+    return SlotFinding(NOTE, "error", told, figures)
 
 
 def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[float, float, float]:
@@ -244,7 +227,7 @@ def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[fl
     return difference, difference - low, difference + high
 
 
-def _drift(drift: Drifted) -> Said:
+def _drift(drift: Drifted) -> SlotFinding:
     figures: dict[str, float] = {}
     told = drift.sentence
     if drift.found is not None:
@@ -254,20 +237,20 @@ def _drift(drift: Drifted) -> Said:
         }
         figures["drift_p_value"] = drift.found.p_value
         told += f"; {drift.source}"
-    return Said(WARNING if drift.alarm else NOTE, "drift", told, figures)
+    return SlotFinding(WARNING if drift.alarm else NOTE, "drift", told, figures)
 
 
-def _revised(champion: Live) -> Said:
+def _revised(champion: Live) -> SlotFinding:
     told = (
         f"{champion.other} stored forecasts would be other numbers with the bars there are now: "
         "these were revised since; what was said stays as it was said"
     )
-    return Said(WARNING, "revised", told, {"revised": champion.other})
+    return SlotFinding(WARNING, "revised", told, {"revised": champion.other})
 
 
-def _shadow(champion: Live, shadow: Live) -> Said:
+def _shadow(champion: Live, shadow: Live) -> SlotFinding:
     """The shadow against the champion on the same windows, none of which either was tested on."""
-    start = max(champion.speaker.tested_until, shadow.speaker.tested_until)
+    start = max(champion.served.tested_until, shadow.served.tested_until)
     other = dict(zip(places(shadow.windows), shadow.forecast.tolist(), strict=True))
     theirs = np.array([other.get(place, math.nan) for place in places(champion.windows)])
     keep = (champion.windows.decided_at > start) & champion.known & np.isfinite(theirs)
@@ -278,14 +261,14 @@ def _shadow(champion: Live, shadow: Live) -> Said:
         "champion_loss": found.loss,
         "shadow_p_value": found.test.p_value,
     }
-    who = f"{shadow.speaker.candidate.id} in its shadow"
+    who = f"{shadow.served.candidate.id} in its shadow"
     if not found.bars:
         told = f"{who} cannot be compared yet: no bar newer than both tests has an outcome"
-        return Said(NOTE, "shadow", told, figures)
-    metric = champion.speaker.model.section.metric
+        return SlotFinding(NOTE, "shadow", told, figures)
+    metric = champion.served.model.section.metric
     pair = (
         f"{who}: {metric} {found.other_loss:.4g} against the champion's {found.loss:.4g} "
         f"on the same {found.bars} bars newer than both tests"
     )
     p = f"p = {found.test.p_value:.2g}" if found.test.reason is None else found.test.reason
-    return Said(NOTE, "shadow", f"{pair} ({p})", figures)
+    return SlotFinding(NOTE, "shadow", f"{pair} ({p})", figures)

@@ -26,7 +26,7 @@ SAME = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Speaker:
+class ServedModel:
     """A candidate with its model, and the bars there are now as that model sees them.
 
     Parameters
@@ -85,7 +85,7 @@ class Live:
         Stored forecasts that the model would not make again: their bars were revised since.
     """
 
-    speaker: Speaker
+    served: ServedModel
     windows: Windows
     forecast: Floats
     stored: Mask
@@ -99,7 +99,7 @@ class Live:
         return found
 
 
-def speakers(project: Project, slot: str) -> list[Speaker]:
+def served_models(project: Project, slot: str) -> list[ServedModel]:
     """A slot's champion and, where there is one, its shadow, each with its own view of the bars.
 
     Raises
@@ -120,16 +120,16 @@ def speakers(project: Project, slot: str) -> list[Speaker]:
     asked = [(champion, CHAMPION)]
     if beside is not None and beside.candidate_id != champion.id:
         asked.append((recorded.candidate(project, beside.candidate_id), SHADOW))
-    found: list[Speaker] = []
+    found: list[ServedModel] = []
     for candidate, role in asked:
         model = recorded.forecaster(project, candidate)
         dataset, _ = bars_of(project.config, model.section.dataset, model.tickers)
         view, judged = view_of(dataset, model.section), recorded.evidence(project, candidate.id)
-        found.append(Speaker(candidate, role, model, view, judged))
+        found.append(ServedModel(candidate, role, model, view, judged))
     return found
 
 
-def store(project: Project, speaker: Speaker, since: str = "") -> int:
+def store(project: Project, served: ServedModel, since: str = "") -> int:
     """Append what a candidate says of the bars it has said nothing of; returns how many forecasts.
 
     Parameters
@@ -138,39 +138,39 @@ def store(project: Project, speaker: Speaker, since: str = "") -> int:
         A moment, ISO 8601; default: the newest bar it has spoken of, and where it has of none, the
         first one newer than those it was judged on.
     """
-    ledger, candidate = project.ledger, speaker.candidate
+    ledger, candidate = project.ledger, served.candidate
     with ledger.reading() as tx:
         start = since or forecasts.last_decided(ledger, tx, candidate.id)
         known = forecasts.kept(ledger, tx, candidate.id, since=start)
-    moment = speaker.tested_until + 1 if not start else np.datetime64(start, "s")
-    asked = speaker.windows(moment)
+    moment = served.tested_until + 1 if not start else np.datetime64(start, "s")
+    asked = served.windows(moment)
     new = np.array([place not in known for place in places(asked)], dtype=bool)
     if not new.any():
         return 0
     asked = asked.take(new)
-    said = speaker.model.predict(asked)
+    said = served.model.predict(asked)
     about = {
         "slot": candidate.slot,
         "candidate_id": candidate.id,
         "artifact_hash": candidate.artifact_hash,
-        "role": speaker.role,
-        "data_until": str(speaker.view.times[-1]),
+        "role": served.role,
+        "data_until": str(served.view.times[-1]),
     }
     values = dict(zip(places(asked), said.mean.tolist(), strict=True))
     return ledger.write_durably(forecasts.put_forecasts, about, values)
 
 
-def live(project: Project, speaker: Speaker) -> Live:
+def live(project: Project, served: ServedModel) -> Live:
     """Everything a candidate said of bars after its training, and says now where it had not."""
-    windows, candidate = speaker.windows(), speaker.candidate
+    windows, candidate = served.windows(), served.candidate
     kept = project.ledger.read(forecasts.kept, candidate.id)
-    now = speaker.model.predict(windows).mean if len(windows) else np.empty(0)
+    now = served.model.predict(windows).mean if len(windows) else np.empty(0)
     said = [kept.get(place) for place in places(windows)]
     stored = np.array([one is not None for one in said], dtype=bool)
     before = np.array([now[n] if one is None else one.value for n, one in enumerate(said)])
     other = stored & ~np.isclose(before, now, rtol=SAME, atol=SAME * _spread(now), equal_nan=True)
     early = np.array([_is_early(one, windows, n) for n, one in enumerate(said)], dtype=bool)
-    return Live(speaker, windows, before, stored, early, int(other.sum()))
+    return Live(served, windows, before, stored, early, int(other.sum()))
 
 
 def _spread(values: Floats) -> float:

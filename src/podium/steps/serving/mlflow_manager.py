@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -255,8 +254,5 @@ class Manager:
         about = {"candidate_id": row["id"], "kind": kind}
         evidence = self._door.first("evidence", "scalars", order="seq DESC", **about)
         told = evidence["scalars"].get(name, [None])[0] if evidence else None
-        return _first([*(found["value"] for found in results), told])
-
-
-def _first(values: Iterable[float | None]) -> float:
-    return next((float(v) for v in values if isinstance(v, int | float)), math.nan)
+        values = [*(found["value"] for found in results), told]
+        return next((float(v) for v in values if isinstance(v, int | float)), math.nan)

@@ -20,10 +20,10 @@ from podium.split import Windows
 from podium.steps.data.bars import view_of
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.drift import warn_of_drift
-from podium.steps.serving.forecast_log import speakers, store
+from podium.steps.serving.forecast_log import served_models, store
 from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import own_slot
-from podium.steps.workspace.moments import stamp_of
+from podium.steps.workspace.moments import stamp_of, without_midnight
 from podium.steps.workspace.project import Project
 
 
@@ -127,14 +127,8 @@ def predict(
         project.reporter.say(view.left_out())
     warn_of_drift(project, place.artifact_hash, model.manifest, view)
     prediction = model.predict(windows)
-    return Forecast(
-        prediction,
-        place.folder,
-        rule,
-        section.target,
-        section.horizon,
-        registry.load("targets", section.target).UNIT,
-    )
+    unit = registry.load("targets", section.target).UNIT
+    return Forecast(prediction, place.folder, rule, section.target, section.horizon, unit)
 
 
 @dataclass(frozen=True)
@@ -175,15 +169,11 @@ def keep(project: Project, slot: str, since: str = "") -> list[Stored]:
         The slot does not forecast, or that is no date.
     """
     start = str(stamp_of(since)) if since else ""
-    return [
-        Stored(
-            one.candidate.id,
-            one.role,
-            store(project, one, start),
-            str(one.view.times[-1]).replace("T00:00:00", ""),
-        )
-        for one in speakers(project, slot)
-    ]
+    stored = []
+    for one in served_models(project, slot):
+        new, until = store(project, one, start), without_midnight(one.view.times[-1])
+        stored.append(Stored(one.candidate.id, one.role, new, until))
+    return stored
 
 
 @dataclass(frozen=True, eq=False)
