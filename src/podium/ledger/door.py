@@ -282,7 +282,7 @@ class Door:
         table : str
             Or :data:`LOOKS`.
         columns, order : str
-            Names separated by commas.
+            Names separated by commas; an empty order is none.
         equal : value, or collection of values
             What columns hold. A long collection is read in pieces, each in the order.
         """
@@ -292,8 +292,9 @@ class Door:
             where = " AND ".join(
                 f"{name} IN ({', '.join('?' * len(told))})" for name, told in held.items()
             )
+            ordered = f" ORDER BY {order}" if order else ""
             found += self.query(
-                f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {order}",
+                f"SELECT {columns} FROM {table} WHERE {where}{ordered}",
                 *(value for told in held.values() for value in told),
             )
         return [_decoded(table, row) for row in found]

@@ -281,15 +281,14 @@ def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[st
 
     What was found about another artefact, or written in an older form, does not count.
     """
-    table, candidate = schema.evidence.c, schema.candidate.c
+    its = mine(ledger, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
     rows = select(
         ledger,
         tx,
         fields(schema.evidence, Evidence),
-        candidate.id == table.candidate_id,
-        candidate.artifact_hash == table.artifact_hash,
-        order=table.seq,
+        order=schema.evidence.c.seq,
         candidate_id=candidate_id,
+        artifact_hash=its,
         schema=SCHEMA,
     )
     return {row["kind"]: _evidence(row) for row in rows}

@@ -33,10 +33,13 @@ def mine(ledger: Ledger, what: What, /, *where: Condition, **equal: Any) -> sa.S
     """
     columns = list(what) if isinstance(what, Sequence) else [what]
     table = _table(columns[0])
-    query = sa.select(*columns).where(*where, *_conditions(table, equal))
-    # To look for the tables takes longer than to make the rest, and mostly there is one.
-    tables = query.get_final_froms() if where or len(columns) > 1 else [table]
-    return query.where(*(each.c.project_id == ledger.project_id for each in tables))
+    own = {**equal, "project_id": ledger.project_id}
+    query = sa.select(*columns).where(*_conditions(table, own), *where)
+    if not where and all(getattr(each, "table", each) is table for each in columns):
+        # To look for the tables takes longer than to make the rest, and mostly there is one.
+        return query
+    others = [each for each in query.get_final_froms() if each is not table]
+    return query.where(*(each.c.project_id == ledger.project_id for each in others))
 
 
 def beside(
@@ -67,13 +70,14 @@ def select(
         As :func:`mine` takes it; a long collection is read in pieces, each in the order.
     """
     ordered = order if isinstance(order, Sequence) else [order]
-    return [
-        dict(row)
-        for some in in_pieces(equal)
-        for row in tx.execute(
-            mine(ledger, what, *where, **some).order_by(*ordered).limit(limit)
-        ).mappings()
-    ]
+    found: list[dict[str, Any]] = []
+    for some in in_pieces(equal):
+        query = mine(ledger, what, *where, **some)
+        # Each step of making a statement costs as much as a row or two.
+        query = query.order_by(*ordered) if ordered else query
+        query = query if limit is None else query.limit(limit)
+        found += map(dict, tx.execute(query).mappings())
+    return found
 
 
 def first(
@@ -86,7 +90,9 @@ def first(
     **equal: Any,
 ) -> dict[str, Any] | None:
     """The first of these rows; None where there is none."""
-    found = select(ledger, tx, what, *where, order=order, limit=1, **equal)
+    # Without an order few rows hold it, mostly one; a limit would cost more.
+    limit = None if order == () else 1
+    found = select(ledger, tx, what, *where, order=order, limit=limit, **equal)
     return found[0] if found else None
 
 
@@ -114,8 +120,8 @@ def value(
     **equal: Any,
 ) -> Any:
     """Value of a column in the first of these rows; None where there is none."""
-    found = select(ledger, tx, column, *where, order=order, limit=1, **equal)
-    return next(iter(found[0].values())) if found else None
+    row = first(ledger, tx, column, *where, order=order, **equal)
+    return None if row is None else next(iter(row.values()))
 
 
 def insert(

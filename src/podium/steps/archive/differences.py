@@ -72,10 +72,8 @@ def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
         findings.append(_series(door, id_, "forecasts", row["prediction_hash"], forecasts))
         findings.append(_score(door, row, ended, losses.same))
     findings += _curves(door, id_, ended)
-    results = {
-        r["metric"]: nan_if_null(r["value"])
-        for r in door.select("result", order="metric", trial_id=id_)
-    }
+    recorded = trial_facts.results(door, [id_])[id_]
+    results = {name: nan_if_null(value) for name, value in recorded.items()}
     # Errors reckoned from the forecasts say nothing that those have not said to the bit.
     again = writes.results_of(ended, metric)
     for name in [f"val_{error}" for error in ERRORS if f"val_{error}" not in again]:

@@ -12,6 +12,7 @@ from podium import config as configuration
 from podium.config import Config
 from podium.decision import Stage
 from podium.errors import NotFoundError, PodiumError, UsageError, suggest
+from podium.ledger import trial_facts
 from podium.ledger.door import Door
 from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_target
@@ -245,14 +246,12 @@ class Manager:
     def _value(self, row: dict[str, Any], metric: str) -> float:
         """A model's value of a metric; NaN where it has none."""
         names = [metric, metric.removeprefix("best_epoch/")]
-        results = self._door.select(
-            "result", order="metric", trial_id=row["trial_id"], metric=names
-        )
+        results = trial_facts.results(self._door, [row["trial_id"]])[row["trial_id"]]
         kind, _, name = metric.partition("/")
         if metric.startswith(("improvement_", "delta_")):
             kind, name = "improvement", metric
         about = {"candidate_id": row["id"], "kind": kind}
         evidence = self._door.first("evidence", "scalars", order="seq DESC", **about)
         told = evidence["scalars"].get(name, [None])[0] if evidence else None
-        values = [*(found["value"] for found in results), told]
+        values = [*map(results.get, names), told]
         return next((float(v) for v in values if isinstance(v, int | float)), math.nan)
