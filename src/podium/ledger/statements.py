@@ -91,7 +91,7 @@ def first(
 ) -> dict[str, Any] | None:
     """The first of these rows; None where there is none."""
     # Without an order few rows hold it, mostly one; a limit would cost more.
-    limit = None if order == () else 1
+    limit = None if isinstance(order, tuple) else 1
     found = select(ledger, tx, what, *where, order=order, limit=limit, **equal)
     return found[0] if found else None
 

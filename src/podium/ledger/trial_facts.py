@@ -9,10 +9,8 @@ from typing import Any
 from podium.ledger.door import Door, by
 from podium.ledger.notes import notes_of, told_note
 from podium.ledger.pieces import PIECE, pieces
-from podium.trial import State
 
 SCHEMA = 1
-_ENDED = tuple(state.value for state in State if state.ended)
 _COLUMNS = (
     "t.id, t.run_id, t.origin, t.family, t.family_version, t.state, t.config, t.metric, t.score, "
     "t.dataset_fingerprint, t.task_hash, t.split_hash, t.fold, t.seed, t.epochs, t.best_epoch, "
@@ -39,14 +37,18 @@ def trials(door: Door, chosen: Collection[str] | None = None) -> Iterator[dict[s
 
 def _ended(door: Door, which: str, *parameters: object) -> list[dict[str, Any]]:
     """Rows of ended trials, the oldest that fit."""
-    marks = ",".join("?" * len(_ENDED))
+    # Whoever asks for less needs no numpy.
+    from podium.trial import State
+
+    ended = [state.value for state in State if state.ended]
+    marks = ",".join("?" * len(ended))
     return door.query(
         f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
         "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
         f"WHERE t.project_id = ? AND t.state IN ({marks}) AND {which} "
         f"ORDER BY t.seq LIMIT {PIECE}",
         door.project_id,
-        *_ENDED,
+        *ended,
         *parameters,
     )
 
