@@ -488,8 +488,8 @@ def test_bars_that_lie_at_no_timeframe_s_distance_cannot_be_guessed(tmp_path):
 
 
 def test_the_configuration_knows_the_readers_words():
-    assert tuple(_repair.REPAIRS) == sections.REPAIRS
-    assert set(sections.COLUMN_ROLES) == set(ROLES)
+    assert tuple(_repair.REPAIRS) == sections.WORDS["repair"]
+    assert set(sections.WORDS["columns"]) == set(ROLES)
 
 
 # A large file

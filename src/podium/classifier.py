@@ -65,8 +65,7 @@ class LoadedClassifier:
             Other features, or values that are infinite.
         """
         if isinstance(x, Subset):
-            found: ClassPrediction = self.model.predict(x.blind())
-            return found
+            return self.model.predict(x.blind())
         if not isinstance(x, np.ndarray):
             raise UsageError(
                 f"predict() was given {type(x).__name__}",

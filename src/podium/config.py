@@ -159,6 +159,8 @@ def load(
         raise NotFoundError(f"no {FILE} in {root}", fix="run: podium init NAME") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
+    # Names may be those of the project's own members; none of them is run to know that.
+    plugin.use(root)
     reader = _Reader(FILE)
     known = [*_SECTIONS, *_TABLES, "metrics", "space", "policy", "policies"]
     reader.require_keys(raw, known, "")
@@ -180,15 +182,14 @@ def load(
         k: reader.table(v, f"space.{k}")
         for k, v in reader.table(raw.get("space", {}), "space").items()
     }
+    for family in space:
+        reader.require_member("families", family, f"[space.{family}]")
     metrics = reader.directions(raw.get("metrics", {}))
     policies = reader.policies(raw.get("policies", {}))
     if "policy" in raw:
         policies[EVERYWHERE] = reader.policy(raw["policy"], "policy")
-    # Names may be those of the project's own members; none of them is run to know that.
-    plugin.use(root)
-    _cross_check(reader, chosen["project"], tables, space, policies)
-    if reader.problems:
-        raise UsageError.of(reader.problems)
+    _cross_check(reader, chosen["project"], tables)
+    UsageError.raise_for(reader.problems)
     return Config(
         root=root,
         **chosen,
@@ -313,6 +314,7 @@ class _Reader:
             if stage not in ("beta", "champion"):
                 self.problems.add(f"{where}.{stage} in {self.file}", "beta or champion")
             for gate, limits in self.table(gates, f"{where}.{stage}").items():
+                self.require_member("gates", gate, f"[{where}.{stage}]")
                 limits = self.table(limits, f"{where}.{stage}.{gate}")
                 for limit, number in limits.items():
                     if isinstance(number, bool) or not isinstance(number, int | float):
@@ -360,11 +362,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 
 def _cross_check(
-    reader: _Reader,
-    project: sections.ProjectSection | None,
-    tables: Mapping[str, Any],
-    space: Mapping[str, Any],
-    policies: Mapping[str, Mapping[str, Any]],
+    reader: _Reader, project: sections.ProjectSection | None, tables: Mapping[str, Any]
 ) -> None:
     """Names that refer to nothing; sections that were not read are None and are passed over."""
     slots: Mapping[str, sections.SlotSection | None] = tables["slots"]
@@ -372,13 +370,6 @@ def _cross_check(
     if default:
         found = f"project.default_slot is '{default}', which is no slot"
         reader.problems.require_known(default, slots, found)
-    for family in space:
-        reader.require_member("families", family, f"[space.{family}]")
-    for policy, stages in policies.items():
-        for stage, gates in stages.items():
-            for gate in gates:
-                where = f"policies.{policy}" if policy else "policy"
-                reader.require_member("gates", gate, f"[{where}.{stage}]")
     for name, dataset in tables["datasets"].items():
         if dataset is not None:
             _check_dataset(reader, name, dataset)
@@ -437,11 +428,7 @@ def _check_dataset(reader: _Reader, name: str, section: sections.DatasetSection)
             problems.add(f"{where} covariates has the name '{one}'", "letters, digits, _ and -")
     if section.members and sequences:
         problems.add(f"{where} names members for sequences", "a dataset of bars")
-    for key, known in (
-        ("columns", sections.COLUMN_ROLES),
-        ("absent", sections.ABSENT),
-        ("repair", sections.REPAIRS),
-    ):
+    for key, known in sections.WORDS.items():
         words = getattr(section, key)
         if not isinstance(words, Mapping | tuple):
             continue  # told already, as another type

@@ -270,8 +270,7 @@ class Fresh(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Code of the file as it is now."""
         path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
+        return self.source_to_code(self.get_data(path), path)
 
 
 class _Finder:

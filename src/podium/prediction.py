@@ -216,8 +216,7 @@ class Prediction:
             )
         low, high = self.levels[above - 1], self.levels[above]
         share = (0.5 - low) / (high - low)
-        found: Floats = (1 - share) * self.outputs[:, above - 1] + share * self.outputs[:, above]
-        return found
+        return (1 - share) * self.outputs[:, above - 1] + share * self.outputs[:, above]
 
     @property
     def values(self) -> Floats:

@@ -222,8 +222,7 @@ def version(kind: str, name: str) -> int | str:
     """What changes when a member's numbers do: its ``VERSION``, or the SHA-256 of a plugin."""
     if plugin.path_of(kind, name) is not None:
         return plugin.version(kind, name)
-    found: int = getattr(load(kind, name), "VERSION", 1)
-    return found
+    return getattr(load(kind, name), "VERSION", 1)
 
 
 def versioned(kind: str, name: str) -> str:

@@ -109,12 +109,11 @@ def resample(
             "add earlier or later bars, or choose a shorter timeframe",
         )
     stamps = stamps - DAY if dated else stamps
-    rule = _rule if dataset.members is None else _lived
     found = replace(
         dataset,
         timeframe=timeframe,
         times=stamps[keep].astype("datetime64[s]"),
-        fields={name: rule(name, v, starts)[keep] for name, v in dataset.fields.items()},
+        fields={name: _gathered(name, v, starts)[keep] for name, v in dataset.fields.items()},
     )
     if dataset.members is None:
         return found
@@ -122,12 +121,11 @@ def resample(
     return found.among(dataset.members[np.append(starts[1:], len(times)) - 1][keep])
 
 
-def _lived(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
-    """The same of tickers that begin or end inside a period: of the bars they have there."""
+def _gathered(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
+    """One field of the coarse bars, (periods, S), of the bars that each ticker has there."""
     if name in ("high", "low"):
         gather = {"high": np.fmax, "low": np.fmin}[name]
-        gathered: Floats = gather.reduceat(values, starts, axis=0)
-        return gathered
+        return gather.reduceat(values, starts, axis=0)
     known = np.isfinite(values)
     there = np.logical_or.reduceat(known, starts, axis=0)
     if name == "volume":
@@ -140,19 +138,6 @@ def _lived(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
         at = np.maximum.reduceat(np.where(known, row, -1), starts, axis=0)
     picked = np.take_along_axis(values, np.clip(at, 0, len(values) - 1), axis=0)
     return np.where(there, picked, np.nan)
-
-
-def _rule(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
-    """One field of the coarse bars, (periods, S)."""
-    if name == "open":
-        first: Floats = values[starts]
-        return first
-    if name in ("high", "low", "volume"):
-        gather = {"high": np.maximum, "low": np.minimum, "volume": np.add}[name]
-        gathered: Floats = gather.reduceat(values, starts, axis=0)
-        return gathered
-    last: Floats = values[np.append(starts[1:], len(values)) - 1]
-    return last
 
 
 def _period(inside: Seconds, length: int, anchor: int, week_ends: str) -> Seconds:

@@ -162,8 +162,7 @@ class Samples:
     @cached_property
     def moments(self) -> Indices:
         """Distinct starts, increasing: what time splitters cut, so that no moment is divided."""
-        found: Indices = np.unique(self.spans[0])
-        return found
+        return np.unique(self.spans[0])
 
     def between(self, start: int, stop: int) -> Indices:
         """Rows of the samples that start at ``moments[start:stop]``, in the order of the index."""
@@ -238,8 +237,7 @@ def meeting(
     latest = np.concatenate(
         [[np.iinfo(np.int64).min], np.maximum.accumulate(other_ends[order].astype(np.int64))]
     )
-    met: NDArray[np.bool_] = latest[np.searchsorted(other_starts[order], ends)] > starts
-    return met
+    return latest[np.searchsorted(other_starts[order], ends)] > starts
 
 
 def row_digests(values: NDArray[Any]) -> NDArray[np.str_]:

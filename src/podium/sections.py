@@ -122,16 +122,19 @@ class CovariateSection:
     date_format: str = ""
 
 
-# What a dataset's table may call columns by, and what it may say that files lack; a reader's own
-# words are checked against these by a test, since nothing is imported to read a configuration.
-COLUMN_ROLES = (
-    "time", "open", "high", "low", "close", "volume", "adj_close", "factor", "ticker",
-)  # fmt: skip
-ABSENT = ("open", "high", "low", "volume")
-REPAIRS = (
-    "drop_doubtful", "sort", "drop_duplicates", "keep_last", "drop_zero_prices", "drop_nan",
-    "clip_candles", "forward_fill", "intersect",
-)  # fmt: skip
+# Words of a dataset's table: what columns are called by, what files may lack, what is repaired. A
+# reader's own words are checked against these by a test, since nothing is imported to read a
+# configuration.
+WORDS = {
+    "columns": (
+        "time", "open", "high", "low", "close", "volume", "adj_close", "factor", "ticker",
+    ),
+    "absent": ("open", "high", "low", "volume"),
+    "repair": (
+        "drop_doubtful", "sort", "drop_duplicates", "keep_last", "drop_zero_prices", "drop_nan",
+        "clip_candles", "forward_fill", "intersect",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

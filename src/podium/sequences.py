@@ -194,8 +194,7 @@ class Sequences:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(N, T), true where a step counts."""
-        counts: NDArray[np.bool_] = np.arange(self.x.shape[1]) < self.lengths[:, np.newaxis]
-        return counts
+        return np.arange(self.x.shape[1]) < self.lengths[:, np.newaxis]
 
     def inputs(self, rows: Rows = slice(None)) -> tuple[NDArray[np.float32], Indices]:
         """Steps of the rows, (n, T, F), and how many of each count, (n,)."""

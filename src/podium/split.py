@@ -326,8 +326,7 @@ def purged(
     start, end = spans(validation)
     # Waiting after a label's end is what a longer label would do: training that starts later is
     # held off, training that ended before is not.
-    kept: Indices = train[~meeting(*spans(train), start, end + embargo)]
-    return kept
+    return train[~meeting(*spans(train), start, end + embargo)]
 
 
 def require_folds(folds: Sequence[Fold], minimum: int, unit: str = "bars") -> None:

@@ -64,8 +64,7 @@ def whole_seconds(moments: ArrayLike) -> Times:
     """Moments in whole seconds, rounded up: what is known at 59.5 is not known at 59."""
     given = np.asarray(moments, dtype="datetime64")
     seconds = given.astype("datetime64[s]")
-    found: Times = seconds + (seconds < given)
-    return found
+    return seconds + (seconds < given)
 
 
 def zone(name: str) -> ZoneInfo:

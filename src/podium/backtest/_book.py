@@ -124,8 +124,7 @@ class Book:
         if runs is None:
             return chosen
         row, item = np.divmod(chosen, self.held.shape[1])
-        places: Ints = runs[row] * self.held.shape[1] + item
-        return places
+        return runs[row] * self.held.shape[1] + item
 
     def _slowed(
         self,

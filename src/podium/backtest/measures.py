@@ -427,8 +427,7 @@ def closed_profits(trades: Trades) -> NDArray[np.float64]:
     closed = np.zeros(earned.size, dtype=bool)
     closed[number[after == 0.0]] = True
     closed[number[turned] - 1] = True
-    profits: NDArray[np.float64] = earned[closed]
-    return profits
+    return earned[closed]
 
 
 def win_rate(trades: Trades) -> float:

@@ -153,12 +153,10 @@ class _Fields:
         self.run = run
 
     def text(self, name: str) -> str:
-        found: str = self._take(name, str, "a text") or ""
-        return found
+        return self._take(name, str, "a text") or ""
 
     def object(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._take(name, dict, "an object") or {}
-        return found
+        return self._take(name, dict, "an object") or {}
 
     def boolean(self, name: str) -> bool | None:
         found: bool | None = self._take(name, bool, "true or false")

@@ -239,8 +239,7 @@ def _utc(stamps: Stamps, timezone: str, *, known_at_end: bool = False) -> Second
     if known_at_end:
         walls = np.where(walls % DAY == 0, walls + DAY, walls)
     shown, back = np.unique(walls, return_inverse=True)
-    found: Seconds = instants(shown, timezone)[back]
-    return found
+    return instants(shown, timezone)[back]
 
 
 def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> list[Finding]:

@@ -134,8 +134,7 @@ def repeated(times: Seconds) -> NDArray[np.bool_]:
     if len(times) < 2 or (np.diff(times) > 0).all():
         return np.zeros(len(times), dtype=bool)
     _, back, counts = np.unique(times, return_inverse=True, return_counts=True)
-    found: NDArray[np.bool_] = counts[back] > 1
-    return found
+    return counts[back] > 1
 
 
 def filled(series: Series, calendar: Seconds, most: int, notes: list[str]) -> Series:

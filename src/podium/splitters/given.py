@@ -152,8 +152,7 @@ def _from(samples: Samples, validation_from: str) -> Indices:
             f"validation_from is '{validation_from}'",
             "when the first bar of the validation file closes, such as 2009-01-02",
         )
-    sources: Indices = (samples.times[samples.index] >= moment).astype(np.int64)
-    return sources
+    return (samples.times[samples.index] >= moment).astype(np.int64)
 
 
 def _shared(

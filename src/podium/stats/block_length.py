@@ -82,8 +82,7 @@ def autocovariances(centred: Floats, most_lags: int) -> Floats:
     n = len(centred)
     size = next_fast_len(n + most_lags, real=True)
     spectrum = rfft(centred, size, axis=0)
-    found: Floats = irfft(np.abs(spectrum) ** 2, size, axis=0)[: most_lags + 1] / n
-    return found
+    return irfft(np.abs(spectrum) ** 2, size, axis=0)[: most_lags + 1] / n
 
 
 def _length(covariance: Floats, n: int, factor: float, longest: float) -> float:

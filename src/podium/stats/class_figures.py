@@ -30,8 +30,7 @@ def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
         infinite; NaN stays NaN.
     """
     own = probabilities[np.arange(len(truth)), truth]
-    found: NDArray[np.float64] = -np.log(np.maximum(own, np.finfo(np.float64).eps))
-    return found
+    return -np.log(np.maximum(own, np.finfo(np.float64).eps))
 
 
 def log_loss(truth: Counts, probabilities: Floats) -> float:

@@ -169,7 +169,4 @@ def _sharpes(returns: Floats) -> Floats:
     deviation = scaled.std(axis=0, ddof=1)
     # Returns that are one number vary by their rounding at most, which is no risk.
     varies = deviation > 4 * EPSILON
-    found: Floats = np.where(
-        varies, scaled.mean(axis=0) / np.where(varies, deviation, 1.0), math.nan
-    )
-    return found
+    return np.where(varies, scaled.mean(axis=0) / np.where(varies, deviation, 1.0), math.nan)

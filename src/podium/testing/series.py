@@ -193,7 +193,4 @@ def _dataset(
 
 
 def _weekdays(n: int) -> Times:
-    days: Times = np.busday_offset(np.datetime64("2000-01-03"), np.arange(n)).astype(
-        "datetime64[s]"
-    )
-    return days
+    return np.busday_offset(np.datetime64("2000-01-03"), np.arange(n)).astype("datetime64[s]")
