@@ -230,7 +230,7 @@ def folds_png(
         panel.set_xticks(np.arange(folds + 1), [*labels, last], fontsize=8)
         panel.tick_params(axis="x", length=0)
         panel.set(xlim=(-0.5, folds + 0.5), title=title)
-        panel.set(xlabel="fold, by the bars it validates", ylabel=y_label)
+        panel.set(xlabel="fold, by what it validates", ylabel=y_label)
         panel.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2), ncols=1)
 
     height = 3.6 + 0.2 * (len(configs) + 1)
@@ -271,7 +271,7 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
                 look = {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
                 panel.plot(*_mean(one.train), label="the same on the training part", **look)
             if one.best:
-                value = f"lowest mean at epoch {one.best}"
+                value = f"best on average at epoch {one.best}"
                 if one.best <= len(y):
                     value += f", {number(float(y[one.best - 1]))}"
                 panel.axvline(one.best, color=_NAIVE, linewidth=1.0, label=value)

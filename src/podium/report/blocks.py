@@ -220,7 +220,8 @@ def _classes(slot: SlotReport) -> Block:
         [row.name, row.f1_mean, row.f1_std, row.recall_mean, row.recall_std] for row in slot.classes
     ]
     columns = ["class", "F1, mean", "its spread", "recall, mean", "its spread"]
-    return Block("Classes over the folds, chosen config", columns, rows, "No folds have run yet.")
+    title = "Classes over the folds, chosen config"
+    return Block(title, columns, rows, missing="No cross-validation has run yet.")
 
 
 def _ranking(slot: SlotReport) -> Block:

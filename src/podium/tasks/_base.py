@@ -47,6 +47,8 @@ class SlotTask(abc.ABC):
     name: ClassVar[str]
     # Whether trials leave predictions, from which other metrics follow.
     predicts: ClassVar[bool] = True
+    # What each row loses, where that is not the slot's metric.
+    loss: ClassVar[str] = ""
     # Whether a signal makes weights of its predictions, which are traded on bars.
     trades: ClassVar[bool] = False
 
@@ -150,7 +152,7 @@ class TaskData(abc.ABC):
         """Whether its training can pause, so that a schedule may give it up."""
         return bool(getattr(self.family(family), "resumable", False))
 
-    def loss(self, family: str) -> str:
+    def metric_of_loss(self, family: str) -> str:
         """Metric that the curve ``val_loss`` of a family is, where it is one."""
         return str(self.family(family).loss)
 

@@ -41,6 +41,7 @@ class Classify(SlotTask):
     """Samples in, a probability of every class out."""
 
     name = "classify"
+    loss = "log loss"
 
     def open(
         self, config: Config, slot: str, samples: tuple[Sequences, Sequences | None]

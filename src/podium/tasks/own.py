@@ -116,7 +116,7 @@ class OwnData(TaskData):
         del family
         return True
 
-    def loss(self, family: str) -> str:
+    def metric_of_loss(self, family: str) -> str:
         """None: it reports its metric."""
         del family
         return ""

@@ -255,8 +255,7 @@ def final_split(data: TaskData, fraction: float) -> Split:
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
     data = analysis.extension.tuned.data
     metric, way = data.section.metric, data.direction
-    # Losses of forecasts are their metric's; of classes the score is another thing.
-    name = "loss" if data.task.trades else metric
+    name = metric if data.task.loss else "loss"
     chosen, reference = analysis.chosen, analysis.reference
     return evidence_about(
         candidate,

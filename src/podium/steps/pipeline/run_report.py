@@ -160,12 +160,14 @@ def ranking_rows(analysis: Analysis) -> list[RankRow]:
         for test, corrected in zip(found.against_naive, found.corrected.tolist(), strict=True)
     ]
     told = not found.reason
+    # Of another loss than the metric they would stand beside the wrong means.
+    own = not analysis.extension.tuned.data.task.loss
     return [
         RankRow(
             _label(extended),
             finite_or_none(extended.mean),
-            finite_or_none(interval.low),
-            finite_or_none(interval.high),
+            finite_or_none(interval.low) if own else None,
+            finite_or_none(interval.high) if own else None,
             *p_values,
             in_set=included if told else None,
             chosen=extended is analysis.chosen,
@@ -222,8 +224,8 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
 def luck_basis(analysis: Analysis) -> str:
     """What the figures were reckoned from, as a sentence."""
     section = analysis.extension.tuned.data.section
-    if not analysis.extension.tuned.data.task.trades:
-        return "From the losses of every config against those of naive."
+    if loss := analysis.extension.tuned.data.task.loss:
+        return f"From the {loss} of every config against that of naive."
     if analysis.luck.basis == "losses":
         return "Reckoned from losses against naive, since the trials kept no forecasts."
     return (

@@ -310,7 +310,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
             )
             for label, c in zip(named, extension.configs, strict=True)
         ]
-        loss = data.loss(chosen.family) or "loss"
+        loss = data.metric_of_loss(chosen.family) or "loss"
         title = f"{slot}: loss after each epoch of the folds"
         return plots.curves_png(configs, title, f"{loss} of {data.subject}")
 

@@ -102,7 +102,7 @@ class PruningRun:
                 "so each is trained in one go"
             )
             return None
-        return cls(context, data.loss(job.family), search, job, first)
+        return cls(context, data.metric_of_loss(job.family), search, job, first)
 
     def cohorts(self, numbers: Sequence[int], generation: int) -> Iterator[Sequence[int]]:
         """Trials that are decided about together.
