@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -264,16 +264,13 @@ class HyperparamTracker:
 
         folder = self.path.parent
         root = folder.parent if folder.name == FILE.parent.name else folder
-        with _MAKING:
-            try:
-                init(root)
-            except ConflictError:
-                pass
-            else:
-                _say(
-                    f"made a project in {root}: runs are kept in its record, podium.db, and "
-                    f"written to {root / FILE}"
-                )
+        # Another process may make it first.
+        with _MAKING, suppress(ConflictError):
+            init(root)
+            _say(
+                f"made a project in {root}: runs are kept in its record, podium.db, and written to "
+                f"{root / FILE}"
+            )
         self._config = load(root)
         return self._config
 
@@ -291,11 +288,9 @@ class HyperparamTracker:
             config = self._make()
         door = Door(config.ledger.url, config.root, config.project.id)
         own = self.path.resolve() == (config.root / FILE).resolve()
-        other = self.path if self.path.is_file() and not own else None
-        if other is not None and not is_news(door, other):
-            other = None
-        if other is not None or behind(door):
-            self._log.take_in(config, other)
+        is_other = self.path.is_file() and not own and is_news(door, self.path)
+        if is_other or behind(door):
+            self._log.take_in(config, self.path if is_other else None)
 
 
 class _Log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from podium.arrays import Floats
 from podium.errors import DataError, UsageError
 from podium.stats._checks import finite_or_nan, resampling, same_length, series, unit
-from podium.stats._resampling import block_length, checked_method, draws, too_short
+from podium.stats._resampling import Method, block_length, checked_method, draws, too_short
 
 MOST_UNDEFINED = 0.05
 """Share of draws that may have no figure before the interval has none either."""
@@ -54,7 +54,7 @@ class BootstrapInterval:
 def block_bootstrap(
     metric: Callable[..., float],
     *data: ArrayLike,
-    method: Literal["stationary", "circular"] = "stationary",
+    method: Method = "stationary",
     block: float | None = None,
     confidence: float = 0.95,
     repeats: int = 1000,
@@ -113,31 +113,21 @@ def block_bootstrap(
     .. [1] Politis & Romano (1994), The stationary bootstrap, J. Am. Statistical Association 89.
     .. [2] Politis & Romano (1992), A circular block-resampling procedure for stationary data.
     """
-    kind = checked_method(method)
-    level, count, start = resampling(confidence, repeats, seed)
     if not data:
         raise UsageError("no data", "at least one array with a row a period")
     arrays, columns = _rows(data)
-    n = len(arrays[0])
     estimate = finite_or_nan(float(metric(*arrays)))
-    reason = too_short(n)
-    if not reason and math.isnan(estimate):
-        reason = "the metric of the series themselves is no finite number"
-    if reason:
-        return _undecided(estimate, level, n, reason)
-    length = block_length(block, n, columns, kind)
-    figures = [
-        float(metric(*(array[rows] for array in arrays)))
-        for drawn in draws(n, count, length, kind, start)
-        for rows in drawn
-    ]
-    return _interval(estimate, np.array(figures), level, n, length)
+
+    def figures(drawn: NDArray[np.intp]) -> Floats:
+        return np.array([float(metric(*(array[rows] for array in arrays))) for rows in drawn])
+
+    return _interval(columns, estimate, figures, method, block, confidence, repeats, seed)
 
 
 def block_bootstrap_mean(
     values: ArrayLike,
     *,
-    method: Literal["stationary", "circular"] = "stationary",
+    method: Method = "stationary",
     block: float | None = None,
     confidence: float = 0.95,
     repeats: int = 1000,
@@ -174,17 +164,14 @@ def block_bootstrap_mean(
     ----------
     .. [1] Politis & Romano (1994), The stationary bootstrap, J. Am. Statistical Association 89.
     """
-    kind = checked_method(method)
-    level, count, start = resampling(confidence, repeats, seed)
     found, size = unit(series("values", values))
-    n = found.size
-    estimate = size * float(found.mean()) if n else math.nan
-    reason = too_short(n)
-    if reason:
-        return _undecided(estimate, level, n, reason)
-    length = block_length(block, n, found[:, None], kind)
-    means = [found[drawn].mean(axis=1) for drawn in draws(n, count, length, kind, start)]
-    return _interval(estimate, size * np.concatenate(means), level, n, length)
+    estimate = size * float(found.mean()) if found.size else math.nan
+
+    def figures(drawn: NDArray[np.intp]) -> Floats:
+        return np.asarray(size * found[drawn].mean(axis=1))
+
+    columns = found[:, None]
+    return _interval(columns, estimate, figures, method, block, confidence, repeats, seed)
 
 
 def _rows(data: tuple[ArrayLike, ...]) -> tuple[list[NDArray[Any]], Floats]:
@@ -205,14 +192,28 @@ def _rows(data: tuple[ArrayLike, ...]) -> tuple[list[NDArray[Any]], Floats]:
     return arrays, np.concatenate(flat, axis=1)
 
 
-def _undecided(estimate: float, level: float, n: int, reason: str) -> BootstrapInterval:
-    return BootstrapInterval(estimate, math.nan, math.nan, level, n, math.nan, 0, reason)
-
-
 def _interval(
-    estimate: float, figures: Floats, level: float, n: int, length: float
+    columns: Floats,
+    estimate: float,
+    figures: Callable[[NDArray[np.intp]], Floats],
+    method: Method,
+    block: float | None,
+    confidence: float,
+    repeats: int,
+    seed: int,
 ) -> BootstrapInterval:
-    low, high, defined, reason = percentiles(figures, level)
+    """Interval of a figure from its values in resamples, which ``figures`` gives by their rows."""
+    kind = checked_method(method)
+    level, count, start = resampling(confidence, repeats, seed)
+    n = len(columns)
+    reason = too_short(n)
+    if not reason and math.isnan(estimate):
+        reason = "the metric of the series themselves is no finite number"
+    if reason:
+        return BootstrapInterval(estimate, math.nan, math.nan, level, n, math.nan, 0, reason)
+    length = block_length(block, n, columns, kind)
+    found = np.concatenate([figures(drawn) for drawn in draws(n, count, length, kind, start)])
+    low, high, defined, reason = percentiles(found, level)
     return BootstrapInterval(estimate, low, high, level, n, length, defined.size, reason)
 
 
