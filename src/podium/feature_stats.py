@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -119,14 +119,7 @@ class FeatureStats:
 
     def spec(self) -> dict[str, Any]:
         """JSON description, as it is written to a file."""
-        return {
-            "schema": SCHEMA,
-            "feature_names": list(self.feature_names),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "n_steps": self.n_steps,
-            "missing": RULE,
-        }
+        return {"schema": SCHEMA, **asdict(self), "missing": RULE}
 
     @classmethod
     def parse(cls, text: str | bytes, place: str, names: Sequence[str] = ()) -> Self:

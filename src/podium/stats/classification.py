@@ -40,6 +40,9 @@ from podium.stats.mcnemar import mcnemar
 FEWEST_UNITS = 10
 """Below this many groups (or samples without groups) a bootstrap says nothing."""
 
+POINTS = ("precision", "recall", "f1", "flagged", "false_positive_rate")
+"""Figures of each threshold of a curve, as they are written."""
+
 # Single precision softmax and files rounded to six decimals pass, logits and percentages do not.
 _SUM_TOLERANCE = 1e-4
 
@@ -122,27 +125,17 @@ class Evaluation:
 
     def spec(self) -> dict[str, Any]:
         """JSON of everything, null for NaN; at most 200 points of each curve."""
-        table = self.reliability
         told: dict[str, Any] = {
             "class_names": list(self.class_names),
             "samples": self.samples,
             "support": self.support.tolist(),
             "metrics": self.scalars(),
             "confusion_matrix": self.confusion.tolist(),
-            "reliability": {
-                "edges": table.edges.tolist(),
-                "count": table.count.tolist(),
-                "confidence": table.confidence.tolist(),
-                "accuracy": table.accuracy.tolist(),
-            },
+            "reliability": {name: part.tolist() for name, part in vars(self.reliability).items()},
             "thresholds": [
                 {
                     "threshold": curve.thresholds.tolist(),
-                    "precision": curve.precision.tolist(),
-                    "recall": curve.recall.tolist(),
-                    "f1": curve.f1.tolist(),
-                    "flagged": curve.flagged.tolist(),
-                    "false_positive_rate": curve.false_positive_rate.tolist(),
+                    **{name: getattr(curve, name).tolist() for name in POINTS},
                 }
                 for curve in (whole.thinned() for whole in self.curves)
             ],
