@@ -161,9 +161,9 @@ class TaskData(abc.ABC):
         return f"[space.{family}] of podium.toml"
 
     @property
-    @abc.abstractmethod
     def splitter(self) -> str:
-        """Splitter of the cross-validation where podium.toml names none."""
+        """Splitter of the cross-validation where podium.toml names none; empty: there is none."""
+        return ""
 
     @abc.abstractmethod
     def held_out(self, fraction: float) -> Split:
@@ -178,9 +178,9 @@ class TaskData(abc.ABC):
         del fold
         return None
 
-    @abc.abstractmethod
     def units(self, index: NDArray[Any]) -> NDArray[Any]:
         """Which independent unit each row of an index belongs to: a moment, a group, a sample."""
+        return index
 
     @abc.abstractmethod
     def facts(self, config: Config) -> Mapping[str, Any]:
@@ -196,36 +196,36 @@ class TaskData(abc.ABC):
         return [("val", self.section.metric, self.direction)]
 
     @property
-    @abc.abstractmethod
     def unit(self) -> str:
         """Independent units, as :meth:`units` tells them apart, in words."""
+        return "samples"
 
     def seen(self) -> Mapping[str, NDArray[np.int64]]:
         """Marks of what a served model is trained on, by kind, to refuse to judge it on that."""
         return {}
 
-    @abc.abstractmethod
     def span(self, rows: NDArray[np.int64]) -> list[str]:
         """Which samples these are, for files: first and last moment, or names of groups."""
+        return [f"{len(rows)} samples"]
 
     def label(self, rows: NDArray[np.int64]) -> str:
         """Which samples these are, for a picture."""
         return f"{len(rows)} samples"
 
     @property
-    @abc.abstractmethod
     def subject(self) -> str:
         """What is predicted, with its unit: ``volatility (log return)``."""
+        return self.slot
 
     @property
-    @abc.abstractmethod
     def n_features(self) -> int:
-        """Features of a sample's step."""
+        """Features of a sample's step; 0: not known."""
+        return 0
 
     @property
-    @abc.abstractmethod
     def size(self) -> str:
         """How much there is, in words: ``4,031 bars of 5 tickers``."""
+        return ""
 
     @property
     def sealed(self) -> list[str]:

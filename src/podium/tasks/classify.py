@@ -195,7 +195,7 @@ class ClassData(TaskData):
     def span(self, rows: NDArray[np.int64]) -> list[str]:
         """Groups, else how many samples."""
         groups = self.dataset.groups
-        return [f"{len(rows)} samples"] if groups is None else np.unique(groups[rows]).tolist()
+        return super().span(rows) if groups is None else np.unique(groups[rows]).tolist()
 
     @property
     def subject(self) -> str:

@@ -132,11 +132,6 @@ class OwnData(TaskData):
         none = np.empty(0, dtype=np.int64)
         return Split(NAME, {}, (Fold(0, none, none),), None, 0)
 
-    @property
-    def splitter(self) -> str:
-        """None: own code is not cross-validated."""
-        return ""
-
     def held_out(self, fraction: float) -> Split:
         """The same."""
         del fraction
@@ -146,15 +141,6 @@ class OwnData(TaskData):
         """The same."""
         return self.split.folds[0]
 
-    def units(self, index: NDArray[Any]) -> NDArray[Any]:
-        """Rows, of which there are none."""
-        return index
-
-    @property
-    def unit(self) -> str:
-        """None that podium knows of."""
-        return "samples"
-
     def facts(self, config: Config) -> Mapping[str, Any]:
         """The code, and the files it was run with."""
         del config
@@ -163,26 +149,6 @@ class OwnData(TaskData):
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
         """What it reports under the metric's name."""
         return [(*part_of(self.section.metric), self.direction)]
-
-    def span(self, rows: NDArray[np.int64]) -> list[str]:
-        """Nothing."""
-        del rows
-        return []
-
-    @property
-    def subject(self) -> str:
-        """The code."""
-        return self.name
-
-    @property
-    def n_features(self) -> int:
-        """None that podium knows of."""
-        return 0
-
-    @property
-    def size(self) -> str:
-        """The code."""
-        return "own code"
 
 
 TASK = Own()

@@ -223,7 +223,8 @@ def train_final(
     """
     settings, seeds = project.config.finalize, seeds_of(project)
     split = final_split(data, settings.validation_fraction)
-    heard = execute.Progress(project, f"{data.slot}: finalize", 2 * len(seeds))
+    label, way = f"{data.slot}: finalize", data.direction
+    heard = execute.Progress(project, label, 2 * len(seeds), way)
     training = FinalTraining(project, data, split, family, seeds, digest(inputs), heard)
     with training.place() as job:
         first = [execute.with_epochs(config, most)] * len(seeds)

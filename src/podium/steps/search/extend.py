@@ -105,7 +105,8 @@ def extended(project: Project, found: SearchResult) -> CrossValidation:
     context = StudyContext(project, found.study, found.data, split)
     asked = planned(project, found, split)
     total = sum(len(one.plans) for one in asked if one.phase == PHASE)
-    callback = execute.Progress(project, f"{found.data.slot}: extend", total)
+    label, way = f"{found.data.slot}: extend", found.data.direction
+    callback = execute.Progress(project, label, total, way)
     rows: dict[int, list[TrialRow]] = {}
     with extended_files.keeping(project, found.data.slot) as place:
         for phase, family in dict.fromkeys((one.phase, one.row.family) for one in asked):
