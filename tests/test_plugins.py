@@ -179,7 +179,7 @@ def folder(tmp_path):
 
 
 def task_hash(root):
-    return _task.task_hash(load(root).slot(SLOT))
+    return forecast.task_hash(load(root).slot(SLOT))
 
 
 @pytest.mark.parametrize("runner", ["inline", "local"])
@@ -352,6 +352,7 @@ from pathlib import Path
 import numpy as np
 
 from podium.sequences import Sequences
+from podium.tasks import forecast
 
 SUFFIXES = (".rows",)
 HOLDS = "sequences"
@@ -403,7 +404,7 @@ def test_a_task_of_podiums_own_members_has_the_hash_it_always_had(tmp_path):
     section = load(root).slot(SLOT)
     versions = {"features/log_return": 1, "features/log_volatility": 1, "targets/volatility": 1}
     parts = [section.features, section.target, section.horizon, section.window, versions]
-    assert _task.task_hash(section) == digest(parts)
+    assert forecast.task_hash(section) == digest(parts)
 
 
 def test_the_version_of_a_family_is_its_own_or_its_content(folder):

@@ -16,7 +16,6 @@ import quick
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
-from podium.steps.data.bars import SlotData
 from podium.steps.pipeline import preflight
 from podium.steps.pipeline.run import FAILED, WAITS, explain, run
 from podium.steps.pipeline.slot_pipeline import SlotPipeline
@@ -25,6 +24,7 @@ from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext
 from podium.steps.workspace.session import open_project
+from podium.tasks.forecast import SlotData
 from projects import SLOT, Saying, configure, merge, outcome, query
 
 OTHER = "us4/D/return"

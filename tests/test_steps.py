@@ -22,13 +22,14 @@ from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.door import Door
 from podium.split import Windows
-from podium.steps.data.bars import load_dataset, registry, slot_data, view_of
+from podium.steps.data.bars import load_dataset, registry, slot_data
 from podium.steps.decisions.promote import promote
 from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
+from podium.tasks.forecast import view_of
 from podium.testing.series import shuffled
 from projects import SLOT, configure, query, run_project, small_project
 

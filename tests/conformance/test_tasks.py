@@ -1,5 +1,6 @@
 """Every task of podium.toml's slots, on data that its slot opened."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -26,18 +27,21 @@ def opened(tmp_path_factory):
     found = {}
     for holds, (make, slot) in SLOTS.items():
         root = make(tmp_path_factory.mktemp(holds) / "p")
-        found[holds] = task_data(load(root, environ={}), slot)
+        config = load(root, environ={})
+        found[holds] = config, task_data(config, slot)
     return found
 
 
 @pytest.mark.parametrize("name", [n for n in registry.names("tasks") if registry.holds(n)])
 def test_a_task_keeps_its_contract(opened, name):
     module = registry.load("tasks", name)
-    slot_tasks.check_task(module, opened[module.HOLDS])
+    config, data = opened[module.HOLDS]
+    slot_tasks.check_task(module, data)
+    assert json.dumps(data.facts(config))
 
 
 def test_a_task_that_breaks_a_promise_is_refused(opened):
-    data = opened["bars"]
+    _, data = opened["bars"]
 
     class Reaches(type(data)):
         trained_until = "2999-01-01"

@@ -106,8 +106,8 @@ def sweep(cli: CliContext, own: dict[str, Any], settings: dict[str, Any]) -> Non
 
 def _answer(out: Output, found: SearchResult, root: Path) -> None:
     from podium.own import GIVEN, rendered
-    from podium.steps.data.own_code import OwnData
     from podium.steps.trials.driver import failure
+    from podium.tasks.own import OwnData
 
     data, best = found.data, found.best
     assert isinstance(data, OwnData)

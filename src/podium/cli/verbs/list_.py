@@ -62,7 +62,7 @@ def command(
 
     KIND: slots, models (candidates with what their tags say), candidates, trials, studies,
     decisions, evidence, datasets; families, losses, features, targets, metrics, searches, signals,
-    gates, splitters, readers, runners, importers.
+    schedules, gates, splitters, readers, runners, importers, tasks.
     """
     out = cli.out
     if kind in registry.KINDS:

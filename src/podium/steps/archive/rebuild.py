@@ -17,12 +17,13 @@ from podium.sections import SlotSection
 from podium.sequences import Sequences
 from podium.split import Split
 from podium.steps.candidates.finalize import FINAL, final_split
-from podium.steps.data.bars import load_dataset, task_spec
+from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.decisions.refit import KIND as REFIT
 from podium.steps.decisions.refit import recorded_refits
 from podium.tasks import forecast
 from podium.tasks.classify import ClassData
+from podium.tasks.forecast import task_spec
 from podium.trial import Job
 from podium.view import View
 

@@ -17,7 +17,6 @@ from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import PHASE as PHASE
 from podium.steps.candidates.final_training import FinalTraining, Write, forget_states, seeds_of
 from podium.steps.candidates.register import Made
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence import drift
 from podium.steps.evidence.comparison import tested
 from podium.steps.evidence.evidence import evidence_about, put_seen
@@ -31,6 +30,7 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
 
 STEP, VALIDATION = "finalize", "validation"
 # What its split is called on record; a splitter of the registry makes one part of it.

@@ -14,7 +14,7 @@ from podium.errors import DataError, NotFoundError, Problem, Problems, UsageErro
 from podium.space import ConfigDict, Space
 from podium.steps.candidates import final_files, finalize
 from podium.steps.candidates.final_training import Write
-from podium.steps.data.bars import SlotData, require_task, slot_data
+from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.search.analyze import reckoned
 from podium.steps.search.extend import PHASE as EXTEND
@@ -24,6 +24,7 @@ from podium.steps.trials import baselines
 from podium.steps.trials.context import begin_study
 from podium.steps.workspace.policy import gates_that_read
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 from podium.trial import BUDGET, config_hash
 
 

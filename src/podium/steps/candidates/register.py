@@ -20,7 +20,7 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import Ledger, Transaction, now
 from podium.ledger.reads import TrialRow
 from podium.sections import SlotSection
-from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
+from podium.steps.data.bars import require_task, slot_data
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.comparison import by_period, tested
 from podium.steps.evidence.evidence import evidence_about
@@ -33,6 +33,7 @@ from podium.steps.trials.baselines import Configured
 from podium.steps.trials.once import Inputs, outputs_of
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData, task_hash
 from podium.trial import BASELINE, EXTEND_BASELINE, State
 
 # Steps beside the grid that leave models, as sentences call them.

@@ -30,7 +30,7 @@ from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
-from podium.steps.data.sequences import ClassData, class_data, read_stats
+from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about, put_seen
 from podium.steps.search.results import SearchResult
 from podium.steps.search.tune import search_left
@@ -44,6 +44,7 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks.classify import ClassData
 from podium.trial import BUDGET, Ended, Epoch, Fitted, Job, State, Task, curves_csv
 
 PHASE = "train"

@@ -18,7 +18,7 @@ from podium.split import Split
 from podium.steps.candidates import final_files
 from podium.steps.candidates.final_training import FinalTraining, Write
 from podium.steps.candidates.finalize import candidate_once, final_split
-from podium.steps.data.bars import SlotData, require_task, slot_data, task_hash
+from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
 from podium.steps.trials import execute
@@ -27,6 +27,7 @@ from podium.steps.trials.once import Inputs
 from podium.steps.workspace import recorded
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData, task_hash
 
 STEP, SUFFIX = "finalize_with_test", "_with_test"
 

@@ -14,11 +14,7 @@ from podium.readers._members import with_members
 from podium.resample import resample
 from podium.sections import DatasetSection, SlotSection
 from podium.tasks import forecast
-from podium.tasks.forecast import SlotData as SlotData
-from podium.tasks.forecast import plugin_versions as plugin_versions
-from podium.tasks.forecast import task_hash as task_hash
-from podium.tasks.forecast import task_spec as task_spec
-from podium.tasks.forecast import view_of as view_of
+from podium.tasks.forecast import SlotData
 from podium.timeframe import is_dated
 
 # Stages that are verbs of their own name.

@@ -22,8 +22,6 @@ from podium.ledger.door import Door
 from podium.own import TASK, Files, named, problems, told
 from podium.record import lower_is_better
 from podium.space import Choice, Float, Int, Parameter, Space
-from podium.tasks.own import OwnData as OwnData
-from podium.tasks.own import OwnSection as OwnSection
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -13,7 +13,7 @@ from podium.feature_stats import FeatureStats
 from podium.sequences import Sequences
 from podium.steps.data.bars import dataset_section, slot_data
 from podium.tasks import classify
-from podium.tasks.classify import ClassData as ClassData
+from podium.tasks.classify import ClassData
 from podium.tasks.forecast import SlotData
 
 # Data of a slot of podium.toml.

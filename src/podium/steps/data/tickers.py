@@ -10,8 +10,9 @@ import numpy as np
 from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, Problems, suggest
-from podium.steps.data.bars import SlotData, dataset_section, load_dataset
+from podium.steps.data.bars import dataset_section, load_dataset
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 
 
 def bars_of(config: Config, name: str, tickers: Sequence[str]) -> tuple[Dataset, str]:

@@ -25,7 +25,7 @@ from podium.stats import block_bootstrap_mean
 from podium.steps.candidates.finalize import Final
 from podium.steps.candidates.register import Kept
 from podium.steps.candidates.select_model import found_model, named_model
-from podium.steps.data.bars import SlotData, plugin_versions, require_task, view_of
+from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
 from podium.steps.decisions.rival import rival_of
@@ -39,6 +39,7 @@ from podium.steps.trials.baselines import Configured
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData, plugin_versions, view_of
 
 STEP = "backtest"
 AGAINST = "against_champion"

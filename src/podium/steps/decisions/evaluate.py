@@ -40,7 +40,7 @@ from podium.sequences import Subset
 from podium.stats.class_figures import log_losses
 from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation
-from podium.steps.data.sequences import ClassData, class_data, evaluation_data, read_like
+from podium.steps.data.sequences import class_data, evaluation_data, read_like
 from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about, put_arrays
 from podium.steps.evidence.improvement import improvement_in_classes
@@ -50,6 +50,7 @@ from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks.classify import ClassData
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"

@@ -25,7 +25,6 @@ from podium.prediction import Prediction
 from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows
 from podium.steps.candidates.register import Kept
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence.comparison import compared
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
@@ -37,6 +36,7 @@ from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 from podium.study import Study
+from podium.tasks.forecast import SlotData
 from podium.trial import BUDGET, Ended, State
 from podium.view import View
 

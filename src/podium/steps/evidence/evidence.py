@@ -13,8 +13,8 @@ from podium.evidence import Evidence, Scalar
 from podium.hashing import digest, new_id
 from podium.ledger import writes
 from podium.ledger.ledger import Transaction, now
-from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 
 
 def evidence_of_test(

@@ -24,8 +24,9 @@ from podium.errors import DataError, NotFoundError, PodiumError, UsageError, sug
 from podium.samples import HasSamples, Samples
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Fold, Split
-from podium.steps.data.bars import SlotData, slot_data, view_of
+from podium.steps.data.bars import slot_data
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData, view_of
 from podium.testing import series
 from podium.testing.leak import (
     BlindError,

@@ -10,12 +10,12 @@ from podium.candidate import Candidate
 from podium.errors import PodiumError
 from podium.evidence import Evidence, Scalar
 from podium.ledger.ledger import Transaction
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence import leak
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.trials.once import evidence_once, once
 from podium.steps.workspace.policy import gates_that_read
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 
 KIND, PROBE = "leak_probe", "leak_probe_of_members"
 # A family is fitted a dozen times a seed.

@@ -15,13 +15,13 @@ from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence import selection_bias
 from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.selection_bias import Luck
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
 
 # Target weights held at once, 32 MB.
 CELLS_AT_ONCE = 4_000_000

@@ -9,8 +9,8 @@ import numpy as np
 from podium.arrays import Floats
 from podium.backtest import Impact, Limits, Rates
 from podium.dataset import Dataset
-from podium.steps.data.bars import SlotData
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 
 PRICES = ("close", "open")
 

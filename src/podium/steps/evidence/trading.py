@@ -12,9 +12,9 @@ from podium.arrays import Floats, Mask, Times
 from podium.backtest import Backtest, periods_per_year, simulate, summary
 from podium.evidence import Scalar
 from podium.prediction import Prediction
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 
 CANDIDATE, NAIVE = "candidate", "naive"
 BENCHMARKS = ("equal weight", "buy and hold")

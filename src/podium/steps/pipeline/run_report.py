@@ -23,7 +23,6 @@ from podium.report.found import (
     TuningPoint,
     Verdict,
 )
-from podium.steps.data.bars import SlotData
 from podium.steps.decisions.backtest import BENCHMARKS, Judged
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
@@ -32,6 +31,7 @@ from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
 
 
 def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:

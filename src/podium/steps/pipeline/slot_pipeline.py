@@ -13,12 +13,12 @@ from typing import Any, ClassVar, Literal
 
 from podium.candidate import Candidate
 from podium.errors import NotFoundError
-from podium.steps.data.bars import SlotData
 from podium.steps.search.tune import search_data
 from podium.steps.trials.once import FIRST, differences, is_newest
 from podium.steps.trials.once import Inputs as Inputs
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
 
 TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"
 Makes = Literal["trials", "value", "candidate", "evidence", "decision"]

@@ -15,7 +15,6 @@ from podium.own import TASK, Code
 from podium.runners._base import Runner
 from podium.space import Space
 from podium.steps.data import own_code
-from podium.steps.data.own_code import OwnData, OwnSection
 from podium.steps.search.results import SearchResult, result_of, searched
 from podium.steps.trials import driver
 from podium.steps.trials import schedule as _schedule
@@ -23,6 +22,7 @@ from podium.steps.trials.context import begin_study
 from podium.steps.trials.driver import SearchRun
 from podium.steps.workspace.project import Project, Stderr
 from podium.steps.workspace.session import open_project
+from podium.tasks.own import OwnData, OwnSection
 from podium.trial import BUDGET, State
 
 PHASE = "sweep"

@@ -20,7 +20,6 @@ from podium.report.table import escape, html
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats import DieboldMariano
-from podium.steps.data.bars import SlotData
 from podium.steps.evidence.selection_bias import Luck, Ranking
 from podium.steps.trials import baselines
 from podium.steps.trials.context import StudyContext
@@ -30,6 +29,7 @@ from podium.steps.trials.objectives import feasible
 from podium.steps.trials.schedule import as_dropped, dropped_by
 from podium.study import Study
 from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
 from podium.trial import BASELINE, State
 
 if TYPE_CHECKING:

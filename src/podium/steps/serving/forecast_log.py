@@ -15,10 +15,11 @@ from podium.evidence import Evidence
 from podium.ledger import forecasts
 from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
 from podium.split import Windows
-from podium.steps.data.bars import require_task, view_of
+from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import bars_of
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import view_of
 from podium.view import View
 
 # As close as a model's forecast of the same bars is, whatever else was forecast with them.

@@ -17,7 +17,6 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
-from podium.steps.data.bars import view_of
 from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.serving.forecast_log import served_models, store
@@ -25,6 +24,7 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import own_slot
 from podium.steps.workspace.moments import stamp_of, without_midnight
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import view_of
 
 
 @dataclass(frozen=True, eq=False)

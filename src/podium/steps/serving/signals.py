@@ -19,7 +19,7 @@ from podium.files import csv_text
 from podium.hashing import json_file
 from podium.split import Windows
 from podium.steps.candidates.register import candidate_of
-from podium.steps.data.bars import SlotData, slot_data
+from podium.steps.data.bars import slot_data
 from podium.steps.data.tickers import bars_of
 from podium.steps.decisions.backtest_files import SIGNALS, files_of
 from podium.steps.evidence.drift import warn_of_drift
@@ -28,6 +28,7 @@ from podium.steps.serving.predict import place_asked
 from podium.steps.workspace import recorded
 from podium.steps.workspace.moments import stamp_of
 from podium.steps.workspace.project import Project
+from podium.tasks.forecast import SlotData
 
 COLUMNS = (
     "as_of", "valid_for", "ticker", "weight", "forecast", "order", "candidate", "artifact_hash",
