@@ -30,6 +30,7 @@ from podium.steps.pipeline.run import run
 from podium.steps.search import tune
 from podium.steps.trials.context import begin_study
 from podium.steps.workspace.session import open_project
+from podium.tasks import forecast
 from podium.testing.features import check_feature, check_target
 from podium.testing.leak import probe
 from podium.testing.series import bars, view
