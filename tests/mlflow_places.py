@@ -52,6 +52,7 @@ class Place:
             store=root / "models" / "registry",
             project=section.name,
             user="ann",
+            write=self.ledger.write,
         )
 
     def close(self) -> None:

@@ -6,8 +6,10 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -42,11 +44,28 @@ _STATS = "feature_stats.json"
 Progress = Callable[[int, int], None]
 
 
-class Whose(Protocol):
-    """What a pass needs to know of the projection it belongs to."""
+@dataclass
+class Source:
+    """A project's record, and the experiment of MLflow that shows it.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder; a lock in it lets one process send at a time.
+    store : Path
+        Folder that holds artefacts by their hash.
+    project : str
+        The project's name, for people.
+    user : str
+        Whom MLflow shows as the runs' user.
+    write : callable
+        ``write(function, *arguments)`` writes to the record; ``function`` gets a ledger and its
+        transaction first.
+    """
 
     ledger: Ledger
     target: Target
+    _: KW_ONLY
     root: Path
     store: Path
     project: str
@@ -55,20 +74,21 @@ class Whose(Protocol):
 
     def waiting(self) -> int:
         """How many things MLflow has not seen yet."""
+        return self.ledger.read(outbox.count_waiting, self.target.key)
 
 
 class Tour:
     """One pass, and what MLflow has of it that the record does not know yet."""
 
-    def __init__(self, projection: Whose) -> None:
-        self.of = projection
-        self.ledger, self.target = projection.ledger, projection.target
-        self.experiment = Experiment(self.target, projection.user)
-        self.registry = Registry(self.experiment, self.ledger.project_id, projection.project)
+    def __init__(self, source: Source) -> None:
+        self.of = source
+        self.ledger, self.target = source.ledger, source.target
+        self.experiment = Experiment(self.target, source.user)
+        self.registry = Registry(self.experiment, self.ledger.project_id, source.project)
         self.position, mark = self.ledger.read(outbox.position_of, self.target.key)
         if mark != self.experiment.id or self.experiment.is_new:
             # Another experiment than before, or an empty one: everything belongs into it.
-            projection.write(begin, self.target.key, self.experiment.id)
+            source.write(begin, self.target.key, self.experiment.id)
             self.position = 0
         is_trial = schema.projected.c.subject_id.like("t-%")
         # Runs are numbered within their experiment.
@@ -130,49 +150,36 @@ class Tour:
         for one in stuck:
             self.careful = True
             self.told.clear()
-            try:
-                self._twice(one.item)
-            except (RefusedError, StumbledError) as error:
+            error = _error_of(self._twice, one.item)
+            if error is None:
+                self.flush()
+                self.of.write(outbox.unstick, self.target.key, one.item.position)
+            else:
                 self.of.write(outbox.set_stuck, self.target.key, one.item, str(error))
-                yield f"{one.item.kind} {one.item.subject_id}: {error}"
-                continue
-            self.flush()
-            self.of.write(outbox.unstick, self.target.key, one.item.position)
-            yield ""
+            yield _refusal(one.item.kind, one.item.subject_id, error)
 
     def repair(self, subject_ids: Sequence[str]) -> Iterator[str]:
         """Send these runs again, studies first."""
         for subject_id in sorted(subject_ids, key=lambda name: not name.startswith("s-")):
             kind = "study" if subject_id.startswith("s-") else "trial"
-            try:
-                self._twice(Item(0, kind, subject_id, ""))
-            except (RefusedError, StumbledError) as error:
-                yield f"{kind} {subject_id}: {error}"
-            else:
-                yield ""
+            error = _error_of(self._twice, Item(0, kind, subject_id, ""))
+            yield _refusal(kind, subject_id, error)
 
     def mend(self) -> Iterator[str]:
         """Bring tags, metrics, versions and aliases that differ back to what the record says."""
         for candidate_id in differing(
             self.ledger, self.target, self.registry, self.of.store, self.experiment.get
         ):
-            try:
-                run = self.ledger.read(candidates.trial_of, candidate_id)
-                if run is not None:
-                    self._untag(run)
-                self._tell(candidate_id, whole=True)
-            except (RefusedError, StumbledError) as error:
-                yield f"candidate {candidate_id}: {error}"
-            else:
-                yield ""
+            yield _refusal("candidate", candidate_id, _error_of(self._mend, candidate_id))
 
-    def _untag(self, trial_id: str) -> None:
-        """Remove from a run what a candidate's standing decides and does not say."""
-        run_id, _ = self._known(trial_id)
-        found = self.experiment.get(run_id) if run_id else None
-        content = self._content(trial_id)
-        if found is not None and content is not None and not found.deleted:
-            self.experiment.untag(found.run_id, stray(found.tags, content.tags))
+    def _mend(self, candidate_id: str) -> None:
+        trial_id = self.ledger.read(candidates.trial_of, candidate_id)
+        run = self._present(trial_id) if trial_id is not None else None
+        content = self._content(trial_id) if trial_id is not None else None
+        if run is not None and content is not None:
+            # What a candidate's standing decides and does not say.
+            self.experiment.untag(run.run_id, stray(run.tags, content.tags))
+        self._tell(candidate_id, whole=True)
 
     def close_parents(self) -> None:
         """Studies ended, for now, when their last trial did."""
@@ -180,11 +187,8 @@ class Tour:
             run_id, _ = self._known(study_id)
             content = self._content(study_id)
             if run_id and content:
-                try:
-                    self.experiment.end(run_id, content)
-                except (RefusedError, StumbledError):
-                    # A person deleted it; its trials are there all the same.
-                    continue
+                # Where a person deleted it, its trials are there all the same.
+                _error_of(self.experiment.end, run_id, content)
 
     def close(self) -> None:
         """Remember what was done, and let what was put aside wait again if nothing went after."""
@@ -218,7 +222,7 @@ class Tour:
         self.of.write(outbox.set_stuck, self.target.key, item, str(error))
         self.position = item.position
         self.flush()
-        return f"{item.kind} {item.subject_id}: {error}"
+        return _refusal(item.kind, item.subject_id, error)
 
     def _stopped(self, error: object) -> StoppedError:
         return StoppedError(
@@ -280,23 +284,23 @@ class Tour:
     def _version(self, standing: Standing, before: Version | None) -> Version | None:
         """The version of a candidate: the one there is, unless its files were in a run now gone."""
         name, artifact_hash = standing.model, standing.row["artifact_hash"]
-        run_id = self._present(standing.row["trial_id"])
+        run = self._present(standing.row["trial_id"])
         tags = _mlflow_runs.told_tags(standing.tags)
         if before is not None and self.experiment.get(before.run_id) is not None:
             self.registry.tag(name, before, tags)
             return before
-        if run_id is None or not (self.of.store / folder_of(artifact_hash)).is_dir():
+        if run is None or not (self.of.store / folder_of(artifact_hash)).is_dir():
             return before
         self.registry.make(name, standing.row["slot"])
         with tempfile.TemporaryDirectory() as place:
-            self._lay_out_model(standing, run_id, Path(place))
-            return self.registry.create(name, run_id, standing.id, tags, Path(place))
+            self._lay_out_model(standing, run.run_id, Path(place))
+            return self.registry.create(name, run.run_id, standing.id, tags, Path(place))
 
-    def _present(self, trial_id: str) -> str | None:
+    def _present(self, trial_id: str) -> Found | None:
         """A trial's run, unless it is gone or a person deleted it."""
         run_id, _ = self._known(trial_id)
         found = self.experiment.get(run_id) if run_id else None
-        return None if found is None or found.deleted else found.run_id
+        return None if found is None or found.deleted else found
 
     def _lay_out_model(self, standing: Standing, run_id: str, place: Path) -> None:
         """Put a candidate's model into a folder: as MLflow's model, and as one file."""
@@ -426,34 +430,49 @@ class Tour:
         """Put a run's files into a folder, checked against their hashes; tells if there are any."""
         if content.curves:
             (place / "metrics.csv").write_text(content.curves, encoding="utf-8")
-        folder = self.of.store / folder_of(content.artifact_hash or "")
-        if content.artifact_hash and folder.is_dir():
-            try:
-                manifest = json.loads(require_hash(folder, content.artifact_hash))
-                for name in manifest["files"]:
-                    told = _told_file(name, judged=content.judged)
-                    if told:
-                        target = place / told
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        target.write_bytes(read_checked(folder, manifest["files"], name))
-            except PodiumError as error:
-                raise RefusedError(str(error)) from error
+        if content.artifact_hash:
+            folder = self.of.store / folder_of(content.artifact_hash)
+            name_of = partial(_told_file, judged=content.judged)
+            _copy(folder, content.artifact_hash, place, name_of)
         if content.bundle is not None:
-            self._lay_out_bundle(*content.bundle, place / "evaluation")
+            folder, bundle_hash = self.of.root / content.bundle[0], content.bundle[1]
+            _copy(folder, bundle_hash, place / "evaluation", lambda name: name)
         return any(place.iterdir())
 
-    def _lay_out_bundle(self, folder: str, bundle_hash: str, target: Path) -> None:
-        """Put an evaluation's files into a folder; one that was removed since is left out."""
-        source = self.of.root / folder
-        if not source.is_dir():
-            return
-        try:
-            files = json.loads(require_hash(source, bundle_hash))["files"]
-            target.mkdir()
-            for name in files:
-                (target / name).write_bytes(read_checked(source, files, name))
-        except PodiumError as error:
-            raise RefusedError(str(error)) from error
+
+def _error_of(work: Callable[..., object], *arguments: object) -> Exception | None:
+    """What MLflow has against one thing; None where it is done."""
+    try:
+        work(*arguments)
+    except (RefusedError, StumbledError) as error:
+        return error
+    return None
+
+
+def _refusal(kind: str, subject_id: str, error: Exception | None) -> str:
+    """What a person reads of a thing that was refused; empty for one that is done."""
+    return "" if error is None else f"{kind} {subject_id}: {error}"
+
+
+def _copy(folder: Path, manifest_hash: str, target: Path, name_of: Callable[[str], str]) -> None:
+    """Copy the files of a manifest, checked; a folder that was removed since is left out.
+
+    Parameters
+    ----------
+    name_of : callable
+        Name of the copy; empty for a file that is not copied.
+    """
+    if not folder.is_dir():
+        return
+    try:
+        files = json.loads(require_hash(folder, manifest_hash))["files"]
+        for name in files:
+            if told := name_of(name):
+                copy = target / told
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(read_checked(folder, files, name))
+    except PodiumError as error:
+        raise RefusedError(str(error)) from error
 
 
 def _told_file(name: str, *, judged: bool) -> str:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,12 +17,11 @@ from podium.errors import ConflictError
 from podium.files import lock
 from podium.hashing import digest
 from podium.ledger import outbox
-from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _mlflow_compare, _mlflow_store
 from podium.ledger.projections._mlflow_client import Experiment, StoppedError, environment
 from podium.ledger.projections._mlflow_registry import Registry
-from podium.ledger.projections._mlflow_target import LOCK, Target
-from podium.ledger.projections._mlflow_tour import Progress, Tour, remembered
+from podium.ledger.projections._mlflow_target import LOCK
+from podium.ledger.projections._mlflow_tour import Progress, Source, Tour, remembered
 
 
 @dataclass(frozen=True)
@@ -74,44 +71,8 @@ class Checked:
     runs: int
 
 
-class Projection:
-    """The record's way into one experiment of MLflow.
-
-    Parameters
-    ----------
-    ledger : Ledger
-    target : Target
-    root : Path
-        The project's folder; a lock in it lets one process send at a time.
-    store : Path
-        Folder that holds artefacts by their hash.
-    project : str
-        The project's name, for people.
-    user : str
-        Whom MLflow shows as the runs' user.
-    write : callable, optional
-        ``write(function, *arguments)`` writes to the record; ``function`` gets a ledger and its
-        transaction first. Default: in this process.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        target: Target,
-        *,
-        root: Path,
-        store: Path,
-        project: str,
-        user: str,
-        write: Callable[..., Any] | None = None,
-    ) -> None:
-        self.ledger, self.target, self.root, self.store = ledger, target, root, store
-        self.project, self.user = project, user
-        self.write = write or ledger.write
-
-    def waiting(self) -> int:
-        """How many things MLflow has not seen yet."""
-        return self.ledger.read(outbox.count_waiting, self.target.key)
+class Projection(Source):
+    """The record's way into one experiment of MLflow."""
 
     def stuck(self) -> list[outbox.Stuck]:
         """What MLflow refused so far."""

@@ -123,7 +123,9 @@ def write_for(project: Project, sender: Connection) -> None:
             sender.send(answer)
 
 
-def projection_of(project: Project, target: Target, **how: Any) -> Projection:
+def projection_of(
+    project: Project, target: Target, write: Callable[..., Any] | None = None
+) -> Projection:
     """What writes a project's record to MLflow."""
     return Projection(
         project.ledger,
@@ -132,7 +134,7 @@ def projection_of(project: Project, target: Target, **how: Any) -> Projection:
         store=project.store,
         project=project.config.project.name,
         user=project.actor,
-        **how,
+        write=write or project.ledger.write,
     )
 
 
