@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -152,23 +153,18 @@ class Experiment:
             engine.dispose()
 
     def _find(self, *, make: bool) -> None:
-        from mlflow.exceptions import MlflowException
-
         found = self.client.get_experiment_by_name(self.target.experiment)
         if found is None:
             if not make:
                 return
-            try:
+            with ignored("RESOURCE_ALREADY_EXISTS"):
                 self.id = str(
                     self.client.create_experiment(self.target.experiment, self.target.artifacts)
                 )
                 self.is_new = True
                 return
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                # Another project made it a moment ago.
-                found = self.client.get_experiment_by_name(self.target.experiment)
+            # Another project made it a moment ago.
+            found = self.client.get_experiment_by_name(self.target.experiment)
         if found is None or found.lifecycle_stage != "active":
             number = found.experiment_id if found else "ID"
             raise StoppedError(
@@ -201,15 +197,9 @@ class Experiment:
 
     def get(self, run_id: str) -> Found | None:
         """Run by its id; None when it is gone for good."""
-        from mlflow.exceptions import MlflowException
-
-        with self.judged():
-            try:
-                return _found(self.client.get_run(run_id))
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
+        with self.judged(), ignored("RESOURCE_DOES_NOT_EXIST"):
+            return _found(self.client.get_run(run_id))
+        return None
 
     def create(self, content: Content, name: str, parent: str | None) -> str:
         """Id of a new run with its tags, and nothing else yet."""
@@ -268,19 +258,11 @@ class Experiment:
     def runs(self, project_id: str) -> dict[str, Found]:
         """All runs of a project by their ids, those that a person deleted too."""
         where = f"tags.`podium.project_id` = '{project_id}'"
-        found: dict[str, Found] = {}
-        token: str | None = None
         if not self.id:
-            return found
+            return {}
+        search = partial(self.client.search_runs, [self.id], where, run_view_type=3)
         with self._explained():
-            while True:
-                page = self.client.search_runs(
-                    [self.id], where, run_view_type=3, max_results=_PAGE, page_token=token
-                )
-                found.update((run.info.run_id, _found(run)) for run in page)
-                token = page.token
-                if not token:
-                    return found
+            return {run.info.run_id: _found(run) for run in paged(search)}
 
     def answers(self) -> bool:
         """Whether MLflow answers the simplest question at all."""
@@ -339,6 +321,27 @@ class Experiment:
                 told = words.format(*(part.strip() for part in match.groups()))
                 return told[:1].lower() + told[1:]
         return self.target.clean(text.splitlines()[0])[:500]
+
+
+@contextmanager
+def ignored(code: str) -> Iterator[None]:
+    """Go on after an error of MLflow that has this code."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
+
+
+def paged(search: Callable[..., Any]) -> Iterator[Any]:
+    """Everything a search of MLflow finds, page after page."""
+    token: str | None = None
+    while token != "":
+        page = search(max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token or ""
 
 
 def _found(run: Run) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from podium.ledger.projections._mlflow_client import (
     RefusedError,
     StoppedError,
     StumbledError,
+    ignored,
+    paged,
 )
 
 ALIAS = "champion"
-_PAGE = 1000
 # What a server answers that knows no such requests, or does not offer them.
 _NO_REGISTRY = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 
@@ -76,22 +78,15 @@ class Registry:
     def versions(self, name: str) -> dict[str, Version]:
         """The newest version of each candidate in a registered model; empty where there is none."""
         found: dict[str, Version] = {}
-        token: str | None = None
         with self._judged():
-            while True:
-                page = self.experiment.client.search_model_versions(
-                    f"name='{name}'", max_results=_PAGE, page_token=token
-                )
-                for row in page:
-                    one = _version(row)
-                    other = found.get(one.candidate_id)
-                    # What somebody else registered there names no candidate, or no run.
-                    is_own = bool(one.candidate_id and one.run_id)
-                    if is_own and (other is None or int(other.number) < int(one.number)):
-                        found[one.candidate_id] = one
-                token = page.token
-                if not token:
-                    return found
+            search = partial(self.experiment.client.search_model_versions, f"name='{name}'")
+            for one in map(_version, paged(search)):
+                other = found.get(one.candidate_id)
+                # What somebody else registered there names no candidate, or no run.
+                is_own = bool(one.candidate_id and one.run_id)
+                if is_own and (other is None or int(other.number) < int(one.number)):
+                    found[one.candidate_id] = one
+        return found
 
     def make(self, name: str, slot: str) -> None:
         """Make a slot's registered model, unless it is there.
@@ -101,8 +96,6 @@ class Registry:
         RefusedError
             It is somebody else's.
         """
-        from mlflow.exceptions import MlflowException
-
         if name in self._mine:
             return
         tags = {
@@ -110,16 +103,13 @@ class Registry:
             "podium.project": self.project,
             "podium.project_id": self.project_id,
         }
+        client = self.experiment.client
         with self._judged():
-            try:
-                self.experiment.client.create_registered_model(
+            with ignored("RESOURCE_ALREADY_EXISTS"):
+                client.create_registered_model(
                     name, tags=tags, description=f"Candidates of slot {slot} of {self.project}."
                 )
-                there = tags
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-                there = self.experiment.client.get_registered_model(name).tags
+            there = client.get_registered_model(name).tags
         if there.get("podium.project_id") != self.project_id:
             other = there.get("podium.project")
             raise RefusedError(
@@ -171,16 +161,10 @@ class Registry:
 
     def alias(self, name: str) -> str | None:
         """Number of the version that MLflow calls champion."""
-        from mlflow.exceptions import MlflowException
-
-        with self._judged():
-            try:
-                found = self.experiment.client.get_registered_model(name).aliases
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
-        return None if ALIAS not in found else str(found[ALIAS])
+        with self._judged(), ignored("RESOURCE_DOES_NOT_EXIST"):
+            found = self.experiment.client.get_registered_model(name).aliases
+            return None if ALIAS not in found else str(found[ALIAS])
+        return None
 
     def point(self, name: str, number: str | None) -> None:
         """Let the alias name this version, or nothing."""
