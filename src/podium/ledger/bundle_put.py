@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,8 @@ from podium.ledger.statements import insert_missing, select, value, values
 Row = dict[str, Any]
 # Columns that hold ids of other rows.
 _REFERENCES = ("study_id", "trial_id", "candidate_id", "parent_id", "root_id", "subject_id")
+# Tables whose rows come along only with a thing that is new here, and the column that names it.
+_OWNERS = {"score": "trial_id", "result": "trial_id", "test_look": "candidate_id"}
 
 
 @dataclass
@@ -76,13 +79,9 @@ def put(
     """
     putting = _Putting(ledger, tx, origin, actor, moved)
     for table in TABLES:
-        act = getattr(putting, table, None)
+        act = getattr(putting, table, partial(putting.put_placed, table))
         for rows in pieces(rows_of(table)):
-            if act is not None:
-                act(rows)
-            else:
-                # Values under the hash of what they are: the same one is the same row everywhere.
-                putting.put(table, rows)
+            act(rows)
     return putting.done
 
 
@@ -103,6 +102,10 @@ class _Putting:
     def put(self, table: str, rows: Sequence[Row]) -> None:
         """Add rows, leaving those that are there alone."""
         insert_missing(self.ledger, self.tx, schema.metadata.tables[table], rows)
+
+    def put_placed(self, table: str, rows: Sequence[Row]) -> None:
+        """Add rows about things that are new here; what lies under its own hash is of no thing."""
+        self.put(table, self._placed(rows, of=_OWNERS.get(table, "")))
 
     def study(self, rows: Sequence[Row]) -> None:
         self.done.slots |= {row["slot"] for row in rows}
@@ -128,15 +131,6 @@ class _Putting:
             self.done.renamed.append((row["run_id"], name))
             self.put("trial", [{**row, "run_id": name}])
         writes.announce(self.ledger, self.tx, "trial", [row["id"] for row in added])
-
-    def study_trial(self, rows: Sequence[Row]) -> None:
-        self.put("study_trial", self._placed(rows))
-
-    def score(self, rows: Sequence[Row]) -> None:
-        self.put("score", self._placed(rows, of="trial_id"))
-
-    def result(self, rows: Sequence[Row]) -> None:
-        self.put("result", self._placed(rows, of="trial_id"))
 
     def candidate(self, rows: Sequence[Row]) -> None:
         table = schema.candidate.c
@@ -172,9 +166,6 @@ class _Putting:
             row["notes"] = canonical({**json.loads(row["notes"]), "imported": self.origin})
         self.done.added["evidence"] += len(mine)
         self.put("evidence", mine)
-
-    def test_look(self, rows: Sequence[Row]) -> None:
-        self.put("test_look", self._placed(rows, of="candidate_id"))
 
     def note(self, rows: Sequence[Row]) -> None:
         told = self._placed(rows)

@@ -82,16 +82,8 @@ def behind(door: Door) -> bool:
     mark = Mark.parse(row["mark"])
     if mark.digest != digest_bytes(data) or mark.root != str(door.root):
         return True
-    marks = ",".join("?" * len(KINDS))
-    return bool(
-        door.query(
-            f"SELECT 1 AS yes FROM outbox WHERE project_id = ? AND seq > ? AND kind IN ({marks}) "
-            "LIMIT 1",
-            door.project_id,
-            row["position"],
-            *KINDS,
-        )
-    )
+    newest = door.first("outbox", "seq", order="seq DESC", kind=KINDS)
+    return newest is not None and newest["seq"] > row["position"]
 
 
 def target_of(path: Path, root: Path) -> str:
