@@ -7,7 +7,7 @@ grid. Where nobody ran a grid yet, imported runs are compared, those of one sour
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +31,8 @@ SCHEMA = 1
 LOSS = "final_val_loss"
 # How a run was judged; runs that differ in any of these are not comparable.
 JUDGED = ("dataset", "task", "split", "metric")
+# A run's row, beside whose score that of a comparison is read.
+_UNSCORED = [column for column in schema.trial.c if column.name != "score"]
 
 
 @dataclass(frozen=True)
@@ -66,28 +68,35 @@ class _Mark:
 class _Best:
     """The best run of a slot that has its model still."""
 
-    id: str
-    run_id: str
-    family: str
-    config: Mapping[str, Any]
-    judged: Mapping[str, float | None]
+    row: Mapping[str, Any]
     model: Path
-    facts: Mapping[str, Any]
-    is_imported: bool
+    # What the grids were judged by; empty: the run is imported.
+    metric: str
 
     def texts(self, slot: str, best: str, active: str) -> dict[str, str]:
         """Content of both files, by their path."""
+        row = self.row
+        said = json.loads(row["said"]) if row["said"] else {}
         told = {
-            **self.judged,
-            "config": self.config,
+            **judged(self.metric, row["score"], row.get("val_loss")),
+            "config": said.get("hyperparams") or json.loads(row["config"]),
             "model_path": str(self.model),
             "podium": SCHEMA,
             "slot": slot,
-            "family": self.family,
-            "run_id": self.run_id,
-            "id": self.id,
-            **self.facts,
+            "family": row["family"],
+            "run_id": row["run_id"],
+            "id": row["id"],
         }
+        if self.metric:
+            told |= {
+                "metric": self.metric,
+                "timestamp": row["ended_at"],
+                "dataset_fingerprint": row["dataset_fingerprint"],
+                "task": row["task_hash"],
+                "split": row["split_hash"],
+            }
+        else:
+            told |= {"timestamp": row["created_at"], "source": row["origin"]}
         return {best: json.dumps(told, indent=2) + "\n", active: f"{self.model}\n"}
 
 
@@ -168,8 +177,9 @@ class _Slot:
         ledger = self.ledger
         with ledger.reading() as tx:
             position, text = outbox.position_of(ledger, tx, self.target)
-            found = self._find(tx)
-            changed = self._changed_since(tx)
+            newest = self._newest_grid(tx)
+            found = self._find(tx, newest)
+            changed = newest is not None and self._changed_since(tx, newest)
         before = _Mark.parse(text)
         written: list[str] = []
         if found is not None:
@@ -188,7 +198,7 @@ class _Slot:
     def _put(self, found: _Best, before: _Mark) -> tuple[_Mark, list[str]]:
         """Write both files unless somebody changed one and nothing better came since."""
         texts, written = found.texts(self.slot, self.best, self.active), []
-        is_new = found.id != before.best
+        is_new = found.row["id"] != before.best
         for name, text in texts.items():
             path = self.root / name
             there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
@@ -197,13 +207,13 @@ class _Slot:
             if there is not None and there != before.texts.get(name):
                 told = f"{name} is not as podium wrote it ({there.strip()[:200]!r})"
                 # Imported runs win nothing against a file that is older than podium's.
-                if not is_new or (found.is_imported and not before.best):
+                if not is_new or (not found.metric and not before.best):
                     self.say(f"{told}; it stays until a grid has a new best")
                     continue
                 self.say(f"{told}; a grid has a new best, so it is replaced")
             write_atomic(path, text)
             written.append(name)
-        return _Mark(str(self.root), found.id, str(found.model), texts), written
+        return _Mark(str(self.root), found.row["id"], str(found.model), texts), written
 
     def _kept(self, mark: _Mark, why: str) -> _Mark:
         """Tell once that the active model is that of an older comparison."""
@@ -212,29 +222,14 @@ class _Slot:
             self.say(told)
         return replace(mark, said=told)
 
-    def _find(self, tx: sa.Connection) -> _Best | None:
+    def _find(self, tx: sa.Connection, newest: Mapping[str, Any] | None) -> _Best | None:
         """The best finite score among comparable runs whose model is still there."""
-        newest = self._newest_grid(tx)
-        runs = self._imported(tx) if newest is None else self._grid_runs(tx, newest)
-        for row, facts in runs:
-            if not finite(row["score"]) or not row["checkpoint"]:
-                continue
-            model = rerooted(row["checkpoint"], self.root)
-            if not model.exists():
-                continue
-            said = json.loads(row["said"]) if row["said"] else {}
-            return _Best(
-                id=row["id"],
-                run_id=row["run_id"],
-                family=row["family"],
-                config=said.get("hyperparams") or json.loads(row["config"]),
-                judged={LOSS: row["score"]}
-                if newest is None
-                else judged(str(facts["metric"]), row["score"], row["val_loss"]),
-                model=model,
-                facts=facts,
-                is_imported=newest is None,
-            )
+        metric = "" if newest is None else str(newest["metric"])
+        for row in self._imported(tx) if newest is None else self._grid_runs(tx, newest):
+            if finite(row["score"]) and row["checkpoint"]:
+                model = rerooted(row["checkpoint"], self.root)
+                if model.exists():
+                    return _Best(row, model, metric)
         return None
 
     def _newest_grid(self, tx: sa.Connection) -> Mapping[str, Any] | None:
@@ -244,20 +239,15 @@ class _Slot:
         row = first(self.ledger, tx, table, order=newest, slot=self.slot, step=GRID)
         return {**json.loads(row["outputs"]), "created_at": row["created_at"]} if row else None
 
-    def _changed_since(self, tx: sa.Connection) -> bool:
+    def _changed_since(self, tx: sa.Connection, newest: Mapping[str, Any]) -> bool:
         """Whether a search after the last grid was judged otherwise."""
-        newest = self._newest_grid(tx)
-        if newest is None:
-            return False
         study = schema.study.c
         later = study.created_at > newest["created_at"]
         questions = values(self.ledger, tx, study.question, later, slot=self.slot)
         asked = [question for text in questions if "dataset" in (question := json.loads(text))]
         return any(question[name] != newest[name] for question in asked for name in JUDGED)
 
-    def _grid_runs(
-        self, tx: sa.Connection, asked: Mapping[str, Any]
-    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    def _grid_runs(self, tx: sa.Connection, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Complete runs of all the slot's grids that were judged like this, best first."""
         ledger, trial = self.ledger, schema.trial.c
         link, study = schema.study_trial.c, schema.study.c
@@ -274,12 +264,11 @@ class _Slot:
         score = sa.case(
             (trial.metric == metric, trial.score), else_=came_to(ledger, f"val_{metric}")
         )
-        others = [column for column in trial if column.name not in ("score", "metric")]
         loss = came_to(ledger, "val_loss").label("val_loss")
-        rows = select(
+        return select(
             ledger,
             tx,
-            [*others, score.label("score"), loss],
+            [*_UNSCORED, score.label("score"), loss],
             trial.id.in_(of_grids),
             trial.checkpoint.is_not(None),
             order=[score.desc() if rises else score, trial.seq],
@@ -288,19 +277,8 @@ class _Slot:
             task_hash=asked["task"],
             split_hash=asked["split"],
         )
-        for row in rows:
-            yield (
-                row,
-                {
-                    "metric": metric,
-                    "timestamp": row["ended_at"],
-                    "dataset_fingerprint": row["dataset_fingerprint"],
-                    "task": row["task_hash"],
-                    "split": row["split_hash"],
-                },
-            )
 
-    def _imported(self, tx: sa.Connection) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    def _imported(self, tx: sa.Connection) -> list[dict[str, Any]]:
         """Runs of the newest import of grids for the slot, best first."""
         trial, result = schema.trial.c, schema.result.c
         imported = (
@@ -312,15 +290,12 @@ class _Slot:
         of_any = trial.origin.startswith("import:")
         last = value(self.ledger, tx, trial.origin, *imported, of_any, order=trial.seq.desc())
         if last is None:
-            return
-        rows = select(
+            return []
+        return select(
             self.ledger,
             tx,
-            [*trial, result.value.label("loss")],
+            [*_UNSCORED, result.value.label("score")],
             *imported,
             trial.origin == last,
             order=[result.value, trial.seq],
         )
-        for row in rows:
-            facts = {"timestamp": row["created_at"], "source": row["origin"]}
-            yield {**row, "score": row["loss"]}, facts
