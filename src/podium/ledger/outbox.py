@@ -78,7 +78,7 @@ def count_waiting(ledger: Ledger, tx: sa.Connection, target: str) -> int:
     """How many items a target has not seen yet."""
     item = schema.outbox.c
     position, _ = position_of(ledger, tx, target)
-    return int(value(ledger, tx, sa.func.count(item.seq), item.seq > position))
+    return value(ledger, tx, sa.func.count(item.seq), item.seq > position) or 0
 
 
 def last_position(ledger: Ledger, tx: sa.Connection) -> int:
@@ -106,8 +106,7 @@ def remember(
 def remote_id(ledger: Ledger, tx: sa.Connection, target: str, subject_id: str) -> str | None:
     """What a thing is called at a target, or None when it is not there yet."""
     column = schema.projected.c.remote_id
-    found: str | None = value(ledger, tx, column, target=target, subject_id=subject_id)
-    return found
+    return value(ledger, tx, column, target=target, subject_id=subject_id)
 
 
 def set_stuck(ledger: Ledger, tx: sa.Connection, target: str, item: Item, error: str) -> None:

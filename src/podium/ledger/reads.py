@@ -163,14 +163,6 @@ def curves(
 
 def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dict[str, float]]:
     """Everything a trial reported, by epoch and the name it was reported under."""
-    found: dict[int, dict[str, float]] = {}
-    for name, epoch, reported in scores_of(ledger, tx, trial_id):
-        found.setdefault(epoch, {})[name] = reported
-    return found
-
-
-def scores_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> list[tuple[str, int, float]]:
-    """Name, epoch and value of everything a trial reported, by epoch, part and metric."""
     score = schema.score.c
     rows = select(
         ledger,
@@ -180,14 +172,11 @@ def scores_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> list[tuple[st
         order=[score.epoch, score.part, score.metric],
         trial_id=trial_id,
     )
-    return [
-        (
-            f"{row['part']}_{row['metric']}".removeprefix("_"),
-            row["epoch"],
-            nan_if_null(row["value"]),
-        )
-        for row in rows
-    ]
+    found: dict[int, dict[str, float]] = {}
+    for row in rows:
+        name = f"{row['part']}_{row['metric']}".removeprefix("_")
+        found.setdefault(row["epoch"], {})[name] = nan_if_null(row["value"])
+    return found
 
 
 # What went into a step, by name; or one text for all of it.
@@ -313,8 +302,7 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
 def champion_before(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
     """The slot's champion when the first move of a candidate was decided; None: there was none."""
     column = schema.decision.c.expected_champion
-    found: str | None = _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
-    return found
+    return _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
 
 
 def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
@@ -325,7 +313,7 @@ def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
 
 def _of_first_decision(
     ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: Kind, column: sa.Column[Any]
-) -> Any:
+) -> Any | None:
     """A column of the first decision of a kind about a candidate."""
     first_one = schema.decision.c.seq
     return value(ledger, tx, column, order=first_one, candidate_id=candidate_id, kind=kind)
@@ -333,14 +321,12 @@ def _of_first_decision(
 
 def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
     """Stage of a candidate, or None before it is registered."""
-    found: str | None = value(ledger, tx, schema.stage.c.stage, candidate_id=candidate_id)
-    return found
+    return value(ledger, tx, schema.stage.c.stage, candidate_id=candidate_id)
 
 
 def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
     """Candidate that holds a slot, or None."""
-    found: str | None = value(ledger, tx, schema.champion.c.candidate_id, slot=slot)
-    return found
+    return value(ledger, tx, schema.champion.c.candidate_id, slot=slot)
 
 
 def asked_by_slot(slot: str) -> list[sa.ColumnElement[bool]]:
@@ -381,7 +367,7 @@ def _count_configs(
     ledger: Ledger, tx: sa.Connection, slot: str, *where: sa.ColumnElement[bool]
 ) -> int:
     number = sa.func.count(sa.distinct(schema.trial.c.config_hash))
-    return int(value(ledger, tx, number, *asked_by_slot(slot), *where))
+    return value(ledger, tx, number, *asked_by_slot(slot), *where) or 0
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def value(
     *where: Condition,
     order: Order = (),
     **equal: Any,
-) -> Any:
+) -> Any | None:
     """Value of a column in the first of these rows; None where there is none."""
     row = first(ledger, tx, column, *where, order=order, **equal)
     return None if row is None else next(iter(row.values()))

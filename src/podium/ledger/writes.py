@@ -545,15 +545,9 @@ def count_look(
     insert(ledger, tx, schema.test_look, [row])
     look = schema.test_look.c
     # Intervals that overlap share bars, so a look at one is a look at the other.
-    looks = value(
-        ledger,
-        tx,
-        sa.func.count(sa.distinct(look.candidate_id)),
-        look.dataset == dataset,
-        look.interval_from <= interval[1],
-        look.interval_to >= interval[0],
-    )
-    return int(looks)
+    overlapping = (look.interval_from <= interval[1], look.interval_to >= interval[0])
+    looks = sa.func.count(sa.distinct(look.candidate_id))
+    return value(ledger, tx, looks, look.dataset == dataset, *overlapping) or 0
 
 
 def _json_real(value: float) -> float | str | None:

@@ -300,22 +300,14 @@ def trials(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
 
 def trial_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
     """Trial that trained a candidate: its run tells of it."""
-    trial_id: str | None = value(ledger, tx, schema.candidate.c.trial_id, id=candidate_id)
-    return trial_id
+    return value(ledger, tx, schema.candidate.c.trial_id, id=candidate_id)
 
 
 def base_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> str | None:
     """Trial of the parent of the candidate that a trial left; None where there is none."""
     child, parent = schema.candidate.alias("child").c, schema.candidate.alias("parent").c
-    base: str | None = value(
-        ledger,
-        tx,
-        parent.trial_id,
-        parent.id == child.parent_id,
-        child.trial_id == trial_id,
-        order=child.seq.desc(),
-    )
-    return base
+    of_child = (parent.id == child.parent_id, child.trial_id == trial_id)
+    return value(ledger, tx, parent.trial_id, *of_child, order=child.seq.desc())
 
 
 def champions(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:

@@ -17,8 +17,12 @@ from podium.ledger.projections._mlflow_candidates import Standing
 from podium.ledger.statements import beside, first, select, value
 from podium.record import nan_if_null
 
-# What a study's question holds the hash of.
-_HASHED = ("task", "split")
+# What a trial and a study's question hold the hash of.
+_HASHED = {
+    "dataset": schema.dataset.c.fingerprint,
+    "task": schema.task.c.hash,
+    "split": schema.split.c.hash,
+}
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,17 @@ class Facts:
 
     row: Mapping[str, Any]
     link: Mapping[str, Any]
-    scores: Sequence[tuple[str, int, float]]
+    epochs: Mapping[int, Mapping[str, float]]
     results: Mapping[str, float]
     candidate: Standing | None = None
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What turned bars into samples; empty where the record does not say."""
+        spec: dict[str, Any] = json.loads(self.row["task"].get("spec", "{}"))
+        return spec
 
 
 def run_of(ledger: Ledger, tx: sa.Connection, subject_id: str) -> str | None:
@@ -78,7 +88,7 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str, target: str) -> F
     return Facts(
         row={**row, **_surroundings(ledger, tx, row)},
         link=_link(ledger, tx, trial_id),
-        scores=reads.scores_of(ledger, tx, trial_id),
+        epochs=reads.epochs_of(ledger, tx, trial_id),
         results={one["metric"]: nan_if_null(one["value"]) for one in results},
         candidate=standing,
         evaluation=candidates.found(ledger, tx, latest, "evaluation") if latest else {},
@@ -96,15 +106,11 @@ def _link(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[str, Any]:
 
 def _surroundings(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
     """What a trial's hashes stand for; an imported one has none."""
-    known = {
-        "dataset": (schema.dataset, {"fingerprint": row["dataset_fingerprint"]}),
-        "split": (schema.split, {"hash": row["split_hash"]}),
-        "task": (schema.task, {"hash": row["task_hash"]}),
-    }
-    found: dict[str, Any] = dict.fromkeys(known)
-    for name, (table, wanted) in known.items():
-        if any(wanted.values()):
-            found[name] = first(ledger, tx, table, order=table.c.seq, **wanted)
+    found = {}
+    for name, column in _HASHED.items():
+        is_it = column == row[f"{name}_{column.name}"]
+        table = column.table
+        found[name] = first(ledger, tx, table, is_it, order=table.c.seq) or {}
     return found
 
 
@@ -117,9 +123,9 @@ def asked(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> dict[str
     """A study's question, as far as it is single values; hashes say that they are."""
     question = json.loads(row["question"])
     told = {name: part for name, part in question.items() if not isinstance(part, dict | list)}
-    for name, hashed in (("dataset", "dataset_fingerprint"), *((n, f"{n}_hash") for n in _HASHED)):
+    for name, column in _HASHED.items():
         if name in told:
-            told[hashed] = told.pop(name)
+            told[f"{name}_{column.name}"] = told.pop(name)
     dataset, fingerprint = schema.dataset.c, told.get("dataset_fingerprint")
     called = value(ledger, tx, dataset.name, order=dataset.seq, fingerprint=fingerprint)
     if called is not None:

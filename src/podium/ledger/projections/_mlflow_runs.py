@@ -154,7 +154,7 @@ def trial(
         status=STATUS.get(State(row["state"]), "RUNNING"),
         start=start,
         end=end,
-        curves=_curves(facts),
+        curves=curves_csv(facts.epochs),
         artifact_hash=row["artifact_hash"],
         judged=facts.candidate is not None,
         bundle=(evaluation["folder"], evaluation["bundle"]) if evaluation else None,
@@ -191,10 +191,9 @@ def named(template: str, parts: Mapping[str, str]) -> str:
 def _parts(facts: Facts) -> dict[str, str]:
     """What the name of a trial's run is made of, but for its number."""
     row, config = facts.row, json.loads(facts.row["config"])
-    task = json.loads(row["task"]["spec"]) if row["task"] else {}
     told = [config.get(name) for name in _WINDOWS]
-    window = next((value for value in [task.get("window"), *told] if value), None)
-    dataset = row["dataset"]["name"] if row["dataset"] else config.get("data_version", "")
+    window = next((value for value in [facts.task.get("window"), *told] if value), None)
+    dataset = row["dataset"].get("name", config.get("data_version", ""))
     said = _said(row)
     return {
         "data_version": str(said.get("data_version") or dataset),
@@ -218,25 +217,23 @@ def _params(facts: Facts) -> dict[str, str]:
     row, config = facts.row, json.loads(facts.row["config"])
     told: dict[str, Any] = {"family": row["family"]}
     if not row["origin"]:
-        dataset, split, task = row["dataset"], row["split"], row["task"]
+        dataset, split = row["dataset"], row["split"]
         told.update(
             family_version=row["family_version"],
             slot=facts.link.get("slot"),
             phase=facts.link.get("phase"),
             metric=row["metric"],
-            dataset=dataset["name"] if dataset else None,
-            timeframe=dataset["timeframe"] if dataset else None,
+            dataset=dataset.get("name"),
+            timeframe=dataset.get("timeframe"),
             tickers=json.loads(dataset["tickers"]) if dataset else None,
             dataset_fingerprint=row["dataset_fingerprint"],
-            split=split["name"] if split else row["split_hash"],
-            validation_from=split["validation_from"] if split else None,
-            validation_to=split["validation_to"] if split else None,
+            split=split.get("name", row["split_hash"]),
+            validation_from=split.get("validation_from"),
+            validation_to=split.get("validation_to"),
             fold=row["fold"],
             seed=row["seed"],
         )
-        if task:
-            spec = json.loads(task["spec"])
-            told.update({name: value for name, value in spec.items() if name != "versions"})
+        told.update({name: value for name, value in facts.task.items() if name != "versions"})
     for name, value in _said(row).get("flags", {}).items():
         config.setdefault(name, value)
     for name, value in told.items():
@@ -250,11 +247,9 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
 
     The moments are made from the trial's times, so sending a trial twice gives the same points.
     """
-    last = max((epoch for _, epoch, _ in facts.scores), default=0)
-    series = {name for name, _, _ in facts.scores}
-    said: list[tuple[str, float, int]] = [
-        (name, value, epoch) for name, epoch, value in facts.scores
-    ]
+    last = max(facts.epochs, default=0)
+    said = [(name, v, epoch) for epoch, told in facts.epochs.items() for name, v in told.items()]
+    series = {name for name, _, _ in said}
     best = facts.row["best_epoch"] or last
     for name, value in facts.results.items():
         said.append((f"best_epoch/{name}" if name in series else name, value, best))
@@ -302,14 +297,6 @@ def ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-
-
-def _curves(facts: Facts) -> str:
-    """Every epoch in one line, values that are not finite too."""
-    rows: dict[int, dict[str, float]] = {}
-    for name, epoch, value in facts.scores:
-        rows.setdefault(epoch, {})[name] = value
-    return curves_csv(rows)
 
 
 def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
