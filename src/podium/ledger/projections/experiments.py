@@ -47,17 +47,13 @@ PATIENCE_SECONDS = 20.0
 CHECKED = 4096
 
 
-def unheard(text: str) -> None:
-    """Nobody wants to hear what a person should know."""
-
-
 def write(
     ledger: Ledger,
     root: Path,
     slot: str,
     *,
     active: str = ACTIVE,
-    say: Callable[[str], None] = unheard,
+    say: Callable[[str], None],
 ) -> list[str]:
     """Bring the log up to the record, then best config and active model of each slot.
 

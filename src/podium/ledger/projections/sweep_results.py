@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -69,11 +68,13 @@ def write(
     door = _door(ledger, root)
     if not behind(door):
         return []
+    path = root / ".podium" / "locks" / f"{TARGET}.lock"
+    patience = PATIENCE_SECONDS if wait else 0.0
     try:
-        with full_disk_explained(root), ExitStack() as stack:
-            if not _take_turn(stack, root, wait):
-                return []
+        with full_disk_explained(root), lock(path, f"writing {FILE}", patience=patience):
             return _File(ledger, door, slot, say).update()
+    except ConflictError:
+        return []
     except OSError as error:
         raise DataError(
             f"{root / FILE} cannot be written: {(error.strerror or str(error)).lower()}",
@@ -116,17 +117,6 @@ def _door(ledger: Ledger, root: Path) -> Door:
     place, url = f"sqlite:///{ledger.place}", ledger.engine.url
     told = place if ledger.is_sqlite else url.render_as_string(hide_password=False)
     return Door(told, root, ledger.project_id)
-
-
-def _take_turn(stack: ExitStack, root: Path, wait: bool) -> bool:
-    """Whether this is now the only podium that writes the file."""
-    path = root / ".podium" / "locks" / f"{TARGET}.lock"
-    patience = PATIENCE_SECONDS if wait else 0.0
-    try:
-        stack.enter_context(lock(path, f"writing {FILE}", patience=patience))
-    except ConflictError:
-        return False
-    return True
 
 
 @dataclass
@@ -213,39 +203,33 @@ class _News:
 
     Parameters
     ----------
-    runs : sequence of Record
-        New ones, and edited ones.
-    edited : sequence of Record or None
-        For each of them the run it was before somebody edited it.
+    runs : sequence of (Record, Record or None)
+        New ones, and edited ones, each with the run it was before somebody edited it.
     notes : sequence of (trial id, text)
     """
 
-    runs: Sequence[Record]
-    edited: Sequence[Record | None]
+    runs: Sequence[tuple[Record, Record | None]]
     notes: Sequence[tuple[str, str]]
 
     @classmethod
     def of(cls, found: Sequence[Record], known: Sequence[Record], root: Path) -> Self:
         """Compare the file's runs with the record's, by their ids."""
         mine = {record.run_id: record for record in known}
-        fresh, edited, notes = list[Record](), list[Record | None](), list[tuple[str, str]]()
+        fresh, notes = list[tuple[Record, Record | None]](), list[tuple[str, str]]()
         for record in found:
             before = mine.get(record.run_id)
-            if before is None:
-                fresh.append(record)
-                edited.append(None)
-            elif _differs(to_json(before), to_json(record), root):
-                fresh.append(record)
-                edited.append(before)
+            if before is None or _differs(to_json(before), to_json(record), root):
+                fresh.append((record, before))
             elif record.notes not in before.notes:
                 notes.append((before.trial_id, record.notes.removeprefix(before.notes).strip()))
-        return cls(fresh, edited, notes)
+        return cls(fresh, notes)
 
     def put(self, ledger: Ledger, tx: sa.Connection, source: str, slot: str) -> None:
         """Write all of it into the record."""
         if self.runs:
-            put = foreign.put_imported(ledger, tx, Imported(source, self.runs), slot)
-            for (record, is_new), before in zip(put, self.edited, strict=True):
+            imported = Imported(source, [record for record, _ in self.runs])
+            put = foreign.put_imported(ledger, tx, imported, slot)
+            for (record, is_new), (_, before) in zip(put, self.runs, strict=True):
                 if before is not None and is_new:
                     told = f"edited in {FILE}; before: {before.run_id}"
                     writes.put_note(ledger, tx, record.trial_id, told, FILE.name)
