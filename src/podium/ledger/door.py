@@ -407,12 +407,7 @@ class Door:
         return [found[seq] for seq in order]
 
     def _is_result(self, name: str) -> bool:
-        rows = self.query(
-            "SELECT 1 AS yes FROM result WHERE project_id = ? AND metric = ? LIMIT 1",
-            self.project_id,
-            name,
-        )
-        return bool(rows)
+        return self.first("result", "metric", order="metric", metric=name) is not None
 
     def metrics(self) -> list[str]:
         """Every metric a trial has a result of; jumps through the index instead of reading it."""
