@@ -267,7 +267,7 @@ def test_a_gap_in_a_curve_stays_a_gap_and_a_lone_value_is_still_drawn():
         svg.lines([0, 1], [svg.Curve("a", [-1.0, 0.0])], title="t", y_label="y", log=True),
         svg.drawdown([0, 1], [svg.Curve("a", [np.nan, np.nan])], title="t"),
         svg.dots([], title="t", x_label="x", reference=1.0),
-        svg.dots([svg.Dot("a", [float("nan")], None)], title="t", x_label="x"),
+        svg.dots([FoldRow("a", [float("nan")], None)], title="t", x_label="x"),
         svg.history([], [], title="t", y_label="y"),
         svg.history([None, float("nan")], [None, None], title="t", y_label="y", reference=1.0),
     ],
@@ -382,7 +382,7 @@ def test_one_exploded_trial_does_not_flatten_the_tuning_history():
 
 
 def test_dots_are_hollow_for_folds_and_filled_for_the_mean():
-    rows = [svg.Dot("a", [1.0, float("nan"), 3.0], 2.0, True), svg.Dot("b", [2.0], None)]
+    rows = [FoldRow("a", [1.0, float("nan"), 3.0], 2.0, True), FoldRow("b", [2.0], None)]
     chart = svg.dots(rows, title="t", x_label="x", reference=2.5)
     fills = [c.get("fill") for c in ElementTree.fromstring(chart).iter(f"{SVG}circle")]
     assert sum("--pane" in fill for fill in fills) == 3

@@ -168,10 +168,7 @@ def sparkline(name: str, values: Floats, low: float, high: float) -> str:
         )
         end = int(np.flatnonzero(np.isfinite(values))[-1])
         parts.append(marks.circle(across(end), up(values[end]), 2.5, "candidate", filled=True))
-    ends = (known[0], known[-1], known.min(), known.max()) if len(known) else (None,) * 4
-    told = "{}: from {} to {}, lowest {}, highest {}".format(
-        name, *(marks.spoken(v if v is None else float(v)) for v in ends)
-    )
+    told = marks.course(name, known)
     missing = len(values) - len(known)
     told += f", {missing} of {len(values)} missing" if missing else ""
     return (
@@ -218,12 +215,7 @@ def _square(
             ]
     at = 2.0
     for text, role, *_ in lines:
-        sign = marks.stroke(
-            f"M{at:.0f} {TOP}h18",
-            role,
-            2.2 if role == "candidate" else 1.6,
-            dash=role == "naive",
-        )
+        sign = marks.line(f"M{at:.0f} {TOP}h18", role)
         bold = role == "candidate"
         parts += [sign, marks.words(at + 24, TOP + 4, text, colour=role, bold=bold)]
         at += 24 + (len(text) + 3) * (LETTER + bold)

@@ -119,7 +119,7 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     if slot.folds:
         drawn.append(
             svg.dots(
-                [svg.Dot(row.label, row.values, row.mean, row.chosen) for row in slot.folds],
+                slot.folds,
                 title="Folds of the best configs",
                 x_label=f"{slot.metric}: ○ a fold, ● the mean; {better}",
                 reference=slot.folds_naive_mean,

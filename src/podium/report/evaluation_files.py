@@ -215,14 +215,8 @@ def _tables(model: Evaluation) -> dict[str, bytes]:
         roc.append([name, None, 0.0, 0.0])
         roc += rows(name, curve.thresholds, curve.false_positive_rate, curve.recall)
     table = model.reliability
-    bins = zip(
-        table.edges[:-1].tolist(),
-        table.edges[1:].tolist(),
-        table.count.tolist(),
-        table.confidence.tolist(),
-        table.accuracy.tolist(),
-        strict=True,
-    )
+    columns = (table.edges[:-1], table.edges[1:], table.count, table.confidence, table.accuracy)
+    bins = zip(*(column.tolist() for column in columns), strict=True)
     return {
         CURVES[0]: _csv(["class", "threshold", "precision", "recall"], pr),
         CURVES[1]: _csv(["class", "threshold", "false_positive_rate", "recall"], roc),

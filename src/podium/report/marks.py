@@ -143,7 +143,18 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
         path.append(f"{pen}{across(at[i]):.1f} {up(y[i]):.1f}")
         pen, last = "L", last + 1
     path += ["h0"] if last == 1 else []
-    return stroke("".join(path), role, 2.2 if role == "candidate" else 1.6, dash=role == "naive")
+    return line("".join(path), role)
+
+
+def line(path: str, role: Role) -> str:
+    """A path drawn as the lines of a role are: the candidate's thick, a naive one dashed.
+
+    Examples
+    --------
+    >>> line("M0 0H9", "naive")[-24:]
+    'stroke-dasharray="5 4"/>'
+    """
+    return stroke(path, role, 2.2 if role == "candidate" else 1.6, dash=role == "naive")
 
 
 def axes(across: Scale, up: Scale, x_ticks: Ticks, y_ticks: Ticks) -> list[str]:
@@ -238,6 +249,27 @@ def nothing(title: str, axis: str, reason: str = "no values yet") -> str:
     True
     """
     return svg(84, title, axis, reason, [words(2, 64, reason)])
+
+
+def course(name: str, values: Floats, *, percent: bool = False) -> str:
+    """A line's first, last, lowest and highest value, for a chart's description.
+
+    Parameters
+    ----------
+    name : str
+    values : array, all finite
+    percent : bool
+
+    Examples
+    --------
+    >>> course("model", np.array([1.0, 3.0, 2.0]))
+    'model: from 1.000 to 2.000, lowest 1.000, highest 3.000'
+    """
+    ends: tuple[float | None, ...] = (None,) * 4
+    if len(values):
+        ends = tuple(map(float, (values[0], values[-1], values.min(), values.max())))
+    told = [spoken(value, percent=percent) for value in ends]
+    return "{}: from {} to {}, lowest {}, highest {}".format(name, *told)
 
 
 def spoken(value: float | None, *, percent: bool = False) -> str:

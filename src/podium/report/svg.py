@@ -13,6 +13,7 @@ from podium.arrays import Floats
 from podium.errors import DataError
 from podium.report import axis, marks
 from podium.report.axis import Scale
+from podium.report.found import FoldRow
 from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
 from podium.report.table import cut, number
 
@@ -25,15 +26,6 @@ class Curve(NamedTuple):
     name: str
     y: ArrayLike
     role: Role = "candidate"
-
-
-class Dot(NamedTuple):
-    """One row of `dots`: a label, a value for each fold, their mean, and whether it was chosen."""
-
-    label: str
-    values: Sequence[float]
-    mean: float | None = None
-    chosen: bool = False
 
 
 def lines(
@@ -93,12 +85,7 @@ def lines(
         parts.append(marks.curve(at, y, across, up, line.role))
         end = int(np.flatnonzero(np.isfinite(y))[-1])
         ends.append(End(line.name, line.role, across(at[end]), up(y[end])))
-        real = 10**values if log else values
-        said = [
-            marks.spoken(float(v), percent=percent)
-            for v in (real[0], real[-1], real.min(), real.max())
-        ]
-        told.append("{}: from {} to {}, lowest {}, highest {}".format(line.name, *said))
+        told.append(marks.course(line.name, 10**values if log else values, percent=percent))
     parts += marks.end_labels(ends, edge, up)
     label = y_label + (", log scale" if log else "")
     return marks.svg(height, title, label, "; ".join(told), parts)
@@ -130,12 +117,14 @@ def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
     return lines(x, falls, title=title, y_label=label, percent=True)
 
 
-def dots(rows: Sequence[Dot], *, title: str, x_label: str, reference: float | None = None) -> str:
+def dots(
+    rows: Sequence[FoldRow], *, title: str, x_label: str, reference: float | None = None
+) -> str:
     """A dot-and-whisker chart: hollow for each fold, filled for the mean.
 
     Parameters
     ----------
-    rows : sequence of Dot
+    rows : sequence of FoldRow
         Drawn from top to bottom, each below its label; a chosen row has a sign, a bold label and
         the candidate's colour.
     title, x_label : str
@@ -144,7 +133,8 @@ def dots(rows: Sequence[Dot], *, title: str, x_label: str, reference: float | No
 
     Examples
     --------
-    >>> chart = dots([Dot("lstm", [1.0, 3.0], 2.0)], title="Folds", x_label="rmse", reference=4)
+    >>> folds = [FoldRow("lstm", [1.0, 3.0], 2.0)]
+    >>> chart = dots(folds, title="Folds", x_label="rmse", reference=4)
     >>> chart.count("<circle"), "naive 4" in chart
     (3, True)
     """

@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from podium import artifact
-from podium.errors import (
-    DataError,
-    NotFoundError,
-    Problem,
-    RefusedError,
-    UsageError,
-)
+from podium.errors import DataError, NotFoundError, Problem, RefusedError
 from podium.files import full_disk_explained
 from podium.hashing import json_text, new_id
 from podium.ledger import bundle, bundle_check, bundle_put, schema
 from podium.ledger.bundle import STORE
 from podium.ledger.bundle_put import Put
+from podium.steps.archive.export import named
 from podium.steps.archive.tar import ENDINGS, Packer, Packing, packed, unpack
 from podium.steps.workspace.project import Project
 
@@ -73,8 +68,10 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
         An artefact was changed, or a candidate's is missing.
     """
     with packed(destination, PACKING) as pack, project.ledger.reading() as tx:
+        rows = named(project.door, ids)
+        wanted = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
         choice = (
-            bundle.choose(project.ledger, tx, **_named(project, ids))
+            bundle.choose(project.ledger, tx, **wanted)
             if ids
             else bundle.everything(project.ledger, tx)
         )
@@ -96,17 +93,6 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
         destination.stat().st_size,
         (*left, *writer.left),
     )
-
-
-def _named(project: Project, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Ids of the things named, by their kind."""
-    found: dict[str, list[str]] = {"studies": [], "trials": [], "candidates": []}
-    for start in ids:
-        kind, row = project.door.find(start)
-        if kind not in found:
-            raise UsageError(f"{row['id']} is one of the {kind}", ", ".join(found))
-        found[kind].append(row["id"])
-    return found
 
 
 @dataclass

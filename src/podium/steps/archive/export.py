@@ -84,21 +84,24 @@ def write(path: Path, found: Export) -> None:
         write_atomic(path, found.content)
 
 
-def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
-    """Ids of the trials that these ids mean."""
-    found = set[str]()
+def named(door: Door, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the studies, trials and candidates that these ids mean, by their kind."""
+    found: dict[str, list[dict[str, Any]]] = {"studies": [], "trials": [], "candidates": []}
     for start in ids:
         kind, row = door.find(start)
-        if kind == "trials":
-            found.add(row["id"])
-        elif kind == "candidates":
-            found.add(row["trial_id"])
-        elif kind == "studies":
-            links = door.select("study_trial", "trial_id", study_id=row["id"])
-            found |= {link["trial_id"] for link in links}
-        else:
-            raise UsageError(f"{row['id']} is one of the {kind}", "studies, trials, candidates")
+        if kind not in found:
+            raise UsageError(f"{row['id']} is one of the {kind}", ", ".join(found))
+        found[kind].append(row)
     return found
+
+
+def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
+    """Ids of the trials that these ids mean."""
+    rows = named(door, ids)
+    studies = [row["id"] for row in rows["studies"]]
+    links = door.select("study_trial", "trial_id", study_id=studies)
+    trials = {row["id"] for row in rows["trials"]}
+    return trials.union(row["trial_id"] for row in [*rows["candidates"], *links])
 
 
 def _jsonl(project: Project, chosen: set[str] | None) -> Export:

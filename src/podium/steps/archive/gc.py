@@ -52,11 +52,6 @@ class Rules:
     older_than: float | None = None
     max_bytes: int | None = None
 
-    @property
-    def any(self) -> bool:
-        """Whether a model can be removed at all; without a rule only strays are."""
-        return (self.keep_best, self.older_than, self.max_bytes) != (None, None, None)
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -202,7 +197,7 @@ def choose(
     3333 rank 4 of 4
     2222 rank 3 of 4
     """
-    if not rules.any:
+    if rules == Rules():
         return {}
     held = set(held)
     by_model: dict[str, list[Kept]] = defaultdict(list)

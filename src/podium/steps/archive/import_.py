@@ -117,7 +117,8 @@ def import_(
             f"importer {name} has no option {_flag(wrong[0])}",
             ", ".join(_flag(o) for o in module.OPTIONS if o != "own") or "none",
         )
-    wanted = _slot(project, slot)
+    # None where the project declares no slot.
+    wanted = project.default_slot(slot) if slot or project.config.slots else ""
     found = _read(project, module, place, given)
     groups = list[Group]()
     with suppress(Undone), project.ledger.transaction(durable=True) as tx:
@@ -179,11 +180,6 @@ def _require_readable(path: Path) -> None:
         )
 
 
-def _slot(project: Project, slot: str | None) -> str:
-    """The slot named, the default or only one; none where the project declares none."""
-    return project.default_slot(slot) if slot or project.config.slots else ""
-
-
 def _flag(option: str) -> str:
     return "--" + option.replace("_", "-")
 
@@ -191,18 +187,13 @@ def _flag(option: str) -> str:
 def _read(
     project: Project, module: ModuleType, place: str, options: Mapping[str, Any]
 ) -> Sequence[Imported]:
-    own = {"own": _trial_ids(project)} if "own" in module.OPTIONS else {}
-    found: Sequence[Imported] = module.read(place, **own, **options)
+    if "own" in module.OPTIONS:
+        trials = project.door.select("trial", "id") if project.door.exists else []
+        options = {**options, "own": {row["id"] for row in trials}}
+    found: Sequence[Imported] = module.read(place, **options)
     if not found:
         raise DataError(f"{without_password(place)} holds no records", "at least one")
     return found
-
-
-def _trial_ids(project: Project) -> set[str]:
-    door = project.door
-    if not door.exists:
-        return set()
-    return {row["id"] for row in door.select("trial", "id")}
 
 
 def _write(

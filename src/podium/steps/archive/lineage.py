@@ -61,13 +61,8 @@ class Node:
     def item(self) -> dict[str, Any]:
         """All facts as one nested value, ready for JSON."""
         children = [child.item() for child in self.children]
-        return {
-            "kind": self.kind,
-            "id": self.id,
-            "here": self.here,
-            **self.facts,
-            "children": children,
-        }
+        about = {"kind": self.kind, "id": self.id, "here": self.here}
+        return {**about, **self.facts, "children": children}
 
     def branch(self) -> Branch:
         """The same for a terminal."""
@@ -165,7 +160,8 @@ class _Tree:
         own_note: str = "",
     ) -> Node:
         """A node with its notes, that of its own row before those added since."""
-        notes = [*filter(None, [own_note]), *self._notes(id_)]
+        since = self.door.select("note", subject_id=id_)
+        notes = [*filter(None, [own_note]), *map(told_note, since)]
         facts = {**facts, "notes": notes}
         told = [*told, *(("note", note) for note in notes)]
         return Node(kind, id_, id_ == self.here, facts, title, told, children)
@@ -298,9 +294,6 @@ class _Tree:
         ]
         title = f"{id_}  version {row['version']}, {row['model_type']}, {stage}"
         return self._node("candidate", id_, facts, title, told, children)
-
-    def _notes(self, id_: str) -> list[str]:
-        return [told_note(row) for row in self.door.select("note", subject_id=id_)]
 
     def _one(self, table: str, id_: str) -> dict[str, Any]:
         found = self.door.first(table, id=id_)

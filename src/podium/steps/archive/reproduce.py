@@ -20,6 +20,11 @@ from podium.steps.workspace import environment
 from podium.steps.workspace.project import Project
 from podium.trial import State, Task
 
+# What the trainings that gave a candidate have in common.
+_SAME = (
+    "config_hash", "family", "family_version", "dataset_fingerprint", "task_hash", "split_hash",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -210,24 +215,9 @@ def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
 
 def _training(door: Door, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
     """One of the trainings that gave a candidate; fold 0 held the last slice out."""
-    same = (
-        "config_hash",
-        "family",
-        "family_version",
-        "dataset_fingerprint",
-        "task_hash",
-        "split_hash",
-    )
-    rows = door.select(
-        LOOKS,
-        "id, artifact_hash",
-        order="look",
-        study_id=candidate["study_id"],
-        phase=FINALIZE,
-        fold=fold,
-        seed=seed,
-        **{name: whole[name] for name in same},
-    )
+    same = {name: whole[name] for name in _SAME}
+    of = {"study_id": candidate["study_id"], "phase": FINALIZE, "fold": fold, "seed": seed}
+    rows = door.select(LOOKS, "id, artifact_hash", order="look", **of, **same)
     # Two candidates may share this training; the trial then names the artefact of the first.
     mine = [r for r in rows if r["artifact_hash"] == candidate["artifact_hash"]] or rows
     if not mine:

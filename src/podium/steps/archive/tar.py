@@ -15,7 +15,7 @@ from typing import IO, Any
 from podium import __version__, artifact
 from podium.errors import ConflictError, DataError, UsageError
 from podium.files import full_disk_explained
-from podium.hashing import canonical, digest_bytes
+from podium.hashing import canonical
 from podium.ledger.ledger import now
 
 # Far above any real project; below what would fill a disk by a forged size.
@@ -111,17 +111,13 @@ class Packer:
 
     def add(self, name: str, data: bytes) -> None:
         """Add a file with this content."""
-        self.files[name] = digest_bytes(data)
-        self._write(name, data)
+        self.add_file(name, io.BytesIO(data))
 
-    def add_file(self, name: str, source: IO[bytes]) -> None:
-        """Add what a file on the disk holds, without reading it at once."""
-        sha = hashlib.sha256()
-        while piece := source.read(PIECE):
-            sha.update(piece)
-        self.files[name] = sha.hexdigest()
+    def add_file(self, name: str, source: io.BufferedIOBase) -> None:
+        """Add what a file holds, from its first byte, without reading it at once."""
+        self.files[name] = hashlib.file_digest(source, "sha256").hexdigest()
         entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = source.tell(), 0o644
+        entry.size, entry.mode = source.seek(0, io.SEEK_END), 0o644
         source.seek(0)
         self.tar.addfile(entry, source)
 
@@ -142,12 +138,7 @@ class Packer:
             "files": self.files,
             **more,
         }
-        self._write(self.packing.contents, canonical(contents).encode())
-
-    def _write(self, name: str, data: bytes) -> None:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(data), 0o644
-        self.tar.addfile(entry, io.BytesIO(data))
+        self.add(self.packing.contents, canonical(contents).encode())
 
 
 def unpack(source: Path, target: Path, packing: Packing) -> dict[str, Any]:
