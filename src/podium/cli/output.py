@@ -8,8 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import click
 
 from podium.errors import UsageError
 from podium.files import csv_text, overheard
-from podium.report.table import duration, markdown, text
+from podium.report.table import duration, markdown, plain, text
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
 LINE_EVERY_SECONDS = 60.0
@@ -69,7 +67,7 @@ class Output:
     ) -> None:
         """Print items as JSON, or the columns of them as a table."""
         if self.as_json:
-            print(json.dumps({"podium": 1, "kind": kind, "items": _plain(items)}, allow_nan=False))
+            print(json.dumps({"podium": 1, "kind": kind, "items": plain(items)}, allow_nan=False))
             return
         shown = list(columns or (items[0] if items else []))
         rows = [[_cell(item.get(column)) for column in shown] for item in items]
@@ -84,7 +82,7 @@ class Output:
             self.answer(kind, items, columns)
         elif self.form == "jsonl":
             for item in items:
-                print(json.dumps(_plain(item), allow_nan=False))
+                print(json.dumps(plain(item), allow_nan=False))
         elif self.form == "ids":
             for item in items:
                 print(item.get("id", item.get("name")))
@@ -180,20 +178,7 @@ class Output:
 def _flat(value: Any) -> Any:
     """Value of one cell: nested ones as JSON."""
     nested = isinstance(value, Mapping | list | tuple)
-    return json.dumps(_plain(value), allow_nan=False) if nested else value
-
-
-def _plain(value: Any) -> Any:
-    """JSON value; a number that is not finite becomes null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return json.dumps(plain(value), allow_nan=False) if nested else value
 
 
 def _cell(value: Any) -> Any:

@@ -235,6 +235,15 @@ def checked(record: Record) -> Record:
     return record
 
 
+@contextmanager
+def left_out(problems: list[str], place: str) -> Iterator[None]:
+    """Take one record: where it is unusable, why is added to the problems, after its place."""
+    try:
+        yield
+    except UnusableError as error:
+        problems.append(f"{place}: {error}")
+
+
 def source_of(name: str, records: Sequence[Record]) -> str:
     """Name of a source: the file's, and what its first record is.
 

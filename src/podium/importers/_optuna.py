@@ -6,7 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from podium.importers._base import Imported, UnusableError, checked, moment, number, source_of
+from podium.importers._base import (
+    Imported,
+    UnusableError,
+    checked,
+    left_out,
+    moment,
+    number,
+    source_of,
+)
 from podium.record import Record
 
 if TYPE_CHECKING:
@@ -34,16 +42,10 @@ def imported(study: optuna.Study, place: str) -> Imported:
     }
     found, problems = list[Record](), list[str]()
     for trial in study.get_trials(deepcopy=False):
-        if trial.state.name not in _STATES:
-            problems.append(
-                f"trial {trial.number} of study {study.study_name} left out: "
-                f"it is {trial.state.name.lower()}"
-            )
-            continue
-        try:
+        with left_out(problems, f"trial {trial.number} of study {study.study_name} left out"):
+            if trial.state.name not in _STATES:
+                raise UnusableError(f"it is {trial.state.name.lower()}")
             found.append(checked(_record(study.study_name, directions, trial)))
-        except UnusableError as error:
-            problems.append(f"trial {trial.number} of study {study.study_name} left out: {error}")
     return Imported(source_of(f"{place}/{study.study_name}", found), found, problems)
 
 

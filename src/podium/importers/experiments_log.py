@@ -14,6 +14,7 @@ from podium.importers._base import (
     UnusableError,
     checked,
     head,
+    left_out,
     moment,
     number,
     source_of,
@@ -93,10 +94,8 @@ def lines(data: bytes, own: Container[str] = ()) -> tuple[list[tuple[int, Record
             continue
         if isinstance(value.get("id"), str) and value["id"] in own:
             continue
-        try:
+        with left_out(problems, f"line {place}"):
             found.append((place, checked(from_json(value))))
-        except UnusableError as error:
-            problems.append(f"line {place}: {error}")
     return found, problems
 
 

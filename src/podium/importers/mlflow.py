@@ -17,9 +17,9 @@ from podium.environ import variables
 from podium.errors import DataError, MissingExtraError, NotFoundError, UsageError, suggest
 from podium.importers._base import (
     Imported,
-    UnusableError,
     as_file,
     checked,
+    left_out,
     moment,
     source_of,
     sqlite,
@@ -133,10 +133,8 @@ def read(
         if run.status not in _STATES:
             problems.append(f"run {told} left out: it is {run.status.lower()}")
             continue
-        try:
+        with left_out(problems, f"run {told} left out"):
             found.append(checked(_record(run)))
-        except UnusableError as error:
-            problems.append(f"run {told} left out: {error}")
         problems += [
             f"run {told}: the {count} values of {metric} are more than {MOST_POINTS}; "
             "only the last one was taken"

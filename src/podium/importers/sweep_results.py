@@ -15,6 +15,7 @@ from podium.importers._base import (
     UnusableError,
     checked,
     head,
+    left_out,
     moment,
     number,
     parsed,
@@ -26,6 +27,11 @@ from podium.record import Record
 OPTIONS: tuple[str, ...] = ()
 # Where an imported record is kept as it was written, if podium would write it otherwise.
 EXACT = "record"
+# Of a record, in the order in which trackers write them.
+FIELDS = (
+    "run_id", "model_name", "timestamp", "hyperparams", "metrics", "checkpoint_path",
+    "training_time_seconds", "notes", "git_commit", "git_dirty", "git_diff_hash",
+)  # fmt: skip
 
 
 def recognizes(place: str | Path) -> bool:
@@ -77,12 +83,10 @@ def records(payload: object, place: str = "sweep_results.json") -> tuple[list[Re
         raise DataError(f"{place} has no list 'runs'", 'an object {"runs": [...]}')
     found, problems = list[Record](), list[str]()
     for place_in_list, run in enumerate(runs):
-        try:
+        name = run.get("run_id") if isinstance(run, Mapping) else None
+        told = f" ({name})" if isinstance(name, str) else ""
+        with left_out(problems, f"run {place_in_list}{told} left out"):
             found.append(from_json(run))
-        except UnusableError as error:
-            name = run.get("run_id") if isinstance(run, Mapping) else None
-            told = f" ({name})" if isinstance(name, str) else ""
-            problems.append(f"run {place_in_list}{told} left out: {error}")
     return found, problems
 
 
@@ -125,19 +129,9 @@ def to_json(record: Record) -> dict[str, Any]:
     """
     exact = record.said.get(EXACT)
     if not isinstance(exact, Mapping):
-        return {
-            "run_id": record.run_id,
-            "model_name": record.model_name,
-            "timestamp": record.timestamp,
-            "hyperparams": dict(record.hyperparams),
-            "metrics": dict(record.metrics),
-            "checkpoint_path": record.checkpoint_path,
-            "training_time_seconds": record.training_time_seconds,
-            "notes": record.notes,
-            "git_commit": record.git_commit,
-            "git_dirty": record.git_dirty,
-            "git_diff_hash": record.git_diff_hash,
-        }
+        found = {name: getattr(record, name) for name in FIELDS}
+        mappings = {"hyperparams": dict(record.hyperparams), "metrics": dict(record.metrics)}
+        return {**found, **mappings}
     told = dict(exact)
     if record.run_id and record.run_id != (told.get("run_id") or ""):
         told["run_id"] = record.run_id

@@ -10,7 +10,7 @@ import numpy as np
 from podium.report import axis, svg
 from podium.report.found import Pair, RankRow, SlotReport
 from podium.report.page import Block
-from podium.report.table import number, p_value, percent
+from podium.report.table import counted, number, p_value, percent
 
 # A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
@@ -166,7 +166,7 @@ def notes(slot: SlotReport) -> list[str]:
     slot : SlotReport
     """
     looked = (
-        f"Looked at for this slot in all: {_count(slot.trials_counted, 'config', 'configs')}, "
+        f"Looked at for this slot in all: {counted(slot.trials_counted, 'config')}, "
         "every study, log and import counted."
     )
     lineage = f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else ""
@@ -175,7 +175,7 @@ def notes(slot: SlotReport) -> list[str]:
         return [note for note in (looked, naive, slot.distinguishable, lineage) if note]
     found = [
         looked,
-        f"The sealed test was looked at {_count(slot.test_looks, 'time', 'times')}"
+        f"The sealed test was looked at {counted(slot.test_looks, 'time')}"
         + ("; its p-value is multiplied by that." if slot.test_looks > 1 else "."),
         f"Naive method: {slot.naive_method}.",
         slot.distinguishable,
@@ -201,7 +201,7 @@ def _numbers(slot: SlotReport) -> Block:
         after.append(
             f"Diebold-Mariano statistic against naive on the sealed test: "
             f"{number(slot.dm_statistic)}. The adjusted p-value counts "
-            f"{_count(slot.test_looks, 'look', 'looks')} at that test."
+            f"{counted(slot.test_looks, 'look')} at that test."
         )
     columns = ["part", "candidate", "naive", "against naive", "p-value", "p, adjusted for looks"]
     title = f"{slot.metric} ({_better(slot)} is better)"
@@ -333,10 +333,6 @@ def _setting(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_setting, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _count(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _day(text: str) -> np.datetime64:

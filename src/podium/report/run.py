@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from math import isfinite
 from typing import Any
-
-import numpy as np
 
 from podium.report.blocks import about, blocks, charts, config_text, notes
 from podium.report.found import RunReport, SlotReport
 from podium.report.page import SIGNS, figures, kind_of, mark, page, region, section, verdict_line
-from podium.report.table import Safe, cell, cut, escape, html, markdown, p_value, plain_markdown
+from podium.report.table import (
+    Safe,
+    cell,
+    cut,
+    escape,
+    html,
+    markdown,
+    p_value,
+    plain,
+    plain_markdown,
+)
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
@@ -113,8 +118,8 @@ def run_dict(report: RunReport) -> dict[str, Any]:
     >>> run_dict(RunReport("demo", "2025-01-01"))["items"]
     []
     """
-    plain = _plain(report)
-    return {"podium": 1, "kind": "run", "items": plain.pop("slots"), **plain}
+    told = plain(report)
+    return {"podium": 1, "kind": "run", "items": told.pop("slots"), **told}
 
 
 def _brief(report: RunReport) -> tuple[list[str], list[list[object]]]:
@@ -142,20 +147,3 @@ def _section(slot: SlotReport, name: str) -> str:
         typed = "\n".join(escape(command) for command in slot.commands)
         parts.append(f"<h3>Next</h3>\n<pre><code>{typed}</code></pre>")
     return "\n".join([*parts, "</section>"])
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, np.ndarray | np.generic):
-        found: Any = value
-        if value.dtype.kind == "M":
-            found = np.where(np.isnat(found), None, np.datetime_as_string(found))
-        return _plain(found.tolist())
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html as _html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 from unicodedata import combining, east_asian_width
 
 import numpy as np
@@ -129,6 +131,35 @@ def cell(value: object) -> str:
     if value is None or isinstance(value, bool | int | float | np.number | np.bool_):
         return number(value)  # type: ignore[arg-type]
     return _CONTROL.sub(" ", str(value))
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON: fields, arrays and times as what JSON has, null for what is not finite.
+
+    Parameters
+    ----------
+    value : object
+        What is none of these gives its text.
+
+    Examples
+    --------
+    >>> plain({"mse": np.array([0.5, math.inf]), 1: (True, None)})
+    {'mse': [0.5, None], '1': [True, None]}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        found: Any = value
+        if value.dtype.kind == "M":
+            found = np.where(np.isnat(found), None, np.datetime_as_string(found))
+        return plain(found.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def cut(words: str, width: int) -> str:
@@ -330,6 +361,17 @@ def size(count: float) -> str:
             )
         count /= 1000
     return f"{count:.2g} TB" if count < 10 else f"{count:.0f} TB"
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things, with an s behind what they are unless it is one.
+
+    Examples
+    --------
+    >>> counted(1, "trial"), counted(2400, "trial")
+    ('1 trial', '2,400 trials')
+    """
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def duration(seconds: float) -> str:

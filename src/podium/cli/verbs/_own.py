@@ -13,6 +13,7 @@ from podium.cli import options
 from podium.cli.options import CliContext, setting, stacked
 from podium.cli.output import Output
 from podium.cli.verbs._search import answer_trials
+from podium.report.table import counted
 
 if TYPE_CHECKING:
     from podium.steps.search.results import SearchResult
@@ -113,9 +114,8 @@ def _answer(out: Output, found: SearchResult, root: Path) -> None:
     assert isinstance(data, OwnData)
     answer_trials(out, found, root, "trial", "score", "epoch", "state", "config", "files")
     epoch = f" in epoch {found.epochs[best.id]}" if best.id in found.epochs else ""
-    count = len(found.trials)
     out.say(
-        f"{data.slot}: {count} trial{'s' if count > 1 else ''}; best {found.metric} "
+        f"{data.slot}: {counted(len(found.trials), 'trial')}; best {found.metric} "
         f"{best.score:.4g}{epoch}: {best.id}"
     )
     given = {name: f"{{{name}}}" for name in GIVEN}

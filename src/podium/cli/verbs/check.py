@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from podium.config import Config
 from podium.errors import DataError, UsageError
 
 COLUMNS = ("severity", "what", "count", "found", "fix")
+FACTS = ("severity", "what", "ticker", "count", "first", "found", "expected", "fix", "repair")
 
 
 @click.command()
@@ -45,22 +45,14 @@ def command(cli: CliContext, what: str, kind: str | None, **settings: Any) -> No
         return
     found = check(config, what, **options.given(settings))
     items = [
-        {
-            "severity": one.severity,
-            "what": one.what,
-            "ticker": one.ticker,
-            "count": one.count,
-            "first": one.first,
-            "found": one.found,
-            "expected": one.expected,
-            "fix": one.problem.fix,
-            "repair": one.repair,
-        }
+        {**{name: getattr(one, name) for name in FACTS}, "fix": one.problem.fix}
         for one in found.findings
     ]
     if not cli.out.as_json:
         # Where nothing can be advised, what would be right is the advice.
-        items = [{**item, "fix": item["fix"] or _expected(item)} for item in items]
+        for item in items:
+            expected = f"expected {item['expected']}" if item["expected"] else ""
+            item["fix"] = item["fix"] or expected
     cli.out.listing("findings", items, COLUMNS)
     if found.refused:
         errors = [one for one in found.findings if one.severity == "error"]
@@ -101,12 +93,5 @@ def _check_slot(cli: CliContext, slot: str) -> None:
             "findings", {one.what: marks[one.severity] + one.found for one in found.findings}
         )
         return
-    items = [
-        {"severity": one.severity, "what": one.what, "found": one.found, "figures": one.figures}
-        for one in found.findings
-    ]
-    cli.out.listing("findings", items, ("severity", "what", "found"))
-
-
-def _expected(item: Mapping[str, Any]) -> str:
-    return f"expected {item['expected']}" if item["expected"] else ""
+    columns = ("severity", "what", "found")
+    cli.out.listing("findings", [vars(one) for one in found.findings], columns)

@@ -62,15 +62,11 @@ def command(
 def _bundle(cli: CliContext, path: Path, ids: tuple[str, ...]) -> None:
     from podium.steps.archive import bundle as bundles
 
-    out = cli.out
     with cli.opened() as project:
         found = bundles.write(project, path, ids)
     for each in found.left:
-        out.say(f"left out: {each}")
-    kinds = ("study", "trial", "candidate", "evidence", "note")
-    facts = {kind: found.counts[kind] for kind in kinds}
-    out.facts(
-        "bundle",
-        {"bundle": str(found.path), **facts, "artefact": found.artifacts, "bytes": found.bytes},
-    )
-    out.hint(f"podium import {found.path} --project OTHER")
+        cli.out.say(f"left out: {each}")
+    counts = {kind: found.counts[kind] for kind in bundles.COUNTED}
+    facts = {**counts, "artefact": found.artifacts, "bytes": found.bytes}
+    cli.out.facts("bundle", {"bundle": str(found.path), **facts})
+    cli.out.hint(f"podium import {found.path} --project OTHER")

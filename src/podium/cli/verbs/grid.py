@@ -7,6 +7,7 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext, setting
 from podium.cli.verbs._search import answer_trials, named_values, values_of
+from podium.report.table import counted
 
 # Flags that users of grids know, and the parameters they mean.
 LISTS = {
@@ -95,8 +96,7 @@ def command(
         root = project.root
         is_default = name == project.config.root_slot
     answer_trials(out, found, root, "trial", "family", "score", "state", "config", "model")
-    count = len(found.trials)
-    out.say(f"{count} config{'s' if count > 1 else ''}, {found.trained} new; {found.summary}")
+    out.say(f"{counted(len(found.trials), 'config')}, {found.trained} new; {found.summary}")
     if is_default:
         out.say(f"active model: {get_active_model_path(root)}")
     else:

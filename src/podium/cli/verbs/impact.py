@@ -39,15 +39,10 @@ def command(
 
 def _ranking(out: Output, found: list[Impact]) -> None:
     columns = ["hyperparam", "rho", "eta_squared", "n", "values", "what"]
+    facts = ("hyperparam", "family", "metric", "kind", "rho", "eta_squared", "n")
     items = [
         {
-            "hyperparam": one.hyperparam,
-            "family": one.family,
-            "metric": one.metric,
-            "kind": one.kind,
-            "rho": one.rho,
-            "eta_squared": one.eta_squared,
-            "n": one.n,
+            **{name: getattr(one, name) for name in facts},
             "values": len({str(value) for _, value, _ in one.runs}),
             "what": one.sentence,
             "left_out": list(one.left_out),

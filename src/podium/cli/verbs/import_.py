@@ -84,7 +84,11 @@ def command(
             for group in found.groups
         ],
     )
-    _tell_problems(out, [problem for group in found.groups for problem in group.problems])
+    problems = [problem for group in found.groups for problem in group.problems]
+    for problem in problems[:SHOWN]:
+        out.say(problem)
+    if len(problems) > SHOWN:
+        out.say(f"... and {len(problems) - SHOWN} more; --json has all of them")
     metrics = sorted({name for group in found.groups for name in group.metrics})
     told = {name: way for group in found.groups for name, way in group.directions.items()}
     for name in metrics:
@@ -96,19 +100,18 @@ def command(
 
 
 def _tell_bundle(out: Output, found: Import) -> None:
+    from podium.steps.archive.bundle import COUNTED
+
     taken = found.bundle
     assert taken is not None
     put = taken.put
-    kinds = ("study", "trial", "candidate", "evidence", "note")
-    out.facts(
-        "import",
-        {
-            "from": taken.origin,
-            **{f"new: {kind}": put.added[kind] for kind in kinds},
-            "new: artefact": taken.artifacts,
-            **{f"known before: {kind}": put.known[kind] for kind in kinds[:3]},
-        },
-    )
+    facts = {
+        "from": taken.origin,
+        **{f"new: {kind}": put.added[kind] for kind in COUNTED},
+        "new: artefact": taken.artifacts,
+        **{f"known before: {kind}": put.known[kind] for kind in COUNTED[:3]},
+    }
+    out.facts("import", facts)
     for before, after in put.renamed:
         out.say(f"{before} is taken here; it is now {after}")
     for slot in taken.undeclared:
@@ -121,13 +124,6 @@ def _tell_bundle(out: Output, found: Import) -> None:
             "candidates come in stage development; decisions of the other project were not taken "
             "over"
         )
-
-
-def _tell_problems(out: Output, problems: list[str]) -> None:
-    for problem in problems[:SHOWN]:
-        out.say(problem)
-    if len(problems) > SHOWN:
-        out.say(f"... and {len(problems) - SHOWN} more; --json has all of them")
 
 
 def _has_direction(metric: str, declared: Mapping[str, str]) -> bool:

@@ -119,16 +119,9 @@ def _require_slot(config: Config, door: Door, slot: str) -> None:
 
 def _slots(config: Config, door: Door) -> list[dict[str, Any]]:
     """Each declared slot with its champion; a project without a record has none."""
+    facts = {"champion": "candidate_id", "version": "version", "since": "since"}
     champions = door.champions() if door.exists else {}
-    found = []
-    for name in config.slots:
-        holder = champions.get(name)
-        found.append(
-            {
-                "slot": name,
-                "champion": holder.candidate_id if holder else None,
-                "version": holder.version if holder else None,
-                "since": holder.since if holder else None,
-            }
-        )
-    return found
+    return [
+        {"slot": slot, **{key: getattr(champions.get(slot), of, None) for key, of in facts.items()}}
+        for slot in config.slots
+    ]

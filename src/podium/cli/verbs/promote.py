@@ -57,11 +57,8 @@ def command(
             )
         section = project.config.slots.get(candidate["slot"])
         classifies = section is not None and registry.holds(section.task) == "sequences"
-        items = [
-            {"gate": v.gate, "result": v.result, "finding": v.finding, "limits": v.limits}
-            for v in found.verdicts
-        ]
-        cli.out.answer("verdicts", items, ["gate", "result", "finding"])
+        verdicts = [vars(verdict) for verdict in found.verdicts]
+        cli.out.answer("verdicts", verdicts, ["gate", "result", "finding"])
         # While the project is open, so that its log ends with it.
         require_promoted(found)
     cli.out.say(found.sentence)

@@ -22,10 +22,8 @@ def command(cli: CliContext, slot: str | None, reason: str, artifact: str) -> No
     """
     from podium.steps.decisions.rollback import rollback
 
-    with cli.opened() as project:
-        name = project.default_slot(slot)
-        with project.locked(name, "rollback"):
-            found = rollback(project, name, reason=reason, artifact_hash=artifact)
+    with cli.at_work(slot, "rollback") as (project, name):
+        found = rollback(project, name, reason=reason, artifact_hash=artifact)
     facts = {
         "slot": name,
         "champion": f"{found.candidate.id} (version {found.candidate.version})",

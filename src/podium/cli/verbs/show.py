@@ -29,7 +29,7 @@ def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | 
     config = cli.config
     if what == "config":
         items = [
-            {"key": key, "value": value, "origin": _origin(config, key)}
+            {"key": key, "value": value, "origin": config.origins.get(key, "podium.toml")}
             for key, value in config.values().items()
         ]
         out.answer("config", items)
@@ -90,23 +90,16 @@ def _history(out: Output, door: Door, slot: str, moment: str | None) -> None:
         out.say(f"nobody held {slot} yet")
 
 
-def _origin(config: Config, key: str) -> str:
-    return config.origins.get(key, "podium.toml")
-
-
 def _slot(out: Output, config: Config, door: Door, slot: str) -> None:
     holder = door.champions().get(slot)
     decisions = door.rows("decisions", slot=slot)
     if out.as_json:
-        item = {"slot": slot, "champion": holder, "decisions": decisions}
-        out.answer("slot", [item])
+        out.facts("slot", {"slot": slot, "champion": holder, "decisions": decisions})
         return
     section = config.slots[slot]
-    champion = (
-        f"{holder.candidate_id} (version {holder.version}) since {holder.since}"
-        if holder
-        else "nobody"
-    )
+    champion = "nobody"
+    if holder:
+        champion = f"{holder.candidate_id} (version {holder.version}) since {holder.since}"
     out.facts(
         "slot",
         {
@@ -133,9 +126,8 @@ def _candidate(out: Output, door: Door, row: dict[str, Any]) -> None:
         ]
         out.answer("evidence", items)
         for name, text in one["notes"].items():
-            if not text:
-                continue
-            print(f"{name}: {text}")
+            if text:
+                print(f"{name}: {text}")
     decisions = [d for d in door.rows("decisions") if d["candidate_id"] == row["id"]]
     print("\ndecisions, newest first")
     out.answer("decisions", [_told(d) for d in decisions])

@@ -10,6 +10,7 @@ from podium.cli import options
 from podium.cli.options import CliContext, setting
 from podium.cli.verbs import _own
 from podium.cli.verbs._search import answer_trials, scheduled, searched, settings_of
+from podium.report.table import counted
 
 
 @click.command()
@@ -67,8 +68,7 @@ def command(
         cli.out, found, root, "trial", "family", "mode", "score", "state", "epochs", "mean", "sd",
         "config", "model",
     )  # fmt: skip
-    count = len(found.trials)
-    cli.out.say(f"{count} config{'s' if count > 1 else ''}; {found.summary}")
+    cli.out.say(f"{counted(len(found.trials), 'config')}; {found.summary}")
     larger = {"priority": "quick", "quick": "full"}.get(mode)
     if larger:
         cli.out.hint(f"podium sweep {name} --mode {larger}")

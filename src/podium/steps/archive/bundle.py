@@ -24,6 +24,8 @@ from podium.steps.archive.tar import ENDINGS, Packer, Packing, packed, unpack
 from podium.steps.workspace.project import Project
 
 PACKING = Packing("bundle", "bundle.json", 1, "podium export --bundle")
+# Whose rows people are told the number of.
+COUNTED = ("study", "trial", "candidate", "evidence", "note")
 
 
 @dataclass(frozen=True)
