@@ -24,7 +24,6 @@ from podium.record import Record
 
 OPTIONS: tuple[str, ...] = ("own",)
 GRID = "grid_search_initial"
-SUMMARY = GRID + "_summary"
 FAMILY = "lstm"
 # Fields of a line that a record has a place for.
 _NAMED = (

@@ -75,18 +75,9 @@ def blocks(slot: SlotReport) -> list[Block]:
     ----------
     slot : SlotReport
     """
-    if not slot.forecasts:
-        chosen = [_ranking(slot), _classes(slot), _luck(slot)]
-        return [_numbers(slot), _gates(slot), *chosen, _config(slot)]
-    return [
-        _numbers(slot),
-        _gates(slot),
-        _ranking(slot),
-        _luck(slot),
-        _trading(slot),
-        _tickers(slot),
-        _config(slot),
-    ]
+    of_classes = (_numbers, _gates, _ranking, _classes, _luck, _config)
+    of_forecasts = (_numbers, _gates, _ranking, _luck, _trading, _tickers, _config)
+    return [block(slot) for block in (of_forecasts if slot.forecasts else of_classes)]
 
 
 def charts(slot: SlotReport) -> tuple[list[str], list[str]]:

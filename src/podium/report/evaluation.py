@@ -314,14 +314,10 @@ def _overall(report: EvaluationReport) -> Block:
         for name, words in _OVERALL.items()
         if name in told[0]
     ]
-    after = []
-    if report.champion is not None:
-        after.append(f"Champion: {report.champion_name}.")
-    if report.naive is not None:
-        after.append(f"Naive: {report.naive_name}.")
-    after.append(
-        "A class without samples counts as 0 in macro-F1 and is left out of the macro areas."
-    )
+    after = [f"Champion: {report.champion_name}."] if report.champion is not None else []
+    after += [f"Naive: {report.naive_name}."] if report.naive is not None else []
+    empty = "A class without samples counts as 0 in macro-F1 and is left out of the macro areas."
+    after.append(empty)
     return Block("All figures", ["figure", *(j.name for j in report.judged)], rows, after)
 
 
@@ -332,13 +328,7 @@ def _improvements(report: EvaluationReport) -> list[Block]:
     mine, its = (report.figures[name].scalars() for name in ("model", "parent"))
     found = {name: report.improvements[name] for name in _OVERALL if name in report.improvements}
     rows = [
-        [
-            _OVERALL[name],
-            _known(its[name]),
-            _known(mine[name]),
-            _known(one.delta),
-            _share_told(one),
-        ]
+        [_OVERALL[name], *map(_known, (its[name], mine[name], one.delta)), _share_told(one)]
         for name, one in found.items()
     ]
     after = [
@@ -444,15 +434,11 @@ def _thresholds(report: EvaluationReport) -> Block:
 
 def _reliability(report: EvaluationReport) -> Block:
     table = report.model.reliability
-    rows: list[list[object]] = [
-        [
-            f"{table.edges[n]:.3f} to {table.edges[n + 1]:.3f}",
-            int(table.count[n]),
-            float(table.confidence[n]),
-            float(table.accuracy[n]),
-        ]
-        for n in np.flatnonzero(table.count).tolist()
-    ]
+    rows: list[list[object]] = []
+    for n in np.flatnonzero(table.count).tolist():
+        bounds = f"{table.edges[n]:.3f} to {table.edges[n + 1]:.3f}"
+        shares = float(table.confidence[n]), float(table.accuracy[n])
+        rows.append([bounds, int(table.count[n]), *shares])
     columns = ["probability of the chosen class", "samples", "mean probability", "share right"]
     told = "The calibration error is the mean gap between the last two columns, over samples."
     return Block("Calibration by bin", columns, rows, [told])

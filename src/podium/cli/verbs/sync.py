@@ -30,22 +30,15 @@ def command(cli: CliContext, check: bool, repair: bool) -> int:
     with cli.opened() as project:
         found = step.check(project) if check else step.sync(project, repair=repair)
         elsewhere = step.elsewhere(project, found.target)
-    facts: dict[str, Any] = {"files": found.files or "up to date"}
-    if check:
-        facts = {}
+    facts: dict[str, Any] = {} if check else {"files": found.files or "up to date"}
     if found.target is None:
         facts["mlflow"] = "off"
     else:
-        facts |= {
-            "mlflow": found.target.shown,
-            "experiment": found.target.experiment,
-            "sent": found.sent,
-            "waiting": found.waiting,
-            "refused": len(found.refused),
-        }
-    if check and found.target is not None:
-        del facts["sent"]
-        facts |= {"missing": len(found.missing), "differing": len(found.differing)}
+        facts |= {"mlflow": found.target.shown, "experiment": found.target.experiment}
+        facts |= {} if check else {"sent": found.sent}
+        facts |= {"waiting": found.waiting, "refused": len(found.refused)}
+        if check:
+            facts |= {"missing": len(found.missing), "differing": len(found.differing)}
     cli.out.facts("sync", facts)
     for refused in found.refused:
         cli.out.say(f"refused: {refused}")

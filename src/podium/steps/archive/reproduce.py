@@ -77,9 +77,8 @@ class Reproduction:
             return f"{self.id} differs: " + "; ".join(f"{f.what}: {f.told}" for f in bad)
         odd = [f for f in self.findings if f.harmless]
         if odd:
-            return f"{self.id} gives the same numbers; " + "; ".join(
-                f"{f.what}: {f.told}" for f in odd
-            )
+            told = "; ".join(f"{f.what}: {f.told}" for f in odd)
+            return f"{self.id} gives the same numbers; {told}"
         return f"{self.id} is bit-equal"
 
 
@@ -238,23 +237,14 @@ def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
         raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
     now = environment.capture(project.root)
     diff = now["git_diff"]
-    grounds = [
-        Ground("git commit", _text(then["git_commit"]), _text(now["git_commit"])),
-        Ground(
-            "uncommitted changes",
-            _text(then["git_diff_hash"]),
-            _text(writes.text_hash(diff) if diff else None),
-        ),
+    pairs = [
+        ("git commit", then["git_commit"], now["git_commit"]),
+        ("uncommitted changes", then["git_diff_hash"], writes.text_hash(diff) if diff else None),
     ]
-    for known, present in (
-        (then["packages"], now["packages"]),
-        (then["machine"], now["machine"]),
-    ):
-        grounds += [
-            Ground(what.replace("_", " "), _text(known.get(what)), _text(present.get(what)))
-            for what in known
-        ]
-    return grounds
+    for part in ("packages", "machine"):
+        for what, known in then[part].items():
+            pairs.append((what.replace("_", " "), known, now[part].get(what)))
+    return [Ground(what, _text(known), _text(present)) for what, known, present in pairs]
 
 
 def _text(value: object) -> str:

@@ -118,10 +118,8 @@ def _of_slot(project: Project, slot: str, version: int | None) -> dict[str, Any]
     rows = project.door.rows("candidates", slot=slot)
     if not rows:
         raise NotFoundError(f"{slot} has no candidate yet", fix=f"run: podium finalize {slot}")
-    if version is None:
-        return rows[0]
     for row in rows:
-        if row["version"] == version:
+        if version in (None, row["version"]):
             return row
     raise NotFoundError(
         f"{slot} has no version {version}", "one of " + ", ".join(str(r["version"]) for r in rows)

@@ -252,21 +252,17 @@ def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
     A model of sequences has features, classes and steps where one of bars has tickers, a target and
     moments.
     """
-    task, own = manifest["task"], ("tickers", "class_names", "feature_names", "steps")
     asked = ["metric"]
     if "tickers" in manifest:
         asked = ["features", "target", "horizon", "window", "metric"]
+
+    def known(*names: str) -> dict[str, Any]:
+        return {name: manifest[name] for name in names if name in manifest}
+
     return {
-        **{name: manifest[name] for name in own if name in manifest},
-        "slot": manifest["slot"],
-        "family": manifest["family"],
-        **{name: task[name] for name in asked},
-        "dataset_fingerprint": manifest["dataset_fingerprint"],
-        **{
-            name: manifest[name]
-            for name in ("timeframe", "trained_from", "trained_until")
-            if name in manifest
-        },
+        **known("tickers", "class_names", "feature_names", "steps", "slot", "family"),
+        **{name: manifest["task"][name] for name in asked},
+        **known("dataset_fingerprint", "timeframe", "trained_from", "trained_until"),
         "seeds": manifest.get("seeds", [manifest["seed"]]),
         "members": manifest.get("members", []),
     }
