@@ -98,11 +98,12 @@ def constant(kind: str, name: str, what: str) -> Any:
 
     podium's own members and the project's are read as text; one of another package is loaded.
     """
+    # podium's own first: they are asked for with every trial, and no plugin may have their names.
+    if name in _own(kind):
+        return _own_literals(kind, name).get(what)
     path = plugin.path_of(kind, name)
     if path is not None:
         return _literals(path).get(what)
-    if name in _own(kind):
-        return _own_literals(kind, name).get(what)
     return getattr(_load(kind, name), what, None) if _entry_points(kind, name) else None
 
 

@@ -355,18 +355,20 @@ def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], re
     announce(ledger, tx, "trial", pruned)
 
 
+_SCORE = schema.score.c
+# Made once: it is asked with every end of a trial, and to make it takes longer than to ask.
+_LAST = sa.select(sa.func.max(_SCORE.epoch)).where(
+    _SCORE.project_id == sa.bindparam("project"),
+    _SCORE.trial_id == sa.bindparam("trial"),
+    _SCORE.part != "best",
+)
+
+
 def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[str, Any]]:
     """Scores of the epochs that are not on record yet: a trial that goes on tells all of them."""
-    table = schema.score.c
     # Not the trial's own count: some are counted from nought.
-    last = value(
-        ledger,
-        tx,
-        sa.func.max(table.epoch),
-        table.trial_id == ended.task.trial_id,
-        table.part != "best",
-    )
-    before = -1 if last is None else last
+    last = tx.execute(_LAST, {"project": ledger.project_id, "trial": ended.task.trial_id}).scalar()
+    before = -1 if last is None else int(last)
     return [
         {
             **_scored(ended),
