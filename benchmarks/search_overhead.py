@@ -158,8 +158,8 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     from podium import registry
     from podium.ledger.ledger import Ledger
     from podium.steps.search import tune
-    from podium.steps.trials import execute
-    from podium.steps.workspace.project import Project
+    from podium.steps.trials import driver, execute
+    from podium.steps.trials.context import StudyContext
     from podium.steps.workspace.session import open_project
     from podium.trial import Task
 
@@ -173,23 +173,23 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
             yield tx
 
     found: list[float] = []
-    go = tune.driver.go
+    run_search = driver.run_search
 
-    def timed(project: Project, *rest: Any, **named: Any) -> Any:
+    def timed(context: StudyContext, run: driver.SearchRun) -> Any:
         nonlocal count
+        project, data = context.project, context.data
         if project.config.runner.name == "local":
             # Workers start with the first task; what that takes is no trial's.
-            _, data, split, *_ = rest
             [config, *_] = registry.family("naive").space(data.tuning).grid()
             tasks = [Task(f"t-{n}", config, 0, 0) for n in range(4)]
-            list(project.runner.run(execute.job_of(data, split, "naive"), tasks))
+            list(project.runner.run(execute.job_of(data, context.split, "naive"), tasks))
         count, started, cpu = 0, time.perf_counter(), time.process_time()
-        rows = go(project, *rest, **named)
+        rows = run_search(context, run)
         found[:] = [1000 * (time.perf_counter() - started), 1000 * (time.process_time() - cpu)]
         return rows
 
     Ledger.transaction = counted  # type: ignore[method-assign, assignment]
-    tune.driver.go = timed  # type: ignore[assignment]
+    driver.run_search = timed
     try:
         with open_project(root) as project:
             tune.tune(project, SLOT)
@@ -197,7 +197,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
         return wall, cpu, count
     finally:
         Ledger.transaction = transaction  # type: ignore[method-assign]
-        tune.driver.go = go
+        driver.run_search = run_search
 
 
 def _flush_ms(place: Path) -> float:

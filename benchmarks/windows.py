@@ -96,7 +96,7 @@ def _child(way: str) -> dict[str, Any]:
 def measure(way: str) -> None:
     import torch
 
-    import podium.families._torch
+    from podium.families import _torch_forecaster
 
     # Two cores are shared with whatever else runs; a trial has one thread, and so has each way.
     torch.set_num_threads(1)
@@ -105,7 +105,7 @@ def measure(way: str) -> None:
 
         _fit(FAMILY(), _windows(2, LENGTH + 40))
     else:
-        podium.families._torch.gather(_windows(2, LENGTH + 2))(torch.arange(2))
+        _torch_forecaster.gather(_windows(2, LENGTH + 2), torch.arange(2))
     before = _peak()
     windows = _windows(TICKERS, BARS)
     if way == "train_one":
@@ -180,10 +180,9 @@ def _order(windows: Windows, most: int | None = None) -> Iterator[NDArray[np.int
 def gather(windows: Windows) -> Iterator[int]:
     import torch
 
-    from podium.families._torch import gather
+    from podium.families._torch_forecaster import gather
 
-    batch = gather(windows)
-    return (len(batch(torch.from_numpy(rows))) for rows in _order(windows))
+    return (len(gather(windows, torch.from_numpy(rows))) for rows in _order(windows))
 
 
 def numpy(windows: Windows) -> Iterator[int]:

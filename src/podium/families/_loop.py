@@ -39,12 +39,20 @@ BOUNDS: dict[str, Choice | Int | Float] = {
 }
 
 
-class Step(NamedTuple):
-    """One step of the optimizer: a batch's rows, the outputs and the loss before the step."""
+class Steps(NamedTuple):
+    """The steps of an epoch: rows of each batch, and what was computed before its step.
 
-    rows: Tensor
+    Parameters
+    ----------
+    rows : sequence of (B,) tensors
+    outputs : (N, ...) tensor
+        In the order of the batches' rows.
+    losses : (len(rows),) tensor
+    """
+
+    rows: Sequence[Tensor]
     outputs: Tensor
-    loss: Tensor
+    losses: Tensor
 
 
 class Training(abc.ABC, Generic[PartT, ModelT]):
@@ -106,7 +114,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
         """What the network is called with for some rows."""
 
     @abc.abstractmethod
-    def scores(self, steps: Sequence[Step]) -> dict[str, float]:
+    def scores(self, steps: Steps) -> dict[str, float]:
         """Scores of an epoch whose steps are done, ``train_loss`` and ``val_loss`` among them."""
 
     @abc.abstractmethod
@@ -140,7 +148,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
     def epoch(self) -> dict[str, float]:
         """Train one epoch; its scores."""
         self.network.train()
-        scores = self.scores([self._step(rows) for rows in self.batches()])
+        scores = self.scores(self._steps())
         self.curve.append(scores)
         if isinstance(self.scheduler, lr_scheduler.ReduceLROnPlateau):
             self.scheduler.step(scores.get("val_loss", scores["train_loss"]))
@@ -160,7 +168,21 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
             return torch.autocast(self.device.type, torch.bfloat16)
         return torch.autocast("cuda", torch.float16) if self.half else nullcontext()
 
-    def _step(self, rows: Tensor) -> Step:
+    def _steps(self) -> Steps:
+        batches, end = self.batches(), 0
+        # Two blocks of memory an epoch: a small tensor a step would lie between the large ones, and
+        # keep their memory from being used again. Numbers are read when the epoch is over, since
+        # reading one here would wait for the device.
+        losses, every = torch.empty(len(batches), device=self.device), torch.empty(0)
+        for step, rows in enumerate(batches):
+            outputs, losses[step] = self._step(rows)
+            if not step:
+                every = outputs.new_empty((sum(map(len, batches)), *outputs.shape[1:]))
+            start, end = end, end + len(rows)
+            every[start:end] = outputs
+        return Steps(batches, every, losses)
+
+    def _step(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         most = float(self.config.get("clip_norm", 1.0))
         self.optimizer.zero_grad()
         with self.precision():
@@ -172,8 +194,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
             nn.utils.clip_grad_norm_(self.network.parameters(), most)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        # Numbers are read when the epoch is over: reading one here would wait for the device.
-        return Step(rows, outputs.detach(), loss.detach())
+        return outputs.detach(), loss.detach()
 
     def _weights(self) -> dict[str, Tensor]:
         """A copy of the weights as they are now, on the CPU."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from podium.arrays import Floats
 from podium.families._base import Classifier, ClassModel
-from podium.families._loop import Step, TorchFamily, Training
+from podium.families._loop import Steps, TorchFamily, Training
 from podium.families._losses import Loss, loss_of
 from podium.families._sequences import require_kin, stats_for
 from podium.families._torch import one_thread
@@ -97,9 +97,9 @@ class _Training(Training[Subset, ClassModel]):
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.samples.at(rows)
 
-    def scores(self, steps: Sequence[Step]) -> dict[str, float]:
-        truth = self.targets[torch.cat([step.rows for step in steps]).to(self.device)]
-        scores = self._judged("train", torch.cat([step.outputs for step in steps]), truth)
+    def scores(self, steps: Steps) -> dict[str, float]:
+        truth = self.targets[torch.cat(list(steps.rows)).to(self.device)]
+        scores = self._judged("train", steps.outputs, truth)
         del scores["train_macro_f1"], scores["train_weighted_f1"]
         for samples in self.validation:
             with torch.inference_mode(), self.precision():

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from podium.arrays import Floats
 from podium.families._base import Family, Model
-from podium.families._loop import Step, TorchFamily, Training
+from podium.families._loop import Steps, TorchFamily, Training
 from podium.families._losses import Loss, loss_of
 from podium.families._torch import one_thread
 from podium.families._torch_state import written
@@ -127,10 +127,11 @@ class _Training(Training[Windows, Model]):
         return torch.split(torch.randperm(len(self.targets)), int(self.config["batch_size"]))
 
     def inputs(self, rows: Tensor) -> tuple[Tensor]:
-        return (_inputs(self.parts[0], rows),)
+        return (gather(self.parts[0], rows),)
 
-    def scores(self, steps: Sequence[Step]) -> dict[str, float]:
-        total = sum(step.loss.item() * len(step.rows) for step in steps)
+    def scores(self, steps: Steps) -> dict[str, float]:
+        losses = zip(steps.losses.tolist(), steps.rows, strict=True)
+        total = sum(loss * len(rows) for loss, rows in losses)
         variance = float(self.network.target_std) ** 2
         scores = {"train_loss": total / len(self.targets) * variance}
         for part in self.parts[1:]:
@@ -190,7 +191,7 @@ def _truth(windows: Windows) -> Floats:
     return windows.truth() if level is None else windows.truth() - level
 
 
-def _inputs(windows: Windows, rows: Tensor) -> Tensor:
+def gather(windows: Windows, rows: Tensor) -> Tensor:
     """Inputs (B, L, F) of some rows; the features are not copied."""
     # Over such strides numpy gathers several times faster than torch does.
     return torch.from_numpy(windows.inputs(rows.numpy()))
@@ -200,5 +201,5 @@ def _forecasts(network: ScaledNetwork, windows: Windows) -> Floats:
     """Forecasts (N,) of all windows, from the target's level on."""
     rows = torch.split(torch.arange(len(windows)), BATCH)
     with one_thread(), torch.inference_mode():
-        parts = [network.forecast(_inputs(windows, some)) for some in rows]
+        parts = [network.forecast(gather(windows, some)) for some in rows]
     return torch.cat(parts).double().numpy() if parts else np.empty(0)
