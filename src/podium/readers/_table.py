@@ -114,7 +114,7 @@ def loaded(
         positions=positions,
         times=[values for values, _ in stamps],
         aware=all(aware for _, aware in stamps),
-        ticker=_codes(columns[ticker].astype("string")) if ticker else None,
+        ticker=_codes(columns[ticker]) if ticker else None,
         numbers={name: _numbers(columns[name], positions) for name in numbers},
     )
 
@@ -142,9 +142,13 @@ def _numbers(column: pd.Series[Any], positions: Positions) -> Numbers:
 
 def _codes(column: pd.Series[Any]) -> Codes:
     """Number of each cell's name in the order in which names come; -1 where there is none."""
-    codes, found = pd.factorize(column.str.strip())
-    names = [str(name) for name in found if name]
-    known = {name: place for place, name in enumerate(names)}
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Names of a dictionary are looked at once, and not with every row.
+        codes, found = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        codes, found = pd.factorize(column.astype("string").str.strip())
+    told = [str(name).strip() for name in found]
+    known = {name: place for place, name in enumerate(dict.fromkeys(filter(None, told)))}
     # The last one is for cells that hold nothing.
-    table = np.asarray([*(known.get(name, -1) for name in found), -1], dtype=np.int32)
-    return Codes(table[codes], names)
+    table = np.asarray([*(known.get(name, -1) for name in told), -1], dtype=np.int32)
+    return Codes(table[codes], list(known))
