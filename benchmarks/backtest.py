@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from podium.backtest import Backtest, simulate, simulate_stack
+from podium.portfolio import Backtest, simulate, simulate_stack
 
 ITEMS, BARS, EVERY, BEST = 500, 5_000, 5, 50
 FEE_BPS = 10.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import rest_slow
-from podium.backtest import simulate, summary
+from podium.portfolio import simulate, summary
 from podium.errors import DataError, UsageError
 
 NAN = math.nan

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import ladder as ladders
-from podium.backtest import periods_per_year, sharpe
+from podium.portfolio import periods_per_year, sharpe
 from podium.errors import MissingExtraError
 from podium.report.trading import drawdowns
 from podium.steps.data.bars import slot_data

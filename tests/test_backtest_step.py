@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from podium import config
-from podium.backtest import Impact, Limits, Rates, simulate
+from podium.portfolio import Impact, Limits, Rates, simulate
 from podium.errors import UsageError
 from podium.sections import BacktestSection
 from podium.steps.data.bars import slot_data

@@ -3,15 +3,15 @@ from pathlib import Path
 
 import numpy as np
 
-import podium.backtest
+import podium.portfolio
 from podium import registry
-from podium.backtest import simulate, summary
+from podium.portfolio import simulate, summary
 
 PAGE = (Path(__file__).parents[1] / "docs" / "backtest.md").read_text(encoding="utf-8")
 
 
 def test_every_public_name_of_the_backtest_is_on_the_page():
-    functions = {name for name in podium.backtest.__all__ if name.islower()}
+    functions = {name for name in podium.portfolio.__all__ if name.islower()}
     assert functions - set(re.findall(r"`?(\w+)", PAGE)) == set()
 
 

@@ -13,7 +13,7 @@ import pytest
 import ladder as ladders
 from looped import looped
 from podium import registry
-from podium.backtest import simulate, simulate_stack
+from podium.portfolio import simulate, simulate_stack
 from podium.cli.main import run as podium
 from podium.decision import Result
 from podium.evidence import Scalar

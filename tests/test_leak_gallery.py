@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from figures import DAY, with_figures
 from looped import looped
 from podium import registry
-from podium.backtest import simulate
+from podium.portfolio import simulate
 from podium.covariates import Covariate
 from podium.errors import DataError
 from podium.families._base import Family, Model

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import looped
-from podium.backtest import (
+from podium.portfolio import (
     Trades,
     cagr,
     calmar,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podium.backtest import simulate
+from podium.portfolio import simulate
 from podium.stats import sharpe_ratio
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "planted.py"

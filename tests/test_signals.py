@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import looped
-from podium.backtest import simulate
+from podium.portfolio import simulate
 from podium.errors import DataError, UsageError
 from podium.signals import equal, inverse_volatility, proportional, sign, threshold, topk
 

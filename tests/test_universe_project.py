@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podium import config
-from podium.backtest import simulate
+from podium.portfolio import simulate
 from podium.cli.main import run
 from podium.index import Index
 from podium.ledger import reads

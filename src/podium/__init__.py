@@ -29,7 +29,6 @@ _NAMES = {
     "sweep": "podium.steps.search.sweep",
     "tune": "podium.steps.search.tune",
 }
-# `podium.backtest` is the kernel's package; the verb is podium.steps.decisions.backtest.backtest.
 __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 from podium import registry
 from podium.arrays import Floats
 from podium.artifact import LoadedModel
-from podium.backtest import periods_per_year, summary
+from podium.portfolio import periods_per_year, summary
 from podium.candidate import Candidate
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar

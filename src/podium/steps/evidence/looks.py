@@ -9,7 +9,7 @@ import numpy as np
 
 from podium import registry
 from podium.arrays import Floats
-from podium.backtest import simulate_stack
+from podium.portfolio import simulate_stack
 from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.ledger import Transaction

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from podium.arrays import Floats
-from podium.backtest import Impact, Limits, Rates
+from podium.portfolio import Impact, Limits, Rates
 from podium.dataset import Dataset
 from podium.steps.workspace.project import Project
 from podium.tasks.forecast import SlotData

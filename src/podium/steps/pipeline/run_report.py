@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from podium.backtest import periods_per_year
+from podium.portfolio import periods_per_year
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads

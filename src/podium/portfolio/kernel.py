@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from podium.arrays import Floats, Ints, Mask
-from podium.backtest import _inputs
-from podium.backtest._book import Book, Terms
-from podium.backtest._interest import Interest
-from podium.backtest._limits import limited
-from podium.backtest.result import Backtest, Backtests, Costs, Execution, Fills
-from podium.backtest.terms import Impact, Law, Limits, Rates
+from podium.portfolio import _inputs
+from podium.portfolio._book import Book, Terms
+from podium.portfolio._interest import Interest
+from podium.portfolio._limits import limited
+from podium.portfolio.result import Backtest, Backtests, Costs, Execution, Fills
+from podium.portfolio.terms import Impact, Law, Limits, Rates
 from podium.errors import DataError, UsageError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from podium.arrays import Floats
-from podium.backtest._inputs import group_columns, per_item
-from podium.backtest.terms import Limits
+from podium.portfolio._inputs import group_columns, per_item
+from podium.portfolio.terms import Limits
 from podium.errors import UsageError, suggest
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from podium.arrays import Floats
-from podium.backtest._inputs import per_item
-from podium.backtest.measures import DAYS_PER_YEAR, require_times
-from podium.backtest.terms import Rates
+from podium.portfolio._inputs import per_item
+from podium.portfolio.measures import DAYS_PER_YEAR, require_times
+from podium.portfolio.terms import Rates
 from podium.errors import DataError, UsageError
 
 

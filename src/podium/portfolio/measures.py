@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.backtest.result import Backtest, Trades
+from podium.portfolio.result import Backtest, Trades
 from podium.errors import DataError, UsageError
 
 DAYS_PER_YEAR = 365.25
@@ -405,7 +405,7 @@ def closed_profits(trades: Trades) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from podium.backtest import simulate
+    >>> from podium.portfolio import simulate
     >>> result = simulate([[1.0], [1.0], [1.5], [1.0]], [[1.0], [-1.0], [0.0], [0.0]])
     >>> closed_profits(result.trades).tolist()
     [0.5, 0.5]
@@ -444,7 +444,7 @@ def win_rate(trades: Trades) -> float:
 
     Examples
     --------
-    >>> from podium.backtest import simulate
+    >>> from podium.portfolio import simulate
     >>> result = simulate([[1.0], [1.0], [1.5], [2.0]], [[1.0], [-1.0], [0.0], [0.0]])
     >>> win_rate(result.trades)
     0.5
@@ -507,7 +507,7 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
 
     Examples
     --------
-    >>> from podium.backtest import simulate
+    >>> from podium.portfolio import simulate
     >>> result = simulate([[1.0], [1.0], [1.1]], [[1.0], [1.0], [1.0]])
     >>> round(summary(result, 252)["total_return"], 4)
     0.1

@@ -1,7 +1,7 @@
 """What a portfolio would have earned: prices and weights in, equity and measures out."""
 
-from podium.backtest.kernel import simulate, simulate_stack
-from podium.backtest.measures import (
+from podium.portfolio.kernel import simulate, simulate_stack
+from podium.portfolio.measures import (
     cagr,
     calmar,
     closed_profits,
@@ -18,8 +18,8 @@ from podium.backtest.measures import (
     volatility,
     win_rate,
 )
-from podium.backtest.result import Backtest, Backtests, Trades
-from podium.backtest.terms import Impact, Limits, Rates
+from podium.portfolio.result import Backtest, Backtests, Trades
+from podium.portfolio.terms import Impact, Limits, Rates
 
 __all__ = [
     "Backtest",

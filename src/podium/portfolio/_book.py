@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from podium.arrays import Floats, Ints, Mask
-from podium.backtest.result import Fills
+from podium.portfolio.result import Fills
 
 DUST = 1e-12
 """A trade below this share of equity is rounding, not intent; the holding stays as it is."""
