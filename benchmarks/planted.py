@@ -28,7 +28,7 @@ from podium import registry
 from podium.decision import Result
 from podium.gates._base import verdict
 from podium.stats import sharpe_ratios
-from podium.steps.evidence.selection_bias import Luck, luck_of_returns
+from podium.steps.evidence.selection_bias import SelectionBias, bias_of_returns
 from podium.steps.pipeline.run import run
 from podium.steps.workspace.session import open_project
 from podium.testing.gates import evidence
@@ -97,7 +97,7 @@ def searched(returns: np.ndarray, seed: int, fee: float = FEE) -> np.ndarray:
     return held * returns[WARM + 1 :, None] - fee * traded
 
 
-def passes(luck: Luck) -> dict[str, Result]:
+def passes(luck: SelectionBias) -> dict[str, Result]:
     """What each gate says, with the limits every project has."""
     found = {"validation": evidence("validation", luck.scalars(), luck.notes())}
     return {
@@ -105,12 +105,12 @@ def passes(luck: Luck) -> dict[str, Result]:
     }
 
 
-def on_arrays(sharpe: float | None, seeds: int, fee: float = FEE) -> Iterator[Luck]:
+def on_arrays(sharpe: float | None, seeds: int, fee: float = FEE) -> Iterator[SelectionBias]:
     """The judgement of each seed's search."""
     coefficient = coefficient_for(sharpe, fee)
     for seed in range(seeds):
         returns = searched(returns_of(coefficient, seed), seed, fee)
-        yield luck_of_returns(returns, int(np.nanargmax(sharpe_ratios(returns))), CONFIGS)
+        yield bias_of_returns(returns, int(np.nanargmax(sharpe_ratios(returns))), CONFIGS)
 
 
 RIDGE = '''"""Ridge regression on the last values of every feature."""

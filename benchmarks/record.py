@@ -107,12 +107,12 @@ def _ask_podium(root: Path) -> dict[str, float]:
     """Milliseconds of each question."""
     from podium.config import load
     from podium.ledger import runs
-    from podium.ledger.door import Door
+    from podium.ledger.door import RecordReader
 
     config = load(root)
 
-    def door() -> Door:
-        return Door(config.ledger.url, root, config.project.id)
+    def door() -> RecordReader:
+        return RecordReader(config.ledger.url, root, config.project.id)
 
     return {
         "best": _ms(lambda: runs.top(door(), METRIC, 1, minimize=True), 9),
@@ -344,11 +344,11 @@ def _beside_the_feeder(place: Path) -> None:
 def _waiting(root: Path, below: int = sys.maxsize) -> int:
     """How many things MLflow has not seen, as soon as that is less than some number."""
     from podium.config import load
-    from podium.ledger.door import Door
+    from podium.ledger.door import RecordReader
     from podium.steps.workspace.projections import standings
 
     config = load(root)
-    door = Door(config.ledger.url, root, config.project.id)
+    door = RecordReader(config.ledger.url, root, config.project.id)
     give_up = time.monotonic() + 120
     while time.monotonic() < give_up:
         found = standings(door)

@@ -77,7 +77,7 @@ def _up_to_date(root: Path) -> None:
 
 
 def _side_by_side(root: Path, place: Path) -> None:
-    from podium.steps.search.extend import extended
+    from podium.steps.search.extend import cross_validate
     from podium.steps.search.tune import tuned
     from podium.steps.workspace.session import open_project
 
@@ -94,7 +94,7 @@ def _side_by_side(root: Path, place: Path) -> None:
                 if how == "config by config":
                     _config_by_config(project, one)
                 else:
-                    extended(project, one)
+                    cross_validate(project, one)
             seconds[how] = time.perf_counter() - started
     batch, single = seconds["one batch"], seconds["config by config"]
     print(

@@ -33,7 +33,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.pipeline import run as run_step
 from podium.steps.pipeline import stages
 from podium.steps.pipeline.run import run
-from podium.steps.pipeline.slot_pipeline import SlotPipeline, Stage
+from podium.steps.pipeline.slot_pipeline import SlotPipeline, PipelineStage
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.search.tuning_files import TuningFiles
@@ -367,7 +367,7 @@ def whole_run(root: str, jobs: int, step: str = "", where: str = "", turn: int =
     else:
         _with_workers()
 
-    def armed(one: Stage) -> Stage:
+    def armed(one: PipelineStage) -> PipelineStage:
         class Armed(type(one)):  # type: ignore[misc]
             def make(self, slot: SlotPipeline) -> Any:
                 RUN_PLACES[where](turn)

@@ -8,7 +8,7 @@ import pytest
 import trio
 from podium import registry
 from podium.runners._base import work
-from podium.runners._limits import Limits
+from podium.runners._limits import TrialLimits
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.testing import families, runners
@@ -93,7 +93,7 @@ def test_a_killed_worker_costs_what_has_not_ended_of_its_batch():
 def test_a_batch_beyond_its_limits_keeps_what_had_ended():
     asked = tasks(trio.FITS, trio.HANGS, trio.FITS, trio.FITS)
     with LocalRunner(1) as running:
-        running.limits = Limits(seconds=1.0)
+        running.limits = TrialLimits(seconds=1.0)
         ended = {end.task.trial_id: end for end in running.run(runners.small_job(trio.NAME), asked)}
     states = {id_: end.state is State.COMPLETE for id_, end in ended.items()}
     assert states == {"t-0": True, "t-1": False, "t-2": False, "t-3": True}

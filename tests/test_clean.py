@@ -15,7 +15,7 @@ from podium.errors import ConflictError
 from podium.ledger import decisions, writes
 from podium.sections import PathsSection
 from podium.steps.archive import gc
-from podium.steps.archive.clean import Rules, clean, plan
+from podium.steps.archive.clean import CleanRules, clean, plan
 from podium.steps.decisions.promote import promote
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
@@ -61,12 +61,12 @@ def search(root, **flags):
 
 def cleaned(root, **rules):
     with open_project(root) as project:
-        return clean(project, plan(project, Rules(**rules)), Rules(**rules))
+        return clean(project, plan(project, CleanRules(**rules)), CleanRules(**rules))
 
 
 def going(root, **rules):
     with open_project(root) as project:
-        return {one.path: one for one in plan(project, Rules(**rules)).removals}
+        return {one.path: one for one in plan(project, CleanRules(**rules)).removals}
 
 
 def listing(root):
@@ -218,7 +218,7 @@ def extended(project, count):
 
 def test_extended_models_beyond_the_best_go_with_what_the_store_has_of_them(project, root):
     hashes = extended(project, 4)
-    found = clean(project, plan(project, Rules(keep_best=2)), Rules(keep_best=2))
+    found = clean(project, plan(project, CleanRules(keep_best=2)), CleanRules(keep_best=2))
     assert {one.what.partition(" of ")[0] for one in found.removals} == {"extended model", "model"}
     assert len(found.removals) == 4
     left = sorted(p.name for p in (root / "extended_training_results").iterdir())
@@ -238,7 +238,7 @@ def test_an_extended_model_that_became_a_candidate_stays_in_the_store(project, r
     )
     with project.ledger.transaction(durable=True) as tx:
         decisions.register(project.ledger, tx, candidate, "trainer")
-    clean(project, plan(project, Rules(keep_best=1)), Rules(keep_best=1))
+    clean(project, plan(project, CleanRules(keep_best=1)), CleanRules(keep_best=1))
     assert (project.store / artifact.folder_of(hashes[2])).is_dir()
     assert not (project.store / artifact.folder_of(hashes[1])).is_dir()
 
@@ -292,7 +292,7 @@ class Dying(Silent):
 
 
 def test_cut_off_in_the_middle_and_run_again_it_ends_the_same(searched):
-    rules = Rules(keep_best=1)
+    rules = CleanRules(keep_best=1)
     with pytest.raises(KeyboardInterrupt), open_project(searched, reporter=Dying()) as project:
         clean(project, plan(project, rules), rules)
     assert len(list((searched / RESULTS / "checkpoints").iterdir())) == 4

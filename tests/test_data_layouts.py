@@ -282,32 +282,32 @@ def test_files_of_several_kinds_in_a_folder_are_not_mixed(frames, tmp_path):
 
 
 def test_limits_stop_a_file_before_it_is_in_memory(tmp_path):
-    from podium.readers._options import Limits
+    from podium.readers._options import ReadLimits
 
     path = write(tmp_path / "d", {"AAA": bars("AAA", days(50))}, "files", ".parquet")
     for limits, told in (
-        (Limits(rows=10), "50 rows. Expected at most 10"),
-        (Limits(columns=3), "7 columns. Expected at most 3"),
-        (Limits(bytes=100), "bytes"),
+        (ReadLimits(rows=10), "50 rows. Expected at most 10"),
+        (ReadLimits(columns=3), "7 columns. Expected at most 3"),
+        (ReadLimits(bytes=100), "bytes"),
     ):
         assert told in refused(path, limits=limits)[0]
     place = write(tmp_path / "c", {"AAA": bars("AAA", days(50))}, "files", ".csv")
     for limits, told in (
-        (Limits(rows=10), "50 rows. Expected at most 10"),
-        (Limits(columns=3), "7 columns. Expected at most 3"),
-        (Limits(bytes=100), "bytes"),
+        (ReadLimits(rows=10), "50 rows. Expected at most 10"),
+        (ReadLimits(columns=3), "7 columns. Expected at most 3"),
+        (ReadLimits(bytes=100), "bytes"),
     ):
         assert told in refused(place, limits=limits)[0]
 
 
 def test_a_small_file_cannot_unpack_to_a_huge_one(tmp_path):
-    from podium.readers._options import Limits
+    from podium.readers._options import ReadLimits
 
     line = b"2010-01-04,100,102,98,100,1000\n"
     packed = gzip.compress(HEADER.encode() + b"\n" + line * 100_000)
     (tmp_path / "AAA.csv.gz").write_bytes(packed)
     assert len(packed) < 100_000
-    (message,) = refused(tmp_path, limits=Limits(bytes=1_000_000))
+    (message,) = refused(tmp_path, limits=ReadLimits(bytes=1_000_000))
     assert "unpacks to more than 1,000,000 bytes" in message
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from looped import looped
 from podium import registry
 from podium.errors import DataError
-from podium.readers._options import Limits
+from podium.readers._options import ReadLimits
 from podium.samples import Samples
 from podium.sequences import Sequences
 from podium.split import Split
@@ -209,7 +209,7 @@ def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path):
 def test_a_small_archive_cannot_unpack_to_a_huge_one(tmp_path):
     path = entry(tmp_path / "s.npz", "X", (2500, 100, 10), b"\0" * 20_000_000)
     assert path.stat().st_size < 100_000
-    (message,) = told(path, limits=Limits(bytes=10_000_000))
+    (message,) = told(path, limits=ReadLimits(bytes=10_000_000))
     assert "bytes, unpacked. Expected at most 10,000,000" in message
 
 

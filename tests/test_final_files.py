@@ -22,7 +22,7 @@ from podium.split import Windows
 from podium.steps.archive.reproduce import reproduce
 from podium.steps.candidates.final_training import FinalTraining
 from podium.steps.candidates.finalize import finalize
-from podium.steps.candidates.given_config import Given, finalize_config
+from podium.steps.candidates.given_config import GivenModel, finalize_config
 from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
@@ -323,7 +323,7 @@ def test_the_chosen_config_given_as_a_file_is_the_candidate_of_the_search(root):
 def test_another_config_is_trained_and_nothing_vouches_for_it(root):
     config = {"lstm_units": 4, "learning_rate": 0.005, "batch_size": 256, "max_epochs": 3}
     found = given(root, {"family": "lstm", "config": config})
-    assert isinstance(found, Given)
+    assert isinstance(found, GivenModel)
     assert found.fresh
     assert config.items() <= {**found.candidate.config, "max_epochs": 3}.items()
     held_out = read(root, "training_results.json")["trainings"][0]

@@ -24,7 +24,7 @@ from podium.ledger import decisions, outbox, writes
 from podium.ledger.ledger import now
 from podium.steps.archive import gc
 from podium.steps.archive.doctor import doctor
-from podium.steps.archive.gc import Kept, Rules, choose, collect, plan
+from podium.steps.archive.gc import TrialModel, GcRules, choose, collect, plan
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 
@@ -74,7 +74,7 @@ def folders(project):
 
 
 def going(project, **rules):
-    return {r.path.rpartition("/")[2] for r in plan(project, Rules(**rules)).removals}
+    return {r.path.rpartition("/")[2] for r in plan(project, GcRules(**rules)).removals}
 
 
 def trial(root, id_):
@@ -122,7 +122,7 @@ def test_size_removes_the_worst_until_the_rest_fits(project):
     each = plan(project).bytes / 4
     assert going(project, max_bytes=int(4 * each)) == set()
     assert going(project, max_bytes=int(2.5 * each)) == set(mine[2:])
-    found = plan(project, Rules(max_bytes=0))
+    found = plan(project, GcRules(max_bytes=0))
     assert len(found.removals) == 3
     assert "bytes more than asked for stay" in found.remarks[0]
 
@@ -131,7 +131,7 @@ def test_the_record_forgets_a_model_and_keeps_its_trial(root):
     with open_project(root) as project:
         good, kept = keep(project, 0, score=0.1)
         bad, gone = keep(project, 1, score=0.2)
-        rules = Rules(keep_best=1)
+        rules = GcRules(keep_best=1)
         done = collect(project, plan(project, rules), rules)
         assert [r.path for r in done.removals] == [f"models/registry/{gone}"]
         assert folders(project) == {kept}
@@ -220,10 +220,10 @@ def test_a_model_of_two_trials_goes_only_when_both_can_spare_it(project):
 
 
 def test_a_model_of_two_trials_is_as_old_as_the_newer_one():
-    old, new = (Kept(f"t-{n}", digest("b"), ("g",), 2.0, ended=n * DAY) for n in (0, 9))
-    best = Kept("t-best", digest("a"), ("g",), 1.0, ended=0.0)
+    old, new = (TrialModel(f"t-{n}", digest("b"), ("g",), 2.0, ended=n * DAY) for n in (0, 9))
+    best = TrialModel("t-best", digest("a"), ("g",), 1.0, ended=0.0)
     sizes = {artifact.folder_of(one.artifact_hash): 1 for one in (old, best)}
-    rules = Rules(older_than=5 * DAY)
+    rules = GcRules(older_than=5 * DAY)
     assert list(choose([best, old], [], sizes, rules, 10 * DAY)) == [old.artifact_hash]
     assert choose([best, old, new], [], sizes, rules, 10 * DAY) == {}
 
@@ -259,7 +259,7 @@ def test_a_record_that_knows_none_of_the_models_removes_none(project):
     store(project, "a")
     store(project, "b")
     assert project.ledger
-    found = plan(project, Rules(max_bytes=0))
+    found = plan(project, GcRules(max_bytes=0))
     assert found.removals == ()
     assert "is ledger.url right?" in found.remarks[0]
 
@@ -270,7 +270,7 @@ def test_a_store_outside_the_project_is_left_alone(root, tmp_path):
         keep(project, 0, score=0.1)
         keep(project, 1, score=0.2)
         store(project, "nobody's")
-        found = plan(project, Rules(keep_best=1))
+        found = plan(project, GcRules(keep_best=1))
     assert found.removals == ()
     assert "outside the project" in found.remarks[0]
 
@@ -301,7 +301,7 @@ def test_a_step_at_work_is_not_disturbed(project):
 def test_what_was_not_agreed_to_stays(project):
     keep(project, 0, score=0.1)
     _, second = keep(project, 1, score=0.2)
-    rules = Rules(keep_best=1)
+    rules = GcRules(keep_best=1)
     agreed = plan(project, rules)
     _, third = keep(project, 2, score=0.3)
     collect(project, agreed, rules)
@@ -312,7 +312,7 @@ def test_what_was_not_agreed_to_stays(project):
 def test_what_became_a_candidate_meanwhile_stays(project):
     keep(project, 0, score=0.1)
     id_, folder = keep(project, 1, score=0.2)
-    rules = Rules(keep_best=1)
+    rules = GcRules(keep_best=1)
     agreed = plan(project, rules)
     artifact_hash = artifact.digest_bytes((project.store / folder / "manifest.json").read_bytes())
     with project.ledger.transaction() as tx:
@@ -376,7 +376,7 @@ models = st.lists(
     max_size=14,
 )
 some_rules = st.builds(
-    Rules,
+    GcRules,
     keep_best=st.one_of(st.none(), st.integers(1, 4)),
     older_than=st.one_of(st.none(), st.floats(0, 100 * DAY)),
     max_bytes=st.one_of(st.none(), st.integers(0, 500)),
@@ -392,7 +392,7 @@ some_rules = st.builds(
 def test_whatever_the_rules_what_is_referred_to_and_the_best_stay(found, held, weights, rules):
     hashes = [digest(n) for n in range(7)]
     kept = [
-        Kept(f"t-{n}", hashes[model], (group,), score, ended)
+        TrialModel(f"t-{n}", hashes[model], (group,), score, ended)
         for n, (model, group, score, ended) in enumerate(found)
     ]
     sizes = {artifact.folder_of(h): w for h, w in zip(hashes, weights, strict=True)}
@@ -416,7 +416,7 @@ def test_whatever_the_rules_what_is_referred_to_and_the_best_stay(found, held, w
         left = sum(sizes.values()) - sum(sizes[artifact.folder_of(h)] for h in gone)
         [*_, last] = gone
         assert left + sizes[artifact.folder_of(last)] > rules.max_bytes
-    if rules == Rules():
+    if rules == GcRules():
         assert gone == {}
 
 
@@ -454,7 +454,7 @@ def test_doctor_finds_nothing_wrong_afterwards(root):
     with open_project(root) as project:
         keep(project, 0, score=0.1)
         keep(project, 1, score=0.2)
-        rules = Rules(keep_best=1)
+        rules = GcRules(keep_best=1)
         collect(project, plan(project, rules), rules)
     assert {check.check: check.finding for check in doctor(root)}["artefacts"].startswith(
         "1 artefacts match"

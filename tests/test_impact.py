@@ -12,7 +12,7 @@ from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import writes
 from podium.steps.archive import init
-from podium.steps.search.impact import Group, impact, impacts
+from podium.steps.search.impact import ValueGroup, impact, impacts
 from podium.steps.workspace.session import open_project
 
 
@@ -65,7 +65,7 @@ def test_runs_are_sorted_by_the_hyperparameter_and_grouped_where_values_repeat(r
         (0.2, 1.0),
         (0.2, 2.0),
     ]
-    assert list(found.groups) == [Group(0.1, 1, 3.0), Group(0.2, 2, 1.5)]
+    assert list(found.groups) == [ValueGroup(0.1, 1, 3.0), ValueGroup(0.2, 2, 1.5)]
     assert (found.family, found.metric, found.kind, found.n) == (
         "toto",
         "val_pct_mae",

@@ -25,7 +25,7 @@ from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
 from podium.steps.evidence import leak, looks
-from podium.steps.evidence.selection_bias import luck_of_losses, luck_of_returns, no_luck, ranking
+from podium.steps.evidence.selection_bias import bias_of_losses, bias_of_returns, no_bias, ranking
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.pipeline.run import run
 from podium.steps.search.analyze import analyze
@@ -73,7 +73,7 @@ def test_the_deflated_sharpe_ratio_counts_every_config_ever_looked_at():
     returns = noise()
     sharpes = sharpe_ratios(returns)
     best = int(sharpes.argmax())
-    few, many = (luck_of_returns(returns, best, n) for n in (30, 300))
+    few, many = (bias_of_returns(returns, best, n) for n in (30, 300))
     assert few.deflated_sharpe == deflated_sharpe(
         returns[:, best], n_trials=30, trial_sharpe_std=sharpes.std(ddof=1)
     )
@@ -84,7 +84,7 @@ def test_the_deflated_sharpe_ratio_counts_every_config_ever_looked_at():
 
 def test_of_the_only_config_ever_tried_nothing_is_deflated():
     returns = noise(configs=1)
-    found = luck_of_returns(returns, 0, 1)
+    found = bias_of_returns(returns, 0, 1)
     assert found.luck_sharpe == 0.0
     assert 0.0 < found.deflated_sharpe < 1.0
     assert math.isnan(found.pbo)
@@ -92,7 +92,7 @@ def test_of_the_only_config_ever_tried_nothing_is_deflated():
 
 
 def test_one_series_of_returns_says_nothing_of_the_spread_of_several_configs():
-    found = luck_of_returns(noise(configs=1), 0, 5)
+    found = bias_of_returns(noise(configs=1), 0, 5)
     assert math.isnan(found.deflated_sharpe)
     assert "5 configs" in found.sharpe_reason
     assert judged("deflated_sharpe", validation(found))[0] is Result.UNDECIDABLE
@@ -100,11 +100,11 @@ def test_one_series_of_returns_says_nothing_of_the_spread_of_several_configs():
 
 def test_configs_that_never_trade_are_no_error_and_no_lucky_one():
     returns = np.hstack([noise(configs=5), np.zeros((500, 5))])
-    found = luck_of_returns(returns, 0, 10)
+    found = bias_of_returns(returns, 0, 10)
     assert found.trial_sharpe_std == pytest.approx(
-        luck_of_returns(returns[:, :5], 0, 10).trial_sharpe_std
+        bias_of_returns(returns[:, :5], 0, 10).trial_sharpe_std
     )
-    still = luck_of_returns(returns, 9, 10)
+    still = bias_of_returns(returns, 9, 10)
     assert math.isnan(still.deflated_sharpe)
     assert "never" in still.sharpe_reason
 
@@ -114,32 +114,32 @@ def test_configs_that_were_given_up_do_not_make_luck_look_small():
     one = 0.0008 + 0.01 * rng.standard_normal((900, 1))
     # What survived a schedule is one strategy in five shades.
     returns = one + 1e-5 * rng.standard_normal((900, 5))
-    kind, strict = (luck_of_returns(returns, 0, 60, given_up=n) for n in (0, 55))
+    kind, strict = (bias_of_returns(returns, 0, 60, given_up=n) for n in (0, 55))
     assert kind.trial_sharpe_std < 0.01
     assert strict.trial_sharpe_std == pytest.approx(1 / 30)
     assert strict.deflated_sharpe < kind.deflated_sharpe - 0.1
     # Where those that are left differ by more, that counts.
     wide = np.hstack([returns, -2 * returns, 0.01 - returns])
-    assert luck_of_returns(wide, 0, 60, given_up=50) == luck_of_returns(wide, 0, 60)
+    assert bias_of_returns(wide, 0, 60, given_up=50) == bias_of_returns(wide, 0, 60)
 
 
 def test_losses_are_judged_against_naive_where_no_forecast_was_kept():
     rng = np.random.default_rng(0)
     gains = 0.5 + rng.standard_normal((400, 6))
-    found = luck_of_losses(gains, 6)
+    found = bias_of_losses(gains, 6)
     assert found.basis == "losses"
     assert found.probability_of_loss < 0.01
-    assert luck_of_losses(gains - 1.0, 6).probability_of_loss > 0.99
+    assert bias_of_losses(gains - 1.0, 6).probability_of_loss > 0.99
     assert math.isnan(found.deflated_sharpe)
     assert judged("deflated_sharpe", validation(found))[0] is Result.UNDECIDABLE
-    result, told = judged("overfitting", validation(luck_of_losses(gains - 1.0, 6)))
+    result, told = judged("overfitting", validation(bias_of_losses(gains - 1.0, 6)))
     assert result is Result.REFUSE
     assert "loses more than naive" in told
 
 
 def test_few_bars_make_fewer_blocks_and_very_few_make_none():
-    assert math.isfinite(luck_of_returns(noise(bars=40), 0, 30).pbo)
-    none = luck_of_returns(noise(bars=3), 0, 30)
+    assert math.isfinite(bias_of_returns(noise(bars=40), 0, 30).pbo)
+    none = bias_of_returns(noise(bars=3), 0, 30)
     assert math.isnan(none.pbo)
     assert judged("overfitting", validation(none))[0] is Result.UNDECIDABLE
 
@@ -173,7 +173,7 @@ def test_too_few_periods_leave_the_confidence_set_undecided():
 
 
 def luck(**figures):
-    base = luck_of_returns(noise(), 0, 30)
+    base = bias_of_returns(noise(), 0, 30)
     return validation(replace(base, **figures))
 
 
@@ -383,7 +383,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
 
     def listening(returns, chosen, n_trials, given_up):
         seen["returns"], seen["chosen"] = returns, chosen
-        return no_luck(n_trials, "not asked")
+        return no_bias(n_trials, "not asked")
 
     monkeypatch.setattr(looks.selection_bias, "luck_of_returns", listening)
     with project_of() as project:

@@ -13,7 +13,7 @@ import failpoints
 import nursery
 import projects
 from crash_rounds import kill_all, show
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project
@@ -80,7 +80,7 @@ class Series(crash_rounds.Series):
     def told(self):
         """The project is what it would be if it had never been disturbed, and nothing else."""
         projects.assert_clean(self.root)
-        champions = Door("sqlite:///podium.db", self.root, "p-small").champions()
+        champions = RecordReader("sqlite:///podium.db", self.root, "p-small").champions()
         kept = json.loads((self.root / ".podium" / "champions.json").read_text())["champions"]
         assert {slot: row["candidate_id"] for slot, row in kept.items()} == {
             slot: champion.candidate_id for slot, champion in champions.items()

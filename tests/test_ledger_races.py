@@ -8,7 +8,7 @@ import pytest
 
 import projects
 from podium.decision import Stage
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.steps.search.history import history
 from projects import in_processes
 from records import broken_links, decide, register
@@ -110,7 +110,7 @@ def assert_one_wins_each_round(ledger, folder, rounds):
         folder, "SELECT candidate_id, id FROM decision WHERE to_stage = 'champion' ORDER BY seq"
     )
     assert [row["candidate_id"][3:] for row in won] == [str(n) for n in range(rounds)]
-    reigns = history(Door(projects.url_of(folder), folder, "p-test"), projects.SLOT)
+    reigns = history(RecordReader(projects.url_of(folder), folder, "p-test"), projects.SLOT)
     assert [(r.candidate_id, r.decision_id) for r in reigns] == [tuple(r.values()) for r in won]
     assert [r.ended_decision for r in reigns] == [*(r.decision_id for r in reigns[1:]), ""]
     stages = projects.query(

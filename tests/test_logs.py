@@ -24,7 +24,7 @@ from podium.errors import DataError, NotFoundError
 from podium.steps.archive import logs
 from podium.steps.search.tune import tune
 from podium.steps.workspace import log as _log
-from podium.steps.workspace.log import Line, Log
+from podium.steps.workspace.log import LogLine, Log
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, query, small_project
 from test_promotion import register
@@ -173,7 +173,7 @@ def test_nothing_that_is_logged_drives_a_terminal_or_breaks_a_line(tmp_path, roo
     log.end(None)
     written = logs.find(root, log.id).read_text()
     assert written.isprintable() or set(written) - {"\n"} <= {c for c in written if c.isprintable()}
-    assert all(Line.of(told) for told in written.splitlines())
+    assert all(LogLine.of(told) for told in written.splitlines())
 
 
 def begun(root, verb="tune"):

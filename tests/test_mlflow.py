@@ -338,8 +338,8 @@ def die(*_args, **_kwargs):
     [
         (_mlflow_client.Experiment, "write"),
         (_mlflow_client.Experiment, "end"),
-        (_mlflow_tour.Tour, "_flush_if_due"),
-        (_mlflow_tour.Tour, "flush"),
+        (_mlflow_tour.SyncPass, "_flush_if_due"),
+        (_mlflow_tour.SyncPass, "flush"),
     ],
 )
 def test_a_kill_between_mlflow_and_the_record_doubles_nothing(place, monkeypatch, owner, moment):
@@ -422,14 +422,14 @@ def test_a_kill_after_a_thing_mlflow_fails_over_doubles_nothing(place, monkeypat
     with place.ledger.transaction() as tx:
         tx.exec_driver_sql("UPDATE trial SET origin = 'import:x', seconds = 1e300")
     ids = place.trials(2, 3, study=study)
-    send = _mlflow_tour.Tour._send
+    send = _mlflow_tour.SyncPass._send
 
     def killed():
         def die_after_the_last(self, subject_id, **how):
             done = send(self, subject_id, **how)
             return os._exit(9) if subject_id == ids[-1] else done
 
-        monkeypatch.setattr(_mlflow_tour.Tour, "_send", die_after_the_last)
+        monkeypatch.setattr(_mlflow_tour.SyncPass, "_send", die_after_the_last)
         Place(place.root).projection.drain()
 
     assert in_child(killed) == 9

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import projects
 from podium.decision import STAGE_MOVES, Kind, Stage
 from podium.ledger import decisions, outbox, writes
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import Move, _promotions
@@ -138,7 +138,7 @@ def test_versions_are_as_old_as_the_record_says(tmp_path_factory, asked):
         of = made[parent % len(made)] if made and model_type != "base" else None
         other = {"parent_id": of.id} if of else {}
         made.append(register(ledger, f"c{number}", model_type=model_type, **other))
-    listed = models(Door("sqlite:///podium.db", folder, "p-test"))
+    listed = models(RecordReader("sqlite:///podium.db", folder, "p-test"))
     told = {c.id: tags(ledger, c)["version_type"] for c in made}
     assert told == {row["id"]: row["version_type"] for row in listed}
     newest = {c.model_type: c.id for c in made}

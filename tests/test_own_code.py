@@ -22,7 +22,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
 from podium.own import Code, rendered
 from podium.reporting import Paused
-from podium.runners._output import LOG_BYTES, Lines, Tail
+from podium.runners._output import LOG_BYTES, Lines, OutputTail
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.space import Choice, Float, Int
@@ -313,12 +313,12 @@ def test_an_output_without_end_is_neither_waited_for_nor_kept_whole(root):
 
 
 def test_a_quoted_output_is_as_a_terminal_would_have_left_it():
-    tail = Tail()
+    tail = OutputTail()
     tail.add(b"\x1b[31mred\x1b[0m\n 10%\r 50%\r100%\n" + b"x\n" * 500 + b"nul \x00 bad \xff\n")
     lines = tail.quoted().split("\n")
     assert len(lines) == 200
     assert lines[-1] == "nul  bad �"
-    short = Tail()
+    short = OutputTail()
     short.add(b"\x1b[31mred\x1b[0m\n 10%\r 50%\r100%\n")
     assert short.quoted() == "red\n100%"
 

@@ -22,7 +22,7 @@ from podium.decision import Stage
 from podium.errors import DataError, MissingExtraError, UsageError
 from podium.ledger import ledger as ledgers
 from podium.ledger import schema, writes
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Ledger
 from podium.ledger.snapshot import snapshot
 from podium.resolve import champion
@@ -157,7 +157,7 @@ def test_texts_sort_byte_by_byte_whatever_the_language_of_the_server(bare, tmp_p
     names = ["b", "B", "a", "\N{LATIN SMALL LETTER A WITH DIAERESIS}", "_", "A-1", "A1"]
     study = projects.new_study(bare)
     start(bare, study, *(projects.new_trial(n, family=name) for n, name in enumerate(names)))
-    door = Door(projects.url_of(tmp_path), tmp_path, "p-test")
+    door = RecordReader(projects.url_of(tmp_path), tmp_path, "p-test")
     assert [row["family"] for row in door.rows("trials", sort="family")] == sorted(names)
     collations = query(
         tmp_path,
@@ -182,7 +182,7 @@ def test_what_sqlite_takes_postgresql_takes(bare, tmp_path):
     assert trial(bare, ids[0]).reason == "a\N{SYMBOL FOR NULL}b"
     assert trial(bare, ids[0]).config == odd
     assert (trial(bare, ids[0]).seed, trial(bare, ids[0]).score) == (2**40, float("inf"))
-    door = Door(projects.url_of(tmp_path), tmp_path, "p-test")
+    door = RecordReader(projects.url_of(tmp_path), tmp_path, "p-test")
     # The odd one has no name that PostgreSQL could compare; the others are not lost for it.
     assert [row["id"] for row in door.rows("trials", where="name=plain")] == [ids[1]]
     assert [row["id"] for row in door.rows("trials", where="share=7")] == [ids[1]]
@@ -494,7 +494,7 @@ def test_a_missing_driver_is_named_with_the_extra_that_brings_it(tmp_path, monke
     with pytest.raises(MissingExtraError, match=r"podium\[postgresql\]"):
         Ledger(url, tmp_path, "p", "p")
     with pytest.raises(MissingExtraError, match=r"podium\[postgresql\]"):
-        Door(url, tmp_path, "p").champions()
+        RecordReader(url, tmp_path, "p").champions()
 
 
 # A server that fails
@@ -534,7 +534,7 @@ def test_a_server_that_does_not_answer_is_given_up_on(tmp_path, monkeypatch):
         url = f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/podium"
         for ask in (
             lambda: Ledger(url, tmp_path, "p", "p"),
-            lambda: Door(url, tmp_path, "p").champions(),
+            lambda: RecordReader(url, tmp_path, "p").champions(),
         ):
             started = time.monotonic()
             with pytest.raises(DataError, match="cannot be used"):

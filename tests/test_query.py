@@ -9,7 +9,7 @@ import pytest
 from looped import looped
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.query import Sql, condition
 from projects import SLOT, SMALL
 
@@ -24,7 +24,7 @@ def finished(ladder):
 
 @pytest.fixture(scope="module")
 def door(finished):
-    return Door("sqlite:///podium.db", finished, "p-small")
+    return RecordReader("sqlite:///podium.db", finished, "p-small")
 
 
 def plain(name, *, number):
@@ -109,7 +109,7 @@ def test_every_form_lists_the_same_things(finished, capsys, form):
     words = ["list", "candidates", "-o", form, "--project", str(finished)]
     code, out, _ = say(capsys, *words)
     assert code == 0
-    door = Door("sqlite:///podium.db", finished, "p-small")
+    door = RecordReader("sqlite:///podium.db", finished, "p-small")
     ids = [row["id"] for row in door.rows("candidates")]
     if form == "json":
         assert [item["id"] for item in json.loads(out)["items"]] == ids

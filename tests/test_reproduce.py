@@ -371,7 +371,7 @@ def test_a_record_on_a_server_is_reproduced_drawn_and_collected_alike(database, 
     run_project(root)
     with open_project(root) as project:
         grid(project, SLOT, {"learning_rate": [0.01, 0.001]})
-    rules = gc.Rules(keep_best=1)
+    rules = gc.GcRules(keep_best=1)
     with open_project(root) as project:
         [row] = project.door.rows("candidates")
         for name in (row["id"], row["trial_id"], row["study_id"]):

@@ -11,7 +11,7 @@ import failpoints
 import projects
 import quick
 from crash_rounds import ANY, kill_all, show
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.steps.serving.predict import predict
 from podium.steps.workspace.session import open_project
 from projects import SLOT
@@ -58,7 +58,7 @@ def undisturbed(blank, children, tmp_path_factory):
 def told(root):
     """Config, metrics and forecasts of the champion, and the whole record, without clocks, ids."""
     items = json.loads((root / "reports" / "run.json").read_text())["items"]
-    [champion] = Door("sqlite:///podium.db", root, "p-small").champions().values()
+    [champion] = RecordReader("sqlite:///podium.db", root, "p-small").champions().values()
     [page] = [
         {key: item[key] for key in ("family", "config", "validation", "test")} for item in items
     ]

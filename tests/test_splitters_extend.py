@@ -10,7 +10,7 @@ import pytest
 from podium import registry
 from podium.errors import NotFoundError, UsageError
 from podium.sections import ExtendSection
-from podium.steps.search.analyze import analyze, reckoned
+from podium.steps.search.analyze import analyze, compute
 from podium.steps.search.extend import extend, folds_of
 from podium.steps.search.results import FoldScores
 from podium.steps.search.tune import tune
@@ -118,5 +118,5 @@ def test_the_simplest_config_within_one_standard_error_of_the_best_is_chosen(lad
         best = extended(4, [1.0, 3.0])
         for mean, units in ((2.5, 2), (3.5, 4)):
             simpler = extended(2, [mean, mean])
-            analysis = reckoned(project, replace(found, configs=[best, simpler]))
+            analysis = compute(project, replace(found, configs=[best, simpler]))
             assert analysis.chosen.config["lstm_units"] == units

@@ -20,7 +20,7 @@ from podium.decision import Stage
 from podium.errors import ConflictError, DataError, NotFoundError
 from podium.index import Index
 from podium.ledger import reads
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.split import Windows
 from podium.steps.data.bars import load_dataset, registry, slot_data
 from podium.steps.decisions.promote import promote
@@ -159,7 +159,7 @@ def test_a_candidate_that_passes_its_gates_becomes_champion_and_stays_it(judged,
     root = ladders.copied(judged, tmp_path / "copied")
     assert run_project(root).report.slots[0].verdict == "promoted"
     project_id = only(query(root, "SELECT project_id FROM project"))["project_id"]
-    champions = Door("sqlite:///podium.db", root, project_id).champions()
+    champions = RecordReader("sqlite:///podium.db", root, project_id).champions()
     assert champions[SLOT].candidate_id == candidate(root)["id"]
     kept = json.loads((root / ".podium" / "champions.json").read_text())
     assert kept["champions"][SLOT]["artifact_hash"] == candidate(root)["artifact_hash"]

@@ -15,7 +15,7 @@ from podium.errors import DataError
 from podium.files import lock
 from podium.hashing import json_text
 from podium.ledger import foreign, runs, writes
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import sweep_results
 from podium.ledger.projections.sweep_results import write
@@ -79,7 +79,7 @@ def give(root, payload):
 
 
 def of_record(ledger, root):
-    door = Door(projects.url_of(root), root, ledger.project_id)
+    door = RecordReader(projects.url_of(root), root, ledger.project_id)
     return {record.run_id: record for record in runs.runs(door)}
 
 

@@ -10,7 +10,7 @@ import pytest
 from podium.cli.main import run
 from podium.environ import variables
 from podium.errors import UsageError
-from podium.runners._limits import GIB, Limits, own_memory
+from podium.runners._limits import GIB, TrialLimits, own_memory
 from podium.runners._share import Shared, opened
 from podium.runners.inline import InlineRunner
 from podium.runners.local import THREADS, LocalRunner
@@ -96,15 +96,15 @@ def test_a_killed_worker_says_what_its_end_may_mean():
 
 
 def test_limits_are_told_in_the_words_of_the_settings():
-    assert Limits(seconds=60).exceeded(os.getpid(), 61) == (
+    assert TrialLimits(seconds=60).exceeded(os.getpid(), 61) == (
         "took longer than 60 s (runner.max_seconds)"
     )
-    assert Limits(seconds=60).exceeded(os.getpid(), 59) == ""
-    found = Limits(memory=1).exceeded(os.getpid(), 0)
+    assert TrialLimits(seconds=60).exceeded(os.getpid(), 59) == ""
+    found = TrialLimits(memory=1).exceeded(os.getpid(), 0)
     assert found.startswith("used ")
     assert found.endswith("GiB allowed (runner.max_memory)")
-    assert Limits(memory=64 * GIB).exceeded(os.getpid(), 0) == ""
-    assert not Limits()
+    assert TrialLimits(memory=64 * GIB).exceeded(os.getpid(), 0) == ""
+    assert not TrialLimits()
 
 
 def test_the_memory_of_a_process_that_is_gone_is_unknown():

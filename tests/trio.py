@@ -14,7 +14,7 @@ import numpy as np
 from podium.families._base import Family, Model
 from podium.prediction import Prediction
 from podium.space import Choice, Int, Space
-from podium.trial import Epoch, Fitted, Paused, Stopped
+from podium.trial import Epoch, Fitted, TrainingPaused, Stopped
 
 NAME = "trio"
 FITS, DIES, HANGS = "fits", "dies", "hangs"
@@ -55,7 +55,7 @@ class TrioFamily(Family):
             if isinstance(event, Epoch):
                 report(event.epoch, event.scores)
             elif isinstance(event, Stopped):
-                raise Paused
+                raise TrainingPaused
         return event.model
 
     def fit_many(self, configs, train, validation, *, seeds, keeps=None, parent=None):
@@ -84,7 +84,7 @@ class TrioFamily(Family):
                 try:
                     if keeps[n] is not None and keeps[n].wants(epoch):
                         keeps[n].put(epoch, json.dumps([epoch, levels[n]]).encode(), best=True)
-                except Paused:
+                except TrainingPaused:
                     open_.discard(n)
                     yield Stopped(n)
                     continue

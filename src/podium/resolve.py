@@ -223,9 +223,9 @@ def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any
         return champions.holders(path, project_id)
     from pathlib import Path
 
-    from podium.ledger.door import Door
+    from podium.ledger.door import RecordReader
 
-    found = Door(url, Path(project), project_id).champions()
+    found = RecordReader(url, Path(project), project_id).champions()
     return {name: dict(vars(holder)) for name, holder in found.items()}
 
 

@@ -19,7 +19,7 @@ from podium.errors import ConflictError, NotFoundError, PodiumError, Problems, U
 from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
 from podium.ledger import runs
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.sweep_file import FILE, behind, is_news
 from podium.record import Record, finite, lower_is_better
 from podium.report.sweep import sweep_markdown
@@ -83,7 +83,7 @@ class HyperparamTracker:
                 f"the tracker's path is '{path}'",
                 "a .json file such as hyperparams/sweep_results.json, or a project's folder",
             )
-        self._log = _Log()
+        self._log = _TrackerLog()
         # Runs when the object is gone, and at the latest at the interpreter's exit.
         self._end = weakref.finalize(self, self._log.close)
         self._take_in()
@@ -250,12 +250,12 @@ class HyperparamTracker:
         config = self._find()
         return {} if config is None else config.metrics
 
-    def _door(self) -> Door | None:
+    def _door(self) -> RecordReader | None:
         """Reads of the record; None while there is none."""
         config = self._find()
         if config is None:
             return None
-        door = Door(config.ledger.url, config.root, config.project.id)
+        door = RecordReader(config.ledger.url, config.root, config.project.id)
         return door if door.exists else None
 
     def _make(self) -> Config:
@@ -286,14 +286,14 @@ class HyperparamTracker:
             # What is damaged stops here, before anything is made.
             sweep_results.read(self.path)
             config = self._make()
-        door = Door(config.ledger.url, config.root, config.project.id)
+        door = RecordReader(config.ledger.url, config.root, config.project.id)
         own = self.path.resolve() == (config.root / FILE).resolve()
         is_other = self.path.is_file() and not own and is_news(door, self.path)
         if is_other or behind(door):
             self._log.take_in(config, self.path if is_other else None)
 
 
-class _Log:
+class _TrackerLog:
     """The writing side: the record, opened at the first run, and the file that follows it."""
 
     def __init__(self) -> None:
@@ -453,7 +453,7 @@ def _inside(root: Path, checkpoint: str | os.PathLike[str]) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _openable(door: Door, found: list[Record]) -> list[Record]:
+def _openable(door: RecordReader, found: list[Record]) -> list[Record]:
     """Runs whose checkpoint can be opened from anywhere, where the project has it."""
 
     def path(told: str) -> str:

@@ -227,7 +227,7 @@ class Fitted:
     trace: str = ""
 
 
-class Paused(Exception):  # noqa: N818 - nothing went wrong
+class TrainingPaused(Exception):  # noqa: N818 - nothing went wrong
     """Raised where a family puts a state away: the training is to stop, and may go on later."""
 
 

@@ -281,7 +281,7 @@ class Doubled:
 
 
 @dataclass(frozen=True)
-class NumberCase(_fits.Case):
+class NumberCase(_fits.KnownTask):
     data: None
     train: Numbers
     validation: Numbers

@@ -15,7 +15,7 @@ import click
 from podium.cli.output import VERBOSE, Output
 from podium.config import Config, default_of, find_root, load
 from podium.errors import NotFoundError
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 
 if TYPE_CHECKING:
     from podium.steps.workspace.project import Project
@@ -63,9 +63,9 @@ class CliContext:
             return None
 
     @property
-    def door(self) -> Door:
+    def door(self) -> RecordReader:
         """Plain reads of the record."""
-        return Door(self.config.ledger.url, self.root, self.config.project.id)
+        return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
     @contextmanager
     def opened(self) -> Iterator[Project]:

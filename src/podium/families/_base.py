@@ -13,7 +13,7 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences, Subset
 from podium.space import Choice, ConfigDict, Space, Value
 from podium.split import Windows
-from podium.trial import Epoch, Fitted, Paused, Stopped
+from podium.trial import Epoch, Fitted, TrainingPaused, Stopped
 from podium.view import View
 
 Report = Callable[[int, Mapping[str, float]], None]
@@ -211,7 +211,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
                     config, train, validation, seed=seed, report=report, **more
                 )
                 reason = trace = ""
-            except Paused:
+            except TrainingPaused:
                 yield from events
                 yield Stopped(number)
                 continue

@@ -78,7 +78,7 @@ class SequenceModel(ClassModel):
         (folder / STATS_FILE).write_text(json_text(self.stats.spec()) + "\n")
 
 
-class _Training(Training[Subset, ClassModel]):
+class _ClassTraining(Training[Subset, ClassModel]):
     def prepare(
         self, family: TorchFamily[Any, Subset, ClassModel]
     ) -> tuple[nn.Module, Loss, Tensor]:
@@ -149,7 +149,7 @@ class TorchClassifier(TorchFamily[Sequences, Subset, ClassModel], Classifier):
     """
 
     network: type[nn.Module]
-    training = _Training
+    training = _ClassTraining
 
     def load(self, read: Callable[[str], bytes]) -> SequenceModel:
         """Network from ``best.pt``; only tensors and plain values are unpickled."""

@@ -110,7 +110,7 @@ class TorchModel(Model):
         (folder / FILE).write_bytes(written(state))
 
 
-class _Training(Training[Windows, Model]):
+class _ForecastTraining(Training[Windows, Model]):
     network: ScaledNetwork
 
     def prepare(
@@ -163,7 +163,7 @@ class TorchForecaster(TorchFamily[View, Windows, Model], Family):
     each_alone = True
     loss = "mse"
     network: type[ScaledNetwork]
-    training = _Training
+    training = _ForecastTraining
 
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """Number of weights."""

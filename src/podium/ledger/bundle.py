@@ -50,7 +50,7 @@ TABLES = tuple(_KEYS)
 
 
 @dataclass(frozen=True)
-class Choice:
+class BundleIds:
     """Ids of what goes into a bundle.
 
     Parameters
@@ -66,7 +66,7 @@ class Choice:
     unfinished: int
 
 
-def everything(ledger: Ledger, tx: sa.Connection) -> Choice:
+def everything(ledger: Ledger, tx: sa.Connection) -> BundleIds:
     """All studies, ended trials and candidates of the project."""
     tables = (schema.study, schema.trial, schema.candidate)
     return _chosen(ledger, tx, *(set(values(ledger, tx, table.c.id)) for table in tables))
@@ -79,7 +79,7 @@ def choose(
     studies: Sequence[str] = (),
     trials: Sequence[str] = (),
     candidates: Sequence[str] = (),
-) -> Choice:
+) -> BundleIds:
     """What these things need to be understood elsewhere.
 
     A study brings all its trials and candidates. A candidate brings its ancestors and their whole
@@ -106,14 +106,14 @@ def choose(
 
 def _chosen(
     ledger: Ledger, tx: sa.Connection, studies: set[str], trials: set[str], candidates: set[str]
-) -> Choice:
+) -> BundleIds:
     trial = schema.trial.c
     found = select(ledger, tx, [trial.id, trial.state], id=trials)
     ended = frozenset(row["id"] for row in found if row["state"] in ENDED)
-    return Choice(frozenset(studies), ended, frozenset(candidates), len(found) - len(ended))
+    return BundleIds(frozenset(studies), ended, frozenset(candidates), len(found) - len(ended))
 
 
-def rows(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> Iterator[dict[str, Any]]:
+def rows(ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str) -> Iterator[dict[str, Any]]:
     """Rows of one table that belong to a choice, in their order; bytes as base 64."""
     key, wanted = _wanted(ledger, tx, choice, table)
     found = schema.metadata.tables[table]
@@ -134,7 +134,7 @@ def rows(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> Itera
             yield row
 
 
-def _wanted(ledger: Ledger, tx: sa.Connection, choice: Choice, table: str) -> tuple[str, set[str]]:
+def _wanted(ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str) -> tuple[str, set[str]]:
     """Column by which a table's rows are chosen, and its values."""
     key, sources = _KEYS[table]
     held: set[str | None] = set()

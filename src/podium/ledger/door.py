@@ -223,7 +223,7 @@ def _jsonb(column: str) -> str:
     return f"(CASE WHEN strpos({column}, '\\u0000') = 0 THEN {column}::jsonb END)"
 
 
-class Door:
+class RecordReader:
     """Read-only look into a project's record.
 
     Every read raises NotFoundError while there is no record, DataError when it cannot be read.

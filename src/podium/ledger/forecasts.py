@@ -21,7 +21,7 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredForecast:
     """One forecast as it was made.
 
     Parameters
@@ -87,14 +87,14 @@ def put_forecasts(
 
 def kept(
     ledger: Ledger, tx: sa.Connection, candidate_id: str, *, since: str = ""
-) -> dict[Place, Kept]:
+) -> dict[Place, StoredForecast]:
     """A candidate's stored forecasts decided since a moment, by ticker and time."""
     table = schema.forecast.c
-    columns = [table.ticker, table.decided_at, *fields(schema.forecast, Kept)]
+    columns = [table.ticker, table.decided_at, *fields(schema.forecast, StoredForecast)]
     later = table.decided_at >= since
     rows = select(ledger, tx, columns, later, order=table.seq, candidate_id=candidate_id)
     return {
-        (row.pop("ticker"), row.pop("decided_at")): Kept(
+        (row.pop("ticker"), row.pop("decided_at")): StoredForecast(
             **{**row, "value": nan_if_null(row["value"])}
         )
         for row in rows

@@ -39,7 +39,7 @@ def known(
     return None if found is None else replace(study, id=found)
 
 
-def adopt(
+def link_known_trials(
     ledger: Ledger,
     tx: sa.Connection,
     study: Study,

@@ -18,7 +18,7 @@ from podium.errors import DataError
 from podium.hashing import digest
 from podium.ledger import failures, schema
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
-from podium.ledger.shield import shielded
+from podium.ledger.shield import deferred_signals
 
 # A transaction that writes or reads; outside the record it is only handed on.
 Transaction = sa.Connection
@@ -105,7 +105,7 @@ class Ledger:
         Starts may be lost with the machine (they are asked again, identically), so they are not
         flushed; ends and decisions are. Ctrl-C takes effect at its end.
         """
-        with shielded(), self._connection() as connection:
+        with deferred_signals(), self._connection() as connection:
             if self.is_sqlite:
                 # Outside a transaction, and through the driver: SQLAlchemy would begin one.
                 raw = connection.connection.cursor()

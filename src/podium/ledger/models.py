@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 
 
 def models(
-    door: Door,
+    door: RecordReader,
     *,
     slot: str | None = None,
     where: str = "",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from podium.ledger.door import Door, by
+from podium.ledger.door import RecordReader, by
 
 
-def notes_of(door: Door, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def notes_of(door: RecordReader, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
     columns = "subject_id, created_at, actor, text"
     rows = door.select("note", columns, subject_id=subject_ids)

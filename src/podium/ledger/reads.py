@@ -371,7 +371,7 @@ def _count_configs(
 
 
 @dataclass(frozen=True)
-class Looked:
+class TestedConfig:
     """One config that was looked at on some windows, by its best trial there.
 
     Parameters
@@ -398,7 +398,7 @@ class Looked:
 
 def looked_at(
     ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str, sign: float
-) -> list[Looked]:
+) -> list[TestedConfig]:
     """Every config any study of a slot judged on these very windows, in the order of first looks.
 
     Of the trials of one config the best one counts, which is the one a choice is made by; one of
@@ -408,7 +408,7 @@ def looked_at(
     rows = select(
         ledger,
         tx,
-        [*fields(schema.trial, Looked), task.spec.label("task"), dataset.tickers],
+        [*fields(schema.trial, TestedConfig), task.spec.label("task"), dataset.tickers],
         *asked_by_slot(slot),
         task.hash == trial.task_hash,
         dataset.fingerprint == trial.dataset_fingerprint,
@@ -417,11 +417,11 @@ def looked_at(
         order=schema.study_trial.c.seq,
         index_hash=index_hash,
     )
-    best: dict[str, Looked] = {}
+    best: dict[str, TestedConfig] = {}
     for row in rows:
         tickers, task = json.loads(row["tickers"] or "[]"), json.loads(row["task"])
         facts = {"tickers": tuple(tickers), "task": task, "score": nan_if_null(row["score"])}
-        found = Looked(**{**row, **facts})
+        found = TestedConfig(**{**row, **facts})
         known = best.get(found.config_hash)
         if known is None or found.preference(task_hash, sign) < known.preference(task_hash, sign):
             best[found.config_hash] = found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.ledger import trial_facts
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.notes import notes_of, told_note
 from podium.record import Record, finite, nan_if_null
 
@@ -27,7 +27,7 @@ _NAMED = "t.run_id IS NOT NULL AND t.state = 'complete'"
 _IS_RUN = f"t.project_id = ? AND {_NAMED}"
 
 
-def runs(door: Door, model_names: Sequence[str] | None = None) -> list[Record]:
+def runs(door: RecordReader, model_names: Sequence[str] | None = None) -> list[Record]:
     """Every complete run, oldest first."""
     where, values = _of_models(model_names)
     rows = door.query(
@@ -39,7 +39,7 @@ def runs(door: Door, model_names: Sequence[str] | None = None) -> list[Record]:
 
 
 def top(
-    door: Door, metric: str, k: int, *, minimize: bool, model_names: Sequence[str] | None = None
+    door: RecordReader, metric: str, k: int, *, minimize: bool, model_names: Sequence[str] | None = None
 ) -> list[Record]:
     """The best runs by one metric, best first; NaN, infinite and missing values never win."""
     where, values = _of_models(model_names, "r")
@@ -58,7 +58,7 @@ def top(
 
 
 def table(
-    door: Door, metrics: Sequence[str], model_names: Sequence[str] | None = None
+    door: RecordReader, metrics: Sequence[str], model_names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Run, model and these metrics of every complete run, oldest first; missing ones are NaN."""
     where, values = _of_models(model_names)
@@ -76,7 +76,7 @@ def table(
     return list(found.values())
 
 
-def impact(door: Door, model_name: str, hyperparam: str, metric: str) -> list[dict[str, Any]]:
+def impact(door: RecordReader, model_name: str, hyperparam: str, metric: str) -> list[dict[str, Any]]:
     """Value of a hyperparameter and of a metric in every complete run of a model that has it.
 
     Sorted by the hyperparameter, numbers before texts.
@@ -115,7 +115,7 @@ class Observation:
     value: float
 
 
-def observations(door: Door, metric: str) -> list[Observation]:
+def observations(door: RecordReader, metric: str) -> list[Observation]:
     """Every complete run that reported a metric, oldest first."""
     rows = door.query(
         "SELECT t.run_id, t.family, t.config, t.dataset_fingerprint, t.task_hash, t.split_hash, "
@@ -142,7 +142,7 @@ def orderly(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def _values(door: Door, metric: str) -> dict[str, float]:
+def _values(door: RecordReader, metric: str) -> dict[str, float]:
     """A metric of every trial that has a result of it, by trial."""
     rows = door.query(
         "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?",
@@ -159,7 +159,7 @@ def _of_models(model_names: Sequence[str] | None, table: str = "t") -> tuple[str
     return f" AND {table}.family IN ({marks})", tuple(model_names)
 
 
-def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
+def _records(door: RecordReader, rows: Sequence[dict[str, Any]]) -> list[Record]:
     """Records of trial rows, with their results and notes."""
     ids = [row["id"] for row in rows]
     metrics, notes = trial_facts.results(door, ids), notes_of(door, ids)
@@ -167,7 +167,7 @@ def _records(door: Door, rows: Sequence[dict[str, Any]]) -> list[Record]:
 
 
 def _record(
-    door: Door,
+    door: RecordReader,
     row: dict[str, Any],
     metrics: Mapping[str, float | None],
     notes: Sequence[dict[str, Any]],

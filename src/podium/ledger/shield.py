@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
+def deferred_signals() -> Iterator[None]:
     """Let Ctrl-C and ``kill`` take effect afterwards.
 
     An exception between any two steps of a database's library would leave its transaction open,

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from podium.errors import DataError
 from podium.hashing import digest_bytes, json_text
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 
 FILE = Path("hyperparams") / "sweep_results.json"
 TARGET = "sweep_results"
@@ -66,7 +66,7 @@ def content(root: Path) -> bytes | None:
         ) from None
 
 
-def behind(door: Door) -> bool:
+def behind(door: RecordReader) -> bool:
     """Whether the file lacks something of the record, or the record something of the file.
 
     A project that never logged or imported a run has no file and lacks none.
@@ -91,7 +91,7 @@ def target_of(path: Path, root: Path) -> str:
     return f"{TARGET}:{os.path.relpath(path, root)}"
 
 
-def is_news(door: Door, path: Path) -> bool:
+def is_news(door: RecordReader, path: Path) -> bool:
     """Whether another tracker's file holds what was not taken in yet."""
     if not door.exists:
         return True
@@ -100,7 +100,7 @@ def is_news(door: Door, path: Path) -> bool:
     return row is None or Mark.parse(row["mark"]).digest != digest
 
 
-def _is_used(door: Door) -> bool:
+def _is_used(door: RecordReader) -> bool:
     """Whether anybody logged or imported a run."""
     rows = door.query(
         "SELECT 1 AS yes FROM study WHERE project_id = ? AND (question LIKE ? OR question LIKE ?) "

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from podium.ledger.door import Door, by
+from podium.ledger.door import RecordReader, by
 from podium.ledger.notes import notes_of, told_note
 from podium.ledger.pieces import PIECE, pieces
 
@@ -19,7 +19,7 @@ _COLUMNS = (
 )
 
 
-def trials(door: Door, chosen: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+def trials(door: RecordReader, chosen: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
     """Every ended trial with its config, results, curves, studies and notes; oldest first."""
     if chosen is not None:
         rows = list[dict[str, Any]]()
@@ -35,7 +35,7 @@ def trials(door: Door, chosen: Collection[str] | None = None) -> Iterator[dict[s
         yield from _told(door, rows)
 
 
-def _ended(door: Door, which: str, *parameters: object) -> list[dict[str, Any]]:
+def _ended(door: RecordReader, which: str, *parameters: object) -> list[dict[str, Any]]:
     """Rows of ended trials, the oldest that fit."""
     # Whoever asks for less needs no numpy.
     from podium.trial import State
@@ -53,7 +53,7 @@ def _ended(door: Door, which: str, *parameters: object) -> list[dict[str, Any]]:
     )
 
 
-def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _told(door: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     ids = [row["id"] for row in rows]
     came_to, reported, said = results(door, ids), scores(door, ids), notes_of(door, ids)
     links = door.select("study_trial", "trial_id, study_id, phase, number", trial_id=ids)
@@ -101,7 +101,7 @@ def _told(door: Door, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
         }
 
 
-def results(door: Door, trial_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
+def results(door: RecordReader, trial_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What each of these trials came to, by metric."""
     columns = "trial_id, metric, value"
     # In an order by metric SQLite would read the index of all trials by metric.
@@ -112,7 +112,7 @@ def results(door: Door, trial_ids: Sequence[str]) -> dict[str, dict[str, float |
     }
 
 
-def scores(door: Door, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def scores(door: RecordReader, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Everything that each of these trials reported: rows of its name, metric, epoch and value."""
     columns = "trial_id, part, metric, epoch, value"
     rows = door.select("score", columns, order="part, metric, epoch", trial_id=trial_ids)
@@ -124,7 +124,7 @@ def scores(door: Door, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any
     return by("trial_id", trial_ids, named)
 
 
-def with_model(door: Door) -> list[dict[str, Any]]:
+def with_model(door: RecordReader) -> list[dict[str, Any]]:
     """Trials that have a model of their own; one that was removed has no checkpoint any more."""
     return door.query(
         "SELECT * FROM trial WHERE project_id = ? AND artifact_hash IS NOT NULL "
@@ -133,7 +133,7 @@ def with_model(door: Door) -> list[dict[str, Any]]:
     )
 
 
-def artifacts_in_use(door: Door) -> tuple[set[str], set[str]]:
+def artifacts_in_use(door: RecordReader) -> tuple[set[str], set[str]]:
     """Hashes of artefacts that any project of the record needs, and folders of candidates."""
     rows = door.query(
         "SELECT artifact_hash, artifact_path FROM candidate UNION "

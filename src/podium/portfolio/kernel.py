@@ -17,7 +17,7 @@ from podium.portfolio.terms import Impact, Law, Limits, Rates
 from podium.errors import DataError, UsageError
 
 
-class Options(TypedDict, total=False):
+class SimulateOptions(TypedDict, total=False):
     """Keywords of `simulate`."""
 
     open_prices: ArrayLike | None
@@ -159,7 +159,7 @@ def simulate(
     )[0]
 
 
-def simulate_stack(prices: ArrayLike, weights: ArrayLike, **options: Unpack[Options]) -> Backtests:
+def simulate_stack(prices: ArrayLike, weights: ArrayLike, **options: Unpack[SimulateOptions]) -> Backtests:
     """Many sets of weights on the same prices, in one pass over the bars.
 
     Parameters
@@ -323,7 +323,7 @@ def _first(events: Mask) -> int:
 
 
 def _terms(
-    options: Options, costs: Costs, impact: Impact | None, limits: Limits, items: int
+    options: SimulateOptions, costs: Costs, impact: Impact | None, limits: Limits, items: int
 ) -> tuple[float | Floats, float | Floats, Terms]:
     """Fee and slippage as they were given, and everything as fractions."""
     fee, slippage, spread = (

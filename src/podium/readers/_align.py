@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, WARNING, Finding, error
+from podium.readers._findings import ERROR, WARNING, DataIssue, error
 from podium.readers._inspect import errors
 from podium.readers._repair import filled
 from podium.readers._series import Series, told
@@ -23,7 +23,7 @@ def side_by_side(
     asked: dict[str, int],
     notes: list[str],
     align: str = "intersection",
-) -> tuple[list[Series], list[Finding]]:
+) -> tuple[list[Series], list[DataIssue]]:
     """The series with one calendar, or why they have none.
 
     Bars start where the youngest ticker starts and end where the first one ends; of a union each
@@ -84,7 +84,7 @@ def _life(series: Series, calendar: Seconds) -> Seconds:
     return calendar[first : last + 1]
 
 
-def cut_off(series: Sequence[Series]) -> list[Finding]:
+def cut_off(series: Sequence[Series]) -> list[DataIssue]:
     """A warning where one ticker's late start or early end costs the others many bars."""
     if len(series) < 2:
         return []
@@ -105,7 +105,7 @@ def cut_off(series: Sequence[Series]) -> list[Finding]:
         return []
     one = series[worst]
     return [
-        Finding(
+        DataIssue(
             WARNING,
             "alignment",
             f"ticker '{one.ticker}' ({one.stamp(0)} to {one.stamp(len(one) - 1)}) costs the others "
@@ -150,7 +150,7 @@ def _common(
     return cut
 
 
-def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> list[Finding]:
+def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> list[DataIssue]:
     """Bars that a ticker lacks while others have them, inside the span all share."""
     if len(series) == len(calendar):
         return []
@@ -161,7 +161,7 @@ def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> li
     if behind:
         way = "behind" if behind > 0 else "ahead of"
         return [
-            Finding(
+            DataIssue(
                 ERROR,
                 "time zone",
                 f"ticker '{series.ticker}' lies {abs(behind) / 3600:g} hours {way} the others: "
@@ -174,7 +174,7 @@ def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> li
             )
         ]
     return [
-        Finding(
+        DataIssue(
             ERROR,
             "missing bars",
             f"ticker '{series.ticker}' has no bar at {told(int(missing[0]))}{more}, other tickers "
@@ -189,7 +189,7 @@ def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> li
     ]
 
 
-def _never_met(name: str, series: Sequence[Series]) -> Finding:
+def _never_met(name: str, series: Sequence[Series]) -> DataIssue:
     late = max(series, key=lambda one: int(one.times[0]))
     early = min(series, key=lambda one: int(one.times[-1]))
     return error(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from podium.errors import DataError
-from podium.readers._options import Options, require_count, require_size
-from podium.readers._table import Loaded, Source, loaded
+from podium.readers._options import ReadOptions, require_count, require_size
+from podium.readers._table import Loaded, TableSource, loaded
 
 # pyarrow ships no types; imported by name it is Any.
 arrow: Any = import_module("pyarrow")
@@ -26,9 +26,9 @@ class ParquetTable:
     """A Parquet file whose footer was read; columns are read when they are asked for."""
 
     path: Path
-    source: Source
+    source: TableSource
     names: tuple[str, ...]
-    options: Options
+    options: ReadOptions
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """The columns of these names."""
@@ -48,7 +48,7 @@ class ParquetTable:
             raise _unread(path, error) from None
 
 
-def open_table(path: Path, options: Options) -> ParquetTable:
+def open_table(path: Path, options: ReadOptions) -> ParquetTable:
     """The file's columns, checked against the limits by its footer before any data is unpacked."""
     require_size(path, options.limits)
     try:
@@ -61,7 +61,7 @@ def open_table(path: Path, options: Options) -> ParquetTable:
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise _unread(path, error) from None
     plain = tuple(field.name for field in schema if not arrow.types.is_nested(field.type))
-    return ParquetTable(path, Source(str(path), "row", 1), plain, options)
+    return ParquetTable(path, TableSource(str(path), "row", 1), plain, options)
 
 
 def _unread(path: Path, error: Exception) -> DataError:

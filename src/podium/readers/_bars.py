@@ -15,14 +15,14 @@ from podium.errors import DataError, MissingExtraError, PodiumError, suggest
 from podium.readers import _calendar, _files, _inspect, _repair
 from podium.readers._align import cut_off, side_by_side, union
 from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
-from podium.readers._findings import ERROR, NOTE, Finding, error, has_errors, problems
-from podium.readers._options import Options
+from podium.readers._findings import ERROR, NOTE, DataIssue, error, has_errors, problems
+from podium.readers._options import ReadOptions
 from podium.readers._series import Series, Settled, adjusted, joined, settled, split
-from podium.readers._table import Source, Table
+from podium.readers._table import TableSource, Table
 from podium.readers._times import Stamps, parse
 from podium.timeframe import is_dated, modal_gap, of_gap, zone
 
-Open = Callable[[Path, Options], Table]
+Open = Callable[[Path, ReadOptions], Table]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Format:
             With everything that is wrong in all files: missing files or columns, unreadable or
             repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
         """
-        how = Options(**options)
+        how = ReadOptions(**options)
         asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
         return load(asked, partial(self._find, path, how), adjust, how)
 
@@ -123,11 +123,11 @@ class Format:
         UsageError
             A time zone or a repair that is none.
         """
-        how = Options(**options)
+        how = ReadOptions(**options)
         asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
         return _examine(asked, partial(self._find, path, how), adjust, how, thorough=True)
 
-    def _find(self, path: Path, options: Options, found: Examined) -> list[Unopened]:
+    def _find(self, path: Path, options: ReadOptions, found: Examined) -> list[Unopened]:
         """Files of the path; what is wrong with them is written into ``found``."""
         tickers, named = found.tickers, None
         if not options.layout or options.layout == "files":
@@ -183,7 +183,7 @@ class Examined:
     aware: bool = True
     zone: str = ""
     stamp: str = ""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DataIssue] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     named: dict[str, None] = field(default_factory=dict)
     dataset: Dataset | None = None
@@ -194,7 +194,7 @@ class Examined:
         return has_errors(self.findings)
 
 
-def load(found: Examined, find: Find, adjust: bool | None, options: Options) -> Dataset:
+def load(found: Examined, find: Find, adjust: bool | None, options: ReadOptions) -> Dataset:
     """Aligned bars of the tables that ``find`` gives, or a DataError with all that is wrong.
 
     Parameters
@@ -209,7 +209,7 @@ def load(found: Examined, find: Find, adjust: bool | None, options: Options) -> 
 
 
 def _examine(
-    found: Examined, find: Find, adjust: bool | None, options: Options, *, thorough: bool
+    found: Examined, find: Find, adjust: bool | None, options: ReadOptions, *, thorough: bool
 ) -> Examined:
     """What is found; ``thorough`` also looks for what is remarkable without being wrong."""
     asked = _repair.steps(options.repair)
@@ -233,11 +233,11 @@ def _examine(
 
 
 def _series(
-    tables: Sequence[Unopened], adjust: bool | None, options: Options, found: Examined
+    tables: Sequence[Unopened], adjust: bool | None, options: ReadOptions, found: Examined
 ) -> dict[str, Series]:
     """Every ticker's rows from all tables, as they stand there."""
     tickers = found.tickers
-    sources: list[Source] = []
+    sources: list[TableSource] = []
     parts: dict[str, list[Series]] = {}
     for one in tables:
         try:
@@ -260,7 +260,7 @@ def _series(
         except MissingExtraError:
             raise
         except PodiumError as refused:
-            found.findings += [Finding(ERROR, "files", *problem) for problem in refused.problems]
+            found.findings += [DataIssue(ERROR, "files", *problem) for problem in refused.problems]
     for ticker, pieces in parts.items():
         if len({piece.aware for piece in pieces}) > 1:
             found.findings.append(
@@ -280,8 +280,8 @@ def _parts(
     layout: Layout,
     ticker: str,
     tickers: Sequence[str],
-    sources: list[Source],
-    options: Options,
+    sources: list[TableSource],
+    options: ReadOptions,
     found: Examined,
 ) -> list[Series]:
     """One table's rows by ticker; what it tells about the dataset is written into ``found``."""
@@ -328,11 +328,11 @@ def _timeframe(series: Mapping[str, Series], found: Examined) -> str:
 
 
 def _checks(
-    series: Mapping[str, Series], found: Examined, options: Options, asked: dict[str, int]
-) -> tuple[dict[str, Series], list[Finding]]:
+    series: Mapping[str, Series], found: Examined, options: ReadOptions, asked: dict[str, int]
+) -> tuple[dict[str, Series], list[DataIssue]]:
     """Settled, repaired series, and what is wrong with them even so."""
     clean: dict[str, Series] = {}
-    errors: list[Finding] = []
+    errors: list[DataIssue] = []
     for ticker, one in series.items():
         ready = (
             settled(one, found.timeframe, options.timezone, options.stamp)
@@ -355,7 +355,7 @@ def _checks(
 def _align(
     series: dict[str, Series],
     found: Examined,
-    options: Options,
+    options: ReadOptions,
     asked: dict[str, int],
     thorough: bool,
 ) -> None:
@@ -399,7 +399,7 @@ def _clear(series: Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.zeros(len(series), dtype=bool)
 
 
-def _remarks(done: Sequence[Series], found: Examined, options: Options) -> list[Finding]:
+def _remarks(done: Sequence[Series], found: Examined, options: ReadOptions) -> list[DataIssue]:
     """What is remarkable about bars that can be loaded."""
     remarks = [finding for one in done for finding in _inspect.remarks(one)]
     # All have the same stamps by now, or those of a union each in its own span.
@@ -410,7 +410,7 @@ def _remarks(done: Sequence[Series], found: Examined, options: Options) -> list[
     remarks += _calendar.timeframes(done, found.timeframe)
     if not found.aware and not is_dated(found.timeframe):
         remarks.append(
-            Finding(
+            DataIssue(
                 NOTE,
                 "time zone",
                 f"the stamps name no time zone; they are taken as {options.timezone}",
@@ -419,11 +419,11 @@ def _remarks(done: Sequence[Series], found: Examined, options: Options) -> list[
         )
     if options.absent:
         words = "prices are the close, the volume is 0"
-        remarks.append(Finding(NOTE, "absent", f"not there: {', '.join(options.absent)}; {words}"))
-    return remarks + [Finding(NOTE, "repaired", note) for note in found.notes]
+        remarks.append(DataIssue(NOTE, "absent", f"not there: {', '.join(options.absent)}; {words}"))
+    return remarks + [DataIssue(NOTE, "repaired", note) for note in found.notes]
 
 
-def _nothing_there(name: str, path: Path, made: Format) -> Finding:
+def _nothing_there(name: str, path: Path, made: Format) -> DataIssue:
     usual = made.suffixes[0]
     if path.is_dir() or _files.is_pattern(path):
         what = f"dataset '{name}': no {usual} file in {path}"
@@ -433,7 +433,7 @@ def _nothing_there(name: str, path: Path, made: Format) -> Finding:
     return error("files", what, f"one <ticker>{usual} a ticker in it, or a file with all of them")
 
 
-def _nowhere(ticker: str, tables: Sequence[Unopened], named: Mapping[str, None]) -> Finding:
+def _nowhere(ticker: str, tables: Sequence[Unopened], named: Mapping[str, None]) -> DataIssue:
     there = f"in none of {len(tables)} files" if len(tables) > 1 else f"not in {tables[0].name}"
     what = f"ticker '{ticker}' is {there}"
     return error("tickers", what, "at least one row of it", suggest(ticker, named) if named else "")

@@ -8,13 +8,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, NOTE, WARNING, Finding
+from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue
 from podium.readers._inspect import stretches
 from podium.readers._series import Series, told
 from podium.timeframe import DAY, SECONDS, Seconds, is_dated, modal_gap, of_gap, offsets
 
 
-def timeframes(series: Sequence[Series], timeframe: str) -> list[Finding]:
+def timeframes(series: Sequence[Series], timeframe: str) -> list[DataIssue]:
     """Whether bars are as far apart as the timeframe says."""
     longest = max(series, key=len, default=None)
     gap = modal_gap(longest.times) if longest else 0
@@ -28,14 +28,14 @@ def timeframes(series: Sequence[Series], timeframe: str) -> list[Finding]:
         if seen and SECONDS[seen] < length:
             fix += f', and resample = "{timeframe}" for coarser bars'
         return [
-            Finding(ERROR, "timeframe", words, "the timeframe of the files", fix, longest.ticker)
+            DataIssue(ERROR, "timeframe", words, "the timeframe of the files", fix, longest.ticker)
         ]
     if gap > 1.5 * length and not is_dated(timeframe):
-        return [Finding(WARNING, "timeframe", words, ticker=longest.ticker)]
+        return [DataIssue(WARNING, "timeframe", words, ticker=longest.ticker)]
     return []
 
 
-def calendar(series: Series, timeframe: str, timezone: str) -> list[Finding]:
+def calendar(series: Series, timeframe: str, timezone: str) -> list[DataIssue]:
     """What a person should look at in the stamps, against the calendar they imply themselves."""
     if len(series) < 2:
         return []
@@ -47,7 +47,7 @@ def calendar(series: Series, timeframe: str, timezone: str) -> list[Finding]:
     ]
 
 
-def _holes_by_day(series: Series) -> Iterator[Finding]:
+def _holes_by_day(series: Series) -> Iterator[DataIssue]:
     """Weekdays the data usually have and sometimes lack."""
     days = series.times // DAY
     gap = modal_gap(series.times)
@@ -63,12 +63,12 @@ def _holes_by_day(series: Series) -> Iterator[Finding]:
     yield from _holes(series, expected * DAY, missing, "days", 3)
 
 
-def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[Finding]:
+def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[DataIssue]:
     """Hours of a week the data usually have and sometimes lack."""
     length = SECONDS[timeframe]
     local = series.times + offsets(series.times, timezone)
     if ((local - local[0]) % length).any():
-        yield Finding(
+        yield DataIssue(
             WARNING,
             "clock",
             f"{series.ticker}: closes do not lie on one grid of {timeframe} on the clock of "
@@ -92,7 +92,7 @@ def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[F
 
 def _holes(
     series: Series, expected: Seconds, missing: NDArray[np.bool_], unit: str, least: int
-) -> Iterator[Finding]:
+) -> Iterator[DataIssue]:
     """Missing stamps among expected ones: long holes as a warning, all of them as a note."""
     if not missing.any():
         return
@@ -102,7 +102,7 @@ def _holes(
     widest = int(np.argmax(lengths))
     first = told(int(expected[starts[chosen][0]]))
     often = "once," if len(starts) == 1 else f"{len(starts)} times"
-    yield Finding(
+    yield DataIssue(
         severity,
         "gaps",
         f"{series.ticker} lacks {int(missing.sum())} {unit} it usually has, {often} from "
@@ -114,7 +114,7 @@ def _holes(
     )
 
 
-def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[Finding]:
+def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[DataIssue]:
     """Sessions that begin at another time of day from some week on: another clock, or a shift."""
     length = SECONDS[timeframe]
     after_pause = np.flatnonzero(np.diff(series.times) >= max(3 * 3600, 3 * length)) + 1
@@ -143,7 +143,7 @@ def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[Finding
         one[1] == -two[1] for one, two in pairwise(changes)
     )
     if turns and len(changes) > 1:
-        yield Finding(
+        yield DataIssue(
             NOTE,
             "daylight saving",
             f"{series.ticker}: sessions begin an hour earlier or later in turns, first in the week "
@@ -155,7 +155,7 @@ def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[Finding
             first=when,
         )
         return
-    yield Finding(
+    yield DataIssue(
         WARNING,
         "time zone",
         f"{series.ticker}: from the week of {when} on sessions begin {abs(hours):g} h "

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from podium.dataset import FIELDS
-from podium.readers._findings import Finding, error
-from podium.readers._options import Options
+from podium.readers._findings import DataIssue, error
+from podium.readers._options import ReadOptions
 
 USUAL = {
     "time": (
@@ -108,13 +108,13 @@ def stamp_told(name: str) -> str:
 
 def find_layout(
     names: Sequence[str],
-    options: Options,
+    options: ReadOptions,
     *,
     tickers: Sequence[str],
     adjust: bool | None,
     where: str,
     wanted: str = "",
-) -> tuple[Layout | None, list[Finding]]:
+) -> tuple[Layout | None, list[DataIssue]]:
     """Layout of a table, or what is missing.
 
     Parameters
@@ -173,7 +173,7 @@ def find_layout(
 
 def named(
     names: Sequence[str], columns: Mapping[str, str], where: str
-) -> tuple[dict[str, str], list[Finding]]:
+) -> tuple[dict[str, str], list[DataIssue]]:
     """Columns the user named, by role."""
     found, problems = {}, []
     for role, name in columns.items():
@@ -199,7 +199,7 @@ def _times(
     candidates: Mapping[str, list[str]],
     names: Sequence[str],
     where: str,
-    problems: list[Finding],
+    problems: list[DataIssue],
 ) -> tuple[str, ...]:
     """The column of stamps, or the columns of dates and times of day."""
     if "time" in found:
@@ -266,9 +266,9 @@ def _missing(
     adjust: bool,
     absent: Sequence[str],
     where: str,
-) -> list[Finding]:
+) -> list[DataIssue]:
     """What a layout lacks."""
-    problems: list[Finding] = []
+    problems: list[DataIssue] = []
 
     def has(what: str, expected: str = "", fix: str = "") -> None:
         if what.startswith("no "):
@@ -315,7 +315,7 @@ def _remedy(lacking: Sequence[str]) -> str:
     return f"rename the columns, or say that there are none: absent = [{listed}] ({what})"
 
 
-def pick(role: str, names: Sequence[str], where: str, problems: list[Finding]) -> str:
+def pick(role: str, names: Sequence[str], where: str, problems: list[DataIssue]) -> str:
     """Column of a role among those that may be it: the one with its very name, or the only one."""
     exact = [name for name in names if normal(name) == role]
     chosen = exact if len(exact) == 1 else names
@@ -324,7 +324,7 @@ def pick(role: str, names: Sequence[str], where: str, problems: list[Finding]) -
     return chosen[0]
 
 
-def _ambiguous(where: str, role: str, names: Sequence[str]) -> Finding:
+def _ambiguous(where: str, role: str, names: Sequence[str]) -> DataIssue:
     return error(
         "columns",
         f"{where} has {len(names)} columns that may be the {role}: {_listed(names)}",

@@ -13,8 +13,8 @@ from podium.errors import PodiumError
 from podium.readers._bars import Open
 from podium.readers._columns import USUAL as BARS
 from podium.readers._columns import named, normal, pick
-from podium.readers._findings import ERROR, WARNING, Finding, error, has_errors
-from podium.readers._options import Options
+from podium.readers._findings import ERROR, WARNING, DataIssue, error, has_errors
+from podium.readers._options import ReadOptions
 from podium.readers._table import Loaded, Table
 from podium.readers._times import Stamps, parse
 from podium.timeframe import DAY, Seconds, instants, zone
@@ -61,7 +61,7 @@ def read(
     columns: Mapping[str, str],
     timezone: str,
     date_format: str,
-) -> tuple[Covariate | None, list[Finding]]:
+) -> tuple[Covariate | None, list[DataIssue]]:
     """Covariate of a file, None when it has to be refused, and what was found in it.
 
     Parameters
@@ -89,7 +89,7 @@ def read(
     """
     zone(timezone)
     try:
-        table = opening(path, Options())
+        table = opening(path, ReadOptions())
         roles, values, findings = _columns(table.names, kind, columns, str(path))
         if has_errors(findings):
             return None, findings
@@ -125,13 +125,13 @@ def read(
             place=lambda row: table.source.place(int(loaded.positions[row])),
         )
     except PodiumError as refused:
-        return None, [Finding(ERROR, "covariates", *problem) for problem in refused.problems]
+        return None, [DataIssue(ERROR, "covariates", *problem) for problem in refused.problems]
     return made, findings
 
 
 def _columns(
     names: Sequence[str], kind: str, columns: Mapping[str, str], where: str
-) -> tuple[dict[str, str], dict[str, str], list[Finding]]:
+) -> tuple[dict[str, str], dict[str, str], list[DataIssue]]:
     """Column of each role and of each value."""
     told, findings = named(names, columns, where)
     strange = [role for role in told if role in USUAL and role not in ROLES[kind]]
@@ -170,7 +170,7 @@ def _columns(
 
 def _figures(
     table: Table, loaded: Loaded, values: Mapping[str, str], roles: Mapping[str, str]
-) -> tuple[dict[str, Floats], list[Finding]]:
+) -> tuple[dict[str, Floats], list[DataIssue]]:
     """Numbers of every value; true and false are 1 and 0, other texts are refused."""
     found, strange = {}, []
     for name, column in values.items():
@@ -199,7 +199,7 @@ def _figures(
     return found, [error("columns", what, expected, fix)]
 
 
-def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[Finding]]:
+def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[DataIssue]]:
     if loaded.ticker is None:
         return None, []
     if nameless := loaded.nameless(table.source):
@@ -209,7 +209,7 @@ def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[Findi
 
 
 def _stamps(
-    table: Table, loaded: Loaded, place: int, column: str, date_format: str, findings: list[Finding]
+    table: Table, loaded: Loaded, place: int, column: str, date_format: str, findings: list[DataIssue]
 ) -> Stamps:
     """Stamps of one column as they stand there."""
     values = loaded.times[place]
@@ -225,7 +225,7 @@ def _stamps(
         positions=loaded.positions,
     )
     findings += [
-        Finding(ERROR, "covariates", f"column '{column}': {one.found}", one.expected, one.fix)
+        DataIssue(ERROR, "covariates", f"column '{column}': {one.found}", one.expected, one.fix)
         for one in stamps.findings
     ]
     return stamps
@@ -242,7 +242,7 @@ def _utc(stamps: Stamps, timezone: str, *, known_at_end: bool = False) -> Second
     return instants(shown, timezone)[back]
 
 
-def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> list[Finding]:
+def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> list[DataIssue]:
     """Figures that were published before what they are about."""
     rows = np.flatnonzero(when < about)
     if not len(rows):
@@ -251,7 +251,7 @@ def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> 
     place = table.source.place(int(loaded.positions[first]))
     moments: Times = np.asarray([when[first], about[first]]).astype("datetime64[s]")
     return [
-        Finding(
+        DataIssue(
             WARNING,
             "published early",
             f"{place} was available at {moments[0]}, before its period {moments[1]} was over "
@@ -264,12 +264,12 @@ def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> 
     ]
 
 
-def _dates_after_all(path: Path, when: Stamps) -> list[Finding]:
+def _dates_after_all(path: Path, when: Stamps) -> list[DataIssue]:
     """Instants that are all midnights: likely dates to which a program added a zone."""
     if not when.aware or len(when.values) < 2 or (when.values % DAY).any():
         return []
     return [
-        Finding(
+        DataIssue(
             WARNING,
             "available_at",
             f"{path}: every row became known at midnight UTC, and is taken at its word",

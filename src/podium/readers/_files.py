@@ -8,8 +8,8 @@ from pathlib import Path
 
 from podium.errors import suggest
 from podium.manifest import plain
-from podium.readers._findings import Finding, error
-from podium.readers._options import Limits
+from podium.readers._findings import DataIssue, error
+from podium.readers._options import ReadLimits
 
 _MAGIC = frozenset("*?[")
 
@@ -54,7 +54,7 @@ def matching(path: Path, suffixes: Sequence[str]) -> list[Path]:
 
 def by_ticker(
     path: Path, tickers: Sequence[str], suffixes: Sequence[str]
-) -> tuple[dict[str, Path], list[Finding]] | None:
+) -> tuple[dict[str, Path], list[DataIssue]] | None:
     """File of each ticker in a folder, and which have none; None when no ticker has one."""
     if not path.is_dir():
         return None
@@ -80,7 +80,7 @@ def by_ticker(
     return found, missing
 
 
-def too_many(files: Sequence[Path], limits: Limits) -> list[Finding]:
+def too_many(files: Sequence[Path], limits: ReadLimits) -> list[DataIssue]:
     """A refusal when there are more files than the limit."""
     if len(files) <= limits.files:
         return []

@@ -14,7 +14,7 @@ MOST_TOLD = 5
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataIssue:
     """One kind of thing in one ticker.
 
     Parameters
@@ -57,12 +57,12 @@ class Finding:
         return Problem(self.found, self.expected, fix)
 
 
-def error(what: str, found: str, expected: str = "", fix: str = "") -> Finding:
+def error(what: str, found: str, expected: str = "", fix: str = "") -> DataIssue:
     """A finding about a whole file or dataset that stops loading."""
-    return Finding(ERROR, what, found, expected, fix)
+    return DataIssue(ERROR, what, found, expected, fix)
 
 
-def problems(findings: Iterable[Finding]) -> list[Problem]:
+def problems(findings: Iterable[DataIssue]) -> list[Problem]:
     """Sentences of the errors, the first few of each kind with how many more there are."""
     told: defaultdict[str, int] = defaultdict(int)
     kept: list[Problem] = []
@@ -77,6 +77,6 @@ def problems(findings: Iterable[Finding]) -> list[Problem]:
     return kept
 
 
-def has_errors(findings: Sequence[Finding]) -> bool:
+def has_errors(findings: Sequence[DataIssue]) -> bool:
     """Whether any of them stops loading."""
     return any(finding.severity == ERROR for finding in findings)

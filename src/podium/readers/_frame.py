@@ -10,7 +10,7 @@ import pandas as pd
 
 from podium.errors import UsageError
 from podium.readers._head import different
-from podium.readers._table import Loaded, Source, loaded
+from podium.readers._table import Loaded, TableSource, loaded
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FrameTable:
         Columns are found by their place: their names need not be texts, or different ones.
     """
 
-    source: Source
+    source: TableSource
     names: tuple[str, ...]
     frame: pd.DataFrame
 
@@ -46,7 +46,7 @@ class FrameTable:
         inside = [level for level in frame.index.names if level is not None]
         if any(level not in frame.columns for level in inside):
             frame = frame.reset_index()
-        return cls(Source(name, "row", 0), different([str(c) for c in frame.columns]), frame)
+        return cls(TableSource(name, "row", 0), different([str(c) for c in frame.columns]), frame)
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """The columns of these names."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from podium.errors import DataError
 from podium.readers._columns import USUAL, normal
-from podium.readers._options import Options
+from podium.readers._options import ReadOptions
 
 SEPARATORS = ",;\t|"
 HEAD_BYTES = 1 << 20
@@ -39,7 +39,7 @@ class Head:
     sample: list[list[str]]
 
 
-def head_of(path: Path, text: str, *, whole: bool, options: Options) -> Head:
+def head_of(path: Path, text: str, *, whole: bool, options: ReadOptions) -> Head:
     """How a file is written.
 
     Parameters

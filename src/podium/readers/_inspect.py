@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from podium.arrays import Floats
 from podium.dataset import FIELDS
-from podium.readers._findings import ERROR, WARNING, Finding
+from podium.readers._findings import ERROR, WARNING, DataIssue
 from podium.readers._repair import repeated
 from podium.readers._series import PRICES, Series
 from podium.timeframe import DAY, Seconds
@@ -26,7 +26,7 @@ _STALE = 10
 _SILENT = 10
 
 
-def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[Finding]:
+def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[DataIssue]:
     """What stops loading a ticker; prices as they stand in the file."""
     found = list(_order(series, timezone, doubtful))
     possible = np.ones(len(series), dtype=bool)
@@ -39,13 +39,13 @@ def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[F
 def _fault(
     series: Series, rows: NDArray[np.intp], what: str, found: str, expected: str, fix: str,
     repair: str = "",
-) -> Finding:  # fmt: skip
+) -> DataIssue:  # fmt: skip
     """An error about some rows of a ticker."""
     stamp = series.stamp(int(rows[0]))
-    return Finding(ERROR, what, found, expected, fix, series.ticker, len(rows), stamp, repair)
+    return DataIssue(ERROR, what, found, expected, fix, series.ticker, len(rows), stamp, repair)
 
 
-def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterator[Finding]:
+def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterator[DataIssue]:
     rows = np.flatnonzero(doubtful)
     if len(rows):
         yield _fault(
@@ -93,7 +93,7 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
 
 def _numbers(
     series: Series, role: str, values: Floats, possible: NDArray[np.bool_]
-) -> Iterator[Finding]:
+) -> Iterator[DataIssue]:
     column = series.columns[role]
     finite = np.isfinite(values)
     low = (values < 0) if role == "volume" else (values <= 0)
@@ -133,7 +133,7 @@ def _numbers(
         )
 
 
-def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[Finding]:
+def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[DataIssue]:
     start, high, low, close = (series.values[role] for role in PRICES)
     crossed = possible & (high < low)
     slack = 1 + _ROUNDING
@@ -159,14 +159,14 @@ def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[Finding]:
             )
 
 
-def remarks(series: Series) -> list[Finding]:
+def remarks(series: Series) -> list[DataIssue]:
     """What a person should look at in a ticker's numbers; prices adjusted."""
     if len(series) < 2:
         return []
     return [*_splits(series), *_runs(series), *_constant(series)]
 
 
-def _splits(series: Series) -> Iterator[Finding]:
+def _splits(series: Series) -> Iterator[DataIssue]:
     close = series.values["close"]
     moves = np.diff(np.log(close))
     rows: list[int] = []
@@ -182,7 +182,7 @@ def _splits(series: Series) -> Iterator[Finding]:
     if rows:
         at = rows[0]
         told_as = f"{ratio:g} to 1" if close[at] < close[at - 1] else f"1 to {ratio:g}"
-        yield Finding(
+        yield DataIssue(
             WARNING,
             "splits",
             f"{_where(series, np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
@@ -195,7 +195,7 @@ def _splits(series: Series) -> Iterator[Finding]:
         )
 
 
-def _runs(series: Series) -> Iterator[Finding]:
+def _runs(series: Series) -> Iterator[DataIssue]:
     close, volume = series.values["close"], series.values["volume"]
     flat = np.concatenate([[False], np.diff(close) == 0])
     for mask, what, least, words in (
@@ -208,7 +208,7 @@ def _runs(series: Series) -> Iterator[Finding]:
         long = lengths >= least
         if long.any():
             first = int(starts[long][0])
-            yield Finding(
+            yield DataIssue(
                 WARNING,
                 what,
                 f"{series.ticker} has {words} for {int(lengths[long].max())} bars in a row at most "
@@ -219,11 +219,11 @@ def _runs(series: Series) -> Iterator[Finding]:
             )
 
 
-def _constant(series: Series) -> Iterator[Finding]:
+def _constant(series: Series) -> Iterator[DataIssue]:
     for role in (role for role in FIELDS if role in series.columns):
         column = series.values[role]
         if (column == column[0]).all():
-            yield Finding(
+            yield DataIssue(
                 WARNING,
                 "constant",
                 f"{series.ticker}: '{series.columns[role]}' is {column[0]:g} in every bar",

@@ -15,8 +15,8 @@ import numpy as np
 from podium.arrays import Mask
 from podium.dataset import Dataset
 from podium.errors import DataError, suggest
-from podium.readers._findings import ERROR, WARNING, Finding, error, has_errors, problems
-from podium.readers._options import Limits, require_size
+from podium.readers._findings import ERROR, WARNING, DataIssue, error, has_errors, problems
+from podium.readers._options import ReadLimits, require_size
 from podium.readers._series import told
 from podium.timeframe import DAY, is_dated
 
@@ -55,7 +55,7 @@ def with_members(dataset: Dataset, path: Path) -> Dataset:
     return found
 
 
-def examined(dataset: Dataset, path: Path) -> tuple[Dataset, list[Finding]]:
+def examined(dataset: Dataset, path: Path) -> tuple[Dataset, list[DataIssue]]:
     """The bars with their members, and what is wrong or remarkable; nothing is raised.
 
     Parameters
@@ -72,9 +72,9 @@ def examined(dataset: Dataset, path: Path) -> tuple[Dataset, list[Finding]]:
     return found, [*findings, *more]
 
 
-def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[Finding]]:
+def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[DataIssue]]:
     try:
-        require_size(path, Limits())
+        require_size(path, ReadLimits())
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
     except OSError as failed:
@@ -89,7 +89,7 @@ def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[Finding]]:
         return [], [_error(what, "columns ticker, from, to separated by commas")]
     at = [header.index(name) for name in COLUMNS]
     spans: list[Span] = []
-    findings: list[Finding] = []
+    findings: list[DataIssue] = []
     for line, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
@@ -127,7 +127,7 @@ def _moment(text: str, *, dated: bool, end: bool) -> int | None:
     return seconds
 
 
-def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, list[Finding]]:
+def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, list[DataIssue]]:
     """Who is a member where, and which members have no bars there."""
     times = dataset.times.astype("datetime64[s]").astype(np.int64)
     members = np.zeros((len(dataset), len(dataset.tickers)), dtype=bool)
@@ -157,7 +157,7 @@ def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, 
 
 def _strangers(
     tickers: Sequence[str], named: Mapping[str, Sequence[Span]], name: str
-) -> list[Finding]:
+) -> list[DataIssue]:
     found = [
         _error(
             f"ticker '{ticker}' has no row in {name}",
@@ -171,7 +171,7 @@ def _strangers(
     if others:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
         found.append(
-            Finding(
+            DataIssue(
                 WARNING,
                 "members",
                 f"{name} names members that the dataset lacks: {shown}",
@@ -190,12 +190,12 @@ def _without_bars(
     lacking: np.ndarray[tuple[int], np.dtype[np.intp]],
     times: np.ndarray[tuple[int], np.dtype[np.int64]],
     name: str,
-) -> Finding:
+) -> DataIssue:
     ticker = dataset.tickers[column]
     alive = np.flatnonzero(dataset.alive[:, column])
     begins, ends = (told(int(times[row])) for row in alive[[0, -1]])
     late = lacking[-1] > alive[-1]
-    return Finding(
+    return DataIssue(
         ERROR,
         "members",
         f"{name} line {span.line}: ticker '{ticker}' is a member and has no bar at "

@@ -10,7 +10,7 @@ from podium.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ReadLimits:
     """The most a reader takes from one file that somebody else wrote.
 
     Parameters
@@ -33,7 +33,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ReadOptions:
     """How the files of a dataset are to be understood; docs/config.md explains each.
 
     Parameters
@@ -75,10 +75,10 @@ class Options:
     absent: tuple[str, ...] = ()
     repair: tuple[str, ...] = ()
     align: str = "intersection"
-    limits: Limits = field(default_factory=Limits)
+    limits: ReadLimits = field(default_factory=ReadLimits)
 
 
-def require_size(path: Path, limits: Limits) -> None:
+def require_size(path: Path, limits: ReadLimits) -> None:
     """Refuse a file that is larger than the limit, before any of it is read."""
     size = path.stat().st_size
     if size > limits.bytes:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from podium.arrays import Floats
 from podium.dataset import FIELDS
 from podium.readers._columns import Layout
-from podium.readers._table import Loaded, Positions, Source
+from podium.readers._table import Loaded, Positions, TableSource
 from podium.readers._times import Stamps
 from podium.timeframe import DAY, SECONDS, Seconds, is_dated
 
@@ -44,7 +44,7 @@ class Series:
     """
 
     ticker: str
-    sources: Sequence[Source]
+    sources: Sequence[TableSource]
     origin: Positions
     times: Seconds
     aware: bool
@@ -95,7 +95,7 @@ def split(
     loaded: Loaded,
     stamps: Stamps,
     layout: Layout,
-    sources: Sequence[Source],
+    sources: Sequence[TableSource],
     *,
     ticker: str,
     tickers: Sequence[str],

@@ -18,7 +18,7 @@ MOST_TEXTS = 1000
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """What a table is called in messages, and how its rows are counted.
 
     Parameters
@@ -79,7 +79,7 @@ class Loaded:
     ticker: Codes | None
     numbers: Mapping[str, Numbers]
 
-    def nameless(self, source: Source) -> str:
+    def nameless(self, source: TableSource) -> str:
         """Where a row has no ticker though there is a column of them; empty where all have one."""
         if self.ticker is None or (self.ticker.codes >= 0).all():
             return ""
@@ -91,7 +91,7 @@ class Table(Protocol):
     """What has columns that can be asked for."""
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> TableSource: ...
 
     @property
     def names(self) -> tuple[str, ...]: ...

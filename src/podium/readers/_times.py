@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, Finding, error
-from podium.readers._table import Positions, Source
+from podium.readers._findings import ERROR, DataIssue, error
+from podium.readers._table import Positions, TableSource
 from podium.timeframe import DAY, Seconds
 
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -48,7 +48,7 @@ class Stamps:
     known: NDArray[np.bool_]
     aware: bool
     form: str
-    findings: tuple[Finding, ...]
+    findings: tuple[DataIssue, ...]
 
     @property
     def dates(self) -> bool:
@@ -57,7 +57,7 @@ class Stamps:
 
 
 def parse(
-    columns: Sequence[Any], *, aware: bool, date_format: str, source: Source, positions: Positions
+    columns: Sequence[Any], *, aware: bool, date_format: str, source: TableSource, positions: Positions
 ) -> Stamps:
     """Stamps of one column, or of one of dates and one of times of day.
 
@@ -83,9 +83,9 @@ def parse(
 
 
 def _of_text(
-    text: pd.Series[str], date_format: str, source: Source, positions: Positions
+    text: pd.Series[str], date_format: str, source: TableSource, positions: Positions
 ) -> Stamps:
-    findings: list[Finding] = []
+    findings: list[DataIssue] = []
     form = date_format or _form(text, source, findings)
     if form and form != "ISO8601":
         aware = "%z" in form or form.endswith(("GMT", "UTC"))
@@ -100,7 +100,7 @@ def _of_text(
 
 
 def _iso(
-    text: pd.Series[str], source: Source, positions: Positions, findings: list[Finding]
+    text: pd.Series[str], source: TableSource, positions: Positions, findings: list[DataIssue]
 ) -> tuple[pd.Series[Any], bool]:
     """ISO 8601 stamps, and whether they name their zone: all of them, or none."""
     try:
@@ -115,7 +115,7 @@ def _iso(
         bare = np.flatnonzero(known & ~named)
         if len(bare):
             findings.append(
-                Finding(
+                DataIssue(
                     ERROR,
                     "times",
                     f"{source.place(int(positions[bare[0]]))} has {text.iloc[bare[0]]!r} without a "
@@ -127,7 +127,7 @@ def _iso(
         return parsed.dt.tz_localize(None), True
 
 
-def _form(text: pd.Series[str], source: Source, findings: list[Finding]) -> str:
+def _form(text: pd.Series[str], source: TableSource, findings: list[DataIssue]) -> str:
     """Format of stamps that are not ISO 8601, empty when they are or nothing fits."""
     sample = text.iloc[:_SAMPLE].dropna()
     if not len(sample):
@@ -162,7 +162,7 @@ def _form(text: pd.Series[str], source: Source, findings: list[Finding]) -> str:
     return forms[int(known[1].sum() > known[0].sum())]
 
 
-def _ambiguous(what: str, forms: Sequence[str], source: Source, findings: list[Finding]) -> None:
+def _ambiguous(what: str, forms: Sequence[str], source: TableSource, findings: list[DataIssue]) -> None:
     choice = " or ".join(f"date_format = '{form}'" for form in forms)
     findings.append(
         error(
@@ -190,7 +190,7 @@ def _clock(rest: str) -> str | None:
     return form
 
 
-def _of_numbers(values: Any, date_format: str, source: Source, positions: Positions) -> Stamps:
+def _of_numbers(values: Any, date_format: str, source: TableSource, positions: Positions) -> Stamps:
     exact = pd.to_numeric(pd.Series(values), errors="coerce")
     numbers = exact.to_numpy(np.float64)
     known = np.isfinite(numbers)
@@ -230,7 +230,7 @@ def _of_numbers(values: Any, date_format: str, source: Source, positions: Positi
     return _unknown(values, source, positions)
 
 
-def _unknown(values: Any, source: Source, positions: Positions) -> Stamps:
+def _unknown(values: Any, source: TableSource, positions: Positions) -> Stamps:
     """Numbers that are no stamps."""
     known = np.zeros(len(values), dtype=bool)
     found = _unread(known, np.asarray(values), source, positions)
@@ -250,8 +250,8 @@ def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
 
 
 def _unread(
-    known: NDArray[np.bool_], values: Any, source: Source, positions: Positions, form: str = ""
-) -> tuple[Finding, ...]:
+    known: NDArray[np.bool_], values: Any, source: TableSource, positions: Positions, form: str = ""
+) -> tuple[DataIssue, ...]:
     """What could not be read as a stamp, as one finding."""
     rows = np.flatnonzero(~known)
     if not len(rows):
@@ -264,7 +264,7 @@ def _unread(
     other = [sign for sign in source.separators if text.count(sign) >= 2]
     if other:
         return (
-            Finding(
+            DataIssue(
                 ERROR,
                 "separators",
                 f"{place}{more} is separated by {other[0]!r}, the header is not: {text[:40]!r}",
@@ -275,7 +275,7 @@ def _unread(
         )
     number = re.fullmatch(r"\d{1,6}(\.\d+)?", text)
     return (
-        Finding(
+        DataIssue(
             ERROR,
             "times",
             f"{place}{more} has date {text!r}"

@@ -18,8 +18,8 @@ import pandas as pd
 from podium.errors import DataError
 from podium.readers._bars import Format
 from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, head_of
-from podium.readers._options import Limits, Options, require_count, require_size
-from podium.readers._table import Loaded, Source, loaded
+from podium.readers._options import ReadLimits, ReadOptions, require_count, require_size
+from podium.readers._table import Loaded, TableSource, loaded
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 # Rows that are parsed at once: columns that nobody needs are dropped before the next ones come.
@@ -35,9 +35,9 @@ class CsvTable:
     """A CSV file; the columns are parsed when they are asked for."""
 
     path: Path
-    source: Source
+    source: TableSource
     head: Head
-    options: Options
+    options: ReadOptions
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ class CsvTable:
                 yield part
 
 
-def _open(path: Path, options: Options) -> CsvTable:
+def _open(path: Path, options: ReadOptions) -> CsvTable:
     """The file's header and how it is written.
 
     Raises
@@ -131,7 +131,7 @@ def _open(path: Path, options: Options) -> CsvTable:
     head = head_of(path, text, whole=len(start) < HEAD_BYTES, options=options)
     require_count(path, len(head.names), options.limits.columns, "columns")
     others = "".join(sign for sign in SEPARATORS if sign not in "".join(head.names))
-    return CsvTable(path, Source(str(path), "line", head.skip + 1, others), head, options)
+    return CsvTable(path, TableSource(str(path), "line", head.skip + 1, others), head, options)
 
 
 FORMAT = Format(SUFFIXES, _open)
@@ -164,7 +164,7 @@ class _Capped(io.RawIOBase):
         super().close()
 
 
-def _opened(path: Path, limits: Limits) -> IO[bytes]:
+def _opened(path: Path, limits: ReadLimits) -> IO[bytes]:
     if path.suffix.lower() != ".gz":
         return path.open("rb")
     packed = gzip.open(path, "rb")  # noqa: SIM115 - closed by the stream round it

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from podium.errors import DataError, Problem, suggest
-from podium.readers._options import Limits, require_count, require_size
+from podium.readers._options import ReadLimits, require_count, require_size
 from podium.sequences import Sequences
 
 SUFFIXES = (".npz",)
@@ -24,7 +24,7 @@ _WHAT = "an .npz file that numpy.savez wrote, with X and y"
 Array = NDArray[Any]
 
 
-def read(path: Path, *, name: str, limits: Limits | None = None) -> Sequences:
+def read(path: Path, *, name: str, limits: ReadLimits | None = None) -> Sequences:
     """Samples of one file.
 
     Every entry's size is checked against its own header and the limits before memory is taken, so
@@ -43,7 +43,7 @@ def read(path: Path, *, name: str, limits: Limits | None = None) -> Sequences:
         No archive, an entry that is missing, unknown, too large or pickled, or samples that do not
         fit together.
     """
-    limits = limits or Limits()
+    limits = limits or ReadLimits()
     if not path.is_file():
         raise DataError(f"dataset '{name}': no file {path}", _WHAT)
     require_size(path, limits)
@@ -76,7 +76,7 @@ def read(path: Path, *, name: str, limits: Limits | None = None) -> Sequences:
     )
 
 
-def _arrays(path: Path, limits: Limits) -> dict[str, Array]:
+def _arrays(path: Path, limits: ReadLimits) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from podium.errors import MissingExtraError
 from podium.readers._bars import Format
-from podium.readers._options import Options
+from podium.readers._options import ReadOptions
 from podium.readers._table import Table
 
 SUFFIXES = (".parquet", ".pq")
 
 
-def _open(path: Path, options: Options) -> Table:
+def _open(path: Path, options: ReadOptions) -> Table:
     try:
         from podium.readers._arrow import open_table
     except ModuleNotFoundError:

@@ -16,7 +16,7 @@ from podium.readers._bars import Examined, Unopened
 from podium.readers._columns import find_layout
 from podium.readers._findings import problems
 from podium.readers._frame import FrameTable
-from podium.readers._options import Options
+from podium.readers._options import ReadOptions
 
 
 def read(
@@ -54,7 +54,7 @@ def read(
     table = FrameTable.of(source, f"dataset '{name}'")
     one = Unopened(table.source.name, tickers[0] if len(tickers) == 1 else "", False, lambda: table)
     asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
-    return _bars.load(asked, lambda found: [one], adjust, Options(**options))
+    return _bars.load(asked, lambda found: [one], adjust, ReadOptions(**options))
 
 
 def tickers_of(frame: pd.DataFrame, *, name: str, **options: Any) -> list[str]:
@@ -65,7 +65,7 @@ def tickers_of(frame: pd.DataFrame, *, name: str, **options: Any) -> list[str]:
     DataError
         Its columns are not those of bars.
     """
-    how = Options(**options)
+    how = ReadOptions(**options)
     table = FrameTable.of(frame, f"dataset '{name}'")
     where = table.source.name
     layout, missing = find_layout(table.names, how, tickers=(), adjust=None, where=where)

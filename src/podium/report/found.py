@@ -79,7 +79,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class LuckRow:
+class SelectionBiasRow:
     """One figure on the luck in a choice: what it is, its value, and how to read it."""
 
     name: str
@@ -170,7 +170,7 @@ class SlotReport:
     distinguishable: str = ""
     ranking: Sequence[RankRow] = ()
     classes: Sequence[ClassRow] = ()
-    luck: Sequence[LuckRow] = ()
+    luck: Sequence[SelectionBiasRow] = ()
     luck_basis: str = ""
     equity: EquityCurves | None = None
     trading: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)

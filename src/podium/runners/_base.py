@@ -17,7 +17,7 @@ from podium import registry
 from podium.files import NO_ROOM
 from podium.own import Code
 from podium.runners import _own
-from podium.runners._limits import Limits
+from podium.runners._limits import TrialLimits
 from podium.runners._paused import Pause
 from podium.trial import Ended, Epoch, Fitted, Job, State, Stopped, Task
 
@@ -47,7 +47,7 @@ class Runner(abc.ABC):
     # Whether it has workers that it can end and place.
     enforces = False
     shares_files = True
-    limits = Limits()
+    limits = TrialLimits()
     devices: tuple[str, ...] = ()
 
     def __init__(self, jobs: int) -> None:

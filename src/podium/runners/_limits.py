@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrialLimits:
     """What one trial may take; 0: as much as it needs.
 
     Parameters

@@ -20,7 +20,7 @@ _LINE = re.compile(r"podium:\s+epoch=(\d+)((?:\s+[^\s=]+=\S+)+)\s*")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
-class Tail:
+class OutputTail:
     """The last bytes of an output, however long it is."""
 
     def __init__(self) -> None:

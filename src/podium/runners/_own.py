@@ -27,7 +27,7 @@ from podium.errors import suggest
 from podium.hashing import canonical, json_text
 from podium.own import Code, rendered
 from podium.reporting import Curve, Paused
-from podium.runners._output import Lines, Tail, best_of, ending
+from podium.runners._output import Lines, OutputTail, best_of, ending
 from podium.trial import Ended, Epoch, Job, State, Task
 
 FILES, LOG = "files", "log"
@@ -57,14 +57,14 @@ def train(code: Code, job: Job, task: Task) -> Ended:
 
     A trial that is paused leaves its folder in ``job.pause_to``, and is given it again as it was.
     """
-    return _Training(code, job, task).run()
+    return _OwnTraining(code, job, task).run()
 
 
-class _Training:
+class _OwnTraining:
     """One trial: its folder, the state it goes on from, and the end of its output."""
 
     def __init__(self, code: Code, job: Job, task: Task) -> None:
-        self.code, self.job, self.task, self.tail = code, job, task, Tail()
+        self.code, self.job, self.task, self.tail = code, job, task, OutputTail()
         self.until = task.until if job.pause_to else 0
         self.place = Path(job.save_to) / task.trial_id
         self.state = Path(job.pause_to) / task.trial_id
@@ -276,7 +276,7 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _heard(process: subprocess.Popen[bytes], tail: Tail) -> Iterator[bytes]:
+def _heard(process: subprocess.Popen[bytes], tail: OutputTail) -> Iterator[bytes]:
     """What a command writes to stdout as it does, empty now and then; ends with the command.
 
     Both outputs go into the tail. What daemons that outlive the command write is not waited for.
@@ -335,7 +335,7 @@ def _metrics(answer: Any, metric: str) -> dict[str, float]:
 class _Tee(io.TextIOBase):
     """Writes to a stream, and keeps what was written."""
 
-    def __init__(self, stream: TextIO, tail: Tail) -> None:
+    def __init__(self, stream: TextIO, tail: OutputTail) -> None:
         self.stream, self.tail = stream, tail
 
     def write(self, text: str) -> int:
@@ -349,7 +349,7 @@ class _Tee(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def _shown(tail: Tail) -> Iterator[None]:
+def _shown(tail: OutputTail) -> Iterator[None]:
     """Keep what is printed in this process, where somebody may be watching."""
     with (
         contextlib.redirect_stdout(_Tee(sys.stdout, tail)),
@@ -359,7 +359,7 @@ def _shown(tail: Tail) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _captured(tail: Tail) -> Iterator[None]:
+def _captured(tail: OutputTail) -> Iterator[None]:
     """Keep what this worker prints, what comes past Python included."""
     sys.stdout.flush()
     sys.stderr.flush()

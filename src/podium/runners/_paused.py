@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.files import write_atomic
-from podium.trial import Ended, Epoch, Job, Paused, State, Task
+from podium.trial import Ended, Epoch, Job, TrainingPaused, State, Task
 
 STATE = "state"
 FORMAT = 1
@@ -83,7 +83,7 @@ class Pause:
         del best
         if epoch == self.until:
             self._state = state
-            raise Paused
+            raise TrainingPaused
         began = time.monotonic()
         # What goes on from it tells its curve again.
         self._write(epoch, (), state)

@@ -145,7 +145,7 @@ def roc_auc_macro(truth: Counts, probabilities: Floats) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ThresholdCurve:
     """What flagging a class from some score on finds, for every distinct score.
 
     Parameters
@@ -204,7 +204,7 @@ class Curve:
         across = np.concatenate([[0.0], self.false_positive_rate])
         return float(np.trapezoid(np.concatenate([[0.0], self.recall]), across))
 
-    def thinned(self, limit: int = MOST_THRESHOLDS) -> Curve:
+    def thinned(self, limit: int = MOST_THRESHOLDS) -> ThresholdCurve:
         """At most that many of the points: the first, the last, the best F1, and others between.
 
         The others are even in recall, in score, and in the logarithm of how many are flagged, since
@@ -223,10 +223,10 @@ class Curve:
         ]
         kept = np.unique(np.minimum(np.concatenate(picks), last))
         points = (self.thresholds[kept], self.hits[kept], self.alarms[kept])
-        return Curve(*points, self.positives, self.negatives)
+        return ThresholdCurve(*points, self.positives, self.negatives)
 
 
-def curves(truth: Counts, probabilities: Floats) -> tuple[Curve, ...]:
+def curves(truth: Counts, probabilities: Floats) -> tuple[ThresholdCurve, ...]:
     """Curve of each class against the rest.
 
     Examples
@@ -238,14 +238,14 @@ def curves(truth: Counts, probabilities: Floats) -> tuple[Curve, ...]:
     return tuple(_curve(truth == k, probabilities[:, k]) for k in range(probabilities.shape[1]))
 
 
-def _curve(positive: NDArray[np.bool_], scores: Floats) -> Curve:
+def _curve(positive: NDArray[np.bool_], scores: Floats) -> ThresholdCurve:
     order = np.argsort(scores)[::-1]
     ranked = scores[order]
     # Samples of one score are flagged together, so only the last of them is a point.
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     hits = np.cumsum(positive[order], dtype=np.int64)[last]
     positives = int(positive.sum())
-    return Curve(ranked[last], hits, last + 1 - hits, positives, len(scores) - positives)
+    return ThresholdCurve(ranked[last], hits, last + 1 - hits, positives, len(scores) - positives)
 
 
 @dataclass(frozen=True, eq=False)

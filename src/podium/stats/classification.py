@@ -22,7 +22,7 @@ from podium.hashing import strict
 from podium.stats._resampling import resampled_sums
 from podium.stats.class_figures import (
     Counts,
-    Curve,
+    ThresholdCurve,
     Reliability,
     accuracy,
     balanced_accuracy,
@@ -108,7 +108,7 @@ class Evaluation:
     calibration_error: float
     pr_auc_macro: float
     roc_auc_macro: float
-    curves: tuple[Curve, ...]
+    curves: tuple[ThresholdCurve, ...]
     reliability: Reliability
     cost: Cost | None = None
 

@@ -37,7 +37,7 @@ POLICIES: Mapping[str, Policy] = {
 }
 
 
-class Classify(SlotTask):
+class ClassifyTask(SlotTask):
     """Samples in, a probability of every class out."""
 
     name = "classify"
@@ -233,4 +233,4 @@ def require_metric(name: str) -> None:
         )
 
 
-TASK = Classify()
+TASK = ClassifyTask()

@@ -79,7 +79,7 @@ POLICIES: Mapping[str, Policy] = {
 LEAST_TEST = 30
 
 
-class Forecast(SlotTask):
+class ForecastTask(SlotTask):
     """Windows of bars in, a number for every ticker and decision out."""
 
     name = "forecast"
@@ -341,7 +341,7 @@ def task_spec(section: SlotSection) -> dict[str, Any]:
         versions["metrics"] = metric
     # The order of these is part of the hash; other tasks of bars are other questions.
     return {
-        **({} if section.task == Forecast.name else {"task": section.task}),
+        **({} if section.task == ForecastTask.name else {"task": section.task}),
         "features": section.features,
         "target": section.target,
         "horizon": section.horizon,
@@ -361,4 +361,4 @@ def view_of(dataset: Dataset, section: SlotSection) -> View:
     )
 
 
-TASK = Forecast()
+TASK = ForecastTask()

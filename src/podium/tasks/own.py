@@ -21,7 +21,7 @@ from podium.split import Fold, Split
 from podium.tasks._base import SlotTask, TaskData
 
 
-class Own(SlotTask):
+class OwnTask(SlotTask):
     """A program is a trial: it opens, splits and scores its data itself."""
 
     name = NAME
@@ -151,4 +151,4 @@ class OwnData(TaskData):
         return [(*part_of(self.section.metric), self.direction)]
 
 
-TASK = Own()
+TASK = OwnTask()

@@ -14,14 +14,14 @@ from podium.families._base import AnyFamily
 from podium.space import Choice, ConfigDict, Space
 from podium.testing._base import SEED, require
 from podium.testing.leak import first_difference
-from podium.trial import BUDGET, Epoch, Fitted, Paused, Stopped
+from podium.trial import BUDGET, Epoch, Fitted, TrainingPaused, Stopped
 
 EPOCHS = 2
 
 AFamily = AnyFamily[Any, Any, Any]
 
 
-class Case(abc.ABC):
+class KnownTask(abc.ABC):
     """A small task whose answer is known: parts to learn and to judge from.
 
     Attributes
@@ -76,7 +76,7 @@ def fit(
     return family.fit(config, train, validation, seed=seed, report=lambda epoch, scores: None)
 
 
-def fitted(family: AFamily, case: Case) -> Iterator[tuple[ConfigDict, Any]]:
+def fitted(family: AFamily, case: KnownTask) -> Iterator[tuple[ConfigDict, Any]]:
     """A few configs, each with a model of it."""
     for config in configs(family.space(case.data)):
         yield config, fit(family, config, case.train, case.validation)
@@ -126,7 +126,7 @@ class Memory:
         self.kept[epoch] = state
         self.best = epoch if best else self.best
         if epoch == self.until:
-            raise Paused
+            raise TrainingPaused
 
 
 def trainings(

@@ -21,7 +21,7 @@ from typing import Any
 from podium.errors import UsageError
 from podium.hashing import canonical
 from podium.testing._base import SEED, refusal, require
-from podium.testing._fits import AFamily, Case, configs, fit, fitted, require_same, trainings
+from podium.testing._fits import AFamily, KnownTask, configs, fit, fitted, require_same, trainings
 from podium.testing.pickles import check_no_pickled_object
 from podium.trial import Epoch, Fitted
 
@@ -247,6 +247,6 @@ def is_iterative(family: AFamily) -> bool:
     return bool(model.epochs)
 
 
-def _case(family: AFamily) -> type[Case]:
-    case: type[Case] = import_module(f"podium.testing.tasks.{family.task}").Case
+def _case(family: AFamily) -> type[KnownTask]:
+    case: type[KnownTask] = import_module(f"podium.testing.tasks.{family.task}").Case
     return case

@@ -20,7 +20,7 @@ import numpy as np
 
 from podium.runners._base import Runner
 from podium.runners._files import placed
-from podium.runners._limits import Limits
+from podium.runners._limits import TrialLimits
 from podium.split import Fold, Indices
 from podium.testing import fakes
 from podium.testing._base import SEED, require
@@ -135,8 +135,8 @@ def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
     if not runner.enforces:
         return
     for what, limits, reason in (
-        (fakes.HANGS, Limits(seconds=1.0), "took longer than 1 s (runner.max_seconds)"),
-        (fakes.SWELLS, Limits(memory=LARGE), "0.375 GiB allowed (runner.max_memory)"),
+        (fakes.HANGS, TrialLimits(seconds=1.0), "took longer than 1 s (runner.max_seconds)"),
+        (fakes.SWELLS, TrialLimits(memory=LARGE), "0.375 GiB allowed (runner.max_memory)"),
     ):
         with fakes.installed() as family, runner(2) as running:
             running.limits = limits

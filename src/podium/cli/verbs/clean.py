@@ -32,9 +32,9 @@ def command(
     a champion's history or the active model need, nor anything of a step at work. Models of the
     store that no rule of this verb is about are removed by podium gc.
     """
-    from podium.steps.archive.clean import Rules, clean, plan
+    from podium.steps.archive.clean import CleanRules, clean, plan
 
-    rules = Rules(keep_best, seconds_of(older_than))
+    rules = CleanRules(keep_best, seconds_of(older_than))
     with cli.opened() as project:
         found = plan(project, rules)
         goes = yes and not dry_run and bool(found.removals)

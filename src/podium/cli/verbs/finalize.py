@@ -40,8 +40,8 @@ def command(
     """
     from podium import registry
     from podium.steps.candidates.finalize import finalize
-    from podium.steps.candidates.given_config import Given, finalize_config
-    from podium.steps.candidates.with_test import WithTest, finalize_with_test
+    from podium.steps.candidates.given_config import GivenModel, finalize_config
+    from podium.steps.candidates.with_test import ModelWithTest, finalize_with_test
 
     epochs, seeds = (cli.settings.get(f"finalize.{name}") for name in ("epochs", "seeds"))
     if include_test and (given or epochs or seeds):
@@ -73,23 +73,23 @@ def command(
         "files": None if files is None else f"{files}/",
         "new": found.fresh,
     }
-    if isinstance(found, Given):
+    if isinstance(found, GivenModel):
         facts["gates that miss evidence"] = list(found.missing)
-    if isinstance(found, WithTest):
+    if isinstance(found, ModelWithTest):
         facts["parent"] = found.parent.id
     out.facts("candidate", facts)
-    if isinstance(found, Given):
+    if isinstance(found, GivenModel):
         out.say(
             "no folds vouch for this config, so it has no evidence from validation; gates that ask "
             f"for that refuse it: {', '.join(found.missing) or 'none'}"
         )
-    if isinstance(found, WithTest):
+    if isinstance(found, ModelWithTest):
         out.say(
             f"it has seen the sealed test, so no test of it can be evidence; {found.parent.id} is "
             "what was judged"
         )
         out.hint(f"podium predict {name} --candidate {made.id}", f"podium show {found.parent.id}")
-    elif isinstance(found, Given):
+    elif isinstance(found, GivenModel):
         out.hint(f"podium backtest --model-path {files or path}")
     else:
         judge = f"podium evaluate {made.id}" if "evaluate" in stages else f"podium backtest {name}"

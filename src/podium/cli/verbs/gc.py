@@ -40,10 +40,10 @@ def command(
     does the best of each group, that is of the trials judged on the same data, task, split and
     metric. The record keeps every trial with its figures and notes that its model was removed.
     """
-    from podium.steps.archive.gc import Rules, collect, plan
+    from podium.steps.archive.gc import GcRules, collect, plan
 
     out = cli.out
-    rules = Rules(keep_best, seconds_of(older_than), bytes_of(max_size))
+    rules = GcRules(keep_best, seconds_of(older_than), bytes_of(max_size))
     with cli.opened() as project:
         found = plan(project, rules)
         if dry_run or not found.removals:

@@ -11,7 +11,7 @@ from podium.cli.options import CliContext
 from podium.cli.output import Output
 
 if TYPE_CHECKING:
-    from podium.steps.search.impact import Impact
+    from podium.steps.search.impact import HyperparameterImpact
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(
             _one(cli.out, impact(project, hyperparam, family=family, metric=metric))
 
 
-def _ranking(out: Output, found: list[Impact]) -> None:
+def _ranking(out: Output, found: list[HyperparameterImpact]) -> None:
     columns = ["hyperparam", "rho", "eta_squared", "n", "values", "what"]
     facts = ("hyperparam", "family", "metric", "kind", "rho", "eta_squared", "n")
     items = [
@@ -58,7 +58,7 @@ def _ranking(out: Output, found: list[Impact]) -> None:
         )
 
 
-def _one(out: Output, found: Impact) -> None:
+def _one(out: Output, found: HyperparameterImpact) -> None:
     rows: list[dict[str, Any]] = [
         {"run_id": run_id, found.hyperparam: value, found.metric: score}
         for run_id, value, score in found.runs

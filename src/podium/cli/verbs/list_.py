@@ -14,7 +14,7 @@ from podium.cli.output import FORMS, Output
 from podium.config import Config
 from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError, suggest
-from podium.ledger.door import TABLES, Door
+from podium.ledger.door import TABLES, RecordReader
 from podium.ledger.models import models
 from podium.ledger.notes import notes_of
 
@@ -110,14 +110,14 @@ def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:
         )
 
 
-def _require_slot(config: Config, door: Door, slot: str) -> None:
+def _require_slot(config: Config, door: RecordReader, slot: str) -> None:
     """Refuse a slot that neither podium.toml nor the record, as of own code, knows."""
     recorded = {row["slot"] for row in door.rows("studies")} if door.exists else set()
     if slot not in recorded:
         raise NotFoundError(f"no slot '{slot}'", fix=suggest(slot, {*config.slots, *recorded}))
 
 
-def _slots(config: Config, door: Door) -> list[dict[str, Any]]:
+def _slots(config: Config, door: RecordReader) -> list[dict[str, Any]]:
     """Each declared slot with its champion; a project without a record has none."""
     facts = {"champion": "candidate_id", "version": "version", "since": "since"}
     champions = door.champions() if door.exists else {}

@@ -13,7 +13,7 @@ from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.config import Config
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.notes import notes_of, told_note
 
 
@@ -58,7 +58,7 @@ def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | 
         print("\n" + "\n".join(told_note(note) for note in noted))
 
 
-def _lineage(out: Output, door: Door, what: str, store: Path) -> None:
+def _lineage(out: Output, door: RecordReader, what: str, store: Path) -> None:
     from podium.report.tree import tree
     from podium.steps.archive.lineage import lineage
 
@@ -69,7 +69,7 @@ def _lineage(out: Output, door: Door, what: str, store: Path) -> None:
     print(tree(found.branch(), shutil.get_terminal_size((80, 24)).columns))
 
 
-def _history(out: Output, door: Door, slot: str, moment: str | None) -> None:
+def _history(out: Output, door: RecordReader, slot: str, moment: str | None) -> None:
     from podium.steps.search import history
 
     reigns = history.history(door, slot)
@@ -90,7 +90,7 @@ def _history(out: Output, door: Door, slot: str, moment: str | None) -> None:
         out.say(f"nobody held {slot} yet")
 
 
-def _slot(out: Output, config: Config, door: Door, slot: str) -> None:
+def _slot(out: Output, config: Config, door: RecordReader, slot: str) -> None:
     holder = door.champions().get(slot)
     decisions = door.rows("decisions", slot=slot)
     if out.as_json:
@@ -114,7 +114,7 @@ def _slot(out: Output, config: Config, door: Door, slot: str) -> None:
     out.answer("decisions", [_told(d) for d in decisions])
 
 
-def _candidate(out: Output, door: Door, row: dict[str, Any]) -> None:
+def _candidate(out: Output, door: RecordReader, row: dict[str, Any]) -> None:
     stage = door.stages().get(row["id"])
     out.facts("candidate", {**row, "stage": stage})
     evidence = [e for e in door.rows("evidence") if e["candidate_id"] == row["id"]]

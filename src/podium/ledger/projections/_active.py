@@ -36,7 +36,7 @@ _UNSCORED = [column for column in schema.trial.c if column.name != "score"]
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _ActiveMark:
     """What podium last wrote for a slot.
 
     Parameters
@@ -118,7 +118,7 @@ def is_behind(ledger: Ledger, root: Path, active: str) -> bool:
     """Whether a file that podium wrote, or the model it names, is not where it should be."""
     is_active = schema.projection.c.target.startswith(TARGET)
     rows = ledger.read(select, schema.projection, is_active)
-    marks = {row["target"]: _Mark.parse(row["mark"]) for row in rows}
+    marks = {row["target"]: _ActiveMark.parse(row["mark"]) for row in rows}
     return any(
         mark.root != str(root)
         or not Path(mark.model).exists()
@@ -180,7 +180,7 @@ class _Slot:
             newest = self._newest_grid(tx)
             found = self._find(tx, newest)
             changed = newest is not None and self._changed_since(tx, newest)
-        before = _Mark.parse(text)
+        before = _ActiveMark.parse(text)
         written: list[str] = []
         if found is not None:
             mark, written = self._put(found, before)
@@ -195,7 +195,7 @@ class _Slot:
             ledger.write(outbox.advance, self.target, position, json.dumps(asdict(mark)))
         return written
 
-    def _put(self, found: _Best, before: _Mark) -> tuple[_Mark, list[str]]:
+    def _put(self, found: _Best, before: _ActiveMark) -> tuple[_ActiveMark, list[str]]:
         """Write both files unless somebody changed one and nothing better came since."""
         texts, written = found.texts(self.slot, self.best, self.active), []
         is_new = found.row["id"] != before.best
@@ -213,9 +213,9 @@ class _Slot:
                 self.say(f"{told}; a grid has a new best, so it is replaced")
             write_atomic(path, text)
             written.append(name)
-        return _Mark(str(self.root), found.row["id"], str(found.model), texts), written
+        return _ActiveMark(str(self.root), found.row["id"], str(found.model), texts), written
 
-    def _kept(self, mark: _Mark, why: str) -> _Mark:
+    def _kept(self, mark: _ActiveMark, why: str) -> _ActiveMark:
         """Tell once that the active model is that of an older comparison."""
         told = f"warning: {self.slot}: {why}, so {self.active} stays; run: podium grid {self.slot}"
         if told != mark.said:

@@ -18,7 +18,7 @@ SETTLED_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class Line:
+class JsonLine:
     """One line: its number in what was read, its bytes, and podium's id if it has one."""
 
     number: int
@@ -27,7 +27,7 @@ class Line:
 
 
 @dataclass
-class Tail:
+class FileTail:
     """The file from some byte on, made readable.
 
     Parameters
@@ -46,8 +46,8 @@ class Tail:
     end: int
     count: int
     is_closed: bool
-    lines: list[Line] = field(default_factory=list)
-    unreadable: list[Line] = field(default_factory=list)
+    lines: list[JsonLine] = field(default_factory=list)
+    unreadable: list[JsonLine] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path, start: int, own: bytes, keep_aside: Callable[[bytes], None]) -> Self:
@@ -74,9 +74,9 @@ class Tail:
             if value is not None:
                 name = value.get("id") if "podium" in value else None
                 text = piece[torn:].strip()
-                tail.lines.append(Line(number, text, name if isinstance(name, str) else ""))
+                tail.lines.append(JsonLine(number, text, name if isinstance(name, str) else ""))
             elif piece.strip() and not torn:
-                tail.unreadable.append(Line(number, piece, ""))
+                tail.unreadable.append(JsonLine(number, piece, ""))
             if torn:
                 what = piece[:torn].strip(b" \t\r\0")
                 if what and not what.startswith(own):

@@ -72,7 +72,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CandidateState:
     """What the record says of a candidate at one moment.
 
     Parameters
@@ -136,7 +136,7 @@ def stamp(moment: str) -> str:
     return dt.datetime.fromisoformat(moment).strftime(STAMP)
 
 
-def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Standing | None:
+def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> CandidateState | None:
     """Standing of a candidate for one target; None when the record has no such candidate."""
     row = first(ledger, tx, schema.candidate, id=candidate_id)
     if row is None:
@@ -162,7 +162,7 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Sta
         **_not_improved(improvement),
         **_promotions(_moves(decided, candidate_id)),
     }
-    return Standing(row, timeframe, [d["id"] for d in own], tags, improvement)
+    return CandidateState(row, timeframe, [d["id"] for d in own], tags, improvement)
 
 
 def _told(decision: Mapping[str, Any]) -> str:

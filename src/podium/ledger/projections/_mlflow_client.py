@@ -68,15 +68,15 @@ _IN_WORDS = (
 )
 
 
-class StoppedError(DataError):
+class MlflowStoppedError(DataError):
     """MLflow takes nothing at the moment; what waits stays."""
 
 
-class RefusedError(Exception):
+class MlflowRefusedError(Exception):
     """MLflow will not take this one thing, however often it is sent."""
 
 
-class NoRegistryError(RefusedError):
+class NoRegistryError(MlflowRefusedError):
     """A server that takes runs has no registry of models."""
 
 
@@ -167,7 +167,7 @@ class Experiment:
             found = self.client.get_experiment_by_name(self.target.experiment)
         if found is None or found.lifecycle_stage != "active":
             number = found.experiment_id if found else "ID"
-            raise StoppedError(
+            raise MlflowStoppedError(
                 f"the experiment '{self.target.experiment}' was deleted in MLflow",
                 "an experiment that takes runs",
                 f"restore it with: mlflow experiments restore --experiment-id {number}, or name "
@@ -181,7 +181,7 @@ class Experiment:
         old = Path(unquote(urlsplit(location).path))
         if self.target.artifacts in (None, location) or old.name != ARTIFACTS or old.exists():
             return
-        raise StoppedError(
+        raise MlflowStoppedError(
             f"{self.target.shown} has its artefacts at {old}, which is gone",
             f"{self.target.artifacts}, as in a project that was not moved",
             f"remove {self.target.file or 'the experiment'} and {ARTIFACTS}, then run: podium sync "
@@ -283,7 +283,7 @@ class Experiment:
             status = error.get_http_status_code()  # type: ignore[no-untyped-call]
             missing = status == 404 and error.error_code != "ENDPOINT_NOT_FOUND"
             if status in _ABOUT_THE_REQUEST or missing:
-                raise RefusedError(self._told(error)) from error
+                raise MlflowRefusedError(self._told(error)) from error
             raise self._stumble_or_stop(error) from error
         except OSError as error:
             if error.errno in NO_ROOM:
@@ -306,8 +306,8 @@ class Experiment:
         except Exception as error:
             raise self._stopped(error) from error
 
-    def _stopped(self, error: Exception) -> StoppedError:
-        return StoppedError(
+    def _stopped(self, error: Exception) -> MlflowStoppedError:
+        return MlflowStoppedError(
             f"MLflow at {self.target.shown} takes nothing: {self._told(error)}",
             "a store or server that answers",
             "what waits is kept; when it answers again: podium sync",

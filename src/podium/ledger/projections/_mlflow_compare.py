@@ -9,12 +9,12 @@ from podium.artifact import folder_of
 from podium.ledger import outbox
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _mlflow_candidates as candidates
-from podium.ledger.projections._mlflow_candidates import Standing, is_told
+from podium.ledger.projections._mlflow_candidates import CandidateState, is_told
 from podium.ledger.projections._mlflow_client import (
     Found,
     NoRegistryError,
-    RefusedError,
-    StoppedError,
+    MlflowRefusedError,
+    MlflowStoppedError,
     StumbledError,
 )
 from podium.ledger.projections._mlflow_registry import ALIAS, Registry, Version
@@ -87,14 +87,14 @@ def differing(
                 told.append(f"{one.model} has no version of it")
             if told:
                 found[one.id] = told
-    except (RefusedError, StumbledError) as error:
-        raise StoppedError(
+    except (MlflowRefusedError, StumbledError) as error:
+        raise MlflowStoppedError(
             f"MLflow at {target.shown} fails: {error}", "a registry that answers"
         ) from error
     return found
 
 
-def _wrong(where: str, there: Mapping[str, str], standing: Standing) -> list[str]:
+def _wrong(where: str, there: Mapping[str, str], standing: CandidateState) -> list[str]:
     """Tags that are not what a candidate's standing says."""
     tags = told_tags(standing.tags)
     told = []

@@ -13,7 +13,7 @@ from podium.ledger import reads, schema
 from podium.ledger.ledger import Ledger
 from podium.ledger.notes import told_note
 from podium.ledger.projections import _mlflow_candidates as candidates
-from podium.ledger.projections._mlflow_candidates import Standing
+from podium.ledger.projections._mlflow_candidates import CandidateState
 from podium.ledger.statements import beside, first, select, value
 from podium.record import nan_if_null
 
@@ -33,7 +33,7 @@ class Facts:
     link: Mapping[str, Any]
     epochs: Mapping[int, Mapping[str, float]]
     results: Mapping[str, float]
-    candidate: Standing | None = None
+    candidate: CandidateState | None = None
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

@@ -13,8 +13,8 @@ from podium.ledger.projections._mlflow_candidates import is_told
 from podium.ledger.projections._mlflow_client import (
     Experiment,
     NoRegistryError,
-    RefusedError,
-    StoppedError,
+    MlflowRefusedError,
+    MlflowStoppedError,
     StumbledError,
     ignored,
     paged,
@@ -66,7 +66,7 @@ class Registry:
         try:
             with self.experiment.judged():
                 yield
-        except (StoppedError, StumbledError) as error:
+        except (MlflowStoppedError, StumbledError) as error:
             if getattr(error.__cause__, "error_code", "") not in _NO_REGISTRY:
                 raise
             self._none = (
@@ -112,7 +112,7 @@ class Registry:
             there = client.get_registered_model(name).tags
         if there.get("podium.project_id") != self.project_id:
             other = there.get("podium.project")
-            raise RefusedError(
+            raise MlflowRefusedError(
                 f"the registered model {name} belongs to "
                 f"{'another project, ' + other if other else 'somebody else'}; two projects under "
                 "one name would serve each other's models: give the slot another name, or name "

@@ -20,12 +20,12 @@ from podium.ledger.ledger import Ledger
 from podium.ledger.outbox import Item
 from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections import _mlflow_facts, _mlflow_model, _mlflow_runs
-from podium.ledger.projections._mlflow_candidates import Standing
+from podium.ledger.projections._mlflow_candidates import CandidateState
 from podium.ledger.projections._mlflow_client import (
     Experiment,
     Found,
-    RefusedError,
-    StoppedError,
+    MlflowRefusedError,
+    MlflowStoppedError,
     StumbledError,
 )
 from podium.ledger.projections._mlflow_compare import differing
@@ -45,7 +45,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class Source:
+class RecordSource:
     """A project's record, and the experiment of MLflow that shows it.
 
     Parameters
@@ -77,10 +77,10 @@ class Source:
         return self.ledger.read(outbox.count_waiting, self.target.key)
 
 
-class Tour:
+class SyncPass:
     """One pass, and what MLflow has of it that the record does not know yet."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecordSource) -> None:
         self.of = source
         self.ledger, self.target = source.ledger, source.target
         self.experiment = Experiment(self.target, source.user)
@@ -127,7 +127,7 @@ class Tour:
                     seen.add(told)
                     try:
                         went = self._twice(item)
-                    except RefusedError as error:
+                    except MlflowRefusedError as error:
                         yield self._pass_over(item, error)
                     except StumbledError as error:
                         if self.aside is not None:
@@ -224,8 +224,8 @@ class Tour:
         self.flush()
         return _refusal(item.kind, item.subject_id, error)
 
-    def _stopped(self, error: object) -> StoppedError:
-        return StoppedError(
+    def _stopped(self, error: object) -> MlflowStoppedError:
+        return MlflowStoppedError(
             f"MLflow at {self.target.shown} fails: {error}",
             "a store or server that takes runs",
             "what waits is kept; when it works again: podium sync",
@@ -264,7 +264,7 @@ class Tour:
             self._register(standing)
         return sent
 
-    def _register(self, standing: Standing) -> None:
+    def _register(self, standing: CandidateState) -> None:
         """A version for a candidate, with its tags, and the alias where the champion is."""
         name, slot = standing.model, standing.row["slot"]
         there = self.registry.versions(name)
@@ -281,7 +281,7 @@ class Tour:
         if before is not None and version is not before:
             self.registry.remove(name, before)
 
-    def _version(self, standing: Standing, before: Version | None) -> Version | None:
+    def _version(self, standing: CandidateState, before: Version | None) -> Version | None:
         """The version of a candidate: the one there is, unless its files were in a run now gone."""
         name, artifact_hash = standing.model, standing.row["artifact_hash"]
         run = self._present(standing.row["trial_id"])
@@ -302,7 +302,7 @@ class Tour:
         found = self.experiment.get(run_id) if run_id else None
         return None if found is None or found.deleted else found
 
-    def _lay_out_model(self, standing: Standing, run_id: str, place: Path) -> None:
+    def _lay_out_model(self, standing: CandidateState, run_id: str, place: Path) -> None:
         """Put a candidate's model into a folder: as MLflow's model, and as one file."""
         row = standing.row
         folder = self.of.store / folder_of(row["artifact_hash"])
@@ -316,7 +316,7 @@ class Tour:
                 created=row["created_at"],
             )
         except PodiumError as error:
-            raise RefusedError(str(error)) from error
+            raise MlflowRefusedError(str(error)) from error
 
     def _send(self, subject_id: str, *, only_tags: bool = False) -> bool:
         """Bring one run to the record's present state; false when the record has no such thing."""
@@ -372,7 +372,7 @@ class Tour:
             raise
         except Exception as error:
             # An imported record may say anything; what cannot be told stops nothing else.
-            raise RefusedError(f"{type(error).__name__}: {error}") from error
+            raise MlflowRefusedError(f"{type(error).__name__}: {error}") from error
 
     def _find(self, content: Content) -> tuple[Found | None, str]:
         """The run of a thing if it is there, and the name it has, or had before it was lost."""
@@ -444,7 +444,7 @@ def _error_of(work: Callable[..., object], *arguments: object) -> Exception | No
     """What MLflow has against one thing; None where it is done."""
     try:
         work(*arguments)
-    except (RefusedError, StumbledError) as error:
+    except (MlflowRefusedError, StumbledError) as error:
         return error
     return None
 
@@ -472,7 +472,7 @@ def _copy(folder: Path, manifest_hash: str, target: Path, name_of: Callable[[str
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(read_checked(folder, files, name))
     except PodiumError as error:
-        raise RefusedError(str(error)) from error
+        raise MlflowRefusedError(str(error)) from error
 
 
 def _told_file(name: str, *, judged: bool) -> str:

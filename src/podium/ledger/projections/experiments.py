@@ -25,7 +25,7 @@ from podium.ledger import foreign, outbox, schema, writes
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID, came_to
-from podium.ledger.projections._jsonl import Line, Tail, append
+from podium.ledger.projections._jsonl import JsonLine, FileTail, append
 from podium.ledger.statements import select, values
 from podium.record import finite_or_none
 from podium.trial import State
@@ -73,7 +73,7 @@ def write(
     list of str
         What was written, relative to the project.
     """
-    log = _Log(ledger, root, slot, say)
+    log = _ExperimentsLog(ledger, root, slot, say)
     news = log.is_behind()
     if not news and not _active.is_behind(ledger, root, active):
         return []
@@ -92,7 +92,7 @@ def write(
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _LogMark:
     """What podium knows of the log.
 
     Parameters
@@ -118,7 +118,7 @@ class _Mark:
 
 
 @dataclass(frozen=True)
-class _Log:
+class _ExperimentsLog:
     """The log of one project."""
 
     ledger: Ledger
@@ -136,7 +136,7 @@ class _Log:
             position, text = outbox.position_of(self.ledger, tx, TARGET)
             if outbox.waiting(self.ledger, tx, TARGET, kinds=KINDS, limit=1, after=position):
                 return True
-        mark = _Mark.parse(text)
+        mark = _LogMark.parse(text)
         size = self.path.stat().st_size if self.path.is_file() else 0
         return size != mark.end or (size > 0 and not self._is_as_left(mark))
 
@@ -144,9 +144,9 @@ class _Log:
         """Take in what others wrote, then append what is missing."""
         ledger = self.ledger
         position, text = ledger.read(outbox.position_of, TARGET)
-        mark = _Mark.parse(text)
+        mark = _LogMark.parse(text)
         as_left = self._is_as_left(mark)
-        tail = Tail.read(self.path, mark.seen if as_left else 0, OWN, self._keep_aside)
+        tail = FileTail.read(self.path, mark.seen if as_left else 0, OWN, self._keep_aside)
         with ledger.reading() as tx:
             own = _ours(ledger, tx, {line.id for line in tail.lines if line.id})
             others = [line for line in tail.lines if line.id not in own]
@@ -161,12 +161,12 @@ class _Log:
         missing = [line for name, line in wanted if name not in there]
         grown = append(self.path, missing, closed=tail.is_closed)
         end = tail.end + grown
-        mark = _Mark(tail.end, end, self._check(end), mark.source)
+        mark = _LogMark(tail.end, end, self._check(end), mark.source)
         # Not flushed: what is lost of it is done again, and the ids are in the log.
         ledger.write(outbox.advance, TARGET, newest, json.dumps(asdict(mark)))
         return [LOG.as_posix()] if missing else []
 
-    def _is_as_left(self, mark: _Mark) -> bool:
+    def _is_as_left(self, mark: _LogMark) -> bool:
         """Whether the log is the one podium left, or that with more at its end."""
         return mark.end > 0 and self._check(mark.end) == mark.check
 
@@ -180,7 +180,7 @@ class _Log:
             handle.seek(max(0, end - CHECKED))
             return digest_bytes(handle.read(end - handle.tell()))
 
-    def _take_in(self, tail: Tail, fresh: Sequence[Line], mark: _Mark, position: int) -> _Mark:
+    def _take_in(self, tail: FileTail, fresh: Sequence[JsonLine], mark: _LogMark, position: int) -> _LogMark:
         """Put lines of others into the record: as runs, and word for word."""
         # With empty lines before them, so that what is told of a line has its number in the log.
         before = self.path.read_bytes()[: tail.start].count(b"\n")

@@ -18,10 +18,10 @@ from podium.files import lock
 from podium.hashing import digest
 from podium.ledger import outbox
 from podium.ledger.projections import _mlflow_compare, _mlflow_store
-from podium.ledger.projections._mlflow_client import Experiment, StoppedError, environment
+from podium.ledger.projections._mlflow_client import Experiment, MlflowStoppedError, environment
 from podium.ledger.projections._mlflow_registry import Registry
 from podium.ledger.projections._mlflow_target import LOCK
-from podium.ledger.projections._mlflow_tour import Progress, Source, Tour, remembered
+from podium.ledger.projections._mlflow_tour import Progress, RecordSource, SyncPass, remembered
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Checked:
+class SyncCheck:
     """How far MLflow is from the record.
 
     Parameters
@@ -71,7 +71,7 @@ class Checked:
     runs: int
 
 
-class Projection(Source):
+class Projection(RecordSource):
     """The record's way into one experiment of MLflow."""
 
     def stuck(self) -> list[outbox.Stuck]:
@@ -108,7 +108,7 @@ class Projection(Source):
         """
         return self._passed(lambda tour: tour.repair(subject_ids))
 
-    def check(self) -> Checked:
+    def check(self) -> SyncCheck:
         """Compare MLflow with what the record believes to be there; changes nothing.
 
         Raises
@@ -133,7 +133,7 @@ class Projection(Source):
                 self.store,
                 lambda run_id: runs.get(run_id) or experiment.get(run_id),
             )
-        return Checked(self.waiting(), self.stuck(), gone, differing, len(runs))
+        return SyncCheck(self.waiting(), self.stuck(), gone, differing, len(runs))
 
     def mend(self) -> Sent:
         """Let MLflow tell of every candidate what the record says: tags, version, alias.
@@ -145,12 +145,12 @@ class Projection(Source):
         """
         return self._passed(lambda tour: tour.mend())
 
-    def _passed(self, work: Callable[[Tour], Iterator[str]]) -> Sent:
+    def _passed(self, work: Callable[[SyncPass], Iterator[str]]) -> Sent:
         """One pass: what is yielded is a refusal in words, or empty for what went well."""
         sent, refused, stopped = 0, list[str](), ""
         with self._turn(), environment(self.target):
             try:
-                tour = Tour(self)
+                tour = SyncPass(self)
                 try:
                     for told in work(tour):
                         sent += not told
@@ -158,7 +158,7 @@ class Projection(Source):
                     tour.close_parents()
                 finally:
                     tour.close()
-            except StoppedError as error:
+            except MlflowStoppedError as error:
                 stopped = str(error)
             finally:
                 if self.target.file is not None and self.target.file.exists():

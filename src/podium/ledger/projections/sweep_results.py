@@ -21,7 +21,7 @@ from podium.hashing import digest_bytes, json_text
 from podium.importers._base import Imported, parsed, source_of
 from podium.importers.sweep_results import records, to_json
 from podium.ledger import foreign, outbox, runs, writes
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Ledger, now
 from podium.ledger.sweep_file import FILE, TARGET, Mark, behind, content, target_of
 from podium.record import Record
@@ -111,12 +111,12 @@ def take_in(
     return len(news.runs)
 
 
-def _door(ledger: Ledger, root: Path) -> Door:
+def _door(ledger: Ledger, root: Path) -> RecordReader:
     """Plain reads of an open record."""
     # SQLAlchemy writes a file's name into its URL the way browsers do, and the door does not.
     place, url = f"sqlite:///{ledger.place}", ledger.engine.url
     told = place if ledger.is_sqlite else url.render_as_string(hide_password=False)
-    return Door(told, root, ledger.project_id)
+    return RecordReader(told, root, ledger.project_id)
 
 
 @dataclass
@@ -124,7 +124,7 @@ class _File:
     """The file of one project, to be updated by one process."""
 
     ledger: Ledger
-    door: Door
+    door: RecordReader
     slot: str
     say: Callable[[str], None]
 

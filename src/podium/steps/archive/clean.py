@@ -36,7 +36,7 @@ _ID = re.compile(r"[a-z]+-[0-9a-z]{13}")
 
 
 @dataclass(frozen=True)
-class Rules:
+class CleanRules:
     """What goes beside what nobody can need: every rule that is given adds to it.
 
     Parameters
@@ -52,7 +52,7 @@ class Rules:
     older_than: float | None = None
 
 
-def plan(project: Project, rules: Rules | None = None) -> Plan:
+def plan(project: Project, rules: CleanRules | None = None) -> Plan:
     """What ``clean`` would remove; nothing is touched.
 
     Without a rule: states of trials that no step goes on with and other left-overs of stopped
@@ -60,7 +60,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
     nor results of whoever is or was champion or beta, and of their searches; of the store only what
     gc lets go.
     """
-    rules = rules or Rules()
+    rules = rules or CleanRules()
     removals = [one for one in gc.plan(project).removals if one.what == LEFT_OVER]
     # Without a record there is nobody to ask what must stay.
     stay = _Stay.of(project) if project.door.exists else _Stay(frozenset(), "")
@@ -79,7 +79,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
     return Plan(tuple(removals), 0, 0)
 
 
-def clean(project: Project, agreed: Plan, rules: Rules | None = None) -> Plan:
+def clean(project: Project, agreed: Plan, rules: CleanRules | None = None) -> Plan:
     """Remove what was agreed to, as far as it may still go; returns what was removed.
 
     Nobody else is at work on any slot meanwhile.
@@ -102,7 +102,7 @@ def clean(project: Project, agreed: Plan, rules: Rules | None = None) -> Plan:
     of_gc = tuple(one for one in agreed.removals if one.artifact_hash or one.what == LEFT_OVER)
     if of_gc:
         asked = replace(agreed, removals=of_gc)
-        gone += gc.collect(project, asked, gc.Rules(keep_best=1), verb="clean").removals
+        gone += gc.collect(project, asked, gc.GcRules(keep_best=1), verb="clean").removals
     if not mine:
         return Plan(tuple(gone), 0, 0)
     with gc.every_slot_locked(project, "clean"):
@@ -208,7 +208,7 @@ def _models(project: Project, best: int) -> list[Removal]:
             with suppress(OSError, ValueError, KeyError):
                 told = json.loads((path / CONFIG).read_text(encoding="utf-8"))
                 (wanted if rank > best else kept).add(told["artifact_hash"])
-    models = gc.plan(project, gc.Rules(keep_best=1)).removals if wanted - kept else ()
+    models = gc.plan(project, gc.GcRules(keep_best=1)).removals if wanted - kept else ()
     return [one for one in models if one.artifact_hash in wanted - kept]
 
 

@@ -15,7 +15,7 @@ from podium import artifact, registry
 from podium.errors import NotFoundError
 from podium.hashing import digest_bytes, digest_folder
 from podium.ledger import trial_facts, writes
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.record import nan_if_null
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
@@ -25,7 +25,7 @@ from podium.trial import Ended
 
 
 @dataclass(frozen=True)
-class Finding:
+class ResultCheck:
     """One result held against the recorded one.
 
     Parameters
@@ -57,14 +57,14 @@ class Part:
     checkpoint: str = ""
 
 
-def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
+def numbers(door: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
     """Everything the record keeps of a trial against the same of the new training."""
     id_, metric = row["id"], row["metric"]
     if row["state"] != ended.state:
         reason = f" ({ended.reason.strip().splitlines()[-1]})" if ended.reason else ""
         told = f"it was {row['state']} and is now {ended.state}{reason}"
-        return [Finding(id_, "state", False, told)]
-    findings = [Finding(id_, "state", True, f"{ended.state} again")]
+        return [ResultCheck(id_, "state", False, told)]
+    findings = [ResultCheck(id_, "state", True, f"{ended.state} again")]
     if row["loss_hash"]:
         losses = _series(door, id_, "losses", row["loss_hash"], ended.losses)
         findings.append(losses)
@@ -81,25 +81,25 @@ def numbers(door: Door, row: Row, ended: Ended) -> list[Finding]:
     findings += _results(id_, results, again)
     if row["best_epoch"] != ended.best_epoch:
         told = f"{row['best_epoch']} recorded, {ended.best_epoch} now"
-        findings.append(Finding(id_, "best epoch", False, told))
+        findings.append(ResultCheck(id_, "best epoch", False, told))
     return findings
 
 
-def _series(door: Door, id_: str, what: str, recorded: str | None, now: NDArray[Any]) -> Finding:
+def _series(door: RecordReader, id_: str, what: str, recorded: str | None, now: NDArray[Any]) -> ResultCheck:
     """A stored series against the new one, by hash; the numbers are read only if that differs."""
     if recorded is None:
-        return Finding(id_, what, False, "none were recorded")
+        return ResultCheck(id_, what, False, "none were recorded")
     if digest_bytes(now.dtype.str.encode(), now.tobytes()) == recorded:
-        return Finding(id_, what, True, f"{len(now)} windows")
+        return ResultCheck(id_, what, True, f"{len(now)} windows")
     try:
         then = door.array(recorded)
     except NotFoundError:
-        return Finding(id_, what, False, f"the series {recorded[:12]} is not on record")
+        return ResultCheck(id_, what, False, f"the series {recorded[:12]} is not on record")
     if len(then) != len(now):
-        return Finding(id_, what, False, f"{len(then)} windows recorded, {len(now)} now")
+        return ResultCheck(id_, what, False, f"{len(then)} windows recorded, {len(now)} now")
     apart = np.abs(then.astype(np.float64) - now)
     count = int(np.count_nonzero(apart))
-    return Finding(
+    return ResultCheck(
         id_,
         what,
         False,
@@ -108,20 +108,20 @@ def _series(door: Door, id_: str, what: str, recorded: str | None, now: NDArray[
     )
 
 
-def _score(door: Door, row: Row, ended: Ended, losses_equal: bool) -> Finding:
+def _score(door: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> ResultCheck:
     kept = door.select("score", "value", order="metric", trial_id=row["id"], part="best")
     recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in kept)]
     wrong = [value for value in recorded if not _equal(value, ended.score)]
     what = f"{row['metric']}"
     if not wrong:
-        return Finding(row["id"], what, True, f"{ended.score!r}")
+        return ResultCheck(row["id"], what, True, f"{ended.score!r}")
     told = f"{wrong[0]!r} recorded, {ended.score!r} now"
     if losses_equal:
         told += "; the losses are equal, so the recorded score is not their mean"
-    return Finding(row["id"], what, False, told)
+    return ResultCheck(row["id"], what, False, told)
 
 
-def _curves(door: Door, id_: str, ended: Ended) -> list[Finding]:
+def _curves(door: RecordReader, id_: str, ended: Ended) -> list[ResultCheck]:
     """Each metric over the epochs; the first epoch that differs says where the paths part."""
     then: dict[str, dict[int, float]] = {}
     for row in trial_facts.scores(door, [id_])[id_]:
@@ -135,7 +135,7 @@ def _curves(door: Door, id_: str, ended: Ended) -> list[Finding]:
     ]
 
 
-def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, float]) -> Finding:
+def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, float]) -> ResultCheck:
     what = f"{name} by epoch"
     wrong = [
         epoch
@@ -143,11 +143,11 @@ def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, flo
         if epoch not in then or epoch not in now or not _equal(then[epoch], now[epoch])
     ]
     if not wrong:
-        return Finding(id_, what, True, f"{len(now)} epochs")
+        return ResultCheck(id_, what, True, f"{len(now)} epochs")
     apart = [abs(then[e] - now[e]) for e in wrong if e in then and e in now]
     most = f", by at most {max(apart):.3g}" if apart else ""
     lost = f"; {len(then)} epochs recorded, {len(now)} now" if len(then) != len(now) else ""
-    return Finding(
+    return ResultCheck(
         id_,
         what,
         False,
@@ -155,18 +155,18 @@ def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, flo
     )
 
 
-def _results(id_: str, then: Mapping[str, float], now: Mapping[str, float]) -> list[Finding]:
+def _results(id_: str, then: Mapping[str, float], now: Mapping[str, float]) -> list[ResultCheck]:
     """What listings rank by; told only where it is not what the training came to."""
     # A result that is missing and one that is NaN say the same.
     both = {name: (then.get(name, math.nan), now.get(name, math.nan)) for name in {*then, *now}}
     return [
-        Finding(id_, f"result {name}", False, f"{old!r} recorded, {new!r} now")
+        ResultCheck(id_, f"result {name}", False, f"{old!r} recorded, {new!r} now")
         for name, (old, new) in sorted(both.items())
         if not _equal(old, new)
     ]
 
 
-def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
+def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
     """The model's files; where bytes differ, whether its forecasts do."""
     assert part.folder is not None
     id_ = part.row["id"]
@@ -181,7 +181,7 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
     now = digest_folder(folder)
     odd = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
     findings = [
-        Finding(id_, f"{start}{name}", True, "the same bytes")
+        ResultCheck(id_, f"{start}{name}", True, "the same bytes")
         for name in sorted(now)
         if name not in odd
     ]
@@ -204,7 +204,7 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[Finding]:
         if most == 0
         else f"other bytes, and forecasts differ by at most {most:.3g}"
     )
-    findings += [Finding(id_, f"{start}{name}", False, told, harmless=most == 0) for name in odd]
+    findings += [ResultCheck(id_, f"{start}{name}", False, told, harmless=most == 0) for name in odd]
     return findings
 
 

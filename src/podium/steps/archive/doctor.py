@@ -20,7 +20,7 @@ from podium.config import Config
 from podium.decision import Decision, Kind, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError, Problem, UsageError
 from podium.ledger import trial_facts
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.projections import _mlflow_target
 from podium.steps.workspace import projections
 from podium.steps.workspace.environment import PACKAGES, version
@@ -56,7 +56,7 @@ def doctor(folder: Path) -> list[Check]:
     try:
         config = configuration.load(root)
         checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
-        door = Door(config.ledger.url, root, config.project.id)
+        door = RecordReader(config.ledger.url, root, config.project.id)
     except PodiumError as error:
         return [*checks, Check("podium.toml", False, str(error))]
     try:
@@ -102,7 +102,7 @@ def _plugins(root: Path) -> str:
     return f"{', '.join(found)}: compiled, not run" if found else "none"
 
 
-def _record(config: Config, door: Door) -> str:
+def _record(config: Config, door: RecordReader) -> str:
     if door.path is None:
         return f"the server answers, schema {door.version()}"
     version, damage = door.version(), door.damage()
@@ -112,7 +112,7 @@ def _record(config: Config, door: Door) -> str:
     return f"{door.path} is whole, schema {version}, {size:.1f} MiB"
 
 
-def _chain(config: Config, door: Door) -> str:
+def _chain(config: Config, door: RecordReader) -> str:
     """Recompute every link; a decision that was altered, lost or added breaks the next one."""
     from podium.ledger.ledger import first_link
 
@@ -142,7 +142,7 @@ def _decision(row: dict[str, Any]) -> Decision:
     )
 
 
-def _artifacts(config: Config, door: Door) -> str:
+def _artifacts(config: Config, door: RecordReader) -> str:
     store = config.root / config.paths.registry
     candidates = {row["artifact_path"]: row["artifact_hash"] for row in door.rows("candidates")}
     trials = trial_facts.with_model(door)
@@ -156,7 +156,7 @@ def _artifacts(config: Config, door: Door) -> str:
     return f"{len(both)} artefacts match their hashes, file by file{extra}"
 
 
-def _champions(config: Config, door: Door) -> str:
+def _champions(config: Config, door: RecordReader) -> str:
     from podium.resolve import CACHE
 
     champions = door.champions()
@@ -169,13 +169,13 @@ def _champions(config: Config, door: Door) -> str:
     return f"{len(held)} of {len(config.slots)} slots have one"
 
 
-def _trials(config: Config, door: Door) -> str:
+def _trials(config: Config, door: RecordReader) -> str:
     counted = Counter(row["state"] for row in door.select("trial", "state", order="state"))
     told = ", ".join(f"{count} {state}" for state, count in counted.items()) or "none"
     return f"{told} (running ones with nobody at work are started again by: podium run)"
 
 
-def _mlflow(config: Config, door: Door) -> str:
+def _mlflow(config: Config, door: RecordReader) -> str:
     """How far MLflow is behind; without asking it, so a server that is down delays nothing."""
     known = {one.target: one for one in projections.standings(door)}
     told = []

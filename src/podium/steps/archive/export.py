@@ -17,7 +17,7 @@ from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.hashing import canonical, strict
 from podium.importers import sweep_results
 from podium.ledger import runs, trial_facts
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.record import lower_is_better
 from podium.registry import Direction
 from podium.steps.workspace.project import Project
@@ -84,7 +84,7 @@ def write(path: Path, found: Export) -> None:
         write_atomic(path, found.content)
 
 
-def named(door: Door, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def named(door: RecordReader, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Rows of the studies, trials and candidates that these ids mean, by their kind."""
     found: dict[str, list[dict[str, Any]]] = {"studies": [], "trials": [], "candidates": []}
     for start in ids:
@@ -95,7 +95,7 @@ def named(door: Door, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _chosen(door: Door, ids: Sequence[str]) -> set[str]:
+def _chosen(door: RecordReader, ids: Sequence[str]) -> set[str]:
     """Ids of the trials that these ids mean."""
     rows = named(door, ids)
     studies = [row["id"] for row in rows["studies"]]

@@ -35,7 +35,7 @@ _HALF = re.compile(r"\.(?:[a-z]+-)?[0-9a-f]{16,20}")
 
 
 @dataclass(frozen=True)
-class Rules:
+class GcRules:
     """What a kept model must be to be removed: all that is given must hold.
 
     Parameters
@@ -54,7 +54,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Kept:
+class TrialModel:
     """A trial and the model it left.
 
     Parameters
@@ -111,14 +111,14 @@ class Plan:
     remarks: tuple[str, ...] = ()
 
 
-def plan(project: Project, rules: Rules | None = None) -> Plan:
+def plan(project: Project, rules: GcRules | None = None) -> Plan:
     """What ``collect`` would remove; nothing is touched.
 
     Never a model that a candidate (of whatever stage), evidence, or a file of ``POINTERS`` refers
     to, and never the best of its group. Without rules only strays: half-made and half-removed
     artefacts, those nothing refers to, and what stopped steps left in ``.podium/work``.
     """
-    rules = rules or Rules()
+    rules = rules or GcRules()
     removals = [
         removal_of(project, path, "left-over", "a step that was stopped left it")
         for path in _left_over(project)
@@ -172,7 +172,7 @@ def plan(project: Project, rules: Rules | None = None) -> Plan:
 
 
 def choose(
-    kept: Sequence[Kept], held: Iterable[str], sizes: dict[str, int], rules: Rules, now: float
+    kept: Sequence[TrialModel], held: Iterable[str], sizes: dict[str, int], rules: GcRules, now: float
 ) -> dict[str, str]:
     """Models the rules let go, by hash, each with why; worst and oldest first.
 
@@ -197,10 +197,10 @@ def choose(
     3333 rank 4 of 4
     2222 rank 3 of 4
     """
-    if rules == Rules():
+    if rules == GcRules():
         return {}
     held = set(held)
-    by_model: dict[str, list[Kept]] = defaultdict(list)
+    by_model: dict[str, list[TrialModel]] = defaultdict(list)
     for one in kept:
         by_model[one.artifact_hash].append(one)
     ranks, counts = _ranks(kept)
@@ -226,9 +226,9 @@ def choose(
     return chosen
 
 
-def _ranks(kept: Sequence[Kept]) -> tuple[dict[Kept, int], dict[tuple[Any, ...], int]]:
+def _ranks(kept: Sequence[TrialModel]) -> tuple[dict[TrialModel, int], dict[tuple[Any, ...], int]]:
     """Rank of each trial among those of its group that have a model, from 1; size of each group."""
-    groups: dict[tuple[Any, ...], list[Kept]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[TrialModel]] = defaultdict(list)
     for one in kept:
         groups[one.group].append(one)
     ranks = {}
@@ -240,7 +240,7 @@ def _ranks(kept: Sequence[Kept]) -> tuple[dict[Kept, int], dict[tuple[Any, ...],
 
 
 def collect(
-    project: Project, agreed: Plan, rules: Rules | None = None, *, verb: str = "gc"
+    project: Project, agreed: Plan, rules: GcRules | None = None, *, verb: str = "gc"
 ) -> Plan:
     """Remove what was agreed to, as far as it may still go; returns what was removed.
 
@@ -321,7 +321,7 @@ def slots_of(project: Project) -> list[str]:
     return sorted({*project.config.slots, *(row["slot"] for row in rows)})
 
 
-def _kept(project: Project) -> list[Kept]:
+def _kept(project: Project) -> list[TrialModel]:
     """Trials of this project that have a model of their own."""
     door = project.door
     rows = trial_facts.with_model(door)
@@ -333,7 +333,7 @@ def _kept(project: Project) -> list[Kept]:
             # The metric of own code is better the other way than its name tells.
             row["score"] = -row["score"]
     return [
-        Kept(
+        TrialModel(
             row["id"],
             row["artifact_hash"],
             tuple(row[name] for name in grounds),

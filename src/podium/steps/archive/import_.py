@@ -25,7 +25,7 @@ BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
-class Group:
+class RecordGroup:
     """Records of one source.
 
     Parameters
@@ -64,7 +64,7 @@ class Import:
 
     importer: str
     slot: str
-    groups: tuple[Group, ...]
+    groups: tuple[RecordGroup, ...]
     bundle: TakenIn | None = None
 
 
@@ -120,7 +120,7 @@ def import_(
     # None where the project declares no slot.
     wanted = project.default_slot(slot) if slot or project.config.slots else ""
     found = _read(project, module, place, given)
-    groups = list[Group]()
+    groups = list[RecordGroup]()
     with suppress(Undone), project.ledger.transaction(durable=True) as tx:
         groups += [_write(project, tx, name, each, wanted) for each in found]
         if dry_run:
@@ -198,7 +198,7 @@ def _read(
 
 def _write(
     project: Project, tx: Transaction, importer: str, imported: Imported, slot: str
-) -> Group:
+) -> RecordGroup:
     records = list(imported.records)
     if importer == "sweep_results":
         records = _unknown_runs(project, records)
@@ -214,7 +214,7 @@ def _write(
         for name, way in record.said.get("told", {}).get("directions", {}).items()
     }
     problems = tuple(imported.problems)
-    return Group(imported.source, new, known, problems, tuple(metrics), directions)
+    return RecordGroup(imported.source, new, known, problems, tuple(metrics), directions)
 
 
 def _unknown_runs(project: Project, records: Sequence[Record]) -> list[Record]:

@@ -11,7 +11,7 @@ from podium import registry
 from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
-from podium.ledger.door import LOOKS, Door
+from podium.ledger.door import LOOKS, RecordReader
 from podium.ledger.notes import told_note
 from podium.manifest import MANIFEST
 from podium.own import told as told_code
@@ -70,7 +70,7 @@ class Node:
         return Branch(title, self.told, [child.branch() for child in self.children])
 
 
-def lineage(door: Door, name: str, store: Path) -> Node:
+def lineage(door: RecordReader, name: str, store: Path) -> Node:
     """Tree from the data a thing was trained on down to everything that came of it.
 
     Parameters
@@ -97,7 +97,7 @@ def lineage(door: Door, name: str, store: Path) -> Node:
 class _Tree:
     """What is known about one tree while it is put together."""
 
-    door: Door
+    door: RecordReader
     store: Path
     here: str
     # The first config of the tree; others are told by how they differ from it.

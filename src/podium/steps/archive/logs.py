@@ -12,7 +12,7 @@ from pathlib import Path
 
 from podium.errors import NotFoundError, suggest
 from podium.files import is_locked
-from podium.steps.workspace.log import AT_WORK, ENDED, FOLDER, STAMP, SUFFIX, Line
+from podium.steps.workspace.log import AT_WORK, ENDED, FOLDER, STAMP, SUFFIX, LogLine
 
 LAST = "last"
 RUNNING, KILLED = "running", "killed"
@@ -85,7 +85,7 @@ def find(root: Path, id_: str) -> Path:
 def read(
     path: Path, *, follow: bool = False, steps: Collection[str] = (), trials: Collection[str] = (),
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Line]:  # fmt: skip
+) -> Iterator[LogLine]:  # fmt: skip
     """Lines of a log; followed, until the command has ended, however it did.
 
     Parameters
@@ -102,7 +102,7 @@ def read(
                 rest += told
                 if not rest.endswith("\n"):
                     break
-                line, rest = Line.of(rest), ""
+                line, rest = LogLine.of(rest), ""
                 if line is not None and line.fits(steps, trials):
                     yield line
             if not goes_on:
@@ -129,8 +129,8 @@ def _facts(path: Path) -> LogFacts | None:
             changed = os.fstat(handle.fileno()).st_mtime
     except OSError:
         return None
-    lines = [line for told in head if (line := Line.of(told)) is not None]
-    last = Line.of(tail[-1]) if tail else None
+    lines = [line for told in head if (line := LogLine.of(told)) is not None]
+    last = LogLine.of(tail[-1]) if tail else None
     ended = _ENDED.fullmatch(last.text) if last is not None else None
     began = dt.datetime.strptime(named[1][:15], STAMP).replace(
         tzinfo=dt.UTC, microsecond=int(named[1][16:]) * 1000

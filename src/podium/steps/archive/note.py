@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from podium.errors import NotFoundError, UsageError
 from podium.files import full_disk_explained
 from podium.ledger import writes
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.notes import notes_of
 from podium.steps.workspace.project import Project
 
@@ -52,7 +52,7 @@ def note(project: Project, name: str, text: str) -> Noted:
     words = text.strip()
     if not words:
         raise UsageError("the note is empty", "something to remember")
-    door: Door = project.door
+    door: RecordReader = project.door
     if not door.exists:
         raise NotFoundError("nothing is on record yet", fix="run: podium run")
     kind, row = door.find(name)

@@ -12,7 +12,7 @@ from podium import registry
 from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.sections import SlotSection
 from podium.sequences import Sequences
 from podium.split import Split
@@ -57,7 +57,7 @@ class Rebuilt:
         return Job(family, metric, self.view, folds, self.task, save_to)
 
 
-def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
+def rebuild(config: Config, door: RecordReader, row: Row) -> Rebuilt:
     """Task of a recorded trial.
 
     It is made from what the record says, so it does not matter how podium.toml's settings of the
@@ -108,7 +108,7 @@ def rebuild(config: Config, door: Door, row: Row) -> Rebuilt:
     return Rebuilt(view, split, told, spec.get("task", "forecast"))
 
 
-def _samples(config: Config, door: Door, row: Row) -> Rebuilt:
+def _samples(config: Config, door: RecordReader, row: Row) -> Rebuilt:
     """Samples of a trial that classified, from the files it was trained on."""
     [link, *_] = door.select("study_trial", trial_id=row["id"])
     [study] = door.select("study", id=link["study_id"])
@@ -158,7 +158,7 @@ def _require_family(row: Row, task: str) -> None:
         )
 
 
-def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Dataset, str]:
+def _recorded_bars(config: Config, door: RecordReader, fingerprint: str) -> tuple[Dataset, str]:
     """The bars of a fingerprint, found among those there are now; bars that came later are cut."""
     known = door.select("dataset", fingerprint=fingerprint)
     if not known:
@@ -201,7 +201,7 @@ def _recorded_bars(config: Config, door: Door, fingerprint: str) -> tuple[Datase
     )
 
 
-def _spec(door: Door, row: Row) -> Row:
+def _spec(door: RecordReader, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
     then = _spec_of(door, "task", row["task_hash"])
     if registry.holds(then.get("task", "forecast")) == "sequences":
@@ -232,7 +232,7 @@ def _split(layout: Row, view: View) -> Split:
     return split
 
 
-def _spec_of(door: Door, table: str, hash_: str) -> Row:
+def _spec_of(door: RecordReader, table: str, hash_: str) -> Row:
     """What the hash of a split or task stands for."""
     found = door.first(table, hash=hash_)
     if found is None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
-from podium.ledger.door import LOOKS, Door
+from podium.ledger.door import LOOKS, RecordReader
 from podium.runners._files import placed
-from podium.steps.archive.differences import Finding, Part, files, numbers
+from podium.steps.archive.differences import ResultCheck, Part, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
 from podium.steps.candidates.finalize import PHASE as FINALIZE
 from podium.steps.data.own_code import own_command
@@ -27,7 +27,7 @@ _SAME = (
 
 
 @dataclass(frozen=True)
-class Ground:
+class EnvironmentCheck:
     """One thing results may depend on besides the data: as recorded, and as it is now."""
 
     what: str
@@ -55,9 +55,9 @@ class Reproduction:
     """
 
     id: str
-    grounds: tuple[Ground, ...]
+    grounds: tuple[EnvironmentCheck, ...]
     problems: tuple[Problem, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[ResultCheck, ...] = ()
     data: str = ""
 
     @property
@@ -115,7 +115,7 @@ def reproduce(
         rebuilt = rebuild(project.config, door, parts[0].row)
     except DataError as error:
         return Reproduction(found["id"], grounds, error.problems)
-    findings: list[Finding] = []
+    findings: list[ResultCheck] = []
     if not dry_run:
         for number, part in enumerate(parts):
             project.reporter.progress(f"reproduce {found['id']}", number, len(parts))
@@ -152,7 +152,7 @@ def require_equal(found: Reproduction) -> None:
         )
 
 
-def _parts(project: Project, door: Door, kind: str, found: Row) -> list[Part]:
+def _parts(project: Project, door: RecordReader, kind: str, found: Row) -> list[Part]:
     if kind == "trials":
         _require_trained(door, found)
         return [Part(found, *_kept(project, found))]
@@ -181,7 +181,7 @@ def _parts(project: Project, door: Door, kind: str, found: Row) -> list[Part]:
     ]
 
 
-def _require_trained(door: Door, row: Row) -> None:
+def _require_trained(door: RecordReader, row: Row) -> None:
     """Refuse what podium did not train, or did not train to an end."""
     if row["origin"]:
         raise UsageError(
@@ -212,7 +212,7 @@ def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
     return folder, name, inner[0]
 
 
-def _training(door: Door, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
+def _training(door: RecordReader, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
     """One of the trainings that gave a candidate; fold 0 held the last slice out."""
     same = {name: whole[name] for name in _SAME}
     of = {"study_id": candidate["study_id"], "phase": FINALIZE, "fold": fold, "seed": seed}
@@ -226,11 +226,11 @@ def _training(door: Door, candidate: Row, whole: Row, fold: int, seed: int) -> R
     return _trial(door, mine[-1]["id"])
 
 
-def _trial(door: Door, id_: str) -> Row:
+def _trial(door: RecordReader, id_: str) -> Row:
     return door.find(id_)[1]
 
 
-def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
+def _grounds(project: Project, door: RecordReader, row: Row) -> list[EnvironmentCheck]:
     """Code, packages and machine, as recorded and as they are."""
     then = door.first("environment", hash=row["environment_hash"])
     if then is None:
@@ -244,7 +244,7 @@ def _grounds(project: Project, door: Door, row: Row) -> list[Ground]:
     for part in ("packages", "machine"):
         for what, known in then[part].items():
             pairs.append((what.replace("_", " "), known, now[part].get(what)))
-    return [Ground(what, _text(known), _text(present)) for what, known, present in pairs]
+    return [EnvironmentCheck(what, _text(known), _text(present)) for what, known, present in pairs]
 
 
 def _text(value: object) -> str:
@@ -252,12 +252,12 @@ def _text(value: object) -> str:
     return text[:12] if len(text) in (40, 64) else text
 
 
-def _told_grounds(grounds: Sequence[Ground]) -> str:
+def _told_grounds(grounds: Sequence[EnvironmentCheck]) -> str:
     told = [f"{g.what} {g.now} instead of {g.recorded}" for g in grounds if not g.same]
     return f" (with {', '.join(told)})" if told else " (same code, packages and machine)"
 
 
-def _again(project: Project, door: Door, rebuilt: Rebuilt, part: Part) -> list[Finding]:
+def _again(project: Project, door: RecordReader, rebuilt: Rebuilt, part: Part) -> list[ResultCheck]:
     row = part.row
     task = Task(row["id"], row["config"], row["fold"], row["seed"])
     # Not below the project: what is left there after a kill belongs to other steps.

@@ -21,7 +21,7 @@ from podium.steps.evidence import drift
 from podium.steps.evidence.comparison import tested
 from podium.steps.evidence.evidence import evidence_about, put_seen
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.analyze import reckoned
+from podium.steps.search.analyze import compute
 from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis
 from podium.steps.trials import baselines, execute
@@ -38,7 +38,7 @@ FINAL = "final"
 
 
 @dataclass(frozen=True, eq=False)
-class Final:
+class FinalModel:
     """A registered candidate and the analysis that chose its config.
 
     Parameters
@@ -55,7 +55,7 @@ class Final:
     folder: Path | None = None
 
 
-def finalize(project: Project, slot: str, *, take: bool = False) -> Final:
+def finalize(project: Project, slot: str, *, take: bool = False) -> FinalModel:
     """Train the config that the slot's newest analysis chooses, and register it as a candidate.
 
     It is trained twice: first with the last slice before the test held out, keeping the best epoch
@@ -71,10 +71,10 @@ def finalize(project: Project, slot: str, *, take: bool = False) -> Final:
         A training failed.
     """
     with extension_left(project, slot) as extension:
-        return finalized(project, reckoned(project, extension), take=take)
+        return finalized(project, compute(project, extension), take=take)
 
 
-def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Final:
+def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> FinalModel:
     """Finalize an analysis; a candidate made from the same inputs before is found again.
 
     Parameters
@@ -90,7 +90,7 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
     return written(project, final, take=take)
 
 
-def trained(project: Project, analysis: Analysis) -> Final:
+def trained(project: Project, analysis: Analysis) -> FinalModel:
     """The candidate of an analysis, trained unless it is on record."""
     data, chosen = analysis.extension.tuned.data, analysis.chosen
     of = inputs(project, analysis)
@@ -102,10 +102,10 @@ def trained(project: Project, analysis: Analysis) -> Final:
         )
 
     made = candidate_once(project, data.slot, STEP, of, train)
-    return Final(analysis, made.candidate, made.fresh)
+    return FinalModel(analysis, made.candidate, made.fresh)
 
 
-def written(project: Project, final: Final, *, take: bool = False) -> Final:
+def written(project: Project, final: FinalModel, *, take: bool = False) -> FinalModel:
     """The same with its ``final_model/``, written where it is not what it should be."""
     data = final.analysis.extension.tuned.data
     split = final_split(data, project.config.finalize.validation_fraction)

@@ -16,7 +16,7 @@ from podium.steps.candidates import final_files, finalize
 from podium.steps.candidates.final_training import Write
 from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.search.analyze import reckoned
+from podium.steps.search.analyze import compute
 from podium.steps.search.extend import PHASE as EXTEND
 from podium.steps.search.extend import extension_left
 from podium.steps.search.handover import left_by
@@ -29,7 +29,7 @@ from podium.trial import BUDGET, config_hash
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class GivenModel:
     """A candidate whose config no search of this slot chose.
 
     Parameters
@@ -48,7 +48,7 @@ class Given:
     folder: Path | None = None
 
 
-def finalize_config(project: Project, slot: str, path: Path) -> finalize.Final | Given:
+def finalize_config(project: Project, slot: str, path: Path) -> finalize.FinalModel | GivenModel:
     """Train the config in a file, as ``best_config.json`` has it, and register the candidate.
 
     What the slot's own analysis chose is finalized as ever, with its evidence. Another config has
@@ -91,16 +91,16 @@ def finalize_config(project: Project, slot: str, path: Path) -> finalize.Final |
     probed_for_leaks(project, data, made.candidate)
     folder = final_files.write(project, data, split, made.candidate, take=True)
     missing = tuple(gates_that_read(project.config, slot, finalize.VALIDATION))
-    return Given(made.candidate, made.fresh, missing, folder)
+    return GivenModel(made.candidate, made.fresh, missing, folder)
 
 
-def _finalized_if_chosen(project: Project, slot: str, config: str) -> finalize.Final | None:
+def _finalized_if_chosen(project: Project, slot: str, config: str) -> finalize.FinalModel | None:
     """The candidate of the slot's newest analysis, where that chose this very config."""
     if left_by(project, slot, EXTEND) is None:
         return None
     try:
         with extension_left(project, slot) as extension:
-            analysis = reckoned(project, extension)
+            analysis = compute(project, extension)
             if config_hash(analysis.chosen.family, analysis.chosen.config) != config:
                 return None
             return finalize.finalized(project, analysis, take=True)

@@ -25,7 +25,7 @@ from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.comparison import by_period, tested
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
-from podium.steps.evidence.looks import luck_of
+from podium.steps.evidence.looks import selection_bias_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search.tune import validation_split
 from podium.steps.trials import baselines
@@ -109,7 +109,7 @@ def on_record(project: Project, slot: str, step: str, inputs: Inputs) -> Candida
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class KeptModel:
     """A candidate, the data it is judged on, and the baseline that was best beside it.
 
     Parameters
@@ -128,7 +128,7 @@ class OtherQuestionError(DataError):
     """The model is whole and of this project, but what the slot asks by now is something else."""
 
 
-def kept_candidate(project: Project, place: Place, slot: str | None) -> Kept:
+def kept_candidate(project: Project, place: Place, slot: str | None) -> KeptModel:
     """The candidate of a kept model, registered in stage development if it is not one yet.
 
     Parameters
@@ -168,7 +168,7 @@ def kept_candidate(project: Project, place: Place, slot: str | None) -> Kept:
             evidence = _validation(project, data, candidate, configs, reference, tx)
             writes.put_evidence(ledger, tx, evidence)
     probed_for_leaks(project, data, candidate)
-    return Kept(data, reference, candidate, realigned)
+    return KeptModel(data, reference, candidate, realigned)
 
 
 def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
@@ -250,7 +250,7 @@ def _validation(
     found = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.luck(project.ledger, tx, data.slot, interval)
-    luck = luck_of(project, data, tx, trial.config_hash, reference, n_trials)
+    luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
     return evidence_about(
         candidate,
         "validation",

@@ -16,7 +16,7 @@ from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
 from podium.steps.candidates.finalize import STEP as FINALIZE
-from podium.steps.candidates.register import Kept, OtherQuestionError, kept_candidate, register
+from podium.steps.candidates.register import KeptModel, OtherQuestionError, kept_candidate, register
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks
@@ -32,7 +32,7 @@ NAMES = {"best": "best_model", "final": "final_model"}
 
 def named_model(
     project: Project, path: Path, slot: str | None = None, checkpoint: str | None = None
-) -> Kept:
+) -> KeptModel:
     """The candidate of a model that a path leads to, wherever a copy of it lies.
 
     It is known by its manifest's hash, and every file of the copy by the manifest; what is judged
@@ -92,7 +92,7 @@ def _in_store(project: Project, place: Place) -> Place:
     return artifact.place_of(mine, place.artifact_hash, place.checkpoint)
 
 
-def _apart(project: Project, place: Place, slot: str | None) -> Kept:
+def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
     """The candidate of a checkpoint that is not the one its artefact serves.
 
     It is another model, so it is an artefact and a candidate of its own, chosen for the same
@@ -146,7 +146,7 @@ def _apart(project: Project, place: Place, slot: str | None) -> Kept:
     return replace(whole, candidate=candidate)
 
 
-def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[Kept, str]:
+def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[KeptModel, str]:
     """The model to judge where nobody names one, and the rule that chose it; trains nothing.
 
     What the verbs before left, in this order: ``final_model/``, or the newest candidate where that

@@ -33,7 +33,7 @@ STEP, SUFFIX = "finalize_with_test", "_with_test"
 
 
 @dataclass(frozen=True, eq=False)
-class WithTest:
+class ModelWithTest:
     """A candidate that has seen its slot's test, and the one that was judged there.
 
     Parameters
@@ -50,7 +50,7 @@ class WithTest:
     folder: Path | None = None
 
 
-def finalize_with_test(project: Project, slot: str, candidate_id: str | None = None) -> WithTest:
+def finalize_with_test(project: Project, slot: str, candidate_id: str | None = None) -> ModelWithTest:
     """Train a judged candidate's config on all bars up to the end of the slot's test.
 
     Parameters
@@ -87,7 +87,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
     )
     probed_for_leaks(project, data, made.candidate)
     folder = final_files.write(project, whole, split, made.candidate, take=True, suffix=SUFFIX)
-    return WithTest(made.candidate, parent, made.fresh, folder)
+    return ModelWithTest(made.candidate, parent, made.fresh, folder)
 
 
 def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:

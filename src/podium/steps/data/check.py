@@ -15,7 +15,7 @@ from podium.config import Config, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
 from podium.feature_stats import RULE
-from podium.readers._findings import ERROR, NOTE, WARNING, Finding, has_errors
+from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue, has_errors
 from podium.readers._members import examined
 from podium.sequences import Sequences
 from podium.steps.data.bars import reading_options, resampled
@@ -29,7 +29,7 @@ YEARS = 3
 
 
 @dataclass(frozen=True)
-class Checked:
+class DatasetCheck:
     """What was found in a dataset.
 
     Parameters
@@ -41,7 +41,7 @@ class Checked:
     """
 
     name: str
-    findings: tuple[Finding, ...]
+    findings: tuple[DataIssue, ...]
     fingerprint: str
 
     @property
@@ -57,7 +57,7 @@ def check(
     tickers: Sequence[str] = (),
     timeframe: str = "",
     **options: Any,
-) -> Checked:
+) -> DatasetCheck:
     """Check a dataset of podium.toml, or a file, folder or pattern.
 
     Parameters
@@ -131,17 +131,17 @@ def check(
 
 
 def _checked(
-    name: str, findings: Sequence[Finding], dataset: Dataset | None, *, universe: bool
-) -> Checked:
+    name: str, findings: Sequence[DataIssue], dataset: Dataset | None, *, universe: bool
+) -> DatasetCheck:
     facts = [] if dataset is None else _facts(dataset)
     if dataset is not None and universe:
         facts += _lives(dataset)
     rank = {ERROR: 0, WARNING: 1, NOTE: 2}
     ordered = sorted([*findings, *facts], key=lambda finding: rank[finding.severity])
-    return Checked(name, tuple(ordered), "" if dataset is None else dataset.fingerprint)
+    return DatasetCheck(name, tuple(ordered), "" if dataset is None else dataset.fingerprint)
 
 
-def _facts(dataset: Dataset) -> list[Finding]:
+def _facts(dataset: Dataset) -> list[DataIssue]:
     """What the bars are, as notes."""
     size = sum(values.nbytes for values in dataset.fields.values()) + dataset.times.nbytes
     order = "by name" if list(dataset.tickers) == sorted(dataset.tickers) else "not by name"
@@ -157,7 +157,7 @@ def _facts(dataset: Dataset) -> list[Finding]:
     ]
 
 
-def _lives(dataset: Dataset) -> list[Finding]:
+def _lives(dataset: Dataset) -> list[DataIssue]:
     """First and last bar of each ticker, members a year, and whether anybody ever left."""
     alive = dataset.alive
     first, last = alive.argmax(axis=0), len(alive) - 1 - alive[::-1].argmax(axis=0)
@@ -184,8 +184,8 @@ def _lives(dataset: Dataset) -> list[Finding]:
     return found
 
 
-def _sequences(reader: str, name: str, paths: Sequence[Path]) -> Checked:
-    findings: list[Finding] = []
+def _sequences(reader: str, name: str, paths: Sequence[Path]) -> DatasetCheck:
+    findings: list[DataIssue] = []
     parts: list[Sequences] = []
     read = registry.load("readers", reader).read
     for path in paths:
@@ -199,10 +199,10 @@ def _sequences(reader: str, name: str, paths: Sequence[Path]) -> Checked:
         findings += _shared(parts[0], parts[1])
     ordered = sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.severity))
     print_of = parts[0].fingerprint if parts and not has_errors(findings) else ""
-    return Checked(name, tuple(ordered), print_of)
+    return DatasetCheck(name, tuple(ordered), print_of)
 
 
-def _of_samples(path: Path, part: Sequences) -> list[Finding]:
+def _of_samples(path: Path, part: Sequences) -> list[DataIssue]:
     steps, features = part.x.shape[1:]
     found = [_note("repaired", f"{path.name}: {note}") for note in part.notes]
     found += _of_values(path, part.feature_names, part.x[part.mask])
@@ -220,7 +220,7 @@ def _of_samples(path: Path, part: Sequences) -> list[Finding]:
         found.append(_note("classes", f"{path.name}: {told}"))
         if none:
             found.append(
-                Finding(WARNING, "classes", f"{path.name} has no sample of {', '.join(none)}")
+                DataIssue(WARNING, "classes", f"{path.name} has no sample of {', '.join(none)}")
             )
     if part.times is not None:
         known = (
@@ -237,12 +237,12 @@ def _of_samples(path: Path, part: Sequences) -> list[Finding]:
     return found
 
 
-def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) -> Iterator[Finding]:
+def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) -> Iterator[DataIssue]:
     """What features miss or do not say, of the steps that count, (steps, F)."""
     missing = np.isnan(values)
     none = np.all(missing, axis=0, keepdims=True)[0]
     if none.any():
-        yield Finding(
+        yield DataIssue(
             WARNING,
             "no value",
             f"{path.name}: {_listed(_where(names, none))} has no value in any sample",
@@ -257,7 +257,7 @@ def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) ->
     known = np.where(none, np.float32(0), values)
     flat: NDArray[np.bool_] = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
     if flat.any():
-        yield Finding(
+        yield DataIssue(
             WARNING,
             "constant",
             f"{path.name}: {_listed(_where(names, flat))} has one value in all samples",
@@ -269,14 +269,14 @@ def _where(names: Sequence[str], marked: NDArray[np.bool_]) -> list[str]:
     return [name for name, mark in zip(names, marked.tolist(), strict=True) if mark]
 
 
-def _shared(train: Sequences, validation: Sequences) -> list[Finding]:
+def _shared(train: Sequences, validation: Sequences) -> list[DataIssue]:
     """Groups or whole samples that stand in both files: what was learned is asked for again."""
     found = []
     if train.groups is not None and validation.groups is not None:
         both = np.intersect1d(train.groups, validation.groups)
         if len(both):
             found.append(
-                Finding(
+                DataIssue(
                     WARNING,
                     "shared groups",
                     f"{len(both)} groups are in both files: {_listed(both.tolist())}",
@@ -290,7 +290,7 @@ def _shared(train: Sequences, validation: Sequences) -> list[Finding]:
         copies = int(np.isin(two, one).sum())
         if copies:
             found.append(
-                Finding(
+                DataIssue(
                     WARNING,
                     "copies",
                     f"{copies} samples of the validation file are also in the training file",
@@ -301,12 +301,12 @@ def _shared(train: Sequences, validation: Sequences) -> list[Finding]:
     return found
 
 
-def _errors(refused: PodiumError) -> list[Finding]:
-    return [Finding(ERROR, "refused", *problem) for problem in refused.problems]
+def _errors(refused: PodiumError) -> list[DataIssue]:
+    return [DataIssue(ERROR, "refused", *problem) for problem in refused.problems]
 
 
-def _note(what: str, text: str) -> Finding:
-    return Finding(NOTE, what, text)
+def _note(what: str, text: str) -> DataIssue:
+    return DataIssue(NOTE, what, text)
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

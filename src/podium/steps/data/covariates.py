@@ -11,7 +11,7 @@ from podium import registry
 from podium.covariates import Covariate
 from podium.dataset import Dataset
 from podium.readers._covariates import read
-from podium.readers._findings import NOTE, Finding, error
+from podium.readers._findings import NOTE, DataIssue, error
 from podium.sections import CovariateSection, DatasetSection
 from podium.steps.data.reading import reader_of
 
@@ -21,13 +21,13 @@ LEFT_OUT = "left out"
 
 def with_covariates(
     root: Path, section: DatasetSection, dataset: Dataset
-) -> tuple[Dataset, list[Finding]]:
+) -> tuple[Dataset, list[DataIssue]]:
     """The bars with their covariates, and what was found in the files.
 
     Where a finding is an error, loading has to be refused.
     """
     found: dict[str, Covariate] = {}
-    findings: list[Finding] = []
+    findings: list[DataIssue] = []
     for name, one in section.covariates.items():
         covariate, told = _read(root / one.path, one)
         if covariate is not None:
@@ -40,7 +40,7 @@ def with_covariates(
     return made, findings
 
 
-def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list[Finding]]:
+def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list[DataIssue]]:
     if not path.is_file():
         return None, [error("covariates", f"there is no file {path}", "a CSV or Parquet file")]
     made = getattr(registry.load("readers", reader_of(path)), "FORMAT", None)
@@ -56,7 +56,7 @@ def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list
     )
 
 
-def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[Finding]:
+def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
     """Tickers that only the file has are left out; those that it lacks may be an error."""
     if not covariate.by_ticker:
         return []
@@ -66,7 +66,7 @@ def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[Finding]:
     missing = [name for name in dataset.tickers if name not in names]
     if others:
         told.append(
-            Finding(
+            DataIssue(
                 NOTE,
                 LEFT_OUT,
                 f"left out, since the dataset has no such tickers: {_listed(others)}",
@@ -75,11 +75,11 @@ def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[Finding]:
     if missing and covariate.kind == "static":
         told.append(error("covariates", f"no row of {_listed(missing)}", "a row of every ticker"))
     elif missing:
-        told.append(Finding(NOTE, "covariates", f"no row of {_listed(missing)}"))
+        told.append(DataIssue(NOTE, "covariates", f"no row of {_listed(missing)}"))
     return told
 
 
-def _facts(covariate: Covariate, dataset: Dataset) -> list[Finding]:
+def _facts(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
     """What the bars have of it, as notes."""
     tickers = len(dataset.tickers)
     if covariate.by_ticker:
@@ -94,10 +94,10 @@ def _facts(covariate: Covariate, dataset: Dataset) -> list[Finding]:
     ]
     whose = f"{tickers} of {len(dataset.tickers)} tickers"
     told = f"{covariate.kind}, {len(covariate)} rows up to the last bar, {whose}{first}"
-    return [Finding(NOTE, "covariates", f"{told}; bars with a value: {', '.join(shares)}")]
+    return [DataIssue(NOTE, "covariates", f"{told}; bars with a value: {', '.join(shares)}")]
 
 
-def _named(name: str, finding: Finding) -> Finding:
+def _named(name: str, finding: DataIssue) -> DataIssue:
     return replace(finding, found=f"covariates '{name}': {finding.found}")
 
 

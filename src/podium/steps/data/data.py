@@ -20,7 +20,7 @@ from podium.errors import ConflictError, DataError, NotFoundError, UsageError, s
 from podium.files import full_disk_explained, lock, write_atomic
 from podium.readers._bars import Examined
 from podium.readers._files import is_pattern, matching
-from podium.readers._findings import Finding, problems
+from podium.readers._findings import DataIssue, problems
 from podium.steps.data import glucose
 from podium.steps.data.reading import look, reader_of
 from podium.timeframe import is_dated
@@ -48,7 +48,7 @@ class Added:
     name: str
     table: str
     found: Mapping[str, Any]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DataIssue, ...] = ()
     assumed: tuple[str, ...] = ()
 
 

@@ -53,7 +53,7 @@ def reader_of(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Looked:
+class PathSummary:
     """What a reader of bars found in a path of which no table says anything yet.
 
     Parameters
@@ -95,7 +95,7 @@ def look(
     timeframe: str,
     adjust: bool | None,
     options: Mapping[str, Any],
-) -> Looked:
+) -> PathSummary:
     """What a reader finds when what nobody said is assumed on the safe side.
 
     Stamps of intraday bars are taken for their opens: most vendors write opens, and taken so a bar
@@ -112,7 +112,7 @@ def look(
     settings = {key: value for key, value in options.items() if value}
     found = seen(settings)
     if not found.timeframe or is_dated(found.timeframe):
-        return Looked(found, settings, [])
+        return PathSummary(found, settings, [])
     assumed: dict[str, str] = {}
     words: list[str] = []
     if not settings.get("stamp"):
@@ -133,7 +133,7 @@ def look(
             f"stamps name no time zone and are taken as {assumed['timezone']}; say --timezone if "
             "they are local times"
         )
-    return Looked(seen({**settings, **assumed}), {**settings, **assumed}, words)
+    return PathSummary(seen({**settings, **assumed}), {**settings, **assumed}, words)
 
 
 def _is_zone(name: str) -> bool:

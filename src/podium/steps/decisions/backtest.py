@@ -22,8 +22,8 @@ from podium.prediction import Prediction
 from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
-from podium.steps.candidates.finalize import Final
-from podium.steps.candidates.register import Kept
+from podium.steps.candidates.finalize import FinalModel
+from podium.steps.candidates.register import KeptModel
 from podium.steps.candidates.select_model import found_model, named_model
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
@@ -49,7 +49,7 @@ REFIT = ("refit_every", "refit_window")
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class BacktestResult:
     """A candidate with its evidence from the sealed test.
 
     Parameters
@@ -71,7 +71,7 @@ def backtest(
     *,
     model_path: Path | str | None = None,
     checkpoint: str | None = None,
-) -> Judged:
+) -> BacktestResult:
     """Judge a candidate on its slot's sealed test, once; asked again, the record answers.
 
     Every candidate that is judged on an interval counts as a look at it. A named model wins; else
@@ -110,18 +110,18 @@ def backtest(
     return _judged(project, kept, rule)
 
 
-def judged(project: Project, final: Final) -> Judged:
+def judged(project: Project, final: FinalModel) -> BacktestResult:
     """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
     return _judged(project, kept_of(final), f"candidate of the search of {final.candidate.slot}")
 
 
-def kept_of(final: Final) -> Kept:
+def kept_of(final: FinalModel) -> KeptModel:
     """A finalized candidate with what it is judged on and held against."""
     analysis = final.analysis
-    return Kept(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
+    return KeptModel(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
 
 
-def _judged(project: Project, kept: Kept, rule: str) -> Judged:
+def _judged(project: Project, kept: KeptModel, rule: str) -> BacktestResult:
     if kept.realigned:
         project.reporter.say(kept.realigned)
     judge(project, kept)
@@ -132,14 +132,14 @@ def _judged(project: Project, kept: Kept, rule: str) -> Judged:
     return result(project, kept, rule)
 
 
-def result(project: Project, kept: Kept, rule: str) -> Judged:
+def result(project: Project, kept: KeptModel, rule: str) -> BacktestResult:
     """What is on record of a judged candidate, with its files written."""
     evidence = recorded.evidence(project, kept.candidate.id)
     backtest_files.write(project, kept, evidence, rule)
-    return Judged(kept.candidate, evidence, rule)
+    return BacktestResult(kept.candidate, evidence, rule)
 
 
-def judge(project: Project, kept: Kept) -> bool:
+def judge(project: Project, kept: KeptModel) -> bool:
     """Put the evidence of the test and of its trades on record, unless it is there.
 
     Returns
@@ -173,7 +173,7 @@ def judge_inputs(
     }
 
 
-def _judge(project: Project, kept: Kept) -> Callable[[Transaction], list[Evidence]]:
+def _judge(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Evidence]]:
     data, reference, candidate = kept.data, kept.reference, kept.candidate
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
@@ -203,7 +203,7 @@ def _decisions(data: SlotData) -> Windows:
     return Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
 
 
-def _forecast(project: Project, kept: Kept) -> Prediction:
+def _forecast(project: Project, kept: KeptModel) -> Prediction:
     return recorded.forecaster(project, kept.candidate).predict(_decisions(kept.data))
 
 
@@ -221,7 +221,7 @@ def against_inputs(
     }
 
 
-def against_champion(project: Project, kept: Kept) -> bool:
+def against_champion(project: Project, kept: KeptModel) -> bool:
     """Put the comparison with the champion on record, on the very windows of the test.
 
     Without a champion, or where it answers another question, nothing is put on record.
@@ -241,7 +241,7 @@ def against_champion(project: Project, kept: Kept) -> bool:
 
 
 def _against(
-    project: Project, kept: Kept, holder: Candidate
+    project: Project, kept: KeptModel, holder: Candidate
 ) -> Callable[[Transaction], list[Evidence]]:
     data, candidate, champion = kept.data, kept.candidate, holder
 

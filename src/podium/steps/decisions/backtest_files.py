@@ -19,7 +19,7 @@ from podium.evidence import Evidence
 from podium.files import csv_text
 from podium.ledger import reads
 from podium.report.trading import drawdown_png, drawdowns, equity_png
-from podium.steps.candidates.register import Kept
+from podium.steps.candidates.register import KeptModel
 from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
 from podium.steps.workspace.output_folder import Content, OutputFolder
@@ -51,7 +51,7 @@ def files_of(project: Project, candidate: Candidate) -> OutputFolder | None:
 
 def write(
     project: Project,
-    kept: Kept,
+    kept: KeptModel,
     evidence: Mapping[str, Evidence],
     rule: str,
 ) -> None:
@@ -68,7 +68,7 @@ def write(
         out.fill(_results(kept, evidence, rule), "the backtest's files are", FILES, files)
 
 
-def _files(project: Project, kept: Kept, evidence: Mapping[str, Evidence]) -> dict[str, Content]:
+def _files(project: Project, kept: KeptModel, evidence: Mapping[str, Evidence]) -> dict[str, Content]:
     times, curves, fills = _series(project, evidence["backtest"], evidence.get(KIND))
     tables: dict[str, Table] = {
         EQUITY: {"time": times, **curves},
@@ -102,7 +102,7 @@ def _arrays(project: Project, evidence: Evidence, names: Sequence[str]) -> dict[
     return {name: found[evidence.series[name]] for name in names}
 
 
-def _results(kept: Kept, evidence: Mapping[str, Evidence], rule: str) -> dict[str, Any]:
+def _results(kept: KeptModel, evidence: Mapping[str, Evidence], rule: str) -> dict[str, Any]:
     candidate, test, trading = kept.candidate, evidence["test"], evidence["backtest"]
     refit = evidence.get(KIND)
     return {
@@ -176,7 +176,7 @@ def _trades(
     times: Times,
     equity: Floats,
     fills: Mapping[str, np.ndarray],
-    kept: Kept,
+    kept: KeptModel,
     project: Project,
 ) -> Table:
     """Every fill of the candidate: when, what, how much of the equity of the bar before."""

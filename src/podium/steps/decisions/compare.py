@@ -12,7 +12,7 @@ from podium import registry
 from podium.errors import UsageError
 from podium.index import Index
 from podium.ledger import trial_facts
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.record import lower_is_better
 from podium.stats import diebold_mariano
 from podium.stats.classification import class_differences
@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SideBySide:
     """Things side by side.
 
     Parameters
@@ -68,7 +68,7 @@ class Comparison:
     sentence: str
 
 
-def compare(project: Project, names: Sequence[str]) -> Comparison:
+def compare(project: Project, names: Sequence[str]) -> SideBySide:
     """Compare candidates, or trials, by their ids (or the beginnings of them).
 
     Figures from other data, another task or another split are shown and never ranked.
@@ -111,7 +111,7 @@ def compare(project: Project, names: Sequence[str]) -> Comparison:
     elif len(looked) == len(things):
         sentence = _told_apart(project, things, looked)
     ids = tuple(thing["id"] for thing in things)
-    return Comparison(kind, ids, tuple(rows), tuple(differing), sentence)
+    return SideBySide(kind, ids, tuple(rows), tuple(differing), sentence)
 
 
 def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
@@ -173,7 +173,7 @@ def _way(
 
 
 def _evidence(
-    door: Door, candidates: Sequence[dict[str, Any]]
+    door: RecordReader, candidates: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, tuple[tuple[Any, ...], str]], list[dict[str, dict[str, Any]]]]:
     """Scalars of the newest evidence of each kind, and each candidate's evidence by kind."""
     newest: list[dict[str, dict[str, Any]]] = [{} for _ in candidates]
@@ -246,7 +246,7 @@ def _forecasts_apart(
     return f"on the sealed test the first two cannot be told apart (p = {test.p_value:.2g})"
 
 
-def _on_common_windows(door: Door, looked: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+def _on_common_windows(door: RecordReader, looked: Sequence[dict[str, Any]]) -> list[np.ndarray]:
     """One loss a bar of each, over the windows that all were judged on.
 
     In a universe tickers come and go, and a model with a longer window begins later with each.

@@ -16,7 +16,7 @@ HEADINGS = ("Asks", "Why", "Passes when", "Refuses when", "What to do")
 
 
 @dataclass(frozen=True)
-class Asked:
+class GateUse:
     """One stage that asks for a gate, with the limits it holds candidates against."""
 
     policy: str
@@ -45,7 +45,7 @@ class Page:
     sections: dict[str, str]
     needs: tuple[str, ...]
     limits: dict[str, float]
-    asked: list[Asked]
+    asked: list[GateUse]
 
 
 def explain(config: Config | None, gate: str, slot: str | None = None) -> Page:
@@ -72,11 +72,11 @@ def explain(config: Config | None, gate: str, slot: str | None = None) -> Page:
     return Page(gate, question, sections, tuple(module.NEEDS), limits, asked)
 
 
-def asked_for(config: Config | None, gate: str, slot: str | None = None) -> list[Asked]:
+def asked_for(config: Config | None, gate: str, slot: str | None = None) -> list[GateUse]:
     """Which stages ask for a gate, in the order of the policies."""
     defaults = registry.load("gates", gate).LIMITS
     return [
-        Asked(name, stage, {**defaults, **gates[gate]})
+        GateUse(name, stage, {**defaults, **gates[gate]})
         for name, policy in _policies(config, slot).items()
         for stage, gates in policy.items()
         if gate in gates

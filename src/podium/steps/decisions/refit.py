@@ -24,7 +24,7 @@ from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
 from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows
-from podium.steps.candidates.register import Kept
+from podium.steps.candidates.register import KeptModel
 from podium.steps.evidence.comparison import compared
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
@@ -47,7 +47,7 @@ FORECAST = "refit_forecast"
 MINIMUM_BARS = 30
 
 
-def refit(project: Project, kept: Kept) -> bool:
+def refit(project: Project, kept: KeptModel) -> bool:
     """Evidence of training the candidate's config again during the test, on what was known then.
 
     Every ``backtest.refit_every`` bars a model is trained on the labels that had ended by then, or
@@ -72,7 +72,7 @@ def refit(project: Project, kept: Kept) -> bool:
     )
 
 
-def _evidence(project: Project, kept: Kept) -> Callable[[Transaction], list[Evidence]]:
+def _evidence(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Evidence]]:
     settings, data, candidate = project.config.backtest, kept.data, kept.candidate
     split = refits_of(data, settings)
     model = recorded.forecaster(project, candidate)
@@ -158,7 +158,7 @@ def _starts(data: SlotData, settings: BacktestSection) -> list[int]:
     return found
 
 
-def inputs(project: Project, kept: Kept) -> dict[str, Any]:
+def inputs(project: Project, kept: KeptModel) -> dict[str, Any]:
     """Everything that the evidence depends on, by name."""
     data, settings = kept.data, project.config.backtest
     return {
@@ -178,7 +178,7 @@ def _decisions(data: SlotData, start: int, stop: int) -> Windows:
 
 
 def _forecasts(
-    project: Project, kept: Kept, split: Split, model: LoadedModel, frozen: Prediction
+    project: Project, kept: KeptModel, split: Split, model: LoadedModel, frozen: Prediction
 ) -> Prediction:
     """The frozen model's forecasts up to the first refit, then those of each, in their order."""
     settings, candidate = project.config.backtest, kept.candidate

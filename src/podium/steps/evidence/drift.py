@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from podium.errors import DataError, PodiumError
 from podium.ledger import forecasts
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Transaction
 from podium.stats import Baseline, Drift, feature_baseline, feature_drift
 from podium.steps.workspace.project import Project
@@ -120,7 +120,7 @@ def warn_of_drift(
         project.reporter.say(f"warning: {found.sentence}")
 
 
-def _kept(door: Door, artifact_hash: str, view: View, window: int) -> Baseline | None:
+def _kept(door: RecordReader, artifact_hash: str, view: View, window: int) -> Baseline | None:
     """What was put on record when it was trained, if it is what is asked for now."""
     try:
         row = door.first("baseline", artifact_hash=artifact_hash)

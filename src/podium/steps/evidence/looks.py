@@ -17,7 +17,7 @@ from podium.ledger.reads import TrialRow
 from podium.prediction import Prediction
 from podium.steps.evidence import selection_bias
 from podium.steps.evidence.comparison import by_period
-from podium.steps.evidence.selection_bias import Luck
+from podium.steps.evidence.selection_bias import SelectionBias
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
@@ -27,9 +27,9 @@ from podium.tasks.forecast import SlotData
 CELLS_AT_ONCE = 4_000_000
 
 
-def luck_of(
+def selection_bias_of(
     project: Project, data: TaskData, tx: Transaction, chosen: str, naive: TrialRow, n_trials: int
-) -> Luck:
+) -> SelectionBias:
     """How much of choosing one config among all that were ever looked at is luck.
 
     Parameters
@@ -43,7 +43,7 @@ def luck_of(
     """
     ledger, index_hash = project.ledger, naive.index_hash
     if index_hash is None:
-        return selection_bias.no_luck(n_trials, "no losses were kept")
+        return selection_bias.no_bias(n_trials, "no losses were kept")
     looked = [
         one
         for one in reads.looked_at(
@@ -66,13 +66,13 @@ def luck_of(
         forecasts = [arrays[str(one.prediction_hash)] for one in traded]
         returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
         given_up = reads.given_up(ledger, tx, data.slot)
-        return selection_bias.luck_of_returns(returns, place[chosen], n_trials, given_up)
+        return selection_bias.bias_of_returns(returns, place[chosen], n_trials, given_up)
     if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
-        return selection_bias.no_luck(n_trials, "the chosen config left no losses on these windows")
+        return selection_bias.no_bias(n_trials, "the chosen config left no losses on these windows")
     units = data.units(arrays[index_hash])
     baseline = by_period(arrays[naive.loss_hash], units)
     gains = [baseline - by_period(arrays[str(one.loss_hash)], units) for one in kept]
-    return selection_bias.luck_of_losses(np.column_stack(gains), n_trials)
+    return selection_bias.bias_of_losses(np.column_stack(gains), n_trials)
 
 
 def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:

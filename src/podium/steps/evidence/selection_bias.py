@@ -97,7 +97,7 @@ def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
 
 
 @dataclass(frozen=True)
-class Luck:
+class SelectionBias:
     """How much of a choice among many configs is luck.
 
     Parameters
@@ -160,7 +160,7 @@ class Luck:
         }
 
 
-def luck_of_returns(returns: Floats, chosen: int, n_trials: int, given_up: int = 0) -> Luck:
+def bias_of_returns(returns: Floats, chosen: int, n_trials: int, given_up: int = 0) -> SelectionBias:
     """Judge a choice by what the configs' forecasts would have earned.
 
     Parameters
@@ -213,7 +213,7 @@ def luck_of_returns(returns: Floats, chosen: int, n_trials: int, given_up: int =
     )
 
 
-def luck_of_losses(gains: Floats, n_trials: int) -> Luck:
+def bias_of_losses(gains: Floats, n_trials: int) -> SelectionBias:
     """Judge a choice by losses, where there are no forecasts to trade.
 
     Parameters
@@ -225,12 +225,12 @@ def luck_of_losses(gains: Floats, n_trials: int) -> Luck:
     return replace(_of_choosing("losses", gains, n_trials), sharpe_reason=reason)
 
 
-def no_luck(n_trials: int, reason: str) -> Luck:
+def no_bias(n_trials: int, reason: str) -> SelectionBias:
     """Where nothing is left to judge a choice by."""
-    return Luck("returns", n_trials, sharpe_reason=reason, reason=reason)
+    return SelectionBias("returns", n_trials, sharpe_reason=reason, reason=reason)
 
 
-def _of_choosing(basis: Literal["returns", "losses"], performance: Floats, n_trials: int) -> Luck:
+def _of_choosing(basis: Literal["returns", "losses"], performance: Floats, n_trials: int) -> SelectionBias:
     """What CSCV and the confidence set of all configs say, (T, N); nothing of Sharpe ratios."""
     bars, configs = performance.shape
     blocks = max(2, min(BLOCKS, bars // BARS_A_BLOCK // 2 * 2))
@@ -241,7 +241,7 @@ def _of_choosing(basis: Literal["returns", "losses"], performance: Floats, n_tri
     if configs > 1:
         best = model_confidence_set(-performance)
         told = math.nan if best.reason else float(np.count_nonzero(~best.included))
-    return Luck(
+    return SelectionBias(
         basis,
         n_trials,
         configs,

@@ -32,7 +32,7 @@ from podium.steps.pipeline.slot_pipeline import (
     TO_DO,
     Need,
     SlotPipeline,
-    Stage,
+    PipelineStage,
     StageStatus,
     plan,
 )
@@ -45,7 +45,7 @@ RAN, FAILED, WAITS = "done", "failed", "waits"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StageOutcome:
     """What came of one step of one slot, or what would.
 
     Parameters
@@ -86,7 +86,7 @@ class Run:
 
     report: RunReport
     page: Path | None
-    outcomes: Sequence[Outcome] = ()
+    outcomes: Sequence[StageOutcome] = ()
     failures: Sequence[PodiumError] = ()
     next: Sequence[str] = ()
 
@@ -129,7 +129,7 @@ class Range:
             )
         return cls(first, last)
 
-    def place(self, stage: Stage) -> int:
+    def place(self, stage: PipelineStage) -> int:
         """Negative: before the range; 0: in it; positive: after it."""
         number = GROUPS.index(stage.group)
         return -(number < GROUPS.index(self.first)) or int(number > GROUPS.index(self.last))
@@ -215,7 +215,7 @@ def explain(
     first: str = "",
     last: str = "",
     only: Sequence[str] = (),
-) -> list[Outcome]:
+) -> list[StageOutcome]:
     """What a run would do now, step by step, and why; nothing is trained or written."""
     steps = Range.of(first, last)
     pipelines = _pipelines(project, slots, only, steps)
@@ -232,14 +232,14 @@ def explain(
                 if place > 0 or (place < 0 and status.done) or hidden:
                     continue
                 found.append(
-                    Outcome(slot.slot, stage.name, status.state, status.progress, status.why)
+                    StageOutcome(slot.slot, stage.name, status.state, status.progress, status.why)
                 )
         except PodiumError as error:
-            found.append(Outcome(slot.slot, "", FAILED, why=str(error)))
+            found.append(StageOutcome(slot.slot, "", FAILED, why=str(error)))
     return found
 
 
-def _unbegun(slot: SlotPipeline) -> list[tuple[Stage, StageStatus]]:
+def _unbegun(slot: SlotPipeline) -> list[tuple[PipelineStage, StageStatus]]:
     # What stops a run before it begins is told here too.
     checklist.require_inputs(slot)
     stages = [stage for stage in stages_of(slot.task) if not stage.quiet]
@@ -289,7 +289,7 @@ class _Going:
     steps: Range
     keep_going: bool
     failed: dict[str, PodiumError] = field(default_factory=dict)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[StageOutcome] = field(default_factory=list)
     # The step that is at work; empty while none is.
     at: str = ""
 
@@ -338,7 +338,7 @@ class _Going:
             self._fail(name, wrong)
         checklist.require_room(self.project, needs)
 
-    def _left(self, slot: SlotPipeline) -> list[Stage]:
+    def _left(self, slot: SlotPipeline) -> list[PipelineStage]:
         """Stages that have something to do.
 
         Raises
@@ -389,14 +389,14 @@ class _Going:
                 lacking = ", ".join(f"{name} lacks {n} trials" for name, n in slot.left.items())
                 why = f"{lacking}; a config is chosen among all families of a slot"
                 slot.say(f"{why}, so the run ends here")
-                self.outcomes.append(Outcome(slot.slot, stage.name, WAITS, why=why))
+                self.outcomes.append(StageOutcome(slot.slot, stage.name, WAITS, why=why))
                 break
             if not stage.quiet:
                 state = DONE if known else RAN
-                self.outcomes.append(Outcome(slot.slot, stage.name, state, told))
+                self.outcomes.append(StageOutcome(slot.slot, stage.name, state, told))
         self.at = ""
 
-    def _do(self, stage: Stage, slot: SlotPipeline, status: StageStatus, *, known: bool) -> str:
+    def _do(self, stage: PipelineStage, slot: SlotPipeline, status: StageStatus, *, known: bool) -> str:
         with log.step(stage.group):
             product = slot.products.get(stage.name) if status.done else stage.make(slot)
             product = slot.products[stage.name] = stage.files(slot, product)
@@ -407,7 +407,7 @@ class _Going:
     def _fail(self, slot: str, error: PodiumError) -> None:
         hooks.failed(self.project, error, slot)
         self.failed[slot] = error
-        self.outcomes.append(Outcome(slot, self.at, FAILED, why=str(error)))
+        self.outcomes.append(StageOutcome(slot, self.at, FAILED, why=str(error)))
         self.project.reporter.say(f"{slot}: failed: {error}")
         self.at = ""
 

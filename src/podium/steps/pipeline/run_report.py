@@ -17,13 +17,13 @@ from podium.report.found import (
     EquityCurves,
     FoldRow,
     GateRow,
-    LuckRow,
+    SelectionBiasRow,
     RankRow,
     SlotReport,
     TuningPoint,
     Verdict,
 )
-from podium.steps.decisions.backtest import BENCHMARKS, Judged
+from podium.steps.decisions.backtest import BENCHMARKS, BacktestResult
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
 from podium.steps.search.results import Analysis, FoldScores
@@ -97,7 +97,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
 
 
 def _sealed_test(
-    project: Project, data: SlotData, judged: Judged, promotion: Promotion
+    project: Project, data: SlotData, judged: BacktestResult, promotion: Promotion
 ) -> dict[str, Any]:
     """What the sealed test says of a forecast, and its trades."""
     section = data.section
@@ -182,7 +182,7 @@ def ranking_rows(analysis: Analysis) -> list[RankRow]:
     ]
 
 
-def luck_rows(analysis: Analysis) -> list[LuckRow]:
+def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
     """What the choice among all configs ever looked at is worth."""
     luck, data = analysis.luck, analysis.extension.tuned.data
     loss = "loses money" if luck.basis == "returns" else "loses more than naive"
@@ -218,7 +218,7 @@ def luck_rows(analysis: Analysis) -> list[LuckRow]:
         ("PBO", luck.pbo, luck.reason or below),
         ("told from the best", luck.told_apart, apart),
     ]
-    return [LuckRow(name, finite_or_none(value), meaning) for name, value, meaning in figures]
+    return [SelectionBiasRow(name, finite_or_none(value), meaning) for name, value, meaning in figures]
 
 
 def luck_basis(analysis: Analysis) -> str:

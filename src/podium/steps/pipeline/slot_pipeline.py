@@ -122,7 +122,7 @@ class SlotPipeline:
         self.project.reporter.say(f"{self.slot}: {text}")
 
 
-class Stage(abc.ABC):
+class PipelineStage(abc.ABC):
     """One stage of a slot's pipeline; ``pipeline/stages/<name>.py`` holds one as ``STAGE``.
 
     Attributes
@@ -220,7 +220,7 @@ class Stage(abc.ABC):
         )
 
 
-class EvidenceStage(Stage):
+class EvidenceStage(PipelineStage):
     """A stage that puts findings about the candidate on record."""
 
     makes = "evidence"
@@ -232,7 +232,7 @@ class EvidenceStage(Stage):
         return is_newest(slot.project, slot.made, self.step(slot), of) or None
 
 
-def plan(slot: SlotPipeline, stages: Sequence[Stage]) -> Iterator[tuple[Stage, StageStatus]]:
+def plan(slot: SlotPipeline, stages: Sequence[PipelineStage]) -> Iterator[tuple[PipelineStage, StageStatus]]:
     """How each stage stands; writes nothing.
 
     After one that is left, the next ones are too: what differs for them already, without what the
@@ -250,7 +250,7 @@ def plan(slot: SlotPipeline, stages: Sequence[Stage]) -> Iterator[tuple[Stage, S
         waits = "" if status.done else stage.name
 
 
-def _after(slot: SlotPipeline, stage: Stage, waits: str) -> str:
+def _after(slot: SlotPipeline, stage: PipelineStage, waits: str) -> str:
     try:
         known = differences(slot.project, slot.slot, stage.step(slot), stage.inputs(slot))
     except NotFoundError:

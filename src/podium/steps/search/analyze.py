@@ -10,7 +10,7 @@ from podium.arrays import Floats
 from podium.ledger import reads
 from podium.stats import diebold_mariano
 from podium.steps.evidence.comparison import by_period
-from podium.steps.evidence.looks import luck_of
+from podium.steps.evidence.looks import selection_bias_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
@@ -34,7 +34,7 @@ def analyze(project: Project, slot: str) -> Analysis:
 
 def analyzed(project: Project, extension: CrossValidation) -> Analysis:
     """Judge an extension, and leave what there is to see of it."""
-    return written(project, reckoned(project, extension))
+    return written(project, compute(project, extension))
 
 
 def written(project: Project, analysis: Analysis) -> Analysis:
@@ -42,7 +42,7 @@ def written(project: Project, analysis: Analysis) -> Analysis:
     return replace(analysis, files=analysis_files.write(project, analysis))
 
 
-def reckoned(project: Project, extension: CrossValidation) -> Analysis:
+def compute(project: Project, extension: CrossValidation) -> Analysis:
     """One standard error rule, the reference beside it, the luck reckoned with; writes nothing."""
     data, naive = extension.tuned.data, extension.tuned.reference
     assert naive is not None
@@ -54,7 +54,7 @@ def reckoned(project: Project, extension: CrossValidation) -> Analysis:
         looked_at = reads.luck(
             project.ledger, tx, data.slot, extension.tuned.split.validation_interval()
         )
-        luck = luck_of(
+        luck = selection_bias_of(
             project,
             data,
             tx,

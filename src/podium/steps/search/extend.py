@@ -70,7 +70,7 @@ def extend(project: Project, slot: str, *, study: str = "") -> CrossValidation:
             f"{len(found.trials)} trials, best {found.data.section.metric} "
             f"{found.best.score:.4g}{other}"
         )
-        return extended(project, found)
+        return cross_validate(project, found)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def extension_left(project: Project, slot: str) -> Iterator[CrossValidation]:
         There is none, or the slot asks another question by now.
     """
     with search_left(project, slot, step=PHASE) as (found, other):
-        extension, done, total = on_record(project, found)
+        extension, done, total = load(project, found)
         if extension is None:
             raise NotFoundError(
                 f"{slot}: {done} of {total} folds are on record", fix=f"run: podium extend {slot}"
@@ -94,7 +94,7 @@ def extension_left(project: Project, slot: str) -> Iterator[CrossValidation]:
         yield extension
 
 
-def extended(project: Project, found: SearchResult) -> CrossValidation:
+def cross_validate(project: Project, found: SearchResult) -> CrossValidation:
     """Cross-validate the best configs of a finished search, or what is left of that.
 
     All folds of a family's configs are one batch, so that no worker waits for the slowest fold of
@@ -167,7 +167,7 @@ def inputs(project: Project, found: SearchResult | None) -> dict[str, Any]:
     }
 
 
-def on_record(project: Project, found: SearchResult) -> tuple[CrossValidation | None, int, int]:
+def load(project: Project, found: SearchResult) -> tuple[CrossValidation | None, int, int]:
     """The extension where all of it is on record; how many of how many folds are.
 
     Nothing is written.
@@ -246,7 +246,7 @@ def _top(
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class FoldPlan:
     """One config that is to be trained on every fold: the search's trial of it, and the plans."""
 
     phase: str
@@ -255,7 +255,7 @@ class Asked:
     plans: Sequence[Planned]
 
 
-def planned(project: Project, found: SearchResult, split: Split) -> list[Asked]:
+def planned(project: Project, found: SearchResult, split: Split) -> list[FoldPlan]:
     """Every config with its trainings: the best of the search, then the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
     top = _top(
@@ -267,7 +267,7 @@ def planned(project: Project, found: SearchResult, split: Split) -> list[Asked]:
     ]
     beside = [(EXTEND_BASELINE, row.number, row, row.config) for row in found.baselines]
     return [
-        Asked(
+        FoldPlan(
             phase,
             row,
             config,
@@ -288,7 +288,7 @@ def planned(project: Project, found: SearchResult, split: Split) -> list[Asked]:
     ]
 
 
-def _key(found: SearchResult, split: Split, one: Asked, plan: Planned) -> str:
+def _key(found: SearchResult, split: Split, one: FoldPlan, plan: Planned) -> str:
     return execute.key_of(found.data, split, one.row.family, plan).hash
 
 
@@ -296,7 +296,7 @@ def _extension(
     project: Project,
     found: SearchResult,
     split: Split,
-    asked: Sequence[Asked],
+    asked: Sequence[FoldPlan],
     rows: Sequence[Sequence[TrialRow]],
 ) -> CrossValidation:
     made: dict[str, list[FoldScores]] = {PHASE: [], EXTEND_BASELINE: []}

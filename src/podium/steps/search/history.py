@@ -9,7 +9,7 @@ from typing import Any
 
 from podium.decision import MOVING, Stage
 from podium.errors import NotFoundError
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.steps.workspace.moments import moment_of
 
 
@@ -46,7 +46,7 @@ class Reign:
     ended_decision: str = ""
 
 
-def history(door: Door, slot: str) -> list[Reign]:
+def history(door: RecordReader, slot: str) -> list[Reign]:
     """Every reign over a slot, the oldest first."""
     reigns: list[Reign] = []
     for row in reversed(door.rows("decisions", slot=slot)):

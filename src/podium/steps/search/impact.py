@@ -11,7 +11,7 @@ from typing import Any
 
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.hashing import json_text
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.runs import Observation, observations, orderly
 from podium.record import lower_is_better
 from podium.steps.workspace.project import Project
@@ -24,7 +24,7 @@ USUAL = "val_pct_mae"
 
 
 @dataclass(frozen=True)
-class Group:
+class ValueGroup:
     """Runs that share a value: how many, and their mean."""
 
     value: Any
@@ -33,7 +33,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Impact:
+class HyperparameterImpact:
     """A hyperparameter and a metric.
 
     Parameters
@@ -68,7 +68,7 @@ class Impact:
     eta_squared: float | None
     sentence: str
     left_out: Sequence[str] = ()
-    groups: Sequence[Group] = field(default_factory=tuple)
+    groups: Sequence[ValueGroup] = field(default_factory=tuple)
 
     @property
     def strength(self) -> float:
@@ -80,7 +80,7 @@ class Impact:
 
 def impact(
     project: Project, hyperparam: str, *, family: str | None = None, metric: str | None = None
-) -> Impact:
+) -> HyperparameterImpact:
     """How a metric goes with one hyperparameter.
 
     Only runs of one family that were judged on the same data, task and split are held together:
@@ -118,7 +118,7 @@ def impact(
 
 def impacts(
     project: Project, *, family: str | None = None, metric: str | None = None
-) -> list[Impact]:
+) -> list[HyperparameterImpact]:
     """Every hyperparameter of the comparable runs, the one that matters most first.
 
     The more there are, the more one of them must show to be more than luck.
@@ -139,7 +139,7 @@ def ranked(
     metric: str,
     declared: Mapping[str, str],
     left_out: Sequence[str] = (),
-) -> list[Impact]:
+) -> list[HyperparameterImpact]:
     """Every hyperparameter of runs on the same grounds, the one that matters most first.
 
     Parameters
@@ -162,7 +162,7 @@ def ranked(
     return sorted(found, key=lambda one: -one.strength)
 
 
-def _default_metric(project: Project, door: Door) -> str:
+def _default_metric(project: Project, door: RecordReader) -> str:
     slots = project.config.slots
     name = project.config.root_slot
     known = door.metrics() if door.exists else []
@@ -177,7 +177,7 @@ def _default_metric(project: Project, door: Door) -> str:
     raise UsageError("no metric was named", "--metric with one of: " + ", ".join(known))
 
 
-def _observed(door: Door, metric: str, family: str | None) -> list[Observation]:
+def _observed(door: RecordReader, metric: str, family: str | None) -> list[Observation]:
     found = observations(door, metric) if door.exists else []
     if not found:
         known = door.metrics() if door.exists else []
@@ -213,7 +213,7 @@ def _impact(
     declared: Mapping[str, str],
     left_out: Sequence[str],
     looks: int = 1,
-) -> Impact:
+) -> HyperparameterImpact:
     ordered = sorted(found, key=lambda run: orderly(run.config[hyperparam]))
     finite = [run for run in ordered if not math.isnan(run.value)]
     values = [run.config[hyperparam] for run in finite]
@@ -225,7 +225,7 @@ def _impact(
     else:
         eta, sentence = _between(values, scores, level)
     missing = len(ordered) - len(finite)
-    return Impact(
+    return HyperparameterImpact(
         hyperparam=hyperparam,
         family=found[0].family,
         metric=metric,
@@ -240,7 +240,7 @@ def _impact(
     )
 
 
-def _groups(found: Sequence[Observation], hyperparam: str) -> list[Group]:
+def _groups(found: Sequence[Observation], hyperparam: str) -> list[ValueGroup]:
     """Mean of each value, where at least two runs share one."""
     by_value: dict[str, list[Observation]] = {}
     for run in found:
@@ -248,7 +248,7 @@ def _groups(found: Sequence[Observation], hyperparam: str) -> list[Group]:
     if len(by_value) == len(found):
         return []
     return [
-        Group(runs[0].config[hyperparam], len(runs), math.fsum(r.value for r in runs) / len(runs))
+        ValueGroup(runs[0].config[hyperparam], len(runs), math.fsum(r.value for r in runs) / len(runs))
         for runs in by_value.values()
     ]
 

@@ -20,7 +20,7 @@ from podium.report.table import escape, html
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats import DieboldMariano
-from podium.steps.evidence.selection_bias import Luck, Ranking
+from podium.steps.evidence.selection_bias import SelectionBias, Ranking
 from podium.steps.trials import baselines
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
@@ -385,7 +385,7 @@ class Analysis:
     against_naive: DieboldMariano
     looked_at: int
     ranking: Ranking
-    luck: Luck
+    luck: SelectionBias
     reason: str
     distinguishable: str
     files: Sequence[Path] = ()

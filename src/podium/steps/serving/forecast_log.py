@@ -13,7 +13,7 @@ from podium.candidate import Candidate
 from podium.errors import NotFoundError
 from podium.evidence import Evidence
 from podium.ledger import forecasts
-from podium.ledger.forecasts import CHAMPION, SHADOW, Kept, Place
+from podium.ledger.forecasts import CHAMPION, SHADOW, StoredForecast, Place
 from podium.split import Windows
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import bars_of
@@ -178,7 +178,7 @@ def _spread(values: Floats) -> float:
     return float(np.abs(values).mean()) if len(values) else 0.0
 
 
-def _is_early(kept: Kept | None, windows: Windows, row: int) -> bool:
+def _is_early(kept: StoredForecast | None, windows: Windows, row: int) -> bool:
     """Whether a forecast was stored before the bars knew its outcome."""
     times = windows.view.times
     end = int(windows.at[row]) + windows.view.horizon

@@ -13,7 +13,7 @@ from podium.config import Config
 from podium.decision import Stage
 from podium.errors import NotFoundError, PodiumError, UsageError, suggest
 from podium.ledger import trial_facts
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_target
 from podium.record import lower_is_better
@@ -185,8 +185,8 @@ class Manager:
         return models(door, slot=slot, stage=stage, timeframe=timeframe) if door.exists else []
 
     @property
-    def _door(self) -> Door:
-        return Door(self.config.ledger.url, self.root, self.config.project.id)
+    def _door(self) -> RecordReader:
+        return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
     def _answer(
         self, mine: list[dict[str, Any]], there: list[dict[str, Any]], what: str, more: str = ""

@@ -77,7 +77,7 @@ def begin_study(
         study = writes.put_study(project.ledger, tx, data.slot, question)
         if known is None and "generation" in search:
             fits = {name: space.contains for name, space in spaces.items()}
-            kin.adopt(project.ledger, tx, study, fits)
+            kin.link_known_trials(project.ledger, tx, study, fits)
     return StudyContext(project, study, data, split)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from podium.files import is_locked
 from podium.hashing import digest
-from podium.steps.workspace.stop import Halt
+from podium.steps.workspace.stop import StopRequest
 
 # How often a step looks whether it is to stop, and how often it tells how far it is, in seconds.
 LOOK, TELL = 0.25, 1.0
@@ -37,7 +37,7 @@ class Activity:
         What is told that it is to stop.
     """
 
-    def __init__(self, state: Path, slot: str, verb: str, halt: Halt) -> None:
+    def __init__(self, state: Path, slot: str, verb: str, halt: StopRequest) -> None:
         # Whoever only looks at what is told needs no database's library.
         from podium.ledger.ledger import now
 

@@ -34,7 +34,7 @@ EVERY_SECONDS, PAUSE_SECONDS = 1.0, 30.0
 LOG_BYTES = 64 * 1024
 
 
-class Outcome(enum.Enum):
+class SendOutcome(enum.Enum):
     """How one try to send went."""
 
     SENT = enum.auto()
@@ -42,7 +42,7 @@ class Outcome(enum.Enum):
     STOPPED = enum.auto()
 
 
-class Log:
+class ErrorLog:
     """A short file of what went wrong; the same words are not repeated."""
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +64,7 @@ class Feeder:
 
     def __init__(self, project: Project, target: Target, clerk: Connection) -> None:
         self.target = target
-        self.log = Log(project.root / LOG)
+        self.log = ErrorLog(project.root / LOG)
         self.clerk = clerk
         self.projection = projection_of(project, target, write=self.ask)
         _step_back()
@@ -81,32 +81,32 @@ class Feeder:
         """Send about once a second; once the step is over, what is left, unless MLflow is down."""
         pause = EVERY_SECONDS
         while not _is_over(pause):
-            stopped = self.send() is Outcome.STOPPED
+            stopped = self.send() is SendOutcome.STOPPED
             pause = min(2 * pause, PAUSE_SECONDS) if stopped else EVERY_SECONDS
         while self.projection.waiting():
             outcome = self.send()
-            if outcome is Outcome.STOPPED:
+            if outcome is SendOutcome.STOPPED:
                 return
-            if outcome is Outcome.BUSY:
+            if outcome is SendOutcome.BUSY:
                 # The feeder of another command; it may not have seen the last items of this one.
                 time.sleep(EVERY_SECONDS)
 
-    def send(self) -> Outcome:
+    def send(self) -> SendOutcome:
         """Send what waits; MLflow is not even imported while nothing does."""
         if not self.projection.waiting():
-            return Outcome.SENT
+            return SendOutcome.SENT
         try:
             done = self.projection.drain()
         except ConflictError:
-            return Outcome.BUSY
+            return SendOutcome.BUSY
         except PodiumError as error:
             self.log.add(self.target.clean(str(error)))
-            return Outcome.STOPPED
+            return SendOutcome.STOPPED
         for refused in done.refused:
             self.log.add(f"refused: {refused}")
         if done.stopped:
             self.log.add(done.stopped)
-        return Outcome.STOPPED if done.stopped else Outcome.SENT
+        return SendOutcome.STOPPED if done.stopped else SendOutcome.SENT
 
 
 def write_for(project: Project, sender: Connection) -> None:
@@ -171,4 +171,4 @@ def feed(root: Path) -> None:
     except Exception:  # noqa: BLE001 - nobody hears a traceback here; what waits is kept
         told = traceback.format_exc()
     if told:
-        Log(root / LOG).add(without_password(told))
+        ErrorLog(root / LOG).add(without_password(told))

@@ -292,7 +292,7 @@ def _made(folder: Path, verb: str) -> tuple[str, int]:
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """One line of a log, read again."""
 
     at: str
@@ -302,7 +302,7 @@ class Line:
     text: str
 
     @classmethod
-    def of(cls, told: str) -> Line | None:
+    def of(cls, told: str) -> LogLine | None:
         """The line, or None of one that was cut off."""
         parts = told.rstrip("\n").split(" ", 4)
         return cls(*parts) if len(parts) == 5 else None

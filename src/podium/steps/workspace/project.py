@@ -16,12 +16,12 @@ from podium import registry, sections
 from podium.config import Config
 from podium.errors import MissingExtraError, UsageError
 from podium.files import full_disk_explained, lock, overheard
-from podium.ledger.door import Door
-from podium.runners._limits import Limits
+from podium.ledger.door import RecordReader
+from podium.runners._limits import TrialLimits
 from podium.steps.workspace.activity import Activity, lock_of
 from podium.steps.workspace.environment import capture
 from podium.steps.workspace.log import Log, is_failure
-from podium.steps.workspace.stop import Halt
+from podium.steps.workspace.stop import StopRequest
 
 if TYPE_CHECKING:
     # With them come SQLAlchemy and what judges forecasts, which cost more than many a command does.
@@ -83,7 +83,7 @@ class Logged:
             begins(label, total)
 
 
-class Beside(Protocol):
+class ProjectListener(Protocol):
     """What goes on beside the steps of an opened project."""
 
     def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
@@ -124,7 +124,7 @@ class Project:
         *,
         flags: Mapping[str, Any] | None = None,
         reporter: Reporter | None = None,
-        beside: Beside | None = None,
+        beside: ProjectListener | None = None,
     ) -> None:
         self.root = root.resolve()
         self.config: Config = configuration.load(self.root, flags=flags)
@@ -139,7 +139,7 @@ class Project:
         # Whether failed trials of a study are trained again, and those of this step that were.
         self.retry_failed = False
         self.retried: set[str] = set()
-        self.halt = Halt()
+        self.halt = StopRequest()
         self._activities: list[Activity] = []
         self._stack = ExitStack()
 
@@ -178,9 +178,9 @@ class Project:
         return ledger
 
     @property
-    def door(self) -> Door:
+    def door(self) -> RecordReader:
         """Plain reads of the same record."""
-        return Door(self.config.ledger.url, self.root, self.config.project.id)
+        return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
     @cached_property
     def runner(self) -> Runner:
@@ -188,7 +188,7 @@ class Project:
         section = self.config.runner
         jobs = section.jobs or len(os.sched_getaffinity(0))
         runner: Runner = registry.load("runners", section.name).RUNNER(jobs)
-        runner.limits = Limits(section.max_seconds, sections.size_of(section.max_memory))
+        runner.limits = TrialLimits(section.max_seconds, sections.size_of(section.max_memory))
         runner.devices = self.devices
         if (runner.limits or runner.devices) and not runner.enforces:
             raise UsageError(

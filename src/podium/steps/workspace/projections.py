@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from podium import config as configuration
-from podium.ledger.door import Door
+from podium.ledger.door import RecordReader
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.projections._mlflow_target import Target
 from podium.steps.workspace.project import Project
@@ -78,7 +78,7 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SyncState:
     """How far one MLflow experiment has come.
 
     Parameters
@@ -97,7 +97,7 @@ class Standing:
     mark: str
 
 
-def standings(door: Door) -> list[Standing]:
+def standings(door: RecordReader) -> list[SyncState]:
     """Every MLflow experiment anything was ever sent to."""
     prefix = _mlflow_target.PREFIX
-    return [Standing(**row) for row in door.targets() if row["target"].startswith(prefix)]
+    return [SyncState(**row) for row in door.targets() if row["target"].startswith(prefix)]

@@ -11,7 +11,7 @@ from podium.steps.workspace import hooks, projections
 from podium.steps.workspace.project import Project, Reporter
 
 
-class Beside:
+class ProjectServices:
     """What goes on beside every command; none of it delays or fails a step."""
 
     def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
@@ -59,4 +59,4 @@ def open_project(
     ...     sorted(project.config.slots)
     ['us4/D/return', 'us4/D/volatility']
     """
-    return Project(root, flags=flags, reporter=reporter, beside=Beside())
+    return Project(root, flags=flags, reporter=reporter, beside=ProjectServices())

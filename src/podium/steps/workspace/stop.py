@@ -15,7 +15,7 @@ from podium.errors import PodiumError, StoppedError, TimeOverError
 AGAIN = "the same command goes on"
 
 
-class Halt:
+class StopRequest:
     """What stops the search of one project's step, gently."""
 
     def __init__(self) -> None:

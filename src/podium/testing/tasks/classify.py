@@ -29,7 +29,7 @@ SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
-class Case(_fits.Case):
+class Case(_fits.KnownTask):
     """Samples of three classes with a planted rule, and the parts to learn and to judge from."""
 
     train: Subset

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from podium.report.blocks import short
-from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, Stage
+from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, PipelineStage
 from podium.steps.search import analyze
 from podium.steps.search.results import Analysis
 
 
-class Analyze(Stage):
+class AnalyzeStage(PipelineStage):
     """The choice: reckoned from the folds on record each time, so it is as fresh as they are."""
 
     name = group = "analyze"
@@ -21,7 +21,7 @@ class Analyze(Stage):
 
     def find(self, slot: SlotPipeline) -> Analysis:
         """The choice; nothing is trained for it."""
-        return analyze.reckoned(slot.project, slot.products["extend"])
+        return analyze.compute(slot.project, slot.products["extend"])
 
     def make(self, slot: SlotPipeline) -> Analysis:
         """The same."""
@@ -41,4 +41,4 @@ class Analyze(Stage):
         slot.say(f"{self.describe(slot, product)}: {product.reason}")
 
 
-STAGE = Analyze()
+STAGE = AnalyzeStage()

@@ -7,7 +7,7 @@ from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipel
 from podium.steps.workspace import recorded
 
 
-class Backtest(EvidenceStage):
+class BacktestStage(EvidenceStage):
     """Evidence of the test and of its trades."""
 
     name = group = "backtest"
@@ -42,4 +42,4 @@ class Backtest(EvidenceStage):
         )
 
 
-STAGE = Backtest()
+STAGE = BacktestStage()

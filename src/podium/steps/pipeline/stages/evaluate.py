@@ -9,7 +9,7 @@ from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
-class Evaluate(EvidenceStage):
+class EvaluateStage(EvidenceStage):
     """Evidence on the evaluation data, against the champion and the parent too."""
 
     name = group = "backtest"
@@ -39,4 +39,4 @@ class Evaluate(EvidenceStage):
         return "evaluated"
 
 
-STAGE = Evaluate()
+STAGE = EvaluateStage()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, Stage, StageStatus
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, PipelineStage, StageStatus
 from podium.steps.search import extend
 from podium.steps.search.results import CrossValidation
 
 
-class Extend(Stage):
+class ExtendStage(PipelineStage):
     """The best configs of the search, trained on every fold."""
 
     name = group = "extend"
@@ -21,14 +21,14 @@ class Extend(Stage):
 
     def status(self, slot: SlotPipeline) -> StageStatus:
         """How many folds there are of how many."""
-        found, done, total = extend.on_record(slot.project, slot.products["tune"])
+        found, done, total = extend.load(slot.project, slot.products["tune"])
         if found is None:
             return StageStatus.left(f"{done} of {total} folds", self.why(slot), begun=done > 0)
         return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> CrossValidation:
         """The folds, or what is left of them."""
-        return extend.extended(slot.project, slot.products["tune"])
+        return extend.cross_validate(slot.project, slot.products["tune"])
 
     def files(self, slot: SlotPipeline, product: CrossValidation) -> CrossValidation:
         """Their receipt, and ``extended_training_results/``."""
@@ -44,4 +44,4 @@ class Extend(Stage):
         return preflight.need_of_folds(slot)
 
 
-STAGE = Extend()
+STAGE = ExtendStage()

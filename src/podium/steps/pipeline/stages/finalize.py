@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from podium.steps.candidates import finalize
-from podium.steps.candidates.finalize import Final
+from podium.steps.candidates.finalize import FinalModel
 from podium.steps.candidates.register import on_record
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, Stage
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, PipelineStage
 
 
-class Finalize(Stage):
+class FinalizeStage(PipelineStage):
     """The candidate."""
 
     name = group = "finalize"
@@ -20,27 +20,27 @@ class Finalize(Stage):
         """Config, data, task, folds and settings."""
         return finalize.inputs(slot.project, slot.products.get("analyze"))
 
-    def find(self, slot: SlotPipeline) -> Final | None:
+    def find(self, slot: SlotPipeline) -> FinalModel | None:
         """The candidate of these inputs."""
         candidate = on_record(slot.project, slot.slot, finalize.STEP, self.inputs(slot))
         if candidate is None:
             return None
-        return Final(slot.products["analyze"], candidate, fresh=False)
+        return FinalModel(slot.products["analyze"], candidate, fresh=False)
 
-    def make(self, slot: SlotPipeline) -> Final:
+    def make(self, slot: SlotPipeline) -> FinalModel:
         """Both trainings, and the candidate they are."""
         return finalize.trained(slot.project, slot.products["analyze"])
 
-    def files(self, slot: SlotPipeline, product: Final) -> Final:
+    def files(self, slot: SlotPipeline, product: FinalModel) -> FinalModel:
         """``final_model/``."""
         return finalize.written(slot.project, product)
 
-    def describe(self, slot: SlotPipeline, product: Final) -> str:
+    def describe(self, slot: SlotPipeline, product: FinalModel) -> str:
         """Id and version."""
         del slot
         return f"{product.candidate.id} (version {product.candidate.version})"
 
-    def announce(self, slot: SlotPipeline, product: Final) -> None:
+    def announce(self, slot: SlotPipeline, product: FinalModel) -> None:
         """The candidate."""
         slot.say(f"candidate {self.describe(slot, product)} trained")
 
@@ -49,4 +49,4 @@ class Finalize(Stage):
         return preflight.need_of_models(slot, self.name)
 
 
-STAGE = Finalize()
+STAGE = FinalizeStage()

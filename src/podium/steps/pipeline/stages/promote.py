@@ -6,12 +6,12 @@ from typing import Any
 
 from podium.steps.decisions import promote
 from podium.steps.decisions.promote import Promotion
-from podium.steps.pipeline.slot_pipeline import DONE, Inputs, SlotPipeline, Stage, StageStatus
+from podium.steps.pipeline.slot_pipeline import DONE, Inputs, SlotPipeline, PipelineStage, StageStatus
 
 REASON = "podium run"
 
 
-class Promote(Stage):
+class PromoteStage(PipelineStage):
     """The decision; a refusal is one too."""
 
     name = group = "promote"
@@ -49,4 +49,4 @@ class Promote(Stage):
         return promote.on_record(slot.project, slot.made)
 
 
-STAGE = Promote()
+STAGE = PromoteStage()

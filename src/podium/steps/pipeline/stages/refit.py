@@ -6,7 +6,7 @@ from podium.steps.decisions import backtest, refit
 from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
-class Refit(EvidenceStage):
+class RefitStage(EvidenceStage):
     """Evidence of refits, where ``backtest.refit_every`` asks for it."""
 
     name = refit.KIND
@@ -26,4 +26,4 @@ class Refit(EvidenceStage):
         return refit.refit(slot.project, backtest.kept_of(slot.products["finalize"]))
 
 
-STAGE = Refit()
+STAGE = RefitStage()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from podium.steps.decisions import backtest
-from podium.steps.decisions.backtest import Judged
-from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, Stage
+from podium.steps.decisions.backtest import BacktestResult
+from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, PipelineStage
 from podium.steps.workspace import recorded
 
 
-class Results(Stage):
+class ResultsStage(PipelineStage):
     """All evidence of the test together; gathered from the record each time."""
 
     name = "results"
@@ -20,19 +20,19 @@ class Results(Stage):
         """The candidate."""
         return {"candidate": slot.candidate and slot.candidate.artifact_hash}
 
-    def find(self, slot: SlotPipeline) -> Judged:
+    def find(self, slot: SlotPipeline) -> BacktestResult:
         """The evidence on record."""
         evidence = recorded.evidence(slot.project, slot.made.id)
-        return Judged(slot.made, evidence, f"candidate of the search of {slot.slot}")
+        return BacktestResult(slot.made, evidence, f"candidate of the search of {slot.slot}")
 
-    def make(self, slot: SlotPipeline) -> Judged:
+    def make(self, slot: SlotPipeline) -> BacktestResult:
         """The same."""
         return self.find(slot)
 
-    def files(self, slot: SlotPipeline, product: Judged) -> Judged:
+    def files(self, slot: SlotPipeline, product: BacktestResult) -> BacktestResult:
         """``backtesting_results/``."""
         kept = backtest.kept_of(slot.products["finalize"])
         return backtest.result(slot.project, kept, product.rule)
 
 
-STAGE = Results()
+STAGE = ResultsStage()

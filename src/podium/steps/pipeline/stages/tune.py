@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from podium.errors import NotFoundError
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, Stage, StageStatus
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, PipelineStage, StageStatus
 from podium.steps.search import tune
 from podium.steps.search.results import SearchResult
 
 
-class Tune(Stage):
+class TuneStage(PipelineStage):
     """The search of every family, and the finals."""
 
     name = group = "tune"
@@ -71,4 +71,4 @@ class Tune(Stage):
         return preflight.need_of_search(slot)
 
 
-STAGE = Tune()
+STAGE = TuneStage()

@@ -6,7 +6,7 @@ from podium.steps.candidates import finalize
 from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
-class Validation(EvidenceStage):
+class ValidationStage(EvidenceStage):
     """Evidence from validation: renewed when more configs were looked at, without any training."""
 
     name = "validation"
@@ -24,4 +24,4 @@ class Validation(EvidenceStage):
         return fresh
 
 
-STAGE = Validation()
+STAGE = ValidationStage()
