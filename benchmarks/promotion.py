@@ -1,4 +1,4 @@
-"""What a promotion costs over its flushes, and an answer of the runtime door, beside MLflow's.
+"""What a promotion costs over its flushes, and an answer of the runtime reader, beside MLflow's.
 
 Run with ``make bench``. The same folders are versions of a slot and of a model registered with
 MLflow; both promote in one process, in turns, and are asked by a new process each time.

@@ -107,18 +107,18 @@ def _ask_podium(root: Path) -> dict[str, float]:
     """Milliseconds of each question."""
     from podium.config import load
     from podium.ledger import runs
-    from podium.ledger.door import RecordReader
+    from podium.ledger.record_reader import RecordReader
 
     config = load(root)
 
-    def door() -> RecordReader:
+    def reader() -> RecordReader:
         return RecordReader(config.ledger.url, root, config.project.id)
 
     return {
-        "best": _ms(lambda: runs.top(door(), METRIC, 1, minimize=True), 9),
-        "top 5": _ms(lambda: runs.top(door(), METRIC, 5, minimize=True), 9),
-        "compare": _ms(lambda: runs.table(door(), METRICS[:3]), 5),
-        "impact": _ms(lambda: runs.impact(door(), MODELS[0], PARAMETER, METRIC), 5),
+        "best": _ms(lambda: runs.top(reader(), METRIC, 1, minimize=True), 9),
+        "top 5": _ms(lambda: runs.top(reader(), METRIC, 5, minimize=True), 9),
+        "compare": _ms(lambda: runs.table(reader(), METRICS[:3]), 5),
+        "impact": _ms(lambda: runs.impact(reader(), MODELS[0], PARAMETER, METRIC), 5),
     }
 
 
@@ -344,14 +344,14 @@ def _beside_the_feeder(place: Path) -> None:
 def _waiting(root: Path, below: int = sys.maxsize) -> int:
     """How many things MLflow has not seen, as soon as that is less than some number."""
     from podium.config import load
-    from podium.ledger.door import RecordReader
+    from podium.ledger.record_reader import RecordReader
     from podium.steps.workspace.projections import standings
 
     config = load(root)
-    door = RecordReader(config.ledger.url, root, config.project.id)
+    reader = RecordReader(config.ledger.url, root, config.project.id)
     give_up = time.monotonic() + 120
     while time.monotonic() < give_up:
-        found = standings(door)
+        found = standings(reader)
         if found and found[0].waiting < below:
             return found[0].waiting
         time.sleep(0.1)

@@ -33,7 +33,7 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.pipeline import run as run_step
 from podium.steps.pipeline import stages
 from podium.steps.pipeline.run import run
-from podium.steps.pipeline.slot_pipeline import SlotPipeline, PipelineStage
+from podium.steps.pipeline.slot_pipeline import PipelineStage, SlotPipeline
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.search.tuning_files import TuningFiles

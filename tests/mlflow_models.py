@@ -92,8 +92,8 @@ def contend(root: Path, mine: str, turns: int, barrier: Any, answers: Any) -> No
             project.feeds = False
             barrier.wait(60)
             for _ in range(turns):
-                here = Stage(project.door.stages()[mine])
-                holder = project.door.champions().get(projects.SLOT)
+                here = Stage(project.reader.stages()[mine])
+                holder = project.reader.champions().get(projects.SLOT)
                 if here is Stage.CHAMPION:
                     # Somebody else's turn.
                     time.sleep(0.01)

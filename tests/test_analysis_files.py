@@ -14,7 +14,7 @@ import ladder as ladders
 import projects
 from podium.cli.main import run
 from podium.ledger import reads
-from podium.report import analysis_plots as plots
+from podium.render import analysis_plots as plots
 from podium.steps.search import analysis_files
 from podium.steps.search.analyze import analyze
 from podium.steps.search.extend import extend

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import rest_slow
-from podium.portfolio import simulate, summary
 from podium.errors import DataError, UsageError
+from podium.portfolio import simulate, summary
 
 NAN = math.nan
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import ladder as ladders
-from podium.portfolio import periods_per_year, sharpe
 from podium.errors import MissingExtraError
-from podium.report.trading import drawdowns
+from podium.portfolio import periods_per_year, sharpe
+from podium.render.trading import drawdowns
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions import backtest_files
 from podium.steps.decisions.backtest import backtest

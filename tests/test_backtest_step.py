@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from podium import config
-from podium.portfolio import Impact, Limits, Rates, simulate
 from podium.errors import UsageError
+from podium.portfolio import Impact, Limits, Rates, simulate
 from podium.sections import BacktestSection
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import _notes, _settings

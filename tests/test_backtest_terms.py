@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import rest_slow
-from podium.portfolio import Impact, Limits, Rates, simulate, simulate_stack
 from podium.errors import DataError, UsageError
+from podium.portfolio import Impact, Limits, Rates, simulate, simulate_stack
 from podium.signals import proportional
 from podium.testing.leak import probe, probe_fills
 from podium.testing.series import bars

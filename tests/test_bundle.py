@@ -12,7 +12,7 @@ from podium import artifact
 from podium.cli.main import run
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError
 from podium.ledger import pieces, writes
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.ledger.trial_facts import trials
 from podium.steps.archive import bundle
 from podium.steps.archive.doctor import doctor
@@ -460,8 +460,8 @@ def test_a_table_has_a_column_a_parameter_and_a_metric(finished, tmp_path, capsy
 
 def test_ids_choose_trials_of_an_export(finished):
     [candidate] = query(finished, "SELECT trial_id, study_id FROM candidate")
-    door = RecordReader("sqlite:///podium.db", finished, "p-small")
-    assert [t["id"] for t in trials(door, {candidate["trial_id"]})] == [candidate["trial_id"]]
+    reader = RecordReader("sqlite:///podium.db", finished, "p-small")
+    assert [t["id"] for t in trials(reader, {candidate["trial_id"]})] == [candidate["trial_id"]]
     with open_project(finished) as project:
         of_study = export(project, "jsonl", [candidate["study_id"]])
         assert of_study.trials == len(_ids(finished, "trial")) - 1

@@ -25,7 +25,7 @@ def root(ladder, tmp_path_factory):
 
 def ids(root, kind, **filters):
     with open_project(root) as project:
-        return [row["id"] for row in project.door.rows(kind, **filters)]
+        return [row["id"] for row in project.reader.rows(kind, **filters)]
 
 
 def compared(root, *names):
@@ -40,7 +40,7 @@ def by_name(found):
 def test_the_better_of_two_trials_is_marked_figure_by_figure(root):
     names = ids(root, "trials", slot=SLOT, where="family=lstm and val_loss<1e9", sort="score")
     with open_project(root) as project:
-        rows = {row["id"]: row for row in project.door.rows("trials")}
+        rows = {row["id"]: row for row in project.reader.rows("trials")}
     split = rows[names[0]]["split_hash"], rows[names[0]]["fold"]
     same = [n for n in names if (rows[n]["split_hash"], rows[n]["fold"]) == split]
     found = compared(root, same[0], same[1])
@@ -54,7 +54,7 @@ def test_the_better_of_two_trials_is_marked_figure_by_figure(root):
 
 def test_trials_of_another_split_are_shown_and_not_ranked(root):
     with open_project(root) as project:
-        rows = project.door.rows("trials", slot=SLOT, where="family=lstm and val_loss<1e9")
+        rows = project.reader.rows("trials", slot=SLOT, where="family=lstm and val_loss<1e9")
     one = rows[0]
     other = next(row for row in rows if row["split_hash"] != one["split_hash"])
     found = compared(root, one["id"], other["id"])

@@ -15,11 +15,11 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from podium.errors import DataError, MissingExtraError
-from podium.report import png
-from podium.report._class_charts import DEEPEST
-from podium.report.evaluation import EvaluationReport, evaluation_page, worst_errors
-from podium.report.evaluation_files import bundle, check_bundle
-from podium.report.page import STYLE
+from podium.render import png
+from podium.render._class_charts import DEEPEST
+from podium.render.evaluation import EvaluationReport, evaluation_page, worst_errors
+from podium.render.evaluation_files import bundle, check_bundle
+from podium.render.page import STYLE
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>'

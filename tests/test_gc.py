@@ -24,7 +24,7 @@ from podium.ledger import decisions, outbox, writes
 from podium.ledger.ledger import now
 from podium.steps.archive import gc
 from podium.steps.archive.doctor import doctor
-from podium.steps.archive.gc import TrialModel, GcRules, choose, collect, plan
+from podium.steps.archive.gc import GcRules, TrialModel, choose, collect, plan
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
 

@@ -288,9 +288,9 @@ def test_a_bundle_with_a_pickle_is_refused_unless_it_is_trusted_which_is_recorde
     assert run([*words, "--trust-pickle"]) == 0
     capsys.readouterr()
     with open_project(target) as project:
-        [decision] = project.door.rows("decisions", slot=SLOT)
+        [decision] = project.reader.rows("decisions", slot=SLOT)
         assert "--trust-pickle" in decision["reason"]
-        [candidate] = project.door.rows("candidates")
+        [candidate] = project.reader.rows("candidates")
     # It is kept; podium opens it no more than before.
     folder = target / "models" / "registry" / candidate["artifact_path"]
     assert (folder / "final_model" / "model.pkl").is_file()
@@ -302,7 +302,7 @@ def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
     target = init(tmp_path / "target", demo=True)
     with open_project(target) as project:
         bundle.take_in(project, bundled(source, tmp_path), trust_pickle=True)
-        [decision] = project.door.rows("decisions", slot=SLOT)
+        [decision] = project.reader.rows("decisions", slot=SLOT)
     assert "pickle" not in decision["reason"]
 
 

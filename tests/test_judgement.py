@@ -13,12 +13,12 @@ import pytest
 import ladder as ladders
 from looped import looped
 from podium import registry
-from podium.portfolio import simulate, simulate_stack
 from podium.cli.main import run as podium
 from podium.decision import Result
 from podium.evidence import Scalar
 from podium.gates._base import verdict
 from podium.ledger import reads, writes
+from podium.portfolio import simulate, simulate_stack
 from podium.stats import deflated_sharpe, sharpe_ratios
 from podium.steps.candidates.finalize import finalize
 from podium.steps.data.bars import slot_data

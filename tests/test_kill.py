@@ -13,7 +13,7 @@ import failpoints
 import nursery
 import projects
 from crash_rounds import kill_all, show
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.steps.search.tune import tune
 from podium.steps.workspace.project import Silent
 from podium.steps.workspace.session import open_project

@@ -7,10 +7,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from figures import DAY, with_figures
 from looped import looped
 from podium import registry
-from podium.portfolio import simulate
 from podium.covariates import Covariate
 from podium.errors import DataError
 from podium.families._base import Family, Model
+from podium.portfolio import simulate
 from podium.prediction import Prediction
 from podium.space import Choice, Space
 from podium.split import Fold, Split

@@ -8,7 +8,7 @@ import pytest
 
 import projects
 from podium.decision import Stage
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.steps.search.history import history
 from projects import in_processes
 from records import broken_links, decide, register

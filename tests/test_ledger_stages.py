@@ -218,14 +218,14 @@ class Stages(RuleBasedStateMachine):
         assert list(rules.stages.values()).count("champion") == (rules.champion is not None)
 
     def teardown(self):
-        rules, door = self.rules, self.project.door
-        reigns = history(door, self.slot)
+        rules, reader = self.rules, self.project.reader
+        reigns = history(reader, self.slot)
         assert [r.candidate_id for r in reigns] == [name for name in rules.reigns if name]
         assert [bool(r.until) for r in reigns] == [True] * (len(reigns) - 1) + [
             rules.champion is None
         ] * bool(reigns)
         young = set(rules.latest.values()) - set(rules.parents.values())
-        found = {row["id"]: row["version_type"] for row in models.models(door, slot=self.slot)}
+        found = {row["id"]: row["version_type"] for row in models.models(reader, slot=self.slot)}
         assert found == {name: "latest" if name in young else "old" for name in rules.stages}
 
 

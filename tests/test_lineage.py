@@ -15,7 +15,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.importers._base import Imported
 from podium.ledger import decisions, foreign, models, writes
 from podium.record import Record
-from podium.report.tree import Branch, tree
+from podium.render.tree import Branch, tree
 from podium.steps.archive.lineage import lineage
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, small_project
@@ -34,7 +34,7 @@ def copy(finished, tmp_path):
 
 def of(root, name):
     with open_project(root) as project:
-        return lineage(project.door, name, project.store)
+        return lineage(project.reader, name, project.store)
 
 
 def id_of(root, table, where="1"):
@@ -153,7 +153,7 @@ def test_children_grow_from_their_parent_and_share_its_tree(copy):
 
 def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
     with open_project(copy) as project:
-        [base] = models.models(project.door, slot=SLOT)
+        [base] = models.models(project.reader, slot=SLOT)
         before = base["id"]
         for name, model_type in (("son", "continued"), ("grandson", "replay"), ("twin", "replay")):
             parent = {"twin": "c-son"}.get(name, before)
@@ -166,7 +166,7 @@ def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
             with project.ledger.transaction() as tx:
                 decisions.register(project.ledger, tx, child, "tester")
             before = child.id
-        rows = {row["id"]: row for row in models.models(project.door, slot=SLOT)}
+        rows = {row["id"]: row for row in models.models(project.reader, slot=SLOT)}
     assert {name: row["version_type"] for name, row in rows.items()} == {
         base["id"]: "old",
         "c-son": "old",

@@ -24,7 +24,7 @@ from podium.errors import DataError, NotFoundError
 from podium.steps.archive import logs
 from podium.steps.search.tune import tune
 from podium.steps.workspace import log as _log
-from podium.steps.workspace.log import LogLine, Log
+from podium.steps.workspace.log import Log, LogLine
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying, query, small_project
 from test_promotion import register

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import looped
+from podium.errors import DataError, UsageError
 from podium.portfolio import (
     Trades,
     cagr,
@@ -28,7 +29,6 @@ from podium.portfolio import (
     volatility,
     win_rate,
 )
-from podium.errors import DataError, UsageError
 
 NAN = math.nan
 MEASURES = [

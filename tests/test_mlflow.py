@@ -24,7 +24,7 @@ from podium.config import load
 from podium.decision import Stage
 from podium.errors import ConflictError, DataError, MissingExtraError, UsageError
 from podium.ledger import decisions, foreign, outbox, writes
-from podium.ledger.projections import _mlflow_client, _mlflow_store, _mlflow_target, _mlflow_tour
+from podium.ledger.projections import _mlflow_client, _mlflow_pass, _mlflow_store, _mlflow_target
 from podium.ledger.projections._mlflow_target import resolve
 from podium.record import Record
 from podium.steps.archive import doctor
@@ -338,8 +338,8 @@ def die(*_args, **_kwargs):
     [
         (_mlflow_client.Experiment, "write"),
         (_mlflow_client.Experiment, "end"),
-        (_mlflow_tour.SyncPass, "_flush_if_due"),
-        (_mlflow_tour.SyncPass, "flush"),
+        (_mlflow_pass.SyncPass, "_flush_if_due"),
+        (_mlflow_pass.SyncPass, "flush"),
     ],
 )
 def test_a_kill_between_mlflow_and_the_record_doubles_nothing(place, monkeypatch, owner, moment):
@@ -422,14 +422,14 @@ def test_a_kill_after_a_thing_mlflow_fails_over_doubles_nothing(place, monkeypat
     with place.ledger.transaction() as tx:
         tx.exec_driver_sql("UPDATE trial SET origin = 'import:x', seconds = 1e300")
     ids = place.trials(2, 3, study=study)
-    send = _mlflow_tour.SyncPass._send
+    send = _mlflow_pass.SyncPass._send
 
     def killed():
         def die_after_the_last(self, subject_id, **how):
             done = send(self, subject_id, **how)
             return os._exit(9) if subject_id == ids[-1] else done
 
-        monkeypatch.setattr(_mlflow_tour.SyncPass, "_send", die_after_the_last)
+        monkeypatch.setattr(_mlflow_pass.SyncPass, "_send", die_after_the_last)
         Place(place.root).projection.drain()
 
     assert in_child(killed) == 9
@@ -599,7 +599,7 @@ def test_no_step_waits_for_a_server(tmp_path, how):
             wait_until(lambda: feeders(root))
             time.sleep(0.5)
         assert time.monotonic() - started < DEAD_SECONDS / 2
-        [standing] = projections.standings(project.door) or [None]
+        [standing] = projections.standings(project.reader) or [None]
         assert standing is None or standing.waiting
         told = [c for c in doctor.doctor(root) if c.check == "mlflow"]
         assert told[0].ok

@@ -15,7 +15,7 @@ from mlflow_places import Place, client, everything, in_child, runs, served
 from podium.cli.main import run as podium
 from podium.errors import ConflictError
 from podium.ledger.projections._mlflow_client import environment
-from podium.ledger.projections._mlflow_tour import keep
+from podium.ledger.projections._mlflow_pass import keep
 from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync
 

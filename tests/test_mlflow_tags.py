@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 import projects
 from podium.decision import STAGE_MOVES, Kind, Stage
 from podium.ledger import decisions, outbox, writes
-from podium.ledger.door import RecordReader
 from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import Move, _promotions
+from podium.ledger.record_reader import RecordReader
 from podium.trial import Epoch
 
 TARGET = "mlflow somewhere"

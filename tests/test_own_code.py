@@ -245,7 +245,7 @@ def test_a_report_by_hand_does_nothing_and_is_light(tmp_path):
 
 
 def test_report_can_be_called_when_its_package_is_loaded():
-    import podium.report.table
+    import podium.render.table
 
     assert podium.report(1, val_loss=0.5) is None
 

@@ -22,8 +22,8 @@ from podium.decision import Stage
 from podium.errors import DataError, MissingExtraError, UsageError
 from podium.ledger import ledger as ledgers
 from podium.ledger import schema, writes
-from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Ledger
+from podium.ledger.record_reader import RecordReader
 from podium.ledger.snapshot import snapshot
 from podium.resolve import champion
 from podium.steps.archive.backup import backup, naming
@@ -117,7 +117,7 @@ def test_a_listing_is_filtered_and_sorted_as_in_a_file(twins, kind, where, sort)
     found = []
     for root in twins:
         with open_project(root) as project:
-            rows = project.door.rows(kind, slot=SLOT, where=where, sort=sort)
+            rows = project.reader.rows(kind, slot=SLOT, where=where, sort=sort)
         names = ("key", "score", "config", "version", "artifact_hash", "to_stage", "kind")
         found.append([{k: v for k, v in row.items() if k in names} for row in rows])
     assert found[0] == found[1]
@@ -157,8 +157,8 @@ def test_texts_sort_byte_by_byte_whatever_the_language_of_the_server(bare, tmp_p
     names = ["b", "B", "a", "\N{LATIN SMALL LETTER A WITH DIAERESIS}", "_", "A-1", "A1"]
     study = projects.new_study(bare)
     start(bare, study, *(projects.new_trial(n, family=name) for n, name in enumerate(names)))
-    door = RecordReader(projects.url_of(tmp_path), tmp_path, "p-test")
-    assert [row["family"] for row in door.rows("trials", sort="family")] == sorted(names)
+    reader = RecordReader(projects.url_of(tmp_path), tmp_path, "p-test")
+    assert [row["family"] for row in reader.rows("trials", sort="family")] == sorted(names)
     collations = query(
         tmp_path,
         "SELECT DISTINCT collation_name FROM information_schema.columns "
@@ -182,10 +182,10 @@ def test_what_sqlite_takes_postgresql_takes(bare, tmp_path):
     assert trial(bare, ids[0]).reason == "a\N{SYMBOL FOR NULL}b"
     assert trial(bare, ids[0]).config == odd
     assert (trial(bare, ids[0]).seed, trial(bare, ids[0]).score) == (2**40, float("inf"))
-    door = RecordReader(projects.url_of(tmp_path), tmp_path, "p-test")
+    reader = RecordReader(projects.url_of(tmp_path), tmp_path, "p-test")
     # The odd one has no name that PostgreSQL could compare; the others are not lost for it.
-    assert [row["id"] for row in door.rows("trials", where="name=plain")] == [ids[1]]
-    assert [row["id"] for row in door.rows("trials", where="share=7")] == [ids[1]]
+    assert [row["id"] for row in reader.rows("trials", where="name=plain")] == [ids[1]]
+    assert [row["id"] for row in reader.rows("trials", where="share=7")] == [ids[1]]
 
 
 def test_every_reading_verb_answers(remote, capsys):
@@ -600,16 +600,16 @@ def test_an_end_that_was_acknowledged_is_there_after_the_server_crashed(server, 
 
 def test_a_door_that_is_kept_open_survives_a_restart_and_a_fork(server, remote):
     with open_project(remote) as project:
-        door = project.door
-    held = door.champions()
+        reader = project.reader
+    held = reader.champions()
     restart(server)
-    assert door.champions() == held
+    assert reader.champions() == held
     child = os.fork()
     if child == 0:
-        same = door.champions() == held
+        same = reader.champions() == held
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert door.champions() == held
+    assert reader.champions() == held
 
 
 # Writers that do not end

@@ -85,18 +85,18 @@ def back(root, **how):
 
 def stages(root):
     with open_project(root) as project:
-        return {id_[2:]: str(stage) for id_, stage in project.door.stages().items()}
+        return {id_[2:]: str(stage) for id_, stage in project.reader.stages().items()}
 
 
 def holder(root):
     with open_project(root) as project:
-        champion = project.door.champions().get(SLOT)
+        champion = project.reader.champions().get(SLOT)
     return champion.candidate_id if champion else None
 
 
 def reigns(root):
     with open_project(root) as project:
-        return history(project.door, SLOT)
+        return history(project.reader, SLOT)
 
 
 def told(root):
@@ -214,7 +214,7 @@ def test_what_a_person_only_said_is_told_as_that(root, capsys):
     assert podium(["sign", candidate.id, "--reject", "--reason", "spikes", *place]) == 0
     capsys.readouterr()
     with open_project(root) as project:
-        said = [_decided(row) for row in project.door.select("decision")]
+        said = [_decided(row) for row in project.reader.select("decision")]
     assert f"max_drawdown waived by {found_actor(root)}" in said
     assert f"rejected by {found_actor(root)}" in said
     assert podium(["show", candidate.id, *place]) == 0

@@ -195,24 +195,24 @@ class Killed(RuleBasedStateMachine):
 def recorded(root):
     """The record in the words of the rules."""
     with open_project(root) as project:
-        door = project.door
-        mine = door.project_id
-        latest = door.query("SELECT * FROM latest WHERE project_id = ?", mine)
-        [count] = door.query("SELECT count(*) AS n FROM decision WHERE project_id = ?", mine)
-        signed = door.query(
+        reader = project.reader
+        mine = reader.project_id
+        latest = reader.query("SELECT * FROM latest WHERE project_id = ?", mine)
+        [count] = reader.query("SELECT count(*) AS n FROM decision WHERE project_id = ?", mine)
+        signed = reader.query(
             "SELECT candidate_id, notes FROM evidence WHERE project_id = ? AND kind = ? "
             "ORDER BY seq",
             mine,
             "signature",
         )
-        holders = door.champions()
+        holders = reader.champions()
         return (
-            door.stages(),
+            reader.stages(),
             holders[SLOT].candidate_id if SLOT in holders else None,
             {row["model_type"]: row["candidate_id"] for row in latest},
             count["n"],
             {row["candidate_id"]: json.loads(row["notes"])["verdict"] for row in signed},
-            reigns(history(door, SLOT)),
+            reigns(history(reader, SLOT)),
         )
 
 

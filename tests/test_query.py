@@ -9,8 +9,8 @@ import pytest
 from looped import looped
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
-from podium.ledger.door import RecordReader
 from podium.ledger.query import Sql, condition
+from podium.ledger.record_reader import RecordReader
 from projects import SLOT, SMALL
 
 RETURN = "us4/D/return"
@@ -23,7 +23,7 @@ def finished(ladder):
 
 
 @pytest.fixture(scope="module")
-def door(finished):
+def reader(finished):
     return RecordReader("sqlite:///podium.db", finished, "p-small")
 
 
@@ -61,46 +61,48 @@ def test_what_cannot_be_read_is_refused_with_its_place(text):
         condition(text, plain)
 
 
-def test_a_value_is_never_part_of_the_sql(door):
-    assert door.rows("trials", where="family='x; DROP TABLE trial'") == []
-    assert door.rows("trials", where="family=lstm")
+def test_a_value_is_never_part_of_the_sql(reader):
+    assert reader.rows("trials", where="family='x; DROP TABLE trial'") == []
+    assert reader.rows("trials", where="family=lstm")
 
 
-def test_columns_parameters_metrics_and_stages_can_be_asked_for(door):
-    every = door.rows("trials")
-    assert len(door.rows("trials", where="family=lstm")) + len(
-        door.rows("trials", where="family=naive")
+def test_columns_parameters_metrics_and_stages_can_be_asked_for(reader):
+    every = reader.rows("trials")
+    assert len(reader.rows("trials", where="family=lstm")) + len(
+        reader.rows("trials", where="family=naive")
     ) == len(every)
-    small = door.rows("trials", where="lstm_units=4")
+    small = reader.rows("trials", where="lstm_units=4")
     assert {row["family"] for row in small} == {"lstm"}
-    assert door.rows("trials", where="debias=true and method=ewma")
-    [best] = door.rows("trials", slot=SLOT, where="val_loss<1e9", sort="val_loss", limit=1)
+    assert reader.rows("trials", where="debias=true and method=ewma")
+    [best] = reader.rows("trials", slot=SLOT, where="val_loss<1e9", sort="val_loss", limit=1)
     assert best["family"] == "lstm"
-    staged = door.rows("candidates", where="stage=beta or stage=champion")
+    staged = reader.rows("candidates", where="stage=beta or stage=champion")
     assert {row["slot"] for row in staged} == {SLOT, RETURN}
 
 
-def test_a_name_that_nothing_has_is_refused_with_a_near_one(door):
+def test_a_name_that_nothing_has_is_refused_with_a_near_one(reader):
     with pytest.raises(NotFoundError, match=r"(?i)did you mean 'family'"):
-        door.rows("trials", where="famly=lstm")
+        reader.rows("trials", where="famly=lstm")
     with pytest.raises(NotFoundError, match=r"(?i)did you mean 'score'"):
-        door.rows("trials", sort="-scor")
+        reader.rows("trials", sort="-scor")
 
 
-def test_rows_without_a_value_come_last_in_either_order(door):
+def test_rows_without_a_value_come_last_in_either_order(reader):
     for sort in ("score", "-score"):
-        scores = [row["score"] for row in door.rows("trials", sort=sort)]
+        scores = [row["score"] for row in reader.rows("trials", sort=sort)]
         known = [score for score in scores if score is not None]
         assert scores[: len(known)] == known
         assert known == sorted(known, reverse=sort.startswith("-"))
 
 
-def test_a_slot_names_its_own_trials_and_evidence(door):
-    mine, other = ({row["id"] for row in door.rows("trials", slot=slot)} for slot in (SLOT, RETURN))
+def test_a_slot_names_its_own_trials_and_evidence(reader):
+    mine, other = (
+        {row["id"] for row in reader.rows("trials", slot=slot)} for slot in (SLOT, RETURN)
+    )
     assert mine
     assert other
     assert not mine & other
-    kinds = {row["kind"] for row in door.rows("evidence", slot=SLOT)}
+    kinds = {row["kind"] for row in reader.rows("evidence", slot=SLOT)}
     assert kinds == {"validation", "leak_probe", "test", "backtest"}
 
 
@@ -109,8 +111,8 @@ def test_every_form_lists_the_same_things(finished, capsys, form):
     words = ["list", "candidates", "-o", form, "--project", str(finished)]
     code, out, _ = say(capsys, *words)
     assert code == 0
-    door = RecordReader("sqlite:///podium.db", finished, "p-small")
-    ids = [row["id"] for row in door.rows("candidates")]
+    reader = RecordReader("sqlite:///podium.db", finished, "p-small")
+    ids = [row["id"] for row in reader.rows("candidates")]
     if form == "json":
         assert [item["id"] for item in json.loads(out)["items"]] == ids
     elif form == "jsonl":

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 
 from looped import looped
 from podium.errors import DataError
-from podium.report import axis, svg, table
-from podium.report.found import (
+from podium.render import axis, svg, table
+from podium.render.found import (
     EquityCurves,
     FoldRow,
     GateRow,
-    SelectionBiasRow,
     RankRow,
     RunReport,
+    SelectionBiasRow,
     SlotReport,
     TuningPoint,
 )
-from podium.report.page import STYLE, page
-from podium.report.run import run_dict, run_markdown, run_page, summary_rows
+from podium.render.page import STYLE, page
+from podium.render.run import run_dict, run_markdown, run_page, summary_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&\x1b[31m'

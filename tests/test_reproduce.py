@@ -373,9 +373,9 @@ def test_a_record_on_a_server_is_reproduced_drawn_and_collected_alike(database, 
         grid(project, SLOT, {"learning_rate": [0.01, 0.001]})
     rules = gc.GcRules(keep_best=1)
     with open_project(root) as project:
-        [row] = project.door.rows("candidates")
+        [row] = project.reader.rows("candidates")
         for name in (row["id"], row["trial_id"], row["study_id"]):
-            assert row["id"] in json.dumps(lineage(project.door, name, project.store).item())
+            assert row["id"] in json.dumps(lineage(project.reader, name, project.store).item())
         assert reproduce(project, row["id"], note=True).equal
         found = gc.plan(project, rules)
         assert [removal.what[:8] for removal in found.removals] == ["model of"]

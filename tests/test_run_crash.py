@@ -11,7 +11,7 @@ import failpoints
 import projects
 import quick
 from crash_rounds import ANY, kill_all, show
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.steps.serving.predict import predict
 from podium.steps.workspace.session import open_project
 from projects import SLOT

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import looped
-from podium.portfolio import simulate
 from podium.errors import DataError, UsageError
+from podium.portfolio import simulate
 from podium.signals import equal, inverse_volatility, proportional, sign, threshold, topk
 
 SIGNALS = [sign, inverse_volatility, equal, proportional, threshold, topk]

@@ -20,7 +20,7 @@ from podium.decision import Stage
 from podium.errors import ConflictError, DataError, NotFoundError
 from podium.index import Index
 from podium.ledger import reads
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.split import Windows
 from podium.steps.data.bars import load_dataset, registry, slot_data
 from podium.steps.decisions.promote import promote

@@ -224,7 +224,7 @@ def cut(root, after=3, **flags):
 
         def over(done):
             if done == after:
-                project.halt.within(0)
+                project.stop_request.within(0)
 
         reporter = project.reporter = Noting(over)
         return tune(project, SLOT), reporter
@@ -270,7 +270,7 @@ def test_a_cut_search_goes_on_to_the_end_it_would_have_had(root, undisturbed):
 def test_a_search_on_record_needs_no_time(undisturbed, tmp_path):
     root = ladders.copied(undisturbed, tmp_path / "small")
     with open_project(root) as project:
-        project.halt.within(0)
+        project.stop_request.within(0)
         assert len(tune(project, SLOT).trials) == 8
 
 
@@ -294,7 +294,7 @@ def test_grids_and_sweeps_end_in_time_too(root, verb):
 
         def over(done):
             if done == 2:
-                project.halt.within(0)
+                project.stop_request.within(0)
 
         project.reporter = Noting(over)
         values = {"factor": [0.8, 0.9, 1.0, 1.1], "level": [1, 2]}

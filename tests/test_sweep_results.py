@@ -15,10 +15,10 @@ from podium.errors import DataError
 from podium.files import lock
 from podium.hashing import json_text
 from podium.ledger import foreign, runs, writes
-from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import sweep_results
 from podium.ledger.projections.sweep_results import write
+from podium.ledger.record_reader import RecordReader
 from podium.ledger.sweep_file import FILE
 from podium.record import Record
 from podium.steps.archive import init
@@ -79,8 +79,8 @@ def give(root, payload):
 
 
 def of_record(ledger, root):
-    door = RecordReader(projects.url_of(root), root, ledger.project_id)
-    return {record.run_id: record for record in runs.runs(door)}
+    reader = RecordReader(projects.url_of(root), root, ledger.project_id)
+    return {record.run_id: record for record in runs.runs(reader)}
 
 
 def same(one, other):

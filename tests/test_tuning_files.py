@@ -17,7 +17,7 @@ import quick
 from podium import registry
 from podium.cli.main import run
 from podium.errors import UsageError
-from podium.report.history import HistoryTrial, history_png, so_far
+from podium.render.history import HistoryTrial, history_png, so_far
 from podium.steps.archive.export import export
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project

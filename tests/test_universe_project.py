@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from podium import config
-from podium.portfolio import simulate
 from podium.cli.main import run
 from podium.index import Index
 from podium.ledger import reads
+from podium.portfolio import simulate
 from podium.resolve import load_model
 from podium.steps.archive import init
 from podium.steps.archive.reproduce import reproduce
@@ -132,7 +132,7 @@ def root(tmp_path_factory):
 
 def evidence(root, name, position=0):
     with open_project(root) as project:
-        candidate = project.door.rows("candidates", slot=name)[position]
+        candidate = project.reader.rows("candidates", slot=name)[position]
         with project.ledger.reading() as tx:
             return candidate, reads.evidence_of(project.ledger, tx, candidate["id"])
 
@@ -149,7 +149,7 @@ def windows_of(index):
 def test_every_loss_of_the_test_is_that_of_a_member_who_had_an_outcome(root):
     with open_project(root) as project:
         data = slot_data(project.config, SLOT)
-        oldest = project.door.rows("candidates", slot=SLOT)[-1]
+        oldest = project.reader.rows("candidates", slot=SLOT)[-1]
     _, found = evidence(root, SLOT, -1)
     assert oldest["slot"] == SLOT
     test = found["test"]
@@ -184,7 +184,7 @@ def test_survivors_only_would_have_shown_a_better_portfolio(root):
 
 def test_candidates_of_other_windows_are_compared_where_both_were_judged(root):
     with open_project(root) as project:
-        names = [row["id"] for row in project.door.rows("candidates", slot=SLOT)]
+        names = [row["id"] for row in project.reader.rows("candidates", slot=SLOT)]
         assert len(names) == 2
         found = compare(project, names)
     indexes = [
@@ -194,7 +194,7 @@ def test_candidates_of_other_windows_are_compared_where_both_were_judged(root):
     assert len(indexes[0]) != len(indexes[1])
     both = [evidence(root, SLOT, n)[1]["test"] for n in (0, 1)]
     with open_project(root) as project:
-        held = _on_common_windows(project.door, [{"series": one.series} for one in both])
+        held = _on_common_windows(project.reader, [{"series": one.series} for one in both])
     named = [
         dict(zip(windows_of(index), series(root, one, "loss"), strict=True))
         for index, one in zip(indexes, both, strict=True)
@@ -251,7 +251,7 @@ def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(
     with open_project(copy) as project:
         [kept] = keep(project, SLOT, str(DAYS[CRASHED - 2])[:10])
         assert kept.forecasts == 3 * (BARS - CRASHED + 2) + 2
-        rows = project.door.query(
+        rows = project.reader.query(
             "SELECT ticker, max(decided_at) AS at FROM forecast GROUP BY ticker"
         )
     last = {row["ticker"]: row["at"] for row in rows}
@@ -261,7 +261,7 @@ def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(
 
 def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(root):
     with open_project(root) as project:
-        path = project.store / project.door.rows("candidates", slot=SLOT)[0]["artifact_path"]
+        path = project.store / project.reader.rows("candidates", slot=SLOT)[0]["artifact_path"]
     frame = pd.concat([bars_of(ticker).assign(ticker=ticker) for ticker in TICKERS])
     with pytest.warns(UserWarning, match=r"no forecast at .* for CRASH \(no member after"):
         found = load_model(path).predict(frame)
@@ -281,7 +281,7 @@ def test_a_trial_of_a_universe_is_trained_again_bit_equal_and_other_members_are_
     root, tmp_path
 ):
     with open_project(root) as project:
-        trial = project.door.rows("trials", slot=SLOT, where="family=lstm")[-1]["id"]
+        trial = project.reader.rows("trials", slot=SLOT, where="family=lstm")[-1]["id"]
         assert reproduce(project, trial).equal
     copy = shutil.copytree(root, tmp_path / "copy")
     table = (copy / "members.csv").read_text().splitlines()

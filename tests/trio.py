@@ -14,7 +14,7 @@ import numpy as np
 from podium.families._base import Family, Model
 from podium.prediction import Prediction
 from podium.space import Choice, Int, Space
-from podium.trial import Epoch, Fitted, TrainingPaused, Stopped
+from podium.trial import Epoch, Fitted, Stopped, TrainingPaused
 
 NAME = "trio"
 FITS, DIES, HANGS = "fits", "dies", "hangs"

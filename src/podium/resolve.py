@@ -1,4 +1,4 @@
-"""The runtime door: who holds a slot, and its model, without the record's machinery.
+"""The runtime reader: who holds a slot, and its model, without the record's machinery.
 
 Importing this module and asking it costs milliseconds: it needs the standard library alone, and of
 that no more than an answer does. A model's framework is imported by ``Resolved.load`` only.
@@ -223,7 +223,7 @@ def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any
         return champions.holders(path, project_id)
     from pathlib import Path
 
-    from podium.ledger.door import RecordReader
+    from podium.ledger.record_reader import RecordReader
 
     found = RecordReader(url, Path(project), project_id).champions()
     return {name: dict(vars(holder)) for name, holder in found.items()}

@@ -19,10 +19,10 @@ from podium.errors import ConflictError, NotFoundError, PodiumError, Problems, U
 from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
 from podium.ledger import runs
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.ledger.sweep_file import FILE, behind, is_news
 from podium.record import Record, finite, lower_is_better
-from podium.report.sweep import sweep_markdown
+from podium.render.sweep import sweep_markdown
 from podium.reporting import number_of
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class HyperparamTracker:
     @property
     def runs(self) -> list[Record]:
         """Every complete run, oldest first, as the record has them now."""
-        door = self._door()
-        return [] if door is None else _openable(door, runs.runs(door))
+        reader = self._door()
+        return [] if reader is None else _openable(reader, runs.runs(reader))
 
     def get_best_model(
         self, metric: str = METRIC, model_name: str | None = None, minimize: bool | None = None
@@ -183,11 +183,11 @@ class HyperparamTracker:
         if k < 0:
             raise UsageError(f"k is {k}", "how many runs, at least 0")
         lower = lower_is_better(metric, self._declared(), minimize)
-        door = self._door()
-        if door is None:
+        reader = self._door()
+        if reader is None:
             return []
         names = None if model_name is None else [model_name]
-        return _openable(door, runs.top(door, metric, k, minimize=lower, model_names=names))
+        return _openable(reader, runs.top(reader, metric, k, minimize=lower, model_names=names))
 
     def compare_models(
         self,
@@ -207,12 +207,12 @@ class HyperparamTracker:
 
         metrics = [metrics] if isinstance(metrics, str) else metrics
         model_names = [model_names] if isinstance(model_names, str) else model_names
-        door = self._door()
+        reader = self._door()
         if metrics is None:
-            found = [] if door is None else runs.runs(door, model_names)
+            found = [] if reader is None else runs.runs(reader, model_names)
             metrics = sorted({name for run in found for name in run.metrics}, key=_usual)
         wanted = list(dict.fromkeys(metrics))
-        rows = [] if door is None else runs.table(door, wanted, model_names)
+        rows = [] if reader is None else runs.table(reader, wanted, model_names)
         if wanted:
             rows = _sorted(rows, wanted[0], self._declared())
         return pd.DataFrame(rows, columns=["run_id", "model_name", *wanted])
@@ -223,8 +223,8 @@ class HyperparamTracker:
         """``run_id``, the hyperparameter and the metric of a model's runs, sorted by the former."""
         import pandas as pd
 
-        door = self._door()
-        rows = [] if door is None else runs.impact(door, model_name, hyperparam, metric)
+        reader = self._door()
+        rows = [] if reader is None else runs.impact(reader, model_name, hyperparam, metric)
         return pd.DataFrame(rows, columns=["run_id", hyperparam, metric])
 
     def generate_report(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -255,8 +255,8 @@ class HyperparamTracker:
         config = self._find()
         if config is None:
             return None
-        door = RecordReader(config.ledger.url, config.root, config.project.id)
-        return door if door.exists else None
+        reader = RecordReader(config.ledger.url, config.root, config.project.id)
+        return reader if reader.exists else None
 
     def _make(self) -> Config:
         """A project for the file, made by this process or by another one at the same moment."""
@@ -286,10 +286,10 @@ class HyperparamTracker:
             # What is damaged stops here, before anything is made.
             sweep_results.read(self.path)
             config = self._make()
-        door = RecordReader(config.ledger.url, config.root, config.project.id)
+        reader = RecordReader(config.ledger.url, config.root, config.project.id)
         own = self.path.resolve() == (config.root / FILE).resolve()
-        is_other = self.path.is_file() and not own and is_news(door, self.path)
-        if is_other or behind(door):
+        is_other = self.path.is_file() and not own and is_news(reader, self.path)
+        if is_other or behind(reader):
             self._log.take_in(config, self.path if is_other else None)
 
 
@@ -453,14 +453,14 @@ def _inside(root: Path, checkpoint: str | os.PathLike[str]) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _openable(door: RecordReader, found: list[Record]) -> list[Record]:
+def _openable(reader: RecordReader, found: list[Record]) -> list[Record]:
     """Runs whose checkpoint can be opened from anywhere, where the project has it."""
 
     def path(told: str) -> str:
         try:
             if Path(told).is_absolute() and Path(told).exists():
                 return told
-            inside = rerooted(told, door.root)
+            inside = rerooted(told, reader.root)
             return str(inside) if inside.exists() else told
         except OSError:
             # No name that a file could have.

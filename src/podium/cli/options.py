@@ -15,7 +15,7 @@ import click
 from podium.cli.output import VERBOSE, Output
 from podium.config import Config, default_of, find_root, load
 from podium.errors import NotFoundError
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 
 if TYPE_CHECKING:
     from podium.steps.workspace.project import Project
@@ -63,7 +63,7 @@ class CliContext:
             return None
 
     @property
-    def door(self) -> RecordReader:
+    def reader(self) -> RecordReader:
         """Plain reads of the record."""
         return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
@@ -88,7 +88,7 @@ class CliContext:
             with project:
                 project.retry_failed = retry_failed
                 if max_time is not None:
-                    project.halt.within(max_time)
+                    project.stop_request.within(max_time)
                 yield project
         except BaseException as error:
             if project.log.id:

@@ -15,7 +15,7 @@ import click
 
 from podium.errors import UsageError
 from podium.files import csv_text, overheard
-from podium.report.table import duration, markdown, plain, text
+from podium.render.table import duration, markdown, plain, text
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
 LINE_EVERY_SECONDS = 60.0

@@ -13,7 +13,7 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.sequences import Sequences, Subset
 from podium.space import Choice, ConfigDict, Space, Value
 from podium.split import Windows
-from podium.trial import Epoch, Fitted, TrainingPaused, Stopped
+from podium.trial import Epoch, Fitted, Stopped, TrainingPaused
 from podium.view import View
 
 Report = Callable[[int, Mapping[str, float]], None]

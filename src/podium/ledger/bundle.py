@@ -113,7 +113,9 @@ def _chosen(
     return BundleIds(frozenset(studies), ended, frozenset(candidates), len(found) - len(ended))
 
 
-def rows(ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str) -> Iterator[dict[str, Any]]:
+def rows(
+    ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str
+) -> Iterator[dict[str, Any]]:
     """Rows of one table that belong to a choice, in their order; bytes as base 64."""
     key, wanted = _wanted(ledger, tx, choice, table)
     found = schema.metadata.tables[table]
@@ -134,7 +136,9 @@ def rows(ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str) -> It
             yield row
 
 
-def _wanted(ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str) -> tuple[str, set[str]]:
+def _wanted(
+    ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str
+) -> tuple[str, set[str]]:
     """Column by which a table's rows are chosen, and its values."""
     key, sources = _KEYS[table]
     held: set[str | None] = set()

@@ -16,7 +16,7 @@ from podium.evidence import SCHEMA as EVIDENCE
 from podium.hashing import digest, digest_bytes
 from podium.ledger import schema
 from podium.ledger.bundle import ENDED, STORE
-from podium.ledger.door import JSON_COLUMNS
+from podium.ledger.record_reader import JSON_COLUMNS
 from podium.manifest import inside, plain
 from podium.study import Study
 from podium.trial import Key

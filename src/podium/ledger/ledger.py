@@ -17,8 +17,8 @@ from podium.config import without_password
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.ledger import failures, schema
+from podium.ledger.deferred_signals import deferred_signals
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
-from podium.ledger.shield import deferred_signals
 
 # A transaction that writes or reads; outside the record it is only handed on.
 Transaction = sa.Connection

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 
 
 def models(
-    door: RecordReader,
+    reader: RecordReader,
     *,
     slot: str | None = None,
     where: str = "",
@@ -21,16 +21,16 @@ def models(
     Parameters
     ----------
     where, sort : str
-        As :meth:`podium.ledger.door.Door.rows` takes them.
+        As :meth:`podium.ledger.record_reader.RecordReader.rows` takes them.
     timeframe : str, optional
         Only those trained on bars of this length.
     stage : str, optional
         Only those that stand there.
     """
-    of = {row["fingerprint"]: row["timeframe"] for row in door.rows("datasets")}
-    stages = door.stages()
-    latest = {row["candidate_id"] for row in door.select("latest", order="slot")}
-    parents = {row["parent_id"] for row in door.select("candidate", "parent_id")}
+    of = {row["fingerprint"]: row["timeframe"] for row in reader.rows("datasets")}
+    stages = reader.stages()
+    latest = {row["candidate_id"] for row in reader.select("latest", order="slot")}
+    parents = {row["parent_id"] for row in reader.select("candidate", "parent_id")}
     rows = [
         {
             **row,
@@ -39,7 +39,7 @@ def models(
             # One that something newer of its kind, or made of it, stands beside is old.
             "version_type": "latest" if row["id"] in latest - parents else "old",
         }
-        for row in door.rows("candidates", slot=slot, where=where, sort=sort)
+        for row in reader.rows("candidates", slot=slot, where=where, sort=sort)
     ]
     return [
         row

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from podium.ledger.door import RecordReader, by
+from podium.ledger.record_reader import RecordReader, by
 
 
-def notes_of(door: RecordReader, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def notes_of(reader: RecordReader, subject_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Dated notes (created_at, actor, text) of each thing that has any, oldest first."""
     columns = "subject_id, created_at, actor, text"
-    rows = door.select("note", columns, subject_id=subject_ids)
+    rows = reader.select("note", columns, subject_id=subject_ids)
     return {id_: mine for id_, mine in by("subject_id", subject_ids, rows).items() if mine}
 
 

@@ -1,4 +1,4 @@
-"""Runs as trackers see them: the best, the top, tables and impact, straight from the door."""
+"""Runs as trackers see them: the best, the top, tables and impact, straight from the reader."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.ledger import trial_facts
-from podium.ledger.door import RecordReader
 from podium.ledger.notes import notes_of, told_note
+from podium.ledger.record_reader import RecordReader
 from podium.record import Record, finite, nan_if_null
 
 _COLUMNS = (
@@ -27,66 +27,73 @@ _NAMED = "t.run_id IS NOT NULL AND t.state = 'complete'"
 _IS_RUN = f"t.project_id = ? AND {_NAMED}"
 
 
-def runs(door: RecordReader, model_names: Sequence[str] | None = None) -> list[Record]:
+def runs(reader: RecordReader, model_names: Sequence[str] | None = None) -> list[Record]:
     """Every complete run, oldest first."""
     where, values = _of_models(model_names)
-    rows = door.query(
+    rows = reader.query(
         f"SELECT {_COLUMNS} {_FROM} WHERE {_IS_RUN}{where} ORDER BY t.seq",
-        door.project_id,
+        reader.project_id,
         *values,
     )
-    return _records(door, rows)
+    return _records(reader, rows)
 
 
 def top(
-    door: RecordReader, metric: str, k: int, *, minimize: bool, model_names: Sequence[str] | None = None
+    reader: RecordReader,
+    metric: str,
+    k: int,
+    *,
+    minimize: bool,
+    model_names: Sequence[str] | None = None,
 ) -> list[Record]:
     """The best runs by one metric, best first; NaN, infinite and missing values never win."""
     where, values = _of_models(model_names, "r")
     way = "ASC" if minimize else "DESC"
-    rows = door.query(
+    rows = reader.query(
         f"SELECT {_COLUMNS} {_FROM_RESULTS} {_WITH_CODE} WHERE r.project_id = ? AND r.metric = ? "
         f"AND r.value > ? AND r.value < ?{where} AND {_NAMED} "
         f"ORDER BY r.value {way}, t.seq LIMIT {int(k)}",
-        door.project_id,
+        reader.project_id,
         metric,
         -math.inf,
         math.inf,
         *values,
     )
-    return _records(door, rows)
+    return _records(reader, rows)
 
 
 def table(
-    door: RecordReader, metrics: Sequence[str], model_names: Sequence[str] | None = None
+    reader: RecordReader, metrics: Sequence[str], model_names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """Run, model and these metrics of every complete run, oldest first; missing ones are NaN."""
     where, values = _of_models(model_names)
-    rows = door.query(
+    rows = reader.query(
         f"SELECT t.id, t.run_id, t.family AS model_name FROM trial t WHERE {_IS_RUN}{where} "
         "ORDER BY t.seq",
-        door.project_id,
+        reader.project_id,
         *values,
     )
     found = {row.pop("id"): {**row, **dict.fromkeys(metrics, math.nan)} for row in rows}
     for metric in metrics:
-        for trial_id, value in _values(door, metric).items():
+        for trial_id, value in _values(reader, metric).items():
             if trial_id in found:
                 found[trial_id][metric] = value
     return list(found.values())
 
 
-def impact(door: RecordReader, model_name: str, hyperparam: str, metric: str) -> list[dict[str, Any]]:
+def impact(
+    reader: RecordReader, model_name: str, hyperparam: str, metric: str
+) -> list[dict[str, Any]]:
     """Value of a hyperparameter and of a metric in every complete run of a model that has it.
 
     Sorted by the hyperparameter, numbers before texts.
     """
-    rows = door.query(
+    rows = reader.query(
         f"SELECT t.id, t.run_id, t.config FROM trial t WHERE {_IS_RUN} AND t.family = ?",
-        door.project_id,
+        reader.project_id,
         model_name,
     )
-    measured = _values(door, metric)
+    measured = _values(reader, metric)
     found = []
     for row in rows:
         config = json.loads(row["config"])
@@ -115,13 +122,13 @@ class Observation:
     value: float
 
 
-def observations(door: RecordReader, metric: str) -> list[Observation]:
+def observations(reader: RecordReader, metric: str) -> list[Observation]:
     """Every complete run that reported a metric, oldest first."""
-    rows = door.query(
+    rows = reader.query(
         "SELECT t.run_id, t.family, t.config, t.dataset_fingerprint, t.task_hash, t.split_hash, "
         f"r.value {_FROM_RESULTS} WHERE r.metric = ? AND {_IS_RUN} ORDER BY t.seq",
         metric,
-        door.project_id,
+        reader.project_id,
     )
     return [
         Observation(
@@ -142,11 +149,11 @@ def orderly(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def _values(door: RecordReader, metric: str) -> dict[str, float]:
+def _values(reader: RecordReader, metric: str) -> dict[str, float]:
     """A metric of every trial that has a result of it, by trial."""
-    rows = door.query(
+    rows = reader.query(
         "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?",
-        door.project_id,
+        reader.project_id,
         metric,
     )
     return {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
@@ -159,15 +166,15 @@ def _of_models(model_names: Sequence[str] | None, table: str = "t") -> tuple[str
     return f" AND {table}.family IN ({marks})", tuple(model_names)
 
 
-def _records(door: RecordReader, rows: Sequence[dict[str, Any]]) -> list[Record]:
+def _records(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> list[Record]:
     """Records of trial rows, with their results and notes."""
     ids = [row["id"] for row in rows]
-    metrics, notes = trial_facts.results(door, ids), notes_of(door, ids)
-    return [_record(door, row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
+    metrics, notes = trial_facts.results(reader, ids), notes_of(reader, ids)
+    return [_record(reader, row, metrics[row["id"]], notes.get(row["id"], [])) for row in rows]
 
 
 def _record(
-    door: RecordReader,
+    reader: RecordReader,
     row: dict[str, Any],
     metrics: Mapping[str, float | None],
     notes: Sequence[dict[str, Any]],
@@ -178,7 +185,7 @@ def _record(
     dirty = None if commit is None or imported else diff is not None
     if checkpoint is not None and not imported and "://" not in checkpoint:
         # Kept relative to the project, so that it leads somewhere wherever the project is now.
-        checkpoint = str(door.root / checkpoint)
+        checkpoint = str(reader.root / checkpoint)
     return Record(
         run_id=row["run_id"],
         model_name=row["family"],

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from podium.errors import DataError
 from podium.hashing import digest_bytes, json_text
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 
 FILE = Path("hyperparams") / "sweep_results.json"
 TARGET = "sweep_results"
@@ -66,23 +66,23 @@ def content(root: Path) -> bytes | None:
         ) from None
 
 
-def behind(door: RecordReader) -> bool:
+def behind(reader: RecordReader) -> bool:
     """Whether the file lacks something of the record, or the record something of the file.
 
     A project that never logged or imported a run has no file and lacks none.
     """
-    data = content(door.root)
-    if not door.exists:
+    data = content(reader.root)
+    if not reader.exists:
         return data is not None
-    row = door.first("projection", order="target", target=TARGET)
+    row = reader.first("projection", order="target", target=TARGET)
     if data is None:
-        return row is not None or _is_used(door)
+        return row is not None or _is_used(reader)
     if row is None:
         return True
     mark = Mark.parse(row["mark"])
-    if mark.digest != digest_bytes(data) or mark.root != str(door.root):
+    if mark.digest != digest_bytes(data) or mark.root != str(reader.root):
         return True
-    newest = door.first("outbox", "seq", order="seq DESC", kind=KINDS)
+    newest = reader.first("outbox", "seq", order="seq DESC", kind=KINDS)
     return newest is not None and newest["seq"] > row["position"]
 
 
@@ -91,21 +91,21 @@ def target_of(path: Path, root: Path) -> str:
     return f"{TARGET}:{os.path.relpath(path, root)}"
 
 
-def is_news(door: RecordReader, path: Path) -> bool:
+def is_news(reader: RecordReader, path: Path) -> bool:
     """Whether another tracker's file holds what was not taken in yet."""
-    if not door.exists:
+    if not reader.exists:
         return True
-    row = door.first("projection", order="target", target=target_of(path, door.root))
+    row = reader.first("projection", order="target", target=target_of(path, reader.root))
     digest = digest_bytes(path.read_bytes())
     return row is None or Mark.parse(row["mark"]).digest != digest
 
 
-def _is_used(door: RecordReader) -> bool:
+def _is_used(reader: RecordReader) -> bool:
     """Whether anybody logged or imported a run."""
-    rows = door.query(
+    rows = reader.query(
         "SELECT 1 AS yes FROM study WHERE project_id = ? AND (question LIKE ? OR question LIKE ?) "
         "LIMIT 1",
-        door.project_id,
+        reader.project_id,
         '{"tracker":%',
         '{"import":%',
     )

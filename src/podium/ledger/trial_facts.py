@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from podium.ledger.door import RecordReader, by
 from podium.ledger.notes import notes_of, told_note
 from podium.ledger.pieces import PIECE, pieces
+from podium.ledger.record_reader import RecordReader, by
 
 SCHEMA = 1
 _COLUMNS = (
@@ -19,44 +19,44 @@ _COLUMNS = (
 )
 
 
-def trials(door: RecordReader, chosen: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+def trials(reader: RecordReader, chosen: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
     """Every ended trial with its config, results, curves, studies and notes; oldest first."""
     if chosen is not None:
         rows = list[dict[str, Any]]()
         for piece in pieces(sorted(chosen)):
-            rows += _ended(door, f"t.id IN ({','.join('?' * len(piece))})", *piece)
+            rows += _ended(reader, f"t.id IN ({','.join('?' * len(piece))})", *piece)
         rows.sort(key=lambda row: row["seq"])
         for some in pieces(rows):
-            yield from _told(door, some)
+            yield from _told(reader, some)
         return
     last = 0
-    while rows := _ended(door, "t.seq > ?", last):
+    while rows := _ended(reader, "t.seq > ?", last):
         last = rows[-1]["seq"]
-        yield from _told(door, rows)
+        yield from _told(reader, rows)
 
 
-def _ended(door: RecordReader, which: str, *parameters: object) -> list[dict[str, Any]]:
+def _ended(reader: RecordReader, which: str, *parameters: object) -> list[dict[str, Any]]:
     """Rows of ended trials, the oldest that fit."""
     # Whoever asks for less needs no numpy.
     from podium.trial import State
 
     ended = [state.value for state in State if state.ended]
     marks = ",".join("?" * len(ended))
-    return door.query(
+    return reader.query(
         f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
         "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
         f"WHERE t.project_id = ? AND t.state IN ({marks}) AND {which} "
         f"ORDER BY t.seq LIMIT {PIECE}",
-        door.project_id,
+        reader.project_id,
         *ended,
         *parameters,
     )
 
 
-def _told(door: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _told(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     ids = [row["id"] for row in rows]
-    came_to, reported, said = results(door, ids), scores(door, ids), notes_of(door, ids)
-    links = door.select("study_trial", "trial_id, study_id, phase, number", trial_id=ids)
+    came_to, reported, said = results(reader, ids), scores(reader, ids), notes_of(reader, ids)
+    links = reader.select("study_trial", "trial_id, study_id, phase, number", trial_id=ids)
     studies = by("trial_id", ids, links)
     for row in rows:
         id_ = row["id"]
@@ -101,21 +101,21 @@ def _told(door: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[s
         }
 
 
-def results(door: RecordReader, trial_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
+def results(reader: RecordReader, trial_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What each of these trials came to, by metric."""
     columns = "trial_id, metric, value"
     # In an order by metric SQLite would read the index of all trials by metric.
-    rows = door.select("result", columns, order="", trial_id=trial_ids)
+    rows = reader.select("result", columns, order="", trial_id=trial_ids)
     return {
         id_: {row["metric"]: row["value"] for row in sorted(mine, key=lambda row: row["metric"])}
         for id_, mine in by("trial_id", trial_ids, rows).items()
     }
 
 
-def scores(door: RecordReader, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def scores(reader: RecordReader, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Everything that each of these trials reported: rows of its name, metric, epoch and value."""
     columns = "trial_id, part, metric, epoch, value"
-    rows = door.select("score", columns, order="part, metric, epoch", trial_id=trial_ids)
+    rows = reader.select("score", columns, order="part, metric, epoch", trial_id=trial_ids)
     named = [
         {**row, "name": f"{row['part']}_{row['metric']}".removeprefix("_")}
         for row in rows
@@ -124,23 +124,23 @@ def scores(door: RecordReader, trial_ids: Sequence[str]) -> dict[str, list[dict[
     return by("trial_id", trial_ids, named)
 
 
-def with_model(door: RecordReader) -> list[dict[str, Any]]:
+def with_model(reader: RecordReader) -> list[dict[str, Any]]:
     """Trials that have a model of their own; one that was removed has no checkpoint any more."""
-    return door.query(
+    return reader.query(
         "SELECT * FROM trial WHERE project_id = ? AND artifact_hash IS NOT NULL "
         "AND checkpoint IS NOT NULL ORDER BY seq",
-        door.project_id,
+        reader.project_id,
     )
 
 
-def artifacts_in_use(door: RecordReader) -> tuple[set[str], set[str]]:
+def artifacts_in_use(reader: RecordReader) -> tuple[set[str], set[str]]:
     """Hashes of artefacts that any project of the record needs, and folders of candidates."""
-    rows = door.query(
+    rows = reader.query(
         "SELECT artifact_hash, artifact_path FROM candidate UNION "
         "SELECT artifact_hash, NULL FROM evidence UNION "
         "SELECT artifact_hash, NULL FROM trial "
         "WHERE project_id != ? AND artifact_hash IS NOT NULL",
-        door.project_id,
+        reader.project_id,
     )
     folders = {row["artifact_path"] for row in rows} - {None}
     return {row["artifact_hash"] for row in rows}, folders

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from podium.arrays import Floats
+from podium.errors import DataError, UsageError
 from podium.portfolio._inputs import per_item
 from podium.portfolio.measures import DAYS_PER_YEAR, require_times
 from podium.portfolio.terms import Rates
-from podium.errors import DataError, UsageError
 
 
 class Interest:

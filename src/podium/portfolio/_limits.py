@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from podium.arrays import Floats
+from podium.errors import UsageError, suggest
 from podium.portfolio._inputs import group_columns, per_item
 from podium.portfolio.terms import Limits
-from podium.errors import UsageError, suggest
 
 
 def limited(weights: Floats, limits: Limits) -> Floats:

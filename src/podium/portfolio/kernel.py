@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from podium.arrays import Floats, Ints, Mask
+from podium.errors import DataError, UsageError
 from podium.portfolio import _inputs
 from podium.portfolio._book import Book, Terms
 from podium.portfolio._interest import Interest
 from podium.portfolio._limits import limited
 from podium.portfolio.result import Backtest, Backtests, Costs, Execution, Fills
 from podium.portfolio.terms import Impact, Law, Limits, Rates
-from podium.errors import DataError, UsageError
 
 
 class SimulateOptions(TypedDict, total=False):
@@ -159,7 +159,9 @@ def simulate(
     )[0]
 
 
-def simulate_stack(prices: ArrayLike, weights: ArrayLike, **options: Unpack[SimulateOptions]) -> Backtests:
+def simulate_stack(
+    prices: ArrayLike, weights: ArrayLike, **options: Unpack[SimulateOptions]
+) -> Backtests:
     """Many sets of weights on the same prices, in one pass over the bars.
 
     Parameters

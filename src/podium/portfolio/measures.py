@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.portfolio.result import Backtest, Trades
 from podium.errors import DataError, UsageError
+from podium.portfolio.result import Backtest, Trades
 
 DAYS_PER_YEAR = 365.25
 

@@ -18,7 +18,7 @@ from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
 from podium.readers._findings import ERROR, NOTE, DataIssue, error, has_errors, problems
 from podium.readers._options import ReadOptions
 from podium.readers._series import Series, Settled, adjusted, joined, settled, split
-from podium.readers._table import TableSource, Table
+from podium.readers._table import Table, TableSource
 from podium.readers._times import Stamps, parse
 from podium.timeframe import is_dated, modal_gap, of_gap, zone
 
@@ -419,7 +419,9 @@ def _remarks(done: Sequence[Series], found: Examined, options: ReadOptions) -> l
         )
     if options.absent:
         words = "prices are the close, the volume is 0"
-        remarks.append(DataIssue(NOTE, "absent", f"not there: {', '.join(options.absent)}; {words}"))
+        remarks.append(
+            DataIssue(NOTE, "absent", f"not there: {', '.join(options.absent)}; {words}")
+        )
     return remarks + [DataIssue(NOTE, "repaired", note) for note in found.notes]
 
 

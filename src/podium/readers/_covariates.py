@@ -209,7 +209,12 @@ def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[DataI
 
 
 def _stamps(
-    table: Table, loaded: Loaded, place: int, column: str, date_format: str, findings: list[DataIssue]
+    table: Table,
+    loaded: Loaded,
+    place: int,
+    column: str,
+    date_format: str,
+    findings: list[DataIssue],
 ) -> Stamps:
     """Stamps of one column as they stand there."""
     values = loaded.times[place]

@@ -57,7 +57,12 @@ class Stamps:
 
 
 def parse(
-    columns: Sequence[Any], *, aware: bool, date_format: str, source: TableSource, positions: Positions
+    columns: Sequence[Any],
+    *,
+    aware: bool,
+    date_format: str,
+    source: TableSource,
+    positions: Positions,
 ) -> Stamps:
     """Stamps of one column, or of one of dates and one of times of day.
 
@@ -162,7 +167,9 @@ def _form(text: pd.Series[str], source: TableSource, findings: list[DataIssue]) 
     return forms[int(known[1].sum() > known[0].sum())]
 
 
-def _ambiguous(what: str, forms: Sequence[str], source: TableSource, findings: list[DataIssue]) -> None:
+def _ambiguous(
+    what: str, forms: Sequence[str], source: TableSource, findings: list[DataIssue]
+) -> None:
     choice = " or ".join(f"date_format = '{form}'" for form in forms)
     findings.append(
         error(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.files import write_atomic
-from podium.trial import Ended, Epoch, Job, TrainingPaused, State, Task
+from podium.trial import Ended, Epoch, Job, State, Task, TrainingPaused
 
 STATE = "state"
 FORMAT = 1

@@ -22,8 +22,8 @@ from podium.hashing import strict
 from podium.stats._resampling import resampled_sums
 from podium.stats.class_figures import (
     Counts,
-    ThresholdCurve,
     Reliability,
+    ThresholdCurve,
     accuracy,
     balanced_accuracy,
     brier,

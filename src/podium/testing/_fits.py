@@ -14,7 +14,7 @@ from podium.families._base import AnyFamily
 from podium.space import Choice, ConfigDict, Space
 from podium.testing._base import SEED, require
 from podium.testing.leak import first_difference
-from podium.trial import BUDGET, Epoch, Fitted, TrainingPaused, Stopped
+from podium.trial import BUDGET, Epoch, Fitted, Stopped, TrainingPaused
 
 EPOCHS = 2
 

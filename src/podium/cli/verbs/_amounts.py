@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from podium.cli.output import Output
 from podium.errors import UsageError
-from podium.report.table import size
+from podium.render.table import size
 
 if TYPE_CHECKING:
     from podium.steps.archive.gc import Removal

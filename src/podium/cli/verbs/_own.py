@@ -13,7 +13,7 @@ from podium.cli import options
 from podium.cli.options import CliContext, setting, stacked
 from podium.cli.output import Output
 from podium.cli.verbs._search import answer_trials
-from podium.report.table import counted
+from podium.render.table import counted
 
 if TYPE_CHECKING:
     from podium.steps.search.results import SearchResult

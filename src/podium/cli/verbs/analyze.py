@@ -18,8 +18,8 @@ def command(cli: CliContext, slot: str | None) -> None:
     choice are the ranking with intervals, the naive forecast, the configs that are not
     distinguishable from the best, and how much of the choice is luck: docs/judgement.md.
     """
-    from podium.report.blocks import interval, standing
-    from podium.report.table import p_value
+    from podium.render.blocks import interval, standing
+    from podium.render.table import p_value
     from podium.steps.pipeline.run_report import luck_basis, luck_rows, ranking_rows
     from podium.steps.search.analysis_files import compared
     from podium.steps.search.analyze import analyze

@@ -7,7 +7,7 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.verbs._amounts import seconds_of, show_removals
-from podium.report.table import size
+from podium.render.table import size
 
 
 @click.command()

@@ -12,7 +12,7 @@ from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.cli.verbs._amounts import bytes_of, seconds_of, show_removals
 from podium.errors import UsageError
-from podium.report.table import size
+from podium.render.table import size
 
 if TYPE_CHECKING:
     from podium.steps.archive.gc import Plan

@@ -7,7 +7,7 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext, setting
 from podium.cli.verbs._search import answer_trials, named_values, values_of
-from podium.report.table import counted
+from podium.render.table import counted
 
 # Flags that users of grids know, and the parameters they mean.
 LISTS = {

@@ -14,9 +14,9 @@ from podium.cli.output import FORMS, Output
 from podium.config import Config
 from podium.decision import Stage
 from podium.errors import NotFoundError, UsageError, suggest
-from podium.ledger.door import TABLES, RecordReader
 from podium.ledger.models import models
 from podium.ledger.notes import notes_of
+from podium.ledger.record_reader import TABLES, RecordReader
 
 MODELS = ("models", "candidates")
 COLUMNS = {
@@ -76,19 +76,19 @@ def command(
     if kind not in ("slots", "models") and kind not in TABLES:
         known = ["slots", "models", *TABLES, *registry.KINDS]
         raise NotFoundError(f"no kind '{kind}' to list", fix=suggest(kind, known))
-    config, door = cli.config, cli.door
+    config, reader = cli.config, cli.reader
     if slot is not None and slot not in config.slots:
-        _require_slot(config, door, slot)
+        _require_slot(config, reader, slot)
     if kind == "slots":
-        out.answer("slots", _slots(config, door))
+        out.answer("slots", _slots(config, reader))
         return
     if kind in MODELS:
-        items = models(door, slot=slot, where=where, sort=sort, timeframe=timeframe, stage=stage)
+        items = models(reader, slot=slot, where=where, sort=sort, timeframe=timeframe, stage=stage)
         items = items[:limit] if limit >= 0 else items
     else:
-        items = door.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
+        items = reader.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
     if kind == "trials" and out.form in ("json", "jsonl"):
-        noted = notes_of(door, [item["id"] for item in items])
+        noted = notes_of(reader, [item["id"] for item in items])
         items = [{**item, "dated_notes": noted.get(item["id"], [])} for item in items]
     columns = COLUMNS[kind]
     if not items and (where or slot):
@@ -110,17 +110,17 @@ def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:
         )
 
 
-def _require_slot(config: Config, door: RecordReader, slot: str) -> None:
+def _require_slot(config: Config, reader: RecordReader, slot: str) -> None:
     """Refuse a slot that neither podium.toml nor the record, as of own code, knows."""
-    recorded = {row["slot"] for row in door.rows("studies")} if door.exists else set()
+    recorded = {row["slot"] for row in reader.rows("studies")} if reader.exists else set()
     if slot not in recorded:
         raise NotFoundError(f"no slot '{slot}'", fix=suggest(slot, {*config.slots, *recorded}))
 
 
-def _slots(config: Config, door: RecordReader) -> list[dict[str, Any]]:
+def _slots(config: Config, reader: RecordReader) -> list[dict[str, Any]]:
     """Each declared slot with its champion; a project without a record has none."""
     facts = {"champion": "candidate_id", "version": "version", "since": "since"}
-    champions = door.champions() if door.exists else {}
+    champions = reader.champions() if reader.exists else {}
     return [
         {"slot": slot, **{key: getattr(champions.get(slot), of, None) for key, of in facts.items()}}
         for slot in config.slots

@@ -10,7 +10,7 @@ from podium.cli import options
 from podium.cli.main import INTERRUPTED
 from podium.cli.options import CliContext
 from podium.errors import UsageError
-from podium.report.table import duration
+from podium.render.table import duration
 
 
 @click.command()

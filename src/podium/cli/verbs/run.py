@@ -83,7 +83,7 @@ def command(
 
 
 def _tell(out: Output, found: Run) -> None:
-    from podium.report.run import run_dict, summary_rows
+    from podium.render.run import run_dict, summary_rows
 
     columns, rows = summary_rows(found.report)
     items = [dict(zip(columns, row, strict=True)) for row in rows]

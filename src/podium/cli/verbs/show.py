@@ -13,8 +13,8 @@ from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.config import Config
-from podium.ledger.door import RecordReader
 from podium.ledger.notes import notes_of, told_note
+from podium.ledger.record_reader import RecordReader
 
 
 @click.command()
@@ -34,45 +34,45 @@ def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | 
         ]
         out.answer("config", items)
         return
-    door = cli.door
+    reader = cli.reader
     if lineage:
-        _lineage(out, door, what, config.root / config.paths.registry)
+        _lineage(out, reader, what, config.root / config.paths.registry)
         return
     if history or at:
         config.slot(what)
-        _history(out, door, what, at)
+        _history(out, reader, what, at)
         return
     if what in config.slots:
-        _slot(out, config, door, what)
+        _slot(out, config, reader, what)
         return
-    kind, row = door.find(what)
-    noted = notes_of(door, [row["id"]]).get(row["id"], [])
+    kind, row = reader.find(what)
+    noted = notes_of(reader, [row["id"]]).get(row["id"], [])
     if out.as_json:
         out.facts(kind, {**row, "dated_notes": noted})
         return
     if kind == "candidates":
-        _candidate(out, door, row)
+        _candidate(out, reader, row)
     else:
         out.facts(kind, row)
     if noted:
         print("\n" + "\n".join(told_note(note) for note in noted))
 
 
-def _lineage(out: Output, door: RecordReader, what: str, store: Path) -> None:
-    from podium.report.tree import tree
+def _lineage(out: Output, reader: RecordReader, what: str, store: Path) -> None:
+    from podium.render.tree import tree
     from podium.steps.archive.lineage import lineage
 
-    found = lineage(door, what, store)
+    found = lineage(reader, what, store)
     if out.as_json:
         out.answer("lineage", [found.item()])
         return
     print(tree(found.branch(), shutil.get_terminal_size((80, 24)).columns))
 
 
-def _history(out: Output, door: RecordReader, slot: str, moment: str | None) -> None:
+def _history(out: Output, reader: RecordReader, slot: str, moment: str | None) -> None:
     from podium.steps.search import history
 
-    reigns = history.history(door, slot)
+    reigns = history.history(reader, slot)
     if moment:
         reigns = [history.at(reigns, moment)]
     if out.as_json:
@@ -90,9 +90,9 @@ def _history(out: Output, door: RecordReader, slot: str, moment: str | None) -> 
         out.say(f"nobody held {slot} yet")
 
 
-def _slot(out: Output, config: Config, door: RecordReader, slot: str) -> None:
-    holder = door.champions().get(slot)
-    decisions = door.rows("decisions", slot=slot)
+def _slot(out: Output, config: Config, reader: RecordReader, slot: str) -> None:
+    holder = reader.champions().get(slot)
+    decisions = reader.rows("decisions", slot=slot)
     if out.as_json:
         out.facts("slot", {"slot": slot, "champion": holder, "decisions": decisions})
         return
@@ -114,10 +114,10 @@ def _slot(out: Output, config: Config, door: RecordReader, slot: str) -> None:
     out.answer("decisions", [_told(d) for d in decisions])
 
 
-def _candidate(out: Output, door: RecordReader, row: dict[str, Any]) -> None:
-    stage = door.stages().get(row["id"])
+def _candidate(out: Output, reader: RecordReader, row: dict[str, Any]) -> None:
+    stage = reader.stages().get(row["id"])
     out.facts("candidate", {**row, "stage": stage})
-    evidence = [e for e in door.rows("evidence") if e["candidate_id"] == row["id"]]
+    evidence = [e for e in reader.rows("evidence") if e["candidate_id"] == row["id"]]
     for one in reversed(evidence):
         print(f"\n{one['kind']} evidence {one['id']}, {one['created_at']}")
         items = [
@@ -128,7 +128,7 @@ def _candidate(out: Output, door: RecordReader, row: dict[str, Any]) -> None:
         for name, text in one["notes"].items():
             if text:
                 print(f"{name}: {text}")
-    decisions = [d for d in door.rows("decisions") if d["candidate_id"] == row["id"]]
+    decisions = [d for d in reader.rows("decisions") if d["candidate_id"] == row["id"]]
     print("\ndecisions, newest first")
     out.answer("decisions", [_told(d) for d in decisions])
 

@@ -6,7 +6,7 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
-from podium.report.table import duration
+from podium.render.table import duration
 
 
 @click.command()

@@ -10,7 +10,7 @@ from podium.cli import options
 from podium.cli.options import CliContext, setting
 from podium.cli.verbs import _own
 from podium.cli.verbs._search import answer_trials, scheduled, searched, settings_of
-from podium.report.table import counted
+from podium.render.table import counted
 
 
 @click.command()

@@ -12,9 +12,9 @@ from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import CandidateState, is_told
 from podium.ledger.projections._mlflow_client import (
     Found,
-    NoRegistryError,
     MlflowRefusedError,
     MlflowStoppedError,
+    NoRegistryError,
     StumbledError,
 )
 from podium.ledger.projections._mlflow_registry import ALIAS, Registry, Version

@@ -12,9 +12,9 @@ from typing import Any
 from podium.ledger.projections._mlflow_candidates import is_told
 from podium.ledger.projections._mlflow_client import (
     Experiment,
-    NoRegistryError,
     MlflowRefusedError,
     MlflowStoppedError,
+    NoRegistryError,
     StumbledError,
     ignored,
     paged,

@@ -25,7 +25,7 @@ from podium.ledger import foreign, outbox, schema, writes
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID, came_to
-from podium.ledger.projections._jsonl import JsonLine, FileTail, append
+from podium.ledger.projections._jsonl import FileTail, JsonLine, append
 from podium.ledger.statements import select, values
 from podium.record import finite_or_none
 from podium.trial import State
@@ -180,7 +180,9 @@ class _ExperimentsLog:
             handle.seek(max(0, end - CHECKED))
             return digest_bytes(handle.read(end - handle.tell()))
 
-    def _take_in(self, tail: FileTail, fresh: Sequence[JsonLine], mark: _LogMark, position: int) -> _LogMark:
+    def _take_in(
+        self, tail: FileTail, fresh: Sequence[JsonLine], mark: _LogMark, position: int
+    ) -> _LogMark:
         """Put lines of others into the record: as runs, and word for word."""
         # With empty lines before them, so that what is told of a line has its number in the log.
         before = self.path.read_bytes()[: tail.start].count(b"\n")

@@ -19,9 +19,9 @@ from podium.hashing import digest
 from podium.ledger import outbox
 from podium.ledger.projections import _mlflow_compare, _mlflow_store
 from podium.ledger.projections._mlflow_client import Experiment, MlflowStoppedError, environment
+from podium.ledger.projections._mlflow_pass import Progress, RecordSource, SyncPass, remembered
 from podium.ledger.projections._mlflow_registry import Registry
 from podium.ledger.projections._mlflow_target import LOCK
-from podium.ledger.projections._mlflow_tour import Progress, RecordSource, SyncPass, remembered
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Projection(RecordSource):
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda tour: tour.drain(progress))
+        return self._passed(lambda sync: sync.drain(progress))
 
     def retry(self) -> Sent:
         """Send again what was refused before, each on its own.
@@ -96,7 +96,7 @@ class Projection(RecordSource):
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda tour: tour.retry(self.stuck()))
+        return self._passed(lambda sync: sync.retry(self.stuck()))
 
     def repair(self, subject_ids: Sequence[str]) -> Sent:
         """Send studies and trials again whose runs are gone, under the names they had.
@@ -106,7 +106,7 @@ class Projection(RecordSource):
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda tour: tour.repair(subject_ids))
+        return self._passed(lambda sync: sync.repair(subject_ids))
 
     def check(self) -> SyncCheck:
         """Compare MLflow with what the record believes to be there; changes nothing.
@@ -143,21 +143,21 @@ class Projection(RecordSource):
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda tour: tour.mend())
+        return self._passed(lambda sync: sync.mend())
 
     def _passed(self, work: Callable[[SyncPass], Iterator[str]]) -> Sent:
         """One pass: what is yielded is a refusal in words, or empty for what went well."""
         sent, refused, stopped = 0, list[str](), ""
         with self._turn(), environment(self.target):
             try:
-                tour = SyncPass(self)
+                sync = SyncPass(self)
                 try:
-                    for told in work(tour):
+                    for told in work(sync):
                         sent += not told
                         refused += [told] if told else []
-                    tour.close_parents()
+                    sync.close_parents()
                 finally:
-                    tour.close()
+                    sync.close()
             except MlflowStoppedError as error:
                 stopped = str(error)
             finally:

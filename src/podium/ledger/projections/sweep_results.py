@@ -21,8 +21,8 @@ from podium.hashing import digest_bytes, json_text
 from podium.importers._base import Imported, parsed, source_of
 from podium.importers.sweep_results import records, to_json
 from podium.ledger import foreign, outbox, runs, writes
-from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Ledger, now
+from podium.ledger.record_reader import RecordReader
 from podium.ledger.sweep_file import FILE, TARGET, Mark, behind, content, target_of
 from podium.record import Record
 
@@ -65,14 +65,14 @@ def write(
         The file is damaged and podium never saw it whole (it is left alone), or it cannot be
         written.
     """
-    door = _door(ledger, root)
-    if not behind(door):
+    reader = _door(ledger, root)
+    if not behind(reader):
         return []
     path = root / ".podium" / "locks" / f"{TARGET}.lock"
     patience = PATIENCE_SECONDS if wait else 0.0
     try:
         with full_disk_explained(root), lock(path, f"writing {FILE}", patience=patience):
-            return _File(ledger, door, slot, say).update()
+            return _File(ledger, reader, slot, say).update()
     except ConflictError:
         return []
     except OSError as error:
@@ -98,12 +98,12 @@ def take_in(
     DataError
         The file is damaged.
     """
-    door = _door(ledger, root)
+    reader = _door(ledger, root)
     data = path.read_bytes()
     found, problems = records(parsed(data, path), str(path))
     for problem in problems:
         say(f"warning: {path}: {problem}")
-    news = _News.of(found, runs.runs(door), root)
+    news = _News.of(found, runs.runs(reader), root)
     with ledger.transaction(durable=True) as tx:
         news.put(ledger, tx, source_of(path.name, found), slot)
         mark = Mark(digest_bytes(data))
@@ -113,7 +113,7 @@ def take_in(
 
 def _door(ledger: Ledger, root: Path) -> RecordReader:
     """Plain reads of an open record."""
-    # SQLAlchemy writes a file's name into its URL the way browsers do, and the door does not.
+    # SQLAlchemy writes a file's name into its URL the way browsers do, and the reader does not.
     place, url = f"sqlite:///{ledger.place}", ledger.engine.url
     told = place if ledger.is_sqlite else url.render_as_string(hide_password=False)
     return RecordReader(told, root, ledger.project_id)
@@ -124,31 +124,31 @@ class _File:
     """The file of one project, to be updated by one process."""
 
     ledger: Ledger
-    door: RecordReader
+    reader: RecordReader
     slot: str
     say: Callable[[str], None]
 
     @property
     def path(self) -> Path:
-        return self.door.root / FILE
+        return self.reader.root / FILE
 
     def update(self) -> list[str]:
         """Take in, then write what differs; returns what was written."""
         written: list[str] = []
         for _ in range(ATTEMPTS):
-            data = content(self.door.root)
+            data = content(self.reader.root)
             _, text = self.ledger.read(outbox.position_of, TARGET)
             mark = Mark.parse(text)
             if data is not None and digest_bytes(data) != mark.digest:
                 mark = self._take_in(data, mark, written)
             position = self.ledger.read(outbox.last_position)
-            told = rendered(runs.runs(self.door), mark.beside)
+            told = rendered(runs.runs(self.reader), mark.beside)
             if told != data:
-                if content(self.door.root) != data:
+                if content(self.reader.root) != data:
                     continue
                 write_atomic(self.path, told)
                 written.append(FILE.as_posix())
-            mark = replace(mark, digest=digest_bytes(told), root=str(self.door.root))
+            mark = replace(mark, digest=digest_bytes(told), root=str(self.reader.root))
             self.ledger.write(outbox.advance, TARGET, position, mark.text)
             break
         return written
@@ -177,7 +177,7 @@ class _File:
                 self.say(f"warning: {FILE}: {problem}; the file as it was is kept as {kept}")
         beside = {name: value for name, value in payload.items() if name != "runs"}
         taken = Mark(digest_bytes(data), "", beside)
-        news = _News.of(found, runs.runs(self.door), self.door.root)
+        news = _News.of(found, runs.runs(self.reader), self.reader.root)
         source = source_of(FILE.name, found)
         with self.ledger.transaction(durable=True) as tx:
             news.put(self.ledger, tx, source, self.slot)
@@ -192,7 +192,7 @@ class _File:
         """Copy of the file under another name; returns that name, relative to the project."""
         stamp = now()[:19].replace("-", "").replace(":", "").replace("T", "_")
         kept = FILE.with_name(f"{FILE.name}.{why}-{stamp}")
-        write_atomic(self.door.root / kept, data)
+        write_atomic(self.reader.root / kept, data)
         written.append(kept.as_posix())
         return kept.as_posix()
 

@@ -57,7 +57,7 @@ def backup(project: Project, destination: Path) -> Backup:
     DataError
         An artefact is missing or was changed, or the disk is full.
     """
-    source = project.door.path
+    source = project.reader.path
     record = RECORD if source is None else _inside(project, source, "ledger.url")
     settings = naming((project.root / FILE).read_text(encoding="utf-8"), f"sqlite:///{record}")
     store = _inside(project, project.store, "paths.registry")

@@ -70,7 +70,7 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
         An artefact was changed, or a candidate's is missing.
     """
     with packed(destination, PACKING) as pack, project.ledger.reading() as tx:
-        rows = named(project.door, ids)
+        rows = named(project.reader, ids)
         wanted = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
         choice = (
             bundle.choose(project.ledger, tx, **wanted)

@@ -63,14 +63,14 @@ def plan(project: Project, rules: CleanRules | None = None) -> Plan:
     rules = rules or CleanRules()
     removals = [one for one in gc.plan(project).removals if one.what == LEFT_OVER]
     # Without a record there is nobody to ask what must stay.
-    stay = _Stay.of(project) if project.door.exists else _Stay(frozenset(), "")
-    for folder in _folders(project) if project.door.exists else ():
+    stay = _Stay.of(project) if project.reader.exists else _Stay(frozenset(), "")
+    for folder in _folders(project) if project.reader.exists else ():
         if rules.keep_best is not None:
             removals += _checkpoints(project, folder, rules.keep_best, stay)
             removals += _extended(project, folder, rules.keep_best, stay)
         if rules.older_than is not None:
             removals += _older(project, folder, rules.older_than, stay)
-    if rules.keep_best is not None and project.door.exists:
+    if rules.keep_best is not None and project.reader.exists:
         removals += _models(project, rules.keep_best)
     logs = project.config.logs
     for path in log.beyond(project.state / log.FOLDER, logs.keep, logs.days):
@@ -133,11 +133,11 @@ class _Stay:
 
     @classmethod
     def of(cls, project: Project) -> _Stay:
-        door = project.door
+        reader = project.reader
         stages = (Stage.CHAMPION, Stage.BETA)
-        moves = door.select("decision", "candidate_id", accepted=1, to_stage=stages)
+        moves = reader.select("decision", "candidate_id", accepted=1, to_stage=stages)
         moved = {row["candidate_id"] for row in moves}
-        found = door.select("candidate", "id, study_id", id=moved)
+        found = reader.select("candidate", "id, study_id", id=moved)
         ids = {name for row in found for name in row.values()}
         return cls(frozenset(ids), "\n".join(gc.pointers(project)))
 

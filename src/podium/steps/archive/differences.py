@@ -15,7 +15,7 @@ from podium import artifact, registry
 from podium.errors import NotFoundError
 from podium.hashing import digest_bytes, digest_folder
 from podium.ledger import trial_facts, writes
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.record import nan_if_null
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
@@ -57,7 +57,7 @@ class Part:
     checkpoint: str = ""
 
 
-def numbers(door: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
+def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
     """Everything the record keeps of a trial against the same of the new training."""
     id_, metric = row["id"], row["metric"]
     if row["state"] != ended.state:
@@ -66,13 +66,13 @@ def numbers(door: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
         return [ResultCheck(id_, "state", False, told)]
     findings = [ResultCheck(id_, "state", True, f"{ended.state} again")]
     if row["loss_hash"]:
-        losses = _series(door, id_, "losses", row["loss_hash"], ended.losses)
+        losses = _series(reader, id_, "losses", row["loss_hash"], ended.losses)
         findings.append(losses)
         forecasts = ended.prediction.values.astype(np.float32) if ended.prediction else np.empty(0)
-        findings.append(_series(door, id_, "forecasts", row["prediction_hash"], forecasts))
-        findings.append(_score(door, row, ended, losses.same))
-    findings += _curves(door, id_, ended)
-    recorded = trial_facts.results(door, [id_])[id_]
+        findings.append(_series(reader, id_, "forecasts", row["prediction_hash"], forecasts))
+        findings.append(_score(reader, row, ended, losses.same))
+    findings += _curves(reader, id_, ended)
+    recorded = trial_facts.results(reader, [id_])[id_]
     results = {name: nan_if_null(value) for name, value in recorded.items()}
     # Errors reckoned from the forecasts say nothing that those have not said to the bit.
     again = writes.results_of(ended, metric)
@@ -85,14 +85,16 @@ def numbers(door: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
     return findings
 
 
-def _series(door: RecordReader, id_: str, what: str, recorded: str | None, now: NDArray[Any]) -> ResultCheck:
+def _series(
+    reader: RecordReader, id_: str, what: str, recorded: str | None, now: NDArray[Any]
+) -> ResultCheck:
     """A stored series against the new one, by hash; the numbers are read only if that differs."""
     if recorded is None:
         return ResultCheck(id_, what, False, "none were recorded")
     if digest_bytes(now.dtype.str.encode(), now.tobytes()) == recorded:
         return ResultCheck(id_, what, True, f"{len(now)} windows")
     try:
-        then = door.array(recorded)
+        then = reader.array(recorded)
     except NotFoundError:
         return ResultCheck(id_, what, False, f"the series {recorded[:12]} is not on record")
     if len(then) != len(now):
@@ -108,8 +110,8 @@ def _series(door: RecordReader, id_: str, what: str, recorded: str | None, now: 
     )
 
 
-def _score(door: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> ResultCheck:
-    kept = door.select("score", "value", order="metric", trial_id=row["id"], part="best")
+def _score(reader: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> ResultCheck:
+    kept = reader.select("score", "value", order="metric", trial_id=row["id"], part="best")
     recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in kept)]
     wrong = [value for value in recorded if not _equal(value, ended.score)]
     what = f"{row['metric']}"
@@ -121,10 +123,10 @@ def _score(door: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> Re
     return ResultCheck(row["id"], what, False, told)
 
 
-def _curves(door: RecordReader, id_: str, ended: Ended) -> list[ResultCheck]:
+def _curves(reader: RecordReader, id_: str, ended: Ended) -> list[ResultCheck]:
     """Each metric over the epochs; the first epoch that differs says where the paths part."""
     then: dict[str, dict[int, float]] = {}
-    for row in trial_facts.scores(door, [id_])[id_]:
+    for row in trial_facts.scores(reader, [id_])[id_]:
         then.setdefault(row["name"], {})[row["epoch"]] = nan_if_null(row["value"])
     now: dict[str, dict[int, float]] = {}
     for epoch in ended.epochs:
@@ -204,7 +206,9 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
         if most == 0
         else f"other bytes, and forecasts differ by at most {most:.3g}"
     )
-    findings += [ResultCheck(id_, f"{start}{name}", False, told, harmless=most == 0) for name in odd]
+    findings += [
+        ResultCheck(id_, f"{start}{name}", False, told, harmless=most == 0) for name in odd
+    ]
     return findings
 
 

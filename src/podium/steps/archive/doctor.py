@@ -20,8 +20,8 @@ from podium.config import Config
 from podium.decision import Decision, Kind, Stage, Verdict
 from podium.errors import NotFoundError, PodiumError, Problem, UsageError
 from podium.ledger import trial_facts
-from podium.ledger.door import RecordReader
 from podium.ledger.projections import _mlflow_target
+from podium.ledger.record_reader import RecordReader
 from podium.steps.workspace import projections
 from podium.steps.workspace.environment import PACKAGES, version
 
@@ -56,11 +56,11 @@ def doctor(folder: Path) -> list[Check]:
     try:
         config = configuration.load(root)
         checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
-        door = RecordReader(config.ledger.url, root, config.project.id)
+        reader = RecordReader(config.ledger.url, root, config.project.id)
     except PodiumError as error:
         return [*checks, Check("podium.toml", False, str(error))]
     try:
-        if not door.exists:
+        if not reader.exists:
             return [*checks, Check("record", True, "no record yet")]
     except PodiumError as error:
         return [*checks, Check("record", False, str(error))]
@@ -72,7 +72,7 @@ def doctor(folder: Path) -> list[Check]:
         ("trials", _trials),
         ("mlflow", _mlflow),
     ):
-        checks.append(_checked(name, partial(look, config, door)))
+        checks.append(_checked(name, partial(look, config, reader)))
     return checks
 
 
@@ -102,22 +102,22 @@ def _plugins(root: Path) -> str:
     return f"{', '.join(found)}: compiled, not run" if found else "none"
 
 
-def _record(config: Config, door: RecordReader) -> str:
-    if door.path is None:
-        return f"the server answers, schema {door.version()}"
-    version, damage = door.version(), door.damage()
+def _record(config: Config, reader: RecordReader) -> str:
+    if reader.path is None:
+        return f"the server answers, schema {reader.version()}"
+    version, damage = reader.version(), reader.damage()
     if damage:
-        raise ValueError(f"{door.path} is damaged: {damage}; restore it from a backup")
-    size = door.path.stat().st_size / 1024**2
-    return f"{door.path} is whole, schema {version}, {size:.1f} MiB"
+        raise ValueError(f"{reader.path} is damaged: {damage}; restore it from a backup")
+    size = reader.path.stat().st_size / 1024**2
+    return f"{reader.path} is whole, schema {version}, {size:.1f} MiB"
 
 
-def _chain(config: Config, door: RecordReader) -> str:
+def _chain(config: Config, reader: RecordReader) -> str:
     """Recompute every link; a decision that was altered, lost or added breaks the next one."""
     from podium.ledger.ledger import first_link
 
     link = first_link(config.project.id)
-    rows = list(reversed(door.rows("decisions")))
+    rows = list(reversed(reader.rows("decisions")))
     for row in rows:
         decision = _decision(row)
         if decision.previous_hash != link or decision.hash != row["hash"]:
@@ -142,10 +142,10 @@ def _decision(row: dict[str, Any]) -> Decision:
     )
 
 
-def _artifacts(config: Config, door: RecordReader) -> str:
+def _artifacts(config: Config, reader: RecordReader) -> str:
     store = config.root / config.paths.registry
-    candidates = {row["artifact_path"]: row["artifact_hash"] for row in door.rows("candidates")}
-    trials = trial_facts.with_model(door)
+    candidates = {row["artifact_path"]: row["artifact_hash"] for row in reader.rows("candidates")}
+    trials = trial_facts.with_model(reader)
     kept = {artifact.folder_of(row["artifact_hash"]): row["artifact_hash"] for row in trials}
     both = {**kept, **candidates}
     for folder, artifact_hash in both.items():
@@ -156,10 +156,10 @@ def _artifacts(config: Config, door: RecordReader) -> str:
     return f"{len(both)} artefacts match their hashes, file by file{extra}"
 
 
-def _champions(config: Config, door: RecordReader) -> str:
+def _champions(config: Config, reader: RecordReader) -> str:
     from podium.resolve import CACHE
 
-    champions = door.champions()
+    champions = reader.champions()
     path = config.root / CACHE
     cached = json.loads(path.read_text())["champions"] if path.is_file() else {}
     told = {slot: holder["candidate_id"] for slot, holder in cached.items()}
@@ -169,15 +169,15 @@ def _champions(config: Config, door: RecordReader) -> str:
     return f"{len(held)} of {len(config.slots)} slots have one"
 
 
-def _trials(config: Config, door: RecordReader) -> str:
-    counted = Counter(row["state"] for row in door.select("trial", "state", order="state"))
+def _trials(config: Config, reader: RecordReader) -> str:
+    counted = Counter(row["state"] for row in reader.select("trial", "state", order="state"))
     told = ", ".join(f"{count} {state}" for state, count in counted.items()) or "none"
     return f"{told} (running ones with nobody at work are started again by: podium run)"
 
 
-def _mlflow(config: Config, door: RecordReader) -> str:
+def _mlflow(config: Config, reader: RecordReader) -> str:
     """How far MLflow is behind; without asking it, so a server that is down delays nothing."""
-    known = {one.target: one for one in projections.standings(door)}
+    known = {one.target: one for one in projections.standings(reader)}
     told = []
     if config.mlflow.enabled:
         target = _mlflow_target.resolve(config)

@@ -17,7 +17,7 @@ from podium.files import csv_text, full_disk_explained, write_atomic
 from podium.hashing import canonical, strict
 from podium.importers import sweep_results
 from podium.ledger import runs, trial_facts
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.record import lower_is_better
 from podium.registry import Direction
 from podium.steps.workspace.project import Project
@@ -64,7 +64,7 @@ def export(project: Project, form: str, ids: Sequence[str] = ()) -> Export:
     }
     if form not in makers:
         raise UsageError(f"no form '{form}'", ", ".join(makers))
-    found = makers[form](project, _chosen(project.door, ids) if ids else None)
+    found = makers[form](project, _chosen(project.reader, ids) if ids else None)
     if not found.trials:
         raise NotFoundError("no trial to export", fix="run: podium list trials")
     return found
@@ -84,22 +84,22 @@ def write(path: Path, found: Export) -> None:
         write_atomic(path, found.content)
 
 
-def named(door: RecordReader, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def named(reader: RecordReader, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Rows of the studies, trials and candidates that these ids mean, by their kind."""
     found: dict[str, list[dict[str, Any]]] = {"studies": [], "trials": [], "candidates": []}
     for start in ids:
-        kind, row = door.find(start)
+        kind, row = reader.find(start)
         if kind not in found:
             raise UsageError(f"{row['id']} is one of the {kind}", ", ".join(found))
         found[kind].append(row)
     return found
 
 
-def _chosen(door: RecordReader, ids: Sequence[str]) -> set[str]:
+def _chosen(reader: RecordReader, ids: Sequence[str]) -> set[str]:
     """Ids of the trials that these ids mean."""
-    rows = named(door, ids)
+    rows = named(reader, ids)
     studies = [row["id"] for row in rows["studies"]]
-    links = door.select("study_trial", "trial_id", study_id=studies)
+    links = reader.select("study_trial", "trial_id", study_id=studies)
     trials = {row["id"] for row in rows["trials"]}
     return trials.union(row["trial_id"] for row in [*rows["candidates"], *links])
 
@@ -107,14 +107,16 @@ def _chosen(door: RecordReader, ids: Sequence[str]) -> set[str]:
 def _jsonl(project: Project, chosen: set[str] | None) -> Export:
     lines = [
         json.dumps(strict(trial), ensure_ascii=False, allow_nan=False)
-        for trial in trial_facts.trials(project.door, chosen)
+        for trial in trial_facts.trials(project.reader, chosen)
     ]
     return Export("".join(line + "\n" for line in lines).encode(), len(lines))
 
 
 def _sweep(project: Project, chosen: set[str] | None) -> Export:
     found = [
-        record for record in runs.runs(project.door) if chosen is None or record.trial_id in chosen
+        record
+        for record in runs.runs(project.reader)
+        if chosen is None or record.trial_id in chosen
     ]
     told = [sweep_results.to_json(record) for record in found]
     content = json.dumps({"runs": told}, indent=1, ensure_ascii=False) + "\n"
@@ -125,7 +127,7 @@ def _csv(project: Project, chosen: set[str] | None) -> Export:
     """One row a trial, a column a parameter (``config.x``) and a metric."""
     facts = ("id", "run_id", "model_name", "state", "started_at", "seconds", "score")
     rows, columns = list[dict[str, Any]](), dict[str, None]()
-    for trial in trial_facts.trials(project.door, chosen):
+    for trial in trial_facts.trials(project.reader, chosen):
         row = {name: trial[name] for name in facts}
         row |= {f"config.{name}": value for name, value in sorted(trial["config"].items())}
         row |= dict(sorted(trial["results"].items()))
@@ -145,9 +147,9 @@ def _optuna(project: Project, chosen: set[str] | None, form: str) -> Export:
     """An Optuna study for each of podium's, every trial with the metric its study is judged by."""
     from podium.importers import _journal as journals
 
-    slots = {row["id"]: row["slot"] for row in project.door.rows("studies")}
+    slots = {row["id"]: row["slot"] for row in project.reader.rows("studies")}
     by_study: dict[str, list[dict[str, Any]]] = {}
-    for trial in trial_facts.trials(project.door, chosen):
+    for trial in trial_facts.trials(project.reader, chosen):
         for study_id in dict.fromkeys(link["study_id"] for link in trial["studies"]):
             by_study.setdefault(study_id, []).append(trial)
     studies, left, count = {}, list[str](), 0

@@ -123,7 +123,7 @@ def plan(project: Project, rules: GcRules | None = None) -> Plan:
         removal_of(project, path, "left-over", "a step that was stopped left it")
         for path in _left_over(project)
     ]
-    if not project.store.is_dir() or not project.door.exists:
+    if not project.store.is_dir() or not project.reader.exists:
         return Plan(tuple(removals), 0, 0)
     if not project.store.resolve().is_relative_to(project.root):
         remark = f"{project.store} is outside the project, others may need it: left alone"
@@ -172,7 +172,11 @@ def plan(project: Project, rules: GcRules | None = None) -> Plan:
 
 
 def choose(
-    kept: Sequence[TrialModel], held: Iterable[str], sizes: dict[str, int], rules: GcRules, now: float
+    kept: Sequence[TrialModel],
+    held: Iterable[str],
+    sizes: dict[str, int],
+    rules: GcRules,
+    now: float,
 ) -> dict[str, str]:
     """Models the rules let go, by hash, each with why; worst and oldest first.
 
@@ -286,11 +290,11 @@ def _left_over(project: Project) -> list[Path]:
 def _states_of_nobody(project: Project) -> list[Path]:
     """States of trials that no step will go on with."""
     found = sorted(project.paused.iterdir()) if project.paused.is_dir() else []
-    if not project.door.exists:
+    if not project.reader.exists:
         # Nobody can say what they are of.
         return []
     resting = (State.PAUSED, State.RUNNING, State.INTERRUPTED)
-    waiting = {row["id"] for row in project.door.select("trial", "id", state=resting)}
+    waiting = {row["id"] for row in project.reader.select("trial", "id", state=resting)}
     return [path for path in found if path.is_dir() and path.name not in waiting]
 
 
@@ -316,17 +320,17 @@ def every_slot_locked(project: Project, verb: str) -> Iterator[None]:
 
 def slots_of(project: Project) -> list[str]:
     """Every slot somebody may be at work on, declared or only on record, in one order."""
-    door = project.door
-    rows = door.select("study", "slot") if door.exists else []
+    reader = project.reader
+    rows = reader.select("study", "slot") if reader.exists else []
     return sorted({*project.config.slots, *(row["slot"] for row in rows)})
 
 
 def _kept(project: Project) -> list[TrialModel]:
     """Trials of this project that have a model of their own."""
-    door = project.door
-    rows = trial_facts.with_model(door)
+    reader = project.reader
+    rows = trial_facts.with_model(reader)
     grounds = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
-    own = directions(door)
+    own = directions(reader)
     for row in rows:
         way = own.get((row["task_hash"], row["metric"]), "")
         if way and way != registry.direction(row["metric"]) and row["score"] is not None:
@@ -346,11 +350,11 @@ def _kept(project: Project) -> list[TrialModel]:
 
 def _held(project: Project) -> set[str]:
     """Folders that stay whatever the rules say; other projects of the record are asked, too."""
-    door = project.door
-    hashes, named = trial_facts.artifacts_in_use(door)
+    reader = project.reader
+    hashes, named = trial_facts.artifacts_in_use(reader)
     named |= set(map(artifact.folder_of, hashes))
     # What podium says is active counts even where somebody changed the file.
-    marks = door.select("projection", order="target")
+    marks = reader.select("projection", order="target")
     active = [row["mark"] for row in marks if row["target"].startswith("active_model")]
     texts = [*active, *pointers(project)]
     return named.union(*map(_NAMED.findall, texts))

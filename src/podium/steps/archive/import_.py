@@ -188,7 +188,7 @@ def _read(
     project: Project, module: ModuleType, place: str, options: Mapping[str, Any]
 ) -> Sequence[Imported]:
     if "own" in module.OPTIONS:
-        trials = project.door.select("trial", "id") if project.door.exists else []
+        trials = project.reader.select("trial", "id") if project.reader.exists else []
         options = {**options, "own": {row["id"] for row in trials}}
     found: Sequence[Imported] = module.read(place, **options)
     if not found:
@@ -219,7 +219,7 @@ def _write(
 
 def _unknown_runs(project: Project, records: Sequence[Record]) -> list[Record]:
     """Runs the record does not have word for word: it may have written the file itself."""
-    known = {run.run_id: _words(run) for run in runs.runs(project.door)}
+    known = {run.run_id: _words(run) for run in runs.runs(project.reader)}
     return [record for record in records if known.get(record.run_id) != _words(record)]
 
 

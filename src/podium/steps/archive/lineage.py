@@ -11,12 +11,12 @@ from podium import registry
 from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
-from podium.ledger.door import LOOKS, RecordReader
 from podium.ledger.notes import told_note
+from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.manifest import MANIFEST
 from podium.own import told as told_code
-from podium.report.table import number
-from podium.report.tree import Branch
+from podium.render.table import number
+from podium.render.tree import Branch
 from podium.steps.workspace.moments import day_of
 from podium.study import CHOICES, choices_of
 
@@ -70,7 +70,7 @@ class Node:
         return Branch(title, self.told, [child.branch() for child in self.children])
 
 
-def lineage(door: RecordReader, name: str, store: Path) -> Node:
+def lineage(reader: RecordReader, name: str, store: Path) -> Node:
     """Tree from the data a thing was trained on down to everything that came of it.
 
     Parameters
@@ -87,17 +87,17 @@ def lineage(door: RecordReader, name: str, store: Path) -> Node:
     UsageError
         It is something else, a decision, say.
     """
-    kind, row = door.find(name)
+    kind, row = reader.find(name)
     if kind not in KINDS:
         raise UsageError(f"{row['id']} is one of the {kind}", "a trial, a candidate or a study")
-    return _Tree(door, store, row["id"]).of(kind, row)
+    return _Tree(reader, store, row["id"]).of(kind, row)
 
 
 @dataclass
 class _Tree:
     """What is known about one tree while it is put together."""
 
-    door: RecordReader
+    reader: RecordReader
     store: Path
     here: str
     # The first config of the tree; others are told by how they differ from it.
@@ -112,7 +112,7 @@ class _Tree:
         if kind == "candidates":
             root = self._one("candidate", row["root_id"])
             row = self._one("trial", root["trial_id"])
-        links = self.door.select("study_trial", "study_id", trial_id=row["id"])
+        links = self.reader.select("study_trial", "study_id", trial_id=row["id"])
         ids = dict.fromkeys(link["study_id"] for link in links)
         studies = [self._one("study", id_) for id_ in ids]
         children = [self._study(study, [row["config_hash"]]) for study in studies]
@@ -120,7 +120,7 @@ class _Tree:
 
     def _dataset(self, fingerprint: str | None, children: Sequence[Node]) -> Node:
         """The data; things that podium did not train name none."""
-        data = self.door.first("dataset", fingerprint=fingerprint or "")
+        data = self.reader.first("dataset", fingerprint=fingerprint or "")
         if data is None:
             if len(children) == 1:
                 return children[0]
@@ -160,7 +160,7 @@ class _Tree:
         own_note: str = "",
     ) -> Node:
         """A node with its notes, that of its own row before those added since."""
-        since = self.door.select("note", subject_id=id_)
+        since = self.reader.select("note", subject_id=id_)
         notes = [*filter(None, [own_note]), *map(told_note, since)]
         facts = {**facts, "notes": notes}
         told = [*told, *(("note", note) for note in notes)]
@@ -170,7 +170,7 @@ class _Tree:
         """How many trials of a study ended how, and the best score, by phase, state and metric."""
         groups = ("phase", "state", "metric")
         scores: dict[tuple[str, ...], list[float | None]] = {}
-        for row in self.door.select(
+        for row in self.reader.select(
             LOOKS, f"{', '.join(groups)}, score", order="look", study_id=study_id
         ):
             scores.setdefault(tuple(row[name] for name in groups), []).append(row["score"])
@@ -191,7 +191,7 @@ class _Tree:
         search = question["search"].partition("@")[0]
         seed = f", seed {question['seed']}" if "seed" in question else ""
         told = [("search", f"{search} of {families}{seed}")]
-        task = self.door.first("task", hash=question["task"])
+        task = self.reader.first("task", hash=question["task"])
         return [_task(task["spec"]), *told] if task else told
 
     def _chose(self, study: dict[str, Any], question: dict[str, Any]) -> list[tuple[str, str]]:
@@ -199,7 +199,7 @@ class _Tree:
         told = []
         for family in question.get("families", ()):
             wanted = choices_of(study["key"], family)
-            for row in self.door.select("receipt", step=CHOICES, inputs_hash=wanted):
+            for row in self.reader.select("receipt", step=CHOICES, inputs_hash=wanted):
                 chosen = row["outputs"]["chosen"]
                 phases = [f"{count} {name} {by}" for name, by, count in chosen["phases"]]
                 told.append((f"{family} by", f"{', '.join(phases)} ({chosen['why']})"))
@@ -207,12 +207,14 @@ class _Tree:
 
     def _configs_of(self, study: dict[str, Any]) -> list[str]:
         """Configs of a study that became candidates; where none did, its best one."""
-        candidates = self.door.select("candidate", "trial_id", study_id=study["id"])
-        trials = [row for each in candidates for row in self.door.select("trial", id=each.values())]
+        candidates = self.reader.select("candidate", "trial_id", study_id=study["id"])
+        trials = [
+            row for each in candidates for row in self.reader.select("trial", id=each.values())
+        ]
         if not trials:
             question = study["question"]
             way = _direction(question, str(question.get("metric", "")))
-            looks = self.door.select(LOOKS, order="look", study_id=study["id"])
+            looks = self.reader.select(LOOKS, order="look", study_id=study["id"])
             runs = [row for row in looks if row["run_id"] and row["score"] is not None]
             best = max if way == "max" else min
             trials = [best(runs, key=lambda row: row["score"])] if runs else []
@@ -220,7 +222,7 @@ class _Tree:
 
     def _trials_of(self, study_id: str, config_hash: str) -> list[Node]:
         """A config's trials in the order a study looked at them, with their candidates."""
-        looks = self.door.select(LOOKS, order="look", study_id=study_id, config_hash=config_hash)
+        looks = self.reader.select(LOOKS, order="look", study_id=study_id, config_hash=config_hash)
         first: dict[tuple[str, str], dict[str, Any]] = {}
         for row in looks:
             known = first.setdefault((row["id"], row["phase"]), row)
@@ -229,7 +231,7 @@ class _Tree:
 
     def _trial(self, row: dict[str, Any]) -> Node:
         config = row["config"]
-        code = self.door.first("environment", hash=row["environment_hash"]) or {}
+        code = self.reader.first("environment", hash=row["environment_hash"]) or {}
         told = [*self._told_config(config), *self._told_code(row["environment_hash"], code)]
         if row["run_id"]:
             told.insert(0, ("run", row["run_id"]))
@@ -245,7 +247,7 @@ class _Tree:
         }
         children = [
             self._candidate(candidate)
-            for candidate in self.door.select("candidate", trial_id=row["id"])
+            for candidate in self.reader.select("candidate", trial_id=row["id"])
         ]
         return self._node("trial", row["id"], facts, _called(row), told, children, row["notes"])
 
@@ -270,9 +272,9 @@ class _Tree:
 
     def _candidate(self, row: dict[str, Any]) -> Node:
         id_ = row["id"]
-        stage = self.door.stages().get(id_)
-        evidence = self.door.select("evidence", "id, kind, created_at", candidate_id=id_)
-        decisions = self.door.select("decision", candidate_id=id_)
+        stage = self.reader.stages().get(id_)
+        evidence = self.reader.select("evidence", "id, kind, created_at", candidate_id=id_)
+        decisions = self.reader.select("decision", candidate_id=id_)
         folder = self.store / row["artifact_path"]
         there = (folder / MANIFEST).is_file()
         told = [
@@ -290,13 +292,13 @@ class _Tree:
             "decisions": [_plain(d) for d in decisions],
         }
         children = [
-            self._candidate(child) for child in self.door.select("candidate", parent_id=id_)
+            self._candidate(child) for child in self.reader.select("candidate", parent_id=id_)
         ]
         title = f"{id_}  version {row['version']}, {row['model_type']}, {stage}"
         return self._node("candidate", id_, facts, title, told, children)
 
     def _one(self, table: str, id_: str) -> dict[str, Any]:
-        found = self.door.first(table, id=id_)
+        found = self.reader.first(table, id=id_)
         if found is None:
             raise NotFoundError(
                 f"the record refers to {id_} and has none", fix="run: podium doctor"

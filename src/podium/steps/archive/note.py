@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from podium.errors import NotFoundError, UsageError
 from podium.files import full_disk_explained
 from podium.ledger import writes
-from podium.ledger.door import RecordReader
 from podium.ledger.notes import notes_of
+from podium.ledger.record_reader import RecordReader
 from podium.steps.workspace.project import Project
 
 
@@ -52,11 +52,11 @@ def note(project: Project, name: str, text: str) -> Noted:
     words = text.strip()
     if not words:
         raise UsageError("the note is empty", "something to remember")
-    door: RecordReader = project.door
-    if not door.exists:
+    reader: RecordReader = project.reader
+    if not reader.exists:
         raise NotFoundError("nothing is on record yet", fix="run: podium run")
-    kind, row = door.find(name)
+    kind, row = reader.find(name)
     with full_disk_explained(project.root), project.ledger.transaction(durable=True) as tx:
         writes.put_note(project.ledger, tx, row["id"], words, project.actor)
-    mine = [said for said in notes_of(door, [row["id"]])[row["id"]] if said["text"] == words]
+    mine = [said for said in notes_of(reader, [row["id"]])[row["id"]] if said["text"] == words]
     return Noted(kind, row["id"], row.get("run_id") or row["id"], **mine[-1])

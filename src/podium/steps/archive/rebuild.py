@@ -12,7 +12,7 @@ from podium import registry
 from podium.config import Config
 from podium.dataset import Dataset
 from podium.errors import DataError, NotFoundError, PodiumError, Problem
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.sections import SlotSection
 from podium.sequences import Sequences
 from podium.split import Split
@@ -57,7 +57,7 @@ class Rebuilt:
         return Job(family, metric, self.view, folds, self.task, save_to)
 
 
-def rebuild(config: Config, door: RecordReader, row: Row) -> Rebuilt:
+def rebuild(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
     """Task of a recorded trial.
 
     It is made from what the record says, so it does not matter how podium.toml's settings of the
@@ -66,7 +66,7 @@ def rebuild(config: Config, door: RecordReader, row: Row) -> Rebuilt:
     Parameters
     ----------
     row : dict
-        The trial, as the door finds it.
+        The trial, as the reader finds it.
 
     Raises
     ------
@@ -83,14 +83,14 @@ def rebuild(config: Config, door: RecordReader, row: Row) -> Rebuilt:
             problems.extend(error.problems)
             return None
 
-    spec = tried(lambda: _spec(door, row)) or {}
+    spec = tried(lambda: _spec(reader, row)) or {}
     tried(lambda: _require_family(row, spec.get("task", "forecast")))
     if registry.holds(spec.get("task", "forecast")) == "sequences" and not problems:
-        return _samples(config, door, row)
-    found = tried(lambda: _recorded_bars(config, door, row["dataset_fingerprint"]))
+        return _samples(config, reader, row)
+    found = tried(lambda: _recorded_bars(config, reader, row["dataset_fingerprint"]))
     DataError.raise_for(problems)
     dataset, told = found
-    layout = _spec_of(door, "split", row["split_hash"])
+    layout = _spec_of(reader, "split", row["split_hash"])
     bounds = [
         moment for fold in layout["folds"] for moment in (*fold["train"], *fold["validation"])
     ]
@@ -108,17 +108,17 @@ def rebuild(config: Config, door: RecordReader, row: Row) -> Rebuilt:
     return Rebuilt(view, split, told, spec.get("task", "forecast"))
 
 
-def _samples(config: Config, door: RecordReader, row: Row) -> Rebuilt:
+def _samples(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
     """Samples of a trial that classified, from the files it was trained on."""
-    [link, *_] = door.select("study_trial", trial_id=row["id"])
-    [study] = door.select("study", id=link["study_id"])
+    [link, *_] = reader.select("study_trial", trial_id=row["id"])
+    [study] = reader.select("study", id=link["study_id"])
     flags = (row["said"] or {}).get("flags", {})
     training, validation = (
         Path(flags[name]) if flags.get(name) else None for name in ("train_npz", "val_npz")
     )
     again = partial(class_data, config, study["slot"], training=training, validation=validation)
     data = again()
-    split = _split_of_samples(data, _spec_of(door, "split", row["split_hash"]))
+    split = _split_of_samples(data, _spec_of(reader, "split", row["split_hash"]))
     stats = flags.get("feature_stats")
     if data.dataset.fingerprint != row["dataset_fingerprint"] and stats and Path(stats).is_file():
         data = again(stats=read_stats(Path(stats)))
@@ -158,9 +158,9 @@ def _require_family(row: Row, task: str) -> None:
         )
 
 
-def _recorded_bars(config: Config, door: RecordReader, fingerprint: str) -> tuple[Dataset, str]:
+def _recorded_bars(config: Config, reader: RecordReader, fingerprint: str) -> tuple[Dataset, str]:
     """The bars of a fingerprint, found among those there are now; bars that came later are cut."""
-    known = door.select("dataset", fingerprint=fingerprint)
+    known = reader.select("dataset", fingerprint=fingerprint)
     if not known:
         raise NotFoundError(f"no dataset {fingerprint[:12]} on record", fix="run: podium doctor")
     then = next((row for row in known if row["name"] in config.datasets), known[-1])
@@ -201,9 +201,9 @@ def _recorded_bars(config: Config, door: RecordReader, fingerprint: str) -> tupl
     )
 
 
-def _spec(door: RecordReader, row: Row) -> Row:
+def _spec(reader: RecordReader, row: Row) -> Row:
     """Features, target, horizon and window of a task, whose versions must be the present ones."""
-    then = _spec_of(door, "task", row["task_hash"])
+    then = _spec_of(reader, "task", row["task_hash"])
     if registry.holds(then.get("task", "forecast")) == "sequences":
         return then
     section = SlotSection(dataset="", test_from="", **{name: then[name] for name in _PARTS})
@@ -232,9 +232,9 @@ def _split(layout: Row, view: View) -> Split:
     return split
 
 
-def _spec_of(door: RecordReader, table: str, hash_: str) -> Row:
+def _spec_of(reader: RecordReader, table: str, hash_: str) -> Row:
     """What the hash of a split or task stands for."""
-    found = door.first(table, hash=hash_)
+    found = reader.first(table, hash=hash_)
     if found is None:
         raise NotFoundError(f"no {table} {hash_[:12]} on record", fix="run: podium doctor")
     spec: Row = found["spec"]

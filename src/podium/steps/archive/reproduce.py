@@ -10,9 +10,9 @@ from pathlib import Path
 from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
-from podium.ledger.door import LOOKS, RecordReader
+from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.runners._files import placed
-from podium.steps.archive.differences import ResultCheck, Part, files, numbers
+from podium.steps.archive.differences import Part, ResultCheck, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
 from podium.steps.candidates.finalize import PHASE as FINALIZE
 from podium.steps.data.own_code import own_command
@@ -107,19 +107,19 @@ def reproduce(
     DataError
         The candidate's artefact is not what was judged.
     """
-    door = project.door
-    kind, found = door.find(name)
-    parts = _parts(project, door, kind, found)
-    grounds = tuple(_grounds(project, door, parts[0].row))
+    reader = project.reader
+    kind, found = reader.find(name)
+    parts = _parts(project, reader, kind, found)
+    grounds = tuple(_grounds(project, reader, parts[0].row))
     try:
-        rebuilt = rebuild(project.config, door, parts[0].row)
+        rebuilt = rebuild(project.config, reader, parts[0].row)
     except DataError as error:
         return Reproduction(found["id"], grounds, error.problems)
     findings: list[ResultCheck] = []
     if not dry_run:
         for number, part in enumerate(parts):
             project.reporter.progress(f"reproduce {found['id']}", number, len(parts))
-            findings += _again(project, door, rebuilt, part)
+            findings += _again(project, reader, rebuilt, part)
         project.reporter.progress(f"reproduce {found['id']}", len(parts), len(parts))
     done = Reproduction(found["id"], grounds, (), tuple(findings), rebuilt.told)
     if note and findings:
@@ -152,36 +152,36 @@ def require_equal(found: Reproduction) -> None:
         )
 
 
-def _parts(project: Project, door: RecordReader, kind: str, found: Row) -> list[Part]:
+def _parts(project: Project, reader: RecordReader, kind: str, found: Row) -> list[Part]:
     if kind == "trials":
-        _require_trained(door, found)
+        _require_trained(reader, found)
         return [Part(found, *_kept(project, found))]
     if kind != "candidates":
         raise UsageError(f"{found['id']} is one of the {kind}", "a trial or a candidate")
     folder = project.store / found["artifact_path"]
     manifest = artifact.verify(folder, found["artifact_hash"])
     names = manifest["files"]
-    rows = {"final_model": _trial(door, found["trial_id"])}
+    rows = {"final_model": _trial(reader, found["trial_id"])}
     if not any(name.startswith("final_model/") for name in names):
         # A model that a search kept, which only one training gave.
         rows = {"best_model": rows["final_model"]}
     elif any(name.startswith("best_model/") for name in names):
         whole = rows["final_model"]
-        rows = {"best_model": _training(door, found, whole, 0, whole["seed"]), **rows}
+        rows = {"best_model": _training(reader, found, whole, 0, whole["seed"]), **rows}
     if members := manifest.get("members"):
         rows = {
-            f"{checkpoint}/{member}": _training(door, found, row, row["fold"], seed)
+            f"{checkpoint}/{member}": _training(reader, found, row, row["fold"], seed)
             for checkpoint, row in rows.items()
             for member, seed in zip(members, manifest["seeds"], strict=True)
         }
     for row in rows.values():
-        _require_trained(door, row)
+        _require_trained(reader, row)
     return [
         Part(row, folder, found["artifact_hash"], checkpoint) for checkpoint, row in rows.items()
     ]
 
 
-def _require_trained(door: RecordReader, row: Row) -> None:
+def _require_trained(reader: RecordReader, row: Row) -> None:
     """Refuse what podium did not train, or did not train to an end."""
     if row["origin"]:
         raise UsageError(
@@ -189,7 +189,7 @@ def _require_trained(door: RecordReader, row: Row) -> None:
             "its data and its seed are not on record",
             "a trial of a search, or a candidate",
         )
-    if command := own_command(door, row["task_hash"]):
+    if command := own_command(reader, row["task_hash"]):
         raise UsageError(
             f"{row['id']} was trained by own code: {command}",
             "a trial of one of podium's families",
@@ -212,27 +212,27 @@ def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
     return folder, name, inner[0]
 
 
-def _training(door: RecordReader, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
+def _training(reader: RecordReader, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
     """One of the trainings that gave a candidate; fold 0 held the last slice out."""
     same = {name: whole[name] for name in _SAME}
     of = {"study_id": candidate["study_id"], "phase": FINALIZE, "fold": fold, "seed": seed}
-    rows = door.select(LOOKS, "id, artifact_hash", order="look", **of, **same)
+    rows = reader.select(LOOKS, "id, artifact_hash", order="look", **of, **same)
     # Two candidates may share this training; the trial then names the artefact of the first.
     mine = [r for r in rows if r["artifact_hash"] == candidate["artifact_hash"]] or rows
     if not mine:
         raise NotFoundError(
             f"a training of {candidate['id']} is not on record", fix="run: podium doctor"
         )
-    return _trial(door, mine[-1]["id"])
+    return _trial(reader, mine[-1]["id"])
 
 
-def _trial(door: RecordReader, id_: str) -> Row:
-    return door.find(id_)[1]
+def _trial(reader: RecordReader, id_: str) -> Row:
+    return reader.find(id_)[1]
 
 
-def _grounds(project: Project, door: RecordReader, row: Row) -> list[EnvironmentCheck]:
+def _grounds(project: Project, reader: RecordReader, row: Row) -> list[EnvironmentCheck]:
     """Code, packages and machine, as recorded and as they are."""
-    then = door.first("environment", hash=row["environment_hash"])
+    then = reader.first("environment", hash=row["environment_hash"])
     if then is None:
         raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
     now = environment.capture(project.root)
@@ -257,7 +257,9 @@ def _told_grounds(grounds: Sequence[EnvironmentCheck]) -> str:
     return f" (with {', '.join(told)})" if told else " (same code, packages and machine)"
 
 
-def _again(project: Project, door: RecordReader, rebuilt: Rebuilt, part: Part) -> list[ResultCheck]:
+def _again(
+    project: Project, reader: RecordReader, rebuilt: Rebuilt, part: Part
+) -> list[ResultCheck]:
     row = part.row
     task = Task(row["id"], row["config"], row["fold"], row["seed"])
     # Not below the project: what is left there after a kill belongs to other steps.
@@ -265,7 +267,7 @@ def _again(project: Project, door: RecordReader, rebuilt: Rebuilt, part: Part) -
         save_to = work if part.folder else ""
         job = rebuilt.job(row["family"], row["metric"], save_to)
         [ended] = placed(job, project.runner.run(job, [task]))
-        findings = numbers(door, row, ended)
+        findings = numbers(reader, row, ended)
         if part.folder and ended.state is State.COMPLETE:
             findings += files(rebuilt, part, Path(work) / row["id"])
     return findings

@@ -80,7 +80,7 @@ def write(
 def _is_later(project: Project, owner: str | None, candidate: Candidate) -> bool:
     if owner is None:
         return False
-    rows = project.door.rows("candidates", slot=candidate.slot)
+    rows = project.reader.rows("candidates", slot=candidate.slot)
     return any(row["id"] == owner and row["version"] > candidate.version for row in rows)
 
 
@@ -126,7 +126,7 @@ def _results(
     manifest: Mapping[str, Any],
 ) -> dict[str, Any]:
     rows = _trainings(project, split, candidate, manifest.get("seeds", [manifest["seed"]]))
-    facts = {one["id"]: one for one in trial_facts.trials(project.door, [row.id for row in rows])}
+    facts = {one["id"]: one for one in trial_facts.trials(project.reader, [row.id for row in rows])}
     trainings = []
     for row in rows:
         fact = facts[row.id]

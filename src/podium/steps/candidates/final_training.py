@@ -106,7 +106,7 @@ class FinalTraining:
             found[ended.task.trial_id] = ended
             self.heard(ended.score)
         if len(found) < len(tasks):
-            raise self.project.halt.error(len(tasks) - len(found))
+            raise self.project.stop_request.error(len(tasks) - len(found))
         return [[found[task.trial_id] for task in tasks if task.fold == fold] for fold in wanted]
 
     def _number(self, task: Task) -> int:

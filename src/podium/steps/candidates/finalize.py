@@ -87,7 +87,7 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
     data = analysis.extension.tuned.data
     if isinstance(data, SlotData):
         probed_for_leaks(project, data, final.candidate)
-    return written(project, final, take=take)
+    return write_files(project, final, take=take)
 
 
 def trained(project: Project, analysis: Analysis) -> FinalModel:
@@ -105,7 +105,7 @@ def trained(project: Project, analysis: Analysis) -> FinalModel:
     return FinalModel(analysis, made.candidate, made.fresh)
 
 
-def written(project: Project, final: FinalModel, *, take: bool = False) -> FinalModel:
+def write_files(project: Project, final: FinalModel, *, take: bool = False) -> FinalModel:
     """The same with its ``final_model/``, written where it is not what it should be."""
     data = final.analysis.extension.tuned.data
     split = final_split(data, project.config.finalize.validation_fraction)

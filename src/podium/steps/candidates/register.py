@@ -173,7 +173,7 @@ def kept_candidate(project: Project, place: Place, slot: str | None) -> KeptMode
 
 def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
     """Id of the candidate that an artefact is; None: it is none."""
-    found = project.door.first("candidate", "id", slot=slot, artifact_hash=artifact_hash)
+    found = project.reader.first("candidate", "id", slot=slot, artifact_hash=artifact_hash)
     return str(found["id"]) if found else None
 
 

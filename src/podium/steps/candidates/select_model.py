@@ -98,10 +98,10 @@ def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
     It is another model, so it is an artefact and a candidate of its own, chosen for the same
     reasons.
     """
-    ledger, door = project.ledger, project.door
+    ledger, reader = project.ledger, project.reader
     whole = kept_candidate(project, artifact.place_of(place.folder, place.artifact_hash), slot)
     fold = CHECKPOINTS[::-1].index(place.checkpoint)
-    row = door.first(
+    row = reader.first(
         "trial", "id", order="created_at, id", artifact_hash=place.artifact_hash, fold=fold
     )
     if row is None:
@@ -146,7 +146,9 @@ def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
     return replace(whole, candidate=candidate)
 
 
-def found_model(project: Project, slot: str, checkpoint: str | None = None) -> tuple[KeptModel, str]:
+def found_model(
+    project: Project, slot: str, checkpoint: str | None = None
+) -> tuple[KeptModel, str]:
     """The model to judge where nobody names one, and the rule that chose it; trains nothing.
 
     What the verbs before left, in this order: ``final_model/``, or the newest candidate where that

@@ -50,7 +50,9 @@ class ModelWithTest:
     folder: Path | None = None
 
 
-def finalize_with_test(project: Project, slot: str, candidate_id: str | None = None) -> ModelWithTest:
+def finalize_with_test(
+    project: Project, slot: str, candidate_id: str | None = None
+) -> ModelWithTest:
     """Train a judged candidate's config on all bars up to the end of the slot's test.
 
     Parameters
@@ -92,7 +94,7 @@ def finalize_with_test(project: Project, slot: str, candidate_id: str | None = N
 
 def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:
     """The candidate that is meant, after it was made sure that it was judged."""
-    ids = [row["id"] for row in project.door.rows("candidates", slot=slot)]
+    ids = [row["id"] for row in project.reader.rows("candidates", slot=slot)]
     if candidate_id is not None:
         ids = [chosen(project, candidate_id)["id"]]
     elif holder := recorded.champion(project, slot):

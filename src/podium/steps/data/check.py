@@ -237,7 +237,9 @@ def _of_samples(path: Path, part: Sequences) -> list[DataIssue]:
     return found
 
 
-def _of_values(path: Path, names: Sequence[str], values: NDArray[np.float32]) -> Iterator[DataIssue]:
+def _of_values(
+    path: Path, names: Sequence[str], values: NDArray[np.float32]
+) -> Iterator[DataIssue]:
     """What features miss or do not say, of the steps that count, (steps, F)."""
     missing = np.isnan(values)
     none = np.all(missing, axis=0, keepdims=True)[0]

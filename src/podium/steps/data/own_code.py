@@ -18,7 +18,7 @@ from podium import registry
 from podium.config import Config
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.own import TASK, Files, named, problems, told
 from podium.record import lower_is_better
 from podium.space import Choice, Float, Int, Parameter, Space
@@ -279,16 +279,16 @@ def threads() -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in usual.items()}
 
 
-def own_command(door: RecordReader, task_hash: str) -> str:
+def own_command(reader: RecordReader, task_hash: str) -> str:
     """Command or function behind a task's hash; empty where a family was trained."""
-    task = door.first("task", hash=task_hash)
+    task = reader.first("task", hash=task_hash)
     spec = task["spec"] if task else {}
     return told(spec) if spec.get("task") == TASK else ""
 
 
-def directions(door: RecordReader) -> dict[tuple[str, str], str]:
+def directions(reader: RecordReader) -> dict[tuple[str, str], str]:
     """Which way metrics of own code are better, by task's hash and metric."""
-    rows = door.rows("studies", where=f"slot~'{TASK}/'")
+    rows = reader.rows("studies", where=f"slot~'{TASK}/'")
     asked = [row["question"] for row in rows if row["slot"].startswith(f"{TASK}/")]
     return {(q["task"], q["metric"]): q["direction"] for q in asked if "direction" in q}
 

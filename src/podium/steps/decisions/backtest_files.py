@@ -18,7 +18,7 @@ from podium.errors import MissingExtraError
 from podium.evidence import Evidence
 from podium.files import csv_text
 from podium.ledger import reads
-from podium.report.trading import drawdown_png, drawdowns, equity_png
+from podium.render.trading import drawdown_png, drawdowns, equity_png
 from podium.steps.candidates.register import KeptModel
 from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
@@ -68,7 +68,9 @@ def write(
         out.fill(_results(kept, evidence, rule), "the backtest's files are", FILES, files)
 
 
-def _files(project: Project, kept: KeptModel, evidence: Mapping[str, Evidence]) -> dict[str, Content]:
+def _files(
+    project: Project, kept: KeptModel, evidence: Mapping[str, Evidence]
+) -> dict[str, Content]:
     times, curves, fills = _series(project, evidence["backtest"], evidence.get(KIND))
     tables: dict[str, Table] = {
         EQUITY: {"time": times, **curves},

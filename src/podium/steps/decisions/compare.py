@@ -12,7 +12,7 @@ from podium import registry
 from podium.errors import UsageError
 from podium.index import Index
 from podium.ledger import trial_facts
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.record import lower_is_better
 from podium.stats import diebold_mariano
 from podium.stats.classification import class_differences
@@ -80,10 +80,10 @@ def compare(project: Project, names: Sequence[str]) -> SideBySide:
     NotFoundError
         There is no such candidate or trial.
     """
-    door = project.door
+    reader = project.reader
     if len(names) < 2:
         raise UsageError(f"{len(names)} to compare", "two or more ids")
-    found = [door.find(name) for name in names]
+    found = [reader.find(name) for name in names]
     kinds = {kind for kind, _ in found}
     if len(kinds) > 1 or not kinds <= set(GROUNDS):
         raise UsageError(f"these are {', '.join(sorted(kinds))}", "candidates only, or trials only")
@@ -91,7 +91,7 @@ def compare(project: Project, names: Sequence[str]) -> SideBySide:
     things = [thing for _, thing in found]
     differing = [g for g in GROUNDS[kind] if len({thing[g] for thing in things}) > 1]
     if kind == "candidates":
-        figures, newest = _evidence(door, things)
+        figures, newest = _evidence(reader, things)
         looked = [mine[k] for mine in newest for k in ("test", "evaluation") if k in mine]
         if len({e["split_hash"] for e in looked}) > 1:
             differing.append("test interval")
@@ -126,14 +126,14 @@ def _scores(
     project: Project, trials: Sequence[dict[str, Any]]
 ) -> dict[str, tuple[tuple[Any, ...], str]]:
     """Score and the best epoch of every reported metric."""
-    door, own = project.door, directions(project.door)
+    reader, own = project.reader, directions(project.reader)
     first = trials[0]
     way = own.get((first["task_hash"], first["metric"]))
     epochs: list[dict[str, float | None]] = []
     ways: dict[str, str] = {}
     for trial in trials:
         reported: dict[str, list[float]] = {}
-        for row in trial_facts.scores(door, [trial["id"]])[trial["id"]]:
+        for row in trial_facts.scores(reader, [trial["id"]])[trial["id"]]:
             ways[row["name"]] = _way(project, row, trial, own)
             values = reported.setdefault(row["name"], [])
             values += [] if row["value"] is None else [row["value"]]
@@ -173,11 +173,11 @@ def _way(
 
 
 def _evidence(
-    door: RecordReader, candidates: Sequence[dict[str, Any]]
+    reader: RecordReader, candidates: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, tuple[tuple[Any, ...], str]], list[dict[str, dict[str, Any]]]]:
     """Scalars of the newest evidence of each kind, and each candidate's evidence by kind."""
     newest: list[dict[str, dict[str, Any]]] = [{} for _ in candidates]
-    for row in reversed(door.rows("evidence")):
+    for row in reversed(reader.rows("evidence")):
         for mine, candidate in zip(newest, candidates, strict=True):
             if row["candidate_id"] == candidate["id"]:
                 mine[row["kind"]] = row
@@ -203,12 +203,12 @@ def _told_apart(
 def _classes_apart(project: Project, looked: Sequence[dict[str, Any]]) -> str:
     """A paired bootstrap of macro-F1 over the same samples, whole groups at a time."""
     first, second = (evidence["series"] for evidence in looked[:2])
-    truth = project.door.array(first["truth"])
+    truth = project.reader.array(first["truth"])
     one, other = (
-        project.door.array(series["probabilities"]).reshape(len(truth), -1).astype(np.float64)
+        project.reader.array(series["probabilities"]).reshape(len(truth), -1).astype(np.float64)
         for series in (first, second)
     )
-    groups = project.door.array(first["groups"]) if "groups" in first else None
+    groups = project.reader.array(first["groups"]) if "groups" in first else None
     found = class_differences(truth, one, other, groups=groups)
     told = (
         f"the first's macro-F1 is {found.macro_f1.value:+.4g} off the second's "
@@ -228,11 +228,11 @@ def _forecasts_apart(
     """Diebold-Mariano between the first two on the windows of the sealed test."""
     section = project.config.slot(candidates[0]["slot"])
     if all("index" in evidence["series"] for evidence in looked[:2]):
-        a, b = _on_common_windows(project.door, looked[:2])
+        a, b = _on_common_windows(project.reader, looked[:2])
     else:
         # Bar by bar, every ticker at each.
         a, b = (
-            project.door.array(evidence["series"]["loss"])
+            project.reader.array(evidence["series"]["loss"])
             .reshape(int(evidence["scalars"]["days"][0]), -1)
             .mean(axis=1, dtype=np.float64)
             for evidence in looked[:2]
@@ -246,13 +246,13 @@ def _forecasts_apart(
     return f"on the sealed test the first two cannot be told apart (p = {test.p_value:.2g})"
 
 
-def _on_common_windows(door: RecordReader, looked: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+def _on_common_windows(reader: RecordReader, looked: Sequence[dict[str, Any]]) -> list[np.ndarray]:
     """One loss a bar of each, over the windows that all were judged on.
 
     In a universe tickers come and go, and a model with a longer window begins later with each.
     """
-    indexes = [Index.unpack(door.array(evidence["series"]["index"])) for evidence in looked]
-    losses = [door.array(evidence["series"]["loss"]) for evidence in looked]
+    indexes = [Index.unpack(reader.array(evidence["series"]["index"])) for evidence in looked]
+    losses = [reader.array(evidence["series"]["loss"]) for evidence in looked]
     # A second since 1970 and a ticker's number: one whole number a window.
     tickers = 1 + max(int(index.item.max(initial=0)) for index in indexes)
     names = [index.item + index.seconds * tickers for index in indexes]

@@ -27,8 +27,8 @@ from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.manifest import MANIFEST, plain
-from podium.report.evaluation import EvaluationReport
-from podium.report.evaluation_files import (
+from podium.render.evaluation import EvaluationReport
+from podium.render.evaluation_files import (
     METRICS,
     PREDICTIONS,
     bundle,
@@ -463,7 +463,7 @@ def _against(
 
 def _run_name(project: Project, candidate: Candidate) -> str:
     """What trackers call the training of a candidate."""
-    [row] = project.door.select("trial", "run_id", id=candidate.trial_id)
+    [row] = project.reader.select("trial", "run_id", id=candidate.trial_id)
     # It becomes a folder; a record that came from elsewhere may say anything.
     return row["run_id"] if plain(row["run_id"] or "") else candidate.id
 

@@ -327,7 +327,7 @@ def verdicts_of(decision: Mapping[str, Any]) -> tuple[Verdict, ...]:
 
 
 def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:
-    rows = project.door.rows("decisions", slot=candidate.slot)
+    rows = project.reader.rows("decisions", slot=candidate.slot)
     moves = (Kind.MOVE, Kind.ROLLBACK)
     mine = (d for d in rows if d["candidate_id"] == candidate.id and d["kind"] in moves)
     return next(mine, None)
@@ -375,7 +375,7 @@ def require_promoted(promotion: Promotion) -> None:
 
 def write_champions(project: Project) -> None:
     """Rewrite the file that answers ``resolve`` when the record cannot be read, and ``best.pt``."""
-    champions = {slot: vars(holder) for slot, holder in project.door.champions().items()}
+    champions = {slot: vars(holder) for slot, holder in project.reader.champions().items()}
     text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")
     best_file.write(project)

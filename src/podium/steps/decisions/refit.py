@@ -14,13 +14,13 @@ import numpy as np
 from podium import registry
 from podium.arrays import Floats
 from podium.artifact import LoadedModel
-from podium.portfolio import periods_per_year, summary
 from podium.candidate import Candidate
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
+from podium.portfolio import periods_per_year, summary
 from podium.prediction import Prediction
 from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows

@@ -60,7 +60,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     if not reason.strip():
         raise UsageError("a champion is rolled back without a reason", "why: --reason TEXT")
     ledger = project.ledger
-    reigns = history(project.door, slot)
+    reigns = history(project.reader, slot)
     holder = recorded.champion(project, slot)
     others = [one.candidate_id for one in reigns if holder is None or one.candidate_id != holder.id]
     candidate = recorded.candidate(project, others[-1]) if others else None

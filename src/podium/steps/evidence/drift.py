@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from podium.errors import DataError, PodiumError
 from podium.ledger import forecasts
-from podium.ledger.door import RecordReader
 from podium.ledger.ledger import Transaction
+from podium.ledger.record_reader import RecordReader
 from podium.stats import Baseline, Drift, feature_baseline, feature_drift
 from podium.steps.workspace.project import Project
 from podium.view import View
@@ -98,7 +98,7 @@ def drifted(
         Through the model's features, up to the newest bar.
     """
     section = project.config.drift
-    baseline, source = _kept(project.door, artifact_hash, view, section.bars), KEPT
+    baseline, source = _kept(project.reader, artifact_hash, view, section.bars), KEPT
     if baseline is None:
         try:
             baseline, source = _seen(manifest, view, section.bars), SEEN
@@ -120,10 +120,10 @@ def warn_of_drift(
         project.reporter.say(f"warning: {found.sentence}")
 
 
-def _kept(door: RecordReader, artifact_hash: str, view: View, window: int) -> Baseline | None:
+def _kept(reader: RecordReader, artifact_hash: str, view: View, window: int) -> Baseline | None:
     """What was put on record when it was trained, if it is what is asked for now."""
     try:
-        row = door.first("baseline", artifact_hash=artifact_hash)
+        row = reader.first("baseline", artifact_hash=artifact_hash)
     except PodiumError:
         # There is no record.
         return None

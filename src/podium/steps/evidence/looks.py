@@ -9,11 +9,11 @@ import numpy as np
 
 from podium import registry
 from podium.arrays import Floats
-from podium.portfolio import simulate_stack
 from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
+from podium.portfolio import simulate_stack
 from podium.prediction import Prediction
 from podium.steps.evidence import selection_bias
 from podium.steps.evidence.comparison import by_period

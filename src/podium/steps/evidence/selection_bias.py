@@ -160,7 +160,9 @@ class SelectionBias:
         }
 
 
-def bias_of_returns(returns: Floats, chosen: int, n_trials: int, given_up: int = 0) -> SelectionBias:
+def bias_of_returns(
+    returns: Floats, chosen: int, n_trials: int, given_up: int = 0
+) -> SelectionBias:
     """Judge a choice by what the configs' forecasts would have earned.
 
     Parameters
@@ -230,7 +232,9 @@ def no_bias(n_trials: int, reason: str) -> SelectionBias:
     return SelectionBias("returns", n_trials, sharpe_reason=reason, reason=reason)
 
 
-def _of_choosing(basis: Literal["returns", "losses"], performance: Floats, n_trials: int) -> SelectionBias:
+def _of_choosing(
+    basis: Literal["returns", "losses"], performance: Floats, n_trials: int
+) -> SelectionBias:
     """What CSCV and the confidence set of all configs say, (T, N); nothing of Sharpe ratios."""
     bars, configs = performance.shape
     blocks = max(2, min(BLOCKS, bars // BARS_A_BLOCK // 2 * 2))

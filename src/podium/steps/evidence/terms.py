@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from podium.arrays import Floats
-from podium.portfolio import Impact, Limits, Rates
 from podium.dataset import Dataset
+from podium.portfolio import Impact, Limits, Rates
 from podium.steps.workspace.project import Project
 from podium.tasks.forecast import SlotData
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from podium import registry
 from podium.arrays import Floats, Mask, Times
-from podium.portfolio import Backtest, periods_per_year, simulate, summary
 from podium.evidence import Scalar
+from podium.portfolio import Backtest, periods_per_year, simulate, summary
 from podium.prediction import Prediction
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from podium.errors import DataError, PodiumError, Problem
-from podium.report.table import size
+from podium.render.table import size
 from podium.space import Choice, ConfigDict, Space
 from podium.steps.pipeline.slot_pipeline import Need, SlotPipeline
 from podium.steps.search.extend import folds_of
@@ -29,7 +29,7 @@ def require_writable(project: Project) -> None:
     ------
     DataError
     """
-    record = project.door.path
+    record = project.reader.path
     places = [project.root, project.state, *([record] if record else [])]
     problems = [
         Problem(

@@ -280,21 +280,21 @@ def _lacked_signatures(project: Project, candidate: Candidate) -> bool:
 
 def _newest(project: Project, slot: str) -> Candidate | None:
     """A slot's newest candidate."""
-    rows = project.door.rows("candidates", slot=slot, limit=1)
+    rows = project.reader.rows("candidates", slot=slot, limit=1)
     return recorded.candidate(project, rows[0]["id"]) if rows else None
 
 
 def _asked_last(project: Project, slot: str) -> Candidate | None:
     """The newest candidate a decision was asked for about; one that was cut off before is not."""
     moved = {row["candidate_id"] for row in _moves(project, slot)}
-    rows = project.door.rows("candidates", slot=slot)
+    rows = project.reader.rows("candidates", slot=slot)
     asked = (row["id"] for row in rows if row["id"] in moved)
     return next((recorded.candidate(project, id_) for id_ in asked), None)
 
 
 def _moves(project: Project, slot: str, candidate_id: str = "") -> list[dict[str, Any]]:
     """Decisions about where a slot's candidates, or one of them, are to stand; newest first."""
-    rows = project.door.rows("decisions", slot=slot)
+    rows = project.reader.rows("decisions", slot=slot)
     return [
         row
         for row in rows

@@ -22,8 +22,8 @@ from podium.errors import (
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
-from podium.report.found import RunReport
-from podium.report.run import run_dict, run_markdown, run_page, summary_rows
+from podium.render.found import RunReport
+from podium.render.run import run_dict, run_markdown, run_page, summary_rows
 from podium.steps.pipeline import preflight as checklist
 from podium.steps.pipeline import run_report
 from podium.steps.pipeline.run_cache import KnownRun
@@ -31,8 +31,8 @@ from podium.steps.pipeline.slot_pipeline import (
     DONE,
     TO_DO,
     Need,
-    SlotPipeline,
     PipelineStage,
+    SlotPipeline,
     StageStatus,
     plan,
 )
@@ -221,7 +221,7 @@ def explain(
     pipelines = _pipelines(project, slots, only, steps)
     project.feeds = False
     found = []
-    begun = project.door.exists
+    begun = project.reader.exists
     for slot in pipelines:
         try:
             statuses = plan(slot, stages_of(slot.task)) if begun else _unbegun(slot)
@@ -396,7 +396,9 @@ class _Going:
                 self.outcomes.append(StageOutcome(slot.slot, stage.name, state, told))
         self.at = ""
 
-    def _do(self, stage: PipelineStage, slot: SlotPipeline, status: StageStatus, *, known: bool) -> str:
+    def _do(
+        self, stage: PipelineStage, slot: SlotPipeline, status: StageStatus, *, known: bool
+    ) -> str:
         with log.step(stage.group):
             product = slot.products.get(stage.name) if status.done else stage.make(slot)
             product = slot.products[stage.name] = stage.files(slot, product)

@@ -156,7 +156,7 @@ def _is_sent(project: Project) -> bool:
         return True
     if target.file is not None and not target.file.exists():
         return False
-    found = [one for one in projections.standings(project.door) if one.target == target.key]
+    found = [one for one in projections.standings(project.reader) if one.target == target.key]
     return bool(found) and not (found[0].waiting or found[0].refused)
 
 
@@ -169,8 +169,8 @@ def save(project: Project, started_from: str, slots: Sequence[str], found: Known
 
 def _left(project: Project) -> dict[str, Any]:
     """Where the record ends, and the size and time of each file that steps left for people."""
-    door = project.door
-    rows = [door.first(table, "seq", order="seq DESC") for table in _TABLES]
+    reader = project.reader
+    rows = [reader.first(table, "seq", order="seq DESC") for table in _TABLES]
     paths = project.config.paths
     names = [getattr(paths, one.name) for one in fields(PathsSection) if one.name != "registry"]
     names.append(OUTPUTS)

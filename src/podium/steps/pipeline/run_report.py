@@ -6,19 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from podium.portfolio import periods_per_year
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
+from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
-from podium.report.blocks import short
-from podium.report.found import (
+from podium.render.blocks import short
+from podium.render.found import (
     ClassRow,
     EquityCurves,
     FoldRow,
     GateRow,
-    SelectionBiasRow,
     RankRow,
+    SelectionBiasRow,
     SlotReport,
     TuningPoint,
     Verdict,
@@ -218,7 +218,9 @@ def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
         ("PBO", luck.pbo, luck.reason or below),
         ("told from the best", luck.told_apart, apart),
     ]
-    return [SelectionBiasRow(name, finite_or_none(value), meaning) for name, value, meaning in figures]
+    return [
+        SelectionBiasRow(name, finite_or_none(value), meaning) for name, value, meaning in figures
+    ]
 
 
 def luck_basis(analysis: Analysis) -> str:

@@ -232,7 +232,9 @@ class EvidenceStage(PipelineStage):
         return is_newest(slot.project, slot.made, self.step(slot), of) or None
 
 
-def plan(slot: SlotPipeline, stages: Sequence[PipelineStage]) -> Iterator[tuple[PipelineStage, StageStatus]]:
+def plan(
+    slot: SlotPipeline, stages: Sequence[PipelineStage]
+) -> Iterator[tuple[PipelineStage, StageStatus]]:
     """How each stage stands; writes nothing.
 
     After one that is left, the next ones are too: what differs for them already, without what the

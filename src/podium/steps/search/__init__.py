@@ -20,7 +20,7 @@ Decisions
 - A grid's seed is none that a search draws, so a kept model's trial is never one trained without.
 - Where the same windows validate in several folds (`combinatorial`), the standard error counts
   folds divided by paths.
-- What a widened study is told is linked to it when it is begun (phase `known`, `ledger/kin.py`)
+- Known trials are linked to a widened study when it begins (phase `known`, `ledger/warm_start.py`)
   and never again, so what was trained meanwhile changes nothing. It happens only where a study of
   the slot differs in its spaces alone: another seed, search or metric starts from nothing, as
   ever.

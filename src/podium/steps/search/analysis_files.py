@@ -17,8 +17,8 @@ from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
 from podium.prediction import Prediction
-from podium.report import analysis_plots as plots
-from podium.report.blocks import short
+from podium.render import analysis_plots as plots
+from podium.render.blocks import short
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked

@@ -34,10 +34,10 @@ def analyze(project: Project, slot: str) -> Analysis:
 
 def analyzed(project: Project, extension: CrossValidation) -> Analysis:
     """Judge an extension, and leave what there is to see of it."""
-    return written(project, compute(project, extension))
+    return write_files(project, compute(project, extension))
 
 
-def written(project: Project, analysis: Analysis) -> Analysis:
+def write_files(project: Project, analysis: Analysis) -> Analysis:
     """The same with its files, written where they are not what they should be."""
     return replace(analysis, files=analysis_files.write(project, analysis))
 

@@ -130,10 +130,10 @@ def cross_validate(project: Project, found: SearchResult) -> CrossValidation:
             f"{found.data.slot}: {len(extension.configs)} configs are cross-validated, "
             f"{project.config.extend.top} were asked for (extend.top): the search has no more"
         )
-    return written(project, extension)
+    return write_files(project, extension)
 
 
-def written(project: Project, extension: CrossValidation) -> CrossValidation:
+def write_files(project: Project, extension: CrossValidation) -> CrossValidation:
     """The same with its receipt and files, written where they are not what they should be."""
     outputs = {
         STUDY: extension.tuned.study.id,

@@ -9,7 +9,7 @@ from typing import Any
 
 from podium.decision import MOVING, Stage
 from podium.errors import NotFoundError
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.steps.workspace.moments import moment_of
 
 
@@ -46,10 +46,10 @@ class Reign:
     ended_decision: str = ""
 
 
-def history(door: RecordReader, slot: str) -> list[Reign]:
+def history(reader: RecordReader, slot: str) -> list[Reign]:
     """Every reign over a slot, the oldest first."""
     reigns: list[Reign] = []
-    for row in reversed(door.rows("decisions", slot=slot)):
+    for row in reversed(reader.rows("decisions", slot=slot)):
         if not row["accepted"] or row["kind"] not in MOVING:
             continue
         begins = row["to_stage"] == Stage.CHAMPION

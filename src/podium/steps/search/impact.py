@@ -11,7 +11,7 @@ from typing import Any
 
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.hashing import json_text
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.ledger.runs import Observation, observations, orderly
 from podium.record import lower_is_better
 from podium.steps.workspace.project import Project
@@ -99,9 +99,9 @@ def impact(
     NotFoundError
         No run has the hyperparameter, the metric, or is of the family.
     """
-    door = project.door
-    chosen = metric or _default_metric(project, door)
-    found = _observed(door, chosen, family)
+    reader = project.reader
+    chosen = metric or _default_metric(project, reader)
+    found = _observed(reader, chosen, family)
     having = [run for run in found if hyperparam in run.config]
     if not having:
         known = {name for run in found for name in run.config}
@@ -128,9 +128,9 @@ def impacts(
     NotFoundError
         No run has the metric, or is of the family.
     """
-    door = project.door
-    chosen = metric or _default_metric(project, door)
-    kept, left_out = _comparable(_observed(door, chosen, family))
+    reader = project.reader
+    chosen = metric or _default_metric(project, reader)
+    kept, left_out = _comparable(_observed(reader, chosen, family))
     return ranked(kept, chosen, project.config.metrics, left_out)
 
 
@@ -162,10 +162,10 @@ def ranked(
     return sorted(found, key=lambda one: -one.strength)
 
 
-def _default_metric(project: Project, door: RecordReader) -> str:
+def _default_metric(project: Project, reader: RecordReader) -> str:
     slots = project.config.slots
     name = project.config.root_slot
-    known = door.metrics() if door.exists else []
+    known = reader.metrics() if reader.exists else []
     wanted = [f"val_{slots[name].metric}"] if name else []
     for metric in [*wanted, USUAL]:
         if metric in known:
@@ -177,10 +177,10 @@ def _default_metric(project: Project, door: RecordReader) -> str:
     raise UsageError("no metric was named", "--metric with one of: " + ", ".join(known))
 
 
-def _observed(door: RecordReader, metric: str, family: str | None) -> list[Observation]:
-    found = observations(door, metric) if door.exists else []
+def _observed(reader: RecordReader, metric: str, family: str | None) -> list[Observation]:
+    found = observations(reader, metric) if reader.exists else []
     if not found:
-        known = door.metrics() if door.exists else []
+        known = reader.metrics() if reader.exists else []
         raise NotFoundError(f"no run has the metric '{metric}'", fix=suggest(metric, known))
     if family is None:
         return found
@@ -248,7 +248,9 @@ def _groups(found: Sequence[Observation], hyperparam: str) -> list[ValueGroup]:
     if len(by_value) == len(found):
         return []
     return [
-        ValueGroup(runs[0].config[hyperparam], len(runs), math.fsum(r.value for r in runs) / len(runs))
+        ValueGroup(
+            runs[0].config[hyperparam], len(runs), math.fsum(r.value for r in runs) / len(runs)
+        )
         for runs in by_value.values()
     ]
 

@@ -224,7 +224,7 @@ def _sweep(
 
 def _tell_of_changes(project: Project, data: OwnData) -> None:
     """Say where trials on record were trained by a script that was another then."""
-    rows = project.door.select(
+    rows = project.reader.select(
         "trial",
         "said",
         task_hash=data.task_hash,

@@ -13,14 +13,14 @@ import numpy as np
 from podium.arrays import Floats
 from podium.errors import NotFoundError
 from podium.ledger import reads
-from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
-from podium.report.blocks import short
-from podium.report.table import escape, html
+from podium.ledger.warm_start import KNOWN
+from podium.render.blocks import short
+from podium.render.table import escape, html
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats import DieboldMariano
-from podium.steps.evidence.selection_bias import SelectionBias, Ranking
+from podium.steps.evidence.selection_bias import Ranking, SelectionBias
 from podium.steps.trials import baselines
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of

@@ -18,10 +18,10 @@ from podium import registry
 from podium.files import flush, flush_folder, full_disk_explained, tell_written
 from podium.hashing import digest_folder, json_file, strict
 from podium.ledger import trial_facts
-from podium.ledger.kin import KNOWN
 from podium.ledger.reads import TrialRow
+from podium.ledger.warm_start import KNOWN
 from podium.registry import Direction
-from podium.report.history import HistoryTrial, history_png, so_far
+from podium.render.history import HistoryTrial, history_png, so_far
 from podium.split import Split
 from podium.steps.trials import baselines, driver, execute
 from podium.steps.trials.context import StudyContext
@@ -175,7 +175,7 @@ class TuningFiles:
     ) -> list[SearchTrial]:
         """Trials with what the history shows of them; those that may win, default: all, as such."""
         found = {
-            one["id"]: one for one in trial_facts.trials(self.project.door, [r.id for r in rows])
+            one["id"]: one for one in trial_facts.trials(self.project.reader, [r.id for r in rows])
         }
         trials = []
         for row in rows:

@@ -13,7 +13,7 @@ from podium.candidate import Candidate
 from podium.errors import NotFoundError
 from podium.evidence import Evidence
 from podium.ledger import forecasts
-from podium.ledger.forecasts import CHAMPION, SHADOW, StoredForecast, Place
+from podium.ledger.forecasts import CHAMPION, SHADOW, Place, StoredForecast
 from podium.split import Windows
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import bars_of

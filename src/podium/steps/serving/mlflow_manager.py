@@ -13,9 +13,9 @@ from podium.config import Config
 from podium.decision import Stage
 from podium.errors import NotFoundError, PodiumError, UsageError, suggest
 from podium.ledger import trial_facts
-from podium.ledger.door import RecordReader
 from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_target
+from podium.ledger.record_reader import RecordReader
 from podium.record import lower_is_better
 from podium.steps.workspace.candidates import slot_of
 
@@ -181,8 +181,8 @@ class Manager:
     def _models(
         self, slot: str | None, *, stage: str | None = None, timeframe: str | None = None
     ) -> list[dict[str, Any]]:
-        door = self._door
-        return models(door, slot=slot, stage=stage, timeframe=timeframe) if door.exists else []
+        reader = self._door
+        return models(reader, slot=slot, stage=stage, timeframe=timeframe) if reader.exists else []
 
     @property
     def _door(self) -> RecordReader:

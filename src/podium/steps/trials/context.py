@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podium.ledger import kin, reads, writes
+from podium.ledger import reads, warm_start, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
@@ -77,7 +77,7 @@ def begin_study(
         study = writes.put_study(project.ledger, tx, data.slot, question)
         if known is None and "generation" in search:
             fits = {name: space.contains for name, space in spaces.items()}
-            kin.link_known_trials(project.ledger, tx, study, fits)
+            warm_start.link_known_trials(project.ledger, tx, study, fits)
     return StudyContext(project, study, data, split)
 
 
@@ -98,9 +98,9 @@ def question_of(
         "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
         **search,
     }
-    known = kin.known(project.ledger, tx, data.slot, question)
+    known = warm_start.known(project.ledger, tx, data.slot, question)
     if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
         # Studies from before this go on repeating themselves.
         question["distinct"] = True
-        known = kin.known(project.ledger, tx, data.slot, question)
+        known = warm_start.known(project.ledger, tx, data.slot, question)
     return question, known

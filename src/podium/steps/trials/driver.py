@@ -15,9 +15,9 @@ from podium.errors import NotFoundError, Problem, TimeOverError, UsageError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import writes
-from podium.ledger.kin import KNOWN
 from podium.ledger.pieces import pieces
 from podium.ledger.reads import TrialRow
+from podium.ledger.warm_start import KNOWN
 from podium.ledger.writes import RETRIED
 from podium.registry import Direction
 from podium.runners._base import Runner
@@ -151,7 +151,7 @@ def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
     if project.retry_failed:
         _retry(context, run)
     # Between two generations nothing runs that Ctrl-C could wait for, and the next is not begun.
-    heeding = nullcontext() if run.runner else project.halt.heeded(project.reporter.say)
+    heeding = nullcontext() if run.runner else project.stop_request.heeded(project.reporter.say)
     try:
         with heeding:
             return context.scored(_run(context, run))

@@ -17,7 +17,7 @@ from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
-from podium.report.table import duration
+from podium.render.table import duration
 from podium.runners._base import Runner
 from podium.runners._files import placed
 from podium.space import ConfigDict
@@ -115,9 +115,9 @@ def run(
         Somebody wants nothing new to begin; what ran has ended and is on record.
     """
     project, data, split = context.project, context.data, context.split
-    ledger, halt = project.ledger, project.halt
+    ledger, stop_request = project.ledger, project.stop_request
     # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
-    heeding = nullcontext() if runner else halt.heeded(project.reporter.say)
+    heeding = nullcontext() if runner else stop_request.heeded(project.reporter.say)
     runner = runner or project.runner
     new = [
         NewTrial(
@@ -132,8 +132,8 @@ def run(
         )
         for p in plans
     ]
-    if halt.asked and (waiting := _not_ended(project, new)):
-        raise halt.error(waiting)
+    if stop_request.asked and (waiting := _not_ended(project, new)):
+        raise stop_request.error(waiting)
     environment = project.environment
     todo: dict[str, Task] = {}
     resting: dict[str, Task] = {}
@@ -196,8 +196,8 @@ def run(
                 running.discard(ended.task.trial_id)
                 forget_states(job, [ended.task.trial_id])
                 callback(ended.score, ended.state, trained=True)
-            if halt.interrupted or (running and halt.asked):
-                raise halt.error(len(running))
+            if stop_request.interrupted or (running and stop_request.asked):
+                raise stop_request.error(len(running))
     except BaseException:
         ledger.write(writes.interrupt_trials, running)
         raise
@@ -330,7 +330,9 @@ class Progress:
         if not self.trained:
             return None
         each = (time.monotonic() - self.began) / self.trained
-        return max(0.0, min(each * (self.total - self.done), self.project.halt.seconds_left))
+        return max(
+            0.0, min(each * (self.total - self.done), self.project.stop_request.seconds_left)
+        )
 
     def _facts(self, left: float | None) -> dict[str, Any]:
         return {

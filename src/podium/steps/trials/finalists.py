@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from podium.errors import TimeOverError
 from podium.hashing import canonical
-from podium.ledger.kin import FINALISTS
 from podium.ledger.reads import TrialRow
+from podium.ledger.warm_start import FINALISTS
 from podium.registry import Direction
 from podium.steps.trials import driver, execute
 from podium.steps.trials.context import StudyContext

@@ -165,7 +165,7 @@ def feasible(project: Project, where: str, rows: Collection[TrialRow]) -> set[st
     if not where or not ids:
         return set(ids)
     mine = " or ".join(f"id={id_}" for id_ in ids)
-    return {row["id"] for row in project.door.rows("trials", where=f"({where}) and ({mine})")}
+    return {row["id"] for row in project.reader.rows("trials", where=f"({where}) and ({mine})")}
 
 
 def pareto(values: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) -> set[str]:

@@ -33,15 +33,15 @@ class Activity:
     state : Path
         The project's ``.podium``.
     slot, verb : str
-    halt : Halt
+    stop_request : StopRequest
         What is told that it is to stop.
     """
 
-    def __init__(self, state: Path, slot: str, verb: str, halt: StopRequest) -> None:
+    def __init__(self, state: Path, slot: str, verb: str, stop_request: StopRequest) -> None:
         # Whoever only looks at what is told needs no database's library.
         from podium.ledger.ledger import now
 
-        self.slot, self.halt = slot, halt
+        self.slot, self.stop_request = slot, stop_request
         self.told, self.asked = (_beside(state, slot, suffix) for suffix in ("json", "stop"))
         self.facts: dict[str, Any] = {
             "slot": slot,
@@ -84,7 +84,7 @@ class Activity:
         """Hand on what somebody asks for."""
         while not done.wait(LOOK):
             with suppress(OSError):
-                self.halt.ask(at_once=self.asked.read_text(encoding="utf-8") == STOP_NOW)
+                self.stop_request.ask(at_once=self.asked.read_text(encoding="utf-8") == STOP_NOW)
 
 
 def at_work(state: Path) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def write(project: Project) -> list[str]:
     """
     written: list[str] = []
     able = classifying(project.config)
-    holders = project.door.champions() if able and project.door.exists else {}
+    holders = project.reader.champions() if able and project.reader.exists else {}
     for slot in able:
         folder, holder = place(project.config, slot), holders.get(slot)
         about: dict[str, Any] = {"podium": 1, "slot": slot}

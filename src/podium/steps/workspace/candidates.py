@@ -21,7 +21,7 @@ def newest(project: Project, what: str) -> dict[str, Any]:
     """
     if what in project.config.slots:
         return _of_slot(project, what, None)
-    kind, row = project.door.find(what)
+    kind, row = project.reader.find(what)
     if kind != "candidates":
         raise NotFoundError(f"'{what}' is one of the {kind}", "a candidate's id or a slot")
     return row
@@ -74,9 +74,9 @@ def chosen(
 
 def _newest_judged(project: Project, newest: dict[str, Any]) -> dict[str, Any]:
     """The newest judged candidate of a slot; the newest one where none is judged."""
-    slot, door = newest["slot"], project.door
-    judged = {row["candidate_id"] for row in door.select("evidence", "candidate_id", kind=JUDGED)}
-    candidates = door.select("candidate", order="version DESC", slot=slot)
+    slot, reader = newest["slot"], project.reader
+    judged = {row["candidate_id"] for row in reader.select("evidence", "candidate_id", kind=JUDGED)}
+    candidates = reader.select("candidate", order="version DESC", slot=slot)
     row = next((row for row in candidates if row["id"] in judged), None)
     if row is None or row["id"] == newest["id"]:
         return newest
@@ -115,7 +115,7 @@ def slot_of(config: Config, timeframe: str) -> str:
 
 
 def _of_slot(project: Project, slot: str, version: int | None) -> dict[str, Any]:
-    rows = project.door.rows("candidates", slot=slot)
+    rows = project.reader.rows("candidates", slot=slot)
     if not rows:
         raise NotFoundError(f"{slot} has no candidate yet", fix=f"run: podium finalize {slot}")
     for row in rows:

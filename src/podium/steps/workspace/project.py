@@ -16,7 +16,7 @@ from podium import registry, sections
 from podium.config import Config
 from podium.errors import MissingExtraError, UsageError
 from podium.files import full_disk_explained, lock, overheard
-from podium.ledger.door import RecordReader
+from podium.ledger.record_reader import RecordReader
 from podium.runners._limits import TrialLimits
 from podium.steps.workspace.activity import Activity, lock_of
 from podium.steps.workspace.environment import capture
@@ -139,7 +139,7 @@ class Project:
         # Whether failed trials of a study are trained again, and those of this step that were.
         self.retry_failed = False
         self.retried: set[str] = set()
-        self.halt = StopRequest()
+        self.stop_request = StopRequest()
         self._activities: list[Activity] = []
         self._stack = ExitStack()
 
@@ -178,7 +178,7 @@ class Project:
         return ledger
 
     @property
-    def door(self) -> RecordReader:
+    def reader(self) -> RecordReader:
         """Plain reads of the same record."""
         return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
@@ -202,7 +202,7 @@ class Project:
 
         def halted() -> bool:
             self.tell(running=runner.busy())
-            return self.halt.asked
+            return self.stop_request.asked
 
         runner.halted = halted
         self._stack.callback(runner.close)
@@ -304,7 +304,10 @@ class Project:
     @contextmanager
     def locked(self, slot: str, verb: str) -> Iterator[None]:
         """Be the only one at work on a slot."""
-        path, activity = lock_of(self.state, slot), Activity(self.state, slot, verb, self.halt)
+        path, activity = (
+            lock_of(self.state, slot),
+            Activity(self.state, slot, verb, self.stop_request),
+        )
         with (
             full_disk_explained(self.root),
             lock(path, f"podium {verb} for {slot}", patience=MOMENT),
@@ -320,7 +323,7 @@ class Project:
             finally:
                 self._activities.remove(activity)
                 if not self._activities:
-                    self.halt.forget()
+                    self.stop_request.forget()
 
 
 def _is_verbose(reporter: Reporter) -> bool:

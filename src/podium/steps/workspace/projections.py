@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from podium import config as configuration
-from podium.ledger.door import RecordReader
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.projections._mlflow_target import Target
+from podium.ledger.record_reader import RecordReader
 from podium.steps.workspace.project import Project
 
 
@@ -97,7 +97,7 @@ class SyncState:
     mark: str
 
 
-def standings(door: RecordReader) -> list[SyncState]:
+def standings(reader: RecordReader) -> list[SyncState]:
     """Every MLflow experiment anything was ever sent to."""
     prefix = _mlflow_target.PREFIX
-    return [SyncState(**row) for row in door.targets() if row["target"].startswith(prefix)]
+    return [SyncState(**row) for row in reader.targets() if row["target"].startswith(prefix)]

@@ -135,12 +135,12 @@ def _refused(stuck: Sequence[Stuck]) -> list[str]:
 
 def elsewhere(project: Project, target: Target | None) -> list[str]:
     """What waits for experiments that were named before and are not meant now, in words."""
-    if not project.door.exists:
+    if not project.reader.exists:
         return []
     return [
         f"{one.target}: {one.waiting} waiting, {one.refused} refused; name it as before with "
         "podium sync --mlflow-tracking-uri ... --mlflow-experiment ..."
-        for one in projections.standings(project.door)
+        for one in projections.standings(project.reader)
         if (one.waiting or one.refused) and (target is None or one.target != target.key)
     ]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from podium.report.blocks import short
-from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, PipelineStage
+from podium.render.blocks import short
+from podium.steps.pipeline.slot_pipeline import Inputs, PipelineStage, SlotPipeline
 from podium.steps.search import analyze
 from podium.steps.search.results import Analysis
 
@@ -29,7 +29,7 @@ class AnalyzeStage(PipelineStage):
 
     def files(self, slot: SlotPipeline, product: Analysis) -> Analysis:
         """``best_config.json`` and ``analysis_plots/``."""
-        return analyze.written(slot.project, product)
+        return analyze.write_files(slot.project, product)
 
     def describe(self, slot: SlotPipeline, product: Analysis) -> str:
         """The config in short."""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, PipelineStage, StageStatus
+from podium.steps.pipeline.slot_pipeline import (
+    Inputs,
+    Need,
+    PipelineStage,
+    SlotPipeline,
+    StageStatus,
+)
 from podium.steps.search import extend
 from podium.steps.search.results import CrossValidation
 
@@ -32,7 +38,7 @@ class ExtendStage(PipelineStage):
 
     def files(self, slot: SlotPipeline, product: CrossValidation) -> CrossValidation:
         """Their receipt, and ``extended_training_results/``."""
-        return extend.written(slot.project, product)
+        return extend.write_files(slot.project, product)
 
     def describe(self, slot: SlotPipeline, product: CrossValidation) -> str:
         """How many folds."""

@@ -6,7 +6,7 @@ from podium.steps.candidates import finalize
 from podium.steps.candidates.finalize import FinalModel
 from podium.steps.candidates.register import on_record
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, PipelineStage
+from podium.steps.pipeline.slot_pipeline import Inputs, Need, PipelineStage, SlotPipeline
 
 
 class FinalizeStage(PipelineStage):
@@ -33,7 +33,7 @@ class FinalizeStage(PipelineStage):
 
     def files(self, slot: SlotPipeline, product: FinalModel) -> FinalModel:
         """``final_model/``."""
-        return finalize.written(slot.project, product)
+        return finalize.write_files(slot.project, product)
 
     def describe(self, slot: SlotPipeline, product: FinalModel) -> str:
         """Id and version."""

@@ -6,7 +6,13 @@ from typing import Any
 
 from podium.steps.decisions import promote
 from podium.steps.decisions.promote import Promotion
-from podium.steps.pipeline.slot_pipeline import DONE, Inputs, SlotPipeline, PipelineStage, StageStatus
+from podium.steps.pipeline.slot_pipeline import (
+    DONE,
+    Inputs,
+    PipelineStage,
+    SlotPipeline,
+    StageStatus,
+)
 
 REASON = "podium run"
 

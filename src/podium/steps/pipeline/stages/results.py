@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium.steps.decisions import backtest
 from podium.steps.decisions.backtest import BacktestResult
-from podium.steps.pipeline.slot_pipeline import Inputs, SlotPipeline, PipelineStage
+from podium.steps.pipeline.slot_pipeline import Inputs, PipelineStage, SlotPipeline
 from podium.steps.workspace import recorded
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from podium.errors import NotFoundError
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import Inputs, Need, SlotPipeline, PipelineStage, StageStatus
+from podium.steps.pipeline.slot_pipeline import (
+    Inputs,
+    Need,
+    PipelineStage,
+    SlotPipeline,
+    StageStatus,
+)
 from podium.steps.search import tune
 from podium.steps.search.results import SearchResult
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from podium.registry import Direction
-from podium.report._figure import INK, MUTED, png
-from podium.report.table import cell, cut, number
+from podium.render._figure import INK, MUTED, png
+from podium.render.table import cell, cut, number
 
 # Distinct for people who see colours differently, too.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from podium.report.table import cell, cut
+from podium.render.table import cell, cut
 
 _NARROWEST = 20
 

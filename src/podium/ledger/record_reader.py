@@ -168,7 +168,7 @@ class _Postgres(_Database):
                 return connection.execute(plain, parameters).fetchall()
 
     def _connected(self) -> Connection[dict[str, Any]]:
-        """The one connection of this door: making one costs more than most questions."""
+        """The one connection of this reader: making one costs more than most questions."""
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
         from psycopg.rows import dict_row

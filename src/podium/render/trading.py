@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats
-from podium.report._figure import INK, MUTED, png
-from podium.report.table import cell, cut, percent
+from podium.render._figure import INK, MUTED, png
+from podium.render.table import cell, cut, percent
 
 # Told apart by people who see colours differently, and by their strokes.
 _LOOKS: tuple[dict[str, Any], ...] = (

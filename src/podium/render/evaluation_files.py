@@ -16,8 +16,8 @@ from podium.arrays import Floats
 from podium.errors import DataError, Problem, Problems
 from podium.files import csv_text
 from podium.hashing import json_file
-from podium.report import png
-from podium.report.evaluation import EvaluationReport, evaluation_page
+from podium.render import png
+from podium.render.evaluation import EvaluationReport, evaluation_page
 from podium.stats.class_figures import Counts, confusion, macro_f1
 from podium.stats.classification import ClassDifferences, Evaluation
 from podium.stats.improvement import Improvement

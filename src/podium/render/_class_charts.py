@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from podium.arrays import Floats
-from podium.report import axis, marks
-from podium.report.axis import Scale
-from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, Role
-from podium.report.table import cut, escape, number, percent
+from podium.render import axis, marks
+from podium.render.axis import Scale
+from podium.render.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, Role
+from podium.render.table import cut, escape, number, percent
 from podium.stats.class_figures import BINS
 from podium.stats.classification import Evaluation
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium.report.table import Safe, escape, html
+from podium.render.table import Safe, escape, html
 
 SIGNS = {"pass": "✓", "fail": "✕", "wait": "!", "same": "="}
 _KINDS = {
@@ -110,7 +110,7 @@ class Block:
     Parameters
     ----------
     stacked : bool
-        As of :func:`podium.report.table.html`.
+        As of :func:`podium.render.table.html`.
     result : int, optional
         Column whose words are verdicts or results, which get their sign and colour.
     """

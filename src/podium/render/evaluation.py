@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats
-from podium.report import _class_charts as drawn
-from podium.report._class_charts import DrawnClassifier
-from podium.report.marks import Role
-from podium.report.page import Block, figures, page, region, section, verdict_line
-from podium.report.table import Safe, escape, html, number, p_value, percent
+from podium.render import _class_charts as drawn
+from podium.render._class_charts import DrawnClassifier
+from podium.render.marks import Role
+from podium.render.page import Block, figures, page, region, section, verdict_line
+from podium.render.table import Safe, escape, html, number, p_value, percent
 from podium.stats.class_figures import Counts, log_losses
 from podium.stats.class_improvement import improvements_of_classes
 from podium.stats.classification import (

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from podium.arrays import Floats
-from podium.report.axis import Scale, Ticks, spread, thin
-from podium.report.table import cut, escape, number
-from podium.report.table import percent as percentage
+from podium.render.axis import Scale, Ticks, spread, thin
+from podium.render.table import cut, escape, number
+from podium.render.table import percent as percentage
 
 Role = Literal["candidate", "reference", "naive"]
 

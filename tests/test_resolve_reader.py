@@ -1,4 +1,4 @@
-"""The runtime door: who holds a slot, told by the standard library, whatever happens meanwhile."""
+"""Who holds a slot, answered by the standard library alone, whatever happens meanwhile."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ HEAVY = {"re", "typing", "pathlib", "dataclasses", "inspect", "json", "tomllib",
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    root = init(tmp_path_factory.mktemp("door") / "demo", demo=True)
+    root = init(tmp_path_factory.mktemp("reader") / "demo", demo=True)
     served(root, 1.0, 2.0)
     enthrone(root, 1.0)
     return root

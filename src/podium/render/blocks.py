@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from podium.report import axis, svg
-from podium.report.found import Pair, RankRow, SlotReport
-from podium.report.page import Block
-from podium.report.table import counted, number, p_value, percent
+from podium.render import axis, svg
+from podium.render.found import Pair, RankRow, SlotReport
+from podium.render.page import Block
+from podium.render.table import counted, number, p_value, percent
 
 # A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from podium.report._figure import GRID, INK, MUTED, png
-from podium.report.table import cell, cut, number
+from podium.render._figure import GRID, INK, MUTED, png
+from podium.render.table import cell, cut, number
 
 _CHOSEN, _OTHER, _NAIVE = "#0072b2", "#9aa3ad", "#d55e00"
 _LONGEST = 28

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from podium.report.blocks import about, blocks, charts, config_text, notes
-from podium.report.found import RunReport, SlotReport
-from podium.report.page import SIGNS, figures, kind_of, mark, page, region, section, verdict_line
-from podium.report.table import (
+from podium.render.blocks import about, blocks, charts, config_text, notes
+from podium.render.found import RunReport, SlotReport
+from podium.render.page import SIGNS, figures, kind_of, mark, page, region, section, verdict_line
+from podium.render.table import (
     Safe,
     cell,
     cut,

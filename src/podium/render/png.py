@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from podium.report._class_charts import DEEPEST, DrawnClassifier
-from podium.report._figure import FAIL, GRID, INK, MUTED, png
-from podium.report.table import cell, cut, number, percent
+from podium.render._class_charts import DEEPEST, DrawnClassifier
+from podium.render._figure import FAIL, GRID, INK, MUTED, png
+from podium.render.table import cell, cut, number, percent
 from podium.stats.classification import Evaluation
 
 _LINES: dict[str, dict[str, Any]] = {

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 from podium.arrays import Floats
 from podium.errors import DataError
-from podium.report import axis, marks
-from podium.report.axis import Scale
-from podium.report.found import FoldRow
-from podium.report.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
-from podium.report.table import cut, number
+from podium.render import axis, marks
+from podium.render.axis import Scale
+from podium.render.found import FoldRow
+from podium.render.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
+from podium.render.table import cut, number
 
 HEIGHT = 240
 

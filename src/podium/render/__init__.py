@@ -1,0 +1,1 @@
+"""Tables, charts and pages as strings; nothing is read but the style sheet, nothing written."""
