@@ -156,7 +156,10 @@ def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) ->
         "runner.jobs": 2,
     }
     slot = "us4/D/volatility"
-    with open_project(root, flags=flags, reporter=Clock()) as project, project.locked(slot, "tune"):
+    with (
+        open_project(root, settings=flags, reporter=Clock()) as project,
+        project.locked(slot, "tune"),
+    ):
         tune.tune(project, slot)
         size = project.config.tune.generation
     # From the last trial of a generation to the last of the next: ask, start, run, end, tell.

@@ -85,7 +85,7 @@ def _side_by_side(root: Path, place: Path) -> None:
     for how in ("one batch", "config by config"):
         copy = shutil.copytree(root, place / how.replace(" ", "-"))
         # Another length is another training, so none is on record.
-        with open_project(copy, flags={"runner.jobs": 2, "extend.epochs": 13}) as project:
+        with open_project(copy, settings={"runner.jobs": 2, "extend.epochs": 13}) as project:
             found = [tuned(project, slot) for slot in SLOTS]
             # Workers that have torch loaded; what they train first is not timed.
             _config_by_config(project, found[0], 1)

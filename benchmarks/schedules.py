@@ -41,7 +41,7 @@ def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
     }
     with tempfile.TemporaryDirectory() as folder:
         root = init.init(Path(folder) / "demo", demo=True)
-        with open_project(root, flags=flags) as project:
+        with open_project(root, settings=flags) as project:
             found = tune(project, SLOT)
             ids = [row.id for row in found.trials]
             with project.ledger.reading() as tx:

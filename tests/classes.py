@@ -70,7 +70,7 @@ def project(folder: Path, **settings: Mapping[str, Any]) -> Path:
 def trained(root: Path, *, reporter: Any = None, slot: str = SLOT, **request: Any) -> Trained:
     settings = {**QUICK, **request.pop("settings", {})}
     with open_project(root, reporter=reporter) as opened:
-        return train(opened, "bilstm", slot, TrainingRequest(settings=settings, **request))
+        return train(opened, slot, "bilstm", TrainingRequest(settings=settings, **request))
 
 
 def evaluated(root: Path, candidate: str, **how: Any) -> Evaluated:

@@ -140,7 +140,7 @@ class Saying(Silent):
 def run_project(root: Path, *, reporter: Any = None, **flags: Any) -> Run:
     """One full run; flags are ``section__key=value``."""
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with open_project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, settings=dotted, reporter=reporter) as project:
         return run(project)
 
 

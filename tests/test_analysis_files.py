@@ -35,7 +35,7 @@ TWO = {
 
 def analyzed(root, slot=SLOT, reporter=None, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with open_project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, settings=dotted, reporter=reporter) as project:
         if flags:
             tune(project, slot)
             extend(project, slot)
@@ -115,7 +115,7 @@ def test_a_model_that_was_deleted_is_put_back_without_training(root):
 
 
 def test_fewer_configs_leave_no_models_of_the_others(root):
-    with open_project(root, flags={"extend.top": 1}) as project:
+    with open_project(root, settings={"extend.top": 1}) as project:
         extend(project, SLOT)
     assert [p.name for p in (root / EXTENDED).glob("extended_model_*")] == ["extended_model_1"]
 

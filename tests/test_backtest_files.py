@@ -160,7 +160,7 @@ def test_files_that_are_up_to_date_are_left_alone_and_missing_ones_come_back(cop
 
 def test_no_folder_is_written_where_nobody_wants_one(copied):
     shutil.rmtree(copied / FOLDER)
-    with open_project(copied, flags={"paths.backtesting": ""}) as project:
+    with open_project(copied, settings={"paths.backtesting": ""}) as project:
         backtest(project, SLOT)
     assert not (copied / FOLDER).exists()
 

@@ -55,7 +55,7 @@ def project(root):
 
 def search(root, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
-    with open_project(root, flags=flags) as project, project.locked(SLOT, "tune"):
+    with open_project(root, settings=flags) as project, project.locked(SLOT, "tune"):
         return tune(project, SLOT)
 
 

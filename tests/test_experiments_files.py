@@ -433,7 +433,7 @@ def test_when_new_data_leave_nothing_comparable_the_old_pointer_stays_with_a_war
     before = pointer(copied)
     configure(copied, slots=TWO_SLOTS, datasets={"us4": {"adjust": False}})
     reporter = projects.Interrupting(1000)
-    with open_project(copied, reporter=reporter, flags={"tune.trials": 1}) as project:
+    with open_project(copied, reporter=reporter, settings={"tune.trials": 1}) as project:
         tune(project, SLOT)
     assert pointer(copied) == before
     [told] = [text for text in reporter.said if text.startswith("warning")]
@@ -506,7 +506,7 @@ def test_imported_runs_lead_until_there_is_a_grid_of_podiums_own(tmp_path):
     gone = {**OLD, "final_val_loss": 0.001, "model_path": "models/registry/lost.keras"}
     append(root, {**OLD, "final_val_loss": float("nan")}, gone, OLD)
     path = old_model(root)
-    with open_project(root, flags={"tune.trials": 1}) as project:
+    with open_project(root, settings={"tune.trials": 1}) as project:
         tune(project, SLOT)
     assert best_config(root)["final_val_loss"] == OLD["final_val_loss"]
     assert best_config(root)["config"] == OLD["config"]
@@ -522,7 +522,7 @@ def test_an_older_systems_pointer_is_replaced_only_by_a_grid(tmp_path):
     append(root, OLD)
     old_model(root)
     (root / "models" / "active_model.txt").write_text("models/registry/chosen.keras\n")
-    with open_project(root, flags={"tune.trials": 1}) as project:
+    with open_project(root, settings={"tune.trials": 1}) as project:
         tune(project, SLOT)
     assert pointer(root) == "models/registry/chosen.keras\n"
     reporter = projects.Interrupting(1000)

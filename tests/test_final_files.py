@@ -20,14 +20,15 @@ from podium.ledger import reads
 from podium.runners import _paused
 from podium.split import Windows
 from podium.steps.archive.reproduce import reproduce
+from podium.steps.candidates.final_model import finalized as finalized_again
 from podium.steps.candidates.final_training import FinalTraining
 from podium.steps.candidates.finalize import finalize
 from podium.steps.candidates.given_config import GivenModel, finalize_config
 from podium.steps.candidates.with_test import finalize_with_test
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
-from podium.steps.search.analyze import analyze
-from podium.steps.search.extend import extend
+from podium.steps.search.analyze import analyze, compute
+from podium.steps.search.extend import extend, extension_left
 from podium.steps.workspace.session import open_project
 from projects import SLOT, Saying
 
@@ -43,8 +44,8 @@ ONE_LINERS = {
 
 def finalized(root, reporter=None, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with open_project(root, flags=dotted, reporter=reporter) as project:
-        return finalize(project, SLOT, take=True)
+    with open_project(root, settings=dotted, reporter=reporter) as project:
+        return finalize(project, SLOT)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +170,8 @@ def test_an_older_model_is_kept_under_its_id_and_comes_back(root):
 def test_only_who_asks_for_it_takes_the_folder_from_a_later_model(root):
     later = finalized(root, finalize__seeds=2).candidate
     with open_project(root) as project:
-        assert finalize(project, SLOT).folder is None
+        with extension_left(project, SLOT) as extension:
+            assert finalized_again(project, compute(project, extension)).folder is None
     assert read(root)["candidate"] == later.id
 
 
@@ -214,7 +216,7 @@ def test_several_seeds_are_members_whose_forecasts_are_averaged(root):
 def test_a_candidate_with_members_is_served_judged_and_exported_like_any_other(root):
     candidate = finalized(root, finalize__seeds=2).candidate
     flags = {"finalize.seeds": 2}
-    with open_project(root, flags=flags) as project:
+    with open_project(root, settings=flags) as project:
         judged = backtest(project, SLOT)
         assert judged.candidate == candidate
         assert "test" in judged.evidence
@@ -237,7 +239,7 @@ LONGER = {"finalize__epochs": 3, "extend__epochs": 3}
 def longer(analyzed, tmp_path_factory):
     """A project whose folds are trained for as long, and the model that nobody disturbs."""
     root = ladders.copied(analyzed, tmp_path_factory.mktemp("longer") / "small")
-    with open_project(root, flags={"extend.epochs": 3}) as project:
+    with open_project(root, settings={"extend.epochs": 3}) as project:
         extend(project, SLOT)
         analyze(project, SLOT)
     whole = shutil.copytree(root, root.parent / "whole")
@@ -310,7 +312,9 @@ def test_a_torn_state_is_no_state(analyzed, finished, tmp_path, monkeypatch):
 def given(root, content, **flags):
     path = root / "mine.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with open_project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
+    with open_project(
+        root, settings={k.replace("__", "."): v for k, v in flags.items()}
+    ) as project:
         return finalize_config(project, SLOT, path)
 
 
@@ -418,8 +422,8 @@ def test_a_champion_that_saw_the_test_is_stood_for_there_by_the_one_that_was_jud
         child = finalize_with_test(project, SLOT).candidate
         promoted = promote(project, child.id, reason="for use", waive=gates)
         assert promoted.stage == "champion", promoted.sentence
-    with open_project(root, flags={"finalize.seeds": 2}) as project:
-        finalize(project, SLOT, take=True)
+    with open_project(root, settings={"finalize.seeds": 2}) as project:
+        finalize(project, SLOT)
         found = backtest(project, SLOT).evidence["against_champion"]
     with open_project(root) as project, project.ledger.reading() as tx:
         known = reads.evidence_of(project.ledger, tx, parent.id)["test"]

@@ -342,7 +342,7 @@ def hear(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
         place -= 1
 with open_project(Path(sys.argv[1])) as project:
-    rules = gc.Rules(keep_best=1)
+    rules = gc.GcRules(keep_best=1)
     agreed = gc.plan(project, rules)
     sys.addaudithook(hear)
     gc.collect(project, agreed, rules)

@@ -134,7 +134,7 @@ def test_an_interrupted_grid_goes_on_and_ends_as_if_nothing_had_happened(finishe
 
 
 def test_a_grid_and_a_search_share_no_trial(copied):
-    with open_project(copied, flags={"tune.trials": 2}) as project:
+    with open_project(copied, settings={"tune.trials": 2}) as project:
         found = tune(project, SLOT)
     assert not {row.id for row in found.trials} & {row["id"] for row in trials(copied)}
 

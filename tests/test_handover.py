@@ -173,7 +173,7 @@ def test_an_input_that_is_there_no_more_is_named(searched):
 
 def test_fewer_configs_than_asked_for_is_a_line(searched):
     said = Saying()
-    with open_project(searched, flags={"extend.top": 9}, reporter=said) as project:
+    with open_project(searched, settings={"extend.top": 9}, reporter=said) as project:
         found = extend(project, SLOT)
     assert len(found.configs) < 9
     assert any(f"{len(found.configs)} configs are cross-validated, 9 were" in s for s in said.said)

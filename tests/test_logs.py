@@ -73,7 +73,7 @@ def broken(folder, **settings):
 
 def searched(root, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
-    with open_project(root, flags=flags) as project, project.locked(SLOT, "tune"):
+    with open_project(root, settings=flags) as project, project.locked(SLOT, "tune"):
         return tune(project, SLOT)
 
 
@@ -206,7 +206,7 @@ def test_an_unexpected_error_is_told_in_a_sentence_and_logged_with_its_traceback
     def fails(*arguments, **more):
         raise ZeroDivisionError("deep down")
 
-    monkeypatch.setattr("podium.steps.search.tune.tune", fails)
+    monkeypatch.setattr("podium.steps.search.tune.search_data", fails)
     code, _, err = said(capsys, "tune", "--project", str(root))
     assert code == 1
     assert "ZeroDivisionError: deep down" in err
@@ -225,7 +225,7 @@ def test_an_expected_error_names_its_log_too_and_a_success_at_its_end(root, caps
         raise DataError("bars.csv is torn", "whole lines", "copy it again")
 
     with monkeypatch.context() as changed:
-        changed.setattr("podium.steps.search.tune.tune", fails)
+        changed.setattr("podium.steps.search.tune.search_data", fails)
         code, _, err = said(capsys, "tune")
     assert code == 7
     assert err.splitlines()[-1] == f"log: podium logs {files(root)[-1].stem}"

@@ -676,12 +676,14 @@ def test_the_environment_names_a_store_only_when_a_flag_turned_mlflow_on(tmp_pat
     root.mkdir()
     projects.configure(root)
     by_flag = {"mlflow.enabled": True}
-    found = projections.target_of(open_project(root, flags=by_flag))
+    found = projections.target_of(open_project(root, settings=by_flag))
     assert (found.shown, found.said) == ("http://mlflow.example:5000", "MLFLOW_TRACKING_URI")
     assert projections.target_of(open_project(root)) is None
     projects.configure(root, mlflow={"enabled": True})
     for flags in ({}, by_flag):
-        assert projections.target_of(open_project(root, flags=flags)).shown == "sqlite:///mlflow.db"
+        assert (
+            projections.target_of(open_project(root, settings=flags)).shown == "sqlite:///mlflow.db"
+        )
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "file:./mlruns", "mlruns"])

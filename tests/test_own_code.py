@@ -66,7 +66,7 @@ def swept(root, command=None, space=LR, *, metric="val_loss", trials=3, reporter
     flags["runner.name"] = more.pop("runner", "inline")
     flags["runner.jobs"] = more.pop("jobs", 1)
     command = command or f"{shlex.quote(sys.executable)} train.py {{args}}"
-    with open_project(root, flags=flags, reporter=reporter) as project:
+    with open_project(root, settings=flags, reporter=reporter) as project:
         return sweep_command(project, command, space, metric, **more)
 
 

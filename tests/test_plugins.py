@@ -185,7 +185,7 @@ def task_hash(root):
 
 @pytest.mark.parametrize("runner", ["inline", "local"])
 def test_a_project_of_its_own_members_goes_from_bars_to_a_champion(project, runner, capsys):
-    with open_project(project, flags={"runner.name": runner, "runner.jobs": 2}) as opened:
+    with open_project(project, settings={"runner.name": runner, "runner.jobs": 2}) as opened:
         run(opened)
     trials = query(project, "SELECT family, state, reason, config FROM trial")
     assert {row["family"] for row in trials} == {"mean", "naive"}
@@ -215,7 +215,7 @@ def naive_job(opened):
 def test_a_plugin_that_fails_in_a_worker_stops_the_run_with_its_line(project):
     fails = "\nimport multiprocessing\n\nif multiprocessing.parent_process():\n    1 / 0\n"
     write(project, {"targets/moves.py": TARGET + fails})
-    with open_project(project, flags={"runner.name": "local", "runner.jobs": 1}) as opened:
+    with open_project(project, settings={"runner.name": "local", "runner.jobs": 1}) as opened:
         job, tasks = naive_job(opened)
         told = r"plugins/targets/moves\.py, line 23: ZeroDivisionError"
         for _ in range(2):
@@ -224,7 +224,7 @@ def test_a_plugin_that_fails_in_a_worker_stops_the_run_with_its_line(project):
 
 
 def test_a_plugin_changed_under_a_run_stops_it_and_the_next_run_goes_on(project):
-    with open_project(project, flags={"runner.name": "local", "runner.jobs": 1}) as opened:
+    with open_project(project, settings={"runner.name": "local", "runner.jobs": 1}) as opened:
         job, tasks = naive_job(opened)
         write(project, {"targets/_factor.py": "FACTOR = 9.0\n"})
         with pytest.raises(ConflictError, match=r"moves\.py, .* was changed while"):

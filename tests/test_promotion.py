@@ -422,7 +422,9 @@ def test_a_rollback_against_yesterdays_champion_is_a_conflict(replaced, monkeypa
     def somebody_is_faster(*given):
         # Between the look at who holds the slot and the decision.
         monkeypatch.setattr(artifact, "require_servable", really)
-        ask(root, third)
+        with open_project(root) as elsewhere:
+            # Without the lock, as from another machine that shares the record alone.
+            promote.__wrapped__(elsewhere, third.id)
         before.extend(told(root))
         return really(*given)
 

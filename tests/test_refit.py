@@ -56,7 +56,7 @@ def refitted(judged, tmp_path_factory):
 
 
 def again(root, flags=EVERY, **given):
-    with open_project(root, flags=flags, **given) as project:
+    with open_project(root, settings=flags, **given) as project:
         return backtest(project, SLOT)
 
 
@@ -222,7 +222,7 @@ def test_a_future_that_changes_moves_no_forecast_before_it(copied):
         frame.loc[late, prices] *= 1.7
         frame.to_csv(place, index=False)
     [row] = query(copied, "SELECT artifact_path FROM candidate")
-    with open_project(copied, flags=EVERY) as project:
+    with open_project(copied, settings=EVERY) as project:
         backtest(project, model_path=copied / "models" / "registry" / row["artifact_path"])
     rows = query(copied, "SELECT * FROM evidence WHERE kind = 'refit' ORDER BY seq")
     assert len(rows) == 2
@@ -297,7 +297,7 @@ def end_trial(*args, **given):
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*args, **given)
 writes.end_trial = end_trial
-with open_project(__import__("pathlib").Path(sys.argv[1]), flags={FLAGS}) as project:
+with open_project(__import__("pathlib").Path(sys.argv[1]), settings={FLAGS}) as project:
     backtest(project, {SLOT!r})
 """
 
@@ -324,7 +324,7 @@ def test_a_kill_between_a_forecast_and_its_trials_end_loses_one_refit_and_no_num
 def test_a_family_without_epochs_or_torch_is_trained_again_too(quick_family, tmp_path):
     slot = {"families": [quick_family]}
     root = small_project(tmp_path / "small", slots={SLOT: slot}, space={"lstm": {}})
-    with open_project(root, flags=EVERY) as project:
+    with open_project(root, settings=EVERY) as project:
         tune(project, SLOT)
         extend(project, SLOT)
         finalize(project, SLOT)

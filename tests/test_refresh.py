@@ -82,7 +82,9 @@ def trained(monkeypatch):
 
 
 def tonight(root, **flags):
-    with open_project(root, flags={k.replace("__", "."): v for k, v in flags.items()}) as project:
+    with open_project(
+        root, settings={k.replace("__", "."): v for k, v in flags.items()}
+    ) as project:
         return refresh(project)
 
 

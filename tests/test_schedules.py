@@ -59,13 +59,13 @@ def whole(ladder):
 
 def searched(root, reporter=None, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with open_project(root, flags=dotted, reporter=reporter) as project:
+    with open_project(root, settings=dotted, reporter=reporter) as project:
         return tune(project, SLOT)
 
 
 def read(root, **flags):
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with open_project(root, flags=dotted) as project:
+    with open_project(root, settings=dotted) as project:
         return tuned(project, SLOT)
 
 
@@ -347,7 +347,7 @@ def test_a_grid_has_no_schedule_unless_it_is_asked_for_one(root):
 def test_the_log_tells_of_a_trial_when_it_was_pruned_and_again_when_it_is_whole(root):
     def swept(**flags):
         dotted = {key.replace("__", "."): value for key, value in flags.items()}
-        with open_project(root, flags=dotted) as project:
+        with open_project(root, settings=dotted) as project:
             found = sweep(project, SLOT, "full", space={"factor": [0.8, 1.0, 1.2, 1.4]})
         lines = (root / experiments.LOG).read_text().splitlines()
         return found, [json.loads(line) for line in lines]
@@ -473,7 +473,7 @@ def test_extend_takes_the_finalists_in_the_order_of_their_means_then_the_rest(ro
 
 
 def test_a_sweep_has_finals_too(root):
-    with open_project(root, flags={"tune.finalists": 2, "tune.seeds": 2}) as project:
+    with open_project(root, settings={"tune.finalists": 2, "tune.seeds": 2}) as project:
         found = sweep(project, SLOT, "full", space={"factor": [0.8, 1.0, 1.2, 1.4]})
     assert len(found.finalists) == 2
     assert found.best.id == found.finalists[0].row.id

@@ -57,7 +57,7 @@ def blank(ladder):
 
 
 def searched(root, name, runner=None, reporter=None):
-    with open_project(root, flags={"tune.search": name}, reporter=reporter) as project:
+    with open_project(root, settings={"tune.search": name}, reporter=reporter) as project:
         if runner is not None:
             project.runner = runner
         return tune(project, SLOT)

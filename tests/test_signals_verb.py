@@ -205,7 +205,7 @@ def test_a_ticker_that_a_spreadsheet_would_run_is_escaped_in_the_signals(copied,
 
 
 def test_signals_with_nowhere_to_go_are_refused(copied):
-    with open_project(copied, flags={"paths.backtesting": ""}) as project:
+    with open_project(copied, settings={"paths.backtesting": ""}) as project:
         found = backtest(project, SLOT)
         with pytest.raises(UsageError, match=r"paths\.backtesting is empty"):
             write_newest(project, found.candidate)

@@ -367,7 +367,7 @@ def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(
     install, patience, where, error, runner
 ):
     root = install(f"brittle_{where}_{error}_{runner}".lower(), error=error, where=where)
-    with open_project(root, flags={"runner.name": runner, "runner.jobs": 2}) as project:
+    with open_project(root, settings={"runner.name": runner, "runner.jobs": 2}) as project:
         run(project, last="finalize")
     rows = query(
         root,
@@ -415,7 +415,7 @@ def test_every_naive_method_is_a_finite_bar_when_windows_are_short(tmp_path):
 def tuned(root, **flags):
     """Number, config and score of a search's trials, in the order asked."""
     dotted = {key.replace("__", "."): value for key, value in flags.items()}
-    with open_project(root, flags=dotted) as project:
+    with open_project(root, settings=dotted) as project:
         found = tune(project, SLOT)
         return [(row.number, row.config, row.score) for row in found.trials]
 

@@ -91,7 +91,7 @@ def interrupt(done):
 def searched(root, reporter=None, **flags):
     flags = {name.replace("__", "."): value for name, value in flags.items()}
     with (
-        open_project(Path(root), flags=flags, reporter=reporter) as project,
+        open_project(Path(root), settings=flags, reporter=reporter) as project,
         project.locked(SLOT, "tune"),
     ):
         return tune(project, SLOT)
@@ -220,7 +220,7 @@ def test_workers_finish_what_they_are_at_and_get_nothing_new(root):
 
 def cut(root, after=3, **flags):
     """A search whose time is over after so many trials."""
-    with open_project(Path(root), flags=flags) as project:
+    with open_project(Path(root), settings=flags) as project:
 
         def over(done):
             if done == after:
@@ -285,7 +285,7 @@ def test_time_that_is_over_before_anything_was_found_is_no_mistake(root, capsys)
 
 def test_a_time_that_is_none_is_refused(root, capsys):
     assert run(["tune", "--project", str(root), "--max-time", "4 parsecs"]) == 2
-    assert "2h, 30m or 90s" in capsys.readouterr().err
+    assert "90s, 30m, 2h, 30d or 2w" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["grid", "sweep"])

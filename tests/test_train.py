@@ -248,7 +248,7 @@ def test_the_best_config_of_a_search_can_be_trained(tmp_path):
     assert found.trial.config["learning_rate"] == classes.QUICK["learning_rate"]
     with open_project(root) as project:
         whole = classes.train(
-            project, "bilstm", SLOT, classes.TrainingRequest(settings={}, best=True)
+            project, SLOT, "bilstm", classes.TrainingRequest(settings={}, best=True)
         )
     assert whole.trial.config == best.config
 

@@ -9,8 +9,10 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from podium import project_file
+from podium.errors import UsageError
 
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
+TIME = re.compile(r"(\d+(?:\.\d+)?) ?([smhdw])")
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
 # A command as its words, or as one text that is cut into words; or a webhook's URL.
 Command = tuple[str, ...] | str
@@ -57,6 +59,27 @@ def size_of(text: str) -> int:
     if not found:
         return 0
     return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2]))
+
+
+def seconds_of(value: object, name: str) -> float | None:
+    """Seconds of a time such as ``2h``; a number is seconds, None stays None.
+
+    Raises
+    ------
+    UsageError
+        The value is neither; ``name`` is what it belongs to.
+
+    Examples
+    --------
+    >>> seconds_of("2h", "--max-time"), seconds_of(90, "max_time")
+    (7200.0, 90.0)
+    """
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return None if value is None else float(value)
+    match = TIME.fullmatch(str(value).strip())
+    if match is None:
+        raise UsageError(f"{name} is {value!r}", "a time such as 90s, 30m, 2h, 30d or 2w")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
 
 
 def is_webhook(command: Command) -> bool:

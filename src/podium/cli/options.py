@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, wraps
@@ -69,44 +67,18 @@ class CliContext:
 
     @contextmanager
     def opened(self) -> Iterator[Project]:
-        """The project, opened for work with the settings that flags gave.
-
-        What was done on a slot is in a log, which is named last: after the answer, or after the
-        error.
-        """
+        """The project under the settings of the flags; the log of a verb is named last."""
         from podium.steps.workspace.session import open_project
 
-        flags = dict(self.settings)
-        # No settings, but what this one command was asked for.
-        max_time, retry_failed = flags.pop("max_time", None), flags.pop("retry_failed", False)
-        # A place for runs says that they are to go there.
-        if any(key.startswith("mlflow.") for key in flags):
-            flags.setdefault("mlflow.enabled", True)
-        project = open_project(self.root, flags=flags, reporter=self.out)
-        where = "" if self.folder == Path() else f" --project {shlex.quote(str(self.folder))}"
+        project = open_project(self.root, settings=self.settings, reporter=self.out)
         try:
             with project:
-                project.retry_failed = retry_failed
-                if max_time is not None:
-                    project.stop_request.within(max_time)
                 yield project
-        except BaseException as error:
-            if project.log.id:
-                error.add_note(f"log: podium logs {project.log.id}{where}")
-            raise
         finally:
             self.out.rest()
         if project.log.id:
-            told = f"log: podium logs {project.log.id}{where}"
-            click.get_current_context().call_on_close(lambda: self.out.say(told))
-
-    @contextmanager
-    def at_work(self, slot: str | None, verb: str) -> Iterator[tuple[Project, str]]:
-        """The project with one slot locked, the default one where none is named; and its name."""
-        with self.opened() as project:
-            name = project.default_slot(slot)
-            with project.locked(name, verb):
-                yield project, name
+            hint = project.log_hint
+            click.get_current_context().call_on_close(lambda: self.out.say(hint))
 
 
 def stacked(*options: Decorator) -> Decorator:
@@ -146,16 +118,6 @@ def setting(key: str, *names: str, **attributes: Any) -> Decorator:
     return kept(*names, key=key, **{"type": type(default_of(key)), "default": None, **attributes})
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> None:
-    """Keep the seconds of a time such as ``2h``, ``30m`` or ``90s``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd])", text or "")
-    if text and not found:
-        raise click.BadParameter(f"'{text}'. Expected a time such as 2h, 30m or 90s.", ctx, param)
-    if found:
-        seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
-        ctx.meta.setdefault(SETTINGS, {})["max_time"] = seconds
-
-
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """Keep what was given under a name, for whichever verb it is."""
 
@@ -187,14 +149,19 @@ workers = stacked(
     setting("runner.max_seconds", "--trial-seconds", help="A trial that takes longer fails."),
     setting("runner.max_memory", "--trial-memory", help="A trial that needs more fails: 4GiB."),
     setting("runner.device", help="cpu, cuda, cuda:0,cuda:1, mps or auto; one worker a GPU."),
-    click.option(
+    kept(
         "--max-time",
-        expose_value=False,
-        callback=_seconds,
+        key="max_time",
         metavar="TIME",
         help="Begin nothing new after so long: 2h, 30m, 90s. The same command goes on.",
     ),
-    kept("--retry-failed", key="retry_failed", is_flag=True, help="Train what failed once more."),
+    kept(
+        "--retry-failed",
+        key="retry_failed",
+        is_flag=True,
+        default=None,
+        help="Train what failed once more.",
+    ),
 )
 
 mlflow = stacked(

@@ -24,7 +24,8 @@ def command(cli: CliContext, slot: str | None) -> None:
     from podium.steps.search.analysis_files import compared
     from podium.steps.search.analyze import analyze
 
-    with cli.at_work(slot, "analyze") as (project, name):
+    with cli.opened() as project:
+        name = project.default_slot(slot)
         found = analyze(project, name)
         told = compared(project, found)
         files = [project.shown(path) for path in found.files]

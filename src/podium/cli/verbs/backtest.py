@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from podium.cli import options
@@ -42,22 +40,14 @@ def command(
     search's checkpoints, or the grids' active model. Nothing is trained but the refits of
     --refit-every. Files are written to backtesting_results/.
     """
-    from podium.errors import UsageError
-    from podium.steps.candidates.select_model import slot_of
     from podium.steps.decisions.backtest import backtest
     from podium.steps.serving.signals import write_newest
 
-    with cli.opened() as project:
-        window = cli.settings.get("backtest.refit_window")
-        if window and not project.config.backtest.refit_every:
-            raise UsageError(f"--window is {window} without --refit-every", "both, or neither")
-        name = project.default_slot(
-            slot or (slot_of(Path(model_path)) if model_path is not None else None)
-        )
-        with project.locked(name, "backtest"):
-            found = backtest(project, name, model_path=model_path, checkpoint=checkpoint)
-            written = write_newest(project, found.candidate) if generate_signals else None
-    cli.out.say(f"{found.rule}: {found.candidate.id}, version {found.candidate.version} of {name}")
+    with cli.opened() as project, project.logged("backtest"):
+        found = backtest(project, slot, model_path=model_path, checkpoint=checkpoint)
+        written = write_newest(project, found.candidate) if generate_signals else None
+    candidate = found.candidate
+    cli.out.say(f"{found.rule}: {candidate.id}, version {candidate.version} of {candidate.slot}")
     if written is not None:
         cli.out.say(f"signals of {written.as_of} are in {written.place}")
     told = [found.evidence[kind] for kind in ("test", "backtest")]

@@ -6,8 +6,9 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
-from podium.cli.verbs._amounts import seconds_of, show_removals
+from podium.cli.verbs._amounts import show_removals
 from podium.render.table import size
+from podium.sections import seconds_of
 
 
 @click.command()
@@ -34,7 +35,7 @@ def command(
     """
     from podium.steps.archive.clean import CleanRules, clean, plan
 
-    rules = CleanRules(keep_best, seconds_of(older_than))
+    rules = CleanRules(keep_best, seconds_of(older_than, "--older-than"))
     with cli.opened() as project:
         found = plan(project, rules)
         goes = yes and not dry_run and bool(found.removals)

@@ -37,18 +37,10 @@ def command(
     findings on record. Without --data the samples are the slot's own, and gates read the findings.
     """
     from podium.steps.decisions.evaluate import cost_of, evaluate
-    from podium.steps.workspace.candidates import newest
 
     with cli.opened() as project:
-        candidate = newest(project, what)
-        with project.locked(candidate["slot"], "evaluate"):
-            found = evaluate(
-                project,
-                candidate["id"],
-                data=data,
-                cost=None if cost is None else cost_of(cost),
-                attach=attach,
-            )
+        matrix = None if cost is None else cost_of(cost)
+        found = evaluate(project, what, data=data, cost=matrix, attach=attach)
     mine, naive = found.report.model, found.report.figures["naive"]
     items = [
         {

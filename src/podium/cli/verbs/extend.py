@@ -24,7 +24,8 @@ def command(cli: CliContext, slot: str | None, study: str) -> None:
     """Train the best configs of SLOT's newest finished search again on every fold."""
     from podium.steps.search.extend import extend
 
-    with cli.at_work(slot, "extend") as (project, name):
+    with cli.opened() as project:
+        name = project.default_slot(slot)
         found = extend(project, name, study=study)
         files = found.folder and project.shown(found.folder)
     items: list[dict[str, Any]] = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -40,25 +39,15 @@ def command(
     """
     from podium import registry
     from podium.steps.candidates.finalize import finalize
-    from podium.steps.candidates.given_config import GivenModel, finalize_config
-    from podium.steps.candidates.with_test import ModelWithTest, finalize_with_test
+    from podium.steps.candidates.given_config import GivenModel
+    from podium.steps.candidates.with_test import ModelWithTest
 
-    epochs, seeds = (cli.settings.get(f"finalize.{name}") for name in ("epochs", "seeds"))
-    if include_test and (given or epochs or seeds):
-        raise click.UsageError(
-            "--include-test trains a judged candidate as it was trained: without --config, "
-            "--epochs and --seeds"
-        )
-    if candidate and not include_test:
-        raise click.UsageError("--candidate goes with --include-test")
     out = cli.out
-    with cli.at_work(slot, "finalize") as (project, name):
-        if include_test:
-            found: Any = finalize_with_test(project, name, candidate)
-        elif given:
-            found = finalize_config(project, name, given)
-        else:
-            found = finalize(project, name, take=True)
+    with cli.opened() as project:
+        name = project.default_slot(slot)
+        found = finalize(
+            project, name, config=given, include_test=include_test, candidate=candidate
+        )
         path = project.store / found.candidate.artifact_path
         stages = registry.constant("tasks", project.config.slot(name).task, "STAGES")
         files = None if found.folder is None else project.shown(found.folder)

@@ -10,9 +10,10 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
-from podium.cli.verbs._amounts import bytes_of, seconds_of, show_removals
+from podium.cli.verbs._amounts import bytes_of, show_removals
 from podium.errors import UsageError
 from podium.render.table import size
+from podium.sections import seconds_of
 
 if TYPE_CHECKING:
     from podium.steps.archive.gc import Plan
@@ -43,7 +44,7 @@ def command(
     from podium.steps.archive.gc import GcRules, collect, plan
 
     out = cli.out
-    rules = GcRules(keep_best, seconds_of(older_than), bytes_of(max_size))
+    rules = GcRules(keep_best, seconds_of(older_than, "--older-than"), bytes_of(max_size))
     with cli.opened() as project:
         found = plan(project, rules)
         if dry_run or not found.removals:

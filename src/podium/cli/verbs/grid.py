@@ -91,7 +91,8 @@ def command(
     values = {name: values_of(words) for name, words in typed.items() if words}
     values |= named_values(settings)
     out = cli.out
-    with cli.at_work(slot, "grid") as (project, name):
+    with cli.opened() as project:
+        name = project.default_slot(slot)
         found = grid(project, name, values, family=family or "", budget=budget)
         root = project.root
         is_default = name == project.config.root_slot

@@ -47,19 +47,16 @@ def command(
     from podium.steps.decisions.promote import promote, require_promoted
     from podium.steps.workspace.candidates import chosen
 
-    with cli.opened() as project:
+    with cli.opened() as project, project.logged("promote"):
         candidate = chosen(
             project, what, slot=slot, timeframe=timeframe, version=version, judged=True
         )
-        with project.locked(candidate["slot"], "promote"):
-            found = promote(
-                project, candidate["id"], to=to, reason=reason, waive=waive, dry_run=dry_run
-            )
+        found = promote(project, candidate["id"], to, reason=reason, waive=waive, dry_run=dry_run)
         section = project.config.slots.get(candidate["slot"])
         classifies = section is not None and registry.holds(section.task) == "sequences"
         verdicts = [vars(verdict) for verdict in found.verdicts]
         cli.out.answer("verdicts", verdicts, ["gate", "result", "finding"])
-        # While the project is open, so that its log ends with it.
+        # Within the verb, so that its log ends with the refusal.
         require_promoted(found)
     cli.out.say(found.sentence)
     if not dry_run and found.stage == "champion":

@@ -22,7 +22,8 @@ def command(cli: CliContext, slot: str | None, reason: str, artifact: str) -> No
     """
     from podium.steps.decisions.rollback import rollback
 
-    with cli.at_work(slot, "rollback") as (project, name):
+    with cli.opened() as project:
+        name = project.default_slot(slot)
         found = rollback(project, name, reason=reason, artifact_hash=artifact)
     facts = {
         "slot": name,

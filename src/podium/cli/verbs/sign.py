@@ -20,12 +20,9 @@ def command(cli: CliContext, what: str, approve: bool, reason: str) -> None:
     the artefact and of the findings; a model that is judged again is signed again.
     """
     from podium.steps.decisions.sign import sign
-    from podium.steps.workspace.candidates import newest
 
     with cli.opened() as project:
-        candidate = newest(project, what)
-        with project.locked(candidate["slot"], "sign"):
-            found = sign(project, candidate["id"], reason, approve=approve)
+        found = sign(project, what, reason, approve=approve)
     cli.out.facts(
         "signature",
         {

@@ -53,7 +53,8 @@ def command(
     if own is not None:
         _own.sweep(cli, own, settings_of(settings))
         return
-    with cli.at_work(slot, "sweep") as (project, name):
+    with cli.opened() as project:
+        name = project.default_slot(slot)
         found = sweep(
             project,
             name,

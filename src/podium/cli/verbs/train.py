@@ -89,8 +89,8 @@ def command(
     name, table = declared(cli.root, cli.config, slot, request)
     if table:
         cli.out.say(f"podium.toml has a dataset and a slot for these files now:\n\n{table}")
-    with cli.at_work(name, "train") as (project, _):
-        found = train(project, family, name, request)
+    with cli.opened() as project:
+        found = train(project, name, family, request)
     metric = found.data.section.metric
     cli.out.facts(
         "candidate",

@@ -26,7 +26,8 @@ def command(cli: CliContext, slot: str | None, settings: tuple[str, ...]) -> Non
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium.steps.search.tune import tune
 
-    with cli.at_work(slot, "tune") as (project, name):
+    with cli.opened() as project:
+        name = project.default_slot(slot)
         found = tune(project, name, settings_of(settings))
         root = project.root
     answer_trials(

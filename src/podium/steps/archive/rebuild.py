@@ -16,7 +16,7 @@ from podium.ledger.record_reader import RecordReader
 from podium.sections import SlotSection
 from podium.sequences import Sequences
 from podium.split import Split
-from podium.steps.candidates.finalize import FINAL, final_split
+from podium.steps.candidates.final_model import FINAL, final_split
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.decisions.refit import KIND as REFIT

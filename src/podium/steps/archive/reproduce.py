@@ -14,7 +14,7 @@ from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.runners._files import placed
 from podium.steps.archive.differences import Part, ResultCheck, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
-from podium.steps.candidates.finalize import PHASE as FINALIZE
+from podium.steps.candidates.final_model import PHASE as FINALIZE
 from podium.steps.data.own_code import own_command
 from podium.steps.workspace import environment
 from podium.steps.workspace.project import Project

@@ -12,7 +12,7 @@ from podium.candidate import Candidate
 from podium.config import FILE
 from podium.errors import DataError, NotFoundError, Problem, Problems, UsageError, suggest
 from podium.space import ConfigDict, Space
-from podium.steps.candidates import final_files, finalize
+from podium.steps.candidates import final_files, final_model
 from podium.steps.candidates.final_training import Write
 from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.leak_probe import probed_for_leaks
@@ -48,7 +48,7 @@ class GivenModel:
     folder: Path | None = None
 
 
-def finalize_config(project: Project, slot: str, path: Path) -> finalize.FinalModel | GivenModel:
+def finalize_config(project: Project, slot: str, path: Path) -> final_model.FinalModel | GivenModel:
     """Train the config in a file, as ``best_config.json`` has it, and register the candidate.
 
     What the slot's own analysis chose is finalized as ever, with its evidence. Another config has
@@ -74,8 +74,8 @@ def finalize_config(project: Project, slot: str, path: Path) -> finalize.FinalMo
     chosen = _finalized_if_chosen(project, slot, config_hash(family, given))
     if chosen is not None:
         return chosen
-    split = finalize.final_split(data, project.config.finalize.validation_fraction)
-    inputs = finalize.inputs_of(project, data, family, given, 0, split.hash)
+    split = final_model.final_split(data, project.config.finalize.validation_fraction)
+    inputs = final_model.inputs_of(project, data, family, given, 0, split.hash)
 
     def train() -> Write:
         spaces = {family: data.family(family).space(data.tuning)}
@@ -83,18 +83,18 @@ def finalize_config(project: Project, slot: str, path: Path) -> finalize.FinalMo
         # What a backtest holds it against.
         baselines.run(context)
         most = int(given.get(BUDGET, project.config.finalize.epochs))
-        return finalize.train_final(
+        return final_model.train_final(
             project, data, context.study, family, given, most, 0, inputs, made_by="given"
         )
 
-    made = finalize.candidate_once(project, slot, finalize.STEP, inputs, train)
+    made = final_model.candidate_once(project, slot, final_model.STEP, inputs, train)
     probed_for_leaks(project, data, made.candidate)
     folder = final_files.write(project, data, split, made.candidate, take=True)
-    missing = tuple(gates_that_read(project.config, slot, finalize.VALIDATION))
+    missing = tuple(gates_that_read(project.config, slot, final_model.VALIDATION))
     return GivenModel(made.candidate, made.fresh, missing, folder)
 
 
-def _finalized_if_chosen(project: Project, slot: str, config: str) -> finalize.FinalModel | None:
+def _finalized_if_chosen(project: Project, slot: str, config: str) -> final_model.FinalModel | None:
     """The candidate of the slot's newest analysis, where that chose this very config."""
     if left_by(project, slot, EXTEND) is None:
         return None
@@ -103,7 +103,7 @@ def _finalized_if_chosen(project: Project, slot: str, config: str) -> finalize.F
             analysis = compute(project, extension)
             if config_hash(analysis.chosen.family, analysis.chosen.config) != config:
                 return None
-            return finalize.finalized(project, analysis, take=True)
+            return final_model.finalized(project, analysis, take=True)
     except NotFoundError:
         # The slot asks another question by now.
         return None

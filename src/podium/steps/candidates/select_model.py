@@ -15,7 +15,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
-from podium.steps.candidates.finalize import STEP as FINALIZE
+from podium.steps.candidates.final_model import STEP as FINALIZE
 from podium.steps.candidates.register import KeptModel, OtherQuestionError, kept_candidate, register
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about

@@ -43,6 +43,7 @@ from podium.steps.trials.once import once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import classifying, own_slot
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_slot
 from podium.study import Study
 from podium.tasks.classify import ClassData
 from podium.trial import BUDGET, Ended, Epoch, Fitted, Job, State, Task, curves_csv
@@ -107,7 +108,8 @@ class TrainingRequest:
     notes: str = ""
 
 
-def train(project: Project, family: str, slot: str, request: TrainingRequest) -> Trained:
+@on_slot("train")
+def train(project: Project, slot: str, family: str, request: TrainingRequest) -> Trained:
     """Train one config and register it as a candidate in stage development.
 
     The same training again trains nothing new. One that was cut off starts again, or goes on from

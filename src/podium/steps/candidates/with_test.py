@@ -16,8 +16,8 @@ from podium.ledger.ledger import Transaction
 from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps.candidates import final_files
+from podium.steps.candidates.final_model import candidate_once, final_split
 from podium.steps.candidates.final_training import FinalTraining, Write
-from podium.steps.candidates.finalize import candidate_once, final_split
 from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import probed_for_leaks

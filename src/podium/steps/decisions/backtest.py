@@ -12,6 +12,7 @@ import numpy as np
 from podium import __version__, artifact, plugin, registry
 from podium.arrays import Mask
 from podium.candidate import Candidate
+from podium.errors import UsageError
 from podium.evidence import Evidence, Scalar
 from podium.families._base import Model
 from podium.gates._base import WITH_TEST
@@ -22,9 +23,9 @@ from podium.prediction import Prediction
 from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
-from podium.steps.candidates.finalize import FinalModel
+from podium.steps.candidates.final_model import FinalModel
 from podium.steps.candidates.register import KeptModel
-from podium.steps.candidates.select_model import found_model, named_model
+from podium.steps.candidates.select_model import found_model, named_model, slot_of
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
@@ -97,17 +98,22 @@ def backtest(
         The model answers another question than the slot asks, was changed, or has seen bars of
         the test; a ticker it was trained on is missing.
     """
-    if model_path is not None:
-        kept = named_model(project, Path(model_path), slot, checkpoint)
-        return _judged(project, kept, f"model {model_path}, named explicitly")
+    if project.overrides("backtest.refit_window") and not project.config.backtest.refit_every:
+        raise UsageError("a window (refit_window) is set without refit_every", "both, or neither")
+    if slot is None and model_path is not None:
+        slot = slot_of(Path(model_path))
     name = project.default_slot(slot)
-    require_task(project.config, name)
-    kept, rule = found_model(project, name, checkpoint)
-    project.reporter.say(
-        f"{name}: candidate {kept.candidate.id} (version {kept.candidate.version}) is judged; "
-        f"{rule}"
-    )
-    return _judged(project, kept, rule)
+    with project.locked(name, "backtest"):
+        if model_path is not None:
+            kept = named_model(project, Path(model_path), name, checkpoint)
+            return _judged(project, kept, f"model {model_path}, named explicitly")
+        require_task(project.config, name)
+        kept, rule = found_model(project, name, checkpoint)
+        project.reporter.say(
+            f"{name}: candidate {kept.candidate.id} (version {kept.candidate.version}) is judged; "
+            f"{rule}"
+        )
+        return _judged(project, kept, rule)
 
 
 def judged(project: Project, final: FinalModel) -> BacktestResult:

@@ -49,6 +49,7 @@ from podium.steps.trials.context import StudyContext
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_candidate
 from podium.study import Study
 from podium.tasks.classify import ClassData
 
@@ -119,6 +120,7 @@ class EvaluationData:
         return self.samples.sequences.select(self.samples.rows).fingerprint
 
 
+@on_candidate("evaluate")
 def evaluate(
     project: Project,
     candidate_id: str,

@@ -31,6 +31,7 @@ from podium.steps.trials.once import outputs_of
 from podium.steps.workspace import best_file, hooks, recorded
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_candidate
 
 STEP = "promote"
 
@@ -55,11 +56,12 @@ class Promotion:
     sentence: str
 
 
+@on_candidate("promote", judged=True)
 def promote(
     project: Project,
     candidate_id: str,
-    *,
     to: str = "champion",
+    *,
     reason: str = "",
     waive: Collection[str] = (),
     dry_run: bool = False,
@@ -72,6 +74,7 @@ def promote(
     Parameters
     ----------
     candidate_id : str
+        A candidate's id, or a slot: its newest judged candidate.
     to : {"beta", "champion", "development", "archived"}
     reason : str
         Why; kept with the decision.

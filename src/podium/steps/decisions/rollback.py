@@ -16,6 +16,7 @@ from podium.steps.decisions.promote import path, write_champions
 from podium.steps.search.history import history
 from podium.steps.workspace import hooks, recorded
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_slot
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Rollback:
     decisions: tuple[Decision, ...]
 
 
+@on_slot("rollback")
 def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "") -> Rollback:
     """Put the candidate that held a slot before back into it.
 

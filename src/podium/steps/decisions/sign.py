@@ -18,11 +18,13 @@ from podium.manifest import read_checked, require_hash
 from podium.steps.decisions.evaluate import KIND
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_candidate
 
 # Findings on data a candidate was not chosen on; without one there is nothing to sign.
 JUDGED = {KIND, "test", "backtest"}
 
 
+@on_candidate("sign")
 def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = True) -> Evidence:
     """Put your name to the newest findings about a candidate, having looked at them.
 

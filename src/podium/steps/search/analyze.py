@@ -16,10 +16,12 @@ from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis, CrossValidation, FoldScores
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_slot
 from podium.tasks._base import TaskData
 from podium.trial import config_hash
 
 
+@on_slot("analyze")
 def analyze(project: Project, slot: str) -> Analysis:
     """Judge the slot's newest cross-validation as it is; nothing is trained.
 

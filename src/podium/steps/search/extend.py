@@ -37,12 +37,14 @@ from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.once import once
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_slot
 from podium.tasks._base import TaskData
 from podium.trial import EXTEND_BASELINE, State, trial_seed
 
 PHASE = "extend"
 
 
+@on_slot("extend")
 def extend(project: Project, slot: str, *, study: str = "") -> CrossValidation:
     """Cross-validate the best configs of the newest finished search, or what is left of that.
 

@@ -23,6 +23,7 @@ from podium.steps.trials.driver import SearchRun
 from podium.steps.trials.execute import Planned
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
+from podium.steps.workspace.verb import on_slot
 from podium.tasks._base import TaskData
 from podium.trial import State, trial_seed
 
@@ -30,6 +31,7 @@ from podium.trial import State, trial_seed
 SEED = -1
 
 
+@on_slot("grid")
 def grid(
     project: Project,
     slot: str,

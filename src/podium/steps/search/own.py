@@ -151,7 +151,7 @@ def search(
     flags = {key: value for key, value in given.items() if value is not None}
     found = own_code.space_of(space, "space")
     own_code.require_callable(function, [*_names(found)])
-    with open_project(find_root(Path(project)), flags=flags, reporter=Stderr()) as opened:
+    with open_project(find_root(Path(project)), settings=flags, reporter=Stderr()) as opened:
         told, why_here = own_code.function_of(function)
         runner: Runner | None = None
         if why_here:

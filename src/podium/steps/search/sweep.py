@@ -23,6 +23,7 @@ from podium.steps.trials.context import StudyContext, begin_study
 from podium.steps.trials.driver import SearchRun, best_of
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
+from podium.steps.workspace.verb import on_slot
 from podium.tasks._base import TaskData
 from podium.trial import trial_seed
 
@@ -80,6 +81,7 @@ class _Refining(Search):
         self.inner.tell(number - self.first, config, score)
 
 
+@on_slot("sweep")
 def sweep(
     project: Project,
     slot: str,

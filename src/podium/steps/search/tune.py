@@ -26,6 +26,7 @@ from podium.steps.trials.objectives import judged_by, objectives, scores
 from podium.steps.trials.once import differences, once
 from podium.steps.trials.schedule import dropped_by
 from podium.steps.workspace.project import Project
+from podium.steps.workspace.verb import on_slot
 from podium.study import Study
 from podium.tasks._base import TaskData
 from podium.trial import BASELINE, BUDGET, State, trial_seed
@@ -71,6 +72,7 @@ class SearchProgress:
         return {name: n for name, n in lacking.items() if n}
 
 
+@on_slot("tune")
 def tune(
     project: Project,
     slot: str,

@@ -41,7 +41,7 @@ class Activity:
         # Whoever only looks at what is told needs no database's library.
         from podium.ledger.ledger import now
 
-        self.slot, self.stop_request = slot, stop_request
+        self.slot, self.stop_request, self.thread = slot, stop_request, threading.get_ident()
         self.told, self.asked = (_beside(state, slot, suffix) for suffix in ("json", "stop"))
         self.facts: dict[str, Any] = {
             "slot": slot,

@@ -94,6 +94,7 @@ class Log:
     def begin(self, verb: str, config: Config, actor: str) -> None:
         """Make the file, and remove what the rule lets go."""
         self.verb, self._began = verb, time.monotonic()
+        self.id, self.slots, self._written = "", [], set()
         self._spoke = self._began
         self._secrets = secrets_of(config, os.environ)
         try:

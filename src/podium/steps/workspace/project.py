@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from podium import config as configuration
@@ -84,7 +86,7 @@ class Logged:
 
 
 class ProjectListener(Protocol):
-    """What goes on beside the steps of an opened project."""
+    """Hooks and projections of an opened project."""
 
     def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
         """Called before the record is opened.
@@ -95,11 +97,11 @@ class ProjectListener(Protocol):
             Called once the record is open; returns what is called when the project is closed.
         """
 
-    def fails(self, project: Project, error: BaseException) -> None:
-        """Work on a slot ended with an error."""
+    def failed(self, project: Project, error: BaseException) -> None:
+        """Called where a verb on a slot ended with an error."""
 
-    def record_closes(self, project: Project) -> None:
-        """Called while the record is still open."""
+    def record_changed(self, project: Project) -> None:
+        """Called after every verb on a slot and when the project is closed."""
 
 
 class Project:
@@ -109,38 +111,40 @@ class Project:
     ----------
     root : Path
         Folder with podium.toml.
-    flags : mapping, optional
-        Settings of the command line by dotted key.
+    settings : mapping, optional
+        See :meth:`using`.
     reporter : Reporter, optional
         Where it has ``verbose``, and that is true, it also hears how each trial ends; where it has
         ``begins(label, total)``, of work that has begun.
-    beside : Beside, optional
-        Hooks, and what shows the record elsewhere; none by default.
+    listener : ProjectListener, optional
+        Hooks and projections; none by default.
     """
 
     def __init__(
         self,
         root: Path,
         *,
-        flags: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
         reporter: Reporter | None = None,
-        beside: ProjectListener | None = None,
+        listener: ProjectListener | None = None,
     ) -> None:
         self.root = root.resolve()
-        self.config: Config = configuration.load(self.root, flags=flags)
+        self._settings: dict[str, Any] = {}
+        self.stop_request = StopRequest()
+        # Whether failed trials of a study are trained again, and those of this step that were.
+        self.retry_failed = False
+        self.retried: set[str] = set()
+        self.config: Config = self._configured(settings or {})
         inner = reporter or Silent()
         # What is done on a slot is logged from when its lock is held.
         self.log = Log(self.state, inner.say, inner.say if _is_verbose(inner) else None)
         self.reporter: Reporter = Logged(inner, self.log)
-        self._beside = beside
+        self._listener = listener
         # Whether what is written is shown elsewhere too, in MLflow and in users' files; a step that
         # sends by itself, or only looks, does without.
-        self.feeds = beside is not None
-        # Whether failed trials of a study are trained again, and those of this step that were.
-        self.retry_failed = False
-        self.retried: set[str] = set()
-        self.stop_request = StopRequest()
+        self.feeds = listener is not None
         self._activities: list[Activity] = []
+        self._verb = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -148,18 +152,73 @@ class Project:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            try:
-                if self._beside is not None:
-                    if error is not None and self.log.slots and is_failure(error):
-                        self._beside.fails(self, error)
-                    if "ledger" in self.__dict__ and self.feeds:
-                        self._beside.record_closes(self)
-            finally:
-                self._stack.close()
-        except BaseException as late:
-            self.log.end(late)
-            raise
-        self.log.end(error)
+            self._record_changed()
+        finally:
+            self._stack.close()
+
+    def _record_changed(self) -> None:
+        """Bring what is written from the record up to it."""
+        if self._listener is not None and "ledger" in self.__dict__ and self.feeds:
+            self._listener.record_changed(self)
+
+    def _configured(self, settings: Mapping[str, Any]) -> Config:
+        """Configuration under the settings so far and some more."""
+        keys = dict(settings)
+        self.retry_failed = keys.pop("retry_failed", self.retry_failed)
+        seconds = sections.seconds_of(keys.pop("max_time", None), "--max-time")
+        # A place for runs asks for runs there.
+        if any(key.startswith("mlflow.") for key in keys):
+            keys.setdefault("mlflow.enabled", True)
+        config = configuration.load(self.root, flags={**self._settings, **keys})
+        self._settings |= keys
+        if seconds is not None:
+            self.stop_request.within(seconds)
+        return config
+
+    @contextmanager
+    def using(self, settings: Mapping[str, Any]) -> Iterator[None]:
+        """Work under further settings.
+
+        Parameters
+        ----------
+        settings : mapping
+            Values by the dotted keys of podium.toml, such as ``{"tune.trials": 8}``; they precede
+            the environment and podium.toml. Further keys: ``max_time``, seconds or a text such as
+            ``"2h"`` after which nothing new begins; ``retry_failed``, whether failed trials are
+            trained again.
+
+        Raises
+        ------
+        UsageError
+            Every unknown key, wrong type and value out of bounds.
+        """
+        if not settings:
+            yield
+            return
+        before = (self.config, self._settings, self.retry_failed, self.stop_request.deadline)
+        self._settings = dict(self._settings)
+        self.config = self._configured(settings)
+        moved = any(key.startswith("runner.") for key in settings)
+        if moved:
+            self._forget_runner()
+        try:
+            yield
+        finally:
+            self.config, self._settings, self.retry_failed, self.stop_request.deadline = before
+            if moved:
+                self._forget_runner()
+
+    def overrides(self, *keys: str) -> bool:
+        """Whether one of these settings was given for this verb, beside podium.toml."""
+        return any(self.config.origins.get(key) == "flag" for key in keys)
+
+    def _forget_runner(self) -> None:
+        """Start another runner at the next use."""
+        runner = self.__dict__.pop("runner", None)
+        if runner is not None:
+            runner.close()
+        for name in ("devices", "environment"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -167,7 +226,7 @@ class Project:
         from podium.ledger.ledger import Ledger
 
         section = self.config.project
-        start = self._beside.record_opens(self) if self._beside and self.feeds else None
+        start = self._listener.record_opens(self) if self._listener and self.feeds else None
         with full_disk_explained(self.root):
             ledger = Ledger(self.config.ledger.url, self.root, section.id, section.name)
         self._stack.callback(ledger.close)
@@ -303,19 +362,26 @@ class Project:
 
     @contextmanager
     def locked(self, slot: str, verb: str) -> Iterator[None]:
-        """Be the only one at work on a slot."""
-        path, activity = (
-            lock_of(self.state, slot),
-            Activity(self.state, slot, verb, self.stop_request),
-        )
+        """Hold the lock of a slot; within another lock of it, by the same thread, do nothing.
+
+        Raises
+        ------
+        ConflictError
+            Another process, or another thread, is at work on the slot.
+        """
+        if any(one.slot == slot and one.thread == get_ident() for one in self._activities):
+            yield
+            return
+        path = lock_of(self.state, slot)
+        activity = Activity(self.state, slot, verb, self.stop_request)
         with (
+            self.logged(verb),
             full_disk_explained(self.root),
             lock(path, f"podium {verb} for {slot}", patience=MOMENT),
             activity.going_on(),
         ):
             if not self.log.verb:
-                self.log.begin(verb, self.config, self.actor)
-                self._stack.enter_context(overheard(self.log.wrote))
+                self.log.begin(self._verb, self.config, self.actor)
             self.log.enter(slot)
             self._activities.append(activity)
             try:
@@ -324,6 +390,49 @@ class Project:
                 self._activities.remove(activity)
                 if not self._activities:
                     self.stop_request.forget()
+
+    @contextmanager
+    def logged(self, verb: str) -> Iterator[None]:
+        """Log a verb, run the hook on failure, update users' files; inside a verb, do nothing.
+
+        The log begins once the lock of a slot is held.
+        """
+        if self._verb:
+            yield
+            return
+        self._verb, self.log.verb, self.log.id = verb, "", ""
+        outcome: BaseException | None = None
+        try:
+            with overheard(self.log.wrote):
+                try:
+                    yield
+                except BaseException as error:
+                    if self._listener is not None and self.log.verb and is_failure(error):
+                        self._listener.failed(self, error)
+                    raise
+                finally:
+                    self._record_changed()
+        except BaseException as error:
+            outcome = error
+            if self.log.id:
+                error.add_note(self.log_hint)
+            raise
+        finally:
+            self._verb = ""
+            self.log.end(outcome)
+
+    @property
+    def log_hint(self) -> str:
+        """The newest log, and the command that prints it."""
+        here = Path.cwd()
+        where = "" if here.is_relative_to(self.root) else f" --project {quote(_shown(self.root))}"
+        return f"log: podium logs {self.log.id}{where}"
+
+
+def _shown(path: Path) -> str:
+    """A folder relative to the working directory where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _is_verbose(reporter: Reporter) -> bool:

@@ -12,27 +12,27 @@ from podium.steps.workspace.project import Project, Reporter
 
 
 class ProjectServices:
-    """What goes on beside every command; none of it delays or fails a step."""
+    """Hooks, users' files and MLflow; none of them delays or fails a step."""
 
     def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
         """Start of the process that sends to MLflow; None where MLflow is off."""
         target = projections.target_of(project)
         return None if target is None else partial(projections.start_feeder, project, target)
 
-    def fails(self, project: Project, error: BaseException) -> None:
+    def failed(self, project: Project, error: BaseException) -> None:
         """Run the hook on failures."""
         hooks.failed(project, error)
 
-    def record_closes(self, project: Project) -> None:
+    def record_changed(self, project: Project) -> None:
         """Bring the users' files up to the record."""
-        # Imported here: most commands that open a project never open its record.
+        # Imported here: most commands never open the record.
         from podium.steps.workspace.user_files import catch_up
 
         catch_up(project)
 
 
 def open_project(
-    root: Path, *, flags: Mapping[str, Any] | None = None, reporter: Reporter | None = None
+    root: Path, *, settings: Mapping[str, Any] | None = None, reporter: Reporter | None = None
 ) -> Project:
     """The project in a folder, opened for work.
 
@@ -59,4 +59,4 @@ def open_project(
     ...     sorted(project.config.slots)
     ['us4/D/return', 'us4/D/volatility']
     """
-    return Project(root, flags=flags, reporter=reporter, beside=ProjectServices())
+    return Project(root, settings=settings, reporter=reporter, listener=ProjectServices())

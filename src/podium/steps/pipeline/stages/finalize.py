@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from podium.steps.candidates import finalize
-from podium.steps.candidates.finalize import FinalModel
+from podium.steps.candidates import final_model
+from podium.steps.candidates.final_model import FinalModel
 from podium.steps.candidates.register import on_record
 from podium.steps.pipeline import preflight
 from podium.steps.pipeline.slot_pipeline import Inputs, Need, PipelineStage, SlotPipeline
@@ -18,22 +18,22 @@ class FinalizeStage(PipelineStage):
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """Config, data, task, folds and settings."""
-        return finalize.inputs(slot.project, slot.products.get("analyze"))
+        return final_model.inputs(slot.project, slot.products.get("analyze"))
 
     def find(self, slot: SlotPipeline) -> FinalModel | None:
         """The candidate of these inputs."""
-        candidate = on_record(slot.project, slot.slot, finalize.STEP, self.inputs(slot))
+        candidate = on_record(slot.project, slot.slot, final_model.STEP, self.inputs(slot))
         if candidate is None:
             return None
         return FinalModel(slot.products["analyze"], candidate, fresh=False)
 
     def make(self, slot: SlotPipeline) -> FinalModel:
         """Both trainings, and the candidate they are."""
-        return finalize.trained(slot.project, slot.products["analyze"])
+        return final_model.trained(slot.project, slot.products["analyze"])
 
     def files(self, slot: SlotPipeline, product: FinalModel) -> FinalModel:
         """``final_model/``."""
-        return finalize.write_files(slot.project, product)
+        return final_model.write_files(slot.project, product)
 
     def describe(self, slot: SlotPipeline, product: FinalModel) -> str:
         """Id and version."""

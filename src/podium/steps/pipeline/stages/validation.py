@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium.steps.candidates import finalize
+from podium.steps.candidates import final_model
 from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
 
 
@@ -14,11 +14,11 @@ class ValidationStage(EvidenceStage):
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate, the folds and the configs looked at."""
-        return finalize.validation_inputs(slot.products.get("analyze"), slot.candidate)
+        return final_model.validation_inputs(slot.products.get("analyze"), slot.candidate)
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        fresh = finalize.with_evidence(slot.project, slot.products["analyze"], slot.made)
+        fresh = final_model.with_evidence(slot.project, slot.products["analyze"], slot.made)
         if not slot.products["finalize"].fresh:
             slot.say(f"candidate {slot.made.id} has new evidence from validation")
         return fresh

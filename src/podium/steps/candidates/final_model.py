@@ -1,0 +1,273 @@
+"""Train the chosen config on everything before the sealed test and register the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from podium.candidate import Candidate
+from podium.evidence import Evidence, Scalar
+from podium.hashing import digest
+from podium.ledger.ledger import Transaction
+from podium.space import ConfigDict
+from podium.split import Split
+from podium.steps.candidates import final_files
+from podium.steps.candidates.final_training import PHASE as PHASE
+from podium.steps.candidates.final_training import FinalTraining, Write, forget_states, seeds_of
+from podium.steps.candidates.register import Made
+from podium.steps.evidence import drift
+from podium.steps.evidence.comparison import tested
+from podium.steps.evidence.evidence import evidence_about, put_seen
+from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.search.results import Analysis
+from podium.steps.trials import baselines, execute
+from podium.steps.trials.once import Inputs, evidence_once, once
+from podium.steps.workspace import recorded
+from podium.steps.workspace.project import Project
+from podium.study import Study
+from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
+
+STEP, VALIDATION = "finalize", "validation"
+# What its split is called on record; a splitter of the registry makes one part of it.
+FINAL = "final"
+
+
+@dataclass(frozen=True, eq=False)
+class FinalModel:
+    """A registered candidate and the analysis that chose its config.
+
+    Parameters
+    ----------
+    fresh : bool
+        Whether it is new: a training may give the model that another candidate is already.
+    folder : Path, optional
+        Its ``final_model/``.
+    """
+
+    analysis: Analysis
+    candidate: Candidate
+    fresh: bool
+    folder: Path | None = None
+
+
+def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> FinalModel:
+    """Train the config that an analysis chose, and register it as a candidate, once.
+
+    The config is trained twice: first with the last slice before the test held out, keeping the
+    best epoch on it (``best_model``); then on all bars before the test (``final_model``), for as
+    many epochs as were best on average over the folds. Both trials end, and the candidate is
+    registered in stage development, in one transaction; its evidence from validation follows.
+
+    Parameters
+    ----------
+    take : bool
+        Let it have ``final_model/`` where a later candidate has that.
+    """
+    final = trained(project, analysis)
+    with_evidence(project, analysis, final.candidate)
+    data = analysis.extension.tuned.data
+    if isinstance(data, SlotData):
+        probed_for_leaks(project, data, final.candidate)
+    return write_files(project, final, take=take)
+
+
+def trained(project: Project, analysis: Analysis) -> FinalModel:
+    """The candidate of an analysis, trained unless it is on record."""
+    data, chosen = analysis.extension.tuned.data, analysis.chosen
+    of = inputs(project, analysis)
+    study, most = analysis.extension.tuned.study, project.config.finalize.epochs
+
+    def train() -> Write:
+        return train_final(
+            project, data, study, chosen.family, chosen.config, most, chosen.epochs, of
+        )
+
+    made = candidate_once(project, data.slot, STEP, of, train)
+    return FinalModel(analysis, made.candidate, made.fresh)
+
+
+def write_files(project: Project, final: FinalModel, *, take: bool = False) -> FinalModel:
+    """The same with its ``final_model/``, written where it is not what it should be."""
+    data = final.analysis.extension.tuned.data
+    split = final_split(data, project.config.finalize.validation_fraction)
+    folder = final_files.write(project, data, split, final.candidate, take=take)
+    return replace(final, folder=folder)
+
+
+def candidate_once(
+    project: Project, slot: str, step: str, inputs: Inputs, train: Callable[[], Write]
+) -> Made:
+    """The candidate of these inputs, trained unless it is on record."""
+    done = once(project, slot, step, inputs, train)
+    forget_states(project, slot)
+    candidate = recorded.candidate(project, done.outputs["candidate"])
+    if done.fresh and not done.outputs["new"]:
+        project.reporter.say(
+            f"{slot}: the training gave the same model as before, candidate {candidate.id} "
+            f"(version {candidate.version})"
+        )
+    return Made(candidate, done.fresh and bool(done.outputs["new"]))
+
+
+def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) -> bool:
+    """Put the evidence from validation on record where the record says something else.
+
+    More configs may have been looked at since, for example.
+
+    Returns
+    -------
+    bool
+        Whether something was put on record.
+    """
+    found = _validation(analysis, candidate)
+
+    def findings(tx: Transaction) -> list[Evidence]:
+        series = put_seen(project, tx, analysis.extension.tuned.data.seen())
+        return [replace(found, series={**found.series, **series})]
+
+    inputs = validation_inputs(analysis, candidate)
+    return evidence_once(project, candidate, VALIDATION, inputs, lambda: findings)
+
+
+def validation_inputs(analysis: Analysis | None, candidate: Candidate | None) -> dict[str, Any]:
+    """Everything that the evidence from validation depends on, by name."""
+    known = None if analysis is None or candidate is None else _validation(analysis, candidate)
+    return {
+        "candidate": candidate and candidate.artifact_hash,
+        "folds": analysis and analysis.extension.split.hash,
+        "configs looked at": analysis and analysis.looked_at,
+        # As text, since NaN is not equal to itself.
+        "findings": known
+        and digest([known.notes, {k: repr(float(s.value)) for k, s in known.scalars.items()}]),
+    }
+
+
+def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
+    """Everything that the candidate of an analysis is made from, by name.
+
+    Parameters
+    ----------
+    analysis : Analysis, optional
+        None: not known yet, as are all values that depend on it.
+    """
+    if analysis is None:
+        settings = _settings(project)
+        return {"family": None, "config": None, "data": None, "folds": None, **settings}
+    chosen, data, folds = analysis.chosen, analysis.extension.tuned.data, analysis.extension.split
+    return inputs_of(project, data, chosen.family, chosen.config, chosen.epochs, folds.hash)
+
+
+def inputs_of(
+    project: Project, data: TaskData, family: str, config: ConfigDict, epochs: int, split: str
+) -> dict[str, Any]:
+    """Everything that a candidate is made from, by name."""
+    return {
+        "family": family,
+        "version of the family": data.version(family),
+        "config": config,
+        "epochs": epochs,
+        "data": data.dataset.fingerprint,
+        "task": data.task_hash,
+        "sealed from": data.sealed[0],
+        "folds": split,
+        **_settings(project),
+    }
+
+
+def _settings(project: Project) -> dict[str, Any]:
+    settings = asdict(project.config.finalize)
+    return {
+        **{f"finalize.{name}": value for name, value in settings.items()},
+        "tune.seed": project.config.tune.seed,
+    }
+
+
+def train_final(
+    project: Project,
+    data: TaskData,
+    study: Study,
+    family: str,
+    config: ConfigDict,
+    most: int,
+    epochs: int,
+    inputs: Inputs,
+    made_by: str = "trained",
+) -> Write:
+    """Train the two models, with every seed; what is returned registers what they are together.
+
+    Parameters
+    ----------
+    most : int
+        Epochs with the last slice held out, of which the best is kept.
+    epochs : int
+        Of the model that is served; 0: as many as were best with the last slice held out.
+    """
+    settings, seeds = project.config.finalize, seeds_of(project)
+    split = final_split(data, settings.validation_fraction)
+    label, way = f"{data.slot}: finalize", data.direction
+    heard = execute.Progress(project, label, 2 * len(seeds), way)
+    training = FinalTraining(project, data, split, family, seeds, digest(inputs), heard)
+    with training.place() as job:
+        first = [execute.with_epochs(config, most)] * len(seeds)
+        if epochs:
+            then = [execute.with_epochs(config, epochs)] * len(seeds)
+            held_out, whole = training.fit(job, {0: first, 1: then})
+        else:
+            [held_out] = training.fit(job, {0: first})
+            then = [execute.with_epochs(config, one.best_epoch) for one in held_out]
+            [whole] = training.fit(job, {1: then})
+        fits = {"best_model": held_out, "final_model": whole}
+        place = training.store(job, fits)
+
+    def keep_baseline(tx: Transaction, candidate: Candidate) -> None:
+        if isinstance(data, SlotData):
+            drift.keep(project, tx, candidate.artifact_hash, data.tuning)
+
+    # The first two are what a single seed gives.
+    in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
+    return training.registering(study, in_order, whole[0], place, keep_baseline, made_by=made_by)
+
+
+def final_split(data: TaskData, fraction: float) -> Split:
+    """Fold 0 holds a slice out; fold 1 trains on all that a served model may see."""
+    split = data.held_out(fraction)
+    return replace(split, name=FINAL, folds=(split.folds[0], data.whole()))
+
+
+def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
+    data = analysis.extension.tuned.data
+    metric, way = data.section.metric, data.direction
+    name = metric if data.task.loss else "loss"
+    chosen, reference = analysis.chosen, analysis.reference
+    return evidence_about(
+        candidate,
+        "validation",
+        "analyze",
+        dataset=data.dataset.fingerprint,
+        split=analysis.extension.split.hash,
+        scalars={
+            name: Scalar(chosen.mean, metric, way),
+            f"{name}_standard_error": Scalar(chosen.standard_error, metric),
+            f"naive_{name}": Scalar(reference.mean, metric, way),
+            **tested(analysis.against_naive),
+            "configs_looked_at": Scalar(analysis.looked_at, "configs"),
+            **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
+            **analysis.luck.scalars(),
+            **{
+                f"{figure}:{one.name}": Scalar(value, "", "max" if "mean" in figure else "")
+                for one in chosen.classes
+                for figure, value in one.figures().items()
+            },
+        },
+        notes={
+            "metric": metric,
+            **baselines.notes(reference),
+            "reason": analysis.reason,
+            "distinguishable": analysis.distinguishable,
+            **analysis.ranking.notes(),
+            **analysis.luck.notes(),
+        },
+    )

@@ -1,0 +1,69 @@
+"""Verbs: functions that lock their slot and keep a log, from the command line and from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from podium.steps.workspace.candidates import chosen
+from podium.steps.workspace.project import Project
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def on_slot(
+    name: str,
+) -> Callable[
+    [Callable[Concatenate[Project, str, P], R]], Callable[Concatenate[Project, str | None, P], R]
+]:
+    """Verb on a slot: None is the default slot, whose lock is held and whose log is kept.
+
+    Parameters
+    ----------
+    name : str
+        Of the verb, in the lock and the log.
+    """
+
+    def decorate(
+        function: Callable[Concatenate[Project, str, P], R],
+    ) -> Callable[Concatenate[Project, str | None, P], R]:
+        @wraps(function)
+        def verb(project: Project, slot: str | None, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            slot = project.default_slot(slot)
+            with project.locked(slot, name):
+                return function(project, slot, *args, **kwargs)
+
+        return verb
+
+    return decorate
+
+
+def on_candidate(
+    name: str, *, judged: bool = False
+) -> Callable[
+    [Callable[Concatenate[Project, str, P], R]], Callable[Concatenate[Project, str, P], R]
+]:
+    """Verb on a candidate, named by its id or by its slot; the slot's lock is held.
+
+    Parameters
+    ----------
+    name : str
+        Of the verb, in the lock and the log.
+    judged : bool
+        Whether a slot stands for its newest judged candidate, in place of its newest one.
+    """
+
+    def decorate(
+        function: Callable[Concatenate[Project, str, P], R],
+    ) -> Callable[Concatenate[Project, str, P], R]:
+        @wraps(function)
+        def verb(project: Project, what: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            row: dict[str, Any] = chosen(project, what, judged=judged)
+            with project.locked(row["slot"], name):
+                return function(project, row["id"], *args, **kwargs)
+
+        return verb
+
+    return decorate
