@@ -169,9 +169,8 @@ def test_an_older_model_is_kept_under_its_id_and_comes_back(root):
 
 def test_only_who_asks_for_it_takes_the_folder_from_a_later_model(root):
     later = finalized(root, finalize__seeds=2).candidate
-    with open_project(root) as project:
-        with extension_left(project, SLOT) as extension:
-            assert finalized_again(project, compute(project, extension)).folder is None
+    with open_project(root) as project, extension_left(project, SLOT) as extension:
+        assert finalized_again(project, compute(project, extension)).folder is None
     assert read(root)["candidate"] == later.id
 
 
