@@ -64,7 +64,7 @@ def test_the_model_of_a_grid_classifies(finished):
     assert model.class_names == classes.CLASSES
     with open_project(root) as project:
         path = root / "data" / "val.npz"
-        answer = classify(project, path, model_path=root / str(found.best.checkpoint))
+        answer = classify(project, None, path, model_path=root / str(found.best.checkpoint))
     assert answer.prediction.probabilities.shape == (96, 3)
     truth = np.load(path)["y"]
     assert np.mean(answer.prediction.probabilities.argmax(1) == truth) > 0.5

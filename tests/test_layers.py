@@ -18,6 +18,7 @@ LAYERS = [
         "files",
         "environ",
         "reporting",
+        "verbs",
     },
     {
         "arrays",

@@ -21,7 +21,7 @@ from podium.steps.evidence.drift import KEPT, SEEN, drifted
 from podium.steps.serving import shadow
 from podium.steps.serving.check_slot import WARNING, _difference, check_slot
 from podium.steps.serving.forecast_log import served_models
-from podium.steps.serving.predict import keep, predict
+from podium.steps.serving.predict import predict, store_forecasts
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, run_project
 
@@ -94,7 +94,7 @@ def finding(found, what):
 
 def kept_until_now(root, since=""):
     with open_project(root) as project:
-        return keep(project, SLOT, since)
+        return store_forecasts(project, SLOT, since)
 
 
 # Keeping forecasts

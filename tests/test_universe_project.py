@@ -20,7 +20,7 @@ from podium.steps.data.check import check
 from podium.steps.decisions.compare import _on_common_windows, compare
 from podium.steps.evidence.terms import tradable
 from podium.steps.serving.check_slot import check_slot
-from podium.steps.serving.predict import keep, predict
+from podium.steps.serving.predict import predict, store_forecasts
 from podium.steps.workspace.session import open_project
 from projects import LENIENT, SMALL, merge, run_project, toml
 from universes import universe
@@ -249,7 +249,7 @@ def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(
     assert found["naive"]["since_training_naive_loss"] == pytest.approx(test.scalar("naive_loss"))
     assert np.isfinite(found["drift"]["drift_p_value"])
     with open_project(copy) as project:
-        [kept] = keep(project, SLOT, str(DAYS[CRASHED - 2])[:10])
+        [kept] = store_forecasts(project, SLOT, str(DAYS[CRASHED - 2])[:10])
         assert kept.forecasts == 3 * (BARS - CRASHED + 2) + 2
         rows = project.reader.query(
             "SELECT ticker, max(decided_at) AS at FROM forecast GROUP BY ticker"

@@ -81,7 +81,7 @@ def settings_of(words: tuple[str, ...]) -> dict[str, Any]:
 
 searched = click.option(
     "--set",
-    "settings",
+    "space",
     multiple=True,
     metavar="NAME=VALUES",
     help="What to search: NAME=V1,V2 or NAME=LOW..HIGH or NAME=LOW..HIGH:log; NAME=V fixes it.",

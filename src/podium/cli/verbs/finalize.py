@@ -14,7 +14,6 @@ from podium.cli.options import FILE, CliContext, setting
 @options.slot
 @click.option(
     "--config",
-    "given",
     type=FILE,
     help="Train the config in this file instead: best_config.json, or one of your own.",
 )
@@ -30,7 +29,11 @@ from podium.cli.options import FILE, CliContext, setting
 @options.mlflow
 @options.common
 def command(
-    cli: CliContext, slot: str | None, given: Path | None, include_test: bool, candidate: str | None
+    cli: CliContext,
+    slot: str | None,
+    config: Path | None,
+    include_test: bool,
+    candidate: str | None,
 ) -> None:
     """Train the config that SLOT's newest analysis chose: a candidate in stage development.
 
@@ -46,7 +49,7 @@ def command(
     with cli.opened() as project:
         name = project.default_slot(slot)
         found = finalize(
-            project, name, config=given, include_test=include_test, candidate=candidate
+            project, name, config=config, include_test=include_test, candidate=candidate
         )
         path = project.store / found.candidate.artifact_path
         stages = registry.constant("tasks", project.config.slot(name).task, "STAGES")

@@ -40,7 +40,7 @@ def command(
     With --data, classes of a file's samples. Which rule chose the model is told on stderr. Nothing
     is written unless --store asks for it.
     """
-    from podium.steps.serving.predict import classify, keep, predict
+    from podium.steps.serving.predict import classify, predict, store_forecasts
 
     with cli.opened() as project:
         if storing and (candidate or model_path or data):
@@ -51,10 +51,10 @@ def command(
             )
         if storing:
             slot = project.default_slot(slot)
-            for stored in keep(project, slot, since):
+            for stored in store_forecasts(project, slot, since):
                 cli.out.say(stored.sentence)
         if data is not None:
-            classes = classify(project, data, slot, candidate=candidate, model_path=model_path)
+            classes = classify(project, slot, data, candidate=candidate, model_path=model_path)
             cli.out.say(f"{classes.rule}: class and probabilities of each sample")
             cli.out.answer("predictions", classes.rows())
             return

@@ -11,9 +11,14 @@ from podium.cli.options import CliContext
 @click.command()
 @options.slot
 @click.option("--reason", required=True, help="Why; kept with the decision.")
-@click.option("--artifact", default="", help="Beginning of the hash of what is to serve again.")
+@click.option(
+    "--artifact",
+    "artifact_hash",
+    default="",
+    help="Beginning of the hash of what is to serve again.",
+)
 @options.common
-def command(cli: CliContext, slot: str | None, reason: str, artifact: str) -> None:
+def command(cli: CliContext, slot: str | None, reason: str, artifact_hash: str) -> None:
     """Put back into SLOT (or the default one) whoever held it before.
 
     No gate is asked; the artefact's bytes are checked against the record. Rolled back twice, a
@@ -24,7 +29,7 @@ def command(cli: CliContext, slot: str | None, reason: str, artifact: str) -> No
 
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = rollback(project, name, reason=reason, artifact_hash=artifact)
+        found = rollback(project, name, reason=reason, artifact_hash=artifact_hash)
     facts = {
         "slot": name,
         "champion": f"{found.candidate.id} (version {found.candidate.version})",

@@ -6,7 +6,6 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
-from podium.errors import UsageError
 
 
 @click.command()
@@ -21,18 +20,10 @@ def command(cli: CliContext, slot: str, candidate: str | None, end: bool, reason
     Its forecasts are stored beside the champion's by podium predict --store and run --refresh, and
     never served. Who asked for it, when and why is on record.
     """
-    from podium.steps.serving import shadow
-    from podium.steps.workspace.candidates import newest
+    from podium.steps.serving.shadow import shadow
 
-    if end and candidate:
-        raise UsageError("a candidate and --end", "one of them")
     with cli.opened() as project:
-        if end:
-            found = shadow.end(project, slot, reason)
-        elif candidate:
-            found = shadow.put(project, slot, newest(project, candidate)["id"], reason)
-        else:
-            found = shadow.shadow_of(project, slot)
+        found = shadow(project, slot, candidate, end=end, reason=reason)
     told = vars(found)
     cli.out.facts("shadow", {"ended": True, **told} if end else told)
     if not end:

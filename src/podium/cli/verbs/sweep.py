@@ -37,7 +37,7 @@ def command(
     slot: str | None,
     mode: str,
     families: str | None,
-    settings: tuple[str, ...],
+    space: tuple[str, ...],
     max_runs: int | None,
     refine: bool,
     own: dict[str, Any] | None,
@@ -51,7 +51,7 @@ def command(
     from podium.steps.search.sweep import sweep
 
     if own is not None:
-        _own.sweep(cli, own, settings_of(settings))
+        _own.sweep(cli, own, settings_of(space))
         return
     with cli.opened() as project:
         name = project.default_slot(slot)
@@ -60,7 +60,7 @@ def command(
             name,
             mode,
             families=[one.strip() for one in (families or "").split(",") if one.strip()],
-            space=settings_of(settings),
+            space=settings_of(space),
             max_runs=max_runs,
             refine=refine,
         )

@@ -22,13 +22,13 @@ from podium.cli.verbs._search import answer_trials, scheduled, searched, setting
 @options.workers
 @options.mlflow
 @options.common
-def command(cli: CliContext, slot: str | None, settings: tuple[str, ...]) -> None:
+def command(cli: CliContext, slot: str | None, space: tuple[str, ...]) -> None:
     """Run the search of SLOT (or the default one), or what is left of it."""
     from podium.steps.search.tune import tune
 
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = tune(project, name, settings_of(settings))
+        found = tune(project, name, settings_of(space))
         root = project.root
     answer_trials(
         cli.out, found, root, "trial", "family", "score", "pareto", "feasible", "state", "epochs",

@@ -23,7 +23,7 @@ from podium.steps.data.sequences import class_data
 from podium.steps.decisions.promote import demoted, promote, verdicts_of
 from podium.steps.pipeline.run import run
 from podium.steps.serving.check_slot import check_slot
-from podium.steps.serving.predict import keep
+from podium.steps.serving.predict import store_forecasts
 from podium.steps.workspace import hooks, recorded
 from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
@@ -73,7 +73,7 @@ class Refreshed:
         return " | ".join(slot.line for slot in self.slots)
 
 
-def refresh(project: Project, slots: Sequence[str] | None = None) -> Refreshed:
+def refresh(project: Project, slots: Sequence[str] | str | None = None) -> Refreshed:
     """Take in new bars: keep forecasts, check champions, train challengers, ask for promotion.
 
     Where there is nothing new a slot is left alone, and nothing is trained. A challenger goes
@@ -83,7 +83,7 @@ def refresh(project: Project, slots: Sequence[str] | None = None) -> Refreshed:
 
     Parameters
     ----------
-    slots : sequence of str, optional
+    slots : str or sequence of str, optional
         Default: all, in the order of podium.toml.
 
     Raises
@@ -93,10 +93,12 @@ def refresh(project: Project, slots: Sequence[str] | None = None) -> Refreshed:
     """
     if not project.config.slots:
         project.default_slot(None)
-    chosen = [project.default_slot(name) for name in slots or project.config.slots]
+    names = [slots] if isinstance(slots, str) else slots or [*project.config.slots]
+    chosen = [project.default_slot(name) for name in names]
     with (
         full_disk_explained(project.root),
         lock(project.state / "refresh.lock", "podium run --refresh"),
+        project.logged("refresh"),
     ):
         return Refreshed(tuple(_guarded(project, slot) for slot in dict.fromkeys(chosen)))
 
@@ -185,7 +187,7 @@ def _looked(project: Project, slot: str, dataset: Dataset) -> tuple[str, ...]:
 
 def _kept(project: Project, slot: str) -> list[str]:
     """Keep what champion and shadow say of bars they have not spoken of."""
-    kept = [one for one in keep(project, slot) if one.forecasts]
+    kept = [one for one in store_forecasts(project, slot) if one.forecasts]
     return [f"{one.forecasts} forecasts of the {one.role} stored" for one in kept]
 
 

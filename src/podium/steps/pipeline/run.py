@@ -137,7 +137,7 @@ class Range:
 
 def run(
     project: Project,
-    slots: Sequence[str] | None = None,
+    slots: Sequence[str] | str | None = None,
     *,
     first: str = "",
     last: str = "",
@@ -151,7 +151,7 @@ def run(
 
     Parameters
     ----------
-    slots : sequence of str, optional
+    slots : str or sequence of str, optional
         Default: all, in the order of podium.toml.
     first, last : str
         Steps to begin and to end with; what comes before is taken from the record.
@@ -171,6 +171,7 @@ def run(
         Whatever stopped a slot, where it is not to keep going.
     """
     steps = Range.of(first, last)
+    slots = [slots] if isinstance(slots, str) else slots
     pipelines = _pipelines(project, slots, only, steps)
     checklist.require_writable(project)
     going = _Going(project, steps, keep_going)

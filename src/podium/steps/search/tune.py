@@ -101,6 +101,11 @@ def tune(
         Every trial failed.
     """
     data = search_data(project, slot, say=project.reporter.say)
+    UsageError.raise_for(
+        Problem(f"only has '{name}', no family of {slot}", fix=suggest(name, data.section.families))
+        for name in only
+        if name not in data.section.families
+    )
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {})
     context = begin_study(project, data, split, spaces, **_way(project))

@@ -149,7 +149,7 @@ class Stored:
         return f"{self.role} {self.candidate_id}: {said}, bars until {self.data_until}"
 
 
-def keep(project: Project, slot: str, since: str = "") -> list[Stored]:
+def store_forecasts(project: Project, slot: str, since: str = "") -> list[Stored]:
     """Put on record what a slot's champion and its shadow say of bars they have not spoken of.
 
     Only those are forecast; what was said once is never changed, and saying it again adds nothing.
@@ -212,8 +212,8 @@ class Classified:
 
 def classify(
     project: Project,
-    data: Path,
-    slot: str | None = None,
+    slot: str | None,
+    data: Path | str,
     *,
     candidate: str | None = None,
     model_path: Path | str | None = None,
@@ -222,10 +222,10 @@ def classify(
 
     Parameters
     ----------
-    data : Path
-        An .npz file; whatever classes stand in it are not looked at.
     slot : str, optional
         Default: the default slot where it classifies, else the only one that does.
+    data : path
+        An .npz file; its classes, if any, are ignored.
 
     Raises
     ------
@@ -238,6 +238,7 @@ def classify(
     """
     if candidate is None and model_path is None:
         slot = slot or own_slot(project.config) or project.default_slot(None)
+    data = Path(data)
     place, rule = place_asked(project, slot, candidate, model_path)
     model = artifact.classifier(place.folder, place.artifact_hash, place.checkpoint)
     samples: Sequences = registry.load("readers", "npz").read(data, name=data.name)

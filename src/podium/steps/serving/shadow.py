@@ -10,10 +10,47 @@ from podium.ledger import forecasts
 from podium.ledger.forecasts import Shadow
 from podium.steps.data.bars import require_task
 from podium.steps.workspace import recorded
+from podium.steps.workspace.candidates import newest
 from podium.steps.workspace.project import Project
 
 # What two models must agree on before their errors can be held against each other.
 _SAME = ("target", "horizon", "metric")
+
+
+def shadow(
+    project: Project,
+    slot: str | None,
+    candidate: str | None = None,
+    *,
+    end: bool = False,
+    reason: str = "",
+) -> Shadow:
+    """Let a candidate forecast beside a slot's champion, end that, or return who does.
+
+    Parameters
+    ----------
+    candidate : str, optional
+        A candidate's id, or a slot: its newest candidate. Without one, nothing is changed.
+    end : bool
+        Let nobody forecast there from now on.
+    reason : str
+        Kept on record.
+
+    Raises
+    ------
+    NotFoundError
+        No such candidate; or no shadow where none is named.
+    UsageError
+        A candidate of another slot, the champion itself, or a candidate beside `end`.
+    """
+    slot = project.default_slot(slot)
+    if end and candidate:
+        raise UsageError("a candidate and --end", "one of them")
+    if end:
+        return stop(project, slot, reason)
+    if candidate:
+        return put(project, slot, newest(project, candidate)["id"], reason)
+    return shadow_of(project, slot)
 
 
 def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Shadow:
@@ -56,7 +93,7 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     return shadow_of(project, slot)
 
 
-def end(project: Project, slot: str, reason: str = "") -> Shadow:
+def stop(project: Project, slot: str, reason: str = "") -> Shadow:
     """Let nobody forecast in the shadow of a slot's champion any more; returns who did.
 
     Raises

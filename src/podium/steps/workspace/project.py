@@ -150,6 +150,10 @@ class Project:
     def __enter__(self) -> Self:
         return self
 
+    def close(self) -> None:
+        """Close the record and end the workers."""
+        self.__exit__(None, None, None)
+
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             self._record_changed()

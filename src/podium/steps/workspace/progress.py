@@ -1,0 +1,54 @@
+"""Reporters of Python programs: progress bars in a notebook, log records elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from podium.steps.workspace.project import Silent
+
+if TYPE_CHECKING:
+    from podium.steps.workspace.project import Reporter
+
+LOGGER = logging.getLogger("podium")
+
+
+class LoggingReporter(Silent):
+    """Messages as records of the logger ``podium``, without progress."""
+
+    def say(self, text: str) -> None:
+        """One record of level INFO, or WARNING where the text begins so."""
+        level = logging.WARNING if text.startswith("warning: ") else logging.INFO
+        LOGGER.log(level, text.removeprefix("warning: "))
+
+
+class NotebookReporter:
+    """Messages as printed lines, and a progress bar for each piece of work."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+
+    def say(self, text: str) -> None:
+        """One line below the cell."""
+        sys.stdout.write(f"{text}\n")
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        """Move the bar of a label; a bar that is full is closed."""
+        from tqdm.auto import tqdm
+
+        bar = self._bars.get(label)
+        if bar is None:
+            bar = self._bars[label] = tqdm(total=total, desc=label)
+        bar.total, bar.n = total, done
+        bar.set_postfix_str(note, refresh=False)
+        bar.refresh()
+        if done >= total:
+            self._bars.pop(label).close()
+
+
+def default_reporter() -> Reporter:
+    """Reporter of the program that runs: a notebook or any other."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
+    return NotebookReporter() if in_notebook else LoggingReporter()
