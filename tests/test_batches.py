@@ -7,7 +7,7 @@ import pytest
 
 import trio
 from podium import registry
-from podium.runners._base import work
+from podium.runners._base import run_tasks
 from podium.runners._limits import TrialLimits
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
@@ -63,7 +63,7 @@ def test_waiting_tasks_of_a_fold_are_one_batch(runner):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_scores_are_those_of_one_by_one(runner, jobs):
     job, asked = runners.small_job(trio.NAME), tasks(*[trio.FITS] * 7, fold=lambda n: n // 5)
-    alone = {task.trial_id: end for task in asked for end in work(job, [task])}
+    alone = {task.trial_id: end for task in asked for end in run_tasks(job, [task])}
     with runner(jobs) as running:
         ended = {end.task.trial_id: end for end in running.run(job, asked)}
     assert ended.keys() == alone.keys()
@@ -114,7 +114,7 @@ def test_a_halt_ends_with_the_batch_that_is_running(runner):
 
 def test_tasks_of_a_batch_pause_each_at_its_epoch(runner, tmp_path):
     job = runners.small_job(trio.NAME)
-    whole = {end.task.trial_id: end for end in work(job, tasks(*[trio.FITS] * 3))}
+    whole = {end.task.trial_id: end for end in run_tasks(job, tasks(*[trio.FITS] * 3))}
     job = replace(job, pause_to=str(tmp_path / "states"))
     asked = tasks(*[trio.FITS] * 3)
     with runner(1) as running:

@@ -22,7 +22,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
 from podium.own import Code, rendered
 from podium.reporting import Paused
-from podium.runners._output import LOG_BYTES, Lines, OutputTail
+from podium.runners._output import LOG_BYTES, OutputTail, ReportLines
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.space import Choice, Float, Int
@@ -220,7 +220,7 @@ def test_what_is_said_at_the_end_stands_above_the_epochs(root):
 def test_printed_reports_are_heard_however_they_are_cut(told, random):
     lines = "".join(f"noise\npodium: epoch={epoch} loss={value}\r\n" for epoch, value in told)
     data = lines.encode() + b'{"loss": 1}'
-    heard, at = Lines(), 0
+    heard, at = ReportLines(), 0
     while at < len(data):
         step = random.randint(1, 40)
         heard.add(data[at : at + step])
@@ -722,7 +722,7 @@ def test_a_function_that_cannot_be_imported_runs_here_and_it_is_said(root, capsy
 
 @pytest.mark.parametrize("answer", ["much", [1], {"score": "low"}])
 def test_a_function_that_returns_no_number_fails(root, answer):
-    with pytest.raises(NotFoundError, match="a number, a dict of numbers or nothing is expected"):
+    with pytest.raises(NotFoundError, match="expected a number, a dict of numbers or None"):
         search(lambda x: answer, {"x": [1]}, direction="min", trials=1, project=root, name="odd")
 
 

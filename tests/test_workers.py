@@ -11,7 +11,7 @@ from podium.cli.main import run
 from podium.environ import variables
 from podium.errors import UsageError
 from podium.runners._limits import GIB, TrialLimits, own_memory
-from podium.runners._share import Shared, opened
+from podium.runners._share import SharedJob, load_shared
 from podium.runners.inline import InlineRunner
 from podium.runners.local import THREADS, LocalRunner
 from podium.steps.workspace.session import open_project
@@ -22,9 +22,9 @@ from projects import query, small_project
 
 def mapped(job):
     """The job as a worker gets it."""
-    shared = Shared(job)
+    shared = SharedJob(job)
     try:
-        return opened(shared.head, shared.parts, os.dup(shared.file.fileno()))
+        return load_shared(shared.head, shared.parts, os.dup(shared.file.fileno()))
     finally:
         shared.close()
 
@@ -47,8 +47,10 @@ def test_a_mapped_job_is_the_job():
 
 def test_what_is_written_to_mapped_bars_stays_with_the_one_who_writes():
     job = runners.small_job("naive")
-    shared = Shared(job)
-    one, other = (opened(shared.head, shared.parts, os.dup(shared.file.fileno())) for _ in range(2))
+    shared = SharedJob(job)
+    one, other = (
+        load_shared(shared.head, shared.parts, os.dup(shared.file.fileno())) for _ in range(2)
+    )
     one.view.features[...] = 7.0
     assert not (other.view.features == 7.0).any()
     np.testing.assert_array_equal(other.view.features, job.view.features)
@@ -58,7 +60,7 @@ def test_what_is_written_to_mapped_bars_stays_with_the_one_who_writes():
 
 def test_the_bars_are_in_no_file_that_could_be_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("podium.runners._share.MEMORY", tmp_path)
-    shared = Shared(runners.small_job("naive"))
+    shared = SharedJob(runners.small_job("naive"))
     assert list(tmp_path.iterdir()) == []
     assert shared.file.seek(0, os.SEEK_END) > 0
     shared.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from podium import registry
-from podium.runners._base import work
+from podium.runners._base import run_tasks
 from podium.runners.inline import InlineRunner
 from podium.testing import fakes, runners
 from podium.trial import State, Task
@@ -45,7 +45,7 @@ def test_every_runner_gives_the_same_scores_to_the_bit(runner):
         "max_epochs": 2,
     }
     tasks = [Task(f"t-{n}", config, n % 2, seed=n) for n in range(3)]
-    expected = {end.task.trial_id: end.losses.tobytes() for end in work(job, tasks)}
+    expected = {end.task.trial_id: end.losses.tobytes() for end in run_tasks(job, tasks)}
     with runner(2) as running:
         found = {end.task.trial_id: end.losses.tobytes() for end in running.run(job, tasks)}
     assert found == expected

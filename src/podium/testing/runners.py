@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from podium.runners._base import Runner
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.runners._limits import TrialLimits
 from podium.split import Fold, Indices
 from podium.testing import fakes
@@ -170,7 +170,7 @@ def check_files_of_trials_come_back(runner: type[Runner]) -> None:
                 form == expected,
                 f"shares_files is {runner.shares_files}, and the {what} is its {form}",
             )
-            [end] = placed(job, iter([end]))
+            [end] = store_files(job, iter([end]))
             lies = [path for path in (place / task.trial_id).rglob("*") if path.is_file()]
             require(bool(lies), f"the {what} is not where the job wants it")
         had = [scores.scores["had"] for scores in end.epochs]

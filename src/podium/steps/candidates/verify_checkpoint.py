@@ -17,7 +17,7 @@ from podium.artifact import Place
 from podium.errors import DataError, NotFoundError
 from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
-from podium.runners._files import unpack
+from podium.runners._files import write_folder
 from podium.steps.candidates.register import OtherQuestionError, require_fit
 from podium.steps.search.tune import validation_split
 from podium.steps.search.tuning_files import CHECKPOINTS
@@ -118,7 +118,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
         )
     files = _files(folder, facts["files"])
     with workplace(project, data.slot, "checkpoint") as work:
-        unpack(files, Path(work))
+        write_folder(files, Path(work))
         opened = artifact.opened_file(Path(work))
         name, kept = artifact.store(
             project.store,

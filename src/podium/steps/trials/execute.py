@@ -19,7 +19,7 @@ from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.render.table import duration
 from podium.runners._base import Runner
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps.trials.context import StudyContext
@@ -169,7 +169,7 @@ def run(
             queue += todo.values()
             for task in resting.values():
                 go_on(task)
-            for ended in placed(job, runner.run(job, queue)):
+            for ended in store_files(job, runner.run(job, queue)):
                 plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
                     ledger.write_durably(writes.pause_trial, ended)
