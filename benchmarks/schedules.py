@@ -65,7 +65,7 @@ def replay(
                 for n in range(going[-1] + 1 if going else 0)
                 if n not in scores
             ]
-            kept = set(made.going_on(rung, scores, others))
+            kept = set(made.survivors(rung, scores, others))
             for n in set(going) - kept:
                 trained[n] = rung
             going = [n for n in going if n in kept]

@@ -278,7 +278,7 @@ def test_a_command_that_fails_leaves_its_reason_and_what_it_printed(root):
         ("print('{\"val_lost\": 1}')", "without reporting val_loss: did you mean 'val_lost'?"),
         ("print('{\"val_loss\": NaN}')", "val_loss was nan at its end"),
         ("print('podium: epoch=1 val_loss=nan')", "val_loss was nan in every epoch"),
-        ("print('podium: epoch=1, val_loss=2')", "'podium: epoch=1, val_loss=2' cannot be read"),
+        ("print('podium: epoch=1, val_loss=2')", "'podium: epoch=1, val_loss=2' is not a report"),
     ],
 )
 def test_a_trial_without_a_score_says_why(root, program, told):

@@ -95,7 +95,7 @@ def test_what_was_saved_is_told_and_epochs_of_pruned_trials_are_on_record(root):
     found = searched(root, reporter)
     epochs = sum(row.epochs for row in found.trials)
     assert epochs == len(quick.TRAINED) == 16 + 8 + 4 * 2 + 2 * 1
-    told = f"halving gave up 14 of 16 trials of quick: {epochs} epochs in place of 80"
+    told = f"halving pruned 14 of 16 trials of quick: {epochs} epochs instead of 80"
     assert any(told in said for said in reporter.said)
     pruned = [row for row in found.trials if row.state is State.PRUNED]
     reasons = {f"pruned after epoch {row.epochs} by halving" for row in pruned}

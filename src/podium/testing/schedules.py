@@ -43,12 +43,12 @@ def check_decisions(schedule: type[Schedule]) -> None:
         made = schedule(20, least)
         finite = sum(math.isfinite(score) for score in scores.values())
         for rung in made.rungs():
-            kept = set(made.going_on(rung, scores, others))
+            kept = set(made.survivors(rung, scores, others))
             require(kept <= set(scores), f"{sorted(kept - set(scores))} go on and never came")
             enough = min(least, finite)
             require(len(kept) >= enough, f"{len(kept)} of {len(scores)} go on, at least {least}")
             turned = dict(reversed(scores.items()))
-            again = set(schedule(20, least).going_on(rung, turned, others[::-1]))
+            again = set(schedule(20, least).survivors(rung, turned, others[::-1]))
             require(again == kept, "another order of the same scores gives another decision")
 
 
@@ -59,9 +59,9 @@ def check_a_better_score_never_hurts(schedule: type[Schedule]) -> None:
         scores, others = _cohort(rng)
         made = schedule(20)
         for rung in made.rungs():
-            for place in set(made.going_on(rung, scores, others)):
+            for place in set(made.survivors(rung, scores, others)):
                 better: Mapping[int, float] = {**scores, place: -1.0}
-                kept = made.going_on(rung, better, others)
+                kept = made.survivors(rung, better, others)
                 require(place in kept, f"with {scores[place]} it goes on, with -1.0 it does not")
 
 

@@ -68,7 +68,7 @@ class FinalTraining:
         job = execute.job_of(self.data, self.split, self.family)
         with (
             full_disk_explained(self.project.root),
-            driver.workplace(self.project, slot, PHASE) as work,
+            driver.work_folder(self.project, slot, PHASE) as work,
         ):
             Path(work).mkdir(parents=True)
             yield replace(

@@ -36,7 +36,7 @@ from podium.steps.search.results import SearchResult
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.context import begin_study
-from podium.steps.trials.driver import best_of, workplace
+from podium.steps.trials.driver import best_of, work_folder
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
 from podium.steps.trials.once import once
@@ -148,13 +148,13 @@ def _train(
     baselines.run(context)
     plan = Planned(
         PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
-        named=True, said=request.said, notes=request.notes,
+        named=True, extras=request.said, notes=request.notes,
     )  # fmt: skip
     output = request.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
     keep = Checkpoints(output, resume=request.resume)
     here = InProcessRunner(project, f"{slot}: train {family}", keep)
     job = execute.job_of(data, data.split, family)
-    with workplace(project, slot, PHASE) as work, full_disk_explained(output):
+    with work_folder(project, slot, PHASE) as work, full_disk_explained(output):
         job = replace(job, save_to=work, device=request.device)
         [row] = execute.run(context, job, [plan], runner=here)
         if row.state is not State.COMPLETE:

@@ -170,7 +170,7 @@ def judge_inputs(
     """
     return {
         "candidate": candidate and candidate.artifact_hash,
-        "reference": reference and baselines.described(reference),
+        "reference": reference and baselines.to_dict(reference),
         "data": data.dataset.fingerprint,
         "test": [*data.test_interval],
         "signal": registry.versioned("signals", data.section.signal),
@@ -184,7 +184,7 @@ def _judge(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Ev
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
     forecast = _forecast(project, kept)
-    model = baselines.fitted(reference, baselines.labelled(data.tuning))
+    model = baselines.fit(reference, baselines.labelled(data.tuning))
     traded = trade(project, data, forecast, model.predict(_decisions(data).blind()))
     early = ends_early(project, data)
     if early:

@@ -348,7 +348,7 @@ def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationDa
 def _answers_of_naive(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Floats:
     """Probabilities of a baseline that is fitted on the training samples again."""
     train = Subset(data.dataset, data.split.folds[0].train)
-    model = baselines.fitted(reference, train, "classify")
+    model = baselines.fit(reference, train, "classify")
     found: Floats = model.predict(ground.samples.blind()).probabilities
     return found
 

@@ -30,7 +30,7 @@ from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import due, measured, simulated, targets
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext, begin_study
-from podium.steps.trials.driver import workplace
+from podium.steps.trials.driver import work_folder
 from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
@@ -200,7 +200,7 @@ def _forecasts(
     parts = [_decisions(data, *span) for span in zip(starts, stops, strict=True)]
     heard = execute.Progress(project, f"{data.slot}: refit", len(plans))
     ledger = project.ledger
-    with workplace(project, data.slot, KIND) as work:
+    with work_folder(project, data.slot, KIND) as work:
 
         def leave(plan: Planned, ended: Ended) -> None:
             """Forecast with the model; what it says is flushed before its trial's end is."""
@@ -218,7 +218,7 @@ def _forecasts(
             writes.put_dataset(ledger, tx, data.dataset)
             writes.put_split(ledger, tx, split)
         context = _context(project, data, split, candidate)
-        rows = execute.run(context, job, plans, heard, leave=leave)
+        rows = execute.run(context, job, plans, heard, store_model=leave)
     failed = [row for row in rows if row.state is not State.COMPLETE]
     if failed:
         raise DataError(

@@ -26,7 +26,7 @@ from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.finalists import Finalist, winner
 from podium.steps.trials.objectives import feasible
-from podium.steps.trials.schedule import as_dropped, dropped_by
+from podium.steps.trials.schedule import as_pruned, pruned_by
 from podium.study import Study
 from podium.tasks._base import TaskData
 from podium.tasks.forecast import SlotData
@@ -212,9 +212,9 @@ def searched(context: StudyContext, phase: str) -> list[TrialRow]:
 
     A config that the study had asked for twice, or that was on record before, is one trial.
     """
-    dropped = dropped_by(context)
+    dropped = pruned_by(context)
     rows = [
-        as_dropped(row, dropped[row.id]) if row.id in dropped else row
+        as_pruned(row, dropped[row.id]) if row.id in dropped else row
         for row in context.rows(KNOWN, phase)
     ]
     # Of a search that was ended early the others never began.

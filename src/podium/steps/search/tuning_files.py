@@ -80,7 +80,7 @@ class TuningFiles:
         if not self.most:
             yield
             return
-        with driver.workplace(self.project, self.study.slot, "tune") as self.save_to:
+        with driver.work_folder(self.project, self.study.slot, "tune") as self.save_to:
             try:
                 yield
             except KeyboardInterrupt:
@@ -248,7 +248,7 @@ class TuningFiles:
             "chosen": chosen or None,
             "naive": None
             if naive is None
-            else {"value": naive.score, **baselines.described(naive), "id": naive.id},
+            else {"value": naive.score, **baselines.to_dict(naive), "id": naive.id},
             "trials": [
                 {
                     "trial": row.number,

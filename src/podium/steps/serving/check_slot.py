@@ -111,12 +111,12 @@ def _naive(served: ServedModel) -> tuple[Prediction, str]:
     """The baseline that the candidate was compared with, fitted on the same training bars."""
     view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
-    known = filter(None, (baselines.named(one, view) for one in notes))
+    known = filter(None, (baselines.from_notes(one, view) for one in notes))
     # One that was brought in from elsewhere was compared with nothing here.
-    reference = next(known, None) or baselines.every(view)[0]
+    reference = next(known, None) or baselines.all_configs(view)[0]
     stop = int(np.searchsorted(view.times, served.trained_until, side="right"))
     # No label reaches beyond the training.
-    model = baselines.fitted(reference, baselines.labelled(view.until(stop)))
+    model = baselines.fit(reference, baselines.labelled(view.until(stop)))
     return model.predict(served.windows().blind()), baselines.method_of(reference)
 
 
