@@ -49,22 +49,22 @@ def write_folder(files: Files, folder: Path) -> None:
         A name leads out of the folder.
     """
     contents = read_folder(Path(files)) if isinstance(files, str) else files
-    beside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    temporary = folder.with_name(f".{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     for name, content in contents.items():
         plain = PurePosixPath(name)
         if plain.is_absolute() or ".." in plain.parts:
             raise DataError(f"a trial's file is named {name!r}", "a name inside of its folder")
-        path = beside / plain
+        path = temporary / plain
         if name.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    flush_folder(beside)
+    flush_folder(temporary)
     shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    temporary.rename(folder)
     flush(folder.parent)
 
 

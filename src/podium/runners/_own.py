@@ -116,15 +116,15 @@ class _OwnTraining:
 
     def _keep_state(self, curve: Curve) -> None:
         """Copy the folder; a kill in between leaves the previous state, or none."""
-        beside = self.state.with_name(f".{self.state.name}")
-        shutil.rmtree(beside, ignore_errors=True)
+        temporary = self.state.with_name(f".{self.state.name}")
+        shutil.rmtree(temporary, ignore_errors=True)
         # The code may have deleted it.
         (self.place / FILES).mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self.place / FILES, beside / FILES, symlinks=True)
+        shutil.copytree(self.place / FILES, temporary / FILES, symlinks=True)
         known = {str(epoch): values for epoch, values in curve.items()}
-        (beside / _CURVE).write_text(json_text(known), encoding="utf-8")
+        (temporary / _CURVE).write_text(json_text(known), encoding="utf-8")
         shutil.rmtree(self.state, ignore_errors=True)
-        beside.rename(self.state)
+        temporary.rename(self.state)
 
     def _reports(self) -> Curve:
         path = self.place / _REPORTS
