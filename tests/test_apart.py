@@ -24,7 +24,7 @@ def test_it_keeps_the_contract_of_a_runner():
     runners.check_runner(ApartRunner)
 
 
-def test_the_kit_finds_a_runner_that_says_the_opposite():
+def test_the_kit_finds_a_runner_with_a_false_shares_files():
     class Shares(ApartRunner):
         shares_files = True
 
@@ -114,7 +114,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(name, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_files_that_nobody_wants_are_left(tmp_path):
+def test_files_without_a_folder_in_the_job_are_ignored(tmp_path):
     job = runners.small_job("naive")
     end = Ended(Task("t", {}, 0, 0), State.COMPLETE, model={"a": b""}, paused={"b": b""})
     [found] = store_files(job, iter([end]))

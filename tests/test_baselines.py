@@ -125,7 +125,7 @@ def reads_of(project, step):
         return reads.newest_receipts(project.ledger, tx, SLOT, step)
 
 
-def test_a_family_that_is_new_in_the_list_runs_beside_a_finished_search(two, monkeypatch):
+def test_a_new_baseline_family_runs_beside_a_finished_search(two, monkeypatch):
     with open_project(two) as project, monkeypatch.context() as patch:
         patch.setattr(baselines, "families", lambda task: ("naive",))
         first = tune(project, SLOT)

@@ -27,9 +27,7 @@ def test_a_schedule_keeps_the_contract(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(SCORES, st.lists(st.floats(0, 1), max_size=20), st.integers(1, 8), st.data())
-def test_never_more_go_on_than_came_and_never_fewer_than_the_least(
-    name, scores, others, least, data
-):
+def test_survivors_are_among_the_trials_and_at_least_the_minimum(name, scores, others, least, data):
     schedule = made(name, least=least)
     for rung in schedule.rungs():
         kept = schedule.survivors(rung, scores, others)
@@ -41,7 +39,7 @@ def test_never_more_go_on_than_came_and_never_fewer_than_the_least(
 
 
 @given(SCORES, st.integers(1, 8))
-def test_halving_keeps_the_better_half_and_no_trial_that_showed_nothing(scores, least):
+def test_halving_keeps_the_better_half_and_no_trial_without_a_finite_score(scores, least):
     kept = made("halving", least=least).survivors(1, scores, [])
     lost = [scores[n] for n in scores if n not in kept]
     assert all(math.isfinite(scores[n]) for n in kept)
@@ -52,7 +50,7 @@ def test_halving_keeps_the_better_half_and_no_trial_that_showed_nothing(scores, 
 
 
 @given(SCORES, st.lists(st.floats(0, 1), max_size=20))
-def test_the_median_stops_only_who_is_worse_than_it(scores, others):
+def test_the_median_stops_only_trials_that_are_worse(scores, others):
     kept = made("median").survivors(3, scores, others)
     lost = [scores[n] for n in scores if n not in kept and math.isfinite(scores[n])]
     everything = sorted([s for s in (*scores.values(), *others) if math.isfinite(s)])
@@ -67,7 +65,7 @@ def test_the_median_waits_for_five_trials_and_two_epochs():
     assert set(schedule.survivors(3, {0: 1.0, 1: 2.0}, [0.1, 0.1, 1.5])) == {0}
 
 
-def test_brackets_of_hyperband_are_judged_by_themselves_and_later_ones_later():
+def test_hyperband_compares_within_brackets_that_begin_at_different_rungs():
     scores = {n: n / 100 for n in range(27)}
     schedule = made("hyperband")
     assert schedule.rungs() == (1, 3, 9)
@@ -79,7 +77,7 @@ def test_brackets_of_hyperband_are_judged_by_themselves_and_later_ones_later():
     assert {n for n in after_three if n % 3 == 1} == {1, 4, 7}
 
 
-def test_sixty_trials_of_twenty_epochs_cost_two_hundred_and_four_are_left():
+def test_sixty_trials_of_twenty_epochs_cost_two_hundred_and_four_survive():
     schedule = made("halving", budget=20, least=4)
     going, epochs, before = {n: float(n) for n in range(60)}, 0, 0
     for rung in schedule.rungs():
@@ -120,7 +118,7 @@ def _oddness(score, place):
         ),
     ],
 )
-def test_the_kit_tells_what_a_schedule_does_wrong(wrong, told):
+def test_the_kit_reports_each_fault_of_a_schedule(wrong, told):
     def schedule(budget, least=1):
         return Wrong(budget, least, **wrong)
 

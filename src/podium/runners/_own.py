@@ -149,8 +149,7 @@ class _OwnTraining:
         failure = ran.failure
         if not failure:
             score = ran.final.get(self.job.metric, score)
-            if not math.isfinite(score):
-                failure = _why_no_score(self.job.metric, ran, curve, score)
+            failure = "" if math.isfinite(score) else _no_score(self.job.metric, ran, curve, score)
         if failure:
             quoted = self.tail.quoted()
             reason = f"{failure}{QUOTED}{quoted}" if quoted else failure
@@ -217,7 +216,7 @@ class _OwnTraining:
         return ran
 
 
-def _why_no_score(metric: str, ran: _RunResult, curve: Curve, score: float) -> str:
+def _no_score(metric: str, ran: _RunResult, curve: Curve, score: float) -> str:
     """Reason why the trial has no score."""
     names = {*ran.final, *(name for values in curve.values() for name in values)}
     if metric in names:

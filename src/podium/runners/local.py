@@ -97,8 +97,7 @@ class LocalRunner(Runner):
                 ready = wait([w.pipe for w in busy], POLL)
                 self.halted()
                 for worker in busy:
-                    is_ready = worker.pipe in ready
-                    ended = self._receive(worker) if is_ready else self._check_limits(worker)
+                    ended = (self._receive if worker.pipe in ready else self._check_limits)(worker)
                     if ended and not worker.tasks:
                         self._assign(worker, job, waiting, size)
                     yield from ended

@@ -205,8 +205,7 @@ def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            failed = feedback.failed
-            rows = pruning.run(plans, train, callback, failed) if pruning else train(plans)
+            rows = pruning.run(plans, train, callback, feedback.failed) if pruning else train(plans)
             feedback.tell(rows)
             trained += rows
         if len(configs) < len(generation):
