@@ -221,8 +221,8 @@ def test_every_problem_of_the_arguments_is_told_at_once():
     with pytest.raises(DataError) as caught:
         c.evaluate([0, 7, -1], [[0.5, 0.6], [np.nan, 1], [1, 0]], ["a", "b"], cost=[[1]])
     told = str(caught.value)
-    assert "truth[1] is 7 (2 such)" in told
-    assert "probabilities[0] are [0.5, 0.6] (2 such)" in told
+    assert "truth[1] is 7 (one of 2)" in told
+    assert "probabilities[0] are [0.5, 0.6] (one of 2)" in told
     assert "cost matrix has shape (1, 1)" in told
 
 
@@ -233,7 +233,7 @@ def test_every_problem_of_the_arguments_is_told_at_once():
         ([0.0, 1.0], [[1, 0], [0, 1]], "type float64"),
         ([0, 1], [[1, 0, 0], [0, 1, 0]], "probabilities have shape (2, 3)"),
         ([0, 1], [["1", "0"], ["0", "1"]], "type <U1"),
-        ([0, 1], [[3.0, -2.0], [0, 1]], "probabilities[0] are [3.0, -2.0] (1 such)"),
+        ([0, 1], [[3.0, -2.0], [0, 1]], "probabilities[0] are [3.0, -2.0] (one of 1)"),
     ],
 )
 def test_samples_that_are_none_are_refused(truth, probabilities, words):

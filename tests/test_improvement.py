@@ -60,7 +60,7 @@ def test_the_sign_says_better_whatever_the_direction_and_the_parents_sign(
         (math.inf, 1.0, 0.1, "the parent is inf"),
         (1.0, math.nan, 0.1, "the child is nan"),
         (-0.05, 1.0, 0.1, "smaller than its standard error"),
-        (1e-308, 1e300, math.nan, "too small beside the change"),
+        (1e-308, 1e300, math.nan, "too small for a percentage"),
     ],
 )
 def test_a_parent_that_is_no_measure_leaves_the_delta_and_a_reason(parent, child, error, told):

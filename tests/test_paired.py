@@ -196,7 +196,7 @@ def test_a_metric_that_needs_a_class_that_is_seldom_drawn_is_undecidable():
     assert "of 200 resamples" in result.reason
     assert result.difference == 1.0
     never = paired_bootstrap(recall, np.zeros(50, int), first, second, repeats=100)
-    assert never.reason == "the metric of all samples is no finite number"
+    assert never.reason == "the metric of all samples is not finite"
     assert math.isnan(never.metric_a)
 
 
