@@ -216,7 +216,7 @@ def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
     figures += [
         ("probability of loss", luck.probability_of_loss, luck.reason or half),
         ("PBO", luck.pbo, luck.reason or below),
-        ("told from the best", luck.told_apart, apart),
+        ("told from the best", luck.distinguishable, apart),
     ]
     return [
         SelectionBiasRow(name, finite_or_none(value), meaning) for name, value, meaning in figures
