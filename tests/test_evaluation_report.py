@@ -357,22 +357,22 @@ def test_a_png_that_is_cut_or_changed_is_none(files):
     middle = len(whole) // 2
     turned = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     for data in (b"", b"GIF89a", whole[:8], whole[:-1], whole[:middle], turned):
-        assert "roc_curves.png is no whole PNG" in told(files, roc_curves__png=data)
+        assert "roc_curves.png is not a complete PNG" in told(files, roc_curves__png=data)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("metrics.json", b"{", "metrics.json is no JSON"),
-        ("metrics.json", b"\xff\xfe", "metrics.json is no JSON"),
-        ("metrics.json", b"[" * 100_000, "metrics.json is no JSON"),
-        ("metrics.json", b"[1]", "metrics.json holds a list"),
+        ("metrics.json", b"{", "metrics.json is not JSON"),
+        ("metrics.json", b"\xff\xfe", "metrics.json is not JSON"),
+        ("metrics.json", b"[" * 100_000, "metrics.json is not JSON"),
+        ("metrics.json", b"[1]", "metrics.json is a JSON list"),
         ("metrics.json", b'{"schema": 9}', "metrics.json has schema 9"),
         ("metrics.json", b'{"class_names": "ab"}', "class_names is 'ab'"),
         ("predictions.csv", b"", "predictions.csv has no row"),
         ("predictions.csv", b"row,truth\n1,0\n", "predictions.csv has no column chosen"),
         ("predictions.csv", b"truth,chosen\n", "predictions.csv has no sample"),
-        ("predictions.csv", b"truth,chosen\n0,9\n0,x\n", "sample 1: chosen is '9' (2 such)"),
+        ("predictions.csv", b"truth,chosen\n0,9\n0,x\n", "sample 1: chosen is '9' (one of 2)"),
         ("predictions.csv", b"truth,chosen\n0\n", "sample 1: chosen is ''"),
         ("predictions.csv", b"\xff\xff", "predictions.csv cannot be read"),
         ("confusion_matrix.csv", b"\xff\xff", "confusion_matrix.csv cannot be read"),
