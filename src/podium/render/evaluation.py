@@ -250,7 +250,7 @@ def evaluation_page(report: EvaluationReport) -> str:
     judged, names = report.classifiers, report.model.class_names
     matrices = [drawn.matrix(report.model, rates=rates) for rates in (False, True)]
     chance = (
-        "<p>The dotted line is chance. The areas are in the tables above, points of the curves in "
+        "<p>The dotted line is a random classifier. The areas are in the tables above, points of the curves in "
         "the table below.</p>"
     )
     curves = [
