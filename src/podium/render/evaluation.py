@@ -250,8 +250,8 @@ def evaluation_page(report: EvaluationReport) -> str:
     judged, names = report.classifiers, report.model.class_names
     matrices = [drawn.matrix(report.model, rates=rates) for rates in (False, True)]
     chance = (
-        "<p>The dotted line is a random classifier. The areas are in the tables above, points of the curves in "
-        "the table below.</p>"
+        "<p>The dotted line is a random classifier. The areas are in the tables above, points of "
+        "the curves in the table below.</p>"
     )
     curves = [
         figures([drawn.pr_curve(judged, k), drawn.roc_curve(judged, k)]) for k in range(len(names))
