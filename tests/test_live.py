@@ -17,7 +17,7 @@ from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import forecasts, reads
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
-from podium.steps.evidence.drift import RECOMPUTED, STORED, drift_from_training
+from podium.steps.evidence.drift import RECOMPUTED, STORED, training_drift
 from podium.steps.serving import shadow
 from podium.steps.serving.check_slot import WARNING, _difference, check_slot
 from podium.steps.serving.forecast_log import served_models
@@ -322,8 +322,8 @@ def test_the_stored_baseline_equals_the_recomputed_one(root):
     with open_project(root) as project:
         [champion] = served_models(project, SLOT)
         hash_, manifest = champion.candidate.artifact_hash, champion.model.manifest
-        kept = drift_from_training(project, hash_, manifest, champion.view)
-        seen = drift_from_training(project, "f" * 64, manifest, champion.view)
+        kept = training_drift(project, hash_, manifest, champion.view)
+        seen = training_drift(project, "f" * 64, manifest, champion.view)
     assert (kept.source, seen.source) == (STORED, RECOMPUTED)
     assert kept.result.index == pytest.approx(seen.result.index)
     assert kept.result.p_value == seen.result.p_value
@@ -346,7 +346,7 @@ def test_drift_from_too_short_a_training_is_unknown(root, monkeypatch):
     with open_project(root) as project:
         [champion] = served_models(project, SLOT)
         manifest = {**champion.model.manifest, "trained_from": "2001-10-01T00:00:00"}
-        found = drift_from_training(project, "f" * 64, manifest, champion.view)
+        found = training_drift(project, "f" * 64, manifest, champion.view)
     assert not found.alarm
     assert "is unknown" in found.sentence
     assert "at least 100" in found.sentence

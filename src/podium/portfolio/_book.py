@@ -212,13 +212,7 @@ class Book:
         return np.minimum(_of(terms.impact, item) * moved, largest)
 
     def _within(
-        self,
-        before: Floats,
-        after: Floats,
-        price: Floats,
-        paid: Floats,
-        fee: PerItem,
-        item: Ints,
+        self, before: Floats, after: Floats, price: Floats, paid: Floats, fee: PerItem, item: Ints
     ) -> Floats:
         """Holdings after an order whose notional includes its costs."""
         change = after - before

@@ -166,10 +166,8 @@ def market_of(prices: Any, opens: Any, volume: Any) -> Market:
     if volume is None:
         return Market(marks, fills, no_close, no_fill, None)
     traded = volume_of(aligned(prices, "impact.volume", volume), closes.shape)
-    untraded = ~(traded > 0.0)
-    return Market(
-        marks, fills, no_close, untraded if no_fill is None else no_fill | untraded, traded
-    )
+    idle = ~(traded > 0.0)
+    return Market(marks, fills, no_close, idle if no_fill is None else no_fill | idle, traded)
 
 
 def gaps(prices: Floats) -> Mask | None:
@@ -201,8 +199,6 @@ def last_known(closes: Floats, opens: Floats | None, holes: Mask) -> tuple[Float
 
 def group_columns(groups: Sequence[str], items: int) -> dict[str, Ints]:
     if len(groups) != items:
-        raise DataError(
-            f"limits.groups has {len(groups)} names", f"a group for each of {items} items"
-        )
+        raise DataError(f"limits.groups has {len(groups)} names", f"a group for each of {items}")
     names = np.asarray(groups, dtype=object)
     return {name: (names == name).nonzero()[0] for name in dict.fromkeys(groups)}

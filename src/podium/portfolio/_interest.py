@@ -44,9 +44,7 @@ class Interest:
 def _per_bar(name: str, rate: ArrayLike, bars: int) -> Floats:
     values = np.asarray(rate, dtype=np.float64)
     if values.ndim and values.shape != (bars,):
-        raise DataError(
-            f"{name} has shape {values.shape}", f"one number, or one per bar: ({bars},)"
-        )
+        raise DataError(f"{name} has shape {values.shape}", f"one number, or one per bar, {bars}")
     if not np.isfinite(values).all():
         raise UsageError(f"{name} is not finite", "fractions per year, such as 0.03")
     return np.broadcast_to(values, (bars,))

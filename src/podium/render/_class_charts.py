@@ -54,7 +54,7 @@ def matrix(figures: Evaluation, *, rates: bool) -> str:
         row_name = cut(name if short else f"{k} {name}", 18)
         y = top + (k + 0.5) * tall + 4
         parts.append(marks.words(left - 8, y, row_name, colour="reference", anchor="end"))
-    descriptions = []
+    texts = []
     for row in range(classes):
         whole = int(figures.support[row])
         for column in range(classes):
@@ -74,11 +74,11 @@ def matrix(figures: Evaluation, *, rates: bool) -> str:
             place = (x + wide / 2, y + tall / 2 + 4)
             parts.append(marks.words(*place, written, colour="reference", anchor="middle"))
             if count:
-                descriptions.append(f"{names[row]} predicted as {names[column]}: {written}")
+                texts.append(f"{names[row]} predicted as {names[column]}: {written}")
     title = "Confusion matrix, rates" if rates else "Confusion matrix, samples"
     unit = "share of each true class" if rates else "samples"
     label = f"{unit}: row true, column predicted"
-    return marks.svg(top + classes * tall + 4, title, label, "; ".join(descriptions), parts)
+    return marks.svg(top + classes * tall + 4, title, label, "; ".join(texts), parts)
 
 
 def pr_curve(classifiers: Sequence[DrawnClassifier], k: int) -> str:
@@ -97,13 +97,11 @@ def pr_curve(classifiers: Sequence[DrawnClassifier], k: int) -> str:
         x = np.repeat(np.concatenate([[0.0], curve.recall]), 2)[1:-1]
         area = f"{name} {number(float(figures.pr_auc[k]))}"
         lines.append((area, role, x, np.repeat(curve.precision, 2)))
-    name, support = classifiers[0].figures.class_names[k], int(classifiers[0].figures.support[k])
-    samples = classifiers[0].figures.samples
+    first = classifiers[0].figures
+    name, share = first.class_names[k], float(first.support[k] / first.samples)
     title = f"Precision and recall: {name}"
     label = "precision over recall; area beside each name"
-    return _square(
-        title, label, lines, [(0, support / samples), (1, support / samples)], bool(support)
-    )
+    return _square(title, label, lines, [(0, share), (1, share)], share > 0)
 
 
 def roc_curve(classifiers: Sequence[DrawnClassifier], k: int) -> str:

@@ -138,10 +138,10 @@ def parallel_png(
             panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         for place, axis in zip(x, axes, strict=True):
             panel.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=3)
-            for at, told in axis.ticks:
+            for at, text in axis.ticks:
                 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
                 panel.text(
-                    place + 0.03, at, told, va="center", fontsize=7.5, color=INK, bbox=box, zorder=5
+                    place + 0.03, at, text, va="center", fontsize=7.5, color=INK, bbox=box, zorder=5
                 )
         panel.set(xlim=(-0.15, len(axes) - 0.5), ylim=(-0.06, 1.06), title=labels[0])
         below = [cut(cell(name), _LONGEST) for name in [*names, labels[1]]]
@@ -210,8 +210,8 @@ def folds_png(
             colour, size = (_CHOSEN, 42) if config.chosen else (_OTHER, 24)
             marker = "osD^vPX*"[k % 8]
             look = {"c": colour, "s": size, "marker": marker, "zorder": 4 if config.chosen else 3}
-            told = f"{k + 1}  {cut(cell(config.label), 64)}" + (", chosen" * config.chosen)
-            panel.scatter(x, config.scores, label=told, **look)
+            legend = f"{k + 1}  {cut(cell(config.label), 64)}" + (", chosen" * config.chosen)
+            panel.scatter(x, config.scores, label=legend, **look)
             mean = float(np.mean(config.scores))
             panel.errorbar(
                 [folds + shift], [mean], yerr=[config.error], color=colour, capsize=2.5,
@@ -253,20 +253,20 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
             panel.text(0.5, 0.5, "no config is trained in epochs", ha="center", color=MUTED)
             return
         for k, one in known:
-            told = f"{k + 1}  {cut(cell(one.label), 64)}"
+            legend = f"{k + 1}  {cut(cell(one.label), 64)}"
             if not one.chosen:
                 style = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))[k % 4]
                 colour = (MUTED, _OTHER)[k // 4 % 2]
                 look = {"color": colour, "linewidth": 1.2, "linestyle": style}
-                panel.plot(*_mean(one.validation), label=f"{told}, mean of the folds", **look)
+                panel.plot(*_mean(one.validation), label=f"{legend}, mean of the folds", **look)
                 continue
             for n, row in enumerate(one.validation):
                 x = np.arange(1, len(row) + 1)
-                name = f"{told}, each fold" if n == 0 else None
+                name = f"{legend}, each fold" if n == 0 else None
                 panel.plot(x, row, color=_CHOSEN, linewidth=0.8, alpha=0.45, label=name)
             x, y = _mean(one.validation)
-            told = f"{told}, chosen, mean of the folds"
-            panel.plot(x, y, color=_CHOSEN, linewidth=2.2, label=told, zorder=4)
+            legend = f"{legend}, chosen, mean of the folds"
+            panel.plot(x, y, color=_CHOSEN, linewidth=2.2, label=legend, zorder=4)
             if one.train:
                 look = {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
                 panel.plot(*_mean(one.train), label="chosen, training loss", **look)

@@ -335,18 +335,16 @@ def _improvements(report: EvaluationReport) -> list[Block]:
         "brackets the 95 % interval from common resamples of both; areas and calibration are not "
         "resampled."
     ]
-    labelled = [(_OVERALL[name], one) for name, one in changes.items()]
-    after += [
-        f"{name}: no percentage, because {one.reason}." for name, one in labelled if one.reason
-    ]
+    named = [(_OVERALL[name], one) for name, one in changes.items()]
+    after += [f"{name}: no percentage, because {one.reason}." for name, one in named if one.reason]
     after += [
         f"{name}: no interval, because {one.interval_reason}."
-        for name, one in labelled
+        for name, one in named
         if one.interval_reason
     ]
     after += [
         f"{name}: the sign changes, so the percentage is misleading."
-        for name, one in labelled
+        for name, one in named
         if one.sign_changes
     ]
     columns = ["figure", "parent", "model", "difference", "improvement"]
@@ -395,9 +393,7 @@ def _against(diffs: ClassDifferences, names: Sequence[str], champion: str) -> Bl
         else f"No intervals: {diffs.reason}.",
         f"Right where the other is wrong: model {diffs.only_first:,}, champion "
         f"{diffs.only_second:,} samples; McNemar's exact p-value {p_value(diffs.mcnemar_p_value)}"
-        + (
-            ", which assumes that the samples of a group are independent." if diffs.grouped else "."
-        ),
+        + (", which assumes independent samples." if diffs.grouped else "."),
     ]
     return Block(
         "Each class against the champion", ["class", "recall", "precision", "F1"], rows, after
@@ -470,15 +466,13 @@ def _worst(report: EvaluationReport) -> list[str]:
         ]
         rows.append([*row, number(w.probability), *sparks])
     heads = ["row", *(["group"] if grouped else []), "true", "predicted", "probability of true"]
-    sentences = [f"The {len(rows)} misclassified samples with the highest log loss."]
+    notes = [f"The {len(rows)} misclassified samples with the highest log loss."]
     if features:
-        sentences.append("Each feature over the sample's steps, on a common scale.")
+        notes.append("Each feature over the sample's steps, on a common scale.")
     if len(report.feature_names) > len(features) and shown:
-        sentences.append(
-            f"The first {len(features)} of {len(report.feature_names)} features are shown."
-        )
+        notes.append(f"{len(features)} of {len(report.feature_names)} features are shown.")
     table = html([*heads, *features], rows, caption="Worst errors", stacked=True)
-    return [f"<p>{escape(' '.join(sentences))}</p>", region("Worst errors", table)]
+    return [f"<p>{escape(' '.join(notes))}</p>", region("Worst errors", table)]
 
 
 def _difference(difference: Difference) -> str:

@@ -142,12 +142,10 @@ def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
     }
     expected |= dict.fromkeys(CURVES, "CSV with the points of each class's curve")
     expected |= dict.fromkeys(PNGS, "the plot that a reviewer signs off")
-    missing = {name: description for name, description in expected.items() if name not in files}
+    missing = {name: content for name, content in expected.items() if name not in files}
     if not any(name in files for name in REPORT):
         missing[REPORT[0]] = f"precision, recall and F1 of each class, there or in {REPORT[1]}"
-    problems = Problems(
-        Problem(f"{name} is missing", description) for name, description in missing.items()
-    )
+    problems = Problems(Problem(f"{name} is missing", content) for name, content in missing.items())
     for name in sorted(files):
         if name.endswith(".png") and not _is_png(files[name]):
             size = f"{len(files[name]):,} bytes"
@@ -174,13 +172,11 @@ def _metrics(report: EvaluationReport) -> dict[str, Any]:
     }
     if report.parent is not None:
         metrics["parent"] = others("parent", report.parent_name)
-        metrics["improvements"] = {
-            name: _improvement_json(one) for name, one in report.improvements.items()
-        }
+        metrics["improvements"] = {name: _change(one) for name, one in report.improvements.items()}
     return metrics
 
 
-def _improvement_json(change: Improvement) -> dict[str, Any]:
+def _change(change: Improvement) -> dict[str, Any]:
     """JSON of a change, null for NaN."""
     return {
         name: None if value is None or value != value else value
@@ -233,14 +229,12 @@ def _tables(model: Evaluation) -> dict[str, bytes]:
     }
 
 
-def _differences(differences: ClassDifferences, names: Sequence[str]) -> bytes:
-    rows: list[list[Any]] = [
-        ["", "macro_f1", *vars(differences.macro_f1).values(), differences.p_value]
-    ]
+def _differences(diffs: ClassDifferences, names: Sequence[str]) -> bytes:
+    rows: list[list[Any]] = [["", "macro_f1", *vars(diffs.macro_f1).values(), diffs.p_value]]
     for figure in ("recall", "precision", "f1"):
         rows += (
             [name, figure, *vars(d).values(), None]
-            for name, d in zip(names, getattr(differences, figure), strict=True)
+            for name, d in zip(names, getattr(diffs, figure), strict=True)
         )
     return _csv(["class", "figure", "difference", "low", "high", "p_value"], rows)
 
@@ -290,15 +284,13 @@ def _check_figures(files: Mapping[str, bytes]) -> None:
     counts = confusion(truth, chosen, len(names))
     problems = Problems()
     nested = metrics.get("metrics")
-    stored = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
-    computed = macro_f1(counts)
+    f1 = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
+    exact = macro_f1(counts)
     # A whole number in JSON may be too large for a float.
-    if not (
-        isinstance(stored, int | float) and -1 < stored < 2 and abs(stored - computed) <= _TOLERANCE
-    ):
+    if not (isinstance(f1, int | float) and -1 < f1 < 2 and abs(f1 - exact) <= _TOLERANCE):
         message = f"{METRICS} has no macro_f1"
-        message = message if stored is None else f"{METRICS}: macro_f1 is {stored!r:.40}"
-        expected = f"{computed!r}, the mean F1 of the classes in {PREDICTIONS}"
+        message = message if f1 is None else f"{METRICS}: macro_f1 is {f1!r:.40}"
+        expected = f"{exact!r}, the mean F1 of the classes in {PREDICTIONS}"
         problems.add(message, expected)
     if CONFUSION in files and _matrix(files[CONFUSION]) != counts.tolist():
         shape = f"{len(names)} rows and columns of counts after a header and a column of names"

@@ -106,9 +106,9 @@ def history_png(
                 x = [place for place, _ in mine]
                 y = np.clip([one.value for _, one in mine], low, high)
                 faces = [colour if one.feasible else "none" for _, one in mine]
-                told = cut(cell(name), 24) + ("" if state == "complete" else ", pruned")
+                legend = cut(cell(name), 24) + ("" if state == "complete" else ", pruned")
                 look = {"s": 22, "marker": marker, "linewidth": 1}
-                panel.scatter(x, y, c=faces, edgecolors=colour, label=told, **look)
+                panel.scatter(x, y, c=faces, edgecolors=colour, label=legend, **look)
         lost = [n for n, one in enumerate(trials) if not math.isfinite(one.value)]
         if lost:
             edge = low if way == "max" else high
@@ -117,11 +117,11 @@ def history_png(
         known = [(n, trials[place].value) for n, place in enumerate(places) if place is not None]
         if known:
             x_best, y_best = zip(*known, strict=True)
-            told = f"best so far, {number(y_best[-1])}"
-            panel.step(x_best, y_best, where="post", color=INK, linewidth=1.6, label=told)
+            legend = f"best so far, {number(y_best[-1])}"
+            panel.step(x_best, y_best, where="post", color=INK, linewidth=1.6, label=legend)
         if naive is not None and math.isfinite(naive):
-            told = f"naive, {number(naive)}"
-            panel.axhline(naive, color=_NAIVE, linewidth=1.2, linestyle=(0, (4, 3)), label=told)
+            legend = f"naive, {number(naive)}"
+            panel.axhline(naive, color=_NAIVE, linewidth=1.2, linestyle=(0, (4, 3)), label=legend)
         room = 0.04 * (high - low) or 1.0
         panel.set(xlim=(-0.5, max(len(trials) - 0.5, 0.5)), ylim=(low - room, high + room))
         better = "lower" if way == "min" else "higher"

@@ -78,19 +78,17 @@ def lines(
     up = Scale(low, high, height - BOTTOM, TOP)
     parts = _shaded(shade, across, up) if shade else []
     parts += marks.axes(across, up, axis.horizontal(across, dates), y_ticks)
-    ends, descriptions = [], []
+    ends, texts = [], []
     for line, y, values in zip(series, curves, seen, strict=True):
         if not len(values):
             continue
         parts.append(marks.curve(at, y, across, up, line.role))
         end = int(np.flatnonzero(np.isfinite(y))[-1])
         ends.append(End(line.name, line.role, across(at[end]), up(y[end])))
-        descriptions.append(
-            marks.describe_line(line.name, 10**values if log else values, percent=percent)
-        )
+        texts.append(marks.describe_line(line.name, 10**values if log else values, percent=percent))
     parts += marks.end_labels(ends, edge, up)
     label = y_label + (", log scale" if log else "")
-    return marks.svg(height, title, label, "; ".join(descriptions), parts)
+    return marks.svg(height, title, label, "; ".join(texts), parts)
 
 
 def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
@@ -151,7 +149,7 @@ def dots(
     across = Scale(low, high, 10, WIDTH - 12)
     up = Scale(0, 1, height - BOTTOM, top)
     parts = marks.axes(across, up, axis.linear(low, high, 4), [])
-    descriptions = []
+    texts = []
     for value in naive:
         label, x = f"naive {number(float(value))}", across(value)
         half = len(label) * LETTER / 2
@@ -160,7 +158,7 @@ def dots(
         parts.append(marks.stroke(f"M{x:.1f} {top - 5}v5{rule}", "naive", 1.6, dash=True))
         centre = min(max(x, half), WIDTH - half)
         parts.append(marks.words(centre, top - 8, label, colour="naive", anchor="middle"))
-        descriptions.append(label)
+        texts.append(label)
     for place, (row, values) in enumerate(zip(rows, known, strict=True)):
         colour = "candidate" if row.chosen else "reference"
         base = top + step * place
@@ -168,7 +166,7 @@ def dots(
         label = cut(f"✓ {row.label}" if row.chosen else row.label, letters)
         parts.append(marks.words(2, base + 14, label, colour=colour, bold=row.chosen, halo=True))
         chosen = " (chosen)" if row.chosen else ""
-        descriptions.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}")
+        texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}")
         if not len(values):
             continue
         whisker = f"M{across(values.min()):.1f} {y:g}H{across(values.max()):.1f}"
@@ -178,7 +176,7 @@ def dots(
         parts += [
             marks.circle(across(v), y, 5, colour, filled=True) for v in axis.finite([row.mean])
         ]
-    return marks.svg(height, title, x_label, "; ".join(descriptions), parts)
+    return marks.svg(height, title, x_label, "; ".join(texts), parts)
 
 
 def history(
@@ -250,10 +248,8 @@ def history(
         parts.append(marks.stroke(f"{path}H{edge:.1f}", "candidate", 2.2))
     ends = [End(name, role, edge, up(v)) for name, role, v in named]
     parts += marks.end_labels(ends, edge, up)
-    description = ", ".join(
-        [f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)]
-    )
-    return marks.svg(HEIGHT, title, y_label, description, parts)
+    text = ", ".join([f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)])
+    return marks.svg(HEIGHT, title, y_label, text, parts)
 
 
 def _column(line: Curve, at: Floats) -> Floats:

@@ -64,11 +64,7 @@ def chosen_by(records: Sequence[Record], metric: str, declared: Mapping[str, str
 
 
 def sweep_markdown(
-    records: Sequence[Record],
-    *,
-    metric: str,
-    declared: Mapping[str, str],
-    generated: str,
+    records: Sequence[Record], *, metric: str, declared: Mapping[str, str], generated: str
 ) -> str:
     """Best run of each model, models in alphabetical order.
 

@@ -426,9 +426,7 @@ def _checked(
         off = outside | ~(np.abs(scores.sum(axis=1) - 1) <= _SUM_TOLERANCE)
         if off.any():
             at = int(off.argmax())
-            message = (
-                f"probabilities[{at}] are {scores[at].tolist()!s:.80} (one of {int(off.sum())})"
-            )
+            message = f"probabilities[{at}] are {scores[at].tolist()!s:.80} (one of {off.sum()})"
             problems.add(message, "numbers from 0 to 1 whose sum is 1")
     matrix = None
     if cost is not None:

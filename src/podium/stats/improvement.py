@@ -47,11 +47,7 @@ class Improvement:
 
 
 def improvement(
-    parent: float,
-    child: float,
-    direction: Direction,
-    *,
-    standard_error: float = math.nan,
+    parent: float, child: float, direction: Direction, *, standard_error: float = math.nan
 ) -> Improvement:
     """Change of a metric from a parent to its child, signed by the metric's direction.
 
@@ -149,10 +145,7 @@ def improvement_of_losses(
     # The central 68.27 % of the resampled means span a standard error on each side.
     around = block_bootstrap_mean(before, confidence=0.6827, seed=seed)
     change = improvement(
-        around.estimate,
-        float(after.mean()),
-        "min",
-        standard_error=(around.high - around.low) / 2.0,
+        around.estimate, float(after.mean()), "min", standard_error=(around.high - around.low) / 2.0
     )
     if change.reason:
         return change

@@ -47,10 +47,7 @@ class McNemar:
 
 
 def mcnemar(
-    truth: ArrayLike,
-    prediction_a: ArrayLike,
-    prediction_b: ArrayLike,
-    method: Method = "exact",
+    truth: ArrayLike, prediction_a: ArrayLike, prediction_b: ArrayLike, method: Method = "exact"
 ) -> McNemar:
     """Test of equal accuracy of two classifiers on the same samples.
 

@@ -27,12 +27,7 @@ from podium.split import Fold, Split, Windows
 from podium.steps.candidates.register import KeptModel
 from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
-from podium.steps.evidence.trading import (
-    backtest_weights,
-    measure_scalars,
-    order_bars,
-    target_weights,
-)
+from podium.steps.evidence.trading import measure_scalars, order_bars, run_backtest, target_weights
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext, begin_study
 from podium.steps.trials.driver import workplace
@@ -95,7 +90,7 @@ def _evidence(project: Project, kept: KeptModel) -> Callable[[Transaction], list
     for name, forecast in ((KIND, renewed), (FROZEN, frozen)):
         weights = target_weights(data, forecast)
         on_time = order_bars(len(weights), data.view.horizon)[:, None]
-        result = backtest_weights(project, data, np.where(on_time, weights, np.nan))
+        result = run_backtest(project, data, np.where(on_time, weights, np.nan))
         curves[name] = result.equity / result.equity[0]
         scalars |= measure_scalars(name, summary(result, periods_per_year(times)))
     curves |= {"loss": pair.losses.astype(np.float32), "index": Index.of(windows).pack()}

@@ -77,7 +77,7 @@ def store_baseline(project: Project, tx: Transaction, artifact_hash: str, traini
     try:
         baseline = feature_baseline(_features(training, slice(training.first_bar, None)), window)
     except DataError:
-        # Too few bars for a baseline; `drift_from_training` reports that.
+        # Too few bars for a baseline; `training_drift` reports that.
         return
     stored = {
         name: values.tolist() for name, values in asdict(baseline).items() if name != "window"
@@ -86,7 +86,7 @@ def store_baseline(project: Project, tx: Transaction, artifact_hash: str, traini
     forecasts.put_baseline(project.ledger, tx, artifact_hash, stored)
 
 
-def drift_from_training(
+def training_drift(
     project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
 ) -> FeatureDrift:
     """Compare the newest bars of a view with the training bars of its model.
@@ -116,7 +116,7 @@ def warn_of_drift(
     project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
 ) -> None:
     """Report drift of the newest bars from training, if any."""
-    drift = drift_from_training(project, artifact_hash, manifest, view)
+    drift = training_drift(project, artifact_hash, manifest, view)
     if drift.alarm:
         project.reporter.say(f"warning: {drift.sentence}")
 

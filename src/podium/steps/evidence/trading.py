@@ -89,8 +89,7 @@ def target_weights(data: SlotData, forecast: Prediction) -> Floats:
 
 def order_bars(bars: int, horizon: int) -> Mask:
     """Mask of the bars of a test with an order: the first and every ``horizon`` after it."""
-    mask: Mask = np.arange(bars) % horizon == 0
-    return mask
+    return np.asarray(np.arange(bars) % horizon == 0)
 
 
 def trade(
@@ -112,13 +111,13 @@ def trade(
         NAIVE: (on_time, target_weights(data, naive)),
     }
     results = {
-        name: backtest_weights(project, data, np.where(when[:, None], weights, np.nan))
+        name: run_backtest(project, data, np.where(when[:, None], weights, np.nan))
         for name, (when, weights) in plans.items()
     }
     return PortfolioBacktests(data.view.times[data.test_start :], results)
 
 
-def backtest_weights(project: Project, data: SlotData, weights: Floats) -> Backtest:
+def run_backtest(project: Project, data: SlotData, weights: Floats) -> Backtest:
     """Backtest of weights (T, S) over the test, on the terms of the project."""
     bars = slice(data.test_start, len(data.view))
     return simulate(weights=weights, **trading_terms(project, data, bars))

@@ -13,7 +13,7 @@ from podium.evidence import Evidence
 from podium.prediction import Prediction
 from podium.stats import BootstrapInterval, block_bootstrap_mean
 from podium.steps.evidence.comparison import Comparison, compare_forecasts
-from podium.steps.evidence.drift import FeatureDrift, drift_from_training
+from podium.steps.evidence.drift import FeatureDrift, training_drift
 from podium.steps.serving.forecast_log import Live, ServedModel, live, places, served_models
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import without_midnight
@@ -91,7 +91,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     newer = _beside(champion, naive.mean, is_newer)
     since = _beside(champion, naive.mean, (times > served.trained_until) & champion.known)
     before = _beside(champion, naive.mean, (times <= tested) & champion.known)
-    drift = drift_from_training(
+    drift = training_drift(
         project, served.candidate.artifact_hash, served.model.manifest, served.view
     )
     beats, against = _against_naive(newer, since, method, served.model.section.metric)
