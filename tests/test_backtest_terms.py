@@ -270,7 +270,7 @@ def test_frames_of_other_rows_or_columns_are_refused(columns, first, text):
         ({"rates": Rates(DAYS[:3], borrow=NAN)}, UsageError, "rates.borrow is nan"),
     ],
 )
-def test_a_term_that_makes_no_sense_is_refused(change, kind, text):
+def test_an_invalid_term_is_refused(change, kind, text):
     with pytest.raises(kind, match=text):
         simulate(np.ones((3, 2)), np.zeros((3, 2)), **change)
 

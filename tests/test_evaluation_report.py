@@ -304,7 +304,7 @@ def test_arrays_that_do_not_fit_are_refused(evaluated):
     assert "(599, 4)" in str(caught.value)
 
 
-def test_everything_that_a_bundle_lacks_is_told_at_once():
+def test_all_missing_files_of_a_bundle_are_in_one_answer():
     found = [problem.found for problem in check_bundle({})]
     assert found == [
         "metrics.json is missing",
@@ -325,7 +325,7 @@ def changed_metrics(files, **values):
     return json.dumps(found).encode()
 
 
-def test_a_macro_f1_that_the_predictions_do_not_give_is_told(files):
+def test_a_macro_f1_that_disagrees_with_the_predictions_is_a_problem(files):
     real = json.loads(files["metrics.json"])["metrics"]["macro_f1"]
     assert told(files, metrics__json=changed_metrics(files, macro_f1=real + 1e-10)) == ""
     found = told(files, metrics__json=changed_metrics(files, macro_f1=real + 1e-8))
@@ -335,7 +335,7 @@ def test_a_macro_f1_that_the_predictions_do_not_give_is_told(files):
     assert "has no macro_f1" in told(files, metrics__json=changed_metrics(files, macro_f1=None))
 
 
-def test_a_matrix_that_the_predictions_do_not_give_is_told(files):
+def test_a_matrix_that_disagrees_with_the_predictions_is_a_problem(files):
     rows = files["confusion_matrix.csv"].decode().splitlines()
     first = rows[1].rsplit(",", 1)[0] + ",7"
     other = "\n".join([rows[0], first, *rows[2:]]).encode()
@@ -343,7 +343,7 @@ def test_a_matrix_that_the_predictions_do_not_give_is_told(files):
     assert "not the matrix" in told(files, confusion_matrix__csv=b"a,b\nc,many\n")
 
 
-def test_a_changed_prediction_is_told_by_both_figures(files):
+def test_a_changed_prediction_disagrees_with_both_figures(files):
     text = files["predictions.csv"].decode().splitlines()
     row = next(n for n, line in enumerate(text) if ",0,0,normal,normal," in line)
     text[row] = text[row].replace(",0,0,normal,normal,", ",0,1,normal,normal,")

@@ -210,7 +210,7 @@ def test_a_file_that_is_two_things_is_probed_as_both(ask):
         ("def split(data, *, depth):\n    return None\n", 2, "requires depth"),
     ],
 )
-def test_a_file_that_cannot_be_probed_is_told_why(ask, text, code, told):
+def test_a_file_that_cannot_be_probed_is_an_error_with_the_reason(ask, text, code, told):
     found, out, err = ask(write("mine.py", text))
     assert (found, out) == (code, "")
     assert told in err
@@ -232,7 +232,7 @@ def test_a_file_that_cannot_be_probed_is_told_why(ask, text, code, told):
         (["log_range", "--slot", "us4/D/none"], 3, "podium.toml"),
     ],
 )
-def test_a_wrong_question_is_told_why(ask, words, code, told):
+def test_invalid_arguments_are_an_error_with_the_reason(ask, words, code, told):
     found, _, err = ask(*words)
     assert found == code
     assert told in err
@@ -286,7 +286,7 @@ def test_figures_joined_at_their_period_are_caught_in_a_project_and_joined_as_kn
         assert "changing the past moves 2 of 2 columns" in out
 
 
-def test_what_a_feature_is_told_must_fit_it(tmp_path, ask):
+def test_arguments_of_a_feature_are_checked(tmp_path, ask):
     root = with_earnings(tmp_path / "project")
     for what, told in {
         "covariate": "which (a text)",

@@ -222,5 +222,5 @@ def test_a_tail_without_a_loss_has_no_ratio():
     assert tail_ratio([-0.01, 0.03]) == pytest.approx(0.028 / 0.008)
 
 
-def test_exposure_is_the_mean_of_what_was_held():
+def test_exposure_is_the_mean_gross_weight():
     assert exposure([0.0, 0.5, 1.0]) == 0.5

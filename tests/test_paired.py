@@ -226,7 +226,7 @@ def test_what_cannot_be_paired_is_refused(arrays, options, error, text):
 
 
 @pytest.mark.slow
-def test_equal_classifiers_are_told_apart_five_times_of_a_hundred_when_drawn_by_group():
+def test_equal_classifiers_differ_in_five_percent_of_draws_by_group():
     reps, by_group, by_sample = 400, 0, 0
     rng = np.random.default_rng(8)
     groups = np.repeat(np.arange(40), 10)

@@ -15,7 +15,7 @@ Pair = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class GateRow:
-    """Result of a gate: its name, result, finding and limit in words."""
+    """A gate: its name, result, finding and limit in words."""
 
     name: str
     result: Literal["pass", "waived", "refuse", "undecidable", "missing", "unsigned"]

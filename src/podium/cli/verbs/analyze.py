@@ -95,8 +95,8 @@ def command(cli: CliContext, slot: str | None) -> None:
             for row in ranking
         ],
     )
-    print(f"\nluck in the choice. {luck_basis(found)}")
+    print(f"\nselection bias. {luck_basis(found)}")
     cli.out.answer(
-        "luck", [{"figure": r.name, "value": r.value, "what it says": r.meaning} for r in luck]
+        "luck", [{"figure": r.name, "value": r.value, "meaning": r.meaning} for r in luck]
     )
     cli.out.hint(f"podium finalize {name}")

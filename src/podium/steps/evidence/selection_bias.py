@@ -30,7 +30,7 @@ BLOCKS, BARS_A_BLOCK = 16, 4
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Configs, in the given order, and the best naive one over the same periods.
+    """Configs, in order, and the best naive one over the same periods.
 
     Parameters
     ----------
