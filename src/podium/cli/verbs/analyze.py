@@ -18,7 +18,7 @@ def command(cli: CliContext, slot: str | None) -> None:
     choice are the ranking with intervals, the naive forecast, the configs that are not
     distinguishable from the best, and how much of the choice is luck: docs/judgement.md.
     """
-    from podium.render.blocks import interval, standing
+    from podium.render.blocks import distinction, interval
     from podium.render.table import p_value
     from podium.steps.pipeline.run_report import luck_basis, luck_rows, ranking_rows
     from podium.steps.search.analysis_files import compared
@@ -90,13 +90,13 @@ def command(cli: CliContext, slot: str | None) -> None:
                 f"naive {metric}": found.reference.mean,
                 "p against naive": p_value(row.p_value),
                 "corrected": p_value(row.p_corrected),
-                "against the best": standing(row),
+                "against the best": distinction(row),
             }
             for row in ranking
         ],
     )
-    print(f"\nluck in the choice. {luck_basis(found)}")
+    print(f"\nselection bias. {luck_basis(found)}")
     cli.out.answer(
-        "luck", [{"figure": r.name, "value": r.value, "what it says": r.meaning} for r in luck]
+        "luck", [{"figure": r.name, "value": r.value, "meaning": r.meaning} for r in luck]
     )
     cli.out.hint(f"podium finalize {name}")

@@ -31,7 +31,7 @@ from podium.space import ConfigDict
 from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import class_data, read_stats
-from podium.steps.evidence.evidence import evidence_about, put_seen
+from podium.steps.evidence.evidence import evidence_about, put_training_marks
 from podium.steps.search.results import SearchResult
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
@@ -387,7 +387,7 @@ def _registered(
                     f"naive_{metric}": Scalar(reference.score, metric, way),
                     "configs_looked_at": Scalar(looked_at, "configs"),
                 },
-                series=put_seen(project, tx, seen),
+                series=put_training_marks(project, tx, seen),
                 notes={
                     "metric": metric,
                     **baselines.notes(reference),

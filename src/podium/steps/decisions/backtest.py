@@ -30,7 +30,7 @@ from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
 from podium.steps.decisions.rival import rival_of
-from podium.steps.evidence.comparison import compared
+from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
@@ -280,7 +280,9 @@ def _against(
     there: Mask = np.ones(len(windows), dtype=bool)
     if data.view.members is not None:
         there = np.asarray(np.isfinite(forecasts).all(axis=0))
-    pair = compared(metric, windows.take(there), *(forecast[there] for forecast in forecasts))
+    pair = compare_forecasts(
+        metric, windows.take(there), *(forecast[there] for forecast in forecasts)
+    )
     scalars = pair.scalars("champion")
     spread = block_bootstrap_mean(pair.daily - pair.other_daily)
     if spread.reason is None:
@@ -322,7 +324,7 @@ def _tested(
     metric, windows, view = data.section.metric, data.test_windows, data.view
     # The forecast reaches to the newest bar; only what has an outcome is judged.
     mean, naive_mean = forecast.on(windows), model.predict(windows.blind()).mean
-    pair = compared(metric, windows, mean, naive_mean)
+    pair = compare_forecasts(metric, windows, mean, naive_mean)
     losses = {"loss": pair.losses, "naive_loss": pair.other_losses}
     by_ticker = {
         f"{name}:{ticker}": Scalar(float(each[windows.item == n].mean()), metric, "min")
