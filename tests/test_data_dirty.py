@@ -14,7 +14,7 @@ from podium import registry, sections
 from podium.errors import DataError, UsageError
 from podium.readers import _repair
 from podium.readers._columns import ROLES
-from podium.readers._findings import MOST_TOLD
+from podium.readers._findings import MAX_PER_KIND
 
 TICKERS = ("AAA", "BBB")
 
@@ -344,8 +344,8 @@ def test_a_fault_in_many_tickers_is_told_a_few_times_with_how_many_more(tmp_path
     for frame in frames.values():
         frame.loc[4, "close"] = np.nan
     messages = refused(write(tmp_path / "d", frames, "files", ".csv"), tickers)
-    assert len(messages) == MOST_TOLD + 1
-    assert messages[-1] == f"and {20 - MOST_TOLD} more of this kind: numbers."
+    assert len(messages) == MAX_PER_KIND + 1
+    assert messages[-1] == f"and {20 - MAX_PER_KIND} more of this kind: numbers."
 
 
 # Time zones between tickers and within a file
@@ -415,7 +415,7 @@ def test_a_split_that_was_not_adjusted_is_remarked(ratio, told, tmp_path):
     frame.loc[200:, "low"] -= 0.001
     (found,) = findings(saved(tmp_path, frame), "splits")
     assert found.severity == "warning"
-    assert f"like a split of {told} that was not adjusted" in found.found
+    assert f"like an unadjusted split of {told}" in found.found
     assert found.first == str(days(400)[200])[:10]
 
 
@@ -454,7 +454,7 @@ def test_missing_days_are_counted_against_the_weekdays_the_data_have(tmp_path):
     assert (note.severity, note.count) == ("note", 2)
     (warning,) = findings(saved(tmp_path, frame.drop(index=range(50, 60))), "gaps")
     assert (warning.severity, warning.count) == ("warning", 10)
-    assert "the longest hole has 10 from 2020-03-11 on" in warning.found
+    assert "the longest gap has 10 from 2020-03-11 on" in warning.found
     assert not findings(saved(tmp_path, frame), "gaps")
 
 
@@ -469,7 +469,7 @@ def test_missing_hours_are_counted_against_the_sessions_the_data_have(tmp_path):
 def test_a_timeframe_finer_than_said_is_refused_with_how_to_make_coarser_bars(tmp_path):
     frame = bars("AAA", pd.date_range("2020-01-01", periods=50, freq="h", unit="s"), adjusted=False)
     (message,) = refused(saved(tmp_path, frame), timeframe="D")
-    assert "bars are 1 hours apart most often, timeframe is D" in message
+    assert "most bars are 1 hours apart, timeframe is D" in message
     assert 'set timeframe = "1H", and resample = "D"' in message.lower().replace(
         "1h", "1H"
     ).replace('"d"', '"D"')
@@ -618,6 +618,4 @@ def test_files_with_and_without_a_time_zone_are_not_joined(tmp_path):
     for name, ending in (("a", "Z"), ("b", "")):
         rows = [f"2010-01-0{4 + (name == 'b')}T00:00:00{ending},AAA,100,110,98,100,5"]
         csv(tmp_path / "d", "date,ticker,open,high,low,close,volume", *rows, name=f"{name}.csv")
-    assert (
-        "some files name a time zone in their stamps, others do not" in refused(tmp_path / "d")[0]
-    )
+    assert "some files have stamps with a time zone, others without" in refused(tmp_path / "d")[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import podium
 from barfiles import HEADER, LAYOUTS, ROWS, bars, csv, days, examine, long, read, refused, write
 from podium.errors import DataError
-from podium.readers._columns import normal, stamp_told, zone_told
+from podium.readers._columns import normal, stamp_in_name, zone_in_name
 
 TICKERS = ("BRK.B", "AAA", "EUR_USD")
 US4 = podium.__path__[0] + "/demo/us4"
@@ -318,10 +318,10 @@ def test_names_are_told_apart_from_what_stands_round_them():
         "close",
         "close",
     ]
-    assert zone_told("Time (America/New_York)") == "America/New_York"
-    assert zone_told("Timestamp [UTC]") == "UTC"
-    assert stamp_told("Close time") == "close"
-    assert stamp_told("date") == ""
+    assert zone_in_name("Time (America/New_York)") == "America/New_York"
+    assert zone_in_name("Timestamp [UTC]") == "UTC"
+    assert stamp_in_name("Close time") == "close"
+    assert stamp_in_name("date") == ""
 
 
 def test_a_dataset_realigns_by_name_and_says_so(expected):

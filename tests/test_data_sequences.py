@@ -203,7 +203,7 @@ def entry(path, name, shape, data, *, descr="<f8"):
 
 def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path):
     path = entry(tmp_path / "s.npz", "X", (10**6, 10**6, 10), b"\0" * 80)
-    assert "says shape (1000000, 1000000, 10) of float64 and holds 80 bytes" in told(path)[0]
+    assert "has shape (1000000, 1000000, 10) of float64 and 80 bytes" in told(path)[0]
 
 
 def test_a_small_archive_cannot_unpack_to_a_huge_one(tmp_path):

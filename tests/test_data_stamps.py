@@ -109,7 +109,7 @@ def test_twelve_digits_may_be_two_things(tmp_path):
 @pytest.mark.parametrize("cell", ["43861", "43861.5", "7"])
 def test_a_spreadsheet_s_number_of_a_day_is_no_stamp(cell, tmp_path):
     place = csv(tmp_path / "d", HEADER, *table([cell]))
-    assert "spreadsheet's number of a day" in refused(place)[0]
+    assert "spreadsheet's day number" in refused(place)[0]
 
 
 def test_a_format_that_does_not_fit_is_told_with_the_first_row(tmp_path):

@@ -99,7 +99,7 @@ def test_without_adjusted_prices_the_remedy_is_a_setting(folder):
     [
         (2, row("soon"), ["line 4 has date 'soon'", "ISO 8601"]),
         (2, row("06/01/2010"), ["line 4 has date '06/01/2010'"]),
-        (2, row(DAYS[1]), ["line 4 repeats 2010-01-05", "one row a bar"]),
+        (2, row(DAYS[1]), ["line 4 repeats 2010-01-05", "one row per bar"]),
         (3, row("2009-12-31"), ["line 5 goes back in time", "Sort the rows"]),
         (2, row(DAYS[2], close=""), ["line 4 (2010-01-06) has no number in 'close'"]),
         (2, row(DAYS[2], open="nan"), ["has no number in 'open'"]),

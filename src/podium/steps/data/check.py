@@ -16,14 +16,14 @@ from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
 from podium.feature_stats import RULE
 from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue, has_errors
-from podium.readers._members import examined
+from podium.readers._members import check_members
 from podium.sequences import Sequences
 from podium.steps.data.bars import reading_options, resampled
 from podium.steps.data.covariates import with_covariates
 from podium.steps.data.reading import examine, look, reader_of
 
 # Tickers whose first and last bar are told one by one.
-MOST_LIVES = 20
+MAX_LISTED = 20
 # From so many years on it is odd that no ticker of a universe ever ended.
 YEARS = 3
 
@@ -95,7 +95,7 @@ def check(
         findings = list(found.findings)
         dataset = found.dataset
         if dataset is not None and section.members:
-            dataset, more = examined(dataset, config.root / section.members)
+            dataset, more = check_members(dataset, config.root / section.members)
             findings += more
             dataset = None if has_errors(more) else dataset
         if dataset is not None:
@@ -165,8 +165,8 @@ def _lives(dataset: Dataset) -> list[DataIssue]:
         _note("lives", f"{ticker}: {dataset.times[start]} to {dataset.times[stop]}")
         for ticker, start, stop in zip(dataset.tickers, first, last, strict=True)
     ]
-    if len(found) > MOST_LIVES:
-        found[MOST_LIVES:] = [_note("lives", f"and {len(found) - MOST_LIVES} more tickers")]
+    if len(found) > MAX_LISTED:
+        found[MAX_LISTED:] = [_note("lives", f"and {len(found) - MAX_LISTED} more tickers")]
     members = alive if dataset.members is None else dataset.members
     year = dataset.times.astype("datetime64[Y]")
     counts = {str(y): int(members[year == y].any(axis=0).sum()) for y in np.unique(year)}

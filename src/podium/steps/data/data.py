@@ -18,7 +18,7 @@ from podium import registry
 from podium.config import FILE, holds_sequences
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError, suggest
 from podium.files import full_disk_explained, lock, write_atomic
-from podium.readers._bars import Examined
+from podium.readers._bars import Inspection
 from podium.readers._files import is_pattern, matching
 from podium.readers._findings import DataIssue, problems
 from podium.steps.data import glucose
@@ -251,7 +251,7 @@ def _one_path(paths: Sequence[Path]) -> Path:
     )
 
 
-def _stamps(found: Examined, settings: Mapping[str, Any]) -> str:
+def _stamps(found: Inspection, settings: Mapping[str, Any]) -> str:
     if is_dated(found.timeframe):
         return "dates" if not settings.get("stamp") else f"the {settings['stamp']} of each bar"
     clock = "in the files" if found.aware else str(settings.get("timezone", "UTC"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from podium import registry
 from podium.errors import NotFoundError, UsageError
-from podium.readers._bars import Examined
+from podium.readers._bars import Inspection
 from podium.readers._files import is_pattern, matching
 from podium.timeframe import is_dated, zone
 
@@ -64,7 +64,7 @@ class PathSummary:
         The assumptions in words.
     """
 
-    found: Examined
+    found: Inspection
     settings: dict[str, Any]
     assumed: list[str]
 
@@ -78,9 +78,9 @@ def examine(
     timeframe: str,
     adjust: bool | None,
     options: Mapping[str, Any],
-) -> Examined:
+) -> Inspection:
     """What a reader of bars finds; nothing is raised for dirty files."""
-    examined: Examined = registry.load("readers", reader).examine(
+    examined: Inspection = registry.load("readers", reader).examine(
         path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust, **options
     )
     return examined
@@ -103,7 +103,7 @@ def look(
     column tells another.
     """
 
-    def seen(settings: Mapping[str, Any]) -> Examined:
+    def seen(settings: Mapping[str, Any]) -> Inspection:
         return examine(
             reader, path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust,
             options=settings,
