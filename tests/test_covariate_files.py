@@ -184,7 +184,7 @@ def test_what_is_wrong_in_several_files_is_told_at_once(project):
 def test_rows_of_other_tickers_are_left_out_with_a_note(loaded):
     dataset = loaded(earnings(("AAPL", "IBM", "ZZZ")))
     assert set(dataset.covariates["c"].tickers) == set(TWO)
-    assert dataset.notes[-1].endswith("left out, since the dataset has no such tickers: ZZZ")
+    assert dataset.notes[-1].endswith("ignored, since the dataset has no such tickers: ZZZ")
     assert dataset.fingerprint != loaded(earnings(("AAPL", "ZZZ"))).fingerprint
 
 

@@ -136,8 +136,8 @@ def test_what_was_assumed_of_intraday_stamps_is_told_and_written_down(root, caps
     path = write(root / "bars", {"EUR": frame}, "files", ".csv")
     code, _, err = say(capsys, "data", "add", "eur", path, "--project", root)
     assert code == 0
-    assert "assumed: stamps are taken for the open of their bar" in err
-    assert "taken as EET" in err
+    assert "assumed: stamps are read as the open of their bar" in err
+    assert "read as EET" in err
     told = table(root, "eur")
     assert (told["stamp"], told["timezone"]) == ("open", "EET")
     assert told["date_format"] == "%d.%m.%Y %H:%M:%S.%f"
