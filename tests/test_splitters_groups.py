@@ -117,7 +117,9 @@ def test_fewer_groups_than_folds_says_how_many_folds_would_do():
 
 def test_a_group_larger_than_a_fold_can_be_says_how_many_folds_would_do():
     groups = np.repeat(["large", *"abcdefgh"], [40, *[8] * 8])
-    with pytest.raises(DataError, match=r"'large' has 40 samples and a fold of 6 about 17") as told:
+    with pytest.raises(
+        DataError, match=r"'large' has 40 samples; each of 6 folds has about 17"
+    ) as told:
         group(samples_of(groups), folds=6)
     most = int(str(told.value).split("at most ")[1].split()[0])
     assert len(group(samples_of(groups), folds=most).folds) == most
@@ -271,8 +273,8 @@ def test_an_empty_file_is_refused():
         given_files(two_files((0, 5)))
 
 
-def test_samples_of_one_file_are_told_to_bring_another():
-    with pytest.raises(DataError, match="do not know which file"):
+def test_samples_of_one_file_are_refused():
+    with pytest.raises(DataError, match="no source file"):
         given_files(Samples(np.arange(9)))
 
 
@@ -335,8 +337,8 @@ def test_bars_need_to_know_where_the_second_file_begins(moment):
         given_files(view(bars(200)), validation_from=moment)
 
 
-def test_rows_know_their_file_better_than_a_date():
-    with pytest.raises(UsageError, match="Leave validation_from out"):
+def test_validation_from_is_refused_if_samples_have_a_source_file():
+    with pytest.raises(UsageError, match="Omit validation_from"):
         given_files(two_files(), validation_from="2001-01-01")
 
 

@@ -209,11 +209,11 @@ def test_a_cut_in_time_refuses_groups_that_it_would_share(name):
 @pytest.mark.parametrize("horizon", [1, 20, 45])
 def test_walk_forward_over_long_labels_says_how_many_folds_would_do(horizon):
     seen = seen_by(horizon, n=600)
-    with pytest.raises(DataError, match=r"a block.*Use at most \d+ folds") as told:
+    with pytest.raises(DataError, match=r"per block.*Use at most \d+ folds") as told:
         walk_forward(seen, folds=30)
     most = int(str(told.value).split("at most ")[1].split()[0])
     assert len(walk_forward(seen, folds=most).folds) == most
-    with pytest.raises(DataError, match="a block"):
+    with pytest.raises(DataError, match="per block"):
         walk_forward(seen, folds=most + 1)
 
 
