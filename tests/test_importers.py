@@ -121,8 +121,8 @@ def test_two_runs_of_one_name_are_two_runs(root, tmp_path):
         ({**RUN, "model_name": None}, "no model_name"),
         ({**RUN, "run_id": 7}, "run_id is 7, not a text"),
         ({**RUN, "git_dirty": "no"}, "git_dirty is 'no', not true or false"),
-        ({**RUN, "notes": "\ud800"}, "characters that no database takes"),
-        ({**RUN, "notes": "a\0b"}, "characters that no database takes"),
+        ({**RUN, "notes": "\ud800"}, "characters that no database can store"),
+        ({**RUN, "notes": "a\0b"}, "characters that no database can store"),
     ],
 )
 def test_a_run_of_a_wrong_type_is_left_out_and_told_and_hides_no_other(root, tmp_path, wrong, told):
@@ -384,12 +384,12 @@ def test_one_experiment_of_several_can_be_named(tracked):
 
 
 def test_a_curve_that_is_a_log_of_steps_is_left_out_and_its_end_is_kept(tracked, monkeypatch):
-    monkeypatch.setattr(mlflow, "MOST_POINTS", 1)
+    monkeypatch.setattr(mlflow, "MAX_POINTS", 1)
     [found] = mlflow.read(tracked, experiment="other")
     assert found.records[0].metrics == {"val_loss": 0.75}
     assert found.records[0].curves == {}
     assert found.problems == [
-        "run elsewhere: the 2 values of val_loss are more than 1; only the last one was taken"
+        "run elsewhere: val_loss has 2 values, more than 1; only the last one was imported"
     ]
 
 
