@@ -360,7 +360,7 @@ def test_a_ticker_in_another_time_zone_is_told_as_such(tmp_path):
     }
     path = write(tmp_path / "d", frames, "files", ".csv")
     messages = refused(path, TICKERS, timeframe="1H")
-    assert any("ticker 'BBB' lies 5 hours behind the others" in message for message in messages)
+    assert any("ticker 'BBB' is 5 hours behind the others" in message for message in messages)
 
 
 def sessions(weeks, opens_at):

@@ -32,8 +32,8 @@ def compute(dataset: Dataset, which: str, lead: int = 0) -> Floats:
     if name not in dataset.covariates:
         raise UsageError(
             f"{spec}: dataset '{dataset.name}' has no covariates '{name}'",
-            f"a table [datasets.{dataset.name}.covariates.{name}]; for a frame, the "
-            "argument covariates of predict",
+            f"a table [datasets.{dataset.name}.covariates.{name}]; for a frame, "
+            "predict(frame, covariates=...)",
             suggest(name, dataset.covariates),
         )
     covariate = dataset.covariates[name]

@@ -68,8 +68,7 @@ def align_series(
         calendar = union(cut)
     gaps = [finding for one in cut for finding in _gaps(one, span_of(one, calendar), cut)]
     # A missing value may lie before the first number, or in a gap too long to fill.
-    clear = np.zeros(len(calendar), dtype=bool)
-    holes = [f for one in cut for f in errors(one, "UTC", clear[: len(one)])]
+    holes = [f for one in cut for f in errors(one)]
     return cut, gaps or holes
 
 
@@ -166,7 +165,7 @@ def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> li
             DataIssue(
                 ERROR,
                 "time zone",
-                f"ticker '{series.ticker}' lies {abs(behind) / 3600:g} hours {way} the others: "
+                f"ticker '{series.ticker}' is {abs(behind) / 3600:g} hours {way} the others: "
                 f"it has no bar at {iso(int(missing[0]))}{more}, other tickers do",
                 "stamps of all tickers in one time zone",
                 "write them with their offset from UTC, or in one zone",

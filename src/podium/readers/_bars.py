@@ -128,14 +128,14 @@ class Format:
         find = partial(self._find, path, settings)
         return _examine(request, find, adjust, settings, thorough=True)
 
-    def _find(self, path: Path, options: ReadOptions, found: Inspection) -> list[LazyTable]:
-        """Return the files of the path; issues are added to ``found``."""
-        tickers, named = found.tickers, None
+    def _find(self, path: Path, options: ReadOptions, result: Inspection) -> list[LazyTable]:
+        """Return the files of the path; issues are added to ``result``."""
+        tickers, named = result.tickers, None
         if not options.layout or options.layout == "files":
             named = _files.by_ticker(path, tickers, self.suffixes) if tickers else None
         if named is not None and "ticker" not in options.columns:
             files = [(file, ticker) for ticker, file in named[0].items()]
-            found.findings += named[1]
+            result.findings += named[1]
         else:
             some = _files.matching(path, self.suffixes)
             files = [(file, _files.stem(file, self.suffixes)) for file in some]
@@ -143,9 +143,9 @@ class Format:
                 # A single file holds the single ticker, whatever its name is.
                 files = [(some[0], tickers[0])]
             if not some:
-                found.findings.append(_no_files(found.name, path, self))
-        found.files = [file for file, _ in files]
-        found.findings += _files.too_many(found.files, options.limits)
+                result.findings.append(_no_files(result.name, path, self))
+        result.files = [file for file, _ in files]
+        result.findings += _files.too_many(result.files, options.limits)
         return [
             LazyTable(str(file), ticker, named is not None, partial(self.open, file, options))
             for file, ticker in files[: options.limits.files]
@@ -195,12 +195,12 @@ class Inspection:
         return has_errors(self.findings)
 
 
-def load(found: Inspection, find: Find, adjust: bool | None, options: ReadOptions) -> Dataset:
+def load(result: Inspection, find: Find, adjust: bool | None, options: ReadOptions) -> Dataset:
     """Load aligned bars of the tables that ``find`` returns.
 
     Parameters
     ----------
-    found : Inspection
+    result : Inspection
         With the name, the tickers and the timeframe of the dataset.
 
     Raises
@@ -208,41 +208,41 @@ def load(found: Inspection, find: Find, adjust: bool | None, options: ReadOption
     DataError
         Every error of all tables.
     """
-    _examine(found, find, adjust, options, thorough=False)
-    if found.dataset is None:
-        raise DataError.of(problems(found.findings))
-    return found.dataset
+    _examine(result, find, adjust, options, thorough=False)
+    if result.dataset is None:
+        raise DataError.of(problems(result.findings))
+    return result.dataset
 
 
 def _examine(
-    found: Inspection, find: Find, adjust: bool | None, options: ReadOptions, *, thorough: bool
+    result: Inspection, find: Find, adjust: bool | None, options: ReadOptions, *, thorough: bool
 ) -> Inspection:
     """Complete the inspection; ``thorough`` adds warnings and notes."""
     repairs = _repair.parse_repairs(options.repair)
     zone(options.timezone)
     zone(options.exchange_timezone or "UTC")
-    tables = find(found)
-    series = _series(tables, adjust, options, found)
-    if has_errors(found.findings) and not series:
-        return found
-    found.tickers = found.tickers or tuple(sorted(series))
-    found.timeframe = found.timeframe or _timeframe(series, found)
-    absent = [ticker for ticker in found.tickers if not len(series.get(ticker, ()))]
-    if absent and not has_errors(found.findings):
-        found.findings += [_ticker_without_rows(ticker, tables, found.named) for ticker in absent]
-    clean, errors = _checks(series, found, options, repairs)
-    loadable = found.timeframe and not has_errors(found.findings)
-    found.findings += errors
+    tables = find(result)
+    series = _series(tables, adjust, options, result)
+    if has_errors(result.findings) and not series:
+        return result
+    result.tickers = result.tickers or tuple(sorted(series))
+    result.timeframe = result.timeframe or _timeframe(series, result)
+    absent = [ticker for ticker in result.tickers if not len(series.get(ticker, ()))]
+    if absent and not has_errors(result.findings):
+        result.findings += [_ticker_without_rows(ticker, tables, result.named) for ticker in absent]
+    clean, errors = _checks(series, result, options, repairs)
+    loadable = result.timeframe and not has_errors(result.findings)
+    result.findings += errors
     if loadable and not errors:
-        _align(clean, found, options, repairs, thorough)
-    return found
+        _align(clean, result, options, repairs, thorough)
+    return result
 
 
 def _series(
-    tables: Sequence[LazyTable], adjust: bool | None, options: ReadOptions, found: Inspection
+    tables: Sequence[LazyTable], adjust: bool | None, options: ReadOptions, result: Inspection
 ) -> dict[str, Series]:
     """Return the unchanged rows of each ticker from all tables."""
-    tickers = found.tickers
+    tickers = result.tickers
     sources: list[TableSource] = []
     parts: dict[str, list[Series]] = {}
     for one in tables:
@@ -257,19 +257,19 @@ def _series(
                 where=one.name,
                 kind="files" if one.alone else "",
             )
-            found.findings += missing
+            result.findings += missing
             if layout is None:
                 continue
-            rows = _parts(table, layout, one.ticker, known, sources, options, found)
+            rows = _parts(table, layout, one.ticker, known, sources, options, result)
             for part in rows:
                 parts.setdefault(part.ticker, []).append(part)
         except MissingExtraError:
             raise
         except PodiumError as refused:
-            found.findings += [DataIssue(ERROR, "files", *problem) for problem in refused.problems]
+            result.findings += [DataIssue(ERROR, "files", *problem) for problem in refused.problems]
     for ticker, pieces in parts.items():
         if len({piece.aware for piece in pieces}) > 1:
-            found.findings.append(
+            result.findings.append(
                 error(
                     "times",
                     f"ticker '{ticker}': some files have stamps with a time zone, others without",
@@ -287,13 +287,13 @@ def _parts(
     tickers: Sequence[str],
     sources: list[TableSource],
     options: ReadOptions,
-    found: Inspection,
+    result: Inspection,
 ) -> list[Series]:
-    """Return the rows of one table by ticker; its properties and issues are added to ``found``."""
+    """Return the rows of one table by ticker; its properties and issues are added to ``result``."""
     loaded = table.load(layout.times, layout.ticker, layout.numbers)
     if not len(loaded.positions):
         what = f"{table.source.name} has a header and no rows"
-        found.findings.append(error("files", what, "one row per bar"))
+        result.findings.append(error("files", what, "one row per bar"))
         return []
     stamps: Stamps = parse(
         loaded.times,
@@ -302,49 +302,49 @@ def _parts(
         source=table.source,
         positions=loaded.positions,
     )
-    found.findings += stamps.findings
+    result.findings += stamps.findings
     sources.append(table.source)
-    found.layout = layout.kind
-    found.form = found.form or stamps.form
-    found.aware = found.aware and stamps.aware
-    found.zone = found.zone or zone_in_name(layout.times[-1])
-    found.stamp = found.stamp or stamp_in_name(layout.times[-1])
+    result.layout = layout.kind
+    result.form = result.form or stamps.form
+    result.aware = result.aware and stamps.aware
+    result.zone = result.zone or zone_in_name(layout.times[-1])
+    result.stamp = result.stamp or stamp_in_name(layout.times[-1])
     roles = next(iter(layout.fields.values()))
-    found.adjust = bool({"adj_close", "factor"} & set(roles))
-    found.named.update(dict.fromkeys(loaded.ticker.names if loaded.ticker else ()))
+    result.adjust = bool({"adj_close", "factor"} & set(roles))
+    result.named.update(dict.fromkeys(loaded.ticker.names if loaded.ticker else ()))
     if problem := loaded.missing_ticker(table.source):
-        found.findings.append(error("tickers", problem, "a ticker in every row"))
+        result.findings.append(error("tickers", problem, "a ticker in every row"))
     return split(
         loaded, stamps, layout, sources, ticker=ticker, tickers=tickers, absent=options.absent
     )
 
 
-def _timeframe(series: Mapping[str, Series], found: Inspection) -> str:
+def _timeframe(series: Mapping[str, Series], result: Inspection) -> str:
     """Infer the timeframe from the most frequent gap."""
     longest = max(series.values(), key=len, default=None)
     gap = modal_gap(longest.times) if longest else 0
     guess = of_gap(gap) if gap else None
-    if guess is None and not has_errors(found.findings):
-        what = f"most bars lie {gap} seconds apart" if gap else "there are fewer than two bars"
-        found.findings.append(
+    if guess is None and not has_errors(result.findings):
+        what = f"most bars are {gap} seconds apart" if gap else "there are fewer than two bars"
+        result.findings.append(
             error("timeframe", what, "1M 5M 15M 30M 1H 4H D or W", "set it with --timeframe")
         )
     return guess or ""
 
 
 def _checks(
-    series: Mapping[str, Series], found: Inspection, options: ReadOptions, repairs: dict[str, int]
+    series: Mapping[str, Series], result: Inspection, options: ReadOptions, repairs: dict[str, int]
 ) -> tuple[dict[str, Series], list[DataIssue]]:
     """Return repaired series in UTC, and the errors that remain."""
     clean: dict[str, Series] = {}
     errors: list[DataIssue] = []
     for ticker, one in series.items():
         ready = (
-            to_utc(one, found.timeframe, options.timezone, options.stamp)
-            if found.timeframe
+            to_utc(one, result.timeframe, options.timezone, options.stamp)
+            if result.timeframe
             else UtcSeries(one, np.zeros(len(one), dtype=bool))
         )
-        ready = _repair.apply_repairs(ready, repairs, found.notes)
+        ready = _repair.apply_repairs(ready, repairs, result.notes)
         doubtful = ready.doubtful
         filling = "forward_fill" in repairs
         wrong = _inspect.errors(ready.series, options.timezone, doubtful)
@@ -352,31 +352,31 @@ def _checks(
         wrong = [one for one in wrong if not (filling and one.repair == "drop_nan")]
         errors += wrong
         clean[ticker] = ready.series
-    if found.timeframe and not errors:
-        errors += _calendar.check_timeframe(list(clean.values()), found.timeframe)
+    if result.timeframe and not errors:
+        errors += _calendar.check_timeframe(list(clean.values()), result.timeframe)
     return clean, [finding for finding in errors if finding.severity == ERROR]
 
 
 def _align(
     series: dict[str, Series],
-    found: Inspection,
+    result: Inspection,
     options: ReadOptions,
     repairs: dict[str, int],
     thorough: bool,
 ) -> None:
-    """Align the tickers; the dataset or the errors are added to ``found``."""
-    ordered = [series[ticker] for ticker in found.tickers]
-    cut, refused = align_series(found.name, ordered, repairs, found.notes, options.align)
-    found.findings += refused
+    """Align the tickers; the dataset or the errors are added to ``result``."""
+    ordered = [series[ticker] for ticker in result.tickers]
+    cut, refused = align_series(result.name, ordered, repairs, result.notes, options.align)
+    result.findings += refused
     if thorough and options.align == "intersection" and all(map(len, ordered)):
-        found.findings += short_histories(ordered)
+        result.findings += short_histories(ordered)
     if refused:
         return
     done = [adjusted(one) for one in cut]
-    if found.adjust:
+    if result.adjust:
         # An extreme adjustment overflows.
-        lost = [finding for one in done for finding in _inspect.errors(one, "UTC", _clear(one))]
-        found.findings += lost
+        lost = [finding for one in done for finding in _inspect.errors(one)]
+        result.findings += lost
         if lost:
             return
     calendar = union(done)
@@ -387,33 +387,29 @@ def _align(
         for role in FIELDS:
             fields[role][first : first + len(one), column] = one.values[role]
     bars = Dataset(
-        name=found.name,
-        timeframe=found.timeframe,
-        tickers=found.tickers,
+        name=result.name,
+        timeframe=result.timeframe,
+        tickers=result.tickers,
         times=calendar.astype("datetime64[s]"),
         fields=fields,
-        notes=tuple(found.notes),
+        notes=tuple(result.notes),
     )
     # A ticker is a member while it has bars, unless a table of members overrides it.
-    found.dataset = bars.among(np.isfinite(fields["close"]))
+    result.dataset = bars.among(np.isfinite(fields["close"]))
     if thorough:
-        found.findings += _remarks(done, found, options)
+        result.findings += _remarks(done, result, options)
 
 
-def _clear(series: Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.zeros(len(series), dtype=bool)
-
-
-def _remarks(done: Sequence[Series], found: Inspection, options: ReadOptions) -> list[DataIssue]:
+def _remarks(done: Sequence[Series], result: Inspection, options: ReadOptions) -> list[DataIssue]:
     """Return the warnings and notes about loadable bars."""
     remarks = [finding for one in done for finding in _inspect.find_warnings(one)]
     # All tickers share their stamps here; those of a union share them inside their span.
     longest = max(done, key=len)
     clock = replace(longest, ticker="every ticker") if len(done) > 1 else longest
     exchange = options.exchange_timezone or options.timezone
-    remarks += _calendar.check_calendar(clock, found.timeframe, exchange)
-    remarks += _calendar.check_timeframe(done, found.timeframe)
-    if not found.aware and not is_dated(found.timeframe):
+    remarks += _calendar.check_calendar(clock, result.timeframe, exchange)
+    remarks += _calendar.check_timeframe(done, result.timeframe)
+    if not result.aware and not is_dated(result.timeframe):
         remarks.append(
             DataIssue(
                 NOTE,
@@ -427,7 +423,7 @@ def _remarks(done: Sequence[Series], found: Inspection, options: ReadOptions) ->
         remarks.append(
             DataIssue(NOTE, "absent", f"not in the files: {', '.join(options.absent)}; {words}")
         )
-    return remarks + [DataIssue(NOTE, "repaired", note) for note in found.notes]
+    return remarks + [DataIssue(NOTE, "repaired", note) for note in result.notes]
 
 
 def _no_files(name: str, path: Path, made: Format) -> DataIssue:

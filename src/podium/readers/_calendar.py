@@ -70,7 +70,7 @@ def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[D
         yield DataIssue(
             WARNING,
             "clock",
-            f"{series.ticker}: closes do not lie on one grid of {timeframe} on the clock of "
+            f"{series.ticker}: closes are not on one grid of {timeframe} on the clock of "
             f"{timezone}",
             fix="set timezone, or check the stamps",
             ticker=series.ticker,

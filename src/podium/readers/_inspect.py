@@ -26,8 +26,12 @@ _STALE = 10
 _SILENT = 10
 
 
-def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[DataIssue]:
+def errors(
+    series: Series, timezone: str = "UTC", doubtful: NDArray[np.bool_] | None = None
+) -> list[DataIssue]:
     """Return the errors that stop loading a ticker; prices are unadjusted."""
+    if doubtful is None:
+        doubtful = np.zeros(len(series), dtype=bool)
     issues = list(_order(series, timezone, doubtful))
     possible = np.ones(len(series), dtype=bool)
     for role in series.columns:

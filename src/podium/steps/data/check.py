@@ -19,7 +19,7 @@ from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue, has_errors
 from podium.readers._members import check_members
 from podium.sequences import Sequences
 from podium.steps.data.bars import reading_options, resampled
-from podium.steps.data.covariates import with_covariates
+from podium.steps.data.covariates import listed, with_covariates
 from podium.steps.data.reading import examine, inspect_path, reader_of
 
 # Tickers whose first and last bar are listed.
@@ -151,7 +151,7 @@ def _facts(dataset: Dataset) -> list[DataIssue]:
             f"{len(dataset)} bars of {dataset.timeframe} for {len(dataset.tickers)} tickers, "
             f"{dataset.times[0]} to {dataset.times[-1]} UTC",
         ),
-        _note("order", f"{_listed(dataset.tickers)} ({order})"),
+        _note("order", f"{listed(dataset.tickers)} ({order})"),
         _note("memory", f"{size / 2**20:.1f} MiB"),
         _note("fingerprint", dataset.fingerprint),
     ]
@@ -247,22 +247,22 @@ def _of_values(
         yield DataIssue(
             WARNING,
             "no value",
-            f"{path.name}: {_listed(_where(names, none))} has no value in any sample",
+            f"{path.name}: {listed(_where(names, none))} has no value in any sample",
             "at least one",
             "leave the feature out of X",
             count=int(none.sum()),
         )
     if missing.any():
         shares = zip(names, missing.mean(axis=0).tolist(), strict=True)
-        listed = _listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
-        yield _note("missing", f"{path.name}: {listed}; filled with the {RULE}")
+        texts = listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
+        yield _note("missing", f"{path.name}: {texts}; filled with the {RULE}")
     known = np.where(none, np.float32(0), values)
     flat: NDArray[np.bool_] = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
     if flat.any():
         yield DataIssue(
             WARNING,
             "constant",
-            f"{path.name}: {_listed(_where(names, flat))} has one value in all samples",
+            f"{path.name}: {listed(_where(names, flat))} has one value in all samples",
             count=int(flat.sum()),
         )
 
@@ -281,7 +281,7 @@ def _shared(train: Sequences, validation: Sequences) -> list[DataIssue]:
                 DataIssue(
                     WARNING,
                     "shared groups",
-                    f"{len(both)} groups are in both files: {_listed(both.tolist())}",
+                    f"{len(both)} groups are in both files: {listed(both.tolist())}",
                     "groups of one file only",
                     "move each group to one of the files",
                     count=len(both),
@@ -309,8 +309,3 @@ def _errors(refused: PodiumError) -> list[DataIssue]:
 
 def _note(what: str, text: str) -> DataIssue:
     return DataIssue(NOTE, what, text)
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,13 +67,13 @@ def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
             DataIssue(
                 NOTE,
                 LEFT_OUT,
-                f"ignored, since the dataset has no such tickers: {_listed(others)}",
+                f"ignored, since the dataset has no such tickers: {listed(others)}",
             )
         )
     if missing and covariate.kind == "static":
-        issues.append(error("covariates", f"no row of {_listed(missing)}", "a row of every ticker"))
+        issues.append(error("covariates", f"no row of {listed(missing)}", "a row of every ticker"))
     elif missing:
-        issues.append(DataIssue(NOTE, "covariates", f"no row of {_listed(missing)}"))
+        issues.append(DataIssue(NOTE, "covariates", f"no row of {listed(missing)}"))
     return issues
 
 
@@ -98,6 +99,7 @@ def _named(name: str, finding: DataIssue) -> DataIssue:
     return replace(finding, found=f"covariates '{name}': {finding.found}")
 
 
-def _listed(names: list[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def listed(names: Sequence[str], limit: int = 10) -> str:
+    """Return the first names and the number of others."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -246,13 +246,13 @@ def files_of(paths: Sequence[str], root: Path) -> Files:
     Parameters
     ----------
     paths : sequence of str
-        Relative to the project, or absolute. Where they lie is no part of the fingerprint, what
-        files in a folder are called is.
+        Relative to the project, or absolute. The fingerprint depends on the names of files inside
+        folders, not on the location.
 
     Raises
     ------
     NotFoundError
-        With all that are not there.
+        Every path that does not exist.
     """
     NotFoundError.raise_for(
         Problem(f"--data {path} does not exist", f"a file or folder, relative to {root}")
