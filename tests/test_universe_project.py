@@ -323,7 +323,7 @@ def root_of_files(tmp_path):
     return made(tmp_path / "mine", "GONE,2000-01-03,")
 
 
-def test_check_tells_lives_members_a_year_and_members_without_files(root_of_files):
+def test_check_reports_spans_members_per_year_and_members_without_files(root_of_files):
     found = check(config.load(root_of_files, environ={}), "uni")
     told = {(f.what, f.severity): f.found for f in found.findings}
     lives = [f.found for f in found.findings if f.what == "lives"]
