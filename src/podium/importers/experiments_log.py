@@ -27,15 +27,8 @@ GRID = "grid_search_initial"
 FAMILY = "lstm"
 # Fields of a line that are fields of a record.
 _NAMED = (
-    "phase",
-    "config",
-    "final_val_loss",
-    "model_path",
-    "timestamp",
-    "run_id",
-    "family",
-    "state",
-)
+    "phase", "config", "final_val_loss", "model_path", "timestamp", "run_id", "family", "state",
+)  # fmt: skip
 
 
 def recognizes(place: str | Path) -> bool:

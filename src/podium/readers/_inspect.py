@@ -76,7 +76,7 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
             series,
             rows,
             "duplicates",
-            f"{_where(series, rows)} repeats {series.stamp(int(rows[0]))}"
+            f"{series.places(rows)} repeats {series.stamp(int(rows[0]))}"
             + ("" if same else " with other values"),
             "one row per bar",
             hint + "remove the repeated rows",
@@ -88,7 +88,7 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
             series,
             rows,
             "order",
-            f"{_where(series, rows)} goes back in time, to {series.stamp(int(rows[0]))}",
+            f"{series.places(rows)} goes back in time, to {series.stamp(int(rows[0]))}",
             "rows ordered by date",
             "sort the rows by time",
             "sort",
@@ -189,7 +189,7 @@ def _splits(series: Series) -> Iterator[DataIssue]:
         yield DataIssue(
             WARNING,
             "splits",
-            f"{_where(series, np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
+            f"{series.places(np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
             f"{series.stamp(at)}, like an unadjusted split of {split}",
             "adjusted prices",
             "add an adj_close or factor column and set adjust = true, unless the move is real",
@@ -242,11 +242,6 @@ def runs_of(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
     edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
     starts = np.flatnonzero(edges == 1)
     return starts, np.flatnonzero(edges == -1) - starts
-
-
-def _where(series: Series, rows: NDArray[np.intp]) -> str:
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    return f"{series.place(int(rows[0]))}{more}"
 
 
 def _same_values(series: Series, rows: NDArray[np.intp]) -> bool:

@@ -73,10 +73,14 @@ class Series:
         """Return the time of a row in ISO 8601."""
         return iso(int(self.times[row]))
 
-    def where(self, rows: NDArray[np.intp]) -> str:
-        """Return the place and stamp of the first of some rows, and the number of others."""
+    def places(self, rows: NDArray[np.intp]) -> str:
+        """Return the place of the first of some rows and the number of others."""
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        return f"{self.place(int(rows[0]))}{more} ({self.stamp(int(rows[0]))})"
+        return f"{self.place(int(rows[0]))}{more}"
+
+    def where(self, rows: NDArray[np.intp]) -> str:
+        """Return the places of rows and the stamp of the first one."""
+        return f"{self.places(rows)} ({self.stamp(int(rows[0]))})"
 
 
 def iso(seconds: int) -> str:
