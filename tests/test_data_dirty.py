@@ -221,7 +221,7 @@ def test_impossible_candles_are_refused_and_clipped_by_a_repair(tmp_path):
     found = read(place, repair=("clip_candles",))
     assert found["high"][:, 0].tolist() == [110, 101, 110, 110, 110]
     assert found["low"][:, 0].tolist() == [98, 98, 98, 98, 98]
-    assert found.notes == ("AAA: high and low of 2 bars moved to hold open and close",)
+    assert found.notes == ("AAA: moved high and low of 2 bars to contain open and close",)
 
 
 def test_rounding_is_no_impossible_candle(tmp_path):

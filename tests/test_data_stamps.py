@@ -181,7 +181,7 @@ def test_an_hour_shown_twice_of_which_one_is_missing_is_refused(tmp_path):
     place = csv(tmp_path / "d", HEADER, *table(seen_once))
     (message,) = refused(place, timeframe="30M", timezone="America/New_York")
     assert "line 8 (and 1 more) (2020-11-01T01:00:00) has a local time" in message
-    assert "twice or never" in message
+    assert "repeats or skips" in message
     assert 'repair = ["drop_doubtful"]' in message
     found = read(place, timeframe="30M", timezone="America/New_York", repair=("drop_doubtful",))
     assert len(found) == len(seen_once) - 2

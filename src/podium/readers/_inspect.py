@@ -56,9 +56,9 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
             series,
             rows,
             "local times",
-            f"{series.where(rows)} has a local time that the clock of {timezone} shows twice or "
-            "never",
-            "stamps that are one instant each",
+            f"{series.where(rows)} has a local time that {timezone} repeats or skips (daylight "
+            "saving)",
+            "stamps of one instant each",
             "write stamps with their offset from UTC, or name a zone without daylight saving",
             "drop_doubtful",
         )

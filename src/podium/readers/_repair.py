@@ -17,15 +17,15 @@ from podium.readers._series import PRICES, Series, UtcSeries
 from podium.timeframe import Seconds
 
 REPAIRS = {
-    "drop_doubtful": "drop stamps that a clock shows twice or never (daylight saving)",
-    "sort": "order the rows by time",
-    "drop_duplicates": "of rows that are the same in stamp and values keep one",
-    "keep_last": "of rows with one stamp keep the last in the file",
+    "drop_doubtful": "drop local times that daylight saving repeats or skips",
+    "sort": "sort the rows by time",
+    "drop_duplicates": "keep one of rows with the same stamp and values",
+    "keep_last": "keep the last row of each stamp",
     "drop_zero_prices": "drop bars with a price at or below zero",
-    "drop_nan": "drop bars without a number in a field",
-    "clip_candles": "raise the high and lower the low to hold open and close",
-    "forward_fill": "N: a missing bar is the last close with volume 0, at most N in a row",
-    "intersect": "drop bars that not every ticker has",
+    "drop_nan": "drop bars with a missing number",
+    "clip_candles": "move high and low to contain open and close",
+    "forward_fill": "N: fill missing bars with the last close and volume 0, at most N in a row",
+    "intersect": "drop bars that a ticker lacks",
 }
 
 
@@ -121,12 +121,12 @@ def _clip_candles(series: Series) -> tuple[Series, int]:
 
 # Repairs of a single series, and the notes about them.
 _ALONE: dict[str, tuple[Callable[[Series], tuple[Series, int]], str]] = {
-    "sort": (_sort, "rows put in order of time ({} went back)"),
+    "sort": (_sort, "sorted the rows by time, {} were out of order"),
     "drop_duplicates": (_drop_duplicates, "dropped {} repeated rows"),
-    "keep_last": (_keep_last, "kept the last of rows with one stamp, {} dropped"),
+    "keep_last": (_keep_last, "kept the last row of each stamp, dropped {}"),
     "drop_zero_prices": (_drop_zero_prices, "dropped {} bars with a price at or below zero"),
     "drop_nan": (_drop_nan, "dropped {} bars without a number"),
-    "clip_candles": (_clip_candles, "high and low of {} bars moved to hold open and close"),
+    "clip_candles": (_clip_candles, "moved high and low of {} bars to contain open and close"),
 }
 
 
