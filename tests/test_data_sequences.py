@@ -159,11 +159,11 @@ def test_padding_in_front_moves_behind_and_is_noted(lengths):
         ({"X": None}, "has no entry 'X'"),
     ],
 )
-def test_what_does_not_fit_is_told(others, expected, tmp_path):
+def test_inconsistent_arrays_are_reported(others, expected, tmp_path):
     assert any(expected in message for message in told(saved(tmp_path, **others)))
 
 
-def test_everything_wrong_is_told_at_once(tmp_path):
+def test_every_error_is_reported_at_once(tmp_path):
     messages = told(
         saved(
             tmp_path,
@@ -203,7 +203,7 @@ def entry(path, name, shape, data, *, descr="<f8"):
 
 def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path):
     path = entry(tmp_path / "s.npz", "X", (10**6, 10**6, 10), b"\0" * 80)
-    assert "says shape (1000000, 1000000, 10) of float64 and holds 80 bytes" in told(path)[0]
+    assert "has shape (1000000, 1000000, 10) of float64 and 80 bytes" in told(path)[0]
 
 
 def test_a_small_archive_cannot_unpack_to_a_huge_one(tmp_path):
@@ -323,7 +323,7 @@ def test_times_may_be_written_in_any_usual_way(times, tmp_path):
         ),
     ],
 )
-def test_times_that_are_none_are_told(others, expected, tmp_path):
+def test_invalid_times_are_reported(others, expected, tmp_path):
     [problem] = told(saved(tmp_path, **others))
     assert expected in problem
 

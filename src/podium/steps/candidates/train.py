@@ -295,9 +295,9 @@ def declared(
         table = add(root, name, [request.training], validation=request.validation).table + "\n"
     made = f"{name}/class"
     # What the new table speaks of, for the check that podium.toml can be read with it.
-    spoken = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
+    dataset_table = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
     keys = {"dataset": name, "task": "classify"}
-    return made, table + append_table(root, f'slots."{made}"', keys, beside=spoken)
+    return made, table + append_table(root, f'slots."{made}"', keys, context=dataset_table)
 
 
 def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) -> ClassData:
