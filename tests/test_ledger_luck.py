@@ -42,7 +42,7 @@ def look(ledger, split, configs, *, slot=projects.SLOT, question="q", **key):
 
 def luck(ledger, split, slot=projects.SLOT):
     with ledger.reading() as tx:
-        return reads.luck(ledger, tx, slot, split.validation_interval())
+        return reads.count_tested_configs(ledger, tx, slot, split.validation_interval())
 
 
 def test_luck_counts_a_config_once_whatever_its_folds_seeds_and_epochs(ledger):

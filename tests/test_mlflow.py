@@ -488,7 +488,7 @@ def test_a_project_that_was_moved_is_told_how_to_have_its_store_again(shown, tmp
         assert sync(project).is_whole
     moved = gone.rename(tmp_path / "moved")
     with open_project(moved) as project:
-        assert "which is gone" in sync(project).stopped
+        assert "which does not exist" in sync(project).stopped
         (moved / "mlflow.db").unlink()
         shutil.rmtree(moved / "mlartifacts")
         assert sync(project).is_whole
@@ -573,7 +573,7 @@ def test_what_a_server_does_not_take_waits_and_arrives_in_order_later(tmp_path, 
         ids = place.trials(*range(5))
         done = place.projection.drain()
         assert (done.sent, done.waiting) == (0, 6)
-        assert f"takes nothing: {SAID[how]}" in done.stopped
+        assert f"is unavailable: {SAID[how]}" in done.stopped
         assert place.projection.stuck() == []
         place.close()
     shutil.copy(empty_store, place.root)
@@ -643,7 +643,7 @@ def test_a_password_is_told_to_nobody(tmp_path, capfd):
         assert podium(["doctor", "--project", str(root)]) == 0
     told = capfd.readouterr()
     log = (root / ".podium" / "mlflow.log").read_text()
-    assert "takes nothing" in log
+    assert "is unavailable" in log
     record = (root / "podium.db").read_bytes() + (root / "podium.db-wal").read_bytes()
     shown = [told.out, told.err, log, *lines.values(), repr(resolve(load(root)))]
     for secret in ("s3cr%40t", "s3cr@t"):
@@ -708,8 +708,8 @@ def test_a_folder_of_runs_is_met_with_the_way_to_bring_them_over(tmp_path, uri):
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("some/folder", "is a folder, which MLflow opens no more"),
-        ("ftp://host/runs", "stores at ftp:// are not known"),
+        ("some/folder", "is a folder, which MLflow no longer opens"),
+        ("ftp://host/runs", "has no stores at ftp://"),
         ("sqlite://", "names no file"),
     ],
 )

@@ -39,7 +39,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def root(made, tmp_path, monkeypatch):
     """A project whose slot is held by ``c-1.0``; ``c-2.0`` waits in beta."""
-    monkeypatch.setattr(resolve, "_told", {})
+    monkeypatch.setattr(resolve, "_last_answers", {})
     copy = tmp_path / "demo"
     subprocess.run(["cp", "-r", str(made), str(copy)], check=True)
     return copy
@@ -222,7 +222,7 @@ def test_without_its_record_the_last_good_champion_is_served_with_a_warning(
     assert doubted(root) == ("c-1.0", "cache")
     (root / ".podium" / "champions.json").write_text("{half")
     assert doubted(root) == ("c-1.0", "memory")
-    monkeypatch.setattr(resolve, "_told", {})
+    monkeypatch.setattr(resolve, "_last_answers", {})
     with pytest.raises(PodiumError, match=r"podium\.db"):
         podium.champion(SLOT, root)
 
@@ -236,9 +236,9 @@ def test_what_this_process_was_told_outlives_an_older_file(root):
     assert holder(SLOT, root) == "c-2.0"
     (root / "podium.db").rename(root / "away.db")
     assert doubted(root) == ("c-2.0", "memory")
-    resolve._told.clear()
+    resolve._last_answers.clear()
     assert doubted(root) == ("c-1.0", "cache")
-    # Somebody else decided after this process was told.
+    # Somebody else decided after this process's answer.
     cache.write_bytes(new)
     assert doubted(root)[0] == "c-2.0"
 
@@ -317,5 +317,5 @@ def test_while_champions_change_every_answer_is_one_of_them_whole(root):
 def test_a_record_that_names_a_folder_outside_the_store_is_refused(root):
     with closing(sqlite3.connect(root / "podium.db")) as connection, connection:
         connection.execute("UPDATE candidate SET artifact_path = '../../' || artifact_path")
-    with pytest.raises(DataError, match="is said to be"):
+    with pytest.raises(DataError, match="the artefact path of"):
         podium.champion(SLOT, root)

@@ -348,7 +348,7 @@ def test_a_damaged_file_that_podium_never_saw_whole_is_left_alone(ledger, tmp_pa
     put(ledger, run())
     give(tmp_path, '{"runs": [{"run_id":')
     with pytest.raises(
-        DataError, match=r"podium never saw it whole.*[Rr]epair it, or move it away"
+        DataError, match=r"podium has no earlier version of it.*[Rr]epair the file, or move it away"
     ):
         write(ledger, tmp_path)
     assert (tmp_path / FILE).read_text() == '{"runs": [{"run_id":'

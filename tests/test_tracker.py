@@ -78,7 +78,7 @@ def test_the_first_run_makes_a_project_above_the_hyperparams_folder_and_says_so(
     tracker.log_run("toto", {"lr": 0.1}, {"val_pct_mae": 0.7})
     assert (tmp_path / "podium.toml").is_file()
     assert capsys.readouterr().err == (
-        f"podium: made a project in {tmp_path}: runs are kept in its record, podium.db, and "
+        f"podium: made a project in {tmp_path}: runs are stored in its record, podium.db, and "
         f"written to {tmp_path}/hyperparams/sweep_results.json\n"
     )
     tracker.log_run("toto", {"lr": 0.1}, {"val_pct_mae": 0.7})
@@ -625,12 +625,12 @@ def test_a_damaged_file_in_a_project_is_a_warning_and_is_not_said_with_every_run
     (root / FILE).write_text("{")
     tracker = HyperparamTracker(root)
     said = capsys.readouterr().err
-    assert "podium never saw it whole" in said
+    assert "podium has no earlier version of it" in said
     for _ in range(20):
         tracker.log_run("toto", {}, {})
         time.sleep(0.01)
     assert len(tracker.runs) == 20
-    assert capsys.readouterr().err.count("never saw it whole") == 1
+    assert capsys.readouterr().err.count("no earlier version") == 1
     tracker.close()
     assert (root / FILE).read_text() == "{"
     (root / FILE).unlink()

@@ -11,7 +11,7 @@ from podium import registry
 from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
-from podium.ledger.notes import told_note
+from podium.ledger.notes import note_line
 from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.manifest import MANIFEST
 from podium.own import told as told_code
@@ -161,7 +161,7 @@ class _Tree:
     ) -> Node:
         """A node with its notes, that of its own row before those added since."""
         since = self.reader.select("note", subject_id=id_)
-        notes = [*filter(None, [own_note]), *map(told_note, since)]
+        notes = [*filter(None, [own_note]), *map(note_line, since)]
         facts = {**facts, "notes": notes}
         told = [*told, *(("note", note) for note in notes)]
         return Node(kind, id_, id_ == self.here, facts, title, told, children)

@@ -249,7 +249,7 @@ def _validation(
     losses = [by_period(arrays[name], days) for name in names]
     found = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
-    n_trials = reads.luck(project.ledger, tx, data.slot, interval)
+    n_trials = reads.count_tested_configs(project.ledger, tx, data.slot, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
     return evidence_about(
         candidate,

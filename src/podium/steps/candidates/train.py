@@ -375,7 +375,9 @@ def _registered(
     def write(tx: Transaction) -> dict[str, Any]:
         made = register(project, tx, place, study.id, row.id)
         if "validation" not in reads.evidence_of(ledger, tx, made.candidate.id):
-            looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
+            looked_at = reads.count_tested_configs(
+                ledger, tx, data.slot, data.split.validation_interval()
+            )
             evidence = evidence_about(
                 made.candidate,
                 "validation",

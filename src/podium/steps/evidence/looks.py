@@ -46,7 +46,7 @@ def selection_bias_of(
         return selection_bias.no_bias(n_trials, "no losses are stored")
     trials = [
         trial
-        for trial in reads.looked_at(
+        for trial in reads.tested_configs(
             ledger, tx, data.slot, index_hash, data.task_hash, data.direction.sign
         )
         if data.asks_alike(trial.tickers, trial.task)
@@ -65,7 +65,7 @@ def selection_bias_of(
         assert isinstance(data, SlotData)
         forecasts = [arrays[str(trial.prediction_hash)] for trial in with_forecasts]
         returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
-        given_up = reads.given_up(ledger, tx, data.slot)
+        given_up = reads.count_pruned_configs(ledger, tx, data.slot)
         return selection_bias.bias_of_returns(returns, place[chosen], n_trials, given_up)
     if chosen not in {trial.config_hash for trial in with_losses} or naive.loss_hash is None:
         return selection_bias.no_bias(n_trials, "the chosen config has no losses on these windows")

@@ -98,9 +98,9 @@ def question_of(
         "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
         **search,
     }
-    known = warm_start.known(project.ledger, tx, data.slot, question)
+    known = warm_start.find_study(project.ledger, tx, data.slot, question)
     if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
         # Older studies may repeat configs, so their question has no such key.
         question["distinct"] = True
-        known = warm_start.known(project.ledger, tx, data.slot, question)
+        known = warm_start.find_study(project.ledger, tx, data.slot, question)
     return question, known
