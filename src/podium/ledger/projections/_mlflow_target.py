@@ -223,7 +223,9 @@ def _no_store(config: Config, uri: str, scheme: str, origin: str) -> UsageError:
         )
     own = config.root / STORE
     target = own.with_name("mlflow-before.db") if own.exists() else own
-    change = f'set tracking_uri = "sqlite:///{target.name}"' if own.exists() else "remove it"
+    change = (
+        f'set tracking_uri = "sqlite:///{target.name}"' if own.exists() else "remove the setting"
+    )
     return UsageError(
         f"{origin}: {folder} holds runs in files, which MLflow no longer opens",
         _ACCEPTED,
