@@ -708,7 +708,7 @@ def test_a_folder_of_runs_is_met_with_the_way_to_bring_them_over(tmp_path, uri):
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("some/folder", "is a folder, which MLflow no longer opens"),
+        ("some/folder", "no longer opens a folder"),
         ("ftp://host/runs", "has no stores at ftp://"),
         ("sqlite://", "names no file"),
     ],

@@ -495,9 +495,7 @@ class RecordReader:
         matches = exact or matches
         if len(matches) > 1:
             ids = ", ".join(row.get("run_id") or row["id"] for _, row in matches)
-            raise NotFoundError(
-                f"several ids start with '{start}': {ids}", fix="type more of the id"
-            )
+            raise NotFoundError(f"several ids start with '{start}': {ids}", fix="type more of it")
         if not matches:
             raise NotFoundError(
                 f"no id starts with '{start}'",

@@ -217,13 +217,11 @@ class _Slot:
 
     def _warn_once(self, mark: _ActiveMark, reason: str) -> _ActiveMark:
         """Warn once that the active model is that of an older comparison."""
-        message = (
-            f"warning: {self.slot}: {reason}, so {self.active} is unchanged; "
-            f"run: podium grid {self.slot}"
-        )
-        if message != mark.said:
-            self.say(message)
-        return replace(mark, said=message)
+        slot = self.slot
+        text = f"warning: {slot}: {reason}, so {self.active} is unchanged; run: podium grid {slot}"
+        if text != mark.said:
+            self.say(text)
+        return replace(mark, said=text)
 
     def _find(self, tx: sa.Connection, newest: Mapping[str, Any] | None) -> _Best | None:
         """The comparable run with the best finite score whose model still exists."""

@@ -148,9 +148,7 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Can
     decided = select(ledger, tx, schema.decision, about, order=decision.seq, slot=row["slot"])
     own = [d for d in decided if d["candidate_id"] == candidate_id]
     timeframe = _timeframe(ledger, tx, row["dataset_fingerprint"])
-    improvement = (
-        newest_evidence(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
-    )
+    improvement = evidence(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
     tags = {
         "podium.candidate_id": candidate_id,
         "podium.version": row["version"],
@@ -220,9 +218,7 @@ def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def newest_evidence(
-    ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str
-) -> dict[str, Any]:
+def evidence(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> dict[str, Any]:
     """Notes, figures and time of a candidate's newest evidence of a kind; empty if none."""
     newest = schema.evidence.c.seq.desc()
     row = first(ledger, tx, schema.evidence, order=newest, candidate_id=candidate_id, kind=kind)

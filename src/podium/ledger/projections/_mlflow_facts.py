@@ -91,7 +91,7 @@ def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str, target: str) -> F
         epochs=reads.epochs_of(ledger, tx, trial_id),
         results={one["metric"]: nan_if_null(one["value"]) for one in results},
         candidate=state,
-        evaluation=candidates.newest_evidence(ledger, tx, latest, "evaluation") if latest else {},
+        evaluation=candidates.evidence(ledger, tx, latest, "evaluation") if latest else {},
         notes=[*filter(None, [row["notes"]]), *written],
     )
 

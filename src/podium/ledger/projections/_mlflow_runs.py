@@ -208,8 +208,7 @@ def _parts(facts: Facts) -> dict[str, str]:
 
 def _user_values(row: Mapping[str, Any]) -> dict[str, Any]:
     """The user's values beside the config of a trial that podium trained."""
-    is_own = row["said"] and not row["origin"]
-    values: dict[str, Any] = json.loads(row["said"]) if is_own else {}
+    values: dict[str, Any] = json.loads(row["said"]) if row["said"] and not row["origin"] else {}
     return values
 
 

@@ -23,9 +23,7 @@ LOG = Path(".podium", "mlflow.log")
 NAMES = ("data_version", "window_size", "model_tag", "run_id", "slot", "trial_id", "fold", "seed")
 _SERVERS = ("http", "https")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-_ACCEPTED = (
-    "http://..., https://..., sqlite:///file, postgresql://..., or nothing for the project's store"
-)
+_ACCEPTED = "http://..., https://..., sqlite:///file, postgresql://..., or nothing: own store"
 
 
 @dataclass(frozen=True)
@@ -218,9 +216,7 @@ def _no_store(config: Config, uri: str, scheme: str, origin: str) -> UsageError:
         return UsageError(f"{origin}: MLflow has no stores at {scheme}://", _ACCEPTED)
     folder = Path(config.root / unquote(urlsplit(uri).path or uri)).resolve()
     if not has_file_store(folder):
-        return UsageError(
-            f"{origin}: {folder} is a folder, which MLflow no longer opens", _ACCEPTED
-        )
+        return UsageError(f"{origin}: MLflow no longer opens a folder ({folder})", _ACCEPTED)
     own = config.root / STORE
     target = own.with_name("mlflow-before.db") if own.exists() else own
     change = (

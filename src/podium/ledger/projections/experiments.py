@@ -84,9 +84,7 @@ def write(
             return written + _active.write(ledger, root, slot, active, say)
     except OSError as error:
         message = f"{error.filename or LOG} cannot be written: {(error.strerror or '').lower()}"
-        raise DataError(
-            message, "writable files", "make the file writable, then run: podium sync"
-        ) from error
+        raise DataError(message, "a writable file", "run: podium sync") from error
 
 
 @dataclass(frozen=True)

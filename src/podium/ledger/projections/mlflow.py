@@ -178,9 +178,7 @@ class Projection(RecordSource):
                 acquire = sa.text("SELECT pg_try_advisory_lock(:number)")
                 if not connection.execute(acquire, {"number": number}).scalar():
                     raise ConflictError(
-                        "another machine is sending to MLflow",
-                        "one sender",
-                        "wait until it has finished",
+                        "another machine is sending to MLflow", "one sender", "wait until it ends"
                     )
                 try:
                     yield

@@ -114,10 +114,8 @@ def import_file(
 def _reader(ledger: Ledger, root: Path) -> RecordReader:
     """Reader of an open record."""
     # SQLAlchemy escapes a file's name in its URL, which the reader does not.
-    if ledger.is_sqlite:
-        url = f"sqlite:///{ledger.place}"
-    else:
-        url = ledger.engine.url.render_as_string(hide_password=False)
+    file, server = f"sqlite:///{ledger.place}", ledger.engine.url
+    url = file if ledger.is_sqlite else server.render_as_string(hide_password=False)
     return RecordReader(url, root, ledger.project_id)
 
 
