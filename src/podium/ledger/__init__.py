@@ -1,4 +1,4 @@
-"""The record: append-only tables, current states that decisions change, and reads without SQLAlchemy.
+"""The record: append-only tables, current states that decisions change, and light-weight reads.
 
 ``statements`` builds the SQL of one project; ``writes``, ``decisions`` and ``reads`` use it.
 ``record_reader``, ``runs``, ``notes``, ``trial_facts`` and ``query`` read without SQLAlchemy,
