@@ -430,7 +430,7 @@ def test_the_report_has_the_headings_people_look_for_and_is_written(tracker, tmp
     kronos = report.partition("### KRONOS\n")[2].partition("###")[0]
     assert "- Judged by: val_loss (no run has val_pct_mae)\n- Val loss: 0.5\n" in kronos
     naive = report.partition("### NAIVE\n")[2].partition("###")[0]
-    assert naive.startswith("- None of its runs (1) has a metric that tells which is best.")
+    assert naive.startswith("- None of its runs (1) has a metric with a known direction.")
 
 
 def test_words_of_a_run_cannot_pose_as_a_heading_of_the_report(tracker):
