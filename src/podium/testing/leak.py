@@ -17,7 +17,7 @@ from podium.arrays import Floats, Times
 from podium.covariates import Covariate
 from podium.dataset import Dataset
 from podium.errors import DataError, PodiumError
-from podium.samples import Indices, Samples, meeting
+from podium.samples import Indices, Samples, overlapping
 from podium.space import ConfigDict
 from podium.split import Split, Windows
 from podium.view import View
@@ -332,14 +332,14 @@ def _shared(
         starts, ends = known.starts, known.ends
         label = starts[train], ends[train]
         start, end = starts[validation], ends[validation]
-        meets = meeting(*label, start, end)
+        meets = overlapping(*label, start, end)
         if meets.any():
             return int(train[meets][0]), "its label shares a bar with a validation label"
         late = ends[train] > start.min()
         if ordered and late.any():
             how = f"its label is not known at the first validation decision, bar {start.min()}"
             return int(train[late][0]), how
-        soon = meeting(*label, start, end + embargo)
+        soon = overlapping(*label, start, end + embargo)
         if soon.any():
             how = f"it is decided less than {embargo} bars after the end of a validation label"
             return int(train[soon][0]), how
