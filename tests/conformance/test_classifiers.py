@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from podium.families._base import Classifier, ClassModel
-from podium.families._sequences import require_kin, stats_for
+from podium.families._sequences import require_same_names, stats_for
 from podium.prediction import ClassPrediction
 from podium.space import Choice, Space
 from podium.testing.families import check_family
@@ -28,7 +28,7 @@ class Nearest(ClassModel):
 
     def predict(self, asked):
         if self.wrong != "takes strangers":
-            require_kin(*self.names, asked.sequences)
+            require_same_names(*self.names, asked.sequences)
         x, lengths = asked.inputs()
         last = drawn(x, lengths)
         if self.wrong == "reads the padding":
