@@ -45,7 +45,7 @@ def test_the_kit_finds_a_runner_that_loses_states():
                 object.__setattr__(end, "paused", "")
                 yield end
 
-    with pytest.raises(AssertionError, match="the state of a paused trial did not come back"):
+    with pytest.raises(AssertionError, match="the state of a paused trial was not returned"):
         runners.check_files_of_trials_come_back(Forgetful)
 
 
