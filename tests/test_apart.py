@@ -28,7 +28,7 @@ def test_the_kit_finds_a_runner_with_a_false_shares_files():
     class Shares(ApartRunner):
         shares_files = True
 
-    with pytest.raises(AssertionError, match=r"shares_files is True, and the .* is its bytes"):
+    with pytest.raises(AssertionError, match=r"shares_files is True, and the .* is bytes"):
         runners.check_files_of_trials_come_back(Shares)
 
     class Apart(InlineRunner):

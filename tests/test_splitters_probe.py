@@ -150,5 +150,5 @@ def test_a_sample_that_trains_and_validates_is_caught_without_times():
 
 def test_a_probe_without_the_samples_is_blind():
     fold = Fold(0, np.arange(6), np.arange(6, 12))
-    with pytest.raises(PodiumError, match="validation sample 10, and there is none"):
+    with pytest.raises(PodiumError, match="validation sample 10, and no sample"):
         probe_split(Split("made", {}, (fold,), None, 0, Samples(np.arange(10))))
