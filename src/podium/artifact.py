@@ -61,18 +61,18 @@ def store(
     and repeated reuses its artefact. The temporary folder is named after ``writer``, which
     removes it next time; concurrent writers need different names.
     """
-    with _half_copied(place, writer) as beside:
+    with _half_copied(place, writer) as temporary:
         for name, source in checkpoints.items():
-            _copy(source, beside / name)
-        manifest = {**description, "podium": 1, "files": digest_folder(beside)}
+            _copy(source, temporary / name)
+        manifest = {**description, "podium": 1, "files": digest_folder(temporary)}
         data = manifest_bytes(manifest)
-        (beside / MANIFEST).write_bytes(data)
+        (temporary / MANIFEST).write_bytes(data)
         name = digest_bytes(data)
         target = place / folder_of(name)
         if target.exists():
             verify(target, name)
         else:
-            _rename_in(beside, target)
+            _rename_in(temporary, target)
             notify_written(target)
     return name, target.name
 
@@ -82,17 +82,17 @@ def _half_copied(place: Path, writer: str) -> Iterator[Path]:
     """Temporary folder in the store for an unfinished artefact; removed at the end."""
     with full_disk_explained(place):
         place.mkdir(parents=True, exist_ok=True)
-        beside = place / f".{writer}"
-        shutil.rmtree(beside, ignore_errors=True)
+        temporary = place / f".{writer}"
+        shutil.rmtree(temporary, ignore_errors=True)
         try:
-            yield beside
+            yield temporary
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _rename_in(beside: Path, target: Path) -> None:
-    flush_folder(beside)
-    beside.rename(target)
+def _rename_in(temporary: Path, target: Path) -> None:
+    flush_folder(temporary)
+    temporary.rename(target)
     flush(target.parent)
 
 
@@ -142,10 +142,10 @@ def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
     if target.exists():
         verify(target, artifact_hash)
         return False
-    with _half_copied(place, f"adopt-{target.name}") as beside:
+    with _half_copied(place, f"adopt-{target.name}") as temporary:
         for name in names:
-            _copy_file(folder / name, beside / name)
-        _rename_in(beside, target)
+            _copy_file(folder / name, temporary / name)
+        _rename_in(temporary, target)
     return True
 
 
@@ -444,12 +444,8 @@ class LoadedModel:
         windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
         if view.left_out():
             warnings.warn(view.left_out(), stacklevel=3)
-        prediction: Prediction = self.model.predict(windows.blind())
-        columns = {
-            "ticker": prediction.item,
-            "decided_at": prediction.decided_at,
-            "forecast": prediction.mean,
-        }
+        made: Prediction = self.model.predict(windows.blind())
+        columns = {"ticker": made.item, "decided_at": made.decided_at, "forecast": made.mean}
         # A frame of the caller's type, so that loading a model does not need pandas.
         return type(frame)(columns)
 

@@ -163,20 +163,14 @@ class FeatureStats:
         expected = len(features) or len(columns.get("mean", ()))
         for key, values in columns.items():
             if expected and len(values) != expected:
-                problems.add(
-                    f"{place}: {len(values)} values of {key}", f"{expected}, one per feature"
-                )
+                problems.add(f"{place}: {len(values)} values of {key}", f"{expected}: one each")
         if any(v < SMALLEST for v in columns.get("std", ())):
             problems.add(f"{place}: a std is not above 0", "positive standard deviations")
         DataError.raise_for(problems)
         n_steps = content.get("n_steps", 0)
         features = features or [f"feature_{k}" for k in range(expected)]
-        return cls(
-            tuple(features),
-            columns["mean"],
-            columns["std"],
-            int(n_steps) if _is_number(n_steps) else 0,
-        )
+        n_steps = int(n_steps) if _is_number(n_steps) else 0
+        return cls(tuple(features), columns["mean"], columns["std"], n_steps)
 
 
 def without_value(

@@ -132,9 +132,7 @@ class Sequences:
         if valid_steps is not None:
             behind = np.arange(steps) >= valid_steps[:, np.newaxis]
             values[behind] = 0.0
-            values[np.isnan(values)] = (
-                np.nan
-            )  # one bit pattern of NaN, so that equal samples have equal bytes
+            values[np.isnan(values)] = np.nan  # one bit pattern, so that equal samples are equal
             check.require_finite(values, feature_names)
         labels, classes = check.labels(y, tuple(class_names))
         columns = tuple(feature_names) or tuple(f"feature_{k}" for k in range(features))
@@ -327,21 +325,17 @@ class _Check:
         """Number of valid steps of each sample, and the values with those steps at the begin."""
         steps = values.shape[1]
         expected = f"{self.n} whole numbers from 1 to {steps}"
-        steps_given = None if lengths is None else _whole(lengths, (self.n,))
-        if steps_given is not None:
-            outside = (steps_given < 1) | (steps_given > steps)
-            if self.refuse(
-                outside, "lengths has {value} for sample {row}", expected, value=steps_given
-            ):
+        valid = None if lengths is None else _whole(lengths, (self.n,))
+        if valid is not None:
+            outside = (valid < 1) | (valid > steps)
+            if self.refuse(outside, "lengths has {value} for sample {row}", expected, value=valid):
                 return None, values
         elif lengths is not None:
             self.add(f"lengths has {_kind(lengths)}", expected)
             return None, values
         if mask is None:
-            return (
-                np.full(self.n, steps, dtype=np.int64) if steps_given is None else steps_given
-            ), values
-        return self._masked(values, mask, steps_given)
+            return (np.full(self.n, steps, dtype=np.int64) if valid is None else valid), values
+        return self._masked(values, mask, valid)
 
     def _masked(
         self, values: NDArray[np.float32], mask: NDArray[np.generic], lengths: Indices | None

@@ -63,7 +63,7 @@ def test_evidence_about_two_models_or_two_sets_of_bars_is_refused():
     for what in ("artifact_hash", "dataset_fingerprint"):
         refused = answer(**{what: "b" * 64})
         assert refused.result is Result.REFUSE
-        assert f"different values of {what.replace('_', ' ')}" in refused.finding
+        assert f"differs in {what.replace('_', ' ')}" in refused.finding
 
 
 @pytest.fixture

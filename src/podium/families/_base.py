@@ -49,7 +49,7 @@ class AnyModel(abc.ABC, Generic[PartT, PredictionT]):
     """A fitted model."""
 
     @abc.abstractmethod
-    def predict(self, asked: PartT, /) -> PredictionT:
+    def predict(self, part: PartT, /) -> PredictionT:
         """Predictions in the order of the rows; may use only values known at each decision."""
 
     @abc.abstractmethod

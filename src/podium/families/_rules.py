@@ -99,13 +99,15 @@ class Rule(ClassModel):
     probabilities: tuple[tuple[float, ...], ...]
     trend: Trend | None = None
 
-    def predict(self, asked: Subset) -> ClassPrediction:
+    def predict(self, samples: Subset) -> ClassPrediction:
         """Probabilities of each sample's cell."""
-        require_same_names(self.feature_names, self.class_names, asked.sequences)
+        require_same_names(self.feature_names, self.class_names, samples.sequences)
         cells = (
-            np.zeros(len(asked), dtype=np.int64) if self.trend is None else self.trend.cells(asked)
+            np.zeros(len(samples), dtype=np.int64)
+            if self.trend is None
+            else self.trend.cells(samples)
         )
-        return ClassPrediction.of(asked, np.array(self.probabilities)[cells])
+        return ClassPrediction.of(samples, np.array(self.probabilities)[cells])
 
     def save(self, folder: Path) -> None:
         """Write ``rule.json``."""
@@ -152,18 +154,16 @@ class RuleFamily(Classifier):
         method, data = str(config["method"]), train.sequences
         truth, k = train.truth().astype(np.int64), len(data.class_names)
         counts = np.bincount(truth, minlength=k)
-        trend, probabilities = None, counts[np.newaxis] / counts.sum()
+        trend, shares = None, counts[np.newaxis] / counts.sum()
         if method == "majority":
-            probabilities = (len(truth) * np.eye(k)[[counts.argmax()]] + 1) / (len(truth) + k)
+            shares = (len(truth) * np.eye(k)[[counts.argmax()]] + 1) / (len(truth) + k)
         elif method == "trend":
             trend = _learned(train, truth, stats.mean, k)
             cells = (len(trend.now) + 1) * (len(trend.then) + 1)
             inside = np.bincount(trend.cells(train) * k + truth, minlength=cells * k)
-            probabilities = (inside.reshape(cells, k) + probabilities) * _weights(
-                counts, trend.favour
-            )
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
-        rows = tuple(map(tuple, probabilities.tolist()))
+            shares = (inside.reshape(cells, k) + shares) * _weights(counts, trend.favour)
+            shares /= shares.sum(axis=1, keepdims=True)
+        rows = tuple(map(tuple, shares.tolist()))
         return Rule(method, data.feature_names, data.class_names, rows, trend)
 
     def load(self, read: Callable[[str], bytes]) -> Rule:

@@ -66,9 +66,9 @@ class Recurrent(nn.Module):
                 return values.flip(0)
             return torch.take_along_dim(values, place, 0)
 
-        def end(found: tuple[Tensor, tuple[Tensor, Tensor]]) -> Tensor:
+        def end(outputs: tuple[Tensor, tuple[Tensor, Tensor]]) -> Tensor:
             # The last state is the last output; its gradient needs no array of all steps.
-            return found[1][0][0] if lengths is None else found[0][lengths - 1, sample]
+            return outputs[1][0][0] if lengths is None else outputs[0][lengths - 1, sample]
 
         for number, ahead in enumerate(self.ahead):
             read = [ahead(steps)]

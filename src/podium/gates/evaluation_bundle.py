@@ -35,16 +35,13 @@ LIMITS: dict[str, float] = {}
 
 def judge(case: Case) -> tuple[Result, str]:
     """Compare the artefacts, and require the bundle's hash."""
-    trained, evaluation = case.candidate["validation"], case.candidate["evaluation"]
-    if trained.artifact_hash != evaluation.artifact_hash:
+    trained, tested = case.candidate["validation"], case.candidate["evaluation"]
+    if trained.artifact_hash != tested.artifact_hash:
         return Result.REFUSE, (
-            f"the evaluation is of artefact {evaluation.artifact_hash[:12]}, the candidate is "
+            f"the evaluation is of artefact {tested.artifact_hash[:12]}, the candidate is "
             f"{trained.artifact_hash[:12]}"
         )
-    bundle = evaluation.notes.get("bundle", "")
+    bundle = tested.notes.get("bundle", "")
     if not bundle:
         return Result.REFUSE, "the evaluation has no bundle"
-    return (
-        Result.PASS,
-        f"evaluated on {evaluation.notes.get('data', 'its data')}, bundle {bundle[:12]}",
-    )
+    return Result.PASS, f"evaluated on {tested.notes.get('data', 'its data')}, bundle {bundle[:12]}"

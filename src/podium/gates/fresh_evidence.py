@@ -37,9 +37,6 @@ def judge(case: Case) -> tuple[Result, str]:
         values = {kind: getattr(evidence, name) for kind, evidence in case.candidate.items()}
         if len(set(values.values())) > 1:
             listed = ", ".join(f"{kind}: {value[:12]}" for kind, value in sorted(values.items()))
-            return (
-                Result.REFUSE,
-                f"evidence has different values of {name.replace('_', ' ')} ({listed})",
-            )
+            return Result.REFUSE, f"evidence differs in {name.replace('_', ' ')} ({listed})"
     artifact = case.candidate["test"].artifact_hash[:12]
     return Result.PASS, f"{len(case.candidate)} pieces of evidence, all about artefact {artifact}"

@@ -48,7 +48,7 @@ def judge(case: Case) -> tuple[Result, str]:
     )
     if not (math.isfinite(loss) and math.isfinite(pbo)):
         reason = evidence.notes.get("overfitting_reason") or EARLIER
-        return Result.UNDECIDABLE, f"overfitting cannot be judged: {reason}"
+        return Result.UNDECIDABLE, f"overfitting cannot be tested: {reason}"
     loses = "loses" if evidence.notes["luck_basis"] == "returns" else "loses more than naive"
     finding = (
         f"the best of {evidence.scalar('configs_judged'):,.0f} configs on half of the validation "

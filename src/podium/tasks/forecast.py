@@ -75,7 +75,7 @@ POLICIES: Mapping[str, Policy] = {
         },
     },
 }
-# Bars beside the horizon that a sealed test has at least.
+# Least number of bars of a sealed test, plus the horizon.
 LEAST_TEST = 30
 
 

@@ -27,7 +27,7 @@ PREDICT_RAISES, NOT_FINITE, FORGETS = "predict raises", "forecasts nan", "forget
 HANGS, SWELLS = "hangs", "swells"
 # Trains two epochs and reports the number of epochs before the start.
 TRAINS = "trains"
-REASON = "the fake was told to"
+REASON = "the fake fails on demand"
 NAP = 0.5
 # Longer than any time limit, and larger than any memory limit.
 LONG, LARGE = 600.0, 2**29

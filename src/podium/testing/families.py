@@ -116,7 +116,7 @@ def check_wrong_config_refused(family: AFamily) -> None:
 def check_save_load(family: AFamily, folder: Path) -> None:
     """A saved and loaded model predicts the same bit for bit; no file holds a pickled object."""
     case = _case(family).planted()
-    asked = case.validation.blind()
+    blind = case.validation.blind()
     for number, (config, model) in enumerate(fitted(family, case)):
         place = folder / f"model-{number}"
         place.mkdir(parents=True)
@@ -126,25 +126,25 @@ def check_save_load(family: AFamily, folder: Path) -> None:
         for path in files:
             check_no_pickled_object(path)
         again = family.load(lambda name, place=place: (place / name).read_bytes())  # type: ignore[misc]
-        require_same(model.predict(asked), again.predict(asked), f"after save and load ({config})")
+        require_same(model.predict(blind), again.predict(blind), f"after save and load ({config})")
         require(model.epochs == again.epochs, "the number of epochs is lost on save")
 
 
 def check_same_seed(family: AFamily) -> None:
     """The same seed gives the same predictions bit for bit, after other random draws too."""
     case = _case(family).planted()
-    asked = case.validation.blind()
+    blind = case.validation.blind()
     for config, model in fitted(family, case):
         fit(family, config, case.train, None, seed=SEED + 1)
         again = fit(family, config, case.train, case.validation)
-        require_same(model.predict(asked), again.predict(asked), f"with the same seed ({config})")
+        require_same(model.predict(blind), again.predict(blind), f"with the same seed ({config})")
 
 
 def check_other_seed_differs(family: AFamily) -> None:
     """Another seed gives another model; for families with random numbers only."""
     case = _case(family).planted()
-    config, asked = configs(family.space(case.data))[0], case.validation.blind()
-    one, two = (fit(family, config, case.train, None, seed=SEED + k).predict(asked) for k in (0, 1))
+    config, blind = configs(family.space(case.data))[0], case.validation.blind()
+    one, two = (fit(family, config, case.train, None, seed=SEED + k).predict(blind) for k in (0, 1))
     try:
         require_same(one, two, "")
     except AssertionError:
@@ -169,13 +169,11 @@ def check_many_like_one(family: AFamily) -> None:
         elif isinstance(event, Fitted):
             require(event.model is not None, f"trial {event.trial} failed: {event.reason}")
             models[event.trial] = event.model
-    require(
-        sorted(models) == list(range(len(chosen))), "fit_many did not give one model per config"
-    )
-    asked = case.validation.blind()
+    require(sorted(models) == list(range(len(chosen))), "fit_many gave not one model per config")
+    blind = case.validation.blind()
     for n, (config, seed) in enumerate(zip(chosen, seeds, strict=True)):
         alone = fit(family, config, case.train, case.validation, seed=seed)
-        require_same(alone.predict(asked), models[n].predict(asked), f"one by one ({config})")
+        require_same(alone.predict(blind), models[n].predict(blind), f"one by one ({config})")
 
 
 def check_fitted_on_training_only(family: AFamily) -> None:
@@ -184,11 +182,11 @@ def check_fitted_on_training_only(family: AFamily) -> None:
     All other data are replaced: a scaler that was fitted on them would change the predictions.
     """
     case = _case(family).planted()
-    asked = case.train.blind()
+    blind = case.train.blind()
     for config in configs(family.space(case.data)):
-        honest = fit(family, config, case.train, None).predict(asked)
+        honest = fit(family, config, case.train, None).predict(blind)
         for how, train in case.others_replaced():
-            changed = fit(family, config, train, None).predict(asked)
+            changed = fit(family, config, train, None).predict(blind)
             when = f"although only samples outside the training were {how} ({config})"
             require_same(honest, changed, when)
 
@@ -198,11 +196,11 @@ def check_resumed_like_uninterrupted(family: AFamily) -> None:
     if not family.resumable:
         return
     case = _case(family).planted()
-    asked = case.validation.blind()
+    blind = case.validation.blind()
     for config in configs(family.space(case.data), epochs=4):
         (_, whole), *others = trainings(family, config, case.train, case.validation)
         for when, model in others:
-            require_same(whole.predict(asked), model.predict(asked), f"{when} ({config})")
+            require_same(whole.predict(blind), model.predict(blind), f"{when} ({config})")
             require(whole.epochs == model.epochs, f"another epoch is best, {when} ({config})")
 
 

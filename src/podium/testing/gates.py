@@ -95,9 +95,7 @@ def check_gate(module: ModuleType) -> None:
             require(given == before, "it changed its evidence")
             require(isinstance(one.result, Result), f"the result is {one.result!r}")
             require(len(one.finding) > 10, f"the finding is {one.finding!r}, not a sentence")
-            require(
-                one.result is not Result.MISSING, f"missing, despite all evidence: {one.finding}"
-            )
+            require(one.result is not Result.MISSING, f"missing with all evidence: {one.finding}")
     for kind in module.NEEDS:
         rest = {other: evidence(other) for other in module.NEEDS if other != kind}
         judged = verdict("kit", module, rest, None, {})

@@ -215,9 +215,9 @@ def probe_dated(
         ):
             new = values.astype(np.float64)
             new[rows] = other
-            found = np.asarray(compute(new))
-            sighted |= first_difference(honest[bar:], found[bar:]) is not None
-            place = first_difference(honest[:bar], found[:bar])
+            result = np.asarray(compute(new))
+            sighted |= first_difference(honest[bar:], result[bar:]) is not None
+            place = first_difference(honest[:bar], result[:bar])
             if place is not None:
                 leaks.append(Leak(*place, f"values published from {moment} on were {how}"))
     if not sighted:
@@ -303,9 +303,9 @@ def probe_split(
                     "no sample has that number"
                 )
             rows[part] = np.searchsorted(known.index, np.sort(numbers))
-        found = _shared(known, rows["training"], rows["validation"], ordered, embargo)
-        if found is not None:
-            row, how = found
+        shared = _shared(known, rows["training"], rows["validation"], ordered, embargo)
+        if shared is not None:
+            row, how = shared
             return Leak(int(known.index[row]), (fold.number,), how)
     return None
 
@@ -351,9 +351,8 @@ def _shared(
         for rows, expected in ((train, 0), (validation, 1)):
             wrong = known.sources[rows] != expected
             if wrong.any():
-                return int(
-                    rows[wrong][0]
-                ), f"it is from file {1 - expected}, not from file {expected}"
+                how = f"it is from file {1 - expected}, not from file {expected}"
+                return int(rows[wrong][0]), how
     return None
 
 
@@ -406,8 +405,8 @@ def fitted_anew(
         seen = view_of(changed)
         train = Windows.of(seen, np.arange(first, at - horizon + 1)).labelled()
         model = family.fit(config, train, None, seed=seed, report=lambda epoch, scores: None)
-        asked = Windows.of(seen.blind(), np.arange(first, at + 1))
-        grid: Floats = model.predict(asked).grid(seen.times, seen.tickers)
+        windows = Windows.of(seen.blind(), np.arange(first, at + 1))
+        grid: Floats = model.predict(windows).grid(seen.times, seen.tickers)
         return grid
 
     return forecasts

@@ -44,9 +44,7 @@ def check_decisions(schedule: type[Schedule]) -> None:
         finite = sum(math.isfinite(score) for score in scores.values())
         for rung in made.rungs():
             kept = set(made.survivors(rung, scores, others))
-            require(
-                kept <= set(scores), f"{sorted(kept - set(scores))} continue and were not given"
-            )
+            require(kept <= set(scores), f"{sorted(kept - set(scores))} were not given")
             enough = min(least, finite)
             require(len(kept) >= enough, f"{len(kept)} of {len(scores)} continue, at least {least}")
             turned = dict(reversed(scores.items()))

@@ -3,10 +3,10 @@
 >>> from podium.sections import SlotSection
 >>> from podium.tasks import forecast
 >>> from podium.testing.series import bars
->>> asked = SlotSection(dataset="d", target="return", horizon=1, features=("log_return",), window=8)
+>>> slot = SlotSection(dataset="d", target="return", horizon=1, features=("log_return",), window=8)
 >>> whole = bars(300)
->>> seen = forecast.view_of(whole, asked)
->>> check_task(forecast, forecast.SlotData("d/D/return", asked, whole, seen, test_start=240))
+>>> view = forecast.view_of(whole, slot)
+>>> check_task(forecast, forecast.SlotData("d/D/return", slot, whole, view, test_start=240))
 """
 
 from __future__ import annotations

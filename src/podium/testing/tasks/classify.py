@@ -99,20 +99,20 @@ def check_every_sample_gets_probabilities(family: Classifier) -> None:
     """Probabilities are from 0 to 1 with sum 1, in the order of the samples."""
     case = Case.planted()
     for config, model in fitted(family, case):
-        asked = case.validation.blind()
-        found = model.predict(asked)
+        samples = case.validation.blind()
+        prediction = model.predict(samples)
         require(
-            np.array_equal(found.rows, asked.rows)
-            and found.class_names == asked.sequences.class_names,
+            np.array_equal(prediction.rows, samples.rows)
+            and prediction.class_names == samples.sequences.class_names,
             f"the prediction has other samples or classes ({config})",
         )
-        values = found.probabilities
+        values = prediction.probabilities
         require(
             bool(((values >= 0) & (values <= 1)).all())
             and np.allclose(values.sum(axis=1), 1, atol=1e-9),
             f"a sample's probabilities are not from 0 to 1 with sum 1 ({config})",
         )
-        none = model.predict(replace(asked, rows=asked.rows[:0]))
+        none = model.predict(replace(samples, rows=samples.rows[:0]))
         require(none.probabilities.shape == (0, 3), "there is a prediction without a sample")
 
 
@@ -129,26 +129,30 @@ def check_padding_is_ignored(family: Classifier) -> None:
             ("the padding is longer", roomy),
             *(("the padding is not zero", replace(roomy, x=x)) for x in dirty),
         ):
-            asked = case.on(other)
+            other_case = case.on(other)
             when = f"where {how} ({config})"
-            require_same(honest, model.predict(asked.validation.blind()), when)
-            again = fit(family, config, asked.train, asked.validation)
-            require_same(honest, again.predict(asked.validation.blind()), f"{when}, fitted on them")
+            validation = other_case.validation.blind()
+            require_same(honest, model.predict(validation), when)
+            again = fit(family, config, other_case.train, other_case.validation)
+            require_same(honest, again.predict(validation), f"{when}, fitted on them")
 
 
 def check_samples_do_not_know_each_other(family: Classifier) -> None:
     """A sample has the same probabilities alone, in another order and with other samples."""
     case = Case.planted()
-    asked = case.validation.blind()
+    samples = case.validation.blind()
     for config, model in fitted(family, case):
-        whole = model.predict(asked).probabilities
-        turned = model.predict(replace(asked, rows=asked.rows[::-1])).probabilities[::-1]
+        whole = model.predict(samples).probabilities
+        turned = model.predict(replace(samples, rows=samples.rows[::-1])).probabilities[::-1]
         alone = np.concatenate(
-            [model.predict(replace(asked, rows=asked.rows[[k]])).probabilities for k in range(9)]
+            [
+                model.predict(replace(samples, rows=samples.rows[[k]])).probabilities
+                for k in range(9)
+            ]
         )
-        for found, how in ((turned, "in another order"), (alone, "alone")):
+        for values, how in ((turned, "in another order"), (alone, "alone")):
             require(
-                np.allclose(found, whole[: len(found)], atol=TOLERANCE),
+                np.allclose(values, whole[: len(values)], atol=TOLERANCE),
                 f"samples {how} have other probabilities ({config})",
             )
 
@@ -166,7 +170,7 @@ def check_labels_are_ignored(family: Classifier) -> None:
 def check_strangers_refused(family: Classifier) -> None:
     """Other features or classes, or another order, are refused by name, also after loading."""
     case = Case.planted()
-    asked, data = case.validation.blind(), case.data
+    samples, data = case.validation.blind(), case.data
     turned = replace(data, feature_names=data.feature_names[::-1], x=data.x[:, :, ::-1])
     renamed = replace(data, class_names=("falls", "stays", "jumps"))
     for _, model in fitted(family, case):
@@ -175,7 +179,7 @@ def check_strangers_refused(family: Classifier) -> None:
             again = family.load(lambda name, place=folder: Path(place, name).read_bytes())  # type: ignore[misc]
         for when, one in (("", model), ("after save and load", again)):
             for other, name in ((turned, "noise, walk"), (renamed, "jumps")):
-                act = partial(one.predict, replace(asked, sequences=other))
+                act = partial(one.predict, replace(samples, sequences=other))
                 message = refusal(DataError, act, f"samples with '{name}' were not refused {when}")
                 require(name in message, f"the refusal does not name '{name}': {message}")
 

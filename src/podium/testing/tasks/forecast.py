@@ -77,16 +77,19 @@ class Case(_fits.KnownTask):
 def check_every_window_gets_a_forecast(family: Family) -> None:
     """One finite forecast per window, in the windows' order."""
     case = Case.planted()
-    asked = case.validation.blind()
+    windows = case.validation.blind()
     for config, model in fitted(family, case):
-        prediction = model.predict(asked)
+        prediction = model.predict(windows)
         expected = replace(
-            prediction, item=asked.tickers, decided_at=asked.decided_at, target_end=asked.target_end
+            prediction,
+            item=windows.tickers,
+            decided_at=windows.decided_at,
+            target_end=windows.target_end,
         )
         require_same(expected, prediction, "from the index of the windows")
         unknown = int(np.sum(~np.isfinite(prediction.mean)))
         require(not unknown, f"{unknown} of {len(prediction)} forecasts are not finite ({config})")
-        none = model.predict(Windows.of(asked.view, asked.at[:0]))
+        none = model.predict(Windows.of(windows.view, windows.at[:0]))
         require(len(none) == 0, "there is a forecast without a window")
 
 
@@ -98,22 +101,22 @@ def check_future_is_ignored(family: Family) -> None:
     """
     case = Case.planted()
     at = int(case.validation.at[len(case.validation) // 2])
-    asked = np.arange(case.data.first_bar, at + 1)
+    decisions = np.arange(case.data.first_bar, at + 1)
     sighted = 0
     for config in configs(family.space(case.data)):
         model = fit(family, config, case.train, None)
-        honest = model.predict(Windows.of(case.data.blind(), asked))
+        honest = model.predict(Windows.of(case.data.blind(), decisions))
         for how, changed in poisoned(case.data, at, seed=SEED):
-            found = model.predict(Windows.of(changed, asked))
+            forecast = model.predict(Windows.of(changed, decisions))
             when = f"although only bars after the decision were {how} ({config})"
-            require_same(honest, found, when)
+            require_same(honest, forecast, when)
         past = replace(
             case.data,
             features=case.data.features * np.float32(3),
             increments=case.data.increments * 3,
             past=case.data.past * 3,
         )
-        moved = model.predict(Windows.of(past, asked))
+        moved = model.predict(Windows.of(past, decisions))
         if np.array_equal(honest.mean, moved.mean):
             continue
         sighted += 1
