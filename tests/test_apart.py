@@ -34,7 +34,7 @@ def test_the_kit_finds_a_runner_with_a_false_shares_files():
     class Apart(InlineRunner):
         shares_files = False
 
-    with pytest.raises(AssertionError, match=r"shares_files is False, and the .* is its path"):
+    with pytest.raises(AssertionError, match=r"shares_files is False, and the .* is path"):
         runners.check_files_of_trials_come_back(Apart)
 
 

@@ -458,7 +458,7 @@ def test_check_reports_the_errors_of_resampling(root):
     add(root, "eur", [path], stamp="close", timezone="UTC", resample="4H")
     found = check(config.load(root, environ={}), "eur")
     assert found.refused
-    assert any("reach over the begin of a 4H bar" in f.found for f in found.findings)
+    assert any("cover the begin of a 4H bar" in f.found for f in found.findings)
 
 
 def test_what_a_check_refuses_ends_with_the_repairs_that_would_do_or_with_what_is_expected(
