@@ -28,13 +28,13 @@ def test_the_kit_finds_a_runner_with_a_false_shares_files():
     class Shares(ApartRunner):
         shares_files = True
 
-    with pytest.raises(AssertionError, match=r"shares_files is True, and the .* is its bytes"):
+    with pytest.raises(AssertionError, match=r"shares_files is True, and the .* is bytes"):
         runners.check_files_of_trials_come_back(Shares)
 
     class Apart(InlineRunner):
         shares_files = False
 
-    with pytest.raises(AssertionError, match=r"shares_files is False, and the .* is its path"):
+    with pytest.raises(AssertionError, match=r"shares_files is False, and the .* is path"):
         runners.check_files_of_trials_come_back(Apart)
 
 
@@ -45,7 +45,7 @@ def test_the_kit_finds_a_runner_that_loses_states():
                 object.__setattr__(end, "paused", "")
                 yield end
 
-    with pytest.raises(AssertionError, match="the state of a paused trial did not come back"):
+    with pytest.raises(AssertionError, match="the state of a paused trial was not returned"):
         runners.check_files_of_trials_come_back(Forgetful)
 
 

@@ -326,7 +326,7 @@ def test_a_manifest_that_names_files_outside_is_refused(root, tmp_path, capsys, 
     path = forged(packed, tmp_path / "bundle.tar", change)
     code, err = refused(capsys, root, path)
     assert code == 7
-    assert "is no manifest" in err
+    assert "is not a manifest" in err
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "rows/../../outside"])

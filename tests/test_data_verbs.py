@@ -458,7 +458,7 @@ def test_check_reports_the_errors_of_resampling(root):
     add(root, "eur", [path], stamp="close", timezone="UTC", resample="4H")
     found = check(config.load(root, environ={}), "eur")
     assert found.refused
-    assert any("reach over the begin of a 4H bar" in f.found for f in found.findings)
+    assert any("cover the begin of a 4H bar" in f.found for f in found.findings)
 
 
 def test_what_a_check_refuses_ends_with_the_repairs_that_would_do_or_with_what_is_expected(
@@ -511,12 +511,12 @@ GOOD = ('path = "x"', 'tickers = ["A"]', 'timeframe = "1H"')
         ('columns = "time"', "a table of texts"),
         ('repair = ["drop_duplicate"]', "Did you mean 'drop_duplicates'?"),
         ('absent = ["close"]', "absent names 'close'"),
-        ('resample = "5M"', "Expected a longer one: 4H, D, W"),
+        ('resample = "5M"', "Expected a longer timeframe: 4H, D, W"),
         ('resample = "2H"', "one of"),
         ('day_starts_at = "25:00"', "a time such as 17:00"),
         ('stamp = "middle"', "open, close"),
         ('align = "outer"', "one of intersection, union"),
-        ('validation = "v.npz"', "a validation file for bars"),
+        ('validation = "v.npz"', "a validation file for a dataset of bars"),
         ('decimal = ";"', "one of"),
     ],
 )

@@ -794,7 +794,11 @@ def verb(*words):
         (["--command", "true", "--metric", "val_loss"], 2, "no parameter to search"),
         (["--command", "true {lrr}", "--metric", "val_loss", "--set", "lr=1"], 2, "mean 'lr'?"),
         (["--command", "true {lr", "--metric", "val_loss", "--set", "lr=1"], 2, "cannot be read"),
-        (["--command", "true {lr:.1f}", "--metric", "val_loss", "--set", "lr=1"], 2, "on record"),
+        (
+            ["--command", "true {lr:.1f}", "--metric", "val_loss", "--set", "lr=1"],
+            2,
+            "the recorded one",
+        ),
         (["--command", "true '", "--metric", "val_loss", "--set", "lr=1"], 2, "quotation"),
         (["--command", "true", "--metric", "val_loss", "--set", "seed=1"], 2, "another name"),
         (["--command", "truee", "--metric", "val_loss", "--set", "lr=1"], 3, "is not found"),

@@ -122,7 +122,7 @@ PLAIN = st.sampled_from(
 @given(st.lists(PLAIN, max_size=12), st.sampled_from(["\n", "\r\n"]))
 def test_whatever_is_read_plainly_is_what_toml_says(lines, end):
     text = end.join(lines)
-    found = project_file.plainly(text)
+    found = project_file.parse_plain(text)
     try:
         told = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -142,7 +142,7 @@ def test_whatever_is_read_plainly_is_what_toml_says(lines, end):
 def test_the_plain_way_is_the_way_init_writes(root, tmp_path):
     for folder in (root, init(tmp_path / "bare")):
         text = (folder / "podium.toml").read_text()
-        found = project_file.plainly(text)
+        found = project_file.parse_plain(text)
         assert found is not None
         assert found[0]["project.id"] == configuration.load(folder).project.id
         assert found[1] == set(configuration.load(folder).slots)

@@ -231,7 +231,7 @@ def test_only_who_is_a_member_now_is_forecast_and_the_others_are_named(root, cap
         rows = predict(project, SLOT).rows()
     assert [row["ticker"] for row in rows] == ["AAA", "LATE", "BBB"]
     [told] = [words for words in reporter.said if "no forecast" in words]
-    assert f"CRASH (no member after {DAYS[CRASHED - 1].isoformat()})" in told
+    assert f"CRASH (not a member after {DAYS[CRASHED - 1].isoformat()})" in told
     assert run(["predict", SLOT, "--project", str(root), "--json"]) == 0
     answer = capsys.readouterr()
     assert "CRASH" not in answer.out
@@ -263,7 +263,7 @@ def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(ro
     with open_project(root) as project:
         path = project.store / project.reader.rows("candidates", slot=SLOT)[0]["artifact_path"]
     frame = pd.concat([bars_of(ticker).assign(ticker=ticker) for ticker in TICKERS])
-    with pytest.warns(UserWarning, match=r"no forecast at .* for CRASH \(no member after"):
+    with pytest.warns(UserWarning, match=r"no forecast at .* for CRASH \(not a member after"):
         found = load_model(path).predict(frame)
     newest = found[found["decided_at"] == found["decided_at"].max()]
     assert newest["ticker"].tolist() == ["AAA", "LATE", "BBB"]

@@ -62,7 +62,7 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
     from podium import config as configuration
     from podium.files import rerooted
 
-    project = Path(project_file.find(project_file.named(root)))
+    project = Path(project_file.find(project_file.start_folder(root)))
     config = configuration.load(project)
     pointer = project / config.paths.active_model
     if slot not in ("", config.root_slot):
@@ -164,7 +164,7 @@ def champion(slot: str, root: Path | str | None = None) -> Resolved:
 
 def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]:
     """A champion's facts with ``path`` and ``source``; the project; a warning or an empty text."""
-    project = project_file.find(project_file.named(root))
+    project = project_file.find(project_file.start_folder(root))
     url, project_id, registry = _settings(project, slot)
     warning, source = "", "record"
     try:
@@ -196,7 +196,7 @@ def _settings(project: str, slot: str) -> tuple[str, str, str]:
     """Ledger URL, project id and registry folder; the slot must be declared."""
     with open(os.path.join(project, project_file.FILE), "rb") as handle:
         text = handle.read().decode(errors="replace")
-    plain = project_file.plainly(text)
+    plain = project_file.parse_plain(text)
     if plain is not None and slot in plain[1] and "project.id" in plain[0]:
         settings = plain[0]
         return (

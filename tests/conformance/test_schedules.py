@@ -108,8 +108,8 @@ def _oddness(score, place):
     ("wrong", "told"),
     [
         ({"rungs": (2, 1)}, "do not rise"),
-        ({"rungs": (20,)}, "nothing to decide"),
-        ({"pick": lambda scores: [1000]}, "never came"),
+        ({"rungs": (20,)}, "out of range"),
+        ({"pick": lambda scores: [1000]}, "were not given"),
         ({"pick": lambda scores: []}, "at least"),
         ({"pick": lambda scores: list(scores)[: len(scores) // 2 + 6]}, "another order"),
         (

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from podium.errors import UsageError
-from podium.files import csv_text, overheard
+from podium.files import csv_text, watch_writes
 from podium.render.table import duration, markdown, plain, text
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
@@ -51,7 +51,7 @@ class Output:
             raise UsageError("--quiet and --verbose together", "one of them")
         self._written: set[Path] = set()
         if context and self.verbose:
-            context.with_resource(overheard(self.wrote))
+            context.with_resource(watch_writes(self.wrote))
         self._live = sys.stderr.isatty() and not quiet
         self._bar = ""
         # When a label was first heard of, and how much was done then.

@@ -231,7 +231,7 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     problem: PodiumError | None = None
     try:
-        plugin.hold(project, plugins)
+        plugin.pin(project, plugins)
     except PodiumError as error:
         problem = error
     inbox: queue.SimpleQueue[tuple[Job | None, list[Task]] | PodiumError] = queue.SimpleQueue()
@@ -241,7 +241,7 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
             try:
                 message: tuple[tuple[bytes, Parts] | None, list[Task]] = pipe.recv()
                 pickled, batch = message
-                with plugin.blamed():
+                with plugin.located_errors():
                     job = None if pickled is None else load_shared(*pickled, recv_handle(pipe))
                 inbox.put((job, batch))
             except (EOFError, OSError):

@@ -14,7 +14,7 @@ from podium.hashing import canonical
 from podium.ledger.notes import note_line
 from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.manifest import MANIFEST
-from podium.own import told as told_code
+from podium.own import describe as describe_code
 from podium.render.table import number
 from podium.render.tree import Branch
 from podium.steps.workspace.moments import day_of
@@ -310,7 +310,7 @@ def _task(spec: dict[str, Any]) -> tuple[str, str]:
     """What a study's models are for, in words."""
     words = registry.constant("tasks", spec.get("task", "forecast"), "WORDS")
     if words is None:
-        return ("trains", told_code(spec))
+        return ("trains", describe_code(spec))
     parts = {name: ", ".join(v) if isinstance(v, list) else v for name, v in spec.items()}
     return (words[0], words[1].format_map(parts))
 

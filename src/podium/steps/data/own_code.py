@@ -19,7 +19,7 @@ from podium.config import Config
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
 from podium.ledger.record_reader import RecordReader
-from podium.own import TASK, Files, named, problems, told
+from podium.own import TASK, Files, describe, named, problems
 from podium.record import lower_is_better
 from podium.space import Choice, Float, Int, Parameter, Space
 
@@ -284,7 +284,7 @@ def own_command(reader: RecordReader, task_hash: str) -> str:
     """Return the command or function of a task's hash; empty for a family."""
     task = reader.first("task", hash=task_hash)
     spec = task["spec"] if task else {}
-    return told(spec) if spec.get("task") == TASK else ""
+    return describe(spec) if spec.get("task") == TASK else ""
 
 
 def directions(reader: RecordReader) -> dict[tuple[str, str], str]:
