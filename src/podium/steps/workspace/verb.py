@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
@@ -60,7 +60,9 @@ def on_candidate(
     ) -> Callable[Concatenate[Project, str, P], R]:
         @wraps(function)
         def verb(project: Project, what: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            row: dict[str, Any] = chosen(project, what, judged=judged)
+            # An exact id is one look-up; a beginning of one, or a slot, takes several.
+            row = project.reader.exists and project.reader.first("candidate", "id, slot", id=what)
+            row = row or chosen(project, what, judged=judged)
             with project.locked(row["slot"], name):
                 return function(project, row["id"], *args, **kwargs)
 
