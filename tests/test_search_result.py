@@ -47,7 +47,7 @@ def test_the_frame_of_a_slot_has_every_trial_and_baseline(root):
     flags = {"tune.where": "level=2", "tune.metric": "mse,mae", "tune.search": "grid"}
     with open_project(root, settings=flags) as project:
         found = tune(project, SLOT, {"level": [1, 2]})
-        again = tuned(project, SLOT, given={"level": [1, 2]})
+        again = tuned(project, SLOT, overrides={"level": [1, 2]})
     frame = found.frame()
     assert again.frame().equals(frame)
     assert [*frame][: len(FACTS)] == FACTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
 from podium.prediction import Prediction
 from podium.render import analysis_plots as plots
-from podium.render.blocks import short
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
 from podium.steps.search.impact import LUCK, ranked
@@ -233,7 +232,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     tuned, data = extension.tuned, extension.tuned.data
     slot, metric, way = data.slot, data.section.metric, data.direction
     better = f"{'higher' if way == 'max' else 'lower'} is better"
-    named = _labels(extension.configs)
+    named = extension.labels
     files = TuningFiles(project, tuned.study, data, tuned.split)
     trials = files.trials(tuned.trials, tuned.feasible)
     # Another family has other hyperparameters.
@@ -315,11 +314,3 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
         return plots.curves_png(configs, title, f"{loss} of {data.subject}")
 
     return dict(zip(PICTURES, (history, importance, parallel, folds, curves), strict=True))
-
-
-def _labels(configs: Sequence[FoldScores]) -> list[str]:
-    """Each config by what not all of them have."""
-    first, *others = [c.config for c in configs]
-    same = {k for k, v in first.items() if others and all(c.get(k) == v for c in others)}
-    differing = [{k: v for k, v in c.config.items() if k not in same} for c in configs]
-    return [f"{c.family} {short(d)}".rstrip() for c, d in zip(configs, differing, strict=True)]

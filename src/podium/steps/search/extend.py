@@ -31,7 +31,7 @@ from podium.steps.search.handover import (
     settings_of,
 )
 from podium.steps.search.results import ClassScores, CrossValidation, FoldScores, SearchResult
-from podium.steps.search.tune import GIVEN, search_left
+from podium.steps.search.tune import OVERRIDES, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
@@ -139,7 +139,7 @@ def write_files(project: Project, extension: CrossValidation) -> CrossValidation
     """The same with its receipt and files, written where they are not what they should be."""
     outputs = {
         STUDY: extension.tuned.study.id,
-        GIVEN: extension.tuned.given,
+        OVERRIDES: extension.tuned.overrides,
         SETTINGS: settings_of(project, "tune", "space", "extend"),
     }
     slot = extension.tuned.data.slot
