@@ -183,7 +183,7 @@ def test_a_verb_refuses_what_answers_another_question_by_now(searched):
     projects.configure(searched, **projects.merge(FOLDERS, {"slots": {SLOT: {"horizon": 4}}}))
     with (
         open_project(searched) as project,
-        pytest.raises(NotFoundError, match="answers another question: horizon was 5, is 4"),
+        pytest.raises(NotFoundError, match="data and settings: horizon was 5, is 4"),
     ):
         extend(project, SLOT)
 
@@ -193,7 +193,7 @@ def test_analyze_names_what_differs_where_the_slot_asks_another_question(searche
     projects.configure(searched, **projects.merge(FOLDERS, {"slots": {SLOT: {"horizon": 4}}}))
     with (
         open_project(searched) as project,
-        pytest.raises(NotFoundError, match="answers another question: horizon was 5, is 4"),
+        pytest.raises(NotFoundError, match="data and settings: horizon was 5, is 4"),
     ):
         analyze(project, SLOT)
 

@@ -94,7 +94,7 @@ class Output:
         items: Sequence[Mapping[str, Any]] | None = None,
         columns: Sequence[str] | None = None,
     ) -> None:
-        """Print the sentence and the table of a result, or the items as JSON.
+        """Print the sentence and the table of a result, one row as a line a field, or JSON.
 
         Parameters
         ----------
@@ -103,9 +103,11 @@ class Output:
         """
         self.lead(result.sentence)
         rows = items if self.as_json and items is not None else result.rows()
-        if rows or self.as_json:
-            if self.form == "table":
-                print()
+        if rows and self.form == "table":
+            print()
+        if len(rows) == 1:
+            self.facts(kind, rows[0])
+        elif rows or self.as_json:
             self.answer(kind, rows, columns)
 
     def listing(
@@ -245,7 +247,7 @@ def _flat(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     """Cell for people: nested values in one line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}={_cell(v)}" for k, v in value.items())
+        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(str(_cell(v)) for v in value)
     if isinstance(value, float):

@@ -65,18 +65,17 @@ def change(value: float, reference: float, *, lower_is_better: bool) -> str:
 def against(
     value: float, reference: float, name: str, *, lower_is_better: bool, p: str = ""
 ) -> str:
-    """A figure against a named reference, for the end of a sentence.
+    """A figure against that of a named reference, for the end of a sentence.
 
     Examples
     --------
-    >>> against(0.9, 1.0, "naive", lower_is_better=True, p="p = 0.04")
-    '0.9000, 10.0% better than naive (1.000, p = 0.04)'
+    >>> against(0.9, 1.0, "naive zero", lower_is_better=True, p="p = 0.04")
+    '0.9000 against 1.000 of naive zero, 10.0% better (p = 0.04)'
     """
-    beside = ", ".join(part for part in (number(reference), p) if part)
-    if not math.isfinite(value) or not math.isfinite(reference):
-        return f"{number(value)} ({name} {beside})"
-    words = change(value, reference, lower_is_better=lower_is_better)
-    return f"{number(value)}, {words} {'as' if words == 'the same' else 'than'} {name} ({beside})"
+    words = f"{number(value)} against {number(reference)} of {name}"
+    if math.isfinite(value) and math.isfinite(reference):
+        words += f", {change(value, reference, lower_is_better=lower_is_better)}"
+    return f"{words} ({p})" if p else words
 
 
 def differing(configs: Sequence[Config]) -> tuple[Config, list[Config]]:

@@ -63,7 +63,7 @@ def command(cli: CliContext, slot: str | None) -> None:
     out = cli.out
     out.result("analysis", analysis, [item])
     if not out.as_json:
-        print(f"\nnext config: {analysis.distinguishable}")
+        print(f"\nchosen config: {analysis.distinguishable}")
         print(
             f"selection bias: deflated Sharpe {number(luck.deflated_sharpe)}, PBO "
             f"{number(luck.pbo)}, {counted(analysis.looked_at, 'config')} looked at"

@@ -20,7 +20,7 @@ from podium.prediction import Prediction
 from podium.render import analysis_plots as plots
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
-from podium.steps.search.impact import LUCK, ranked
+from podium.steps.search.impact import CHANCE, ranked
 from podium.steps.search.results import Analysis, FoldScores, SearchResult
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines
@@ -259,8 +259,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
             plots.Bar(
                 one.hyperparam,
                 one.strength,
-                one.sentence,
-                one.strength >= 0 and LUCK not in one.sentence,
+                one.finding,
+                one.strength >= 0 and CHANCE not in one.finding,
             )
             for one in (ranked(runs, metric, {metric: way}) if runs else [])
         ]

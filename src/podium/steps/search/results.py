@@ -250,17 +250,17 @@ class SearchResult(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """The best trials, then the best baseline."""
-        trials = self.ranked[:SHOWN]
+        trials, modes = self.ranked[:SHOWN], self.study.question["search"] == "sweep"
         configs = differing([row.config for row in trials])[1]
         rows = varying(
             [
-                {**self.facts(row), "config": short(config)}
+                {**self.facts(row), "config": short(config)} | ({} if modes else {"mode": ""})
                 for row, config in zip(trials, configs, strict=True)
             ],
             *("trial", "family", self.metric, "config"),
         )
         if self.reference:
-            facts = {**self.facts(self.reference), "config": label_of(self.reference)}
+            facts = {**self.facts(self.reference), "config": short(self.reference.config)}
             rows.append({name: facts.get(name) for name in rows[0]})
         return rows
 
@@ -435,13 +435,14 @@ class CrossValidation(Answer):
             for one, config in zip(self.configs, configs, strict=True)
         ]
 
-    def compared(self, one: FoldScores) -> str:
-        """Metric, mean over the folds, and the same of the best baseline."""
+    def compared(self, one: FoldScores, p: str = "") -> str:
+        """Metric and mean over the folds of a config against those of the best baseline."""
         score = against(
             one.mean,
             self.baselines[0].mean,
             label_of(self.baselines[0]),
             lower_is_better=self.tuned.data.direction is Direction.MIN,
+            p=p,
         )
         return f"mean {self.tuned.metric} over {len(one.folds)} folds {score}"
 
@@ -513,8 +514,9 @@ class Analysis(Answer):
         extension = self.extension
         label = extension.labels[extension.configs.index(self.chosen)]
         return (
-            f"{extension.tuned.data.slot}: chosen {label}: {extension.compared(self.chosen)} "
-            f"(p = {p_value(self.against_naive.p_value)}); {self.reason}"
+            f"{extension.tuned.data.slot}: chosen {label}: "
+            f"{extension.compared(self.chosen, f'p = {p_value(self.against_naive.p_value)}')}; "
+            f"{self.reason}"
         )
 
     def ranked(self) -> list[RankRow]:
@@ -552,7 +554,7 @@ class Analysis(Answer):
         """The configs, ``*`` the chosen one, and the best baseline: scores and tests."""
         return [
             {
-                "config": f"{'* ' if row.chosen else '  '}{row.label}",
+                "config": f"{'* ' * row.chosen}{row.label}",
                 "tuned": one.tuning_score,
                 "mean": row.mean,
                 "95 % interval": interval(row),
