@@ -44,12 +44,9 @@ class Registered(Answer):
 
     @property
     def title(self) -> str:
-        """Slot, id, version, family and config of the candidate."""
+        """Slot, id, version and family of the candidate."""
         made = self.candidate
-        return (
-            f"{made.slot}: candidate {made.id} (version {made.version}, {made.family} "
-            f"{short(made.config)})"
-        )
+        return f"{made.slot}: candidate {made.id} (version {made.version}, {made.family})"
 
     def rows(self) -> list[dict[str, Any]]:
         """One row: the candidate, the end of its training data and its artefact."""

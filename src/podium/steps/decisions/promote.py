@@ -387,8 +387,10 @@ def _dry_sentence(
 def require_promoted(promotion: Promotion) -> None:
     """Raise RefusedError for a refused promotion, for the exit code of a command."""
     if promotion.refused:
+        gates = ", ".join(one.gate for one in promotion.verdicts if not one.passed)
         raise RefusedError(
-            promotion.sentence, fix=f"look at the evidence: podium show {promotion.candidate.id}"
+            f"{_name(promotion.candidate)} is refused by {gates}",
+            fix=f"look at the evidence: podium show {promotion.candidate.id}",
         )
 
 
