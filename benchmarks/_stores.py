@@ -1,4 +1,4 @@
-"""The same invented runs in a podium record and in an MLflow store, written past all clocks."""
+"""The same invented runs in a podium record and in an MLflow store, written outside all timings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Run:
 
 
 def invented(count: int) -> Iterator[list[Run]]:
-    """The first so many runs in chunks, the same ones every time."""
+    """Yield the first runs in chunks, the same ones every time."""
     draw = random.Random(7)
 
     def run(number: int) -> Run:
@@ -60,7 +60,7 @@ def invented(count: int) -> Iterator[list[Run]]:
 
 
 def podium_store(place: Path, count: int) -> Path:
-    """Project whose record holds so many runs; made once."""
+    """Project whose record has ``count`` runs; created once."""
     root = place / f"podium-{count}"
     if root.exists():
         return root
@@ -96,7 +96,7 @@ def _moment(run: Run) -> str:
 
 
 def mlflow_store(place: Path, count: int) -> str:
-    """URI of an MLflow store that holds so many runs; made once.
+    """URI of an MLflow store with ``count`` runs; created once.
 
     The tables are MLflow's own, the rows are inserted as its client would have left them.
     """
@@ -131,13 +131,13 @@ def _insert(connection: sqlite3.Connection, experiment: int, chunk: list[Run]) -
             rows["latest_metrics"].append((key, value, moment, 0, False, id_))
         tags = {"mlflow.runName": name, "mlflow.user": "bench", "model_name": run.model}
         rows["tags"] += [(key, value, id_) for key, value in tags.items()]
-    for table, found in rows.items():
-        marks = ",".join("?" * len(found[0]))
-        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", found)
+    for table, values in rows.items():
+        marks = ",".join("?" * len(values[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
 
 
 def mlflow_client(uri: str) -> Any:
-    """Client of a store; a new store is made on the first call."""
+    """Client of a store, which is created on the first call."""
     from mlflow.tracking.client import MlflowClient
 
     for name in ("mlflow", "alembic"):
@@ -147,13 +147,13 @@ def mlflow_client(uri: str) -> Any:
 
 
 def forget_statistics(uri: str) -> None:
-    """Leave a store as MLflow does, which never gathers statistics."""
+    """Drop a store's statistics, since MLflow never gathers them."""
     with closing(sqlite3.connect(_file(uri))) as connection, connection:
         connection.execute("DROP TABLE IF EXISTS sqlite_stat1")
 
 
 def gather_statistics(uri: str) -> float:
-    """Gather SQLite's statistics of a store; how many seconds that took."""
+    """Gather SQLite's statistics of a store; return the seconds."""
     started = time.perf_counter()
     with closing(sqlite3.connect(_file(uri))) as connection:
         connection.execute("ANALYZE")

@@ -1,9 +1,8 @@
-"""The portfolio kernel beside bt, in one run: the same weights, the same orders, the same equity.
+"""The portfolio kernel and bt in one run: the same weights, the same orders, the same equity.
 
-Run with ``make bench``, or by itself (a minute; ``--bars 1000`` for a shorter stretch of it). bt
-counts the fee into the amounts it trades, so the kernel is told to do so too (``costs="within"``);
-its default convention is timed as well. Neither time includes making the data; bt's includes
-setting up its tree, without which it does not run.
+Run with ``make bench``, or directly (a minute; ``--bars 1000`` is shorter). bt includes the fee in
+the amounts it trades, so the kernel does too (``costs="within"``); its default convention is timed
+as well. Neither time includes the generation of data; bt's includes the setup of its tree.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ REPEATS = 7
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--bars", type=int, default=BARS, help="bars of the comparison with bt")
-    bars = asked.parse_args().bars
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bars", type=int, default=BARS, help="bars of the comparison with bt")
+    bars = parser.parse_args().bars
     prices, weights = _market(bars)
     orders = len(range(0, bars - 1, EVERY))
     print(
@@ -48,7 +47,7 @@ def main() -> None:
         f"kernel, costs within: {1e3 * spent:.1f} ms (target {TARGET_MS:g} ms, "
         f"{_verdict(1e3 * spent <= TARGET_MS)}), {len(ours.trades):,} trades"
     )
-    print(f"bt: {theirs:.2f} s once")
+    print(f"bt: {theirs:.2f} s, one run")
     ratio = theirs / spent
     print(
         f"ratio: {ratio:.0f} times faster (target {TARGET_RATIO:g}, "
@@ -57,14 +56,14 @@ def main() -> None:
     apart = float(np.abs(ours.equity / equity - 1.0).max())
     orders_apart = _orders_apart(ours, positions)
     print(
-        f"equity apart by {apart:.1e} of it at most (target {TARGET_AGREEMENT:g}, "
+        f"largest relative difference of equity: {apart:.1e} (target {TARGET_AGREEMENT:g}, "
         f"{_verdict(apart <= TARGET_AGREEMENT)}); {orders_apart}"
     )
     _stacks()
 
 
 def _stacks() -> None:
-    """Many sets of weights in one call, beside as many calls."""
+    """Time many sets of weights in one call, and in as many calls."""
     rng = np.random.default_rng(1)
     for items, bars, every in ((5, 2_500, 5), (5, 2_500, 1), (50, 1_000, 5)):
         prices = _prices(rng, bars, items)
@@ -94,7 +93,7 @@ def _prices(rng: np.random.Generator, bars: int, items: int) -> np.ndarray:
 
 
 def _market(bars: int) -> tuple[np.ndarray, np.ndarray]:
-    """Prices of noise, and the weights of the best by a score that knows nothing."""
+    """Prices of noise, and the weights of the best by a random score."""
     rng = np.random.default_rng(0)
     prices = _prices(rng, bars, ITEMS)
     weights = np.full(prices.shape, np.nan)
@@ -105,7 +104,7 @@ def _market(bars: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bt(prices: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Equity and positions of bt, which fills weights on their own date: they come a bar later."""
+    """Equity and positions of bt; weights are a bar later, since bt fills them on their date."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import bt
@@ -131,14 +130,14 @@ def _bt(prices: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _orders_apart(ours: Backtest, positions: np.ndarray) -> str:
-    """Whether the orders are bt's: which items on which bars, and of what size."""
+    """Compare the orders with bt's: items, bars and sizes."""
     theirs = np.diff(positions, axis=0, prepend=np.zeros((1, positions.shape[1])))
     mine = np.zeros_like(theirs)
     np.add.at(mine, (ours.trades.bar, ours.trades.item), ours.trades.quantity)
     size = np.abs(theirs).max()
     same = np.array_equal(np.abs(mine) > 1e-9 * size, np.abs(theirs) > 1e-9 * size)
     apart = np.abs(mine - theirs).max() / size
-    return f"the {'same' if same else 'OTHER'} orders, quantities apart by {apart:.1e}"
+    return f"{'the same' if same else 'DIFFERENT'} orders, quantities differ by {apart:.1e}"
 
 
 def _verdict(reached: bool) -> str:

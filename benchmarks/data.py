@@ -1,7 +1,7 @@
-"""What loading bars costs: 5 million bars of Parquet and of CSV, beside the bare libraries.
+"""Time to load 5 million bars of Parquet and 1 million of CSV, compared with the bare libraries.
 
-Run with ``make bench``, or by itself. The yardstick is the same file read by pyarrow or pandas into
-columns and nothing else: no tickers laid side by side, nothing checked.
+Run with ``make bench``, or directly. The comparison is the same file read by pyarrow or pandas into
+columns, without arranging tickers side by side and without checks.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _bars(tickers: int, bars: int) -> pd.DataFrame:
-    """A long table of a random walk each, ordered by ticker, then time."""
+    """A long table with a random walk of each ticker, ordered by ticker, then time."""
     rng = np.random.default_rng(0)
     times = pd.date_range("2020-01-01", periods=bars, freq="min", unit="s", tz="UTC")
     parts = []
@@ -74,10 +74,10 @@ def _bars(tickers: int, bars: int) -> pd.DataFrame:
 
 
 def _load(reader: str, path: Path, tickers: tuple[str, ...]) -> None:
-    found = registry.load("readers", reader).read(
+    columns = registry.load("readers", reader).read(
         path, name="bench", tickers=tickers, timeframe="1M", adjust=False
     )
-    assert found["close"].shape == (BARS, len(tickers))
+    assert columns["close"].shape == (BARS, len(tickers))
 
 
 def _timed(work: Callable[[], object]) -> float:

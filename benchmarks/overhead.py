@@ -1,7 +1,7 @@
-"""What podium itself costs: a trial without training, a reported epoch, the start of the command.
+"""Overhead of podium: a trial without training, a reported epoch, the start of the command.
 
-Run with ``make bench``. Every figure stands beside its yardstick, measured in the same run: a bare
-flush to the same disk, the same loop without podium, a bare interpreter.
+Run with ``make bench``. Each figure has a baseline from the same run: a bare flush to the same
+disk, the same loop without podium, a bare interpreter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FAMILY = '''
-"""Fits nothing: what is left is podium."""
+"""Fits nothing, so that only podium's overhead is left."""
 import time
 from podium.families._base import Family, Model
 from podium.prediction import Prediction
@@ -77,7 +77,7 @@ def main() -> None:
         )
         print()
         print(
-            f"a trial's end in the log: {_log_line(place / 'logged'):.1f} us, inside the figures "
+            f"a trial's end in the log: {_log_line(place / 'logged'):.1f} us, part of the figures "
             "above (not flushed to the disk)"
         )
         print()
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _install_family(site: Path) -> None:
-    """Offer the family the way an installed package would: by an entry point."""
+    """Register the family as an installed package does: by an entry point."""
     info = site / "podium_bench-0.dist-info"
     info.mkdir(parents=True)
     (site / "podium_bench.py").write_text(FAMILY)
@@ -112,7 +112,7 @@ def _flush(place: Path) -> float:
 
 
 def _log_line(root: Path) -> float:
-    """Median over batches of what one line of a trial's end costs, in microseconds."""
+    """Median time of one line of a trial's end over batches, in microseconds."""
     from podium.steps.archive.init import init
     from podium.steps.workspace.session import open_project
     from podium.trial import Ended, Epoch, State, Task
@@ -132,7 +132,7 @@ def _log_line(root: Path) -> float:
 
 
 def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) -> float:
-    """Median over generations of the time from one to the next, in ms a trial."""
+    """Median time from one generation to the next, in ms a trial."""
     from podium.steps.archive.init import init
     from podium.steps.search import tune
     from podium.steps.workspace.session import open_project
@@ -168,7 +168,7 @@ def _trial(root: Path, search: str, runner: str, *, trials: int, epochs: int) ->
 
 
 def _optuna(trials: int) -> float:
-    """What asking and telling cost in Optuna itself, in the same generations; ms a trial."""
+    """Time of Optuna's ask and tell in the same generations, in ms a trial."""
     from podium.searches.tpe import TPESearch
     from podium.space import Float, Space
 

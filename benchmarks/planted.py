@@ -1,14 +1,14 @@
-"""Are planted truths found and planted lies refused, with the same gates and limits?
+"""Power and size of the gates: planted effects are accepted, noise is refused.
 
-The lie is noise searched by 200 configs; the truth an AR(1) process fixed so that an oracle, who
-knows the coefficient and trades the sign of his forecast after costs, has a yearly Sharpe ratio of
-2, 1 or a half. Both arms are searched alike, by ridge regressions on 1 to 20 lags, and judged by
-``deflated_sharpe`` and ``overfitting`` with their usual limits.
+The null is noise searched by 200 configs. The effect is an AR(1) process whose coefficient gives an
+oracle, which trades the sign of the best forecast after costs, a yearly Sharpe ratio of 2, 1 or
+0.5. Both are searched by ridge regressions on 1 to 20 lags and judged by ``deflated_sharpe`` and
+``overfitting`` with their default limits.
 
 ``python benchmarks/planted.py [SEEDS] [PROJECTS]`` prints the table: on arrays, refitted every 50
-bars, the config with the best Sharpe ratio chosen (the best a liar could do); and end to end, each
-a project with a plugin family that goes all the way through ``podium run``. "free" is noise that
-trades without costs, which losses alone do not give away.
+bars, with the config of the best Sharpe ratio (the strongest selection); and end to end, with a
+project and a plugin family through ``podium run``. "free" is noise traded without costs, which
+losses alone do not reveal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from podium.steps.workspace.session import open_project
 from podium.testing.gates import evidence
 
 BARS, CONFIGS, LAGS = 2_500, 200, 20
-# What the first fit on arrays has, and how often it is fitted again.
+# Bars of the first fit on arrays, and bars between two fits.
 WARM, EVERY = 250, 50
 VOLATILITY, YEAR = 0.01, 252.0
 FEE = 5e-4
@@ -45,7 +45,7 @@ TEST, VALIDATION_FRACTION = 250, 0.8
 
 
 def oracle_sharpe(coefficient: float, fee: float = FEE) -> float:
-    """Yearly Sharpe ratio of who trades the sign of the best forecast of an AR(1) process.
+    """Yearly Sharpe ratio of trading the sign of the best forecast of an AR(1) process.
 
     The sign of one bar's return earns the coefficient times the mean absolute return in the next;
     it changes with a probability of arccos(coefficient) / pi, and a change trades twice.
@@ -56,7 +56,7 @@ def oracle_sharpe(coefficient: float, fee: float = FEE) -> float:
 
 
 def coefficient_for(sharpe: float | None, fee: float = FEE) -> float:
-    """Coefficient at which the oracle has a Sharpe ratio; 0, pure noise, for None."""
+    """Coefficient for a Sharpe ratio of the oracle; None: 0, pure noise."""
     if sharpe is None:
         return 0.0
     low, high = 0.0, 0.9
@@ -67,7 +67,7 @@ def coefficient_for(sharpe: float | None, fee: float = FEE) -> float:
 
 
 def returns_of(coefficient: float, seed: int, bars: int = BARS) -> np.ndarray:
-    """Logarithmic return of each bar, (bars,), of one volatility whatever the coefficient."""
+    """Logarithmic returns, (bars,), with the same volatility for each coefficient."""
     rng = np.random.default_rng([seed, 17])
     shocks = rng.normal(0.0, VOLATILITY * math.sqrt(1.0 - coefficient**2), bars + 100)
     return lfilter([1.0], [1.0, -coefficient], shocks)[100:]
@@ -80,10 +80,10 @@ def searched(returns: np.ndarray, seed: int, fee: float = FEE) -> np.ndarray:
     for lag in range(LAGS):
         lagged[lag:, lag] = returns[: len(returns) - lag] / VOLATILITY
     ahead = np.append(returns[1:], 0.0) / VOLATILITY
-    # Sums up to each bar, so that a fit on all bars before one is a look-up.
+    # Cumulative sums, so that a fit on all bars before one is a look-up.
     squares = np.cumsum(lagged[:, :, None] * lagged[:, None, :], axis=0)
     products = np.cumsum(lagged * ahead[:, None], axis=0)
-    # The last label that is known at a bar belongs to the bar before it.
+    # The last known label at a bar belongs to the bar before it.
     fitted_at = np.arange(WARM, len(returns), EVERY) - 1
     block = (np.arange(WARM, len(returns)) - WARM) // EVERY
     forecasts = np.empty((len(returns) - WARM, CONFIGS))
@@ -97,16 +97,16 @@ def searched(returns: np.ndarray, seed: int, fee: float = FEE) -> np.ndarray:
     return held * returns[WARM + 1 :, None] - fee * traded
 
 
-def passes(luck: SelectionBias) -> dict[str, Result]:
-    """What each gate says, with the limits every project has."""
-    found = {"validation": evidence("validation", luck.scalars(), luck.notes())}
+def passes(bias: SelectionBias) -> dict[str, Result]:
+    """Result of each gate with the default limits."""
+    kinds = {"validation": evidence("validation", bias.scalars(), bias.notes())}
     return {
-        name: verdict(name, registry.load("gates", name), found, None, {}).result for name in GATES
+        name: verdict(name, registry.load("gates", name), kinds, None, {}).result for name in GATES
     }
 
 
 def on_arrays(sharpe: float | None, seeds: int, fee: float = FEE) -> Iterator[SelectionBias]:
-    """The judgement of each seed's search."""
+    """Yield the judgement of each seed's search."""
     coefficient = coefficient_for(sharpe, fee)
     for seed in range(seeds):
         returns = searched(returns_of(coefficient, seed), seed, fee)
@@ -197,7 +197,7 @@ jobs = 1
 
 
 def write_project(root: Path, sharpe: float | None, seed: int) -> None:
-    """A project of planted bars, each of which opens where the one before closed."""
+    """Create a project of planted bars, each of which opens at the previous close."""
     close = 100.0 * np.exp(np.cumsum(returns_of(coefficient_for(sharpe), seed)))
     opened = np.append(100.0, close[:-1])
     days = np.busday_offset("2010-01-04", np.arange(BARS))
@@ -223,7 +223,7 @@ def write_project(root: Path, sharpe: float | None, seed: int) -> None:
 
 
 def end_to_end(sharpe: float | None, seed: int) -> dict[str, Result]:
-    """What each gate says of the candidate that a whole run leads to."""
+    """Result of each gate for the candidate of a whole run."""
     root = Path(tempfile.mkdtemp(prefix="podium-planted-"))
     try:
         write_project(root, sharpe, seed)
@@ -235,7 +235,7 @@ def end_to_end(sharpe: float | None, seed: int) -> dict[str, Result]:
 
 
 def accepted(verdicts: Mapping[str, Result]) -> bool:
-    """Whether no gate is in the way."""
+    """Whether all gates pass."""
     return set(verdicts) == set(GATES) and all(v is Result.PASS for v in verdicts.values())
 
 
@@ -256,11 +256,11 @@ def main(seeds: int = 300, projects: int = 20) -> None:
     print("arm        deflated  loss<=0.1  PBO<=0.2  both gates         mean loss  mean PBO")
     arms = [(sharpe, FEE) for sharpe in SHARPES] + [(None, 0.0)]
     for sharpe, fee in arms:
-        found = list(on_arrays(sharpe, seeds, fee))
-        verdicts = [passes(one) for one in found]
+        judged = list(on_arrays(sharpe, seeds, fee))
+        verdicts = [passes(one) for one in judged]
         deflated = np.mean([v["deflated_sharpe"] is Result.PASS for v in verdicts])
-        losses = np.array([one.probability_of_loss for one in found])
-        pbo = np.array([one.pbo for one in found])
+        losses = np.array([one.probability_of_loss for one in judged])
+        pbo = np.array([one.pbo for one in judged])
         hits = sum(map(accepted, verdicts))
         print(
             f"{_arm(sharpe, fee):<10} {deflated:>8.1%} {np.mean(losses <= 0.1):>10.1%} "
@@ -272,8 +272,8 @@ def main(seeds: int = 300, projects: int = 20) -> None:
         began = time.perf_counter()
         hits = sum(accepted(end_to_end(sharpe, seed)) for seed in range(projects))
         spent = (time.perf_counter() - began) / projects
-        told = _share(sharpe, hits, projects)
-        print(f"end to end, {_arm(sharpe, FEE)}: {told}; {projects} projects, {spent:.1f} s each")
+        share = _share(sharpe, hits, projects)
+        print(f"end to end, {_arm(sharpe, FEE)}: {share}; {projects} projects, {spent:.1f} s each")
 
 
 def _arm(sharpe: float | None, fee: float) -> str:
@@ -282,7 +282,7 @@ def _arm(sharpe: float | None, fee: float) -> str:
 
 
 def _share(sharpe: float | None, hits: int, n: int) -> str:
-    """What is right: the truth accepted, the lie refused."""
+    """Share of right verdicts: effects accepted, noise refused."""
     right, word = (n - hits, "refused") if sharpe is None else (hits, "accepted")
     return f"{word} {right / n:.1%} (at least {wilson_lower(right, n):.1%})"
 

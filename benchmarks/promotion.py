@@ -1,7 +1,7 @@
-"""What a promotion costs over its flushes, and an answer of the runtime reader, beside MLflow's.
+"""Time of a promotion without its flushes, and of the runtime reader, compared with MLflow.
 
 Run with ``make bench``. The same folders are versions of a slot and of a model registered with
-MLflow; both promote in one process, in turns, and are asked by a new process each time.
+MLflow. Both promote in one process, in turns; a new process each time reads the champion.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from _stores import mlflow_client
 
 SLOT, NAME, ALIAS = "us4/D/volatility", "us4.D.volatility", "champion"
 PROMOTE_MS, RESOLVE_MS = 3.0, 20.0
-ROUNDS, ASKED = 40, 15
+ROUNDS, STARTS = 40, 15
 THEIRS = f"""
 import sys
 from mlflow.tracking import MlflowClient
-found = MlflowClient(registry_uri=sys.argv[1]).get_model_version_by_alias("{NAME}", "{ALIAS}")
-print(found.source)
+version = MlflowClient(registry_uri=sys.argv[1]).get_model_version_by_alias("{NAME}", "{ALIAS}")
+print(version.source)
 """
 QUIET = 0.5
 
@@ -36,7 +36,7 @@ QUIET = 0.5
 def main() -> None:
     if (load := os.getloadavg()[0]) > QUIET:
         print(
-            f"the machine is busy (load {load:.1f}): read no milliseconds, and ratios with care\n"
+            f"the machine is busy (load {load:.1f}): ignore milliseconds, read ratios with care\n"
         )
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         place = Path(name)
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _project(place: Path) -> Path:
-    """A project with a candidate that will be champion again and again."""
+    """Create a project with candidates that become champion in turns."""
     from podium import artifact
     from podium.candidate import Candidate
     from podium.evidence import Scalar
@@ -78,10 +78,10 @@ def _project(place: Path) -> Path:
             with project.ledger.transaction(durable=True) as tx:
                 decisions.register(project.ledger, tx, candidate, "bench")
                 drawdown = {"candidate:max_drawdown": Scalar(0.1)}
-                found = evidence_about(
+                finding = evidence_about(
                     candidate, "backtest", "bench", dataset="d" * 64, scalars=drawdown, notes={}
                 )
-                writes.put_evidence(project.ledger, tx, found)
+                writes.put_evidence(project.ledger, tx, finding)
     return root
 
 
@@ -111,9 +111,9 @@ def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
         real(descriptor)
 
     def promote() -> None:
-        found = step.promote(project, f"c-{next(turns) % 2}", reason="bench")
-        if found.refused:
-            raise SystemExit(found.sentence)
+        decided = step.promote(project, f"c-{next(turns) % 2}", reason="bench")
+        if decided.refused:
+            raise SystemExit(decided.sentence)
 
     def flush() -> None:
         handle.write(b"x" * 4096)
@@ -121,7 +121,7 @@ def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
         real(handle.fileno())
 
     def theirs() -> None:
-        # An alias and what says why; MLflow has no stages, gates or hashes to keep in step.
+        # An alias and tags with the reason; MLflow has no stages, gates or hashes to update.
         version = str(1 + next(turns) % 2)
         client.set_registered_model_alias(NAME, ALIAS, version)
         for key, value in (("promotion_stage", ALIAS), ("promotion_reason", "bench")):
@@ -145,7 +145,7 @@ def _promotions(root: Path, uri: str, stack: ExitStack) -> None:
 
 
 def _answers(root: Path, uri: str) -> None:
-    """The champion's place, asked by a new process each time."""
+    """Time to read the champion's place in a new process each time."""
     command = str(Path(sys.executable).parent / "podium")
     words = {
         "bare": [sys.executable, "-c", "pass"],
@@ -157,9 +157,9 @@ def _answers(root: Path, uri: str) -> None:
     def ask(which: str) -> None:
         subprocess.run(words[which], cwd=root, check=True, stdout=subprocess.DEVNULL)
 
-    times = _in_turns({which: partial(ask, which) for which in words}, ASKED)
+    times = _in_turns({which: partial(ask, which) for which in words}, STARTS)
     bare = times.pop("bare")
-    print(f"who holds {SLOT}, asked by a new process; a bare interpreter takes {bare:.1f} ms")
+    print(f"champion of {SLOT} in a new process; a bare interpreter takes {bare:.1f} ms")
     for which in ("command", "python -m"):
         beyond = times[which] - bare
         print(
@@ -176,20 +176,19 @@ def _answers(root: Path, uri: str) -> None:
         _ms(partial(client.get_model_version_by_alias, NAME, ALIAS)) for _ in range(99)
     )
     print(
-        f"in a process that has asked before: {inside:.2f} ms, MLflow {other:.2f} ms, "
-        f"{other / inside:.1f} x"
+        f"again in the same process: {inside:.2f} ms, MLflow {other:.2f} ms, {other / inside:.1f} x"
     )
 
 
 def _in_turns(works: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Median milliseconds of each work, measured in rounds so that a moment hits all alike."""
+    """Median milliseconds of each function, in rounds, so that load affects all equally."""
     times: dict[str, list[float]] = {what: [] for what in works}
     for turn in range(rounds + 1):
         for what, work in works.items():
-            found = _ms(work)
+            spent = _ms(work)
             if turn:
-                times[what].append(found)
-    return {what: statistics.median(found) for what, found in times.items()}
+                times[what].append(spent)
+    return {what: statistics.median(all_) for what, all_ in times.items()}
 
 
 def _ms(work: Callable[[], object]) -> float:
@@ -198,8 +197,8 @@ def _ms(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-def _met(found: float, target: float) -> str:
-    return "met" if found <= target else "MISSED"
+def _met(value: float, target: float) -> str:
+    return "met" if value <= target else "MISSED"
 
 
 if __name__ == "__main__":

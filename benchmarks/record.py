@@ -1,8 +1,8 @@
-"""What the record costs and how fast it answers, beside MLflow's own store; ratios of one run.
+"""Times of the record's writes and queries compared with MLflow's store; ratios of one run.
 
-Run with ``make bench``. The same invented runs (20 parameters, 10 metrics) lie in a podium record
-and in an MLflow SQLite store; the same questions are asked of both. Then one fully recorded trial
-is written through both, and a training is timed beside the process that feeds MLflow.
+Run with ``make bench``. A podium record and an MLflow SQLite store have the same invented runs (20
+parameters, 10 metrics) and answer the same queries. Then one fully recorded trial is written to
+both, and a training is timed beside the process that feeds MLflow.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ from _stores import (
 QUIET = 0.5
 BEST_MS, CLI_MS, TIMES_LESS = 20.0, 500.0, 20.0
 COUNTS, QUICK = (1_000, 20_000, 100_000), (1_000, 20_000)
-# Without statistics MLflow's search for the best looks at every run for every run.
+# Without statistics MLflow's search for the best compares every run with every run.
 MOST_WITHOUT_STATISTICS = 20_000
-# MLflow reads every parameter, metric and tag of every run to compare them.
+# MLflow reads every parameter, metric and tag of every run for a comparison.
 MOST_COMPARED = 20_000
 PARAMETERS, EPOCHS = 20, 50
 CURVES = ("train_loss", "val_loss", "train_mae", "val_mae")
 TAGS = {"data_version": "v7", "model_tag": "nightly", "owner": "ann"}
-# Runs that wait for MLflow while a training is timed; rounds with and without; steps of training.
+# Pending runs while a training is timed; rounds with and without; steps of the training.
 WAITING, PAIRS, STEPS = 3_000, 5, 40_000
 FLUENT, ROUNDS = "MLflow fluent, a call an epoch (log_metrics)", 7
 FILES = {"model.pt": 2048, "curve.png": 4096}
 
 
 def main() -> None:
-    # Libraries that start threads of their own would train on the other processor.
+    # Libraries that start threads would train on the other processor.
     os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
     words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     words.add_argument("--quick", action="store_true", help="only 1,000 and 20,000 runs")
-    words.add_argument("--keep", type=Path, help="folder that keeps the stores for next time")
-    asked = words.parse_args()
+    words.add_argument("--keep", type=Path, help="folder that keeps the stores for the next run")
+    args = words.parse_args()
     if (load := os.getloadavg()[0]) > QUIET:
         print(
-            f"the machine is busy (load {load:.1f}): read no milliseconds, and ratios with care\n"
+            f"the machine is busy (load {load:.1f}): ignore milliseconds, read ratios with care\n"
         )
     with tempfile.TemporaryDirectory() as name:
-        place = asked.keep or Path(name)
+        place = args.keep or Path(name)
         place.mkdir(parents=True, exist_ok=True)
-        for count in QUICK if asked.quick else COUNTS:
+        for count in QUICK if args.quick else COUNTS:
             _queries(place, count)
         _one_trial(Path(name))
         _beside_the_feeder(Path(name))
@@ -86,7 +86,7 @@ def _queries(place: Path, count: int) -> None:
     times["MLflow after ANALYZE"] = _ask_mlflow(uri, compared=count <= MOST_COMPARED)
     print(f"  {'':<30}" + "".join(f"{what:>18}" for what in ours))
     for who, measured in times.items():
-        line = "".join(f"{_told(measured.get(what)):>18}" for what in ours)
+        line = "".join(f"{_ms_text(measured.get(what)):>18}" for what in ours)
         print(f"  {who:<30}{line}")
     for who in [w for w in times if w.startswith("MLflow")]:
         line = "".join(
@@ -104,7 +104,7 @@ def _queries(place: Path, count: int) -> None:
 
 
 def _ask_podium(root: Path) -> dict[str, float]:
-    """Milliseconds of each question."""
+    """Milliseconds of each query."""
     from podium.config import load
     from podium.ledger import runs
     from podium.ledger.record_reader import RecordReader
@@ -125,7 +125,7 @@ def _ask_podium(root: Path) -> dict[str, float]:
 def _ask_tracker(root: Path) -> dict[str, float]:
     from podium import HyperparamTracker
 
-    # Brings its JSON file up to date when it is made; that is not counted.
+    # The constructor updates its JSON file, which is not timed.
     with HyperparamTracker(root) as tracker:
         return {
             "best": _ms(lambda: tracker.get_best_model(METRIC), 9),
@@ -146,13 +146,13 @@ def _ask_mlflow(uri: str, *, compared: bool, repeats: int = 3) -> dict[str, floa
         return client.search_runs([experiment], order_by=order, max_results=k)
 
     def everything(where: str = "") -> list[Any]:
-        found, token = [], None
+        runs, token = [], None
         while True:
             page = client.search_runs([experiment], where, max_results=50_000, page_token=token)
-            found += page
+            runs += page
             token = page.token
             if not token:
-                return found
+                return runs
 
     def compare() -> list[Any]:
         return [
@@ -179,7 +179,7 @@ def _cli(root: Path) -> float:
 
 
 def _one_trial(place: Path) -> None:
-    """What a training process spends on recording one trial, in milliseconds."""
+    """Milliseconds that a training process spends on recording one trial."""
     folder = place / "model"
     folder.mkdir()
     for name, size in FILES.items():
@@ -189,7 +189,7 @@ def _one_trial(place: Path) -> None:
         ours = _podium_trial(place, folder, stack)
         logged = _logged_run(place, stack)
         theirs = _mlflow_trials(place, folder)
-        # In turns: a disk's flush may cost thirty times more a minute later.
+        # In turns: a flush may take thirty times as long a minute later.
         works = {"flush": (flush, 10), "ours": (ours, 6), "logged": (logged, 6)}
         cost = _in_turns({**works, **{what: (work, 1) for what, work in theirs.items()}})
     print(
@@ -206,13 +206,13 @@ def _one_trial(place: Path) -> None:
 
 
 def _in_turns(works: dict[str, tuple[Callable[[], object], int]]) -> dict[str, float]:
-    """Median milliseconds of each work, measured in rounds so that a moment hits all alike."""
+    """Median milliseconds of each function, in rounds, so that load affects all equally."""
     times: dict[str, list[float]] = {what: [] for what in works}
     for turn in range(ROUNDS + 1):
         for what, (work, repeats) in works.items():
-            found = [_ms(work, 1) for _ in range(repeats)]
-            times[what] += found if turn else []
-    return {what: statistics.median(found) for what, found in times.items()}
+            spent = [_ms(work, 1) for _ in range(repeats)]
+            times[what] += spent if turn else []
+    return {what: statistics.median(all_) for what, all_ in times.items()}
 
 
 def _podium_trial(place: Path, folder: Path, stack: ExitStack) -> Callable[[], object]:
@@ -252,7 +252,7 @@ def _podium_trial(place: Path, folder: Path, stack: ExitStack) -> Callable[[], o
 
 
 def _logged_run(place: Path, stack: ExitStack) -> Callable[[], object]:
-    """A run of 20 parameters and 10 metrics, logged from a user's script."""
+    """Log a run of 20 parameters and 10 metrics as a user's script does."""
     from podium import HyperparamTracker
 
     tracker = stack.enter_context(HyperparamTracker(podium_store(place, 1)))
@@ -261,7 +261,7 @@ def _logged_run(place: Path, stack: ExitStack) -> Callable[[], object]:
 
 
 def _mlflow_trials(place: Path, folder: Path) -> dict[str, Callable[[], object]]:
-    """The same trial in three ways of MLflow's own."""
+    """The same trial in three ways of MLflow."""
     import mlflow
     from mlflow.entities import Metric, Param, RunTag
 
@@ -309,7 +309,7 @@ def _mlflow_trials(place: Path, folder: Path) -> dict[str, Callable[[], object]]
 
 
 def _beside_the_feeder(place: Path) -> None:
-    """The same training with the process that feeds MLflow at work beside it, and stopped."""
+    """The same training with and without the process that feeds MLflow."""
     root = podium_store(place, WAITING)
     feeder = subprocess.Popen(
         [sys.executable, "-P", "-m", "podium.steps.workspace.feeder", str(root)],
@@ -325,10 +325,10 @@ def _beside_the_feeder(place: Path) -> None:
                 times: dict[int, list[float]] = {signal.SIGSTOP: [], signal.SIGCONT: []}
                 pool.map(_train, [1] * workers, 1)
                 for _ in range(PAIRS):
-                    for how, found in times.items():
+                    for how, spent in times.items():
                         os.killpg(feeder.pid, how)
-                        found.append(_ms(partial(pool.map, _train, [STEPS] * workers, 1), 1))
-                alone, beside = (statistics.median(found) for found in times.values())
+                        spent.append(_ms(partial(pool.map, _train, [STEPS] * workers, 1), 1))
+                alone, beside = (statistics.median(spent) for spent in times.values())
             print(
                 f"  on {workers} of them: {alone:.0f} ms alone, {beside:.0f} ms beside it: "
                 f"{100 * (beside / alone - 1):+.1f} per cent"
@@ -342,7 +342,7 @@ def _beside_the_feeder(place: Path) -> None:
 
 
 def _waiting(root: Path, below: int = sys.maxsize) -> int:
-    """How many things MLflow has not seen, as soon as that is less than some number."""
+    """Wait until fewer than ``below`` items are pending for MLflow; return their number."""
     from podium.config import load
     from podium.ledger.record_reader import RecordReader
     from podium.steps.workspace.projections import standings
@@ -351,15 +351,15 @@ def _waiting(root: Path, below: int = sys.maxsize) -> int:
     reader = RecordReader(config.ledger.url, root, config.project.id)
     give_up = time.monotonic() + 120
     while time.monotonic() < give_up:
-        found = standings(reader)
-        if found and found[0].waiting < below:
-            return found[0].waiting
+        states = standings(reader)
+        if states and states[0].waiting < below:
+            return states[0].waiting
         time.sleep(0.1)
     raise SystemExit("the feeder did not start to send")
 
 
 def _train(steps: int) -> float:
-    """Arithmetic on one processor, of the kind small models are trained with."""
+    """Arithmetic on one processor, like the training of a small model."""
     import numpy as np
 
     weights = np.full((96, 96), 1e-3)
@@ -380,7 +380,7 @@ def _flush(place: Path, stack: ExitStack) -> Callable[[], object]:
 
 
 def _ms(work: Callable[[], object], repeats: int) -> float:
-    """Median time of some work in milliseconds; a first time is not counted where it is cheap."""
+    """Median milliseconds of a function; the first call of a cheap one is not counted."""
     if repeats > 1:
         work()
     times = []
@@ -391,7 +391,7 @@ def _ms(work: Callable[[], object], repeats: int) -> float:
     return 1000 * statistics.median(times)
 
 
-def _told(value: float | None) -> str:
+def _ms_text(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f} ms"
 
 

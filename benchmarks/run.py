@@ -1,9 +1,9 @@
-"""What `podium run` costs where nothing is to do, and what folds side by side save.
+"""Time of a `podium run` without changes, and the gain of training folds in one batch.
 
-Run with ``make bench``. The demo is run whole once; then the same command is timed as a whole, in
-new processes, beside ``podium --version``: as it is, and with what the last run found deleted, so
-that every step is held against the record. Last, the folds of both slots are trained anew with two
-jobs: all configs in one batch, and config by config.
+Run with ``make bench``. After one whole run of the demo, the same command is timed in new processes
+and compared with ``podium --version``: with its cache, and without, so that every step compares its
+inputs with the record. Last, the folds of both slots are trained again with two jobs: all configs
+in one batch, and config by config.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SLOTS = ("us4/D/volatility", "us4/D/return")
 
 def main() -> None:
     if (load := os.getloadavg()[0]) > QUIET:
-        print(f"the machine is busy (load {load:.1f}): read ratios, and seconds with care\n")
+        print(f"the machine is busy (load {load:.1f}): read seconds with care\n")
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "demo"
         _podium("init", str(root), "--demo", "-q")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _podium(*words: str) -> float:
-    """Seconds that a whole command takes."""
+    """Seconds of a whole command."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "podium", *words], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -73,7 +73,7 @@ def _up_to_date(root: Path) -> None:
             f"{what}: {seconds:.2f} s, {seconds / base:.1f} times that "
             f"(target at most {limit:g} s, {met})"
         )
-    print(f"the same, every step held against the record: {whole:.2f} s, {whole / base:.1f} times")
+    print(f"the same, every step compared with the record: {whole:.2f} s, {whole / base:.1f} times")
 
 
 def _side_by_side(root: Path, place: Path) -> None:
@@ -84,13 +84,13 @@ def _side_by_side(root: Path, place: Path) -> None:
     seconds = {}
     for how in ("one batch", "config by config"):
         copy = shutil.copytree(root, place / how.replace(" ", "-"))
-        # Another length is another training, so none is on record.
+        # Another number of epochs is another training, so none is on record.
         with open_project(copy, settings={"runner.jobs": 2, "extend.epochs": 13}) as project:
-            found = [tuned(project, slot) for slot in SLOTS]
-            # Workers that have torch loaded; what they train first is not timed.
-            _config_by_config(project, found[0], 1)
+            searched = [tuned(project, slot) for slot in SLOTS]
+            # Start the workers and load torch outside the timing.
+            _config_by_config(project, searched[0], 1)
             started = time.perf_counter()
-            for one in found:
+            for one in searched:
                 if how == "config by config":
                     _config_by_config(project, one)
                 else:
@@ -103,16 +103,16 @@ def _side_by_side(root: Path, place: Path) -> None:
     )
 
 
-def _config_by_config(project: Project, found: SearchResult, count: int | None = None) -> None:
-    """Folds as they were trained before they were one batch."""
+def _config_by_config(project: Project, result: SearchResult, count: int | None = None) -> None:
+    """Train the folds config by config."""
     from podium.steps.search.extend import folds_of, planned
     from podium.steps.trials import execute
     from podium.steps.trials.context import StudyContext
 
-    split = folds_of(project.config.extend, found.forecast.tuning)
-    for asked in planned(project, found, split)[:count]:
-        job = execute.job_of(found.data, split, asked.row.family)
-        execute.run(StudyContext(project, found.study, found.data, split), job, asked.plans)
+    split = folds_of(project.config.extend, result.forecast.tuning)
+    for extension in planned(project, result, split)[:count]:
+        job = execute.job_of(result.data, split, extension.row.family)
+        execute.run(StudyContext(project, result.study, result.data, split), job, extension.plans)
 
 
 if __name__ == "__main__":

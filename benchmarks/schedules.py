@@ -1,12 +1,12 @@
-"""What schedules cost and miss: epochs used and regret, against the full grid on the demo's bars.
+"""Epochs and regret of schedules compared with the full grid on the demo's bars.
 
-For each seed the same search draws its configs anew and trains all of them to their end (two worker
-processes). Each schedule is then replayed on those curves through the class that podium uses, so it
-is exact: a trial that is paused and gone on with is the one that never was. Regret is the best
-validation loss of who was left, minus the best of all.
+For each seed a search draws configs and trains all of them to their end (two worker processes).
+Each schedule is then replayed on those curves with podium's class. The replay is exact, since a
+paused and resumed trial equals one without a pause. Regret is the best validation loss of the
+survivors minus the best of all.
 
 ``python benchmarks/schedules.py --seeds 5 --configs 60 --epochs 20`` prints the table of
-docs/benchmarks.md (half an hour on two cores); without flags a small one, to see that it works.
+docs/benchmarks.md (half an hour on two cores); without flags it prints a small one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FINALISTS, GENERATION = 4, 8
 
 
 def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
-    """Validation loss after each epoch of every config, all trained to their end."""
+    """Validation losses by epoch of every config, all trained to their end."""
     flags = {
         "tune.trials": configs,
         "tune.epochs": epochs,
@@ -42,8 +42,8 @@ def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         root = init.init(Path(folder) / "demo", demo=True)
         with open_project(root, settings=flags) as project:
-            found = tune(project, SLOT)
-            ids = [row.id for row in found.trials]
+            result = tune(project, SLOT)
+            ids = [row.id for row in result.trials]
             with project.ledger.reading() as tx:
                 curves = reads.curves(project.ledger, tx, ids, "val", "loss")
     return [curves[id_] for id_ in ids]
@@ -52,7 +52,7 @@ def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
 def replay(
     schedule: type[Schedule], curves: Sequence[Sequence[float]], cohort: int, least: int
 ) -> tuple[int, float]:
-    """Epochs used, and the regret, of a schedule on cohorts of so many trials."""
+    """Epochs and regret of a schedule on cohorts of ``cohort`` trials."""
     budget = len(curves[0])
     made = schedule(budget, least)
     trained = [budget] * len(curves)
@@ -65,7 +65,7 @@ def replay(
                 for n in range(going[-1] + 1 if going else 0)
                 if n not in scores
             ]
-            kept = set(made.going_on(rung, scores, others))
+            kept = set(made.survivors(rung, scores, others))
             for n in set(going) - kept:
                 trained[n] = rung
             going = [n for n in going if n in kept]
@@ -79,17 +79,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--configs", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=5)
-    given = parser.parse_args()
-    grids = [full_grid(seed, given.configs, given.epochs) for seed in range(given.seeds)]
-    print(f"{given.configs} configs x {given.epochs} epochs, {given.seeds} seeds")
+    args = parser.parse_args()
+    grids = [full_grid(seed, args.configs, args.epochs) for seed in range(args.seeds)]
+    print(f"{args.configs} configs x {args.epochs} epochs, {args.seeds} seeds")
     print("| schedule | decided about together | epochs used | regret, mean | regret, max |")
     print("|---|---|---|---|---|")
     for name in registry.names("schedules"):
-        for cohort, least in ((given.configs, FINALISTS), (GENERATION, FINALISTS // 2)):
+        for cohort, least in ((args.configs, FINALISTS), (GENERATION, FINALISTS // 2)):
             schedule = registry.load("schedules", name).SCHEDULE
-            found = [replay(schedule, curves, cohort, least) for curves in grids]
-            epochs = statistics.mean(used for used, _ in found)
-            regrets = [regret for _, regret in found]
+            results = [replay(schedule, curves, cohort, least) for curves in grids]
+            epochs = statistics.mean(used for used, _ in results)
+            regrets = [regret for _, regret in results]
             mean, worst = statistics.mean(regrets), max(regrets)
             print(f"| {name} | {cohort} | {epochs:,.0f} | {mean:.4f} | {worst:.4f} |")
     best = [sorted(map(min, curves)) for curves in grids]

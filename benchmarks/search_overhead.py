@@ -1,9 +1,9 @@
-"""What a search and its record cost beside training: milliseconds a trial with nothing to train.
+"""Overhead of a search and its record without training, in milliseconds a trial.
 
-Run with ``make bench``. A family that fits nothing, two years of four tickers, each epoch, forecast
-and loss on record. Each search is run as it is, and once more with commits that are not flushed,
-which is what is left of it on a disk that flushes in no time. CPU time is that of the driver, which
-asks and records: on a machine that others use too, wall time says little.
+Run with ``make bench``. A family that fits nothing, two years of four tickers; each epoch, forecast
+and loss is recorded. Each search runs as it is, and once more with commits that are not flushed, as
+on a disk with instant flushes. CPU time is that of the driver; on a shared machine wall time says
+little.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SLOT = "us4/D/volatility"
 LIMIT_MS = 3.0
 SEARCHES = ("random", "qmc", "tpe", "three_phase")
 RUNNERS = ("inline", "local")
-FAMILY = '''"""Forecasts so many times the last known value."""
+FAMILY = '''"""Forecasts a multiple of the last known value."""
 
 import json
 
@@ -73,27 +73,27 @@ FAMILY = Nothing
 
 
 def main() -> None:
-    # Libraries that start threads of their own would be counted as podium's.
+    # Libraries that start threads would be counted as podium's.
     os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
     words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    words.add_argument("--trials", default="100,400", help="How many, with commas.")
+    words.add_argument("--trials", default="100,400", help="Numbers of trials, with commas.")
     words.add_argument("--only", default=",".join(SEARCHES), help="Searches, with commas.")
-    words.add_argument("--runners", default=",".join(RUNNERS), help="With commas.")
-    asked = words.parse_args()
+    words.add_argument("--runners", default=",".join(RUNNERS), help="Runners, with commas.")
+    args = words.parse_args()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         flush = _flush_ms(place)
         print(
-            f"search and record without training; a flush of this disk takes {flush:.2f} ms, the "
-            f"load is {os.getloadavg()[0]:.1f}"
+            f"search and record without training; a flush takes {flush:.2f} ms, load "
+            f"{os.getloadavg()[0]:.1f}"
         )
         print("milliseconds a trial (target: at most 3 without flushes)")
         print(f"{'':13}{'runner':>8}{'trials':>8}{'as it is':>10}{'unflushed':>11}", end="")
         print(f"{'CPU':>7}{'flushes a trial':>17}")
         _measure(_project(place / "warm", "random", "inline", 20), flushed=True)
-        for trials in map(int, asked.trials.split(",")):
-            for runner in asked.runners.split(","):
-                for search in asked.only.split(","):
+        for trials in map(int, args.trials.split(",")):
+            for runner in args.runners.split(","):
+                for search in args.only.split(","):
                     _one(place / f"{search}-{runner}-{trials}", search, runner, trials)
 
 
@@ -101,16 +101,16 @@ def _one(place: Path, search: str, runner: str, trials: int) -> None:
     whole, _, flushes = _measure(_project(place, search, runner, trials), flushed=True)
     beside = place.with_name(f"{place.name}-unflushed")
     without, cpu, _ = _measure(_project(beside, search, runner, trials), flushed=False)
-    told = "met" if min(without, cpu) / trials <= LIMIT_MS else "MISSED"
+    verdict = "met" if min(without, cpu) / trials <= LIMIT_MS else "MISSED"
     print(
         f"{search:13}{runner:>8}{trials:>8}{whole / trials:>10.2f}{without / trials:>11.2f}"
-        f"{cpu / trials:>7.2f}{flushes / trials:>17.2f}  {told}",
+        f"{cpu / trials:>7.2f}{flushes / trials:>17.2f}  {verdict}",
         flush=True,
     )
 
 
 def _project(root: Path, search: str, runner: str, trials: int) -> Path:
-    """A project whose only family fits nothing."""
+    """Create a project whose only family fits nothing."""
     from podium.steps.archive import init
 
     init.init(root, demo=True)
@@ -150,7 +150,7 @@ jobs = 2
 
 
 def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
-    """Milliseconds of a search's trials, the driver's CPU's, and how many commits were flushed.
+    """Wall and CPU milliseconds of a search's trials, and the number of flushed commits.
 
     What comes before the first trial and after the last one is paid once a search and left out:
     reading bars, starting workers, naive, the answer.
@@ -172,20 +172,20 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
         with transaction(self, durable=durable and flushed) as tx:
             yield tx
 
-    found: list[float] = []
+    spent: list[float] = []
     run_search = driver.run_search
 
     def timed(context: StudyContext, run: driver.SearchRun) -> Any:
         nonlocal count
         project, data = context.project, context.data
         if project.config.runner.name == "local":
-            # Workers start with the first task; what that takes is no trial's.
+            # Workers start with the first task, outside the timing.
             [config, *_] = registry.family("naive").space(data.tuning).grid()
             tasks = [Task(f"t-{n}", config, 0, 0) for n in range(4)]
             list(project.runner.run(execute.job_of(data, context.split, "naive"), tasks))
         count, started, cpu = 0, time.perf_counter(), time.process_time()
         rows = run_search(context, run)
-        found[:] = [1000 * (time.perf_counter() - started), 1000 * (time.process_time() - cpu)]
+        spent[:] = [1000 * (time.perf_counter() - started), 1000 * (time.process_time() - cpu)]
         return rows
 
     Ledger.transaction = counted  # type: ignore[method-assign, assignment]
@@ -193,7 +193,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
     try:
         with open_project(root) as project:
             tune.tune(project, SLOT)
-        wall, cpu = found
+        wall, cpu = spent
         return wall, cpu, count
     finally:
         Ledger.transaction = transaction  # type: ignore[method-assign]
@@ -201,7 +201,7 @@ def _measure(root: Path, *, flushed: bool) -> tuple[float, float, int]:
 
 
 def _flush_ms(place: Path) -> float:
-    """What it takes this disk to keep four KiB."""
+    """Milliseconds of a flush of 4 KiB on this disk."""
     times = []
     with (place / "flush").open("ab") as handle:
         for _ in range(50):

@@ -1,11 +1,11 @@
-"""What searches find at equal budget: regret on standard functions and on a surface like an LSTM's.
+"""Regret of searches at equal budget, on standard functions and on a surface like an LSTM's.
 
-``make bench`` runs a small form of it: a Gaussian process needs half an hour for 20 seeds.
+``make bench`` runs a small form: a Gaussian process needs half an hour for 20 seeds.
 
-Regret is how far the best config's true value is from the best there is: Branin and Hartmann6 as
-they are, Rosenbrock4 as log10(1 + f), Ackley5 with its minimum moved off the middle, and "mixed8",
-a made-up surface over the parameters of a network (steps, sizes, choices that depend on one
-another) whose scores carry noise of 0.01; it is the true value of what looked best that counts.
+Regret is the true value of the config with the best score minus the optimum: of Branin, Hartmann6,
+Rosenbrock4 as log10(1 + f), Ackley5 with its minimum moved off the middle, and "mixed8", an
+invented surface over the parameters of a network (steps, sizes, interacting choices) whose scores
+have noise of 0.01.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GENERATION = 8
 
 @dataclass(frozen=True)
 class Problem:
-    """A function to minimize; ``least`` is the lowest value it has."""
+    """A function to minimize; ``least`` is its minimum."""
 
     space: Space
     value: Callable[[Mapping[str, Any]], float]
@@ -73,9 +73,9 @@ def ackley5(c: Mapping[str, Any]) -> float:
 
 
 def mixed8(c: Mapping[str, Any]) -> float:
-    """Lowest, 0, at rate 3e-3 x 64 / units, decay 1e-3, dropout 0.2, 64 units, adamw ..."""
+    """The minimum is 0, at rate 3e-3 x 64 / units, decay 1e-3, dropout 0.2, 64 units, adamw ..."""
     rate = math.log10(c["rate"] / 3e-3) + math.log2(c["units"] / 64) / 4
-    # Large batches want larger steps; plain gradient descent far larger ones.
+    # Large batches need larger steps, plain gradient descent far larger ones.
     rate -= math.log2(c["batch"] / 64) / 6 + (1.0 if c["optimizer"] == "sgd" else 0.0)
     size = math.log2(c["units"] / 64)
     return (
@@ -125,38 +125,36 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--only", default="", help="Searches, with commas.")
-    asked = parser.parse_args()
-    names = asked.only.split(",") if asked.only else SEARCHES
-    print(
-        f"regret after {asked.trials} trials in generations of {GENERATION}, {asked.seeds} seeds:"
-    )
+    args = parser.parse_args()
+    names = args.only.split(",") if args.only else SEARCHES
+    print(f"regret after {args.trials} trials in generations of {GENERATION}, {args.seeds} seeds:")
     print("median (lower and upper quartile); wins: share of runs better than tpe with that seed")
     print(f"{'':24}" + "".join(f"{name:>26}" for name in PROBLEMS) + f"{'wins':>7}{'ms/trial':>10}")
-    against = _regrets("tpe", asked.seeds, asked.trials)[0]
+    against = _regrets("tpe", args.seeds, args.trials)[0]
     for name in names:
-        found, spent = _regrets(name, asked.seeds, asked.trials)
-        cells = "".join(f"{_told(found[problem]):>26}" for problem in PROBLEMS)
+        regrets, spent = _regrets(name, args.seeds, args.trials)
+        cells = "".join(f"{_quartiles(regrets[problem]):>26}" for problem in PROBLEMS)
         pairs = [
             (mine < other) + 0.5 * (mine == other)
             for problem in PROBLEMS
-            for mine, other in zip(found[problem], against[problem], strict=True)
+            for mine, other in zip(regrets[problem], against[problem], strict=True)
         ]
         wins = "-" if name == "tpe" else f"{statistics.mean(pairs):.0%}"
         print(f"{name:24}{cells}{wins:>7}{1000 * spent:>10.1f}", flush=True)
 
 
 def _regrets(name: str, seeds: int, trials: int) -> tuple[dict[str, list[float]], float]:
-    """Regret on each problem, by seed, and seconds a trial."""
+    """Regrets on each problem by seed, and seconds a trial."""
     started = time.perf_counter()
-    found = {
+    regrets = {
         problem: [regret(name, one, seed, trials) for seed in range(seeds)]
         for problem, one in PROBLEMS.items()
     }
-    return found, (time.perf_counter() - started) / (seeds * trials * len(PROBLEMS))
+    return regrets, (time.perf_counter() - started) / (seeds * trials * len(PROBLEMS))
 
 
 def regret(name: str, problem: Problem, seed: int, trials: int) -> float:
-    """How far the config that looked best is from the best one."""
+    """True value of the config with the best score, minus the optimum."""
     search = registry.load("searches", name).SEARCH(problem.space, trial_seed(seed, 0))
     search.begin(trials, 1, {})
     seen: list[tuple[float, ConfigDict]] = []
@@ -171,7 +169,7 @@ def regret(name: str, problem: Problem, seed: int, trials: int) -> float:
     return problem.value(best) - problem.least
 
 
-def _told(values: list[float]) -> str:
+def _quartiles(values: list[float]) -> str:
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return f"{middle:.2g} ({low:.2g} {high:.2g})"
 

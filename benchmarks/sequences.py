@@ -1,12 +1,12 @@
-"""What an epoch of the bilstm family costs, beside the loop everybody writes; ratios of one run.
+"""CPU time of an epoch of the bilstm family compared with a usual torch loop; ratios of one run.
 
-Run with ``make bench``, or by itself. Both train the same network on the same windows of a glucose
-sensor, with one thread, and judge every epoch on the same validation windows. The other loop is a
-Dataset and a DataLoader in the same process, AdamW, clipped gradients. They take turns. Times are
-the processor's: with one thread they are those of a clock on a quiet machine.
+Run with ``make bench``, or directly. Both train the same network on the same windows of a glucose
+sensor, with one thread, and score every epoch on the same validation windows. The usual loop has a
+Dataset and a DataLoader in the same process, AdamW and clipped gradients. They run in turns. With
+one thread, CPU time equals wall time on a quiet machine.
 
-A third way does the same number of steps on one batch that is there already: what the network
-itself costs, so that the difference is what serving batches and counting scores costs.
+A third way runs the same number of steps on one fixed batch. It measures the network alone, so the
+difference is the time for batches and scores.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     words.add_argument("--epochs", type=int, default=EPOCHS)
     words.add_argument("--rounds", type=int, default=ROUNDS)
-    asked = words.parse_args()
+    args = words.parse_args()
     torch.set_num_threads(1)
     train, validation = (_part(arrays) for arrays in glucose.sequences(glucose.readings()).values())
     print(
-        f"glucose: {len(train):,} windows to train on, {len(validation):,} to judge, of "
+        f"glucose: {len(train):,} training windows, {len(validation):,} validation windows, of "
         f"{train.x.shape[1]} steps x {train.x.shape[2]}; bidirectional LSTM of {HIDDEN}, batches "
-        f"of {BATCH}, {asked.epochs} epochs, one thread; load before the run "
+        f"of {BATCH}, {args.epochs} epochs, one thread; load before the run "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     ways: dict[str, Callable[[Sequences, Sequences, int], float]] = {
@@ -54,18 +54,18 @@ def main() -> None:
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     reached: dict[str, float] = {}
-    for number in range(asked.rounds):
+    for number in range(args.rounds):
         order = list(ways) if number % 2 == 0 else list(ways)[::-1]
         for name in order:
             begin = time.process_time()
-            reached[name] = ways[name](train, validation, asked.epochs)
-            seconds[name].append((time.process_time() - begin) / asked.epochs)
-    middle = {name: statistics.median(found) for name, found in seconds.items()}
-    for name, found in seconds.items():
-        told = f", macro-F1 {reached[name]:.3f}" if reached[name] else ""
+            reached[name] = ways[name](train, validation, args.epochs)
+            seconds[name].append((time.process_time() - begin) / args.epochs)
+    middle = {name: statistics.median(spent) for name, spent in seconds.items()}
+    for name, spent in seconds.items():
+        score = f", macro-F1 {reached[name]:.3f}" if reached[name] else ""
         print(
-            f"{name}: {middle[name]:.2f} s of CPU an epoch (median of {len(found)}; "
-            f"{min(found):.2f} to {max(found):.2f}{told})"
+            f"{name}: {middle[name]:.2f} s of CPU an epoch (median of {len(spent)}; "
+            f"{min(spent):.2f} to {max(spent):.2f}{score})"
         )
     ours, loader, bare = middle.values()
     pairs = [b / a for a, b in zip(*list(seconds.values())[:2], strict=True)]
@@ -76,8 +76,8 @@ def main() -> None:
         f"{verdict}; aim {AIM:g}, {'reached' if ratio >= AIM else 'missed'})"
     )
     print(
-        f"beside the network: podium {max(0.0, 1 - bare / ours):.0%} of an epoch, "
-        f"the loader's loop {max(0.0, 1 - bare / loader):.0%}"
+        f"outside the network: podium {max(0.0, 1 - bare / ours):.0%} of an epoch, "
+        f"the DataLoader's loop {max(0.0, 1 - bare / loader):.0%}"
     )
 
 
@@ -124,7 +124,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Network(nn.Module):
-    """What the family trains, as torch's documentation would have it."""
+    """The family's network, written as in torch's documentation."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -169,8 +169,8 @@ def _loader(train: Sequences, validation: Sequences, epochs: int) -> float:
                 scores = model(x)
                 total += criterion(scores, y).item() * len(y)
                 chosen.append(scores.argmax(1))
-        found = confusion(validation.y, torch.cat(chosen).numpy(), len(train.class_names))
-        best = max(best, macro_f1(found))
+        table = confusion(validation.y, torch.cat(chosen).numpy(), len(train.class_names))
+        best = max(best, macro_f1(table))
     return best
 
 

@@ -1,8 +1,8 @@
-"""What judging many configs costs: overfitting, confidence set, superior ability, deflated Sharpe.
+"""Time to judge many configs: overfitting, confidence set, superior ability, deflated Sharpe.
 
-Run with ``make bench``, or by itself. Only the first has a target. Beside two of them stand the
-libraries the tests compare with, on the same numbers; overfitting on few configs and blocks there,
-since with 50 configs and 16 blocks the other one needs a minute.
+Run with ``make bench``, or directly. Only the first has a target. Two are compared with the
+reference libraries of the tests on the same numbers; overfitting on few configs and blocks, since
+purgedcv needs a minute for 50 configs and 16 blocks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Do the demo's verdicts come from the data? Other data, other verdicts.
+"""Check that the demo's verdicts depend on the data.
 
-``python benchmarks/verdicts.py`` runs the demo on its own bars, on the same days in another order
-(what there was to forecast is gone), and on another period with other tickers.
+``python benchmarks/verdicts.py`` runs the demo on its bars, on the same days in another order
+(without anything to forecast), and on another period with other tickers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from podium.testing.series import shuffled
 
 
 def replace(root: Path, *pairs: tuple[str, str]) -> None:
-    """Other words in a project's settings."""
+    """Replace text in a project's settings."""
     path = root / "podium.toml"
     text = path.read_text()
     for old, new in pairs:
@@ -34,7 +34,7 @@ def replace(root: Path, *pairs: tuple[str, str]) -> None:
 
 
 def shuffle(root: Path, seed: int) -> None:
-    """The same days in another order."""
+    """Shuffle the days."""
     dataset = shuffled(load_dataset(config.load(root), "us4"), seed=seed)
     for n, ticker in enumerate(dataset.tickers):
         frame = pd.DataFrame({field: dataset[field][:, n] for field in FIELDS})
@@ -44,7 +44,7 @@ def shuffle(root: Path, seed: int) -> None:
 
 
 def move(root: Path) -> None:
-    """Another period: without GOOG, which begins in 2004, the bars reach back to 2000."""
+    """Use another period: without GOOG, which begins in 2004, the bars reach back to 2000."""
     replace(
         root,
         ('tickers = ["AAPL", "GOOG", "IBM", "MSFT"]', 'tickers = ["AAPL", "IBM", "MSFT"]'),
@@ -53,7 +53,7 @@ def move(root: Path) -> None:
 
 
 def verdicts(root: Path) -> Mapping[str, Any]:
-    """What a run says of each slot."""
+    """Outcome of a run for each slot."""
     with open_project(root) as project:
         return {slot.slot: slot for slot in run(project).report.slots}
 
@@ -70,9 +70,9 @@ def main() -> None:
             root = init(Path(folder) / "demo", demo=True)
             change(root)
             began = time.perf_counter()
-            found = verdicts(root)
-            told = ", ".join(f"{slot} {one.verdict}" for slot, one in found.items())
-            print(f"{name}: {told} ({time.perf_counter() - began:.0f} s)", flush=True)
+            outcomes = verdicts(root)
+            summary = ", ".join(f"{slot} {one.verdict}" for slot, one in outcomes.items())
+            print(f"{name}: {summary} ({time.perf_counter() - began:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What windows cost: podium's against laid out ones and torch's DataLoader, in one run.
+"""Speed and memory of podium's windows, of materialised ones and of torch's DataLoader.
 
-Run with ``make bench``, or by itself. Every way serves windows of the same bars in a random order,
-in batches, and runs in a process of its own, which tells how much its peak memory grew over what
-it had with its libraries loaded and warm. Laying windows out is not part of the time.
+Run with ``make bench``, or directly. Each way serves windows of the same bars in a random order, in
+batches. It runs in a separate process, which reports the growth of its peak memory since its
+libraries were loaded and warm. The time to materialise windows is not included.
 
-Then one epoch of the lstm family over those windows, against the memory of the bars plus one batch:
-counted in bytes, and measured as the same training on a single batch, so that what the network
-itself needs for a batch is on both sides.
+Then one epoch of the lstm family over those windows, compared with the memory of the bars plus one
+batch: counted in bytes, and measured as the same training on a single batch, so that both sides
+include the network's memory for a batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-# This process stays small: a child's peak is counted from its parent's size at least.
+# This process stays small, since a child's peak is at least its parent's size.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TICKERS, BARS, LENGTH, FEATURES = 50, 5_000, 128, 16
 BATCH = 256
-# Of the slow ways, a part of the windows; of each the rate counts.
+# Slow ways serve only a part of the windows; their rates are compared.
 FEW = 40_000
 # A network that is small beside the bars.
 CONFIG = {
@@ -59,9 +59,9 @@ def main() -> None:
         "DataLoader, in process": "loader",
         "DataLoader, 2 workers": "workers",
     }
-    found = {name: _child(way) for name, way in ways.items()}
-    best = found["podium, for torch"]
-    for name, one in found.items():
+    results = {name: _child(way) for name, way in ways.items()}
+    best = results["podium, for torch"]
+    for name, one in results.items():
         rate, peak = one["windows"] / one["seconds"], one["peak"]
         print(
             f"{name:<24} {rate:>12,.0f} windows/s ({rate * best['seconds'] / best['windows']:.2f} "
@@ -79,8 +79,8 @@ def main() -> None:
 
 def _verdict(what: str, epoch: dict[str, Any], base: float) -> None:
     ratio = epoch["peak"] / base
-    told = "met" if ratio <= TARGET else "MISSED"
-    print(f"  against {what}: {base:.0f} MiB, ratio {ratio:.2f} (target {TARGET:g}, {told})")
+    verdict = "met" if ratio <= TARGET else "MISSED"
+    print(f"  against {what}: {base:.0f} MiB, ratio {ratio:.2f} (target {TARGET:g}, {verdict})")
 
 
 def _child(way: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def measure(way: str) -> None:
 
     from podium.families import _torch_forecaster
 
-    # Two cores are shared with whatever else runs; a trial has one thread, and so has each way.
+    # A trial has one thread, and so has each way.
     torch.set_num_threads(1)
     if way.startswith("train"):
         from podium.families.lstm import FAMILY
@@ -132,13 +132,13 @@ def measure(way: str) -> None:
 
 
 def _peak() -> float:
-    """High-water mark of this process and of its largest child, MiB."""
+    """Peak memory of this process and of its largest child, MiB."""
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(resource.getrusage(one).ru_maxrss for one in whose) / 1024
 
 
 def _windows(tickers: int, bars: int) -> Windows:
-    """Every window with a label, of features that are noise."""
+    """Every window with a label; the features are noise."""
     import numpy as np
 
     from podium.split import Windows
@@ -160,7 +160,7 @@ def _windows(tickers: int, bars: int) -> Windows:
         window=LENGTH,
         centered=True,
     )
-    # Untouched zeros are no memory yet.
+    # Untouched zeros take no memory yet.
     view.increments.fill(0.5)
     view.past.fill(0.5)
     return Windows.of(view, np.arange(LENGTH - 1, bars - 1))
@@ -223,7 +223,7 @@ def workers(windows: Windows) -> Iterator[int]:
 
 
 def _touched(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The batch in one piece, as a network would be given it."""
+    """The batch in one array, as a network receives it."""
     import numpy as np
 
     return np.ascontiguousarray(batch)

@@ -1,8 +1,8 @@
-"""Two workers against one on trials that need a processor each, in one run.
+"""Two workers compared with one on trials that use one processor each, in one run.
 
-Run with ``make bench``, or by itself. Trials are LSTMs on the demo's bars, started before the clock
-is, so that what is measured is training and handing out alone. On a machine that has other work the
-ratio says little: the load before the run is told.
+Run with ``make bench``, or directly. Trials are LSTMs on the demo's bars. The workers start before
+the clock, so only training and the distribution of tasks are measured. On a busy machine the ratio
+says little, so the load before the run is printed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
     with LocalRunner(1) as one, LocalRunner(2) as two:
         for running in (one, two):
             seconds(running, job, running.jobs)
-        # In turns, so that what else the machine does meets both.
+        # In turns, so that other load affects both.
         for _ in range(ROUNDS):
             for running in (one, two):
                 best[running.jobs] = min(best[running.jobs], seconds(running, job, TRIALS))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def seconds(running: LocalRunner, job: Job, count: int) -> float:
-    """How long so many trials take."""
+    """Seconds of ``count`` trials."""
     tasks = [Task(f"t-{number}", CONFIG, 0, seed=number) for number in range(count)]
     started = time.perf_counter()
     ended = list(running.run(job, tasks))

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from podium.runners._base import Runner, size_of, take
-from podium.runners._files import sent, work_apart
+from podium.runners._base import Runner, batch_size, next_batch
+from podium.runners._files import run_tasks_apart, with_state
 
 
 class ApartRunner(Runner):
@@ -15,15 +15,15 @@ class ApartRunner(Runner):
 
     def run(self, job, tasks):
         waiting = tasks if isinstance(tasks, deque) else deque(tasks)
-        size = size_of(job)
+        size = batch_size(job)
         # Whether models and states are wanted is all that a worker sees of the driver's folders.
         away = replace(job, save_to="/nowhere" * bool(job.save_to))
         away = replace(away, pause_to="/nowhere" * bool(job.pause_to))
         while waiting and not self.halted():
-            batch = [sent(job, task) for task in take(waiting, size)]
+            batch = [with_state(job, task) for task in next_batch(waiting, size)]
             with TemporaryDirectory() as folder:
                 given = pickle.loads(pickle.dumps((away, batch)))
-                answers = [pickle.dumps(end) for end in work_apart(*given, Path(folder))]
+                answers = [pickle.dumps(end) for end in run_tasks_apart(*given, Path(folder))]
             yield from map(pickle.loads, answers)
 
     def close(self):

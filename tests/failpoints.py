@@ -222,7 +222,7 @@ def _with_workers() -> None:
 def _worker_busy(turn: int) -> None:
     """The driver dies while its worker processes train."""
     _with_workers()
-    _around(LocalRunner, "_hear", _Countdown(turn), after=False)
+    _around(LocalRunner, "_receive", _Countdown(turn), after=False)
 
 
 def _in_an_end(turn: int) -> None:
@@ -409,7 +409,7 @@ def _in_a_fit(turn: int) -> None:
     if os.environ["PODIUM_RUNNER_NAME"] == "inline":
         _in_training(turn)
     else:
-        _around(LocalRunner, "_hear", _Countdown(turn), after=False)
+        _around(LocalRunner, "_receive", _Countdown(turn), after=False)
 
 
 def _writing_a_report(turn: int) -> None:

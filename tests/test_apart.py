@@ -7,7 +7,7 @@ import quick
 from apart import ApartRunner
 from podium.errors import DataError
 from podium.hashing import digest_folder
-from podium.runners._files import packed, placed, unpack
+from podium.runners._files import read_folder, store_files, write_folder
 from podium.runners.inline import InlineRunner
 from podium.steps.candidates.finalize import finalize
 from podium.steps.search.extend import extend
@@ -24,17 +24,17 @@ def test_it_keeps_the_contract_of_a_runner():
     runners.check_runner(ApartRunner)
 
 
-def test_the_kit_finds_a_runner_that_says_the_opposite():
+def test_the_kit_finds_a_runner_with_a_false_shares_files():
     class Shares(ApartRunner):
         shares_files = True
 
-    with pytest.raises(AssertionError, match=r"shares_files is True, and the .* is its bytes"):
+    with pytest.raises(AssertionError, match=r"shares_files is True, and the .* is bytes"):
         runners.check_files_of_trials_come_back(Shares)
 
     class Apart(InlineRunner):
         shares_files = False
 
-    with pytest.raises(AssertionError, match=r"shares_files is False, and the .* is its path"):
+    with pytest.raises(AssertionError, match=r"shares_files is False, and the .* is path"):
         runners.check_files_of_trials_come_back(Apart)
 
 
@@ -45,7 +45,7 @@ def test_the_kit_finds_a_runner_that_loses_states():
                 object.__setattr__(end, "paused", "")
                 yield end
 
-    with pytest.raises(AssertionError, match="the state of a paused trial did not come back"):
+    with pytest.raises(AssertionError, match="the state of a paused trial was not returned"):
         runners.check_files_of_trials_come_back(Forgetful)
 
 
@@ -100,8 +100,8 @@ def test_a_folder_comes_back_as_it_was(tmp_path):
     (folder / "inner" / "file").write_bytes(b"\x00\xff")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "before").write_text("gone")
-    for files in (packed(folder), str(folder)):
-        unpack(files, tmp_path / "other")
+    for files in (read_folder(folder), str(folder)):
+        write_folder(files, tmp_path / "other")
         assert digest_folder(tmp_path / "other") == digest_folder(folder)
         assert (tmp_path / "other" / "inner" / "empty").is_dir()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other"]
@@ -110,12 +110,12 @@ def test_a_folder_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize("name", ["../out", "/out", "in/../../out"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(name, tmp_path):
     with pytest.raises(DataError, match="a name inside of its folder"):
-        unpack({name: b""}, tmp_path / "place")
+        write_folder({name: b""}, tmp_path / "place")
     assert not (tmp_path / "out").exists()
 
 
-def test_files_that_nobody_wants_are_left(tmp_path):
+def test_files_without_a_folder_in_the_job_are_ignored(tmp_path):
     job = runners.small_job("naive")
     end = Ended(Task("t", {}, 0, 0), State.COMPLETE, model={"a": b""}, paused={"b": b""})
-    [found] = placed(job, iter([end]))
+    [found] = store_files(job, iter([end]))
     assert (found.model, found.paused) == ("", "")

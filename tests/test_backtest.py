@@ -239,7 +239,7 @@ def test_data_that_cannot_be_traded_is_refused_with_its_place(change, text):
     ("change", "text"),
     [
         ({"execution": "same_close"}, "execution is 'same_close'"),
-        ({"execution": "next_open"}, "without open_prices"),
+        ({"execution": "next_open"}, "needs open_prices"),
         ({"fee_bps": -1.0}, "fee_bps is -1"),
         ({"fee_bps": NAN}, "fee_bps is nan"),
         ({"slippage_bps": 10_000.0}, "slippage_bps is 10000"),

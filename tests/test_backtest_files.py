@@ -53,7 +53,7 @@ def scalars(root, kind):
     return {name: value for name, (value, *_) in json.loads(row["scalars"]).items()}
 
 
-def test_results_say_what_was_judged_by_which_rule_and_what_it_came_to(judged):
+def test_results_have_candidate_rule_and_figures(judged):
     told = results(judged)
     [candidate] = query(judged, "SELECT * FROM candidate")
     assert told["candidate"] == candidate["id"]
@@ -158,7 +158,7 @@ def test_files_that_are_up_to_date_are_left_alone_and_missing_ones_come_back(cop
     assert (place / "trades.csv").read_bytes() == text
 
 
-def test_no_folder_is_written_where_nobody_wants_one(copied):
+def test_no_folder_is_written_for_an_empty_path(copied):
     shutil.rmtree(copied / FOLDER)
     with open_project(copied, settings={"paths.backtesting": ""}) as project:
         backtest(project, SLOT)
@@ -172,9 +172,7 @@ def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_every_table():
     assert row == ["2020-01-31T00:00:00", "'=1+1", "-1.5"]
 
 
-def test_without_pyarrow_or_matplotlib_the_rest_is_written_and_what_is_missing_said(
-    copied, monkeypatch
-):
+def test_without_pyarrow_or_matplotlib_the_rest_is_written_with_a_message(copied, monkeypatch):
     def no_pyarrow(*_, **__):
         raise ImportError("pyarrow")
 

@@ -9,7 +9,7 @@ from podium.portfolio import Impact, Limits, Rates, simulate
 from podium.sections import BacktestSection
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import _notes, _settings
-from podium.steps.evidence.trading import simulated
+from podium.steps.evidence.trading import run_backtest
 from podium.steps.workspace.session import open_project
 from projects import SLOT, small_project
 
@@ -59,7 +59,7 @@ def test_the_kernel_trades_on_the_terms_of_the_project(tmp_path):
         prices = data.dataset["close"][bars]
         rng = np.random.default_rng(0)
         weights = rng.uniform(-1.0, 1.0, prices.shape)
-        found = simulated(project, data, weights)
+        found = run_backtest(project, data, weights)
     expected = simulate(
         prices,
         weights,

@@ -228,7 +228,7 @@ def test_frames_are_put_together_by_the_names_of_their_columns():
     [
         (["a", "x"], "2020-01-01", r"weights has no column 'b'"),
         (["a", "b", "c"], "2020-01-01", r"prices has no column 'c'"),
-        (["b", "a"], "2020-01-02", "rows of weights are not those of prices"),
+        (["b", "a"], "2020-01-02", "weights and prices have different rows"),
     ],
 )
 def test_frames_of_other_rows_or_columns_are_refused(columns, first, text):
@@ -256,12 +256,12 @@ def test_frames_of_other_rows_or_columns_are_refused(columns, first, text):
         ({"limits": Limits(leverage=-1.0)}, UsageError, "limits.leverage is -1.0"),
         ({"limits": Limits(turnover=NAN)}, UsageError, "limits.turnover is nan"),
         ({"limits": Limits(lot=0.0)}, UsageError, "limits.lot is 0.0"),
-        ({"limits": Limits(group=0.5)}, UsageError, "without limits.groups"),
-        ({"limits": Limits(group=0.5, groups=["a"])}, DataError, "names 1 items"),
+        ({"limits": Limits(group=0.5)}, UsageError, "needs limits.groups"),
+        ({"limits": Limits(group=0.5, groups=["a"])}, DataError, "has 1 names"),
         (
             {"limits": Limits(group={"oli": 0.5}, groups=["oil", "gas"])},
             UsageError,
-            "names 'oli', which is no group.*Did you mean 'oil'",
+            "unknown group, 'oli'.*Did you mean 'oil'",
         ),
         ({"rates": Rates(DAYS[:2])}, DataError, r"rates.times has shape \(2,\)"),
         ({"rates": Rates(DAYS[[0, 2, 1]])}, DataError, r"times\[2\]"),
@@ -270,7 +270,7 @@ def test_frames_of_other_rows_or_columns_are_refused(columns, first, text):
         ({"rates": Rates(DAYS[:3], borrow=NAN)}, UsageError, "rates.borrow is nan"),
     ],
 )
-def test_a_term_that_makes_no_sense_is_refused(change, kind, text):
+def test_an_invalid_term_is_refused(change, kind, text):
     with pytest.raises(kind, match=text):
         simulate(np.ones((3, 2)), np.zeros((3, 2)), **change)
 
@@ -279,7 +279,7 @@ def test_a_stack_of_another_shape_is_refused_and_a_bad_weight_is_named_with_its_
     with pytest.raises(DataError, match=r"weights has shape \(3, 2\).*a stack of matrices"):
         simulate_stack(np.ones((3, 2)), np.ones((3, 2)))
     weights = np.zeros((4, 3, 2))
-    with pytest.raises(DataError, match=r"\(4, 3, 2\).*Give many portfolios to simulate_stack"):
+    with pytest.raises(DataError, match=r"\(4, 3, 2\).*Use simulate_stack"):
         simulate(np.ones((3, 2)), weights)
     weights[2, 1, 1] = NAN
     with pytest.raises(DataError, match="weights of portfolio 2: of item 1 at bar 1 is nan"):

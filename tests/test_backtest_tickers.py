@@ -106,10 +106,10 @@ def test_a_missing_ticker_is_refused_by_name(copied):
         signals(project, model_path=model_of(copied))
 
 
-def test_a_renamed_ticker_is_refused_with_the_name_it_may_have_by_now(copied):
+def test_a_renamed_ticker_is_refused_with_its_likely_new_name(copied):
     rename(copied, "IBM", "IBMX")
     tickers(copied, "AAPL", "IBMX")
-    with pytest.raises(DataError, match=r"ticker 'IBM'.*if it is called IBMX by now"):
+    with pytest.raises(DataError, match=r"ticker 'IBM'.*if it was renamed to IBMX"):
         again(copied)
     before = recorded(copied)
     rename(copied, "IBMX", "IBM")
@@ -154,7 +154,7 @@ def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_n
         extend(project, SLOT)
         finalize(project, SLOT)
         found = backtest(project, SLOT)
-    told = "IBM (2002-04-30T00:00:00); what is held then is sold at the last price"
+    told = "IBM (2002-04-30T00:00:00); their positions are sold at the last price"
     assert any(told in one for one in said.said)
     assert told in found.evidence["backtest"].notes["tickers"]
     with open_project(root) as project, project.ledger.reading() as tx:

@@ -84,11 +84,11 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         assert [row.family for row in rows] == ["naive"] * 8 + ["blend"] * 2
         assert [row.number for row in rows] == [*range(10)]
         assert found.reference.score == min(row.score for row in rows)
-        assert baselines.described(found.reference) == BEST
+        assert baselines.to_dict(found.reference) == BEST
         extension = extend(project, SLOT)
         assert len(extension.baselines) == 10
         analysis = analyze(project, SLOT)
-        assert baselines.described(analysis.reference) == BEST
+        assert baselines.to_dict(analysis.reference) == BEST
         assert analysis.reference.mean == min(one.mean for one in extension.baselines)
         assert (analysis.looked_at, analysis.luck.n_trials, analysis.luck.judged) == (4, 4, 4)
         finalize(project, SLOT)
@@ -98,9 +98,9 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
             assert notes["naive_method"] == "blend"
             assert json.loads(notes["reference"]) == BEST
         kept, _ = found_model(project, SLOT)
-        assert baselines.described(kept.reference) == BEST
+        assert baselines.to_dict(kept.reference) == BEST
         test, data = judged.evidence["test"], kept.data
-        model = baselines.fitted(kept.reference, baselines.labelled(data.tuning))
+        model = baselines.fit(kept.reference, baselines.labelled(data.tuning))
         windows = data.test_windows
         errors = (windows.truth() - model.predict(windows.blind()).mean) ** 2
         assert test.scalar("naive_loss") == errors.mean()
@@ -125,7 +125,7 @@ def reads_of(project, step):
         return reads.newest_receipts(project.ledger, tx, SLOT, step)
 
 
-def test_a_family_that_is_new_in_the_list_runs_beside_a_finished_search(two, monkeypatch):
+def test_a_new_baseline_family_runs_beside_a_finished_search(two, monkeypatch):
     with open_project(two) as project, monkeypatch.context() as patch:
         patch.setattr(baselines, "families", lambda task: ("naive",))
         first = tune(project, SLOT)

@@ -7,7 +7,7 @@ import pytest
 
 import trio
 from podium import registry
-from podium.runners._base import work
+from podium.runners._base import run_tasks
 from podium.runners._limits import TrialLimits
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
@@ -61,9 +61,9 @@ def test_waiting_tasks_of_a_fold_are_one_batch(runner):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_scores_are_those_of_one_by_one(runner, jobs):
+def test_scores_equal_those_of_single_trials(runner, jobs):
     job, asked = runners.small_job(trio.NAME), tasks(*[trio.FITS] * 7, fold=lambda n: n // 5)
-    alone = {task.trial_id: end for task in asked for end in work(job, [task])}
+    alone = {task.trial_id: end for task in asked for end in run_tasks(job, [task])}
     with runner(jobs) as running:
         ended = {end.task.trial_id: end for end in running.run(job, asked)}
     assert ended.keys() == alone.keys()
@@ -72,7 +72,7 @@ def test_scores_are_those_of_one_by_one(runner, jobs):
         assert end.losses.tobytes() == alone[id_].losses.tobytes()
 
 
-def test_what_ends_of_a_batch_is_yielded_as_it_ends(runner):
+def test_each_task_of_a_batch_is_yielded_as_it_ends(runner):
     with runner(1) as running:
         run = running.run(runners.small_job(trio.NAME), tasks(*[trio.FITS] * 3))
         assert next(run).task.trial_id == "t-0"
@@ -81,7 +81,7 @@ def test_what_ends_of_a_batch_is_yielded_as_it_ends(runner):
         assert sorted(end.task.trial_id for end in run) == ["t-1", "t-2"]
 
 
-def test_a_killed_worker_costs_what_has_not_ended_of_its_batch():
+def test_a_killed_worker_costs_the_unfinished_tasks_of_its_batch():
     asked = tasks(trio.FITS, trio.FITS, trio.DIES, *[trio.FITS] * 4)
     with LocalRunner(2) as running:
         ended = {end.task.trial_id: end for end in running.run(runners.small_job(trio.NAME), asked)}
@@ -90,7 +90,7 @@ def test_a_killed_worker_costs_what_has_not_ended_of_its_batch():
     assert all("SIGKILL" in ended[id_].reason for id_ in failed)
 
 
-def test_a_batch_beyond_its_limits_keeps_what_had_ended():
+def test_a_batch_beyond_its_limits_keeps_its_ended_tasks():
     asked = tasks(trio.FITS, trio.HANGS, trio.FITS, trio.FITS)
     with LocalRunner(1) as running:
         running.limits = TrialLimits(seconds=1.0)
@@ -114,7 +114,7 @@ def test_a_halt_ends_with_the_batch_that_is_running(runner):
 
 def test_tasks_of_a_batch_pause_each_at_its_epoch(runner, tmp_path):
     job = runners.small_job(trio.NAME)
-    whole = {end.task.trial_id: end for end in work(job, tasks(*[trio.FITS] * 3))}
+    whole = {end.task.trial_id: end for end in run_tasks(job, tasks(*[trio.FITS] * 3))}
     job = replace(job, pause_to=str(tmp_path / "states"))
     asked = tasks(*[trio.FITS] * 3)
     with runner(1) as running:
@@ -128,7 +128,7 @@ def test_tasks_of_a_batch_pause_each_at_its_epoch(runner, tmp_path):
             assert (end.score, len(end.epochs)) == (expected.score, 4)
 
 
-def test_a_deque_that_grows_is_taken_in_batches(runner):
+def test_a_growing_deque_is_consumed_in_batches(runner):
     first, *later = tasks(*[trio.FITS] * 7)
     queue = deque([first])
     with runner(1) as running:
@@ -141,7 +141,7 @@ def test_a_deque_that_grows_is_taken_in_batches(runner):
     assert batches(ended) == [[0], [1, 2, 3], [4, 5, 6]]
 
 
-def test_a_family_that_says_nothing_is_given_one_task_at_a_time():
+def test_a_family_without_together_receives_one_task_at_a_time():
     assert registry.family("naive").together == 1
     with InlineRunner(1) as running:
         queue = deque(Task(f"t-{n}", {"method": "last", "debias": False}, 0, n) for n in range(3))

@@ -325,14 +325,14 @@ def test_the_state_of_another_training_is_refused_with_all_that_differs():
     for part in ("seed 3", "other samples", "hidden_size 8", "clip_norm 1.0"):
         assert part in message
     assert len(caught.value.problems) == 4
-    with pytest.raises(UsageError, match="has had 4 epochs"):
+    with pytest.raises(UsageError, match="has 4 epochs"):
         fit(max_epochs=2, keep=Memory(last))
 
 
 def test_a_cosine_cannot_be_made_longer():
     states = Memory()
     fit(scheduler="cosine", keep=states)
-    with pytest.raises(UsageError, match="cosine's learning rate depends on it"):
+    with pytest.raises(UsageError, match="with a cosine schedule"):
         fit(scheduler="cosine", max_epochs=8, keep=Memory(states.kept[4]))
 
 
@@ -345,7 +345,7 @@ def test_bytes_that_are_no_state_are_refused(content):
 def test_a_torch_file_of_another_program_is_refused():
     buffer = io.BytesIO()
     torch.save({"model_state_dict": {}}, buffer)
-    with pytest.raises(DataError, match="none of podium's"):
+    with pytest.raises(DataError, match="not written by podium"):
         fit(keep=Memory(buffer.getvalue()))
 
 

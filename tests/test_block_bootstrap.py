@@ -156,9 +156,9 @@ def test_too_few_periods_have_an_estimate_and_no_interval(n):
         assert result.draws == 0
 
 
-def test_a_metric_without_an_answer_has_no_interval():
+def test_a_metric_that_is_not_finite_has_no_interval():
     still = block_bootstrap(sharpe_ratio, np.full(50, 0.1), repeats=100)
-    assert still.reason == "the metric of the series themselves is no finite number"
+    assert still.reason == "the metric of the original series is not finite"
     rare = np.zeros(50)
     rare[7] = 1.0
     # A third of the resamples lack the one period that varies.

@@ -395,7 +395,7 @@ def test_a_bundle_is_written_beside_and_never_over_a_file(finished, packed, tmp_
     assert path.read_bytes() == b"mine"
     with pytest.raises(UsageError, match="is no tar file"):
         pack(finished, tmp_path / "bundle.zip")
-    with pytest.raises(NotFoundError, match="nothing has an id like 't-nobody'"):
+    with pytest.raises(NotFoundError, match="no id starts with 't-nobody'"):
         pack(finished, tmp_path / "b.tar", "t-nobody")
     [decision, *_] = query(finished, "SELECT id FROM decision")
     with pytest.raises(UsageError, match="is one of the decisions"):

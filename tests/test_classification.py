@@ -182,7 +182,7 @@ def test_the_brier_score_of_two_classes_is_twice_the_binary_one():
 
 
 @given(cases())
-def test_nothing_told_as_json_is_infinite_or_nan(case):
+def test_json_has_no_infinite_or_nan_number(case):
     truth, probabilities = case
     cost = 1.0 - np.eye(probabilities.shape[1])
     found = c.evaluate(truth, probabilities, names(probabilities), cost=cost)
@@ -217,12 +217,12 @@ def test_cost_is_that_of_the_likeliest_and_of_the_cheapest_class():
     assert found.scalars()["cost"] == found.cost.chosen
 
 
-def test_every_problem_of_the_arguments_is_told_at_once():
+def test_all_problems_of_the_arguments_are_in_one_error():
     with pytest.raises(DataError) as caught:
         c.evaluate([0, 7, -1], [[0.5, 0.6], [np.nan, 1], [1, 0]], ["a", "b"], cost=[[1]])
     told = str(caught.value)
-    assert "truth[1] is 7 (2 such)" in told
-    assert "probabilities[0] are [0.5, 0.6] (2 such)" in told
+    assert "truth[1] is 7 (one of 2)" in told
+    assert "probabilities[0] are [0.5, 0.6] (one of 2)" in told
     assert "cost matrix has shape (1, 1)" in told
 
 
@@ -233,10 +233,10 @@ def test_every_problem_of_the_arguments_is_told_at_once():
         ([0.0, 1.0], [[1, 0], [0, 1]], "type float64"),
         ([0, 1], [[1, 0, 0], [0, 1, 0]], "probabilities have shape (2, 3)"),
         ([0, 1], [["1", "0"], ["0", "1"]], "type <U1"),
-        ([0, 1], [[3.0, -2.0], [0, 1]], "probabilities[0] are [3.0, -2.0] (1 such)"),
+        ([0, 1], [[3.0, -2.0], [0, 1]], "probabilities[0] are [3.0, -2.0] (one of 1)"),
     ],
 )
-def test_samples_that_are_none_are_refused(truth, probabilities, words):
+def test_invalid_samples_are_refused(truth, probabilities, words):
     with pytest.raises(DataError) as caught:
         c.evaluate(truth, probabilities, ["a", "b"])
     assert words in str(caught.value)
@@ -292,7 +292,7 @@ def test_groups_of_one_sample_are_samples():
     assert grouped.macro_f1.low == pytest.approx(alone.macro_f1.low, abs=0.03)
 
 
-def test_samples_told_ten_times_over_prove_no_more_when_they_are_groups():
+def test_repeated_samples_are_no_more_evidence_when_they_are_groups():
     truth, first, second = two_models(60, 0.1)
     once = c.class_differences(truth, first, second)
     rows = np.repeat(np.arange(60), 10)

@@ -90,7 +90,7 @@ def test_a_model_that_went_astray_changes_nothing_for_the_others(far):
     assert found.p_values[4] < 0.01
 
 
-def test_constant_losses_are_told_apart_for_certain():
+def test_losses_that_differ_by_a_constant_are_always_distinguished():
     result = model_confidence_set(np.tile([0.3, 0.1, 0.2], (50, 1)))
     assert result.p_values.tolist() == [0.0, 1.0, 0.0]
 

@@ -128,7 +128,7 @@ def test_everything_wrong_is_told_at_once(written):
         ("horizon = 5", 'horizon = 5\nsignal = "sine"', "did you mean 'sign'?"),
         ("horizon = 5", 'horizon = 5\ntask = "guess"', "Expected one of classify, forecast."),
         ("2010-01-01", '"soon"', "test_from is 'soon'"),
-        ('default_slot = "us4/D/', 'default_slot = "us4/W/', "which is no slot"),
+        ('default_slot = "us4/D/', 'default_slot = "us4/W/', "which is not a slot"),
         ('[slots."us4/D/volatility"]', '[slots."us4//D"]', "slot name 'us4//D'"),
     ],
 )

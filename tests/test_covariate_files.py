@@ -167,7 +167,7 @@ def test_what_cannot_be_right_is_refused_with_its_place(loaded, kind, table, tol
     refused(loaded, *told, kind=kind, table=table)
 
 
-def test_what_is_wrong_in_several_files_is_told_at_once(project):
+def test_errors_of_several_files_are_reported_at_once(project):
     (project / "a.csv").write_text("ticker,size\nAAPL,1\n")
     files = {
         "a": {"path": "a.csv", "kind": "static"},
@@ -184,7 +184,7 @@ def test_what_is_wrong_in_several_files_is_told_at_once(project):
 def test_rows_of_other_tickers_are_left_out_with_a_note(loaded):
     dataset = loaded(earnings(("AAPL", "IBM", "ZZZ")))
     assert set(dataset.covariates["c"].tickers) == set(TWO)
-    assert dataset.notes[-1].endswith("left out, since the dataset has no such tickers: ZZZ")
+    assert dataset.notes[-1].endswith("ignored, since the dataset has no such tickers: ZZZ")
     assert dataset.fingerprint != loaded(earnings(("AAPL", "ZZZ"))).fingerprint
 
 
@@ -235,7 +235,7 @@ def test_covariates_have_plain_names_and_belong_to_bars(project):
 # ------------------------------------------------------------------ podium check
 
 
-def test_check_tells_what_the_bars_have_of_each_covariate(loaded, project):
+def test_check_reports_the_coverage_of_each_covariate(loaded, project):
     loaded(earnings(("AAPL", "ZZZ")))
     found = check(config.load(project), "us4")
     told = "\n".join(one.found for one in found.findings)
@@ -261,7 +261,7 @@ def test_check_doubts_instants_that_are_all_midnights(loaded, project):
     assert "available_at" in {f.what for f in check(config.load(project), "us4").findings}
 
 
-def test_check_refuses_what_loading_refuses(loaded, project):
+def test_check_reports_the_errors_of_loading(loaded, project):
     refused(loaded, table="period,eps\n2001-03-31,1\n")
     found = check(config.load(project), "us4")
     assert found.refused
@@ -303,7 +303,7 @@ def test_bars_and_figures_that_came_later_do_not_hinder_it(trained, tmp_path):
         assert reproduce(project, trial(root)).equal
 
 
-def test_a_figure_that_was_changed_since_is_told(trained, tmp_path):
+def test_a_figure_changed_later_is_reported(trained, tmp_path):
     root = shutil.copytree(trained, tmp_path / "copy")
     table = earnings()
     table.loc[5, "eps"] += 1

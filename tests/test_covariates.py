@@ -110,7 +110,7 @@ def test_a_late_revision_of_an_old_period_never_replaces_a_newer_one():
     assert one.at("eps", ("AAA", "BBB"), at).T.tolist()[1][1:] == [1.0, 2.0, 2.0]
 
 
-def test_an_empty_cell_says_nothing_and_leaves_what_was_known():
+def test_an_empty_cell_keeps_the_last_value():
     one = Covariate.of(
         "dated",
         {"eps": [1.0, np.nan, np.nan], "sales": [np.nan, 5.0, np.nan]},

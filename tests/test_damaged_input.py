@@ -147,7 +147,7 @@ def test_a_pickle_with_code_is_refused_and_its_code_not_run(root, tmp_path, caps
     path.write_bytes(pickle.dumps(Code(tmp_path / "ran")))
     code, err = refused(capsys, root, path, *how)
     assert code == 4
-    assert "runs whatever code its author put into it" in err
+    assert "loading it runs its author's code" in err
     assert "--trust-pickle" in err
     assert not (tmp_path / "ran").exists()
 
@@ -272,28 +272,28 @@ def test_a_bundle_that_is_not_as_it_says_is_refused(root, tmp_path, capsys, pack
         # The list of contents agrees with all of these.
         (flip, "final_model/model.pt differs from its manifest"),
         (drop, "final_model/model.pt is missing"),
-        (row("trial", config='{"lstm_units":99}'), "is not what its hash says"),
+        (row("trial", config='{"lstm_units":99}'), "does not match its hash"),
         (row("trial", state="running"), "is running, not ended"),
         (row("trial", surprise=1), "has 'surprise', which a newer podium may have written"),
         (row("trial", fold="first"), "'fold' is 'first'"),
         (row("trial", score="low"), "'score' is 'low'"),
         (row("trial", seconds=True), "'seconds' is True"),
         (row("trial", epochs=2**70), "'epochs' is too large a number"),
-        (row("trial", config="{"), "'config' is no JSON"),
+        (row("trial", config="{"), "'config' is not JSON"),
         (row("trial", checkpoint="/etc/passwd"), "'checkpoint' is '/etc/passwd'"),
         (row("trial", artifact_hash="../../../etc"), "'artifact_hash' is '../../../etc'"),
         (row("candidate", artifact_hash="0" * 64), "lacks the artefact 000000000000"),
         (row("candidate", slot=None), "'slot' is None"),
         (row("candidate", trial_id="t-nobody"), "refers to t-nobody, which is not in it"),
-        (row("study", question='{"other":1}'), "is not what its hash says"),
-        (row("environment", packages="{}"), "is not what its hash says"),
-        (row("blob", data=base64.b64encode(b"0" * 8).decode()), "is not what its hash says"),
+        (row("study", question='{"other":1}'), "does not match its hash"),
+        (row("environment", packages="{}"), "does not match its hash"),
+        (row("blob", data=base64.b64encode(b"0" * 8).decode()), "does not match its hash"),
         (row("blob", data="no base"), "'data' is not base 64"),
         (row("blob", dtype="text"), "is damaged"),
         (row("evidence", schema=99), "has schema 99, of a newer podium"),
         (row("evidence", notes="\ud800"), "'notes' is"),
         (lambda files, listed: files.update({"rows/trial.jsonl": b'{"id": '}), "line 1 is no JSON"),
-        (lambda files, listed: files.update({"rows/trial.jsonl": b"[1]\n"}), "is no object"),
+        (lambda files, listed: files.update({"rows/trial.jsonl": b"[1]\n"}), "is not an object"),
         (lambda files, listed: files.pop("rows/study.jsonl"), "which is not in it"),
     ],
 )
@@ -326,7 +326,7 @@ def test_a_manifest_that_names_files_outside_is_refused(root, tmp_path, capsys, 
     path = forged(packed, tmp_path / "bundle.tar", change)
     code, err = refused(capsys, root, path)
     assert code == 7
-    assert "is no manifest" in err
+    assert "is not a manifest" in err
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "rows/../../outside"])
@@ -402,7 +402,7 @@ def test_a_text_that_would_fill_the_memory_is_refused(root, tmp_path, capsys, pa
 
     code, err = refused(capsys, root, forged(packed, tmp_path / "b.tar", change))
     assert code == 7
-    assert "is not what its hash says" in err
+    assert "does not match its hash" in err
 
 
 def test_a_changed_artefact_here_stops_the_import_before_it_is_needed(tmp_path, capsys, packed):

@@ -14,7 +14,7 @@ from podium import registry, sections
 from podium.errors import DataError, UsageError
 from podium.readers import _repair
 from podium.readers._columns import ROLES
-from podium.readers._findings import MOST_TOLD
+from podium.readers._findings import MAX_PER_KIND
 
 TICKERS = ("AAA", "BBB")
 
@@ -57,14 +57,14 @@ def findings(path, what, **settings):
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )
-def test_a_file_that_is_no_table_is_told_as_such(content, told, tmp_path):
+def test_a_file_that_is_no_table_is_refused(content, told, tmp_path):
     (tmp_path / "AAA.csv").write_bytes(content)
     (message,) = refused(tmp_path)
     assert told in message
     assert "AAA.csv" in message
 
 
-def test_a_broken_gzip_file_is_told_as_such(tmp_path):
+def test_a_broken_gzip_file_is_refused(tmp_path):
     import gzip
 
     whole = gzip.compress("\n".join([HEADER, *ROWS]).encode())
@@ -104,20 +104,20 @@ def test_separators_are_found(sign, tmp_path):
     assert read(csv(tmp_path / "d", *rows)).fingerprint == expected
 
 
-def test_a_separator_of_another_kind_can_be_told(tmp_path):
+def test_a_separator_of_another_kind_can_be_set(tmp_path):
     rows = [row.replace(",", "~") for row in (HEADER, *ROWS)]
     place = csv(tmp_path / "d", *rows)
     assert "has one column" in refused(place)[0]
     assert len(read(place, separator="~")) == 5
 
 
-def test_mixed_separators_are_told_with_the_line(tmp_path):
+def test_mixed_separators_are_reported_with_the_line(tmp_path):
     place = csv(tmp_path / "d", HEADER, *changed(row2=ROWS[2].replace(",", ";")))
     (message,) = refused(place)
     assert "AAA.csv line 4 is separated by ';', the header is not" in message
 
 
-def test_a_row_with_more_cells_than_the_header_is_told_with_the_line(tmp_path):
+def test_a_row_with_more_cells_than_the_header_is_reported_with_the_line(tmp_path):
     place = csv(tmp_path / "d", HEADER, *changed(row2=ROWS[2] + ",7,7"))
     (message,) = refused(place)
     assert "line 4 has 8 values, the header names 6" in message
@@ -138,7 +138,7 @@ def test_a_decimal_comma_that_leaves_no_doubt_is_read(tmp_path):
     assert found["close"][:, 0].tolist() == [1.5, 1.6]
 
 
-def test_a_comma_that_may_be_either_is_refused_until_it_is_told(tmp_path):
+def test_a_comma_that_may_be_either_is_refused_without_an_option(tmp_path):
     rows = ["2010-01-04;1,500;1,750;1,250;1,500;1000", "2010-01-05;1,500;1,750;1,250;1,600;1000"]
     place = csv(tmp_path / "d", HEADER.replace(",", ";"), *rows)
     message = refused(place)[0]
@@ -161,9 +161,7 @@ def test_a_comma_that_may_be_either_is_refused_until_it_is_told(tmp_path):
         ),
     ],
 )
-def test_thousands_separators_are_refused_until_they_are_told(
-    cell, told, settings, number, tmp_path
-):
+def test_thousands_separators_are_refused_without_an_option(cell, told, settings, number, tmp_path):
     rows = [f"2010-01-0{4 + n},{cell},{cell},{cell},{cell},1000" for n in range(3)]
     place = csv(tmp_path / "d", HEADER, *rows)
     assert told in refused(place)[0]
@@ -194,7 +192,7 @@ def test_truth_is_no_price(cell, tmp_path):
     )
 
 
-def test_text_in_a_later_piece_of_a_file_is_told_with_its_line(tmp_path, monkeypatch):
+def test_text_in_a_later_piece_of_a_file_is_reported_with_its_line(tmp_path, monkeypatch):
     monkeypatch.setattr(registry.load("readers", "csv"), "_CHUNK", 7)
     frame = bars("AAA", days(40), adjusted=False)
     path = write(tmp_path / "d", {"AAA": frame}, "files", ".csv")
@@ -210,7 +208,7 @@ def test_text_in_a_later_piece_of_a_file_is_told_with_its_line(tmp_path, monkeyp
 # Candles, duplicates, order, gaps: with what repairs them
 
 
-def test_impossible_candles_are_refused_and_clipped_when_asked(tmp_path):
+def test_impossible_candles_are_refused_and_clipped_by_a_repair(tmp_path):
     rows = changed(
         row1="2010-01-05,100,99,98,101,1000",  # close above the high
         row3="2010-01-07,100,98,110,103,1000",  # high below the low
@@ -223,7 +221,7 @@ def test_impossible_candles_are_refused_and_clipped_when_asked(tmp_path):
     found = read(place, repair=("clip_candles",))
     assert found["high"][:, 0].tolist() == [110, 101, 110, 110, 110]
     assert found["low"][:, 0].tolist() == [98, 98, 98, 98, 98]
-    assert found.notes == ("AAA: high and low of 2 bars moved to hold open and close",)
+    assert found.notes == ("AAA: moved high and low of 2 bars to contain open and close",)
 
 
 def test_rounding_is_no_impossible_candle(tmp_path):
@@ -231,7 +229,7 @@ def test_rounding_is_no_impossible_candle(tmp_path):
     assert len(read(csv(tmp_path / "d", HEADER, *changed(row1=row)))) == 5
 
 
-def test_repeated_rows_are_told_apart_from_two_values_for_one_stamp(tmp_path):
+def test_repeated_rows_are_distinguished_from_two_values_for_one_stamp(tmp_path):
     place = csv(tmp_path / "d", HEADER, *ROWS[:3], *ROWS[2:])
     (message,) = refused(place)
     assert "line 5 repeats 2010-01-06. " in message
@@ -246,14 +244,14 @@ def test_repeated_rows_are_told_apart_from_two_values_for_one_stamp(tmp_path):
     assert read(place, repair=("keep_last",))["close"][2, 0] == 109
 
 
-def test_rows_out_of_order_are_sorted_when_asked(tmp_path):
+def test_rows_out_of_order_are_sorted_by_a_repair(tmp_path):
     place = csv(tmp_path / "d", HEADER, *reversed(ROWS))
     assert "goes back in time" in refused(place)[0]
     expected = read(csv(tmp_path / "e", HEADER, *ROWS)).fingerprint
     assert read(place, repair=("sort",)).fingerprint == expected
 
 
-def test_zero_prices_are_dropped_when_asked(tmp_path):
+def test_zero_prices_are_dropped_by_a_repair(tmp_path):
     place = csv(tmp_path / "d", HEADER, *changed(row2="2010-01-06,0,110,0,100,1000"))
     assert 'repair = ["drop_zero_prices"]' in refused(place)[0]
     found = read(place, repair=("drop_zero_prices",))
@@ -261,7 +259,7 @@ def test_zero_prices_are_dropped_when_asked(tmp_path):
     assert found.fingerprint != read(csv(tmp_path / "e", HEADER, *ROWS)).fingerprint
 
 
-def test_missing_numbers_are_dropped_or_filled_from_the_past_when_asked(tmp_path):
+def test_missing_numbers_are_dropped_or_filled_from_the_past_by_a_repair(tmp_path):
     place = csv(tmp_path / "d", HEADER, *changed(row2="2010-01-06,100,110,98,,1000"))
     assert 'repair = ["drop_nan"]' in refused(place)[0]
     assert len(read(place, repair=("drop_nan",))) == 4
@@ -338,20 +336,20 @@ def test_clean_files_are_the_same_with_every_repair(tmp_path):
     assert repaired.notes == ()
 
 
-def test_a_fault_in_many_tickers_is_told_a_few_times_with_how_many_more(tmp_path):
+def test_a_fault_in_many_tickers_is_reported_a_few_times_with_a_count(tmp_path):
     tickers = tuple(f"T{n:02d}" for n in range(20))
     frames = {t: bars(t, days(10), adjusted=False) for t in tickers}
     for frame in frames.values():
         frame.loc[4, "close"] = np.nan
     messages = refused(write(tmp_path / "d", frames, "files", ".csv"), tickers)
-    assert len(messages) == MOST_TOLD + 1
-    assert messages[-1] == f"and {20 - MOST_TOLD} more of this kind: numbers."
+    assert len(messages) == MAX_PER_KIND + 1
+    assert messages[-1] == f"and {20 - MAX_PER_KIND} more of this kind: numbers."
 
 
 # Time zones between tickers and within a file
 
 
-def test_a_ticker_in_another_time_zone_is_told_as_such(tmp_path):
+def test_a_ticker_in_another_time_zone_is_refused(tmp_path):
     hours = pd.date_range("2020-01-06", periods=240, freq="h", unit="s")
     session = hours[(hours.hour >= 9) & (hours.hour < 17)]
     frames = {
@@ -360,7 +358,7 @@ def test_a_ticker_in_another_time_zone_is_told_as_such(tmp_path):
     }
     path = write(tmp_path / "d", frames, "files", ".csv")
     messages = refused(path, TICKERS, timeframe="1H")
-    assert any("ticker 'BBB' lies 5 hours behind the others" in message for message in messages)
+    assert any("ticker 'BBB' is 5 hours behind the others" in message for message in messages)
 
 
 def sessions(weeks, opens_at):
@@ -407,7 +405,7 @@ def saved(place, frame):
 @pytest.mark.parametrize(
     ("ratio", "told"), [(2, "2 to 1"), (1.5, "1.5 to 1"), (1 / 3, "1 to 3"), (20, "20 to 1")]
 )
-def test_a_split_that_was_not_adjusted_is_remarked(ratio, told, tmp_path):
+def test_an_unadjusted_split_gets_a_warning(ratio, told, tmp_path):
     frame = long_bars()
     prices = ["open", "high", "low", "close"]
     frame.loc[200:, prices] = (frame.loc[200:, prices] / ratio).round(4)
@@ -415,11 +413,11 @@ def test_a_split_that_was_not_adjusted_is_remarked(ratio, told, tmp_path):
     frame.loc[200:, "low"] -= 0.001
     (found,) = findings(saved(tmp_path, frame), "splits")
     assert found.severity == "warning"
-    assert f"like a split of {told} that was not adjusted" in found.found
+    assert f"like an unadjusted split of {told}" in found.found
     assert found.first == str(days(400)[200])[:10]
 
 
-def test_an_adjusted_split_and_a_bad_day_are_not_taken_for_splits(tmp_path):
+def test_an_adjusted_split_and_a_bad_day_are_not_mistaken_for_splits(tmp_path):
     frame = long_bars().assign(adj_close=lambda f: f["close"])
     prices = ["open", "high", "low", "close"]
     split = frame.copy()
@@ -454,7 +452,7 @@ def test_missing_days_are_counted_against_the_weekdays_the_data_have(tmp_path):
     assert (note.severity, note.count) == ("note", 2)
     (warning,) = findings(saved(tmp_path, frame.drop(index=range(50, 60))), "gaps")
     assert (warning.severity, warning.count) == ("warning", 10)
-    assert "the longest hole has 10 from 2020-03-11 on" in warning.found
+    assert "the longest gap has 10 from 2020-03-11 on" in warning.found
     assert not findings(saved(tmp_path, frame), "gaps")
 
 
@@ -466,10 +464,10 @@ def test_missing_hours_are_counted_against_the_sessions_the_data_have(tmp_path):
     assert (found.severity, found.count) == ("warning", 3)
 
 
-def test_a_timeframe_finer_than_said_is_refused_with_how_to_make_coarser_bars(tmp_path):
+def test_a_timeframe_finer_than_declared_is_refused_with_how_to_make_coarser_bars(tmp_path):
     frame = bars("AAA", pd.date_range("2020-01-01", periods=50, freq="h", unit="s"), adjusted=False)
     (message,) = refused(saved(tmp_path, frame), timeframe="D")
-    assert "bars are 1 hours apart most often, timeframe is D" in message
+    assert "most bars are 1 hours apart, timeframe is D" in message
     assert 'set timeframe = "1H", and resample = "D"' in message.lower().replace(
         "1h", "1H"
     ).replace('"d"', '"D"')
@@ -487,7 +485,7 @@ def test_bars_that_lie_at_no_timeframe_s_distance_cannot_be_guessed(tmp_path):
 # Words of the configuration and of the readers are the same
 
 
-def test_the_configuration_knows_the_readers_words():
+def test_the_configuration_has_the_readers_options():
     assert tuple(_repair.REPAIRS) == sections.WORDS["repair"]
     assert set(sections.WORDS["columns"]) == set(ROLES)
 
@@ -618,6 +616,4 @@ def test_files_with_and_without_a_time_zone_are_not_joined(tmp_path):
     for name, ending in (("a", "Z"), ("b", "")):
         rows = [f"2010-01-0{4 + (name == 'b')}T00:00:00{ending},AAA,100,110,98,100,5"]
         csv(tmp_path / "d", "date,ticker,open,high,low,close,volume", *rows, name=f"{name}.csv")
-    assert (
-        "some files name a time zone in their stamps, others do not" in refused(tmp_path / "d")[0]
-    )
+    assert "some files have stamps with a time zone, others without" in refused(tmp_path / "d")[0]

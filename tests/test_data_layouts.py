@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import podium
 from barfiles import HEADER, LAYOUTS, ROWS, bars, csv, days, examine, long, read, refused, write
 from podium.errors import DataError
-from podium.readers._columns import normal, stamp_told, zone_told
+from podium.readers._columns import normal, stamp_in_name, zone_in_name
 
 TICKERS = ("BRK.B", "AAA", "EUR_USD")
 US4 = podium.__path__[0] + "/demo/us4"
@@ -40,9 +40,7 @@ def test_every_layout_gives_the_same_dataset(layout, ending, frames, expected, t
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_layout_tickers_and_timeframe_are_found_without_being_told(
-    layout, ending, frames, tmp_path
-):
+def test_layout_tickers_and_timeframe_are_inferred(layout, ending, frames, tmp_path):
     found = examine(write(tmp_path / "d", frames, layout, ending))
     assert found.tickers == tuple(sorted(TICKERS))
     assert (found.timeframe, found.adjust) == ("D", True)
@@ -71,7 +69,7 @@ def test_a_packed_file_reads_like_the_plain_one(frames, expected, tmp_path):
 
 @settings(max_examples=15)
 @given(st.permutations(TICKERS))
-def test_the_order_asked_for_is_kept_and_changes_no_number(expected, order):
+def test_the_given_order_is_kept_and_changes_no_number(expected, order):
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
@@ -83,7 +81,7 @@ def test_the_order_asked_for_is_kept_and_changes_no_number(expected, order):
     assert found.fingerprint == expected.select(order).fingerprint
 
 
-def test_the_demo_s_fingerprint_is_what_it_always_was():
+def test_the_demo_s_fingerprint_is_unchanged():
     from pathlib import Path
 
     tickers = ("AAPL", "GOOG", "IBM", "MSFT")
@@ -127,7 +125,7 @@ def test_columns_are_named_by_the_table_where_their_names_are_unusual(tmp_path):
     assert "Did you mean 'money'?" in message
 
 
-def test_two_columns_that_may_be_the_same_thing_are_refused_with_how_to_say_which(tmp_path):
+def test_two_columns_that_may_be_the_same_thing_are_refused_with_the_option_to_choose(tmp_path):
     place = csv(
         tmp_path / "d", "date,open,high,low,close,vol,tickvol", *(row + ",7" for row in ROWS)
     )
@@ -156,7 +154,7 @@ def test_date_and_time_of_day_in_two_columns_are_one_stamp(tmp_path):
     assert str(found.times[0]) == "2020-01-02T09:30:00"
 
 
-def test_absent_fields_are_filled_only_when_the_table_says_so(tmp_path):
+def test_absent_fields_are_filled_only_if_listed(tmp_path):
     frame = pd.DataFrame({"date": days(5), "AAA": np.arange(5.0) + 1, "BBB": 2.0})
     frame.to_csv(tmp_path / "closes.csv", index=False)
     path = tmp_path / "closes.csv"
@@ -251,7 +249,7 @@ def test_parquet_numbers_of_any_type_are_read(kind, tmp_path):
     assert read(tmp_path)["close"][:, 0].tolist() == [float(v) for v in frame["close"]]
 
 
-def test_parquet_text_that_is_no_number_is_told_with_its_row(tmp_path):
+def test_parquet_text_that_is_no_number_is_reported_with_its_row(tmp_path):
     frame = bars("AAA", days(6), adjusted=False).astype({"close": str})
     frame.loc[2, "close"] = "n.a."
     frame.to_parquet(tmp_path / "AAA.parquet", index=False)
@@ -264,7 +262,7 @@ def test_other_bytes_are_no_parquet(tmp_path):
     assert "a Parquet file" in refused(tmp_path)[0]
 
 
-def test_nested_columns_are_not_taken_for_prices(tmp_path):
+def test_nested_columns_are_not_mistaken_for_prices(tmp_path):
     frame = bars("AAA", days(3), adjusted=False)
     frame["close"] = [[1.0], [2.0], [3.0]]
     frame.to_parquet(tmp_path / "AAA.parquet", index=False)
@@ -311,20 +309,20 @@ def test_a_small_file_cannot_unpack_to_a_huge_one(tmp_path):
     assert "unpacks to more than 1,000,000 bytes" in message
 
 
-def test_names_are_told_apart_from_what_stands_round_them():
+def test_names_are_distinguished_from_what_stands_round_them():
     assert [normal(n) for n in ("Adj. Close", "CLOSE*", " close ", "('Close', '')")] == [
         "adj_close",
         "close",
         "close",
         "close",
     ]
-    assert zone_told("Time (America/New_York)") == "America/New_York"
-    assert zone_told("Timestamp [UTC]") == "UTC"
-    assert stamp_told("Close time") == "close"
-    assert stamp_told("date") == ""
+    assert zone_in_name("Time (America/New_York)") == "America/New_York"
+    assert zone_in_name("Timestamp [UTC]") == "UTC"
+    assert stamp_in_name("Close time") == "close"
+    assert stamp_in_name("date") == ""
 
 
-def test_a_dataset_realigns_by_name_and_says_so(expected):
+def test_a_dataset_realigns_by_name_with_a_note(expected):
     found, told = expected.realign(("EUR_USD", "AAA"))
     assert found.tickers == ("EUR_USD", "AAA")
     assert "left out: BRK.B" in told

@@ -142,13 +142,13 @@ def test_padding_in_front_moves_behind_and_is_noted(lengths):
         ({"y": np.eye(6)}, "Store y.argmax(axis=1)"),
         ({"y": np.array([0, 1, -1, 0, 1, 0])}, "y is -1 for sample 2 (1 such)"),
         ({"y": np.array([0, 1, np.nan, 0, 1, 0])}, "y is nan for sample 2"),
-        ({"y": np.array(list("abcabc"))}, "class_names that list them"),
+        ({"y": np.array(list("abcabc"))}, "class_names with these texts"),
         ({"class_names": np.array(["a", "b"])}, "y is 2 for sample 2 (1 such). Expected classes 0"),
         ({"lengths": np.array([4, 4, 0, 4, 5, 4])}, "lengths has 0 for sample 2 (2 such)"),
         ({"lengths": np.array([4.5] * N)}, "lengths has shape (6,) and type float64"),
         ({"lengths": np.array([4] * 5)}, "lengths has shape (5,)"),
         ({"mask": np.tile([1, 0, 1, 0], (N, 1))}, "mask has a hole at sample 0 (6 such)"),
-        ({"mask": np.zeros((N, T))}, "no step that counts at sample 0"),
+        ({"mask": np.zeros((N, T))}, "no valid step at sample 0"),
         ({"mask": np.full((N, T), 2)}, "0 and 1"),
         ({"mask": np.ones((N, T)), "lengths": np.full(N, 3)}, "mask and lengths differ"),
         ({"groups": np.zeros((N, 2))}, "groups has shape (6, 2)"),
@@ -159,11 +159,11 @@ def test_padding_in_front_moves_behind_and_is_noted(lengths):
         ({"X": None}, "has no entry 'X'"),
     ],
 )
-def test_what_does_not_fit_is_told(others, expected, tmp_path):
+def test_inconsistent_arrays_are_reported(others, expected, tmp_path):
     assert any(expected in message for message in told(saved(tmp_path, **others)))
 
 
-def test_everything_wrong_is_told_at_once(tmp_path):
+def test_every_error_is_reported_at_once(tmp_path):
     messages = told(
         saved(
             tmp_path,
@@ -203,7 +203,7 @@ def entry(path, name, shape, data, *, descr="<f8"):
 
 def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path):
     path = entry(tmp_path / "s.npz", "X", (10**6, 10**6, 10), b"\0" * 80)
-    assert "says shape (1000000, 1000000, 10) of float64 and holds 80 bytes" in told(path)[0]
+    assert "has shape (1000000, 1000000, 10) of float64 and 80 bytes" in told(path)[0]
 
 
 def test_a_small_archive_cannot_unpack_to_a_huge_one(tmp_path):
@@ -319,11 +319,11 @@ def test_times_may_be_written_in_any_usual_way(times, tmp_path):
         ({"ends": DAYS}, "ends without times"),
         (
             {"times": DAYS, "ends": DAYS},
-            "label of sample 0 ends at 2020-01-01T00:00:00, the sample",
+            "label of sample 0 ends at 2020-01-01T00:00:00, the time",
         ),
     ],
 )
-def test_times_that_are_none_are_told(others, expected, tmp_path):
+def test_invalid_times_are_reported(others, expected, tmp_path):
     [problem] = told(saved(tmp_path, **others))
     assert expected in problem
 

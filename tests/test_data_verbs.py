@@ -54,7 +54,7 @@ def loaded(root, name):
 
 
 @pytest.mark.parametrize(("layout", "ending"), [("files", ".csv"), ("long", ".parquet")])
-def test_a_dataset_is_found_out_written_down_and_loads(layout, ending, root, frames, capsys):
+def test_an_inferred_dataset_is_stored_and_loads(layout, ending, root, frames, capsys):
     path = write(root / "bars", frames, layout, ending)
     code, out, err = say(capsys, "data", "add", "mine", path, "--project", root)
     assert code == 0
@@ -108,7 +108,7 @@ def test_a_file_that_takes_no_table_at_its_end_is_left_alone(root, frames):
     assert (root / "podium.toml").read_text() == text
 
 
-def test_what_loading_would_refuse_is_told_with_its_repair_and_nothing_is_written(root, capsys):
+def test_errors_of_loading_are_reported_with_repairs_and_nothing_is_written(root, capsys):
     path = csv(root / "bars", HEADER, *ROWS[:3], ROWS[2], *ROWS[3:])
     before = (root / "podium.toml").read_bytes()
     code, out, err = say(capsys, "data", "add", "mine", path, "--project", root)
@@ -128,7 +128,7 @@ def test_what_loading_would_refuse_is_told_with_its_repair_and_nothing_is_writte
     assert said == ["dataset 'mine' repaired: AAA: dropped 1 repeated rows"]
 
 
-def test_what_was_assumed_of_intraday_stamps_is_told_and_written_down(root, capsys):
+def test_assumptions_about_intraday_stamps_are_printed_and_stored(root, capsys):
     hours = pd.date_range("2020-01-30", periods=72, freq="h", unit="s")
     frame = bars("EUR", hours, adjusted=False)
     frame["date"] = hours.strftime("%d.%m.%Y %H:%M:%S.000")
@@ -136,8 +136,8 @@ def test_what_was_assumed_of_intraday_stamps_is_told_and_written_down(root, caps
     path = write(root / "bars", {"EUR": frame}, "files", ".csv")
     code, _, err = say(capsys, "data", "add", "eur", path, "--project", root)
     assert code == 0
-    assert "assumed: stamps are taken for the open of their bar" in err
-    assert "taken as EET" in err
+    assert "assumed: stamps are read as the open of their bar" in err
+    assert "read as EET" in err
     told = table(root, "eur")
     assert (told["stamp"], told["timezone"]) == ("open", "EET")
     assert told["date_format"] == "%d.%m.%Y %H:%M:%S.%f"
@@ -370,7 +370,7 @@ def test_two_files_of_other_features_are_refused(root):
         load_sequences(config.load(root, environ={}), "s")
 
 
-def test_bars_and_sequences_are_not_taken_for_one_another(root, frames):
+def test_bars_and_sequences_are_not_mistaken_for_one_another(root, frames):
     add(root, "s", [npz(root / "t.npz")])
     add(root, "b", [write(root / "bars", frames, "files", ".csv")])
     loaded_config = config.load(root, environ={})
@@ -452,13 +452,13 @@ def test_a_dataset_s_name_that_is_nearly_right_is_suggested(root, frames, capsys
     assert "Did you mean 'prices'?" in err
 
 
-def test_checking_tells_what_resampling_would_refuse(root):
+def test_check_reports_the_errors_of_resampling(root):
     hours = pd.date_range("2020-01-01T00:30", periods=48, freq="h", unit="s")
     path = write(root / "bars", {"EUR": bars("EUR", hours, adjusted=False)}, "files", ".csv")
     add(root, "eur", [path], stamp="close", timezone="UTC", resample="4H")
     found = check(config.load(root, environ={}), "eur")
     assert found.refused
-    assert any("reach over the begin of a 4H bar" in f.found for f in found.findings)
+    assert any("cover the begin of a 4H bar" in f.found for f in found.findings)
 
 
 def test_what_a_check_refuses_ends_with_the_repairs_that_would_do_or_with_what_is_expected(
@@ -511,12 +511,12 @@ GOOD = ('path = "x"', 'tickers = ["A"]', 'timeframe = "1H"')
         ('columns = "time"', "a table of texts"),
         ('repair = ["drop_duplicate"]', "Did you mean 'drop_duplicates'?"),
         ('absent = ["close"]', "absent names 'close'"),
-        ('resample = "5M"', "Expected a longer one: 4H, D, W"),
+        ('resample = "5M"', "Expected a longer timeframe: 4H, D, W"),
         ('resample = "2H"', "one of"),
         ('day_starts_at = "25:00"', "a time such as 17:00"),
         ('stamp = "middle"', "open, close"),
         ('align = "outer"', "one of intersection, union"),
-        ('validation = "v.npz"', "a validation file for bars"),
+        ('validation = "v.npz"', "a validation file for a dataset of bars"),
         ('decimal = ";"', "one of"),
     ],
 )
@@ -536,7 +536,7 @@ def test_bars_need_tickers_and_a_timeframe_and_sequences_do_not(root):
     assert "lists A twice" in message
 
 
-def test_show_config_tells_every_key_of_a_dataset(root, capsys, frames):
+def test_show_config_lists_every_key_of_a_dataset(root, capsys, frames):
     path = Path(write(root / "bars", frames, "files", ".csv"))
     add(root, "mine", [path], columns={"time": "date"})
     code, out, _ = say(capsys, "show", "config", "--project", root)

@@ -48,7 +48,7 @@ def test_every_kind_has_a_folder_whose_members_say_what_they_are():
 
 
 def test_every_path_that_the_documents_link_to_exists():
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

@@ -304,7 +304,7 @@ def test_arrays_that_do_not_fit_are_refused(evaluated):
     assert "(599, 4)" in str(caught.value)
 
 
-def test_everything_that_a_bundle_lacks_is_told_at_once():
+def test_all_missing_files_of_a_bundle_are_in_one_answer():
     found = [problem.found for problem in check_bundle({})]
     assert found == [
         "metrics.json is missing",
@@ -325,7 +325,7 @@ def changed_metrics(files, **values):
     return json.dumps(found).encode()
 
 
-def test_a_macro_f1_that_the_predictions_do_not_give_is_told(files):
+def test_a_macro_f1_that_disagrees_with_the_predictions_is_a_problem(files):
     real = json.loads(files["metrics.json"])["metrics"]["macro_f1"]
     assert told(files, metrics__json=changed_metrics(files, macro_f1=real + 1e-10)) == ""
     found = told(files, metrics__json=changed_metrics(files, macro_f1=real + 1e-8))
@@ -335,7 +335,7 @@ def test_a_macro_f1_that_the_predictions_do_not_give_is_told(files):
     assert "has no macro_f1" in told(files, metrics__json=changed_metrics(files, macro_f1=None))
 
 
-def test_a_matrix_that_the_predictions_do_not_give_is_told(files):
+def test_a_matrix_that_disagrees_with_the_predictions_is_a_problem(files):
     rows = files["confusion_matrix.csv"].decode().splitlines()
     first = rows[1].rsplit(",", 1)[0] + ",7"
     other = "\n".join([rows[0], first, *rows[2:]]).encode()
@@ -343,7 +343,7 @@ def test_a_matrix_that_the_predictions_do_not_give_is_told(files):
     assert "not the matrix" in told(files, confusion_matrix__csv=b"a,b\nc,many\n")
 
 
-def test_a_changed_prediction_is_told_by_both_figures(files):
+def test_a_changed_prediction_disagrees_with_both_figures(files):
     text = files["predictions.csv"].decode().splitlines()
     row = next(n for n, line in enumerate(text) if ",0,0,normal,normal," in line)
     text[row] = text[row].replace(",0,0,normal,normal,", ",0,1,normal,normal,")
@@ -357,22 +357,22 @@ def test_a_png_that_is_cut_or_changed_is_none(files):
     middle = len(whole) // 2
     turned = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     for data in (b"", b"GIF89a", whole[:8], whole[:-1], whole[:middle], turned):
-        assert "roc_curves.png is no whole PNG" in told(files, roc_curves__png=data)
+        assert "roc_curves.png is not a complete PNG" in told(files, roc_curves__png=data)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("metrics.json", b"{", "metrics.json is no JSON"),
-        ("metrics.json", b"\xff\xfe", "metrics.json is no JSON"),
-        ("metrics.json", b"[" * 100_000, "metrics.json is no JSON"),
-        ("metrics.json", b"[1]", "metrics.json holds a list"),
+        ("metrics.json", b"{", "metrics.json is not JSON"),
+        ("metrics.json", b"\xff\xfe", "metrics.json is not JSON"),
+        ("metrics.json", b"[" * 100_000, "metrics.json is not JSON"),
+        ("metrics.json", b"[1]", "metrics.json is a JSON list"),
         ("metrics.json", b'{"schema": 9}', "metrics.json has schema 9"),
         ("metrics.json", b'{"class_names": "ab"}', "class_names is 'ab'"),
         ("predictions.csv", b"", "predictions.csv has no row"),
         ("predictions.csv", b"row,truth\n1,0\n", "predictions.csv has no column chosen"),
         ("predictions.csv", b"truth,chosen\n", "predictions.csv has no sample"),
-        ("predictions.csv", b"truth,chosen\n0,9\n0,x\n", "sample 1: chosen is '9' (2 such)"),
+        ("predictions.csv", b"truth,chosen\n0,9\n0,x\n", "sample 1: chosen is '9' (one of 2)"),
         ("predictions.csv", b"truth,chosen\n0\n", "sample 1: chosen is ''"),
         ("predictions.csv", b"\xff\xff", "predictions.csv cannot be read"),
         ("confusion_matrix.csv", b"\xff\xff", "confusion_matrix.csv cannot be read"),

@@ -96,8 +96,8 @@ def test_a_file_of_another_program_needs_mean_and_std_only():
 @looped(
     ("text", "expected"),
     [
-        ("nonsense", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ("nonsense", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[1]", "holds a list"),
         ('{"mean": [1]}', "std is None"),
         ('{"mean": [], "std": []}', "mean is []"),

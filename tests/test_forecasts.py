@@ -25,7 +25,7 @@ def put(ledger, values, **about):
 
 def kept(ledger, candidate="c-a", **asked):
     with ledger.reading() as tx:
-        return forecasts.kept(ledger, tx, candidate, **asked)
+        return forecasts.stored_forecasts(ledger, tx, candidate, **asked)
 
 
 def test_a_forecast_is_kept_to_the_bit_with_who_made_it_and_when(ledger):

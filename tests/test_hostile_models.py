@@ -119,12 +119,12 @@ def test_files_that_only_hold_values_are_none(tmp_path):
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(3))])
     files["last.pt"] = torch_file({"optimizer": optimizer.state_dict()})
     for name, data in files.items():
-        assert pickled.found_in(name, data) == "", name
+        assert pickled.reason_to_refuse(name, data) == "", name
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"PK\x03\x04", b"\x80\x04", b"\x80\x02c"]))
 def test_any_bytes_can_be_looked_at(data, start):
-    assert isinstance(pickled.found_in("model.bin", start + data), str)
+    assert isinstance(pickled.reason_to_refuse("model.bin", start + data), str)
 
 
 def test_a_torch_file_with_code_is_stopped_by_the_family_too(ran):
@@ -193,7 +193,7 @@ def test_what_is_no_plain_file_is_not_waited_for(model, place):
     artifact_hash = whole_hash(model)
     (model / place).unlink()
     os.mkfifo(model / place)
-    with pytest.raises(DataError, match="is no plain file"):
+    with pytest.raises(DataError, match="is not a plain file"):
         artifact.verify(model, artifact_hash)
 
 

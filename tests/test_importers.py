@@ -82,7 +82,7 @@ def test_a_run_as_podium_writes_it_needs_no_second_copy():
     assert sweep_results.to_json(record) == whole
 
 
-def test_what_is_imported_again_from_wherever_is_known(root, tmp_path):
+def test_a_repeated_import_from_any_place_adds_nothing(root, tmp_path):
     first = foreign.sweep(tmp_path / "sweep_results.json", RUN)
     assert counts(take(root, first)) == [(1, 0, 0)]
     assert counts(take(root, first)) == [(0, 1, 0)]
@@ -121,11 +121,11 @@ def test_two_runs_of_one_name_are_two_runs(root, tmp_path):
         ({**RUN, "model_name": None}, "no model_name"),
         ({**RUN, "run_id": 7}, "run_id is 7, not a text"),
         ({**RUN, "git_dirty": "no"}, "git_dirty is 'no', not true or false"),
-        ({**RUN, "notes": "\ud800"}, "characters that no database takes"),
-        ({**RUN, "notes": "a\0b"}, "characters that no database takes"),
+        ({**RUN, "notes": "\ud800"}, "characters that no database can store"),
+        ({**RUN, "notes": "a\0b"}, "characters that no database can store"),
     ],
 )
-def test_a_run_of_a_wrong_type_is_left_out_and_told_and_hides_no_other(root, tmp_path, wrong, told):
+def test_a_run_of_a_wrong_type_is_left_out_with_a_reason(root, tmp_path, wrong, told):
     last = {**RUN, "run_id": "last"}
     found = take(root, foreign.sweep(tmp_path / "sweep_results.json", RUN, wrong, last))
     assert counts(found) == [(2, 0, 1)]
@@ -160,7 +160,7 @@ def test_a_log_that_has_grown_brings_its_new_lines(root, tmp_path):
     assert len(query(root, "SELECT id FROM study WHERE question LIKE '%log.jsonl%'")) == 1
 
 
-def test_bad_lines_are_told_with_their_numbers_and_hide_nothing():
+def test_bad_lines_are_reported_with_their_numbers():
     good = json.dumps(LINE)
     data = "\n".join(
         [
@@ -200,7 +200,7 @@ def test_lines_of_the_projects_own_trials_are_no_news():
         ({}, None, "lstm"),
     ],
 )
-def test_the_model_of_a_line_is_what_it_says_or_what_its_file_is_called(config, path, family):
+def test_the_model_of_a_line_is_its_name_or_that_of_its_file(config, path, family):
     line = {"config": config, "final_val_loss": 1.0, "model_path": path}
     assert experiments_log.from_json(line).model_name == family
 
@@ -317,7 +317,7 @@ def test_sparse_steps_keep_their_numbers(tmp_path):
     assert found.records[0].said["told"]["steps"] == [0, 10, 20]
 
 
-def test_a_trusted_pickle_says_so_in_the_record(root, tmp_path):
+def test_a_trusted_pickle_is_marked_in_the_record(root, tmp_path):
     path = foreign.pickled(tmp_path / "optimization_study.pkl")
     assert counts(take(root, path, trust_pickle=True)) == [(12, 0, 1)]
     origins = query(root, "SELECT DISTINCT origin FROM trial")
@@ -384,12 +384,12 @@ def test_one_experiment_of_several_can_be_named(tracked):
 
 
 def test_a_curve_that_is_a_log_of_steps_is_left_out_and_its_end_is_kept(tracked, monkeypatch):
-    monkeypatch.setattr(mlflow, "MOST_POINTS", 1)
+    monkeypatch.setattr(mlflow, "MAX_POINTS", 1)
     [found] = mlflow.read(tracked, experiment="other")
     assert found.records[0].metrics == {"val_loss": 0.75}
     assert found.records[0].curves == {}
     assert found.problems == [
-        "run elsewhere: the 2 values of val_loss are more than 1; only the last one was taken"
+        "run elsewhere: val_loss has 2 values, more than 1; only the last one was imported"
     ]
 
 
@@ -400,7 +400,7 @@ def test_a_folder_of_runs_is_met_with_the_way_to_migrate_it(root, tmp_path):
         take(root, tmp_path / "mlruns")
 
 
-def test_a_server_that_is_not_there_is_told_soon(root):
+def test_an_unreachable_server_is_reported_soon(root):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -413,7 +413,7 @@ def test_a_server_that_is_not_there_is_told_soon(root):
 
 
 @pytest.mark.slow
-def test_a_server_tells_the_same_as_its_database(tracked, tmp_path):
+def test_a_server_gives_the_same_records_as_its_database(tracked, tmp_path):
     with mlflow_places.served(f"sqlite:///{tracked}", tmp_path) as url:
         of_server, of_file = mlflow.read(url), mlflow.read(tracked)
     for one, other in zip(of_server, of_file, strict=True):
@@ -431,7 +431,7 @@ def say(capsys, root, *words):
     return code, told.out, told.err
 
 
-def test_a_dry_run_tells_what_would_be_new_and_writes_nothing(root, tmp_path, capsys):
+def test_a_dry_run_reports_new_records_and_writes_nothing(root, tmp_path, capsys):
     path = foreign.sweep(tmp_path / "sweep_results.json", RUN, "wrong")
     code, out, err = say(capsys, root, path, "--dry-run")
     assert code == 0
@@ -443,7 +443,7 @@ def test_a_dry_run_tells_what_would_be_new_and_writes_nothing(root, tmp_path, ca
     assert len(query(root, "SELECT id FROM trial")) == 1
 
 
-def test_the_verb_tells_counts_and_why_and_which_way_metrics_are_better(root, tmp_path, capsys):
+def test_the_verb_reports_counts_reasons_and_directions(root, tmp_path, capsys):
     path = foreign.sweep(
         tmp_path / "sweep_results.json", {**RUN, "metrics": {"zest": 1, "val_mae": 2}}, *[1] * 30
     )
@@ -459,12 +459,12 @@ def test_the_verb_tells_counts_and_why_and_which_way_metrics_are_better(root, tm
     assert (item["new"], item["known before"], len(item["why left out"])) == (0, 1, 30)
 
 
-def test_a_source_that_says_which_way_is_better_is_quoted(root, tmp_path, capsys):
+def test_the_direction_of_a_source_is_used(root, tmp_path, capsys):
     _, _, err = say(capsys, root, foreign.journal(tmp_path / "journal.log"))
     assert '[metrics]  values_1 = "max"\n' in err
 
 
-def test_what_nobody_recognises_is_told_with_what_could_be(root, tmp_path, capsys):
+def test_an_unrecognized_file_is_refused_with_the_importers(root, tmp_path, capsys):
     code, _, err = say(capsys, root, foreign.log(tmp_path / "notes.txt", "hello"))
     assert code == 2
     assert "experiments_log, mlflow, optuna, optuna_pickle, sweep_results reads" in err
@@ -485,7 +485,7 @@ def test_a_file_that_two_could_read_asks_which(root, tmp_path, monkeypatch):
     assert counts(take(root, path, importer="sweep_results")) == [(1, 0, 0)]
 
 
-def test_an_unusual_name_is_read_when_it_is_said_what_it_is(root, tmp_path):
+def test_an_unusual_name_is_read_with_a_named_importer(root, tmp_path):
     path = tmp_path / "runs.txt"
     path.write_text(json.dumps({"about": "mine", "runs": [RUN]}))
     with pytest.raises(UsageError, match="nothing that podium knows"):

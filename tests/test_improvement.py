@@ -60,10 +60,10 @@ def test_the_sign_says_better_whatever_the_direction_and_the_parents_sign(
         (math.inf, 1.0, 0.1, "the parent is inf"),
         (1.0, math.nan, 0.1, "the child is nan"),
         (-0.05, 1.0, 0.1, "smaller than its standard error"),
-        (1e-308, 1e300, math.nan, "too small beside the change"),
+        (1e-308, 1e300, math.nan, "too small for a percentage"),
     ],
 )
-def test_a_parent_that_is_no_measure_leaves_the_delta_and_a_reason(parent, child, error, told):
+def test_an_unusable_parent_leaves_the_delta_and_a_reason(parent, child, error, told):
     found = improvement(parent, child, "max", standard_error=error)
     assert math.isnan(found.percent)
     assert told in found.reason
@@ -204,7 +204,7 @@ def test_a_parent_whose_loss_is_lost_in_its_noise_gives_the_delta_alone(project)
     assert found.scalars.keys() == {"delta_loss"}
 
 
-def test_without_a_parent_or_on_other_data_nothing_is_said(project):
+def test_without_a_parent_on_the_same_data_there_is_no_improvement(project):
     loss = np.ones(120)
     base = judged(project, "base", loss)
     other = judged(project, "other", loss, parent="c-base", dataset="e" * 64)
@@ -341,7 +341,7 @@ def test_a_classifier_is_held_against_its_parent_on_the_same_samples(classified,
 
 
 @pytest.mark.slow
-def test_a_parent_whose_model_is_gone_is_told_and_the_child_is_judged(classified, tmp_path):
+def test_a_missing_parent_model_is_reported_and_the_child_evaluated(classified, tmp_path):
     root, parent, child = classified
     copy = shutil.copytree(root, tmp_path / "p")
     shutil.rmtree(copy / "models" / "registry" / parent.artifact_path)

@@ -1,4 +1,4 @@
-"""Judging a choice: all looks count, luck is reckoned with, and what cannot decide never passes."""
+"""Selection bias and gates: all looks count, and an undecidable gate never passes."""
 
 import importlib.util
 import json
@@ -82,13 +82,13 @@ def test_the_deflated_sharpe_ratio_counts_every_config_ever_looked_at():
     assert (few.judged, few.bars, few.n_trials, many.n_trials) == (30, 500, 30, 300)
 
 
-def test_of_the_only_config_ever_tried_nothing_is_deflated():
+def test_a_single_config_is_not_deflated():
     returns = noise(configs=1)
     found = bias_of_returns(returns, 0, 1)
     assert found.luck_sharpe == 0.0
     assert 0.0 < found.deflated_sharpe < 1.0
     assert math.isnan(found.pbo)
-    assert "no choice" in found.reason
+    assert "at least 2" in found.reason
 
 
 def test_one_series_of_returns_says_nothing_of_the_spread_of_several_configs():
@@ -98,7 +98,7 @@ def test_one_series_of_returns_says_nothing_of_the_spread_of_several_configs():
     assert judged("deflated_sharpe", validation(found))[0] is Result.UNDECIDABLE
 
 
-def test_configs_that_never_trade_are_no_error_and_no_lucky_one():
+def test_configs_that_never_trade_are_no_error_and_no_trials():
     returns = np.hstack([noise(configs=5), np.zeros((500, 5))])
     found = bias_of_returns(returns, 0, 10)
     assert found.trial_sharpe_std == pytest.approx(
@@ -106,10 +106,10 @@ def test_configs_that_never_trade_are_no_error_and_no_lucky_one():
     )
     still = bias_of_returns(returns, 9, 10)
     assert math.isnan(still.deflated_sharpe)
-    assert "never" in still.sharpe_reason
+    assert "constant" in still.sharpe_reason
 
 
-def test_configs_that_were_given_up_do_not_make_luck_look_small():
+def test_pruned_configs_do_not_shrink_the_expected_maximum():
     rng = np.random.default_rng(1)
     one = 0.0008 + 0.01 * rng.standard_normal((900, 1))
     # What survived a schedule is one strategy in five shades.
@@ -183,9 +183,9 @@ def luck(**figures):
         ({"probability_of_loss": 0.1, "pbo": 0.2}, Result.PASS),
         ({"probability_of_loss": 0.11, "pbo": 0.0}, Result.REFUSE),
         # All good, ranked by chance: nothing can be told apart, so PBO says nothing.
-        ({"probability_of_loss": 0.0, "pbo": 0.9, "told_apart": 0.0}, Result.PASS),
-        ({"probability_of_loss": 0.0, "pbo": 0.9, "told_apart": 3.0}, Result.REFUSE),
-        ({"probability_of_loss": 0.0, "pbo": 0.9, "told_apart": math.nan}, Result.UNDECIDABLE),
+        ({"probability_of_loss": 0.0, "pbo": 0.9, "distinguishable": 0.0}, Result.PASS),
+        ({"probability_of_loss": 0.0, "pbo": 0.9, "distinguishable": 3.0}, Result.REFUSE),
+        ({"probability_of_loss": 0.0, "pbo": 0.9, "distinguishable": math.nan}, Result.UNDECIDABLE),
         ({"probability_of_loss": math.nan}, Result.UNDECIDABLE),
         ({"pbo": math.nan}, Result.UNDECIDABLE),
     ],
@@ -210,7 +210,7 @@ def test_evidence_of_an_earlier_podium_is_undecidable_and_no_error(name):
     old = {"validation": evidence("validation", {"loss": Scalar(0.1)}, {"metric": "mse"})}
     result, told = judged(name, old)
     assert result is Result.UNDECIDABLE
-    assert "before podium judged this" in told
+    assert "from an earlier version of podium" in told
 
 
 def leaks(**numbers):
@@ -260,7 +260,7 @@ def test_a_champion_must_have_been_judged_on_the_candidate_s_test():
     assert same("c-9", split_hash="s" * 64)[1]() is Result.UNDECIDABLE
 
 
-def test_profit_is_judged_for_luck_in_the_trading_policy_only():
+def test_only_the_trading_policy_gates_selection_bias():
     forecast, trading = (policies()[name]["champion"] for name in ("forecast", "trading"))
     assert set(trading) - set(forecast) == {"deflated_sharpe", "overfitting"}
     assert {"no_leak", "same_data", "in_confidence_set", "beats_naive"} <= set(forecast)
@@ -385,7 +385,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
         seen["returns"], seen["chosen"] = returns, chosen
         return no_bias(n_trials, "not asked")
 
-    monkeypatch.setattr(looks.selection_bias, "luck_of_returns", listening)
+    monkeypatch.setattr(looks.selection_bias, "bias_of_returns", listening)
     with project_of() as project:
         found = analyzed(project)
         data, split = found.extension.tuned.data, found.extension.tuned.split
@@ -409,7 +409,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
     assert difference.min() > -0.0011
 
 
-def test_luck_is_reckoned_on_the_terms_of_the_backtest(project_of):
+def test_selection_bias_uses_the_terms_of_the_backtest(project_of):
     path = project_of.root / "podium.toml"
     more = ["spread_bps = 3.0", "max_leverage = 0.5", "borrow_rate = 0.1", "slippage_bps = 2.0"]
     path.write_text(path.read_text().replace("fee_bps", "\n".join([*more, "fee_bps"])))
@@ -498,10 +498,10 @@ def test_a_feature_that_knows_the_future_is_refused_by_name(project_of):
     assert found.refused
 
 
-def test_what_was_probed_once_is_not_probed_again_for_the_next_candidate(project_of, monkeypatch):
+def test_a_member_is_probed_once_for_all_candidates(project_of, monkeypatch):
     with project_of() as project:
         finalized(project)
-    monkeypatch.setattr(leak, "probed", lambda *_: pytest.fail("probed again"))
+    monkeypatch.setattr(leak, "probe_member", lambda *_: pytest.fail("probed again"))
     with project_of(trials=4, seed=11) as project:
         tune(project, SLOT)
         finalized(project)
@@ -511,7 +511,7 @@ def test_what_was_probed_once_is_not_probed_again_for_the_next_candidate(project
 
 
 def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
-    monkeypatch.setattr(leak, "probed", lambda *_: pytest.fail("probed"))
+    monkeypatch.setattr(leak, "probe_member", lambda *_: pytest.fail("probed"))
     path = project_of.root / "podium.toml"
     with project_of(policy="bare") as _:
         path.write_text(path.read_text() + "\n[policies.bare.champion]\nbeats_naive = {}\n")
@@ -520,7 +520,7 @@ def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
     assert query(project_of.root, "SELECT id FROM evidence WHERE kind = 'leak_probe'") == []
 
 
-def test_analyze_tells_ranking_naive_confidence_set_and_luck(project_of, capsys):
+def test_analyze_shows_ranking_naive_confidence_set_and_selection_bias(project_of, capsys):
     place = ["--project", str(project_of.root)]
     with project_of() as project:
         found = analyzed(project)

@@ -299,7 +299,7 @@ def test_the_bar_named_is_the_first_that_knows():
 def test_figures_joined_at_their_period_are_named_by_bar_and_ticker(seed):
     dataset = with_figures(bars(BARS, seed=seed), seed)
     leak = covariate(by_period)(seed)
-    assert "figures of 'earnings' published after it" in leak.how or "cut off" in leak.how
+    assert "values of 'earnings' published after it" in leak.how or "cut off" in leak.how
     [ticker] = leak.column
     one = dataset.covariates["earnings"]
     over = (one.tickers == dataset.tickers[ticker]) & (one.periods <= dataset.times[leak.bar])

@@ -203,14 +203,14 @@ def test_a_file_that_is_two_things_is_probed_as_both(ask):
 @pytest.mark.parametrize(
     ("text", "code", "told"),
     [
-        ("VALUE = 1\n", 2, "defines nothing that can be probed"),
+        ("VALUE = 1\n", 2, "defines no member that can be probed"),
         ("def compute(dataset:\n", 7, "fails in mine.py line 1: SyntaxError"),
         ("def compute(dataset):\n    return dataset['clse']\n", 7, "mine.py line 2: KeyError"),
-        ("def compute(dataset):\n    return dataset['close'][5:]\n", 7, "one row a bar"),
-        ("def split(data, *, depth):\n    return None\n", 2, "must be told depth"),
+        ("def compute(dataset):\n    return dataset['close'][5:]\n", 7, "one row per bar"),
+        ("def split(data, *, depth):\n    return None\n", 2, "requires depth"),
     ],
 )
-def test_a_file_that_cannot_be_probed_is_told_why(ask, text, code, told):
+def test_a_file_that_cannot_be_probed_is_an_error_with_the_reason(ask, text, code, told):
     found, out, err = ask(write("mine.py", text))
     assert (found, out) == (code, "")
     assert told in err
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_probed_is_told_why(ask, text, code, told):
         (["log_return"], 2, "features/log_return or targets/log_return"),
         (["log_retrun"], 3, "Did you mean 'log_return'?"),
         (["feature/log_return"], 0, ""),
-        (["gates/fresh_evidence"], 2, "names the kind 'gates'"),
+        (["gates/fresh_evidence"], 2, "unknown kind, 'gates'"),
         (["nowhere.py"], 3, "there is no file nowhere.py"),
         (["log_range:3"], 2, "at most 0"),
         (["log_range", "--at", "2499"], 2, "a bar from 1 to 2498"),
@@ -232,7 +232,7 @@ def test_a_file_that_cannot_be_probed_is_told_why(ask, text, code, told):
         (["log_range", "--slot", "us4/D/none"], 3, "podium.toml"),
     ],
 )
-def test_a_wrong_question_is_told_why(ask, words, code, told):
+def test_invalid_arguments_are_an_error_with_the_reason(ask, words, code, told):
     found, _, err = ask(*words)
     assert found == code
     assert told in err
@@ -279,14 +279,14 @@ def test_figures_joined_at_their_period_are_caught_in_a_project_and_joined_as_kn
     code, _, err = ask("early", "--project", str(root), "-q", "--seeds", "1")
     assert code == 4
     assert "early (feature) knows the future" in err
-    assert "figures of 'earnings' published after it" in err
+    assert "values of 'earnings' published after it" in err
     for seeds in ("3", "20"):
         code, out, _ = ask("covariate:earnings.eps", "--project", str(root), "--seeds", seeds)
         assert code == 0
         assert "changing the past moves 2 of 2 columns" in out
 
 
-def test_what_a_feature_is_told_must_fit_it(tmp_path, ask):
+def test_arguments_of_a_feature_are_checked(tmp_path, ask):
     root = with_earnings(tmp_path / "project")
     for what, told in {
         "covariate": "which (a text)",
@@ -294,7 +294,7 @@ def test_what_a_feature_is_told_must_fit_it(tmp_path, ask):
         "covariate:earning.eps": "did you mean 'earnings'?",
         "covariate:earnings.eps:5": "no lead",
         "log_volatility:x": "whole number(s) above 0",
-        "sign:5": "more than the name of a signal",
+        "sign:5": "a signal takes none",
     }.items():
         code, _, err = ask(what, "--project", str(root))
         assert (code, told.lower() in err.lower()) == (2, True), (what, err)

@@ -17,7 +17,7 @@ from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import forecasts, reads
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
-from podium.steps.evidence.drift import KEPT, SEEN, drifted
+from podium.steps.evidence.drift import RECOMPUTED, STORED, training_drift
 from podium.steps.serving import shadow
 from podium.steps.serving.check_slot import WARNING, _difference, check_slot
 from podium.steps.serving.forecast_log import served_models
@@ -311,44 +311,44 @@ def test_bars_unlike_those_of_the_training_are_warned_of_in_one_line(root, capsy
     assert code == 0
     assert out
     [line] = [line for line in err.splitlines() if "warning" in line]
-    assert "elsewhere than those of the training; log_return moved most" in line
+    assert "differ from the training bars; log_return drifted most" in line
     found = finding(checked(root), "drift")
     assert found.severity == WARNING
-    assert KEPT in found.found
+    assert STORED in found.found
     assert found.figures["stability_index:log_return"] > 1.0
 
 
-def test_what_was_kept_at_training_is_what_its_bars_say(root):
+def test_the_stored_baseline_equals_the_recomputed_one(root):
     with open_project(root) as project:
         [champion] = served_models(project, SLOT)
         hash_, manifest = champion.candidate.artifact_hash, champion.model.manifest
-        kept = drifted(project, hash_, manifest, champion.view)
-        seen = drifted(project, "f" * 64, manifest, champion.view)
-    assert (kept.source, seen.source) == (KEPT, SEEN)
-    assert kept.found.index == pytest.approx(seen.found.index)
-    assert kept.found.p_value == seen.found.p_value
+        kept = training_drift(project, hash_, manifest, champion.view)
+        seen = training_drift(project, "f" * 64, manifest, champion.view)
+    assert (kept.source, seen.source) == (STORED, RECOMPUTED)
+    assert kept.result.index == pytest.approx(seen.result.index)
+    assert kept.result.p_value == seen.result.p_value
 
 
-def test_another_window_than_was_kept_is_reckoned_from_the_bars(root):
+def test_the_baseline_of_another_window_is_recomputed_from_the_bars(root):
     growing.configured(root, policies=projects.LENIENT, drift={"bars": 10})
     found = finding(checked(root), "drift")
     assert "the newest 10 bars" in found.found
-    assert SEEN in found.found
+    assert RECOMPUTED in found.found
 
 
-def test_a_level_nobody_exceeds_warns_of_nothing(root):
+def test_a_p_value_above_the_level_is_no_warning(root):
     growing.swing(root, 30, 0.3)
     growing.configured(root, policies=projects.LENIENT, drift={"level": 0.001})
     assert finding(checked(root), "drift").severity == "note"
 
 
-def test_too_short_a_training_is_said_to_tell_nothing(root, monkeypatch):
+def test_drift_from_too_short_a_training_is_unknown(root, monkeypatch):
     with open_project(root) as project:
         [champion] = served_models(project, SLOT)
         manifest = {**champion.model.manifest, "trained_from": "2001-10-01T00:00:00"}
-        found = drifted(project, "f" * 64, manifest, champion.view)
+        found = training_drift(project, "f" * 64, manifest, champion.view)
     assert not found.alarm
-    assert "cannot be told" in found.sentence
+    assert "is unknown" in found.sentence
     assert "at least 100" in found.sentence
 
 

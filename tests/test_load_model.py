@@ -145,7 +145,7 @@ def test_what_podium_did_not_write_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(DataError, match="the framework that saved it"):
         load_model(foreign)
     (tmp_path / "manifest.json").write_text('{"name": "a web app"}')
-    with pytest.raises(DataError, match="is no model's"):
+    with pytest.raises(DataError, match="is not a model's"):
         load_model(foreign)
 
 
@@ -241,7 +241,7 @@ def test_a_ticker_the_model_never_saw_is_refused(model, long):
 
 
 def test_too_few_bars_are_refused(model, long):
-    with pytest.raises(DataError, match="leave no whole window"):
+    with pytest.raises(DataError, match="leave no full window"):
         model.predict(long.groupby("ticker").head(20))
 
 
@@ -262,12 +262,12 @@ def test_a_frame_may_be_explained_in_the_words_of_a_datasets_table(model, long, 
         model.predict(odd)
     told = {"columns": {"time": "when", "close": "shut"}, "repair": ("sort",)}
     agrees(model.predict(odd, **told), expected)
-    with pytest.raises(UsageError, match="told timezone"):
+    with pytest.raises(UsageError, match="got timezone"):
         model.predict(Windows.of(data.view, data.test_bars), timezone="UTC")
 
 
 def test_anything_else_is_refused_by_its_name(model):
-    with pytest.raises(UsageError, match="given list"):
+    with pytest.raises(UsageError, match="got list"):
         model.predict([1.0])
 
 

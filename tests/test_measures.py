@@ -138,7 +138,7 @@ def test_bars_a_year_come_from_the_calendar_and_not_from_a_guess():
 @pytest.mark.parametrize(
     ("times", "text"),
     [
-        (np.array(["2020-01-01"], dtype="datetime64[D]"), "1 bars span no time"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), "1 bars have no interval"),
         (np.array(["2020-01-02", "2020-01-01"], dtype="datetime64[D]"), r"times\[1\]"),
         (np.array(["2020-01-01", "2020-01-01"], dtype="datetime64[D]"), r"times\[1\]"),
         (np.array(["2020-01-01", "NaT"], dtype="datetime64[D]"), r"times\[1\] is NaT"),
@@ -222,5 +222,5 @@ def test_a_tail_without_a_loss_has_no_ratio():
     assert tail_ratio([-0.01, 0.03]) == pytest.approx(0.028 / 0.008)
 
 
-def test_exposure_is_the_mean_of_what_was_held():
+def test_exposure_is_the_mean_gross_weight():
     assert exposure([0.0, 0.5, 1.0]) == 0.5

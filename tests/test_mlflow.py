@@ -408,7 +408,7 @@ def test_a_thing_mlflow_fails_over_is_put_aside_once_another_goes_well(place):
     for _ in range(2):
         done = place.projection.drain()
         assert done.waiting == 1
-        assert "What waits is kept" in done.stopped
+        assert "Pending items are kept" in done.stopped
         assert place.projection.stuck() == []
     place.trials(2, study=study)
     done = place.projection.drain()
@@ -488,7 +488,7 @@ def test_a_project_that_was_moved_is_told_how_to_have_its_store_again(shown, tmp
         assert sync(project).is_whole
     moved = gone.rename(tmp_path / "moved")
     with open_project(moved) as project:
-        assert "which is gone" in sync(project).stopped
+        assert "which does not exist" in sync(project).stopped
         (moved / "mlflow.db").unlink()
         shutil.rmtree(moved / "mlartifacts")
         assert sync(project).is_whole
@@ -573,7 +573,7 @@ def test_what_a_server_does_not_take_waits_and_arrives_in_order_later(tmp_path, 
         ids = place.trials(*range(5))
         done = place.projection.drain()
         assert (done.sent, done.waiting) == (0, 6)
-        assert f"takes nothing: {SAID[how]}" in done.stopped
+        assert f"is unavailable: {SAID[how]}" in done.stopped
         assert place.projection.stuck() == []
         place.close()
     shutil.copy(empty_store, place.root)
@@ -643,7 +643,7 @@ def test_a_password_is_told_to_nobody(tmp_path, capfd):
         assert podium(["doctor", "--project", str(root)]) == 0
     told = capfd.readouterr()
     log = (root / ".podium" / "mlflow.log").read_text()
-    assert "takes nothing" in log
+    assert "is unavailable" in log
     record = (root / "podium.db").read_bytes() + (root / "podium.db-wal").read_bytes()
     shown = [told.out, told.err, log, *lines.values(), repr(resolve(load(root)))]
     for secret in ("s3cr%40t", "s3cr@t"):
@@ -677,7 +677,7 @@ def test_the_environment_names_a_store_only_when_a_flag_turned_mlflow_on(tmp_pat
     projects.configure(root)
     by_flag = {"mlflow.enabled": True}
     found = projections.target_of(open_project(root, settings=by_flag))
-    assert (found.shown, found.said) == ("http://mlflow.example:5000", "MLFLOW_TRACKING_URI")
+    assert (found.shown, found.source) == ("http://mlflow.example:5000", "MLFLOW_TRACKING_URI")
     assert projections.target_of(open_project(root)) is None
     projects.configure(root, mlflow={"enabled": True})
     for flags in ({}, by_flag):
@@ -695,7 +695,7 @@ def test_a_folder_of_runs_is_met_with_the_way_to_bring_them_over(tmp_path, uri):
         f"mlflow migrate-filestore --source {root / 'mlruns'} "
         f"--target sqlite:///{root / 'mlflow.db'}"
     )
-    with pytest.raises(UsageError, match="no more") as caught:
+    with pytest.raises(UsageError, match="no longer") as caught:
         target(root, tracking_uri=uri)
     assert command in str(caught.value)
     with pytest.raises(DataError, match="holds runs in files") as caught:
@@ -708,8 +708,8 @@ def test_a_folder_of_runs_is_met_with_the_way_to_bring_them_over(tmp_path, uri):
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("some/folder", "is a folder, which MLflow opens no more"),
-        ("ftp://host/runs", "stores at ftp:// are not known"),
+        ("some/folder", "no longer opens a folder"),
+        ("ftp://host/runs", "has no stores at ftp://"),
         ("sqlite://", "names no file"),
     ],
 )
@@ -798,7 +798,7 @@ def test_sync_ends_with_7_and_keeps_everything_when_nobody_answers(tmp_path, cap
         assert podium(["sync", "--project", str(place.root)]) == 7
         told = capsys.readouterr()
         assert "waiting     2" in told.out
-        assert "What waits is kept" in told.err
+        assert "Pending items are kept" in told.err
         assert "Traceback" not in told.err
         assert podium(["sync", "--check", "--project", str(place.root)]) == 7
     place.close()

@@ -333,7 +333,7 @@ def test_moves_of_one_minute_are_numbered_and_all_there(root):
     said = [value for name, value in tags.items() if re.match(r"promotion_\d", name)]
     assert len(said) == 2 + 5
     assert sorted(said)[-1] == "development -> beta"
-    # Nobody holds the slot any more, so nothing is called champion.
+    # Nobody holds the slot any more, so no version has the alias.
     assert not told(root)[first]["is_champion"]
     assert "promotion_stage" in tags
     assert differing(root) == {}
@@ -482,8 +482,8 @@ def test_what_somebody_changed_in_mlflow_is_told_and_set_right(root, capsys):
     said = capsys.readouterr().err
     number = before[first]["number"]
     assert f"{MODEL} version {number}: tag promotion_stage is 'beta', champion" in said
-    assert f"{MODEL} version {number} is not called champion" in said
-    assert f"{MODEL} has no version of it" in said
+    assert f"{MODEL} version {number} lacks the alias champion" in said
+    assert f"{MODEL} has no version of the candidate" in said
     assert "tag demotion_reason is 'I say so', none in the record" in said
     assert cli(["sync", "--project", str(root)]) == 0
     assert differing(root) == {}

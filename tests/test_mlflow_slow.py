@@ -15,7 +15,7 @@ from mlflow_places import Place, client, everything, in_child, runs, served
 from podium.cli.main import run as podium
 from podium.errors import ConflictError
 from podium.ledger.projections._mlflow_client import environment
-from podium.ledger.projections._mlflow_pass import keep
+from podium.ledger.projections._mlflow_pass import save_progress
 from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import sync
 
@@ -80,7 +80,7 @@ def test_a_kill_while_a_server_is_fed_doubles_nothing(tmp_path):
             write = mine.projection.write
 
             def die(work, *arguments):
-                if work is keep:
+                if work is save_progress:
                     os._exit(9)
                 return write(work, *arguments)
 

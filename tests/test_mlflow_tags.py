@@ -121,7 +121,7 @@ def test_no_move_is_lost_however_many_share_a_minute(asked):
     told = _promotions(moves)
     said = [value for name, value in told.items() if name.startswith("promotion_2")]
     assert sorted(said) == sorted(f"{move.here} -> {move.there}" for move in moves)
-    assert all(candidates.is_told(name) for name in told)
+    assert all(candidates.is_state_tag(name) for name in told)
 
 
 @given(

@@ -101,7 +101,7 @@ def test_an_empty_note_is_refused(root, podium):
 
 def test_a_note_about_nothing_or_about_several_things_is_refused(root, tmp_path):
     with open_project(root) as project:
-        with pytest.raises(NotFoundError, match="nothing has an id like 'zzz'"):
+        with pytest.raises(NotFoundError, match="no id starts with 'zzz'"):
             note(project, "zzz", "words")
         with pytest.raises(NotFoundError, match="several ids start with 't-'"):
             note(project, "t-", "words")

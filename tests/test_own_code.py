@@ -22,7 +22,7 @@ from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
 from podium.own import Code, rendered
 from podium.reporting import Paused
-from podium.runners._output import LOG_BYTES, Lines, OutputTail
+from podium.runners._output import LOG_BYTES, OutputTail, ReportLines
 from podium.runners.inline import InlineRunner
 from podium.runners.local import LocalRunner
 from podium.space import Choice, Float, Int
@@ -220,7 +220,7 @@ def test_what_is_said_at_the_end_stands_above_the_epochs(root):
 def test_printed_reports_are_heard_however_they_are_cut(told, random):
     lines = "".join(f"noise\npodium: epoch={epoch} loss={value}\r\n" for epoch, value in told)
     data = lines.encode() + b'{"loss": 1}'
-    heard, at = Lines(), 0
+    heard, at = ReportLines(), 0
     while at < len(data):
         step = random.randint(1, 40)
         heard.add(data[at : at + step])
@@ -278,7 +278,7 @@ def test_a_command_that_fails_leaves_its_reason_and_what_it_printed(root):
         ("print('{\"val_lost\": 1}')", "without reporting val_loss: did you mean 'val_lost'?"),
         ("print('{\"val_loss\": NaN}')", "val_loss was nan at its end"),
         ("print('podium: epoch=1 val_loss=nan')", "val_loss was nan in every epoch"),
-        ("print('podium: epoch=1, val_loss=2')", "'podium: epoch=1, val_loss=2' cannot be read"),
+        ("print('podium: epoch=1, val_loss=2')", "'podium: epoch=1, val_loss=2' is not a report"),
     ],
 )
 def test_a_trial_without_a_score_says_why(root, program, told):
@@ -722,7 +722,7 @@ def test_a_function_that_cannot_be_imported_runs_here_and_it_is_said(root, capsy
 
 @pytest.mark.parametrize("answer", ["much", [1], {"score": "low"}])
 def test_a_function_that_returns_no_number_fails(root, answer):
-    with pytest.raises(NotFoundError, match="a number, a dict of numbers or nothing is expected"):
+    with pytest.raises(NotFoundError, match="expected a number, a dict of numbers or None"):
         search(lambda x: answer, {"x": [1]}, direction="min", trials=1, project=root, name="odd")
 
 
@@ -794,7 +794,11 @@ def verb(*words):
         (["--command", "true", "--metric", "val_loss"], 2, "no parameter to search"),
         (["--command", "true {lrr}", "--metric", "val_loss", "--set", "lr=1"], 2, "mean 'lr'?"),
         (["--command", "true {lr", "--metric", "val_loss", "--set", "lr=1"], 2, "cannot be read"),
-        (["--command", "true {lr:.1f}", "--metric", "val_loss", "--set", "lr=1"], 2, "on record"),
+        (
+            ["--command", "true {lr:.1f}", "--metric", "val_loss", "--set", "lr=1"],
+            2,
+            "the recorded one",
+        ),
         (["--command", "true '", "--metric", "val_loss", "--set", "lr=1"], 2, "quotation"),
         (["--command", "true", "--metric", "val_loss", "--set", "seed=1"], 2, "another name"),
         (["--command", "truee", "--metric", "val_loss", "--set", "lr=1"], 3, "is not found"),

@@ -196,7 +196,7 @@ def test_a_metric_that_needs_a_class_that_is_seldom_drawn_is_undecidable():
     assert "of 200 resamples" in result.reason
     assert result.difference == 1.0
     never = paired_bootstrap(recall, np.zeros(50, int), first, second, repeats=100)
-    assert never.reason == "the metric of all samples is no finite number"
+    assert never.reason == "the metric of all samples is not finite"
     assert math.isnan(never.metric_a)
 
 
@@ -226,7 +226,7 @@ def test_what_cannot_be_paired_is_refused(arrays, options, error, text):
 
 
 @pytest.mark.slow
-def test_equal_classifiers_are_told_apart_five_times_of_a_hundred_when_drawn_by_group():
+def test_equal_classifiers_differ_in_five_percent_of_draws_by_group():
     reps, by_group, by_sample = 400, 0, 0
     rng = np.random.default_rng(8)
     groups = np.repeat(np.arange(40), 10)

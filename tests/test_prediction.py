@@ -280,7 +280,7 @@ def test_a_metric_of_points_takes_the_median_and_refuses_positions():
     truth = np.array([4.0, 4.0, 7.0, 10.0])
     losses = registry.load("metrics", "mse").losses(truth, MADE[1].outputs[:, 1])
     np.testing.assert_array_equal(TASK.score("mse", truth, MADE[1])[1], losses)
-    with pytest.raises(DataError, match="holds positions, which are no point forecast"):
+    with pytest.raises(DataError, match="holds positions, which are not point forecasts"):
         TASK.score("mse", truth, MADE[2])
 
 

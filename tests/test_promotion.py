@@ -283,7 +283,7 @@ def test_findings_that_change_void_every_signature(signed_root, monkeypatch):
         put_name(signed_root, candidate, monkeypatch, who)
     backtested(signed_root, candidate, 0.2)
     result, finding = verdict_of(signed_root, candidate)
-    assert (result, "judged again since" in finding) == ("unsigned", True)
+    assert (result, "evaluated again since" in finding) == ("unsigned", True)
     put_name(signed_root, candidate, monkeypatch, "ann")
     assert "2 people" in verdict_of(signed_root, candidate)[1]
 

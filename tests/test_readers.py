@@ -58,7 +58,7 @@ def with_row(number, text):
     return rows
 
 
-def test_clean_files_become_bars_in_the_order_asked_for(folder):
+def test_clean_files_become_bars_in_the_given_order(folder):
     found = read(folder, ("BBB", "AAA"))
     assert found.tickers == ("BBB", "AAA")
     assert found["close"].tolist() == [[50.0, 100.0]] * 5
@@ -66,7 +66,7 @@ def test_clean_files_become_bars_in_the_order_asked_for(folder):
     assert found.times.dtype == "datetime64[s]"
 
 
-def test_no_folder_says_what_belongs_in_it(tmp_path):
+def test_no_folder_is_refused_with_the_expected_files(tmp_path):
     (message,) = told(tmp_path / "none")
     assert "no folder" in message
     assert "<ticker>.csv" in message
@@ -78,7 +78,7 @@ def test_a_missing_file_suggests_a_near_ticker(folder):
     assert "Did you mean 'BBB'?" in message
 
 
-def test_a_missing_column_is_named_with_those_that_were_found(folder):
+def test_a_missing_column_is_named_with_those_present(folder):
     header = HEADER.replace("low", "bottom").replace("volume", "money")
     write(folder / "AAA.csv", [row(day) for day in DAYS], header)
     (message,) = told(folder)
@@ -99,7 +99,7 @@ def test_without_adjusted_prices_the_remedy_is_a_setting(folder):
     [
         (2, row("soon"), ["line 4 has date 'soon'", "ISO 8601"]),
         (2, row("06/01/2010"), ["line 4 has date '06/01/2010'"]),
-        (2, row(DAYS[1]), ["line 4 repeats 2010-01-05", "one row a bar"]),
+        (2, row(DAYS[1]), ["line 4 repeats 2010-01-05", "one row per bar"]),
         (3, row("2009-12-31"), ["line 5 goes back in time", "Sort the rows"]),
         (2, row(DAYS[2], close=""), ["line 4 (2010-01-06) has no number in 'close'"]),
         (2, row(DAYS[2], open="nan"), ["has no number in 'open'"]),
@@ -114,14 +114,14 @@ def test_without_adjusted_prices_the_remedy_is_a_setting(folder):
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_a_dirty_row_is_told_with_its_line(folder, number, text, expected):
+def test_a_dirty_row_is_reported_with_its_line(folder, number, text, expected):
     write(folder / "AAA.csv", with_row(number, text))
     (message,) = told(folder)
     for part in ["AAA.csv", *expected]:
         assert part in message
 
 
-def test_a_gap_is_told_with_the_ticker_that_has_it(folder):
+def test_a_gap_is_reported_with_the_ticker_that_has_it(folder):
     rows = [row(day, 50.0) for day in DAYS]
     write(folder / "BBB.csv", rows[:2] + rows[3:])
     (message,) = told(folder)
@@ -139,18 +139,18 @@ def test_tickers_that_never_met_are_refused(folder):
     assert "share no bar" in told(folder)[0]
 
 
-def test_a_file_without_rows_is_told_as_such(folder):
+def test_a_file_without_rows_is_refused(folder):
     write(folder / "AAA.csv", [])
     assert any("AAA.csv" in message or "share no bar" in message for message in told(folder))
 
 
-def test_an_empty_file_is_told_as_such(folder):
+def test_an_empty_file_is_refused(folder):
     (folder / "AAA.csv").write_text("")
     (message,) = told(folder)
     assert "comma separated values with a header" in message
 
 
-def test_a_file_of_other_bytes_is_told_as_such(folder):
+def test_a_file_of_other_bytes_is_refused(folder):
     (folder / "AAA.csv").write_bytes(b"\xff\xfe\x00\x01" * 20)
     assert "AAA.csv" in told(folder)[0]
 
@@ -176,7 +176,7 @@ def test_one_more_value_than_columns_in_every_row_is_refused_not_shifted(folder)
     assert "np." not in message
 
 
-def test_everything_wrong_in_all_files_is_told_at_once(folder):
+def test_every_error_of_all_files_is_reported_at_once(folder):
     write(folder / "AAA.csv", with_row(1, row(DAYS[1], open=-1, volume=-5)))
     messages = told(folder, tickers=("AAA", "BBB", "CCC"))
     assert len(messages) == 3
@@ -216,7 +216,7 @@ def test_the_demo_is_clean_and_begins_with_its_youngest_ticker():
     assert (found["high"] >= found["low"]).all()
 
 
-def test_times_with_a_zone_are_told_in_utc(folder):
+def test_times_with_a_zone_become_utc(folder):
     rows = [row(f"{day}T17:00:00+02:00") for day in DAYS]
     for ticker in ("AAA", "BBB"):
         write(folder / f"{ticker}.csv", rows)

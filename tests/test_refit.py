@@ -352,7 +352,7 @@ def test_refits_that_cannot_be_are_refused_before_anything_is_trained(flags, tex
 
 def test_a_window_without_refits_is_refused(copied, capsys):
     assert run(["backtest", "--window", "200", "--project", str(copied)]) == 2
-    assert "without --refit-every" in capsys.readouterr().err
+    assert "without refit_every" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from looped import looped
 from podium.errors import DataError
 from podium.render import axis, svg, table
-from podium.render.found import (
+from podium.render.page import STYLE, page
+from podium.render.run import run_dict, run_markdown, run_page, summary_rows
+from podium.render.values import (
     EquityCurves,
     FoldRow,
     GateRow,
@@ -25,8 +27,6 @@ from podium.render.found import (
     SlotReport,
     TuningPoint,
 )
-from podium.render.page import STYLE, page
-from podium.render.run import run_dict, run_markdown, run_page, summary_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>&\x1b[31m'
@@ -160,16 +160,16 @@ def test_every_pair_of_text_and_ground_has_the_contrast_that_wcag_aa_asks_for():
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (text, ground)
 
 
-def test_the_ranking_says_who_cannot_be_told_from_the_best_and_when_nobody_knows():
+def test_the_ranking_marks_configs_that_are_not_distinguishable_from_the_best():
     written = run_markdown(run_report(slot_report()))
-    assert "1 of 2, naive counted, cannot be told from the best" in written
+    assert "1 of 2, naive included, are not distinguishable from the best" in written
     assert "plain (chosen)" in written
     assert "1.200 to 1.900" in written
     assert "worse" in written
     unknown = replace(slot_report(), ranking=[RankRow("lstm", 1.5), RankRow("naive", 1.6)])
     told = run_markdown(run_report(unknown))
     assert "undecidable: too few periods" in told
-    assert "naive counted" not in told
+    assert "naive included" not in told
 
 
 def test_a_verdict_and_a_gate_are_words_with_a_sign():
@@ -208,14 +208,14 @@ def test_a_step_that_has_not_run_leaves_a_sentence_in_its_place():
     assert "<svg" not in document
     for sentence in (
         "No config has been scored yet.",
-        "No gate has been asked yet.",
+        "No gate has been evaluated yet.",
         "No tuning has run yet.",
         "No cross-validation has run yet.",
         "No backtest has run yet",
         "No config has been chosen yet.",
     ):
         assert sentence in document
-    assert "No gate has been asked yet." in run_markdown(run_report(slot))
+    assert "No gate has been evaluated yet." in run_markdown(run_report(slot))
     assert "1 bar ahead" in document
 
 

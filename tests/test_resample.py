@@ -141,7 +141,7 @@ def test_bars_that_reach_over_the_begin_of_a_period_are_refused_with_what_to_set
     source = dataset(hours("2020-01-01T00:30", 40))
     with pytest.raises(DataError) as caught:
         resample(source, "4H")
-    assert "reach over the begin of a 4H bar, the first closes at 2020-01-01T04:30:00" in str(
+    assert "cover the begin of a 4H bar, the first closes at 2020-01-01T04:30:00" in str(
         caught.value
     )
     assert "Set day_starts_at" in str(caught.value)

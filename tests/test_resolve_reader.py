@@ -39,7 +39,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def root(made, tmp_path, monkeypatch):
     """A project whose slot is held by ``c-1.0``; ``c-2.0`` waits in beta."""
-    monkeypatch.setattr(resolve, "_told", {})
+    monkeypatch.setattr(resolve, "_last_answers", {})
     copy = tmp_path / "demo"
     subprocess.run(["cp", "-r", str(made), str(copy)], check=True)
     return copy
@@ -122,7 +122,7 @@ PLAIN = st.sampled_from(
 @given(st.lists(PLAIN, max_size=12), st.sampled_from(["\n", "\r\n"]))
 def test_whatever_is_read_plainly_is_what_toml_says(lines, end):
     text = end.join(lines)
-    found = project_file.plainly(text)
+    found = project_file.parse_plain(text)
     try:
         told = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -142,7 +142,7 @@ def test_whatever_is_read_plainly_is_what_toml_says(lines, end):
 def test_the_plain_way_is_the_way_init_writes(root, tmp_path):
     for folder in (root, init(tmp_path / "bare")):
         text = (folder / "podium.toml").read_text()
-        found = project_file.plainly(text)
+        found = project_file.parse_plain(text)
         assert found is not None
         assert found[0]["project.id"] == configuration.load(folder).project.id
         assert found[1] == set(configuration.load(folder).slots)
@@ -222,7 +222,7 @@ def test_without_its_record_the_last_good_champion_is_served_with_a_warning(
     assert doubted(root) == ("c-1.0", "cache")
     (root / ".podium" / "champions.json").write_text("{half")
     assert doubted(root) == ("c-1.0", "memory")
-    monkeypatch.setattr(resolve, "_told", {})
+    monkeypatch.setattr(resolve, "_last_answers", {})
     with pytest.raises(PodiumError, match=r"podium\.db"):
         podium.champion(SLOT, root)
 
@@ -236,9 +236,9 @@ def test_what_this_process_was_told_outlives_an_older_file(root):
     assert holder(SLOT, root) == "c-2.0"
     (root / "podium.db").rename(root / "away.db")
     assert doubted(root) == ("c-2.0", "memory")
-    resolve._told.clear()
+    resolve._last_answers.clear()
     assert doubted(root) == ("c-1.0", "cache")
-    # Somebody else decided after this process was told.
+    # Somebody else decided after this process's answer.
     cache.write_bytes(new)
     assert doubted(root)[0] == "c-2.0"
 
@@ -317,5 +317,5 @@ def test_while_champions_change_every_answer_is_one_of_them_whole(root):
 def test_a_record_that_names_a_folder_outside_the_store_is_refused(root):
     with closing(sqlite3.connect(root / "podium.db")) as connection, connection:
         connection.execute("UPDATE candidate SET artifact_path = '../../' || artifact_path")
-    with pytest.raises(DataError, match="is said to be"):
+    with pytest.raises(DataError, match="the artefact path of"):
         podium.champion(SLOT, root)

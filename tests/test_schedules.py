@@ -90,12 +90,12 @@ def test_halving_of_sixty_trials_of_twenty_epochs_trains_two_hundred_epochs(root
     assert sorted(r.config["factor"] * r.config["level"] for r in kept) == whole
 
 
-def test_what_was_saved_is_told_and_epochs_of_pruned_trials_are_on_record(root):
+def test_saved_epochs_are_reported_and_epochs_of_pruned_trials_are_on_record(root):
     reporter = Saying()
     found = searched(root, reporter)
     epochs = sum(row.epochs for row in found.trials)
     assert epochs == len(quick.TRAINED) == 16 + 8 + 4 * 2 + 2 * 1
-    told = f"halving gave up 14 of 16 trials of quick: {epochs} epochs in place of 80"
+    told = f"halving pruned 14 of 16 trials of quick: {epochs} epochs instead of 80"
     assert any(told in said for said in reporter.said)
     pruned = [row for row in found.trials if row.state is State.PRUNED]
     reasons = {f"pruned after epoch {row.epochs} by halving" for row in pruned}
@@ -105,10 +105,12 @@ def test_what_was_saved_is_told_and_epochs_of_pruned_trials_are_on_record(root):
             assert len(reads.epochs_of(project.ledger, tx, row.id)) == row.epochs
     # The luck of the search knows that these are looks whose returns nobody knows.
     with open_project(root) as project, project.ledger.reading() as tx:
-        assert reads.given_up(project.ledger, tx, SLOT) == len({row.config_hash for row in pruned})
+        assert reads.count_pruned_configs(project.ledger, tx, SLOT) == len(
+            {row.config_hash for row in pruned}
+        )
 
 
-def test_a_schedule_that_is_not_used_changes_no_question_and_no_number(tmp_path):
+def test_an_unused_schedule_changes_no_question_and_no_number(tmp_path):
     plain = project_in(tmp_path / "plain", tune={"schedule": "none"})
     found = searched(plain)
     assert {"schedule", "finalists", "kept"}.isdisjoint(found.study.question)
@@ -116,7 +118,7 @@ def test_a_schedule_that_is_not_used_changes_no_question_and_no_number(tmp_path)
     assert not (plain / ".podium" / "work" / "paused").exists()
 
 
-def test_a_schedule_nobody_knows_is_refused(root):
+def test_an_unknown_schedule_is_refused(root):
     with pytest.raises(UsageError, match="the schedule is 'halfing'"):
         searched(root, tune__schedule="halfing")
 
@@ -130,7 +132,7 @@ def test_a_budget_smaller_than_a_rung_is_trained_to_its_end(root, budget):
     assert any(r.state is State.PRUNED for r in found.trials) == bool(rungs)
 
 
-def test_a_family_that_cannot_pause_is_trained_in_one_go_and_that_is_told(root, monkeypatch):
+def test_a_family_that_cannot_pause_is_not_pruned_and_has_a_message(root, monkeypatch):
     monkeypatch.setattr(quick.QuickFamily, "resumable", False)
     reporter = Saying()
     assert {r.state for r in searched(root, reporter).trials} == {State.COMPLETE}
@@ -174,7 +176,7 @@ def test_any_runner_and_any_number_of_jobs_gives_the_same_study(
 
 @pytest.mark.parametrize("search", ["random", "tpe"])
 @pytest.mark.slow
-def test_a_study_interrupted_anywhere_ends_as_if_nothing_had_happened(whole, tmp_path, search):
+def test_a_study_interrupted_anywhere_ends_the_same(whole, tmp_path, search):
     given = {"tune": {"search": search, "finalists": 2, "seeds": 2}}
     for after in (0, 5, 11, 15):
         root = project_in(tmp_path / f"after-{after}", **given)
@@ -238,7 +240,7 @@ def test_a_paused_trial_trains_no_epoch_twice(root):
     assert len(quick.TRAINED) == 16 + 8 + 4 * 2 + 2 * 1
 
 
-def test_trials_that_were_raised_are_a_cohort_of_their_own(root):
+def test_added_trials_are_a_separate_cohort(root):
     first = searched(root, tune__trials=8)
     more = searched(root, tune__trials=16)
     kept = seen(first)
@@ -250,7 +252,7 @@ def test_trials_that_were_raised_are_a_cohort_of_their_own(root):
 # Ties, failures, what is not a number
 
 
-def test_of_equal_trials_the_earlier_ones_go_on(root):
+def test_of_equal_trials_the_earlier_ones_survive(root):
     projects.configure(root, **settings({"factor": 1.0, "level": [2, 4]}, trials=2, epochs=2))
     found = searched(root)
     assert [row.state for row in found.trials].count(State.COMPLETE) == 1
@@ -271,7 +273,7 @@ def raises(*_, **__):
     raise RuntimeError("as it was told")
 
 
-def test_failed_trials_never_go_on_and_take_nobodys_place(root, monkeypatch):
+def test_failed_trials_never_survive_and_take_no_place(root, monkeypatch):
     broken(monkeypatch, lambda config: config["level"] == 1, raises)
     found = searched(root)
     bad = [row for row in found.trials if row.config["level"] == 1]
@@ -281,14 +283,14 @@ def test_failed_trials_never_go_on_and_take_nobodys_place(root, monkeypatch):
     assert seen(read(root)) == seen(found)
 
 
-def test_where_all_failed_that_is_told_and_the_study_is_finished(root, monkeypatch):
+def test_a_study_of_failed_trials_has_a_message_and_is_finished(root, monkeypatch):
     broken(monkeypatch, lambda config: True, raises)
     with pytest.raises(NotFoundError, match="as it was told"):
         searched(root)
     assert states(root) == {"failed": 16}
 
 
-def test_a_curve_of_nan_is_given_up_first(root, monkeypatch):
+def test_a_curve_of_nan_is_pruned_first(root, monkeypatch):
     fit = quick.QuickFamily.fit
 
     def silent(self, config, train, validation, *, seed, report, keep=None):
@@ -306,7 +308,7 @@ def test_a_curve_of_nan_is_given_up_first(root, monkeypatch):
 # Others want the same trials
 
 
-def test_a_pruned_trial_that_somebody_else_needs_is_gone_on_with(root):
+def test_a_pruned_trial_of_another_study_is_trained_further(root):
     before = searched(root)
     trained = len(quick.TRAINED)
     plain = searched(root, tune__schedule="none")
@@ -318,7 +320,7 @@ def test_a_pruned_trial_that_somebody_else_needs_is_gone_on_with(root):
     assert len(quick.TRAINED) == trained + 14 * 5
 
 
-def test_a_schedule_finds_what_was_trained_to_its_end_and_decides_alike(tmp_path):
+def test_a_schedule_decides_the_same_on_fully_trained_trials(tmp_path):
     alone, after = project_in(tmp_path / "alone"), project_in(tmp_path / "after")
     searched(after, tune__schedule="none")
     trained = len(quick.TRAINED)
@@ -328,7 +330,7 @@ def test_a_schedule_finds_what_was_trained_to_its_end_and_decides_alike(tmp_path
     assert found.best.state is State.COMPLETE
 
 
-def test_a_grid_has_no_schedule_unless_it_is_asked_for_one(root):
+def test_a_grid_has_no_schedule_by_default(root):
     values = {"factor": [0.5, 0.7, 0.9, 1.1], "level": [1, 2, 3, 4]}
     with open_project(root) as project:
         halved = grid(project, SLOT, values, family=quick.NAME, budget="halving")
@@ -344,7 +346,7 @@ def test_a_grid_has_no_schedule_unless_it_is_asked_for_one(root):
     assert [line["num_failed"] for line in summaries] == [0, 0]
 
 
-def test_the_log_tells_of_a_trial_when_it_was_pruned_and_again_when_it_is_whole(root):
+def test_the_log_has_a_trial_when_it_is_pruned_and_again_when_it_is_complete(root):
     def swept(**flags):
         dotted = {key.replace("__", "."): value for key, value in flags.items()}
         with open_project(root, settings=dotted) as project:
@@ -364,7 +366,7 @@ def test_the_log_tells_of_a_trial_when_it_was_pruned_and_again_when_it_is_whole(
     assert set(pruned) <= {line["id"] for line in lines if line["state"] == "complete"}
 
 
-def test_gc_keeps_what_paused_trials_go_on_from_and_nothing_else(root):
+def test_gc_keeps_states_of_paused_trials_only(root):
     with pytest.raises(KeyboardInterrupt):
         searched(root, projects.Interrupting(9))
     place = root / ".podium" / "work" / "paused"
@@ -407,7 +409,7 @@ def test_finalists_are_the_best_configs_with_further_seeds_and_no_further_looks(
     assert len(found.trials) == 16
     with open_project(root) as project, project.ledger.reading() as tx:
         interval = found.split.validation_interval()
-        assert reads.luck(project.ledger, tx, SLOT, interval) == 16
+        assert reads.count_tested_configs(project.ledger, tx, SLOT, interval) == 16
     named = query(root, "SELECT id FROM trial WHERE run_id IS NOT NULL")
     assert {row["id"] for row in named} == {row.id for row in found.trials}
     assert any("best of 4 finalists over 3 seeds" in said for said in reporter.said)
@@ -442,7 +444,7 @@ def test_a_search_without_its_finals_is_not_finished(root):
     assert seen(read(root, **FINAL)) == seen(found)
 
 
-def test_a_wider_search_is_not_told_of_the_further_seeds(root):
+def test_a_wider_search_does_not_receive_the_further_seeds(root):
     first = searched(root, **FINAL)
     projects.configure(root, **settings({"level": [1, 2, 3]}))
     wider = searched(root, **FINAL)
@@ -451,7 +453,7 @@ def test_a_wider_search_is_not_told_of_the_further_seeds(root):
     assert {row.id for row in known} <= {row.id for row in first.trials}
 
 
-def test_a_finalist_one_of_whose_seeds_failed_does_not_win(root, monkeypatch):
+def test_a_finalist_with_a_failed_seed_does_not_win(root, monkeypatch):
     best = searched(root, tune__schedule="none").best
     broken(
         monkeypatch,
@@ -493,7 +495,7 @@ def test_the_best_is_chosen_in_the_metrics_own_direction():
 
 
 @pytest.mark.parametrize("runner", ["inline", pytest.param("local", marks=pytest.mark.slow)])
-def test_an_lstm_that_was_paused_is_the_one_that_never_was(tmp_path, runner):
+def test_a_paused_lstm_equals_one_without_a_pause(tmp_path, runner):
     given = {
         "slots": {SLOT: {"families": ["lstm"]}},
         "tune": {"trials": 6, "generation": 6, "epochs": 3},
@@ -512,7 +514,7 @@ def test_an_lstm_that_was_paused_is_the_one_that_never_was(tmp_path, runner):
 
 
 @pytest.mark.slow
-def test_classifiers_are_paused_and_given_up_alike(tmp_path):
+def test_classifiers_are_paused_and_pruned_too(tmp_path):
     given = {"trials": 4, "generation": 4, "epochs": 3, "schedule": "halving", "finalists": 1}
     settings = {"tune": {**given, "search": "random"}}
     one = classes.project(tmp_path / "one", **settings)
@@ -530,7 +532,7 @@ def test_classifiers_are_paused_and_given_up_alike(tmp_path):
 
 
 @pytest.mark.parametrize(("runner", "jobs"), [("inline", 1), ("local", 2)])
-def test_asha_decides_as_trials_arrive_and_what_it_decided_stays(tmp_path, runner, jobs):
+def test_asha_decides_as_trials_arrive_and_its_decisions_stay(tmp_path, runner, jobs):
     root = project_in(tmp_path / "small", tune={"schedule": "asha", "finalists": 2, "seeds": 2})
     flags = {"runner__name": runner, "runner__jobs": jobs}
     found = searched(root, **flags)
@@ -544,7 +546,7 @@ def test_asha_decides_as_trials_arrive_and_what_it_decided_stays(tmp_path, runne
 
 
 @pytest.mark.slow
-def test_asha_interrupted_anywhere_goes_on_to_its_end(tmp_path):
+def test_asha_interrupted_anywhere_continues_to_its_end(tmp_path):
     for after in (0, 5, 11):
         root = project_in(tmp_path / f"after-{after}", tune={"schedule": "asha"})
         with pytest.raises(KeyboardInterrupt):
@@ -571,7 +573,7 @@ def told_of(monkeypatch, root, **flags):
     return searched(root, **flags), heard
 
 
-def test_a_search_is_told_what_a_pruned_trial_had_shown_by_then(root, monkeypatch):
+def test_a_search_receives_the_best_score_of_a_pruned_trial(root, monkeypatch):
     # What others trained of it later is nothing a search may know.
     searched(root, tune__schedule="none")
     found, heard = told_of(monkeypatch, root)
@@ -583,9 +585,7 @@ def test_a_search_is_told_what_a_pruned_trial_had_shown_by_then(root, monkeypatc
         assert heard[row.number] == min(shown)
 
 
-def test_where_the_curve_is_in_another_metric_a_pruned_trial_is_told_as_bad_as_the_worst(
-    root, monkeypatch
-):
+def test_a_pruned_trial_with_a_curve_in_another_metric_has_the_worst_score(root, monkeypatch):
     found, heard = told_of(monkeypatch, root, tune__metric="mae")
     complete = [row.score for row in found.trials if row.state is State.COMPLETE]
     assert complete

@@ -336,7 +336,7 @@ def test_metrics_that_cannot_be_are_refused_together(root):
         with_metric(root, "maee,macro_f1,mse,mse")
     told = str(caught.value)
     assert "no metric 'maee'. Did you mean 'mae'?" in told
-    assert "'macro_f1' is not one to forecast" in told
+    assert "'macro_f1' is not for task forecast" in told
     assert "each one once" in told
 
 

@@ -52,16 +52,16 @@ def test_the_deflated_sharpe_of_the_paper_comes_out_to_its_printed_digits(
     ("n_trials", "std", "digits", "expected"),
     [(100, STD, 4, 0.1132), (10, 1, 3, 1.575), (100, 1, 3, 2.531), (1000, 1, 3, 3.255)],
 )
-def test_luck_is_as_large_as_printed(n_trials, std, digits, expected):
+def test_the_expected_maximum_is_that_of_the_paper(n_trials, std, digits, expected):
     assert round(expected_max_sharpe(n_trials, std), digits) == expected
 
 
-def test_luck_is_about_the_largest_of_so_many_normal_numbers():
+def test_the_expected_maximum_is_about_the_largest_of_many_normal_numbers():
     drawn = np.random.default_rng(0).standard_normal((20_000, 100)).max(axis=1)
     assert expected_max_sharpe(100, 1.0) == pytest.approx(drawn.mean(), abs=0.03)
 
 
-def test_a_single_trial_and_trials_that_are_all_alike_have_no_luck():
+def test_the_expected_maximum_of_one_trial_or_of_equal_trials_is_0():
     assert expected_max_sharpe(1, 3.0) == 0.0
     assert expected_max_sharpe(100, 0.0) == 0.0
     returns = fat_returns(1)
@@ -71,11 +71,11 @@ def test_a_single_trial_and_trials_that_are_all_alike_have_no_luck():
 
 
 @given(st.floats(1, 1e18), st.floats(1.0, 10.0))
-def test_luck_never_falls_with_more_trials(n_trials, factor):
+def test_the_expected_maximum_never_falls_with_more_trials(n_trials, factor):
     assert 0.0 <= expected_max_sharpe(n_trials, 1.0) <= expected_max_sharpe(factor * n_trials, 1.0)
 
 
-def test_luck_stays_a_number_for_more_trials_than_can_be_told_from_certainty():
+def test_the_expected_maximum_is_finite_for_very_many_trials():
     assert 8.0 < expected_max_sharpe(1e300, 1.0) < 40.0
     assert math.isnan(expected_max_sharpe(1e300, 1e308))
 
@@ -133,7 +133,7 @@ def test_forty_five_trials_need_five_years():
     assert math.isnan(min_backtest_length(45, 1e-300))
 
 
-def test_at_the_minimum_backtest_length_luck_is_what_was_found():
+def test_at_the_minimum_backtest_length_the_expected_maximum_is_the_sharpe_ratio():
     years = min_backtest_length(45, 1.3)
     assert expected_max_sharpe(45, 1 / math.sqrt(years)) == pytest.approx(1.3)
 

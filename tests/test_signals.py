@@ -38,7 +38,7 @@ def test_a_signal_exports_weights_and_explains_itself_in_one_line(signal):
     assert 20 < len(first) <= 100
 
 
-def test_the_kind_says_what_a_signal_is():
+def test_the_kind_describes_a_signal():
     assert importlib.import_module("podium.signals").__doc__.startswith("A signal ")
 
 
@@ -148,7 +148,7 @@ def test_topk_buys_the_best_and_sells_the_worst():
     assert topk.weights([[0.3, np.nan]], short=True)[0].tolist() == [0.0, 0.0]
 
 
-def test_topk_takes_a_fifth_unless_told_otherwise_and_the_left_of_equals():
+def test_topk_takes_a_fifth_by_default_and_the_leftmost_of_a_tie():
     assert np.count_nonzero(topk.weights(np.zeros((1, 11)))) == 3
     assert topk.weights(np.zeros((1, 5)))[0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
 

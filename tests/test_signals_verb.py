@@ -15,7 +15,7 @@ from podium.ledger import reads
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import backtest
 from podium.steps.decisions.promote import promote
-from podium.steps.evidence.trading import due, simulated
+from podium.steps.evidence.trading import order_bars, run_backtest
 from podium.steps.serving import signals as step
 from podium.steps.serving.signals import COLUMNS, signals, write_newest
 from podium.steps.workspace.session import open_project
@@ -53,9 +53,9 @@ def test_weights_since_the_tests_first_bar_are_those_the_backtest_traded(judged)
         data = slot_data(project.config, SLOT)
         bars = len(data.view) - data.test_start
         assert (found.times[:bars] == data.view.times[data.test_start :]).all()
-        assert (found.order[:bars] == due(bars, 5)).all()
+        assert (found.order[:bars] == order_bars(bars, 5)).all()
         weights = np.where(found.order[:, None], found.weights, np.nan)[:bars]
-        traded = simulated(project, data, weights)
+        traded = run_backtest(project, data, weights)
         [row] = query(judged, "SELECT series FROM evidence WHERE kind = 'backtest'")
         series = json.loads(row["series"])
         with project.ledger.reading() as tx:

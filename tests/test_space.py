@@ -234,7 +234,7 @@ def test_a_grid_of_conditions_has_no_config_twice():
 def test_a_value_where_it_does_not_count_is_a_problem():
     [problem] = LOSSES.problems({"loss": "plain", "gamma": 3.0, "epochs": 3})
     assert problem.found == "gamma is 3.0"
-    assert problem.expected == "2.0, since it counts only where loss is one of 'focal'"
+    assert problem.expected == "2.0, since it is active only where loss is one of 'focal'"
     [problem] = LOSSES.problems({"loss": "plain", "gamma": 2.0, "sharp": 1, "epochs": 3})
     assert problem.expected.startswith("nothing, since")
 
@@ -268,13 +268,13 @@ def test_a_project_may_say_where_a_parameter_counts():
         ({"loss": {"low": 1, "high": 2}}, "here.gamma.when.loss has"),
         ({}, "here.gamma.when is {}"),
         ("focal", "here.gamma.when is 'focal'"),
-        ({"gamma": 1.0}, "go round: gamma -> gamma"),
-        ({"sharp": 1}, "go round"),
+        ({"gamma": 1.0}, "form a cycle: gamma -> gamma"),
+        ({"sharp": 1}, "form a cycle"),
     ],
 )
 def test_a_condition_that_cannot_be_is_refused_where_it_stands(when, told):
     settings = {"gamma": {"values": [1.0], "when": when}}
-    if told == "go round":
+    if told == "form a cycle":
         settings["sharp"] = {"values": [1, 2], "when": {"gamma": 1.0}}
     with pytest.raises(UsageError, match=told):
         LOSSES.narrowed(settings, "here")

@@ -55,12 +55,12 @@ def test_what_is_set_reaches_the_splitter(seen, settings, parameters):
         ({"purge": 2}, "Expected purge = 5 or more"),
     ],
 )
-def test_what_a_splitter_does_not_take_is_refused(seen, settings, told):
+def test_an_unknown_parameter_of_a_splitter_is_refused(seen, settings, told):
     with pytest.raises(UsageError, match=told):
         folds_of(ExtendSection(**settings), seen)
 
 
-def test_a_splitter_nobody_knows_is_refused_with_a_near_name(seen):
+def test_an_unknown_splitter_is_refused_with_a_near_name(seen):
     with pytest.raises(NotFoundError, match="Did you mean 'purged_kfold'"):
         folds_of(ExtendSection(splitter="purged_kfolds"), seen)
 

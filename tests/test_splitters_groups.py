@@ -98,7 +98,7 @@ def test_groups_may_be_numbers():
     assert set().union(*validated) == {"7", "8", "9", "10"}
 
 
-def test_samples_without_groups_are_told_how_to_get_them():
+def test_samples_without_groups_are_refused_with_a_fix():
     with pytest.raises(DataError, match=r"no groups.*array 'groups'"):
         group(Samples(np.arange(50)), folds=2)
 
@@ -108,16 +108,18 @@ def test_one_group_alone_cannot_be_split():
         group(samples_of(["p1"] * 50), folds=2)
 
 
-def test_fewer_groups_than_folds_says_how_many_folds_would_do():
+def test_fewer_groups_than_folds_gives_the_largest_number_of_folds():
     samples = samples_of(np.repeat(["a", "b", "c"], 20))
     with pytest.raises(DataError, match=r"3 groups for 4 folds.*at most 3 folds"):
         group(samples, folds=4)
     assert len(group(samples, folds=3).folds) == 3
 
 
-def test_a_group_larger_than_a_fold_can_be_says_how_many_folds_would_do():
+def test_a_group_larger_than_a_fold_can_be_gives_the_largest_number_of_folds():
     groups = np.repeat(["large", *"abcdefgh"], [40, *[8] * 8])
-    with pytest.raises(DataError, match=r"'large' has 40 samples and a fold of 6 about 17") as told:
+    with pytest.raises(
+        DataError, match=r"'large' has 40 samples; each of 6 folds has about 17"
+    ) as told:
         group(samples_of(groups), folds=6)
     most = int(str(told.value).split("at most ")[1].split()[0])
     assert len(group(samples_of(groups), folds=most).folds) == most
@@ -130,7 +132,7 @@ def test_a_group_of_more_than_half_is_refused_whatever_the_folds():
         group(samples_of(np.repeat(["x", "y", "z"], [60, 20, 20])), folds=2)
 
 
-def test_a_class_in_too_few_groups_says_how_many_folds_would_do():
+def test_a_class_in_too_few_groups_gives_the_largest_number_of_folds():
     groups = np.repeat(np.arange(10), 10)
     labels = np.zeros(100, dtype=int)
     labels[[3, 45, 77]] = 1
@@ -156,7 +158,7 @@ def test_classes_that_cannot_all_be_in_every_fold_are_refused_with_the_folds_tha
         group(samples_of(groups, labels), folds=2)
 
 
-def test_all_problems_of_groups_are_told_at_once():
+def test_all_problems_of_groups_are_reported_at_once():
     groups = np.repeat(["x", "y", "z"], [60, 20, 20])
     labels = np.array([0] * 99 + [1])
     with pytest.raises(DataError) as told:
@@ -183,7 +185,7 @@ def test_bars_are_grouped_by_calendar_and_labels_across_a_border_are_purged(by, 
             assert np.abs(fold.validation - bar).min() >= horizon
 
 
-def test_a_month_that_validates_keeps_training_a_window_away_unless_told_otherwise():
+def test_a_month_that_validates_keeps_training_a_window_away_by_default():
     seen = view(bars(800), horizon=1, window=8)
     waits = group(seen, folds=3, by="month")
     assert waits.parameters["embargo"] == 8
@@ -271,8 +273,8 @@ def test_an_empty_file_is_refused():
         given_files(two_files((0, 5)))
 
 
-def test_samples_of_one_file_are_told_to_bring_another():
-    with pytest.raises(DataError, match="do not know which file"):
+def test_samples_of_one_file_are_refused():
+    with pytest.raises(DataError, match="no source file"):
         given_files(Samples(np.arange(9)))
 
 
@@ -321,7 +323,7 @@ def test_files_in_the_wrong_order_are_refused():
         joined(second, first)
 
 
-def test_all_differences_of_two_files_are_told_at_once():
+def test_all_differences_of_two_files_are_reported_at_once():
     _, first, second = two_datasets()
     other = Dataset("x", "1H", ("AAA",), second.times[:0], {"close": second["close"][:0, :1]})
     with pytest.raises(DataError) as told:
@@ -335,8 +337,8 @@ def test_bars_need_to_know_where_the_second_file_begins(moment):
         given_files(view(bars(200)), validation_from=moment)
 
 
-def test_rows_know_their_file_better_than_a_date():
-    with pytest.raises(UsageError, match="Leave validation_from out"):
+def test_validation_from_is_refused_if_samples_have_a_source_file():
+    with pytest.raises(UsageError, match="Omit validation_from"):
         given_files(two_files(), validation_from="2001-01-01")
 
 

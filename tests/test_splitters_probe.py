@@ -138,7 +138,7 @@ def test_a_training_row_of_the_validation_file_is_caught():
     split = given_files(two_files((60, 40)))
     moved = Fold(0, np.append(np.arange(60), 99), np.arange(60, 99))
     found = probe_split(replace(split, folds=(moved,)))
-    assert (found.bar, found.how) == (99, "it is of file 1, not of file 0")
+    assert (found.bar, found.how) == (99, "it is from file 1, not from file 0")
 
 
 def test_a_sample_that_trains_and_validates_is_caught_without_times():
@@ -150,5 +150,5 @@ def test_a_sample_that_trains_and_validates_is_caught_without_times():
 
 def test_a_probe_without_the_samples_is_blind():
     fold = Fold(0, np.arange(6), np.arange(6, 12))
-    with pytest.raises(PodiumError, match="validation sample 10, and there is none"):
+    with pytest.raises(PodiumError, match="validation sample 10, and no sample"):
         probe_split(Split("made", {}, (fold,), None, 0, Samples(np.arange(10))))

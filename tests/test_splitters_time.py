@@ -207,13 +207,13 @@ def test_a_cut_in_time_refuses_groups_that_it_would_share(name):
 
 
 @pytest.mark.parametrize("horizon", [1, 20, 45])
-def test_walk_forward_over_long_labels_says_how_many_folds_would_do(horizon):
+def test_walk_forward_over_long_labels_gives_the_largest_number_of_folds(horizon):
     seen = seen_by(horizon, n=600)
-    with pytest.raises(DataError, match=r"a block.*Use at most \d+ folds") as told:
+    with pytest.raises(DataError, match=r"per block.*Use at most \d+ folds") as told:
         walk_forward(seen, folds=30)
     most = int(str(told.value).split("at most ")[1].split()[0])
     assert len(walk_forward(seen, folds=most).folds) == most
-    with pytest.raises(DataError, match="a block"):
+    with pytest.raises(DataError, match="per block"):
         walk_forward(seen, folds=most + 1)
 
 
@@ -237,7 +237,7 @@ def test_rolling_trains_on_the_last_bars_of_what_expanding_trains_on(folds, hori
     assert rolling.parameters == {"folds": folds, "train_bars": train_bars}
 
 
-def test_a_rolling_length_that_is_not_there_says_what_is():
+def test_a_rolling_length_beyond_the_bars_gives_the_largest_one():
     with pytest.raises(DataError, match=r"Set train_bars to at most \d+") as told:
         walk_forward(seen_by(n=400), folds=3, train_bars=300)
     most = int(str(told.value).split("at most ")[1].split()[0])
@@ -335,7 +335,7 @@ def test_without_a_word_the_embargo_keeps_validation_labels_out_of_training_inpu
         assert not read & labels_of(samples, fold.validation)
 
 
-def test_an_embargo_too_long_says_which_would_do():
+def test_an_embargo_too_long_gives_the_largest_one():
     seen = seen_by(n=200)
     with pytest.raises(DataError, match="embargo of at most") as told:
         purged_kfold(seen, folds=3, embargo=150)
@@ -346,7 +346,7 @@ def test_an_embargo_too_long_says_which_would_do():
 
 
 @pytest.mark.parametrize("split_by", [purged_kfold, combinatorial])
-def test_too_many_folds_for_the_bars_says_how_many_would_do(split_by):
+def test_too_many_folds_for_the_bars_gives_the_largest_number(split_by):
     seen = seen_by(1, n=400)
     with pytest.raises(DataError, match="Use at most") as told:
         split_by(seen, folds=40, embargo=0)

@@ -120,7 +120,7 @@ def test_a_window_is_a_twentieth_of_the_training_at_most():
     assert feature_baseline(values, 63).window == 10
     assert feature_baseline(values, 7).window == 7
     too_few = feature_drift(feature_baseline(values, 10), values[:9])
-    assert too_few.reason == "9 bars, 10 are looked at"
+    assert too_few.reason == "9 bars, 10 are needed"
 
 
 def test_what_cannot_be_held_against_it_is_refused():

@@ -710,7 +710,7 @@ def test_a_champion_that_answers_another_question_leaves_the_newcomer_undecided(
     assert slot.verdict == "refused"
     [gate] = [gate for gate in slot.gates if gate.name == "beats_champion"]
     assert gate.result == "undecidable"
-    assert "not judged against the champion" in slot.sentence
+    assert "not compared with the champion" in slot.sentence
 
 
 def test_the_final_training_takes_the_epochs_that_were_best_on_average_over_the_folds(tmp_path):

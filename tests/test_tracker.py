@@ -78,7 +78,7 @@ def test_the_first_run_makes_a_project_above_the_hyperparams_folder_and_says_so(
     tracker.log_run("toto", {"lr": 0.1}, {"val_pct_mae": 0.7})
     assert (tmp_path / "podium.toml").is_file()
     assert capsys.readouterr().err == (
-        f"podium: made a project in {tmp_path}: runs are kept in its record, podium.db, and "
+        f"podium: made a project in {tmp_path}: runs are stored in its record, podium.db, and "
         f"written to {tmp_path}/hyperparams/sweep_results.json\n"
     )
     tracker.log_run("toto", {"lr": 0.1}, {"val_pct_mae": 0.7})
@@ -430,7 +430,7 @@ def test_the_report_has_the_headings_people_look_for_and_is_written(tracker, tmp
     kronos = report.partition("### KRONOS\n")[2].partition("###")[0]
     assert "- Judged by: val_loss (no run has val_pct_mae)\n- Val loss: 0.5\n" in kronos
     naive = report.partition("### NAIVE\n")[2].partition("###")[0]
-    assert naive.startswith("- None of its runs (1) has a metric that tells which is best.")
+    assert naive.startswith("- None of its runs (1) has a metric with a known direction.")
 
 
 def test_words_of_a_run_cannot_pose_as_a_heading_of_the_report(tracker):
@@ -625,12 +625,12 @@ def test_a_damaged_file_in_a_project_is_a_warning_and_is_not_said_with_every_run
     (root / FILE).write_text("{")
     tracker = HyperparamTracker(root)
     said = capsys.readouterr().err
-    assert "podium never saw it whole" in said
+    assert "podium has no earlier version of it" in said
     for _ in range(20):
         tracker.log_run("toto", {}, {})
         time.sleep(0.01)
     assert len(tracker.runs) == 20
-    assert capsys.readouterr().err.count("never saw it whole") == 1
+    assert capsys.readouterr().err.count("no earlier version") == 1
     tracker.close()
     assert (root / FILE).read_text() == "{"
     (root / FILE).unlink()

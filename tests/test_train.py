@@ -187,7 +187,7 @@ def test_samples_that_nothing_sets_apart_are_refused(tmp_path):
     arrays = samples(60, 3, "a")
     del arrays["groups"]
     write(root / "data" / "train.npz", arrays)
-    with pytest.raises(DataError, match="neither a file to validate on nor groups"):
+    with pytest.raises(DataError, match="neither a validation file nor groups"):
         class_data(load(root, environ={}), SLOT)
 
 
@@ -218,7 +218,7 @@ def test_a_classifying_slots_table_is_checked(tmp_path, settings, told):
 
 def test_a_metric_of_forecasts_is_refused_for_classes(tmp_path):
     root = classes.project(tmp_path / "p", slots={SLOT: {"metric": "mse"}})
-    with pytest.raises(UsageError, match="metric mse is one of forecasts"):
+    with pytest.raises(UsageError, match="metric mse scores forecasts"):
         class_data(load(root, environ={}), SLOT)
 
 

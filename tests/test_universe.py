@@ -344,7 +344,7 @@ def test_a_feature_across_tickers_that_leaves_out_the_absent_is_welcome(monkeypa
     assert seen.first_bar < 20
 
 
-def test_a_ticker_that_lived_too_short_for_a_feature_has_no_window_and_harms_nobody():
+def test_a_ticker_that_lived_too_short_for_a_feature_has_no_window_and_affects_no_other():
     seen = seen_as(universe(80, BBB=(20, 26)), features=("log_volatility:21",))
     assert not seen.usable[:, 1].any()
     assert seen.usable[:, 0].any()
@@ -410,7 +410,7 @@ def test_both_ends_of_a_membership_are_in_it_and_a_ticker_may_come_back(tmp_path
     assert found.alive.all()
 
 
-def test_everything_that_is_wrong_with_a_table_of_members_is_told_at_once(tmp_path):
+def test_every_error_of_a_table_of_members_is_reported_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         with_members(tmp_path, "AAA,2020-13-01,", ",2020-01-01,", "BBB,2020-02-01,2020-01-01")
     told = str(caught.value)
@@ -431,7 +431,7 @@ def test_a_member_without_bars_is_refused_with_where_its_bars_are(tmp_path):
     assert "its bars are 2020-01-06 to 2020-01-28" in told
 
 
-def test_a_missing_or_strange_table_of_members_is_told_as_such(tmp_path):
+def test_a_missing_or_strange_table_of_members_is_refused(tmp_path):
     dataset = bars(20)
     with pytest.raises(DataError, match="cannot be read: no such file"):
         laid(dataset, tmp_path / "none.csv")

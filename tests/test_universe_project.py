@@ -231,7 +231,7 @@ def test_only_who_is_a_member_now_is_forecast_and_the_others_are_named(root, cap
         rows = predict(project, SLOT).rows()
     assert [row["ticker"] for row in rows] == ["AAA", "LATE", "BBB"]
     [told] = [words for words in reporter.said if "no forecast" in words]
-    assert f"CRASH (no member after {DAYS[CRASHED - 1].isoformat()})" in told
+    assert f"CRASH (not a member after {DAYS[CRASHED - 1].isoformat()})" in told
     assert run(["predict", SLOT, "--project", str(root), "--json"]) == 0
     answer = capsys.readouterr()
     assert "CRASH" not in answer.out
@@ -263,7 +263,7 @@ def test_a_loaded_model_takes_tickers_of_unequal_length_and_names_who_is_gone(ro
     with open_project(root) as project:
         path = project.store / project.reader.rows("candidates", slot=SLOT)[0]["artifact_path"]
     frame = pd.concat([bars_of(ticker).assign(ticker=ticker) for ticker in TICKERS])
-    with pytest.warns(UserWarning, match=r"no forecast at .* for CRASH \(no member after"):
+    with pytest.warns(UserWarning, match=r"no forecast at .* for CRASH \(not a member after"):
         found = load_model(path).predict(frame)
     newest = found[found["decided_at"] == found["decided_at"].max()]
     assert newest["ticker"].tolist() == ["AAA", "LATE", "BBB"]
@@ -323,12 +323,12 @@ def root_of_files(tmp_path):
     return made(tmp_path / "mine", "GONE,2000-01-03,")
 
 
-def test_check_tells_lives_members_a_year_and_members_without_files(root_of_files):
+def test_check_reports_spans_members_per_year_and_members_without_files(root_of_files):
     found = check(config.load(root_of_files, environ={}), "uni")
     told = {(f.what, f.severity): f.found for f in found.findings}
     lives = [f.found for f in found.findings if f.what == "lives"]
     assert lives[0] == f"CRASH: {DAYS[0].isoformat()} to {DAYS[CRASHED - 1].isoformat()}"
-    assert told["members", "note"] == "members a year: 2000 3, 2001 4"
+    assert told["members", "note"] == "members per year: 2000 3, 2001 4"
     assert "names members that the dataset lacks: GONE" in told["members", "warning"]
     assert not found.refused
     (root_of_files / "members.csv").write_text("ticker,from,to\nCRASH,2000-01-03,\n")
@@ -337,7 +337,7 @@ def test_check_tells_lives_members_a_year_and_members_without_files(root_of_file
     assert "'CRASH' is a member and has no bar" in " ".join(f.found for f in found.findings)
 
 
-def test_a_universe_of_which_nobody_ever_went_is_asked_for_its_dead(tmp_path):
+def test_a_universe_without_delistings_gets_a_note_on_survivorship_bias(tmp_path):
     (tmp_path / "bars").mkdir()
     whole = pd.bdate_range("2000-01-03", periods=900, unit="s")
     for ticker in ("AAA", "BBB"):
@@ -345,6 +345,6 @@ def test_a_universe_of_which_nobody_ever_went_is_asked_for_its_dead(tmp_path):
             tmp_path / "bars" / f"{ticker}.csv", index=False
         )
     found = check(None, str(tmp_path / "bars"), align="union")
-    [asked] = [f for f in found.findings if f.what == "survivors"]
-    assert "survivors only?" in asked.found
+    [note] = [f for f in found.findings if f.what == "survivors"]
+    assert "survivorship bias" in note.found
     assert not [f for f in check(None, str(tmp_path / "bars")).findings if f.what == "survivors"]

@@ -11,7 +11,7 @@ from podium.cli.main import run
 from podium.environ import variables
 from podium.errors import UsageError
 from podium.runners._limits import GIB, TrialLimits, own_memory
-from podium.runners._share import Shared, opened
+from podium.runners._share import SharedJob, load_shared
 from podium.runners.inline import InlineRunner
 from podium.runners.local import THREADS, LocalRunner
 from podium.steps.workspace.session import open_project
@@ -22,9 +22,9 @@ from projects import query, small_project
 
 def mapped(job):
     """The job as a worker gets it."""
-    shared = Shared(job)
+    shared = SharedJob(job)
     try:
-        return opened(shared.head, shared.parts, os.dup(shared.file.fileno()))
+        return load_shared(shared.head, shared.parts, os.dup(shared.file.fileno()))
     finally:
         shared.close()
 
@@ -45,10 +45,12 @@ def test_a_mapped_job_is_the_job():
         np.testing.assert_array_equal(found.folds[number].validation, fold.validation)
 
 
-def test_what_is_written_to_mapped_bars_stays_with_the_one_who_writes():
+def test_changes_to_mapped_bars_stay_in_their_process():
     job = runners.small_job("naive")
-    shared = Shared(job)
-    one, other = (opened(shared.head, shared.parts, os.dup(shared.file.fileno())) for _ in range(2))
+    shared = SharedJob(job)
+    one, other = (
+        load_shared(shared.head, shared.parts, os.dup(shared.file.fileno())) for _ in range(2)
+    )
     one.view.features[...] = 7.0
     assert not (other.view.features == 7.0).any()
     np.testing.assert_array_equal(other.view.features, job.view.features)
@@ -58,13 +60,13 @@ def test_what_is_written_to_mapped_bars_stays_with_the_one_who_writes():
 
 def test_the_bars_are_in_no_file_that_could_be_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("podium.runners._share.MEMORY", tmp_path)
-    shared = Shared(runners.small_job("naive"))
+    shared = SharedJob(runners.small_job("naive"))
     assert list(tmp_path.iterdir()) == []
     assert shared.file.seek(0, os.SEEK_END) > 0
     shared.close()
 
 
-def test_without_room_in_memory_the_bars_lie_in_the_folder_for_such_files(tmp_path, monkeypatch):
+def test_without_room_in_memory_the_bars_are_in_a_temporary_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("podium.runners._share.MEMORY", tmp_path / "not there")
     np.testing.assert_array_equal(
         mapped(runners.small_job("naive")).view.features, runners.small_job("naive").view.features
@@ -85,7 +87,7 @@ def test_a_worker_does_not_grow_with_the_bars():
     assert used[1] - used[0] < 2**24
 
 
-def test_a_killed_worker_says_what_its_end_may_mean():
+def test_the_reason_of_a_killed_worker_has_the_usual_causes():
     with fakes.installed() as family, LocalRunner(1) as running:
         job = runners.small_job(family)
         [ended] = running.run(job, [Task("t", {"does": fakes.DIES}, 0, seed=0)])
@@ -95,7 +97,7 @@ def test_a_killed_worker_says_what_its_end_may_mean():
     assert ended.seconds > 0
 
 
-def test_limits_are_told_in_the_words_of_the_settings():
+def test_reasons_of_limits_name_their_settings():
     assert TrialLimits(seconds=60).exceeded(os.getpid(), 61) == (
         "took longer than 60 s (runner.max_seconds)"
     )
@@ -152,7 +154,7 @@ def test_each_device_has_one_worker():
             assert [worker.device for worker in running._workers] == expected
 
 
-def test_a_family_that_can_is_trained_on_its_workers_device():
+def test_a_family_with_device_support_trains_on_its_workers_device():
     pytest.importorskip("torch")
     [ended], devices = trained(1, devices=("tpu", "cpu"))
     assert devices == ["tpu"]
@@ -172,7 +174,7 @@ def test_the_device_of_a_job_is_its_familys(runner):
     assert here.state is State.COMPLETE
 
 
-def test_a_worker_that_is_replaced_has_the_device_of_the_one_before():
+def test_a_replacement_worker_has_the_device_of_the_lost_one():
     job = Task("t", {"does": fakes.DIES}, 0, seed=0)
     with fakes.installed() as family, LocalRunner(2) as running:
         running.devices = ("one", "two")
@@ -188,7 +190,7 @@ def test_the_device_of_the_cpu_changes_no_bit():
     assert usual.losses.tobytes() == named.losses.tobytes()
 
 
-def test_devices_that_are_not_there_are_refused_with_those_that_are():
+def test_missing_devices_are_refused_with_the_available_ones():
     torch = pytest.importorskip("torch")
     from podium.families._torch import devices_of
 
@@ -202,7 +204,7 @@ def test_devices_that_are_not_there_are_refused_with_those_that_are():
             devices_of("cuda")
 
 
-def test_several_devices_are_told_apart(monkeypatch):
+def test_several_devices_are_distinguished(monkeypatch):
     torch = pytest.importorskip("torch")
     from podium.families._torch import devices_of
 
@@ -216,7 +218,7 @@ def test_several_devices_are_told_apart(monkeypatch):
         devices_of("cuda:1,cuda:3")
 
 
-def test_a_device_that_is_not_there_stops_a_search_before_it_starts(tmp_path, capsys):
+def test_a_missing_device_stops_a_search_before_it_starts(tmp_path, capsys):
     pytest.importorskip("torch")
     root = small_project(tmp_path / "small", runner={"name": "local"})
     assert run(["tune", "--project", str(root), "--device", "cuda:99"]) == 2
@@ -245,7 +247,7 @@ def test_without_a_device_the_record_says_cpu_and_one_thread(tmp_path):
     assert (machine["device"], machine["threads_a_trial"]) == ("cpu", 1)
 
 
-def test_workers_have_one_thread_each_whatever_library_counts():
+def test_workers_have_one_thread_in_every_library():
     with variables(THREADS):
         found = {name: os.environ[name] for name in THREADS}
     assert set(found) >= {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 from podium.hashing import canonical
 
 if TYPE_CHECKING:
-    # Space needs numpy; resolving a champion does not.
+    # Space needs numpy, which resolving a champion does not.
     from podium.space import ConfigDict
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a decision is about.
+    """A trained model that decisions refer to.
 
     Parameters
     ----------
     version : int
-        The slot's own number, given by the ledger.
+        Number within the slot, assigned by the ledger.
     model_type : str
-        ``base``, or how it was enhanced.
+        ``base``, or the kind of enhancement.
     made_by : {"trained", "given", "command", "enhanced"}
-        Trained from a config that podium chose or was given, handed over as a model, made by a
-        command of the user, or from a parent.
+        Trained by podium, handed over as a model, made by a command of the user, or made from a
+        parent.
     study_id, trial_id : str or None
-        The training on record; None where there is none.
+        The recorded training; None if there is none.
     artifact_hash : str
         SHA-256 of the manifest, which holds the hash of every file.
     artifact_path : str
@@ -57,5 +57,5 @@ class Candidate:
 
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
-    """The manifest as it is written; its SHA-256 is the artefact's hash."""
+    """Bytes of the manifest file; their SHA-256 is the artefact's hash."""
     return (canonical(manifest) + "\n").encode()

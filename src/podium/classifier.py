@@ -17,7 +17,7 @@ from podium.sequences import Indices, Sequences, Subset
 
 @dataclass(frozen=True, eq=False)
 class LoadedClassifier:
-    """A model of classes, ready to predict, with everything its manifest says.
+    """A classifier ready to predict, with its manifest.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class LoadedClassifier:
         Parameters
         ----------
         x : (N, T, F) array or Subset
-            Features in the order of ``feature_names``, not scaled, NaN where a value is missing.
+            Unscaled features in the order of ``feature_names``; NaN for a missing value.
         lengths : (N,) int, optional
-            Steps that count of each sample of an array; default: all.
+            Valid steps of each sample of an array; default: all.
 
         Returns
         -------
@@ -68,7 +68,7 @@ class LoadedClassifier:
             return self.model.predict(x.blind())
         if not isinstance(x, np.ndarray):
             raise UsageError(
-                f"predict() was given {type(x).__name__}",
+                f"predict() got {type(x).__name__}",
                 "an array (samples, time, features), or a Subset of sequences",
             )
         if x.ndim != 3 or x.shape[2] != len(self.feature_names):
@@ -87,5 +87,5 @@ class LoadedClassifier:
             class_names=self.class_names,
         )
         rows: Indices = np.arange(len(x), dtype=np.int64)
-        answer: ClassPrediction = self.model.predict(Subset(samples, rows).blind())
-        return answer.probabilities
+        prediction: ClassPrediction = self.model.predict(Subset(samples, rows).blind())
+        return prediction.probabilities

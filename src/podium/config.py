@@ -1,4 +1,4 @@
-"""podium.toml: validated as a whole, every value with its origin; flag > env > file > default."""
+"""Reads and validates podium.toml; every value has an origin: flag > env > file > default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from podium import plugin, project_file, registry, sections
 from podium.errors import NotFoundError, Problem, Problems, UsageError, suggest
 
 FILE = project_file.FILE
-# What numpy and people read alike; fromisoformat() also takes 20100101, which numpy calls a year.
+# Formats that numpy parses too; fromisoformat() also takes 20100101, which numpy reads as a year.
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?")
 COVARIATE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 SLOT_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
@@ -26,7 +26,7 @@ _SECRETS = (
     (re.compile(r"([?&](?:ssl)?password=)[^&\s]*"), r"\1***"),
 )
 
-# What every slot asks for, whatever its policy is called: [policy.champion].
+# Key of [policy.champion]: gates that apply to every slot.
 EVERYWHERE = ""
 # Limits by gate by stage.
 Policy = dict[str, dict[str, dict[str, float]]]
@@ -34,7 +34,7 @@ Policy = dict[str, dict[str, dict[str, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything podium.toml says, completed and checked."""
+    """Validated settings of podium.toml with defaults filled in."""
 
     root: Path
     project: sections.ProjectSection
@@ -59,23 +59,23 @@ class Config:
     origins: Mapping[str, str]
 
     def slot(self, name: str) -> sections.SlotSection:
-        """Declared slot of that name, or NotFoundError with near names."""
+        """Declared slot of that name; NotFoundError suggests near names."""
         if name not in self.slots:
             raise NotFoundError(f"no slot '{name}' in {FILE}", fix=suggest(name, self.slots))
         return self.slots[name]
 
     @property
     def root_slot(self) -> str:
-        """Slot whose files lie in the project itself, those of others under ``slots/``."""
+        """Slot whose files lie in the project's root; other slots have ``slots/``."""
         return self.project.default_slot or next(iter(self.slots), "")
 
     def values(self) -> dict[str, Any]:
-        """Every value by its dotted key, in the file's order, passwords left out."""
-        found: dict[str, Any] = {}
+        """Every value by its dotted key, in the file's order, passwords masked."""
+        values: dict[str, Any] = {}
         for part in fields(self):
             if part.name not in ("root", "origins"):
-                _flatten(part.name, getattr(self, part.name), found)
-        return found
+                _flatten(part.name, getattr(self, part.name), values)
+        return values
 
 
 _SECTIONS: dict[str, type[Any]] = {
@@ -83,19 +83,19 @@ _SECTIONS: dict[str, type[Any]] = {
     for name, kind in get_type_hints(Config).items()
     if isinstance(kind, type) and is_dataclass(kind)
 }
-# What a slot of any task has; the others are for the tasks that name them.
+# Keys of every slot; other keys belong to the tasks that name them.
 _OF_EVERY_TASK = ("dataset", "task", "families", "metric", "policy")
 _TABLES: dict[str, type[Any]] = {"datasets": sections.DatasetSection, "slots": sections.SlotSection}
 
 
 def default_of(key: str) -> Any:
-    """Value of a setting such as ``tune.trials`` where nobody sets it."""
+    """Default of a setting such as ``tune.trials``."""
     section, _, name = key.partition(".")
     return getattr(_SECTIONS[section], name)
 
 
 def without_password(url: str) -> str:
-    """URL as it may be shown, logged and recorded.
+    """URL with its password masked.
 
     Examples
     --------
@@ -108,10 +108,7 @@ def without_password(url: str) -> str:
 
 
 def holds_sequences(reader: str) -> bool:
-    """Whether a reader's files hold sequences, which have neither tickers nor a timeframe.
-
-    Its file says so as ``HOLDS = "sequences"``; it is not run for that.
-    """
+    """Whether a reader has ``HOLDS = "sequences"``, which have neither tickers nor a timeframe."""
     return bool(registry.constant("readers", reader, "HOLDS") == "sequences")
 
 
@@ -121,7 +118,7 @@ def find_root(start: Path) -> Path:
     Raises
     ------
     NotFoundError
-        There is none up to the root of the file system.
+        No parent folder holds a podium.toml.
     """
     return Path(project_file.find(str(start)))
 
@@ -133,24 +130,24 @@ def load(
     environ: Mapping[str, str] | None = None,
     text: str | None = None,
 ) -> Config:
-    """Config of the project in ``root``, with all its problems reported at once.
+    """Config of the project in ``root``; all problems are reported at once.
 
     Parameters
     ----------
     root : Path
         The project's folder.
     flags : mapping of dotted key to value, optional
-        What the command line said, for example ``{"tune.trials": 8}``; strongest.
+        Values of the command line, for example ``{"tune.trials": 8}``; they win.
     environ : mapping, optional
         Environment; ``PODIUM_TUNE_TRIALS`` sets ``tune.trials``. Default ``os.environ``.
     text : str, optional
-        What podium.toml would say. Default: what it says.
+        Text to validate in place of podium.toml.
 
     Raises
     ------
     UsageError
-        With every problem: unknown keys (near names suggested), wrong types, values out of bounds,
-        names that refer to nothing.
+        Unknown keys (near names are suggested), wrong types, values out of bounds, names that do
+        not exist.
     """
     path = root / FILE
     try:
@@ -159,7 +156,7 @@ def load(
         raise NotFoundError(f"no {FILE} in {root}", fix="run: podium init NAME") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
-    # Names may be those of the project's own members; none of them is run to know that.
+    # Names may refer to the project's plugins, which are not run here.
     plugin.use(root)
     reader = _Reader(FILE)
     known = [*_SECTIONS, *_TABLES, "metrics", "space", "policy", "policies"]
@@ -202,7 +199,7 @@ def load(
 
 
 class _Reader:
-    """Reads sections into their dataclasses and collects what is wrong."""
+    """Reads sections into their dataclasses and collects problems."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -243,9 +240,9 @@ class _Reader:
         for part in fields(kind):
             key = f"{where}.{part.name}"
             if key in overrides:
-                given, self.origins[key] = overrides[key]
+                raw, self.origins[key] = overrides[key]
             elif part.name in table:
-                given, self.origins[key] = table[part.name], self.file
+                raw, self.origins[key] = table[part.name], self.file
             else:
                 self.origins[key] = "default"
                 if part.name in required:
@@ -255,20 +252,20 @@ class _Reader:
             if isinstance(inner, type) and is_dataclass(inner):
                 chosen[part.name] = {
                     name: self.section(inner, one, f"{key}.{name}", {})
-                    for name, one in self.table(given, key).items()
+                    for name, one in self.table(raw, key).items()
                 }
                 continue
             origin = self.origins[key]
-            ok, chosen[part.name], wanted = _convert(given, hints[part.name], "env" in origin)
+            ok, chosen[part.name], expected = _convert(raw, hints[part.name], "env" in origin)
             check: sections.Check | None = part.metadata.get("check")
             if ok and check and not check[0](chosen[part.name]):
-                ok, wanted = False, check[1]
+                ok, expected = False, check[1]
             if not ok:
-                self.problems.add(f"{key} ({origin}) is {given!r}", wanted)
+                self.problems.add(f"{key} ({origin}) is {raw!r}", expected)
         return kind(**chosen) if required <= chosen.keys() else None
 
     def by_task(self, name: str, slot: sections.SlotSection | None) -> sections.SlotSection | None:
-        """A slot with its task's usual settings where nobody set them."""
+        """Slot with the defaults of its task for keys that are not set."""
         if slot is None:
             return None
         origins = {key: self.origins[f"slots.{name}.{key}"] for key in vars(slot)}
@@ -287,14 +284,14 @@ class _Reader:
             if origins[key] == "default"
         )
         self.problems.extend(
-            Problem(f"{where} of {self.file} sets {key}", f"nothing that a {slot.task} slot has")
+            Problem(f"{where} of {self.file} sets {key}", f"only keys of the task '{slot.task}'")
             for key, origin in origins.items()
             if origin != "default" and key not in (*_OF_EVERY_TASK, *needs, *takes)
         )
         return replace(slot, **{k: v for k, v in usual.items() if origins[k] == "default"})
 
     def directions(self, value: Any) -> dict[str, str]:
-        """Which way each metric is better."""
+        """Direction of each metric."""
         table = self.table(value, "metrics")
         for name, way in table.items():
             if way not in ("min", "max"):
@@ -302,14 +299,14 @@ class _Reader:
         return table
 
     def policies(self, value: Any) -> dict[str, Policy]:
-        found = {
+        policies = {
             k: self.policy(v, f"policies.{k}") for k, v in self.table(value, "policies").items()
         }
-        return {name: stages for name, stages in found.items() if stages}
+        return {name: stages for name, stages in policies.items() if stages}
 
     def policy(self, value: Any, where: str) -> Policy:
-        """Gates of each stage, with their limits."""
-        found: Policy = {}
+        """Gates of each stage with their limits."""
+        policy: Policy = {}
         for stage, gates in self.table(value, where).items():
             if stage not in ("beta", "champion"):
                 self.problems.add(f"{where}.{stage} in {self.file}", "beta or champion")
@@ -318,37 +315,38 @@ class _Reader:
                 limits = self.table(limits, f"{where}.{stage}.{gate}")
                 for limit, number in limits.items():
                     if isinstance(number, bool) or not isinstance(number, int | float):
-                        told = f"{where}.{stage}.{gate}.{limit} is {number!r}"
-                        self.problems.add(told, "a number")
-                found.setdefault(stage, {})[gate] = limits
-        return found
+                        self.problems.add(
+                            f"{where}.{stage}.{gate}.{limit} is {number!r}", "a number"
+                        )
+                policy.setdefault(stage, {})[gate] = limits
+        return policy
 
 
 def _convert(value: Any, kind: Any, from_text: bool) -> tuple[bool, Any, str]:
-    """Whether the value fits the type, the value as that type, and what was wanted."""
+    """Whether the value fits the type, the value as that type, and the expected type in words."""
     if kind == tuple[str, ...]:
         fits = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
         return fits, tuple(value) if fits else value, "a list of texts"
     if kind == sections.Command:
         if isinstance(value, list):
             value = tuple(value)
-        # Whether a list holds texts is part of what a hook must be.
+        # The check of a hook covers the types of the list's items.
         return isinstance(value, tuple | str), value, sections.HOOK[1]
     if kind == Mapping[str, str]:
         fits = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
         return fits, value, 'a table of texts such as {time = "Date"}'
     if kind is str and isinstance(value, dt.date):
         return True, value.isoformat(), ""
-    wanted = _WORDS[kind]
+    expected = _WORDS[kind]
     if from_text and kind is not str:
         try:
             value = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
         except (KeyError, ValueError):
-            return False, value, wanted
+            return False, value, expected
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return True, float(value), wanted
+        return True, float(value), expected
     fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    return fits, value, wanted
+    return fits, value, expected
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
@@ -364,12 +362,12 @@ def _environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 def _cross_check(
     reader: _Reader, project: sections.ProjectSection | None, tables: Mapping[str, Any]
 ) -> None:
-    """Names that refer to nothing; sections that were not read are None and are passed over."""
+    """Check names that refer to other sections; invalid sections are None and are skipped."""
     slots: Mapping[str, sections.SlotSection | None] = tables["slots"]
     default = project.default_slot if project else ""
     if default:
-        found = f"project.default_slot is '{default}', which is no slot"
-        reader.problems.require_known(default, slots, found)
+        message = f"project.default_slot is '{default}', which is not a slot"
+        reader.problems.require_known(default, slots, message)
     for name, dataset in tables["datasets"].items():
         if dataset is not None:
             _check_dataset(reader, name, dataset)
@@ -381,12 +379,12 @@ def _cross_check(
 def _check_slot(
     reader: _Reader, name: str, slot: sections.SlotSection, datasets: Collection[str]
 ) -> None:
-    """What a slot's keys refer to, and its dates."""
+    """Check the names and dates of a slot."""
     where = f'[slots."{name}"]'
     if not SLOT_NAME.fullmatch(name):
         reader.problems.add(f"slot name '{name}'", "parts of letters, digits, _ and -, joined by /")
-    found = f"{where} names dataset '{slot.dataset}', which is not in [datasets]"
-    reader.problems.require_known(slot.dataset, datasets, found)
+    message = f"{where} names dataset '{slot.dataset}', which is not in [datasets]"
+    reader.problems.require_known(slot.dataset, datasets, message)
     for kind, members in {
         "families": slot.families,
         "features": [feature.partition(":")[0] for feature in slot.features],
@@ -405,10 +403,10 @@ def _check_slot(
 
 
 def _check_dataset(reader: _Reader, name: str, section: sections.DatasetSection) -> None:
-    """What a dataset's keys say of one another."""
+    """Check the keys of a dataset against each other."""
     where = f"[datasets.{name}]"
     problems = reader.problems
-    # Asked only where the answer matters.
+    # Evaluated only where the result matters: it may load a reader.
     files = section.validation or section.evaluation
     bare = not section.tickers or not section.timeframe or files
     sequences = bool(bare) and holds_sequences(section.reader)
@@ -417,7 +415,7 @@ def _check_dataset(reader: _Reader, name: str, section: sections.DatasetSection)
             if not getattr(section, key):
                 problems.add(f"'{key}' is missing in {where} of {FILE}")
     problems.extend(
-        Problem(f"{where} names {what} file for bars", "sequences (reader npz)")
+        Problem(f"{where} names {what} file for a dataset of bars", "sequences (reader npz)")
         for key, what in (("validation", "a validation"), ("evaluation", "an evaluation"))
         if getattr(section, key) and not sequences
     )
@@ -431,7 +429,7 @@ def _check_dataset(reader: _Reader, name: str, section: sections.DatasetSection)
     for key, known in sections.WORDS.items():
         words = getattr(section, key)
         if not isinstance(words, Mapping | tuple):
-            continue  # told already, as another type
+            continue  # the wrong type is reported already
         for word in (text.partition(":")[0] for text in words):
             reader.problems.require_known(word, known, f"{where} {key} names '{word}' in {FILE}")
     tickers = section.tickers if isinstance(section.tickers, tuple) else ()
@@ -443,7 +441,7 @@ def _check_dataset(reader: _Reader, name: str, section: sections.DatasetSection)
         if section.resample not in coarser:
             problems.add(
                 f"{where} resample is '{section.resample}', timeframe '{section.timeframe}'",
-                f"a longer one: {', '.join(coarser) or 'there is none'}",
+                f"a longer timeframe: {', '.join(coarser) or 'none exists'}",
             )
 
 
@@ -455,12 +453,12 @@ def _is_date(text: str) -> bool:
     return DATE.fullmatch(text) is not None
 
 
-def _flatten(key: str, value: Any, found: dict[str, Any]) -> None:
+def _flatten(key: str, value: Any, values: dict[str, Any]) -> None:
     if hasattr(value, "__dataclass_fields__"):
         for part in fields(value):
-            _flatten(f"{key}.{part.name}", getattr(value, part.name), found)
+            _flatten(f"{key}.{part.name}", getattr(value, part.name), values)
     elif isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            _flatten(f"{key}.{name}", inner, found)
+            _flatten(f"{key}.{name}", inner, values)
     elif not isinstance(value, Mapping):
-        found[key] = without_password(value) if isinstance(value, str) else value
+        values[key] = without_password(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Covariate: figures beside the bars, joined to each bar as they were known there."""
+"""Covariate: values joined to each bar as they were known at its close."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from podium.hashing import canonical
 from podium.timeframe import whole_seconds
 
 KINDS = ("static", "known_ahead", "dated")
-# Rows that hold for every ticker.
+# Ticker of rows that hold for every ticker.
 EVERY = ""
-# Bars ahead that a known value may be asked for: what lies further is no part of a dataset, so that
-# next year's calendar does not make other data of old bars.
+# Bars ahead up to which known values are part of a dataset, so that extending a calendar by a year
+# does not change the fingerprint of old bars.
 MOST_LEAD = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Covariate:
-    """Rows of figures; made by :meth:`of`, which puts them in order.
+    """Rows of values; :meth:`of` makes and sorts them.
 
     Parameters
     ----------
     kind : {"static", "known_ahead", "dated"}
-        Constants of a ticker; values of moments that are known long before (a calendar); figures
-        that are known from their publication on.
+        Constants of a ticker; values whose time is known long before (a calendar); values that
+        are known from their publication on.
     tickers : (n,) str
-        Whose figure each row is, in alphabetical order; all empty: rows hold for every ticker.
+        Ticker of each row, in alphabetical order; all empty if the rows hold for every ticker.
     values : mapping of column to (n,) float
-        NaN where a row says nothing.
+        NaN where a row has no value.
     moments : (n,) datetime64[s] or None
-        UTC. Of dated rows when each became known, of rows known ahead what moment they begin to
-        hold at; None for static ones.
+        UTC. When each dated row became known, or when a row known ahead takes effect; None for
+        static rows.
     periods : (n,) datetime64[s] or None
-        What each dated figure is about; the rows of a ticker are in the order of these, then of
+        Period that each dated row describes; rows of a ticker are sorted by period, then by
         ``moments``.
     """
 
@@ -60,20 +60,20 @@ class Covariate:
         tickers: Sequence[str] | None = None,
         place: Callable[[int], str] = "row {}".format,
     ) -> Covariate:
-        """Covariate of rows in any order; rows that are there twice count once.
+        """Covariate from rows in any order; duplicates are dropped.
 
         Parameters
         ----------
         tickers : sequence of str, optional
-            Of each row; without it the rows hold for every ticker.
+            Ticker of each row; default: rows hold for every ticker.
         place : callable
-            Where a row of that number stands, for messages.
+            Location of a row by its number, for messages.
 
         Raises
         ------
         DataError
-            No ``moments`` where the kind needs some, other lengths, infinite values, or rows of one
-            ticker, period and moment that disagree.
+            Missing ``moments``, different lengths, infinite values, or rows of one ticker, period
+            and moment with different values.
 
         Examples
         --------
@@ -83,31 +83,31 @@ class Covariate:
         >>> eps.at("eps", ("AAA",), at).ravel().tolist()
         [nan, 1.0, 2.0]
         """
-        # Adding nothing makes one zero of two.
-        figures = {n: np.asarray(column, dtype=np.float64) + 0.0 for n, column in values.items()}
-        rows = max(map(len, figures.values()), default=0)
+        # Adding 0.0 turns -0.0 into 0.0.
+        columns = {n: np.asarray(column, dtype=np.float64) + 0.0 for n, column in values.items()}
+        rows = max(map(len, columns.values()), default=0)
         names = np.asarray([EVERY] * rows if tickers is None else list(tickers), dtype=np.str_)
         when, about = (None if part is None else whole_seconds(part) for part in (moments, periods))
-        _require_rows(kind, rows, {**figures, "tickers": names, "moments": when, "periods": about})
+        _require_rows(kind, rows, {**columns, "tickers": names, "moments": when, "periods": about})
         DataError.raise_for(
-            Problem(f"{place(int(row))} has {figures[name][row]} in '{name}'", "a finite number")
-            for name in figures
-            for row in np.flatnonzero(np.isinf(figures[name]))[:1]
+            Problem(f"{place(int(row))} has {columns[name][row]} in '{name}'", "a finite number")
+            for name in columns
+            for row in np.flatnonzero(np.isinf(columns[name]))[:1]
         )
-        told = [part for part in (when, about) if part is not None]
-        # The last key counts most; values only make the order of equal rows their own.
-        keys: list[NDArray[Any]] = [*(figures[name] for name in sorted(figures)), *told, names]
+        stamps = [part for part in (when, about) if part is not None]
+        # lexsort: the last key is the primary one; values make the order of equal rows unique.
+        keys: list[NDArray[Any]] = [*(columns[name] for name in sorted(columns)), *stamps, names]
         order = np.lexsort(keys)
-        said = np.any([np.isfinite(column) for column in figures.values()], axis=0)
-        order = order[said[order]]
-        found = cls(
+        has_value = np.any([np.isfinite(column) for column in columns.values()], axis=0)
+        order = order[has_value[order]]
+        covariate = cls(
             kind,
             names[order],
-            {name: column[order] for name, column in figures.items()},
+            {name: column[order] for name, column in columns.items()},
             None if when is None else when[order],
             None if about is None else about[order],
         )
-        return found._once(lambda row: place(int(order[row])))
+        return covariate._once(lambda row: place(int(order[row])))
 
     def __len__(self) -> int:
         return len(self.tickers)
@@ -118,16 +118,16 @@ class Covariate:
         return bool(len(self) and self.tickers[-1] != EVERY)
 
     def at(self, column: str, tickers: Sequence[str], times: Times) -> Floats:
-        """Value that is in force at each moment, (T, S); NaN before a ticker's first one.
+        """Value in force at each moment, (T, S); NaN before a ticker's first value.
 
-        Of the dated rows known by then it is the one of the latest period, and of that period's
-        rows the last one: a revision replaces what it revises, and never a newer period.
+        Of dated rows it is the last known row of the latest known period: a revision replaces the
+        value of its period, never that of a newer period.
 
         Parameters
         ----------
         times : (T,) datetime64
         """
-        found = np.full((len(times), len(tickers)), np.nan)
+        result = np.full((len(times), len(tickers)), np.nan)
         for place, ticker in enumerate(tickers):
             rows = self._rows_of(ticker if self.by_ticker else EVERY)
             values = self.values[column][rows]
@@ -136,25 +136,25 @@ class Covariate:
             if not len(values):
                 continue
             if self.moments is None:
-                found[:, place] = values[0]
+                result[:, place] = values[0]
                 continue
             moments = self.moments[rows][known]
-            # Rows lie in the order of their periods, so the best known is the furthest known.
+            # Rows are sorted by period, so the latest period is the highest row.
             order = np.argsort(moments, kind="stable")
             best = np.maximum.accumulate(order)
             last = np.searchsorted(moments[order], times, side="right") - 1
-            found[:, place] = np.where(last >= 0, values[best[last]], np.nan)
-        return found
+            result[:, place] = np.where(last >= 0, values[best[last]], np.nan)
+        return result
 
     def known_by(self, tickers: Sequence[str], last: np.datetime64 | None, bar: int) -> Covariate:
-        """The rows of these tickers that bars up to ``last`` may know.
+        """Rows of these tickers that are known by the bars up to ``last``.
 
         Parameters
         ----------
         last : datetime64 or None
-            Stamp of the last bar; None: there is no bar.
+            Time of the last bar; None if there is no bar.
         bar : int
-            Its length, seconds.
+            Length of a bar, seconds.
         """
         keep = np.zeros(len(self), dtype=bool)
         for name in (*tickers, EVERY):
@@ -165,7 +165,7 @@ class Covariate:
         return self if keep.all() else self._take(keep)
 
     def with_values(self, rows: NDArray[np.bool_], new: Mapping[str, Floats]) -> Covariate:
-        """The same rows, some of them with other figures; what was unknown stays so."""
+        """Copy with other values in some rows; unknown values stay NaN."""
         return replace(
             self,
             values={
@@ -175,7 +175,7 @@ class Covariate:
         )
 
     def content(self) -> list[bytes]:
-        """All that makes it what it is, as byte strings."""
+        """Content for the fingerprint, as byte strings."""
         names, counts = np.unique(self.tickers, return_counts=True)
         head = [self.kind, sorted(self.values), names.tolist(), counts.tolist()]
         stamps = [part for part in (self.moments, self.periods) if part is not None]
@@ -199,7 +199,7 @@ class Covariate:
         )
 
     def _once(self, place: Callable[[int], str]) -> Covariate:
-        """Every row once; rows that say different things of one moment are refused."""
+        """Copy without duplicates; rows with different values for one moment are refused."""
         stamps = [part for part in (self.moments, self.periods) if part is not None]
         same = self.tickers[1:] == self.tickers[:-1]
         for part in stamps:
@@ -220,9 +220,9 @@ class Covariate:
                     f"{place(int(two))} has {column[two]:g} in '{name}'{whose}{about}{when}, "
                     f"{place(int(one))} has {column[one]:g} ({len(clash)} such)",
                     "one value",
-                    "leave one of the rows out, or say when each became known"
+                    "remove one of the rows, or name when each became known"
                     if self.kind == "dated"
-                    else "leave one of the rows out",
+                    else "remove one of the rows",
                 )
         DataError.raise_for(problems)
         first = np.concatenate([[True], ~(same & repeated)]) if len(self) else np.zeros(0, bool)
@@ -230,16 +230,17 @@ class Covariate:
 
 
 def _require_rows(kind: str, rows: int, parts: Mapping[str, NDArray[Any] | None]) -> None:
-    """Refuse an unknown kind, columns of several lengths, and moments that are none."""
+    """Refuse an unknown kind, columns of different lengths, and missing moments."""
     problems = Problems()
     if kind not in KINDS:
         problems.add(f"a covariate of kind '{kind}'", fix=suggest(kind, KINDS))
     elif (parts["moments"] is None) != (kind == "static"):
-        told = f"moments of a covariate of kind '{kind}'"
-        problems.add(told, "none for static ones, one a row for all others")
+        problems.add(
+            f"moments of a covariate of kind '{kind}'", "none for static, one per row otherwise"
+        )
     for name, part in parts.items():
         if part is not None and part.shape != (rows,):
-            problems.add(f"'{name}' has shape {part.shape}", f"one a row: ({rows},)")
+            problems.add(f"'{name}' has shape {part.shape}", f"one per row: ({rows},)")
         elif part is not None and part.dtype.kind == "M" and np.isnat(part).any():
-            problems.add(f"'{name}' has a row without a date", "one in every row")
+            problems.add(f"'{name}' has a row without a date", "a date in every row")
     DataError.raise_for(problems)

@@ -1,4 +1,4 @@
-"""Dataset: bars of several tickers in a remembered order."""
+"""Dataset: bars of several tickers in a fixed order."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Dataset:
     timeframe : str
         Length of a bar: ``1M 5M 15M 30M 1H 4H D W``.
     tickers : tuple of str, length S
-        In the order models are trained on.
+        In the order of training.
     times : (T,) datetime64[s]
         Close of each bar, UTC, strictly increasing.
     fields : mapping of name to (T, S) float
-        ``open high low close volume``; finite, prices above zero. Where there are members, a
-        ticker's are NaN before its first bar and after its last, and nowhere between.
+        ``open high low close volume``; finite, prices above zero. With members, values are NaN
+        before a ticker's first bar and after its last, and nowhere between.
     notes : tuple of str
-        What was repaired or assumed while the bars were read; no part of the fingerprint.
+        Repairs and assumptions of the reader; not part of the fingerprint.
     covariates : mapping of name to Covariate
-        Figures beside the bars, as rows: a slice holds those that its bars may know.
+        Covariates of the bars; a slice holds the rows known by its bars.
     members : (T, S) bool, optional
-        Where a ticker belongs to the universe, which is where it may be decided on; it has a bar
-        there, and may have more before and after. None: everywhere, and every ticker has every bar.
+        Where a ticker belongs to the universe and can be decided on; it has a bar there, and may
+        have bars before and after. None: every ticker has every bar and is always a member.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that could change a number: names, order, times, values."""
+        """SHA-256 of everything that affects results: names, order, times, values."""
         head = canonical([self.timeframe, self.tickers, sorted(self.fields)]).encode()
         parts = [np.ascontiguousarray(self.fields[name]).data for name in sorted(self.fields)]
         if self.members is not None:
             parts.append(np.ascontiguousarray(self.members).data)
-        beside = [
+        covariates = [
             part
             for name, one in sorted(self._known(self.tickers, self.times).items())
             for part in (name.encode(), *one.content())
         ]
-        return digest_bytes(head, self.times.astype("int64").tobytes(), *parts, *beside)
+        return digest_bytes(head, self.times.astype("int64").tobytes(), *parts, *covariates)
 
     def with_covariates(self, covariates: Mapping[str, Covariate]) -> Dataset:
-        """The same bars with these covariates, as far as they may know them."""
+        """The same bars with the rows of these covariates that they know."""
         return replace(self, covariates=covariates).slice(0, len(self))
 
     @cached_property
@@ -86,47 +86,47 @@ class Dataset:
     @property
     def last_bars(self) -> Ints:
         """Number of each ticker's last bar, (S,)."""
-        found: Ints = len(self) - 1 - self.alive[::-1].argmax(axis=0)
-        return found
+        last: Ints = len(self) - 1 - self.alive[::-1].argmax(axis=0)
+        return last
 
     def among(self, members: Mask) -> Dataset:
-        """The same bars of a universe with these members; everybody everywhere is none at all."""
+        """The same bars with these members; None if every ticker is always a member."""
         return replace(self, members=None if members.all() else members)
 
     def select(self, tickers: Sequence[str]) -> Dataset:
-        """The same bars with exactly these tickers in this order, found by name.
+        """The same bars with exactly these tickers in this order, selected by name.
 
         Raises
         ------
         DataError
-            Naming every ticker that is not there.
+            Lists every missing ticker.
         """
         problems = Problems()
         for ticker in tickers:
-            lacks = f"ticker '{ticker}' is not in dataset '{self.name}'"
-            problems.require_known(ticker, self.tickers, lacks)
+            message = f"ticker '{ticker}' is not in dataset '{self.name}'"
+            problems.require_known(ticker, self.tickers, message)
         DataError.raise_for(problems)
         if tuple(tickers) == self.tickers:
             return self
         order = [self.tickers.index(t) for t in tickers]
         columns = {name: np.ascontiguousarray(v[:, order]) for name, v in self.fields.items()}
-        found = replace(
+        selected = replace(
             self,
             tickers=tuple(tickers),
             fields=columns,
             covariates=self._known(tickers, self.times),
         )
-        return found if self.members is None else found.among(self.members[:, order])
+        return selected if self.members is None else selected.among(self.members[:, order])
 
     def realign(self, tickers: Sequence[str]) -> tuple[Dataset, str]:
-        """The bars of a model's tickers in the model's order, and what that changed in words.
+        """Bars of a model's tickers in the model's order, and a note on the difference.
 
-        The words are empty when these are the dataset's own tickers in its own order.
+        The note is empty if the dataset has these tickers in this order.
 
         Raises
         ------
         DataError
-            A ticker is missing: nothing can stand in for it.
+            A ticker is missing.
 
         Examples
         --------
@@ -134,31 +134,31 @@ class Dataset:
         >>> bars(5).realign(["CCC", "AAA"])[1]  # doctest: +ELLIPSIS
         "tickers taken by name in the order CCC, AAA (dataset ...); left out: BBB"
         """
-        found = self.select(tickers)
-        if found is self:
+        selected = self.select(tickers)
+        if selected is self:
             return self, ""
         extra = [ticker for ticker in self.tickers if ticker not in tickers]
-        told = (
+        note = (
             f"tickers taken by name in the order {', '.join(tickers)} "
             f"(dataset '{self.name}' has {', '.join(self.tickers)})"
         )
-        return found, told + (f"; left out: {', '.join(extra)}" if extra else "")
+        return selected, note + (f"; left out: {', '.join(extra)}" if extra else "")
 
     def bar_at_or_after(self, moment: str) -> int:
-        """Index of the first bar at or after an ISO 8601 moment; ``len`` when there is none."""
+        """Index of the first bar at or after an ISO 8601 moment; ``len`` if there is none."""
         return int(np.searchsorted(self.times, np.datetime64(moment, "s"), side="left"))
 
     def slice(self, start: int, stop: int) -> Dataset:
         """Bars ``start`` to ``stop``, the last one excluded."""
         columns = {name: v[start:stop] for name, v in self.fields.items()}
         times = self.times[start:stop]
-        found = replace(
+        selected = replace(
             self, times=times, fields=columns, covariates=self._known(self.tickers, times)
         )
-        return found if self.members is None else found.among(self.members[start:stop])
+        return selected if self.members is None else selected.among(self.members[start:stop])
 
     def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:
-        """Covariates without rows of other tickers, and without those of the bars' future."""
+        """Covariates without rows of other tickers or of the bars' future."""
         last = times[-1] if len(times) else None
         return {
             name: one.known_by(tickers, last, SECONDS[self.timeframe])

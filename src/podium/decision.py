@@ -1,4 +1,4 @@
-"""Decision: who moved which candidate where, on what evidence, and why; stages and their moves."""
+"""Decision: a recorded move of a candidate with its evidence and reason; stages and moves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podium.hashing import digest
 
 
 class Stage(enum.StrEnum):
-    """Where a candidate stands in its life."""
+    """Stage of a candidate's life cycle."""
 
     DEVELOPMENT = "development"
     BETA = "beta"
@@ -29,7 +29,7 @@ STAGE_MOVES: Mapping[Stage, frozenset[Stage]] = {
 
 
 def require_move(current: Stage, target: Stage) -> None:
-    """Refuse a move that is not one of the nine, naming those that are.
+    """Refuse a move that is not one of the nine allowed moves.
 
     Raises
     ------
@@ -47,20 +47,20 @@ def require_move(current: Stage, target: Stage) -> None:
 
 
 class Result(enum.StrEnum):
-    """What a gate says; only ``pass``, or a person who waives it, lets a candidate through."""
+    """Result of a gate; a candidate passes with ``pass``, or ``waived`` by a person."""
 
     PASS = "pass"
     WAIVED = "waived"
     REFUSE = "refuse"
     UNDECIDABLE = "undecidable"
     MISSING = "missing"
-    # Nothing is wrong but that people have not signed, or not what there is now.
+    # Only a signature on the current findings is missing.
     UNSIGNED = "unsigned"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate's answer, with the finding as a sentence and the limits it was held against."""
+    """Result of one gate, with the finding as a sentence and the limits that applied."""
 
     gate: str
     result: Result
@@ -69,7 +69,7 @@ class Verdict:
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Verdict:
-        """The verdict in a decision's row."""
+        """Verdict from a decision's row."""
         return cls(**{**fields, "result": Result(fields["result"])})
 
     @property
@@ -79,13 +79,13 @@ class Verdict:
 
 
 def waits_for_signatures(verdicts: Sequence[Verdict]) -> bool:
-    """Whether signatures are all that a candidate lacks, and nobody rejected it."""
+    """Whether a candidate lacks only signatures, and no reviewer rejected it."""
     lacking = [verdict for verdict in verdicts if not verdict.passed]
     return bool(lacking) and all(verdict.result is Result.UNSIGNED for verdict in lacking)
 
 
 class Kind(enum.StrEnum):
-    """What a decision does."""
+    """Kind of a decision."""
 
     REGISTER = "register"
     SIGN = "sign"
@@ -94,25 +94,25 @@ class Kind(enum.StrEnum):
     ROLLBACK = "rollback"
 
 
-# Decisions that change where a candidate stands; the others only say something about it.
+# Kinds that change a candidate's stage; the others only annotate it.
 MOVING = (Kind.REGISTER, Kind.MOVE, Kind.ROLLBACK)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """One link of the hash chain; never changed, never deleted.
+    """One entry of the hash chain; never changed, never deleted.
 
     Parameters
     ----------
     accepted : bool
-        A refused request is a decision too: heads stay, the verdicts are kept.
+        A refused request is recorded too: heads do not move, the verdicts are kept.
     expected_champion : str or None
-        The champion it was judged against; a different one at write time is a conflict.
+        The champion it was compared with; a different one at write time is a conflict.
     policy : mapping
         Text of the gates and limits that applied.
     contents : mapping of id to str
-        SHA-256 of the rows of the candidate and of each finding, as the record had them when the
-        decision was appended.
+        SHA-256 of the recorded rows of the candidate and of each finding at the time of the
+        decision.
     """
 
     id: str
@@ -147,5 +147,5 @@ class Decision:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the content and of the decision before."""
+        """SHA-256 of the content, which includes the previous hash."""
         return digest(self.body())

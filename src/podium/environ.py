@@ -1,4 +1,4 @@
-"""Variables of the environment, set for a while."""
+"""Temporary environment variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for this process and what it starts meanwhile; afterwards they are as before.
+    """Set environment variables for this process and its children; restore them at the end.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""The one exception tree: what was found, what was expected, what to do next."""
+"""Exceptions of podium: each names the problem, the expectation and the remedy."""
 
 from __future__ import annotations
 
 from collections import namedtuple
 
-# Not from typing: an answer of the runtime door would take half as long again to import it.
+# Not from typing: its import makes `podium resolve` half as long again.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -26,29 +26,29 @@ class Problem(namedtuple("Problem", ("found", "expected", "fix"), defaults=("", 
 
 
 class Problems(list[Problem]):
-    """Everything that is wrong with one input, gathered so that it is reported at once."""
+    """Problems of one input, reported together."""
 
     def add(self, found: str, expected: str = "", fix: str = "") -> None:
-        """One more problem."""
+        """Add a problem."""
         self.append(Problem(found, expected, fix))
 
     def require_known(self, name: str, known: Collection[str], found: str) -> None:
-        """One more problem, with the nearest known name, unless the name is known."""
+        """Add a problem with the nearest known name, unless the name is known."""
         if name not in known:
             self.add(found, fix=suggest(name, known))
 
 
 class PodiumError(Exception):
-    """An expected situation that stops a command; never shown as a traceback.
+    """Base of the expected errors that stop a command; shown without a traceback.
 
     Parameters
     ----------
     found : str
-        The offending value and where it stands.
+        The offending value and its location.
     expected : str
-        What would have been accepted.
+        The accepted values.
     fix : str
-        The command or the edit that helps.
+        The command or the edit to make next.
 
     Examples
     --------
@@ -64,19 +64,19 @@ class PodiumError(Exception):
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Self:
-        """One error that carries every problem that was found."""
-        kept = tuple(problems)
-        error = cls(*kept[0])
-        error.problems = kept
-        error.args = ("\n".join(str(p) for p in kept),)
+        """Error that carries every problem."""
+        items = tuple(problems)
+        error = cls(*items[0])
+        error.problems = items
+        error.args = ("\n".join(str(p) for p in items),)
         return error
 
     @classmethod
     def raise_for(cls, problems: Iterable[Problem]) -> None:
-        """Raise one error that carries every problem; do nothing where there is none."""
-        kept = tuple(problems)
-        if kept:
-            raise cls.of(kept)
+        """Raise one error that carries every problem; do nothing if there is none."""
+        items = tuple(problems)
+        if items:
+            raise cls.of(items)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross the pipe between a worker and the driver.
@@ -84,19 +84,19 @@ class PodiumError(Exception):
 
 
 class UsageError(PodiumError):
-    """A flag, an argument or a key of podium.toml that cannot be used."""
+    """Invalid flag, argument or key of podium.toml."""
 
     exit_code = 2
 
 
 class NotFoundError(PodiumError):
-    """A name, an id or a file that is not there."""
+    """Missing name, id or file."""
 
     exit_code = 3
 
 
 class RefusedError(PodiumError):
-    """A gate said no."""
+    """Refusal by a gate or a rule."""
 
     exit_code = 4
 
@@ -108,44 +108,44 @@ class UnsignedError(PodiumError):
 
 
 class ConflictError(PodiumError):
-    """Someone else holds the lock or moved the head meanwhile."""
+    """Another process holds the lock or moved the head."""
 
     exit_code = 6
 
 
 class DataError(PodiumError):
-    """Data, an artefact or the disk under them is not what it must be."""
+    """Invalid data, artefact or disk."""
 
     exit_code = 7
 
 
 class MissingExtraError(PodiumError):
-    """An optional package is needed and not installed."""
+    """Required optional package that is not installed."""
 
     exit_code = 8
 
 
 class TimeOverError(PodiumError):
-    """The time that a command was given is over before it found anything; no mistake."""
+    """The time limit of a command ended without a result; not a failure."""
 
     exit_code = 0
 
 
 class StoppedError(PodiumError):
-    """Somebody asked the command to stop; what it had finished is on record."""
+    """The command was stopped by request; finished work is on record."""
 
     exit_code = 130
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Sentence part naming the nearest known name, or all of them.
+    """Part of a sentence that names the nearest known name and lists all.
 
     Examples
     --------
     >>> suggest("lstn", ["lstm", "naive"])
     "did you mean 'lstm'? Known: lstm, naive"
     """
-    # Imported on a mistake only: a command that goes well should not pay for it.
+    # Imported only on an error: other commands should not pay for it.
     from difflib import get_close_matches
 
     names: Sequence[str] = sorted(known)

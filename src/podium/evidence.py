@@ -23,17 +23,17 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a producer found about one artefact on one dataset and split.
+    """Finding of a producer about one artefact on one dataset and split.
 
     Parameters
     ----------
     kind : str
-        ``validation``, ``test``, ``backtest``, ``signature`` ...; gates ask for kinds.
+        ``validation``, ``test``, ``backtest``, ``signature`` ...; gates name the kinds they need.
     scalars : mapping of name to Scalar
     series : mapping of name to SHA-256
-        Long arrays live in the record under their hash.
+        Long arrays are stored in the record under their hash.
     notes : mapping of name to str
-        What is not a number: the naive method, the interval, the execution rule.
+        Facts that are not numbers: the naive method, the interval, the execution rule.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Evidence:
     notes: Mapping[str, str]
 
     def scalar(self, name: str) -> float:
-        """Value of one scalar, or NotFoundError with near names."""
+        """Value of one scalar; NotFoundError suggests near names."""
         if name not in self.scalars:
             raise NotFoundError(
                 f"evidence {self.id} ({self.kind}) has no '{name}'", fix=suggest(name, self.scalars)
@@ -58,7 +58,7 @@ class Evidence:
         return self.scalars[name].value
 
     def part(self, name: str) -> dict[str, float]:
-        """Values of the scalars that are called ``name:...``, by the rest of their names."""
+        """Values of the scalars named ``name:...``, by the rest of their names."""
         begins = f"{name}:"
         return {
             full.removeprefix(begins): scalar.value
@@ -67,12 +67,11 @@ class Evidence:
         }
 
 
-def seen(found: Mapping[str, Evidence]) -> str:
-    """Hash of all findings a person can look at; empty where there are none.
+def seen(findings: Mapping[str, Evidence]) -> str:
+    """Hash of all findings that a signature covers; empty if there are none.
 
-    Of an evaluation its bundle counts, which is the same when it was made again of the same bytes.
+    An evaluation counts by the hash of its bundle, so repeating it on the same bytes changes
+    nothing.
     """
-    told = {
-        kind: one.notes.get("bundle", one.id) for kind, one in found.items() if kind != SIGNATURE
-    }
-    return digest([told, sorted({e.artifact_hash for e in found.values()})]) if told else ""
+    ids = {k: one.notes.get("bundle", one.id) for k, one in findings.items() if k != SIGNATURE}
+    return digest([ids, sorted({e.artifact_hash for e in findings.values()})]) if ids else ""

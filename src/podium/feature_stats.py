@@ -1,4 +1,4 @@
-"""FeatureStats: what features of sequences are scaled by, and how missing values are filled."""
+"""FeatureStats: scaling of the features of sequences and filling of missing values."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from podium.errors import DataError, Problem, Problems
 
 FILE = "feature_stats.json"
 SCHEMA = 1
-# What stands in the file, so that nobody has to guess what was done to the numbers.
+# Written to the file to document how missing values are filled.
 RULE = "last value before it in the same sample, else the mean"
-# Scaling is done in float32: what it cannot hold is no mean and no spread.
+# Scaling uses float32, so the mean and the spread must fit into it.
 SMALLEST, LARGEST = (float(v) for v in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
 class FeatureStats:
-    """Mean and spread of each feature over the steps that count in the training samples.
+    """Mean and standard deviation of each feature over the valid steps of the training samples.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class FeatureStats:
     mean, std : tuple of float, length F
         In the feature's unit; ``std`` above 0 (a constant feature has 1, and becomes 0).
     n_steps : int
-        Steps the numbers were computed from; 0 where a file did not say.
+        Number of steps in the estimates; 0 if a file does not state it.
     """
 
     feature_names: tuple[str, ...]
@@ -40,18 +40,18 @@ class FeatureStats:
 
     @classmethod
     def of(cls, x: NDArray[np.float32], lengths: NDArray[np.int64], names: Sequence[str]) -> Self:
-        """Stats of training samples; missing values are left out.
+        """Statistics of training samples, ignoring missing values.
 
         Parameters
         ----------
         x : (N, T, F) float, NaN where missing
         lengths : (N,) int
-            Steps that count.
+            Valid steps of each sample.
 
         Raises
         ------
         DataError
-            A feature has no value at all, each one named.
+            Lists every feature without any value.
 
         Examples
         --------
@@ -64,7 +64,7 @@ class FeatureStats:
         values = x[counts].astype(np.float64)
         mean = np.nanmean(values, axis=0)
         std = np.nanstd(values, axis=0)
-        # What does not vary says nothing; scaled by a tiny number, rounding would.
+        # A constant feature carries no information; dividing by a tiny std would amplify rounding.
         flat = std <= np.maximum(1e-7 * np.abs(mean), SMALLEST)
         return cls(
             tuple(names),
@@ -74,10 +74,10 @@ class FeatureStats:
         )
 
     def apply(self, x: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Samples with missing values filled from the past, scaled, zero behind their last step.
+        """Scaled samples with missing values filled from the past and zeros after the last step.
 
-        A missing value is the last one before it in the same sample, and before the first one the
-        mean: nothing is filled from what comes later, nor from another sample.
+        A missing value becomes the last value before it in the same sample, or the mean if there
+        is none. Later steps and other samples are never used.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class FeatureStats:
         return filled
 
     def require(self, names: Sequence[str], place: str) -> None:
-        """Refuse to scale other features than these, or these in another order.
+        """Refuse other features, or these features in another order.
 
         Raises
         ------
@@ -112,79 +112,78 @@ class FeatureStats:
         """
         if tuple(names) != self.feature_names:
             raise DataError(
-                f"{place} is of the features {', '.join(self.feature_names)}",
-                f"those of the samples, in their order: {', '.join(names)}",
-                "remove the file, and it is made anew from the training samples",
+                f"{place} has the features {', '.join(self.feature_names)}",
+                f"the features of the samples in their order: {', '.join(names)}",
+                "remove the file; podium computes it again from the training samples",
             )
 
     def spec(self) -> dict[str, Any]:
-        """JSON description, as it is written to a file."""
+        """JSON description for a file."""
         return {"schema": SCHEMA, **asdict(self), "missing": RULE}
 
     @classmethod
     def parse(cls, text: str | bytes, place: str, names: Sequence[str] = ()) -> Self:
-        """Stats from the text of a file, which may have been written by another program.
+        """Statistics from the text of a file, which another program may have written.
 
         Parameters
         ----------
         place : str
-            What a message calls the file.
+            Name of the file in messages.
         names : sequence of str
-            Of the features, where the file does not name them.
+            Feature names, used if the file has none.
 
         Raises
         ------
         DataError
-            No JSON, no ``mean`` and ``std``, lists of unlike lengths, a spread that is not above
-            0: every problem at once.
+            Invalid JSON, missing ``mean`` or ``std``, lists of different lengths, or a ``std``
+            that is not above 0.
         """
         try:
-            found = json.loads(text)
+            content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{place} is no JSON: {error}", "mean and std of each feature"
+                f"{place} is not JSON: {error}", "mean and std of each feature"
             ) from None
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             raise DataError(
-                f"{place} holds a {type(found).__name__}", "an object with mean and std"
+                f"{place} holds a {type(content).__name__}", "an object with mean and std"
             )
         problems = Problems()
         columns: dict[str, tuple[float, ...]] = {}
         for key in ("mean", "std"):
-            values = found.get(key)
+            values = content.get(key)
             if not isinstance(values, list) or not values or not all(map(_is_number, values)):
                 problems.add(f"{place}: {key} is {values!r:.60}", "a list of numbers")
                 continue
             columns[key] = tuple(float(v) for v in values)
-        told = found.get("feature_names", list(names))
-        if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
-            problems.add(f"{place}: feature_names is {told!r:.60}", "a list of texts")
-            told = []
-        wanted = len(told) or len(columns.get("mean", ()))
+        features = content.get("feature_names", list(names))
+        if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
+            problems.add(f"{place}: feature_names is {features!r:.60}", "a list of texts")
+            features = []
+        expected = len(features) or len(columns.get("mean", ()))
         for key, values in columns.items():
-            if wanted and len(values) != wanted:
-                problems.add(f"{place}: {len(values)} values of {key}", f"{wanted}, one a feature")
+            if expected and len(values) != expected:
+                problems.add(f"{place}: {len(values)} values of {key}", f"{expected}: one each")
         if any(v < SMALLEST for v in columns.get("std", ())):
-            problems.add(f"{place}: a std is not above 0", "the spread of each feature")
+            problems.add(f"{place}: a std is not above 0", "positive standard deviations")
         DataError.raise_for(problems)
-        n_steps = found.get("n_steps", 0)
-        told = told or [f"feature_{k}" for k in range(wanted)]
-        return cls(
-            tuple(told), columns["mean"], columns["std"], int(n_steps) if _is_number(n_steps) else 0
-        )
+        n_steps = content.get("n_steps", 0)
+        features = features or [f"feature_{k}" for k in range(expected)]
+        n_steps = int(n_steps) if _is_number(n_steps) else 0
+        return cls(tuple(features), columns["mean"], columns["std"], n_steps)
 
 
 def without_value(
     x: NDArray[np.float32], lengths: NDArray[np.int64], names: Sequence[str], part: str
 ) -> list[Problem]:
-    """A problem for each feature that no step of these samples has a value of.
+    """Problems of the features without a value in any step of these samples.
 
     Parameters
     ----------
     x : (N, T, F) float, NaN where missing
     lengths : (N,) int
     part : str
-        What a message calls the samples: ``training`` or ``validation``.
+        Name of the samples in messages: ``training`` or ``validation``.
     """
     counts = np.arange(x.shape[1]) < lengths[:, np.newaxis]
     known = (~np.isnan(x) & counts[:, :, np.newaxis]).any(axis=(0, 1))
@@ -199,7 +198,7 @@ def without_value(
 
 
 def _is_number(value: object) -> bool:
-    """Whether a value of a JSON file is a number that a float32 can hold."""
+    """Whether a JSON value is a number that fits into float32."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) <= LARGEST

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, CSV text, and locks that die with their process."""
+"""Atomic writes, CSV text, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from typing import Any
 
 from podium.errors import ConflictError, DataError
 
-# No write takes so long; what is older was left by a process that was killed.
+# No write takes so long; older temporary files belong to killed processes.
 STALE_SECONDS = 3600.0
-# What a cell begins with that a spreadsheet takes for a formula.
+# First characters of cells that spreadsheets take for formulas.
 _FORMULA = ("=", "+", "-", "@")
-# Who hears of files that are written.
-_HEARING: list[Callable[[Path], None]] = []
+# Callbacks for written files.
+_LISTENERS: list[Callable[[Path], None]] = []
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write beside the target, flush, rename in: readers see the old file or the new one."""
+    """Write a temporary file, flush it and rename it: readers see the old or the new file."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
+    for leftover in path.parent.glob(f".{escape(path.name)}.*.tmp"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > STALE_SECONDS:
-                left.unlink()
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
+                leftover.unlink()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("wb") as handle:
+        with temporary.open("wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
-    tell_written(path)
+        temporary.unlink(missing_ok=True)
+    notify_written(path)
 
 
 @contextmanager
-def overheard(hear: Callable[[Path], None]) -> Iterator[None]:
-    """Let somebody hear of each file and folder that podium writes in this process meanwhile."""
-    _HEARING.append(hear)
+def watch_writes(listener: Callable[[Path], None]) -> Iterator[None]:
+    """Call ``listener`` with each file and folder that this process writes."""
+    _LISTENERS.append(listener)
     try:
         yield
     finally:
-        _HEARING.remove(hear)
+        _LISTENERS.remove(listener)
 
 
-def tell_written(path: Path) -> None:
-    """Tell whoever wants to hear it that a file or folder is in its place."""
-    for hear in _HEARING:
-        hear(path)
+def notify_written(path: Path) -> None:
+    """Notify the listeners that a file or folder was written."""
+    for listener in _LISTENERS:
+        listener(path)
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV, the one way podium writes it.
+    """Rows as CSV text.
 
-    A text that a spreadsheet would run as a formula gets a quote first; numbers stay numbers.
+    A text that a spreadsheet would run as a formula gets a leading quote; numbers stay numbers.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     note,pnl
     '=1+1,-1.5
     """
-    # Imported here: most commands write none.
+    # Imported here: most commands write no CSV.
     import csv
     import io
 
@@ -82,13 +82,13 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush a folder and all files below it, so that a rename publishes finished bytes."""
+    """Flush a folder and all files below it, so that a rename publishes complete files."""
     for path in [*folder.rglob("*"), folder]:
         flush(path)
 
 
 def flush(path: Path) -> None:
-    """Flush one file, or the names in one folder: a rename into it lasts from then on."""
+    """Flush one file, or the entries of one folder, which makes renames durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -98,21 +98,21 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def lock(path: Path, holder: str, *, patience: float = 0.0) -> Iterator[None]:
-    """Hold an operating system lock; it is released when the process ends, however it ends.
+    """Hold an operating system lock, which ends with the process at the latest.
 
     Parameters
     ----------
     path : Path
         The lock file.
     holder : str
-        Who holds it, for those who are refused.
+        Name of the holder, for messages to other processes.
     patience : float
-        Seconds to wait for one's turn, where nobody holds it for long.
+        Seconds to wait for the lock.
 
     Raises
     ------
     ConflictError
-        Another process holds it; its own words (written to the lock file) say who.
+        Another process holds the lock; the lock file has its name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as handle:
@@ -125,7 +125,7 @@ def lock(path: Path, holder: str, *, patience: float = 0.0) -> Iterator[None]:
             raise ConflictError(
                 f"{handle.read().strip() or 'another process'} is at work here ({path.name})",
                 "one writer at a time",
-                "wait for it, or end that process; what it finished is kept",
+                "wait for it, or end that process; its finished work is kept",
             )
         handle.seek(0)
         handle.truncate()
@@ -135,10 +135,10 @@ def lock(path: Path, holder: str, *, patience: float = 0.0) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock, who may be on another machine."""
+    """Whether a process, perhaps on another machine, holds the lock."""
     try:
         with path.open() as handle:
-            # Shared, so that several may ask, also those who may not write here.
+            # Shared, so that several processes can check, also without write permission.
             return not hold(handle.fileno(), shared=True)
     except FileNotFoundError:
         return False
@@ -146,7 +146,7 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """Wait for a lock on the folder itself, so that no lock file lies about."""
+    """Wait for a lock on the folder itself, which needs no lock file."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -158,7 +158,7 @@ def turn(folder: Path) -> Iterator[None]:
 
 
 def hold(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool:
-    """Lock an open file; whether the lock is ours now. It ends with the process at the latest."""
+    """Lock an open file and return whether it succeeded; the lock ends with the process."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
@@ -169,19 +169,19 @@ def hold(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool:
     return True
 
 
-def rerooted(told: str, root: Path) -> Path:
-    """A path as somebody wrote it down, where it is now that the project may have moved.
+def rerooted(recorded: str, root: Path) -> Path:
+    """Current location of a recorded path, after the project may have moved.
 
     Parameters
     ----------
-    told : str
-        Absolute, or relative to the project. An absolute one whose last parts lead somewhere
-        inside the project means that place.
+    recorded : str
+        Absolute, or relative to the project. An absolute path whose last parts exist in the
+        project refers to that location.
     root : Path
         The project's folder.
     """
-    path = Path(told)
-    # One name alone would be found by accident.
+    path = Path(recorded)
+    # A single name would match by accident.
     for start in range(1, len(path.parts) - 1) if path.is_absolute() else ():
         inside = root.joinpath(*path.parts[start:])
         if inside.exists():
@@ -194,7 +194,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 @contextmanager
 def full_disk_explained(place: Path) -> Iterator[None]:
-    """Turn 'no space left' and 'read-only' into one sentence instead of a traceback."""
+    """Raise DataError for 'no space left', 'read-only' and missing permission."""
     try:
         yield
     except OSError as error:
@@ -203,5 +203,5 @@ def full_disk_explained(place: Path) -> Iterator[None]:
         raise DataError(
             f"cannot write {error.filename or place}: {(error.strerror or '').lower()}",
             "room and permission to write",
-            "free some space and run the same command again; it goes on from the last record",
+            "free some space and run the same command again; it resumes from the record",
         ) from error

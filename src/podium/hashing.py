@@ -1,4 +1,4 @@
-"""Canonical JSON and SHA-256: how a value becomes a name that two machines agree on."""
+"""Canonical JSON and SHA-256: the same value has the same hash on every machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def canonical(value: object) -> str:
 def json_text(value: object) -> str:
     """JSON in Python's dialect, which keeps NaN and infinities; sorted keys, no spaces.
 
-    For what users bring: podium's own names are made from :func:`canonical`, which refuses them.
+    For values of users; podium hashes :func:`canonical`, which refuses NaN and infinities.
 
     Examples
     --------
@@ -40,13 +40,13 @@ def json_text(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """A number of numpy or torch as Python's, anything else as its text."""
+    """A number of numpy or torch as a Python number, other objects as text."""
     item = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "size", 1) == 1 else str(value)
 
 
 def strict(value: Any) -> Any:
-    """JSON of every reader: NaN is null, an infinity the text that float() reads."""
+    """Value for strict JSON: NaN becomes null, an infinity the text that float() reads."""
     if isinstance(value, Mapping):
         return {str(k): strict(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -57,7 +57,7 @@ def strict(value: Any) -> Any:
 
 
 def json_file(value: Any) -> str:
-    """Text of a JSON file for people and programs: indented, without NaN and infinities."""
+    """Indented text of a strict JSON file."""
     return json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -67,7 +67,7 @@ def digest(value: object) -> str:
 
 
 def digest_bytes(*parts: bytes | memoryview) -> str:
-    """SHA-256 of byte strings one after another."""
+    """SHA-256 of the concatenated byte strings."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(part)
@@ -84,7 +84,7 @@ def digest_folder(folder: Path) -> Mapping[str, str]:
 
 
 def new_id(prefix: str) -> str:
-    """Fresh id such as ``t-3k9x0a7m2q5vd``; 65 random bits, so machines never collide."""
+    """New id such as ``t-3k9x0a7m2q5vd`` with 65 random bits."""
     alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     bits = int.from_bytes(os.urandom(9))
     return prefix + "-" + "".join(alphabet[(bits >> (5 * i)) & 31] for i in range(13))

@@ -1,4 +1,4 @@
-"""Index: which window each value of a stored series belongs to."""
+"""Index: the window of each value of a stored series."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from podium.split import Windows
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Ticker, decision and end of the target of every window, in the order of a stored series.
+    """Ticker, decision time and target end of every window, in the order of a stored series.
 
-    The record keeps losses and forecasts as bare series. The index they share is stored once, as
+    The record stores losses and forecasts as plain series. Their common index is stored once, as
     the array of :meth:`pack`.
 
     Parameters
@@ -26,7 +26,7 @@ class Index:
     decided_at : (N,) datetime64[s]
         Close of the bar of the decision, UTC.
     target_end : (N,) datetime64[s]
-        Close of the last bar the target is made of, UTC; NaT where no bar knows it.
+        Close of the last bar of the target, UTC; NaT where the target is unknown.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class Index:
         if len({*lengths}) > 1:
             raise DataError(
                 "an index has {} items, {} decisions and {} ends of targets".format(*lengths),
-                "one of each a window",
+                "one of each per window",
             )
 
     @classmethod
@@ -53,7 +53,7 @@ class Index:
 
     @classmethod
     def unpack(cls, packed: Ints) -> Index:
-        """The index that :meth:`pack` gave this array for.
+        """Index from an array of :meth:`pack`.
 
         Parameters
         ----------
@@ -94,16 +94,16 @@ class Index:
 
     @property
     def seconds(self) -> Ints:
-        """Decisions in seconds since 1970, (N,): what groups the windows of one bar."""
+        """Decision times in seconds since 1970, (N,); equal for the windows of one bar."""
         return _seconds(self.decided_at)
 
     def names(self, tickers: tuple[str, ...]) -> NDArray[np.str_]:
-        """Ticker of each window, (N,), where these are the dataset's.
+        """Ticker of each window, (N,).
 
         Raises
         ------
         DataError
-            The index has an item beyond them.
+            The index has an item beyond ``tickers``.
         """
         if len(self.item) and not 0 <= self.item.min() <= self.item.max() < len(tickers):
             raise DataError(

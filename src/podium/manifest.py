@@ -1,6 +1,6 @@
-"""An artefact's manifest: read once, its hash checked, and what a file of the folder may be.
+"""Verified reads of an artefact's manifest and files.
 
-``podium resolve`` comes through here, so nothing is imported that it does not need.
+Used by ``podium resolve``, so the module imports little.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANIFEST = "manifest.json"
-# Far above what thousands of files need; below what would fill the memory.
+# Enough for thousands of files, too small to fill the memory.
 MOST_BYTES = 2**24
 
 
 def require_hash(folder: str | os.PathLike[str], expected: str) -> bytes:
-    """The manifest's bytes, after their hash was checked.
+    """Bytes of the manifest, after their hash was verified.
 
     Raises
     ------
     DataError
-        The manifest is missing or differs from what the record says.
+        The manifest is missing or its hash is not the recorded one.
     """
     path, data = os.path.join(folder, MANIFEST), content(folder)
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
+    sha = hashlib.sha256(data).hexdigest()
+    if sha != expected:
         raise DataError(
-            f"{path} has hash {found[:12]}",
+            f"{path} has hash {sha[:12]}",
             f"{expected[:12]}, as recorded",
-            "the artefact was changed after it was judged; restore it from a backup",
+            "the artefact was changed after it was registered; restore it from a backup",
         )
     return data
 
 
 def content(folder: str | os.PathLike[str]) -> bytes:
-    """The manifest's bytes, unchecked.
+    """Bytes of the manifest, not verified.
 
     Raises
     ------
     DataError
-        It is missing, or larger than any manifest.
+        The manifest is missing or too large.
     """
     path = os.path.join(folder, MANIFEST)
     expected = "the artefact that the record refers to"
@@ -53,12 +53,12 @@ def content(folder: str | os.PathLike[str]) -> bytes:
 
 
 def read_checked(folder: str | os.PathLike[str], files: Mapping[str, str], name: str) -> bytes:
-    """One file of an artefact: read once, hashed, and those bytes returned.
+    """Bytes of one file of an artefact, read once and verified.
 
     Raises
     ------
     DataError
-        Missing, changed, no plain file inside the folder, or not named in the manifest.
+        The file is missing, changed, not a plain file in the folder, or not in the manifest.
     """
     if name not in files:
         raise DataError(f"{name} is not in the manifest of {folder}", fix="use a file it lists")
@@ -66,7 +66,7 @@ def read_checked(folder: str | os.PathLike[str], files: Mapping[str, str], name:
         raise DataError(
             f"the manifest of {folder} names the file {name!r:.80}",
             "files in that folder",
-            "do not use it: podium wrote no such manifest",
+            "do not use it: podium does not write such manifests",
         )
     path = os.path.join(folder, name)
     place = os.fspath(folder)
@@ -80,7 +80,7 @@ def read_checked(folder: str | os.PathLike[str], files: Mapping[str, str], name:
     if hashlib.sha256(data).hexdigest() != files[name]:
         raise DataError(
             f"{path} differs from its manifest",
-            "the bytes that were judged",
+            "the recorded bytes",
             "restore the artefact",
         )
     return data
@@ -99,7 +99,7 @@ def inside(name: str) -> bool:
 
 
 def plain(name: str) -> bool:
-    """Whether a name is one file's, in whatever folder it is looked for.
+    """Whether a name is a single path component.
 
     Examples
     --------
@@ -110,15 +110,15 @@ def plain(name: str) -> bool:
 
 
 def _bytes(path: str, expected: str, fix: str = "", most: int | None = None) -> bytes:
-    """Content of a plain file; anything else might never end."""
+    """Content of a plain file; reading a pipe or a device might never end."""
     try:
         with open(path, "rb", opener=_open) as handle:
-            found = os.fstat(handle.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise DataError(f"{path} is no plain file", expected, fix)
-            if most is not None and found.st_size > most:
+            status = os.fstat(handle.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{path} is not a plain file", expected, fix)
+            if most is not None and status.st_size > most:
                 raise DataError(
-                    f"{path} has {found.st_size:,} bytes", f"at most {most:,}, as podium writes it"
+                    f"{path} has {status.st_size:,} bytes", f"at most {most:,}, as podium writes it"
                 )
             return handle.read()
     except (OSError, ValueError):
@@ -126,5 +126,5 @@ def _bytes(path: str, expected: str, fix: str = "", most: int | None = None) -> 
 
 
 def _open(path: str, flags: int) -> int:
-    # A pipe in a file's place would wait for somebody to write to it.
+    # Opening a pipe would block until another process writes to it.
     return os.open(path, flags | os.O_NONBLOCK)

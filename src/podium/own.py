@@ -1,4 +1,4 @@
-"""Code: a training of the user's own, a command or a function, and how a config is put into it."""
+"""Code: a user's own training, a command or a function, and how a config is inserted into it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Any
 from podium.errors import Problem, Problems, suggest
 from podium.space import ConfigDict, Value
 
-# What the record calls a task that own code trains.
+# Task name of own code in the record.
 TASK = "own"
 ARGS = "args"
-# What a command may name beside the parameters.
+# Placeholders of a command beside the parameters.
 GIVEN = (ARGS, "config", "seed", "trial", "folder")
 
 
 @dataclass(frozen=True, eq=False)
 class Code:
-    """A training that podium starts and listens to.
+    """A training that podium starts and whose reports it reads.
 
     Parameters
     ----------
     direction : str
-        ``min`` or ``max``: which way its metric is better.
+        ``min`` or ``max``: direction of its metric.
     root : str
-        The project's folder, where commands are run.
+        The project's folder, the working directory of commands.
     words : tuple of str
-        Of a command, with placeholders; empty for a function.
+        Words of a command, with placeholders; empty for a function.
     environment : mapping of str to str
-        What a command finds in its environment beside what its worker has.
+        Environment variables of the command, added to those of its worker.
     function : str
-        ``module:name``, imported by whoever runs it.
+        ``module:name``, imported by the worker.
     here : callable, optional
-        The function itself, where it cannot be imported; then it is called in this very process.
+        The function, if it cannot be imported; it is called in this process.
     """
 
     direction: str
@@ -49,14 +49,14 @@ class Code:
 
 @dataclass(frozen=True)
 class Files:
-    """Files whose content a training depends on: what stands where others have a dataset.
+    """Files that a training depends on, in place of a dataset.
 
     Parameters
     ----------
     name : str
-        Their paths as they were told.
+        Paths as the caller wrote them.
     fingerprint : str
-        SHA-256 of what is in them; empty where there are none.
+        SHA-256 of their content; empty if there are none.
     count : int
     """
 
@@ -69,50 +69,50 @@ class Files:
 
 
 def problems(words: Sequence[str], names: Collection[str]) -> list[Problem]:
-    """What is wrong with a command whose config has parameters of these names."""
-    found = Problems()
-    for given in GIVEN:
-        if given in names:
-            found.add(
-                f"a parameter is called '{given}'",
-                f"another name: {{{given}}} is what podium gives every command",
+    """Problems of a command whose config has parameters of these names."""
+    result = Problems()
+    for reserved in GIVEN:
+        if reserved in names:
+            result.add(
+                f"a parameter is called '{reserved}'",
+                f"another name: {{{reserved}}} is a placeholder of podium",
             )
     known = [*GIVEN, *names]
     for word in words:
         try:
             parts = list(Formatter().parse(word))
         except ValueError as error:
-            found.add(
+            result.add(
                 f"'{word}' of the command cannot be read: {error}",
-                "placeholders such as {args} or {lr}; a brace itself is written twice: {{",
+                "placeholders such as {args} or {lr}; a literal brace is doubled: {{",
             )
             continue
         for _, name, spec, conversion in parts:
             if name is None:
                 continue
             if name not in known:
-                found.add(
+                result.add(
                     f"unknown placeholder '{{{name}}}' in the command",
-                    fix=f"{suggest(name, known)}; a brace itself is written twice: {{{{ }}}}",
+                    fix=f"{suggest(name, known)}; a literal brace is doubled: {{{{ }}}}",
                 )
             elif spec or conversion:
-                found.add(
+                result.add(
                     f"'{word}' of the command formats a value",
-                    f"{{{name}}}: what is trained is what is on record",
+                    f"{{{name}}} without a format, so that the trained value is the recorded one",
                 )
             elif name == ARGS and word != f"{{{ARGS}}}":
-                found.add(f"'{word}' of the command", "{args} as a word of its own")
-    return found
+                result.add(f"'{word}' of the command", "{args} as a separate word")
+    return result
 
 
 def named(words: Sequence[str], names: Collection[str]) -> set[str]:
-    """Parameters that a command is told; all of them by ``{args}`` or ``{config}``."""
-    told = {name for word in words for _, name, *_ in Formatter().parse(word) if name is not None}
-    return set(names) if told & {ARGS, "config"} else told & set(names)
+    """Parameters that a command receives; all of them with ``{args}`` or ``{config}``."""
+    used = {name for word in words for _, name, *_ in Formatter().parse(word) if name is not None}
+    return set(names) if used & {ARGS, "config"} else used & set(names)
 
 
 def rendered(words: Sequence[str], config: ConfigDict, given: Mapping[str, str]) -> list[str]:
-    """Words of a command with a config in them.
+    """Words of a command with the values of a config.
 
     Examples
     --------
@@ -128,20 +128,20 @@ def rendered(words: Sequence[str], config: ConfigDict, given: Mapping[str, str])
             if name is not None:
                 yield values[name]
 
-    found: list[str] = []
+    result: list[str] = []
     for word in words:
         if word == f"{{{ARGS}}}":
-            found += [part for name in config for part in (f"--{name}", values[name])]
+            result += [part for name in config for part in (f"--{name}", values[name])]
         else:
-            found.append("".join(parts(word)))
-    return found
+            result.append("".join(parts(word)))
+    return result
 
 
-def told(spec: Mapping[str, Any]) -> str:
-    """Command or function of a task in one line, from what its hash stands for."""
+def describe(spec: Mapping[str, Any]) -> str:
+    """Command or function of a task in one line, from its hashed description."""
     return str(spec.get("function") or shlex.join(spec["command"]))
 
 
 def text(value: Value) -> str:
-    """A value as it is typed: texts as they are, others as JSON."""
+    """Value as a command-line word: texts as they are, others as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,9 +1,9 @@
 """Plugin: a member of a kind in the project's own folder, ``plugins/<kind>/<name>.py``.
 
-The file has what a member in podium's own folder of that kind has, so it could be moved there as it
-is. Files whose names begin with ``_`` are shared by the members of their folder, which import them
-as ``from ._name import ...``. A process works with one project at a time, the one named last to
-:func:`use`; names and first lines are read as text, and a file is run when a step loads it.
+The file has the contents of a member in podium's own folder of that kind and could be moved there.
+Files whose names begin with ``_`` are shared by the members of their folder, which import them as
+``from ._name import ...``. A process uses the plugins of one project at a time, set by :func:`use`.
+Names and first lines are read as text; a file runs when a step loads it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from podium.hashing import digest_bytes
 
 FOLDER = "plugins"
 PACKAGE = "podium_plugins"
-# What a module of each kind has at least.
+# Attributes that a module of each kind must have.
 CONTRACT = {
     "families": ("FAMILY or CLASSIFIER",),
     "readers": ("read",),
@@ -48,17 +48,14 @@ CONTRACT = {
 }
 
 _root: Path | None = None
-# Version of what is loaded, by the module's name.
+# Versions of the loaded modules.
 _loaded: dict[str, str] = {}
-# What a worker may load, by the module's name: no other version than its driver had.
-_held: dict[str, str] = {}
+# Versions that a worker may load, by module name: those of its driver.
+_pinned: dict[str, str] = {}
 
 
 def use(root: Path | None) -> None:
-    """Find plugins in this project from now on; None: in none.
-
-    Runs nothing. What was loaded from another project is forgotten.
-    """
+    """Use the plugins of this project, or of none; modules of another project are unloaded."""
     global _root
     root = root.resolve() if root else None
     if root == _root:
@@ -66,38 +63,38 @@ def use(root: Path | None) -> None:
     _root = root
     _forget(PACKAGE)
     if _FINDER not in sys.meta_path:
-        # Before Python's own, which would run a cached compilation of the files that are shared.
+        # Before Python's own finder, which would run a cached compilation of the shared files.
         sys.meta_path.insert(0, _FINDER)
 
 
 def loaded() -> dict[str, str]:
-    """Versions of the plugins this process has loaded, by their modules' names."""
+    """Versions of the plugins that this process has loaded, by module name."""
     return dict(_loaded)
 
 
-def hold(root: Path | None, versions: Mapping[str, str]) -> None:
-    """Work as another process does: with its project and the plugins it has loaded.
+def pin(root: Path | None, versions: Mapping[str, str]) -> None:
+    """Load the plugins of another process, and no other versions of them later.
 
     Raises
     ------
     ConflictError
-        A file was changed since; then and whenever it is loaded later.
+        A file was changed; also raised by later loads.
     """
     use(root)
-    _held.clear()
-    _held.update(versions)
+    _pinned.clear()
+    _pinned.update(versions)
     for full in versions:
         _, kind, name = full.split(".")
         load(kind, name)
 
 
 def project() -> Path | None:
-    """The project whose plugins are found in this process."""
+    """The project whose plugins this process uses."""
     return _root
 
 
 def path_of(kind: str, name: str) -> Path | None:
-    """File of a plugin; None: the project has no such plugin."""
+    """File of a plugin; None if the project has no such plugin."""
     if _root is None or not name.isidentifier() or name.startswith("_"):
         return None
     path = _root / FOLDER / kind / f"{name}.py"
@@ -108,17 +105,17 @@ def names(kind: str) -> list[str]:
     """Names of the project's plugins of a kind, sorted."""
     if _root is None:
         return []
-    found = (_root / FOLDER / kind).glob("[!_]*.py")
-    return sorted(path.stem for path in found if path.stem.isidentifier())
+    paths = (_root / FOLDER / kind).glob("[!_]*.py")
+    return sorted(path.stem for path in paths if path.stem.isidentifier())
 
 
 def version(kind: str, name: str) -> str:
-    """SHA-256 of a plugin's file and of those its folder shares, to tell its numbers from others'.
+    """SHA-256 of a plugin's file and of the shared files of its folder.
 
     Raises
     ------
     UsageError
-        There is no such plugin.
+        The project has no such plugin.
     """
     path = path_of(kind, name)
     if path is None:
@@ -128,7 +125,7 @@ def version(kind: str, name: str) -> str:
 
 
 def versions(members: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Versions of those members, each a kind and a name, that are plugins; runs nothing."""
+    """Versions of the members (kind, name) that are plugins; no plugin is run."""
     return {
         f"{kind}/{name}": version(kind, name)
         for kind, name in members
@@ -137,30 +134,30 @@ def versions(members: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """Module of a plugin, run anew when its file has changed.
+    """Module of a plugin, reloaded when its file has changed.
 
     Raises
     ------
     UsageError
-        The file cannot be run, with the line, or lacks what its kind has.
+        The file fails (with the line), or lacks an attribute of its kind.
     MissingExtraError
-        It needs a package that is not installed.
+        The plugin needs a package that is not installed.
     ConflictError
         In a worker: its driver loaded another version.
     """
     full = f"{PACKAGE}.{kind}.{name}"
     now = version(kind, name)
-    if _held.get(full, now) != now:
+    if _pinned.get(full, now) != now:
         raise ConflictError(
-            f"{_shown(kind, name)}, or a file it shares, was changed while it was at work",
+            f"{_shown(kind, name)}, or a shared file beside it, was changed during the run",
             fix="run the same command again",
         )
     if full in sys.modules and _loaded.get(full) == now:
         return sys.modules[full]
     _forget(full)
-    # Another member may have loaded shared files before they were changed.
+    # Another member may have loaded an earlier version of the shared files.
     _forget(f"{PACKAGE}.{kind}._")
-    with blamed():
+    with located_errors():
         module = import_module(full)
     missing = [
         part
@@ -172,7 +169,7 @@ def load(kind: str, name: str) -> ModuleType:
         raise UsageError.of(
             Problem(
                 f"{_shown(kind, name)} has no '{part}'",
-                f"what every member of {kind} has: {', '.join(CONTRACT[kind])}",
+                f"the attributes of every member of {kind}: {', '.join(CONTRACT[kind])}",
             )
             for part in missing
         )
@@ -181,36 +178,36 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def set_version(family: object, name: str) -> None:
-    """Let the content of its file be the version of a plugin's family that declares none.
+    """Set the version of a plugin's family from its file's content, unless it declares one.
 
     Parameters
     ----------
     family : object
-        A new object of the family's class; the class itself stays as it is.
+        A new object of the family's class, which is not changed.
     name : str
-        Name of the plugin, which is loaded.
+        Name of the loaded plugin.
     """
     content = _loaded[f"{PACKAGE}.families.{name}"]
     own = [kind for kind in type(family).__mro__ if not kind.__module__.startswith("podium.")]
     if not any("VERSION" in vars(kind) for kind in own):
-        # The record's whole numbers may have 31 bits.
+        # Integers of the record may have 31 bits.
         family.VERSION = int(content[:8], 16) >> 1  # type: ignore[attr-defined]
 
 
 def problems(kind: str, known: Sequence[str]) -> list[Problem]:
-    """What in the project's folder of a kind can never be a member.
+    """Problems of files in the project's plugin folders that can never be members.
 
     Parameters
     ----------
     known : sequence of str
-        Names podium's own folder has.
+        Names of podium's own members.
     """
     if _root is None:
         return []
-    found = Problems(
+    result = Problems(
         Problem(
-            f"{_shown(kind, name)} has the name of podium's own",
-            "a name of its own",
+            f"{_shown(kind, name)} has the name of a member of podium",
+            "another name",
             "rename the file",
         )
         for name in names(kind)
@@ -218,26 +215,26 @@ def problems(kind: str, known: Sequence[str]) -> list[Problem]:
     )
     for path in sorted((_root / FOLDER / kind).glob("[!_]*.py")):
         if not path.stem.isidentifier():
-            what = f"{_shown(kind, path.stem)} cannot be a name"
-            found.add(what, "letters, digits and _, no digit first")
+            message = f"{_shown(kind, path.stem)} is not a valid name"
+            result.add(message, "letters, digits and _, no digit first")
     for path in sorted((_root / FOLDER).glob("[!_.]*")):
         if path.is_dir() and path.name not in CONTRACT:
-            what = f"{FOLDER}/{path.name} is no kind of podium's"
-            found.add(what, fix=suggest(path.name, CONTRACT))
+            message = f"{FOLDER}/{path.name} is not a kind of podium"
+            result.add(message, fix=suggest(path.name, CONTRACT))
         elif path.suffix == ".py":
-            what = f"{FOLDER}/{path.name} belongs to no kind"
-            found.add(what, f"{FOLDER}/{kind}/{path.name}, or another kind's folder")
-    return found
+            message = f"{FOLDER}/{path.name} belongs to no kind"
+            result.add(message, f"{FOLDER}/{kind}/{path.name}, or another kind's folder")
+    return result
 
 
 @contextmanager
-def blamed() -> Iterator[None]:
-    """Tell an error raised in a plugin by the plugin's file and line, as a UsageError.
+def located_errors() -> Iterator[None]:
+    """Turn an error raised in a plugin into a UsageError with the file and the line.
 
     Raises
     ------
     UsageError
-        With the file, the line and what Python said.
+        Has the file, the line and Python's message.
     MissingExtraError
         A plugin needs a package that is not installed.
     """
@@ -260,15 +257,15 @@ def blamed() -> Iterator[None]:
                 f"{place} needs the package '{lacks}', which is not installed",
                 fix=f"run: pip install {lacks}",
             ) from error
-        what = f"{place}: {type(error).__name__}: {error}"
-        raise UsageError(what, fix="correct the plugin") from error
+        message = f"{place}: {type(error).__name__}: {error}"
+        raise UsageError(message, fix="correct the plugin") from error
 
 
 class Fresh(SourceFileLoader):
-    """Compiles what the file says now; a cached compilation may be older."""
+    """Loader that ignores cached compilations, which may be older than the file."""
 
     def get_code(self, fullname: str) -> CodeType:
-        """Code of the file as it is now."""
+        """Code compiled from the file."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
@@ -279,7 +276,7 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: object = None, target: object = None
     ) -> ModuleSpec | None:
-        """Where a module of the project's folder comes from; None: it is none."""
+        """Spec of a module in the project's plugin folder; None for other modules."""
         package, *inner = fullname.split(".")
         if package != PACKAGE or _root is None or len(inner) > 2:
             return None
@@ -316,17 +313,17 @@ def _shown(kind: str, name: str) -> str:
 
 
 def _relative(file: str) -> str | None:
-    """A file's path in the project, if it is a plugin's."""
+    """Path relative to the project, if the file is a plugin."""
     if _root is None or not Path(file).is_relative_to(_root / FOLDER):
         return None
     return Path(file).relative_to(_root).as_posix()
 
 
 def _place(trace: TracebackType | None) -> str | None:
-    """File and line of the last call that was made in a plugin."""
-    found = None
+    """File and line of the innermost call in a plugin."""
+    location = None
     while trace is not None:
         file = _relative(trace.tb_frame.f_code.co_filename)
-        found = f"{file}, line {trace.tb_lineno}" if file else found
+        location = f"{file}, line {trace.tb_lineno}" if file else location
         trace = trace.tb_next
-    return found
+    return location

@@ -1,4 +1,4 @@
-"""Prediction: the one thing that metrics, backtests and bundles exchange."""
+"""Prediction: the common input of metrics, backtests and bundles."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from podium.split import Windows
 
 Form = Literal["mean", "quantiles", "positions"]
 
-# What the stored values of a form begin with; those of means begin with the first mean.
+# First stored value of a form; means have no such code.
 _CODES: dict[Form, float] = {"quantiles": 1.0, "positions": 2.0}
-# Decimals of a level. Float32, in which the record keeps values, has them all.
+# Decimals of a level; float32, the type of stored values, can represent them.
 _DECIMALS = 6
-# What a prediction has a row of for each window.
+# Attributes with one row per window.
 _BY_WINDOW = ("item", "decided_at", "target_end", "outputs")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Means, quantiles or positions of some windows, with their index.
+    """Means, quantiles or positions of windows, with their index.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class Prediction:
         Close of the bar the prediction was made at, UTC.
     target_end : (N,) datetime64[s]
         Close of the bar at which the target ends, UTC: ``horizon`` bars after the decision, or the
-        ticker's last bar where it has fewer. NaT where the data end before that, so that the
-        outcome is not known yet, and at the last bar of a ticker, which has no outcome.
+        ticker's last bar if that is earlier. NaT where the data end before it, so that the
+        outcome is unknown, and at the last bar of a ticker, which has no outcome.
     outputs : (N,) or (N, Q) float
-        In the form that ``form`` names: means (N,) in the target's unit, NaN for no forecast;
-        quantiles (N, Q) in the target's unit, finite, none below the one before it; positions
-        (N,), the target weight of the ticker as part of the equity, from -1 (short) to 1 (long).
+        Depends on ``form``. Means (N,) in the target's unit, NaN for no forecast; quantiles
+        (N, Q) in the target's unit, finite, not decreasing; positions (N,), the target weight of
+        the ticker as a fraction of the equity, from -1 (short) to 1 (long).
     form : {"mean", "quantiles", "positions"}
     levels : tuple of float, length Q
         Levels of the quantiles, increasing, between 0 and 1, rounded to six decimals. Empty for
@@ -52,7 +52,7 @@ class Prediction:
     Raises
     ------
     DataError
-        Lengths, levels or outputs are not as above; with every problem.
+        Lengths, levels or outputs are invalid; lists every problem.
 
     See Also
     --------
@@ -84,13 +84,13 @@ class Prediction:
         form: Form = "mean",
         levels: Sequence[float] = (),
     ) -> Prediction:
-        """Prediction of these windows, in their order; means where no other form is given.
+        """Prediction of these windows, in their order.
 
         Parameters
         ----------
         windows : Windows
         outputs : (N,) or (N, Q) float
-            Of means in the target's unit, NaN for no forecast.
+            Means in the target's unit, NaN for no forecast; or as ``form`` requires.
         """
         values = np.asarray(outputs, dtype=np.float64)
         index = (windows.tickers, windows.decided_at, windows.target_end)
@@ -113,24 +113,24 @@ class Prediction:
         Raises
         ------
         DataError
-            Quantiles cross or are not finite, or levels are not as above.
+            Quantiles cross or are not finite, or levels are invalid.
         """
         return cls.of(windows, quantiles, "quantiles", levels)
 
     @classmethod
     def of_positions(cls, windows: Windows, positions: Floats) -> Prediction:
-        """Positions decided on in these windows, in their order.
+        """Positions decided in these windows, in their order.
 
         Parameters
         ----------
         windows : Windows
         positions : (N,) float
-            Target weights as part of the equity, from -1 to 1.
+            Target weights as a fraction of the equity, from -1 to 1.
 
         Raises
         ------
         DataError
-            A position lies outside.
+            A position is out of bounds.
         """
         return cls.of(windows, positions, "positions")
 
@@ -138,28 +138,28 @@ class Prediction:
     def read(
         cls, values: NDArray[np.floating], index: Index, tickers: tuple[str, ...]
     ) -> Prediction:
-        """The prediction whose :attr:`values` these are.
+        """Prediction from stored :attr:`values`.
 
         Parameters
         ----------
         values : (M,) float
-            As the record keeps them; float32 gives the prediction rounded to float32.
+            As stored in the record; float32 gives the prediction rounded to float32.
         index : Index
-            Of the N windows.
+            Index of the N windows.
         tickers : tuple of str
-            Of the dataset, whose numbers are in the index.
+            Tickers of the dataset, which the index refers to by number.
 
         Raises
         ------
         DataError
-            The values do not belong to an index of that length.
+            The number of values does not fit the index.
         """
         form, levels, outputs = _parsed(np.asarray(values, dtype=np.float64), len(index))
         return cls(index.names(tickers), index.decided_at, index.target_end, outputs, form, levels)
 
     @classmethod
     def joined(cls, parts: Sequence[Prediction]) -> Prediction:
-        """Predictions of one form and the same levels, one after the other.
+        """Concatenation of predictions with one form and the same levels.
 
         Raises
         ------
@@ -197,13 +197,13 @@ class Prediction:
         Raises
         ------
         DataError
-            The prediction holds positions, or all its levels lie on one side of 0.5.
+            The prediction holds positions, or all its levels are on one side of 0.5.
         """
         if self.form == "mean":
             return self.outputs
         if self.form == "positions":
             raise DataError(
-                "the prediction holds positions, which are no point forecast",
+                "the prediction holds positions, which are not point forecasts",
                 "means or quantiles, for a metric of point forecasts",
             )
         above = int(np.searchsorted(self.levels, 0.5))
@@ -220,13 +220,14 @@ class Prediction:
 
     @property
     def values(self) -> Floats:
-        """What the record keeps of it, one-dimensional; :meth:`read` is the way back.
+        """One-dimensional values for the record; :meth:`read` restores the prediction.
 
         Returns
         -------
         (M,) float
-            Means: the N of them. Quantiles: 1, Q, the Q levels, then the quantiles row by row.
-            Positions: 2, then the N of them. The index tells N, so the forms differ in length.
+            Means: the N means. Quantiles: 1, Q, the Q levels, then the quantiles row by row.
+            Positions: 2, then the N positions. N is known from the index, so the length of the
+            array identifies the form.
         """
         if self.form == "mean":
             return self.outputs
@@ -236,43 +237,43 @@ class Prediction:
         return np.concatenate([head, self.outputs.ravel()])
 
     def take(self, rows: Mask | Indices) -> Prediction:
-        """The prediction of some of the windows."""
+        """Prediction of some of the windows."""
         return replace(self, **{name: getattr(self, name)[rows] for name in _BY_WINDOW})
 
     def grid(self, times: Times, tickers: tuple[str, ...]) -> Floats:
-        """The point forecasts as (T, S), aligned by time and name; NaN where there is none.
+        """Point forecasts as (T, S), aligned by time and name; NaN where there is none.
 
         Raises
         ------
         DataError
-            There are no point forecasts; see :attr:`mean`.
+            The prediction has no point forecasts; see :attr:`mean`.
         """
         mean = self.mean
-        found = np.full((len(times), len(tickers)), np.nan)
+        result = np.full((len(times), len(tickers)), np.nan)
         row = np.searchsorted(times, self.decided_at)
         inside = (row < len(times)) & (times[np.minimum(row, len(times) - 1)] == self.decided_at)
         column = np.array([tickers.index(t) if t in tickers else -1 for t in self.item.tolist()])
         keep = inside & (column >= 0)
-        found[row[keep], column[keep]] = mean[keep]
-        return found
+        result[row[keep], column[keep]] = mean[keep]
+        return result
 
     def on(self, windows: Windows) -> Floats:
-        """The point forecasts of the windows, (N,), found by time and name; NaN where none is."""
+        """Point forecasts of the windows, (N,), aligned by time and name; NaN for no forecast."""
         return self.grid(windows.view.times, windows.view.tickers)[windows.at, windows.item]
 
     def _check_shapes(self, problems: Problems) -> None:
         if self.form not in ("mean", *_CODES):
             problems.add(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
         elif self.outputs.ndim != 1 + (self.form == "quantiles"):
-            wanted = "(N, Q)" if self.form == "quantiles" else "(N,)"
-            problems.add(f"a prediction has {self.form} of shape {self.outputs.shape}", wanted)
+            expected = "(N, Q)" if self.form == "quantiles" else "(N,)"
+            problems.add(f"a prediction has {self.form} of shape {self.outputs.shape}", expected)
         lengths = [len(self.item), len(self.decided_at), len(self.target_end)]
         lengths.append(len(self.outputs) if self.outputs.ndim else 0)
         if len({*lengths}) > 1:
             problems.add(
                 "a prediction has {} items, {} decisions, {} ends of targets and {} rows of "
                 "outputs".format(*lengths),
-                "one of each a window",
+                "one of each per window",
             )
 
     def _check_levels(self, problems: Problems) -> None:
@@ -290,14 +291,14 @@ class Prediction:
             problems.add(
                 f"a prediction has {self.outputs.shape[1]} quantiles a row and "
                 f"{len(self.levels)} levels",
-                "one level a quantile",
+                "one level per quantile",
             )
 
     def _check_outputs(self, problems: Problems) -> None:
         if self.form == "mean":
             return
         bound = 1.0 if self.form == "positions" else _LARGEST
-        # NaN is outside as well.
+        # The comparison is false for NaN too.
         outside = np.argwhere(~(np.abs(self.outputs) <= bound))
         if len(outside):
             value = self.outputs[tuple(outside[0])]
@@ -323,14 +324,14 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class ClassPrediction:
-    """Probability of every class for some samples.
+    """Probability of every class for each sample.
 
     Parameters
     ----------
     rows : (N,) int64
-        Row of each sample among the sequences it was picked from.
+        Row of each sample in the sequences.
     probabilities : (N, K) float64
-        From 0 to 1, each row's sum 1; column ``k`` belongs to ``class_names[k]``.
+        From 0 to 1; rows sum to 1; column ``k`` belongs to ``class_names[k]``.
     class_names : tuple of str, length K
     """
 
@@ -343,32 +344,32 @@ class ClassPrediction:
         if self.probabilities.shape != shape:
             raise DataError(
                 f"a prediction has probabilities of shape {self.probabilities.shape}",
-                f"{shape}: one row a sample, one column a class",
+                f"{shape}: one row per sample, one column per class",
             )
 
     @classmethod
     def read(
         cls, values: NDArray[np.floating], rows: Indices, class_names: tuple[str, ...]
     ) -> ClassPrediction:
-        """The prediction whose :attr:`values` these are.
+        """Prediction from stored :attr:`values`.
 
         Parameters
         ----------
         values : (N x K,) float
         rows : (N,) int64
-            Index of the samples, as the record keeps it.
+            Index of the samples, as stored in the record.
         class_names : tuple of str, length K
 
         Raises
         ------
         DataError
-            There are more or fewer values than samples times classes.
+            The number of values is not samples times classes.
         """
         if len(values) != len(rows) * len(class_names):
             raise DataError(
                 f"{len(values)} stored probabilities belong to {len(rows)} samples of "
                 f"{len(class_names)} classes",
-                "one a sample and class",
+                "one per sample and class",
                 "run: podium doctor",
             )
         probabilities = np.asarray(values, dtype=np.float64).reshape(len(rows), len(class_names))
@@ -377,12 +378,12 @@ class ClassPrediction:
     @classmethod
     def of(cls, picked: Subset, probabilities: Floats) -> ClassPrediction:
         """Prediction of these samples, in their order."""
-        found = np.asarray(probabilities, dtype=np.float64)
-        return cls(picked.rows, found, picked.sequences.class_names)
+        values = np.asarray(probabilities, dtype=np.float64)
+        return cls(picked.rows, values, picked.sequences.class_names)
 
     @classmethod
     def averaged(cls, members: Sequence[ClassPrediction]) -> ClassPrediction:
-        """Mean of several models' probabilities of the same samples."""
+        """Mean of several models' probabilities for the same samples."""
         return replace(
             members[0], probabilities=np.mean([one.probabilities for one in members], axis=0)
         )
@@ -392,14 +393,14 @@ class ClassPrediction:
 
     @property
     def values(self) -> Floats:
-        """What the record keeps of it, (N x K,), sample by sample."""
+        """Values for the record, (N x K,), sample by sample."""
         return self.probabilities.ravel()
 
     @property
     def chosen(self) -> Indices:
-        """Likeliest class of each sample, (N,) int64; the first of equally likely ones."""
-        found: Indices = np.argmax(self.probabilities, axis=1).astype(np.int64)
-        return found
+        """Most probable class of each sample, (N,) int64; the first one of ties."""
+        classes: Indices = np.argmax(self.probabilities, axis=1).astype(np.int64)
+        return classes
 
 
 def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floats]:
@@ -422,11 +423,11 @@ def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floa
 
 
 def _require_alike(predictions: Sequence[Prediction]) -> None:
-    found = sorted({(one.form, one.levels) for one in predictions})
-    if len(found) != 1:
+    kinds = sorted({(one.form, one.levels) for one in predictions})
+    if len(kinds) != 1:
         raise DataError(
-            f"predictions put together are {', '.join(_shown(*one) for one in found) or 'none'}",
-            "one or more of one form, and of the same levels",
+            f"the predictions to combine are {', '.join(_shown(*one) for one in kinds) or 'none'}",
+            "one or more predictions of the same form and levels",
         )
 
 

@@ -1,7 +1,7 @@
-"""Where a project is and where its record lies, told without reading its whole configuration.
+"""Locations of a project and its record, read without validating the whole podium.toml.
 
-``podium resolve`` asks nothing else of podium.toml, and everything that validates it, or parses
-TOML at all, costs more than the answer. So nothing here imports more than the interpreter has.
+``podium resolve`` needs nothing else, and importing a TOML parser costs more than the rest of the
+command. So this module imports only modules that the interpreter has loaded.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE = "podium.toml"
-# Names the project for code that runs outside it.
+# Environment variable with the project of code that runs outside it.
 VARIABLE = "PODIUM_PROJECT"
 LEDGER_URL = "sqlite:///podium.db"
 REGISTRY = "models/registry"
-# What these settings were called before podium; its own names win.
+# Older environment variables of these settings; podium's names win.
 OLD_NAMES = {
     "MODEL_REGISTRY_DIR": "paths.registry",
     "ACTIVE_MODEL_PATH_FILE": "paths.active_model",
@@ -34,7 +34,7 @@ def find(start: str) -> str:
     Raises
     ------
     NotFoundError
-        There is none up to the root of the file system.
+        No parent folder holds a podium.toml.
     """
     first = folder = os.path.realpath(start)
     while not os.path.isfile(os.path.join(folder, FILE)):
@@ -46,21 +46,22 @@ def find(start: str) -> str:
     return folder
 
 
-def named(root: str | os.PathLike[str] | None, environ: Mapping[str, str] | None = None) -> str:
-    """Where to look for a project: what was said, else ``PODIUM_PROJECT``, else here."""
-    found = root or (os.environ if environ is None else environ).get(VARIABLE) or "."
-    return os.fspath(found)
+def start_folder(
+    root: str | os.PathLike[str] | None, environ: Mapping[str, str] | None = None
+) -> str:
+    """Folder to search for a project: ``root``, else ``PODIUM_PROJECT``, else the current one."""
+    return os.fspath(root or (os.environ if environ is None else environ).get(VARIABLE) or ".")
 
 
 def setting(
-    key: str, told: Mapping[str, str], default: str, environ: Mapping[str, str] | None = None
+    key: str, values: Mapping[str, str], default: str, environ: Mapping[str, str] | None = None
 ) -> str:
-    """A text of the configuration by its dotted key: environment, then the file, then the default.
+    """Text of a setting by its dotted key: from the environment, else the file, else the default.
 
     Parameters
     ----------
-    told : mapping
-        As :func:`plainly` reads the file.
+    values : mapping
+        Values of the file, from :func:`parse_plain`.
 
     Examples
     --------
@@ -72,25 +73,25 @@ def setting(
     for name in ("PODIUM_" + key.replace(".", "_").upper(), *old):
         if name in environ:
             return environ[name]
-    return told.get(key, default)
+    return values.get(key, default)
 
 
-def plainly(text: str) -> tuple[dict[str, str], set[str]] | None:
-    r"""Texts of ``[project]``, ``[ledger]`` and ``[paths]``, and names of slots, from podium.toml.
+def parse_plain(text: str) -> tuple[dict[str, str], set[str]] | None:
+    r"""Texts of ``[project]``, ``[ledger]`` and ``[paths]``, and slot names, from podium.toml.
 
-    Only the plain way to write them is understood, one ``key = "text"`` a line. None wherever they
-    may be meant otherwise; then a parser of TOML has to say.
+    Only the plain form is parsed, one ``key = "text"`` per line. None for any other form, which
+    needs a TOML parser.
 
     Examples
     --------
-    >>> plainly('[project]\nid = "p-1"  # mine\n[slots."us4/D/return"]\nhorizon = 5')
+    >>> parse_plain('[project]\nid = "p-1"  # mine\n[slots."us4/D/return"]\nhorizon = 5')
     ({'project.id': 'p-1'}, {'us4/D/return'})
-    >>> plainly('project = {id = "p-1"}') is None
+    >>> parse_plain('project = {id = "p-1"}') is None
     True
     """
     if '"""' in text or "'''" in text:
         return None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     slots: set[str] = set()
     seen: set[str] = set()
     section = ""
@@ -110,17 +111,17 @@ def plainly(text: str) -> tuple[dict[str, str], set[str]] | None:
             return None
         elif section in _SECTIONS:
             pair = _pair(line)
-            if pair is None or f"{section}.{pair[0]}" in found:
+            if pair is None or f"{section}.{pair[0]}" in values:
                 return None
-            found[f"{section}.{pair[0]}"] = pair[1]
-    return found, slots
+            values[f"{section}.{pair[0]}"] = pair[1]
+    return values, slots
 
 
 def _header(line: str) -> str:
-    """Section that a line begins, ``slots.NAME`` for a slot's, ``?`` where that is not plain.
+    """Section that a line begins, ``slots.NAME`` for a slot, ``?`` for a form that is not plain.
 
-    The line may belong to a list that goes over several lines; none of those reads like a header
-    that matters, since a list holds no bare words.
+    The line may belong to a list of several lines. Lists hold no bare words, so such a line never
+    equals a header that matters.
     """
     inner, _, after = line[1:].partition("]")
     after = after.strip(" \t")

@@ -1,7 +1,7 @@
-"""What MLflow's ``pyfunc`` calls to load and ask a model of podium: a loader module, no pickle.
+"""Loader module of MLflow's ``pyfunc`` for models of podium, without pickle.
 
-A registered version is a folder with MLflow's ``MLmodel`` and the artefact as podium stored it. It
-needs this package, and no project and no record.
+A registered version is a folder with MLflow's ``MLmodel`` and the artefact as podium stored it.
+Loading it needs this package, but no project and no record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from podium.classifier import LoadedClassifier
 
 
 class Served:
-    """A model behind MLflow's one method.
+    """A model with MLflow's ``predict`` method.
 
     Parameters
     ----------
@@ -31,43 +31,43 @@ class Served:
         Parameters
         ----------
         model_input : pandas frame or (N, T, F) array
-            A frame of bars for a model that forecasts: a row a ticker and bar, with the columns
-            ``time``, ``ticker`` (not needed of a model of one ticker), ``open``, ``high``, ``low``,
-            ``close``, ``volume``. Of a classifier samples, their features in training order, not
-            scaled, NaN where a value is missing.
+            For a model that forecasts, a frame of bars: one row per ticker and bar, with the
+            columns ``time``, ``ticker`` (optional for a model of one ticker), ``open``, ``high``,
+            ``low``, ``close``, ``volume``. For a classifier, samples with unscaled features in
+            training order, NaN for missing values.
         params : ignored
             MLflow may pass it.
 
         Returns
         -------
         pandas frame or (N, K) float
-            A row a ticker, ``ticker``, ``decided_at`` and ``forecast``: that of its newest bar with
-            a whole window behind it. Of a classifier the probability of each class, in the order
-            of the manifest's ``class_names``.
+            One row per ticker with ``ticker``, ``decided_at`` and ``forecast`` of its newest bar
+            that ends a complete window. For a classifier, the probability of each class, in the
+            order of the manifest's ``class_names``.
 
         Raises
         ------
         DataError
-            As of :meth:`podium.artifact.LoadedModel.predict`.
+            See :meth:`podium.artifact.LoadedModel.predict`.
         """
         del params
         if isinstance(self.model, LoadedClassifier):
             return self.model.predict(model_input)
-        found = self.model.predict(model_input)
-        newest = found.sort_values("decided_at", kind="stable").drop_duplicates(
+        forecasts = self.model.predict(model_input)
+        newest = forecasts.sort_values("decided_at", kind="stable").drop_duplicates(
             "ticker", keep="last"
         )
-        # In the order of training, which is that of the forecasts of one bar.
+        # In training order, the order of the forecasts of one bar.
         return newest.sort_index().reset_index(drop=True)
 
 
 def _load_pyfunc(data_path: str) -> Served:
-    """The model in an artefact's folder, after the hash of every file was checked.
+    """Load the model in an artefact's folder after checking the hash of every file.
 
     Raises
     ------
     DataError
-        Something is missing or changed.
+        A file is missing or changed.
     """
     place = artifact.find(Path(data_path))
     artifact.verify(place.folder, place.artifact_hash)

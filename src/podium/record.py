@@ -1,4 +1,4 @@
-"""Record: a trial as users' own logs and trackers tell it."""
+"""Record: a trial in the form of experiment logs and trackers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from podium.errors import UsageError
 
-# Parts of a metric's name that say which way is better, where nobody declared it.
+# Parts of a metric's name that imply its direction, if none is declared.
 _LOWER = ("loss", "error", "mae", "mse", "rmse", "mape", "smape", "mase", "crps", "pinball")
 _LOWER_TOO = ("wrong_direction", "perplexity", "nll", "brier", "pvalue")
 _HIGHER = ("accuracy", "acc", "f1", "auc", "precision", "recall", "r2", "sharpe", "sortino")
@@ -18,39 +18,39 @@ _HIGHER_TOO = ("calmar", "reward", "profit", "win_rate")
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One run: what was tried, what came out.
+    """One run with its hyperparameters and results.
 
     Parameters
     ----------
     run_id : str
         ``<model>_<YYYYMMDD>_<HHMMSS>``, with ``-2``, ``-3`` when taken.
     model_name : str
-        Family, or whatever a tracker was told.
+        Family, or the name given to a tracker.
     timestamp : str
-        When it started, ISO 8601.
+        Start time, ISO 8601.
     hyperparams : mapping
     metrics : mapping of str to float
-        At the best epoch; may hold NaN and infinities.
+        Values at the best epoch; may hold NaN and infinities.
     checkpoint_path : str or None
-        File a framework opens: absolute, of an imported run as it was told.
+        File that a framework opens: an absolute path, or the path of an imported run.
     training_time_seconds : float or None
     notes : str
-        What was said when it was logged, and every dated note since.
+        Notes of the log call, and every dated note since.
     git_commit : str or None
         Commit of the project's repository.
     git_dirty : bool or None
-        Whether there were uncommitted changes; None where that is not known.
+        Whether there were uncommitted changes; None if unknown.
     git_diff_hash : str or None
         SHA-256 of those changes.
     trial_id : str
-        Its id in the record.
+        Id in the record.
     said : mapping
-        Fields of an imported record that have no name here.
-    curves : mapping of metric to values, one an epoch
+        Other fields of an imported record.
+    curves : mapping of metric to values, one per epoch
     state : str
         ``complete``, ``failed`` or ``pruned``.
     reason : str
-        Why it failed.
+        Reason of a failure.
     """
 
     run_id: str
@@ -72,7 +72,7 @@ class Record:
 
 
 def lower_is_better(metric: str, declared: Mapping[str, str], minimize: bool | None = None) -> bool:
-    """Which way a metric is better.
+    """Whether a lower value of a metric is better.
 
     Parameters
     ----------
@@ -80,12 +80,12 @@ def lower_is_better(metric: str, declared: Mapping[str, str], minimize: bool | N
     declared : mapping of metric to ``min`` or ``max``
         The project's ``[metrics]``.
     minimize : bool, optional
-        Said by the caller; wins.
+        Explicit direction of the caller; wins.
 
     Raises
     ------
     UsageError
-        Nobody said and the name does not tell; guessing could crown the worst.
+        The direction is not declared and the name does not imply it.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def lower_is_better(metric: str, declared: Mapping[str, str], minimize: bool | N
     higher = any(f"_{word}_" in words for word in _HIGHER + _HIGHER_TOO)
     if lower == higher:
         raise UsageError(
-            f"whether a lower or a higher '{metric}' is better is not known",
+            f"the direction of the metric '{metric}' is unknown",
             "minimize=True or minimize=False",
             f'or add to podium.toml:  [metrics]  {metric} = "max"',
         )
@@ -111,21 +111,21 @@ def lower_is_better(metric: str, declared: Mapping[str, str], minimize: bool | N
 
 
 def finite(value: float | None) -> bool:
-    """Whether a value can win: neither missing, nor NaN, nor infinite."""
+    """Whether a value is neither missing, NaN nor infinite."""
     return value is not None and math.isfinite(value)
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """The number where it is finite, else None, which every JSON reader knows."""
+    """The number if it is finite, else None, which is valid JSON."""
     return value if finite(value) else None
 
 
 def nan_if_null(value: float | str | None) -> float:
-    """A number as the record holds it: SQLite stores NaN as NULL, so NULL reads as NaN."""
+    """A stored number; NULL is NaN, since SQLite stores NaN as NULL."""
     return math.nan if value is None else float(value)
 
 
 def part_of(name: str) -> tuple[str, str]:
-    """Part and metric of a reported name: ``val_loss`` is the loss of the validation part."""
+    """Part and metric of a reported name: ``val_loss`` is the validation loss."""
     part, _, metric = name.partition("_")
     return (part, metric) if part in ("train", "val") and metric else ("", name)

@@ -1,9 +1,9 @@
-"""Finds the members of every kind: podium's own folder, the project's plugins, entry points.
+"""Members of every kind: podium's own folder, the project's plugins, entry points.
 
 A kind is a plural folder (``families``), a member is one file in it (``families/lstm.py``), and the
-file's name is the member's public name. A project has members of its own in ``plugins/families``
-(see :mod:`podium.plugin`); a package installed beside podium offers members through the entry point
-group ``podium.<kind>``. Listing reads names and first docstring lines without importing anything.
+file's name is the member's public name. A project adds members in ``plugins/families`` (see
+:mod:`podium.plugin`), an installed package through the entry point group ``podium.<kind>``. Listing
+reads names and first docstring lines without importing them.
 """
 
 from __future__ import annotations
@@ -38,38 +38,38 @@ def names(kind: str) -> list[str]:
 
 
 def describe(kind: str) -> dict[str, str]:
-    """First docstring line of each member in podium and in the project, by name; imports nothing.
+    """First docstring line of each member in podium and in the project, by name, without imports.
 
     Raises
     ------
     UsageError
-        With every file of the project's ``plugins`` that can never be a member.
+        A file of the project's ``plugins`` can never be a member; lists all.
     """
     UsageError.raise_for(misplaced(kind))
     folder = Path(__file__).parent / kind
-    found = {name: first_line(folder / f"{name}.py") for name in _own(kind)}
+    lines = {name: first_line(folder / f"{name}.py") for name in _own(kind)}
     for name in plugin.names(kind):
         path = plugin.path_of(kind, name)
         if path is not None:
             place = f"({plugin.FOLDER}/{kind}/{name}.py)"
-            found[name] = " ".join(filter(None, [first_line(path), place]))
-    return dict(sorted(found.items()))
+            lines[name] = " ".join(filter(None, [first_line(path), place]))
+    return dict(sorted(lines.items()))
 
 
 def misplaced(kind: str) -> list[Problem]:
-    """What lies in the project's ``plugins`` and can never be a member of this kind."""
+    """Problems of files in the project's ``plugins`` that can never be members of this kind."""
     return plugin.problems(kind, _own(kind))
 
 
 def first_line(path: Path) -> str:
-    """First line of a module's docstring, read from the text; empty where it has none."""
+    """First line of a module's docstring, read from the text; empty if there is none."""
     with path.open(encoding="utf-8", errors="replace") as handle:
         line = handle.readline().strip()
     return line.strip('"').strip() if line.startswith('"') else ""
 
 
 def exists(kind: str, name: str) -> bool:
-    """Whether podium, the project or an installed entry point has that member; runs nothing."""
+    """Whether podium, the project or an installed entry point has the member; nothing is run."""
     return name in names(kind) or bool(_entry_points(kind, name))
 
 
@@ -79,12 +79,11 @@ def load(kind: str, name: str) -> ModuleType:
     Raises
     ------
     NotFoundError
-        Neither podium nor the project nor an installed entry point has it; near names are
-        suggested.
+        No such member; near names are suggested.
     MissingExtraError
-        It needs a package that is not installed.
+        The member needs a package that is not installed.
     UsageError
-        The project has a plugin of that name that cannot be run, or podium has the name too.
+        The project's plugin of that name fails, or podium has a member of that name too.
     """
     if plugin.path_of(kind, name) is None:
         return _load(kind, name)
@@ -94,11 +93,11 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def constant(kind: str, name: str, what: str) -> Any:
-    """Plain value that a member's file gives a name at its top; None where it gives none.
+    """Literal value of a top-level name in a member's file; None if it has none.
 
-    podium's own members and the project's are read as text; one of another package is loaded.
+    Members of podium and of the project are read as text; members of other packages are loaded.
     """
-    # podium's own first: they are asked for with every trial, and no plugin may have their names.
+    # podium's own first: they are needed with every trial, and no plugin may have their names.
     if name in _own(kind):
         return _own_literals(kind, name).get(what)
     path = plugin.path_of(kind, name)
@@ -113,15 +112,15 @@ def _own_literals(kind: str, name: str) -> dict[str, Any]:
 
 
 def _literals(path: Path) -> dict[str, Any]:
-    """Names at the top of a file whose values are plain: texts, numbers, tuples, mappings."""
-    # Imported here: most commands need no such value.
+    """Top-level names of a file with literal values: texts, numbers, tuples, mappings."""
+    # Imported here: most commands do not need it.
     import ast
 
     values = {}
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return {}  # told with its line when it is loaded
+        return {}  # reported with its line when the file is loaded
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -132,12 +131,12 @@ def _literals(path: Path) -> dict[str, Any]:
 
 
 def holds(task: str) -> str:
-    """What datasets of a task hold: ``bars`` or ``sequences``; empty where it has none."""
+    """Content of a task's datasets: ``bars`` or ``sequences``; empty if it has none."""
     return str(constant("tasks", task, "HOLDS") or "")
 
 
 def task_of(metric: str) -> str:
-    """Task that a metric judges; one that names none judges forecasts."""
+    """Task of a metric; default ``forecast``."""
     return str(constant("metrics", metric, "TASK") or "forecast")
 
 
@@ -148,14 +147,14 @@ def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
     ----------
     name : str
     task : str
-        The module's ``FAMILY`` forecasts, its ``CLASSIFIER`` classifies (``ROLE`` of the task).
+        The task's ``ROLE`` is the class's name: ``FAMILY`` forecasts, ``CLASSIFIER`` classifies.
     device : str
-        Device of the object's ``fit``; empty: the CPU.
+        Device of ``fit``; default: the CPU.
 
     Returns
     -------
     Family or Classifier
-        No other call returns the same object.
+        A new object for every call.
 
     Raises
     ------
@@ -171,7 +170,7 @@ def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
 
 
 def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
-    """A new object of the class that a module holds for a task.
+    """A new object of a module's class for a task.
 
     Raises
     ------
@@ -190,44 +189,44 @@ def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
         made = type(kind).__name__
         raise UsageError(
             f"{role} of family '{name}' is an object of {made}",
-            "the class: each training has an object of its own",
+            "the class: each training uses a new object",
             f"write {role} = {made}, without parentheses",
         )
     return kind()
 
 
 class Direction(StrEnum):
-    """Which way a metric is better."""
+    """Direction in which a metric improves."""
 
     MIN = "min"
     MAX = "max"
 
     @property
     def sign(self) -> float:
-        """Factor that makes lower values the better ones."""
+        """Factor after which lower values are better."""
         return -1.0 if self is Direction.MAX else 1.0
 
     @property
     def verb(self) -> str:
-        """The same in Optuna's words."""
+        """Optuna's name of the direction."""
         return "maximize" if self is Direction.MAX else "minimize"
 
 
 def direction(metric: str) -> Direction:
-    """Which way a metric is better; a plugin is read, not run."""
+    """Direction of a metric; a plugin is read, not run."""
     rises = constant("metrics", metric, "DIRECTION") == "max"
     return Direction.MAX if rises else Direction.MIN
 
 
 def version(kind: str, name: str) -> int | str:
-    """What changes when a member's numbers do: its ``VERSION``, or the SHA-256 of a plugin."""
+    """Version of a member's results: its ``VERSION``, or the SHA-256 of a plugin."""
     if plugin.path_of(kind, name) is not None:
         return plugin.version(kind, name)
     return getattr(load(kind, name), "VERSION", 1)
 
 
 def versioned(kind: str, name: str) -> str:
-    """A member's name, which for a plugin says what the plugin's files held."""
+    """A member's name; of a plugin with the hash of its files."""
     if plugin.path_of(kind, name) is None:
         return name
     return f"{name}@{plugin.version(kind, name)}"
@@ -235,7 +234,7 @@ def versioned(kind: str, name: str) -> str:
 
 @cache
 def _load(kind: str, name: str) -> ModuleType:
-    """Module of a member that is no plugin."""
+    """Module of a member that is not a plugin."""
     if name in _own(kind):
         try:
             return import_module(f"podium.{kind}.{name}")
@@ -265,13 +264,13 @@ def _own(kind: str) -> tuple[str, ...]:
 
 
 def _entry_points(kind: str, name: str) -> EntryPoints:
-    # Asked only on a miss: reading installed metadata costs several bare interpreter starts.
+    # Read only on a miss: installed metadata cost several bare interpreter starts.
     return _installed(kind, name, tuple(sys.path))
 
 
 @cache
 def _installed(kind: str, name: str, path: tuple[str, ...]) -> EntryPoints:
-    """Entry points of the packages on a search path, which is read once."""
+    """Entry points of the packages on a search path, cached."""
     from importlib.metadata import entry_points
 
     del path

@@ -1,4 +1,4 @@
-"""What a training script of the user's own says of its trial: ``podium.report``; nothing heavy."""
+"""``podium.report``, with which a user's training script reports values; imports little."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from podium.errors import Problems, UsageError
 
-# What a trial of own code finds in its environment.
+# Environment variables of a trial of own code.
 CONFIG, TRIAL, SEED, FOLDER = "PODIUM_CONFIG", "PODIUM_TRIAL", "PODIUM_SEED", "PODIUM_FOLDER"
 REPORTS, UNTIL = "PODIUM_REPORTS", "PODIUM_UNTIL"
 
@@ -19,33 +19,33 @@ Curve = dict[int, dict[str, float]]
 
 
 class Paused(SystemExit):
-    """The trial is to stop after the epoch that was just reported; it may go on later.
+    """The trial pauses after the reported epoch and may resume later.
 
-    Nobody need catch it: a script ends by it without an error, like by ``sys.exit()``. Whoever does
-    catch it, to save something, raises it again.
+    It ends a script without an error, like ``sys.exit()``. Code that catches it, to save something,
+    must raise it again.
     """
 
 
 def report(epoch: int, /, **metrics: float) -> None:
-    """Say what a trial came to after an epoch; does nothing where podium did not start the program.
+    """Report the metrics of an epoch; does nothing if podium did not start the program.
 
-    Save a checkpoint before: this may be where the trial is paused. What is written to the folder
-    that ``PODIUM_FOLDER`` names is there when it goes on.
+    Save a checkpoint before the call, which may pause the trial. Files in the folder
+    ``PODIUM_FOLDER`` are available when the trial resumes.
 
     Parameters
     ----------
     epoch : int
-        From 0 or 1 on; the first value of an epoch counts.
+        Starts at 0 or 1; the first value of an epoch counts.
     **metrics : number
-        Python's, numpy's, or a tensor of one value.
+        A number of Python or numpy, or a tensor of one value.
 
     Raises
     ------
     UsageError
-        The epoch is no whole number, or a metric no number; also without podium, so that a mistake
-        is found before a search is started.
+        The epoch is not a whole number, or a metric is not a number; also raised without podium,
+        so that mistakes appear before a search is started.
     Paused
-        The trial ends here for now.
+        The trial pauses.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def report(epoch: int, /, **metrics: float) -> None:
     if not path:
         return
     line = json.dumps([number, values]) + "\n"
-    # One write to the end of the file: programs of several processes do not tear lines.
+    # One append per line: concurrent processes do not mix lines.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         os.write(descriptor, line.encode())
@@ -68,15 +68,15 @@ def report(epoch: int, /, **metrics: float) -> None:
 
 
 def read(text: str) -> Curve:
-    """Values by epoch and metric of what ``report`` wrote; a line that was cut off is left out."""
-    found: Curve = {}
+    """Values by epoch and metric from the lines of ``report``; an incomplete line is ignored."""
+    curve: Curve = {}
     for line in text.splitlines():
         try:
             epoch, values = json.loads(line)
         except ValueError:
             continue
-        found[epoch] = {**values, **found.get(epoch, {})}
-    return found
+        curve[epoch] = {**values, **curve.get(epoch, {})}
+    return curve
 
 
 def number_of(value: Any) -> float:
@@ -85,7 +85,7 @@ def number_of(value: Any) -> float:
     Raises
     ------
     TypeError, ValueError
-        It is none, or a text.
+        The value is not a number, or a text.
     """
     if isinstance(value, str | bytes):
         raise TypeError

@@ -1,4 +1,4 @@
-"""Coarser bars from finer ones, anchored to the exchange's clock; unfinished bars are dropped."""
+"""Coarser bars from finer ones, aligned with the exchange's clock; incomplete bars are dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium.errors import DataError, UsageError
 from podium.timeframe import DAY, SECONDS, Seconds, clock_time, instants, offsets
 
 WEEK = 7
-# The first day of a week that ends on ..., counted from Thursday 1970-01-01.
+# First day of a week by its last day, in days from Thursday 1970-01-01.
 WEEK_STARTS = {"friday": 2, "sunday": 4}
 
 
@@ -26,40 +26,39 @@ def resample(
     week_ends: str = "friday",
     dated: bool = False,
 ) -> Dataset:
-    """Bars of a longer timeframe: first open, highest high, lowest low, last close, volume in sum.
+    """Bars of a longer timeframe: first open, highest high, lowest low, last close, total volume.
 
-    A bar that closes at ``t`` belongs to the period ``(begin, end]`` that holds ``t``; the coarse
-    bar is stamped with the period's end, where all of it is known. Periods hang on the clock of
-    ``timezone``: hours on the hour, four hours and days from ``day_starts_at`` on, weeks from the
-    day after ``week_ends``. A day of 23 or 25 hours stays a day. Periods without a bar give none.
+    A bar that closes at ``t`` belongs to the period ``(begin, end]`` that contains ``t``. A coarse
+    bar has the time of its period's end. Periods follow the clock of ``timezone``: hours start on
+    the hour, four hours and days at ``day_starts_at``, weeks on the day after ``week_ends``. A day
+    of 23 or 25 hours is one day. Periods without a bar are left out.
 
     The first and the last coarse bar are dropped unless the source covers the period from its
-    begin to its end. A session that closes before its period ends is finished when the next bar
-    comes; with ``day_starts_at`` at the session's close, it is finished at once.
+    begin to its end. A session that closes before its period ends is complete when the next bar
+    comes; with ``day_starts_at`` at the session's close, it is complete at once.
 
     Parameters
     ----------
     dataset : Dataset
-        Bars stamped with their close; its own timeframe says how far each reaches back.
+        Bars with the time of their close, each as long as the dataset's timeframe.
     timeframe : str
         Longer than the dataset's.
     timezone : str
-        The exchange's zone.
+        Time zone of the exchange.
     day_starts_at : str
-        ``HH:MM`` on that clock. From noon on it begins the trading day of the date that follows, as
-        17:00 in New York does for currencies.
+        ``HH:MM`` on that clock. A time from noon on starts the trading day of the next date, such
+        as 17:00 in New York for currencies.
     week_ends : {"friday", "sunday"}
         Last day of a week.
     dated : bool
-        The stamps are the dates of whole days, as in daily files; weeks are then stamped with the
-        date of their last day.
+        Times are the dates of whole days, as in daily files; weeks get the date of their last day.
 
     Raises
     ------
     UsageError
         The timeframe is not longer than the dataset's.
     DataError
-        Bars reach over the begin of a period, or no period is complete.
+        A bar covers the begin of a period, or no period is complete.
 
     Examples
     --------
@@ -71,17 +70,17 @@ def resample(
     fine, length = SECONDS[dataset.timeframe], SECONDS[timeframe]
     if length <= fine:
         raise UsageError(
-            f"bars of {dataset.timeframe} cannot be made into {timeframe}",
-            "a longer timeframe than the files have",
+            f"{dataset.timeframe} bars cannot be resampled to {timeframe}",
+            "a longer timeframe than that of the files",
         )
     times = dataset.times.astype("datetime64[s]").astype(np.int64)
     if not len(times):
-        raise DataError(f"dataset '{dataset.name}' has no bar to make {timeframe} bars of")
-    # A date stands for the day it begins; its last second lies inside the same period.
+        raise DataError(f"dataset '{dataset.name}' has no bar to resample to {timeframe}")
+    # A date means the day that it starts; the last second of the day is in the same period.
     closes = times + DAY if dated else times
     zone = "UTC" if dated else timezone
     anchor = 0 if dated else clock_time(day_starts_at)
-    # The last second of a bar: inside its period, whichever way the period's ends are counted.
+    # The last second of a bar is inside its period, whichever end the period includes.
     ahead = offsets(closes - 1, zone)
     inside = closes - 1 + ahead
     period = _period(inside, length, anchor, week_ends)
@@ -89,7 +88,7 @@ def resample(
     _require_whole(dataset, timeframe, inside + 1 - fine < wall, day_starts_at, zone)
     same = period[1:] == period[:-1]
     if length <= 3600:
-        # An hour that the clock shows twice is two periods.
+        # An hour that the clock repeats is two periods.
         same &= ahead[1:] == ahead[:-1]
     starts = np.flatnonzero(np.concatenate([[True], ~same]))
     begins, ends = (
@@ -109,20 +108,20 @@ def resample(
             "add earlier or later bars, or choose a shorter timeframe",
         )
     stamps = stamps - DAY if dated else stamps
-    found = replace(
+    coarse = replace(
         dataset,
         timeframe=timeframe,
         times=stamps[keep].astype("datetime64[s]"),
         fields={name: _gathered(name, v, starts)[keep] for name, v in dataset.fields.items()},
     )
     if dataset.members is None:
-        return found
-    # Decided is at the period's end: who has left by then is no member, though it has a bar.
-    return found.among(dataset.members[np.append(starts[1:], len(times)) - 1][keep])
+        return coarse
+    # Decisions are at the period's end: a ticker that left before is not a member, despite its bar.
+    return coarse.among(dataset.members[np.append(starts[1:], len(times)) - 1][keep])
 
 
 def _gathered(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
-    """One field of the coarse bars, (periods, S), of the bars that each ticker has there."""
+    """One field of the coarse bars, (periods, S), from each ticker's bars in the period."""
     if name in ("high", "low"):
         gather = {"high": np.fmax, "low": np.fmin}[name]
         return gather.reduceat(values, starts, axis=0)
@@ -141,14 +140,14 @@ def _gathered(name: str, values: Floats, starts: NDArray[np.intp]) -> Floats:
 
 
 def _period(inside: Seconds, length: int, anchor: int, week_ends: str) -> Seconds:
-    """Number of the period each moment on the clock lies in."""
+    """Number of the period of each moment on the clock."""
     if length < SECONDS["W"]:
         return (inside - anchor) // length
     return (_date(inside, anchor) - WEEK_STARTS[week_ends]) // WEEK
 
 
 def _begin(period: Seconds, length: int, anchor: int, week_ends: str) -> Seconds:
-    """What the clock shows where a period begins."""
+    """Clock time at the begin of a period."""
     if length < SECONDS["W"]:
         return anchor + period * length
     first_day = period * WEEK + WEEK_STARTS[week_ends] - _evening(anchor)
@@ -156,7 +155,7 @@ def _begin(period: Seconds, length: int, anchor: int, week_ends: str) -> Seconds
 
 
 def _date(inside: Seconds, anchor: int) -> Seconds:
-    """Number of the trading day; one that begins in the afternoon has the next day's date."""
+    """Number of the trading day; a day that starts in the afternoon has the next date."""
     return (inside - anchor) // DAY + _evening(anchor)
 
 
@@ -165,20 +164,20 @@ def _evening(anchor: int) -> int:
 
 
 def _instant(walls: Seconds, ahead: Seconds, length: int, zone: str, *, first: bool) -> Seconds:
-    # Up to an hour a period's bars share one offset; longer ones may begin on one, end on another.
+    # Bars of a period up to an hour share one offset; longer periods may contain a change.
     return walls - ahead if length <= 3600 else instants(walls, zone, first=first)
 
 
 def _require_whole(
     dataset: Dataset, timeframe: str, crosses: NDArray[np.bool_], day_starts_at: str, zone: str
 ) -> None:
-    """Refuse bars that hold prices of two periods: they would carry one into the other."""
+    """Refuse bars with prices of two periods."""
     rows = np.flatnonzero(crosses)
     if len(rows):
         raise DataError(
-            f"dataset '{dataset.name}': {len(rows)} {dataset.timeframe} bars reach over the begin "
+            f"dataset '{dataset.name}': {len(rows)} {dataset.timeframe} bars cover the begin "
             f"of a {timeframe} bar, the first closes at {dataset.times[rows[0]]} UTC (days start "
             f"at {day_starts_at} in {zone})",
-            f"bars that lie inside one {timeframe} bar",
-            'set day_starts_at (such as "09:30") and timezone to where the bars are counted from',
+            f"bars inside one {timeframe} bar",
+            'set day_starts_at (such as "09:30") and timezone to the start of the bars',
         )

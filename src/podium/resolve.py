@@ -1,7 +1,7 @@
-"""The runtime reader: who holds a slot, and its model, without the record's machinery.
+"""Runtime reader: the champion of a slot and its model, without the record's database library.
 
-Importing this module and asking it costs milliseconds: it needs the standard library alone, and of
-that no more than an answer does. A model's framework is imported by ``Resolved.load`` only.
+Importing and calling this module takes milliseconds: it imports the standard library only, and as
+little of that as possible. ``Resolved.load`` imports a model's framework.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from podium.artifact import Loaded, Place
     from podium.slot import Resolved
 
-# Rewritten after each decision; answers when the record cannot be read.
+# Rewritten after each decision; used when the record cannot be read.
 CACHE = ".podium/champions.json"
-# What this process was told last, by project and slot; newer than the file where the record is on a
-# server and decisions are made on other machines.
-_told: dict[tuple[str, str], dict[str, Any]] = {}
+# Last answers of this process, by project and slot; newer than the file if the record is on a
+# server and other machines make decisions.
+_last_answers: dict[tuple[str, str], dict[str, Any]] = {}
 
 
 def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> Path:
-    """File of the model that the grids found best: what ``models/active_model.txt`` names.
+    """File of the best model of all grids, which ``models/active_model.txt`` names.
 
     Parameters
     ----------
     root : path, optional
         The project's folder or one below it; else ``PODIUM_PROJECT``, else the current folder.
     slot : str, optional
-        Another slot than the default one; its file lies under ``slots/``.
+        A slot other than the default one; its file is under ``slots/``.
 
     Returns
     -------
     Path
-        Absolute; where the project has moved, the file's place now.
+        Absolute; after a move of the project, the file's new place.
 
     Raises
     ------
     NotFoundError
-        No grid was run yet, or the model is gone.
+        No grid was run yet, or the model does not exist.
 
     Examples
     --------
@@ -62,43 +62,43 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
     from podium import config as configuration
     from podium.files import rerooted
 
-    project = Path(project_file.find(project_file.named(root)))
+    project = Path(project_file.find(project_file.start_folder(root)))
     config = configuration.load(project)
     pointer = project / config.paths.active_model
     if slot not in ("", config.root_slot):
         config.slot(slot)
         pointer = project / "slots" / slot / "models" / "active_model.txt"
     try:
-        told = pointer.read_text(encoding="utf-8").strip()
+        text = pointer.read_text(encoding="utf-8").strip()
     except OSError:
         raise NotFoundError(
-            f"there is no active model yet: no {pointer}", fix="run: podium grid"
+            f"there is no active model yet: no file {pointer}", fix="run: podium grid"
         ) from None
-    path = rerooted(told.partition("\n")[0].strip(), project)
-    if not told or not path.exists():
+    path = rerooted(text.partition("\n")[0].strip(), project)
+    if not text or not path.exists():
         raise NotFoundError(
-            f"{pointer} names {told or 'nothing'!r}, which is not there",
+            f"{pointer} names {text!r}, which does not exist" if text else f"{pointer} is empty",
             "the path of a model",
-            "run: podium grid, or write the path of a model into it",
+            "run: podium grid, or write the path of a model into the file",
         )
     return path
 
 
 def load_model(path: Path | str) -> Loaded:
-    """Model ready to predict from frames, arrays and windows, its hashes checked.
+    """Load a model for prediction from frames, arrays and windows; its hashes are checked.
 
     Parameters
     ----------
     path : path
-        Any that podium writes: an artefact's folder, a checkpoint's in it, or a file in that; a
-        path from a project that has moved is found again from inside the project.
+        An artefact's folder, a checkpoint's folder in it, or a file in that. A path from before
+        the project was moved works if the current folder is inside the project.
 
     Raises
     ------
     NotFoundError
         There is no such path.
     DataError
-        Not podium's, or something is missing or changed.
+        The path is not podium's, or a file is missing or changed.
     """
     from podium import artifact
 
@@ -106,12 +106,12 @@ def load_model(path: Path | str) -> Loaded:
 
 
 def find_model(path: Path | str) -> Place:
-    """Where a model lies that a path leads to; nothing of it is loaded.
+    """Locate a model without loading it.
 
     Parameters
     ----------
     path : path
-        As :func:`load_model` takes it.
+        See :func:`load_model`.
     """
     import contextlib
     from pathlib import Path
@@ -127,7 +127,7 @@ def find_model(path: Path | str) -> Place:
 
 
 def champion(slot: str, root: Path | str | None = None) -> Resolved:
-    """Champion of a slot, as the record has it at this moment.
+    """Current champion of a slot.
 
     Parameters
     ----------
@@ -139,72 +139,72 @@ def champion(slot: str, root: Path | str | None = None) -> Resolved:
     Raises
     ------
     NotFoundError
-        No such slot, or nobody holds it.
+        The slot does not exist or has no champion.
     DataError
-        The artefact's manifest is missing or not what was judged.
+        The artefact's manifest is missing or does not match the registered hash.
 
     Warns
     -----
     UserWarning
-        The record could not be read, and the answer is what this process was told last, or that of
+        The record could not be read; the answer is this process's last one, or that of
         ``.podium/champions.json``, written after the last decision.
     """
     from pathlib import Path
 
     from podium.slot import Champion, Resolved
 
-    facts, project, doubt = _find(slot, root)
-    if doubt:
+    facts, project, warning = _find(slot, root)
+    if warning:
         import warnings
 
-        warnings.warn(doubt, stacklevel=2)
+        warnings.warn(warning, stacklevel=2)
     path, source = Path(facts.pop("path")), facts.pop("source")
     return Resolved(Champion(**facts), path, source, Path(project))
 
 
 def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]:
-    """A champion's facts with ``path`` and ``source``; the project; what is doubtful about it."""
-    project = project_file.find(project_file.named(root))
+    """A champion's facts with ``path`` and ``source``; the project; a warning or an empty text."""
+    project = project_file.find(project_file.start_folder(root))
     url, project_id, registry = _settings(project, slot)
-    doubt, source = "", "record"
+    warning, source = "", "record"
     try:
         holders = _holders(url, project, project_id)
     except (NotFoundError, DataError) as error:
-        source, holders = _remembered(project, slot)
+        source, holders = _last_known(project, slot)
         if not source:
             raise
-        place = os.path.join(project, CACHE) if source == "cache" else "what was told before"
-        doubt = f"{error} Answering from {place}."
+        place = os.path.join(project, CACHE) if source == "cache" else "the last answer"
+        warning = f"{error} Answering from {place}."
     if slot not in holders:
         raise NotFoundError(
-            f"slot {slot} has no champion", fix=f"see what was decided: podium show {slot}"
+            f"slot {slot} has no champion", fix=f"show the decisions: podium show {slot}"
         )
     facts = holders[slot]
     if not manifest.inside(facts["artifact_path"]):
         raise DataError(
-            f"the artefact of {facts['candidate_id']} is said to be {facts['artifact_path']!r:.80}",
+            f"the artefact path of {facts['candidate_id']} is {facts['artifact_path']!r:.80}",
             f"a folder in {registry}",
             "run: podium doctor",
         )
     path = os.path.join(project, registry, facts["artifact_path"])
     manifest.require_hash(path, facts["artifact_hash"])
-    _told[project, slot] = facts
-    return {**facts, "path": path, "source": source}, project, doubt
+    _last_answers[project, slot] = facts
+    return {**facts, "path": path, "source": source}, project, warning
 
 
 def _settings(project: str, slot: str) -> tuple[str, str, str]:
-    """Where the record is, who the project is in it, and its store; the slot must be declared."""
+    """Ledger URL, project id and registry folder; the slot must be declared."""
     with open(os.path.join(project, project_file.FILE), "rb") as handle:
         text = handle.read().decode(errors="replace")
-    plain = project_file.plainly(text)
+    plain = project_file.parse_plain(text)
     if plain is not None and slot in plain[1] and "project.id" in plain[0]:
-        told = plain[0]
+        settings = plain[0]
         return (
-            project_file.setting("ledger.url", told, project_file.LEDGER_URL),
-            project_file.setting("project.id", told, ""),
-            project_file.setting("paths.registry", told, project_file.REGISTRY),
+            project_file.setting("ledger.url", settings, project_file.LEDGER_URL),
+            project_file.setting("project.id", settings, ""),
+            project_file.setting("paths.registry", settings, project_file.REGISTRY),
         )
-    # It says so in another way, or it is wrong; this tells.
+    # The full reader handles other spellings and explains errors.
     from pathlib import Path
 
     from podium import config as configuration
@@ -225,38 +225,38 @@ def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any
 
     from podium.ledger.record_reader import RecordReader
 
-    found = RecordReader(url, Path(project), project_id).champions()
-    return {name: dict(vars(holder)) for name, holder in found.items()}
+    champions_by_slot = RecordReader(url, Path(project), project_id).champions()
+    return {name: dict(vars(holder)) for name, holder in champions_by_slot.items()}
 
 
-def _remembered(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The last good answer and where it is from, ``memory`` or ``cache``; empty: there is none."""
+def _last_known(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Source (``memory``, ``cache``, or empty if there is none) and the last known champions."""
     import json
 
     try:
         with open(os.path.join(project, CACHE), encoding="utf-8") as handle:
-            written: dict[str, dict[str, Any]] = json.load(handle)["champions"]
-        newest = str(written[slot]["since"]) if slot in written else ""
+            cached: dict[str, dict[str, Any]] = json.load(handle)["champions"]
+        newest = str(cached[slot]["since"]) if slot in cached else ""
     except (OSError, ValueError, KeyError, TypeError):
-        written, newest = {}, ""
-    mine = _told.get((project, slot))
-    if mine is not None and mine["since"] >= newest:
-        return "memory", {slot: mine}
-    return ("cache" if written else ""), written
+        cached, newest = {}, ""
+    last = _last_answers.get((project, slot))
+    if last is not None and last["since"] >= newest:
+        return "memory", {slot: last}
+    return ("cache" if cached else ""), cached
 
 
 def main(arguments: list[str]) -> int:
-    """``podium resolve SLOT [--json] [--project DIR]``, before click is imported."""
+    """Run ``podium resolve SLOT [--json] [--project DIR]`` without importing click."""
     words, root = [a for a in arguments if a != "--json"], None
     if "--project" in words:
         place = words.index("--project")
         root = words[place + 1]
         del words[place : place + 2]
-    facts, _, doubt = _find(words[0], root)
-    if doubt:
+    facts, _, warning = _find(words[0], root)
+    if warning:
         import sys
 
-        print(f"warning: {doubt}", file=sys.stderr)
+        print(f"warning: {warning}", file=sys.stderr)
     if "--json" in arguments:
         import json
 

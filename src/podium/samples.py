@@ -1,4 +1,4 @@
-"""Samples: what a splitter may know of the samples it splits, and never what happened at them."""
+"""Samples: the input of splitters, without inputs and outcomes of the samples."""
 
 from __future__ import annotations
 
@@ -17,47 +17,45 @@ Indices = NDArray[np.int64]
 
 
 class HasSamples(Protocol):
-    """Whatever can be split: a view, sequences, samples themselves."""
+    """Object that can be split: a view, sequences, or samples."""
 
     def samples(self) -> Samples:
-        """What a splitter may know of it."""
+        """Samples for a splitter."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """When each sample's label begins and ends, and what must stay together.
+    """Start and end of each sample's label, and groups that stay together.
 
     Parameters
     ----------
     index : (N,) int, increasing
-        Number by which folds name a sample: its decision bar in a view, its row among sequences.
+        Number of a sample in folds: its decision bar in a view, its row in sequences.
     starts, ends : (N,) int, optional
-        A label is made of what lies after position ``starts`` up to and with position ``ends``,
-        so ``ends > starts``. A forecast starts where it is decided. A label that describes the
-        sample itself (the class of a sequence) is made of the sample, and starts where that
-        starts. Positions are bars in a view, else ranks of distinct starts: see :meth:`timed`.
-        None: the samples have no times.
+        A label covers the positions after ``starts`` up to and including ``ends``, so ``ends >
+        starts``. A forecast starts at its decision. A label that describes the sample itself (the
+        class of a sequence) starts where the sample starts. Positions are bars in a view, else
+        ranks of distinct starts: see :meth:`timed`. None: the samples have no times.
     times : (M,) datetime64, optional
-        ``times[index]`` is when each sample is decided.
+        ``times[index]`` are the decision times of the samples.
     horizon : int
-        Length of every label when all are of one length and ``index`` are bars; else 0.
+        Length of every label if all have one length and ``index`` are bars; else 0.
     window : int
-        Positions that the inputs of a sample look back, its own among them; 0: not known.
+        Positions in the inputs of a sample, including its own; 0 if unknown.
     groups : (N,), optional
         Patient, day or engine of each sample.
     labels : (N,), optional
-        Class of each sample, for folds that have a like share of every class.
+        Class of each sample, for stratified folds.
     sources : (N,) int, optional
         File of each sample: 0 trains, 1 validates.
     contents : (N,) str, optional
-        Name of what each sample holds, as from :func:`row_digests`; equal ones are copies.
+        Hash of each sample's content, see :func:`row_digests`; equal samples are copies.
 
     Raises
     ------
     DataError
-        With every problem: lengths that differ, an index out of order, labels that end before they
-        start.
+        Different lengths, an index out of order, or labels that end before they start.
     """
 
     index: Indices
@@ -73,12 +71,12 @@ class Samples:
 
     def __post_init__(self) -> None:
         problems = Problems(
-            Problem(f"{len(values)} {name} for {len(self)} samples", "one a sample")
+            Problem(f"{len(values)} {name} for {len(self)} samples", "one per sample")
             for name in ("starts", "ends", "groups", "labels", "sources", "contents")
             if (values := getattr(self, name)) is not None and len(values) != len(self)
         )
         if (np.diff(self.index) <= 0).any():
-            problems.add("the index of the samples is not increasing", "each one once")
+            problems.add("the index of the samples is not increasing", "each number once")
         if (self.starts is None) != (self.ends is None):
             problems.add("samples have only one of starts and ends", "both or neither")
         if not problems and self.starts is not None and self.ends is not None:
@@ -89,23 +87,23 @@ class Samples:
                     f"the label of sample {self.index[row]} starts after position "
                     f"{self.starts[row]} and ends at {self.ends[row]} ({len(short)} such)",
                     "an end after its start",
-                    "give the start of the sequence where a label describes the sequence",
+                    "use the start of the sequence if a label describes the sequence",
                 )
         DataError.raise_for(problems)
 
     @classmethod
     def timed(cls, starts_at: NDArray[Any], ends_at: NDArray[Any], **others: Any) -> Self:
-        """Samples of any times (datetimes, seconds, bar numbers), in any order.
+        """Samples with any type of times (datetimes, seconds, bar numbers), in any order.
 
-        Positions become ranks of the distinct starts; an end becomes the first start at or after
-        it. Which labels meet is the same in ranks as in times.
+        Positions are ranks of the distinct starts; an end is the first start at or after it.
+        Labels overlap in ranks exactly where they overlap in times.
 
         Parameters
         ----------
         starts_at, ends_at : (N,) of one ordered type
         **others
             ``window`` (in distinct starts), ``groups``, ``labels``, ``sources``, ``contents``;
-            ``times`` where they are others than ``starts_at``.
+            ``times`` if they differ from ``starts_at``.
 
         Examples
         --------
@@ -122,7 +120,7 @@ class Samples:
                 )
         moments, starts = np.unique(starts_at, return_inverse=True)
         ends = np.searchsorted(moments, ends_at, side="left")
-        # An end that is not after its start must be refused as such, whatever the rank says.
+        # An end that is not after its start must be refused, whatever its rank.
         ends = np.where(np.asarray(ends_at) > np.asarray(starts_at), ends, starts)
         if np.asarray(starts_at).dtype.kind == "M":
             others.setdefault("times", np.asarray(starts_at))
@@ -133,7 +131,7 @@ class Samples:
         return len(self.index)
 
     def samples(self) -> Self:
-        """Itself: samples can be split like what they are samples of."""
+        """The samples themselves."""
         return self
 
     @property
@@ -148,8 +146,8 @@ class Samples:
         if self.starts is None or self.ends is None:
             raise DataError(
                 "the samples have no times",
-                "when each label starts and ends",
-                "give them times, or split them by group or by file (given)",
+                "start and end of each label",
+                "add times, or split by group or by file (given)",
             )
         return self.starts, self.ends
 
@@ -161,23 +159,23 @@ class Samples:
 
     @cached_property
     def moments(self) -> Indices:
-        """Distinct starts, increasing: what time splitters cut, so that no moment is divided."""
+        """Distinct starts, increasing; time splitters cut between them."""
         return np.unique(self.spans[0])
 
     def between(self, start: int, stop: int) -> Indices:
-        """Rows of the samples that start at ``moments[start:stop]``, in the order of the index."""
+        """Rows of the samples that start at ``moments[start:stop]``, in index order."""
         if start >= stop:
             return np.empty(0, dtype=np.int64)
         starts, _ = self.spans
         return np.flatnonzero((starts >= self.moments[start]) & (starts <= self.moments[stop - 1]))
 
     def purging(self, purge: int | None) -> Samples:
-        """The samples with every label taken for at least ``purge`` positions long.
+        """The samples with every label at least ``purge`` positions long.
 
         Raises
         ------
         UsageError
-            Shorter than the longest label, with the number that would do.
+            ``purge`` is shorter than the longest label.
         """
         if purge is None:
             return self
@@ -187,18 +185,18 @@ class Samples:
                 f"purge is {purge} and the longest label {self.longest} {self.unit}: "
                 f"{self.longest - purge} of them would be shared by training and validation",
                 f"purge = {self.longest} or more",
-                "or leave it out: it is computed from where labels end",
+                "or leave it out: by default it is computed from the ends of the labels",
             )
-        # Of bars every label is as long as the longest, so that is the new length of all.
+        # With bars every label has the same length, so all get the new one.
         horizon = purge if self.horizon else 0
         return replace(self, ends=np.maximum(ends, starts + purge), horizon=horizon)
 
     @classmethod
     def joined(cls, training: Samples, validation: Samples) -> Samples:
-        """Samples of two files one after the other, for the splitter ``given``.
+        """Samples of two files, concatenated for the splitter ``given``.
 
-        Rows of the second file are numbered on from the first. Times are left out: two files of
-        rows have one clock only where their maker says so, with :meth:`timed` over both.
+        Rows of the second file follow those of the first. Times are dropped, since two files need
+        not share a clock; use :meth:`timed` over both if they do.
         """
 
         def both(name: str) -> NDArray[Any] | None:
@@ -216,24 +214,24 @@ class Samples:
 
     @property
     def unit(self) -> str:
-        """What a position is called."""
+        """Name of a position in messages."""
         return "bars" if self.horizon else "positions"
 
 
-def meeting(
+def overlapping(
     starts: Indices, ends: Indices, other_starts: Indices, other_ends: Indices
 ) -> NDArray[np.bool_]:
-    """Which of the labels share a position with any of the others, (N,).
+    """Whether each label shares a position with any of the others, (N,).
 
-    Two labels share one exactly when each starts before the other has ended.
+    Two labels overlap exactly when each starts before the other ends.
 
     Examples
     --------
-    >>> meeting(*np.array([[0, 3, 6], [3, 5, 9]]), *np.array([[4], [6]])).tolist()
+    >>> overlapping(*np.array([[0, 3, 6], [3, 5, 9]]), *np.array([[4], [6]])).tolist()
     [False, True, False]
     """
     order = np.argsort(other_starts, kind="stable")
-    # Of the others that start before a label ends, the latest end tells.
+    # The latest end of the others that start before a label ends decides.
     latest = np.concatenate(
         [[np.iinfo(np.int64).min], np.maximum.accumulate(other_ends[order].astype(np.int64))]
     )
@@ -241,7 +239,7 @@ def meeting(
 
 
 def row_digests(values: NDArray[Any]) -> NDArray[np.str_]:
-    """A name for what each row holds, (N,) str: equal rows, equal names.
+    """Hash of each row's content, (N,) str; equal rows have equal hashes.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from podium.errors import UsageError
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 TIME = re.compile(r"(\d+(?:\.\d+)?) ?([smhdw])")
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
-# A command as its words, or as one text that is cut into words; or a webhook's URL.
+# A command as a list of words or as one text, or the URL of a webhook.
 Command = tuple[str, ...] | str
 Check = tuple[Callable[[Any], bool], str]
 
@@ -48,17 +48,17 @@ def _like(pattern: str, expected: str) -> Check:
 
 
 def size_of(text: str) -> int:
-    """Bytes that a size such as ``4GiB`` stands for; 0 for an empty one.
+    """Bytes of a size such as ``4GiB``; 0 for an empty text.
 
     Examples
     --------
     >>> size_of("1.5 GiB"), size_of("500MB"), size_of("")
     (1610612736, 500000000, 0)
     """
-    found = SIZE.fullmatch(text)
-    if not found:
+    match = SIZE.fullmatch(text)
+    if not match:
         return 0
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2]))
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2]))
 
 
 def seconds_of(value: object, name: str) -> float | None:
@@ -83,7 +83,7 @@ def seconds_of(value: object, name: str) -> float | None:
 
 
 def is_webhook(command: Command) -> bool:
-    """Whether a hook is a URL to send to rather than a command to run."""
+    """Whether a hook is a URL and not a command."""
     return isinstance(command, str) and "://" in command.partition(" ")[0]
 
 
@@ -105,7 +105,7 @@ HOOK: Check = (_is_hook, "a command, as a text or as a list of its words, or an 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectSection:
-    """Who this project is in a record that several projects may share."""
+    """Identity of the project in a record that several projects may share."""
 
     name: str
     id: str
@@ -114,14 +114,14 @@ class ProjectSection:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerSection:
-    """Where the record lives: an SQLAlchemy URL; relative SQLite paths start at the project."""
+    """SQLAlchemy URL of the record; relative SQLite paths start at the project."""
 
     url: str = project_file.LEDGER_URL
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathsSection:
-    """Places podium writes, relative to the project."""
+    """Output paths, relative to the project."""
 
     registry: str = project_file.REGISTRY
     active_model: str = "models/active_model.txt"
@@ -136,7 +136,7 @@ class PathsSection:
 
 @dataclass(frozen=True, kw_only=True)
 class CovariateSection:
-    """Figures beside a dataset's bars: a CSV or Parquet file, and from when on its rows count."""
+    """Covariates of a dataset's bars: a CSV or Parquet file, and when its rows become known."""
 
     path: str
     kind: str = _setting(check=_one_of("static", "known_ahead", "dated"))
@@ -145,9 +145,8 @@ class CovariateSection:
     date_format: str = ""
 
 
-# Words of a dataset's table: what columns are called by, what files may lack, what is repaired. A
-# reader's own words are checked against these by a test, since nothing is imported to read a
-# configuration.
+# Keys of a dataset's table: names of columns, fields that files may lack, repairs. A test compares
+# them with the readers, which are not imported to read a configuration.
 WORDS = {
     "columns": (
         "time", "open", "high", "low", "close", "volume", "adj_close", "factor", "ticker",
@@ -162,7 +161,7 @@ WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSection:
-    """Bars of several tickers, whose order is remembered; or sequences."""
+    """Bars of several tickers in a fixed order, or sequences."""
 
     path: str
     tickers: tuple[str, ...] = _setting((), check=_some("ticker"))
@@ -194,9 +193,9 @@ class DatasetSection:
 
 @dataclass(frozen=True, kw_only=True)
 class SlotSection:
-    """What production asks for: the task, and how a candidate for it is judged.
+    """A production task and the gates of its candidates.
 
-    Which of the settings a slot needs and takes follows from its task.
+    The task determines the keys that a slot needs and accepts.
     """
 
     dataset: str
@@ -215,7 +214,7 @@ class SlotSection:
 
 @dataclass(frozen=True, kw_only=True)
 class TuneSection:
-    """The search for a config, on a validation slice before the sealed test."""
+    """Search for a config, on a validation part before the sealed test."""
 
     trials: int = _setting(24, check=_at_least(1))
     search: str = "three_phase"
@@ -235,7 +234,7 @@ class TuneSection:
 class ExtendSection:
     """Cross-validation of the best configs.
 
-    An empty splitter is the usual one of the slot's task; 0 and -1 leave a number to the splitter.
+    An empty splitter means the default of the slot's task; 0 and -1 mean the splitter's default.
     """
 
     top: int = _setting(3, check=_at_least(1))
@@ -279,7 +278,7 @@ class BacktestSection:
 
 @dataclass(frozen=True, kw_only=True)
 class DriftSection:
-    """When the newest bars are called other than those of the training."""
+    """Test of the newest bars for drift from the training bars."""
 
     bars: int = _setting(63, check=_at_least(5))
     level: float = _setting(0.02, check=_inside(0, 1))
@@ -287,7 +286,7 @@ class DriftSection:
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshSection:
-    """The nightly job: when a challenger is trained, and where its sealed test begins."""
+    """The nightly job: interval of challengers, and length of their sealed test."""
 
     every_bars: int = _setting(21, check=_at_least(1))
     test_bars: int = _setting(0, check=_at_least(0))
@@ -295,7 +294,7 @@ class RefreshSection:
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerSection:
-    """Where trials run; ``jobs = 0`` means one a core."""
+    """Execution of trials; ``jobs = 0`` means one per core."""
 
     name: str = "local"
     jobs: int = _setting(0, check=_at_least(0))
@@ -311,14 +310,14 @@ class RunnerSection:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleSection:
-    """Who may put a name to a candidate; nobody named: everybody."""
+    """People who may sign a candidate; an empty list allows everybody."""
 
     signers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowSection:
-    """Where runs are shown in MLflow; an empty URI is the project's own store, ``mlflow.db``."""
+    """MLflow server of the runs; an empty URI means the project's store, ``mlflow.db``."""
 
     enabled: bool = False
     tracking_uri: str = ""
@@ -328,7 +327,7 @@ class MlflowSection:
 
 @dataclass(frozen=True, kw_only=True)
 class LogsSection:
-    """How many logs of commands are kept, and for how many days."""
+    """Number of command logs to keep, and the days to keep them."""
 
     keep: int = _setting(100, check=_at_least(1))
     days: float = _setting(30.0, check=_at_least(0))
@@ -336,7 +335,7 @@ class LogsSection:
 
 @dataclass(frozen=True, kw_only=True)
 class HooksSection:
-    """Who is told when something happens: a command or a webhook for each event."""
+    """Notifications: a command or a webhook for each event."""
 
     review: tuple[str, ...] | str = _setting("", check=HOOK)
     failure: tuple[str, ...] | str = _setting("", check=HOOK)

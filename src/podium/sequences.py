@@ -1,4 +1,4 @@
-"""Sequences: samples of several steps each, with a label or a number to predict for every one."""
+"""Sequences: samples of several steps, each with a class or a number to predict."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _LATEST = 7_258_118_400
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Samples of at most T steps; whatever stands behind a sample's last step is zero.
+    """Samples of at most T steps, padded with zeros after a sample's last step.
 
-    Made by :meth:`of`, which checks everything.
+    Made by :meth:`of`, which validates all arrays.
 
     Parameters
     ----------
@@ -37,25 +37,24 @@ class Sequences:
     x : (N, T, F) float32
         Steps in order of time; NaN where a value is missing, never infinite.
     y : (N,) int64 or float64
-        Class of each sample from 0 on, or the number to predict.
+        Class of each sample, from 0, or the number to predict.
     lengths : (N,) int64
         Steps of each sample, 1 to T.
     groups : (N,) str, or None
-        Patient, day or engine a sample comes from; samples of one group are never shared between
-        training and validation.
+        Patient, day or engine of each sample; training and validation never share a group.
     feature_names : tuple of str, length F
     class_names : tuple of str
         Empty when ``y`` is a number.
     notes : tuple of str
-        What was rearranged while the samples were read; no part of the fingerprint.
+        Rearrangements of the reader; not part of the fingerprint.
     times : (N,) datetime64[s], or None
-        When each sample is decided, UTC: its last step is known by then.
+        Decision time of each sample, UTC; its last step is known by then.
     ends : (N,) datetime64[s], or None
-        When each label is known, after its sample's time; None: a label tells of its sample itself.
+        When each label is known, after its sample's time; None: a label describes its sample.
     sources : (N,) int64, or None
-        File each sample comes from, where two were joined: 0 trains, 1 validates.
+        File of each sample if two were joined: 0 trains, 1 validates.
     stats : FeatureStats, or None
-        Scaling that was handed in with the samples; None: families fit it on what they train on.
+        Scaling that belongs to the samples; None: families fit it on their training samples.
     """
 
     name: str
@@ -86,31 +85,31 @@ class Sequences:
         times: NDArray[np.generic] | None = None,
         ends: NDArray[np.generic] | None = None,
     ) -> Sequences:
-        """Samples from plain arrays, checked, with every problem told at once.
+        """Samples from plain arrays; all problems are reported at once.
 
         Parameters
         ----------
         x : (N, T, F) number
         y : (N,) or (N, 1)
-            Whole numbers from 0 on or texts found in ``class_names`` are classes, other numbers
-            are to be predicted as they are.
+            Whole numbers from 0 or texts from ``class_names`` are classes, other numbers are
+            values to predict.
         lengths : (N,) whole number, optional
-            Steps that count, from the first on. Default: all.
+            Valid steps, from the first on. Default: all.
         mask : (N, T) bool or 0 and 1, optional
-            Which steps count; they must stand together at the begin, or at the end (padding in
-            front), from where they are moved to the begin.
+            Valid steps. They must be contiguous at the begin or at the end (padding in front);
+            steps at the end are moved to the begin.
         groups : (N,) whole number or text, optional
         feature_names, class_names : sequence of str, optional
             Default ``feature_0 ...`` and ``class_0 ...``.
         times, ends : (N,) datetime64, ISO 8601 text or number, optional
-            Numbers are seconds since 1970, what names no zone is UTC, parts of a second count as a
-            whole one. Only samples with times have ``ends``.
+            Numbers are seconds since 1970, texts without a zone are UTC, fractions of a second are
+            rounded up. ``ends`` need ``times``.
 
         Raises
         ------
         DataError
-            Shapes that do not fit, infinite numbers, labels below 0 or without a name, lengths
-            outside 1 to T, a mask with holes, times that are none, ends before times.
+            Wrong shapes, infinite numbers, labels below 0 or without a name, lengths outside 1 to
+            T, a mask with holes, invalid times, ends before times.
 
         Examples
         --------
@@ -127,31 +126,31 @@ class Sequences:
             )
         n, steps, features = x.shape
         check = _Check(name, n)
-        with np.errstate(over="ignore"):  # what does not fit is not finite, and refused as such
+        with np.errstate(over="ignore"):  # overflow gives an infinity, which is refused below
             values = np.array(x, dtype=np.float32, order="C")
-        kept, values = check.lengths(values, lengths, mask)
-        if kept is not None:
-            behind = np.arange(steps) >= kept[:, np.newaxis]
+        valid_steps, values = check.lengths(values, lengths, mask)
+        if valid_steps is not None:
+            behind = np.arange(steps) >= valid_steps[:, np.newaxis]
             values[behind] = 0.0
-            values[np.isnan(values)] = np.nan  # one NaN for all, so that equal samples are equal
+            values[np.isnan(values)] = np.nan  # one bit pattern, so that equal samples are equal
             check.require_finite(values, feature_names)
         labels, classes = check.labels(y, tuple(class_names))
         columns = tuple(feature_names) or tuple(f"feature_{k}" for k in range(features))
         if len(columns) != features:
-            check.add(f"{len(columns)} feature_names for {features} features", "one each")
+            check.add(f"{len(columns)} feature_names for {features} features", "one name each")
         ids = check.groups(groups)
         decided, known = check.moments("times", times), check.moments("ends", ends)
         check.require_after(decided, known)
-        if check.problems or kept is None or labels is None:
+        if check.problems or valid_steps is None or labels is None:
             raise DataError.of(check.problems)
         notes = tuple(check.notes)
-        return cls(name, values, labels, kept, ids, columns, classes, notes, decided, known)
+        return cls(name, values, labels, valid_steps, ids, columns, classes, notes, decided, known)
 
     @classmethod
     def joined(cls, training: Sequences, validation: Sequences) -> Sequences:
-        """Samples of two files as one, each knowing its file, for the splitter ``given``.
+        """Samples of two files as one, with the file of each sample, for the splitter ``given``.
 
-        The shorter ones are padded behind. Features and classes must be the same ones.
+        Shorter samples are padded. Features and classes must be equal.
         """
         steps = max(training.x.shape[1], validation.x.shape[1])
         x = [
@@ -168,8 +167,7 @@ class Sequences:
             lengths=np.concatenate([training.lengths, validation.lengths]),
             groups=groups,
             notes=(*training.notes, *validation.notes),
-            # Two files have one clock only where their maker says so; samples of a split by file
-            # are told apart by it.
+            # Two files need not share a clock, and a split by file does not need times.
             times=None,
             ends=None,
             sources=np.repeat(np.arange(2), [len(training), len(validation)]),
@@ -180,12 +178,12 @@ class Sequences:
 
     @property
     def classifies(self) -> bool:
-        """Whether the samples have classes and not numbers."""
+        """Whether the samples have classes, not numbers."""
         return bool(self.class_names)
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Samples of each class by its name; empty when ``y`` is a number."""
+        """Number of samples of each class by its name; empty if ``y`` is a number."""
         if not self.classifies:
             return {}
         counts = np.bincount(self.y.astype(np.int64), minlength=len(self.class_names))
@@ -193,11 +191,11 @@ class Sequences:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """(N, T), true where a step counts."""
+        """Valid steps, (N, T) bool."""
         return np.arange(self.x.shape[1]) < self.lengths[:, np.newaxis]
 
     def inputs(self, rows: Rows = slice(None)) -> tuple[NDArray[np.float32], Indices]:
-        """Steps of the rows, (n, T, F), and how many of each count, (n,)."""
+        """Steps of the rows, (n, T, F), and the number of valid ones, (n,)."""
         return self.x[rows], self.lengths[rows]
 
     def truth(self, rows: Rows = slice(None)) -> NDArray[np.int64] | NDArray[np.float64]:
@@ -205,30 +203,30 @@ class Sequences:
         return self.y[rows]
 
     def samples(self) -> Samples:
-        """What a splitter may know: times, groups, classes, and which rows are copies."""
+        """Samples for a splitter: times, groups, classes, and hashes that identify copies."""
         labels = self.y if self.classifies else None
-        about: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "groups": self.groups,
             "labels": labels,
             "contents": row_digests(self.x),
             "sources": self.sources,
         }
         if self.times is None:
-            return Samples(np.arange(len(self), dtype=np.int64), **about)
-        # A label of the sample itself is made of its last second, and shares it with no other time.
+            return Samples(np.arange(len(self), dtype=np.int64), **properties)
+        # A label of the sample itself covers its last second only.
         starts = self.times - np.timedelta64(1, "s") if self.ends is None else self.times
         ends = self.times if self.ends is None else self.ends
-        return Samples.timed(starts, ends, times=self.times, **about)
+        return Samples.timed(starts, ends, times=self.times, **properties)
 
     def select(self, rows: Rows) -> Sequences:
-        """The same features and classes with these samples."""
+        """Sequences with only these samples."""
         names = ("x", "y", "lengths", "groups", "sources", "times", "ends")
         parts = {name: getattr(self, name) for name in names}
         return replace(self, **{n: part[rows] for n, part in parts.items() if part is not None})
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that could change a number: names, order, lengths, values."""
+        """SHA-256 of everything that affects results: names, order, lengths, values."""
         groups = None if self.groups is None else self.groups.tolist()
         head = canonical(
             [list(self.x.shape), self.feature_names, self.class_names, groups, str(self.y.dtype)]
@@ -236,15 +234,15 @@ class Sequences:
         parts: list[NDArray[Any]] = [self.lengths, self.y, self.x]
         parts += [part.view(np.int64) for part in (self.times, self.ends) if part is not None]
         parts += [] if self.sources is None else [self.sources]
-        told = [np.ascontiguousarray(part).data.cast("B") for part in parts]
+        buffers = [np.ascontiguousarray(part).data.cast("B") for part in parts]
         if self.stats is not None:
-            told.append(memoryview(canonical(self.stats.spec()).encode()))
-        return digest_bytes(head, *told)
+            buffers.append(memoryview(canonical(self.stats.spec()).encode()))
+        return digest_bytes(head, *buffers)
 
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some samples of sequences by their rows: one copy of the data, inputs and truth apart.
+    """Samples of sequences by their rows, without a copy of the data.
 
     Parameters
     ----------
@@ -259,7 +257,7 @@ class Subset:
         return len(self.rows)
 
     def inputs(self, which: Rows = slice(None)) -> tuple[NDArray[np.float32], Indices]:
-        """Steps of some of the samples, (n, T, F), and how many of each count, (n,)."""
+        """Steps of some of the samples, (n, T, F), and the number of valid ones, (n,)."""
         return self.sequences.inputs(self.rows[which])
 
     def truth(self, which: Rows = slice(None)) -> NDArray[np.int64] | NDArray[np.float64]:
@@ -267,27 +265,27 @@ class Subset:
         return self.sequences.truth(self.rows[which])
 
     def marks(self) -> dict[str, Indices]:
-        """Numbers that stand for the contents of the samples, and for their groups if any.
+        """Distinct hashes of the samples' contents, and of their groups if any.
 
-        Equal samples have equal numbers, whatever file they come from; each number is there once.
+        Equal samples have equal hashes in every file.
         """
         x, lengths = self.inputs()
-        # Padding is no content: a sample is the same in a longer file.
-        found = {"rows": np.array([_mark(row[:n]) for row, n in zip(x, lengths, strict=True)])}
+        # Padding is not content: a sample is the same in a longer file.
+        hashes = {"rows": np.array([_mark(row[:n]) for row, n in zip(x, lengths, strict=True)])}
         if self.sequences.groups is not None:
             names = np.unique(self.sequences.groups[self.rows])
-            found["groups"] = np.array([_mark(name) for name in names])
-        return {what: np.unique(numbers).astype(np.int64) for what, numbers in found.items()}
+            hashes["groups"] = np.array([_mark(name) for name in names])
+        return {name: np.unique(values).astype(np.int64) for name, values in hashes.items()}
 
     def blind(self) -> Subset:
-        """The same samples with every class -1: what a family is given to predict from."""
+        """The same samples with every class -1, as input for predictions."""
         return replace(
             self, sequences=replace(self.sequences, y=np.full_like(self.sequences.y, -1))
         )
 
 
 def _mark(values: NDArray[Any] | np.str_) -> int:
-    """Number of 63 bits for some content."""
+    """Hash of 63 bits."""
     data = (
         np.ascontiguousarray(values).tobytes()
         if isinstance(values, np.ndarray)
@@ -297,7 +295,7 @@ def _mark(values: NDArray[Any] | np.str_) -> int:
 
 
 class _Check:
-    """Checks of the arrays of ``n`` samples: gathers what is wrong and what was rearranged."""
+    """Checks the arrays of ``n`` samples; collects problems and notes on rearrangements."""
 
     def __init__(self, name: str, n: int) -> None:
         self.name, self.n = name, n
@@ -310,7 +308,7 @@ class _Check:
     def refuse(
         self, bad: NDArray[np.bool_], found: str, expected: str, fix: str = "", **values: Any
     ) -> bool:
-        """Refuse some of the samples; ``found`` names the first one and its values by ``{...}``."""
+        """Add a problem for the bad samples; ``found`` formats the first one and its values."""
         rows = np.flatnonzero(bad)
         if len(rows):
             row = rows[0]
@@ -324,20 +322,20 @@ class _Check:
         lengths: NDArray[np.generic] | None,
         mask: NDArray[np.generic] | None,
     ) -> tuple[Indices | None, NDArray[np.float32]]:
-        """Steps that count of each sample, and the values with those steps at the begin."""
+        """Number of valid steps of each sample, and the values with those steps at the begin."""
         steps = values.shape[1]
         expected = f"{self.n} whole numbers from 1 to {steps}"
-        found = None if lengths is None else _whole(lengths, (self.n,))
-        if found is not None:
-            outside = (found < 1) | (found > steps)
-            if self.refuse(outside, "lengths has {value} for sample {row}", expected, value=found):
+        valid = None if lengths is None else _whole(lengths, (self.n,))
+        if valid is not None:
+            outside = (valid < 1) | (valid > steps)
+            if self.refuse(outside, "lengths has {value} for sample {row}", expected, value=valid):
                 return None, values
         elif lengths is not None:
             self.add(f"lengths has {_kind(lengths)}", expected)
             return None, values
         if mask is None:
-            return (np.full(self.n, steps, dtype=np.int64) if found is None else found), values
-        return self._masked(values, mask, found)
+            return (np.full(self.n, steps, dtype=np.int64) if valid is None else valid), values
+        return self._masked(values, mask, valid)
 
     def _masked(
         self, values: NDArray[np.float32], mask: NDArray[np.generic], lengths: Indices | None
@@ -346,7 +344,7 @@ class _Check:
         shape = (self.n, steps)
         shown = mask.reshape(shape) if mask.shape == (*shape, 1) else mask
         if shown.shape != shape or not np.isin(shown, (0, 1)).all():
-            self.add(f"mask has {_kind(mask)}", f"{shape} of true and false, or 0 and 1")
+            self.add(f"mask has {_kind(mask)}", f"{shape} of bool, or 0 and 1")
             return None, values
         counts = shown.astype(bool)
         of_mask = counts.sum(axis=1).astype(np.int64)
@@ -357,12 +355,12 @@ class _Check:
         wrong = [
             self.refuse(bad, f"mask {what} at sample {{row}}", expected)
             for bad, what, expected in (
-                (~(front | back), "has a hole", "steps that count standing together"),
-                (of_mask == 0, "has no step that counts", "at least one"),
+                (~(front | back), "has a hole", "contiguous steps"),
+                (of_mask == 0, "has no valid step", "at least one"),
                 (
                     of_mask != (of_mask if lengths is None else lengths),
                     "and lengths differ",
-                    "one of them, or the same from both",
+                    "one of them, or equal values",
                 ),
             )
         ]
@@ -373,9 +371,7 @@ class _Check:
             source = np.arange(steps) + (steps - of_mask[rows])[:, np.newaxis]
             moved = source[:, :, np.newaxis] % steps
             values[rows] = np.take_along_axis(values[rows], moved, axis=1)
-            self.notes.append(
-                f"{len(rows)} samples had their padding in front; it stands behind them now"
-            )
+            self.notes.append(f"{len(rows)} samples had padding in front; it was moved behind them")
         return of_mask, values
 
     def require_finite(self, values: NDArray[np.float32], names: Sequence[str]) -> None:
@@ -392,23 +388,23 @@ class _Check:
     def labels(
         self, y: NDArray[np.generic], class_names: tuple[str, ...]
     ) -> tuple[NDArray[np.int64] | NDArray[np.float64] | None, tuple[str, ...]]:
-        """Classes by number, or numbers, and the names of the classes."""
+        """Labels as class numbers or values, and the names of the classes."""
         n = self.n
         flat = y.reshape(n) if y.shape == (n, 1) else y
         if flat.shape != (n,):
             one_hot = y.ndim == 2 and len(y) == n and y.dtype.kind in "fiub"
             self.add(
                 f"y has shape {y.shape} for {n} samples",
-                "one label or number a sample",
+                "one label or number per sample",
                 "store y.argmax(axis=1) if these are one-hot labels" if one_hot else "",
             )
             return None, ()
         if flat.dtype.kind in "US":
             return self._named(flat.astype(np.str_), class_names), class_names
-        found = "y is {value} for sample {row}"
+        message = "y is {value} for sample {row}"
         if flat.dtype.kind == "f" and not class_names:
             numbers = flat.astype(np.float64)
-            bad = self.refuse(~np.isfinite(numbers), found, "finite numbers", value=numbers)
+            bad = self.refuse(~np.isfinite(numbers), message, "finite numbers", value=numbers)
             return (None if bad else numbers), ()
         labels = _whole(flat, (n,))
         if labels is None:
@@ -418,20 +414,20 @@ class _Check:
         names = class_names or tuple(f"class_{k}" for k in range(min(most, 10_000) + 1))
         listed = f" ({', '.join(names)})" if class_names else ""
         unknown = (labels < 0) | (labels >= len(names))
-        if self.refuse(unknown, found, f"classes 0 to {len(names) - 1}{listed}", value=labels):
+        if self.refuse(unknown, message, f"classes 0 to {len(names) - 1}{listed}", value=labels):
             return None, ()
         return labels, names
 
     def _named(
         self, texts: NDArray[np.str_], class_names: tuple[str, ...]
     ) -> NDArray[np.int64] | None:
-        """Position of each text among the names: without them two files could number unlike."""
+        """Position of each text in the names, which give every file the same numbers."""
         unknown = [text for text in np.unique(texts).tolist() if text not in class_names]
         if unknown:
             self.add(
                 f"y has the texts {', '.join(unknown[:5])}",
-                f"class_names that list them (found: {', '.join(class_names) or 'none'})",
-                "store class_names in the file, the same in every file",
+                f"class_names with these texts (found: {', '.join(class_names) or 'none'})",
+                "store the same class_names in every file",
             )
             return None
         order = {text: place for place, text in enumerate(class_names)}
@@ -446,7 +442,7 @@ class _Check:
         return groups.astype(np.str_)
 
     def moments(self, what: str, given: NDArray[np.generic] | None) -> Times | None:
-        """Whole seconds of the times; what is between two of them is the later one."""
+        """Times in whole seconds, rounded up."""
         if given is None:
             return None
         expected = f"{self.n} datetime64, ISO 8601 texts, or seconds since 1970"
@@ -454,30 +450,30 @@ class _Check:
             self.add(f"{what} has {_kind(given)}", expected)
             return None
         if given.dtype.kind == "M":
-            found = whole_seconds(given)
+            times = whole_seconds(given)
         elif given.dtype.kind in "US":
-            found = np.array([_moment(text) for text in given.astype(np.str_).tolist()])
+            times = np.array([_moment(text) for text in given.astype(np.str_).tolist()])
         else:
             seconds = given.astype(np.float64)
-            # Later than the year 2200 they are milliseconds, or a mistake.
+            # Values beyond the year 2200 are milliseconds, or a mistake.
             possible = np.abs(seconds) <= _LATEST
-            found = np.where(possible, np.ceil(seconds), 0).astype(np.int64).astype("datetime64[s]")
-            found[~possible] = np.datetime64("NaT")
+            times = np.where(possible, np.ceil(seconds), 0).astype(np.int64).astype("datetime64[s]")
+            times[~possible] = np.datetime64("NaT")
         is_bad = f"{what} is {{value}} for sample {{row}}"
-        return None if self.refuse(np.isnat(found), is_bad, expected, value=given) else found
+        return None if self.refuse(np.isnat(times), is_bad, expected, value=given) else times
 
     def require_after(self, times: Times | None, ends: Times | None) -> None:
         if times is not None and ends is not None:
             self.refuse(
                 ends <= times,
-                "the label of sample {row} ends at {end}, the sample is of {time}",
+                "the label of sample {row} ends at {end}, the time of the sample is {time}",
                 "ends after times",
-                "leave ends out where labels tell of the samples themselves",
+                "leave ends out if labels describe the samples themselves",
                 end=ends,
                 time=times,
             )
         elif ends is not None and not self.problems:
-            self.add("ends without times", "times of the samples too")
+            self.add("ends without times", "times of the samples")
 
 
 def _kind(array: NDArray[Any]) -> str:
@@ -485,19 +481,19 @@ def _kind(array: NDArray[Any]) -> str:
 
 
 def _moment(text: str) -> np.datetime64:
-    """A text's moment in UTC, NaT where it is none."""
+    """Time of a text in UTC; NaT if it is not a time."""
     try:
-        found = dt.datetime.fromisoformat(text.strip())
+        moment = dt.datetime.fromisoformat(text.strip())
     except ValueError:
         return np.datetime64("NaT", "s")
-    if found.tzinfo is not None:
-        found = found.astimezone(dt.UTC).replace(tzinfo=None)
-    whole = found.replace(microsecond=0)
-    return np.datetime64(whole, "s") + np.timedelta64(int(found > whole), "s")
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    whole = moment.replace(microsecond=0)
+    return np.datetime64(whole, "s") + np.timedelta64(int(moment > whole), "s")
 
 
 def _whole(values: NDArray[np.generic], shape: tuple[int, ...]) -> Indices | None:
-    """The values as int64, None when they are not whole numbers of that shape."""
+    """The values as int64; None if they are not whole numbers of that shape."""
     if values.shape != shape or values.dtype.kind not in "fiub":
         return None
     if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():

@@ -1,4 +1,4 @@
-"""Slot: the name production asks for, and who holds it."""
+"""Champion of a slot, the name under which production loads a model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Champion:
     version : int
         The slot's own counter.
     artifact_hash, artifact_path : str
-        Content hash of the artefact folder and its place relative to the store.
+        Content hash of the artefact's folder and its path relative to the store.
     since : str
         UTC, ISO 8601.
     decision_id : str
-        The decision that put it there.
+        Decision that made it the champion.
     """
 
     slot: str
@@ -42,7 +42,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A slot's champion and where its artefact lies.
+    """A slot's champion and the location of its artefact.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class Resolved:
     path : Path
         The artefact's folder.
     source : str
-        ``record``; when that could not be read ``memory`` (what this process was told last) or
-        ``cache`` (what was written after the last decision).
+        ``record``; if the record is not readable ``memory`` (the last answer in this process) or
+        ``cache`` (a file written after the last decision).
     project : Path
         The project's folder.
     """
@@ -62,12 +62,12 @@ class Resolved:
     project: Path
 
     def load(self, checkpoint: str = "") -> Loaded:
-        """The model, after the hashes of its manifest and of every file read were checked."""
+        """Load the model; the hashes of its manifest and of every file read are verified."""
         from podium import artifact
 
         plugin.use(self.project)
         return artifact.load(self.path, self.champion.artifact_hash, checkpoint)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able facts."""
+        """Values for JSON."""
         return {**vars(self.champion), "path": str(self.path), "source": self.source}

@@ -1,4 +1,4 @@
-"""Space: the typed parameters a family can be tuned over."""
+"""Space: the typed hyperparameters of a family."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class _Range:
         return self._value(rng.uniform(*self._scale()))
 
     def at(self, unit: float) -> Value:
-        """Value at a place from 0 to 1 on its scale, where each whole number has its share."""
+        """Value at a position from 0 to 1 on the scale; whole numbers have equal shares."""
         low, high = self._scale()
         return self._value(low + unit * (high - low))
 
     def place(self, value: Value) -> float:
-        """Where on its scale a value lies, from 0 to 1."""
+        """Position of a value on the scale, from 0 to 1."""
         low, high = self._scale()
         scaled = math.log(float(value)) if self.log else float(value)
         return (scaled - low) / (high - low) if high > low else 0.5
 
     def _scale(self) -> tuple[float, float]:
-        """Both ends of the scale on which all places are equally likely."""
+        """Both ends of the scale on which draws are uniform."""
         low, high = self._ends()
         return (math.log(low), math.log(high)) if self.log else (low, high)
 
@@ -51,9 +51,9 @@ class _Range:
 
     def _value(self, scaled: float) -> Value:
         """Value at a point of the scale."""
-        # exp(log(x)) may miss x by a bit, and the bounds belong to the range.
-        found = math.exp(scaled) if self.log else scaled
-        return float(min(self.high, max(self.low, found)))
+        # exp(log(x)) may differ from x by rounding, and the bounds are inclusive.
+        value = math.exp(scaled) if self.log else scaled
+        return float(min(self.high, max(self.low, value)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Float(_Range):
     """A real number between two bounds, both included; ``log`` samples its logarithm."""
 
     def holds(self, value: object) -> bool:
-        """Whether a value lies inside."""
+        """Whether a value is in the range."""
         return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Int(_Range):
     high: int
 
     def holds(self, value: object) -> bool:
-        """Whether a value is a whole number inside."""
+        """Whether a value is a whole number in the range."""
         return isinstance(value, int) and _is_number(value) and self.low <= value <= self.high
 
     def sample(self, rng: np.random.Generator) -> Value:
@@ -87,8 +87,8 @@ class Int(_Range):
         return self.low - 0.5, self.high + 0.5
 
     def _value(self, scaled: float) -> Value:
-        found = round(math.exp(scaled) if self.log else scaled)
-        return min(self.high, max(self.low, found))
+        value = round(math.exp(scaled) if self.log else scaled)
+        return min(self.high, max(self.low, value))
 
     def __str__(self) -> str:
         return f"a whole number from {self.low} to {self.high}{' (log)' if self.log else ''}"
@@ -96,12 +96,12 @@ class Int(_Range):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, in the order given."""
+    """One of several values."""
 
     options: tuple[Value, ...]
 
     def holds(self, value: object) -> bool:
-        """Whether a value is one of the options (1 and 1.0 and True are told apart)."""
+        """Whether a value is one of the options; 1, 1.0 and True differ."""
         return any(type(value) is type(option) and value == option for option in self.options)
 
     def sample(self, rng: np.random.Generator) -> Value:
@@ -109,11 +109,11 @@ class Choice:
         return self.options[int(rng.integers(len(self.options)))]
 
     def at(self, unit: float) -> Value:
-        """Option at a place from 0 to 1, where each has the same share."""
+        """Option at a position from 0 to 1; options have equal shares."""
         return self.options[min(int(unit * len(self.options)), len(self.options) - 1)]
 
     def place(self, value: Value) -> float:
-        """Middle of an option's share, from 0 to 1."""
+        """Position of an option, the middle of its share, from 0 to 1."""
         return (self.options.index(value) + 0.5) / len(self.options)
 
     def __str__(self) -> str:
@@ -125,15 +125,15 @@ Parameter = Float | Int | Choice
 
 @dataclass(frozen=True)
 class When:
-    """Where a parameter counts: only where others have one of these values.
+    """Condition of a parameter: it is active where others have one of these values.
 
     Parameters
     ----------
     others : mapping of name to tuple of values
         All of them must hold.
     otherwise : value, optional
-        What a config carries elsewhere, so that configs which differ in nothing that counts are
-        one; None: it has no such parameter there.
+        Value in configs where the parameter is inactive, so that configs which differ only in
+        inactive parameters are equal; None: such configs lack the parameter.
 
     Examples
     --------
@@ -145,7 +145,7 @@ class When:
     otherwise: Value | None = None
 
     def holds(self, config: Mapping[str, object]) -> bool:
-        """Whether the parameter counts in a config."""
+        """Whether the parameter is active in a config."""
         return all(n in config and Choice(v).holds(config[n]) for n, v in self.others.items())
 
     def __str__(self) -> str:
@@ -154,19 +154,19 @@ class When:
 
 @dataclass(frozen=True)
 class Space:
-    """Named parameters, and constants every config carries.
+    """Named parameters, and constants of every config.
 
     Parameters
     ----------
     parameters : mapping of name to Float, Int or Choice
     constants : mapping of name to value
-        Parts of a config that are not searched.
+        Values that are not searched.
     bounds : mapping of name to Float, Int or Choice
-        What a value set by the user may be at most; default ``parameters``.
+        Accepted values of user settings; default ``parameters``.
     usual : mapping of name to value
-        What a parameter is where it is not searched.
+        Values of parameters that are not searched.
     conditions : mapping of name to When
-        Parameters that count only where others have given values.
+        Conditions of parameters that are active only with certain values of others.
 
     Examples
     --------
@@ -182,7 +182,7 @@ class Space:
     conditions: Mapping[str, When] = field(default_factory=dict)
 
     def complete(self, chosen: Mapping[str, Value]) -> ConfigDict:
-        """A config with its constants and without what does not count in it, in sorted order."""
+        """Config with the constants and without inactive parameters, in sorted order."""
         config = {**self.constants, **chosen}
         for name in self._conditional():
             when = self.conditions[name]
@@ -194,52 +194,52 @@ class Space:
         return dict(sorted(config.items()))
 
     def _conditional(self) -> list[str]:
-        """Parameters with a condition, those that it asks about before them."""
+        """Parameters with a condition, each after those that its condition refers to."""
         if not self.conditions:
             return []
-        asked = {name: when.others for name, when in self.conditions.items()}
-        return [n for n in TopologicalSorter(asked).static_order() if n in self.conditions]
+        graph = {name: when.others for name, when in self.conditions.items()}
+        return [n for n in TopologicalSorter(graph).static_order() if n in self.conditions]
 
     def counting(self, config: Mapping[str, object]) -> list[str]:
-        """Parameters that are searched and count in a config."""
+        """Searched parameters that are active in a config."""
         always = When({})
         return [n for n in self.parameters if self.conditions.get(n, always).holds(config)]
 
     @property
     def is_finite(self) -> bool:
-        """Whether there are finitely many configs, so that a search can repeat itself."""
+        """Whether the number of configs is finite."""
         return all(not isinstance(p, Float) or p.low == p.high for p in self.parameters.values())
 
     def contains(self, config: Mapping[str, object]) -> bool:
-        """Whether a config is one of this space, not merely one that its family could take."""
+        """Whether a config is in this space, ignoring the wider ``bounds``."""
         return not replace(self, bounds={}).problems(config)
 
     def problems(self, config: Mapping[str, object]) -> list[Problem]:
-        """Everything wrong with a config; empty when it fits."""
+        """Problems of a config; empty if it is valid."""
         known = {**self.parameters, **{k: Choice((v,)) for k, v in self.constants.items()}}
         known |= self.bounds
-        found = Problems()
+        result = Problems()
         for name in config:
-            found.require_known(name, known, f"unknown parameter '{name}'")
+            result.require_known(name, known, f"unknown parameter '{name}'")
         for name, parameter in known.items():
             when = self.conditions.get(name)
             if when is not None and not when.holds(config):
                 if config.get(name) != when.otherwise:
                     expected = "nothing" if when.otherwise is None else repr(when.otherwise)
-                    found.add(
+                    result.add(
                         f"{name} is {config.get(name, 'missing')!r}",
-                        f"{expected}, since it counts only where {when}",
+                        f"{expected}, since it is active only where {when}",
                     )
             elif name not in config:
-                # What is only bounded is in a config where somebody asks for it.
+                # Parameters with bounds only are optional.
                 if name in self.parameters or name in self.constants:
-                    found.add(f"parameter '{name}' is missing", str(parameter))
+                    result.add(f"parameter '{name}' is missing", str(parameter))
             elif not parameter.holds(config[name]):
-                found.add(f"{name} is {config[name]!r}", str(parameter))
-        return found
+                result.add(f"{name} is {config[name]!r}", str(parameter))
+        return result
 
     def require(self, config: Mapping[str, object]) -> None:
-        """Refuse a config that does not fit, with all its problems.
+        """Refuse an invalid config, with all its problems.
 
         Raises
         ------
@@ -248,7 +248,7 @@ class Space:
         UsageError.raise_for(self.problems(config))
 
     def sample(self, seed: int) -> ConfigDict:
-        """One random config; the same seed gives the same one."""
+        """One random config, determined by the seed."""
         rng = np.random.default_rng(seed)
         return self.complete({name: p.sample(rng) for name, p in self.parameters.items()})
 
@@ -258,7 +258,7 @@ class Space:
         Raises
         ------
         DataError
-            A parameter is continuous, so there is no grid.
+            A parameter is not a Choice.
         """
         axes: list[tuple[Value, ...]] = []
         for name, parameter in self.parameters.items():
@@ -269,14 +269,14 @@ class Space:
         for values in itertools.product(*axes):
             config = self.complete(dict(zip(self.parameters, values, strict=True)))
             if self.conditions:
-                # What does not count may have differed.
+                # Combinations may differ only in inactive parameters.
                 if (name := canonical(config)) in seen:
                     continue
                 seen.add(name)
             yield config
 
     def lists(self, points: int = 3) -> Space:
-        """The space with each range cut into so many values, both ends among them.
+        """The space with each range replaced by ``points`` values, including both ends.
 
         Examples
         --------
@@ -288,15 +288,15 @@ class Space:
         return replace(self, parameters=cut)
 
     def narrowed(self, settings: Mapping[str, Any], where: str) -> Space:
-        """The space with what a project says in ``[space.<family>]``.
+        """The space with the settings of ``[space.<family>]``.
 
-        A list gives choices, a table ``{low, high, log}`` a range, a single value a constant; a
-        table may say ``when = {other = value or list}``, and ``values`` in place of a range.
+        A list means choices, a table ``{low, high, log}`` a range, a single value a constant. A
+        table may have ``when = {other = value or list}``, and ``values`` in place of a range.
 
         Raises
         ------
         UsageError
-            Unknown names, wrong shapes, values the family cannot take; all at once.
+            Unknown names, wrong forms, values that the family does not accept; lists all.
         """
         parameters = dict(self.parameters)
         constants = dict(self.constants)
@@ -333,27 +333,27 @@ class Space:
                 constants[name] = parameter.options[0]
             else:
                 parameters[name] = parameter
-        found = Space(parameters, constants, allowed, self.usual, conditions)
+        space = Space(parameters, constants, allowed, self.usual, conditions)
         try:
-            found._conditional()
+            space._conditional()
         except CycleError as error:
             ring = " -> ".join(map(str, reversed(error.args[1])))
-            problems.add(f"conditions in {where} go round: {ring}", "an end")
+            problems.add(f"conditions in {where} form a cycle: {ring}", "no cycle")
         UsageError.raise_for(problems)
-        return found
+        return space
 
     def _otherwise(self, name: str, kin: Parameter) -> Value | None:
-        """What a config carries where a parameter does not count: as if nobody searched it."""
+        """Value of an inactive parameter in a config: that of a parameter that is not searched."""
         if name in self.conditions:
             return self.conditions[name].otherwise
         usual = self.constants.get(name, self.usual.get(name))
         return _middle(self.parameters.get(name, kin)) if usual is None else usual
 
     def only(self, searched: Collection[str]) -> Space:
-        """The space with these parameters searched, and the others at one value each.
+        """The space with only these parameters searched, and the others constant.
 
-        That is the usual one where the parameter holds it; else the first choice, or the middle
-        of the range.
+        A constant is the usual value if the parameter holds it; else the first choice, or the
+        middle of the range.
 
         Examples
         --------
@@ -361,7 +361,7 @@ class Space:
         >>> [round(space.only(["units"]).constants["lr"], 6), *space.only(["units"]).parameters]
         [0.001, 'units']
         """
-        searched_here = {n: p for n, p in self.parameters.items() if n in searched}
+        parameters = {n: p for n, p in self.parameters.items() if n in searched}
         fixed = {
             name: self.usual[name]
             if name in self.usual and parameter.holds(self.usual[name])
@@ -369,32 +369,32 @@ class Space:
             for name, parameter in self.parameters.items()
             if name not in searched
         }
-        return replace(self, parameters=searched_here, constants={**self.constants, **fixed})
+        return replace(self, parameters=parameters, constants={**self.constants, **fixed})
 
     def spec(self) -> dict[str, Any]:
         """JSON description, for records and hashes."""
         described = {
             name: [type(p).__name__, *vars(p).values()] for name, p in self.parameters.items()
         }
-        found: dict[str, Any] = {"parameters": described, "constants": dict(self.constants)}
+        spec: dict[str, Any] = {"parameters": described, "constants": dict(self.constants)}
         if self.conditions:
-            found["conditions"] = {
+            spec["conditions"] = {
                 name: [{n: list(v) for n, v in when.others.items()}, when.otherwise]
                 for name, when in self.conditions.items()
             }
-        return found
+        return spec
 
 
 def _others(
-    name: str, asked: Any, allowed: Mapping[str, Parameter], where: str
+    name: str, condition: Any, allowed: Mapping[str, Parameter], where: str
 ) -> tuple[dict[str, tuple[Value, ...]], list[Problem]]:
-    """What a condition of podium.toml asks of other parameters, and what is wrong with it."""
+    """Condition of podium.toml as values of other parameters, and its problems."""
     place = f"{where}.{name}.when"
-    if not isinstance(asked, dict) or not asked:
-        return {}, [Problem(f"{place} is {asked!r}", "{other = value} or {other = [values]}")]
+    if not isinstance(condition, dict) or not condition:
+        return {}, [Problem(f"{place} is {condition!r}", "{other = value} or {other = [values]}")]
     others: dict[str, tuple[Value, ...]] = {}
     problems = Problems()
-    for other, values in asked.items():
+    for other, values in condition.items():
         if other not in allowed:
             problems.add(f"unknown parameter '{other}' in {place}", fix=suggest(other, allowed))
             continue
@@ -409,7 +409,7 @@ def _others(
 
 
 def _cut(parameter: Parameter, points: int) -> tuple[Value, ...]:
-    """Values of a list that stands for a parameter."""
+    """Values that replace a parameter in a grid."""
     if isinstance(parameter, Choice):
         return parameter.options
     if isinstance(parameter, Int) and parameter.high - parameter.low < points:
@@ -418,7 +418,7 @@ def _cut(parameter: Parameter, points: int) -> tuple[Value, ...]:
 
 
 def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
-    """Parameter that a setting of podium.toml describes; numbers take their kin's type."""
+    """Parameter of a setting in podium.toml; numbers get the type of ``kin``."""
 
     def typed(value: Any) -> Any:
         return float(value) if isinstance(kin, Float) and _is_number(value) else value
@@ -433,7 +433,7 @@ def _parameter(setting: Any, kin: Parameter) -> Parameter | None:
         if not (_is_number(low) and _is_number(high) and low < high and isinstance(log, bool)):
             return None
         if log and low <= 0:
-            # There is no logarithm to sample.
+            # The logarithm is not defined.
             return None
         if isinstance(kin, Int) and isinstance(low, int) and isinstance(high, int):
             return Int(low, high, log)

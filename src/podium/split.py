@@ -1,4 +1,4 @@
-"""Split: which bars train and which validate; Windows: samples by index into one copy of data."""
+"""Split: folds of training and validation samples; Windows: samples that index one view."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from podium.arrays import Floats, Mask, Times
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.samples import Indices as Indices
-from podium.samples import Samples, meeting
+from podium.samples import Samples, overlapping
 from podium.sequences import Sequences, Subset
 from podium.view import View
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Samples of a view: for row ``n``, ticker ``item[n]`` decided at bar ``at[n]``.
+    """Samples of a view: row ``n`` is ticker ``item[n]`` decided at bar ``at[n]``.
 
-    Inputs and truth are separate calls, so that leaking needs intent. Nothing is copied until
-    :meth:`inputs` gathers the rows asked for.
+    Inputs and truth are separate calls, which prevents accidental leaks. Only :meth:`inputs` copies
+    data, for the given rows.
     """
 
     view: View
@@ -36,7 +36,7 @@ class Windows:
     def of(cls, view: View, bars: Indices) -> Windows:
         """Windows of every ticker at these decision bars, ordered by bar, then ticker.
 
-        Where a view has members, those that can be decided on there.
+        In a view with members, only the usable ones.
         """
         if view.members is not None:
             bars = np.asarray(bars, dtype=np.int64)
@@ -55,19 +55,16 @@ class Windows:
         return sliding_window_view(self.view.features, self.view.window, axis=0)
 
     def inputs(self, rows: slice | Indices = slice(None)) -> NDArray[np.float32]:
-        """Feature windows of the rows, (n, L, F) float32; gathers just these."""
+        """Feature windows of the rows, (n, L, F) float32."""
         start = self.at[rows] - self.view.window + 1
         return self._stacked[start, self.item[rows]].swapaxes(1, 2)
 
     def truth(self, rows: slice | Indices = slice(None)) -> Floats:
-        """Targets of the rows, (n,) float; NaN where not known (yet)."""
+        """Targets of the rows, (n,) float; NaN where unknown."""
         return self.view.target[self.at[rows], self.item[rows]]
 
     def labelled(self) -> Windows:
-        """The windows that have a label; only at a ticker's very last bar, or the data's, is none.
-
-        Where every ticker has every bar, these windows as they are.
-        """
+        """The windows with a known label; all of them if every ticker has every bar."""
         if self.view.members is None:
             return self
         return self.take(np.isfinite(self.truth()))
@@ -88,11 +85,11 @@ class Windows:
 
     @property
     def target_end(self) -> Times:
-        """Time at which each row's target ends, (N,) datetime64[s]; NaT where no bar knows it.
+        """Time at which each row's target ends, (N,) datetime64[s]; NaT where unknown.
 
         It is the close of the bar ``horizon`` bars after the decision, or of the ticker's last bar
-        where the ticker has fewer. It is NaT where the data end before the horizon does, and at a
-        ticker's very last bar.
+        if that is earlier. It is NaT where the data end before the horizon, and at a ticker's last
+        bar.
         """
         end = self.at + self.view.horizon
         known = end < len(self.view)
@@ -100,9 +97,9 @@ class Windows:
             last = self.view.last_bars[self.item]
             known &= self.at < last
             end = np.minimum(end, last)
-        found: Times = np.full(len(self), "NaT", dtype="datetime64[s]")
-        found[known] = self.view.times[end[known]]
-        return found
+        ends: Times = np.full(len(self), "NaT", dtype="datetime64[s]")
+        ends[known] = self.view.times[end[known]]
+        return ends
 
     def blind(self) -> Windows:
         """The same windows over a view without targets."""
@@ -111,9 +108,9 @@ class Windows:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Samples that train and samples that validate; labels never overlap.
+    """Training and validation samples; their labels never overlap.
 
-    In a view a sample is a decision bar, among sequences it is a row.
+    In a view a sample is a decision bar, in sequences a row.
     """
 
     number: int
@@ -131,7 +128,7 @@ class Fold:
 
 
 class Piece(NamedTuple):
-    """Validation samples of one fold that are one stretch of a path.
+    """Validation samples of one fold in a path.
 
     Parameters
     ----------
@@ -146,23 +143,22 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A splitter's name, its parameters and the folds they gave.
+    """Folds with the name and the parameters of their splitter.
 
-    The hash names the exact samples, so two splits are the same exactly when they train and
-    validate on the same ones.
+    The hash covers the exact samples: two splits are equal exactly if they train and validate on
+    the same samples.
 
     Parameters
     ----------
     times : (M,) datetime64, or None
-        Of the numbers that folds are made of; None where samples have no times.
+        Times of the sample numbers in folds; None if the samples have no times.
     horizon : int
-        Bars of every label; 0 where labels have their own ends, which ``samples`` tells.
+        Bars of every label; 0 if labels have individual ends, see ``samples``.
     samples : Samples, optional
-        What was split: ends of labels, groups. None: bars whose labels are ``horizon`` long.
+        The samples that were split. None: bars whose labels are ``horizon`` long.
     paths : tuple of paths
-        Each path puts validation pieces of several folds together so that every sample that was
-        split is in it exactly once; no two paths share a piece. Empty where the folds do not
-        promise to cover everything.
+        Each path combines validation pieces of several folds so that it contains every sample
+        exactly once; no two paths share a piece. Empty if the folds need not cover every sample.
     """
 
     name: str
@@ -177,7 +173,7 @@ class Split:
     def hash(self) -> str:
         """SHA-256 of the splitter, its parameters, the horizon and the samples of every fold.
 
-        Bars are named by their times, rows by number, group and label span.
+        Bars count by their times, rows by number, group and label span.
         """
         if self.horizon and self.times is not None:
             seconds = self.times.astype("datetime64[s]").astype("int64")
@@ -189,18 +185,18 @@ class Split:
         return digest([self.name, self.parameters, rows, self._known()])
 
     def _known(self) -> dict[str, object]:
-        """What is known of the samples apart from their numbers, as JSON."""
-        found: dict[str, object] = {}
+        """Properties of the samples for the hash, as JSON."""
+        properties: dict[str, object] = {}
         if self.times is not None:
-            found["times"] = self.times.astype("datetime64[s]").astype("int64").tolist()
+            properties["times"] = self.times.astype("datetime64[s]").astype("int64").tolist()
         for name in ("index", "starts", "ends", "groups", "sources"):
             values = getattr(self.samples, name, None)
             if values is not None:
-                found[name] = [str(v) for v in values.tolist()]
-        return found
+                properties[name] = [str(v) for v in values.tolist()]
+        return properties
 
     def validation_interval(self) -> tuple[str, str]:
-        """First and last validation decision over all folds, ISO 8601; empty without any."""
+        """First and last validation decision over all folds, ISO 8601; empty if there is none."""
         if self.times is None or not any(len(fold.validation) for fold in self.folds):
             return "", ""
         times = self.times[np.concatenate([fold.validation for fold in self.folds])]
@@ -208,7 +204,7 @@ class Split:
 
     @property
     def ordered(self) -> bool:
-        """Whether every fold trains only on what starts before anything it validates."""
+        """Whether every fold trains only on samples that start before its validation samples."""
         if self.samples is not None and self.samples.starts is None:
             return False
 
@@ -224,7 +220,7 @@ class Split:
         )
 
     def along(self, path: int, by_fold: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Values of one path in its order, from values of every fold's validation samples.
+        """Values of one path in its order, from the values of every fold's validation samples.
 
         Parameters
         ----------
@@ -236,7 +232,7 @@ class Split:
         Returns
         -------
         (N, ...) array
-            One row for each sample that was split, none twice.
+            One row per sample.
         """
         return np.concatenate(
             [
@@ -246,7 +242,7 @@ class Split:
         )
 
     def spec(self) -> dict[str, object]:
-        """JSON description: bounds and sizes of each fold, and which folds make each path."""
+        """JSON description: bounds and sizes of each fold, and the folds of each path."""
         described: dict[str, object] = {
             "name": self.name,
             "parameters": dict(self.parameters),
@@ -276,7 +272,7 @@ class Split:
         return [str(times.min()), str(times.max())]
 
     def _grouped(self, fold: Fold) -> dict[str, list[str]]:
-        """Groups that a fold validates, by name."""
+        """Names of the groups that a fold validates."""
         if self.samples is None or self.samples.groups is None:
             return {}
         rows = np.searchsorted(self.samples.index, fold.validation)
@@ -291,20 +287,20 @@ def purged(
     starts: Indices | None = None,
     embargo: int = 0,
 ) -> Indices:
-    """Training samples whose label shares nothing with any validation label.
+    """Training samples whose label overlaps with no validation label.
 
-    Kept is a training sample when, for every validation sample, one label has ended by the time
-    the other starts. Nothing else is dropped, except under an embargo: then training also waits
-    ``embargo`` positions after the end of every validation label.
+    A training sample remains if, for every validation sample, one label ends before the other
+    starts. With an embargo, training also waits ``embargo`` positions after the end of every
+    validation label.
 
     Parameters
     ----------
     train, validation : (n,), (m,) int
         Numbers of samples: decision bars.
     labels : int, >= 1, or (N,) int
-        Length of every label: decided at ``t`` it is made of bars ``t + 1 .. t + labels``. Or where
-        each ends: the label of sample ``i`` is made of what lies after its start up to
-        ``labels[i]``.
+        Length of every label, which covers the bars ``t + 1 .. t + labels`` after a decision at
+        ``t``; or the end of each label: that of sample ``i`` covers the positions after its start
+        up to ``labels[i]``.
     starts : (N,) int, optional
         Start of each sample's label; default: the sample's number.
     embargo : int, >= 0
@@ -324,13 +320,12 @@ def purged(
         return begin, begin + labels if isinstance(labels, int | np.integer) else labels[numbers]
 
     start, end = spans(validation)
-    # Waiting after a label's end is what a longer label would do: training that starts later is
-    # held off, training that ended before is not.
-    return train[~meeting(*spans(train), start, end + embargo)]
+    # An embargo acts like a longer label: it delays later training, and not earlier training.
+    return train[~overlapping(*spans(train), start, end + embargo)]
 
 
 def require_folds(folds: Sequence[Fold], minimum: int, unit: str = "bars") -> None:
-    """Refuse folds that are too small to mean anything, saying how many bars are missing.
+    """Refuse folds with too few samples.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Study: a search that knows its question and its budget and counts every config it looked at."""
+"""Study: a search with a fixed question; counts every config that it evaluates."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 from podium.hashing import digest
 
-# Receipt of what a search chose itself.
+# Receipt of a search's own choices.
 CHOICES = "search"
 
 
 @dataclass(frozen=True)
 class Study:
-    """One question asked of one slot's data.
+    """One search on one slot's data.
 
     Parameters
     ----------
     id : str
     slot : str
     question : mapping
-        Everything that decides which trials a search asks for, in which order: dataset
-        fingerprint, task, split, families, spaces, search, seed, generation, metric. A budget
-        (how many trials) is no part of it, so a study can always go on.
+        Everything that determines the trials of a search and their order: dataset fingerprint,
+        task, split, families, spaces, search, seed, generation, metric. The budget (number of
+        trials) is not part of it, so every study can be continued.
     """
 
     id: str
@@ -32,10 +32,10 @@ class Study:
 
     @property
     def key(self) -> str:
-        """SHA-256 of slot and question; the same question finds the same study again."""
+        """SHA-256 of slot and question, which identifies the study."""
         return digest([self.slot, self.question])
 
 
 def choices_of(study_key: str, family: str) -> str:
-    """What the receipt of a search's own choices is known by: how it began with a family."""
+    """Key of the receipt of a search's own choices for a family."""
     return digest([study_key, family])

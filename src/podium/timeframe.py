@@ -1,4 +1,4 @@
-"""Timeframe: how long a bar is, and what an exchange's clock says at an instant."""
+"""Timeframe: length of a bar, and the time on an exchange's clock at an instant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium.errors import UsageError, suggest
 
 Seconds = NDArray[np.int64]
 
-# In podium.toml's own words; 1M is one minute.
+# Names as in podium.toml; 1M is one minute.
 SECONDS = {
     "1M": 60,
     "5M": 300,
@@ -30,12 +30,12 @@ _PROBE = 6 * 3600
 
 
 def is_dated(timeframe: str) -> bool:
-    """Whether bars of that length are told by dates: days and weeks."""
+    """Whether bars of that length have dates: days and weeks."""
     return timeframe in ("D", "W")
 
 
 def modal_gap(times: Seconds) -> int:
-    """Most frequent distance between neighbouring instants, seconds; 0 when there is none."""
+    """Most frequent gap between neighbouring instants, seconds; 0 if there is none."""
     gaps = np.diff(times)
     gaps = gaps[gaps > 0]
     if not len(gaps):
@@ -45,9 +45,9 @@ def modal_gap(times: Seconds) -> int:
 
 
 def of_gap(gap: int) -> str | None:
-    """Timeframe of bars that lie ``gap`` seconds apart, None when podium has no such one.
+    """Timeframe of bars with ``gap`` seconds between them; None if there is none.
 
-    Days are recognized with the hour that a change of the clock adds or takes.
+    Days may be an hour longer or shorter, for changes of the clock.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def of_gap(gap: int) -> str | None:
 
 
 def whole_seconds(moments: ArrayLike) -> Times:
-    """Moments in whole seconds, rounded up: what is known at 59.5 is not known at 59."""
+    """Moments in whole seconds, rounded up: a value known at 59.5 is not known at 59."""
     given = np.asarray(moments, dtype="datetime64")
     seconds = given.astype("datetime64[s]")
     return seconds + (seconds < given)
@@ -73,7 +73,7 @@ def zone(name: str) -> ZoneInfo:
     Raises
     ------
     UsageError
-        There is none; near names are suggested.
+        The zone does not exist; near names are suggested.
     """
     try:
         return ZoneInfo(name)
@@ -88,7 +88,7 @@ def zone(name: str) -> ZoneInfo:
 
 
 def offsets(instants: Seconds, name: str) -> Seconds:
-    """Seconds that a zone's clock is ahead of UTC at each instant.
+    """Offset of a zone's clock from UTC at each instant, in seconds.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def offsets(instants: Seconds, name: str) -> Seconds:
     clock = zone(name)
     low, high = int(instants.min()), int(instants.max())
     probes = [*range(low, high, _PROBE), high]
-    seen = [_offset(probe, clock) for probe in probes]
-    starts, values = [low], [seen[0]]
-    for left, right, before, after in zip(probes, probes[1:], seen, seen[1:], strict=False):
+    known = [_offset(probe, clock) for probe in probes]
+    starts, values = [low], [known[0]]
+    for left, right, before, after in zip(probes, probes[1:], known, known[1:], strict=False):
         if before != after:
             starts.append(_change(left, right, before, clock))
             values.append(after)
@@ -119,29 +119,29 @@ def offsets(instants: Seconds, name: str) -> Seconds:
 
 
 def instants(walls: Seconds, name: str, *, first: bool = False) -> Seconds:
-    """Instants at which a zone's clock shows these times.
+    """Instants of times on a zone's clock.
 
-    A time that the clock shows twice is its second showing, or its ``first``; one that it leaps
-    over is the moment of the leap.
+    A repeated time means its second occurrence, or the ``first``; a skipped time means the moment
+    of the change.
 
     Parameters
     ----------
     walls : (N,) int64
-        What the clock shows, as seconds since 1970 on that clock.
+        Times on the clock, as seconds since 1970 on that clock.
     """
     if name == "UTC":
         return walls
     clock = zone(name)
     choose = min if first else max
-    found = []
+    result = []
     for wall in walls.tolist():
         shown = dt.datetime.fromtimestamp(wall, dt.UTC).replace(tzinfo=clock)
         early, late = (int(shown.replace(fold=fold).timestamp()) for fold in (0, 1))
-        if early > late:  # the clock never shows it: the leap lies between the two readings
-            found.append(_change(late, early, _offset(late, clock), clock))
+        if early > late:  # a skipped time: the change is between the two readings
+            result.append(_change(late, early, _offset(late, clock), clock))
         else:
-            found.append(choose(early, late))
-    return np.asarray(found, dtype=np.int64)
+            result.append(choose(early, late))
+    return np.asarray(result, dtype=np.int64)
 
 
 def clock_time(text: str) -> int:
@@ -150,7 +150,7 @@ def clock_time(text: str) -> int:
     Raises
     ------
     UsageError
-        The text is no time of a day.
+        The text is not a time of day.
 
     Examples
     --------
@@ -158,16 +158,16 @@ def clock_time(text: str) -> int:
     34200
     """
     try:
-        found = dt.time.fromisoformat(text)
+        time = dt.time.fromisoformat(text)
     except ValueError:
         raise UsageError(f"time of day '{text}'", "hours and minutes such as 17:00") from None
-    return found.hour * 3600 + found.minute * 60
+    return time.hour * 3600 + time.minute * 60
 
 
 def _offset(instant: int, clock: ZoneInfo) -> int:
-    found = dt.datetime.fromtimestamp(instant, clock).utcoffset()
-    assert found is not None  # a ZoneInfo always knows
-    return int(found.total_seconds())
+    offset = dt.datetime.fromtimestamp(instant, clock).utcoffset()
+    assert offset is not None  # a ZoneInfo always has one
+    return int(offset.total_seconds())
 
 
 def _change(left: int, right: int, before: int, clock: ZoneInfo) -> int:

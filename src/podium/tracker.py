@@ -1,4 +1,4 @@
-"""HyperparamTracker: log runs from any script, ask for the best; podium's record underneath."""
+"""HyperparamTracker: logs runs of any script into podium's record and returns the best ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
 from podium.ledger import runs
 from podium.ledger.record_reader import RecordReader
-from podium.ledger.sweep_file import FILE, behind, is_news
+from podium.ledger.sweep_file import FILE, has_new_content, is_stale
 from podium.record import Record, finite, lower_is_better
 from podium.render.sweep import sweep_markdown
 from podium.reporting import number_of
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from podium.study import Study
 
 METRIC = "val_pct_mae"
-# Rewriting the file may take one part in this many of a program's time.
+# Rewriting the file takes at most 1/SHARE of a program's time.
 SHARE = 20
-# Processes cannot both make a project, but threads share a process's names for half-made files.
+# Processes exclude each other, but threads share a process's names of temporary files.
 _MAKING = threading.Lock()
 
 
 class HyperparamTracker:
-    """Every run of a project: those logged here, those podium trained, those imported.
+    """All runs of a project: logged by trackers, trained by podium, or imported.
 
     Parameters
     ----------
     path : path
-        A ``.json`` file: the project round it, which has its runs in ``hyperparams/
-        sweep_results.json``. Where there is no project, the first run makes one: above the file
-        when it lies in a folder ``hyperparams``, else beside it. An existing file is imported.
+        A ``.json`` file: the project that contains it, which writes its runs to ``hyperparams/
+        sweep_results.json``. If there is no project, the first run makes one: above the file if its
+        folder is ``hyperparams``, else in the file's folder. An existing file is imported.
         A folder: the project in it or above it.
 
     Raises
@@ -56,13 +56,13 @@ class HyperparamTracker:
     NotFoundError
         The folder is in no project.
     DataError
-        The file is damaged, and there is no project yet; in a project that is a warning.
+        The file is damaged and there is no project yet; in a project this is a warning.
 
     Notes
     -----
-    Threads and processes may log at once. A run is on the disk when ``log_run`` returns; the JSON
-    file follows (at the latest when the program ends) and costs at most a twentieth of its time.
-    ``git_commit`` is that of the first run this object logs.
+    Threads and processes may log at the same time. A run is on the disk when ``log_run`` returns;
+    the JSON file is updated later, at the latest when the program ends, and takes at most a
+    twentieth of the program's time. ``git_commit`` is that of the first run this object logs.
 
     Examples
     --------
@@ -84,9 +84,9 @@ class HyperparamTracker:
                 "a .json file such as hyperparams/sweep_results.json, or a project's folder",
             )
         self._log = _TrackerLog()
-        # Runs when the object is gone, and at the latest at the interpreter's exit.
+        # Runs when the object is collected, at the latest at the interpreter's exit.
         self._end = weakref.finalize(self, self._log.close)
-        self._take_in()
+        self._import_files()
 
     def __enter__(self) -> Self:
         return self
@@ -95,14 +95,14 @@ class HyperparamTracker:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Worker processes get a tracker of their own on the same project.
+        # Worker processes open a new tracker on the same project.
         return (HyperparamTracker, (str(self.path),))
 
     def __repr__(self) -> str:
         return f"HyperparamTracker({str(self.path)!r})"
 
     def close(self) -> None:
-        """Bring the JSON file up to date and let the record go; a later call opens it again."""
+        """Update the JSON file and close the record; a later call opens it again."""
         self._log.close()
 
     def log_run(
@@ -114,29 +114,29 @@ class HyperparamTracker:
         training_time_seconds: float | None = None,
         notes: str = "",
     ) -> str:
-        """Keep a finished run; returns its id once it is on the disk.
+        """Log a finished run; returns its id once the run is on the disk.
 
         Parameters
         ----------
         model_name : str
         hyperparams : mapping
-            JSON-able values; anything else is kept as its text.
+            JSON values; other values are stored as text.
         metrics : mapping of str to float
-            Numbers, also of numpy or torch; NaN and infinities are kept and never win.
+            Numbers, also of numpy or torch; NaN and infinities are stored and never win.
         checkpoint_path : path, optional
-            Relative to the present folder.
+            Relative to the current folder.
         training_time_seconds : float, optional
         notes : str
 
         Returns
         -------
         str
-            ``<model>_<YYYYMMDD>_<HHMMSS>`` in UTC, with ``-2``, ``-3`` when taken.
+            ``<model>_<YYYYMMDD>_<HHMMSS>`` in UTC, with ``-2``, ``-3`` if taken.
 
         Raises
         ------
         UsageError
-            With everything that cannot be kept.
+            Lists all invalid values.
         DataError
             The record cannot be written.
         """
@@ -148,8 +148,8 @@ class HyperparamTracker:
 
     @property
     def runs(self) -> list[Record]:
-        """Every complete run, oldest first, as the record has them now."""
-        reader = self._door()
+        """All complete runs currently on record, oldest first."""
+        reader = self._reader()
         return [] if reader is None else _openable(reader, runs.runs(reader))
 
     def get_best_model(
@@ -163,12 +163,13 @@ class HyperparamTracker:
         model_name : str, optional
             Only runs of this model.
         minimize : bool, optional
-            Default: what ``[metrics]`` of podium.toml declares, else what the name says.
+            Default: the direction declared in ``[metrics]`` of podium.toml, else the one implied
+            by the name.
 
         Raises
         ------
         UsageError
-            Nothing says which way the metric is better.
+            The better direction of the metric is unknown.
         """
         return next(iter(self.get_top_k_models(1, metric, model_name, minimize)), None)
 
@@ -179,11 +180,11 @@ class HyperparamTracker:
         model_name: str | None = None,
         minimize: bool | None = None,
     ) -> list[Record]:
-        """The best runs by a metric, best first, at most ``k``; see :meth:`get_best_model`."""
+        """The ``k`` best runs by a metric, best first; see :meth:`get_best_model`."""
         if k < 0:
-            raise UsageError(f"k is {k}", "how many runs, at least 0")
+            raise UsageError(f"k is {k}", "a number of runs, at least 0")
         lower = lower_is_better(metric, self._declared(), minimize)
-        reader = self._door()
+        reader = self._reader()
         if reader is None:
             return []
         names = None if model_name is None else [model_name]
@@ -194,12 +195,12 @@ class HyperparamTracker:
         metrics: Sequence[str] | None = None,
         model_names: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """A row a run: ``run_id``, ``model_name`` and the metrics, best by the first one first.
+        """One row per run: ``run_id``, ``model_name`` and metrics; best by the first metric first.
 
         Parameters
         ----------
         metrics : sequence of str, optional
-            Default: every metric any of these runs has. What a run lacks is NaN.
+            Default: every metric of these runs. Missing values are NaN.
         model_names : sequence of str, optional
             Only runs of these models.
         """
@@ -207,28 +208,28 @@ class HyperparamTracker:
 
         metrics = [metrics] if isinstance(metrics, str) else metrics
         model_names = [model_names] if isinstance(model_names, str) else model_names
-        reader = self._door()
+        reader = self._reader()
         if metrics is None:
-            found = [] if reader is None else runs.runs(reader, model_names)
-            metrics = sorted({name for run in found for name in run.metrics}, key=_usual)
-        wanted = list(dict.fromkeys(metrics))
-        rows = [] if reader is None else runs.table(reader, wanted, model_names)
-        if wanted:
-            rows = _sorted(rows, wanted[0], self._declared())
-        return pd.DataFrame(rows, columns=["run_id", "model_name", *wanted])
+            records = [] if reader is None else runs.runs(reader, model_names)
+            metrics = sorted({name for run in records for name in run.metrics}, key=_usual)
+        names = list(dict.fromkeys(metrics))
+        rows = [] if reader is None else runs.table(reader, names, model_names)
+        if names:
+            rows = _sorted(rows, names[0], self._declared())
+        return pd.DataFrame(rows, columns=["run_id", "model_name", *names])
 
     def get_hyperparameter_impact(
         self, model_name: str, hyperparam: str, metric: str = METRIC
     ) -> pd.DataFrame:
-        """``run_id``, the hyperparameter and the metric of a model's runs, sorted by the former."""
+        """``run_id``, hyperparameter and metric of a model's runs, sorted by the hyperparameter."""
         import pandas as pd
 
-        reader = self._door()
+        reader = self._reader()
         rows = [] if reader is None else runs.impact(reader, model_name, hyperparam, metric)
         return pd.DataFrame(rows, columns=["run_id", hyperparam, metric])
 
     def generate_report(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Report in Markdown: the best run of each model; also written to ``path`` when given."""
+        """Report in Markdown with the best run of each model; also written to ``path`` if given."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         text = sweep_markdown(self.runs, metric=METRIC, declared=self._declared(), generated=moment)
         if path is not None:
@@ -238,7 +239,7 @@ class HyperparamTracker:
         return text
 
     def _find(self) -> Config | None:
-        """Config of the project; None while there is none."""
+        """Config of the project, or None if there is none yet."""
         if self._config is None:
             try:
                 self._config = load(find_root(self.path.parent))
@@ -250,8 +251,8 @@ class HyperparamTracker:
         config = self._find()
         return {} if config is None else config.metrics
 
-    def _door(self) -> RecordReader | None:
-        """Reads of the record; None while there is none."""
+    def _reader(self) -> RecordReader | None:
+        """Reader of the record, or None if there is none yet."""
         config = self._find()
         if config is None:
             return None
@@ -259,7 +260,7 @@ class HyperparamTracker:
         return reader if reader.exists else None
 
     def _make(self) -> Config:
-        """A project for the file, made by this process or by another one at the same moment."""
+        """Make a project for the file, unless another process makes it at the same moment."""
         from podium.steps.archive.init import init
 
         folder = self.path.parent
@@ -268,33 +269,33 @@ class HyperparamTracker:
         with _MAKING, suppress(ConflictError):
             init(root)
             _say(
-                f"made a project in {root}: runs are kept in its record, podium.db, and written to "
-                f"{root / FILE}"
+                f"made a project in {root}: runs are stored in its record, podium.db, and written "
+                f"to {root / FILE}"
             )
         self._config = load(root)
         return self._config
 
-    def _take_in(self) -> None:
-        """Bring record and files together where one is ahead, before anything is answered."""
+    def _import_files(self) -> None:
+        """Synchronise record and files if they differ."""
         config = self._find()
         if config is None:
             if not self.path.is_file():
-                # Nothing to tell, and looking makes no project.
+                # Reading makes no project.
                 return
             from podium.importers import sweep_results
 
-            # What is damaged stops here, before anything is made.
+            # A damaged file raises here, before a project is made.
             sweep_results.read(self.path)
             config = self._make()
         reader = RecordReader(config.ledger.url, config.root, config.project.id)
         own = self.path.resolve() == (config.root / FILE).resolve()
-        is_other = self.path.is_file() and not own and is_news(reader, self.path)
-        if is_other or behind(reader):
-            self._log.take_in(config, self.path if is_other else None)
+        is_other = self.path.is_file() and not own and has_new_content(reader, self.path)
+        if is_other or is_stale(reader):
+            self._log.import_files(config, self.path if is_other else None)
 
 
 class _TrackerLog:
-    """The writing side: the record, opened at the first run, and the file that follows it."""
+    """Writer of a tracker: opens the record at the first run, and updates the file after it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -309,7 +310,7 @@ class _TrackerLog:
         """Write a run; returns its id once it is on the disk."""
         from podium.ledger import foreign, writes
 
-        with self._mine():
+        with self._exclusive():
             project = self._open(config)
             ledger, environment = project.ledger, project.environment
             with full_disk_explained(project.root), ledger.transaction(durable=True) as tx:
@@ -327,35 +328,35 @@ class _TrackerLog:
             self._rewrite(project)
         return written.run_id
 
-    def take_in(self, config: Config, path: Path | None = None) -> None:
-        """Bring what files say into the record: the project's own, and another one."""
+    def import_files(self, config: Config, path: Path | None = None) -> None:
+        """Import the project's own file, and another one, into the record."""
         from podium.ledger.projections import sweep_results
 
-        with self._mine():
+        with self._exclusive():
             project = self._open(config)
             if path is not None:
-                count = sweep_results.take_in(
+                count = sweep_results.import_file(
                     project.ledger, project.root, path, slot=config.root_slot, say=_say
                 )
                 _say(
                     f"imported from {path}: {sweep_results.counted(count)}; the project's runs "
-                    f"are written to {project.root / FILE}, not to that file"
+                    f"are written to {project.root / FILE}, not to the imported file"
                 )
             self.close()
 
     def close(self) -> None:
-        """Update the files and let the record go."""
-        with self._mine():
+        """Update the files and close the record."""
+        with self._exclusive():
             project, self._project, self._study = self._project, None, None
             if project is not None:
                 project.__exit__(None, None, None)
 
     @contextmanager
-    def _mine(self) -> Iterator[None]:
-        """Be the only thread at work; a forked process starts anew."""
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the lock of this process; a forked process starts with new state."""
         if os.getpid() != self._process:
-            # The parent's connection is not to be used here, nor to be closed; nor may this wait
-            # for threads that only the parent has.
+            # A fork must neither use nor close the parent's connection, nor wait for a lock held
+            # by a thread of the parent.
             if self._project is not None:
                 self._inherited.append(self._project)
             self._project = self._study = None
@@ -365,19 +366,19 @@ class _TrackerLog:
 
     def _open(self, config: Config) -> Project:
         if self._project is None:
-            # The second is for the end: an interpreter that is leaving cannot import everything.
+            # user_files is imported for close(): an exiting interpreter cannot import everything.
             from podium.steps.workspace import user_files  # noqa: F401
             from podium.steps.workspace.project import Stderr
             from podium.steps.workspace.session import open_project
 
             project = open_project(config.root, reporter=Stderr())
-            # Opened here: what goes wrong leaves nothing half open.
+            # The ledger is opened before the project is kept, so an error leaves nothing half open.
             _ = project.ledger
             self._project = project
         return self._project
 
     def _rewrite(self, project: Project) -> None:
-        """Update the file, if that was not done just now."""
+        """Update the file, unless its share of the time is used up."""
         from podium.ledger.projections import sweep_results
 
         started = time.monotonic()
@@ -388,8 +389,7 @@ class _TrackerLog:
                 project.ledger, project.root, slot=project.config.root_slot, say=_say, wait=False
             )
         except PodiumError as error:
-            # The run is in the record; it is the file that has to wait. Said once: the next run
-            # would only say it again.
+            # The run is in the record, only the file is late. Each message is shown once.
             if str(error) not in self._warned:
                 _say(f"warning: {FILE} was not updated: {error}")
             self._warned.add(str(error))
@@ -408,7 +408,7 @@ def _record(
     seconds: float | None,
     notes: str,
 ) -> Record:
-    """A run as it is kept, or every reason why it cannot be."""
+    """Record of a logged run; raises one error with all problems."""
     problems = Problems()
     if not isinstance(model_name, str) or not model_name.strip() or not model_name.isprintable():
         problems.add(f"model_name is {model_name!r}", "a name such as 'toto'")
@@ -438,44 +438,44 @@ def _record(
     if seconds is not None:
         took = number("training_time_seconds", seconds, "seconds, or None")
     UsageError.raise_for(problems)
-    # Imported here: asking for the best run needs no database library.
+    # Imported late: reading the best run needs no database library.
     from podium.ledger.ledger import now
 
     return Record("", model_name, now(), config, values, None, took, str(notes or ""))
 
 
 def _inside(root: Path, checkpoint: str | os.PathLike[str]) -> str:
-    """A path as the record keeps it: relative to the project where it is inside, else absolute."""
+    """Path as stored in the record: relative if inside the project, else absolute."""
     text = os.fspath(checkpoint)
     if "://" in text:
         return text
-    path = Path(os.path.abspath(text))  # noqa: PTH100 - links are kept as they were given
+    path = Path(os.path.abspath(text))  # noqa: PTH100 - symbolic links are kept
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _openable(reader: RecordReader, found: list[Record]) -> list[Record]:
-    """Runs whose checkpoint can be opened from anywhere, where the project has it."""
+def _openable(reader: RecordReader, records: list[Record]) -> list[Record]:
+    """Runs with absolute checkpoint paths where the checkpoint exists."""
 
-    def path(told: str) -> str:
+    def path(stored: str) -> str:
         try:
-            if Path(told).is_absolute() and Path(told).exists():
-                return told
-            inside = rerooted(told, reader.root)
-            return str(inside) if inside.exists() else told
+            if Path(stored).is_absolute() and Path(stored).exists():
+                return stored
+            inside = rerooted(stored, reader.root)
+            return str(inside) if inside.exists() else stored
         except OSError:
-            # No name that a file could have.
-            return told
+            # Not a valid file name.
+            return stored
 
     return [
         replace(run, checkpoint_path=path(run.checkpoint_path)) if run.checkpoint_path else run
-        for run in found
+        for run in records
     ]
 
 
 def _sorted(
     rows: list[dict[str, Any]], metric: str, declared: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Best first, what cannot win last; as they were where nobody knows which way is better."""
+    """Rows sorted best first, non-finite values last; unsorted if no direction is known."""
     try:
         sign = 1 if lower_is_better(metric, declared) else -1
     except UsageError:
@@ -489,6 +489,6 @@ def _sorted(
 
 
 def _usual(metric: str) -> tuple[int, str]:
-    """Order of columns: the usual metric, validation, test, the rest."""
+    """Sort key of columns: the default metric, validation, test, the rest."""
     parts = (METRIC, "val_", "test_", "")
     return next(n for n, part in enumerate(parts) if metric.startswith(part)), metric

@@ -1,4 +1,4 @@
-"""Trial: one config trained on one fold of one split with one seed, and what runners say of it."""
+"""Trial: one config trained on one fold of one split with one seed; messages of runners."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from podium.split import Fold
 from podium.view import View
 
 KEY_SCHEMA = 1
-# How long a config trains is a budget, not an idea: two lengths are one look at one config.
+# The training length is a budget: a config with two lengths counts as one config.
 BUDGET = "max_epochs"
-# Phases under which a study has its baselines: on its own windows, and on folds.
+# Phases of a study's baselines: on its validation windows, and on folds.
 BASELINE, EXTEND_BASELINE = "baseline", "extend_baseline"
 BASELINES = (BASELINE, EXTEND_BASELINE)
 
 
 class State(enum.StrEnum):
-    """Where a trial stands."""
+    """State of a trial."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -41,7 +41,7 @@ class State(enum.StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the trial will not run again by itself."""
+        """Whether the trial has ended and does not resume."""
         return self in (State.COMPLETE, State.PRUNED, State.FAILED)
 
 
@@ -54,17 +54,17 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.INTERRUPTED: frozenset({State.RUNNING, State.PRUNED}),
     State.FAILED: frozenset({State.RUNNING}),
     State.COMPLETE: frozenset(),
-    # Somebody else may want it whole.
+    # Another study may need it complete.
     State.PRUNED: frozenset({State.RUNNING}),
 }
 
 
 @dataclass(frozen=True)
 class Key:
-    """What makes two trials the same training, so that it is done once.
+    """Identity of a training: trials with equal keys train once.
 
-    The git commit is recorded beside a trial and is no part of its key: a new commit alone retrains
-    nothing. A family says with its VERSION that its numbers changed.
+    The git commit is recorded with a trial and is not part of its key: a new commit alone retrains
+    nothing. A family changes its VERSION when its results change.
     """
 
     family: str
@@ -83,7 +83,7 @@ class Key:
 
 
 def config_hash(family: str, config: Mapping[str, object]) -> str:
-    """Identity of a config for the luck of a search: its training length is left out."""
+    """Identity of a config in counts for selection bias, without its training length."""
     return digest([family, {k: v for k, v in config.items() if k != BUDGET}])
 
 
@@ -100,21 +100,21 @@ def run_name(family: str, moment: str) -> str:
 
 
 def trial_seed(study_seed: int, number: int) -> int:
-    """Seed of a study's n-th trial, spread over 31 bits."""
+    """Seed of a study's n-th trial, 31 bits."""
     return int(digest([study_seed, number])[:8], 16) & 0x7FFF_FFFF
 
 
-# Files of one trial: path of the folder they lie in, or their contents by name; empty: none.
+# Files of one trial: path of their folder, or their contents by name; empty: none.
 Files = str | Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One trial handed to a runner.
+    """One trial for a runner.
 
-    ``until`` is the epoch it is to stop after, resumable, where its schedule decides whether it
-    goes on; 0: it trains to its end. ``resumes`` has the files of the state it goes on from, for
-    workers that cannot look below the job's ``pause_to``.
+    ``until`` is the epoch to pause after, where the schedule decides whether it continues; 0: it
+    trains to its end. ``resumes`` has the files of the paused state, for workers that do not share
+    the folder ``pause_to`` of the job.
     """
 
     trial_id: str
@@ -127,27 +127,27 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What all tasks of one call to a runner share; sent to each worker once."""
+    """Common data of all tasks of one call to a runner; sent to each worker once."""
 
     family: str
     metric: str
     view: View | Sequences | Code
     folds: Mapping[int, Fold]
-    # Of the slot: it takes the folds apart and scores.
+    # Task of the slot, which makes the samples of a fold and scores them.
     task: str = "forecast"
-    # Where workers leave the fitted models, one folder a trial; empty: models are not kept.
+    # Folder of the fitted models, one subfolder per trial; empty: models are not kept.
     save_to: str = ""
-    # Where workers leave the states of paused trials, one folder a trial; empty: none is paused.
+    # Folder of the states of paused trials, one subfolder per trial; empty: no trial pauses.
     pause_to: str = ""
-    # Whether trainings to their end leave states there too, to go on from after a kill.
+    # Whether full trainings save states there too, to resume after a kill.
     leaves_states: bool = False
-    # Device that families are trained on; empty: the CPU. A runner may give each worker its own.
+    # Device of trainings; empty: the CPU. A runner may assign one to each worker.
     device: str = ""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Scores of one training epoch, by metric name; of the batch's ``trial``-th config."""
+    """Scores by metric of one training epoch of the batch's ``trial``-th config."""
 
     trial: int
     epoch: int
@@ -155,7 +155,7 @@ class Epoch:
 
 
 def curves_csv(epochs: Mapping[int, Mapping[str, float]]) -> str:
-    """Every epoch in one line, values that are not finite too; empty where there are none.
+    """CSV text with a line per epoch; empty if there are no epochs.
 
     Examples
     --------
@@ -172,34 +172,34 @@ def curves_csv(epochs: Mapping[int, Mapping[str, float]]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """How a trial ended, or where it stopped for now, with everything the record keeps of it.
+    """End or pause of a trial, with everything that the record stores.
 
     Parameters
     ----------
     task : Task
     state : State
-        COMPLETE or FAILED; PAUSED where its task asked for that.
+        COMPLETE or FAILED; PAUSED if its task has ``until``.
     score : float
-        The job's metric on the fold's validation part; NaN when failed.
+        The job's metric on the fold's validation part; NaN if failed.
     losses : (N,) float32
-        Metric's loss per validation window, in the order of ``Windows.of``; of a classifier the
-        logarithmic loss per validation sample, since metrics of classes have none of their own.
+        Loss of the metric per validation window, in the order of ``Windows.of``; of a classifier
+        the logarithmic loss per validation sample, since metrics of classes have no such loss.
     epochs : tuple of Epoch
     seconds : float
         Wall time in the worker.
     reason : str
-        Why it failed; empty when complete.
+        Reason of the failure; empty if complete.
     best_epoch : int
-        Epoch the model was taken from; 0 for families without epochs.
+        Epoch of the model; 0 for families without epochs.
     final : mapping of metric to float
-        What own code said at its end; stands above what it reported by epoch.
+        Final metrics of own code; they override those reported by epoch.
     trace : str
-        The whole traceback of an error, for the log; ``reason`` has its end.
+        The full traceback of an error, for the log; ``reason`` has its end.
     model : str or mapping of str to bytes
-        Files of the fitted model where the job keeps models: as a path from a runner that shares
-        files with its driver, else as bytes.
+        Files of the fitted model if the job keeps models: as a path if the runner shares files
+        with its driver, else as bytes.
     paused : str or mapping of str to bytes
-        Files of the state that a paused trial goes on from, likewise.
+        Files of the state from which a paused trial resumes, likewise.
     """
 
     task: Task
@@ -219,7 +219,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A family finished the batch's ``trial``-th config: a model, or why there is none."""
+    """A family finished the batch's ``trial``-th config: the model, or the reason of a failure."""
 
     trial: int
     model: Any
@@ -227,12 +227,12 @@ class Fitted:
     trace: str = ""
 
 
-class TrainingPaused(Exception):  # noqa: N818 - nothing went wrong
-    """Raised where a family puts a state away: the training is to stop, and may go on later."""
+class TrainingPaused(Exception):  # noqa: N818 - not an error
+    """Raised when a family saves a state: the training pauses and may resume later."""
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """A family stopped the batch's ``trial``-th config where it was asked to; it may go on."""
+    """A family paused the batch's ``trial``-th config at the requested epoch."""
 
     trial: int

@@ -1,4 +1,4 @@
-"""Verbs as methods of an opened project: one table; signatures are those of the functions."""
+"""Verbs as methods of an opened project, with the signatures of their functions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Verb(NamedTuple):
-    """Where a verb's function is, and which settings its keywords may be.
+    """Location of a verb's function, and the sections of its settings.
 
     Parameters
     ----------
     module : str
-        Below ``podium.steps``.
+        Module in ``podium.steps``.
     sections : tuple of str
-        Sections of podium.toml; ``tune`` lets ``trials=8`` set ``tune.trials``.
+        Sections of podium.toml; with ``tune``, ``trials=8`` sets ``tune.trials``.
     function : str
         Default: the verb's name.
     """
@@ -33,7 +33,7 @@ class Verb(NamedTuple):
     function: str = ""
 
 
-# Verbs of a slot, in the order of the journey: the first argument after the project is the slot.
+# Verbs of a slot, in order of use: the first argument after the project is the slot.
 ON_SLOT = {
     "run": Verb("pipeline.run", ("tune", "extend", "finalize", "backtest", "runner")),
     "tune": Verb("search.tune", ("tune", "runner")),
@@ -74,31 +74,31 @@ ALL = {**ON_PROJECT, **ON_SLOT}
 
 
 def function_of(name: str, verb: Verb) -> Callable[..., Any]:
-    """Function of a verb, imported now."""
-    found: Callable[..., Any] = getattr(
+    """Function of a verb, imported on demand."""
+    function: Callable[..., Any] = getattr(
         import_module(f"podium.steps.{verb.module}"), verb.function or name
     )
-    return found
+    return function
 
 
 def settings_of(verb: Verb, config: Config) -> dict[str, tuple[str, Any]]:
-    """Keywords of a verb that are settings, each with its dotted key and its value now."""
-    found: dict[str, tuple[str, Any]] = {}
+    """Keywords of a verb that are settings, with their dotted keys and values."""
+    settings: dict[str, tuple[str, Any]] = {}
     for section in verb.sections:
         for key, value in asdict(getattr(config, section)).items():
-            found.setdefault(key, (f"{section}.{key}", value))
+            settings.setdefault(key, (f"{section}.{key}", value))
     if "runner" in verb.sections:
-        found |= {"max_time": ("max_time", None), "retry_failed": ("retry_failed", False)}
-    return found
+        settings |= {"max_time": ("max_time", None), "retry_failed": ("retry_failed", False)}
+    return settings
 
 
 def bound(name: str, verb: Verb, project: Any, *first: Any) -> Callable[..., Any]:
-    """A verb of a project, or of a slot of it, as a method: its arguments and its settings.
+    """A verb of a project or a slot as a method, with its arguments and settings.
 
     Raises
     ------
     TypeError
-        When it is called with a keyword that it does not have.
+        Unknown keyword in a call.
     """
     function = function_of(name, verb)
     own = list(inspect.signature(function).parameters.values())[1 + len(first) :]

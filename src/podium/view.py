@@ -1,4 +1,4 @@
-"""View: what a forecasting task sees of a dataset."""
+"""View: features and targets of a dataset for a forecasting task."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from podium.dataset import Dataset
 from podium.errors import DataError, Problem, Problems, UsageError
 from podium.samples import Samples
 
-# Tickers whose feature is computed once more alone, when it is known later than that of others.
+# Most tickers whose feature is computed again alone, where it starts later than for others.
 SUSPECTS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a forecasting task sees of a dataset: one copy of it, addressed by windows.
+    """Features and targets of a dataset for a forecasting task; windows index into it.
 
     Parameters
     ----------
@@ -34,22 +34,22 @@ class View:
         Causal: row ``t`` uses bars up to ``t`` only. Not scaled; families fit their scaler on
         training windows.
     increments : (T, S) float
-        One bar's contribution to the target, known at its close (a squared return, say).
+        One bar's contribution to the target, known at its close, such as a squared return.
     target : (T, S) float
-        Target decided at ``t`` and known at ``t + horizon``; NaN where that lies beyond the data.
-        Of a ticker that ends before that, and before the data do, it is made of the bars there are.
+        Target decided at ``t`` and known at ``t + horizon``; NaN beyond the end of the data. For a
+        ticker that ends earlier than the data, it covers the bars up to the ticker's last one.
     past : (T, S) float
         The same quantity over the last ``horizon`` bars, known at ``t``.
     aggregate : callable
-        ``(mean of increments, horizon) -> target``, what has to be added of ``level`` left out.
+        ``(mean of increments, horizon) -> target``, without the addition of ``level``.
     horizon, window : int
-        Bars ahead, and bars a model looks back.
+        Bars ahead, and bars in a model's input.
     centered : bool
-        Whether a forecast of zero is one (a return), not nonsense (a log volatility).
+        Whether zero is a meaningful forecast (a return), unlike for a log volatility.
     level : (T, S) float, optional
-        Known at ``t`` and part of the target decided there (a price); None: nothing is.
+        Part of the target that is known at ``t`` (a price); None: no such part.
     members : (T, S) bool, optional
-        Where a ticker may be decided on; None: everywhere, and every ticker has every bar.
+        Where a ticker can be decided on; None: everywhere, and every ticker has every bar.
     last_bars : (S,) int, optional
         Number of each ticker's last bar; None: every ticker has every bar.
     """
@@ -73,26 +73,26 @@ class View:
     def of(
         cls, dataset: Dataset, *, features: Sequence[str], target: str, horizon: int, window: int
     ) -> View:
-        """View of a dataset through features and a target, named as in podium.toml.
+        """View of a dataset with features and a target, named as in podium.toml.
 
         Parameters
         ----------
         features : sequence of str
-            A feature's name, and after colons what it takes: ``log_volatility:21``.
+            A feature's name and its arguments after colons: ``log_volatility:21``.
         target : str
         horizon, window : int
-            Bars ahead; bars a model looks back.
+            Bars ahead; bars in a model's input.
 
         Raises
         ------
         UsageError
-            A feature does not take such numbers, or a plugin cannot be run.
+            A feature does not accept the arguments, or a plugin fails.
         DataError
-            A feature has another shape than the bars, is not finite after its warm-up, or is
-            spoiled by the bars that other tickers lack.
+            A feature has another shape than the bars, is not finite after its warm-up, or becomes
+            NaN through missing bars of other tickers.
         """
         kind = registry.load("targets", target)
-        with plugin.blamed():
+        with plugin.located_errors():
             increments = kind.increments(dataset)
             level = kind.level(dataset) if hasattr(kind, "level") else None
             computes = _features(features)
@@ -103,7 +103,7 @@ class View:
         _require_shape(dataset, {f"target '{target}': increments": increments})
         if dataset.members is not None:
             increments = np.where(dataset.alive, increments, np.nan)
-        with plugin.blamed():
+        with plugin.located_errors():
             past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
         if level is not None:
             past[horizon:] += level[:-horizon]
@@ -113,8 +113,8 @@ class View:
         if dataset.members is not None:
             values[~dataset.alive] = np.nan
             future[~dataset.alive] = np.nan
-            with plugin.blamed():
-                _cut_short(future, dataset, increments, level, kind.aggregate, horizon)
+            with plugin.located_errors():
+                _fill_last_labels(future, dataset, increments, level, kind.aggregate, horizon)
                 _require_own(dataset, features, computes, values)
         _require_finite(dataset, features, values)
         return cls(
@@ -139,38 +139,38 @@ class View:
 
     @cached_property
     def first_bar(self) -> int:
-        """First bar whose whole window of features, and past, is known for every ticker.
+        """First bar with a complete window of features, and a known past, for every ticker.
 
-        Among members: for any of them; ``len`` when there is none.
+        With members: for any of them; ``len`` if there is none.
         """
         if self.members is not None:
-            found = np.flatnonzero(self.usable.any(axis=1))
-            return int(found[0]) if len(found) else len(self)
+            bars = np.flatnonzero(self.usable.any(axis=1))
+            return int(bars[0]) if len(bars) else len(self)
         known = np.isfinite(self.features).all(axis=(1, 2)) & np.isfinite(self.past).all(axis=1)
         unknown = np.flatnonzero(~known)
         return int(unknown[-1] + 1 if len(unknown) else 0) + self.window - 1
 
     @cached_property
     def usable(self) -> Mask:
-        """Where a window can be decided on, (T, S): by a member, all of it and its past known."""
+        """Where a member has a complete window and a known past, (T, S)."""
         known = np.isfinite(self.features).all(axis=2) & np.isfinite(self.past)
         row = np.arange(len(self))[:, np.newaxis]
         since = row - np.maximum.accumulate(np.where(known, -1, row), axis=0)
-        found: Mask = since >= self.window
-        return found if self.members is None else found & self.members
+        usable: Mask = since >= self.window
+        return usable if self.members is None else usable & self.members
 
     @cached_property
     def last_labelled(self) -> int:
-        """Last bar whose target is known, that is ``T - 1 - horizon``."""
+        """Last bar with a known target: ``T - 1 - horizon``."""
         return len(self) - 1 - self.horizon
 
     def samples(self) -> Samples:
-        """Decision bars with a whole window before and a known label after them.
+        """Decision bars with a complete window and a known label.
 
         Raises
         ------
         DataError
-            There are none, with the number of bars that would do.
+            There are none; names the required number of bars.
         """
         first, last = self.first_bar, self.last_labelled
         bars = np.arange(first, last + 1, dtype=np.int64)
@@ -179,7 +179,7 @@ class View:
             bars = bars[labelled[first : last + 1].any(axis=1)]
         if not len(bars):
             raise DataError(
-                f"{len(self)} bars leave no sample",
+                f"{len(self)} bars give no sample",
                 f"at least {first + self.horizon + 1} for this window, these features and this "
                 "horizon",
                 "use more bars or a shorter window",
@@ -194,22 +194,24 @@ class View:
         )
 
     def left_out(self) -> str:
-        """Who cannot be decided on at the newest bar, and why, in words; empty: nobody."""
+        """Message on the tickers without a forecast at the newest bar; empty if there are none."""
         if self.members is None or self.usable[-1].all():
             return ""
-        found = []
+        tickers = []
         for column in np.flatnonzero(~self.usable[-1]).tolist():
             since = np.flatnonzero(self.members[:, column])
             if self.members[-1, column]:
-                why = "too few bars yet"
+                reason = "too few bars yet"
+            elif len(since):
+                reason = f"not a member after {self.times[since[-1]]}"
             else:
-                why = f"no member after {self.times[since[-1]]}" if len(since) else "no member yet"
-            found.append(f"{self.tickers[column]} ({why})")
-        more = f" and {len(found) - 10} more" if len(found) > 10 else ""
-        return f"no forecast at {self.times[-1]} for {', '.join(found[:10])}{more}"
+                reason = "not a member yet"
+            tickers.append(f"{self.tickers[column]} ({reason})")
+        more = f" and {len(tickers) - 10} more" if len(tickers) > 10 else ""
+        return f"no forecast at {self.times[-1]} for {', '.join(tickers[:10])}{more}"
 
     def expected(self, means: Floats) -> Floats:
-        """Target decided at each bar if increments went on with these means.
+        """Target at each bar for these means of the future increments.
 
         Parameters
         ----------
@@ -220,8 +222,8 @@ class View:
         -------
         (T, S) float
         """
-        found = self.aggregate(means, self.horizon)
-        return found if self.level is None else found + self.level
+        target = self.aggregate(means, self.horizon)
+        return target if self.level is None else target + self.level
 
     def until(self, stop: int) -> View:
         """The first ``stop`` bars; targets that end at or after ``stop`` become unknown."""
@@ -240,38 +242,38 @@ class View:
         )
 
     def blind(self) -> View:
-        """The same view without any target: what a family is given to predict from."""
+        """The same view without targets, as input for predictions."""
         return replace(self, target=np.full_like(self.target, np.nan))
 
 
 def _features(specs: Sequence[str]) -> list[Callable[[Dataset], Floats]]:
-    """Functions of feature specs such as ``log_return`` or ``log_volatility:21``."""
-    found: list[Callable[[Dataset], Floats]] = []
+    """Functions of features such as ``log_return`` or ``log_volatility:21``."""
+    computes: list[Callable[[Dataset], Floats]] = []
     problems = Problems()
     for spec in specs:
         name, _, rest = spec.partition(":")
         given = rest.split(":") if rest else []
         compute = registry.load("features", name).compute
         try:
-            found.append(_bound(compute, arguments(name, given, compute)))
+            computes.append(_bound(compute, arguments(name, given, compute)))
         except UsageError as error:
             problems += error.problems
     UsageError.raise_for(problems)
-    return found
+    return computes
 
 
 def arguments(name: str, given: Sequence[str], compute: Callable[..., Any]) -> list[int | str]:
-    """What a feature's spec says after its name, as its function takes it.
+    """Arguments of a feature's function from its spec in podium.toml.
 
     Parameters
     ----------
     given : sequence of str
-        Texts for parameters that are annotated as such, whole numbers above 0 for all others.
+        Texts for parameters annotated as ``str``, whole numbers above 0 for all others.
 
     Raises
     ------
     UsageError
-        Too many, too few, or not of these kinds.
+        Too many, too few, or of another type.
     """
     takes = list(inspect.signature(compute).parameters.values())[1:]
     texts = [one.annotation in (str, "str") for one in takes]
@@ -281,13 +283,13 @@ def arguments(name: str, given: Sequence[str], compute: Callable[..., Any]) -> l
         for word, text in zip(given, texts, strict=False)
     ]
     if not needed <= len(given) <= len(takes) or not all(fits):
-        wanted = f"at most {len(takes)} whole number(s) above 0"
+        expected = f"at most {len(takes)} whole number(s) above 0"
         if any(texts):
             kinds = ("a whole number above 0", "a text")
-            wanted = ", ".join(
+            expected = ", ".join(
                 f"{one.name} ({kinds[text]})" for one, text in zip(takes, texts, strict=True)
             )
-        raise UsageError(f"feature '{':'.join([name, *given])}'", f"'{name}' and {wanted}")
+        raise UsageError(f"feature '{':'.join([name, *given])}'", f"'{name}' and {expected}")
     return [word if text else int(word) for word, text in zip(given, texts, strict=False)]
 
 
@@ -296,14 +298,14 @@ def _bound(compute: Callable[..., Any], given: list[int | str]) -> Callable[[Dat
 
 
 def _trailing_mean(values: Floats, bars: int) -> Floats:
-    """Mean of each row and the ``bars - 1`` before it; NaN while there are too few."""
+    """Mean of each row and the ``bars - 1`` before it; NaN where there are fewer."""
     means = np.full_like(values, np.nan)
     if len(values) >= bars:
         means[bars - 1 :] = sliding_window_view(values, bars, axis=0).mean(axis=-1)
     return means
 
 
-def _cut_short(
+def _fill_last_labels(
     target: Floats,
     dataset: Dataset,
     increments: Floats,
@@ -311,10 +313,10 @@ def _cut_short(
     aggregate: Callable[[Floats, int], Floats],
     horizon: int,
 ) -> None:
-    """Write the labels that reach beyond a ticker's last bar: of the increments that there are.
+    """Write labels whose horizon exceeds a ticker's last bar, from the increments up to that bar.
 
-    To leave them out would be to leave the crash out that a delisting often is. At the last bar
-    itself there is none. Where the data end as well a label stays unknown.
+    Without them the sample would lack the crash that often precedes a delisting. The last bar has
+    no label, and labels beyond the end of the data stay unknown.
     """
     alive = dataset.alive
     first, last = alive.argmax(axis=0), dataset.last_bars
@@ -326,8 +328,8 @@ def _cut_short(
         means = np.full((1, len(last)), np.nan)
         rows = at[ended] + 1 + np.arange(known)[:, np.newaxis]
         means[0, ended] = increments[rows, ended].mean(axis=0)
-        found = aggregate(means, known)[0, ended]
-        target[at[ended], ended] = found if level is None else found + level[at[ended], ended]
+        targets = aggregate(means, known)[0, ended]
+        target[at[ended], ended] = targets if level is None else targets + level[at[ended], ended]
 
 
 def _require_own(
@@ -336,9 +338,9 @@ def _require_own(
     computes: Sequence[Callable[[Dataset], Floats]],
     features: NDArray[np.float32],
 ) -> None:
-    """Refuse a feature that bars another ticker lacks, or those before a first one, make unknown.
+    """Refuse a feature that is NaN through missing bars of other tickers or before a first bar.
 
-    Suspect is a ticker that warms up longer than another; whether it also does alone decides.
+    A ticker with a longer warm-up than others is tested alone: its warm-up must not get shorter.
     """
     alive = dataset.alive
     first, lived = alive.argmax(axis=0), alive.sum(axis=0)
@@ -358,29 +360,30 @@ def _require_own(
                     f"feature '{name}' of {dataset.tickers[ticker]} is not finite "
                     f"{warm_up[ticker] - 1} bars after the ticker's first bar "
                     f"({dataset.times[start]}); of its bars alone it is after {alone[0]}",
-                    "values that neither bars before a ticker's first nor those that other "
-                    "tickers lack make unknown",
-                    "begin each ticker at its own first bar, and leave out what is NaN "
-                    "(np.nanmean) where tickers are put together",
+                    "values that depend neither on bars before a ticker's first bar nor on "
+                    "missing bars of other tickers",
+                    "start each ticker at its first bar, and ignore NaN (np.nanmean) where "
+                    "tickers are combined",
                 )
                 break
     DataError.raise_for(problems)
 
 
-def _require_shape(dataset: Dataset, found: Mapping[str, Floats]) -> None:
-    """Refuse what is not one column a ticker."""
+def _require_shape(dataset: Dataset, arrays: Mapping[str, Floats]) -> None:
+    """Refuse arrays without one column per ticker."""
     shape = (len(dataset), len(dataset.tickers))
     DataError.raise_for(
         Problem(
-            f"{what} has shape {np.shape(values)}", f"{shape}: one row a bar, one column a ticker"
+            f"{name} has shape {np.shape(values)}",
+            f"{shape}: one row per bar, one column per ticker",
         )
-        for what, values in found.items()
+        for name, values in arrays.items()
         if np.shape(values) != shape
     )
 
 
 def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np.float32]) -> None:
-    """Refuse a feature that is unknown after its warm-up."""
+    """Refuse a feature that is not finite after its warm-up."""
     known = np.isfinite(features)
     started = np.maximum.accumulate(known, axis=0)
     bad = np.argwhere(started & ~known & dataset.alive[:, :, np.newaxis])
@@ -392,7 +395,7 @@ def _require_finite(dataset: Dataset, names: Sequence[str], features: NDArray[np
             "finite values after the warm-up",
             "correct the bars or leave the feature out",
         )
-    # Bars begin where all of them are known; rows beside them may never reach a ticker.
+    # Samples start where all features are known; covariates may lack a ticker altogether.
     never = np.argwhere(~known.any(axis=0))
     if dataset.covariates and len(never):
         ticker, feature = never[0]

@@ -185,10 +185,10 @@ def test_the_kit_accepts_an_honest_family_of_quantiles(tmp_path):
         ("looks ahead", "only bars after the decision"),
         ("a quantile looks ahead", "only bars after the decision"),
         ("reads the target", "only bars after the decision|forecasts depend on the past"),
-        ("scales by everything", "only bars after|reads the future|it was not given"),
+        ("scales by everything", "only bars after|reads the future|outside the training"),
         ("another seed each time", "same seed|after save and load|one by one"),
         ("tickers by place", "another order of the tickers"),
-        ("needs the others", "alone gets other forecasts"),
+        ("needs the others", "alone has other forecasts"),
         ("no such value", "grid does not fit its space: .*0.5"),
         ("forgets a window", "1 of .* not finite"),
         ("learns nothing", "shows that it learns"),
@@ -217,7 +217,7 @@ def test_the_kit_finds_a_family_that_ignores_the_model_to_go_on_from():
         def fit(self, config, train, validation, *, seed, report, parent=None):
             return super().fit(config, train, validation, seed=seed, report=report)
 
-    with pytest.raises(AssertionError, match="go on from was not refused"):
+    with pytest.raises(AssertionError, match="a parent was not refused"):
         families.check_parent_refused_unless_it_continues(Deaf())
 
 

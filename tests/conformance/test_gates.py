@@ -63,7 +63,7 @@ def test_evidence_about_two_models_or_two_sets_of_bars_is_refused():
     for what in ("artifact_hash", "dataset_fingerprint"):
         refused = answer(**{what: "b" * 64})
         assert refused.result is Result.REFUSE
-        assert f"disagrees on its {what.replace('_', ' ')}" in refused.finding
+        assert f"differs in {what.replace('_', ' ')}" in refused.finding
 
 
 @pytest.fixture
@@ -90,13 +90,13 @@ def test_the_kit_accepts_an_honest_gate(written):
     [
         ("What to do\n", "Advice\n", "headings"),
         ("-------\nRefuses", "-------\n\nRefuses", "headings"),
-        ("data?", "data.", "asks no question"),
-        ("NEEDS = (", "NEEDS = list(", "no tuple"),
+        ("data?", "data.", "not a question"),
+        ("NEEDS = (", "NEEDS = list(", "not a tuple"),
         ("{}", "{'share': 0.1}", "``share``"),
         ("NEEDS =", "import os\nNEEDS =", "imports os"),
         ("NEEDS =", "from pathlib import Path\nNEEDS =", "imports pathlib"),
         ("    return", "    open(__file__).close()\n    return", "opens a file"),
-        ('"all is well with this one"', '""', "no sentence"),
+        ('"all is well with this one"', '""', "not a sentence"),
         (
             "    return",
             "    case.candidate.clear()\n    return",

@@ -42,7 +42,7 @@ def test_a_database_of_optuna_keeps_the_contract_too(tmp_path, searched):
     [
         ({"recognizes": lambda place: True}, "recognises 'nothing there'"),
         ({"recognizes": lambda place: False}, "does not recognise its example"),
-        ({"OPTIONS": ("study",)}, "OPTIONS names what read"),
+        ({"OPTIONS": ("study",)}, "OPTIONS has a name"),
         ({"read": lambda place: []}, "has no record"),
     ],
 )

@@ -120,7 +120,7 @@ class Wrong:
         ("roots", "gradient is not finite"),
         ("uphill", "a step against its gradient"),
         ("first", "in another order"),
-        ("below zero", "are right have a loss of -1"),
+        ("below zero", "correct outputs have a loss of -1"),
         ("half", "by numpy"),
     ],
 )

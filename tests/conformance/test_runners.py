@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from podium import registry
-from podium.runners._base import work
+from podium.runners._base import run_tasks
 from podium.runners.inline import InlineRunner
 from podium.testing import fakes, runners
 from podium.trial import State, Task
@@ -45,7 +45,7 @@ def test_every_runner_gives_the_same_scores_to_the_bit(runner):
         "max_epochs": 2,
     }
     tasks = [Task(f"t-{n}", config, n % 2, seed=n) for n in range(3)]
-    expected = {end.task.trial_id: end.losses.tobytes() for end in work(job, tasks)}
+    expected = {end.task.trial_id: end.losses.tobytes() for end in run_tasks(job, tasks)}
     with runner(2) as running:
         found = {end.task.trial_id: end.losses.tobytes() for end in running.run(job, tasks)}
     assert found == expected
@@ -66,22 +66,22 @@ def test_the_kit_finds_a_runner_that_loses_a_task():
         def run(self, job, tasks):
             return super().run(job, tasks[:-1])
 
-    with pytest.raises(AssertionError, match="were to end once each"):
+    with pytest.raises(AssertionError, match="had to end once each"):
         runners.check_every_task_ends_once(Forgetful)
 
 
-def test_the_kit_finds_a_runner_that_says_it_twice():
+def test_the_kit_finds_a_runner_that_yields_an_end_twice():
     class Stammering(InlineRunner):
         def run(self, job, tasks):
             for end in super().run(job, tasks):
                 yield end
                 yield end
 
-    with pytest.raises(AssertionError, match="were to end once each"):
+    with pytest.raises(AssertionError, match="had to end once each"):
         runners.check_every_task_ends_once(Stammering)
 
 
-def test_the_kit_gives_up_on_a_runner_that_says_nothing(monkeypatch):
+def test_the_kit_times_out_on_a_silent_runner(monkeypatch):
     monkeypatch.setattr(runners, "PATIENCE", 0.1)
 
     class Silent(InlineRunner):
@@ -91,11 +91,11 @@ def test_the_kit_gives_up_on_a_runner_that_says_nothing(monkeypatch):
             time.sleep(1.0)
             yield from super().run(job, tasks)
 
-    with pytest.raises(AssertionError, match="nothing was heard"):
+    with pytest.raises(AssertionError, match="no event for"):
         runners.check_every_task_ends_once(Silent)
 
 
-def test_the_misbehaving_family_is_gone_when_the_test_is():
+def test_the_misbehaving_family_is_removed_after_the_test():
     with fakes.installed() as name:
         assert registry.exists("families", name)
     assert not registry.exists("families", fakes.NAME)
@@ -107,7 +107,7 @@ LSTM = {
 }  # fmt: skip
 
 
-def test_every_runner_pauses_a_task_and_goes_on_to_the_bit(runner, tmp_path):
+def test_every_runner_pauses_and_resumes_a_task_to_the_bit(runner, tmp_path):
     pytest.importorskip("torch")
     job = replace(runners.small_job("lstm"), pause_to=str(tmp_path))
     with runner(2) as running:
@@ -123,7 +123,7 @@ def test_every_runner_pauses_a_task_and_goes_on_to_the_bit(runner, tmp_path):
     assert end.losses.tobytes() == whole.losses.tobytes()
 
 
-def test_every_runner_takes_tasks_that_are_added_while_it_runs(runner):
+def test_every_runner_accepts_tasks_added_while_it_runs(runner):
     job = runners.small_job("naive")
     configs = [{"method": name, "debias": False} for name in ("last", "zero", "history", "ewma")]
     later = deque(Task(f"t-{n}", config, 0, n) for n, config in enumerate(configs))

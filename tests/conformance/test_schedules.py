@@ -27,22 +27,20 @@ def test_a_schedule_keeps_the_contract(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(SCORES, st.lists(st.floats(0, 1), max_size=20), st.integers(1, 8), st.data())
-def test_never_more_go_on_than_came_and_never_fewer_than_the_least(
-    name, scores, others, least, data
-):
+def test_survivors_are_among_the_trials_and_at_least_the_minimum(name, scores, others, least, data):
     schedule = made(name, least=least)
     for rung in schedule.rungs():
-        kept = schedule.going_on(rung, scores, others)
+        kept = schedule.survivors(rung, scores, others)
         assert len(set(kept)) == len(kept)
         assert set(kept) <= set(scores)
         assert len(kept) >= min(least, sum(map(math.isfinite, scores.values())))
         order = data.draw(st.permutations(list(scores)))
-        assert set(schedule.going_on(rung, {n: scores[n] for n in order}, others)) == set(kept)
+        assert set(schedule.survivors(rung, {n: scores[n] for n in order}, others)) == set(kept)
 
 
 @given(SCORES, st.integers(1, 8))
-def test_halving_keeps_the_better_half_and_no_trial_that_showed_nothing(scores, least):
-    kept = made("halving", least=least).going_on(1, scores, [])
+def test_halving_keeps_the_better_half_and_no_trial_without_a_finite_score(scores, least):
+    kept = made("halving", least=least).survivors(1, scores, [])
     lost = [scores[n] for n in scores if n not in kept]
     assert all(math.isfinite(scores[n]) for n in kept)
     finite = [score for score in lost if math.isfinite(score)]
@@ -52,8 +50,8 @@ def test_halving_keeps_the_better_half_and_no_trial_that_showed_nothing(scores, 
 
 
 @given(SCORES, st.lists(st.floats(0, 1), max_size=20))
-def test_the_median_stops_only_who_is_worse_than_it(scores, others):
-    kept = made("median").going_on(3, scores, others)
+def test_the_median_stops_only_trials_that_are_worse(scores, others):
+    kept = made("median").survivors(3, scores, others)
     lost = [scores[n] for n in scores if n not in kept and math.isfinite(scores[n])]
     everything = sorted([s for s in (*scores.values(), *others) if math.isfinite(s)])
     below = [score for score in everything if all(score < one for one in lost)]
@@ -63,29 +61,29 @@ def test_the_median_stops_only_who_is_worse_than_it(scores, others):
 def test_the_median_waits_for_five_trials_and_two_epochs():
     schedule = made("median")
     assert schedule.rungs()[0] == 3
-    assert set(schedule.going_on(3, {0: 1.0, 1: 2.0}, [0.1, 0.1])) == {0, 1}
-    assert set(schedule.going_on(3, {0: 1.0, 1: 2.0}, [0.1, 0.1, 1.5])) == {0}
+    assert set(schedule.survivors(3, {0: 1.0, 1: 2.0}, [0.1, 0.1])) == {0, 1}
+    assert set(schedule.survivors(3, {0: 1.0, 1: 2.0}, [0.1, 0.1, 1.5])) == {0}
 
 
-def test_brackets_of_hyperband_are_judged_by_themselves_and_later_ones_later():
+def test_hyperband_compares_within_brackets_that_begin_at_different_rungs():
     scores = {n: n / 100 for n in range(27)}
     schedule = made("hyperband")
     assert schedule.rungs() == (1, 3, 9)
-    after_one = schedule.going_on(1, scores, [])
+    after_one = schedule.survivors(1, scores, [])
     assert {n for n in after_one if n % 3 == 0} == {0, 3, 6}
     assert {n for n in after_one if n % 3} == {n for n in scores if n % 3}
-    after_three = schedule.going_on(3, {n: scores[n] for n in after_one}, [])
+    after_three = schedule.survivors(3, {n: scores[n] for n in after_one}, [])
     assert {n for n in after_three if n % 3 == 0} == {0}
     assert {n for n in after_three if n % 3 == 1} == {1, 4, 7}
 
 
-def test_sixty_trials_of_twenty_epochs_cost_two_hundred_and_four_are_left():
+def test_sixty_trials_of_twenty_epochs_cost_two_hundred_and_four_survive():
     schedule = made("halving", budget=20, least=4)
     going, epochs, before = {n: float(n) for n in range(60)}, 0, 0
     for rung in schedule.rungs():
         epochs += len(going) * (rung - before)
         before = rung
-        going = {n: going[n] for n in schedule.going_on(rung, going, [])}
+        going = {n: going[n] for n in schedule.survivors(rung, going, [])}
     assert epochs + len(going) * (20 - before) == 200
     assert sorted(going) == [0, 1, 2, 3]
 
@@ -98,7 +96,7 @@ class Wrong(Schedule):
     def rungs(self):
         return tuple(r for r in self.wrong_rungs if r < self.budget or r == 20)
 
-    def going_on(self, rung, scores, others):
+    def survivors(self, rung, scores, others):
         return self.pick(scores)
 
 
@@ -110,8 +108,8 @@ def _oddness(score, place):
     ("wrong", "told"),
     [
         ({"rungs": (2, 1)}, "do not rise"),
-        ({"rungs": (20,)}, "nothing to decide"),
-        ({"pick": lambda scores: [1000]}, "never came"),
+        ({"rungs": (20,)}, "out of range"),
+        ({"pick": lambda scores: [1000]}, "were not given"),
         ({"pick": lambda scores: []}, "at least"),
         ({"pick": lambda scores: list(scores)[: len(scores) // 2 + 6]}, "another order"),
         (
@@ -120,7 +118,7 @@ def _oddness(score, place):
         ),
     ],
 )
-def test_the_kit_tells_what_a_schedule_does_wrong(wrong, told):
+def test_the_kit_reports_each_fault_of_a_schedule(wrong, told):
     def schedule(budget, least=1):
         return Wrong(budget, least, **wrong)
 

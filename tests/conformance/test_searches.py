@@ -61,12 +61,12 @@ def test_a_search_works_on_the_space_of_every_family(search):
             assert not space.problems(config)
 
 
-def test_a_space_with_nothing_left_to_choose_gives_its_constants(search):
+def test_a_space_without_parameters_gives_its_constants(search):
     space = Space({}, {BUDGET: 2, "units": 16})
     assert search(space, 1).ask([0, 1]) == [{BUDGET: 2, "units": 16}]
 
 
-def test_a_study_that_began_by_repeating_itself_goes_on_so():
+def test_a_study_that_began_with_repeated_configs_may_repeat_them():
     space = Space({}, {BUDGET: 2, "units": 16})
     for name in ("random", "tpe"):
         made = registry.load("searches", name).SEARCH(space, 1)
@@ -74,7 +74,7 @@ def test_a_study_that_began_by_repeating_itself_goes_on_so():
         assert made.ask([0, 1]) == [{BUDGET: 2, "units": 16}] * 2
 
 
-def test_a_study_where_every_trial_failed_still_goes_on(search):
+def test_a_study_of_failed_trials_continues(search):
     made = search(SPACE, 1)
     for number in range(15):
         (config,) = made.ask([number])
@@ -90,7 +90,7 @@ def test_an_infinite_score_counts_as_failed(search):
     assert not SPACE.problems(made.ask([12])[0])
 
 
-def test_trials_told_from_a_wider_choice_do_no_harm(search):
+def test_known_trials_of_another_space_do_no_harm(search):
     narrow = Space({"units": Choice((16, 32)), "rate": Float(0.1, 1.0), "n": Int(1, 3)})
     made = search(narrow, 1)
     for number in range(12):
@@ -116,7 +116,7 @@ def test_a_search_learns_where_scores_are_low(search):
     assert sum(late) / len(late) < 0.2
 
 
-def test_the_kit_finds_a_search_that_keeps_a_secret():
+def test_the_kit_finds_a_search_with_hidden_state():
     class Secretive(RandomSearch):
         told = 0
 
@@ -124,7 +124,7 @@ def test_the_kit_finds_a_search_that_keeps_a_secret():
             self.told += 1
             return [self.space.sample(self.seed * 10_007 + n + 100 * self.told) for n in numbers]
 
-    with pytest.raises(AssertionError, match="goes another way"):
+    with pytest.raises(AssertionError, match="it differs"):
         check_search(Secretive)
 
 

@@ -167,13 +167,13 @@ def promises_too_much(data):
 @looped(
     ("split_by", "told"),
     [
-        (random, "not kept apart"),
+        (random, "not separate"),
         (one_bar_short, "label shares a bar"),
         (purged_by_bars, "label shares a bar"),
         (restless, "two calls give two splits"),
         (looks_at_prices, "depends on prices"),
         (counts_tickers_off, "order of tickers matters"),
-        (deaf, "another purge, the same hash"),
+        (deaf, "another purge has the same hash"),
         (careless, "decided less than"),
         (never_refuses, "too few bars are not refused|nothing to train"),
         (promises_too_much, "a path misses or repeats a sample"),

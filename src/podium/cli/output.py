@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from podium.errors import UsageError
-from podium.files import csv_text, overheard
+from podium.files import csv_text, watch_writes
 from podium.render.table import counted, duration, markdown, plain, text, wrapped
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Output:
             raise UsageError("--quiet and --verbose together", "one of them")
         self._written: set[Path] = set()
         if context and self.verbose:
-            context.with_resource(overheard(self.wrote))
+            context.with_resource(watch_writes(self.wrote))
         self._live = sys.stderr.isatty() and not quiet
         self._bar = ""
         # Time of the first report under a label, and how much was done then; None where the

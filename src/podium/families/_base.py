@@ -23,87 +23,86 @@ PredictionT = TypeVar("PredictionT")
 
 
 class DivergedError(Exception):
-    """Training left the finite numbers; the trial fails with this message."""
+    """The loss is not finite; the trial fails with this message."""
 
 
 class Keep(Protocol):
-    """Where a family leaves what a training that was cut off goes on from."""
+    """Storage of training states, from which an interrupted training resumes."""
 
     def last(self) -> bytes | None:
-        """State of the last epoch that was put away; None: start from the beginning."""
+        """State of the last saved epoch; None: start from the beginning."""
 
     def wants(self, epoch: int) -> bool:
-        """Whether the state after this epoch is to be put away: only then are its bytes made."""
+        """Whether to save the state after this epoch; other states need not be serialized."""
 
     def put(self, epoch: int, state: bytes, *, best: bool) -> None:
-        """Put the state after an epoch away; ``best`` where it is the best one so far.
+        """Save the state after an epoch; ``best`` marks the best one so far.
 
         Raises
         ------
         Paused
-            The training is to stop here.
+            The training pauses here.
         """
 
 
 class AnyModel(abc.ABC, Generic[PartT, PredictionT]):
-    """A fitted model: predicts, and writes itself into a folder."""
+    """A fitted model."""
 
     @abc.abstractmethod
-    def predict(self, asked: PartT, /) -> PredictionT:
-        """Predictions in the order asked; may read what is known at each decision only."""
+    def predict(self, part: PartT, /) -> PredictionT:
+        """Predictions in the order of the rows; may use only values known at each decision."""
 
     @abc.abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the model's files; no pickled Python object in any of them."""
+        """Write the model's files, without pickled Python objects."""
 
     @property
     def epochs(self) -> int:
-        """Epochs behind this model: of the best one when it was validated. 0: not iterative."""
+        """Number of epochs; with validation those up to the best one. 0: not iterative."""
         return 0
 
     @property
     def scaler(self) -> Mapping[str, Any] | None:
-        """What inputs and target are scaled by, as JSON for people; None: nothing, or not told."""
+        """Scaling of inputs and target, as JSON for people; None: no scaling, or unknown."""
         return None
 
 
 class Model(AnyModel[Windows, Prediction]):
-    """A fitted forecaster: windows in, a number each out."""
+    """A fitted forecaster: one number for each window."""
 
 
 class ClassModel(AnyModel[Subset, ClassPrediction]):
-    """A fitted classifier: samples in, a probability of every class out."""
+    """A fitted classifier: a probability of every class for each sample."""
 
 
 ModelT = TypeVar("ModelT", bound=AnyModel[Any, Any])
 
 
 class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
-    """What forecasting and classifying families have in common.
+    """Base class of forecasting and classifying families.
 
-    A module holds the class. Each training has a new object of it, made without arguments, so what
-    an object keeps is its own. A family says with a new ``VERSION`` that its numbers changed, so
-    that old trials are not taken for its own.
+    A module holds the class. Each training uses a new object, made without arguments. A family
+    increases ``VERSION`` when its results change, so that old trials are not reused.
     """
 
     name: str
-    # What it is for: "forecast", "classify".
+    # "forecast" or "classify".
     task: str
     VERSION: int = 1
-    # Whether ``fit`` takes ``keep``; one that does not is trained in one go, whatever the schedule.
+    # Whether ``fit`` accepts ``keep``; without it no training is paused, whatever the schedule.
     resumable: bool = False
-    # Whether ``fit`` takes ``parent``; one that does not is never given another model.
+    # Whether ``fit`` accepts ``parent``.
     continues: bool = False
-    # How many configs ``fit_many`` trains at once: a runner hands over up to so many of one fold.
+    # Most configs that ``fit_many`` trains at once; a runner passes as many of one fold.
     together: int = 1
-    # The metric that ``val_loss`` is, where it is one.
+    # Metric in ``val_loss``; empty if it is none.
     loss: str = ""
-    # Where ``fit`` trains, set once on a new object; families without devices leave it alone.
+    # Device of ``fit``, set on a new object; other families ignore it.
     device: str = "cpu"
 
     @abc.abstractmethod
     def space(self, data: DataT, /) -> Space:
-        """What can be tuned for this task."""
+        """Search space for this task."""
 
     @abc.abstractmethod
     def fit(
@@ -122,21 +121,21 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         Parameters
         ----------
         config : dict
-            Fits the family's space.
+            A config of the family's space.
         train : Windows or Subset
-            All that may be fitted on, scalers included.
+            All data for fitting, including scalers.
         validation : Windows, Subset or None
-            To choose the epoch by; None: train all epochs and keep the last.
+            Data that choose the best epoch; None: train all epochs and keep the last.
         seed : int
-            The same seed gives the same model to the bit on CPU.
+            The same seed gives the same model bit for bit on the CPU.
         report : callable
             ``report(epoch, {"train_loss": ..., "val_loss": ...})`` after each epoch, from 1.
         keep : Keep, optional
-            Given to families that are ``resumable`` only. The states it wants are put there after
-            the epoch was reported. A state that is there already is gone on from: the epochs before
-            are reported again, and curve and model are the uninterrupted ones to the bit on CPU.
+            Only for ``resumable`` families. Wanted states are saved after the epoch is reported.
+            Training resumes from an existing state: earlier epochs are reported again, and curve
+            and model equal the uninterrupted ones bit for bit on the CPU.
         parent : model of this family, optional
-            Given to families that ``continues`` only: a fitted model that this one goes on from.
+            Only for families with ``continues``: a fitted model to continue from.
 
         Raises
         ------
@@ -148,27 +147,27 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
 
     @abc.abstractmethod
     def load(self, read: Callable[[str], bytes]) -> ModelT:
-        """Model from its files; ``read(name)`` returns bytes whose hash was checked."""
+        """Model from its files; ``read(name)`` returns verified bytes."""
 
     def grid(self, data: DataT, /) -> Mapping[str, Sequence[Value]]:
-        """Values a grid tries where a user names none; default: every choice of the space."""
+        """Values of a grid by default: every choice of the space."""
         chosen = self.space(data).parameters.items()
         return {name: p.options for name, p in chosen if isinstance(p, Choice)}
 
     def priority(self, data: DataT, /) -> Sequence[Mapping[str, Value]]:
-        """Configs most people would try first, in order, without what is as usual in them.
+        """Differences of common configs from the usual one, in order of preference.
 
-        Default: the usual config alone.
+        Default: only the usual config.
         """
         del data
         return [{}]
 
     def quick(self, data: DataT, /) -> Mapping[str, Sequence[Value]]:
-        """Values of a small grid; default: two of each of the first three of the whole grid."""
+        """Values of a small grid; default: two of each of the grid's first three parameters."""
         return {name: values[:2] for name, values in list(self.grid(data).items())[:3]}
 
     def complexity(self, config: ConfigDict, n_features: int) -> float:
-        """Size by which the simpler of two equally good configs is told; usually parameters."""
+        """Size of a model, to choose the simpler of two configs; usually its number of weights."""
         del config, n_features
         return 0.0
 
@@ -184,10 +183,9 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
     ) -> Iterator[Epoch | Fitted | Stopped]:
         """Fit a list of configs on the same windows, one after another by default.
 
-        Families that train several at once override this. Epochs come in order for each config,
-        then its Fitted; configs may be interleaved. ``keeps`` has one for each config, and is given
-        to families that are ``resumable`` only; one that pauses its training is Stopped. ``parent``
-        is the model that all of them go on from.
+        Families that train several at once override this. Each config yields its epochs in order,
+        then Fitted, or Stopped if it pauses; configs may be interleaved. ``keeps`` has one entry
+        per config, only for ``resumable`` families. All configs continue from ``parent``.
 
         Raises
         ------
@@ -203,7 +201,7 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
                 events.append(Epoch(n, epoch, dict(scores)))  # noqa: B023 - consumed at once
 
             keep = keeps[number] if keeps else None
-            # A family that knows nothing of keeping states is never given one.
+            # Other families do not have these parameters.
             more: dict[str, Any] = {} if keep is None else {"keep": keep}
             more |= {} if parent is None else {"parent": parent}
             try:
@@ -217,14 +215,14 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
                 continue
             except (DivergedError, PodiumError) as error:
                 model, reason, trace = None, str(error), traceback.format_exc()
-            except Exception:  # noqa: BLE001 - one config's failure is not the next one's
+            except Exception:  # noqa: BLE001 - a failure concerns one config
                 model, reason = None, traceback.format_exc(limit=-3)
                 trace = traceback.format_exc()
             yield from events
             yield Fitted(number, model, reason, trace)
 
     def refuse_parent(self, parent: ModelT | None) -> None:
-        """Refuse a parent where there is one.
+        """Refuse a parent.
 
         Raises
         ------
@@ -233,9 +231,9 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         """
         if parent is not None:
             raise UsageError(
-                f"family '{self.name}' cannot go on from another model",
-                "a family that continues one",
-                "train it from its start",
+                f"family '{self.name}' cannot continue from another model",
+                "a family with continues = True",
+                "train it from the start",
             )
 
 
@@ -243,7 +241,7 @@ class Family(AnyFamily[View, Windows, Model]):
     """A kind of model that forecasts. ``families/<name>.py`` holds the class as ``FAMILY``."""
 
     task = "forecast"
-    # Whether a ticker's forecast needs its own bars only, so that some tickers may be left out.
+    # Whether a ticker's forecast uses only its own bars, so that tickers may be left out.
     each_alone: bool = False
 
 
@@ -252,10 +250,9 @@ class Classifier(AnyFamily[Sequences, Subset, ClassModel]):
 
     ``families/<name>.py`` holds the class as ``CLASSIFIER``.
 
-    Its samples may miss values (NaN) and have lengths of their own; :class:`FeatureStats` fills and
-    scales them, by ``sequences.stats`` where they are given, else by those of ``train``. What an
-    iterative one reports are ``train_loss train_accuracy val_loss val_accuracy val_macro_f1
-    learning_rate``.
+    Samples may have missing values (NaN) and different lengths; :class:`FeatureStats` fills and
+    scales them, from ``sequences.stats`` if present, else from ``train``. Iterative families report
+    ``train_loss train_accuracy val_loss val_accuracy val_macro_f1 learning_rate``.
     """
 
     task = "classify"

@@ -28,9 +28,9 @@ from podium.hashing import digest_bytes
 from podium.space import Choice, ConfigDict, Float, Int
 from podium.trial import BUDGET
 
-# How many epochs, from the first on, are computed in half the precision: a search's early rungs.
+# Number of first epochs in half precision, for the early rungs of a search.
 BF16 = "bf16_epochs"
-# What a project may widen the parameters of most torch families to.
+# Bounds of user settings for most torch families.
 BOUNDS: dict[str, Choice | Int | Float] = {
     "learning_rate": Float(1e-7, 1.0),
     "batch_size": Int(1, 65536),
@@ -40,7 +40,7 @@ BOUNDS: dict[str, Choice | Int | Float] = {
 
 
 class Steps(NamedTuple):
-    """The steps of an epoch: rows of each batch, and what was computed before its step.
+    """The steps of an epoch: rows, outputs and loss of each batch before its update.
 
     Parameters
     ----------
@@ -56,24 +56,24 @@ class Steps(NamedTuple):
 
 
 class Training(abc.ABC, Generic[PartT, ModelT]):
-    """A network on its way: everything that the next epoch depends on.
+    """A training in progress: everything that the next epoch depends on.
 
     Parameters
     ----------
     family : TorchFamily
     config : dict
         ``learning_rate``, ``weight_decay`` and ``max_epochs``. Optional: ``clip_norm``, the largest
-        norm of a gradient (0: any; default 1), ``patience``, the epochs without a better one after
-        which training ends (0: never), ``scheduler`` with ``decay`` and ``decay_epochs``, ``amp``,
-        half precision on CUDA, and ``bf16_epochs``.
+        norm of a gradient (0: no limit; default 1), ``patience``, the epochs without improvement
+        after which training ends (0: never), ``scheduler`` with ``decay`` and ``decay_epochs``,
+        ``amp``, half precision on CUDA, and ``bf16_epochs``.
     parts : list of Windows or of Subset
-        Training samples, then validation samples; without these the last epoch is the best one.
+        Training samples, then validation samples, if any; without them the last epoch is the best.
     device : torch.device
 
     Attributes
     ----------
     shape : dict
-        What the network was made with.
+        Arguments of the network.
     """
 
     shape: dict[str, Any]
@@ -103,7 +103,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
 
     @abc.abstractmethod
     def prepare(self, family: TorchFamily[Any, PartT, ModelT]) -> tuple[nn.Module, Loss, Tensor]:
-        """Network on the device, the loss of its outputs, targets (N, ...) of the training part."""
+        """Network on the device, loss of its outputs, and targets (N, ...) of the training part."""
 
     @abc.abstractmethod
     def batches(self) -> Sequence[Tensor]:
@@ -111,26 +111,26 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
 
     @abc.abstractmethod
     def inputs(self, rows: Tensor) -> tuple[Any, ...]:
-        """What the network is called with for some rows."""
+        """Arguments of the network for some rows."""
 
     @abc.abstractmethod
     def scores(self, steps: Steps) -> dict[str, float]:
-        """Scores of an epoch whose steps are done, ``train_loss`` and ``val_loss`` among them."""
+        """Scores of an epoch after its steps, including ``train_loss`` and ``val_loss``."""
 
     @abc.abstractmethod
     def contents(self) -> Sequence[bytes]:
-        """The samples that are learned from and judged by, as bytes to be hashed."""
+        """Training and validation samples as bytes for a hash."""
 
     @abc.abstractmethod
     def model(self) -> ModelT:
-        """Model of the network as it is."""
+        """Model of the current network."""
 
     def head(self) -> dict[str, Any]:
-        """Plain values that the weights are of no use without; a part of each state."""
+        """Values that loading the weights needs; a part of each state."""
         return {"shape": self.shape}
 
     def rank(self, scores: Mapping[str, float]) -> tuple[float, ...]:
-        """What the best epoch has most of."""
+        """Sort key of an epoch; the best epoch has the largest."""
         return (-scores["val_loss"],)
 
     @property
@@ -140,13 +140,13 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or none was better for too long."""
+        """Whether all epochs are trained, or patience is exhausted."""
         waited = self.number - self.best_epoch
         ended = self.number >= int(self.config[BUDGET])
         return ended or 0 < int(self.config.get("patience", 0)) <= waited
 
     def epoch(self) -> dict[str, float]:
-        """Train one epoch; its scores."""
+        """Train one epoch and return its scores."""
         self.network.train()
         scores = self.scores(self._steps())
         self.curve.append(scores)
@@ -159,20 +159,19 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
         return scores
 
     def _improved(self) -> bool:
-        """Whether the last epoch is better than the best before it."""
+        """Whether the last epoch is better than the best one."""
         return self.rank(self.curve[-1]) > self.rank(self.curve[self.best_epoch - 1])
 
     def precision(self) -> AbstractContextManager[Any]:
-        """The precision that the network computes this epoch in."""
+        """Context of the network's precision in this epoch."""
         if self.number < int(self.config.get(BF16, 0)):
             return torch.autocast(self.device.type, torch.bfloat16)
         return torch.autocast("cuda", torch.float16) if self.half else nullcontext()
 
     def _steps(self) -> Steps:
         batches, end = self.batches(), 0
-        # Two blocks of memory an epoch: a small tensor a step would lie between the large ones, and
-        # keep their memory from being used again. Numbers are read when the epoch is over, since
-        # reading one here would wait for the device.
+        # Two blocks of memory per epoch: small tensors per step would fragment memory. Values are
+        # read after the epoch, since a read waits for the device.
         losses, every = torch.empty(len(batches), device=self.device), torch.empty(0)
         for step, rows in enumerate(batches):
             outputs, losses[step] = self._step(rows)
@@ -197,12 +196,12 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
         return outputs.detach(), loss.detach()
 
     def _weights(self) -> dict[str, Tensor]:
-        """A copy of the weights as they are now, on the CPU."""
+        """Copy of the current weights on the CPU."""
         state = self.network.state_dict()
         return {name: value.detach().cpu().clone() for name, value in state.items()}
 
     def _kept(self) -> dict[str, Any]:
-        """What has a state of its own."""
+        """Components with a state dict."""
         return {
             "model_state_dict": self.network,
             "optimizer_state_dict": self.optimizer,
@@ -211,7 +210,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
         }
 
     def state(self) -> dict[str, Any]:
-        """All of it, for :meth:`restore`."""
+        """Complete state for :meth:`restore`."""
         cuda = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
         return {
             **{name: part.state_dict() for name, part in self._kept().items()},
@@ -223,7 +222,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where a state was taken."""
+        """Restore a state of :meth:`state`."""
         for name, part in self._kept().items():
             part.load_state_dict(state[name])
         self.best, self.best_epoch = state["best"]["model_state_dict"], state["best"]["epoch"]
@@ -242,7 +241,7 @@ class Training(abc.ABC, Generic[PartT, ModelT]):
 class TorchFamily(AnyFamily[DataT, PartT, ModelT]):
     """A family whose models are torch networks, trained by AdamW epoch by epoch.
 
-    Numbers are the same to the bit on a CPU only. Models predict on the CPU.
+    Results are reproducible bit for bit only on the CPU, where models also predict.
 
     Attributes
     ----------
@@ -256,7 +255,7 @@ class TorchFamily(AnyFamily[DataT, PartT, ModelT]):
 
     @abc.abstractmethod
     def shape(self, config: ConfigDict, n_features: int, n_outputs: int) -> dict[str, Any]:
-        """Arguments the network is made with, plain values: they are saved with its weights."""
+        """Arguments of the network as plain values, which are saved with the weights."""
 
     def fit(
         self,
@@ -271,14 +270,14 @@ class TorchFamily(AnyFamily[DataT, PartT, ModelT]):
     ) -> ModelT:
         """Train a network and keep its best epoch.
 
-        A state that ``keep`` has is gone on from; it must be of the same config, samples and seed.
+        Resumes from a state of ``keep``, which must have the same config, samples and seed.
 
         Raises
         ------
         DataError
-            Samples that cannot be learned from; a state that cannot be read.
+            Unusable samples, or a state that cannot be read.
         UsageError
-            The state is of another training; there is no such device; a parent is given.
+            The state is of another training, the device does not exist, or a parent is given.
         DivergedError
             A loss is not finite.
         """
@@ -300,7 +299,7 @@ class TorchFamily(AnyFamily[DataT, PartT, ModelT]):
                 }
                 before = keep.last()
                 if before is not None:
-                    state = unpacked(before, "the state to go on from")
+                    state = unpacked(before, "the state to resume from")
                     require_same(state, question)
                     training.restore(state)
                     for number, scores in enumerate(training.curve, 1):

@@ -1,4 +1,4 @@
-"""What torch families, and the kit of losses, need of a loss."""
+"""The contract of losses for torch families."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from podium.arrays import Floats
 
 
 class Loss(Protocol):
-    """An object of a ``losses/`` file's ``LOSS``.
+    """Object of the class ``LOSS`` in ``losses/``.
 
     Attributes
     ----------
     task : {"forecast", "classify"}
     outputs : int
-        How many outputs of a network belong to each target; of classes, to each class.
+        Number of network outputs per target; for classes, per class.
     """
 
     task: str
 
     @property
     def outputs(self) -> int:
-        """Outputs for each target, or for each class."""
+        """Number of outputs per target or per class."""
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a batch, a scalar with a gradient."""
@@ -40,12 +40,12 @@ def loss_of(name: str, **options: Any) -> Loss:
     ----------
     name : str
     **options
-        What the loss's class is made with.
+        Arguments of the class.
 
     Raises
     ------
     NotFoundError
-        There is no such loss.
+        The loss does not exist.
     """
     made: Loss = registry.load("losses", name).LOSS(**options)
     return made

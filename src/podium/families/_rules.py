@@ -1,4 +1,4 @@
-"""Classifying without training: the commonest class, class frequencies, and a trend with limits."""
+"""Naive classifiers: the most frequent class, class frequencies, and a trend with limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from podium.arrays import Floats
 from podium.families._base import Classifier, ClassModel, Keep, Report
-from podium.families._sequences import require_kin, stats_for
+from podium.families._sequences import require_same_names, stats_for
 from podium.feature_stats import FeatureStats
 from podium.prediction import ClassPrediction
 from podium.sequences import Indices, Sequences, Subset
@@ -22,33 +22,33 @@ from podium.space import Choice, ConfigDict, Space
 
 FILE = "rule.json"
 METHODS = ("majority", "prior", "trend")
-# What the trend rule tries: steps its slope is taken over, steps it is drawn out to.
+# Candidate settings of the trend rule: steps of its slope, and steps of extrapolation.
 BACK, AHEAD = (1, 2, 3, 6), (1, 3, 6, 12)
-# Powers of a class's rarity that it is favoured by: 0 not at all, 1 as if all were equally common.
+# Exponents of class weights: 0 no weights, 1 weights that make all classes equally frequent.
 FAVOURS = (0.0, 0.25, 0.5)
-# Values that a limit may be: quantiles of each class, so that rare ones are cut as finely.
+# Candidate limits are quantiles of each class, which gives rare classes equal resolution.
 QUANTILES, MOST_VALUES = 33, 132
-# Limits of one number at most: every pair of regions is a cell that must be counted.
+# Most limits of one value: every pair of regions is a cell that must be counted.
 MOST_LIMITS = 4
-# Macro-F1 that one more limit must bring.
+# Least gain in macro-F1 of an additional limit.
 GAIN = 2e-3
 
 
 @dataclass(frozen=True)
 class Trend:
-    """Where one feature stands and where its line leads, each cut at limits.
+    """Last value of one feature and its linear extrapolation, each cut at limits.
 
     Parameters
     ----------
     feature : int
     back, ahead : int
-        Steps the slope is taken over, and steps it is drawn out to.
+        Steps of the slope, and steps of the extrapolation.
     favour : float
-        Power of a class's rarity that its frequency in a cell is multiplied by.
+        Exponent of the class weights that multiply frequencies in a cell.
     fill : float
-        What the feature is before its first value, in its unit.
+        Value of the feature before its first known value, in its unit.
     now, then : tuple of float
-        Limits of the last value and of the value drawn out, in the feature's unit.
+        Limits of the last value and of the extrapolated value, in the feature's unit.
     """
 
     feature: int
@@ -59,18 +59,18 @@ class Trend:
     now: tuple[float, ...] = ()
     then: tuple[float, ...] = ()
 
-    def cells(self, asked: Subset) -> Indices:
-        """Cell of each sample, (N,): regions of the last value times regions of the other."""
-        last, drawn = lines(*asked.inputs(), self)
+    def cells(self, samples: Subset) -> Indices:
+        """Cell of each sample, (N,): a pair of regions of the two values."""
+        last, extrapolated = lines(*samples.inputs(), self)
         return np.asarray(
             np.searchsorted(self.now, last, side="right") * (len(self.then) + 1)
-            + np.searchsorted(self.then, drawn, side="right"),
+            + np.searchsorted(self.then, extrapolated, side="right"),
             dtype=np.int64,
         )
 
 
 def lines(x: NDArray[np.float32], lengths: Indices, trend: Trend) -> tuple[Floats, Floats]:
-    """Last value of the trend's feature and its value drawn out, (N,) each, in its unit."""
+    """Last value of the trend's feature and its extrapolation, (N,) each, in its unit."""
     one = x[:, :, trend.feature : trend.feature + 1]
     values = FeatureStats(("",), (trend.fill,), (1.0,)).apply(one, lengths)[:, :, 0]
     rows, end = np.arange(len(values)), lengths - 1
@@ -82,13 +82,13 @@ def lines(x: NDArray[np.float32], lengths: Indices, trend: Trend) -> tuple[Float
 
 @dataclass(frozen=True)
 class Rule(ClassModel):
-    """Probabilities of the classes in each cell of a trend; without a trend there is one cell.
+    """Probabilities of the classes in each cell of a trend; a single cell without a trend.
 
     Parameters
     ----------
     method : str
     feature_names, class_names : tuple of str
-        Of the training samples; others are refused.
+        Names of the training samples; others are refused.
     probabilities : tuple of tuple of float, (cells, K)
     trend : Trend, optional
     """
@@ -99,13 +99,15 @@ class Rule(ClassModel):
     probabilities: tuple[tuple[float, ...], ...]
     trend: Trend | None = None
 
-    def predict(self, asked: Subset) -> ClassPrediction:
+    def predict(self, samples: Subset) -> ClassPrediction:
         """Probabilities of each sample's cell."""
-        require_kin(self.feature_names, self.class_names, asked.sequences)
+        require_same_names(self.feature_names, self.class_names, samples.sequences)
         cells = (
-            np.zeros(len(asked), dtype=np.int64) if self.trend is None else self.trend.cells(asked)
+            np.zeros(len(samples), dtype=np.int64)
+            if self.trend is None
+            else self.trend.cells(samples)
         )
-        return ClassPrediction.of(asked, np.array(self.probabilities)[cells])
+        return ClassPrediction.of(samples, np.array(self.probabilities)[cells])
 
     def save(self, folder: Path) -> None:
         """Write ``rule.json``."""
@@ -113,19 +115,18 @@ class Rule(ClassModel):
 
 
 class RuleFamily(Classifier):
-    """Rules everybody would try first; a network that cannot beat them is not worth its training.
+    """Naive classification rules, the baseline of trained networks.
 
     Notes
     -----
-    ``majority`` always says the commonest class (as sure as if every training sample had been of
-    it, with one more of each class), ``prior`` says how common each class is.
+    ``majority`` predicts the most frequent class (with the probability as if every training sample
+    were of it, plus one of each class), ``prior`` predicts the class frequencies.
 
-    ``trend`` draws the line of one feature through its last steps out into the future, and cuts
-    both the last value and the value drawn out at limits. A sample's probabilities are the class
-    frequencies of the training samples in the same cell, with one more sample shared out as the
-    classes are, multiplied by a power of each class's rarity: a rare class is named although it is
-    not likelier than all others. Feature, steps, limits and power are those with the best macro-F1
-    on the training samples.
+    ``trend`` extrapolates one feature linearly from its last steps, and cuts both the last value
+    and the extrapolated one at limits. A sample's probabilities are the class frequencies of the
+    training samples in the same cell (plus one sample distributed as the classes), times a power of
+    each class's inverse frequency, so that rare classes can be predicted. Feature, steps, limits
+    and exponent maximize the macro-F1 on the training samples.
     """
 
     name = "naive"
@@ -146,51 +147,51 @@ class RuleFamily(Classifier):
         keep: Keep | None = None,
         parent: ClassModel | None = None,
     ) -> Rule:
-        """Count the training samples' classes, for a trend in each of its cells."""
+        """Count the classes of the training samples, in each cell of a trend."""
         self.refuse_parent(parent)
         del seed, report, keep
         stats = stats_for(train, validation)
         method, data = str(config["method"]), train.sequences
         truth, k = train.truth().astype(np.int64), len(data.class_names)
         counts = np.bincount(truth, minlength=k)
-        trend, found = None, counts[np.newaxis] / counts.sum()
+        trend, shares = None, counts[np.newaxis] / counts.sum()
         if method == "majority":
-            found = (len(truth) * np.eye(k)[[counts.argmax()]] + 1) / (len(truth) + k)
+            shares = (len(truth) * np.eye(k)[[counts.argmax()]] + 1) / (len(truth) + k)
         elif method == "trend":
             trend = _learned(train, truth, stats.mean, k)
             cells = (len(trend.now) + 1) * (len(trend.then) + 1)
             inside = np.bincount(trend.cells(train) * k + truth, minlength=cells * k)
-            found = (inside.reshape(cells, k) + found) * _weights(counts, trend.favour)
-            found /= found.sum(axis=1, keepdims=True)
-        rows = tuple(map(tuple, found.tolist()))
+            shares = (inside.reshape(cells, k) + shares) * _weights(counts, trend.favour)
+            shares /= shares.sum(axis=1, keepdims=True)
+        rows = tuple(map(tuple, shares.tolist()))
         return Rule(method, data.feature_names, data.class_names, rows, trend)
 
     def load(self, read: Callable[[str], bytes]) -> Rule:
         """Model from ``rule.json``."""
-        found = json.loads(read(FILE))
-        if found["trend"] is not None:
-            limits = {name: tuple(found["trend"][name]) for name in ("now", "then")}
-            found["trend"] = Trend(**found["trend"] | limits)
-        names = {name: tuple(found[name]) for name in ("feature_names", "class_names")}
-        found["probabilities"] = tuple(map(tuple, found["probabilities"]))
-        return Rule(**found | names)
+        content = json.loads(read(FILE))
+        if content["trend"] is not None:
+            limits = {name: tuple(content["trend"][name]) for name in ("now", "then")}
+            content["trend"] = Trend(**content["trend"] | limits)
+        names = {name: tuple(content[name]) for name in ("feature_names", "class_names")}
+        content["probabilities"] = tuple(map(tuple, content["probabilities"]))
+        return Rule(**content | names)
 
 
 def _learned(train: Subset, truth: Indices, fills: tuple[float, ...], classes: int) -> Trend:
-    """The trend whose cells have the best macro-F1: first its feature, then the rest."""
+    """Trend with the best macro-F1: first its feature is chosen, then the rest."""
 
     def best(trends: list[Trend]) -> Trend:
         graded = [_Grid(train, truth, trend, classes).limited() for trend in trends]
         return max(graded, key=itemgetter(0))[1]
 
-    found = best([Trend(k, BACK[1], AHEAD[1], FAVOURS[1], fill) for k, fill in enumerate(fills)])
+    chosen = best([Trend(k, BACK[1], AHEAD[1], FAVOURS[1], fill) for k, fill in enumerate(fills)])
     steps = itertools.product(BACK, AHEAD)
-    found = best([replace(found, back=back, ahead=ahead) for back, ahead in steps])
-    return best([replace(found, favour=favour) for favour in FAVOURS])
+    chosen = best([replace(chosen, back=back, ahead=ahead) for back, ahead in steps])
+    return best([replace(chosen, favour=favour) for favour in FAVOURS])
 
 
 class _Grid:
-    """Training samples counted by class between all limits that may be chosen."""
+    """Counts of training samples by class between all candidate limits."""
 
     def __init__(self, train: Subset, truth: Indices, trend: Trend, classes: int) -> None:
         self.trend, self.classes = trend, classes
@@ -211,15 +212,15 @@ class _Grid:
         flat = np.bincount(
             (now * sizes[1] + then) * classes + truth, minlength=sizes[0] * sizes[1] * classes
         ).reshape(*sizes, classes)
-        # Counts below both of two limits; a cell's count is four of them.
+        # Cumulative counts below two limits; four of them give the count of a cell.
         self.below = np.zeros((sizes[0] + 1, sizes[1] + 1, classes), dtype=np.int64)
         self.below[1:, 1:] = flat.cumsum(axis=0).cumsum(axis=1)
 
     def limited(self) -> tuple[float, Trend]:
-        """The trend with its limits, and the macro-F1 they reach.
+        """Trend with its limits, and their macro-F1.
 
-        The best pair of limits to begin with, then one more where it gains most, while it gains
-        anything; after each, all of them are moved to where they are best.
+        Starts with the best pair of limits, then adds the limit with the largest gain while there
+        is one; after each, every limit is moved to its best position.
         """
         score, chosen = self._first()
         while True:
@@ -247,7 +248,7 @@ class _Grid:
         return score, replace(self.trend, now=now, then=then)
 
     def _first(self) -> tuple[float, list[list[int]]]:
-        """Macro-F1 of the best pair of one limit of each number, and the pair."""
+        """Macro-F1 of the best pair of one limit per value, and the pair."""
         inner, whole = self.below[1:-1, 1:-1], self.below[-1, -1]
         left, under = self.below[1:-1, -1:], self.below[-1:, 1:-1]
         cells = [inner, left - inner, under - inner, whole - left - under + inner]
@@ -256,7 +257,7 @@ class _Grid:
         return float(scores.max()), [[int(now)], [int(then)]]
 
     def _with_one_more(self, chosen: list[list[int]], axis: int) -> Floats:
-        """Macro-F1 with each possible limit on one axis beside those that are chosen, (M,)."""
+        """Macro-F1 with each additional limit on one axis, (M,)."""
         other = 1 - axis
         cuts = [0, *sorted(place + 1 for place in chosen[other]), self.below.shape[other] - 1]
         strips = np.diff(self.below.swapaxes(0, axis)[:, cuts], axis=1)
@@ -269,17 +270,17 @@ class _Grid:
 
 
 def _macro_f1(cells: NDArray[np.int64], weights: Floats) -> Floats:
-    """Macro-F1 where every cell is taken for its weightiest class; cells (..., R, K) -> (...)."""
+    """Macro-F1 if every cell predicts its class of largest weight; cells (..., R, K) -> (...)."""
     k = cells.shape[-1]
     taken = (cells * weights).argmax(axis=-1)[..., np.newaxis] == np.arange(k)
     right = (cells * taken).sum(axis=-2)
     called = (cells.sum(axis=-1, keepdims=True) * taken).sum(axis=-2)
     there = cells.sum(axis=-2)
-    found: Floats = (2 * right / np.maximum(called + there, 1)).mean(axis=-1)
-    return found
+    scores: Floats = (2 * right / np.maximum(called + there, 1)).mean(axis=-1)
+    return scores
 
 
 def _weights(counts: NDArray[np.int64], favour: float) -> Floats:
-    """What frequencies of the classes are multiplied by, (K,), the commonest one's by 1."""
-    found: Floats = (counts.max() / np.maximum(counts, 1)) ** favour
-    return found
+    """Weights of the classes, (K,), 1 for the most frequent one."""
+    weights: Floats = (counts.max() / np.maximum(counts, 1)) ** favour
+    return weights

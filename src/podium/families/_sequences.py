@@ -1,4 +1,4 @@
-"""What classifying families share: samples nobody can learn from, scaling, and strange samples."""
+"""Checks and scaling of samples for classifiers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from podium.sequences import Sequences, Subset
 
 
 def stats_for(train: Subset, validation: Subset | None = None) -> FeatureStats:
-    """What the features are scaled by, once it is sure that the samples can be learned from.
-
-    Those that were handed in with the samples, else those of the training samples.
+    """Scaling of the features: that of the samples, else that of the training samples.
 
     Raises
     ------
     DataError
-        Numbers in place of classes, no sample, a class that training has no sample of, labels that
-        are none of the classes, a feature without any value, a validation part of other features
-        or classes, stats of other features: every problem at once, before anything is trained.
+        Numbers in place of classes, no samples, a class without training samples, unknown labels,
+        a feature without any value, a validation part with other features or classes, or a scaling
+        of other features; lists every problem.
     """
     data = train.sequences
     problems = [] if validation is None else _differences(data, validation.sequences)
@@ -34,22 +32,22 @@ def stats_for(train: Subset, validation: Subset | None = None) -> FeatureStats:
             Problem(
                 f"no training sample is of class '{name}'",
                 "at least one of each class",
-                "add samples of it, or leave it out of class_names",
+                "add samples of it, or remove it from class_names",
             )
             for name, count in zip(data.class_names, counts.tolist(), strict=True)
             if not count
         ]
     if data.stats is not None:
         try:
-            data.stats.require(data.feature_names, "the scaling given with the samples")
+            data.stats.require(data.feature_names, "the scaling of the samples")
         except DataError as error:
             problems += error.problems
     DataError.raise_for(problems)
     return data.stats or FeatureStats.of(*train.inputs(), data.feature_names)
 
 
-def require_kin(features: Sequence[str], classes: Sequence[str], asked: Sequences) -> None:
-    """Refuse samples of other features or classes than a model was fitted on.
+def require_same_names(features: Sequence[str], classes: Sequence[str], samples: Sequences) -> None:
+    """Refuse samples with other features or classes than those of the training.
 
     Raises
     ------
@@ -57,27 +55,27 @@ def require_kin(features: Sequence[str], classes: Sequence[str], asked: Sequence
     """
     problems = [
         Problem(
-            f"the model was fitted on the {what} {', '.join(fitted)}",
-            f"the same ones in the samples, in the same order; they have {', '.join(found)}",
+            f"the model was fitted on the {kind} {', '.join(fitted)}",
+            f"samples with the same ones in the same order; they have {', '.join(names)}",
         )
-        for what, fitted, found in (
-            ("features", features, asked.feature_names),
-            ("classes", classes, asked.class_names),
+        for kind, fitted, names in (
+            ("features", features, samples.feature_names),
+            ("classes", classes, samples.class_names),
         )
-        if tuple(fitted) != tuple(found)
+        if tuple(fitted) != tuple(names)
     ]
     DataError.raise_for(problems)
 
 
 def _differences(train: Sequences, validation: Sequences) -> list[Problem]:
-    """In what the two parts are not of one kind."""
+    """Differences in features and classes between the two parts."""
     return [
         Problem(
-            f"the training samples have {len(one)} {what} ({', '.join(one)}), "
+            f"the training samples have {len(one)} {kind} ({', '.join(one)}), "
             f"the validation samples {len(two)} ({', '.join(two)})",
             "the same ones in the same order",
         )
-        for what, one, two in (
+        for kind, one, two in (
             ("features", train.feature_names, validation.feature_names),
             ("classes", train.class_names, validation.class_names),
         )
@@ -86,17 +84,17 @@ def _differences(train: Sequences, validation: Sequences) -> list[Problem]:
 
 
 def _problems(part: Subset, name: str) -> list[Problem]:
-    """What makes one part useless."""
+    """Problems of one part."""
     if not part.sequences.classifies:
-        return [Problem(f"y of the {name} samples holds numbers", "classes, from 0 on")]
+        return [Problem(f"y of the {name} samples holds numbers", "classes from 0")]
     if not len(part):
         return [Problem(f"there is no {name} sample", "at least one")]
     truth, classes = part.truth(), part.sequences.class_names
     problems = Problems()
-    strange = np.flatnonzero((truth < 0) | (truth >= len(classes)))
-    if len(strange):
+    unknown = np.flatnonzero((truth < 0) | (truth >= len(classes)))
+    if len(unknown):
         problems.add(
-            f"y is {truth[strange[0]]} for {name} sample {strange[0]} ({len(strange)} such)",
+            f"y is {truth[unknown[0]]} for {name} sample {unknown[0]} ({len(unknown)} such)",
             f"classes 0 to {len(classes) - 1} ({', '.join(classes)})",
         )
     return problems + without_value(*part.inputs(), part.sequences.feature_names, name)

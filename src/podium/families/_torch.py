@@ -1,4 +1,4 @@
-"""Where torch families compute: devices, one thread a trial, half the precision."""
+"""Devices, threads and precision of torch families."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ DEVICES = ("cpu", "cuda", "mps", "auto")
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name, such as ``cuda:1``; ``auto`` is the fastest that is there.
+    """The device of that name, such as ``cuda:1``; ``auto`` is the fastest available one.
 
     Raises
     ------
     UsageError
-        There is none of that name, or not on this machine.
+        The device is unknown or not available.
     """
-    return torch.device(devices_of(name)[0] if ":" in name or name == "auto" else _there(name))
+    return torch.device(devices_of(name)[0] if ":" in name or name == "auto" else _available(name))
 
 
 def devices_of(names: str) -> tuple[str, ...]:
-    """Devices for one worker each: ``cuda`` is every one there is, ``cuda:0,cuda:2`` those two.
+    """Devices for one worker each: ``cuda`` is every GPU, ``cuda:0,cuda:2`` those two.
 
     Raises
     ------
     UsageError
-        One is not on this machine.
+        A device is not available.
     """
     if names == "auto":
-        names = next(name for name, found in _kinds().items() if found)
+        names = next(name for name, available in _kinds().items() if available)
     if names == "cuda" and torch.cuda.is_available():
         return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
-    return tuple(dict.fromkeys(_there(name.strip()) for name in names.split(",")))
+    return tuple(dict.fromkeys(_available(name.strip()) for name in names.split(",")))
 
 
 def _kinds() -> dict[str, bool]:
-    """Kinds of devices, the fastest first, and whether they are there."""
+    """Kinds of devices, the fastest first, and whether they are available."""
     return {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -47,13 +47,13 @@ def _kinds() -> dict[str, bool]:
     }
 
 
-def _there(name: str) -> str:
-    """The name of a device that is there."""
+def _available(name: str) -> str:
+    """The name of an available device; others are refused."""
     kinds, (kind, _, number) = _kinds(), name.partition(":")
     count = torch.cuda.device_count() if kind == "cuda" and kinds["cuda"] else 1
     if kinds.get(kind, False) and (not number or (kind == "cuda" and int(number) < count)):
         return name
-    usable = [one for one, found in kinds.items() if found and one != "cuda"]
+    usable = [one for one, available in kinds.items() if available and one != "cuda"]
     usable[:0] = [f"cuda:{n}" for n in range(count)] if kinds["cuda"] else []
     raise UsageError(
         f"device is '{name}'" + (", and this machine has none" if kind in kinds else ""),
@@ -63,10 +63,10 @@ def _there(name: str) -> str:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread, then give the caller's setting back.
+    """Run torch on one thread, then restore the caller's setting.
 
-    Sums over several threads differ in the last bit with their number; with one, a trial gives
-    the same numbers whatever runs beside it. Small models gain nothing from a second.
+    Sums over several threads depend on their number in the last bit; one thread gives reproducible
+    results, and small models gain nothing from a second.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -77,7 +77,7 @@ def one_thread() -> Iterator[None]:
 
 
 def require_bf16(device: torch.device) -> None:
-    """Refuse half the precision where it would only be slower.
+    """Refuse bf16 on devices that do not accelerate it.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def require_bf16(device: torch.device) -> None:
     if device.type == "cuda":
         has = torch.cuda.is_bf16_supported()
     else:
-        # What torch asks itself; there is no public question.
-        asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-        has = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in asked)
+        # torch's own checks; it has no public function for them.
+        checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        has = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)
     if not has:
         raise UsageError(
             f"bf16_epochs is set, and this {device.type} has no bf16 arithmetic",
-            "a GPU or a processor (AMX, AVX512-BF16) that has",
-            "leave it out",
+            "a GPU or a processor with it (AMX, AVX512-BF16)",
+            "remove bf16_epochs",
         )

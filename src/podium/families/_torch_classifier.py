@@ -1,7 +1,7 @@
-"""A torch family that classifies sequences, but for its space and its network.
+"""Base class of torch families that classify sequences.
 
-A family's file holds a network of steps (T, B, F) and lengths (B,), or None where all are alike,
-and a :class:`TorchClassifier` that names it, with its space and what makes a network of a config.
+A family's file holds a network with inputs steps (T, B, F) and lengths (B,), or None if all are
+equal, and a subclass of :class:`TorchClassifier` with its space and the network's arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from podium.arrays import Floats
 from podium.families._base import Classifier, ClassModel
 from podium.families._loop import Steps, TorchFamily, Training
 from podium.families._losses import Loss, loss_of
-from podium.families._sequences import require_kin, stats_for
+from podium.families._sequences import require_same_names, stats_for
 from podium.families._torch import one_thread
 from podium.families._torch_state import packed, unpacked
 from podium.feature_stats import FILE as STATS_FILE
@@ -31,14 +31,14 @@ from podium.space import ConfigDict
 from podium.stats.class_figures import accuracy, confusion, macro_f1, weighted_f1
 
 FILE = "best.pt"
-# Samples that are predicted at once: more of them leave the processor's caches.
+# Samples per prediction call: larger batches exceed the processor's caches.
 BATCH = 256
-# Batches that are made of samples of like length together.
+# Number of batches among which samples are sorted by length.
 TOGETHER = 16
 
 
 class SequenceModel(ClassModel):
-    """A fitted network with what it must know of its samples."""
+    """A fitted network with its scaling and classes."""
 
     def __init__(
         self,
@@ -56,19 +56,19 @@ class SequenceModel(ClassModel):
 
     @property
     def epochs(self) -> int:
-        """Epoch this network was taken from."""
+        """Epoch of the network."""
         return self._epochs
 
-    def predict(self, asked: Subset) -> ClassPrediction:
-        """Probabilities of the samples' classes."""
-        require_kin(self.stats.feature_names, self.class_names, asked.sequences)
-        batches = Batches.of(asked, self.stats, torch.device("cpu"))
+    def predict(self, samples: Subset) -> ClassPrediction:
+        """Probabilities of the classes."""
+        require_same_names(self.stats.feature_names, self.class_names, samples.sequences)
+        batches = Batches.of(samples, self.stats, torch.device("cpu"))
         with one_thread(), torch.inference_mode():
             scores = _scores(self.network, batches, len(self.class_names))
-        return ClassPrediction.of(asked, scores.double().softmax(1).numpy())
+        return ClassPrediction.of(samples, scores.double().softmax(1).numpy())
 
     def save(self, folder: Path) -> None:
-        """Write ``best.pt``, which ``torch.load`` opens without running code, and the scaling."""
+        """Write the scaling and ``best.pt``, which ``torch.load`` opens without running code."""
         state = {
             "model_state_dict": self.network.state_dict(),
             "epoch": self._epochs,
@@ -135,17 +135,16 @@ class _ClassTraining(Training[Subset, ClassModel]):
 
 
 class TorchClassifier(TorchFamily[Sequences, Subset, ClassModel], Classifier):
-    """One network for all samples, of whatever length.
+    """One network for samples of any length.
 
     Its config has ``learning_rate``, ``weight_decay``, ``batch_size``, ``max_epochs``, ``loss``,
-    ``focal_gamma``, ``label_smoothing``, ``class_weights`` and ``effective_beta``, and may have
-    what :class:`Training` takes. The best epoch is that of the best macro-F1, of two with the same
-    macro-F1 the one with the lower loss.
+    ``focal_gamma``, ``label_smoothing``, ``class_weights`` and ``effective_beta``, and optional
+    keys of :class:`Training`. The best epoch has the highest macro-F1, and in a tie the lower loss.
 
     Attributes
     ----------
     network : type of nn.Module
-        Of scores (B, K) before the softmax.
+        Gives scores (B, K) before the softmax.
     """
 
     network: type[nn.Module]
@@ -162,12 +161,12 @@ class TorchClassifier(TorchFamily[Sequences, Subset, ClassModel], Classifier):
 
 
 class Batches:
-    """Scaled samples in one tensor; a batch is no longer than its longest sample.
+    """Scaled samples in one tensor; a batch is as long as its longest sample.
 
     Parameters
     ----------
     x : (N, T, F) float32
-        Scaled, nothing missing.
+        Scaled, without missing values.
     lengths : (N,) int64
     truth : (N,) int64
     device : torch.device
@@ -184,12 +183,12 @@ class Batches:
 
     @classmethod
     def of(cls, part: Subset, stats: FeatureStats, device: torch.device) -> Batches:
-        """Samples of a part with their classes."""
+        """Batches of a part's samples and classes."""
         x, lengths = part.inputs()
         return cls(stats.apply(x, lengths), lengths, part.truth().astype(np.int64), device)
 
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Steps (T, B, F) of some rows, and their lengths (B,) where they differ."""
+        """Steps (T, B, F) of some rows, and their lengths (B,) if they differ."""
         if self.even:
             return self._steps(rows, int(self.lengths[0])), None
         lengths = self.lengths[rows]
@@ -198,14 +197,14 @@ class Batches:
         return self._steps(rows, longest), None if same else lengths.to(self.device)
 
     def _steps(self, rows: Tensor, longest: int) -> Tensor:
-        # Laid out step by step: of other strides the LSTM makes copies, forward and backward.
+        # Contiguous by step: with other strides the LSTM makes copies, forward and backward.
         return self.x[rows.to(self.device)][:, :longest].transpose(0, 1).contiguous()
 
     def shuffled(self, size: int) -> list[Tensor]:
         """Rows of each batch of an epoch, in a random order.
 
-        Where samples differ in length, those of a batch are of like length, so that few steps are
-        padding; batches of all lengths are mixed.
+        If samples differ in length, a batch has samples of similar length, to limit padding; the
+        order of batches is random.
         """
         order = torch.randperm(len(self.lengths))
         if self.even:
@@ -217,22 +216,22 @@ class Batches:
         return batches
 
     def all(self, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Every sample in its order."""
+        """All samples in their order, in batches of ``size``."""
         n = len(self.lengths)
         for start in range(0, n, size):
             yield self.at(torch.arange(start, min(n, start + size)))
 
 
 def class_weights(counts: Indices, how: str, beta: float) -> Floats:
-    """Weight of each class in the loss, (K,), their mean over the training samples 1.
+    """Weight of each class in the loss, (K,), with mean 1 over the training samples.
 
     Parameters
     ----------
     counts : (K,) int, > 0
         Training samples of each class.
     how : {"none", "inverse_frequency", "effective_number"}
-        The latter weighs by ``(1 - beta) / (1 - beta ** count)``: the next sample of a class brings
-        ``beta`` times as much that is new as the one before.
+        The last one is ``(1 - beta) / (1 - beta ** count)``: each further sample of a class adds
+        ``beta`` times the information of the previous one.
     beta : float in [0, 1)
 
     Examples
@@ -265,5 +264,5 @@ def _scores(network: nn.Module, batches: Batches, classes: int) -> Tensor:
 def _head(
     shape: dict[str, Any], stats: FeatureStats, class_names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What a network's weights are of no use without."""
+    """Values that loading the weights needs."""
     return {"shape": shape, "stats": json_text(stats.spec()), "class_names": list(class_names)}

@@ -1,7 +1,7 @@
-"""A torch family that forecasts, but for its space and its network: windows, scaling, files.
+"""Base class of torch families that forecast: windows, scaling, files.
 
-A family's file holds a :class:`ScaledNetwork` and a :class:`TorchForecaster` that names it, with
-its space and what makes a network of a config.
+A family's file holds a :class:`ScaledNetwork` and a subclass of :class:`TorchForecaster` with its
+space and the network's arguments.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from podium.split import Windows
 from podium.view import View
 
 FILE = "model.pt"
-# Windows that are forecast at once.
+# Windows per forecast call.
 BATCH = 1024
 
 
 class ScaledNetwork(nn.Module, abc.ABC):
-    """A network between scaled features and a scaled target; the scales are saved with it.
+    """Network from scaled features to a scaled target; the scales are saved with it.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class ScaledNetwork(nn.Module, abc.ABC):
         return (scaled * self.target_std + self.target_mean).cpu()
 
     def fit_scales(self, train: Windows) -> None:
-        """Mean and spread of features and target, from training decisions only."""
+        """Set mean and standard deviation of features and target, from training decisions only."""
         features = torch.from_numpy(train.view.features[train.at, train.item])
         self.feature_mean.copy_(features.mean(0))
         self.feature_std.copy_(features.std(0).clamp_min(1e-6))
@@ -77,7 +77,7 @@ class ScaledNetwork(nn.Module, abc.ABC):
 
 
 class TorchModel(Model):
-    """A fitted network with what it was made with."""
+    """A fitted network with its arguments."""
 
     def __init__(self, network: ScaledNetwork, shape: dict[str, Any], epochs: int) -> None:
         self.network = network.eval()
@@ -86,12 +86,12 @@ class TorchModel(Model):
 
     @property
     def epochs(self) -> int:
-        """Epoch this network was taken from."""
+        """Epoch of the network."""
         return self._epochs
 
     @property
     def scaler(self) -> Mapping[str, Any]:
-        """Mean and spread of each feature, in their order, and of the target."""
+        """Mean and standard deviation of each feature, in order, and of the target."""
         names = ("feature_mean", "feature_std", "target_mean", "target_std")
         return {name: getattr(self.network, name).tolist() for name in names}
 
@@ -101,7 +101,7 @@ class TorchModel(Model):
         return Prediction.of(windows, forecast if level is None else forecast + level)
 
     def save(self, folder: Path) -> None:
-        """Write ``model.pt``, which ``torch.load`` opens without running code from it."""
+        """Write ``model.pt``, which ``torch.load`` opens without running code."""
         state = {
             "model_state_dict": self.network.state_dict(),
             "shape": self.shape,
@@ -148,12 +148,12 @@ class _ForecastTraining(Training[Windows, Model]):
 
 
 class TorchForecaster(TorchFamily[View, Windows, Model], Family):
-    """One network for all tickers; it learns from each ticker's windows alike.
+    """One network for all tickers.
 
-    Its config has ``learning_rate``, ``weight_decay``, ``batch_size`` and ``max_epochs``. It may
-    have ``loss``, the one of ``losses/`` that scaled forecasts are trained by (default ``mse``),
-    and what :class:`Training` takes. The best epoch is that of the smallest squared error;
-    ``train_loss`` is the mean loss times the target's variance.
+    Its config has ``learning_rate``, ``weight_decay``, ``batch_size`` and ``max_epochs``, and the
+    optional keys ``loss``, the loss of scaled forecasts from ``losses/`` (default ``mse``), and
+    those of :class:`Training`. The best epoch has the smallest squared error; ``train_loss`` is the
+    mean loss times the target's variance.
 
     Attributes
     ----------
@@ -180,25 +180,25 @@ class TorchForecaster(TorchFamily[View, Windows, Model], Family):
 
 
 def _level(windows: Windows) -> Floats | None:
-    """What a target adds to at each decision; None: nothing."""
+    """Known part of the target at each decision; None: there is none."""
     level = windows.view.level
     return None if level is None else level[windows.at, windows.item]
 
 
 def _truth(windows: Windows) -> Floats:
-    """What the network learns: how far a target moves from its level."""
+    """Target of the network: the difference of the target from its level."""
     level = _level(windows)
     return windows.truth() if level is None else windows.truth() - level
 
 
 def gather(windows: Windows, rows: Tensor) -> Tensor:
     """Inputs (B, L, F) of some rows; the features are not copied."""
-    # Over such strides numpy gathers several times faster than torch does.
+    # With these strides numpy gathers several times faster than torch.
     return torch.from_numpy(windows.inputs(rows.numpy()))
 
 
 def _forecasts(network: ScaledNetwork, windows: Windows) -> Floats:
-    """Forecasts (N,) of all windows, from the target's level on."""
+    """Forecasts (N,) of all windows, relative to the target's level."""
     rows = torch.split(torch.arange(len(windows)), BATCH)
     with one_thread(), torch.inference_mode():
         parts = [network.forecast(gather(windows, some)) for some in rows]

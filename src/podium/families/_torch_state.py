@@ -1,4 +1,4 @@
-"""A training's state as bytes: all that the next epoch depends on, in plain tensors and values."""
+"""State of a training as bytes of plain tensors and values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from podium.errors import DataError, Problems, UsageError
 from podium.trial import BUDGET
 
 FORMAT = 1
-# Parts of a state that say what was trained, not how far it came.
+# Keys of a state that identify the training, not its progress.
 QUESTION = ("family", "version", "seed", "data")
 
 
 def written(state: Mapping[str, Any]) -> bytes:
-    """The bytes torch writes; ``torch.load(..., weights_only=True)`` opens them."""
-    # Through memory: torch does not name a full disk when it writes a file itself.
+    """Bytes of ``torch.save``; ``torch.load(..., weights_only=True)`` opens them."""
+    # In memory: torch's error does not show a full disk when it writes a file.
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()
@@ -30,25 +30,26 @@ def packed(state: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(content: bytes, what: str) -> dict[str, Any]:
-    """A state from its bytes; only tensors and plain values are unpickled.
+    """State from its bytes; only tensors and plain values are unpickled.
 
     Raises
     ------
     DataError
-        The bytes are no state.
+        The bytes are not a state.
     """
     try:
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch has no one error for bytes not its own
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{what} cannot be read: {told:.200}", "a file that podium wrote") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise DataError(f"{what} is none of podium's", f"a file of format {FORMAT}")
-    return found
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - torch raises many types for invalid bytes
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        message = f"{what} cannot be read: {reason:.200}"
+        raise DataError(message, "a file written by podium") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise DataError(f"{what} was not written by podium", f"a file of format {FORMAT}")
+    return state
 
 
 def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
-    """Refuse to go on from the state of another training; more epochs than before are allowed.
+    """Refuse the state of another training; more epochs than before are allowed.
 
     Parameters
     ----------
@@ -58,9 +59,9 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
     Raises
     ------
     UsageError
-        With everything that differs.
+        Lists all differences.
     """
-    anew = "give what it was trained with, or begin a training of its own elsewhere"
+    fix = "use its settings, or start a new training elsewhere"
     old, new = state.get("config", {}), question["config"]
     rest = sorted({*old, *new} - {BUDGET})
     problems = Problems()
@@ -68,21 +69,18 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
         for name in names:
             one, other = before.get(name), now.get(name)
             if one != other:
-                found, wanted = f"{name} {one!r}", f"{other!r}"
+                has, expected = f"{name} {one!r}", f"{other!r}"
                 if name == "data":
-                    found, wanted = "other samples", "the same samples"
-                found = f"the training to go on with has {found}"
-                problems.add(found, wanted, anew)
+                    has, expected = "other samples", "the same samples"
+                problems.add(f"the training to resume has {has}", expected, fix)
     if old.get(BUDGET) != new[BUDGET] and new.get("scheduler") == "cosine":
         problems.add(
-            f"the training to go on with has {BUDGET} {old.get(BUDGET)!r}, "
-            f"and {new[BUDGET]!r} are asked for",
-            "the same number, because a cosine's learning rate depends on it from the first "
-            "epoch on",
+            f"the training to resume has {BUDGET} {old.get(BUDGET)!r}, the config {new[BUDGET]!r}",
+            "the same number: with a cosine schedule every learning rate depends on it",
         )
     elif state["epoch"] > new[BUDGET]:
         problems.add(
-            f"the training to go on with has had {state['epoch']} epochs",
+            f"the training to resume has {state['epoch']} epochs",
             f"{BUDGET} of at least as many; it is {new[BUDGET]}",
         )
     UsageError.raise_for(problems)

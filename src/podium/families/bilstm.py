@@ -1,4 +1,4 @@
-"""An LSTM that reads labelled sequences in both directions and classifies them; PyTorch."""
+"""A bidirectional LSTM that classifies sequences; PyTorch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SCHEDULERS = ("constant", "cosine", "plateau", "step")
 
 
 class Recurrent(nn.Module):
-    """LSTM layers over samples of their own lengths, in one direction or both.
+    """LSTM layers over samples of different lengths, in one direction or both.
 
     Samples are not packed: on a CPU torch runs a packed LSTM without its fused kernel, three times
-    as slow. Instead each sample is turned round within its own length for the layer that reads
-    backwards, so that both directions begin at a step that counts, and what they have read when
-    they come to the other end is taken there. What stands behind a sample is read after that.
+    as slow. Instead each sample is reversed within its length for the backward layer, so that both
+    directions start at a valid step, and the outputs at a sample's last valid step are used.
+    Padding is read only after it.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Recurrent(nn.Module):
         self.width = ways * units
 
     def forward(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
-        """What was read of each sample, (B, ways * H).
+        """Outputs of each sample, (B, ways * H).
 
         Parameters
         ----------
@@ -66,9 +66,9 @@ class Recurrent(nn.Module):
                 return values.flip(0)
             return torch.take_along_dim(values, place, 0)
 
-        def end(found: tuple[Tensor, tuple[Tensor, Tensor]]) -> Tensor:
-            # The last state is the last output, and its gradient is not spread over all steps.
-            return found[1][0][0] if lengths is None else found[0][lengths - 1, sample]
+        def end(outputs: tuple[Tensor, tuple[Tensor, Tensor]]) -> Tensor:
+            # The last state is the last output; its gradient needs no array of all steps.
+            return outputs[1][0][0] if lengths is None else outputs[0][lengths - 1, sample]
 
         for number, ahead in enumerate(self.ahead):
             read = [ahead(steps)]
@@ -81,7 +81,7 @@ class Recurrent(nn.Module):
 
 
 class Classifying(nn.Module):
-    """Recurrent layers and a linear one on what they read."""
+    """Recurrent layers and a linear layer on their outputs."""
 
     def __init__(
         self,
@@ -104,25 +104,25 @@ class Classifying(nn.Module):
 
 
 def _dropout(share: float) -> nn.Module:
-    # torch draws a mask for a share of 0 too.
+    # torch draws a mask even for a probability of 0.
     return nn.Dropout(share) if share else nn.Identity()
 
 
 class BiLSTMFamily(TorchClassifier):
-    """One network for all samples, of whatever length."""
+    """One network for samples of any length."""
 
     name = "bilstm"
     network = Classifying
 
     def space(self, data: Sequences) -> Space:
-        """Size, step, regularization and the weight of rare classes.
+        """Size, learning rate, regularization and class weights.
 
         Constants: ``loss`` is the cross entropy or the focal loss with ``focal_gamma``,
         ``effective_beta`` belongs to the weights by effective number, ``clip_norm`` is the largest
-        norm of a gradient (0: any), ``patience`` the epochs without a better macro-F1 after which
-        training ends (0: never), ``amp`` half precision where it is trained on CUDA. The learning
-        rate is multiplied by ``decay`` every ``decay_epochs`` (``step``) or after as many without a
-        lower validation loss (``plateau``); with ``cosine`` it falls to 0 at the last epoch.
+        norm of a gradient (0: no limit), ``patience`` the epochs without a better macro-F1 after
+        which training ends (0: never), ``amp`` half precision on CUDA. The learning rate is
+        multiplied by ``decay`` every ``decay_epochs`` (``step``) or after as many without a lower
+        validation loss (``plateau``); with ``cosine`` it falls to 0 at the last epoch.
         """
         del data
         return Space(
@@ -178,7 +178,7 @@ class BiLSTMFamily(TorchClassifier):
         )
 
     def grid(self, data: Sequences) -> Mapping[str, Sequence[Value]]:
-        """Size, step and the weight of rare classes."""
+        """Size, learning rate and class weights."""
         del data
         return {
             "hidden_size": (32, 64),
@@ -187,7 +187,7 @@ class BiLSTMFamily(TorchClassifier):
         }
 
     def priority(self, data: Sequences) -> Sequence[Mapping[str, Value]]:
-        """As usual, then with other weights of rare classes, then smaller."""
+        """The usual config, then other class weights, then a smaller network."""
         del data
         return [
             {},
@@ -197,19 +197,19 @@ class BiLSTMFamily(TorchClassifier):
         ]
 
     def quick(self, data: Sequences) -> Mapping[str, Sequence[Value]]:
-        """Size and step."""
+        """Size and learning rate."""
         del data
         return {"hidden_size": (32, 64), "learning_rate": (1e-3, 3e-3)}
 
     def complexity(self, config: ConfigDict, n_features: int) -> float:
-        """Number of weights, without the head's."""
+        """Number of weights, without the head."""
         units, layers = int(config["hidden_size"]), int(config["num_layers"])
         ways = 2 if config["bidirectional"] else 1
         sizes = [n_features] + [ways * units] * (layers - 1)
         return float(sum(ways * 4 * units * (size + units + 2) for size in sizes))
 
     def shape(self, config: ConfigDict, n_features: int, n_outputs: int) -> dict[str, Any]:
-        """Sizes of the network, its dropout and its directions."""
+        """Sizes, dropout and directions of the network."""
         return {
             "n_features": n_features,
             "n_classes": n_outputs,

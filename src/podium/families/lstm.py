@@ -31,13 +31,13 @@ class Network(ScaledNetwork):
 
 
 class LSTMFamily(TorchForecaster):
-    """One network for all tickers; it learns from each ticker's windows alike."""
+    """One network for all tickers."""
 
     name = "lstm"
     network = Network
 
     def space(self, view: View) -> Space:
-        """Size, step and regularization; bounds are what a project may widen them to."""
+        """Size, learning rate and regularization."""
         del view
         return Space(
             parameters={
@@ -60,13 +60,13 @@ class LSTMFamily(TorchForecaster):
                 **BOUNDS,
                 "dropout": Float(0.0, 0.95),
                 "layers": Int(1, 8),
-                # Not searched, and in no config unless somebody asks for it.
+                # Not searched; optional in a config.
                 BF16: Int(0, 100_000),
             },
         )
 
     def grid(self, view: View) -> Mapping[str, Sequence[Value]]:
-        """Step, size and batch: the twelve configs most people would try first."""
+        """Learning rate, size and batch size: twelve common configs."""
         del view
         return {
             "learning_rate": (1e-4, 3e-4, 1e-3),
@@ -75,7 +75,7 @@ class LSTMFamily(TorchForecaster):
         }
 
     def priority(self, view: View) -> Sequence[Mapping[str, Value]]:
-        """As usual, then faster, larger and smaller, each regularized accordingly."""
+        """The usual config, then a higher learning rate, a larger and a smaller network."""
         del view
         return [
             {},
@@ -85,12 +85,12 @@ class LSTMFamily(TorchForecaster):
         ]
 
     def quick(self, view: View) -> Mapping[str, Sequence[Value]]:
-        """Step and size."""
+        """Learning rate and size."""
         del view
         return {"learning_rate": (1e-3, 3e-3), "lstm_units": (16, 32, 64)}
 
     def shape(self, config: ConfigDict, n_features: int, n_outputs: int) -> dict[str, Any]:
-        """Sizes of the network, and its dropout."""
+        """Sizes and dropout of the network."""
         del n_outputs
         return {
             "n_features": n_features,

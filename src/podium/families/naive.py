@@ -1,4 +1,4 @@
-"""The bar to beat: last value and means of many kinds; for classes a trend rule. No training."""
+"""The baseline, without training: last value and means; for classes a trend rule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _last(view: View) -> Floats:
 
 
 def _last_21(view: View) -> Floats:
-    """Mean of the last 21 increments, or of as many as there are yet."""
+    """Mean of the last 21 increments, or of all if there are fewer."""
     known = np.isfinite(view.increments)
     before = np.zeros((MONTH - 1, known.shape[1]))
     total = sliding_window_view(
@@ -40,7 +40,7 @@ def _last_21(view: View) -> Floats:
 
 
 def _ewma(view: View) -> Floats:
-    """Exponentially weighted mean of all increments so far, by the recursion of its weights."""
+    """Exponentially weighted mean of all increments so far."""
     decay = 0.5 ** (1.0 / HALF_LIFE)
     total = np.zeros(view.increments.shape[1])
     weight = np.zeros_like(total)
@@ -76,7 +76,7 @@ METHODS: dict[str, Callable[[View], Floats]] = {
 
 @dataclass(frozen=True)
 class Naive(Model):
-    """A method and the one number fitted to it."""
+    """A method with its fitted offset."""
 
     method: str
     offset: float
@@ -92,17 +92,17 @@ class Naive(Model):
 
 
 class NaiveFamily(Family):
-    """Forecasts every quant would try first; a model that cannot beat them is not worth running.
+    """Naive forecasts, the baseline of trained models.
 
-    ``debias`` adds the mean error on the training part, so that a target whose mean of logarithms
-    is not the logarithm of its mean (volatility) gives no model an easy win.
+    ``debias`` adds the mean error on the training part: for a target such as volatility, whose mean
+    of logarithms is not the logarithm of its mean, a plain method would be too easy to beat.
     """
 
     name = "naive"
     each_alone = True
 
     def space(self, view: View) -> Space:
-        """Methods that make sense for the target, plain and debiased."""
+        """Methods that suit the target, plain and debiased."""
         methods = tuple(METHODS) if view.centered else tuple(m for m in METHODS if m != "zero")
         return Space({"method": Choice(methods), "debias": Choice((False, True))})
 
@@ -117,7 +117,7 @@ class NaiveFamily(Family):
         keep: Keep | None = None,
         parent: Model | None = None,
     ) -> Naive:
-        """Measure the method's mean error on the training part, if asked to remove it."""
+        """Compute the method's mean error on the training part, if ``debias`` is set."""
         self.refuse_parent(parent)
         del validation, seed, report, keep
         plain = Naive(str(config["method"]), 0.0)

@@ -1,1 +1,1 @@
-"""Features: bars in, one causal column a ticker out; ``compute(dataset, *numbers) -> (T, S)``."""
+"""Features: one causal column per ticker; ``compute(dataset, *numbers) -> (T, S)``."""

@@ -1,4 +1,4 @@
-"""The place of a bar's stamp in a cycle of the calendar, as an angle."""
+"""Position of a bar's stamp in a cycle of the calendar, as an angle."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ Cycle = Callable[[Times], Floats]
 
 
 def time_of_day(times: Times) -> Floats:
-    """Share of the day that has passed, from 0 to 1."""
-    passed: Floats = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "D")
-    return passed
+    """Return the elapsed share of the day, from 0 to 1."""
+    elapsed: Floats = (times - times.astype("datetime64[D]")) / np.timedelta64(1, "D")
+    return elapsed
 
 
 def day_of_week(times: Times) -> Floats:
-    """Whole days since Monday as a share of the week: 0 is Monday, 6/7 is Sunday."""
+    """Return whole days since Monday as a share of the week: 0 is Monday, 6/7 is Sunday."""
     # 1970-01-01, day 0 of numpy, was a Thursday.
     return (times.astype("datetime64[D]").astype(np.int64) + 3) % 7 / 7
 
 
 def month(times: Times) -> Floats:
-    """Whole months since January as a share of the year: 0 is January, 11/12 is December."""
+    """Return whole months since January as a share of the year: 0 is January, 11/12 is December."""
     return times.astype("datetime64[M]").astype(np.int64) % 12 / 12
 
 
 def sine(dataset: Dataset, cycle: Cycle) -> Floats:
-    """Sine of a cycle at each bar's stamp, the same for every ticker, (T, S)."""
+    """Return the sine of a cycle at each bar's stamp, the same for every ticker, (T, S)."""
     return _wide(dataset, np.sin(2 * np.pi * cycle(dataset.times)))
 
 
 def cosine(dataset: Dataset, cycle: Cycle) -> Floats:
-    """Cosine of a cycle at each bar's stamp, the same for every ticker, (T, S)."""
+    """Return the cosine of a cycle at each bar's stamp, the same for every ticker, (T, S)."""
     return _wide(dataset, np.cos(2 * np.pi * cycle(dataset.times)))
 
 

@@ -1,4 +1,4 @@
-"""Trailing windows that features share; each row is made of its own bars alone."""
+"""Trailing windows of features; each row depends only on its window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium.arrays import Floats
 
 
 def trailing(values: Floats, bars: int, reduce: Callable[[NDArray[Any]], NDArray[Any]]) -> Floats:
-    """``reduce`` of each row and the ``bars - 1`` before it; NaN while there are too few.
+    """Apply ``reduce`` to each row and the ``bars - 1`` before it; NaN while there are too few.
 
     Parameters
     ----------
@@ -27,16 +27,16 @@ def trailing(values: Floats, bars: int, reduce: Callable[[NDArray[Any]], NDArray
     >>> trailing(np.array([[1.0], [3.0], [5.0]]), 2, lambda w: w.mean(axis=-1)).ravel().tolist()
     [nan, 2.0, 4.0]
     """
-    found = np.full(values.shape, np.nan)
+    result = np.full(values.shape, np.nan)
     if len(values) >= bars:
-        found[bars - 1 :] = reduce(sliding_window_view(values, bars, axis=0))
-    return found
+        result[bars - 1 :] = reduce(sliding_window_view(values, bars, axis=0))
+    return result
 
 
 def since_first(values: Floats, compute: Callable[[Floats], Floats]) -> Floats:
-    """What ``compute`` makes of each column from its first number on; NaN where that has none.
+    """Apply ``compute`` to each column from its first number on; NaN where the column is NaN.
 
-    For what remembers everything before: one NaN at the start would stay in it for ever.
+    Recursive features need this: a NaN at the start would never leave them.
 
     Examples
     --------
@@ -47,20 +47,20 @@ def since_first(values: Floats, compute: Callable[[Floats], Floats]) -> Floats:
     known = np.isfinite(values)
     if known.all():
         return compute(values)
-    found = np.full(values.shape, np.nan)
+    result = np.full(values.shape, np.nan)
     first = known.argmax(axis=0)
     for start in np.unique(first).tolist():
-        found[start:, first == start] = compute(values[start:, first == start])
-    found[~known] = np.nan
-    return found
+        result[start:, first == start] = compute(values[start:, first == start])
+    result[~known] = np.nan
+    return result
 
 
 def trailing_mean(values: Floats, bars: int) -> Floats:
-    """Mean of each row and the ``bars - 1`` before it; NaN while there are too few."""
-    # Not from a running sum: that carries its rounding on from bar to bar.
+    """Return the mean of each row and the ``bars - 1`` before it; NaN while there are too few."""
+    # A running sum would accumulate rounding errors.
     return trailing(values, bars, lambda windows: windows.mean(axis=-1))
 
 
 def trailing_max(values: Floats, bars: int) -> Floats:
-    """Largest of each row and the ``bars - 1`` before it; NaN while there are too few."""
+    """Return the maximum of each row and the ``bars - 1`` before; NaN while there are too few."""
     return trailing(values, bars, lambda windows: windows.max(axis=-1))

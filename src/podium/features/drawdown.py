@@ -10,5 +10,5 @@ from podium.features._trailing import trailing_max
 
 
 def compute(dataset: Dataset, bars: int = 252) -> Floats:
-    """How far the price is below its highest close; NaN for the first ``bars - 1`` rows."""
+    """Return the log drawdown from the highest close; NaN for the first ``bars - 1`` rows."""
     return np.log(dataset["close"] / trailing_max(dataset["close"], bars))

@@ -10,16 +10,15 @@ from podium.features._trailing import since_first
 
 
 def compute(dataset: Dataset, bars: int = 20) -> Floats:
-    """``log(close / average)``, each older close weighing ``1 - 2 / (bars + 1)`` times the next.
+    """Return ``log(close / average)``; NaN for the first ``bars - 1`` rows.
 
-    The weights of the bars there are add up to 1, so the first close has no more weight than its
-    age gives it; NaN for the first ``bars - 1`` rows. The average remembers all bars before, the
-    older the less.
+    Each older close weighs ``1 - 2 / (bars + 1)`` times the next. Weights are normalized over the
+    available bars, so the first close has no extra weight.
     """
-    return since_first(dataset["close"], lambda close: _against_average(close, bars))
+    return since_first(dataset["close"], lambda close: _log_ratio(close, bars))
 
 
-def _against_average(close: Floats, bars: int) -> Floats:
+def _log_ratio(close: Floats, bars: int) -> Floats:
     decay = 1 - 2 / (bars + 1)
     total, weight = np.zeros(close.shape[1]), 0.0
     average = np.full_like(close, np.nan)

@@ -1,4 +1,4 @@
-"""Logarithm of high over low: how far a bar moved inside itself."""
+"""Logarithm of high over low."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from podium.dataset import Dataset
 
 
 def compute(dataset: Dataset) -> Floats:
-    """``log(high / low)``, zero for a bar without movement."""
+    """Return ``log(high / low)``."""
     return np.log(dataset["high"] / dataset["low"])

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from podium.arrays import Floats
 from podium.dataset import Dataset
+from podium.features._trailing import trailing_mean
 
-# One basis point squared: keeps the logarithm finite where a price did not move.
+# One basis point squared: keeps the logarithm finite for a constant price.
 FLOOR = 1e-8
 
 
 def compute(dataset: Dataset, bars: int = 21) -> Floats:
-    """``log(sqrt(mean(r**2)))`` over the last ``bars`` returns; NaN for the first ``bars`` rows."""
-    squared = np.diff(np.log(dataset["close"]), axis=0) ** 2
-    found = np.full(dataset["close"].shape, np.nan)
-    if len(squared) >= bars:
-        means = sliding_window_view(squared, bars, axis=0).mean(axis=-1)
-        found[bars:] = 0.5 * np.log(means + FLOOR)
-    return found
+    """Return ``log(sqrt(mean(r**2)))`` of ``bars`` returns; NaN for the first ``bars`` rows."""
+    squared = np.diff(np.log(dataset["close"]), axis=0, prepend=np.nan) ** 2
+    return 0.5 * np.log(trailing_mean(squared, bars) + FLOOR)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from podium.arrays import Floats
 from podium.dataset import Dataset
+from podium.features._trailing import trailing_mean
 
 
 def compute(dataset: Dataset, bars: int = 21) -> Floats:
-    """``log(1 + volume) - mean of the same over the last bars``; NaN for the first rows."""
+    """Return ``log(1 + volume)`` less its trailing mean; NaN for the first ``bars - 1`` rows."""
     log_volume = np.log1p(dataset["volume"])
-    found = np.full_like(log_volume, np.nan)
-    if len(log_volume) >= bars:
-        means = sliding_window_view(log_volume, bars, axis=0).mean(axis=-1)
-        found[bars - 1 :] = log_volume[bars - 1 :] - means
-    return found
+    return log_volume - trailing_mean(log_volume, bars)

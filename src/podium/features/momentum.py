@@ -10,23 +10,23 @@ from podium.errors import UsageError
 
 
 def compute(dataset: Dataset, bars: int = 252, skip: int = 0) -> Floats:
-    """``log(close[t - skip] / close[t - bars])``; NaN for the first ``bars`` rows.
+    """Return ``log(close[t - skip] / close[t - bars])``; NaN for the first ``bars`` rows.
 
     Parameters
     ----------
     bars : int, >= 1
     skip : int, >= 0, < bars
-        The newest bars left out, because short moves tend to turn round: ``momentum:252:21`` is the
+        Newest bars to leave out, because short moves tend to revert: ``momentum:252:21`` is the
         customary year without its last month.
 
     Raises
     ------
     UsageError
-        Nothing is left between the two.
+        ``skip`` is not below ``bars``.
     """
     if skip >= bars:
         raise UsageError(f"momentum:{bars}:{skip} skips all its bars", f"less than {bars}")
     log_close = np.log(dataset["close"])
-    found = np.full_like(log_close, np.nan)
-    found[bars:] = log_close[bars - skip : len(log_close) - skip] - log_close[:-bars]
-    return found
+    result = np.full_like(log_close, np.nan)
+    result[bars:] = log_close[bars - skip : len(log_close) - skip] - log_close[:-bars]
+    return result

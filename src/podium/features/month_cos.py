@@ -1,4 +1,4 @@
-"""Cosine of the month of the year of a bar's stamp (its close, UTC); goes with month_sin."""
+"""Cosine of the month of the year of a bar's stamp (its close, UTC); use with month_sin."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from podium.features._calendar import cosine, month
 
 
 def compute(dataset: Dataset) -> Floats:
-    """From -1 to 1, the same for every ticker; a bar stamped at its date is that date's."""
+    """Return values from -1 to 1, (T, S), equal for all tickers."""
     return cosine(dataset, month)

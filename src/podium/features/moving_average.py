@@ -10,9 +10,5 @@ from podium.features._trailing import trailing_mean
 
 
 def compute(dataset: Dataset, bars: int = 20) -> Floats:
-    """``log(close / mean of the last bars closes)``, above 0 where the price is above its mean.
-
-    The close itself is one of them, the price's scale is none of it; NaN for the first
-    ``bars - 1`` rows.
-    """
+    """Return ``log(close / mean of the last bars closes)``; NaN for the first ``bars - 1`` rows."""
     return np.log(dataset["close"] / trailing_mean(dataset["close"], bars))

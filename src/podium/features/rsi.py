@@ -10,28 +10,28 @@ from podium.features._trailing import since_first
 
 
 def compute(dataset: Dataset, bars: int = 14) -> Floats:
-    """100 times the average gain over the sum of average gain and average loss.
+    """Return 100 times the average gain over the sum of average gain and average loss.
 
     The first average is the plain mean of ``bars`` changes of the close, each later one moves by
-    ``1 / bars`` of the way to the newest change (J. W. Wilder, New Concepts in Technical Trading
-    Systems, 1978). 50 where the price never moved; NaN for the first ``bars`` rows.
+    ``1 / bars`` towards the newest change (J. W. Wilder, New Concepts in Technical Trading
+    Systems, 1978). 50 for a constant price; NaN for the first ``bars`` rows.
     """
-    return since_first(dataset["close"], lambda close: _of_closes(close, bars))
+    return since_first(dataset["close"], lambda close: _rsi(close, bars))
 
 
-def _of_closes(close: Floats, bars: int) -> Floats:
-    found = np.full_like(close, np.nan)
+def _rsi(close: Floats, bars: int) -> Floats:
+    result = np.full_like(close, np.nan)
     if len(close) <= bars:
-        return found
+        return result
     change = np.diff(close, axis=0)
     moves = np.stack([np.maximum(change, 0), np.maximum(-change, 0)])
     # (gain and loss, S)
     average = moves[:, :bars].mean(axis=1)
-    found[bars] = _index(*average)
+    result[bars] = _index(*average)
     for t in range(bars, len(change)):
         average = average + (moves[:, t] - average) / bars
-        found[t + 1] = _index(*average)
-    return found
+        result[t + 1] = _index(*average)
+    return result
 
 
 def _index(gain: Floats, loss: Floats) -> Floats:

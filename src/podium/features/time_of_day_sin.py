@@ -1,4 +1,4 @@
-"""Sine of the time of day of a bar's stamp (its close, UTC); goes with time_of_day_cos."""
+"""Sine of the time of day of a bar's stamp (its close, UTC); use with time_of_day_cos."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from podium.features._calendar import sine, time_of_day
 
 
 def compute(dataset: Dataset) -> Floats:
-    """From -1 to 1, the same for every ticker; a bar stamped at its date is that date's."""
+    """Return values from -1 to 1, (T, S), equal for all tickers."""
     return sine(dataset, time_of_day)

@@ -1,1 +1,1 @@
-"""Gates: evidence in, a verdict out; pure functions that never read files, records or clocks."""
+"""Gates: pure functions from evidence to a verdict, which read no files, records or clocks."""

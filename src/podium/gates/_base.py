@@ -10,26 +10,27 @@ from typing import Protocol
 from podium.decision import Result, Verdict
 from podium.evidence import SIGNATURE, Evidence
 
-# Why a figure that evidence should have is not there.
+# Reason for a missing figure in evidence.
 EARLIER = (
-    "its evidence was made before podium judged this; podium finalize, or backtest, makes it anew"
+    "its evidence comes from an earlier version of podium; podium finalize, or backtest, makes it "
+    "again"
 )
-# Model type of a candidate that was trained on its slot's test too, and its evidence of that.
+# Model type of a candidate that was trained on its slot's test, and kind of the evidence for that.
 WITH_TEST = "with_test"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Everything that a gate sees.
+    """Input of a gate.
 
     Parameters
     ----------
     candidate : mapping of kind to Evidence
         The newest evidence of each kind.
     champion : mapping of kind to Evidence, or None
-        The same of the slot's champion; None where the slot has none.
+        The same for the slot's champion; None if the slot has none.
     limits : mapping of name to float
-        The gate's own limits, those that a policy changes changed.
+        The gate's limits, after the changes of the policy.
     """
 
     candidate: Mapping[str, Evidence]
@@ -38,29 +39,29 @@ class Case:
 
     @property
     def holder(self) -> str:
-        """Id of the slot's champion; empty where the slot has none."""
+        """Id of the slot's champion; empty if the slot has none."""
         return next(iter(self.champion.values())).candidate_id if self.champion else ""
 
     @property
     def against(self) -> Evidence | None:
-        """The comparison with the slot's champion; None where only another one is on record."""
-        found = self.candidate.get("against_champion")
-        return found if found and found.notes["champion"] == self.holder else None
+        """Comparison with the slot's champion; None if there is none with the present champion."""
+        evidence = self.candidate.get("against_champion")
+        return evidence if evidence and evidence.notes["champion"] == self.holder else None
 
 
 class Gate(Protocol):
-    """``gates/<name>.py``: a pure function and what it needs.
+    """``gates/<name>.py``: a pure function with its required evidence.
 
-    ``NEEDS`` names the kinds of evidence without which the verdict is ``missing``; ``LIMITS``
-    holds the default limits a policy may change. The module's docstring has five headings (asks,
-    why, passes when, refuses when, what to do) and is the gate's help.
+    ``NEEDS`` names the required kinds of evidence; without them the verdict is ``missing``.
+    ``LIMITS`` holds the default limits, which a policy may change. The module's docstring has five
+    headings (asks, why, passes when, refuses when, what to do) and is the gate's help.
     """
 
     NEEDS: tuple[str, ...]
     LIMITS: Mapping[str, float]
 
     def judge(self, case: Case) -> tuple[Result, str]:
-        """Result and finding, from the newest evidence of each kind."""
+        """Result and finding from the newest evidence of each kind."""
 
 
 def verdict(
@@ -74,14 +75,14 @@ def verdict(
     limits = {**gate.LIMITS, **limits}
     absent = [kind for kind in gate.NEEDS if kind not in candidate]
     if absent:
-        found = f"there is no {' and no '.join(absent)} evidence yet"
+        finding = f"there is no {' and no '.join(absent)} evidence yet"
         if WITH_TEST in candidate and {"validation", "test"} & {*absent}:
-            found = candidate[WITH_TEST].notes["reason"]
+            finding = candidate[WITH_TEST].notes["reason"]
         result = Result.UNSIGNED if absent == [SIGNATURE] else Result.MISSING
-        return Verdict(name, result, found, limits)
+        return Verdict(name, result, finding, limits)
     return Verdict(name, *gate.judge(Case(candidate, champion, limits)), limits)
 
 
 def number(evidence: Evidence, name: str) -> float:
-    """Value of one scalar; NaN where the evidence has none."""
+    """Value of one scalar; NaN if the evidence has none."""
     return evidence.scalar(name) if name in evidence.scalars else math.nan

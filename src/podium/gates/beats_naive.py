@@ -2,13 +2,13 @@
 
 Asks
 ----
-Whether the candidate's losses on the sealed test are smaller than those of the naive method that
-was best on validation, by more than chance explains.
+Whether the candidate's losses on the sealed test are significantly smaller than those of the naive
+method that was best on validation.
 
 Why
 ---
-A model that cannot beat a moving average costs training, monitoring and trust, and returns
-nothing. The naive method is chosen on validation, so it cannot be a strawman picked on the test.
+A model that does not beat a moving average costs training, monitoring and trust without a benefit.
+The naive method is chosen on validation, so it is not a weak one picked on the test.
 
 Passes when
 -----------
@@ -18,14 +18,14 @@ this test interval, is below ``p_value`` (0.05).
 
 Refuses when
 ------------
-The mean loss is not smaller, or the difference is within what chance explains. Undecidable when
-the test cannot be computed (too few bars, identical losses).
+The mean loss is not smaller, or the difference is not significant. Undecidable when the test cannot
+be computed (too few bars, identical losses).
 
 What to do
 ----------
-Look at the folds: a candidate that beats naive on some folds only needs other features, not more
-trials. Use a longer history. Do not try again and again on the same test: every look raises the
-bar.
+Compare the folds: a candidate that beats naive only on some folds needs other features, not more
+trials. Use a longer history. Do not repeat attempts on the same test: every look raises the
+threshold.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ LIMITS = {"p_value": 0.05}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Compare losses and the p-value adjusted for looks with the limit."""
+    """Compare the losses, and the p-value adjusted for looks with its limit."""
     test = case.candidate["test"]
     loss, naive = test.scalar("loss"), test.scalar("naive_loss")
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
     if not math.isfinite(p_value):
         return (
             Result.UNDECIDABLE,
-            f"the test against naive gave no answer: {test.notes['dm_reason']}",
+            f"the test against naive has no result: {test.notes['dm_reason']}",
         )
     adjusted = min(1.0, p_value * looks)
     method, metric = test.notes["naive_method"], test.notes["metric"]
-    seen = f"p = {adjusted:.2g}"
+    shown = f"p = {adjusted:.2g}"
     if looks > 1:
-        seen += f" (p = {p_value:.2g} times {looks} looks at this test)"
+        shown += f" (p = {p_value:.2g} times {looks} looks at this test)"
     if loss >= naive:
         return Result.REFUSE, (
             f"on the sealed test it does no better than the naive {method} forecast "
@@ -65,7 +65,7 @@ def judge(case: Case) -> tuple[Result, str]:
     )
     if adjusted >= case.limits["p_value"]:
         return Result.REFUSE, (
-            f"{gain}; that is better, but not by more than chance explains: {seen}, and the limit "
+            f"{gain}; the difference is not significant: {shown}, and the limit "
             f"is {case.limits['p_value']:g}"
         )
-    return Result.PASS, f"{gain}, {seen}"
+    return Result.PASS, f"{gain}, {shown}"

@@ -1,14 +1,14 @@
-"""Was this very model evaluated, and is what a person needs to judge it exported?
+"""Was this model evaluated, and is its bundle for reviewers exported?
 
 Asks
 ----
-Whether there is an evaluation of the artefact that is to be promoted on the slot's own evaluation
-data, with its bundle of figures, curves and predictions.
+Whether the candidate's artefact was evaluated on the slot's evaluation data, with a bundle of
+figures, curves and predictions.
 
 Why
 ---
-One number hides which classes it comes from. Confusion, precision and recall, calibration and the
-worst errors are what a colleague looks at, and they must be those of this model.
+One number does not show the single classes. Reviewers need the confusion matrix, precision and
+recall, calibration and the worst errors of this model.
 
 Passes when
 -----------
@@ -21,7 +21,7 @@ The evaluation is of another artefact, or has no bundle.
 
 What to do
 ----------
-Run ``podium evaluate CANDIDATE``; a bundle made elsewhere is checked and taken by ``--attach``.
+Run ``podium evaluate CANDIDATE``; ``--attach`` verifies and adds a bundle from elsewhere.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ LIMITS: dict[str, float] = {}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Compare the artefacts, and look for the bundle's hash."""
-    trained, found = case.candidate["validation"], case.candidate["evaluation"]
-    if trained.artifact_hash != found.artifact_hash:
+    """Compare the artefacts, and require the bundle's hash."""
+    trained, tested = case.candidate["validation"], case.candidate["evaluation"]
+    if trained.artifact_hash != tested.artifact_hash:
         return Result.REFUSE, (
-            f"the evaluation is of artefact {found.artifact_hash[:12]}, the candidate is "
+            f"the evaluation is of artefact {tested.artifact_hash[:12]}, the candidate is "
             f"{trained.artifact_hash[:12]}"
         )
-    bundle = found.notes.get("bundle", "")
+    bundle = tested.notes.get("bundle", "")
     if not bundle:
-        return Result.REFUSE, "the evaluation has no bundle to look at"
-    return Result.PASS, f"evaluated on {found.notes.get('data', 'its data')}, bundle {bundle[:12]}"
+        return Result.REFUSE, "the evaluation has no bundle"
+    return Result.PASS, f"evaluated on {tested.notes.get('data', 'its data')}, bundle {bundle[:12]}"

@@ -1,14 +1,13 @@
-"""Is every piece of evidence about this very artefact, and about the same data?
+"""Is all evidence about this artefact and the same data?
 
 Asks
 ----
-Whether the evidence that other gates read was made from the artefact that is to be promoted, and
-on one and the same dataset.
+Whether the evidence for the other gates was made from the candidate's artefact and one dataset.
 
 Why
 ---
-A folder trained again after it was judged, or judged on last month's file, is another model. Its
-old figures say nothing about it.
+A model that was trained again after its evaluation, or evaluated on last month's file, is another
+model. The old figures do not apply to it.
 
 Passes when
 -----------
@@ -16,11 +15,11 @@ All evidence names one artefact hash and one dataset fingerprint, and there is t
 
 Refuses when
 ------------
-Two pieces of evidence disagree on either.
+Two pieces of evidence differ in the artefact or the dataset.
 
 What to do
 ----------
-Run ``podium backtest SLOT`` again: it judges the present artefact on the present data.
+Run ``podium backtest SLOT`` again: it evaluates the present artefact on the present data.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ LIMITS: dict[str, float] = {}
 
 def judge(case: Case) -> tuple[Result, str]:
     """Compare artefact hashes and dataset fingerprints over all evidence."""
-    for what in ("artifact_hash", "dataset_fingerprint"):
-        found = {kind: getattr(evidence, what) for kind, evidence in case.candidate.items()}
-        if len(set(found.values())) > 1:
-            told = ", ".join(f"{kind}: {value[:12]}" for kind, value in sorted(found.items()))
-            return Result.REFUSE, f"evidence disagrees on its {what.replace('_', ' ')} ({told})"
+    for name in ("artifact_hash", "dataset_fingerprint"):
+        values = {kind: getattr(evidence, name) for kind, evidence in case.candidate.items()}
+        if len(set(values.values())) > 1:
+            listed = ", ".join(f"{kind}: {value[:12]}" for kind, value in sorted(values.items()))
+            return Result.REFUSE, f"evidence differs in {name.replace('_', ' ')} ({listed})"
     artifact = case.candidate["test"].artifact_hash[:12]
     return Result.PASS, f"{len(case.candidate)} pieces of evidence, all about artefact {artifact}"

@@ -1,25 +1,26 @@
-"""Did its equity ever fall too far from a peak?
+"""Is the maximum drawdown of the equity within its limit?
 
 Asks
 ----
-What the deepest fall of the equity was on the sealed test, costs included.
+Whether the maximum drawdown of the equity on the sealed test, after costs, is at most ``limit``.
 
 Why
 ---
-A mean says nothing of the way to it. Who cannot sit through a fall is out before the profit comes,
-and a fall is never shallower in use than it was on the past.
+A mean return does not show the losses on the way. A deep drawdown may end the trading before the
+profit, and drawdowns in production are seldom smaller than in the past.
 
 Passes when
 -----------
-The deepest fall from a peak was at most ``limit`` (0.3) of that peak.
+The largest fall from a peak is at most ``limit`` (0.3) of that peak.
 
 Refuses when
 ------------
-It was deeper. Undecidable when there was nothing to trade.
+It is larger. Undecidable when nothing was traded.
 
 What to do
 ----------
-Trade smaller, or with another signal; a limit that is loosened until it passes is none.
+Trade smaller positions, or use another signal. A limit that is raised until the gate passes has no
+effect.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ LIMITS = {"limit": 0.3}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Compare the deepest fall with its limit."""
+    """Compare the maximum drawdown with its limit."""
     fall = abs(number(case.candidate["backtest"], "candidate:max_drawdown"))
     if math.isnan(fall):
-        return Result.UNDECIDABLE, "there was nothing to trade on the sealed test"
-    told = f"on the sealed test its equity fell by at most {fall:.1%} from a peak"
+        return Result.UNDECIDABLE, "nothing was traded on the sealed test"
+    finding = f"on the sealed test its equity fell by at most {fall:.1%} from a peak"
     if fall <= case.limits["limit"]:
-        return Result.PASS, told
-    return Result.REFUSE, f"{told}, and the limit is {case.limits['limit']:.1%}"
+        return Result.PASS, finding
+    return Result.REFUSE, f"{finding}, and the limit is {case.limits['limit']:.1%}"

@@ -2,26 +2,26 @@
 
 Asks
 ----
-Whether, on the very same samples, the candidate finds as many of every class as the champion does,
-but for a stated loss.
+Whether the candidate's recall of every class on the same samples is at most ``loss`` below the
+champion's.
 
 Why
 ---
-A higher macro-F1 may come from the common classes alone. The rare ones are mostly what the model
-is there for, and whoever relies on them must not lose them unseen.
+A higher macro-F1 may come from the frequent classes alone. Rare classes are often the purpose of
+the model, and users must not lose them without notice.
 
 Passes when
 -----------
-Nobody holds the slot, or no class's recall is more than ``loss`` (0.05) below the champion's.
+The slot has no champion, or no class's recall is more than ``loss`` (0.05) below the champion's.
 
 Refuses when
 ------------
-Some class loses more. Undecidable when the two were not evaluated on the same samples.
+A class loses more. Undecidable when the two were not evaluated on the same samples.
 
 What to do
 ----------
-Weigh the loss by class (``--weighted-loss``), or move the decision to the cost of an error. If the
-loss is wanted, say so in the policy, where everybody can read it.
+Weight the training loss by class (``--weighted-loss``), or choose the decision rule by the cost of
+errors. If the loss of recall is intended, set the limit in the policy, where everybody can read it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PREFIX = "champion_recall:"
 def judge(case: Case) -> tuple[Result, str]:
     """Compare the recall of every class."""
     if not case.holder:
-        return Result.PASS, "nobody holds the slot, so no class can lose"
+        return Result.PASS, "the slot has no champion, so no class can lose recall"
     against = case.against
     if against is None:
         return Result.UNDECIDABLE, (
@@ -50,11 +50,11 @@ def judge(case: Case) -> tuple[Result, str]:
     lost = {name: loss for name, loss in lost.items() if loss == loss}
     worst = max(lost, key=lambda name: lost[name], default="")
     if not worst:
-        return Result.UNDECIDABLE, "there is no class whose recall both have"
-    told = (
+        return Result.UNDECIDABLE, "there is no class with a recall of both"
+    finding = (
         f"recall of '{worst}' is {against.scalar(f'recall:{worst}'):.3g} against "
         f"{against.scalar(PREFIX + worst):.3g} of the champion"
     )
     if lost[worst] > case.limits["loss"]:
-        return Result.REFUSE, f"{told}, a loss of more than {case.limits['loss']:g}"
-    return Result.PASS, f"no class loses more than {case.limits['loss']:g}: {told}"
+        return Result.REFUSE, f"{finding}, a loss of more than {case.limits['loss']:g}"
+    return Result.PASS, f"no class loses more than {case.limits['loss']:g}: {finding}"

@@ -1,33 +1,32 @@
-"""Does the config that is best on one half of the bars earn anything on the other?
+"""Is the config that is best on one half of the bars profitable on the other half?
 
 Asks
 ----
-Whether choosing among the configs that were looked at chooses something that lasts: the validation
-bars are cut into blocks, and for every way to take half of them the best config there is looked up
-in the other half.
+Whether the selection of a config holds out of sample: the validation bars are cut into blocks, and
+for every choice of half of them the best config there is evaluated on the other half.
 
 Why
 ---
-A choice that only fits the bars it was made on loses on others. How often the chosen config loses
-is the figure that tells. How often it falls below the median of all configs (PBO) tells less:
-configs that are all good are ranked by chance, so PBO is near one half for them as it is for noise.
+A selection that fits only its own bars loses on others. The probability of a loss of the selected
+config measures that. The probability that it falls below the median of all configs (PBO) is less
+informative: the order of configs that are all good is random, so PBO is near one half as for noise.
 
 Passes when
 -----------
 The probability of a loss out of sample is at most ``probability_of_loss`` (0.1), and either PBO is
-at most ``pbo`` (0.5), where choosing is no better than drawing lots, or no config can be told from
-the best, so that their order means nothing. Both figures are shown.
+at most ``pbo`` (0.5), the value of a random selection, or no config is distinguishable from the
+best, so that the order has no meaning. The finding has both figures.
 
 Refuses when
 ------------
-The probability of a loss is higher; or PBO is, while the confidence set of all configs leaves some
-out. Undecidable when fewer than two configs left forecasts or losses, or there are too few bars.
-Where no forecasts were kept, a loss is to lose more than the naive forecast.
+The probability of a loss is higher; or PBO is higher, and the confidence set excludes some configs.
+Undecidable when fewer than two configs have recorded forecasts or losses, or there are too few
+bars. Without recorded forecasts, a loss means a larger loss than that of the naive forecast.
 
 What to do
 ----------
-Search fewer configs that differ for a reason, on a longer history. Look at how the configs differ:
-if the best ones have nothing in common, the search fits noise.
+Search fewer configs that differ for a reason, on a longer history. Compare the best configs: if
+they have nothing in common, the search fits noise.
 """
 
 from __future__ import annotations
@@ -43,30 +42,32 @@ LIMITS = {"probability_of_loss": 0.1, "pbo": 0.5}
 
 def judge(case: Case) -> tuple[Result, str]:
     """Compare the probability of a loss, and PBO where configs differ, with their limits."""
-    found = case.candidate["validation"]
-    loss, pbo, told_apart = (
-        number(found, name) for name in ("probability_of_loss", "pbo", "configs_told_apart")
+    evidence = case.candidate["validation"]
+    loss, pbo, differing = (
+        number(evidence, name) for name in ("probability_of_loss", "pbo", "configs_told_apart")
     )
     if not (math.isfinite(loss) and math.isfinite(pbo)):
-        reason = found.notes.get("overfitting_reason") or EARLIER
-        return Result.UNDECIDABLE, f"overfitting cannot be judged: {reason}"
-    loses = "loses" if found.notes["luck_basis"] == "returns" else "loses more than naive"
-    told = (
-        f"the best of {found.scalar('configs_judged'):,.0f} configs on half of the validation bars "
-        f"{loses} on the other half with a probability of {loss:.2f}"
+        reason = evidence.notes.get("overfitting_reason") or EARLIER
+        return Result.UNDECIDABLE, f"overfitting cannot be tested: {reason}"
+    loses = "loses" if evidence.notes["luck_basis"] == "returns" else "loses more than naive"
+    finding = (
+        f"the best of {evidence.scalar('configs_judged'):,.0f} configs on half of the validation "
+        f"bars {loses} on the other half with a probability of {loss:.2f}"
     )
     shown = f"PBO is {pbo:.2f}"
     if loss > case.limits["probability_of_loss"]:
         return Result.REFUSE, (
-            f"{told}, and the limit is {case.limits['probability_of_loss']:g}; {shown}"
+            f"{finding}, and the limit is {case.limits['probability_of_loss']:g}; {shown}"
         )
     if pbo <= case.limits["pbo"]:
-        return Result.PASS, f"{told}; {shown}"
-    if math.isnan(told_apart):
-        return Result.UNDECIDABLE, f"{told}; {shown}, and whether configs differ cannot be told"
-    if told_apart > 0:
+        return Result.PASS, f"{finding}; {shown}"
+    if math.isnan(differing):
+        return Result.UNDECIDABLE, f"{finding}; {shown}, and whether configs differ is unknown"
+    if differing > 0:
         return Result.REFUSE, (
-            f"{shown}, and the limit is {case.limits['pbo']:g}, though {told_apart:,.0f} of them "
-            f"can be told from the best; {told}"
+            f"{shown}, and the limit is {case.limits['pbo']:g}, though {differing:,.0f} of them "
+            f"are distinguishable from the best; {finding}"
         )
-    return Result.PASS, f"{told}; {shown}, which says nothing: no config can be told from the best"
+    return Result.PASS, (
+        f"{finding}; {shown}, which has no meaning: no config is distinguishable from the best"
+    )

@@ -1,29 +1,28 @@
-"""Were the candidate and what it is compared with judged on the same windows?
+"""Were candidate, naive forecast and champion evaluated on the same windows?
 
 Asks
 ----
-Whether the figures of the candidate, of the naive forecast and of the slot's present champion come
-from one dataset and from one and the same test.
+Whether the figures of the candidate, of the naive forecast and of the slot's champion come from one
+dataset and one test.
 
 Why
 ---
-A loss of 0.20 on one year and of 0.22 on another say nothing about each other. Most models that
-look better than the champion were judged on other bars.
+A loss of 0.20 in one year and of 0.22 in another are not comparable. Many models that look better
+than the champion were evaluated on other bars.
 
 Passes when
 -----------
-Validation and test name one dataset and hold the candidate against one and the same naive method,
-and the comparison with the champion, where somebody holds the slot, has the dataset and the split
-of the candidate's test.
+Validation and test have the same dataset and naive method, and the comparison with the champion, if
+the slot has one, has the dataset and the split of the candidate's test.
 
 Refuses when
 ------------
 Any two of these differ. Undecidable when there is no comparison with the present champion, for
-example because it forecasts something else.
+example because it forecasts another target.
 
 What to do
 ----------
-Run ``podium backtest SLOT`` again: it judges candidate, naive and champion on the present windows.
+Run ``podium backtest SLOT`` again: it evaluates candidate, naive and champion on the same windows.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LIMITS: dict[str, float] = {}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Compare datasets, splits and the naive method of what is compared."""
+    """Compare the datasets, the splits and the naive method."""
     validation, test = case.candidate["validation"], case.candidate["test"]
     pairs = [
         ("dataset", validation.dataset_fingerprint, test.dataset_fingerprint),
@@ -44,25 +43,25 @@ def judge(case: Case) -> tuple[Result, str]:
     ]
     where = "validation"
     if case.holder and all(one == other for _, one, other in pairs):
-        found = case.against
-        if found is None:
+        evidence = case.against
+        if evidence is None:
             return Result.UNDECIDABLE, f"it was not compared with the champion {case.holder}"
         where = f"the comparison with the champion {case.holder}"
         pairs = [
-            ("dataset", found.dataset_fingerprint, test.dataset_fingerprint),
-            ("split", found.split_hash, test.split_hash),
+            ("dataset", evidence.dataset_fingerprint, test.dataset_fingerprint),
+            ("split", evidence.split_hash, test.split_hash),
         ]
-    for what, one, other in pairs:
+    for name, one, other in pairs:
         if one != other:
             return Result.REFUSE, (
-                f"the {what} of {where} is {_short(one)}, that of the test {_short(other)}"
+                f"the {name} of {where} is {_short(one)}, that of the test {_short(other)}"
             )
-    with_whom = "the champion and naive" if case.holder else "naive"
+    others = "the champion and naive" if case.holder else "naive"
     return Result.PASS, (
-        f"judged with {with_whom} on the same windows of dataset {test.dataset_fingerprint[:12]}"
+        f"compared with {others} on the same windows of dataset {test.dataset_fingerprint[:12]}"
     )
 
 
 def _short(name: str) -> str:
-    """Hashes by their first characters; names as they are."""
+    """The first characters of a hash; a name unchanged."""
     return name if " " in name or len(name) < 32 else name[:12]

@@ -1,24 +1,24 @@
-"""Have people looked at what was found, and put their names to it?
+"""Have enough people signed the current findings?
 
 Asks
 ----
-Whether enough people signed the very findings that there are now (of a classifier the bundle of its
-newest evaluation), and nobody who signed them said no.
+Whether enough people approved the current findings (of a classifier the bundle of its newest
+evaluation), and no signer rejected them.
 
 Why
 ---
-No limit says whether an error is bearable. Somebody has to look at the figures, the curves and the
-worst errors, minority classes against the champion's, and answer for it by name.
+A limit does not show whether an error is acceptable. A person must review the figures, the curves
+and the worst errors, compare minority classes with the champion's, and sign by name.
 
 Passes when
 -----------
-At least ``n`` (1) people approve; with ``not_author`` (0) at 1 only those count who did not train
-the candidate. Names are as asserted by those who signed.
+At least ``n`` (1) people approve; with ``not_author`` (0) at 1, signatures of the person who
+trained the candidate do not count. Names are as asserted by the signers.
 
 Refuses when
 ------------
-Somebody rejects it, too few people approve, or the signatures are for other findings: the model was
-judged again since.
+A signer rejects it, too few people approve, or the signatures are for other findings, because the
+model was evaluated again.
 
 What to do
 ----------
@@ -39,13 +39,13 @@ LIMITS = {"n": 1.0, "not_author": 0.0}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Count who approves of what there is now."""
+    """Count the approvals of the current findings."""
     signature = case.candidate[SIGNATURE]
     notes = signature.notes
     if notes.get("seen") != seen(case.candidate):
         return Result.UNSIGNED, (
-            f"what {notes.get('signer', 'somebody')} signed is not what was found last: it was "
-            "judged again since"
+            f"the signature of {notes.get('signer', 'a person')} is for other findings: the model "
+            "was evaluated again since"
         )
     signed = json.loads(notes["signatures"])
     against = [one["by"] for one in signed if one["verdict"] != "approve"]
@@ -53,8 +53,8 @@ def judge(case: Case) -> tuple[Result, str]:
         return Result.REFUSE, f"rejected by {', '.join(against)}: {notes['reason']}"
     names = [one["by"] for one in signed]
     counted = [n for n in names if not case.limits["not_author"] or n != notes["author"]]
-    told = f"signed by {', '.join(names)} on {signature.created_at[:10]}"
+    finding = f"signed by {', '.join(names)} on {signature.created_at[:10]}"
     if len(counted) < case.limits["n"]:
         others = " who did not train it" if case.limits["not_author"] else ""
-        return Result.UNSIGNED, f"{told}; {case.limits['n']:g} people{others} must sign"
-    return Result.PASS, f"{told}: {notes['reason']}"
+        return Result.UNSIGNED, f"{finding}; {case.limits['n']:g} people{others} must sign"
+    return Result.PASS, f"{finding}: {notes['reason']}"

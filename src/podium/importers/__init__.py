@@ -1,1 +1,1 @@
-"""Importers: files of other tools and older systems as records; never a pickle unasked."""
+"""Importers of records from files of other tools; pickles only with permission."""

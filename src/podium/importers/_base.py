@@ -1,11 +1,10 @@
-"""The contract of an importer, and what all of them share.
+"""The interface of importers, and shared helpers.
 
-``importers/<name>.py`` has two functions: ``recognizes(place) -> bool``, which looks at a file's
-name and first bytes and never runs anything from it, and ``read(place, **options)``, one
-``Imported`` for each group of records that can be compared. ``OPTIONS`` names the options it takes.
-A place is a file or a URL. What a record has beside the fields of ``Record`` is in its ``said``
-under ``told``; an ``id`` there is what the other tool calls it, and makes it the same record at the
-next import even if it was edited meanwhile.
+``importers/<name>.py`` has two functions: ``recognizes(place) -> bool`` checks a file's name and
+first bytes and never runs code of the file; ``read(place, **options)`` returns one ``Imported`` for
+each group of comparable records. ``OPTIONS`` lists the options. A place is a file or a URL. Data
+without a field of ``Record`` are in its ``said`` under ``told``; an ``id`` there is the id of the
+other tool, by which the next import recognizes an edited record.
 """
 
 from __future__ import annotations
@@ -26,29 +25,28 @@ from podium.record import Record
 
 HEAD = 2**16
 SQLITE = b"SQLite format 3\0"
-# Older tools wrote no time stamp; a made-up one would not be the same at the next import.
+# Older tools wrote no time stamp; the current time would differ at the next import.
 NO_MOMENT = "1970-01-01T00:00:00Z"
-# Above this a number of seconds lies beyond the year 5000: it counts milliseconds.
+# Larger numbers are milliseconds: as seconds they lie beyond the year 5000.
 _MILLISECONDS = 1e11
 
 
 class UnusableError(Exception):
-    """Why one record cannot be taken; the others can."""
+    """One record is unusable; the others are imported."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What a file holds.
+    """Records of a file.
 
     Parameters
     ----------
     source : str
-        What it is, for people and for the record: records of one source are comparable among
-        themselves, and the same record of the same source is written once.
+        Name of the source. Its records are comparable, and each is stored once.
     records : sequence of Record
         In the file's order.
     problems : sequence of str
-        What could not be read and was left out, each with its place.
+        Unreadable parts, each with its place.
     """
 
     source: str
@@ -57,7 +55,7 @@ class Imported:
 
 
 def as_file(place: str | Path) -> Path | None:
-    """The place as a path, also where a URL says it; None for a server.
+    """Return the place as a path, also of a file URL; None for a server.
 
     Examples
     --------
@@ -69,12 +67,12 @@ def as_file(place: str | Path) -> Path | None:
     scheme, _, path = place.partition("://")
     if scheme == "file":
         return Path(unquote(urlsplit(place).path))
-    # Three slashes are followed by a path relative to here, four by one from the root.
+    # Three slashes precede a relative path, four an absolute one.
     return Path(path[1:]) if scheme.partition("+")[0] == "sqlite" else None
 
 
 def head(place: str | Path) -> bytes:
-    """First bytes of a file; empty where there is none to read."""
+    """Return the first bytes of a file; empty if it is unreadable."""
     path = as_file(place)
     try:
         if path is None or not path.is_file():
@@ -86,7 +84,7 @@ def head(place: str | Path) -> bytes:
 
 
 def sqlite_tables(place: str | Path) -> set[str]:
-    """Names of the tables of an SQLite file; empty where it is none or cannot be read."""
+    """Return the table names of an SQLite file; empty for other and unreadable files."""
     if not head(place).startswith(SQLITE):
         return set()
     try:
@@ -99,19 +97,18 @@ def sqlite_tables(place: str | Path) -> set[str]:
 
 @contextmanager
 def sqlite(path: Path, *, check: bool = True) -> Iterator[sqlite3.Connection]:
-    """An SQLite file opened so that nothing can be written to it, its pages looked at first.
+    """Open an SQLite file read-only, after an integrity check.
 
     Raises
     ------
     DataError
-        It is damaged, or no such database.
+        The file is damaged or no database.
     """
-    # Immutable leaves no files beside it, but must not be said of one whose log is still waiting.
-    waiting = path.with_name(path.name + "-wal").exists()
-    how = "mode=ro" if waiting else "immutable=1"
+    # Immutable creates no files next to it, but is wrong for a database with a write-ahead log.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
     try:
         with closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=30)
+            sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=30)
         ) as connection:
             connection.row_factory = sqlite3.Row
             if check:
@@ -127,13 +124,8 @@ def sqlite(path: Path, *, check: bool = True) -> Iterator[sqlite3.Connection]:
         ) from None
 
 
-def whole(place: str | Path) -> bytes:
-    """All bytes of a file.
-
-    Raises
-    ------
-    NotFoundError
-    """
+def read_bytes(place: str | Path) -> bytes:
+    """Return the content of a file; NotFoundError if it is unreadable."""
     try:
         return Path(place).read_bytes()
     except OSError as error:
@@ -143,12 +135,12 @@ def whole(place: str | Path) -> bytes:
 
 
 def parsed(data: bytes, place: object) -> Any:
-    """Value of a JSON file in Python's dialect, which has NaN and infinities.
+    """Parse a JSON file in Python's dialect, which has NaN and infinities.
 
     Raises
     ------
     DataError
-        It is no JSON, with the line where it stops being so.
+        The file is no JSON; the message gives line and column.
 
     Examples
     --------
@@ -156,7 +148,7 @@ def parsed(data: bytes, place: object) -> Any:
     {'loss': nan}
     """
     expected = "a whole JSON file"
-    fix = "restore it, or take out what is damaged; nothing was imported"
+    fix = "restore it, or remove the damaged part; nothing was imported"
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -169,12 +161,12 @@ def parsed(data: bytes, place: object) -> Any:
 
 
 def moment(value: object) -> str:
-    """A time stamp as ISO 8601; one with a zone in UTC, one without as it was told.
+    """Return a time stamp in ISO 8601; in UTC if it has a zone, else unchanged.
 
     Raises
     ------
     UnusableError
-        It is no time.
+        The value is no time.
 
     Examples
     --------
@@ -184,12 +176,12 @@ def moment(value: object) -> str:
     if value is None or value == "":
         return NO_MOMENT
     try:
-        told = _datetime(value)
+        stamp = _datetime(value)
     except (ValueError, OverflowError, OSError, TypeError):
         raise UnusableError(f"timestamp {value!r} is no time") from None
-    if told.tzinfo is None:
-        return told.isoformat()
-    return told.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if stamp.tzinfo is None:
+        return stamp.isoformat()
+    return stamp.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _datetime(value: Any) -> dt.datetime:
@@ -199,12 +191,12 @@ def _datetime(value: Any) -> dt.datetime:
 
 
 def number(name: str, value: object) -> float:
-    """A metric's value; null is NaN.
+    """Return a metric's value; null is NaN.
 
     Raises
     ------
     UnusableError
-        It is no number.
+        The value is no number.
     """
     if value is None:
         return float("nan")
@@ -217,27 +209,27 @@ def number(name: str, value: object) -> float:
 
 
 def checked(record: Record) -> Record:
-    """The record, if a database can hold every text of it.
+    """Return the record if a database can store its texts.
 
     Raises
     ------
     UnusableError
-        A text holds a zero character or half of a surrogate pair.
+        A text contains a zero character or half of a surrogate pair.
     """
     try:
         text = json_text(vars(record))
-        held = "\\u0000" not in text
+        storable = "\\u0000" not in text
         text.encode()
     except UnicodeEncodeError:
-        held = False
-    if not held:
-        raise UnusableError("a text in it holds characters that no database takes")
+        storable = False
+    if not storable:
+        raise UnusableError("a text has characters that no database can store")
     return record
 
 
 @contextmanager
-def left_out(problems: list[str], place: str) -> Iterator[None]:
-    """Take one record: where it is unusable, why is added to the problems, after its place."""
+def skip_unusable(problems: list[str], place: str) -> Iterator[None]:
+    """Skip an unusable record and add its place and the reason to the problems."""
     try:
         yield
     except UnusableError as error:
@@ -245,10 +237,10 @@ def left_out(problems: list[str], place: str) -> Iterator[None]:
 
 
 def source_of(name: str, records: Sequence[Record]) -> str:
-    """Name of a source: the file's, and what its first record is.
+    """Return the name of a source: the file's name, and a hash of its first record.
 
-    Logs grow at their end, so the first record stays; where the file lies does not matter. Of the
-    record only what nobody edits later is looked at.
+    Logs grow at their end, so the first record stays; the folder does not matter. The hash covers
+    only fields that are not edited later.
     """
     if not records:
         return name

@@ -1,4 +1,4 @@
-"""Studies in Optuna's forms, for its dashboards and users' notebooks; never read by podium."""
+"""Studies in Optuna's formats, for its dashboards and notebooks; podium does not read them."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class Exported:
     state : str
         ``complete``, ``pruned`` or ``failed``.
     values : sequence of float
-        One an objective; a complete trial needs them, finite or not NaN.
+        One per objective; a complete trial needs them, without NaN.
     started, ended : str
         ISO 8601.
     curve : sequence of float
-        Values of the first objective, one an epoch.
+        Values of the first objective, one per epoch.
     distributions : mapping
-        As Optuna's JSON, where the trial came from Optuna.
+        Optuna's JSON, if the trial came from Optuna.
     attributes : mapping
-        What else is known, as user attributes.
+        User attributes.
     feasible : bool
-        Whether it met the study's constraint; one that did not is never Optuna's best.
+        Whether the trial met the study's constraint; others are never Optuna's best.
     """
 
     state: str
@@ -69,28 +69,27 @@ class Exported:
     feasible: bool = True
 
 
-# By name: the direction of each objective, ``minimize`` or ``maximize``, by its metric's name; and
-# the trials.
+# By name: directions of objectives, ``minimize`` or ``maximize``, by metric; and the trials.
 Studies = Mapping[str, tuple[Mapping[str, str], Sequence[Exported]]]
 
 
 class _Collected(BaseJournalBackend):
-    """A journal in memory, so that the file appears whole; a file is flushed for each operation."""
+    """A journal in memory: a file would be flushed after each operation."""
 
     def __init__(self) -> None:
         self.logs: list[dict[str, Any]] = []
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """Operations from that one on."""
+        """Yield the operations from a number on."""
         yield from self.logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Keep operations, as they will be read back."""
+        """Append operations in the form in which they are read."""
         self.logs += [json.loads(json.dumps(log)) for log in logs]
 
 
 def journal(studies: Studies) -> bytes:
-    """A journal file.
+    """Return a journal file.
 
     Examples
     --------
@@ -106,7 +105,7 @@ def journal(studies: Studies) -> bytes:
 
 
 def database(studies: Studies) -> bytes:
-    """An SQLite file, written in memory's place so that it appears whole."""
+    """Return an SQLite file, written to a temporary folder."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "study.db"
         storage = RDBStorage(f"sqlite:///{path}")
@@ -119,47 +118,46 @@ def database(studies: Studies) -> bytes:
 
 
 def pickled(studies: Studies) -> dict[str, bytes]:
-    """Each study by itself, held in memory, as a pickle: the only kind that carries its trials.
+    """Return each study as a pickle with in-memory storage, which includes the trials.
 
-    A pickle is of one version of Optuna, and runs code when it is loaded: for a notebook of the
-    person who made it, not for exchange.
+    A pickle depends on Optuna's version and runs code when loaded: not for exchange.
     """
     with _quiet():
         return {
-            name: pickle.dumps(_fill(InMemoryStorage(), {name: told})[0])
-            for name, told in studies.items()
+            name: pickle.dumps(_fill(InMemoryStorage(), {name: study})[0])
+            for name, study in studies.items()
         }
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let Optuna say nothing of what a person did not ask of it."""
-    told = optuna.logging.get_verbosity()
+    """Silence Optuna's log and experimental warnings."""
+    verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
     finally:
-        optuna.logging.set_verbosity(told)
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _fill(storage: BaseStorage, studies: Studies) -> list[optuna.Study]:
-    found = []
+    created = []
     for name, (directions, trials) in studies.items():
         study = optuna.create_study(
             storage=storage,
             study_name=name,
-            directions=[_DIRECTIONS[way] for way in directions.values()],
+            directions=[_DIRECTIONS[direction] for direction in directions.values()],
         )
         study.set_metric_names(list(directions))
         study.add_trials(_frozen(trials))
-        found.append(study)
-    return found
+        created.append(study)
+    return created
 
 
 def distributions(spec: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Parameters of a space, as a study's question describes them, in Optuna's JSON.
+    """Return the parameters of a study's space in Optuna's JSON.
 
     Examples
     --------
@@ -167,11 +165,11 @@ def distributions(spec: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     True
     """
     made: dict[str, BaseDistribution] = {}
-    for name, (kind, *told) in spec.items():
+    for name, (kind, *settings) in spec.items():
         if kind == "Choice":
-            made[name] = CategoricalDistribution([_plain(value) for value in told[0]])
+            made[name] = CategoricalDistribution([_plain(value) for value in settings[0]])
         else:
-            low, high, log = told
+            low, high, log = settings
             form = FloatDistribution if kind == "Float" else IntDistribution
             made[name] = form(low, high, log=log)
     return {name: json.loads(distribution_to_json(one)) for name, one in made.items()}
@@ -179,39 +177,39 @@ def distributions(spec: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 def _frozen(trials: Sequence[Exported]) -> list[FrozenTrial]:
     spaces = _spaces(trials)
-    found = []
+    frozen = []
     for number, trial in enumerate(trials):
         params = {name: _plain(value) for name, value in trial.config.items()}
-        own = {
-            name: json_to_distribution(json.dumps(told))
-            for name, told in trial.distributions.items()
+        known = {
+            name: json_to_distribution(json.dumps(distribution))
+            for name, distribution in trial.distributions.items()
         }
-        ended = _STATES[trial.state]
+        state = _STATES[trial.state]
         values = list(trial.values)
-        if ended is TrialState.COMPLETE and (not values or any(map(math.isnan, values))):
-            ended = TrialState.FAIL
-        found.append(
+        if state is TrialState.COMPLETE and (not values or any(map(math.isnan, values))):
+            state = TrialState.FAIL
+        frozen.append(
             FrozenTrial(
                 number=number,
                 trial_id=number,
-                state=ended,
+                state=state,
                 value=None,
-                values=values if ended is TrialState.COMPLETE else None,
+                values=values if state is TrialState.COMPLETE else None,
                 datetime_start=_local(trial.started),
                 datetime_complete=_local(trial.ended),
                 params=params,
-                distributions={name: own.get(name, spaces[name]) for name in params},
+                distributions={name: known.get(name, spaces[name]) for name in params},
                 user_attrs=dict(trial.attributes),
-                # Optuna's own name for it: above 0 is a constraint that is not met.
+                # Optuna's key: a value above 0 is a violated constraint.
                 system_attrs={} if trial.feasible else {"constraints": [1.0]},
                 intermediate_values=dict(enumerate(trial.curve, 1)),
             )
         )
-    return found
+    return frozen
 
 
 def _local(moment: str) -> dt.datetime:
-    """Optuna's times have no zone; ours are UTC."""
+    """Return a time without a zone, as Optuna expects."""
     return dt.datetime.fromisoformat(moment).replace(tzinfo=None)
 
 
@@ -220,7 +218,7 @@ def _plain(value: Any) -> Any:
 
 
 def _spaces(trials: Sequence[Exported]) -> dict[str, BaseDistribution]:
-    """What values each parameter had: a range of numbers, or the values themselves."""
+    """Infer the distribution of each parameter from its values."""
     seen: dict[str, list[Any]] = {}
     for trial in trials:
         for name, value in trial.config.items():

@@ -1,4 +1,4 @@
-"""An Optuna study as records; for the importers of storages and of pickles."""
+"""Records of an Optuna study, for the importers of storages and pickles."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from podium.importers._base import (
     Imported,
     UnusableError,
     checked,
-    left_out,
     moment,
     number,
+    skip_unusable,
     source_of,
 )
 from podium.record import Record
@@ -24,13 +24,13 @@ _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 def imported(study: optuna.Study, place: str) -> Imported:
-    """Every ended trial of a study: its values, and reported steps as curves.
+    """Import the finished trials of a study: values, and reported steps as curves.
 
     Parameters
     ----------
     study : optuna.Study
     place : str
-        Where it comes from, for its source.
+        Name of the storage, part of the source's name.
     """
     names = study.metric_names
     if names is None:
@@ -40,13 +40,13 @@ def imported(study: optuna.Study, place: str) -> Imported:
         name: direction.name.lower()
         for name, direction in zip(names, study.directions, strict=True)
     }
-    found, problems = list[Record](), list[str]()
+    records, problems = list[Record](), list[str]()
     for trial in study.get_trials(deepcopy=False):
-        with left_out(problems, f"trial {trial.number} of study {study.study_name} left out"):
+        with skip_unusable(problems, f"trial {trial.number} of study {study.study_name} left out"):
             if trial.state.name not in _STATES:
                 raise UnusableError(f"it is {trial.state.name.lower()}")
-            found.append(checked(_record(study.study_name, directions, trial)))
-    return Imported(source_of(f"{place}/{study.study_name}", found), found, problems)
+            records.append(checked(_record(study.study_name, directions, trial)))
+    return Imported(source_of(f"{place}/{study.study_name}", records), records, problems)
 
 
 def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.FrozenTrial) -> Record:
@@ -55,7 +55,7 @@ def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.Froze
     names = list(directions)
     values = [float(value) for value in trial.values or ()]
     steps = sorted(trial.intermediate_values)
-    told: dict[str, Any] = {
+    extra: dict[str, Any] = {
         "study": study,
         "number": trial.number,
         "directions": dict(directions),
@@ -65,9 +65,9 @@ def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.Froze
         },
     }
     if trial.user_attrs:
-        told["user_attrs"] = dict(trial.user_attrs)
+        extra["user_attrs"] = dict(trial.user_attrs)
     if steps not in (list(range(len(steps))), list(range(1, len(steps) + 1))):
-        told["steps"] = steps
+        extra["steps"] = steps
     duration = trial.duration
     return Record(
         run_id="",
@@ -76,7 +76,7 @@ def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.Froze
         hyperparams=dict(trial.params),
         metrics=dict(zip(names, values, strict=False)),
         training_time_seconds=None if duration is None else duration.total_seconds(),
-        said={"id": f"{study}/{trial.number}", "told": told},
+        said={"id": f"{study}/{trial.number}", "told": extra},
         curves={
             names[0]: [number(f"step {step}", trial.intermediate_values[step]) for step in steps]
         }

@@ -1,4 +1,4 @@
-"""Runs of MLflow: its SQLite database read directly, a tracking server through its client."""
+"""Runs of MLflow, from its SQLite database or a tracking server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from podium.importers._base import (
     Imported,
     as_file,
     checked,
-    left_out,
     moment,
+    skip_unusable,
     source_of,
     sqlite,
     sqlite_tables,
@@ -29,17 +29,17 @@ from podium.record import Record
 
 OPTIONS = ("experiment", "own")
 OWN_TAG = "podium.trial_id"
-# Databases behind a server are read through it: asked directly, MLflow would make its tables there.
+# Server databases are read through the server: opened directly, MLflow would create its tables.
 SERVERS = ("http", "https")
-# MLflow would try a server that is down for minutes.
+# MLflow would retry an unreachable server for minutes.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
 }
-# A curve longer than this is a log of steps; only where it ended is imported.
-MOST_POINTS = 10_000
+# Longer curves are logs of steps; only their last value is imported.
+MAX_POINTS = 10_000
 MODEL_FILES = (".pt", ".keras", ".zip", ".safetensors", ".ckpt", ".onnx")
 _STATES = {"FINISHED": "complete", "FAILED": "failed", "KILLED": "failed"}
 _NAMED = ("model_name", "model", "family", "model_tag", "model_type")
@@ -50,13 +50,13 @@ _COLUMNS = {
     "metrics": {"run_uuid", "key", "value", "timestamp", "step", "is_nan"},
     "tags": {"run_uuid", "key", "value"},
 }
-# What MLflow's database has for infinity.
+# Infinity in MLflow's database.
 _LARGEST = 1.7976931348623157e308
 
 
 @dataclass
 class _Run:
-    """A run as MLflow has it."""
+    """A run of MLflow."""
 
     id: str
     name: str
@@ -67,21 +67,21 @@ class _Run:
     artifacts: str
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    # Values of each metric in the order of their steps; NaN where it said so.
+    # (step, value) of each metric, ordered by step.
     metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    # Metrics with too many values: all but the last were left out.
+    # Number of values of the metrics of which only the last one is imported.
     cut: dict[str, int] = field(default_factory=dict)
 
     def add(self, key: str, points: Sequence[tuple[int, float]]) -> None:
         """Add a metric's values."""
-        if len(points) > MOST_POINTS:
+        if len(points) > MAX_POINTS:
             self.cut[key] = len(points)
-        kept = points[-1:] if key in self.cut else points
-        self.metrics[key] = [(step, _real(value)) for step, value in kept]
+        points = points[-1:] if key in self.cut else points
+        self.metrics[key] = [(step, _real(value)) for step, value in points]
 
 
 def recognizes(place: str | Path) -> bool:
-    """Whether this is a store's database, a tracking server's URL, or a folder of runs."""
+    """Return whether this is a store's database, a tracking server's URL, or a folder of runs."""
     path = as_file(place)
     if path is None:
         return str(place).partition(":")[0] in SERVERS
@@ -91,21 +91,21 @@ def recognizes(place: str | Path) -> bool:
 def read(
     place: str | Path, *, experiment: str | None = None, own: Container[str] = ()
 ) -> list[Imported]:
-    """Every ended run of every experiment, or of the one named.
+    """Import the finished runs of every experiment, or of one.
 
     Parameters
     ----------
     own : container of str
-        Ids of trials this project has: runs podium wrote about them are no news to it.
+        Ids of this project's trials; runs that podium wrote about them are skipped.
 
     Raises
     ------
     NotFoundError
-        There is no such file or experiment.
+        The file or experiment does not exist.
     UsageError
-        It is a folder of runs, which MLflow itself does not read any more.
+        A folder of runs, which MLflow itself no longer reads.
     DataError
-        The store is damaged, or of an MLflow whose tables are not known.
+        The store is damaged, or has unknown tables.
     """
     path = as_file(place)
     if path is None:
@@ -116,33 +116,33 @@ def read(
         name = path.name
         if _is_file_store(path):
             raise UsageError(
-                f"{path} is a folder of runs, which MLflow keeps no more",
+                f"{path} is a folder of runs, which MLflow no longer supports",
                 "its database",
                 f"run: mlflow migrate-filestore --source {path} --target sqlite:///mlflow.db"
                 "; then: podium import mlflow.db",
             )
         if not path.is_file():
-            raise NotFoundError(f"{path} is not there", "an MLflow database")
+            raise NotFoundError(f"{path} does not exist", "an MLflow database")
         runs = list(_of_file(path, experiment))
     groups: dict[str, tuple[list[Record], list[str]]] = {}
     for run in runs:
-        found, problems = groups.setdefault(run.experiment, ([], []))
+        records, problems = groups.setdefault(run.experiment, ([], []))
         if run.tags.get(OWN_TAG, "") in own:
             continue
-        told = run.name or run.id
+        label = run.name or run.id
         if run.status not in _STATES:
-            problems.append(f"run {told} left out: it is {run.status.lower()}")
+            problems.append(f"run {label} left out: it is {run.status.lower()}")
             continue
-        with left_out(problems, f"run {told} left out"):
-            found.append(checked(_record(run)))
+        with skip_unusable(problems, f"run {label} left out"):
+            records.append(checked(_record(run)))
         problems += [
-            f"run {told}: the {count} values of {metric} are more than {MOST_POINTS}; "
-            "only the last one was taken"
+            f"run {label}: {metric} has {count} values, more than {MAX_POINTS}; "
+            "only the last one was imported"
             for metric, count in run.cut.items()
         ]
     return [
-        Imported(source_of(f"{name}/{group}", found), found, problems)
-        for group, (found, problems) in groups.items()
+        Imported(source_of(f"{name}/{group}", records), records, problems)
+        for group, (records, problems) in groups.items()
     ]
 
 
@@ -158,7 +158,7 @@ def _of_file(path: Path, experiment: str | None) -> Iterator[_Run]:
             if lacking:
                 raise DataError(
                     f"{path}: its table {table} has no {', '.join(sorted(lacking))}",
-                    "the database of an MLflow since 1.8",
+                    "a database of MLflow 1.8 or later",
                     f"copy it, then run: mlflow db upgrade sqlite:///{path.name}",
                 )
         names = {
@@ -224,38 +224,38 @@ def _of_server(uri: str, name: str, experiment: str | None) -> Iterator[_Run]:
         for id_, of in sorted(names.items(), key=lambda each: (len(each[0]), each[0])):
             if experiment not in (None, of):
                 continue
-            asked = {"experiment_ids": [id_], "order_by": ["attributes.start_time ASC"]}
-            for found in _pages(client.search_runs, **asked):
+            query = {"experiment_ids": [id_], "order_by": ["attributes.start_time ASC"]}
+            for answer in _pages(client.search_runs, **query):
                 run = _Run(
-                    id=found.info.run_id,
-                    name=found.info.run_name or "",
+                    id=answer.info.run_id,
+                    name=answer.info.run_name or "",
                     experiment=of,
-                    status=found.info.status,
-                    start=found.info.start_time,
-                    end=found.info.end_time,
-                    artifacts=found.info.artifact_uri or "",
-                    params=dict(found.data.params),
-                    tags=dict(found.data.tags),
+                    status=answer.info.status,
+                    start=answer.info.start_time,
+                    end=answer.info.end_time,
+                    artifacts=answer.info.artifact_uri or "",
+                    params=dict(answer.data.params),
+                    tags=dict(answer.data.tags),
                 )
-                for key in sorted(found.data.metrics):
+                for key in sorted(answer.data.metrics):
                     points = client.get_metric_history(run.id, key)
                     points.sort(key=lambda point: (point.step, point.timestamp))
                     run.add(key, [(point.step, point.value) for point in points])
                 yield run
     except MlflowException as error:
-        told = without_password(str(error))
-        why = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", told)
+        message = without_password(str(error))
+        reason = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", message)
         raise DataError(
-            f"{name} does not answer: {why[1] if why else told.splitlines()[0][:200]}",
+            f"{name} does not answer: {reason[1] if reason else message.splitlines()[0][:200]}",
             "an MLflow tracking server",
-            "start it, or name its database file",
+            "start it, or import its database file",
         ) from None
 
 
-def _pages(ask: Any, **how: Any) -> Iterator[Any]:
+def _pages(search: Any, **query: Any) -> Iterator[Any]:
     token = None
     while True:
-        page = ask(**how, page_token=token)
+        page = search(**query, page_token=token)
         yield from page
         token = page.token
         if not token:
@@ -277,7 +277,7 @@ def _record(run: _Run) -> Record:
         if len(points) > 1
     }
     tags = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}
-    told: dict[str, Any] = {
+    extra: dict[str, Any] = {
         "experiment": run.experiment,
         "run_id": run.id,
         "artifact_uri": without_password(run.artifacts),
@@ -286,7 +286,7 @@ def _record(run: _Run) -> Record:
     steps = {key: [step for step, _ in run.metrics[key]] for key in curves}
     odd = {key: at for key, at in steps.items() if not _consecutive(at)}
     if odd:
-        told["steps"] = odd
+        extra["steps"] = odd
     params = {key: _typed(value) for key, value in run.params.items()}
     named = [each.get(name) for name in _NAMED for each in (params, tags)]
     return Record(
@@ -301,7 +301,7 @@ def _record(run: _Run) -> Record:
         ),
         notes=run.tags.get("mlflow.note.content", ""),
         git_commit=run.tags.get("mlflow.source.git.commit"),
-        said={"id": run.id, "told": told},
+        said={"id": run.id, "told": extra},
         curves=curves,
         state=_STATES[run.status],
         reason="" if run.status == "FINISHED" else f"MLflow says: {run.status.lower()}",
@@ -313,7 +313,7 @@ def _consecutive(steps: Sequence[int]) -> bool:
 
 
 def _typed(text: str) -> Any:
-    """A parameter as what its text says: MLflow keeps texts only.
+    """Return the value of a parameter's text: MLflow stores texts only.
 
     Examples
     --------
@@ -335,7 +335,7 @@ def _real(value: float) -> float:
 
 
 def _model_file(artifacts: str) -> str | None:
-    """The one model file among a run's artefacts on this machine; ``best.*`` among several."""
+    """Return the only model file of a run's local artefacts, or ``best.*`` of several."""
     folder = as_file(artifacts) if artifacts else None
     if folder is None or not folder.is_dir():
         return None

@@ -1,4 +1,4 @@
-"""Studies of Optuna: journal files and databases, read and never written."""
+"""Studies of Optuna journal files and databases, read-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from podium.config import without_password
 from podium.errors import DataError, MissingExtraError, NotFoundError, PodiumError, suggest
-from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqlite_tables, whole
+from podium.importers._base import (
+    SQLITE,
+    Imported,
+    as_file,
+    head,
+    read_bytes,
+    sqlite,
+    sqlite_tables,
+)
 from podium.importers._optuna import imported
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ _TABLES = {"studies", "trials", "trial_params"}
 
 
 def recognizes(place: str | Path) -> bool:
-    """Whether this is a journal of operations, a database with studies, or a server's URL."""
+    """Return whether this is a journal of operations, a database of studies, or a server's URL."""
     path = as_file(place)
     if path is None:
         return str(place).partition(":")[0].partition("+")[0] in SERVERS
@@ -33,38 +41,37 @@ def recognizes(place: str | Path) -> bool:
 
 
 def read(place: str | Path, *, study: str | None = None) -> list[Imported]:
-    """Every study of a storage, or the one named; running and waiting trials are left out.
+    """Import every study of a storage, or one; running and waiting trials are left out.
 
-    An SQLite file is copied first, so that an older one can be brought up to date without
-    changing it.
+    An SQLite file is copied first, so that the schema of an older one can be upgraded.
 
     Raises
     ------
     NotFoundError
-        There is no such file or study.
+        The file or study does not exist.
     DataError
-        The storage is damaged, or of an Optuna this one does not read.
+        The storage is damaged, or has an unsupported schema.
     """
     path = as_file(place)
     name = path.name if path else without_password(str(place))
     problems: list[str] = []
-    with _understood(name), _opened(place, problems) as storage:
+    with _optuna_errors(name), _open(place, problems) as storage:
         import optuna
 
         names = [each.study_name for each in storage.get_all_studies()]
         if study is not None and study not in names:
             raise NotFoundError(f"{name} has no study '{study}'", fix=suggest(study, names))
-        found = [
+        groups = [
             imported(optuna.load_study(study_name=each, storage=storage), name)
             for each in names
             if study in (None, each)
         ]
-    return [*found, Imported(name, (), problems)] if problems else found
+    return [*groups, Imported(name, (), problems)] if problems else groups
 
 
 @contextmanager
-def _understood(name: str) -> Iterator[None]:
-    """Tell whatever Optuna stumbles over as damaged data."""
+def _optuna_errors(name: str) -> Iterator[None]:
+    """Convert any error of Optuna to a DataError."""
     try:
         yield
     except PodiumError:
@@ -73,17 +80,17 @@ def _understood(name: str) -> Iterator[None]:
         raise MissingExtraError(
             f"{name}: {str(error).splitlines()[0]}", "a driver for this database"
         ) from None
-    except Exception as error:  # noqa: BLE001 - Optuna has no errors of its own for these
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - Optuna has no exceptions for these
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"{name} cannot be read as an Optuna storage: {without_password(told)}",
+            f"{name} cannot be read as an Optuna storage: {without_password(message)}",
             "a storage that this Optuna can open",
             "restore it from a copy; nothing was imported",
         ) from None
 
 
 @contextmanager
-def _opened(place: str | Path, problems: list[str]) -> Iterator[optuna.storages.BaseStorage]:
+def _open(place: str | Path, problems: list[str]) -> Iterator[optuna.storages.BaseStorage]:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -96,7 +103,7 @@ def _opened(place: str | Path, problems: list[str]) -> Iterator[optuna.storages.
             copy = Path(folder) / "copy.db"
             with sqlite(path) as old, closing(sqlite3.connect(copy)) as new:
                 old.backup(new)
-            with _database(f"sqlite:///{copy}", mine=True) as storage:
+            with _database(f"sqlite:///{copy}", upgrade=True) as storage:
                 yield storage
     else:
         _require_whole(path, problems)
@@ -104,8 +111,8 @@ def _opened(place: str | Path, problems: list[str]) -> Iterator[optuna.storages.
 
 
 @contextmanager
-def _database(url: str, *, mine: bool = False) -> Iterator[optuna.storages.RDBStorage]:
-    """Storage behind a URL; one of my own is brought up to date."""
+def _database(url: str, *, upgrade: bool = False) -> Iterator[optuna.storages.RDBStorage]:
+    """Open the storage of a URL; ``upgrade`` allows an upgrade of its schema."""
     import optuna
 
     storage = optuna.storages.RDBStorage(
@@ -119,7 +126,7 @@ def _database(url: str, *, mine: bool = False) -> Iterator[optuna.storages.RDBSt
                 f"at most {head}",
                 "run: pip install --upgrade optuna",
             )
-        if version != head and not mine:
+        if version != head and not upgrade:
             raise DataError(
                 f"the storage has schema {version}, written by an older Optuna",
                 head,
@@ -134,11 +141,11 @@ def _database(url: str, *, mine: bool = False) -> Iterator[optuna.storages.RDBSt
 
 
 def _require_whole(path: Path, problems: list[str]) -> None:
-    """Refuse a journal with a damaged line: operations number trials, so none can be passed over.
+    """Refuse a journal with a damaged line: operations number trials, so none can be skipped.
 
-    Only the last one may be torn, which Optuna itself leaves out.
+    Only the last line may be torn; Optuna skips it.
     """
-    lines = whole(path).split(b"\n")
+    lines = read_bytes(path).split(b"\n")
     if lines.pop():
         problems.append(f"line {len(lines) + 1}: torn")
     for number, line in enumerate(lines, 1):
@@ -147,6 +154,6 @@ def _require_whole(path: Path, problems: list[str]) -> None:
         except (ValueError, RecursionError):
             raise DataError(
                 f"{path} line {number} is no JSON",
-                "a journal of Optuna, one operation a line",
+                "a journal of Optuna, one operation per line",
                 "restore it from a copy; nothing was imported",
             ) from None

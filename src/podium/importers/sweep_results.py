@@ -1,4 +1,4 @@
-"""Runs of a tracker's ``sweep_results.json``, word for word."""
+"""Runs of a tracker's ``sweep_results.json``, exported unchanged."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from podium.importers._base import (
     UnusableError,
     checked,
     head,
-    left_out,
     moment,
     number,
     parsed,
+    read_bytes,
+    skip_unusable,
     source_of,
-    whole,
 )
 from podium.record import Record
 
 OPTIONS: tuple[str, ...] = ()
-# Where an imported record is kept as it was written, if podium would write it otherwise.
+# Key of the original of an imported record, if podium would write it differently.
 EXACT = "record"
-# Of a record, in the order in which trackers write them.
+# Fields of a record in the order of trackers.
 FIELDS = (
     "run_id", "model_name", "timestamp", "hyperparams", "metrics", "checkpoint_path",
     "training_time_seconds", "notes", "git_commit", "git_dirty", "git_diff_hash",
@@ -35,40 +35,40 @@ FIELDS = (
 
 
 def recognizes(place: str | Path) -> bool:
-    """Whether this is a JSON object that begins with ``runs``, or has the tracker's file name."""
+    """Return whether this is a JSON object that begins with ``runs``, or the tracker's file."""
     start = head(place)
     named = Path(place).name == "sweep_results.json" and start.lstrip()[:1] == b"{"
     return named or re.match(rb'\s*\{\s*"runs"\s*:\s*\[', start) is not None
 
 
 def read(place: str | Path) -> list[Imported]:
-    """Every run of the file; what has a wrong type is left out and told.
+    """Import every run of the file; runs of invalid types are left out and reported.
 
     Raises
     ------
     NotFoundError
-        There is no such file.
+        The file does not exist.
     DataError
-        It is torn, or no tracker's file.
+        The file is torn, or no tracker's file.
     """
-    found, problems = records(parsed(whole(place), place), str(place))
-    return [Imported(source_of(Path(place).name, found), found, problems)]
+    runs, problems = records(parsed(read_bytes(place), place), str(place))
+    return [Imported(source_of(Path(place).name, runs), runs, problems)]
 
 
 def records(payload: object, place: str = "sweep_results.json") -> tuple[list[Record], list[str]]:
-    """Records of the parsed file, and what was left out.
+    """Return the records of the parsed file, and the problems of others.
 
     Parameters
     ----------
     payload : object
         ``{"runs": [...]}``.
     place : str
-        What to call it when something is wrong.
+        Name of the file in messages.
 
     Raises
     ------
     DataError
-        It has no list of runs.
+        The file has no list of runs.
 
     Examples
     --------
@@ -81,40 +81,38 @@ def records(payload: object, place: str = "sweep_results.json") -> tuple[list[Re
     runs = payload.get("runs") if isinstance(payload, Mapping) else None
     if not isinstance(runs, list):
         raise DataError(f"{place} has no list 'runs'", 'an object {"runs": [...]}')
-    found, problems = list[Record](), list[str]()
+    result, problems = list[Record](), list[str]()
     for place_in_list, run in enumerate(runs):
         name = run.get("run_id") if isinstance(run, Mapping) else None
-        told = f" ({name})" if isinstance(name, str) else ""
-        with left_out(problems, f"run {place_in_list}{told} left out"):
-            found.append(from_json(run))
-    return found, problems
+        label = f" ({name})" if isinstance(name, str) else ""
+        with skip_unusable(problems, f"run {place_in_list}{label} left out"):
+            result.append(from_json(run))
+    return result, problems
 
 
 def from_json(run: object) -> Record:
-    """Record of one run as trackers write it.
+    """Return the record of a tracker's run.
 
     Raises
     ------
     UnusableError
-        A field has a type it cannot have, or there is no model name.
+        A field has an invalid type, or there is no model name.
     """
     if not isinstance(run, Mapping):
-        raise UnusableError(f"{run!r:.60} where an object belongs")
-    take = _Fields(run)
+        raise UnusableError(f"{run!r:.60} is not an object")
+    fields = _Fields(run)
     record = Record(
-        run_id=take.text("run_id"),
-        model_name=take.text("model_name"),
+        run_id=fields.text("run_id"),
+        model_name=fields.text("model_name"),
         timestamp=moment(run.get("timestamp")),
-        hyperparams=take.object("hyperparams"),
-        metrics={
-            name: number(f"metrics.{name}", value) for name, value in take.object("metrics").items()
-        },
-        checkpoint_path=take.text("checkpoint_path") or None,
-        training_time_seconds=take.number("training_time_seconds"),
-        notes=take.text("notes"),
-        git_commit=take.text("git_commit") or None,
-        git_dirty=take.boolean("git_dirty"),
-        git_diff_hash=take.text("git_diff_hash") or None,
+        hyperparams=fields.object("hyperparams"),
+        metrics={key: number(f"metrics.{key}", n) for key, n in fields.object("metrics").items()},
+        checkpoint_path=fields.text("checkpoint_path") or None,
+        training_time_seconds=fields.number("training_time_seconds"),
+        notes=fields.text("notes"),
+        git_commit=fields.text("git_commit") or None,
+        git_dirty=fields.boolean("git_dirty"),
+        git_diff_hash=fields.text("git_diff_hash") or None,
     )
     if not record.model_name:
         raise UnusableError("no model_name")
@@ -123,45 +121,45 @@ def from_json(run: object) -> Record:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """One run as trackers read it; an imported one comes back as it was written.
+    """Return a run in the tracker's format; an imported run is unchanged.
 
-    Only a name that was taken, and notes added since, are told as they are now.
+    Only a changed run id and added notes are updated.
     """
     exact = record.said.get(EXACT)
     if not isinstance(exact, Mapping):
-        found = {name: getattr(record, name) for name in FIELDS}
+        fields = {name: getattr(record, name) for name in FIELDS}
         mappings = {"hyperparams": dict(record.hyperparams), "metrics": dict(record.metrics)}
-        return {**found, **mappings}
-    told = dict(exact)
-    if record.run_id and record.run_id != (told.get("run_id") or ""):
-        told["run_id"] = record.run_id
-    if record.notes != (told.get("notes") or ""):
-        told["notes"] = record.notes
-    return told
+        return {**fields, **mappings}
+    original = dict(exact)
+    if record.run_id and record.run_id != (original.get("run_id") or ""):
+        original["run_id"] = record.run_id
+    if record.notes != (original.get("notes") or ""):
+        original["notes"] = record.notes
+    return original
 
 
 class _Fields:
-    """Typed reads of an object's fields; what is missing or null is empty."""
+    """Typed reads of an object's fields; missing and null fields are empty."""
 
     def __init__(self, run: Mapping[str, Any]) -> None:
         self.run = run
 
     def text(self, name: str) -> str:
-        return self._take(name, str, "a text") or ""
+        return self._read(name, str, "a text") or ""
 
     def object(self, name: str) -> dict[str, Any]:
-        return self._take(name, dict, "an object") or {}
+        return self._read(name, dict, "an object") or {}
 
     def boolean(self, name: str) -> bool | None:
-        found: bool | None = self._take(name, bool, "true or false")
-        return found
+        value: bool | None = self._read(name, bool, "true or false")
+        return value
 
     def number(self, name: str) -> float | None:
         value = self.run.get(name)
         return None if value is None else number(name, value)
 
-    def _take(self, name: str, kind: Callable[..., Any], told: str) -> Any:
+    def _read(self, name: str, kind: Callable[..., Any], expected: str) -> Any:
         value = self.run.get(name)
         if value is not None and type(value) is not kind:
-            raise UnusableError(f"{name} is {value!r:.60}, not {told}")
+            raise UnusableError(f"{name} is {value!r:.60}, not {expected}")
         return value

@@ -1,4 +1,4 @@
-"""Part of a record as rows that another project can take in."""
+"""Part of a record as rows that another project can import."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from podium.ledger.pieces import pieces
 from podium.ledger.statements import select, values
 from podium.trial import State
 
-# Where a trial's checkpoint lies in its project's store, whatever that is called.
+# Stands for the folder of the project's store in the path of a trial's checkpoint.
 STORE = "{store}/"
 ENDED = [state for state in State if state.ended]
-# By which column a table's rows are chosen, and what holds the values: ids of a choice, or a column
-# of another table's chosen rows. In the order they are put in place: what is referred to is first.
+# Column that selects a table's rows, and the source of its values: ids of a selection, or a column
+# of another table's selected rows. Sorted for insertion: referenced rows come first.
 _KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("fingerprint", ("trial.dataset_fingerprint", "candidate.dataset_fingerprint")),
     "split": ("hash", ("trial.split_hash", "evidence.split_hash")),
@@ -51,13 +51,13 @@ TABLES = tuple(_KEYS)
 
 @dataclass(frozen=True)
 class BundleIds:
-    """Ids of what goes into a bundle.
+    """Ids of the contents of a bundle.
 
     Parameters
     ----------
     studies, trials, candidates : frozenset of str
     unfinished : int
-        Trials that were asked for and have not ended: they stay.
+        Number of selected trials that have not ended; they are left out.
     """
 
     studies: frozenset[str]
@@ -66,13 +66,13 @@ class BundleIds:
     unfinished: int
 
 
-def everything(ledger: Ledger, tx: sa.Connection) -> BundleIds:
+def all_ids(ledger: Ledger, tx: sa.Connection) -> BundleIds:
     """All studies, ended trials and candidates of the project."""
     tables = (schema.study, schema.trial, schema.candidate)
-    return _chosen(ledger, tx, *(set(values(ledger, tx, table.c.id)) for table in tables))
+    return _ids(ledger, tx, *(set(values(ledger, tx, table.c.id)) for table in tables))
 
 
-def choose(
+def closure(
     ledger: Ledger,
     tx: sa.Connection,
     *,
@@ -80,77 +80,73 @@ def choose(
     trials: Sequence[str] = (),
     candidates: Sequence[str] = (),
 ) -> BundleIds:
-    """What these things need to be understood elsewhere.
+    """Selection with everything it depends on.
 
     A study brings all its trials and candidates. A candidate brings its ancestors and their whole
-    studies: how many configs it was chosen from is part of what it is. A trial comes alone, with
-    the studies that looked at it.
+    studies, because the number of configs it was selected from is needed to judge it. A trial
+    comes alone, with the studies that looked at it.
     """
     candidate, link = schema.candidate.c, schema.study_trial.c
-    chosen = {*candidates, *values(ledger, tx, candidate.id, study_id=studies)}
+    selected = {*candidates, *values(ledger, tx, candidate.id, study_id=studies)}
     while True:
-        rows = select(ledger, tx, [candidate.parent_id, candidate.root_id], id=chosen)
-        grown = chosen.union(*(row.values() for row in rows)) - {None}
-        if grown == chosen:
+        rows = select(ledger, tx, [candidate.parent_id, candidate.root_id], id=selected)
+        grown = selected.union(*(row.values() for row in rows)) - {None}
+        if grown == selected:
             break
-        chosen = grown
-    whole = {*studies, *values(ledger, tx, candidate.study_id, id=chosen)}
-    asked = {
+        selected = grown
+    all_studies = {*studies, *values(ledger, tx, candidate.study_id, id=selected)}
+    all_trials = {
         *trials,
-        *values(ledger, tx, link.trial_id, study_id=whole),
-        *values(ledger, tx, candidate.trial_id, id=chosen),
+        *values(ledger, tx, link.trial_id, study_id=all_studies),
+        *values(ledger, tx, candidate.trial_id, id=selected),
     }
-    whole |= {*values(ledger, tx, link.study_id, trial_id=trials)}
-    return _chosen(ledger, tx, whole, asked, chosen)
+    all_studies |= {*values(ledger, tx, link.study_id, trial_id=trials)}
+    return _ids(ledger, tx, all_studies, all_trials, selected)
 
 
-def _chosen(
+def _ids(
     ledger: Ledger, tx: sa.Connection, studies: set[str], trials: set[str], candidates: set[str]
 ) -> BundleIds:
     trial = schema.trial.c
-    found = select(ledger, tx, [trial.id, trial.state], id=trials)
-    ended = frozenset(row["id"] for row in found if row["state"] in ENDED)
-    return BundleIds(frozenset(studies), ended, frozenset(candidates), len(found) - len(ended))
+    states = select(ledger, tx, [trial.id, trial.state], id=trials)
+    ended = frozenset(row["id"] for row in states if row["state"] in ENDED)
+    return BundleIds(frozenset(studies), ended, frozenset(candidates), len(states) - len(ended))
 
 
-def rows(
-    ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str
-) -> Iterator[dict[str, Any]]:
-    """Rows of one table that belong to a choice, in their order; bytes as base 64."""
-    key, wanted = _wanted(ledger, tx, choice, table)
-    found = schema.metadata.tables[table]
-    kept = [column for column in found.c if column.name not in ("seq", "project_id")]
-    order = [found.c.seq] if "seq" in found.c else list(found.primary_key)
+def rows(ledger: Ledger, tx: sa.Connection, ids: BundleIds, table: str) -> Iterator[dict[str, Any]]:
+    """Rows of one table that belong to a selection, in their order; bytes as base 64."""
+    key, wanted = _wanted(ledger, tx, ids, table)
+    source = schema.metadata.tables[table]
+    columns = [column for column in source.c if column.name not in ("seq", "project_id")]
+    order = [source.c.seq] if "seq" in source.c else list(source.primary_key)
     ordered = sorted(wanted)
-    if "seq" in found.c:
-        keys = dict.fromkeys(values(ledger, tx, found.c[key], order=order))
+    if "seq" in source.c:
+        keys = dict.fromkeys(values(ledger, tx, source.c[key], order=order))
         ordered = [each for each in keys if each in wanted]
-    # Pieces in the order of the rows, so that the whole is in their order, too.
+    # Keys in the order of the rows keep that order across pieces.
     for piece in pieces(ordered):
-        mine: dict[str, Any] = {key: piece}
-        for row in select(ledger, tx, kept, order=order, **mine):
+        equal: dict[str, Any] = {key: piece}
+        for row in select(ledger, tx, columns, order=order, **equal):
             if table == "blob":
                 row["data"] = base64.b64encode(row["data"]).decode()
-            if table == "study_trial" and row["study_id"] not in choice.studies:
+            if table == "study_trial" and row["study_id"] not in ids.studies:
                 continue
             yield row
 
 
-def _wanted(
-    ledger: Ledger, tx: sa.Connection, choice: BundleIds, table: str
-) -> tuple[str, set[str]]:
-    """Column by which a table's rows are chosen, and its values."""
+def _wanted(ledger: Ledger, tx: sa.Connection, ids: BundleIds, table: str) -> tuple[str, set[str]]:
+    """Column that selects a table's rows, and its values."""
     key, sources = _KEYS[table]
-    held: set[str | None] = set()
+    wanted: set[str | None] = set()
     for source in sources:
         owner, _, column = source.partition(".")
         if not column:
-            held |= getattr(choice, owner)
+            wanted |= getattr(ids, owner)
             continue
-        owner_key, ids = _wanted(ledger, tx, choice, owner)
-        mine: dict[str, Any] = {owner_key: ids}
-        found = values(ledger, tx, schema.metadata.tables[owner].c[column], **mine)
+        owner_key, owner_values = _wanted(ledger, tx, ids, owner)
+        equal: dict[str, Any] = {owner_key: owner_values}
+        column_values = values(ledger, tx, schema.metadata.tables[owner].c[column], **equal)
         if column == "series":
-            found = [hash_ for text in found for hash_ in json.loads(text).values()]
-        held |= {*found}
-    return key, {each for each in held if each}
+            column_values = [hash_ for text in column_values for hash_ in json.loads(text).values()]
+        wanted |= {*column_values}
+    return key, {each for each in wanted if each}

@@ -1,4 +1,4 @@
-"""Rows of a bundle before they are put in place: nothing in them is trusted."""
+"""Checks of a bundle's rows before they are inserted: nothing in them is trusted."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from podium.manifest import inside, plain
 from podium.study import Study
 from podium.trial import Key
 
-# Far above any diff of a working tree; below what would fill the memory by a forged text.
+# Far above any diff of a working tree; stops a forged text from filling the memory.
 MOST_TEXT = 2**28
 _WIDEST = 2**63
 _HASH = re.compile("[0-9a-f]{64}")
-# What files and folders are called by.
+# Columns whose values name files and folders.
 _NAMES = ("id", "run_id", "study_id", "trial_id", "candidate_id", "parent_id", "root_id", "slot")
 
 
 def checked(table: str, row: object) -> dict[str, Any]:
-    """A row of a bundle, after its fields, their types and the hashes in it were checked.
+    """Return a row of a bundle with its fields, their types and its hashes checked.
 
     Raises
     ------
     DataError
-        It is not what a record of this version holds.
+        The row does not fit a record of this version.
     """
     columns = {
         column.name: column
@@ -43,24 +43,24 @@ def checked(table: str, row: object) -> dict[str, Any]:
         if column.name not in ("seq", "project_id")
     }
     if not isinstance(row, dict):
-        raise _refused(table, "a row is no object")
+        raise _refused(table, "a row is not an object")
     unknown = row.keys() - columns.keys()
     if unknown:
         raise _refused(table, f"a row has '{min(unknown)}', which a newer podium may have written")
-    found: dict[str, Any] = {}
+    checked_row: dict[str, Any] = {}
     for name, column in columns.items():
         if name not in row:
             raise _refused(table, f"a row has no '{name}'")
-        found[name] = _typed(table, name, column, row[name])
+        checked_row[name] = _typed(table, name, column, row[name])
         if name in JSON_COLUMNS and (table, name) != ("trial", "notes"):
-            _require_json(table, name, found[name])
-    _require_hashes(table, found)
-    _require_places(table, found)
-    return found
+            _require_json(table, name, checked_row[name])
+    _require_hashes(table, checked_row)
+    _require_places(table, checked_row)
+    return checked_row
 
 
 def _plain(blob: dict[str, Any]) -> bytes:
-    """Bytes of an array, or of a text, which is stored compressed."""
+    """Bytes of an array, or of a text after decompression."""
     if blob["dtype"] != "text":
         data: bytes = blob["data"]
         return data
@@ -104,11 +104,11 @@ def _require_json(table: str, name: str, value: str | None) -> None:
     try:
         json.loads(value)
     except (ValueError, RecursionError):
-        raise _refused(table, f"'{name}' is no JSON: {value!r:.60}") from None
+        raise _refused(table, f"'{name}' is not JSON: {value!r:.60}") from None
 
 
 def _require_hashes(table: str, row: dict[str, Any]) -> None:
-    """Refuse a row that is not what its own hash or key says."""
+    """Refuse a row whose content does not match its hash or key."""
     if table == "blob":
         same = row["hash"] == digest_bytes(row["dtype"].encode(), _plain(row))
     elif table == "environment":
@@ -130,7 +130,7 @@ def _require_hashes(table: str, row: dict[str, Any]) -> None:
     else:
         same = True
     if not same:
-        raise _refused(table, f"{row.get('id') or row['hash'][:12]} is not what its hash says")
+        raise _refused(table, f"{row.get('id') or row['hash'][:12]} does not match its hash")
     if table == "trial" and row["state"] not in ENDED:
         raise _refused(table, f"{row['id']} is {row['state']}, not ended")
     if table == "evidence" and row["schema"] > EVIDENCE:
@@ -138,14 +138,14 @@ def _require_hashes(table: str, row: dict[str, Any]) -> None:
 
 
 def _require_places(table: str, row: dict[str, Any]) -> None:
-    """Refuse names that would lead out of the folders they become, or out of the store."""
+    """Refuse names that lead out of their folder or out of the store."""
     for column in _NAMES:
-        said = row.get(column)
+        name = row.get(column)
         if column == "run_id" and row.get("origin"):
-            # Another tool's words; no file is called by them.
+            # A name of another tool, which names no file of podium's.
             continue
-        if said is not None and not (inside(said) if column == "slot" else plain(said)):
-            raise _refused(table, f"'{column}' is {said!r:.60}")
+        if name is not None and not (inside(name) if column == "slot" else plain(name)):
+            raise _refused(table, f"'{column}' is {name!r:.60}")
     if table == "evidence":
         notes = json.loads(row["notes"])
         folder = notes.get("folder", "x") if isinstance(notes, dict) else "x"
@@ -160,5 +160,5 @@ def _require_places(table: str, row: dict[str, Any]) -> None:
             raise _refused(table, f"'checkpoint' is {row['checkpoint']!r:.60}")
 
 
-def _refused(table: str, found: str) -> DataError:
-    return DataError(f"rows/{table}.jsonl: {found}", "rows as podium export --bundle writes them")
+def _refused(table: str, message: str) -> DataError:
+    return DataError(f"rows/{table}.jsonl: {message}", "rows written by podium export --bundle")

@@ -1,4 +1,4 @@
-"""Puts the rows of a bundle into a project's record, beside what it has."""
+"""Insertion of a bundle's rows into a project's record; existing rows stay as they are."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from podium.ledger.statements import insert_missing, select, value, values
 Row = dict[str, Any]
 # Columns that hold ids of other rows.
 _REFERENCES = ("study_id", "trial_id", "candidate_id", "parent_id", "root_id", "subject_id")
-# Tables whose rows come along only with a thing that is new here, and the column that names it.
+# Tables whose rows are added only with their owner, if that is new here; and the owner's column.
 _OWNERS = {"score": "trial_id", "result": "trial_id", "test_look": "candidate_id"}
 
 
 @dataclass
-class Put:
-    """What an import changed.
+class ImportSummary:
+    """Changes made by an import.
 
     Parameters
     ----------
     added, known : counter
-        Things new here, and those that were here already, by table.
+        Numbers of new and of already present rows, by table.
     renamed : list of (str, str)
-        Names that were taken, and what they became.
+        Run ids that were taken, with their replacements.
     slots : set of str
         Slots of the studies and candidates, declared here or not.
     """
@@ -56,38 +56,38 @@ def put(
     origin: str,
     actor: str,
     moved: Callable[[str], str],
-) -> Put:
-    """Add the checked rows of a bundle to the project, leaving what it has alone.
+) -> ImportSummary:
+    """Add the checked rows of a bundle to the project; existing rows stay as they are.
 
-    A trial with the same key stays as it is here and links lead to it; names that are taken get
-    ``-2``, ``-3``. Candidates become the next versions of their slots in stage development; the
-    evidence about them comes along and says where it is from. Done again it changes nothing.
+    Links to a trial whose key is present lead to the present trial. Run ids that are taken get
+    ``-2``, ``-3``. Candidates become the next versions of their slots in stage development; their
+    evidence is added with its origin. Importing the same bundle again changes nothing.
 
     Parameters
     ----------
     rows_of : callable
         Rows of one table, checked.
     origin : str
-        Where the bundle is from, for decisions and evidence.
+        Origin of the bundle, stored with decisions and evidence.
     moved : callable
-        Where a trial's checkpoint of the other project lies in this one.
+        Maps the checkpoint path of the other project to the path in this one.
 
     Raises
     ------
     DataError
         A row refers to one that is not in the bundle.
     """
-    putting = _Putting(ledger, tx, origin, actor, moved)
+    importing = _Import(ledger, tx, origin, actor, moved)
     for table in TABLES:
-        act = getattr(putting, table, partial(putting.put_placed, table))
+        add = getattr(importing, table, partial(importing.put_mapped, table))
         for rows in pieces(rows_of(table)):
-            act(rows)
-    return putting.done
+            add(rows)
+    return importing.done
 
 
 @dataclass
-class _Putting:
-    """One import: which id of the bundle is which id here; a method a table that has ids."""
+class _Import:
+    """One import; maps ids of the bundle to ids here. One method per table that has ids."""
 
     ledger: Ledger
     tx: sa.Connection
@@ -95,17 +95,17 @@ class _Putting:
     actor: str
     moved: Callable[[str], str]
     ids: dict[str, str] = field(default_factory=dict)
-    # Ids of the bundle whose things are new here; what belongs to others stays as it is.
+    # Ids in the bundle of rows that are new here.
     fresh: set[str] = field(default_factory=set)
-    done: Put = field(default_factory=Put)
+    done: ImportSummary = field(default_factory=ImportSummary)
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
-        """Add rows, leaving those that are there alone."""
+        """Add the rows that are missing."""
         insert_missing(self.ledger, self.tx, schema.metadata.tables[table], rows)
 
-    def put_placed(self, table: str, rows: Sequence[Row]) -> None:
-        """Add rows about things that are new here; what lies under its own hash is of no thing."""
-        self.put(table, self._placed(rows, of=_OWNERS.get(table, "")))
+    def put_mapped(self, table: str, rows: Sequence[Row]) -> None:
+        """Add rows of new owners; rows stored under their own hash have no owner."""
+        self.put(table, self._mapped(rows, of=_OWNERS.get(table, "")))
 
     def study(self, rows: Sequence[Row]) -> None:
         self.done.slots |= {row["slot"] for row in rows}
@@ -146,10 +146,10 @@ class _Putting:
             self.ids[row["id"]] = new_id("c") if taken else row["id"]
             self.fresh.add(row["id"])
             self.done.added["candidate"] += 1
-            [placed] = self._placed([row])
+            [mapped] = self._mapped([row])
             candidate = Candidate(
                 **{
-                    **placed,
+                    **mapped,
                     "id": self.ids[row["id"]],
                     "config": json.loads(row["config"]),
                     "artifact_path": artifact.folder_of(row["artifact_hash"]),
@@ -159,63 +159,63 @@ class _Putting:
             decisions.register(self.ledger, self.tx, candidate, self.actor, reason=reason)
 
     def evidence(self, rows: Sequence[Row]) -> None:
-        mine = self._placed(rows, of="candidate_id")
-        taken = self._present(schema.evidence.c.id, [row["id"] for row in mine])
-        for row in mine:
+        added = self._mapped(rows, of="candidate_id")
+        taken = self._present(schema.evidence.c.id, [row["id"] for row in added])
+        for row in added:
             row["id"] = new_id("e") if row["id"] in taken else row["id"]
             row["notes"] = canonical({**json.loads(row["notes"]), "imported": self.origin})
-        self.done.added["evidence"] += len(mine)
-        self.put("evidence", mine)
+        self.done.added["evidence"] += len(added)
+        self.put("evidence", added)
 
     def note(self, rows: Sequence[Row]) -> None:
-        told = self._placed(rows)
+        notes = self._mapped(rows)
         table = schema.note.c
-        parts = [table.subject_id, table.text, table.actor, table.created_at]
-        subjects = [row["subject_id"] for row in told]
-        there = select(self.ledger, self.tx, parts, subject_id=subjects)
-        known = {tuple(row.values()) for row in there}
-        added = [row for row in told if tuple(row[part.name] for part in parts) not in known]
+        columns = [table.subject_id, table.text, table.actor, table.created_at]
+        subjects = [row["subject_id"] for row in notes]
+        present = select(self.ledger, self.tx, columns, subject_id=subjects)
+        known = {tuple(row.values()) for row in present}
+        added = [row for row in notes if tuple(row[part.name] for part in columns) not in known]
         self.done.added["note"] += len(added)
         self.put("note", added)
         writes.announce(self.ledger, self.tx, "note", [row["subject_id"] for row in added])
 
     def _by_key(self, table: sa.Table, rows: Sequence[Row]) -> list[Row]:
-        """Rows that are new here, under ids nobody has; the others are known by their key."""
+        """Rows whose key is new here, under unused ids; the ids of the others are mapped."""
         keys = [row["key"] for row in rows]
-        there = select(self.ledger, self.tx, [table.c.key, table.c.id], key=keys)
-        found = {row["key"]: row["id"] for row in there}
+        present = select(self.ledger, self.tx, [table.c.key, table.c.id], key=keys)
+        id_of_key = {row["key"]: row["id"] for row in present}
         taken = self._present(table.c.id, [row["id"] for row in rows])
         added = list[Row]()
         for row in rows:
-            known = found.get(row["key"])
+            known = id_of_key.get(row["key"])
             if known is not None:
                 self.ids[row["id"]] = known
                 self.done.known[table.name] += 1
                 continue
             id_ = new_id(row["id"][:1]) if row["id"] in taken else row["id"]
-            self.ids[row["id"]] = found[row["key"]] = id_
+            self.ids[row["id"]] = id_of_key[row["key"]] = id_
             self.fresh.add(row["id"])
             self.done.added[table.name] += 1
             added.append({**row, "id": id_})
         return added
 
     def _present(self, column: sa.Column[str], wanted: Sequence[str | None]) -> set[str]:
-        """Which of these a column has already."""
-        mine: dict[str, Any] = {column.name: wanted}
-        return set(values(self.ledger, self.tx, column, **mine))
+        """Those of some values that a column already has."""
+        equal: dict[str, Any] = {column.name: wanted}
+        return set(values(self.ledger, self.tx, column, **equal))
 
-    def _placed(self, rows: Sequence[Row], of: str = "") -> list[Row]:
-        """Rows that refer to things by their ids here; those of things that are new where asked."""
+    def _mapped(self, rows: Sequence[Row], of: str = "") -> list[Row]:
+        """Rows with the ids used here; with ``of``, only rows whose owner there is new."""
         return [
-            {**row, **{name: self._here(row[name]) for name in _REFERENCES if row.get(name)}}
+            {**row, **{name: self._id_here(row[name]) for name in _REFERENCES if row.get(name)}}
             for row in rows
             if not of or row[of] in self.fresh
         ]
 
-    def _here(self, id_: str) -> str:
+    def _id_here(self, id_: str) -> str:
         if id_ not in self.ids:
             raise DataError(
                 f"the bundle refers to {id_}, which is not in it",
-                "a bundle as podium export --bundle writes it",
+                "a bundle written by podium export --bundle",
             )
         return self.ids[id_]

@@ -1,6 +1,6 @@
-"""Who holds each slot, straight from an SQLite record, by the standard library alone.
+"""Champions of all slots, read from an SQLite record with the standard library alone.
 
-``podium resolve`` comes through here, so nothing is imported that it does not need.
+``podium resolve`` uses this module, so it imports no more than an answer needs.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ HOLDERS = """
            h.decision_id
     FROM champion h JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
     WHERE h.project_id = ?"""
-OLDER = "one from before the first release is not read: move it away, then run: podium run"
+OLDER = "a record from before the first release cannot be read: move it away, then run: podium run"
 PATIENCE_SECONDS = 30
 
 
 def holders(path: str, project_id: str) -> dict[str, dict[str, Any]]:
-    """What each slot's champion is, as :class:`podium.slot.Champion` has it.
+    """Fields of :class:`podium.slot.Champion` of each slot's champion, by slot.
 
     Raises
     ------
     NotFoundError
         There is no record.
     DataError
-        It cannot be read.
+        The record cannot be read.
     """
     return {row["slot"]: row for row in rows(path, HOLDERS, (project_id,))}
 
@@ -41,19 +41,19 @@ def holders(path: str, project_id: str) -> dict[str, dict[str, Any]]:
 def rows(
     path: str | os.PathLike[str], sql: str, parameters: Sequence[object]
 ) -> list[dict[str, Any]]:
-    """Rows of a SELECT on an SQLite file, which is not made and not written.
+    """Rows of a SELECT on an SQLite file, opened read-only.
 
     Raises
     ------
     NotFoundError
         There is no such file.
     DataError
-        It cannot be read.
+        The file cannot be read.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise NotFoundError(f"no record at {path} yet", fix="run: podium run")
-    # What a file's name may hold and a URI may not.
+    # Characters that a file's name may contain and a URI may not.
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = None
     try:

@@ -1,4 +1,4 @@
-"""Registering candidates and deciding about them: the chain, and the heads it moves."""
+"""Registration of candidates and decisions: the hash chain, and the current states it changes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from podium.ledger.statements import delete, insert, mine, select, update, value
 def register(
     ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str, *, reason: str = ""
 ) -> Candidate:
-    """Give a candidate the slot's next version and the stage development, by a decision.
+    """Register a candidate as the slot's next version in stage development, by a decision.
 
-    The same artefact registered again is the candidate it already was.
+    An artefact that is registered already returns its existing candidate.
     """
     table, slot = schema.candidate, candidate.slot
     artifact_hash = candidate.artifact_hash
@@ -54,15 +54,14 @@ def register(
 
 
 def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
-    """Append a decision to the chain and move the heads it moves.
+    """Append a decision to the chain and update stage and champion.
 
     Raises
     ------
     ConflictError
-        The slot's champion is not the one the decision was made against, or the candidate's stage
-        has changed meanwhile.
+        The slot's champion or the candidate's stage has changed since the decision was made.
     RefusedError
-        The move is not one of the nine.
+        The move is not one of the nine allowed ones.
     """
     decision = replace(
         decision, previous_hash=_last_hash(ledger, tx), contents=_contents(ledger, tx, decision)
@@ -86,26 +85,26 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
 
 
 def _origin(candidate: Candidate) -> str:
-    """How a candidate came about, as a reason."""
+    """Reason of a registration: how the candidate was made."""
     return (
         f"{candidate.made_by} by {candidate.trial_id}" if candidate.trial_id else candidate.made_by
     )
 
 
 def _contents(ledger: Ledger, tx: sa.Connection, decision: Decision) -> dict[str, str]:
-    """Hashes of the rows that a decision is about, by their ids."""
+    """Hashes of the rows that a decision refers to, by their ids."""
     rows = select(ledger, tx, schema.candidate, id=[decision.candidate_id])
     rows += select(ledger, tx, schema.evidence, id=decision.evidence)
     return {row["id"]: row_hash(row) for row in rows}
 
 
 def row_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 of a row of the record; its place in the table is left out.
+    """SHA-256 of a row of the record, without ``seq`` and ``project_id``.
 
     Parameters
     ----------
     row : mapping of column to value
-        As the database has it, JSON columns as text.
+        Values as stored, JSON columns as text.
     """
     return digest({name: v for name, v in row.items() if name not in ("seq", "project_id")})
 
@@ -118,24 +117,24 @@ def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
 def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
     champion, slot = schema.champion, decision.slot
     about = {"candidate_id": decision.candidate_id}
-    # A statement costs more than the few rows it reads, so this is one.
+    # One statement instead of three: a statement costs more than the few rows it reads.
     facts = sa.select(
         mine(ledger, schema.candidate.c.slot, id=decision.candidate_id).scalar_subquery(),
         mine(ledger, schema.stage.c.stage, **about).scalar_subquery(),
         mine(ledger, champion.c.candidate_id, slot=slot).scalar_subquery(),
     )
-    belongs, found, held_by = tx.execute(facts).one()
-    if belongs != slot:
+    own_slot, stored_stage, held_by = tx.execute(facts).one()
+    if own_slot != slot:
         raise ConflictError(
-            f"candidate {decision.candidate_id} belongs to {belongs or 'no slot'}",
+            f"candidate {decision.candidate_id} belongs to {own_slot or 'no slot'}",
             f"a candidate of {slot}",
             "run: podium list candidates",
         )
-    stage = None if found is None else Stage(found)
+    stage = None if stored_stage is None else Stage(stored_stage)
     if stage != decision.from_stage:
         raise ConflictError(
             f"candidate {decision.candidate_id} is in stage {stage}",
-            f"{decision.from_stage}, as when the decision was made",
+            f"{decision.from_stage}, its stage when the decision was made",
             f"run: podium show {decision.candidate_id}",
         )
     if stage is not None:
@@ -144,8 +143,8 @@ def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
     if decision.to_stage is Stage.CHAMPION:
         if held_by != decision.expected_champion:
             raise ConflictError(
-                f"the champion of {slot} is now {held_by or 'nobody'}",
-                f"{decision.expected_champion or 'nobody'}, as when the decision was made",
+                f"the champion of {slot} is now {held_by or 'none'}",
+                f"{decision.expected_champion or 'none'}, the champion when the decision was made",
                 f"compare again, then: podium promote {slot}",
             )
         if held_by is not None:

@@ -1,4 +1,4 @@
-"""Whatever asks a process to end waits until a transaction has."""
+"""Deferral of SIGINT and SIGTERM until a transaction has ended."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Let Ctrl-C and ``kill`` take effect afterwards.
+    """Defer Ctrl-C and ``kill`` to the end of the block.
 
-    An exception between any two steps of a database's library would leave its transaction open,
-    and whoever then puts the record in order would wait for a lock that nobody gives back. A
-    second signal is not held off: somebody waits for a transaction that does not end.
+    An exception between two steps of a database's library would leave its transaction open, and
+    the cleanup that follows would wait for its lock forever. A second signal takes effect at once,
+    so a transaction that hangs can be ended.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Handlers that are not Python's own cannot be put back.
-    usual: dict[int, Callable[[int, Any], Any]] = {
+    # Handlers that were not set from Python cannot be restored.
+    original: dict[int, Callable[[int, Any], Any]] = {
         number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))
     }
     waiting: list[tuple[int, Any]] = []
 
-    def wait(number: int, frame: Any) -> None:
+    def defer(number: int, frame: Any) -> None:
         waiting.append((number, frame))
         if len(waiting) > 1:
-            usual[number](number, frame)
+            original[number](number, frame)
 
-    for number in usual:
-        signal.signal(number, wait)
+    for number in original:
+        signal.signal(number, defer)
     try:
         yield
     finally:
-        for number, handler in usual.items():
+        for number, handler in original.items():
             signal.signal(number, handler)
         if len(waiting) == 1:
-            asked, frame = waiting[0]
-            usual[asked](asked, frame)
+            received, frame = waiting[0]
+            original[received](received, frame)

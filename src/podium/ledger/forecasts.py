@@ -1,4 +1,4 @@
-"""A champion's life on record: what it and its shadow said, and what their features were like."""
+"""Stored forecasts of champions and shadow candidates, and statistics of training features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podium.ledger.writes import real
 from podium.record import nan_if_null
 
 CHAMPION, SHADOW = "champion", "shadow"
-# A forecast's place: its ticker and when it was decided, ISO 8601.
+# Key of a forecast: its ticker and the time of its decision, ISO 8601.
 Place = tuple[str, str]
 
 
@@ -29,11 +29,11 @@ class StoredForecast:
     value : float
         In the target's unit.
     role : {"champion", "shadow"}
-        What its candidate was to the slot when it said that.
+        Role of its candidate in the slot at that time.
     data_until : str
-        The newest bar there was then.
+        Time of the newest bar at that time.
     created_at : str
-        When it was stored, UTC.
+        Time of storage, UTC.
     """
 
     value: float
@@ -44,7 +44,7 @@ class StoredForecast:
 
 @dataclass(frozen=True)
 class Shadow:
-    """A candidate that forecasts beside a slot's champion, and who had it do so, when and why."""
+    """A candidate that forecasts beside a slot's champion; who set it, when and why."""
 
     slot: str
     candidate_id: str
@@ -59,7 +59,7 @@ def put_forecasts(
     about: Mapping[str, str],
     values: Mapping[Place, float],
 ) -> int:
-    """Append those forecasts that are not on record yet; returns how many these are.
+    """Append the forecasts that are not on record yet; returns their number.
 
     Parameters
     ----------
@@ -68,8 +68,10 @@ def put_forecasts(
     values : mapping of (ticker, decided_at) to float
     """
     moment = now()
-    # Read in the transaction that writes, and whoever writes is alone: nobody says a thing twice.
-    known = kept(ledger, tx, about["candidate_id"], since=min((at for _, at in values), default=""))
+    # Read in the writing transaction, of which there is one at a time: no forecast is stored twice.
+    known = stored_forecasts(
+        ledger, tx, about["candidate_id"], since=min((at for _, at in values), default="")
+    )
     rows = [
         {
             **about,
@@ -85,7 +87,7 @@ def put_forecasts(
     return len(rows)
 
 
-def kept(
+def stored_forecasts(
     ledger: Ledger, tx: sa.Connection, candidate_id: str, *, since: str = ""
 ) -> dict[Place, StoredForecast]:
     """A candidate's stored forecasts decided since a moment, by ticker and time."""
@@ -102,7 +104,7 @@ def kept(
 
 
 def last_decided(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
-    """When a candidate's newest stored forecast was decided; empty where there is none."""
+    """Decision time of a candidate's newest stored forecast; empty if there is none."""
     newest = sa.func.max(schema.forecast.c.decided_at)
     return value(ledger, tx, newest, candidate_id=candidate_id) or ""
 
@@ -110,28 +112,28 @@ def last_decided(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
 def put_shadow(
     ledger: Ledger, tx: sa.Connection, slot: str, candidate_id: str, actor: str, reason: str
 ) -> None:
-    """Remember who forecasts beside a slot's champion from now on; empty: nobody."""
+    """Store the slot's shadow candidate from now on; an empty id ends it."""
     row = Shadow(slot, candidate_id, actor, reason, now())
     insert(ledger, tx, schema.shadow, [vars(row)])
 
 
 def shadow_of(ledger: Ledger, tx: sa.Connection, slot: str) -> Shadow | None:
-    """Who forecasts beside a slot's champion, or None."""
+    """Shadow candidate of a slot, or None."""
     table = schema.shadow
     row = first(ledger, tx, fields(table, Shadow), order=table.c.seq.desc(), slot=slot)
     return Shadow(**row) if row and row["candidate_id"] else None
 
 
 def put_baseline(
-    ledger: Ledger, tx: sa.Connection, artifact_hash: str, told: Mapping[str, Any]
+    ledger: Ledger, tx: sa.Connection, artifact_hash: str, stats: Mapping[str, Any]
 ) -> None:
-    """Remember what the features of a model's training bars were like; what is there stays."""
+    """Store the feature statistics of a model's training bars, unless they are on record."""
     if baseline(ledger, tx, artifact_hash) is None:
-        row = {"artifact_hash": artifact_hash, "told": json.dumps(told), "created_at": now()}
+        row = {"artifact_hash": artifact_hash, "told": json.dumps(stats), "created_at": now()}
         insert(ledger, tx, schema.baseline, [row])
 
 
 def baseline(ledger: Ledger, tx: sa.Connection, artifact_hash: str) -> dict[str, Any] | None:
-    """The same read back, or None."""
-    found = value(ledger, tx, schema.baseline.c.told, artifact_hash=artifact_hash)
-    return None if found is None else json.loads(found)
+    """Feature statistics of a model's training bars, or None."""
+    text = value(ledger, tx, schema.baseline.c.told, artifact_hash=artifact_hash)
+    return None if text is None else json.loads(text)

@@ -1,4 +1,4 @@
-"""Runs podium did not train: what trackers logged and importers read, as trials of the record."""
+"""Runs that podium did not train, logged by trackers or read by importers, as trials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from podium.record import Record, part_of
 from podium.study import Study
 from podium.trial import BUDGET, State, run_name
 
-# Origin of runs a tracker logged.
+# Origin of runs logged by a tracker.
 TRACKER = "tracker"
 
 
@@ -37,26 +37,26 @@ def put_records(
     Parameters
     ----------
     records : sequence of Record
-        One with a ``run_id`` keeps it while it is free (else it gets ``-2``, ``-3`` ...); one
-        without gets a name made from its model and time stamp.
+        A ``run_id`` is kept if it is unused (else it gets ``-2``, ``-3`` ...); a record without
+        one gets a name made from its model and time stamp.
     origin : str
-        ``tracker``, or where they were imported from: the same record of the same origin is
-        written once, however often it is imported.
+        ``tracker``, or the source of the import: a record of a source is written once, however
+        often it is imported.
     environment_hash : str or sequence of str
-        Of all of them, or of each.
+        One for all records, or one per record.
 
     Returns
     -------
     list of (Record, bool)
-        In their order, each with its run and trial id, and whether it is new.
+        In the given order, with run and trial id, and whether the record is new.
     """
     keys = [_key(record, origin) for record in records]
     environments = (
         [environment_hash] * len(records) if isinstance(environment_hash, str) else environment_hash
     )
     trial = schema.trial.c
-    there = select(ledger, tx, [trial.key, trial.run_id, trial.id], key=keys)
-    known = {row["key"]: (row["run_id"], row["id"]) for row in there}
+    present = select(ledger, tx, [trial.key, trial.run_id, trial.id], key=keys)
+    known = {row["key"]: (row["run_id"], row["id"]) for row in present}
     written: list[tuple[Record, bool]] = []
     rows: list[dict[str, Any]] = []
     fresh: list[Record] = []
@@ -68,11 +68,11 @@ def put_records(
             run_id, trial_id = known[key]
             written.append((replace(record, run_id=run_id, trial_id=trial_id), False))
             continue
-        mine = replace(record, run_id=next(names), trial_id=new_id("t"))
-        known[key] = (mine.run_id, mine.trial_id)
-        written.append((mine, True))
-        fresh.append(mine)
-        rows.append(_row(mine, key, origin, environment))
+        new = replace(record, run_id=next(names), trial_id=new_id("t"))
+        known[key] = (new.run_id, new.trial_id)
+        written.append((new, True))
+        fresh.append(new)
+        rows.append(_row(new, key, origin, environment))
     if not fresh:
         return written
     insert(ledger, tx, schema.trial, rows)
@@ -94,10 +94,10 @@ def put_records(
 def put_imported(
     ledger: Ledger, tx: sa.Connection, imported: Imported, slot: str
 ) -> list[tuple[Record, bool]]:
-    """Write the records of a file of another tool into a study of their own.
+    """Write the records of another tool's file into a separate study.
 
     They have no data fingerprint, so they are compared among themselves only; their configs count
-    for the luck of the slot's searches.
+    as tested in the selection bias of the slot's searches.
     """
     study = writes.put_study(ledger, tx, slot, {"import": imported.source})
     environments = {
@@ -117,7 +117,7 @@ def put_imported(
 
 
 def _key(record: Record, origin: str) -> str:
-    """The same imported record has the same key; each logged one is its own."""
+    """Key of a record: equal for the same imported record, unique for each logged one."""
     if origin == TRACKER:
         return digest([TRACKER, new_id("k")])
     if "id" in record.said:
@@ -127,15 +127,15 @@ def _key(record: Record, origin: str) -> str:
 
 
 def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[str, Any]:
-    # Databases read strict JSON; what is not finite is kept word for word beside it.
+    # Databases read strict JSON; the exact hyperparameters are kept in ``said``.
     config = json_text(_strict(json.loads(json_text(record.hyperparams))))
-    # As config_hash of a trial, which takes no NaN.
-    idea = {k: v for k, v in record.hyperparams.items() if k != BUDGET}
+    # Computed as config_hash does it, which accepts no NaN.
+    hashed = {k: v for k, v in record.hyperparams.items() if k != BUDGET}
     said = dict(record.said)
     if origin != TRACKER:
-        # podium did not see the code, so it can only repeat what was said of it.
-        told = {"git_dirty": record.git_dirty, "git_diff_hash": record.git_diff_hash}
-        said.update({k: v for k, v in told.items() if v is not None})
+        # podium did not see the code; these are the values from the file.
+        code = {"git_dirty": record.git_dirty, "git_diff_hash": record.git_diff_hash}
+        said.update({k: v for k, v in code.items() if v is not None})
     if "NaN" in (exact := json_text(record.hyperparams)) or "Infinity" in exact:
         said["hyperparams"] = record.hyperparams
     return {
@@ -144,7 +144,7 @@ def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[s
         "family": record.model_name,
         "family_version": 0,
         "config": config,
-        "config_hash": digest_bytes(json_text([record.model_name, idea]).encode()),
+        "config_hash": digest_bytes(json_text([record.model_name, hashed]).encode()),
         "dataset_fingerprint": "",
         "task_hash": "",
         "split_hash": "",
@@ -169,7 +169,7 @@ def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[s
 
 
 def _strict(value: Any) -> Any:
-    """JSON value whose numbers are finite; the others become texts."""
+    """JSON value with every number that is not finite as text."""
     if isinstance(value, dict):
         return {k: _strict(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -178,8 +178,8 @@ def _strict(value: Any) -> Any:
 
 
 def _scores(record: Record) -> Iterator[dict[str, Any]]:
-    for said, values in record.curves.items():
-        part, metric = part_of(said)
+    for name, values in record.curves.items():
+        part, metric = part_of(name)
         for epoch, reported in enumerate(values, 1):
             yield {
                 "trial_id": record.trial_id,

@@ -20,14 +20,14 @@ from podium.ledger import failures, schema
 from podium.ledger.deferred_signals import deferred_signals
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 
-# A transaction that writes or reads; outside the record it is only handed on.
+# A read or write transaction; code outside the ledger only passes it on.
 Transaction = sa.Connection
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A machine that vanished in the middle of a write holds up the others no longer than this.
+# Longest time that a lost connection can block the other writers.
 IDLE_SECONDS = 300
-# A server that waits for its copies goes on doing so; one that never flushes must.
+# Durable writes force synchronous_commit on; stronger settings of a server are kept.
 _SETTINGS = """
     SELECT set_config('lock_timeout', :busy, true),
            set_config('idle_in_transaction_session_timeout', :idle, true),
@@ -44,7 +44,7 @@ def now() -> str:
 
 
 def first_link(project_id: str) -> str:
-    """What the first decision of a project has in place of the hash before it."""
+    """``previous_hash`` of a project's first decision."""
     return digest(["podium", project_id])
 
 
@@ -62,16 +62,17 @@ class Ledger:
     Raises
     ------
     UsageError
-        The URL cannot be understood.
+        The URL cannot be read.
     DataError
-        It is no database or not podium's, was written by a newer podium, or does not answer.
+        The URL leads to no database or not to podium's, or to one that was written by a newer
+        podium or does not answer.
     MissingExtraError
         PostgreSQL's driver is not installed.
     """
 
     def __init__(self, url: str, root: Path, project_id: str, project_name: str) -> None:
         self.project_id = project_id
-        # What the command at work asked its runs to be called in MLflow.
+        # Template of MLflow run names set by the current command.
         self.run_name = ""
         place = _parsed(url, root)
         self.is_sqlite = place.get_backend_name() == "sqlite"
@@ -80,7 +81,7 @@ class Ledger:
             self.engine = sa.create_engine(
                 place,
                 connect_args=_connect_args(place),
-                # A server may be restarted between two transactions of a long run.
+                # A server may restart between two transactions of a long run.
                 pool_pre_ping=not self.is_sqlite,
             )
         except ImportError:
@@ -95,30 +96,30 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sa.Connection]:
-        """One write transaction; ``durable`` returns only when its end is on the disk.
+        """Open one write transaction; a ``durable`` one is flushed to the disk at its end.
 
-        Starts may be lost with the machine (they are asked again, identically), so they are not
-        flushed; ends and decisions are. Ctrl-C takes effect at its end.
+        Starts of trials may be lost with the machine, because a run repeats them identically, so
+        they are not flushed; ends and decisions are. Ctrl-C takes effect after the commit.
         """
         with deferred_signals(), self._connection() as connection:
             if self.is_sqlite:
-                # Outside a transaction, and through the driver: SQLAlchemy would begin one.
+                # Through the driver, because SQLAlchemy would begin a transaction first.
                 raw = connection.connection.cursor()
                 raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 raw.close()
             with connection.begin():
                 if not self.is_sqlite:
-                    self._take_turns(connection, durable)
+                    self._lock_writers(connection, durable)
                 yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """One consistent view of the record that takes no write lock."""
+        """Open one consistent read transaction, without a write lock."""
         with self._connection() as connection:
             if self.is_sqlite:
                 connection.execution_options(podium_reading=True)
@@ -136,7 +137,7 @@ class Ledger:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> T:
-        """Answer to one question: what the function gives in a :meth:`reading` of its own."""
+        """Return ``question(ledger, tx, ...)``, called in a new :meth:`reading`."""
         with self.reading() as tx:
             return question(self, tx, *arguments, **named)
 
@@ -147,7 +148,7 @@ class Ledger:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> T:
-        """What the function gives in a :meth:`transaction` of its own, which is not flushed."""
+        """Return ``work(ledger, tx, ...)``, called in a new :meth:`transaction`, not flushed."""
         with self.transaction() as tx:
             return work(self, tx, *arguments, **named)
 
@@ -158,29 +159,28 @@ class Ledger:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> T:
-        """The same in a durable one."""
+        """Return ``work(ledger, tx, ...)``, called in a new durable :meth:`transaction`."""
         with self.transaction(durable=True) as tx:
             return work(self, tx, *arguments, **named)
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
-        """A connection whose troubles are told in sentences."""
+        """Connection whose database errors are raised as podium's errors."""
         try:
             with self.engine.connect() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
-            if error.orig is None or not _is_trouble(error):
+            if error.orig is None or not _is_database_error(error):
                 raise
             explain = failures.of_sqlite if self.is_sqlite else failures.of_postgresql
             raise explain(error.orig, self.place) from error
         except sqlite3.Error as error:
             raise failures.of_sqlite(error, self.place) from error
 
-    def _take_turns(self, connection: sa.Connection, durable: bool) -> None:
-        """Let one writer of a project in at a time, as SQLite does by itself.
+    def _lock_writers(self, connection: sa.Connection, durable: bool) -> None:
+        """Allow one writer of a project at a time, as SQLite does.
 
-        So sequence numbers appear in the order of commits, which the outbox and the chain of
-        decisions rely on. What need not be flushed is not waited for.
+        The outbox and the chain of decisions rely on sequence numbers in the order of commits.
         """
         settings = {"busy": f"{BUSY_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "durable": durable}
         connection.execute(sa.text(_SETTINGS), settings)
@@ -209,20 +209,20 @@ class Ledger:
 
     def _upgrade(self, connection: sa.Connection) -> None:
         if not self.is_sqlite:
-            # One schema for all projects of a database, so their first writers wait too.
+            # All projects of a database share one schema, so its creation is locked too.
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7063)"))
             _require_utf8(connection, self.place)
         inspected = sa.inspect(connection)
         tables = inspected.get_table_names()
         if "schema_version" not in tables:
-            # A server's database may hold other tables beside podium's, under other names.
+            # A server's database may also hold tables of other programs, under other names.
             _require_none(self.place, {*tables} & {*schema.metadata.tables})
             schema.metadata.create_all(connection)
             connection.execute(
                 schema.schema_version.insert().values(version=schema.VERSION, applied_at=now())
             )
             return
-        # Versions were counted from 1 before the first release too; those records lack this column.
+        # Records from before the first release have version 1 too, but lack this column.
         if "inputs" not in {column["name"] for column in inspected.get_columns("receipt")}:
             raise DataError(
                 f"{self.place} was made before podium's first release",
@@ -230,17 +230,17 @@ class Ledger:
                 "move it away, then run: podium run",
             )
         newest = sa.select(sa.func.max(schema.schema_version.c.version))
-        found = int(connection.execute(newest).scalar_one())
-        if found > schema.VERSION:
+        version = int(connection.execute(newest).scalar_one())
+        if version > schema.VERSION:
             raise DataError(
-                f"{self.place} has schema version {found}, written by a newer podium",
+                f"{self.place} has schema version {version}, written by a newer podium",
                 f"at most {schema.VERSION}",
                 "run: pip install --upgrade podium",
             )
 
 
 def _parsed(url: str, root: Path) -> sa.URL:
-    """URL with its path made absolute or its driver named."""
+    """URL with an absolute path, or with the driver's name."""
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -255,13 +255,13 @@ def _parsed(url: str, root: Path) -> sa.URL:
 def _connect_args(url: sa.URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"timeout": BUSY_SECONDS}
-    chosen = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
-    patience = {} if chosen else {"connect_timeout": CONNECT_SECONDS}
-    return {"client_encoding": "utf8", **patience}
+    is_set = "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ
+    timeout = {} if is_set else {"connect_timeout": CONNECT_SECONDS}
+    return {"client_encoding": "utf8", **timeout}
 
 
-def _is_trouble(error: sa.exc.DBAPIError) -> bool:
-    """Whether the database's state is to blame, and no mistake in podium."""
+def _is_database_error(error: sa.exc.DBAPIError) -> bool:
+    """Whether the database's state causes the error, not a defect of podium."""
     kinds = (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError)
     damaged = type(error) is sa.exc.DatabaseError
     no_right = getattr(error.orig, "sqlstate", None) == failures.NO_RIGHT
@@ -274,7 +274,7 @@ def _require_utf8(connection: sa.Connection, place: str) -> None:
         raise DataError(
             f"{place} stores texts as {encoding}",
             "UTF8",
-            "make another database for it: createdb -E UTF8 -T template0 NAME",
+            "make another database: createdb -E UTF8 -T template0 NAME",
         )
 
 
@@ -284,22 +284,22 @@ def _require_none(place: object, tables: set[str]) -> None:
         raise DataError(
             f"{place} holds other tables ({', '.join(sorted(tables)[:3])} ...)",
             "an empty database or podium's own",
-            "set ledger.url to another one",
+            "set ledger.url to another database",
         )
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The driver must not begin by itself: BEGIN IMMEDIATE below takes the write lock up front, so
-    # two writers queue instead of failing half way.
+    # The driver must not begin transactions: BEGIN IMMEDIATE below takes the write lock first, so
+    # a second writer waits instead of failing half way.
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous=NORMAL")
-    # Changing the mode does not wait for other processes the way statements do.
-    give_up = time.monotonic() + BUSY_SECONDS
+    # Unlike statements, a change of the mode does not wait for other processes.
+    deadline = time.monotonic() + BUSY_SECONDS
     while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if failures.is_full(error) or time.monotonic() > give_up:
+            if failures.is_full(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
 
@@ -308,15 +308,15 @@ def _require_own(path: Path) -> None:
     """Refuse a file that is not podium's, before anything is written to it."""
     if not path.is_file() or not path.stat().st_size:
         return
-    # Immutable leaves no files beside it, but must not be said of one whose log is still waiting.
-    waiting = path.with_name(path.name + "-wal").exists()
-    how = "mode=ro" if waiting else "immutable=1"
+    # ``immutable`` makes no further files, but ignores a log that is not yet merged.
+    has_log = path.with_name(path.name + "-wal").exists()
+    mode = "mode=ro" if has_log else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {name for (name,) in rows}
     except sqlite3.OperationalError:
-        # Being made by another process at this moment; the transaction below will wait for it.
+        # Another process is making the file; the first transaction waits for it.
         return
     except sqlite3.DatabaseError as error:
         raise failures.unreadable(path, error) from None

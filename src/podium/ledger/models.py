@@ -1,4 +1,4 @@
-"""Candidates with what the older tags say of them: timeframe, version type, stage."""
+"""Candidates with the values of the older tags: timeframe, version type, stage."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def models(
     Parameters
     ----------
     where, sort : str
-        As :meth:`podium.ledger.record_reader.RecordReader.rows` takes them.
+        See :meth:`podium.ledger.record_reader.RecordReader.rows`.
     timeframe : str, optional
-        Only those trained on bars of this length.
+        Only candidates trained on bars of this length.
     stage : str, optional
-        Only those that stand there.
+        Only candidates in this stage.
     """
-    of = {row["fingerprint"]: row["timeframe"] for row in reader.rows("datasets")}
+    timeframes = {row["fingerprint"]: row["timeframe"] for row in reader.rows("datasets")}
     stages = reader.stages()
     latest = {row["candidate_id"] for row in reader.select("latest", order="slot")}
     parents = {row["parent_id"] for row in reader.select("candidate", "parent_id")}
@@ -35,8 +35,8 @@ def models(
         {
             **row,
             "stage": stages.get(row["id"]),
-            "timeframe": of.get(row["dataset_fingerprint"], ""),
-            # One that something newer of its kind, or made of it, stands beside is old.
+            "timeframe": timeframes.get(row["dataset_fingerprint"], ""),
+            # A newer candidate of the type, or one enhanced from it, makes a candidate old.
             "version_type": "latest" if row["id"] in latest - parents else "old",
         }
         for row in reader.rows("candidates", slot=slot, where=where, sort=sort)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def pieces(values: Iterable[T], size: int | None = None) -> Iterator[list[T]]:
-    """Values in their order, at most ``size`` of them at once; by default as many as a query takes.
+    """Lists of consecutive values, at most ``size`` long; by default as long as a query takes.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def pieces(values: Iterable[T], size: int | None = None) -> Iterator[list[T]]:
 
 
 def is_many(value: object) -> bool:
-    """Whether a column is compared with each of several values.
+    """Whether a value is a collection that a column is compared with, and not a text.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def is_many(value: object) -> bool:
 
 
 def in_pieces(equal: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What columns hold, by their name, with few enough values in each for one statement.
+    """Split conditions on columns, by their name, so that each fits one statement.
 
     Examples
     --------

@@ -20,14 +20,14 @@ Parameter = str | float
 
 @dataclass(frozen=True)
 class Sql:
-    """A piece of SQL with the values of its question marks."""
+    """SQL text with the values of its placeholders."""
 
     text: str
     values: tuple[Parameter, ...] = ()
 
 
 class Column(Protocol):
-    """Finds the SQL of a name; ``number`` says whether it is compared with one."""
+    """Maps a name to SQL; ``number`` is true if it is compared with a number."""
 
     def __call__(self, name: str, *, number: bool) -> Sql:
         """SQL of the name, or NotFoundError."""
@@ -40,16 +40,16 @@ def condition(text: str, column: Column, contains: str = "instr({}, ?) > 0") -> 
     ----------
     text : str
         Terms ``name op value`` with ``= != < <= > >= ~`` (contains), joined by ``and``, ``or``,
-        ``not`` and parentheses. A value with spaces stands in single quotes.
+        ``not`` and parentheses. A value with spaces is put in single quotes.
     column : callable
-        SQL of a name; raises NotFoundError for one it does not know.
+        SQL of a name; raises NotFoundError for an unknown one.
     contains : str
-        How the database asks whether a text is inside another.
+        The database's SQL for the operator ``~``.
 
     Raises
     ------
     UsageError
-        The text cannot be read; says where.
+        The text cannot be read; the message names the place.
 
     Examples
     --------
@@ -66,10 +66,10 @@ class _Parser:
         self.text, self.column, self.contains, self.at = text, column, contains, 0
 
     def parse(self) -> Sql:
-        found = self._joined("or", lambda: self._joined("and", self._factor))
+        sql = self._joined("or", lambda: self._joined("and", self._factor))
         if self.text[self.at :].strip():
-            raise self._stuck()
-        return found
+            raise self._unreadable()
+        return sql
 
     def _joined(self, word: str, part: Callable[[], Sql]) -> Sql:
         parts = [part()]
@@ -87,20 +87,20 @@ class _Parser:
         if self._take("paren") == "(":
             inner = self._joined("or", lambda: self._joined("and", self._factor))
             if self._take("paren") != ")":
-                raise self._stuck()
+                raise self._unreadable()
             return inner
         name, op = self._take("word"), self._take("op")
         value = self._take("quoted")
         if value is None:
             value = self._take("word")
         if not name or not op or value is None:
-            raise self._stuck()
+            raise self._unreadable()
         if op == "~":
             column = self.column(name, number=False)
             return Sql(self.contains.format(column.text), (*column.values, value))
-        wanted = _number(value)
-        column = self.column(name, number=isinstance(wanted, float))
-        return Sql(f"{column.text} {_SQL_OPS[op]} ?", (*column.values, wanted))
+        operand = _number(value)
+        column = self.column(name, number=isinstance(operand, float))
+        return Sql(f"{column.text} {_SQL_OPS[op]} ?", (*column.values, operand))
 
     def _take(self, kind: str) -> str | None:
         match = _TOKEN.match(self.text, self.at)
@@ -116,7 +116,7 @@ class _Parser:
         self.at = match.end()
         return True
 
-    def _stuck(self) -> UsageError:
+    def _unreadable(self) -> UsageError:
         rest = self.text[self.at :].strip()
         place = f"at '{rest}'" if rest else "at its end"
         return UsageError(f"the filter '{self.text}' cannot be read {place}", HELP)

@@ -1,4 +1,4 @@
-"""What the driver reads back from the record, as nouns."""
+"""Reads of the driver: rows of the record as podium's types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from podium.trial import BASELINES, State
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as the record has it, with its place in one study."""
+    """A recorded trial, with its place in one study."""
 
     id: str
     phase: str
@@ -46,10 +46,8 @@ class TrialRow:
     checkpoint: str | None
     seconds: float
     reason: str
-    # What its score is of.
     metric: str
     prediction_hash: str | None
-    # How many it has had.
     epochs: int
 
 
@@ -58,9 +56,9 @@ _UNLINKED = {"phase": "", "number": 0}
 
 
 def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) -> list[TrialRow]:
-    """Trials a study looked at in these phases, in the order it asked for them.
+    """Trials of a study in these phases, in the order in which it started them.
 
-    A phase of a search, such as ``tune/start``, is part of the step's, ``tune``.
+    A phase of a search, such as ``tune/start``, is part of the step's phase, ``tune``.
     """
     trial, link = schema.trial.c, schema.study_trial.c
     inside = [link.phase.startswith(f"{phase}/", autoescape=True) for phase in phases]
@@ -73,18 +71,18 @@ def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) ->
         sa.or_(link.phase.in_(phases), *inside),
         order=[link.phase, link.number],
     )
-    found = [_trial(row) for row in rows]
-    return sorted(found, key=lambda row: (row.phase.partition("/")[0], row.number))
+    trials = map(_trial, rows)
+    return sorted(trials, key=lambda row: (row.phase.partition("/")[0], row.number))
 
 
 def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, TrialRow]:
-    """Trials by their id; outside any study, so without phase and number."""
+    """Trials by their id, without phase and number."""
     rows = select(ledger, tx, _TRIAL, id=ids)
     return {row["id"]: _trial({**row, **_UNLINKED}) for row in rows}
 
 
 def trials_by_key(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, TrialRow]:
-    """Trials by their key, where they are on record; without phase and number."""
+    """Recorded trials by their key, without phase and number."""
     rows = select(ledger, tx, [schema.trial.c.key, *_TRIAL], key=keys)
     return {row["key"]: _trial({**row, **_UNLINKED}) for row in rows}
 
@@ -102,26 +100,26 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
 
 
 def count_ended(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> int:
-    """How many trials with these keys have ended."""
+    """Number of ended trials with these keys."""
     number = sa.func.count(schema.trial.c.id)
     return sum(values(ledger, tx, number, key=keys, state=[s for s in State if s.ended]))
 
 
 def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
-    """Stored array of that hash.
+    """Stored array with this hash.
 
     Raises
     ------
     NotFoundError
     """
-    found = arrays(ledger, tx, [name])
-    if not found:
+    stored = arrays(ledger, tx, [name])
+    if not stored:
         raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
-    return found[name]
+    return stored[name]
 
 
 def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Stored arrays by their hash; those that are not there are left out."""
+    """Stored arrays by their hash; missing ones are left out."""
     blob = schema.blob.c
     rows = select(ledger, tx, [blob.hash, blob.dtype, blob.data], hash=sorted(set(names)))
     return {row["hash"]: np.frombuffer(row["data"], dtype=np.dtype(row["dtype"])) for row in rows}
@@ -133,7 +131,7 @@ def results(
     trial_ids: Sequence[str],
     names: Sequence[str] | None = None,
 ) -> list[tuple[str, str, float]]:
-    """Trial, name and value of the metrics of these trials on record; default: all metrics."""
+    """Trial, name and value of the recorded metrics of these trials; default: all metrics."""
     result = schema.result.c
     columns = [result.trial_id, result.metric, result.value]
     wanted = sa.true() if names is None else result.metric.in_(names)
@@ -155,14 +153,14 @@ def curves(
         part=part,
         metric=metric,
     )
-    found: dict[str, list[float]] = {id_: [] for id_ in trial_ids}
+    by_trial: dict[str, list[float]] = {id_: [] for id_ in trial_ids}
     for row in rows:
-        found[row["trial_id"]].append(nan_if_null(row["value"]))
-    return found
+        by_trial[row["trial_id"]].append(nan_if_null(row["value"]))
+    return by_trial
 
 
 def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dict[str, float]]:
-    """Everything a trial reported, by epoch and the name it was reported under."""
+    """Reported values of a trial, by epoch and reported name."""
     score = schema.score.c
     rows = select(
         ledger,
@@ -172,25 +170,25 @@ def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dic
         order=[score.epoch, score.part, score.metric],
         trial_id=trial_id,
     )
-    found: dict[int, dict[str, float]] = {}
+    epochs: dict[int, dict[str, float]] = {}
     for row in rows:
         name = f"{row['part']}_{row['metric']}".removeprefix("_")
-        found.setdefault(row["epoch"], {})[name] = nan_if_null(row["value"])
-    return found
+        epochs.setdefault(row["epoch"], {})[name] = nan_if_null(row["value"])
+    return epochs
 
 
-# What went into a step, by name; or one text for all of it.
+# Inputs of a step by name, or one text that stands for all of them.
 Inputs = Mapping[str, Any] | str
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A step that is complete: what went in, by name, and what came out.
+    """Inputs by name and outputs of a completed step.
 
     Parameters
     ----------
     seq : int
-        Place in the record: a later receipt has a larger one.
+        Place in the record; later receipts have larger ones.
     """
 
     seq: int
@@ -200,7 +198,7 @@ class Receipt:
 
 
 def hash_of(inputs: Inputs) -> str:
-    """What inputs are looked up by: their SHA-256, or the text that stands for them."""
+    """Lookup key of inputs: their SHA-256, or the text that stands for them."""
     return inputs if isinstance(inputs, str) else digest(inputs)
 
 
@@ -209,15 +207,15 @@ def receipt(
 ) -> dict[str, Any] | None:
     """Outputs of a step that is complete for these inputs, or None."""
     table = schema.receipt.c
-    wanted = {"slot": slot, "step": step, "inputs_hash": hash_of(inputs)}
-    found = value(ledger, tx, table.outputs, order=table.seq.desc(), **wanted)
-    return None if found is None else json.loads(found)
+    equal = {"slot": slot, "step": step, "inputs_hash": hash_of(inputs)}
+    text = value(ledger, tx, table.outputs, order=table.seq.desc(), **equal)
+    return None if text is None else json.loads(text)
 
 
 def newest_receipts(
     ledger: Ledger, tx: sa.Connection, slot: str, step: str, limit: int | None = 1
 ) -> list[Receipt]:
-    """What a step of a slot did last, the newest first; at most ``limit`` of them, None: all."""
+    """Receipts of a slot's step, newest first; at most ``limit``, or all if that is None."""
     newest = schema.receipt.c.seq.desc()
     columns = fields(schema.receipt, Receipt)
     rows = select(ledger, tx, columns, order=newest, limit=limit, slot=slot, step=step)
@@ -230,14 +228,14 @@ def newest_receipts(
 
 
 def receipts(ledger: Ledger, tx: sa.Connection, slot: str, step: str) -> list[dict[str, Any]]:
-    """Outputs of a step of a slot, for whatever inputs, the oldest first."""
+    """Outputs of a slot's step for all inputs, oldest first."""
     table = schema.receipt.c
-    found = values(ledger, tx, table.outputs, order=table.seq, slot=slot, step=step)
-    return [json.loads(text) for text in found]
+    outputs = values(ledger, tx, table.outputs, order=table.seq, slot=slot, step=step)
+    return [json.loads(text) for text in outputs]
 
 
 def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Candidate:
-    """A candidate.
+    """Candidate with this id.
 
     Raises
     ------
@@ -252,7 +250,7 @@ def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Can
 def trial_of_artifact(
     ledger: Ledger, tx: sa.Connection, artifact_hash: str
 ) -> tuple[TrialRow, str] | None:
-    """The trial that left an artefact, and the newest study that looked at it."""
+    """Trial that produced an artefact, and the newest study that looked at it."""
     trial, link = schema.trial.c, schema.study_trial.c
     row = first(
         ledger,
@@ -268,23 +266,23 @@ def trial_of_artifact(
 def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Evidence]:
     """Newest evidence of each kind about a candidate, by kind.
 
-    What was found about another artefact, or written in an older form, does not count.
+    Evidence about another artefact, or of an older schema, does not count.
     """
-    its = mine(ledger, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
+    own_hash = mine(ledger, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
     rows = select(
         ledger,
         tx,
         fields(schema.evidence, Evidence),
         order=schema.evidence.c.seq,
         candidate_id=candidate_id,
-        artifact_hash=its,
+        artifact_hash=own_hash,
         schema=SCHEMA,
     )
     return {row["kind"]: _evidence(row) for row in rows}
 
 
 def evidence_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> list[Evidence]:
-    """Findings of these ids, in the order they were appended."""
+    """Evidence with these ids, in the order in which it was appended."""
     columns = fields(schema.evidence, Evidence)
     rows = select(ledger, tx, columns, order=schema.evidence.c.seq, id=ids)
     return [_evidence(row) for row in rows]
@@ -295,18 +293,18 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
         name: Scalar(nan_if_null(number), unit, direction)
         for name, (number, unit, direction) in json.loads(row["scalars"]).items()
     }
-    told = {name: json.loads(row[name]) for name in ("series", "notes")}
-    return Evidence(**{**row, **told, "scalars": scalars})
+    decoded = {name: json.loads(row[name]) for name in ("series", "notes")}
+    return Evidence(**{**row, **decoded, "scalars": scalars})
 
 
 def champion_before(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
-    """The slot's champion when the first move of a candidate was decided; None: there was none."""
+    """The slot's champion at the decision of a candidate's first move, or None."""
     column = schema.decision.c.expected_champion
     return _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
 
 
 def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
-    """Who registered a candidate; empty where the record does not say."""
+    """Actor that registered a candidate; empty if not on record."""
     column = schema.decision.c.actor
     return _of_first_decision(ledger, tx, candidate_id, Kind.REGISTER, column) or ""
 
@@ -314,9 +312,9 @@ def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
 def _of_first_decision(
     ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: Kind, column: sa.Column[Any]
 ) -> Any | None:
-    """A column of the first decision of a kind about a candidate."""
-    first_one = schema.decision.c.seq
-    return value(ledger, tx, column, order=first_one, candidate_id=candidate_id, kind=kind)
+    """Column value of the first decision of a kind about a candidate."""
+    seq = schema.decision.c.seq
+    return value(ledger, tx, column, order=seq, candidate_id=candidate_id, kind=kind)
 
 
 def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
@@ -329,18 +327,20 @@ def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
     return value(ledger, tx, schema.champion.c.candidate_id, slot=slot)
 
 
-def asked_by_slot(slot: str) -> list[sa.ColumnElement[bool]]:
-    """Conditions on trials and links: that a study of the slot asked for the trial."""
+def of_slot(slot: str) -> list[sa.ColumnElement[bool]]:
+    """Conditions on trials and links: a study of the slot looked at the trial."""
     trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
     return [link.trial_id == trial.id, study.id == link.study_id, study.slot == slot]
 
 
-def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]) -> int:
-    """Distinct configs ever looked at for a slot on an overlapping validation interval.
+def count_tested_configs(
+    ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
+) -> int:
+    """Number of distinct configs tested for a slot on an overlapping validation interval.
 
-    Folds, seeds and training lengths of one config count once; pruned and failed ones count too;
-    a baseline counts where a study looked at its config otherwise too. What was imported or logged
-    by a tracker says on no bars, so it counts as overlapping.
+    Folds, seeds and training lengths of one config count once; pruned and failed configs count; a
+    baseline counts if a study also looked at its config in another phase. Imported and logged runs
+    name no bars, so they count as overlapping.
     """
     trial, split = schema.trial.c, schema.split.c
     overlapping = mine(
@@ -358,8 +358,8 @@ def luck(ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
     )
 
 
-def given_up(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
-    """Distinct configs that studies of a slot looked at and that are not trained to their end."""
+def count_pruned_configs(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
+    """Number of distinct pruned configs of a slot's studies."""
     return _count_configs(ledger, tx, slot, schema.trial.c.state == State.PRUNED)
 
 
@@ -367,19 +367,19 @@ def _count_configs(
     ledger: Ledger, tx: sa.Connection, slot: str, *where: sa.ColumnElement[bool]
 ) -> int:
     number = sa.func.count(sa.distinct(schema.trial.c.config_hash))
-    return value(ledger, tx, number, *asked_by_slot(slot), *where) or 0
+    return value(ledger, tx, number, *of_slot(slot), *where) or 0
 
 
 @dataclass(frozen=True)
 class TestedConfig:
-    """One config that was looked at on some windows, by its best trial there.
+    """One config tested on some windows, with its best trial there.
 
     Parameters
     ----------
     tickers : tuple of str
-        What the numbers of items in its index stand for.
+        Names of the numbered items of its index.
     task : mapping
-        What its target was, among others.
+        Spec of its task, with the target.
     """
 
     config_hash: str
@@ -392,24 +392,24 @@ class TestedConfig:
     task_hash: str
 
     def preference(self, task_hash: str, sign: float) -> tuple[bool, bool, float]:
-        """Sorts the trials of one config; a pruned one may have no score and comes last."""
+        """Sort key of the trials of one config; a trial without a score comes last."""
         return self.task_hash != task_hash, math.isnan(self.score), sign * self.score
 
 
-def looked_at(
+def tested_configs(
     ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str, sign: float
 ) -> list[TestedConfig]:
-    """Every config any study of a slot judged on these very windows, in the order of first looks.
+    """Every config that a study of a slot tested on exactly these windows, in the order of tests.
 
-    Of the trials of one config the best one counts, which is the one a choice is made by; one of
-    this task before those of others. ``sign`` is the metric's: lower scores times it are better.
+    Each config is represented by its best trial, as in a selection; trials of this task come before
+    those of others. ``sign`` is the metric's: lower scores times it are better.
     """
     trial, task, dataset = schema.trial.c, schema.task.c, schema.dataset.c
     rows = select(
         ledger,
         tx,
         [*fields(schema.trial, TestedConfig), task.spec.label("task"), dataset.tickers],
-        *asked_by_slot(slot),
+        *of_slot(slot),
         task.hash == trial.task_hash,
         dataset.fingerprint == trial.dataset_fingerprint,
         schema.study_trial.c.phase.not_in(BASELINES),
@@ -421,8 +421,8 @@ def looked_at(
     for row in rows:
         tickers, task = json.loads(row["tickers"] or "[]"), json.loads(row["task"])
         facts = {"tickers": tuple(tickers), "task": task, "score": nan_if_null(row["score"])}
-        found = TestedConfig(**{**row, **facts})
-        known = best.get(found.config_hash)
-        if known is None or found.preference(task_hash, sign) < known.preference(task_hash, sign):
-            best[found.config_hash] = found
+        config = TestedConfig(**{**row, **facts})
+        known = best.get(config.config_hash)
+        if known is None or config.preference(task_hash, sign) < known.preference(task_hash, sign):
+            best[config.config_hash] = config
     return list(best.values())

@@ -1,7 +1,7 @@
-"""Plain reads for the runtime and the command line: one small driver, never a write.
+"""Read-only access for the runtime and the command line, without SQLAlchemy.
 
-Opening podium's record with SQLAlchemy costs more than the whole answer; ``podium resolve``,
-``list`` and ``show`` come through here: the standard library for SQLite, psycopg for PostgreSQL.
+Opening the record with SQLAlchemy takes longer than the whole answer of ``podium resolve``,
+``list`` or ``show``, so this module uses the standard library for SQLite, psycopg for PostgreSQL.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ JSON_COLUMNS = (
     "verdicts",
 )
 _DECODED = (*JSON_COLUMNS, "inputs", "machine", "outputs", "packages", "spec", "told")
-# What a study looked at: its trials, each with its place in the study.
+# Looks of studies: trials with their place in the study.
 LOOKS = (
     "(SELECT t.*, l.study_id, l.phase, l.number, l.seq AS look FROM study_trial l JOIN trial t "
     "ON t.project_id = l.project_id AND t.id = l.trial_id) AS looks"
 )
-_WORDS = [(kind, "notes") for kind in ("trials", "trial", LOOKS)]
+_FREE_TEXT = [(kind, "notes") for kind in ("trials", "trial", LOOKS)]
 _OF_SLOT = {
     "trials": "t.id IN (SELECT l.trial_id FROM study_trial l JOIN study s "
     "ON s.project_id = l.project_id AND s.id = l.study_id WHERE s.slot = ?)",
@@ -68,7 +68,7 @@ _RESULT = (
 
 
 class _Database(abc.ABC):
-    """What the two databases say differently."""
+    """SQL that differs between the two databases."""
 
     contains: str
 
@@ -82,10 +82,10 @@ class _Database(abc.ABC):
 
     @abc.abstractmethod
     def inside(self, column: str, name: str, *, number: bool) -> Sql:
-        """Value of a key of a JSON column, as a number or as it is."""
+        """SQL of a key of a JSON column, as a number if ``number``."""
 
     def starting(self, column: str, text: str) -> Sql:
-        """Whether a column starts with a text, found through its index where it has one."""
+        """Condition that a column starts with a text; uses the column's index."""
         return Sql(f"{column} >= ? AND {column} < ?", (text, text + "\U0010ffff"))
 
     @abc.abstractmethod
@@ -123,7 +123,7 @@ class _Postgres(_Database):
         self.url = "postgresql://" + url.partition("://")[2]
         self.place = without_password(url)
         self._connection: Connection[dict[str, Any]] | None = None
-        self._owner, self._turn = 0, threading.Lock()
+        self._owner, self._lock = 0, threading.Lock()
 
     def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
         try:
@@ -133,55 +133,55 @@ class _Postgres(_Database):
         plain = sql.replace("%", "%%").replace("?", "%s").encode()
         try:
             try:
-                return self._ask(plain, parameters)
+                return self._execute(plain, parameters)
             except psycopg.OperationalError:
                 if self._connection is None or not self._connection.closed:
                     raise
-                # The server was restarted since the last question.
-                return self._ask(plain, parameters)
+                # The server was restarted since the last statement.
+                return self._execute(plain, parameters)
         except psycopg.errors.UndefinedTable:
-            raise NotFoundError("no record in this database yet", fix="run: podium run") from None
+            raise NotFoundError("this database has no record yet", fix="run: podium run") from None
         except psycopg.errors.UndefinedColumn as error:
             raise DataError(
-                f"{self.place}: {failures.told(error)}", "podium's record", champions.OLDER
+                f"{self.place}: {failures.first_line(error)}", "podium's record", champions.OLDER
             ) from None
         except (
             psycopg.errors.UndefinedFunction,
             psycopg.errors.InvalidTextRepresentation,
         ) as error:
             raise UsageError(
-                f"a filter compares things of different types: {failures.told(error)}",
+                f"a filter compares values of different types: {failures.first_line(error)}",
                 "numbers with numbers and texts with texts",
             ) from None
         except psycopg.ProgrammingError:
             if self._connection is not None:
                 raise
-            # It cannot be read as a URL; the driver's own words would repeat the password.
+            # The URL cannot be read; the driver's message would repeat the password.
             raise failures.unknown(self.url) from None
         except psycopg.Error as error:
             raise failures.of_postgresql(error, self.place) from None
 
-    def _ask(self, plain: bytes, parameters: Sequence[object]) -> list[dict[str, Any]]:
-        with self._turn:
+    def _execute(self, plain: bytes, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        with self._lock:
             connection = self._connected()
             with connection.transaction():
                 return connection.execute(plain, parameters).fetchall()
 
     def _connected(self) -> Connection[dict[str, Any]]:
-        """The one connection of this reader: making one costs more than most questions."""
+        """The reader's one connection, kept because making it costs more than most statements."""
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
         from psycopg.rows import dict_row
 
         if self._connection is None or self._connection.closed or self._owner != os.getpid():
             self._connection = None
-            facts: dict[str, Any] = {**conninfo_to_dict(self.url), "client_encoding": "utf8"}
+            options: dict[str, Any] = {**conninfo_to_dict(self.url), "client_encoding": "utf8"}
             if "PGCONNECT_TIMEOUT" not in os.environ:
-                facts.setdefault("connect_timeout", failures.CONNECT_SECONDS)
-            made = psycopg.connect(**facts, autocommit=True, row_factory=dict_row)
-            made.read_only = True
-            weakref.finalize(self, _close, made, os.getpid())
-            self._connection, self._owner = made, os.getpid()
+                options.setdefault("connect_timeout", failures.CONNECT_SECONDS)
+            new = psycopg.connect(**options, autocommit=True, row_factory=dict_row)
+            new.read_only = True
+            weakref.finalize(self, _close, new, os.getpid())
+            self._connection, self._owner = new, os.getpid()
         return self._connection
 
     def columns(self, table: str) -> list[str]:
@@ -213,20 +213,20 @@ class _Postgres(_Database):
 
 
 def _close(connection: Connection[Any], owner: int) -> None:
-    # A forked child shares the socket and would end its parent's connection.
+    # A forked child shares the socket and would close its parent's connection.
     if owner == os.getpid():
         connection.close()
 
 
 def _jsonb(column: str) -> str:
-    """A column as JSON; PostgreSQL refuses the character NUL there, SQLite does not."""
+    """SQL of a column as JSON; NULL for texts with the character NUL, which PostgreSQL refuses."""
     return f"(CASE WHEN strpos({column}, '\\u0000') = 0 THEN {column}::jsonb END)"
 
 
 class RecordReader:
-    """Read-only look into a project's record.
+    """Read-only access to a project's record.
 
-    Every read raises NotFoundError while there is no record, DataError when it cannot be read.
+    Every read raises NotFoundError if there is no record, DataError if it cannot be read.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ class RecordReader:
     def __init__(self, url: str, root: Path, project_id: str) -> None:
         self.project_id = project_id
         self.root = root
-        # The file of the record; None where a server holds it.
+        # The record's file; None for a record on a server.
         self.path: Path | None = None
         if url.startswith(champions.SCHEME):
             self.path = root / url.removeprefix(champions.SCHEME)
@@ -263,13 +263,13 @@ class RecordReader:
         return int(row["version"])
 
     def damage(self) -> str:
-        """What SQLite says is wrong with the file; empty where nothing is."""
+        """Damage that SQLite reports of the file; empty if there is none."""
         [row, *_] = self.query("PRAGMA integrity_check")
         [answer] = row.values()
         return "" if answer == "ok" else str(answer)
 
     def query(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
-        """Rows of a SELECT, with question marks for its parameters, as dictionaries."""
+        """Rows of a SELECT whose parameters are written as question marks."""
         return self._database.rows(sql, parameters)
 
     def select(
@@ -282,32 +282,34 @@ class RecordReader:
         table : str
             Or :data:`LOOKS`.
         columns, order : str
-            Names separated by commas; an empty order is none.
+            Names separated by commas; an empty order sorts nothing.
         equal : value, or collection of values
-            What columns hold. A long collection is read in pieces, each in the order.
+            Accepted values by column. A long collection is read in pieces, each in the order.
         """
-        found: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         for some in in_pieces({"project_id": self.project_id, **equal}):
-            held = {name: [*told] if is_many(told) else [told] for name, told in some.items()}
+            accepted = {
+                name: [*some[name]] if is_many(some[name]) else [some[name]] for name in some
+            }
             where = " AND ".join(
-                f"{name} IN ({', '.join('?' * len(told))})" for name, told in held.items()
+                f"{name} IN ({', '.join('?' * len(values))})" for name, values in accepted.items()
             )
             ordered = f" ORDER BY {order}" if order else ""
-            found += self.query(
+            rows += self.query(
                 f"SELECT {columns} FROM {table} WHERE {where}{ordered}",
-                *(value for told in held.values() for value in told),
+                *(value for values in accepted.values() for value in values),
             )
-        return [_decoded(table, row) for row in found]
+        return [_decoded(table, row) for row in rows]
 
     def first(
         self, table: str, columns: str = "*", *, order: str = "seq", **equal: Any
     ) -> dict[str, Any] | None:
-        """The first of the rows that :meth:`select` gives; None where there is none."""
-        found = self.select(table, columns, order=f"{order} LIMIT 1", **equal)
-        return found[0] if found else None
+        """The first row of :meth:`select`, or None."""
+        rows = self.select(table, columns, order=f"{order} LIMIT 1", **equal)
+        return rows[0] if rows else None
 
     def array(self, name: str) -> NDArray[Any]:
-        """Stored array of that hash.
+        """Stored array with this hash.
 
         Raises
         ------
@@ -321,7 +323,7 @@ class RecordReader:
         return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))
 
     def champions(self) -> dict[str, Champion]:
-        """Champion of every slot that has one."""
+        """Champions by slot."""
         rows = self.query(champions.HOLDERS, self.project_id)
         return {row["slot"]: Champion(**row) for row in rows}
 
@@ -334,25 +336,27 @@ class RecordReader:
         sort: str = "",
         limit: int = -1,
     ) -> list[dict[str, Any]]:
-        """Rows of one kind of thing in the record, JSON columns decoded; newest first.
+        """Rows of one kind, JSON columns decoded; newest first.
 
         Parameters
         ----------
+        kind : str
+            A key of :data:`TABLES`.
         slot : str, optional
-            Only what belongs to this slot.
+            Only rows of this slot.
         where : str
             A filter: ``val_loss<0.02 and family=lstm``; see :func:`podium.ledger.query.condition`.
         sort : str
-            A name, with a minus before it for the largest first; rows without a value come last.
+            A name, after a minus for descending order; rows without a value come last.
         limit : int
-            At most so many; negative: all.
+            Largest number of rows; negative: all.
 
         Raises
         ------
         UsageError
             The filter cannot be read.
         NotFoundError
-            It names what no such thing has; near names are suggested.
+            The filter has an unknown name; near names are suggested.
         """
         conditions = ["t.project_id = ?"]
         values: list[Parameter] = [self.project_id]
@@ -360,24 +364,24 @@ class RecordReader:
             conditions.append(_OF_SLOT.get(kind, "t.slot = ?"))
             values.append(slot)
         if where:
-            found = condition(
+            filtered = condition(
                 where,
                 lambda name, *, number: self._column(kind, name, number=number),
                 self._database.contains,
             )
-            conditions.append(found.text)
-            values.extend(found.values)
+            conditions.append(filtered.text)
+            values.extend(filtered.values)
         fits = Sql(" AND ".join(conditions), tuple(values))
         table, cut = TABLES[kind], f" LIMIT {limit}" if limit >= 0 else ""
         if sort:
             return self._in_order(kind, self._sorted(kind, fits, sort, limit))
-        found_rows = self.query(
+        rows = self.query(
             f"SELECT t.* FROM {table} t WHERE {fits.text} ORDER BY t.seq DESC{cut}", *fits.values
         )
-        return [_decoded(kind, row) for row in found_rows]
+        return [_decoded(kind, row) for row in rows]
 
     def _sorted(self, kind: str, fits: Sql, sort: str, limit: int) -> list[int]:
-        """Sequence numbers of what fits, in order; whole rows are too wide to be sorted."""
+        """Sorted sequence numbers of the rows that fit; whole rows are too wide to sort."""
         name, way = sort.removeprefix("-"), "DESC" if sort.startswith("-") else "ASC"
         cut = f" LIMIT {limit}" if limit >= 0 else ""
         if kind == "trials" and name not in self._columns(kind) and self._is_result(name):
@@ -390,7 +394,7 @@ class RecordReader:
                 *fits.values,
             )
             if len(rows) == limit:
-                # The index gave them in order; the others were not even looked at.
+                # The index returned the rows in order, without reading the others.
                 return [row["seq"] for row in rows]
         keys = dict.fromkeys(self._column(kind, name, number=n) for n in (True, False))
         order = ", ".join(f"{key.text} {way} NULLS LAST" for key in keys)
@@ -403,24 +407,24 @@ class RecordReader:
         return [row["seq"] for row in rows]
 
     def _in_order(self, kind: str, order: Sequence[int]) -> list[dict[str, Any]]:
-        found = {row["seq"]: row for row in self.select(TABLES[kind], seq=order)}
-        return [found[seq] for seq in order]
+        rows = {row["seq"]: row for row in self.select(TABLES[kind], seq=order)}
+        return [rows[seq] for seq in order]
 
     def _is_result(self, name: str) -> bool:
         return self.first("result", "metric", order="metric", metric=name) is not None
 
     def metrics(self) -> list[str]:
-        """Every metric a trial has a result of; jumps through the index instead of reading it."""
-        found: list[str] = []
+        """Names of all metrics that trials have results of; skips through the index."""
+        names: list[str] = []
         while True:
             [row] = self.query(
                 "SELECT min(metric) AS metric FROM result WHERE project_id = ? AND metric > ?",
                 self.project_id,
-                found[-1] if found else "",
+                names[-1] if names else "",
             )
             if row["metric"] is None:
-                return found
-            found.append(row["metric"])
+                return names
+            names.append(row["metric"])
 
     def _columns(self, kind: str) -> list[str]:
         return [name for name in self._database.columns(TABLES[kind]) if name != "project_id"]
@@ -452,7 +456,7 @@ class RecordReader:
         raise NotFoundError(f"{kind} have no '{name}'", fix=suggest(name, columns))
 
     def targets(self) -> list[dict[str, Any]]:
-        """Target, mark, and how many things wait for it and were refused, of each projection."""
+        """Target, mark and numbers of waiting and refused items of each projection."""
         return self.query(
             "SELECT p.target, p.mark, (SELECT count(*) FROM outbox o "
             "WHERE o.project_id = p.project_id AND o.seq > p.position) AS waiting, "
@@ -463,21 +467,21 @@ class RecordReader:
         )
 
     def stages(self) -> dict[str, str]:
-        """Stage of every candidate, by its id."""
+        """Stages by candidate id."""
         rows = self.select("stage", order="candidate_id")
         return {row["candidate_id"]: row["stage"] for row in rows}
 
     def find(self, start: str) -> tuple[str, dict[str, Any]]:
-        """Kind and row of the one thing whose id starts like this.
+        """Kind and row of the only id or run id that starts with a text.
 
         Raises
         ------
         NotFoundError
-            Nothing, or more than one thing, starts like this.
+            No id, or more than one, starts with it.
         """
         names = [(kind, "id") for kind in TABLES if kind != "datasets"] + [("trials", "run_id")]
         starts = [(kind, name, self._database.starting(name, start)) for kind, name in names]
-        found = [
+        matches = [
             (kind, _decoded(kind, row))
             for kind, name, starting in starts
             for row in self.query(
@@ -487,24 +491,24 @@ class RecordReader:
                 *starting.values,
             )
         ]
-        exact = [each for each in found if start in (each[1]["id"], each[1].get("run_id"))]
-        found = exact or found
-        if len(found) > 1:
-            ids = ", ".join(row.get("run_id") or row["id"] for _, row in found)
+        exact = [each for each in matches if start in (each[1]["id"], each[1].get("run_id"))]
+        matches = exact or matches
+        if len(matches) > 1:
+            ids = ", ".join(row.get("run_id") or row["id"] for _, row in matches)
             raise NotFoundError(f"several ids start with '{start}': {ids}", fix="type more of it")
-        if not found:
+        if not matches:
             raise NotFoundError(
-                f"nothing has an id like '{start}'",
+                f"no id starts with '{start}'",
                 fix="run: podium list candidates, or: podium list trials",
             )
-        return found[0]
+        return matches[0]
 
 
 def _decoded(kind: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Row with its JSON columns as values and without what only the database needs."""
+    """Row with decoded JSON columns and without ``project_id``."""
     for name in _DECODED:
-        # A trial's notes are a person's words.
-        if isinstance(row.get(name), str) and (kind, name) not in _WORDS:
+        # A trial's notes are free text.
+        if isinstance(row.get(name), str) and (kind, name) not in _FREE_TEXT:
             row[name] = json.loads(row[name])
     row.pop("project_id", None)
     return row
@@ -513,8 +517,8 @@ def _decoded(kind: str, row: dict[str, Any]) -> dict[str, Any]:
 def by(
     name: str, ids: Sequence[str], rows: Sequence[dict[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Rows of each id; empty for one that has none."""
-    found: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
+    """Rows grouped by id, without that column; ids without rows have an empty list."""
+    groups: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
     for row in rows:
-        found[row.pop(name)].append(row)
-    return found
+        groups[row.pop(name)].append(row)
+    return groups

@@ -1,4 +1,4 @@
-"""Runs as trackers see them: the best, the top, tables and impact, straight from the reader."""
+"""Runs as trackers show them: the best ones, tables and the impact of hyperparameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.ledger import trial_facts
-from podium.ledger.notes import notes_of, told_note
+from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
 from podium.record import Record, finite, nan_if_null
 
@@ -22,7 +22,7 @@ _WITH_CODE = (
     "LEFT JOIN environment e ON e.project_id = t.project_id AND e.hash = t.environment_hash"
 )
 _FROM = f"FROM trial t {_WITH_CODE}"
-# A run is a trial that was named and came to an end.
+# A run is a complete trial with a run id.
 _NAMED = "t.run_id IS NOT NULL AND t.state = 'complete'"
 _IS_RUN = f"t.project_id = ? AND {_NAMED}"
 
@@ -65,7 +65,7 @@ def top(
 def table(
     reader: RecordReader, metrics: Sequence[str], model_names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Run, model and these metrics of every complete run, oldest first; missing ones are NaN."""
+    """Run id, model and these metrics of every complete run, oldest first; missing values: NaN."""
     where, values = _of_models(model_names)
     rows = reader.query(
         f"SELECT t.id, t.run_id, t.family AS model_name FROM trial t WHERE {_IS_RUN}{where} "
@@ -73,18 +73,18 @@ def table(
         reader.project_id,
         *values,
     )
-    found = {row.pop("id"): {**row, **dict.fromkeys(metrics, math.nan)} for row in rows}
+    by_trial = {row.pop("id"): {**row, **dict.fromkeys(metrics, math.nan)} for row in rows}
     for metric in metrics:
         for trial_id, value in _values(reader, metric).items():
-            if trial_id in found:
-                found[trial_id][metric] = value
-    return list(found.values())
+            if trial_id in by_trial:
+                by_trial[trial_id][metric] = value
+    return list(by_trial.values())
 
 
 def impact(
     reader: RecordReader, model_name: str, hyperparam: str, metric: str
 ) -> list[dict[str, Any]]:
-    """Value of a hyperparameter and of a metric in every complete run of a model that has it.
+    """Hyperparameter and metric of every complete run of a model that has the hyperparameter.
 
     Sorted by the hyperparameter, numbers before texts.
     """
@@ -94,25 +94,25 @@ def impact(
         model_name,
     )
     measured = _values(reader, metric)
-    found = []
+    pairs = []
     for row in rows:
         config = json.loads(row["config"])
         if hyperparam in config:
             value = measured.get(row["id"], math.nan)
-            found.append({"run_id": row["run_id"], hyperparam: config[hyperparam], metric: value})
-    return sorted(found, key=lambda row: orderly(row[hyperparam]))
+            pairs.append({"run_id": row["run_id"], hyperparam: config[hyperparam], metric: value})
+    return sorted(pairs, key=lambda row: sort_key(row[hyperparam]))
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A complete run and one metric of it.
+    """A complete run with one of its metrics.
 
     Parameters
     ----------
     grounds : tuple of str
-        Dataset, task and split; runs that differ in one are about different things.
+        Dataset, task and split; runs that differ in one are not comparable.
     value : float
-        NaN where it was not finite.
+        NaN if not finite.
     """
 
     run_id: str
@@ -142,15 +142,15 @@ def observations(reader: RecordReader, metric: str) -> list[Observation]:
     ]
 
 
-def orderly(value: Any) -> tuple[int, float, str]:
-    """Key that sorts numbers by size, before everything else by its text."""
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """Sort key: numbers by size, then all other values by their text."""
     if isinstance(value, int | float) and value == value:
         return (0, float(value), "")
     return (1, 0.0, str(value))
 
 
 def _values(reader: RecordReader, metric: str) -> dict[str, float]:
-    """A metric of every trial that has a result of it, by trial."""
+    """Results of a metric, by trial."""
     rows = reader.query(
         "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?",
         reader.project_id,
@@ -184,7 +184,7 @@ def _record(
     imported = row["origin"].startswith("import:")
     dirty = None if commit is None or imported else diff is not None
     if checkpoint is not None and not imported and "://" not in checkpoint:
-        # Kept relative to the project, so that it leads somewhere wherever the project is now.
+        # Stored relative to the project, so that it stays valid when the project is moved.
         checkpoint = str(reader.root / checkpoint)
     return Record(
         run_id=row["run_id"],
@@ -194,7 +194,7 @@ def _record(
         metrics={name: nan_if_null(value) for name, value in metrics.items()},
         checkpoint_path=checkpoint,
         training_time_seconds=row["seconds"],
-        notes="\n".join([*filter(None, [row["notes"]]), *map(told_note, notes)]),
+        notes="\n".join([*filter(None, [row["notes"]]), *map(note_line, notes)]),
         git_commit=commit,
         git_dirty=said.pop("git_dirty", dirty),
         git_diff_hash=said.pop("git_diff_hash", diff),

@@ -1,4 +1,4 @@
-"""Tables of the record, and the triggers that make decisions and evidence append-only."""
+"""Tables of the record, and the triggers that keep decisions and evidence append-only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ metadata = sa.MetaData()
 
 
 class _Visible(sa.types.TypeDecorator[str]):
-    """PostgreSQL's texts cannot hold the character NUL; they hold its picture instead."""
+    """Text for PostgreSQL, which cannot store NUL: the symbol U+2400 replaces it."""
 
     impl = sa.Text
     cache_ok = True
@@ -21,14 +21,14 @@ class _Visible(sa.types.TypeDecorator[str]):
         return value.replace("\0", "\N{SYMBOL FOR NULL}") if value else value
 
 
-# Both databases compare texts byte by byte, so that both sort alike, whatever a server's language.
+# Texts are compared byte by byte, so both databases sort alike whatever the server's locale.
 _TEXT = sa.Text().with_variant(_Visible(collation="C"), "postgresql")
-# SQLite's integers are as wide by themselves.
+# SQLite's integers always have 64 bits.
 _INTEGER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 
 
 def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    """Table with the project in it and a sequence number that orders it; clocks do not."""
+    """Table with the project's id and a sequence number, which defines the order, not a clock."""
     return sa.Table(
         name,
         metadata,
@@ -48,12 +48,12 @@ def _texts(*names: str) -> list[sa.Column[str]]:
 
 
 def _integer(name: str, *, null: bool = False, default: int | None = None) -> sa.Column[int]:
-    told = None if default is None else str(default)
-    return sa.Column(name, _INTEGER, nullable=null, server_default=told)
+    server_default = None if default is None else str(default)
+    return sa.Column(name, _INTEGER, nullable=null, server_default=server_default)
 
 
 def _real(name: str) -> sa.Column[float]:
-    # SQLite stores NaN as NULL; so NULL reads as NaN everywhere.
+    # SQLite stores NaN as NULL, so NULL is read as NaN in both databases.
     return sa.Column(name, sa.Double, nullable=True)
 
 
@@ -77,7 +77,7 @@ split = _table(
     sa.UniqueConstraint("project_id", "hash"),
 )
 task = _table(
-    # What turned bars into samples: features, target, horizon, window, and their versions.
+    # Spec that turns bars into samples: features, target, horizon, window, and their versions.
     "task",
     *_texts("hash", "spec"),
     sa.UniqueConstraint("project_id", "hash"),
@@ -120,11 +120,11 @@ trial = _table(
     _real("seconds"),
     *_texts("reason", "created_at"),
     _text("ended_at", null=True),
-    # What users' own trackers call it; folds and baselines, which nobody asked for, have none.
+    # Id in trackers; NULL for folds and baselines.
     _text("run_id", null=True),
-    # Empty: podium trained it. Else who told it: "tracker", or where it was imported from.
+    # Empty: trained by podium; else "tracker", or the source of the import.
     _text("origin", default=""),
-    # An imported record word for word, so that exporting it again gives the same one.
+    # Fields of an imported record without a column, for an identical export; else user values.
     _text("said", null=True),
     _text("checkpoint", null=True),
     _text("notes", default=""),
@@ -136,8 +136,8 @@ trial = _table(
     sa.Index("trial_run", "project_id", "run_id", unique=True),
 )
 study_trial = _table(
-    # A study looks at a trial; two studies may look at the same one, which is trained once, and
-    # so may two numbers of one study that asked for the same config.
+    # Looks of studies at trials. Two studies, or two numbers of one study with the same config,
+    # may look at the same trial, which is trained once.
     "study_trial",
     *_texts("study_id", "phase"),
     _integer("number"),
@@ -157,8 +157,8 @@ score = sa.Table(
     sqlite_with_rowid=False,
 )
 result = sa.Table(
-    # What a trial came to, one row a metric: each at the trial's best epoch. The index finds the
-    # best of very many without reading them; the family is in it to pass over others.
+    # Final metrics of a trial, one row per metric, at the trial's best epoch. The index finds the
+    # best trials of a family without reading the others.
     "result",
     metadata,
     *_texts("project_id", "trial_id", "metric"),
@@ -174,24 +174,24 @@ note = _table(
     sa.Index("note_by_subject", "project_id", "subject_id"),
 )
 outbox = _table(
-    # What happened, in the order it was committed; whoever projects the record reads on from where
-    # they stopped, so nothing that waits can be lost or sent out of order.
+    # Changes in the order of commits; each projection reads on from its position, so no pending
+    # change is lost or sent out of order.
     "outbox",
     *_texts("kind", "subject_id", "created_at"),
 )
 projection = sa.Table(
-    # How far one target (an MLflow store, a file) has come in the outbox.
+    # Position of a target (an MLflow store, a file) in the outbox.
     "projection",
     metadata,
     *_texts("project_id", "target"),
     _integer("position"),
-    # What the target must look like if nobody else changed it.
+    # State of the target as podium left it, to detect changes by others.
     _text("mark", default=""),
     _text("updated_at"),
     sa.PrimaryKeyConstraint("project_id", "target"),
 )
 projected = sa.Table(
-    # What a thing is called where it was projected to.
+    # Id and name of a subject at a target.
     "projected",
     metadata,
     *_texts("project_id", "target", "subject_id", "remote_id"),
@@ -199,7 +199,7 @@ projected = sa.Table(
     sa.PrimaryKeyConstraint("project_id", "target", "subject_id"),
 )
 stuck = sa.Table(
-    # What a target refused; the rest went on, and `podium sync` tries these again.
+    # Items that a target refused, which `podium sync` sends again.
     "stuck",
     metadata,
     *_texts("project_id", "target"),
@@ -210,8 +210,7 @@ stuck = sa.Table(
     sa.PrimaryKeyConstraint("project_id", "target", "position"),
 )
 receipt = _table(
-    # A step that finished: what went in by name, its hash, and what came out. The newest one of a
-    # step is what the step did last.
+    # Inputs of a completed step by name, their hash, and its outputs.
     "receipt",
     *_texts("slot", "step", "inputs", "inputs_hash", "outputs", "created_at"),
     sa.Index("receipt_by_step", "project_id", "slot", "step", "inputs_hash"),
@@ -221,8 +220,8 @@ candidate = _table(
     *_texts("id", "slot"),
     _integer("version"),
     *_texts("model_type", "family", "config"),
-    # How it came about: trained, given, command or enhanced. The last three may have no study, and
-    # what was trained elsewhere no trial.
+    # Trained, given, command or enhanced. The last three may have no study; a candidate trained
+    # elsewhere has no trial.
     _text("made_by"),
     _text("study_id", null=True),
     _text("trial_id", null=True),
@@ -247,22 +246,22 @@ test_look = _table(
     *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at"),
 )
 forecast = _table(
-    # What a candidate said, once: never changed, whatever its bars are revised to later.
+    # Forecasts of candidates, never changed when bars are revised later.
     "forecast",
     *_texts("slot", "candidate_id", "artifact_hash", "role", "ticker", "decided_at"),
     _real("value"),
-    # The newest bar there was when it was made, which tells whether the outcome was known.
+    # Time of the newest bar at the forecast, which shows whether the outcome was known.
     *_texts("data_until", "created_at"),
     sa.UniqueConstraint("project_id", "candidate_id", "ticker", "decided_at"),
 )
 shadow = _table(
-    # Who forecasts beside a slot's champion; the newest row counts, an empty candidate ends it.
+    # Shadow candidates of slots; the newest row counts, an empty candidate ends it.
     "shadow",
     *_texts("slot", "candidate_id", "actor", "reason", "created_at"),
     sa.Index("shadow_by_slot", "project_id", "slot"),
 )
 baseline = _table(
-    # How the features of a model's training bars lay, which newer ones are held against.
+    # Feature statistics of a model's training bars, the reference for drift.
     "baseline",
     *_texts("artifact_hash", "told", "created_at"),
     sa.UniqueConstraint("project_id", "artifact_hash"),
@@ -276,7 +275,7 @@ decision = _table(
     *_texts("actor", "reason"),
     _text("expected_champion", null=True),
     *_texts("policy", "policy_hash", "verdicts", "evidence"),
-    # SHA-256 of the candidate's row and of each finding's, by their ids.
+    # SHA-256 of the candidate's row and of each evidence row, by id.
     *_texts("contents", "created_at", "previous_hash", "hash"),
     sa.UniqueConstraint("project_id", "id"),
     sa.UniqueConstraint("project_id", "previous_hash"),
@@ -284,7 +283,7 @@ decision = _table(
 
 
 def _head(name: str, *keys: str) -> sa.Table:
-    """What decisions move; its unique index is the promise that there is only one."""
+    """Table of current holders, changed by decisions; its primary key allows one holder each."""
     return sa.Table(
         name,
         metadata,
@@ -314,33 +313,33 @@ def _ddl(statement: str) -> sa.DDL:
 
 
 def _triggers(table: str) -> list[sa.DDL]:
-    """What refuses to change or remove rows, in both databases' words."""
-    found = [
+    """Triggers of both databases that refuse changes and deletions of rows."""
+    statements = [
         _ddl(
             f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, 'podium: {table} is append-only'); END"
         ).execute_if(dialect="sqlite")
         for verb in ("UPDATE", "DELETE")
     ]
-    found.append(
+    statements.append(
         _ddl(
             "CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ BEGIN "
             "RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
         ).execute_if(dialect="postgresql")
     )
-    # TRUNCATE knows no rows.
-    found += [
+    # TRUNCATE fires statement triggers only.
+    statements += [
         _ddl(
             f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
             f"FOR EACH {each} EXECUTE FUNCTION podium_append_only()"
         ).execute_if(dialect="postgresql")
         for verb, each in (("UPDATE", "ROW"), ("DELETE", "ROW"), ("TRUNCATE", "STATEMENT"))
     ]
-    return found
+    return statements
 
 
 def _no_replace(table: sa.Table) -> sa.DDL:
-    """SQLite's INSERT OR REPLACE deletes without firing delete triggers; this one it fires."""
+    """Trigger against INSERT OR REPLACE, which deletes in SQLite without firing delete triggers."""
     unique = [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
     keys = [["seq"], *sorted([column.name for column in key.columns] for key in unique)]
     same = " OR ".join("(" + " AND ".join(f"{k} = NEW.{k}" for k in key) + ")" for key in keys)

@@ -1,4 +1,4 @@
-"""A record as one SQLite file, all of one moment, and what such a file names."""
+"""Consistent copies of a record as one SQLite file, and the artefacts such a file refers to."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PIECE = 1000
 def snapshot(ledger: Ledger, target: Path) -> None:
     """Write every row of the ledger's project, with its sequence number, into a new file.
 
-    Read in one transaction, so writers are not disturbed and what they do meanwhile is not in it.
+    One read transaction: writers are not blocked, and their later changes are not copied.
     """
-    # The new record starts with a row about the project; the one to be copied is older.
+    # A new record starts with its own project row, which the copied one replaces.
     copy = Ledger(f"sqlite:///{target.name}", target.parent, ledger.project_id, "")
     try:
         with ledger.reading() as source, copy.transaction(durable=True) as tx:
@@ -35,23 +35,23 @@ def snapshot(ledger: Ledger, target: Path) -> None:
 
 
 def _copy(source: sa.Connection, target: sa.Connection, table: sa.Table, project_id: str) -> None:
-    found = source.execute(
+    rows = source.execute(
         sa.select(table)
         .where(table.c.project_id == project_id)
         .order_by(*table.primary_key)
         .execution_options(yield_per=PIECE)
     )
-    for piece in found.mappings().partitions():
+    for piece in rows.mappings().partitions():
         target.execute(table.insert(), [dict(row) for row in piece])
 
 
 def copy_of_file(source: Path, target: Path) -> None:
-    """Copy an SQLite record at one moment, as one file without a log beside it.
+    """Copy an SQLite record consistently, as one file without a separate log.
 
     Raises
     ------
     DataError
-        It is damaged, or no record.
+        The file is damaged, or no record.
     """
     try:
         with (
@@ -64,17 +64,17 @@ def copy_of_file(source: Path, target: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise DataError(f"{source}: {error}", "podium's record", "run: podium doctor") from None
     if answer != "ok":
-        raise DataError(f"{source} is damaged: {answer}", "a whole record", "run: podium doctor")
+        raise DataError(f"{source} is damaged: {answer}", "an intact record", "run: podium doctor")
 
 
 def evaluation_folders(record: Path) -> set[str]:
-    """Folders that evidence of an SQLite record says hold files of evaluations."""
-    found = rows(record, "SELECT notes FROM evidence WHERE kind LIKE 'evaluation%'", ())
-    return {json.loads(row["notes"]).get("folder", "") for row in found} - {""}
+    """Folders of evaluation files that the evidence of an SQLite record names."""
+    evidence = rows(record, "SELECT notes FROM evidence WHERE kind LIKE 'evaluation%'", ())
+    return {json.loads(row["notes"]).get("folder", "") for row in evidence} - {""}
 
 
 def artifacts_named(record: Path) -> tuple[dict[str, str], list[str]]:
-    """Hash of every candidate's artefact in an SQLite record by its folder; hashes of trials'."""
+    """Hashes of candidates' artefacts in an SQLite record by folder, and those of trials."""
     candidates = rows(record, "SELECT artifact_path, artifact_hash FROM candidate", ())
     trials = rows(record, "SELECT artifact_hash FROM trial WHERE artifact_hash NOT NULL", ())
     folders = {row["artifact_path"]: row["artifact_hash"] for row in candidates}

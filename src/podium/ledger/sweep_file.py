@@ -1,4 +1,4 @@
-"""Where the users' ``sweep_results.json`` lies, and whether it tells what the record tells."""
+"""The users' ``sweep_results.json``: its path, and its comparison with the record."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from podium.ledger.record_reader import RecordReader
 
 FILE = Path("hyperparams") / "sweep_results.json"
 TARGET = "sweep_results"
-# What makes the file out of date.
+# Outbox items that make the file out of date.
 KINDS = ("trial", "note")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What podium knows of the file it wrote or took in last.
+    """State of the file when podium last wrote or imported it.
 
     Parameters
     ----------
     digest : str
-        SHA-256 of its bytes; empty when there was none.
+        SHA-256 of its bytes; empty if there was no file.
     root : str
-        Where the project lay; the file's paths start with it.
+        The project's folder at that time; the file's paths start with it.
     beside : mapping
-        What somebody put into the file next to its runs.
+        Keys that others put into the file next to its runs.
     """
 
     digest: str = ""
@@ -39,22 +39,22 @@ class Mark:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The mark that :attr:`text` gave."""
+        """Read a mark from its :attr:`text`."""
         return cls(**json.loads(text)) if text else cls()
 
     @property
     def text(self) -> str:
-        """The mark as the record keeps it."""
+        """The mark as stored in the record."""
         return json_text(vars(self))
 
 
 def content(root: Path) -> bytes | None:
-    """Bytes of the file; None where there is none.
+    """Bytes of the file, or None if it does not exist.
 
     Raises
     ------
     DataError
-        There is one that cannot be read.
+        The file cannot be read.
     """
     try:
         return (root / FILE).read_bytes()
@@ -62,14 +62,14 @@ def content(root: Path) -> bytes | None:
         return None
     except OSError as error:
         raise DataError(
-            f"{root / FILE} cannot be read: {error.strerror}", "a file that podium may read"
+            f"{root / FILE} cannot be read: {error.strerror}", "a readable file"
         ) from None
 
 
-def behind(reader: RecordReader) -> bool:
-    """Whether the file lacks something of the record, or the record something of the file.
+def is_stale(reader: RecordReader) -> bool:
+    """Whether file and record differ.
 
-    A project that never logged or imported a run has no file and lacks none.
+    A project that never logged or imported a run needs no file.
     """
     data = content(reader.root)
     if not reader.exists:
@@ -87,12 +87,12 @@ def behind(reader: RecordReader) -> bool:
 
 
 def target_of(path: Path, root: Path) -> str:
-    """What the record calls a tracker's file that is not the project's own."""
+    """Target name of a tracker's file that is not the project's own."""
     return f"{TARGET}:{os.path.relpath(path, root)}"
 
 
-def is_news(reader: RecordReader, path: Path) -> bool:
-    """Whether another tracker's file holds what was not taken in yet."""
+def has_new_content(reader: RecordReader, path: Path) -> bool:
+    """Whether another tracker's file has changed since its last import."""
     if not reader.exists:
         return True
     row = reader.first("projection", order="target", target=target_of(path, reader.root))
@@ -101,7 +101,7 @@ def is_news(reader: RecordReader, path: Path) -> bool:
 
 
 def _is_used(reader: RecordReader) -> bool:
-    """Whether anybody logged or imported a run."""
+    """Whether a run was ever logged or imported."""
     rows = reader.query(
         "SELECT 1 AS yes FROM study WHERE project_id = ? AND (question LIKE ? OR question LIKE ?) "
         "LIMIT 1",

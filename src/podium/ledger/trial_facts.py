@@ -1,4 +1,4 @@
-"""Trials with everything the record holds of them, read without SQLAlchemy."""
+"""Trials with all their recorded data, read without SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from podium.ledger.notes import notes_of, told_note
+from podium.ledger.notes import note_line, notes_of
 from podium.ledger.pieces import PIECE, pieces
 from podium.ledger.record_reader import RecordReader, by
 
@@ -27,17 +27,17 @@ def trials(reader: RecordReader, chosen: Collection[str] | None = None) -> Itera
             rows += _ended(reader, f"t.id IN ({','.join('?' * len(piece))})", *piece)
         rows.sort(key=lambda row: row["seq"])
         for some in pieces(rows):
-            yield from _told(reader, some)
+            yield from _facts(reader, some)
         return
     last = 0
     while rows := _ended(reader, "t.seq > ?", last):
         last = rows[-1]["seq"]
-        yield from _told(reader, rows)
+        yield from _facts(reader, rows)
 
 
 def _ended(reader: RecordReader, which: str, *parameters: object) -> list[dict[str, Any]]:
-    """Rows of ended trials, the oldest that fit."""
-    # Whoever asks for less needs no numpy.
+    """Rows of ended trials that meet a condition, oldest first, one piece."""
+    # Imported late: other reads need no numpy.
     from podium.trial import State
 
     ended = [state.value for state in State if state.ended]
@@ -53,9 +53,9 @@ def _ended(reader: RecordReader, which: str, *parameters: object) -> list[dict[s
     )
 
 
-def _told(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _facts(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     ids = [row["id"] for row in rows]
-    came_to, reported, said = results(reader, ids), scores(reader, ids), notes_of(reader, ids)
+    metrics, reported, notes = results(reader, ids), scores(reader, ids), notes_of(reader, ids)
     links = reader.select("study_trial", "trial_id, study_id, phase, number", trial_id=ids)
     studies = by("trial_id", ids, links)
     for row in rows:
@@ -73,7 +73,7 @@ def _told(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict
             "config": json.loads(row["config"]),
             "metric": row["metric"] or None,
             "score": row["score"],
-            "results": came_to[id_],
+            "results": metrics[id_],
             "curves": curves,
             "epochs": row["epochs"],
             "best_epoch": row["best_epoch"],
@@ -92,7 +92,7 @@ def _told(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict
             "ended_at": row["ended_at"],
             "checkpoint": row["checkpoint"],
             "artifact": row["artifact_hash"],
-            "notes": [*filter(None, [row["notes"]]), *map(told_note, said.get(id_, ()))],
+            "notes": [*filter(None, [row["notes"]]), *map(note_line, notes.get(id_, ()))],
             "git_commit": row["git_commit"],
             "git_diff_hash": row["git_diff_hash"],
             "packages": json.loads(row["packages"] or "{}"),
@@ -102,18 +102,18 @@ def _told(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict
 
 
 def results(reader: RecordReader, trial_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """What each of these trials came to, by metric."""
+    """Results of trials by metric, for each trial."""
     columns = "trial_id, metric, value"
-    # In an order by metric SQLite would read the index of all trials by metric.
+    # Sorted below: with ORDER BY metric SQLite would read the index of all trials.
     rows = reader.select("result", columns, order="", trial_id=trial_ids)
     return {
-        id_: {row["metric"]: row["value"] for row in sorted(mine, key=lambda row: row["metric"])}
-        for id_, mine in by("trial_id", trial_ids, rows).items()
+        id_: {row["metric"]: row["value"] for row in sorted(own, key=lambda row: row["metric"])}
+        for id_, own in by("trial_id", trial_ids, rows).items()
     }
 
 
 def scores(reader: RecordReader, trial_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Everything that each of these trials reported: rows of its name, metric, epoch and value."""
+    """Reported values of trials: rows of name, metric, epoch and value, for each trial."""
     columns = "trial_id, part, metric, epoch, value"
     rows = reader.select("score", columns, order="part, metric, epoch", trial_id=trial_ids)
     named = [
@@ -125,7 +125,7 @@ def scores(reader: RecordReader, trial_ids: Sequence[str]) -> dict[str, list[dic
 
 
 def with_model(reader: RecordReader) -> list[dict[str, Any]]:
-    """Trials that have a model of their own; one that was removed has no checkpoint any more."""
+    """Trials with a stored model; a removed model has no checkpoint."""
     return reader.query(
         "SELECT * FROM trial WHERE project_id = ? AND artifact_hash IS NOT NULL "
         "AND checkpoint IS NOT NULL ORDER BY seq",
@@ -134,7 +134,7 @@ def with_model(reader: RecordReader) -> list[dict[str, Any]]:
 
 
 def artifacts_in_use(reader: RecordReader) -> tuple[set[str], set[str]]:
-    """Hashes of artefacts that any project of the record needs, and folders of candidates."""
+    """Hashes of artefacts in use by any project of the record, and folders of candidates."""
     rows = reader.query(
         "SELECT artifact_hash, artifact_path FROM candidate UNION "
         "SELECT artifact_hash, NULL FROM evidence UNION "

@@ -1,4 +1,4 @@
-"""Trials on record that a study whose space was changed is told before it asks for any."""
+"""Warm start: recorded trials that a study with a changed search space starts from."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from podium.trial import BASELINES, State
 KNOWN = "known"
 # Phase of a search's best configs when they are trained with further seeds.
 FINALISTS = "finalists"
-# What may differ between the questions of a study and of the one it widens.
+# Parts of the question in which a study and its warm start may differ.
 _SPACES = ("families", "distinct")
-# How a trial was judged; those that differ in any of these are about different things.
-_JUDGED = {
+# Trials that differ in any of these are not comparable.
+_COMPARABLE = {
     "dataset": "dataset_fingerprint",
     "task": "task_hash",
     "split": "split_hash",
@@ -30,13 +30,13 @@ _JUDGED = {
 }
 
 
-def known(
+def find_study(
     ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]
 ) -> Study | None:
-    """The study that asks this already, or None."""
+    """Recorded study with this question, or None."""
     study = Study("", slot, question)
-    found = value(ledger, tx, schema.study.c.id, key=study.key)
-    return None if found is None else replace(study, id=found)
+    study_id = value(ledger, tx, schema.study.c.id, key=study.key)
+    return None if study_id is None else replace(study, id=study_id)
 
 
 def link_known_trials(
@@ -45,11 +45,11 @@ def link_known_trials(
     study: Study,
     fits: Mapping[str, Callable[[ConfigDict], bool]],
 ) -> int:
-    """Link to a new study, in phase ``known``, every trial on record that answers its question.
+    """Link to a new study, in phase ``known``, every recorded trial that answers its question.
 
-    That is done once, when a study is begun whose question differs from another one's of its slot
-    in its spaces alone, and for families of the same VERSION. What is linked never changes, so a
-    study that is gone on with is told the same whatever else was trained meanwhile.
+    This happens once, at the start of a study whose question differs from that of another study of
+    its slot in the search spaces only, for families of the same VERSION. The links never change, so
+    a resumed study starts from the same trials whatever was trained meanwhile.
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ def link_known_trials(
     Returns
     -------
     int
-        How many trials were linked.
+        Number of linked trials.
     """
     families = _same_families(ledger, tx, study)
     if not families:
         return 0
     trial, link = schema.trial.c, schema.study_trial.c
-    # A config that was a finalist elsewhere is known by its own trial, not by its luckiest seed;
-    # a baseline is no trial of a search.
+    # A finalist of another study is represented by its search trial, not by its best seed; a
+    # baseline is no trial of a search.
     searched = mine(ledger, link.trial_id, link.phase.not_in((FINALISTS, *BASELINES)))
     of_families = [
         sa.and_(trial.family == name, trial.family_version == version)
@@ -77,33 +77,33 @@ def link_known_trials(
         tx,
         [trial.id, trial.family, trial.config],
         sa.or_(*of_families),
-        *(trial[column] == study.question[name] for name, column in _JUDGED.items()),
+        *(trial[column] == study.question[name] for name, column in _COMPARABLE.items()),
         trial.id.in_(searched),
         order=trial.seq,
         fold=0,
         state=[State.COMPLETE, State.FAILED],
     )
-    found = [row["id"] for row in rows if fits[row["family"]](json.loads(row["config"]))]
-    writes.link_trials(ledger, tx, study.id, KNOWN, found)
-    return len(found)
+    ids = [row["id"] for row in rows if fits[row["family"]](json.loads(row["config"]))]
+    writes.link_trials(ledger, tx, study.id, KNOWN, ids)
+    return len(ids)
 
 
 def _same_families(ledger: Ledger, tx: sa.Connection, study: Study) -> dict[str, int]:
-    """Families, with their VERSION, that another study asked the same of but for the space."""
+    """Families, with their VERSION, of other studies whose question differs in the spaces only."""
     table = schema.study.c
     questions = values(ledger, tx, table.question, table.id != study.id, slot=study.slot)
-    asked = _but_spaces(study.question)
+    wanted = _without_spaces(study.question)
     versions = {name: version for name, (version, _) in study.question["families"].items()}
-    found: dict[str, int] = {}
+    families: dict[str, int] = {}
     for text in questions:
         other = json.loads(text)
-        if "families" not in other or _but_spaces(other) != asked:
+        if "families" not in other or _without_spaces(other) != wanted:
             continue
         for name, (version, _) in other["families"].items():
             if versions.get(name) == version:
-                found[name] = version
-    return found
+                families[name] = version
+    return families
 
 
-def _but_spaces(question: Mapping[str, Any]) -> dict[str, Any]:
+def _without_spaces(question: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in question.items() if name not in _SPACES}

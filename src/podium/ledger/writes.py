@@ -1,4 +1,4 @@
-"""Everything that is written to the record, one function a fact; each runs in a transaction."""
+"""Writes to the record, one function per kind of row; each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from podium.split import Split
 from podium.study import Study
 from podium.trial import BASELINES, MOVES, Ended, Key, State, config_hash, run_name
 
-# Phase of a study's trials that had failed when it was told of them, and were trained again.
+# Phase of a study's trials that had failed and were trained again.
 RETRIED = "retried"
 
 
@@ -47,21 +47,21 @@ class NewTrial:
     phase: str
     number: int
     metric: str
-    # Whether trackers know it as a run of its own, as trials of a search and unlike folds.
+    # Whether trackers show it as a run: true for trials of a search, false for folds.
     named: bool = False
-    # What the user said beside the config, for trackers; and a note.
+    # The user's values beside the config, for trackers; and a note.
     said: Mapping[str, Any] | None = None
     notes: str = ""
-    # How many epochs are wanted of it for now; 0: all.
+    # Number of epochs to train for now; 0: all.
     until: int = 0
 
 
-# A trial in one of these is started again where somebody asks for more of it.
-_RESTING = (State.CREATED, State.PAUSED, State.INTERRUPTED, State.PRUNED)
+# States from which a trial is started again.
+_RESUMABLE = (State.CREATED, State.PAUSED, State.INTERRUPTED, State.PRUNED)
 
 
 def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences | Files) -> None:
-    """Remember which data a fingerprint stands for; ``bars`` counts samples of sequences, files."""
+    """Store the dataset of a fingerprint; ``bars`` is the number of samples or files otherwise."""
     bars = dataset if isinstance(dataset, Dataset) else None
     row = {
         "fingerprint": dataset.fingerprint,
@@ -77,7 +77,7 @@ def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences 
 
 
 def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
-    """Remember which bars a split's hash stands for."""
+    """Store a split with its validation interval, under its hash."""
     start, stop = split.validation_interval()
     row = {
         "hash": split.hash,
@@ -90,12 +90,12 @@ def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
 
 
 def put_task(ledger: Ledger, tx: sa.Connection, task_hash: str, spec: Mapping[str, Any]) -> None:
-    """Remember what a task's hash stands for."""
+    """Store a task's spec under its hash."""
     insert_missing(ledger, tx, schema.task, [{"hash": task_hash, "spec": canonical(spec)}])
 
 
 def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any]) -> str:
-    """Remember code state, packages and machine; returns their hash."""
+    """Store code state, packages and machine; returns their hash."""
     diff = facts.get("git_diff")
     row = {
         "git_commit": facts.get("git_commit"),
@@ -114,7 +114,7 @@ def put_text(ledger: Ledger, tx: sa.Connection, text: str) -> str:
 
 
 def text_hash(text: str) -> str:
-    """Hash a text is stored under."""
+    """Hash under which a text is stored."""
     return digest_bytes(b"text", text.encode())
 
 
@@ -136,11 +136,11 @@ def _put_blob(
 
 
 def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]) -> Study:
-    """The study that asks this question; the one on record where it was asked before."""
+    """Study of a question: the recorded one, or a new one."""
     study = Study(new_id("s"), slot, question)
-    found = value(ledger, tx, schema.study.c.id, key=study.key)
-    if found is not None:
-        return replace(study, id=found)
+    study_id = value(ledger, tx, schema.study.c.id, key=study.key)
+    if study_id is not None:
+        return replace(study, id=study_id)
     row = {
         "id": study.id,
         "key": study.key,
@@ -154,11 +154,11 @@ def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[st
 
 
 def announce(ledger: Ledger, tx: sa.Connection, kind: str, subject_ids: Sequence[str]) -> None:
-    """Put into the outbox what has just been written, for everything that projects the record."""
+    """Append changed rows to the outbox, for all projections of the record."""
     item = {"kind": kind, "created_at": now()}
     insert(ledger, tx, schema.outbox, [{**item, "subject_id": id_} for id_ in subject_ids])
     if kind == "trial" and ledger.run_name:
-        # The name goes with the trial: whoever sends it may be another command, much later.
+        # Stored with the trial, because another command may send it later.
         for subject_id in subject_ids:
             outbox.remember(ledger, tx, outbox.RUN_NAME, subject_id, "", ledger.run_name)
 
@@ -170,10 +170,10 @@ def start_trials(
     trials: Sequence[NewTrial],
     environment_hash: str,
 ) -> list[str]:
-    """Put a batch of trials into a study; returns their ids, known ones found by their key.
+    """Put a batch of trials into a study; returns their ids, those of recorded keys included.
 
-    A trial that ended stays as it is; one that was cut off (its driver died), paused or pruned is
-    started again under its own id, unless it has had as many epochs as are wanted for now.
+    An ended trial stays as it is. One that was interrupted, paused or pruned is started again under
+    its id, unless it has as many epochs as are wanted for now.
     """
     started = now()
     bases = [run_name(trial.key.family, started) for trial in trials if trial.named]
@@ -207,13 +207,13 @@ def start_trials(
     insert_missing(ledger, tx, schema.trial, rows)
     table = schema.trial.c
     keys = [row["key"] for row in rows]
-    there = select(ledger, tx, [table.key, table.id, table.state, table.epochs], key=keys)
-    known = {row["key"]: row for row in there}
+    recorded = select(ledger, tx, [table.key, table.id, table.state, table.epochs], key=keys)
+    known = {row["key"]: row for row in recorded}
     again = [
         row["id"]
         for trial in trials
         for row in [known[trial.key.hash]]
-        if row["state"] in _RESTING and (not trial.until or row["epochs"] < trial.until)
+        if row["state"] in _RESUMABLE and (not trial.until or row["epochs"] < trial.until)
     ]
     _move(ledger, tx, again, State.RUNNING)
     ids: list[str] = [known[key]["id"] for key in keys]
@@ -242,34 +242,34 @@ def link_trials(
 
 
 def unused_names(ledger: Ledger, tx: sa.Connection, wanted: Sequence[str]) -> Iterator[str]:
-    """A run id nobody has for each of some, in their order: itself, or with ``-2``, ``-3`` ..."""
+    """An unused run id for each wanted one, in their order: itself, or with ``-2``, ``-3`` ..."""
     counts = Counter(wanted)
     free = {base: iter(free_names(ledger, tx, base, count)) for base, count in counts.items()}
-    given: set[str] = set()
+    used: set[str] = set()
     for base in wanted:
         name = next(free[base], None)
-        while name is None or name in given:
-            # Another base of these ends like one of ours: ask again, beyond both.
-            beyond = free_names(ledger, tx, base, len(given) + 2)
-            name = next(each for each in beyond if each not in given)
-        given.add(name)
+        while name is None or name in used:
+            # Another wanted name equals a numbered one of this base: query more names.
+            more = free_names(ledger, tx, base, len(used) + 2)
+            name = next(each for each in more if each not in used)
+        used.add(name)
         yield name
 
 
 def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> list[str]:
-    """Run ids nobody has yet: the base, then the base with ``-2``, ``-3`` ...
+    """Unused run ids: the base, then the base with ``-2``, ``-3`` ...
 
-    The transaction is the only one that writes, so what is free now stays free until it ends.
+    The transaction is the only one that writes, so free ids stay free until it ends.
     """
-    found, number, step = list[str](), 1, count
-    while len(found) < count:
-        asked = [base if n == 1 else f"{base}-{n}" for n in range(number, number + step)]
-        taken = values(ledger, tx, schema.trial.c.run_id, run_id=asked)
-        found += [name for name in asked if name not in taken]
+    free, number, step = list[str](), 1, count
+    while len(free) < count:
+        names = [base if n == 1 else f"{base}-{n}" for n in range(number, number + step)]
+        taken = values(ledger, tx, schema.trial.c.run_id, run_id=names)
+        free += [name for name in names if name not in taken]
         number += step
-        # Many runs of one second are asked about in few, growing questions.
+        # Growing steps need few queries for many runs of one second.
         step = min(2 * step, 500)
-    return found[:count]
+    return free[:count]
 
 
 def end_trial(
@@ -281,9 +281,9 @@ def end_trial(
     index_hash: str | None,
     errors: Mapping[str, float] | None = None,
 ) -> None:
-    """Write how a trial ended, with all its epochs, in the transaction's one commit.
+    """Write the end of a trial with its new epochs.
 
-    ``errors`` are results that were reckoned from its forecasts; what it reported itself wins.
+    ``errors`` are results computed from its forecasts; reported results take precedence.
     """
     trial_id = ended.task.trial_id
     scores = _new_epochs(ledger, tx, ended)
@@ -302,7 +302,7 @@ def end_trial(
     if ended.prediction is not None:
         forecasts = ended.prediction.values.astype(np.float32)
         new["prediction_hash"] = put_array(ledger, tx, forecasts)
-    family = _leave(ledger, tx, ended, ended.state, new)
+    family = _end_running(ledger, tx, ended, ended.state, new)
     insert(ledger, tx, schema.score, scores)
     results = {**(errors or {}), **results_of(ended, metric)}
     insert(ledger, tx, schema.result, result_rows(trial_id, family, results))
@@ -310,13 +310,13 @@ def end_trial(
 
 
 def pause_trial(ledger: Ledger, tx: sa.Connection, ended: Ended) -> None:
-    """Write the epochs a trial has had so far; it may go on."""
+    """Pause a trial and write its epochs so far."""
     scores = _new_epochs(ledger, tx, ended)
-    _leave(ledger, tx, ended, State.PAUSED, {})
+    _end_running(ledger, tx, ended, State.PAUSED, {})
     insert(ledger, tx, schema.score, scores)
 
 
-def _leave(
+def _end_running(
     ledger: Ledger, tx: sa.Connection, ended: Ended, state: State, new: Mapping[str, Any]
 ) -> str:
     """Move a trial out of running; returns its family."""
@@ -338,15 +338,15 @@ def _leave(
     ).scalar()
     if family is None:
         raise ConflictError(
-            f"trial {ended.task.trial_id} is not running any more",
-            "one end a trial",
+            f"trial {ended.task.trial_id} is no longer running",
+            "one end per trial",
             "run the command again",
         )
     return str(family)
 
 
 def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], reason: str) -> None:
-    """Give trials up that have not ended; what they showed so far stays."""
+    """Mark trials that have not ended as pruned; their epochs so far are kept."""
     table = schema.trial.c
     wanted = {"id": trial_ids, "state": _from(State.PRUNED)}
     pruned = values(ledger, tx, table.id, order=table.seq, **wanted)
@@ -356,7 +356,7 @@ def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], re
 
 
 _SCORE = schema.score.c
-# Made once: it is asked with every end of a trial, and to make it takes longer than to ask.
+# Built once: every end of a trial runs it, and building it takes longer than running it.
 _LAST = sa.select(sa.func.max(_SCORE.epoch)).where(
     _SCORE.project_id == sa.bindparam("project"),
     _SCORE.trial_id == sa.bindparam("trial"),
@@ -365,8 +365,8 @@ _LAST = sa.select(sa.func.max(_SCORE.epoch)).where(
 
 
 def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[str, Any]]:
-    """Scores of the epochs that are not on record yet: a trial that goes on tells all of them."""
-    # Not the trial's own count: some are counted from nought.
+    """Scores of the epochs that are not on record yet; a resumed trial reports all its epochs."""
+    # Not the trial's epoch count: some trials count from 0.
     last = tx.execute(_LAST, {"project": ledger.project_id, "trial": ended.task.trial_id}).scalar()
     before = -1 if last is None else int(last)
     return [
@@ -379,18 +379,18 @@ def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[st
         }
         for epoch in ended.epochs
         if epoch.epoch > before
-        for said, reported in epoch.scores.items()
-        for part, name in [part_of(said)]
+        for reported_name, reported in epoch.scores.items()
+        for part, name in [part_of(reported_name)]
     ]
 
 
 def _scored(ended: Ended) -> dict[str, Any]:
-    """What all scores of a trial have in common."""
+    """Columns that all scores of a trial share."""
     return {"trial_id": ended.task.trial_id, "fold": ended.task.fold}
 
 
 def results_of(ended: Ended, metric: str) -> dict[str, float]:
-    """What a trial came to: every reported metric at its best epoch, and its score."""
+    """Results of a trial: every reported metric at its best epoch, and its score."""
     results: dict[str, float] = {}
     for epoch in ended.epochs:
         if epoch.epoch <= (ended.best_epoch or epoch.epoch):
@@ -404,7 +404,7 @@ def results_of(ended: Ended, metric: str) -> dict[str, float]:
 def result_rows(
     trial_id: str, family: str, results: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
-    """Rows of what a trial came to."""
+    """Rows of a trial's results."""
     common = {"trial_id": trial_id, "family": family}
     return [{**common, "metric": name, "value": real(v)} for name, v in results.items()]
 
@@ -412,7 +412,7 @@ def result_rows(
 def put_results(
     ledger: Ledger, tx: sa.Connection, trial_id: str, family: str, results: Mapping[str, float]
 ) -> None:
-    """Remember what else a finished trial came to; what is there already stays."""
+    """Add results to a finished trial; existing ones stay."""
     insert_missing(ledger, tx, schema.result, result_rows(trial_id, family, results))
 
 
@@ -426,7 +426,7 @@ def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, acto
 def set_artifact(
     ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str, checkpoint: str = ""
 ) -> None:
-    """Remember the artefact a finished trial left, and the file in it a framework opens."""
+    """Store the artefact of a finished trial, and the file in it that a framework opens."""
     new = {"artifact_hash": artifact_hash, "checkpoint": checkpoint or None}
     update(ledger, tx, schema.trial, new, id=trial_id)
 
@@ -434,33 +434,33 @@ def set_artifact(
 def forget_model(
     ledger: Ledger, tx: sa.Connection, artifact_hash: str, note: str, actor: str
 ) -> None:
-    """Say of every trial that kept this model that it is not there any more, and why.
+    """Clear the checkpoint of every trial with this model, and note the reason.
 
-    Their rows keep its hash, so that the same model is known again if it is ever trained again.
+    The rows keep the hash, so that the same model is recognised if it is trained again.
     """
     table = schema.trial.c
-    kept = table.checkpoint.is_not(None)
-    ids = values(ledger, tx, table.id, kept, order=table.seq, artifact_hash=artifact_hash)
+    has_model = table.checkpoint.is_not(None)
+    ids = values(ledger, tx, table.id, has_model, order=table.seq, artifact_hash=artifact_hash)
     update(ledger, tx, schema.trial, {"checkpoint": None}, id=ids)
     for id_ in ids:
         put_note(ledger, tx, id_, note, actor)
 
 
 def resume_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str]) -> None:
-    """Go on with trials that rest."""
+    """Set resumed trials to running."""
     _move(ledger, tx, trial_ids, State.RUNNING)
 
 
 def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]) -> None:
-    """Mark trials whose driver stopped; the next run starts them again with the same config."""
+    """Mark trials whose driver stopped; the next run starts them again."""
     _move(ledger, tx, list(trial_ids), State.INTERRUPTED)
 
 
 def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], actor: str) -> None:
-    """Start failed trials again, and leave others alone; why they failed becomes a note.
+    """Start failed trials again, with the reason of the failure as a note; skip other trials.
 
-    Every study that looked at one remembers that it failed then: its search was told so before it
-    asked for what came later. A baseline is no trial of a search.
+    Every study that looked at one keeps a link in phase ``retried``, because its search received
+    the failure before its later trials. A baseline is no trial of a search.
     """
     link = schema.study_trial.c
     for id_ in trial_ids:
@@ -479,8 +479,8 @@ def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], ac
             order=link.number.desc(),
             trial_id=id_,
         )
-        firsts = {row["study_id"]: row for row in looks}.values()
-        rows = [{**row, "phase": RETRIED, "trial_id": id_} for row in firsts]
+        first_looks = {row["study_id"]: row for row in looks}.values()
+        rows = [{**row, "phase": RETRIED, "trial_id": id_} for row in first_looks]
         insert_missing(ledger, tx, schema.study_trial, rows)
 
 
@@ -489,7 +489,7 @@ def _move(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], target: S
 
 
 def _from(target: State) -> list[State]:
-    """States a trial may be in to move to the target."""
+    """States from which a trial may move to the target."""
     return [state for state, moves in MOVES.items() if target in moves]
 
 
@@ -501,12 +501,12 @@ def put_receipt(
     inputs: reads.Inputs,
     outputs: Mapping[str, Any],
 ) -> None:
-    """Remember that a step is complete for these inputs, and what came out.
+    """Store the outputs of a step that is complete for these inputs.
 
     Parameters
     ----------
     inputs : mapping of name to JSON value, or str
-        A text stands for inputs that nobody needs to tell apart by name.
+        A text stands for inputs that are not compared by name.
     """
     row = {
         "slot": slot,
@@ -520,7 +520,7 @@ def put_receipt(
 
 
 def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
-    """Append one finding."""
+    """Append one piece of evidence."""
     row = {
         **vars(evidence),
         "schema": SCHEMA,
@@ -536,7 +536,7 @@ def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
 def count_look(
     ledger: Ledger, tx: sa.Connection, dataset: str, interval: tuple[str, str], candidate_id: str
 ) -> int:
-    """Count one look at a sealed test; returns how often it has been looked at, this included."""
+    """Count one look at a sealed test; returns the number of looks, including this one."""
     row = {
         "dataset": dataset,
         "interval_from": interval[0],
@@ -546,17 +546,17 @@ def count_look(
     }
     insert(ledger, tx, schema.test_look, [row])
     look = schema.test_look.c
-    # Intervals that overlap share bars, so a look at one is a look at the other.
+    # Overlapping intervals share bars, so a look at one is a look at the other.
     overlapping = (look.interval_from <= interval[1], look.interval_to >= interval[0])
     looks = sa.func.count(sa.distinct(look.candidate_id))
     return value(ledger, tx, looks, look.dataset == dataset, *overlapping) or 0
 
 
 def _json_real(value: float) -> float | str | None:
-    """JSON knows no infinity; it is kept as the text that float() reads."""
+    """Number as JSON value; infinity, which JSON lacks, as the text that float() reads."""
     return str(value) if math.isinf(value) else real(value)
 
 
 def real(value: float | None) -> float | None:
-    """A number as databases keep it: NaN is NULL."""
+    """Number as databases store it: NaN is NULL."""
     return None if value is None or value != value else float(value)

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class CrossEntropy:
-    """Mean over samples, weighted by their class.
+    """Mean cross entropy over samples, weighted by class.
 
     Parameters
     ----------
     weights : (K,) tensor of float, optional
-        Of each class; default: all alike.
+        Weight of each class; default: equal.
     smoothing : float in [0, 1)
-        Share of each label that is spread over all classes.
+        Share of each label spread over all classes.
     """
 
     task = "classify"
@@ -23,7 +23,7 @@ class CrossEntropy:
         self.weights, self.smoothing = weights, smoothing
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of scores (B, K) before the softmax; labels (B,)."""
+        """Return the loss of scores (B, K) before the softmax and labels (B,)."""
         return nn.functional.cross_entropy(
             outputs.float(), targets, self.weights, label_smoothing=self.smoothing
         )

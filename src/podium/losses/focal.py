@@ -1,4 +1,4 @@
-"""Focal loss: a cross entropy in which samples that are sure already count less."""
+"""Focal loss: cross entropy with less weight for well classified samples."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 
 class Focal:
-    """Mean over samples, weighted by their class and a power of how unsure each is.
+    """Mean focal loss over samples, weighted by class.
 
     Parameters
     ----------
     weights : (K,) tensor of float, optional
-        Of each class; default: all alike.
+        Weight of each class; default: equal.
     smoothing : float in [0, 1)
-        Share of each label that is spread over all classes.
+        Share of each label spread over all classes.
     gamma : float, >= 0
-        The power; 0: the cross entropy.
+        Exponent of one minus the true class's probability; 0: cross entropy.
     """
 
     task = "classify"
@@ -28,7 +28,7 @@ class Focal:
         self.weights, self.smoothing, self.gamma = weights, smoothing, gamma
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of scores (B, K) before the softmax; labels (B,)."""
+        """Return the loss of scores (B, K) before the softmax and labels (B,)."""
         scores = outputs.float()
         if not self.gamma:
             return nn.functional.cross_entropy(
@@ -37,11 +37,11 @@ class Focal:
         each = nn.functional.cross_entropy(
             scores, targets, self.weights, label_smoothing=self.smoothing, reduction="none"
         )
-        own = scores.log_softmax(1).gather(1, targets[:, None])[:, 0].exp()
-        # A gradient of 0 to a power below 1 is infinite.
-        unsure = (1 - own).clamp_min(torch.finfo(own.dtype).tiny)
+        probability = scores.log_softmax(1).gather(1, targets[:, None])[:, 0].exp()
+        # The gradient of 0 to a power below 1 is infinite.
+        rest = (1 - probability).clamp_min(torch.finfo(probability.dtype).tiny)
         total = len(targets) if self.weights is None else self.weights[targets].sum()
-        return (each * unsure**self.gamma).sum() / total
+        return (each * rest**self.gamma).sum() / total
 
 
 LOSS = Focal

@@ -1,4 +1,4 @@
-"""Huber loss: squared for small errors, linear for large ones, so that outliers count less."""
+"""Huber loss: squared for small errors, linear for large ones; robust to outliers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 
 class Huber:
-    """Mean of half the squared errors up to ``delta``, of lines of the same slope beyond.
+    """Mean of half the squared errors up to ``delta``, linear beyond.
 
     Parameters
     ----------
     delta : float, > 0
-        Error from which on the loss is linear, in the unit of the targets.
+        Error at which the loss becomes linear, in the unit of the targets.
     """
 
     task = "forecast"
@@ -21,7 +21,7 @@ class Huber:
         self.delta = delta
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of forecasts (B,); targets (B,)."""
+        """Return the loss of forecasts (B,) and targets (B,)."""
         return nn.functional.huber_loss(outputs, targets, delta=self.delta)
 
 

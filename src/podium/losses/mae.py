@@ -1,4 +1,4 @@
-"""Mean absolute error: the median of the target is its best forecast."""
+"""Mean absolute error; minimized by the median of the target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class MAE:
     outputs = 1
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of forecasts (B,); targets (B,)."""
+        """Return the loss of forecasts (B,) and targets (B,)."""
         return nn.functional.l1_loss(outputs, targets)
 
 

@@ -1,4 +1,4 @@
-"""Mean squared error: the mean of the target is its best forecast."""
+"""Mean squared error; minimized by the mean of the target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class MSE:
     outputs = 1
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of forecasts (B,); targets (B,)."""
+        """Return the loss of forecasts (B,) and targets (B,)."""
         return nn.functional.mse_loss(outputs, targets)
 
 

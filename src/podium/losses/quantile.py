@@ -1,4 +1,4 @@
-"""Quantile (pinball) loss: each output is best at its quantile of the target."""
+"""Quantile (pinball) loss; each output is minimized by its quantile of the target."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 class Quantile:
-    """Mean of the pinball losses over samples and levels.
+    """Mean pinball loss over samples and levels.
 
     Parameters
     ----------
     levels : tuple of float in (0, 1)
-        One output each, in this order.
+        Level of each output, in this order.
     """
 
     task = "forecast"
@@ -22,11 +22,11 @@ class Quantile:
 
     @property
     def outputs(self) -> int:
-        """Outputs for each target: one for each level."""
+        """Outputs per target: one per level."""
         return len(self.levels)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of forecasts (B, levels); targets (B,)."""
+        """Return the loss of forecasts (B, levels) and targets (B,)."""
         levels = torch.tensor(self.levels, dtype=outputs.dtype, device=outputs.device)
         errors = targets[:, None] - outputs
         return torch.maximum(levels * errors, (levels - 1) * errors).mean()

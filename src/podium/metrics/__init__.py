@@ -1,1 +1,1 @@
-"""Metrics: truth and prediction in, a loss per window out; lower is better."""
+"""Metrics of predictions: a loss per window, or a score of all samples."""

@@ -1,4 +1,4 @@
-"""What the metrics of choices share: a confusion matrix made of probabilities."""
+"""Metrics of the likeliest class, from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podium.stats.class_figures import Counts, confusion
 
 
 def of_choices(figure: Callable[[Counts], float], truth: Counts, probabilities: Floats) -> float:
-    """A figure of the confusion matrix; NaN where a probability is, as nothing was chosen there.
+    """Return a figure of the confusion matrix; NaN if a probability is NaN.
 
     Parameters
     ----------

@@ -11,5 +11,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Accuracy of the likeliest classes, from 0 to 1."""
+    """Return the accuracy of the likeliest classes, from 0 to 1."""
     return of_choices(accuracy, truth, probabilities)

@@ -11,5 +11,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Balanced accuracy of the likeliest classes, from 0 to 1."""
+    """Return the balanced accuracy of the likeliest classes, from 0 to 1."""
     return of_choices(balanced_accuracy, truth, probabilities)

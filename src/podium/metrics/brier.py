@@ -1,4 +1,4 @@
-"""Squared errors of a sample's probabilities summed, from 0 to 2; lower is better."""
+"""Brier score: summed squared errors of probabilities, from 0 to 2; lower is better."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Mean Brier score over the samples, all classes summed."""
+    """Return the mean Brier score over the samples, all classes summed."""
     return brier(truth, probabilities)

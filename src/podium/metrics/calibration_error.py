@@ -1,4 +1,4 @@
-"""Gap between how sure and how right the chosen classes are; lower is better."""
+"""Gap between confidence and accuracy of the likeliest classes; lower is better."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Expected calibration error of the likeliest class, from 0 to 1."""
+    """Return the expected calibration error of the likeliest class, from 0 to 1."""
     return calibration_error(truth, probabilities)

@@ -10,5 +10,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Log loss of the probabilities, in nats."""
+    """Return the log loss of the probabilities, in nats."""
     return log_loss(truth, probabilities)

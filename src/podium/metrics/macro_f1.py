@@ -1,4 +1,4 @@
-"""Mean F1 of all classes, rare ones counting as much as common ones; higher is better."""
+"""Mean F1 of all classes with equal weights; higher is better."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Macro-F1 of the likeliest classes, from 0 to 1."""
+    """Return the macro-F1 of the likeliest classes, from 0 to 1."""
     return of_choices(macro_f1, truth, probabilities)

@@ -8,5 +8,5 @@ from podium.arrays import Floats
 
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
-    """Absolute error per window, (N,)."""
+    """Return the absolute error per window, (N,)."""
     return np.abs(truth - forecast)

@@ -6,5 +6,5 @@ from podium.arrays import Floats
 
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
-    """Squared error per window, (N,)."""
+    """Return the squared error per window, (N,)."""
     return (truth - forecast) ** 2

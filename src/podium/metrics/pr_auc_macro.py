@@ -10,5 +10,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Mean average precision of the classes that have samples."""
+    """Return the mean average precision of the classes that have samples."""
     return pr_auc_macro(truth, probabilities)

@@ -10,5 +10,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Mean area under the ROC of the classes that have samples."""
+    """Return the mean area under the ROC of the classes that have samples."""
     return roc_auc_macro(truth, probabilities)

@@ -1,4 +1,4 @@
-"""Mean F1 of the classes, weighted by how many samples each has; higher is better."""
+"""Mean F1 of all classes, weighted by their samples; higher is better."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ TASK = "classify"
 
 
 def score(truth: Counts, probabilities: Floats) -> float:
-    """Weighted F1 of the likeliest classes, from 0 to 1."""
+    """Return the weighted F1 of the likeliest classes, from 0 to 1."""
     return of_choices(weighted_f1, truth, probabilities)

@@ -1,4 +1,4 @@
-"""Share of forecasts whose sign is not the outcome's; lower is better."""
+"""Share of forecasts with the wrong sign; lower is better."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from podium.arrays import Floats
 
 
 def losses(truth: Floats, forecast: Floats) -> Floats:
-    """1 where the signs differ, 0 where they agree, (N,)."""
+    """Return 1 where the signs differ, 0 where they agree, (N,)."""
     return np.asarray(np.sign(truth) != np.sign(forecast), dtype=np.float64)

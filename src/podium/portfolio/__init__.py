@@ -1,4 +1,4 @@
-"""What a portfolio would have earned: prices and weights in, equity and measures out."""
+"""Backtest of a portfolio: prices and target weights in, equity and measures out."""
 
 from podium.portfolio.kernel import simulate, simulate_stack
 from podium.portfolio.measures import (

@@ -1,4 +1,4 @@
-"""The books of K portfolios: cash, holdings, and what each fill does to them."""
+"""The books of K portfolios: cash, holdings and fills."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from podium.arrays import Floats, Ints, Mask
 from podium.portfolio.result import Fills
 
 DUST = 1e-12
-"""A trade below this share of equity is rounding, not intent; the holding stays as it is."""
+"""A trade below this share of equity is rounding and is not filled."""
 
-# Relative: 300 lots are not 299 because a weight times equity came out as 299.9999999999999.
+# Relative: 299.9999999999999 lots, by rounding, are 300.
 _LOT_SLACK = 1e-12
 
 PerItem = float | Floats
@@ -21,7 +21,7 @@ PerItem = float | Floats
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a fill costs and may be: rates as fractions, one number or one an item."""
+    """Costs and limits of a fill: rates as fractions, one number or one per item."""
 
     fee: PerItem
     slippage: PerItem
@@ -35,8 +35,8 @@ class Terms:
 class Book:
     """Cash (K,), holdings (K, S) and the blotter, as of one bar.
 
-    Every sum is taken a portfolio at a time and in the order of its items, so that a portfolio
-    comes out the same to the bit whichever others are beside it.
+    Sums run over the items of one portfolio in their order, so that a portfolio's result does not
+    depend on the others, to the bit.
     """
 
     def __init__(self, runs: int, bars: int, items: int, cash: float, terms: Terms) -> None:
@@ -58,7 +58,7 @@ class Book:
         return at_each
 
     def values(self, prices: Floats, values: Floats, gross: Floats) -> None:
-        """Write what holdings are worth at n rows of prices, (K, n, S), and their gross (K, n)."""
+        """Write the value of holdings at n rows of prices, (K, n, S), and their gross (K, n)."""
         np.multiply(self.held[:, np.newaxis, :], prices, out=values)
         np.vecdot(np.abs(self.held)[:, np.newaxis, :], prices, out=gross)
 
@@ -76,7 +76,7 @@ class Book:
         Returns
         -------
         (U,) int
-            Place, portfolio times S plus item, of what could not be traded.
+            Flat index, portfolio times S plus item, of each order without a price.
         """
         terms = self._terms
         held = self.held if runs is None else self.held[runs]
@@ -87,17 +87,17 @@ class Book:
         if terms.lot is not None:
             target = _whole(target, terms.lot)
         if terms.turnover is not None:
-            target = self._slowed(held, target, price, base, unpriced, terms.turnover)
+            target = self._turnover_limited(held, target, price, base, unpriced, terms.turnover)
         change = np.abs(target - held)
         change *= price
-        wanted = change > DUST * base
+        ordered = change > DUST * base
         dropped = NOWHERE
         if unpriced is not None:
-            dropped = self._places(runs, (wanted & unpriced).reshape(-1).nonzero()[0])
-            wanted &= ~unpriced
-        chosen = wanted.reshape(-1).nonzero()[0]
+            dropped = self._places(runs, (ordered & unpriced).reshape(-1).nonzero()[0])
+            ordered &= ~unpriced
+        chosen = ordered.reshape(-1).nonzero()[0]
         if chosen.size:
-            counts = None if len(wanted) == 1 else np.add.reduce(wanted, axis=1, dtype=np.int64)
+            counts = None if len(ordered) == 1 else np.add.reduce(ordered, axis=1, dtype=np.int64)
             after = target.reshape(-1)[chosen]
             where = self._places(runs, chosen)
             traded = self._fill(bar, runs, where, counts, after, price, volume)
@@ -107,14 +107,14 @@ class Book:
         return dropped
 
     def liquidate(self, bar: int, gone: Mask, price: Floats, volume: Floats | None) -> Ints:
-        """Sell what is held of a (K, S) choice; the places of what there was."""
+        """Sell the holdings where ``gone`` (K, S); return their flat indices."""
         where = np.flatnonzero(gone & (self.held != 0.0))
         if where.size:
             runs, counts = np.unique(where // self.held.shape[1], return_counts=True)
             total = self.worth(price)[runs]
             after = np.zeros(where.size)
             traded = self._fill(bar, runs, where, counts, after, price, volume)
-            # Turnover is over the equity before the first fill of the bar.
+            # Turnover is relative to the equity before the first fill of the bar.
             second = self._traded[runs, bar] > 0.0
             self._base[runs, bar] = np.where(second, self._base[runs, bar], total)
             self._traded[runs, bar] += traded
@@ -126,7 +126,7 @@ class Book:
         row, item = np.divmod(chosen, self.held.shape[1])
         return runs[row] * self.held.shape[1] + item
 
-    def _slowed(
+    def _turnover_limited(
         self,
         held: Floats,
         target: Floats,
@@ -135,17 +135,17 @@ class Book:
         unpriced: Mask | None,
         most: float,
     ) -> Floats:
-        """Part of the way to the target, where the whole way is longer than allowed."""
+        """Targets with their trades scaled down to the turnover limit."""
         change = target - held
         if unpriced is not None:
             change[:, unpriced] = 0.0
-        allowed = base[:, 0] * most
-        asked = np.vecdot(np.abs(change), price)
-        # A portfolio that is worth nothing sells everything: it has no equity to be limited by.
-        slow = (asked > allowed) & (base[:, 0] > 0.0)
+        limit = base[:, 0] * most
+        requested = np.vecdot(np.abs(change), price)
+        # A portfolio without equity sells everything, without a limit.
+        slow = (requested > limit) & (base[:, 0] > 0.0)
         if not slow.any():
             return target
-        part = change[slow] * (allowed[slow] / asked[slow])[:, np.newaxis]
+        part = change[slow] * (limit[slow] / requested[slow])[:, np.newaxis]
         if self._terms.lot is not None:
             part = _whole(part, self._terms.lot)
         result = target.copy()
@@ -162,9 +162,9 @@ class Book:
         price: Floats,
         volume: Floats | None,
     ) -> Floats:
-        """Move holdings to ``after``, pay for it; the notional that was traded.
+        """Move the holdings at ``where`` to ``after`` and pay; return the traded notional.
 
-        Of the portfolios ``runs``, ``counts`` fills each (None: all of one), at ``where``.
+        ``counts`` is the number of fills of each portfolio in ``runs`` (None: all of one).
         """
         terms = self._terms
         item = where if len(self.cash) == 1 else where % self.held.shape[1]
@@ -190,49 +190,43 @@ class Book:
         self._flat[where] = after
         columns: tuple[Any, ...] = (where, quantity, paid, fees, after)
         if terms.within and not (_is_zero(terms.impact) and terms.lot is None):
-            # What buys less than a lot after costs, or sells for nothing, is no fill.
+            # An order for less than a lot after costs, or with no proceeds, is not a fill.
             columns = tuple(column[quantity != 0.0] for column in columns)
         self._blotter.append((bar, *columns))
         return traded
 
     def turnover(self) -> Floats:
-        """Of each portfolio and bar, (K, T)."""
+        """Turnover of each portfolio and bar, (K, T)."""
         result = np.zeros_like(self._traded)
         np.divide(self._traded, self._base, out=result, where=self._base > 0.0)
         return result
 
     def _impact(self, quantity: Floats, item: Ints, volume: Floats) -> Floats:
         terms = self._terms
-        there = volume[item] > 0.0
+        has_volume = volume[item] > 0.0
         share = np.zeros_like(quantity)
-        np.divide(np.abs(quantity), volume[item], out=share, where=there)
+        np.divide(np.abs(quantity), volume[item], out=share, where=has_volume)
         moved = np.sqrt(share) if terms.root else share
-        # At most the whole price: a seller never pays to sell.
-        room = np.maximum(1.0 - _of(terms.slippage, item), 0.0)
-        return np.minimum(_of(terms.impact, item) * moved, room)
+        # At most the whole price, so that proceeds are not negative.
+        largest = np.maximum(1.0 - _of(terms.slippage, item), 0.0)
+        return np.minimum(_of(terms.impact, item) * moved, largest)
 
     def _within(
-        self,
-        before: Floats,
-        after: Floats,
-        price: Floats,
-        paid: Floats,
-        fee: PerItem,
-        item: Ints,
+        self, before: Floats, after: Floats, price: Floats, paid: Floats, fee: PerItem, item: Ints
     ) -> Floats:
-        """Holdings for which the cash that changes hands, costs included, is what was asked."""
+        """Holdings after an order whose notional includes its costs."""
         change = after - before
         unit = paid * (1.0 + fee * np.sign(change))
         bought = change * price
         if _is_zero(self._terms.impact):
             bought /= unit
         else:
-            # It may leave a seller nothing: no amount can be had then, and none is traded.
+            # At proceeds of 0 per unit no quantity yields the notional, and none is traded.
             bought = np.divide(bought, unit, out=np.zeros_like(bought), where=unit > 0.0)
         if self._terms.lot is not None:
             bought = _whole(bought, _of(self._terms.lot, item))
         result = before + bought
-        # Costs make a sale larger; one that was to leave something does not turn it round.
+        # Costs make a sale larger; they do not turn a partial sale into a short.
         turned = result * before < 0.0
         if turned.any():
             result[turned & (after * before > 0.0)] = 0.0
@@ -256,20 +250,20 @@ def _is_zero(value: PerItem) -> bool:
 
 
 def _whole(quantity: Floats, lot: PerItem) -> Floats:
-    """Towards zero to whole lots."""
+    """Quantity rounded towards zero to whole lots."""
     return np.trunc(quantity / lot * (1.0 + _LOT_SLACK)) * lot
 
 
 def _sums(columns: tuple[Floats, ...], counts: Ints | None) -> list[Any]:
-    """Sums of each portfolio's fills, to the bit what ``sum`` gives for them alone."""
+    """Sums of each portfolio's fills, equal to the bit to a ``sum`` of its fills alone."""
     if counts is None:
         return [np.add.reduce(column) for column in columns]
-    # A zero before each part, since reduceat begins with its first number and sum with zero.
-    some = counts > 0
-    sizes = counts[some]
+    # A zero before each part, since reduceat starts from its first number and sum from zero.
+    filled = counts > 0
+    sizes = counts[filled]
     ends = np.cumsum(sizes)
     padded = np.zeros((len(columns), ends[-1] + sizes.size))
     padded[:, np.arange(ends[-1]) + np.repeat(np.arange(1, sizes.size + 1), sizes)] = columns
     sums = np.zeros((len(columns), counts.size))
-    sums[:, some] = np.add.reduceat(padded, ends - sizes + np.arange(sizes.size), axis=1)
+    sums[:, filled] = np.add.reduceat(padded, ends - sizes + np.arange(sizes.size), axis=1)
     return list(sums)

@@ -1,4 +1,4 @@
-"""What a simulation is given: checked, aligned by name, as arrays."""
+"""Arguments of a simulation: checked, aligned by name, as arrays."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from podium.errors import DataError, UsageError, suggest
 
 
 def aligned(prices: Any, name: str, other: Any) -> Any:
-    """A frame with its columns in the order of the prices', if those are one; else as it is.
+    """Return a frame with its columns in the order of the prices'; other arrays unchanged.
 
     Raises
     ------
     DataError
-        A frame with other rows or columns than the prices.
+        The rows or columns differ from those of the prices.
     """
     if not (hasattr(prices, "columns") and hasattr(other, "columns")):
         return other
-    wanted, found = list(prices.columns), list(other.columns)
-    for one, two, lacking in ((wanted, found, name), (found, wanted, "prices")):
+    expected, columns = list(prices.columns), list(other.columns)
+    for one, two, lacking in ((expected, columns, name), (columns, expected, "prices")):
         missing = [column for column in one if column not in two]
         if missing:
             raise DataError(
@@ -34,78 +34,78 @@ def aligned(prices: Any, name: str, other: Any) -> Any:
             )
     if not prices.index.equals(other.index):
         raise DataError(
-            f"the rows of {name} are not those of prices", "the same index in both, in one order"
+            f"{name} and prices have different rows", "the same index in both, in the same order"
         )
-    return other[wanted]
+    return other[expected]
 
 
 def matrix(name: str, values: ArrayLike | None) -> Floats:
-    found = np.asarray(values, dtype=np.float64, order="C")
-    if found.ndim != 2:
-        raise DataError(f"{name} has shape {found.shape}", "a matrix of bars by items")
-    return found
+    array = np.asarray(values, dtype=np.float64, order="C")
+    if array.ndim != 2:
+        raise DataError(f"{name} has shape {array.shape}", "a matrix of bars by items")
+    return array
 
 
-def require_shape(name: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if found != expected:
+def require_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape != expected:
         raise DataError(
-            f"{name} has shape {found} and prices {expected}",
+            f"{name} has shape {shape} and prices {expected}",
             "the same bars and items in both, in the same order",
         )
 
 
 def prices_of(name: str, values: ArrayLike | None) -> Floats:
-    found = matrix(name, values)
-    # The extremes tell, in two passes, that nothing is wrong, as nearly always.
-    if np.fmin.reduce(found, axis=None, initial=1.0) <= 0.0 or np.isposinf(
-        np.fmax.reduce(found, axis=None, initial=1.0)
+    array = matrix(name, values)
+    # The extremes show in two passes that all prices are valid, the usual case.
+    if np.fmin.reduce(array, axis=None, initial=1.0) <= 0.0 or np.isposinf(
+        np.fmax.reduce(array, axis=None, initial=1.0)
     ):
-        _refuse(name, found, (found <= 0.0) | np.isposinf(found), "prices above 0, or NaN for none")
-    return found
+        _refuse(name, array, (array <= 0.0) | np.isposinf(array), "prices above 0, or NaN for none")
+    return array
 
 
 def volume_of(values: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    found = matrix("impact.volume", values)
-    require_shape("impact.volume", found.shape, shape)
+    array = matrix("impact.volume", values)
+    require_shape("impact.volume", array.shape, shape)
     _refuse(
-        "impact.volume", found, (found < 0.0) | np.isposinf(found), "units of 0 or more, or NaN"
+        "impact.volume", array, (array < 0.0) | np.isposinf(array), "units of 0 or more, or NaN"
     )
-    return found
+    return array
 
 
 def targets_of(values: ArrayLike, shape: tuple[int, ...]) -> tuple[Floats, Mask]:
-    """Target weights (K, T, S), and of each portfolio and bar whether it orders anything (K, T)."""
-    found = np.asarray(values, dtype=np.float64, order="C")
-    if found.ndim != 3:
+    """Target weights (K, T, S), and whether each portfolio orders at each bar (K, T)."""
+    array = np.asarray(values, dtype=np.float64, order="C")
+    if array.ndim != 3:
         raise DataError(
-            f"weights has shape {found.shape}", "a stack of matrices: portfolios by bars by items"
+            f"weights has shape {array.shape}", "a stack of matrices: portfolios by bars by items"
         )
-    require_shape("weights", found.shape[1:], shape)
-    # Either all of a row is NaN or none of it: its first number tells which.
-    silent = np.isnan(found[:, :, :1])
-    if (np.isnan(found) != silent).any() or np.isinf(found).any():
-        _refuse_weights(found)
-    return found, ~silent[:, :, 0] if found.shape[2] else np.zeros(found.shape[:2], dtype=bool)
+    require_shape("weights", array.shape[1:], shape)
+    # A row is NaN as a whole or not at all, so its first number shows which.
+    silent = np.isnan(array[:, :, :1])
+    if (np.isnan(array) != silent).any() or np.isinf(array).any():
+        _refuse_weights(array)
+    return array, ~silent[:, :, 0] if array.shape[2] else np.zeros(array.shape[:2], dtype=bool)
 
 
-def _refuse_weights(found: Floats) -> None:
-    blank = np.isnan(found)
+def _refuse_weights(values: Floats) -> None:
+    blank = np.isnan(values)
     torn = blank & ~blank.all(axis=2, keepdims=True)
     for wrong, expected in (
-        (torn, "a row of NaN for no order, or a number for every item, 0 for none"),
-        (np.isinf(found), "a finite share of equity"),
+        (torn, "a row of NaN for no order, or a number for every item, 0 for no position"),
+        (np.isinf(values), "a finite share of equity"),
     ):
         for run in np.flatnonzero(np.any(wrong, axis=(1, 2))):
-            name = "weights" if len(found) == 1 else f"weights of portfolio {run}:"
-            _refuse(name, found[run], wrong[run], expected)
+            name = "weights" if len(values) == 1 else f"weights of portfolio {run}:"
+            _refuse(name, values[run], wrong[run], expected)
 
 
-def _refuse(name: str, found: Floats, wrong: Mask, expected: str) -> None:
+def _refuse(name: str, values: Floats, wrong: Mask, expected: str) -> None:
     if wrong.any():
         bar, item = (int(at) for at in np.argwhere(wrong)[0])
         raise DataError(
-            f"{name} of item {item} at bar {bar} is {found[bar, item]},"
-            f" one of {int(wrong.sum())} that cannot be used",
+            f"{name} of item {item} at bar {bar} is {values[bar, item]},"
+            f" one of {int(wrong.sum())} invalid values",
             expected,
         )
 
@@ -113,34 +113,34 @@ def _refuse(name: str, found: Floats, wrong: Mask, expected: str) -> None:
 def per_item(
     name: str, value: ArrayLike, items: int, valid: Callable[[Floats], Mask], expected: str
 ) -> float | Floats:
-    """One number, or one an item.
+    """One number, or one per item.
 
     Raises
     ------
     UsageError
         A number that is not valid.
     DataError
-        Neither one number nor as many as items.
+        Neither one number nor one per item.
     """
-    found = np.asarray(value, dtype=np.float64)
-    if found.ndim and found.shape != (items,):
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim and array.shape != (items,):
         raise DataError(
-            f"{name} has shape {found.shape}", f"one number, or one an item: ({items},)"
+            f"{name} has shape {array.shape}", f"one number, or one per item: ({items},)"
         )
-    row = np.atleast_1d(found)
+    row = np.atleast_1d(array)
     wrong = ~valid(row)
     if wrong.any():
         item = int(wrong.argmax())
-        raise UsageError(f"{name}{f' of item {item}' * found.ndim} is {row[item]}", expected)
-    return found if found.ndim else float(found)
+        raise UsageError(f"{name}{f' of item {item}' * array.ndim} is {row[item]}", expected)
+    return array if array.ndim else float(array)
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Prices to mark at and to fill at, (T, S), with the last known one where there is none.
+    """Prices to mark and to fill at, (T, S), with gaps filled by the last known price.
 
-    ``no_close`` and ``no_fill`` are where there was none, None if nowhere, the usual case; without
-    a volume, if that is asked for, nothing can be filled either.
+    ``no_close`` and ``no_fill`` mark the gaps, None without any; with an impact, bars without a
+    volume cannot be filled either.
     """
 
     marks: Floats
@@ -151,7 +151,7 @@ class Market:
 
 
 def market_of(prices: Any, opens: Any, volume: Any) -> Market:
-    """Closes, and opens and volume if they count, checked; those may be frames like the closes."""
+    """Check closes, opens and volume (None where unused)."""
     closes = prices_of("prices", prices)
     no_close = no_fill = gaps(closes)
     marks = fills = closes
@@ -166,12 +166,12 @@ def market_of(prices: Any, opens: Any, volume: Any) -> Market:
     if volume is None:
         return Market(marks, fills, no_close, no_fill, None)
     traded = volume_of(aligned(prices, "impact.volume", volume), closes.shape)
-    still = ~(traded > 0.0)
-    return Market(marks, fills, no_close, still if no_fill is None else no_fill | still, traded)
+    idle = ~(traded > 0.0)
+    return Market(marks, fills, no_close, idle if no_fill is None else no_fill | idle, traded)
 
 
 def gaps(prices: Floats) -> Mask | None:
-    """Where a price is missing; None, the usual case, if nowhere."""
+    """Mask of missing prices, or None without any."""
     missing = np.isnan(prices)
     return missing if missing.any() else None
 
@@ -180,13 +180,13 @@ def last_known(closes: Floats, opens: Floats | None, holes: Mask) -> tuple[Float
     """Last price known at each close, and at each execution."""
     item = np.flatnonzero(np.any(holes, axis=0))
     bars = len(closes)
-    # Open and close of a bar take turns, so that only the past fills a gap.
+    # Opens and closes alternate, so that only past prices fill a gap.
     path = closes[:, item]
     if opens is not None:
         path = np.stack([opens[:, item], path], axis=1).reshape(2 * bars, item.size)
     step = np.where(np.isnan(path), 0, np.arange(len(path))[:, np.newaxis])
     known = np.take_along_axis(path, np.maximum.accumulate(step, axis=0), axis=0)
-    # Before its first price an item is never held, so any number will do.
+    # Before its first price an item is never held, so any number is valid.
     known[np.isnan(known)] = 1.0
     marks = closes.copy()
     if opens is None:
@@ -199,6 +199,6 @@ def last_known(closes: Floats, opens: Floats | None, holes: Mask) -> tuple[Float
 
 def group_columns(groups: Sequence[str], items: int) -> dict[str, Ints]:
     if len(groups) != items:
-        raise DataError(f"limits.groups names {len(groups)} items", f"a group for each of {items}")
+        raise DataError(f"limits.groups has {len(groups)} names", f"a group for each of {items}")
     names = np.asarray(groups, dtype=object)
     return {name: (names == name).nonzero()[0] for name in dict.fromkeys(groups)}

@@ -13,7 +13,7 @@ from podium.portfolio.terms import Rates
 
 
 class Interest:
-    """What cash and shorts at one close earn and cost until the next."""
+    """Interest on cash and shorts from one close to the next."""
 
     def __init__(self, rates: Rates, bars: int, items: int) -> None:
         times = np.asarray(rates.times)
@@ -27,13 +27,13 @@ class Interest:
         self._cash = _per_bar("rates.cash", rates.cash, bars)
         self._debt = _per_bar("rates.debt", rates.debt, bars)
         self._borrow = per_item(
-            "rates.borrow", rates.borrow, items, np.isfinite, "a fraction a year, such as 0.03"
+            "rates.borrow", rates.borrow, items, np.isfinite, "a fraction per year, such as 0.03"
         )
 
     def until(self, bar: int, cash: Floats, held: Floats, marks: Floats) -> Floats:
-        """Earned less paid, (K,), from the close before until this one.
+        """Net interest, (K,), from the previous close to this one.
 
-        Cash (K,) and holdings (K, S) are those of the close before, as are the prices (S,).
+        Cash (K,), holdings (K, S) and prices (S,) are those of the previous close.
         """
         rate = np.where(cash > 0.0, self._cash[bar - 1], self._debt[bar - 1])
         short = np.vecdot(np.minimum(held, 0.0), marks * self._borrow)
@@ -42,9 +42,9 @@ class Interest:
 
 
 def _per_bar(name: str, rate: ArrayLike, bars: int) -> Floats:
-    found = np.asarray(rate, dtype=np.float64)
-    if found.ndim and found.shape != (bars,):
-        raise DataError(f"{name} has shape {found.shape}", f"one number, or one a bar: ({bars},)")
-    if not np.isfinite(found).all():
-        raise UsageError(f"{name} is not finite", "fractions a year, such as 0.03")
-    return np.broadcast_to(found, (bars,))
+    values = np.asarray(rate, dtype=np.float64)
+    if values.ndim and values.shape != (bars,):
+        raise DataError(f"{name} has shape {values.shape}", f"one number, or one per bar, {bars}")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{name} is not finite", "fractions per year, such as 0.03")
+    return np.broadcast_to(values, (bars,))

@@ -1,4 +1,4 @@
-"""Target weights as limits let them be."""
+"""Limits on target weights."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from podium.portfolio.terms import Limits
 
 
 def limited(weights: Floats, limits: Limits) -> Floats:
-    """Weights (..., S): each cut off, then each group shrunk, then all of them shrunk.
+    """Apply the limits to weights (..., S): per item, then per group, then leverage.
 
     Raises
     ------
     UsageError
-        A limit that is negative or NaN, a group limit without groups or for none of them.
+        A limit that is negative or NaN, a group limit without groups or for an unknown one.
     DataError
-        Limits or groups of another number of items.
+        Limits or groups for a different number of items.
     """
     items = weights.shape[-1]
     if limits.weight is not None:
@@ -28,10 +28,10 @@ def limited(weights: Floats, limits: Limits) -> Floats:
     if groups:
         weights = weights.copy()
     for columns, limit in groups:
-        weights[..., columns] = _shrunk(weights[..., columns], limit)
+        weights[..., columns] = _scaled(weights[..., columns], limit)
     if limits.leverage is not None:
         _require("limits.leverage", limits.leverage)
-        weights = _shrunk(weights, limits.leverage)
+        weights = _scaled(weights, limits.leverage)
     if limits.turnover is not None:
         _require("limits.turnover", limits.turnover)
     return weights
@@ -42,7 +42,7 @@ def _groups(limits: Limits, items: int) -> list[tuple[np.ndarray, float]]:
         return []
     if limits.groups is None:
         raise UsageError(
-            "limits.group is given without limits.groups", "the group of every item, in their order"
+            "limits.group needs limits.groups", "the group of every item, in their order"
         )
     columns = group_columns(limits.groups, items)
     most = limits.group if isinstance(limits.group, dict) else dict.fromkeys(columns, limits.group)
@@ -50,14 +50,14 @@ def _groups(limits: Limits, items: int) -> list[tuple[np.ndarray, float]]:
         _require(f"limits.group of '{name}'", limit)
         if name not in columns:
             raise UsageError(
-                f"limits.group names '{name}', which is no group", fix=suggest(name, columns)
+                f"limits.group has an unknown group, '{name}'", fix=suggest(name, columns)
             )
     return [(columns[name], limit) for name, limit in most.items()]
 
 
-def _shrunk(weights: Floats, most: float) -> Floats:
+def _scaled(weights: Floats, most: float) -> Floats:
     gross = np.abs(weights).sum(axis=-1, keepdims=True)
-    # Exactly 1 where nothing is to be shrunk, also for a gross of 0 and a limit of 0.
+    # Exactly 1 where the gross is within the limit, also for a gross of 0 and a limit of 0.
     scale = np.divide(most, gross, out=np.ones_like(gross), where=gross > most)
     shrunk: Floats = weights * scale
     return shrunk

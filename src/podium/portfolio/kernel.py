@@ -1,4 +1,4 @@
-"""The portfolio kernel: target weights against prices, from one order to the next."""
+"""The portfolio kernel: simulation of target weights on prices."""
 
 from __future__ import annotations
 
@@ -53,43 +53,41 @@ def simulate(
     ----------
     prices : (T, S) float, > 0
         Close of S items over T bars, adjusted for splits and dividends. NaN: no price. If this is
-        a frame, frames given beside it are put in the order of its columns, by name.
+        a frame, other frames are aligned to its columns by name.
     weights : (T, S) float
-        Target share of equity in each item, decided at the close of the bar; negative is short,
-        what is left of 1 stays in cash. A row of NaN is no order: the holdings are kept.
+        Target share of equity in each item, decided at the close of the bar; negative is short, the
+        rest to 1 stays in cash. A row of NaN is no order: the holdings are kept.
     open_prices : (T, S) float, > 0, optional
-        Open of the same bars. Needed for "next_open", not looked at for "next_close".
+        Open of the same bars. Required for "next_open", ignored for "next_close".
     execution : {"next_close", "next_open"}
         Weights decided at the close of bar t are filled at this price of bar t + 1.
     fee_bps : float or (S,) float in [0, 10000)
-        Fee on traded notional, in hundredths of a percent, paid from cash.
+        Fee on traded notional, in basis points, paid from cash.
     slippage_bps : float or (S,) float in [0, 10000)
-        By how much a buyer pays more and a seller gets less than the price.
+        Slippage of the fill price, against the order.
     spread_bps : float or (S,) float in [0, 10000)
-        Bid to ask; half of it is paid on each side, like slippage.
+        Bid-ask spread; half of it is paid on each side, like slippage.
     initial_cash : float, > 0
         Cash at the first bar.
     costs : {"on_top", "within"}
-        Whether the amount that an order trades is free of costs, which come on top of it, or
-        includes them: see Notes.
+        Whether costs are added to the notional of an order or included in it, see Notes.
     impact : Impact, optional
-        How far an order moves its own price, against the volume of the bar it is filled in.
+        Price impact of an order, relative to the volume of the bar of its fill.
     limits : Limits, optional
-        Of positions, groups, leverage and turnover; lots.
+        Limits on positions, groups, leverage and turnover; lots.
     rates : Rates, optional
-        Interest on cash, debt and shorts. Without it there is none.
+        Interest on cash, debt and shorts. Default: none.
 
     Returns
     -------
     Backtest
-        Arrays of length T, the trades, and flags for what could not go to plan.
+        Arrays of length T, the trades, and lists of delistings and dropped orders.
 
     Raises
     ------
     DataError
         Matrices of different or wrong shape; a price that is zero, negative or infinite; a weight
-        that is infinite; a row with some weights NaN and others not; frames of other rows or
-        columns.
+        that is infinite; a row with only some weights NaN; frames with different rows or columns.
     UsageError
         An unknown execution, "next_open" without opens, a cost, limit, rate or initial cash out of
         bounds.
@@ -98,31 +96,29 @@ def simulate(
     -----
     One bar, in this order:
 
-    1. Interest, if there are rates, on what cash and shorts were at the close before.
-    2. The order of the bar before, if any. Equity E is cash plus holdings at the execution price,
+    1. Interest, if there are rates, on cash and shorts of the previous close.
+    2. The order of the previous bar, if any. Equity E is cash plus holdings at the execution price,
        before any cost of this order. The target quantity of an item is w E / price; the difference
-       to the holding is traded at price x (1 + slippage) when bought, x (1 - slippage) when sold
-       (slippage, half the spread and impact added up). Cash pays the notional of that fill, then
-       the fee, `fee_bps` of that notional. Quantities are fractional unless there are lots, and
-       not reduced for the costs: with weights that sum to one, cash goes negative by the costs of
-       the order (0.1 per cent of equity for a full purchase at 10 bps). That loan lasts until the
-       next order, which is sized on equity after costs. With costs "within" the cash that changes
-       hands, fee and slippage included, is what the order asks, w E less the value held, so less
-       is bought and more is sold; a position that goes to zero is sold whole. A difference below
-       1e-12 of equity is not traded.
-    3. A holding whose close is missing is liquidated at its last known price, at the usual costs
-       but without impact, and listed in `delisted`. A gap in a price series does the same: fill it
-       first if the item went on trading.
-    4. Equity is marked at the close. If it is 0 or below, everything is liquidated at the close,
-       at the usual costs; no later order is filled, no interest booked, and the returns after it
-       are 0. An order that meets equity of 0 or below at its execution price sells everything
-       instead.
+       to the holding is bought at price x (1 + slippage) or sold at price x (1 - slippage), with
+       half the spread and the impact added to the slippage. Cash pays the notional of the fill and
+       the fee, `fee_bps` of that notional. Quantities are fractional without lots, and not reduced
+       by the costs: with weights that sum to one, cash is negative by the costs of the order (0.1 %
+       of equity for a full purchase at 10 bps) until the next order, which is sized on equity after
+       costs. With costs "within" the change of cash, fee and slippage included, is w E less the
+       value held, so less is bought and more is sold; a position with a target of zero is sold
+       whole. A difference below 1e-12 of equity is not traded.
+    3. A holding without a close is liquidated at its last known price, at the usual costs but
+       without impact, and listed in `delisted`. Gaps in a price series have the same effect, so
+       fill them first if the item continues to trade.
+    4. Equity is marked at the close. If it is 0 or below, everything is liquidated at the close, at
+       the usual costs; later orders are not filled, no interest is booked, and later returns are 0.
+       If equity is 0 or below at the execution price, the order sells everything instead.
 
-    Weights of bar t never touch prices of bar t, and weights of the last bar are never filled. An
-    order for an item without an execution price is dropped and listed in `unfilled`; its share
-    stays in cash, and a holding stays as it is, valued in E at its last known price.
+    Weights of bar t are never filled at prices of bar t, and those of the last bar are never
+    filled. An order for an item without an execution price is dropped and listed in `unfilled`; its
+    share stays in cash, and a holding is kept, valued in E at its last known price.
 
-    There are no margin calls before ruin: limits are of targets, not of what prices make of them.
+    There are no margin calls before ruin: limits apply to targets, not to later values.
     Time is O(T S).
 
     Examples
@@ -141,7 +137,7 @@ def simulate(
         raise DataError(
             f"weights has shape {alone.shape}",
             "a matrix of bars by items",
-            "give many portfolios to simulate_stack" if alone.ndim == 3 else "",
+            "use simulate_stack for several portfolios" if alone.ndim == 3 else "",
         )
     return simulate_stack(
         prices,
@@ -162,14 +158,14 @@ def simulate(
 def simulate_stack(
     prices: ArrayLike, weights: ArrayLike, **options: Unpack[SimulateOptions]
 ) -> Backtests:
-    """Many sets of weights on the same prices, in one pass over the bars.
+    """Simulate many sets of weights on the same prices in one pass over the bars.
 
     Parameters
     ----------
     prices : (T, S) float
         As in `simulate`.
     weights : (K, T, S) float
-        K sets of target weights; each may order on bars of its own.
+        K sets of target weights; the bars with orders may differ.
     **options
         Keywords of `simulate`, the same for all sets.
 
@@ -233,7 +229,7 @@ def simulate_stack(
 
 
 class _Walk:
-    """What K portfolios were at each of T closes, as far as the walk has come."""
+    """State of K portfolios at each of T closes, filled bar by bar."""
 
     def __init__(self, runs: int, bars: int, items: int) -> None:
         self.equity, self.cash, self.gross, self.interest = np.zeros((4, runs, bars))
@@ -245,15 +241,15 @@ class _Walk:
 def _walk(
     market: _inputs.Market, targets: Floats, ordered: Mask, book: Book, interest: Interest | None
 ) -> _Walk:
-    """From one order to the next holdings stay what they are: many bars are marked at once.
+    """Simulate bar by bar; the bars between two orders are marked together.
 
-    A stretch of bars ends early where a price goes missing or a portfolio is ruined.
+    Such a range ends early at a missing price or the ruin of a portfolio.
     """
     runs, bars, items = targets.shape
     walk = _Walk(runs, bars, items)
     marks, fills, volume = market.marks, market.fills, market.volume
     no_close, no_fill = market.no_close, market.no_fill
-    # What is decided on one bar is due on the next.
+    # A decision of one bar is filled on the next.
     due = np.zeros((runs, bars), dtype=bool)
     due[:, 1:] = ordered[:, :-1]
     ends = _ends(np.asarray(due.any(axis=0)) if interest is None else np.ones(bars, dtype=bool))
@@ -269,9 +265,11 @@ def _walk(
         everyone = due_to_all[bar] and all_alive
         which = None if everyone else (due[:, bar] & alive).nonzero()[0]
         if which is None or which.size:
-            wanted = targets[:, bar - 1] if which is None else targets[which, bar - 1]
+            weights_now = targets[:, bar - 1] if which is None else targets[which, bar - 1]
             gaps = None if no_fill is None else no_fill[bar]
-            walk.unfilled.add(bar, book.order(bar, which, wanted, fills[bar], volume_now, gaps))
+            walk.unfilled.add(
+                bar, book.order(bar, which, weights_now, fills[bar], volume_now, gaps)
+            )
         if no_close is not None:
             walk.delisted.add(bar, book.liquidate(bar, no_close[bar], marks[bar], volume_now))
             end = bar + 1 + _first(no_close[bar + 1 : end] & (book.held != 0.0).any(axis=0))
@@ -279,11 +277,11 @@ def _walk(
         if np.minimum.reduce(worth, axis=None, initial=np.inf) <= 0.0:
             bust = (worth <= 0.0) & alive[:, np.newaxis]
             end = bar + max(_first(bust.T), 1)
-            gone = bust[:, 0]
-            if gone.any():
-                walk.ruined[gone] = bar
+            bust_now = bust[:, 0]
+            if bust_now.any():
+                walk.ruined[bust_now] = bar
                 alive, all_alive = walk.ruined < 0, False
-                book.liquidate(bar, gone[:, np.newaxis], marks[bar], volume_now)
+                book.liquidate(bar, bust_now[:, np.newaxis], marks[bar], volume_now)
                 end = bar + 1
             worth = book.worth(marks[bar:end])
         walk.equity[:, bar:end] = worth
@@ -294,7 +292,7 @@ def _walk(
 
 
 class _Places:
-    """Bars and items of events, portfolio by portfolio."""
+    """Bars and items of events by portfolio."""
 
     def __init__(self, runs: int, items: int) -> None:
         self._runs, self._items = runs, items
@@ -319,7 +317,7 @@ def _ends(event: Mask) -> list[int]:
 
 
 def _first(events: Mask) -> int:
-    """Rows before the first that has an event."""
+    """Number of rows before the first event."""
     rows = np.asarray(events.any(axis=1))
     return int(rows.argmax()) if rows.any() else len(rows)
 
@@ -327,7 +325,7 @@ def _first(events: Mask) -> int:
 def _terms(
     options: SimulateOptions, costs: Costs, impact: Impact | None, limits: Limits, items: int
 ) -> tuple[float | Floats, float | Floats, Terms]:
-    """Fee and slippage as they were given, and everything as fractions."""
+    """Fee and slippage in basis points, and all terms as fractions."""
     fee, slippage, spread = (
         _inputs.per_item(
             name,
@@ -375,7 +373,7 @@ def _require_options(execution: str, opens: object, costs: str, initial_cash: fl
         raise UsageError(f"execution is {execution!r}", _either(Execution))
     if execution == "next_open" and opens is None:
         raise UsageError(
-            "execution is 'next_open' without open_prices",
+            "execution 'next_open' needs open_prices",
             "the open of every bar",
             "pass open_prices, or execution='next_close'",
         )

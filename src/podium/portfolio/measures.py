@@ -1,4 +1,4 @@
-"""Measures of a return series; NaN, never infinity, where one is undefined."""
+"""Measures of a return series; an undefined one is NaN, never infinite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAYS_PER_YEAR = 365.25
 
 
 def periods_per_year(times: ArrayLike) -> float:
-    """Bars in a year of 365.25 days, from the calendar of the bars themselves.
+    """Bars in a year of 365.25 days, from the times of the bars.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def periods_per_year(times: ArrayLike) -> float:
 
 
 def require_times(times: ArrayLike) -> NDArray[np.datetime64]:
-    """Times of bars as an array; DataError unless two or more, strictly ascending."""
+    """Return the times of bars as an array; DataError unless two or more, strictly ascending."""
     stamps: NDArray[np.datetime64] = np.asarray(times)
     if stamps.ndim != 1 or stamps.dtype.kind != "M":
         raise DataError(
             f"times are of type {stamps.dtype} and shape {stamps.shape}", "a list of datetime64"
         )
     if stamps.size < 2:
-        raise DataError(f"{stamps.size} bars span no time", "at least two")
+        raise DataError(f"{stamps.size} bars have no interval", "at least two")
     if np.isnat(stamps).any():
         raise DataError(f"times[{int(np.isnat(stamps).argmax())}] is NaT", "a time for every bar")
     late = stamps[1:] <= stamps[:-1]
@@ -63,19 +63,19 @@ def require_times(times: ArrayLike) -> NDArray[np.datetime64]:
 
 
 def sharpe(returns: ArrayLike, periods_per_year: float) -> float:
-    """Mean over standard deviation of the returns, a year; NaN if they never vary.
+    """Sharpe ratio per year: mean over standard deviation; NaN for constant returns.
 
     Parameters
     ----------
     returns : (T,) float
-        Simple return per bar, as a fraction, in excess of any rate to beat.
+        Simple return per bar, as a fraction, in excess of any risk-free rate.
     periods_per_year : float, > 0
         Bars in a year.
 
     Returns
     -------
     float
-        Standard deviation with T - 1; scaled by the square root of `periods_per_year`.
+        The standard deviation divides by T - 1; scaled by the square root of `periods_per_year`.
 
     Raises
     ------
@@ -96,12 +96,12 @@ def sharpe(returns: ArrayLike, periods_per_year: float) -> float:
 
 
 def sortino(returns: ArrayLike, periods_per_year: float) -> float:
-    """Mean return over downside deviation, a year; NaN without a loss.
+    """Sortino ratio per year: mean return over downside deviation; NaN without a loss.
 
     Parameters
     ----------
     returns : (T,) float
-        Simple return per bar, as a fraction, in excess of any rate to beat.
+        Simple return per bar, as a fraction, in excess of any risk-free rate.
     periods_per_year : float, > 0
         Bars in a year.
 
@@ -130,7 +130,7 @@ def sortino(returns: ArrayLike, periods_per_year: float) -> float:
 
 
 def volatility(returns: ArrayLike, periods_per_year: float) -> float:
-    """Standard deviation of the returns, a year; NaN for fewer than two.
+    """Standard deviation of the returns per year; NaN for fewer than two.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     Returns
     -------
     float >= 0
-        With T - 1; exactly 0 for returns that never vary.
+        Divides by T - 1; exactly 0 for constant returns.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
 
 
 def cagr(returns: ArrayLike, periods_per_year: float) -> float:
-    """Compound growth a year, as a fraction; -1 if everything was lost.
+    """Compound annual growth rate, as a fraction; -1 after a total loss.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     Returns
     -------
     float >= -1
-        NaN for no returns, or for a few so large that a year of them has no number.
+        NaN without returns, or on overflow.
 
     Raises
     ------
@@ -201,19 +201,19 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
 
 
 def max_drawdown(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
-    """Deepest fall of wealth from its peak so far, as a fraction, 0 or negative.
+    """Largest drawdown of wealth from its running peak, as a fraction, 0 or negative.
 
     Parameters
     ----------
     returns : (T,) float
         Simple return per bar, as a fraction.
     periods_per_year : float, optional
-        Not used; taken so that every measure is called alike.
+        Not used; for a common signature of all measures.
 
     Returns
     -------
     float <= 0
-        The initial capital is the first peak; below -1 if shorts lost more than there was.
+        The initial capital is the first peak; below -1 if shorts lose more than the equity.
 
     Raises
     ------
@@ -225,24 +225,24 @@ def max_drawdown(returns: ArrayLike, periods_per_year: float = math.nan) -> floa
     >>> round(max_drawdown([-0.1, 0.2, -0.5]), 4)
     -0.5
     """
-    fall = _falls(returns)
+    fall = _drawdowns(returns)
     return float(fall.min()) if fall.size > 1 else math.nan
 
 
 def max_drawdown_bars(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
-    """Length of the deepest fall, from its peak until wealth is back there.
+    """Length of the largest drawdown, from its peak until wealth is back there.
 
     Parameters
     ----------
     returns : (T,) float
         Simple return per bar, as a fraction.
     periods_per_year : float, optional
-        Not used; taken so that every measure is called alike.
+        Not used; for a common signature of all measures.
 
     Returns
     -------
     float >= 0
-        A whole number of bars; up to the last bar if wealth never came back, 0 without a fall.
+        A whole number of bars; until the last bar without a recovery, 0 without a drawdown.
 
     Raises
     ------
@@ -254,7 +254,7 @@ def max_drawdown_bars(returns: ArrayLike, periods_per_year: float = math.nan) ->
     >>> max_drawdown_bars([0.1, -0.5, 0.5, 0.5, 0.0])
     3.0
     """
-    fall = _falls(returns)
+    fall = _drawdowns(returns)
     if fall.size < 2:
         return math.nan
     deepest = int(fall.argmin())
@@ -267,7 +267,7 @@ def max_drawdown_bars(returns: ArrayLike, periods_per_year: float = math.nan) ->
 
 
 def calmar(returns: ArrayLike, periods_per_year: float) -> float:
-    """Compound growth a year over the deepest fall; NaN without a fall.
+    """Compound annual growth rate over the largest drawdown; NaN without a drawdown.
 
     Parameters
     ----------
@@ -297,15 +297,15 @@ def calmar(returns: ArrayLike, periods_per_year: float) -> float:
 
 
 def hit_rate(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
-    """Share of gains among the bars that gained or lost; NaN without any.
+    """Share of gains among the bars with a non-zero return; NaN without any.
 
     Parameters
     ----------
     returns : (T,) float
-        Simple return per bar, as a fraction. Bars of exactly 0, such as those without a position,
-        do not count.
+        Simple return per bar, as a fraction. Returns of exactly 0, as without a position, do not
+        count.
     periods_per_year : float, optional
-        Not used; taken so that every measure is called alike.
+        Not used; for a common signature of all measures.
 
     Returns
     -------
@@ -327,14 +327,14 @@ def hit_rate(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
 
 
 def tail_ratio(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
-    """A good bar over a bad one: the 95th percentile over the 5th, both absolute.
+    """Absolute 95th percentile of the returns over the absolute 5th.
 
     Parameters
     ----------
     returns : (T,) float
         Simple return per bar, as a fraction.
     periods_per_year : float, optional
-        Not used; taken so that every measure is called alike.
+        Not used; for a common signature of all measures.
 
     Returns
     -------
@@ -359,19 +359,19 @@ def tail_ratio(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
 
 
 def exposure(gross: ArrayLike, periods_per_year: float = math.nan) -> float:
-    """Mean of the sum of absolute weights that was held.
+    """Mean sum of absolute weights held.
 
     Parameters
     ----------
     gross : (T,) float, >= 0
         Exposure of each bar, as in `Backtest.exposure`.
     periods_per_year : float, optional
-        Not used; taken so that every measure is called alike.
+        Not used; for a common signature of all measures.
 
     Returns
     -------
     float >= 0
-        1 is fully invested throughout. NaN for no bars.
+        1 is fully invested throughout. NaN without bars.
 
     Raises
     ------
@@ -388,7 +388,7 @@ def exposure(gross: ArrayLike, periods_per_year: float = math.nan) -> float:
 
 
 def closed_profits(trades: Trades) -> NDArray[np.float64]:
-    """What each closed trade earned, costs taken off.
+    """Profit of each closed trade after costs.
 
     Parameters
     ----------
@@ -398,10 +398,10 @@ def closed_profits(trades: Trades) -> NDArray[np.float64]:
     Returns
     -------
     (M,) float
-        In the currency of the prices, item by item in the order of opening. A trade lasts from no
+        In the currency of the prices, by item and in the order of opening. A trade lasts from no
         position in an item to none again; a fill that turns a long into a short (or back) closes
-        one and opens the next, its cash and fee shared by quantity. Open ones are left out, and
-        interest is no part of it.
+        one and opens the next, with its cash and fee split by quantity. Open trades and interest
+        are left out.
 
     Examples
     --------
@@ -416,27 +416,27 @@ def closed_profits(trades: Trades) -> NDArray[np.float64]:
     item, quantity, after = trades.item[order], trades.quantity[order], trades.held[order]
     before = np.concatenate([[0.0], after[:-1]])
     before[1:][item[1:] != item[:-1]] = 0.0
-    flow = -quantity * trades.price[order] - trades.fee[order]
-    turned = before * after < 0.0
-    number = np.cumsum((before == 0.0) | turned) - 1
-    # What a turn brings in for the old position belongs to the trade before it.
-    closing = np.where(turned, flow * before / np.where(turned, -quantity, 1.0), 0.0)
+    cash = -quantity * trades.price[order] - trades.fee[order]
+    reverses = before * after < 0.0
+    number = np.cumsum((before == 0.0) | reverses) - 1
+    # The part of a reversal that closes the old position belongs to the previous trade.
+    closing = np.where(reverses, cash * before / np.where(reverses, -quantity, 1.0), 0.0)
     earned = np.zeros(int(number[-1]) + 1)
-    np.add.at(earned, number, flow - closing)
-    np.add.at(earned, number[turned] - 1, closing[turned])
+    np.add.at(earned, number, cash - closing)
+    np.add.at(earned, number[reverses] - 1, closing[reverses])
     closed = np.zeros(earned.size, dtype=bool)
     closed[number[after == 0.0]] = True
-    closed[number[turned] - 1] = True
+    closed[number[reverses] - 1] = True
     return earned[closed]
 
 
 def win_rate(trades: Trades) -> float:
-    """Share of closed trades that earned something, costs taken off; NaN without any.
+    """Share of closed trades with a profit after costs; NaN without any.
 
     Parameters
     ----------
     trades : Trades
-        Fills of one portfolio; what a closed trade is: `closed_profits`.
+        Fills of one portfolio; see `closed_profits` for the closed trades.
 
     Returns
     -------
@@ -454,7 +454,7 @@ def win_rate(trades: Trades) -> float:
 
 
 def turnover(traded: ArrayLike, periods_per_year: float) -> float:
-    """Bought plus sold notional a year, in multiples of equity.
+    """Bought plus sold notional per year, in multiples of equity.
 
     Parameters
     ----------
@@ -466,7 +466,7 @@ def turnover(traded: ArrayLike, periods_per_year: float) -> float:
     Returns
     -------
     float >= 0
-        Swapping the whole portfolio once a year is 2. NaN for no bars.
+        2 for one full exchange of the portfolio per year. NaN without bars.
 
     Raises
     ------
@@ -490,7 +490,7 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
     Parameters
     ----------
     backtest : Backtest
-        As `simulate` gives it. Its first bar, where nothing can be held, is no period.
+        Result of `simulate`. Its first bar, without a holding, is left out.
     periods : float, > 0
         Bars in a year, see `periods_per_year`.
 
@@ -532,7 +532,7 @@ OF_RETURNS = (
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
     series: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     if series.ndim != 1:
-        raise DataError(f"returns have shape {series.shape}", "one number a bar")
+        raise DataError(f"returns have shape {series.shape}", "one number per bar")
     wrong = ~np.isfinite(series)
     if wrong.any():
         at = int(wrong.argmax())
@@ -550,18 +550,18 @@ def _series(values: ArrayLike, periods: float) -> tuple[NDArray[np.float64], flo
 
 
 def _varies(series: NDArray[np.float64]) -> bool:
-    # Asked of the values: the standard deviation of a constant may be a rounding error, not 0.
+    # By the values: the standard deviation of a constant may be a rounding error, not 0.
     return series.size > 1 and float(series.min()) != float(series.max())
 
 
 def _ratio(above: float, below: float) -> float:
-    # A divisor that vanishes next to the dividend would overflow to infinity.
+    # A divisor close to 0 overflows to infinity.
     value = above / below if below > 0.0 else math.nan
     return value if math.isfinite(value) else math.nan
 
 
-def _falls(returns: ArrayLike) -> NDArray[np.float64]:
-    """Wealth over its peak so far, less one; the initial capital comes first."""
+def _drawdowns(returns: ArrayLike) -> NDArray[np.float64]:
+    """Drawdown of wealth from its running peak at each bar; the initial capital comes first."""
     with np.errstate(over="ignore", invalid="ignore"):
         wealth = np.cumprod(np.concatenate([[1.0], 1.0 + _finite(returns)]))
         falls: NDArray[np.float64] = wealth / np.maximum.accumulate(wealth) - 1.0

@@ -1,4 +1,4 @@
-"""What comes out of a simulation: equity, holdings, trades and flags, of one portfolio or many."""
+"""Results of a simulation of one or many portfolios: equity, holdings and trades."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from podium.arrays import Floats, Ints
 
 Execution = Literal["next_close", "next_open"]
 Costs = Literal["on_top", "within"]
-# What all portfolios of one simulation share.
+# Fields that all portfolios of a simulation share.
 COMMON = ("execution", "costs", "fee_bps", "slippage_bps")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trades:
-    """Every fill in the order it happened, one array a column.
+    """Every fill in order, one array per column.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class Trades:
     quantity : (N,) float
         Units bought, negative if sold.
     price : (N,) float
-        Price paid or received for a unit; slippage, half the spread and impact included.
+        Price per unit; slippage, half the spread and impact included.
     fee : (N,) float
-        Taken from cash beside the price, in the currency of the prices, >= 0.
+        Fee paid from cash, in the currency of the prices, >= 0.
     held : (N,) float
-        Units held after the fill, negative if short; exactly 0 if it closed the position.
+        Units held after the fill, negative if short; exactly 0 for a closed position.
     """
 
     bar: Ints
@@ -49,14 +49,14 @@ class Trades:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backtest:
-    """What a portfolio was worth, held, traded and paid, bar by bar.
+    """Equity, holdings, trades and costs of a portfolio, bar by bar.
 
     Parameters
     ----------
     equity : (T,) float
         Cash plus holdings at the close; the first is the initial cash.
     returns : (T,) float
-        ``equity[t] / equity[t - 1] - 1``; the first is 0, as nothing can be held before it.
+        ``equity[t] / equity[t - 1] - 1``; the first is 0.
     cash : (T,) float
         Cash at the close, in the currency of the prices; negative if borrowed.
     weights_held : (T, S) float
@@ -65,24 +65,23 @@ class Backtest:
         Every fill, liquidations included.
     turnover : (T,) float, >= 0
         Bought plus sold notional of the bar over the equity before its first fill; 0 where that
-        equity was 0 or below.
+        equity is 0 or below.
     exposure : (T,) float, >= 0
         Sum of absolute weights held at the close.
     interest : (T,) float
         Earned on cash less paid on debt and on shorts, booked on the bar.
     delisted : (D, 2) int
-        Bar and item of each holding liquidated because its price went missing.
+        Bar and item of each holding liquidated for a missing price.
     unfilled : (U, 2) int
-        Bar and item of each order dropped because there was no price (or, with an impact, no
-        volume) to fill it at.
+        Bar and item of each order dropped for a missing price (or, with an impact, volume).
     ruined : int or None
-        Bar at whose close equity was 0 or below and everything was liquidated; None if never.
+        Bar at whose close equity is 0 or below and everything is liquidated; None without one.
     execution : {"next_close", "next_open"}
-        When orders were filled.
+        Execution of orders.
     costs : {"on_top", "within"}
-        Whether costs came on top of the amounts that were traded.
+        Whether costs are added to the traded notional.
     fee_bps, slippage_bps : float or (S,) float
-        The costs that were charged.
+        Costs in basis points.
     """
 
     equity: Floats
@@ -104,7 +103,7 @@ class Backtest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fills:
-    """What happened on each bar, to be sorted by portfolio.
+    """Events of each bar, sorted by portfolio on demand.
 
     Parameters
     ----------
@@ -119,7 +118,7 @@ class Fills:
     events: Sequence[tuple[Any, ...]]
 
     def of_each(self) -> Iterator[list[Any]]:
-        """Bar, item and columns of each portfolio, in the order they happened."""
+        """Bar, item and columns of each portfolio, in order."""
         parts = [[event[at] for event in self.events] for at in range(2 + self.columns)]
         bars, places, *columns = parts
         place = np.concatenate([np.empty(0, np.int64), *places])
@@ -129,7 +128,7 @@ class Fills:
         if self.runs == 1:
             yield table
             return
-        # Small integers are sorted in one pass over them.
+        # A stable sort of small integers is a radix sort, in one pass.
         order = np.argsort(run.astype(np.min_scalar_type(self.runs)), kind="stable")
         ends = np.searchsorted(run[order], np.arange(self.runs + 1))
         for first, last in itertools.pairwise(ends.tolist()):
@@ -138,22 +137,22 @@ class Fills:
 
 @dataclass(frozen=True, eq=False)
 class Backtests:
-    """The same of K portfolios over the same bars, as `simulate_stack` gives it.
+    """Results of K portfolios over the same bars, returned by `simulate_stack`.
 
-    ``result[k]`` is the `Backtest` of portfolio k, equal to the bit to what `simulate` gives for
-    its weights alone; ``len(result)`` is K, and a loop goes over all of them.
+    ``result[k]`` is the `Backtest` of portfolio k, equal to the bit to that of `simulate`;
+    ``len(result)`` is K, and iteration is over the portfolios.
 
     Parameters
     ----------
     equity, returns, cash, turnover, exposure, interest : (K, T) float
-        As in `Backtest`, one row a portfolio.
+        As in `Backtest`, one row per portfolio.
     weights_held : (K, T, S) float
     delisted, unfilled : tuple of (N, 2) int
     ruined : tuple of int or None
     fills : Fills
-        From which `trades`, a tuple of one `Trades` a portfolio, is made when it is asked for.
+        Source of `trades`, a tuple of one `Trades` per portfolio, computed on first access.
     execution, costs, fee_bps, slippage_bps
-        Of all of them.
+        Common to all portfolios.
     """
 
     equity: Floats
@@ -184,5 +183,5 @@ class Backtests:
         return (self[run] for run in range(len(self)))
 
     def __getitem__(self, run: int) -> Backtest:
-        found = {field.name: getattr(self, field.name) for field in fields(Backtest)}
-        return Backtest(**{n: v if n in COMMON else v[run] for n, v in found.items()})
+        values = {field.name: getattr(self, field.name) for field in fields(Backtest)}
+        return Backtest(**{n: v if n in COMMON else v[run] for n, v in values.items()})

@@ -1,4 +1,4 @@
-"""On what terms a portfolio trades, beyond fee and slippage: impact, limits, interest."""
+"""Trading terms beyond fee and slippage: impact, limits, interest."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ Law = Literal["sqrt", "linear"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Impact:
-    """How far an order moves the price against itself.
+    """Price impact of an order.
 
-    A fill of quantity q in a bar of volume v is dearer (cheaper, if sold) by
-    ``bps * sqrt(|q| / v)`` hundredths of a percent with the square-root law, by
-    ``bps * |q| / v`` with the linear one. The price is moved for that fill only. A seller never
-    gets less than nothing.
+    The price of a fill of quantity q in a bar of volume v rises (falls, if sold) by
+    ``bps * sqrt(|q| / v)`` basis points with the square-root law, by ``bps * |q| / v`` with the
+    linear one. The impact applies to that fill only. Proceeds of a sale are never negative.
 
     Parameters
     ----------
     volume : (T, S) float, >= 0
-        Units traded in each bar, of the same adjustment as the prices. Where it is 0 or NaN,
-        orders are dropped, as without a price; liquidations there pay no impact.
+        Units traded in each bar, adjusted like the prices. Where it is 0 or NaN, orders are
+        dropped, as without a price, and liquidations have no impact.
     bps : float or (S,) float, >= 0
-        Impact of an order as large as the whole volume of the bar. The usual square-root law,
-        a volatility times the root of the share of volume, is the daily volatility in bps here.
+        Impact of an order of the whole volume of the bar. For the usual square-root law, volatility
+        times the root of the share of volume, it is the daily volatility in bps.
     law : {"sqrt", "linear"}
     """
 
@@ -38,21 +37,21 @@ class Impact:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """What a portfolio may hold and trade; None: no limit.
+    """Limits of a portfolio; None: no limit.
 
     Parameters
     ----------
     weight : float or (S,) float, >= 0, optional
-        Largest absolute target weight of an item; more is cut off.
+        Largest absolute target weight of an item; larger ones are clipped.
     group : float or mapping of group to float, >= 0, optional
-        Largest sum of absolute target weights in a group; above it, its weights shrink alike.
+        Largest sum of absolute target weights in a group; above it, its weights are scaled down.
     groups : sequence of str, length S, optional
-        Group of each item, such as its sector. Needed for ``group``.
+        Group of each item, such as its sector. Required for ``group``.
     leverage : float, >= 0, optional
-        Largest sum of absolute target weights; above it, all weights shrink alike.
+        Largest sum of absolute target weights; above it, all weights are scaled down.
     turnover : float, >= 0, optional
         Largest sum of bought and sold value of one order, at prices before costs, over equity;
-        above it, all its trades shrink alike, so the portfolio goes part of the way.
+        above it, all its trades are scaled down.
     lot : float or (S,) float, > 0, optional
         Smallest unit: target quantities are rounded towards zero to whole lots.
     """
@@ -67,17 +66,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """Interest, as fractions a year of 365.25 days, simple within a bar.
+    """Interest, as fractions per year of 365.25 days, simple within a bar.
 
-    From one close to the next, interest accrues on what cash and shorts were at the first, at the
-    rates known then, and is booked before the orders of the next bar.
+    From one close to the next, interest accrues on cash and shorts of the first, at its rates, and
+    is booked before the orders of the next bar.
 
     Parameters
     ----------
     times : (T,) datetime64
-        Close of each bar, strictly ascending: the calendar says how long a bar is.
+        Close of each bar, strictly ascending; the length of each bar follows from it.
     cash : float or (T,) float
-        Earned on cash above 0; the proceeds of shorts are cash like any other.
+        Earned on cash above 0, proceeds of shorts included.
     debt : float or (T,) float
         Paid on cash below 0.
     borrow : float or (S,) float

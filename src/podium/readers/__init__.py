@@ -1,1 +1,1 @@
-"""Readers: files in, a Dataset or Sequences out."""
+"""Readers of files: a Dataset or Sequences."""

@@ -1,4 +1,4 @@
-"""Tickers side by side: the span all share or each one's own, and inside it every bar of it."""
+"""Alignment of tickers: the shared span or each ticker's own span, without missing bars."""
 
 from __future__ import annotations
 
@@ -9,83 +9,82 @@ from numpy.typing import NDArray
 
 from podium.readers._findings import ERROR, WARNING, DataIssue, error
 from podium.readers._inspect import errors
-from podium.readers._repair import filled
-from podium.readers._series import Series, told
+from podium.readers._repair import forward_filled
+from podium.readers._series import Series, iso
 from podium.timeframe import Seconds
 
-# Share of the bars that one ticker may cost the others before it is worth a word.
-MOST_CUT = 0.03
+# Share of the bars that one ticker may cost the others without a warning.
+MAX_CUT = 0.03
 
 
-def side_by_side(
+def align_series(
     name: str,
     series: Sequence[Series],
-    asked: dict[str, int],
+    repairs: dict[str, int],
     notes: list[str],
     align: str = "intersection",
 ) -> tuple[list[Series], list[DataIssue]]:
-    """The series with one calendar, or why they have none.
+    """Return the series on one calendar, or the issues that prevent it.
 
-    Bars start where the youngest ticker starts and end where the first one ends; of a union each
-    ticker's where it starts and ends itself. Inside that span every ticker must have every bar,
-    unless a repair fills or drops it.
+    An intersection spans the latest first bar to the earliest last bar; in a union each ticker
+    keeps its own span. Inside its span every ticker needs every bar, unless a repair fills or
+    drops it.
 
     Parameters
     ----------
     name : str
-        The dataset's.
-    asked : dict
-        Repairs, as :func:`podium.readers._repair.steps` gives them.
+        Name of the dataset.
+    repairs : dict
+        Result of :func:`podium.readers._repair.parse_repairs`.
     notes : list of str
-        What the repairs did is added.
+        Receives a description of each repair.
     align : {"intersection", "union"}
     """
     empty = [one.ticker for one in series if not len(one)]
     if empty:
         what = f"ticker '{empty[0]}' has no bar left after the repairs"
-        return [], [error("alignment", what, "at least one bar", "ask for fewer repairs")]
+        return [], [error("alignment", what, "at least one bar", "use fewer repairs")]
     if align == "union":
-        cut, life = list(series), _life
+        cut, span_of = list(series), _own_span
     else:
         start = max(int(one.times[0]) for one in series)
         stop = min(int(one.times[-1]) for one in series)
-        cut, life = [_between(one, start, stop) for one in series], _whole
+        cut, span_of = [_between(one, start, stop) for one in series], _full_calendar
         if not all(len(one) for one in cut):
-            return [], [_never_met(name, series)]
+            return [], [_no_overlap(name, series)]
     calendar = union(cut)
-    if "forward_fill" in asked:
-        most = asked["forward_fill"]
-        cut = [filled(one, life(one, calendar), most, notes) for one in cut]
-    if "intersect" in asked:
+    if "forward_fill" in repairs:
+        most = repairs["forward_fill"]
+        cut = [forward_filled(one, span_of(one, calendar), most, notes) for one in cut]
+    if "intersect" in repairs:
         then = " that were listed then" if align == "union" else ""
-        cut = _common(cut, calendar, life, notes, f"not all tickers have{then}")
+        cut = _intersect(cut, calendar, span_of, notes, f"not all tickers have{then}")
         empty = [one.ticker for one in cut if not len(one)]
         if empty and align == "union":
             what = f"ticker '{empty[0]}' has no bar that all tickers listed then have too"
             return [], [error("alignment", what, "at least one", "leave it out")]
         if empty:
-            return [], [_never_met(name, series)]
+            return [], [_no_overlap(name, series)]
         calendar = union(cut)
-    gaps = [finding for one in cut for finding in _gaps(one, life(one, calendar), cut)]
-    # What was to be filled may lie before the first number, or in too long a hole.
-    clear = np.zeros(len(calendar), dtype=bool)
-    holes = [f for one in cut for f in errors(one, "UTC", clear[: len(one)])]
+    gaps = [finding for one in cut for finding in _gaps(one, span_of(one, calendar), cut)]
+    # A missing value may lie before the first number, or in a gap too long to fill.
+    holes = [f for one in cut for f in errors(one)]
     return cut, gaps or holes
 
 
-def _whole(series: Series, calendar: Seconds) -> Seconds:
-    """All stamps, which a ticker must have where only those of all tickers are kept."""
+def _full_calendar(series: Series, calendar: Seconds) -> Seconds:
+    """Return the whole calendar: the span of every ticker in an intersection."""
     return calendar
 
 
-def _life(series: Series, calendar: Seconds) -> Seconds:
-    """The stamps from a ticker's first bar to its last."""
+def _own_span(series: Series, calendar: Seconds) -> Seconds:
+    """Return the stamps from a ticker's first bar to its last."""
     first, last = np.searchsorted(calendar, series.times[[0, -1]])
     return calendar[first : last + 1]
 
 
-def cut_off(series: Sequence[Series]) -> list[DataIssue]:
-    """A warning where one ticker's late start or early end costs the others many bars."""
+def short_histories(series: Sequence[Series]) -> list[DataIssue]:
+    """Return a warning if one ticker's late start or early end costs the others many bars."""
     if len(series) < 2:
         return []
     starts = np.array([one.times[0] for one in series])
@@ -97,11 +96,11 @@ def cut_off(series: Sequence[Series]) -> list[DataIssue]:
         return max(0, int(last - first))
 
     everyone = np.ones(len(series), dtype=bool)
-    kept = shared(everyone)
+    common = shared(everyone)
     without = [shared(everyone & (np.arange(len(series)) != n)) for n in range(len(series))]
     worst = int(np.argmax(without))
-    lost = without[worst] - kept
-    if lost <= MOST_CUT * without[worst]:
+    lost = without[worst] - common
+    if lost <= MAX_CUT * without[worst]:
         return []
     one = series[worst]
     return [
@@ -126,22 +125,24 @@ def _between(series: Series, start: int, stop: int) -> Series:
 
 
 def union(series: Sequence[Series]) -> Seconds:
-    """Every stamp that some ticker has, increasing."""
+    """Return the increasing stamps that at least one ticker has."""
     first = series[0].times
     if all(np.array_equal(one.times, first) for one in series[1:]):
         return first
     return np.unique(np.concatenate([one.times for one in series]))
 
 
-def _common(
+def _intersect(
     series: Sequence[Series],
     calendar: Seconds,
-    life: Callable[[Series, Seconds], Seconds],
+    span_of: Callable[[Series, Seconds], Seconds],
     notes: list[str],
     which: str,
 ) -> list[Series]:
-    """The series with the stamps that no ticker lacks, and a note on each that lost some."""
-    lacking = [np.setdiff1d(life(one, calendar), one.times, assume_unique=True) for one in series]
+    """Return the series on the stamps that no ticker lacks; each loss adds a note."""
+    lacking = [
+        np.setdiff1d(span_of(one, calendar), one.times, assume_unique=True) for one in series
+    ]
     shared = np.setdiff1d(calendar, np.concatenate(lacking))
     cut = [one.take(np.isin(one.times, shared)) for one in series]
     for one, left in zip(series, cut, strict=True):
@@ -151,7 +152,7 @@ def _common(
 
 
 def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> list[DataIssue]:
-    """Bars that a ticker lacks while others have them, inside the span all share."""
+    """Return an error if a ticker lacks bars that others have in its span."""
     if len(series) == len(calendar):
         return []
     missing = np.setdiff1d(calendar, series.times, assume_unique=True)
@@ -164,32 +165,32 @@ def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> li
             DataIssue(
                 ERROR,
                 "time zone",
-                f"ticker '{series.ticker}' lies {abs(behind) / 3600:g} hours {way} the others: "
-                f"it has no bar at {told(int(missing[0]))}{more}, other tickers do",
+                f"ticker '{series.ticker}' is {abs(behind) / 3600:g} hours {way} the others: "
+                f"it has no bar at {iso(int(missing[0]))}{more}, other tickers do",
                 "stamps of all tickers in one time zone",
                 "write them with their offset from UTC, or in one zone",
                 series.ticker,
                 len(missing),
-                told(int(missing[0])),
+                iso(int(missing[0])),
             )
         ]
     return [
         DataIssue(
             ERROR,
             "missing bars",
-            f"ticker '{series.ticker}' has no bar at {told(int(missing[0]))}{more}, other tickers "
+            f"ticker '{series.ticker}' has no bar at {iso(int(missing[0]))}{more}, other tickers "
             "do",
             "every bar for every ticker",
             "add the bar, or remove it from every ticker",
             series.ticker,
             len(missing),
-            told(int(missing[0])),
+            iso(int(missing[0])),
             "intersect",
         )
     ]
 
 
-def _never_met(name: str, series: Sequence[Series]) -> DataIssue:
+def _no_overlap(name: str, series: Sequence[Series]) -> DataIssue:
     late = max(series, key=lambda one: int(one.times[0]))
     early = min(series, key=lambda one: int(one.times[-1]))
     return error(
@@ -202,12 +203,12 @@ def _never_met(name: str, series: Sequence[Series]) -> DataIssue:
 
 
 def _shifted(series: Series, others: Seconds) -> int:
-    """Seconds by which a ticker's stamps seem to lie behind those of the others; 0: they do not.
+    """Return the likely lag of a ticker's stamps behind the others, in seconds; 0 if there is none.
 
     Parameters
     ----------
     others : (N,) int64
-        Increasing stamps of the other tickers, in the span all share.
+        Increasing stamps of the other tickers, in the shared span.
     """
     if len(series) < 5 or not len(others):
         return 0

@@ -1,4 +1,4 @@
-"""Parquet files through pyarrow, whose import says whether they can be read here."""
+"""Parquet files read with pyarrow; the import fails if pyarrow is not installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WHAT = "a Parquet file of plain columns"
 
 @dataclass(frozen=True)
 class ParquetTable:
-    """A Parquet file whose footer was read; columns are read when they are asked for."""
+    """A Parquet file; the footer is read at once, the columns on request."""
 
     path: Path
     source: TableSource
@@ -31,7 +31,7 @@ class ParquetTable:
     options: ReadOptions
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
-        """The columns of these names."""
+        """Return the columns of these names."""
         path = self.path
         words = [ticker] if ticker else []
         try:
@@ -45,11 +45,11 @@ class ParquetTable:
             ).to_pandas(date_as_object=False, ignore_metadata=True)
             return loaded(dict(frame.items()), times, ticker, numbers, np.arange(len(frame)))
         except (arrow.ArrowException, OSError, ValueError) as error:
-            raise _unread(path, error) from None
+            raise _read_error(path, error) from None
 
 
 def open_table(path: Path, options: ReadOptions) -> ParquetTable:
-    """The file's columns, checked against the limits by its footer before any data is unpacked."""
+    """Open a table; the footer is checked against the limits before any data is unpacked."""
     require_size(path, options.limits)
     try:
         with parquet.ParquetFile(path) as file:
@@ -59,10 +59,10 @@ def open_table(path: Path, options: ReadOptions) -> ParquetTable:
             unpacked = sum(about.row_group(n).total_byte_size for n in range(about.num_row_groups))
             require_count(path, unpacked, options.limits.bytes, "bytes, unpacked")
     except (arrow.ArrowException, OSError, ValueError) as error:
-        raise _unread(path, error) from None
+        raise _read_error(path, error) from None
     plain = tuple(field.name for field in schema if not arrow.types.is_nested(field.type))
     return ParquetTable(path, TableSource(str(path), "row", 1), plain, options)
 
 
-def _unread(path: Path, error: Exception) -> DataError:
+def _read_error(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: {(str(error).splitlines() or ['damaged'])[0]}", _WHAT)

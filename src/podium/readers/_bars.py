@@ -1,4 +1,4 @@
-"""From tables to bars: layouts, stamps, repairs, checks, alignment; the same for every format."""
+"""From tables to bars: layouts, stamps, repairs, checks and alignment of every format."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from podium.dataset import FIELDS, Dataset
 from podium.errors import DataError, MissingExtraError, PodiumError, suggest
 from podium.readers import _calendar, _files, _inspect, _repair
-from podium.readers._align import cut_off, side_by_side, union
-from podium.readers._columns import Layout, find_layout, stamp_told, zone_told
+from podium.readers._align import align_series, short_histories, union
+from podium.readers._columns import Layout, find_layout, stamp_in_name, zone_in_name
 from podium.readers._findings import ERROR, NOTE, DataIssue, error, has_errors, problems
 from podium.readers._options import ReadOptions
-from podium.readers._series import Series, Settled, adjusted, joined, settled, split
+from podium.readers._series import Series, UtcSeries, adjusted, concatenated, split, to_utc
 from podium.readers._table import Table, TableSource
 from podium.readers._times import Stamps, parse
 from podium.timeframe import is_dated, modal_gap, of_gap, zone
@@ -26,17 +26,17 @@ Open = Callable[[Path, ReadOptions], Table]
 
 
 @dataclass(frozen=True)
-class Unopened:
-    """A table that was found and not read yet.
+class LazyTable:
+    """A table that is opened on request.
 
     Parameters
     ----------
     name : str
-        What it is called in messages.
+        Name in messages.
     ticker : str
-        Whose bars it holds when it does not say.
+        Ticker of the bars if the table has no ticker column.
     alone : bool
-        Whether it was found by that ticker's name, and so holds no other's.
+        Whether the file is named after the ticker and so holds no other.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Unopened:
     open: Callable[[], Table]
 
 
-Find = Callable[["Examined"], Sequence[Unopened]]
+Find = Callable[["Inspection"], Sequence[LazyTable]]
 
 
 @dataclass(frozen=True)
 class Format:
-    """How bars of one file format are found and opened.
+    """A file format: its suffixes and how a file is opened.
 
     Parameters
     ----------
     suffixes : tuple of str
-        Lower case, the usual one first.
+        Lower case, the usual suffix first.
     """
 
     suffixes: tuple[str, ...]
@@ -71,31 +71,31 @@ class Format:
         adjust: bool,
         **options: Any,
     ) -> Dataset:
-        """Aligned bars of the tickers in the order asked for.
+        """Read aligned bars of the tickers, in the given order.
 
-        Bars start where the youngest ticker starts and end where the first one ends, or with
-        ``align="union"`` where each starts and ends itself; inside that span every ticker must
-        have every bar. Only the columns that are needed are read.
+        Bars span the latest first bar to the earliest last bar; with ``align="union"`` each ticker
+        keeps its own span. Inside its span every ticker needs every bar. Only the required columns
+        are read.
 
         Parameters
         ----------
         path : Path
-            A folder with one file a ticker, a file, or a pattern such as ``data/*.csv``.
+            A folder with one file per ticker, a file, or a pattern such as ``data/*.csv``.
         adjust : bool
             Multiply prices by ``adj_close / close`` (or by ``factor``) and divide the volume by it,
             so that splits and dividends leave no jump.
         options
-            Of :class:`podium.readers._options.Options`.
+            Fields of :class:`podium.readers._options.ReadOptions`.
 
         Raises
         ------
         DataError
-            With everything that is wrong in all files: missing files or columns, unreadable or
-            repeated or unordered dates, NaN, prices at or below zero, impossible candles, a gap.
+            Every error of all files: missing files or columns, unreadable or repeated or unordered
+            dates, NaN, prices at or below zero, impossible candles, missing bars.
         """
-        how = ReadOptions(**options)
-        asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
-        return load(asked, partial(self._find, path, how), adjust, how)
+        settings = ReadOptions(**options)
+        request = Inspection(name, tickers=tuple(tickers), timeframe=timeframe)
+        return load(request, partial(self._find, path, settings), adjust, settings)
 
     def examine(
         self,
@@ -106,71 +106,72 @@ class Format:
         timeframe: str = "",
         adjust: bool | None = None,
         **options: Any,
-    ) -> Examined:
-        """Everything that can be said about the files; nothing is raised for dirty ones.
+    ) -> Inspection:
+        """Inspect the files; errors in them are part of the result and are not raised.
 
         Parameters
         ----------
         tickers : sequence of str
-            In the order wanted; empty: all that are found, by name.
+            In the order of the dataset; empty: all tickers, sorted by name.
         timeframe : str
-            Empty: found out.
+            Empty: inferred from the stamps.
         adjust : bool or None
-            None: when the files have what it takes.
+            None: adjust if the files have ``adj_close`` or ``factor``.
 
         Raises
         ------
         UsageError
-            A time zone or a repair that is none.
+            An unknown time zone or repair.
         """
-        how = ReadOptions(**options)
-        asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
-        return _examine(asked, partial(self._find, path, how), adjust, how, thorough=True)
+        settings = ReadOptions(**options)
+        request = Inspection(name, tickers=tuple(tickers), timeframe=timeframe)
+        find = partial(self._find, path, settings)
+        return _examine(request, find, adjust, settings, thorough=True)
 
-    def _find(self, path: Path, options: ReadOptions, found: Examined) -> list[Unopened]:
-        """Files of the path; what is wrong with them is written into ``found``."""
-        tickers, named = found.tickers, None
+    def _find(self, path: Path, options: ReadOptions, result: Inspection) -> list[LazyTable]:
+        """Return the files of the path; issues are added to ``result``."""
+        tickers, named = result.tickers, None
         if not options.layout or options.layout == "files":
             named = _files.by_ticker(path, tickers, self.suffixes) if tickers else None
         if named is not None and "ticker" not in options.columns:
             files = [(file, ticker) for ticker, file in named[0].items()]
-            found.findings += named[1]
+            result.findings += named[1]
         else:
             some = _files.matching(path, self.suffixes)
             files = [(file, _files.stem(file, self.suffixes)) for file in some]
             if len(some) == 1 and len(tickers) == 1:
-                # One file without a ticker column is the one ticker's, whatever it is called.
+                # A single file holds the single ticker, whatever its name is.
                 files = [(some[0], tickers[0])]
             if not some:
-                found.findings.append(_nothing_there(found.name, path, self))
-        found.files = [file for file, _ in files]
-        found.findings += _files.too_many(found.files, options.limits)
+                result.findings.append(_no_files(result.name, path, self))
+        result.files = [file for file, _ in files]
+        result.findings += _files.too_many(result.files, options.limits)
         return [
-            Unopened(str(file), ticker, named is not None, partial(self.open, file, options))
+            LazyTable(str(file), ticker, named is not None, partial(self.open, file, options))
             for file, ticker in files[: options.limits.files]
         ]
 
 
 @dataclass
-class Examined:
-    """What was found in the files of a dataset, loadable or not.
+class Inspection:
+    """Result of inspecting the files of a dataset.
 
     Parameters
     ----------
     layout : str
-        ``files``, ``long`` or ``wide``; empty when no file could be understood.
+        ``files``, ``long`` or ``wide``; empty if no file is readable.
     timeframe : str
-        As said, or as the most frequent gap tells; empty when it tells none.
+        As given, else inferred from the most frequent gap; empty if that fits no timeframe.
     form : str
-        The format of stamps that had to be found out.
+        The inferred format of the stamps.
     aware : bool
         Whether stamps name their zone.
     zone, stamp : str
-        What the name of the time column tells of them; empty when it does not.
+        Time zone and stamp in the name of the time column; empty if there is none.
     named : dict of str
-        Tickers that ticker columns name, in the order they come.
+        Tickers of the ticker columns, in order of appearance.
     dataset : Dataset or None
-        None when something has to be refused.
+        None if there are errors.
     """
 
     name: str
@@ -190,53 +191,58 @@ class Examined:
 
     @property
     def refused(self) -> bool:
-        """Whether loading would be refused."""
+        """Whether there are errors, so that loading fails."""
         return has_errors(self.findings)
 
 
-def load(found: Examined, find: Find, adjust: bool | None, options: ReadOptions) -> Dataset:
-    """Aligned bars of the tables that ``find`` gives, or a DataError with all that is wrong.
+def load(result: Inspection, find: Find, adjust: bool | None, options: ReadOptions) -> Dataset:
+    """Load aligned bars of the tables that ``find`` returns.
 
     Parameters
     ----------
-    found : Examined
-        With the name, the tickers and the timeframe that are asked for.
+    result : Inspection
+        With the name, the tickers and the timeframe of the dataset.
+
+    Raises
+    ------
+    DataError
+        Every error of all tables.
     """
-    _examine(found, find, adjust, options, thorough=False)
-    if found.dataset is None:
-        raise DataError.of(problems(found.findings))
-    return found.dataset
+    _examine(result, find, adjust, options, thorough=False)
+    if result.dataset is None:
+        raise DataError.of(problems(result.findings))
+    return result.dataset
 
 
 def _examine(
-    found: Examined, find: Find, adjust: bool | None, options: ReadOptions, *, thorough: bool
-) -> Examined:
-    """What is found; ``thorough`` also looks for what is remarkable without being wrong."""
-    asked = _repair.steps(options.repair)
+    result: Inspection, find: Find, adjust: bool | None, options: ReadOptions, *, thorough: bool
+) -> Inspection:
+    """Complete the inspection; ``thorough`` adds warnings and notes."""
+    repairs = _repair.parse_repairs(options.repair)
     zone(options.timezone)
     zone(options.exchange_timezone or "UTC")
-    tables = find(found)
-    series = _series(tables, adjust, options, found)
-    if has_errors(found.findings) and not series:
-        return found
-    found.tickers = found.tickers or tuple(sorted(series))
-    found.timeframe = found.timeframe or _timeframe(series, found)
-    absent = [ticker for ticker in found.tickers if not len(series.get(ticker, ()))]
-    if absent and not has_errors(found.findings):
-        found.findings += [_nowhere(ticker, tables, found.named) for ticker in absent]
-    clean, errors = _checks(series, found, options, asked)
-    loadable = found.timeframe and not has_errors(found.findings)
-    found.findings += errors
+    tables = find(result)
+    series = _series(tables, adjust, options, result)
+    if has_errors(result.findings) and not series:
+        return result
+    result.tickers = result.tickers or tuple(sorted(series))
+    result.timeframe = result.timeframe or _timeframe(series, result)
+    absent = [ticker for ticker in result.tickers if not len(series.get(ticker, ()))]
+    if absent and not has_errors(result.findings):
+        result.findings += [_ticker_without_rows(ticker, tables, result.named) for ticker in absent]
+    clean, errors = _checks(series, result, options, repairs)
+    loadable = result.timeframe and not has_errors(result.findings)
+    result.findings += errors
     if loadable and not errors:
-        _align(clean, found, options, asked, thorough)
-    return found
+        _align(clean, result, options, repairs, thorough)
+    return result
 
 
 def _series(
-    tables: Sequence[Unopened], adjust: bool | None, options: ReadOptions, found: Examined
+    tables: Sequence[LazyTable], adjust: bool | None, options: ReadOptions, result: Inspection
 ) -> dict[str, Series]:
-    """Every ticker's rows from all tables, as they stand there."""
-    tickers = found.tickers
+    """Return the unchanged rows of each ticker from all tables."""
+    tickers = result.tickers
     sources: list[TableSource] = []
     parts: dict[str, list[Series]] = {}
     for one in tables:
@@ -249,29 +255,28 @@ def _series(
                 tickers=known,
                 adjust=adjust,
                 where=one.name,
-                wanted="files" if one.alone else "",
+                kind="files" if one.alone else "",
             )
-            found.findings += missing
+            result.findings += missing
             if layout is None:
                 continue
-            rows = _parts(table, layout, one.ticker, known, sources, options, found)
+            rows = _parts(table, layout, one.ticker, known, sources, options, result)
             for part in rows:
                 parts.setdefault(part.ticker, []).append(part)
         except MissingExtraError:
             raise
         except PodiumError as refused:
-            found.findings += [DataIssue(ERROR, "files", *problem) for problem in refused.problems]
+            result.findings += [DataIssue(ERROR, "files", *problem) for problem in refused.problems]
     for ticker, pieces in parts.items():
         if len({piece.aware for piece in pieces}) > 1:
-            found.findings.append(
+            result.findings.append(
                 error(
                     "times",
-                    f"ticker '{ticker}': some files name a time zone in their stamps, others do "
-                    "not",
-                    "one or the other in every file",
+                    f"ticker '{ticker}': some files have stamps with a time zone, others without",
+                    "stamps with a time zone in all files or in none",
                 )
             )
-    series = {ticker: joined(pieces) for ticker, pieces in parts.items()}
+    series = {ticker: concatenated(pieces) for ticker, pieces in parts.items()}
     return {ticker: series[ticker] for ticker in tickers or sorted(series) if ticker in series}
 
 
@@ -282,13 +287,13 @@ def _parts(
     tickers: Sequence[str],
     sources: list[TableSource],
     options: ReadOptions,
-    found: Examined,
+    result: Inspection,
 ) -> list[Series]:
-    """One table's rows by ticker; what it tells about the dataset is written into ``found``."""
+    """Return the rows of one table by ticker; its properties and issues are added to ``result``."""
     loaded = table.load(layout.times, layout.ticker, layout.numbers)
     if not len(loaded.positions):
         what = f"{table.source.name} has a header and no rows"
-        found.findings.append(error("files", what, "one row a bar"))
+        result.findings.append(error("files", what, "one row per bar"))
         return []
     stamps: Stamps = parse(
         loaded.times,
@@ -297,81 +302,81 @@ def _parts(
         source=table.source,
         positions=loaded.positions,
     )
-    found.findings += stamps.findings
+    result.findings += stamps.findings
     sources.append(table.source)
-    found.layout = layout.kind
-    found.form = found.form or stamps.form
-    found.aware = found.aware and stamps.aware
-    found.zone = found.zone or zone_told(layout.times[-1])
-    found.stamp = found.stamp or stamp_told(layout.times[-1])
+    result.layout = layout.kind
+    result.form = result.form or stamps.form
+    result.aware = result.aware and stamps.aware
+    result.zone = result.zone or zone_in_name(layout.times[-1])
+    result.stamp = result.stamp or stamp_in_name(layout.times[-1])
     roles = next(iter(layout.fields.values()))
-    found.adjust = bool({"adj_close", "factor"} & set(roles))
-    found.named.update(dict.fromkeys(loaded.ticker.names if loaded.ticker else ()))
-    if nameless := loaded.nameless(table.source):
-        found.findings.append(error("tickers", nameless, "one in every row"))
+    result.adjust = bool({"adj_close", "factor"} & set(roles))
+    result.named.update(dict.fromkeys(loaded.ticker.names if loaded.ticker else ()))
+    if problem := loaded.missing_ticker(table.source):
+        result.findings.append(error("tickers", problem, "a ticker in every row"))
     return split(
         loaded, stamps, layout, sources, ticker=ticker, tickers=tickers, absent=options.absent
     )
 
 
-def _timeframe(series: Mapping[str, Series], found: Examined) -> str:
-    """Timeframe that the most frequent gap tells."""
+def _timeframe(series: Mapping[str, Series], result: Inspection) -> str:
+    """Infer the timeframe from the most frequent gap."""
     longest = max(series.values(), key=len, default=None)
     gap = modal_gap(longest.times) if longest else 0
     guess = of_gap(gap) if gap else None
-    if guess is None and not has_errors(found.findings):
-        what = f"most bars lie {gap} seconds apart" if gap else "there are fewer than two bars"
-        found.findings.append(
-            error("timeframe", what, "1M 5M 15M 30M 1H 4H D or W", "say it with --timeframe")
+    if guess is None and not has_errors(result.findings):
+        what = f"most bars are {gap} seconds apart" if gap else "there are fewer than two bars"
+        result.findings.append(
+            error("timeframe", what, "1M 5M 15M 30M 1H 4H D or W", "set it with --timeframe")
         )
     return guess or ""
 
 
 def _checks(
-    series: Mapping[str, Series], found: Examined, options: ReadOptions, asked: dict[str, int]
+    series: Mapping[str, Series], result: Inspection, options: ReadOptions, repairs: dict[str, int]
 ) -> tuple[dict[str, Series], list[DataIssue]]:
-    """Settled, repaired series, and what is wrong with them even so."""
+    """Return repaired series in UTC, and the errors that remain."""
     clean: dict[str, Series] = {}
     errors: list[DataIssue] = []
     for ticker, one in series.items():
         ready = (
-            settled(one, found.timeframe, options.timezone, options.stamp)
-            if found.timeframe
-            else Settled(one, np.zeros(len(one), dtype=bool))
+            to_utc(one, result.timeframe, options.timezone, options.stamp)
+            if result.timeframe
+            else UtcSeries(one, np.zeros(len(one), dtype=bool))
         )
-        ready = _repair.repaired(ready, asked, found.notes)
+        ready = _repair.apply_repairs(ready, repairs, result.notes)
         doubtful = ready.doubtful
-        filling = "forward_fill" in asked
+        filling = "forward_fill" in repairs
         wrong = _inspect.errors(ready.series, options.timezone, doubtful)
-        # What is missing is filled after the tickers are laid side by side.
+        # Missing values are filled after the alignment.
         wrong = [one for one in wrong if not (filling and one.repair == "drop_nan")]
         errors += wrong
         clean[ticker] = ready.series
-    if found.timeframe and not errors:
-        errors += _calendar.timeframes(list(clean.values()), found.timeframe)
+    if result.timeframe and not errors:
+        errors += _calendar.check_timeframe(list(clean.values()), result.timeframe)
     return clean, [finding for finding in errors if finding.severity == ERROR]
 
 
 def _align(
     series: dict[str, Series],
-    found: Examined,
+    result: Inspection,
     options: ReadOptions,
-    asked: dict[str, int],
+    repairs: dict[str, int],
     thorough: bool,
 ) -> None:
-    """Lay the tickers side by side; the dataset, or why there is none, goes into ``found``."""
-    ordered = [series[ticker] for ticker in found.tickers]
-    cut, refused = side_by_side(found.name, ordered, asked, found.notes, options.align)
-    found.findings += refused
+    """Align the tickers; the dataset or the errors are added to ``result``."""
+    ordered = [series[ticker] for ticker in result.tickers]
+    cut, refused = align_series(result.name, ordered, repairs, result.notes, options.align)
+    result.findings += refused
     if thorough and options.align == "intersection" and all(map(len, ordered)):
-        found.findings += cut_off(ordered)
+        result.findings += short_histories(ordered)
     if refused:
         return
     done = [adjusted(one) for one in cut]
-    if found.adjust:
-        # An adjustment far out of proportion leaves numbers that are none.
-        lost = [finding for one in done for finding in _inspect.errors(one, "UTC", _clear(one))]
-        found.findings += lost
+    if result.adjust:
+        # An extreme adjustment overflows.
+        lost = [finding for one in done for finding in _inspect.errors(one)]
+        result.findings += lost
         if lost:
             return
     calendar = union(done)
@@ -382,60 +387,58 @@ def _align(
         for role in FIELDS:
             fields[role][first : first + len(one), column] = one.values[role]
     bars = Dataset(
-        name=found.name,
-        timeframe=found.timeframe,
-        tickers=found.tickers,
+        name=result.name,
+        timeframe=result.timeframe,
+        tickers=result.tickers,
         times=calendar.astype("datetime64[s]"),
         fields=fields,
-        notes=tuple(found.notes),
+        notes=tuple(result.notes),
     )
-    # A ticker is a member while it has bars, unless a table of members says otherwise.
-    found.dataset = bars.among(np.isfinite(fields["close"]))
+    # A ticker is a member while it has bars, unless a table of members overrides it.
+    result.dataset = bars.among(np.isfinite(fields["close"]))
     if thorough:
-        found.findings += _remarks(done, found, options)
+        result.findings += _remarks(done, result, options)
 
 
-def _clear(series: Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.zeros(len(series), dtype=bool)
-
-
-def _remarks(done: Sequence[Series], found: Examined, options: ReadOptions) -> list[DataIssue]:
-    """What is remarkable about bars that can be loaded."""
-    remarks = [finding for one in done for finding in _inspect.remarks(one)]
-    # All have the same stamps by now, or those of a union each in its own span.
+def _remarks(done: Sequence[Series], result: Inspection, options: ReadOptions) -> list[DataIssue]:
+    """Return the warnings and notes about loadable bars."""
+    remarks = [finding for one in done for finding in _inspect.find_warnings(one)]
+    # All tickers share their stamps here; those of a union share them inside their span.
     longest = max(done, key=len)
     clock = replace(longest, ticker="every ticker") if len(done) > 1 else longest
     exchange = options.exchange_timezone or options.timezone
-    remarks += _calendar.calendar(clock, found.timeframe, exchange)
-    remarks += _calendar.timeframes(done, found.timeframe)
-    if not found.aware and not is_dated(found.timeframe):
+    remarks += _calendar.check_calendar(clock, result.timeframe, exchange)
+    remarks += _calendar.check_timeframe(done, result.timeframe)
+    if not result.aware and not is_dated(result.timeframe):
         remarks.append(
             DataIssue(
                 NOTE,
                 "time zone",
-                f"the stamps name no time zone; they are taken as {options.timezone}",
+                f"the stamps name no time zone; they are read as {options.timezone}",
                 fix="set timezone if they are local times" if options.timezone == "UTC" else "",
             )
         )
     if options.absent:
         words = "prices are the close, the volume is 0"
         remarks.append(
-            DataIssue(NOTE, "absent", f"not there: {', '.join(options.absent)}; {words}")
+            DataIssue(NOTE, "absent", f"not in the files: {', '.join(options.absent)}; {words}")
         )
-    return remarks + [DataIssue(NOTE, "repaired", note) for note in found.notes]
+    return remarks + [DataIssue(NOTE, "repaired", note) for note in result.notes]
 
 
-def _nothing_there(name: str, path: Path, made: Format) -> DataIssue:
+def _no_files(name: str, path: Path, made: Format) -> DataIssue:
     usual = made.suffixes[0]
     if path.is_dir() or _files.is_pattern(path):
         what = f"dataset '{name}': no {usual} file in {path}"
     else:
         kind = "file" if path.suffix else "folder"
         what = f"dataset '{name}': no {kind} {path}"
-    return error("files", what, f"one <ticker>{usual} a ticker in it, or a file with all of them")
+    return error("files", what, f"one <ticker>{usual} per ticker in it, or a file of all tickers")
 
 
-def _nowhere(ticker: str, tables: Sequence[Unopened], named: Mapping[str, None]) -> DataIssue:
+def _ticker_without_rows(
+    ticker: str, tables: Sequence[LazyTable], named: Mapping[str, None]
+) -> DataIssue:
     there = f"in none of {len(tables)} files" if len(tables) > 1 else f"not in {tables[0].name}"
     what = f"ticker '{ticker}' is {there}"
-    return error("tickers", what, "at least one row of it", suggest(ticker, named) if named else "")
+    return error("tickers", what, "at least one row", suggest(ticker, named) if named else "")

@@ -1,4 +1,4 @@
-"""Stamps against the calendar they imply themselves: usual days, hours and openings."""
+"""Checks of stamps against the calendar that they imply: usual days, hours and openings."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue
-from podium.readers._inspect import stretches
-from podium.readers._series import Series, told
+from podium.readers._inspect import runs_of
+from podium.readers._series import Series, iso
 from podium.timeframe import DAY, SECONDS, Seconds, is_dated, modal_gap, of_gap, offsets
 
 
-def timeframes(series: Sequence[Series], timeframe: str) -> list[DataIssue]:
-    """Whether bars are as far apart as the timeframe says."""
+def check_timeframe(series: Sequence[Series], timeframe: str) -> list[DataIssue]:
+    """Return an issue if the gap between bars differs from the timeframe."""
     longest = max(series, key=len, default=None)
     gap = modal_gap(longest.times) if longest else 0
     if not longest or not gap:
         return []
-    length, seen = SECONDS[timeframe], of_gap(gap)
-    words = f"{longest.ticker}: bars are {_duration(gap)} apart most often, timeframe is "
-    words += f"{timeframe}"
+    length, inferred = SECONDS[timeframe], of_gap(gap)
+    words = f"{longest.ticker}: most bars are {_duration(gap)} apart, timeframe is {timeframe}"
     if gap < 0.9 * length:
-        fix = f'set timeframe = "{seen}"' if seen else "choose the timeframe of the files"
-        if seen and SECONDS[seen] < length:
+        fix = f'set timeframe = "{inferred}"' if inferred else "choose the timeframe of the files"
+        if inferred and SECONDS[inferred] < length:
             fix += f', and resample = "{timeframe}" for coarser bars'
         return [
             DataIssue(ERROR, "timeframe", words, "the timeframe of the files", fix, longest.ticker)
@@ -35,8 +34,8 @@ def timeframes(series: Sequence[Series], timeframe: str) -> list[DataIssue]:
     return []
 
 
-def calendar(series: Series, timeframe: str, timezone: str) -> list[DataIssue]:
-    """What a person should look at in the stamps, against the calendar they imply themselves."""
+def check_calendar(series: Series, timeframe: str, timezone: str) -> list[DataIssue]:
+    """Return the gaps and shifts of the stamps against the calendar that they imply."""
     if len(series) < 2:
         return []
     if is_dated(timeframe):
@@ -48,7 +47,7 @@ def calendar(series: Series, timeframe: str, timezone: str) -> list[DataIssue]:
 
 
 def _holes_by_day(series: Series) -> Iterator[DataIssue]:
-    """Weekdays the data usually have and sometimes lack."""
+    """Yield missing days of the usual weekdays."""
     days = series.times // DAY
     gap = modal_gap(series.times)
     if gap > 2 * DAY:
@@ -64,14 +63,14 @@ def _holes_by_day(series: Series) -> Iterator[DataIssue]:
 
 
 def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[DataIssue]:
-    """Hours of a week the data usually have and sometimes lack."""
+    """Yield missing bars of the usual hours of the week."""
     length = SECONDS[timeframe]
     local = series.times + offsets(series.times, timezone)
     if ((local - local[0]) % length).any():
         yield DataIssue(
             WARNING,
             "clock",
-            f"{series.ticker}: closes do not lie on one grid of {timeframe} on the clock of "
+            f"{series.ticker}: closes are not on one grid of {timeframe} on the clock of "
             f"{timezone}",
             fix="set timezone, or check the stamps",
             ticker=series.ticker,
@@ -93,21 +92,21 @@ def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[D
 def _holes(
     series: Series, expected: Seconds, missing: NDArray[np.bool_], unit: str, least: int
 ) -> Iterator[DataIssue]:
-    """Missing stamps among expected ones: long holes as a warning, all of them as a note."""
+    """Yield missing stamps: long gaps as a warning, others as a note."""
     if not missing.any():
         return
-    starts, lengths = stretches(missing)
+    starts, lengths = runs_of(missing)
     long = lengths >= least
     severity, chosen = (WARNING, long) if long.any() else (NOTE, lengths > 0)
     widest = int(np.argmax(lengths))
-    first = told(int(expected[starts[chosen][0]]))
+    first = iso(int(expected[starts[chosen][0]]))
     often = "once," if len(starts) == 1 else f"{len(starts)} times"
     yield DataIssue(
         severity,
         "gaps",
-        f"{series.ticker} lacks {int(missing.sum())} {unit} it usually has, {often} from "
-        f"{first} on; the longest hole has {int(lengths[widest])} from "
-        f"{told(int(expected[starts[widest]]))} on",
+        f"{series.ticker} lacks {int(missing.sum())} {unit} of its usual calendar, {often} from "
+        f"{first} on; the longest gap has {int(lengths[widest])} from "
+        f"{iso(int(expected[starts[widest]]))} on",
         ticker=series.ticker,
         count=int(missing.sum()),
         first=first,
@@ -115,7 +114,7 @@ def _holes(
 
 
 def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[DataIssue]:
-    """Sessions that begin at another time of day from some week on: another clock, or a shift."""
+    """Yield a permanent shift of the time of day at which sessions begin."""
     length = SECONDS[timeframe]
     after_pause = np.flatnonzero(np.diff(series.times) >= max(3 * 3600, 3 * length)) + 1
     if len(after_pause) < 10:
@@ -127,17 +126,17 @@ def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[DataIss
     for one in np.unique(week):
         times, counts = np.unique(time_of_day[week == one], return_counts=True)
         usual.append((int(one), int(times[np.argmax(counts)])))
-    # One week of its own (a holiday) between two that agree is no change of the clock.
-    kept = [
+    # A single week (a holiday) between two that agree is no change of the clock.
+    smoothed = [
         one if one[1] == before[1] or before[1] != after[1] else (one[0], before[1])
         for before, one, after in zip([usual[0], *usual], usual, [*usual[1:], usual[-1]])  # noqa: B905
     ]
     changes = [
-        (now[0], now[1] - before[1]) for before, now in pairwise(kept) if now[1] != before[1]
+        (now[0], now[1] - before[1]) for before, now in pairwise(smoothed) if now[1] != before[1]
     ]
     if not changes:
         return
-    when = told(int((changes[0][0] * 7 - 3) * DAY))
+    when = iso(int((changes[0][0] * 7 - 3) * DAY))
     hours = changes[0][1] / 3600
     turns = all(abs(step) == 3600 for _, step in changes) and all(
         one[1] == -two[1] for one, two in pairwise(changes)

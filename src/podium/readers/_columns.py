@@ -1,4 +1,4 @@
-"""Which column is what: roles by usual names, and the layout of a table."""
+"""Roles of columns by their usual names, and the layout of a table."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ NUMBERS = (*FIELDS, "adj_close", "factor")
 _ROLE_OF = {usual: role for role, names in USUAL.items() for usual in names}
 _TIME_OF_DAY = ("time", "hour", "time_of_day")
 _WIDE = re.compile(r"[\s_.|:/-]+")
-# One letter is a field only beside its siblings; alone it may be a ticker.
+# A single letter is a field only if the table has the other fields too; else it may be a ticker.
 _LETTERS = frozenset("ohlcv")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table tells bars.
+    """Layout of a table of bars.
 
     Parameters
     ----------
     kind : {"files", "long", "wide"}
     times : tuple of str
-        The column of stamps, or one of dates and one of times of day.
+        The column of stamps, or a column of dates and one of times of day.
     ticker : str
-        Column of tickers of a long table.
+        Ticker column of a long table.
     fields : mapping of ticker to mapping of role to column
-        The ticker is empty for tables that are not wide.
+        The ticker is empty unless the table is wide.
     """
 
     kind: str
@@ -58,25 +58,25 @@ class Layout:
 
     @property
     def numbers(self) -> list[str]:
-        """All number columns that are needed."""
+        """The required number columns."""
         return list(dict.fromkeys(c for roles in self.fields.values() for c in roles.values()))
 
 
 def normal(name: str) -> str:
-    """A column's name without case, brackets and separators.
+    """Return a column's name without case, brackets and separators.
 
     Examples
     --------
     >>> normal("Time (EET)"), normal("<CLOSE>"), normal("Adj Close"), normal("Close/Last")
     ('time', 'close', 'adj_close', 'close_last')
     """
-    told = "_".join(filter(None, _levels(name))) or name
-    bare = re.sub(r"[(\[].*?[)\]]", "", told).strip(" <>'\"\t").lower()
+    flat = "_".join(filter(None, _levels(name))) or name
+    bare = re.sub(r"[(\[].*?[)\]]", "", flat).strip(" <>'\"\t").lower()
     return re.sub(r"[^a-z0-9]+", "_", bare).strip("_")
 
 
 def _levels(name: str) -> list[str]:
-    """Parts of a column's name that pandas wrote as a tuple; empty for other names."""
+    """Return the parts of a name that pandas wrote as a tuple; empty for other names."""
     if not name.startswith("("):
         return []
     try:
@@ -86,23 +86,23 @@ def _levels(name: str) -> list[str]:
     return [str(piece) for piece in pieces] if isinstance(pieces, tuple) else []
 
 
-def zone_told(name: str) -> str:
-    """Time zone that a column's name tells, empty when it tells none.
+def zone_in_name(name: str) -> str:
+    """Return the time zone in a column's name, empty if there is none.
 
     Examples
     --------
-    >>> zone_told("Time (EET)"), zone_told("Gmt time"), zone_told("date")
+    >>> zone_in_name("Time (EET)"), zone_in_name("Gmt time"), zone_in_name("date")
     ('EET', 'UTC', '')
     """
     inside = re.search(r"[(\[]\s*([A-Za-z]+(?:/[A-Za-z_]+)?)\s*[)\]]", name)
-    told = inside.group(1) if inside else name
-    if re.search(r"(?i)(^|[\s_])(gmt|utc)($|[\s_])", told):
+    text = inside.group(1) if inside else name
+    if re.search(r"(?i)(^|[\s_])(gmt|utc)($|[\s_])", text):
         return "UTC"
-    return told if inside else ""
+    return text if inside else ""
 
 
-def stamp_told(name: str) -> str:
-    """Whether a column's name says that it is the open or the close of a bar."""
+def stamp_in_name(name: str) -> str:
+    """Return ``open`` or ``close`` if a column's name contains it, else empty."""
     return {"open_time": "open", "close_time": "close"}.get(normal(name), "")
 
 
@@ -113,57 +113,57 @@ def find_layout(
     tickers: Sequence[str],
     adjust: bool | None,
     where: str,
-    wanted: str = "",
+    kind: str = "",
 ) -> tuple[Layout | None, list[DataIssue]]:
-    """Layout of a table, or what is missing.
+    """Return the layout of a table, or None and the errors.
 
     Parameters
     ----------
     names : sequence of str
         The table's columns.
     tickers : sequence of str
-        Asked for; empty: whatever there is.
+        Empty: all tickers of the table.
     adjust : bool or None
-        Whether adjusted closes are needed; None: when they are there.
+        Whether adjusted closes are required; None: used if the table has them.
     where : str
-        The file, for messages.
-    wanted : str
-        A layout, in place of the one that the options name.
+        Name of the table in messages.
+    kind : str
+        Overrides the layout of the options.
     """
-    wanted = wanted or options.layout
-    told, problems = named(names, options.columns, where)
-    found = dict(told)
-    rest = [name for name in names if name not in told.values()]
+    explicit = kind or options.layout
+    given, problems = named_columns(names, options.columns, where)
+    column_of = dict(given)
+    rest = [name for name in names if name not in given.values()]
     candidates: dict[str, list[str]] = {}
     for name in rest:
         role = _ROLE_OF.get(normal(name))
-        if role and role not in found:
+        if role and role not in column_of:
             candidates.setdefault(role, []).append(name)
-    times = _times(found, candidates, names, where, problems)
+    times = _times(column_of, candidates, names, where, problems)
     for role, some in candidates.items():
         if role != "time":
-            found[role] = pick(role, some, where, problems)
+            column_of[role] = choose_column(role, some, where, problems)
     if problems:
         return None, problems
-    kind = wanted or ("long" if "ticker" in found else "files")
+    kind = explicit or ("long" if "ticker" in column_of else "files")
     others = [name for name in rest if name not in times]
     if kind == "wide":
-        fields = _wide(others, tickers, told=bool(wanted))
+        fields = _wide(others, tickers, explicit=bool(explicit))
     else:
-        unnamed = not any(role in found for role in FIELDS) and not set(told) - {"time"}
-        if not wanted and unnamed and _wide(others, tickers):
+        unnamed = not any(role in column_of for role in FIELDS) and not set(given) - {"time"}
+        if not explicit and unnamed and _wide(others, tickers):
             return find_layout(
-                names, options, tickers=tickers, adjust=adjust, where=where, wanted="wide"
+                names, options, tickers=tickers, adjust=adjust, where=where, kind="wide"
             )
-        fields = {"": {role: found[role] for role in NUMBERS if role in found}}
+        fields = {"": {role: column_of[role] for role in NUMBERS if role in column_of}}
     if adjust is False:
         keep = [role for role in NUMBERS if role not in ("adj_close", "factor")]
         fields = {t: {r: c for r, c in roles.items() if r in keep} for t, roles in fields.items()}
-    layout = Layout(kind, times, found.get("ticker", "") if kind == "long" else "", fields)
+    layout = Layout(kind, times, column_of.get("ticker", "") if kind == "long" else "", fields)
     problems = _missing(layout, names, tickers, bool(adjust), options.absent, where)
     if problems:
         return None, problems
-    # One way to adjust is enough.
+    # A factor is redundant where there is an adjusted close.
     fields = {
         t: {r: c for r, c in roles.items() if r != "factor" or "adj_close" not in roles}
         for t, roles in fields.items()
@@ -171,16 +171,16 @@ def find_layout(
     return replace(layout, fields=fields), []
 
 
-def named(
+def named_columns(
     names: Sequence[str], columns: Mapping[str, str], where: str
 ) -> tuple[dict[str, str], list[DataIssue]]:
-    """Columns the user named, by role."""
-    found, problems = {}, []
+    """Return the columns of the ``columns`` option by role."""
+    column_of, problems = {}, []
     for role, name in columns.items():
         same = [known for known in names if known == name]
         same = same or [known for known in names if normal(known) == normal(name)]
         if len(same) == 1:
-            found[role] = same[0]
+            column_of[role] = same[0]
             continue
         near = get_close_matches(name, names, n=1)
         problems.append(
@@ -191,22 +191,22 @@ def named(
                 fix=f"did you mean '{near[0]}'?" if near else "name one of its columns",
             )
         )
-    return found, problems
+    return column_of, problems
 
 
 def _times(
-    found: Mapping[str, str],
+    column_of: Mapping[str, str],
     candidates: Mapping[str, list[str]],
     names: Sequence[str],
     where: str,
     problems: list[DataIssue],
 ) -> tuple[str, ...]:
-    """The column of stamps, or the columns of dates and times of day."""
-    if "time" in found:
-        return (found["time"],)
+    """Return the column of stamps, or the columns of dates and times of day."""
+    if "time" in column_of:
+        return (column_of["time"],)
     some = candidates.get("time", [])
     if not some and names and normal(names[0]) in ("", "unnamed_0", "index"):
-        # An index that was written without a name.
+        # An unnamed index.
         return (names[0],)
     if len(some) == 2 and normal(some[0]) in ("date", "day") and normal(some[1]) in _TIME_OF_DAY:
         return (some[0], some[1])
@@ -217,33 +217,33 @@ def _times(
 
 
 def _wide(
-    names: Sequence[str], tickers: Sequence[str], *, told: bool = False
+    names: Sequence[str], tickers: Sequence[str], *, explicit: bool = False
 ) -> dict[str, dict[str, str]]:
-    """Columns of every ticker: ``close_AAPL``, ``AAPL close``, ``('Close', 'AAPL')``, or ``AAPL``.
+    """Return the columns of every ticker of a wide table.
 
-    Tickers may hold separators themselves (``BRK.B``): the field is what stands before the first
-    separator or after the last one.
+    Names are ``close_AAPL``, ``AAPL close``, ``('Close', 'AAPL')`` or ``AAPL``. Tickers may contain
+    separators (``BRK.B``): the field precedes the first separator or follows the last.
     """
-    found: dict[str, dict[str, str]] = {}
+    columns: dict[str, dict[str, str]] = {}
     letters: dict[str, dict[str, str]] = {}
     for name in names:
         role, ticker, short = _parts(name, tickers)
         if role:
-            (letters if short else found).setdefault(ticker, {})[role] = name
+            (letters if short else columns).setdefault(ticker, {})[role] = name
     for ticker, roles in letters.items():
         if set(roles) >= {"open", "high", "low", "close"}:
-            found.setdefault(ticker, {}).update(roles)
-    if found:
-        return {t: r for t, r in found.items() if not tickers or t in tickers}
+            columns.setdefault(ticker, {}).update(roles)
+    if columns:
+        return {t: r for t, r in columns.items() if not tickers or t in tickers}
     if tickers:
         return {ticker: {"close": ticker} for ticker in tickers if ticker in names}
-    if not told and any(_ROLE_OF.get(normal(name)) in FIELDS for name in names):
+    if not explicit and any(_ROLE_OF.get(normal(name)) in FIELDS for name in names):
         return {}
     return {name: {"close": name} for name in names if name}
 
 
 def _parts(name: str, tickers: Sequence[str]) -> tuple[str, str, bool]:
-    """Role and ticker a column's name tells, and whether by one letter; empty when it does not."""
+    """Return role and ticker in a column's name, and whether the role is a single letter."""
     if normal(name) in _ROLE_OF:
         return "", "", False
     pieces = _levels(name)
@@ -267,7 +267,7 @@ def _missing(
     absent: Sequence[str],
     where: str,
 ) -> list[DataIssue]:
-    """What a layout lacks."""
+    """Return an error for each column that a layout lacks."""
     problems: list[DataIssue] = []
 
     def has(what: str, expected: str = "", fix: str = "") -> None:
@@ -283,13 +283,13 @@ def _missing(
         unknown = [ticker for ticker in tickers if ticker not in layout.fields]
         if unknown or not layout.fields:
             whose = ", ".join(unknown[:5]) or "any ticker"
-            has(f"no columns of {whose}", "columns such as close_AAPL, or one a ticker")
+            has(f"no columns of {whose}", "columns such as close_AAPL, or one per ticker")
     lacking: dict[str, list[str]] = {}
     for ticker, roles in layout.fields.items():
         there = [role for role in absent if role in roles]
         if there and not problems:
             listed = f"{', '.join(there)}, which absent lists"
-            has(listed, "absent to list what the files lack")
+            has(listed, "absent to list columns that the files lack")
         missing = [role for role in FIELDS if role not in roles and role not in absent]
         if adjust and not {"adj_close", "factor"} & set(roles):
             missing.append("adj_close")
@@ -312,11 +312,11 @@ def _remedy(lacking: Sequence[str]) -> str:
     what = "open, high and low are then the close" if rest else ""
     what += " and " if rest and "volume" in lacking else ""
     what += "the volume is then 0" if "volume" in lacking else ""
-    return f"rename the columns, or say that there are none: absent = [{listed}] ({what})"
+    return f"rename the columns, or declare that there are none: absent = [{listed}] ({what})"
 
 
-def pick(role: str, names: Sequence[str], where: str, problems: list[DataIssue]) -> str:
-    """Column of a role among those that may be it: the one with its very name, or the only one."""
+def choose_column(role: str, names: Sequence[str], where: str, problems: list[DataIssue]) -> str:
+    """Return the column that has the role's exact name, or the only candidate."""
     exact = [name for name in names if normal(name) == role]
     chosen = exact if len(exact) == 1 else names
     if len(chosen) > 1:
@@ -329,7 +329,7 @@ def _ambiguous(where: str, role: str, names: Sequence[str]) -> DataIssue:
         "columns",
         f"{where} has {len(names)} columns that may be the {role}: {_listed(names)}",
         "one",
-        f'say which: columns = {{{role} = "{names[0]}"}}',
+        f'choose one: columns = {{{role} = "{names[0]}"}}',
     )
 
 

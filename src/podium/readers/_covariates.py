@@ -1,4 +1,4 @@
-"""Files of covariates: which column is what, when each row counts, and what cannot be right."""
+"""Files of covariates: roles of columns, availability of rows, and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podium.covariates import Covariate
 from podium.errors import PodiumError
 from podium.readers._bars import Open
 from podium.readers._columns import USUAL as BARS
-from podium.readers._columns import named, normal, pick
+from podium.readers._columns import choose_column, named_columns, normal
 from podium.readers._findings import ERROR, WARNING, DataIssue, error, has_errors
 from podium.readers._options import ReadOptions
 from podium.readers._table import Loaded, Table
@@ -35,7 +35,7 @@ USUAL = {
         "quarter_end",
     ),
 }  # fmt: skip
-# The first column of each kind's is one that it must have.
+# The first role of each kind is required.
 ROLES = {
     "static": ("ticker",),
     "known_ahead": ("time", "ticker"),
@@ -43,12 +43,12 @@ ROLES = {
 }
 _NEEDED = {
     "static": "a column of tickers: a value that is the same for all tickers and bars is a "
-    "constant, and tells a model nothing",
+    "constant without information",
     "known_ahead": "the moment from which on each value holds",
     "dated": "when each row became known: a period is not a publication, and a figure joined at "
-    "its period is known before anybody could know it",
+    "its period is known before its publication",
 }
-# What pandas calls an index that was written without a name.
+# Names that pandas gives to an unnamed index.
 _INDEX = ("", "unnamed_0", "index")
 _TRUTH = {"true": 1.0, "false": 0.0}
 
@@ -62,30 +62,30 @@ def read(
     timezone: str,
     date_format: str,
 ) -> tuple[Covariate | None, list[DataIssue]]:
-    """Covariate of a file, None when it has to be refused, and what was found in it.
+    """Return the covariate of a file, None if there are errors, and the issues.
 
     Parameters
     ----------
     opening : callable
-        Of the file's format.
+        Opens a file of the format.
     kind : {"static", "known_ahead", "dated"}
     columns : mapping of role, or of name of a value, to column
-        Roles that are not named are found by usual names. Once a value is named, only those that
-        are named are taken.
+        Other roles are inferred from usual names. If a value is named, only the named ones are
+        read.
     timezone : str
         Zone of stamps that name none.
     date_format : str
-        Of all stamps, empty: found out.
-
-    Notes
-    -----
-    A stamp of publication without a zone at midnight is a date: what is known on that day is known
-    when it ends. A stamp at another time of day, or with a zone, is an instant.
+        Format of all stamps; empty: inferred.
 
     Raises
     ------
     UsageError
-        A time zone that is none.
+        An unknown time zone.
+
+    Notes
+    -----
+    A stamp of publication at midnight without a zone is a date, known at the end of that day. A
+    stamp at another time of day, or with a zone, is an instant.
     """
     zone(timezone)
     try:
@@ -100,8 +100,8 @@ def read(
         if not len(loaded.positions):
             return None, [error("covariates", f"{path} has a header and no rows", "rows")]
         figures, findings = _figures(table, loaded, values, roles)
-        names, nameless = _tickers(table, loaded)
-        findings += nameless
+        names, errors = _tickers(table, loaded)
+        findings += errors
         stamps = {
             role: _stamps(table, loaded, place, roles[role], date_format, findings)
             for place, role in enumerate(timed)
@@ -113,7 +113,7 @@ def read(
         if kind == "dated":
             published = stamps["available_at"]
             known = _utc(published, timezone, known_at_end=True)
-            findings += _dates_after_all(path, published)
+            findings += _midnights(path, published)
             if about is not None:
                 findings += _impossible(table, loaded, utc["available_at"], about)
         made = Covariate.of(
@@ -132,24 +132,24 @@ def read(
 def _columns(
     names: Sequence[str], kind: str, columns: Mapping[str, str], where: str
 ) -> tuple[dict[str, str], dict[str, str], list[DataIssue]]:
-    """Column of each role and of each value."""
-    told, findings = named(names, columns, where)
-    strange = [role for role in told if role in USUAL and role not in ROLES[kind]]
+    """Return the column of each role and of each value, and the errors."""
+    given, findings = named_columns(names, columns, where)
+    invalid = [role for role in given if role in USUAL and role not in ROLES[kind]]
     findings += [
         error(
             "columns",
-            f"{where}: columns names '{told[role]}' as {role}, and the kind is {kind}",
-            f"of roles, those of this kind: {', '.join(ROLES[kind])}",
+            f"{where}: columns names '{given[role]}' as {role}, and the kind is {kind}",
+            f"roles of this kind: {', '.join(ROLES[kind])}",
         )
-        for role in strange
+        for role in invalid
     ]
-    roles = {role: column for role, column in told.items() if role in ROLES[kind]}
-    values = {name: column for name, column in told.items() if name not in USUAL}
-    rest = [name for name in names if name not in told.values()]
+    roles = {role: column for role, column in given.items() if role in ROLES[kind]}
+    values = {name: column for name, column in given.items() if name not in USUAL}
+    rest = [name for name in names if name not in given.values()]
     for role in ROLES[kind]:
         some = [name for name in rest if normal(name) in USUAL[role]]
         if some and role not in roles:
-            roles[role] = pick(role, some, where, findings)
+            roles[role] = choose_column(role, some, where, findings)
     needed = ROLES[kind][0]
     if needed not in roles and needed not in columns:
         findings.append(
@@ -171,11 +171,11 @@ def _columns(
 def _figures(
     table: Table, loaded: Loaded, values: Mapping[str, str], roles: Mapping[str, str]
 ) -> tuple[dict[str, Floats], list[DataIssue]]:
-    """Numbers of every value; true and false are 1 and 0, other texts are refused."""
-    found, strange = {}, []
+    """Return the numbers of each value; true and false are 1 and 0, other texts an error."""
+    figures, invalid = {}, []
     for name, column in values.items():
         numbers = loaded.numbers[column]
-        found[name] = numbers.values
+        figures[name] = numbers.values
         if not numbers.texts:
             continue
         # Loaded as names, a column keeps all of its texts.
@@ -184,27 +184,27 @@ def _figures(
         truth = [_TRUTH[word.lower()] for word in codes.names if word.lower() in _TRUTH]
         if len(truth) < len(codes.names):
             row, text = next(iter(numbers.texts.items()))
-            strange.append(f"'{column}' ({text!r} in {table.source.place(row)})")
+            invalid.append(f"'{column}' ({text!r} in {table.source.place(row)})")
             continue
-        found[name] = np.asarray([*truth, np.nan], dtype=np.float64)[codes.codes]
-    if not strange:
-        return found, []
-    more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-    what = f"{table.source.name}: no numbers in column {', '.join(strange[:5])}{more}"
-    fix = 'say which columns count: columns = {eps = "reportedEPS"}, for example'
+        figures[name] = np.asarray([*truth, np.nan], dtype=np.float64)[codes.codes]
+    if not invalid:
+        return figures, []
+    more = f" and {len(invalid) - 5} more" if len(invalid) > 5 else ""
+    what = f"{table.source.name}: no numbers in column {', '.join(invalid[:5])}{more}"
+    fix = 'name the columns of values: columns = {eps = "reportedEPS"}, for example'
     roles_left = [role for role in USUAL if role not in roles]
     expected = "numbers, or true and false, in all columns but those of stamps and tickers"
     if roles_left:
-        fix += f"; or what the column is: {', '.join(roles_left)}"
-    return found, [error("columns", what, expected, fix)]
+        fix += f"; or the column's role: {', '.join(roles_left)}"
+    return figures, [error("columns", what, expected, fix)]
 
 
 def _tickers(table: Table, loaded: Loaded) -> tuple[list[str] | None, list[DataIssue]]:
     if loaded.ticker is None:
         return None, []
-    if nameless := loaded.nameless(table.source):
-        fix = "leave the column of tickers out where values hold for all of them"
-        return None, [error("covariates", nameless, "one in every row", fix)]
+    if problem := loaded.missing_ticker(table.source):
+        fix = "remove the column of tickers if the values hold for all of them"
+        return None, [error("covariates", problem, "a ticker in every row", fix)]
     return np.asarray(loaded.ticker.names, dtype=np.str_)[loaded.ticker.codes].tolist(), []
 
 
@@ -216,11 +216,11 @@ def _stamps(
     date_format: str,
     findings: list[DataIssue],
 ) -> Stamps:
-    """Stamps of one column as they stand there."""
+    """Return the unconverted stamps of one column."""
     values = loaded.times[place]
     aware = loaded.aware
     if not aware and isinstance(values, np.ndarray) and values.dtype.kind == "M":
-        # Of several columns the table says only whether all of them are.
+        # A load of several columns reports only whether all of them are aware.
         aware = table.load([column], "", []).aware
     stamps = parse(
         [values],
@@ -237,7 +237,7 @@ def _stamps(
 
 
 def _utc(stamps: Stamps, timezone: str, *, known_at_end: bool = False) -> Seconds:
-    """Seconds since 1970 UTC; dates of publication count from the end of their day."""
+    """Return seconds since 1970 UTC; dates of publication count from the end of their day."""
     if stamps.aware:
         return stamps.values
     walls = stamps.values
@@ -248,7 +248,7 @@ def _utc(stamps: Stamps, timezone: str, *, known_at_end: bool = False) -> Second
 
 
 def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> list[DataIssue]:
-    """Figures that were published before what they are about."""
+    """Return a warning about rows published before the end of their period."""
     rows = np.flatnonzero(when < about)
     if not len(rows):
         return []
@@ -259,27 +259,27 @@ def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> 
         DataIssue(
             WARNING,
             "published early",
-            f"{place} was available at {moments[0]}, before its period {moments[1]} was over "
+            f"{place} was available at {moments[0]}, before the end of its period {moments[1]} "
             f"({len(rows)} such)",
             "figures that are published after the end of their period",
-            "take the end of the period, not its begin; or look whether the two are exchanged",
+            "use the end of the period, not its start; or check whether the columns are swapped",
             count=len(rows),
             first=place,
         )
     ]
 
 
-def _dates_after_all(path: Path, when: Stamps) -> list[DataIssue]:
-    """Instants that are all midnights: likely dates to which a program added a zone."""
+def _midnights(path: Path, when: Stamps) -> list[DataIssue]:
+    """Return a warning if all instants are midnights: likely dates with an added zone."""
     if not when.aware or len(when.values) < 2 or (when.values % DAY).any():
         return []
     return [
         DataIssue(
             WARNING,
             "available_at",
-            f"{path}: every row became known at midnight UTC, and is taken at its word",
+            f"{path}: every row became known at midnight UTC, which is read as an instant",
             "instants, or dates, which count from the end of their day",
-            "write dates without a time and a zone if that is what they are",
+            "write dates without a time and a zone if they are dates",
             count=len(when.values),
         )
     ]

@@ -1,4 +1,4 @@
-"""Which files a dataset's path means."""
+"""Files of a dataset's path."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MAGIC = frozenset("*?[")
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a path names many files with ``*``, ``?`` or ``[``."""
+    """Return whether a path contains ``*``, ``?`` or ``[``."""
     return bool(_MAGIC & set(str(path)))
 
 
 def stem(path: Path, suffixes: Sequence[str]) -> str:
-    """Name of a file without its suffix, which may have two parts.
+    """Return a file's name without its suffix, which may have two parts.
 
     Examples
     --------
@@ -34,14 +34,14 @@ def stem(path: Path, suffixes: Sequence[str]) -> str:
 
 
 def matching(path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files of a file, a folder or a pattern that end in one of the suffixes, by name."""
+    """Return the files of a file, folder or pattern with one of the suffixes, sorted by name."""
     if path.is_file():
         return [path]
     if path.is_dir():
         some = list(path.iterdir())
     elif is_pattern(path):
         # Path.glob takes no absolute pattern.
-        some = [Path(found) for found in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+        some = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     else:
         return []
     endings = tuple(suffixes)
@@ -55,17 +55,17 @@ def matching(path: Path, suffixes: Sequence[str]) -> list[Path]:
 def by_ticker(
     path: Path, tickers: Sequence[str], suffixes: Sequence[str]
 ) -> tuple[dict[str, Path], list[DataIssue]] | None:
-    """File of each ticker in a folder, and which have none; None when no ticker has one."""
+    """Return the file of each ticker in a folder, and the missing ones; None if all are missing."""
     if not path.is_dir():
         return None
-    found: dict[str, Path] = {}
+    file_of: dict[str, Path] = {}
     for ticker in tickers:
-        # A ticker is a name, never a way to a file elsewhere.
+        # A ticker must not be a path to a file elsewhere.
         for suffix in suffixes if plain(ticker) else ():
             if (path / f"{ticker}{suffix}").is_file():
-                found.setdefault(ticker, path / f"{ticker}{suffix}")
+                file_of.setdefault(ticker, path / f"{ticker}{suffix}")
     others = matching(path, suffixes)
-    if not found and others:
+    if not file_of and others:
         return None
     known = [stem(p, suffixes) for p in others]
     missing = [
@@ -75,13 +75,13 @@ def by_ticker(
             fix=suggest(ticker, known),
         )
         for ticker in tickers
-        if ticker not in found
+        if ticker not in file_of
     ]
-    return found, missing
+    return file_of, missing
 
 
 def too_many(files: Sequence[Path], limits: ReadLimits) -> list[DataIssue]:
-    """A refusal when there are more files than the limit."""
+    """Return an error if there are more files than the limit."""
     if len(files) <= limits.files:
         return []
     return [

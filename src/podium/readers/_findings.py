@@ -1,4 +1,4 @@
-"""What is wrong or remarkable in files, in one form for loading and for ``podium check``."""
+"""Issues in files, for loading and for ``podium check``."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from dataclasses import dataclass
 from podium.errors import Problem
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-# Of one kind of finding, so that 500 tickers with one fault each stay readable.
-MOST_TOLD = 5
+# Issues of one kind in a message: 500 tickers with one error each stay readable.
+MAX_PER_KIND = 5
 
 
 @dataclass(frozen=True)
 class DataIssue:
-    """One kind of thing in one ticker.
+    """One kind of issue in one ticker.
 
     Parameters
     ----------
     severity : {"error", "warning", "note"}
-        An error is refused when the dataset is loaded.
+        An error stops loading.
     what : str
-        The kind, one word.
+        The kind.
     found : str
-        Where it is first and what stands there.
+        The first place and its value.
     expected, fix : str
         As in an error's sentence.
     ticker : str
-        Empty when it concerns all.
+        Empty for all tickers.
     count : int
-        How many there are.
+        Number of rows.
     first : str
-        Where or when the first one is.
+        Place or time of the first one.
     repair : str
-        Name that would repair it in the dataset's ``repair``.
+        Repair for the dataset's ``repair``.
     """
 
     severity: str
@@ -49,7 +49,7 @@ class DataIssue:
 
     @property
     def problem(self) -> Problem:
-        """The same as a sentence of an error."""
+        """The issue as a problem of an error."""
         fix = self.fix
         if self.repair:
             flag = f'repair = ["{self.repair}"]'
@@ -58,25 +58,25 @@ class DataIssue:
 
 
 def error(what: str, found: str, expected: str = "", fix: str = "") -> DataIssue:
-    """A finding about a whole file or dataset that stops loading."""
+    """Return an error about a whole file or dataset."""
     return DataIssue(ERROR, what, found, expected, fix)
 
 
 def problems(findings: Iterable[DataIssue]) -> list[Problem]:
-    """Sentences of the errors, the first few of each kind with how many more there are."""
-    told: defaultdict[str, int] = defaultdict(int)
-    kept: list[Problem] = []
+    """Return the problems of the errors: the first few of each kind, and the number of others."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    shown: list[Problem] = []
     for finding in findings:
         if finding.severity != ERROR:
             continue
-        told[finding.what] += 1
-        if told[finding.what] <= MOST_TOLD:
-            kept.append(finding.problem)
-    more = {what: count - MOST_TOLD for what, count in told.items() if count > MOST_TOLD}
-    kept += [Problem(f"and {count} more of this kind: {what}") for what, count in more.items()]
-    return kept
+        counts[finding.what] += 1
+        if counts[finding.what] <= MAX_PER_KIND:
+            shown.append(finding.problem)
+    more = {what: count - MAX_PER_KIND for what, count in counts.items() if count > MAX_PER_KIND}
+    shown += [Problem(f"and {count} more of this kind: {what}") for what, count in more.items()]
+    return shown
 
 
 def has_errors(findings: Sequence[DataIssue]) -> bool:
-    """Whether any of them stops loading."""
+    """Return whether there is an error."""
     return any(finding.severity == ERROR for finding in findings)

@@ -1,4 +1,4 @@
-"""A pandas frame of bars as one more table, its rows counted as pandas counts them."""
+"""A pandas frame as a table of bars."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from podium.errors import UsageError
-from podium.readers._head import different
+from podium.readers._head import unique_names
 from podium.readers._table import Loaded, TableSource, loaded
 
 
 @dataclass(frozen=True)
 class FrameTable:
-    """A frame whose index, where it holds names or times, is among its columns.
+    """A frame; named levels of its index and dates are columns.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns are found by their place: their names need not be texts, or different ones.
+        Columns are addressed by position: their names need not be texts or unique.
     """
 
     source: TableSource
@@ -29,12 +29,12 @@ class FrameTable:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, name: str) -> FrameTable:
-        """The table of a frame that messages call by this name.
+        """Return the table of a frame; ``name`` is its name in messages.
 
         Raises
         ------
         UsageError
-            It is another library's.
+            The frame is not a pandas frame.
         """
         if not isinstance(frame, pd.DataFrame):
             library = type(frame).__module__.partition(".")[0]
@@ -46,14 +46,16 @@ class FrameTable:
         inside = [level for level in frame.index.names if level is not None]
         if any(level not in frame.columns for level in inside):
             frame = frame.reset_index()
-        return cls(TableSource(name, "row", 0), different([str(c) for c in frame.columns]), frame)
+        return cls(
+            TableSource(name, "row", 0), unique_names([str(c) for c in frame.columns]), frame
+        )
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
-        """The columns of these names."""
-        wanted = {*times, *numbers, ticker}
+        """Return the columns of these names."""
+        selected = {*times, *numbers, ticker}
         columns = {
             name: self.frame.iloc[:, place]
             for place, name in enumerate(self.names)
-            if name in wanted
+            if name in selected
         }
         return loaded(columns, times, ticker, numbers, np.arange(len(self.frame)))

@@ -1,4 +1,4 @@
-"""How a text table is written: separator, header, decimal sign, from its first lines."""
+"""Dialect of a text table from its first lines: separator, header, decimal sign."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIELDS = frozenset(name for role in ("open", "high", "low", "close", "volume", 
 
 @dataclass(frozen=True)
 class Head:
-    """How a file is written, from its first lines.
+    """Dialect of a text table.
 
     Parameters
     ----------
@@ -39,20 +39,20 @@ class Head:
     sample: list[list[str]]
 
 
-def head_of(path: Path, text: str, *, whole: bool, options: ReadOptions) -> Head:
-    """How a file is written.
+def read_head(path: Path, text: str, *, whole: bool, options: ReadOptions) -> Head:
+    """Infer the dialect of a file.
 
     Parameters
     ----------
     text : str
-        Its beginning.
+        Beginning of the file.
     whole : bool
-        Whether that is all of it.
+        Whether ``text`` is the whole file.
 
     Raises
     ------
     DataError
-        It is empty, has one column, or no header.
+        The file is empty, has one column, or has no header.
     """
     lines = re.split(r"\r\n|\n|\r", text)
     if not whole and len(lines) < 2:
@@ -60,11 +60,11 @@ def head_of(path: Path, text: str, *, whole: bool, options: ReadOptions) -> Head
     if not whole:
         lines = lines[:-1]
     skip = 0
-    told = options.separator
+    separator = options.separator
     for line in lines:
-        spoken = re.fullmatch(r'"?sep=(.)"?', line.strip())
-        if spoken:  # how a spreadsheet is told the separator
-            told = told or spoken.group(1)
+        declared = re.fullmatch(r'"?sep=(.)"?', line.strip())
+        if declared:  # a spreadsheet's declaration of the separator
+            separator = separator or declared.group(1)
         elif line.strip() and not line.startswith("#"):
             break
         skip += 1
@@ -72,7 +72,7 @@ def head_of(path: Path, text: str, *, whole: bool, options: ReadOptions) -> Head
     if not body:
         raise DataError(f"{path} is empty", WHAT)
     try:
-        separator = told or _separator(body)
+        separator = separator or _separator(body)
         rows = list(csv.reader(body, delimiter=separator))
     except csv.Error as error:
         raise DataError(f"{path}: {error}", WHAT) from None
@@ -89,11 +89,11 @@ def head_of(path: Path, text: str, *, whole: bool, options: ReadOptions) -> Head
             WHAT,
             "add a first line that names the columns",
         )
-    return Head(different(names), separator, skip + used, rows[used:])
+    return Head(unique_names(names), separator, skip + used, rows[used:])
 
 
 def _separator(body: Sequence[str]) -> str:
-    """The sign that cuts the header, and most rows, into most cells."""
+    """Return the separator that gives the header, and the most rows, the most cells."""
 
     def cells(sign: str) -> tuple[int, int]:
         rows = [len(row) for row in csv.reader(body[:20], delimiter=sign)]
@@ -104,10 +104,10 @@ def _separator(body: Sequence[str]) -> str:
 
 
 def _names(rows: Sequence[Sequence[str]]) -> tuple[list[str], int]:
-    """Names of the columns and the rows of the header: one, or two or three of two levels.
+    """Return the names of the columns and the number of header rows.
 
-    Two levels name the field in one row and the ticker in the other; a third row may name the
-    index: the form in which pandas writes columns of two levels.
+    Columns of two levels, as pandas writes them, have the field in one row and the ticker in the
+    other; a third row may name the index.
     """
     first = [cell.strip() for cell in rows[0]]
     if len(rows) < 3 or len(rows[1]) != len(first) or len(set(first[1:])) == len(first[1:]):
@@ -124,23 +124,23 @@ def _names(rows: Sequence[Sequence[str]]) -> tuple[list[str], int]:
     return [second[0] if normal(second[0]) in USUAL["time"] else first[0], *names], 2
 
 
-def different(names: Sequence[str]) -> tuple[str, ...]:
-    """Names with a number in brackets behind those that came before."""
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return unique names: repeated ones get a number in brackets."""
     seen: Counter[str] = Counter()
-    found = []
+    unique = []
     for name in names:
         seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return tuple(found)
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(unique)
 
 
 def _is_value(cell: str) -> bool:
-    """Whether a cell is a number or a stamp, and so no name."""
+    """Return whether a cell is empty, a number or a stamp, and so no name."""
     return not cell.strip() or bool(re.fullmatch(r"[-+]?[\d.,:/TZ\s-]*\d[\d.,:/TZ\s-]*", cell))
 
 
 def decimal_of(head: Head, numbers: Sequence[str]) -> str:
-    """A comma when the first rows leave no doubt that it is the decimal sign, else empty."""
+    """Return a comma if it is the decimal sign of the first rows beyond doubt, else empty."""
     places = [head.names.index(name) for name in numbers]
     cells = [row[at].strip() for row in head.sample for at in places if at < len(row)]
     with_comma = [cell for cell in cells if "," in cell]

@@ -1,4 +1,4 @@
-"""What is wrong with a ticker's bars, and what is merely remarkable."""
+"""Errors and warnings about a ticker's bars."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ from podium.readers._repair import repeated
 from podium.readers._series import PRICES, Series
 from podium.timeframe import DAY, Seconds
 
-# Rounding of prices kept in 32 bits; anything larger is no rounding.
+# Rounding of prices stored in 32 bits; larger differences are no rounding.
 _ROUNDING = 1e-6
-# Ratios of one close to the next that splits leave.
+# Ratios of consecutive closes at splits.
 _SPLITS = (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 1.5, 1.25)
 _NEAR = 0.03
-# A move that large is looked at; smaller ones are daily life.
+# Smaller moves are ordinary and not checked.
 _JUMP = np.log(1.2)
 _STALE = 10
 _SILENT = 10
 
 
-def errors(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> list[DataIssue]:
-    """What stops loading a ticker; prices as they stand in the file."""
-    found = list(_order(series, timezone, doubtful))
+def errors(
+    series: Series, timezone: str = "UTC", doubtful: NDArray[np.bool_] | None = None
+) -> list[DataIssue]:
+    """Return the errors that stop loading a ticker; prices are unadjusted."""
+    if doubtful is None:
+        doubtful = np.zeros(len(series), dtype=bool)
+    issues = list(_order(series, timezone, doubtful))
     possible = np.ones(len(series), dtype=bool)
     for role in series.columns:
-        found += _numbers(series, role, series.values[role], possible)
-    found += _candles(series, possible)
-    return found
+        issues += _numbers(series, role, series.values[role], possible)
+    issues += _candles(series, possible)
+    return issues
 
 
-def _fault(
+def _row_error(
     series: Series, rows: NDArray[np.intp], what: str, found: str, expected: str, fix: str,
     repair: str = "",
 ) -> DataIssue:  # fmt: skip
-    """An error about some rows of a ticker."""
+    """Return an error about rows of a ticker."""
     stamp = series.stamp(int(rows[0]))
     return DataIssue(ERROR, what, found, expected, fix, series.ticker, len(rows), stamp, repair)
 
@@ -48,17 +52,17 @@ def _fault(
 def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterator[DataIssue]:
     rows = np.flatnonzero(doubtful)
     if len(rows):
-        yield _fault(
+        yield _row_error(
             series,
             rows,
             "local times",
-            f"{series.where(rows)} has a local time that the clock of {timezone} shows twice or "
-            "never",
-            "stamps that are one instant each",
+            f"{series.where(rows)} has a local time that {timezone} repeats or skips (daylight "
+            "saving)",
+            "stamps of one instant each",
             "write stamps with their offset from UTC, or name a zone without daylight saving",
             "drop_doubtful",
         )
-        # What is no instant has no place among the others.
+        # A time that is no instant has no order among the others.
         series = series.take(~doubtful)
     again = np.flatnonzero(repeated(series.times))
     if len(again):
@@ -68,23 +72,23 @@ def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterat
         hint = ""
         if timezone == "UTC" and _when_clocks_go_back(series.times[rows]):
             hint = "set timezone: these are nights when clocks go back; otherwise "
-        yield _fault(
+        yield _row_error(
             series,
             rows,
             "duplicates",
-            f"{_where(series, rows)} repeats {series.stamp(int(rows[0]))}"
+            f"{series.places(rows)} repeats {series.stamp(int(rows[0]))}"
             + ("" if same else " with other values"),
-            "one row a bar",
+            "one row per bar",
             hint + "remove the repeated rows",
             "drop_duplicates" if same else "keep_last",
         )
     rows = np.flatnonzero(np.diff(series.times) < 0) + 1
     if len(rows):
-        yield _fault(
+        yield _row_error(
             series,
             rows,
             "order",
-            f"{_where(series, rows)} goes back in time, to {series.stamp(int(rows[0]))}",
+            f"{series.places(rows)} goes back in time, to {series.stamp(int(rows[0]))}",
             "rows ordered by date",
             "sort the rows by time",
             "sort",
@@ -109,7 +113,7 @@ def _numbers(
             fix, repair = "export the values of the sheet instead of its formulas", ""
         elif _separated(cell):
             fix, repair = _decimal_advice(cell), ""
-        yield _fault(
+        yield _row_error(
             series,
             rows,
             "numbers",
@@ -122,7 +126,7 @@ def _numbers(
         rows = np.flatnonzero(low)
         if role != "volume":
             possible[rows] = False
-        yield _fault(
+        yield _row_error(
             series,
             rows,
             "zero prices" if role != "volume" else "volume",
@@ -148,7 +152,7 @@ def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[DataIssue]
         ),
     ):
         if len(rows):
-            yield _fault(
+            yield _row_error(
                 series,
                 rows,
                 "candles",
@@ -159,8 +163,8 @@ def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[DataIssue]
             )
 
 
-def remarks(series: Series) -> list[DataIssue]:
-    """What a person should look at in a ticker's numbers; prices adjusted."""
+def find_warnings(series: Series) -> list[DataIssue]:
+    """Return warnings about a ticker's numbers; prices are adjusted."""
     if len(series) < 2:
         return []
     return [*_splits(series), *_runs(series), *_constant(series)]
@@ -174,21 +178,21 @@ def _splits(series: Series) -> Iterator[DataIssue]:
     for row in np.flatnonzero(np.abs(moves) > _JUMP):
         size = float(np.exp(abs(moves[row])))
         near = [ratio for ratio in _SPLITS if abs(size / ratio - 1) < _NEAR]
-        # Not a move of the night alone: a split also leaves the open where the close is.
+        # At a split the open moves with the close; an intraday move leaves it behind.
         at_once = abs(np.log(series.values["open"][row + 1] / close[row])) > abs(moves[row]) / 2
         if near and at_once:
             ratio = ratio or float(near[0])
             rows.append(int(row) + 1)
     if rows:
         at = rows[0]
-        told_as = f"{ratio:g} to 1" if close[at] < close[at - 1] else f"1 to {ratio:g}"
+        split = f"{ratio:g} to 1" if close[at] < close[at - 1] else f"1 to {ratio:g}"
         yield DataIssue(
             WARNING,
             "splits",
-            f"{_where(series, np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
-            f"{series.stamp(at)}, like a split of {told_as} that was not adjusted",
+            f"{series.places(np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
+            f"{series.stamp(at)}, like an unadjusted split of {split}",
             "adjusted prices",
-            "bring an adj_close or factor column and set adjust = true, unless the move is real",
+            "add an adj_close or factor column and set adjust = true, unless the move is real",
             series.ticker,
             len(rows),
             series.stamp(at),
@@ -203,8 +207,8 @@ def _runs(series: Series) -> Iterator[DataIssue]:
         (volume == 0, "zero volume", _SILENT, "no volume"),
     ):
         if mask[1:].all():
-            continue  # constant, and told as such
-        starts, lengths = stretches(mask)
+            continue  # reported as constant
+        starts, lengths = runs_of(mask)
         long = lengths >= least
         if long.any():
             first = int(starts[long][0])
@@ -233,20 +237,15 @@ def _constant(series: Series) -> Iterator[DataIssue]:
             )
 
 
-def stretches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Starts and lengths of the runs of true values."""
+def runs_of(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the starts and lengths of runs of true values."""
     edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
     starts = np.flatnonzero(edges == 1)
     return starts, np.flatnonzero(edges == -1) - starts
 
 
-def _where(series: Series, rows: NDArray[np.intp]) -> str:
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    return f"{series.place(int(rows[0]))}{more}"
-
-
 def _same_values(series: Series, rows: NDArray[np.intp]) -> bool:
-    """Whether rows with one stamp agree in every value."""
+    """Return whether rows with the same stamp agree in every value."""
     seen: dict[int, tuple[float, ...]] = {}
     for row in rows.tolist():
         values = tuple(float(column[row]) for column in series.values.values())
@@ -256,7 +255,7 @@ def _same_values(series: Series, rows: NDArray[np.intp]) -> bool:
 
 
 def _when_clocks_go_back(times: Seconds) -> bool:
-    """Whether all lie in the first hours of Sundays in October, November, March or April."""
+    """Return whether all are early on Sundays in October, November, March or April."""
     moments = [dt.datetime.fromtimestamp(int(t), dt.UTC) for t in times[:1000]]
     return all(
         m.weekday() == 6 and m.month in (3, 4, 10, 11) and m.hour <= 4 and t % DAY
@@ -265,7 +264,7 @@ def _when_clocks_go_back(times: Seconds) -> bool:
 
 
 def _text(series: Series, role: str, rows: NDArray[np.intp]) -> str:
-    """What stands in the first bad cell, empty when nothing does."""
+    """Return the text of the first invalid cell, empty if it has none."""
     cell = series.texts.get(role, {}).get(int(series.origin[rows[0]]), "")
     return cell if len(cell) <= 60 else cell[:57] + "..."
 
@@ -275,9 +274,9 @@ def _separated(cell: str) -> bool:
 
 
 def _decimal_advice(cell: str) -> str:
-    """What to say about a number with a comma."""
+    """Return the fix for a number with a comma."""
     if "." in cell and cell.rindex(".") < cell.rindex(","):
         return 'set decimal = "," and thousands = "."'
     if "." in cell or cell.count(",") > 1:
         return 'set thousands = ","'
-    return 'say what the comma is: decimal = "," or thousands = ","'
+    return 'set the meaning of the comma: decimal = "," or thousands = ","'

@@ -1,4 +1,4 @@
-"""Dated membership of a universe: which tickers belong to it, from when to when."""
+"""Dated membership of tickers in a universe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from podium.dataset import Dataset
 from podium.errors import DataError, suggest
 from podium.readers._findings import ERROR, WARNING, DataIssue, error, has_errors, problems
 from podium.readers._options import ReadLimits, require_size
-from podium.readers._series import told
+from podium.readers._series import iso
 from podium.timeframe import DAY, is_dated
 
 COLUMNS = ("ticker", "from", "to")
@@ -27,12 +27,12 @@ NEVER = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Span:
-    """One row: a ticker is a member from the first second to the last, both of them in it.
+    """A ticker's membership from the first second to the last, both inclusive.
 
     Parameters
     ----------
     line : int
-        Of the file.
+        Line of the file.
     """
 
     ticker: str
@@ -42,34 +42,34 @@ class Span:
 
 
 def with_members(dataset: Dataset, path: Path) -> Dataset:
-    """The bars with the members that a table names.
+    """Return the dataset with the members of a table.
 
     Raises
     ------
     DataError
-        With everything that is wrong in the table, and every member without bars.
+        Every error of the table, and every member without bars.
     """
-    found, findings = examined(dataset, path)
+    result, findings = check_members(dataset, path)
     if has_errors(findings):
         raise DataError.of(problems(findings))
-    return found
+    return result
 
 
-def examined(dataset: Dataset, path: Path) -> tuple[Dataset, list[DataIssue]]:
-    """The bars with their members, and what is wrong or remarkable; nothing is raised.
+def check_members(dataset: Dataset, path: Path) -> tuple[Dataset, list[DataIssue]]:
+    """Return the dataset with its members, and the issues; errors are not raised.
 
     Parameters
     ----------
     path : Path
-        CSV with columns ``ticker from to``: dates, whole days of UTC, or instants; a ``to`` that is
-        empty has not come yet. A ticker may have several rows.
+        CSV with columns ``ticker from to``: dates (days of UTC) or instants; an empty ``to`` is
+        open. A ticker may have several rows.
     """
     spans, findings = _read(path, dated=is_dated(dataset.timeframe))
     if has_errors(findings):
         return dataset, findings
     members, more = _members(dataset, spans, path.name)
-    found = dataset if has_errors(more) else dataset.among(members)
-    return found, [*findings, *more]
+    result = dataset if has_errors(more) else dataset.among(members)
+    return result, [*findings, *more]
 
 
 def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[DataIssue]]:
@@ -98,7 +98,7 @@ def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[DataIssue]]:
         first = _moment(since, dated=dated, end=False)
         last = NEVER if not until else _moment(until, dated=dated, end=True)
         if not ticker:
-            findings.append(_error(f"{where} has no ticker", "one in every row"))
+            findings.append(_error(f"{where} has no ticker", "a ticker in every row"))
         for cell, moment, name in ((since, first, "from"), (until, last, "to")):
             if moment is None:
                 findings.append(_error(f"{where} has {name} {cell!r}", "a date such as 2010-01-31"))
@@ -108,19 +108,19 @@ def _read(path: Path, *, dated: bool) -> tuple[list[Span], list[DataIssue]]:
             findings.append(_error(f"{where} ends at {until}, before it begins at {since}"))
         spans.append(Span(ticker, first, last, line))
     if not spans and not findings:
-        findings.append(_error(f"{path} has a header and no rows", "one row a member"))
+        findings.append(_error(f"{path} has a header and no rows", "one row per member"))
     return spans, findings
 
 
 def _moment(text: str, *, dated: bool, end: bool) -> int | None:
-    """Seconds since 1970 of a date or an instant; the end of a date is its last second."""
+    """Return seconds since 1970 of a date or an instant; the end of a date is its last second."""
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         return None
     aware = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     seconds = int(aware.timestamp())
-    # Bars of days and weeks are stamped with a date, whatever time of it a table names.
+    # Bars of days and weeks are stamped with a date, so times of day are ignored.
     day = seconds - seconds % DAY
     if dated or len(text) <= len("2010-01-31"):
         return day + DAY - 1 if end else day
@@ -128,13 +128,13 @@ def _moment(text: str, *, dated: bool, end: bool) -> int | None:
 
 
 def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, list[DataIssue]]:
-    """Who is a member where, and which members have no bars there."""
+    """Return the membership of each bar and ticker, and the issues."""
     times = dataset.times.astype("datetime64[s]").astype(np.int64)
     members = np.zeros((len(dataset), len(dataset.tickers)), dtype=bool)
     by_ticker: defaultdict[str, list[Span]] = defaultdict(list)
     for span in spans:
         by_ticker[span.ticker].append(span)
-    findings = _strangers(dataset.tickers, by_ticker, name)
+    findings = _unlisted(dataset.tickers, by_ticker, name)
     for column, ticker in enumerate(dataset.tickers):
         alive = dataset.alive[:, column]
         for span in by_ticker.get(ticker, ()):
@@ -147,21 +147,21 @@ def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, 
     if not members.any() and not findings:
         findings.append(
             _error(
-                f"nobody in {name} is a member from {told(int(times[0]))} to "
-                f"{told(int(times[-1]))}",
-                "members while there are bars",
+                f"no ticker in {name} is a member from {iso(int(times[0]))} to "
+                f"{iso(int(times[-1]))}",
+                "a member at one bar or more",
             )
         )
     return members, findings
 
 
-def _strangers(
+def _unlisted(
     tickers: Sequence[str], named: Mapping[str, Sequence[Span]], name: str
 ) -> list[DataIssue]:
-    found = [
+    issues = [
         _error(
             f"ticker '{ticker}' has no row in {name}",
-            "from when on every ticker is a member",
+            "a row for every ticker",
             suggest(ticker, [*named]),
         )
         for ticker in tickers
@@ -170,17 +170,17 @@ def _strangers(
     others = sorted(set(named) - set(tickers))
     if others:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-        found.append(
+        issues.append(
             DataIssue(
                 WARNING,
                 "members",
                 f"{name} names members that the dataset lacks: {shown}",
-                "bars of every member: those that are hard to find are often those that failed",
+                "bars of every member; missing ones are often those that failed",
                 "add their files and name them in tickers",
                 count=len(others),
             )
         )
-    return found
+    return issues
 
 
 def _without_bars(
@@ -193,16 +193,16 @@ def _without_bars(
 ) -> DataIssue:
     ticker = dataset.tickers[column]
     alive = np.flatnonzero(dataset.alive[:, column])
-    begins, ends = (told(int(times[row])) for row in alive[[0, -1]])
+    begins, ends = (iso(int(times[row])) for row in alive[[0, -1]])
     late = lacking[-1] > alive[-1]
     return DataIssue(
         ERROR,
         "members",
         f"{name} line {span.line}: ticker '{ticker}' is a member and has no bar at "
-        f"{told(int(times[lacking[0]]))} ({len(lacking)} such); its bars are {begins} to {ends}",
+        f"{iso(int(times[lacking[0]]))} ({len(lacking)} such); its bars are {begins} to {ends}",
         "a bar at every bar of a member",
-        f"bring the bars, or write {ends if late else begins} as its '{'to' if late else 'from'}'",
+        f"add the bars, or write {ends if late else begins} as its '{'to' if late else 'from'}'",
         ticker,
         len(lacking),
-        told(int(times[lacking[0]])),
+        iso(int(times[lacking[0]])),
     )

@@ -1,4 +1,4 @@
-"""What a dataset's table says about reading its files, and how much a reader takes in."""
+"""Options and limits of readers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from podium.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class ReadLimits:
-    """The most a reader takes from one file that somebody else wrote.
+    """Limits on untrusted files.
 
     Parameters
     ----------
     bytes : int
-        Of a file, and of what it unpacks to.
+        Size of a file, packed and unpacked.
     rows, columns : int
-        Of a table.
+        Size of a table.
     files : int
-        Of one dataset.
+        Files of one dataset.
     entries : int
-        Of an ``.npz`` archive.
+        Entries of an ``.npz`` archive.
     """
 
     bytes: int = 8 * 2**30
@@ -34,33 +34,33 @@ class ReadLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How the files of a dataset are to be understood; docs/config.md explains each.
+    """Options of a dataset's files; docs/config.md explains each.
 
     Parameters
     ----------
     columns : mapping
         Column of the files by role (``time open high low close volume adj_close factor ticker``);
-        roles that are not named are found by usual names.
+        other roles are inferred from usual names.
     layout : {"", "files", "long", "wide"}
-        One file a ticker, a ticker column, or columns of every ticker; empty: found out.
+        One file per ticker, a ticker column, or columns of every ticker; empty: inferred.
     timezone : str
         Zone of stamps that name none.
     exchange_timezone : str
-        Zone by whose clock sessions begin and end; empty: ``timezone``.
+        Zone of the exchange's sessions; empty: ``timezone``.
     stamp : {"", "open", "close"}
-        What a stamp is of its bar. Empty: the close; for days and weeks their date.
+        The moment of a bar that is stamped. Empty: the close; for days and weeks their date.
     date_format : str
-        In ``strptime``'s letters, or ``s ms us ns`` for numbers since 1970; empty: found out.
+        A ``strptime`` format, or ``s ms us ns`` for numbers since 1970; empty: inferred.
     separator, decimal, thousands : str
-        Of a CSV file; empty: found out, and no thousands separator.
+        Of a CSV file; empty: inferred, and no thousands separator.
     absent : tuple of str
-        Fields the files do not have: prices are then the close, the volume is 0.
+        Fields that the files lack: prices are the close, the volume is 0.
     repair : tuple of str
         Repairs to apply, see ``_repair.py``.
     align : {"intersection", "union"}
-        Bars begin where the youngest ticker begins and end where the first one ends; or each
-        ticker has its own first and last bar, and NaN outside of them.
-    limits : Limits
+        Bars span the latest first bar to the earliest last bar; or each ticker keeps its own span,
+        and NaN outside of it.
+    limits : ReadLimits
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class ReadOptions:
 
 
 def require_size(path: Path, limits: ReadLimits) -> None:
-    """Refuse a file that is larger than the limit, before any of it is read."""
+    """Refuse a file larger than the limit before reading it."""
     size = path.stat().st_size
     if size > limits.bytes:
         raise DataError(
@@ -87,7 +87,9 @@ def require_size(path: Path, limits: ReadLimits) -> None:
         )
 
 
-def require_count(path: Path, found: int, most: int, what: str) -> None:
+def require_count(path: Path, count: int, limit: int, what: str) -> None:
     """Refuse a file with more rows, columns or entries than the limit."""
-    if found > most:
-        raise DataError(f"{path} has {found:,} {what}", f"at most {most:,}", "split or thin it out")
+    if count > limit:
+        raise DataError(
+            f"{path} has {count:,} {what}", f"at most {limit:,}", "split or thin it out"
+        )

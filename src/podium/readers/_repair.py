@@ -1,6 +1,6 @@
-"""Repairs a dataset's table may ask for; each looks at the past and the bar itself only.
+"""Repairs of a dataset; each uses only the bar itself and earlier bars.
 
-They are applied in the order of this file, whatever their order in the table.
+They are applied in the order of ``REPAIRS``, whatever their order in the table.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from numpy.typing import NDArray
 
 from podium.arrays import Floats
 from podium.errors import UsageError, suggest
-from podium.readers._series import PRICES, Series, Settled
+from podium.readers._series import PRICES, Series, UtcSeries
 from podium.timeframe import Seconds
 
 REPAIRS = {
-    "drop_doubtful": "drop stamps that a clock shows twice or never (daylight saving)",
-    "sort": "order the rows by time",
-    "drop_duplicates": "of rows that are the same in stamp and values keep one",
-    "keep_last": "of rows with one stamp keep the last in the file",
+    "drop_doubtful": "drop local times that daylight saving repeats or skips",
+    "sort": "sort the rows by time",
+    "drop_duplicates": "keep one of rows with the same stamp and values",
+    "keep_last": "keep the last row of each stamp",
     "drop_zero_prices": "drop bars with a price at or below zero",
-    "drop_nan": "drop bars without a number in a field",
-    "clip_candles": "raise the high and lower the low to hold open and close",
-    "forward_fill": "N: a missing bar is the last close with volume 0, at most N in a row",
-    "intersect": "drop bars that not every ticker has",
+    "drop_nan": "drop bars with a missing number",
+    "clip_candles": "move high and low to contain open and close",
+    "forward_fill": "N: fill missing bars with the last close and volume 0, at most N in a row",
+    "intersect": "drop bars that a ticker lacks",
 }
 
 
-def steps(names: Sequence[str]) -> dict[str, int]:
-    """Repairs asked for and the number of each (0 when it takes none).
+def parse_repairs(names: Sequence[str]) -> dict[str, int]:
+    """Return the repairs and the number of each (0 if it takes none).
 
     Raises
     ------
     UsageError
-        A name that is none, a number that is missing, or one too many.
+        An unknown name, a missing number or an excess one.
 
     Examples
     --------
-    >>> steps(["sort", "forward_fill:3"])
+    >>> parse_repairs(["sort", "forward_fill:3"])
     {'sort': 0, 'forward_fill': 3}
     """
-    found: dict[str, int] = {}
+    repairs: dict[str, int] = {}
     for text in names:
         name, _, number = text.partition(":")
         if name not in REPAIRS:
@@ -52,24 +52,25 @@ def steps(names: Sequence[str]) -> dict[str, int]:
             raise UsageError(
                 f"repair '{text}'", "forward_fill:3, at most 3 bars in a row" if takes else name
             )
-        found[name] = int(number) if takes else 0
-    return found
+        repairs[name] = int(number) if takes else 0
+    return repairs
 
 
-def repaired(settled: Settled, asked: dict[str, int], notes: list[str]) -> Settled:
-    """A series after the repairs that concern it alone; what they did is added to the notes."""
+def apply_repairs(settled: UtcSeries, repairs: dict[str, int], notes: list[str]) -> UtcSeries:
+    """Apply the repairs of a single series; each adds a note."""
     series, doubtful = settled.series, settled.doubtful
-    if "drop_doubtful" in asked and doubtful.any():
+    if "drop_doubtful" in repairs and doubtful.any():
         notes.append(f"{series.ticker}: dropped {doubtful.sum()} bars at doubtful local times")
         series = series.take(~doubtful)
         doubtful = doubtful[~doubtful]
     for name, (repair, done) in _ALONE.items():
-        if name in asked:
+        if name in repairs:
             series, count = repair(series)
             if count:
                 notes.append(f"{series.ticker}: {done.format(count)}")
-    kept = doubtful if len(doubtful) == len(series) else np.zeros(len(series), dtype=bool)
-    return Settled(series, kept)
+    if len(doubtful) != len(series):
+        doubtful = np.zeros(len(series), dtype=bool)
+    return UtcSeries(series, doubtful)
 
 
 def _sort(series: Series) -> tuple[Series, int]:
@@ -118,35 +119,35 @@ def _clip_candles(series: Series) -> tuple[Series, int]:
     return replace(series, values={**values, "high": high, "low": low}), int(changed.sum())
 
 
-# Repairs that concern one series alone, and what they did in words.
+# Repairs of a single series, and the notes about them.
 _ALONE: dict[str, tuple[Callable[[Series], tuple[Series, int]], str]] = {
-    "sort": (_sort, "rows put in order of time ({} went back)"),
+    "sort": (_sort, "sorted the rows by time, {} were out of order"),
     "drop_duplicates": (_drop_duplicates, "dropped {} repeated rows"),
-    "keep_last": (_keep_last, "kept the last of rows with one stamp, {} dropped"),
+    "keep_last": (_keep_last, "kept the last row of each stamp, dropped {}"),
     "drop_zero_prices": (_drop_zero_prices, "dropped {} bars with a price at or below zero"),
     "drop_nan": (_drop_nan, "dropped {} bars without a number"),
-    "clip_candles": (_clip_candles, "high and low of {} bars moved to hold open and close"),
+    "clip_candles": (_clip_candles, "moved high and low of {} bars to contain open and close"),
 }
 
 
 def repeated(times: Seconds) -> NDArray[np.bool_]:
-    """Where a stamp stands more than once, (N,)."""
+    """Return a mask of the repeated stamps, (N,)."""
     if len(times) < 2 or (np.diff(times) > 0).all():
         return np.zeros(len(times), dtype=bool)
     _, back, counts = np.unique(times, return_inverse=True, return_counts=True)
     return counts[back] > 1
 
 
-def filled(series: Series, calendar: Seconds, most: int, notes: list[str]) -> Series:
-    """The series with the bars of a calendar it lacks, from the last close, at most so many in row.
+def forward_filled(series: Series, calendar: Seconds, limit: int, notes: list[str]) -> Series:
+    """Fill missing bars of a calendar with the last close, at most ``limit`` in a row.
 
     A bar that lacks a price is a missing one; a missing volume alone is 0. Bars before the first
-    known one stay away, and a longer hole stays a hole after its first bars.
+    known one and beyond the limit stay missing.
 
     Parameters
     ----------
     calendar : (T,) int64
-        Increasing; holds every stamp of the series.
+        Increasing; contains every stamp of the series.
     """
     at = np.searchsorted(calendar, series.times)
     columns: dict[str, Floats] = {}
@@ -159,7 +160,7 @@ def filled(series: Series, calendar: Seconds, most: int, notes: list[str]) -> Se
         return series
     rows = np.arange(len(calendar))
     last = np.maximum.accumulate(np.where(known, rows, -1))
-    fill = ~known & (last >= 0) & (rows - last <= most)
+    fill = ~known & (last >= 0) & (rows - last <= limit)
     for role in prices:
         source = role if role in ("adj_close", "factor") else "close"
         columns[role] = np.where(fill, columns[source][last], columns[role])

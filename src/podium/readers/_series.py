@@ -1,4 +1,4 @@
-"""One ticker's bars as they stand in the files, each row with where it came from."""
+"""One ticker's bars, each row with its file and line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from podium.readers._table import Loaded, Positions, TableSource
 from podium.readers._times import Stamps
 from podium.timeframe import DAY, SECONDS, Seconds, is_dated
 
-# A row's origin holds the number of its file and its position there.
+# A row's origin packs the number of its file and its position in it.
 _FILE = 40
 Rows = NDArray[np.bool_] | NDArray[np.intp] | slice
 PRICES = ("open", "high", "low", "close")
@@ -29,18 +29,18 @@ class Series:
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of TableSource
         All files of the dataset.
     origin : (N,) int64
         File and position of each row.
     times : (N,) int64
-        Seconds; UTC and the bar's close after :func:`settled`.
+        Seconds; UTC and the bar's close after :func:`to_utc`.
     values : mapping of role to (N,) float
-        ``open high low close volume`` and, when they adjust, ``adj_close`` or ``factor``.
+        ``open high low close volume`` and, for adjustment, ``adj_close`` or ``factor``.
     columns : mapping of role to str
-        What the file calls it; roles that the files lack are not in it.
+        Name of the column; without roles that the files lack.
     texts : mapping of role to mapping of origin to str
-        Cells that hold no number.
+        Cells that are no numbers.
     """
 
     ticker: str
@@ -56,7 +56,7 @@ class Series:
         return len(self.times)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Series:
-        """The same ticker with these rows, in their order."""
+        """Return the series with these rows, in their order."""
         return replace(
             self,
             origin=self.origin[rows],
@@ -65,26 +65,30 @@ class Series:
         )
 
     def place(self, row: int) -> str:
-        """File and line of a row."""
+        """Return file and line of a row."""
         origin = int(self.origin[row])
         return self.sources[origin >> _FILE].place(origin & ((1 << _FILE) - 1))
 
     def stamp(self, row: int) -> str:
-        """Time of a row, a date when it is one."""
-        return told(int(self.times[row]))
+        """Return the time of a row in ISO 8601."""
+        return iso(int(self.times[row]))
+
+    def places(self, rows: NDArray[np.intp]) -> str:
+        """Return the place of the first of some rows and the number of others."""
+        more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+        return f"{self.place(int(rows[0]))}{more}"
 
     def where(self, rows: NDArray[np.intp]) -> str:
-        """Place of the first of some rows, how many more there are, and its stamp."""
-        more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        return f"{self.place(int(rows[0]))}{more} ({self.stamp(int(rows[0]))})"
+        """Return the places of rows and the stamp of the first one."""
+        return f"{self.places(rows)} ({self.stamp(int(rows[0]))})"
 
 
-def told(seconds: int) -> str:
-    """A stamp in ISO 8601, a date when it is midnight.
+def iso(seconds: int) -> str:
+    """Return a stamp in ISO 8601, a date if it is midnight.
 
     Examples
     --------
-    >>> told(86_400), told(3600)
+    >>> iso(86_400), iso(3600)
     ('1970-01-02', '1970-01-01T01:00:00')
     """
     moment = str(np.datetime64(seconds, "s"))
@@ -101,16 +105,16 @@ def split(
     tickers: Sequence[str],
     absent: Sequence[str],
 ) -> list[Series]:
-    """The series of one table; rows whose stamp could not be read are left out.
+    """Return the series of one table without rows of unreadable stamps.
 
     Parameters
     ----------
-    sources : sequence of Source
-        Of the dataset so far; the last one is this table's.
+    sources : sequence of TableSource
+        Sources of the dataset so far; the last one is this table.
     ticker : str
-        Whose bars they are when the table does not say.
+        Ticker of the bars if the table has no ticker column.
     tickers : sequence of str
-        Asked for; empty: all.
+        Tickers to return; empty: all.
     """
     first = (len(sources) - 1) << _FILE
     origin = loaded.positions + first
@@ -132,16 +136,16 @@ def split(
         )
 
     if layout.kind == "wide":
-        made = []
+        all_series = []
         for name, roles in layout.fields.items():
             one = series(name, roles, stamps.known)
-            # A row of a wide table without any cell of a ticker is no bar of it.
+            # In a wide table an empty row of a ticker is no bar.
             there = np.zeros(len(one), dtype=bool)
             for role in roles:
                 there |= ~np.isnan(one.values[role])
                 there |= np.isin(one.origin, list(one.texts.get(role, {})))
-            made.append(one if there.all() else one.take(there))
-        return made
+            all_series.append(one if there.all() else one.take(there))
+        return all_series
     roles = layout.fields[""]
     if loaded.ticker is None:
         return [series(ticker, roles, stamps.known)]
@@ -151,10 +155,10 @@ def split(
         codes = codes.astype(np.int16)
     order = None if (np.diff(codes) >= 0).all() else np.argsort(codes, kind="stable")
     ranked = codes if order is None else codes[order]
-    # Of the same type as the codes: numpy would convert all of them for every search.
+    # Same type as the codes: else numpy converts all of them for every search.
     edges = np.searchsorted(ranked, np.arange(len(names) + 1, dtype=ranked.dtype))
     number = {name: code for code, name in enumerate(names)}
-    made = []
+    all_series = []
     for name in tickers or sorted(names):
         if name not in number:
             continue
@@ -165,12 +169,12 @@ def split(
             picked = slice(int(start), int(stop))
         if not stamps.known.all():
             picked = rows[stamps.known[rows]]
-        made.append(series(name, roles, picked))
-    return made
+        all_series.append(series(name, roles, picked))
+    return all_series
 
 
-def joined(parts: Sequence[Series]) -> Series:
-    """Parts of one ticker from several files, one after another."""
+def concatenated(parts: Sequence[Series]) -> Series:
+    """Concatenate the parts of one ticker from several files."""
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
@@ -190,43 +194,43 @@ def joined(parts: Sequence[Series]) -> Series:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """A series with its stamps in UTC, and the rows whose stamp is no one instant.
+class UtcSeries:
+    """A series with its stamps in UTC.
 
     Parameters
     ----------
     doubtful : (N,) bool
-        The clock showed this time twice, or never.
+        Rows whose local time is ambiguous or nonexistent (daylight saving).
     """
 
     series: Series
     doubtful: NDArray[np.bool_]
 
 
-def settled(series: Series, timeframe: str, timezone: str, stamp: str) -> Settled:
-    """The series with stamps in UTC at the close of each bar.
+def to_utc(series: Series, timeframe: str, timezone: str, stamp: str) -> UtcSeries:
+    """Return the series with stamps in UTC at the close of each bar.
 
-    Dates of days and weeks stay what they are. Where a clock shows an hour twice, the order of the
-    rows tells which is which when both are there.
+    Dates of days and weeks are unchanged. An ambiguous hour is resolved by the order of the rows
+    if both occurrences have rows.
     """
     times, doubtful = series.times, np.zeros(len(series), dtype=bool)
     dated = is_dated(timeframe)
     dates = dated and not series.aware and not (times % DAY).any()
     if stamp == "open" and dated:
-        # On the clock, where a day has 24 hours whatever the sun does.
+        # In local time, where a day has 24 hours despite daylight saving.
         times = times + SECONDS[timeframe]
     if not series.aware and timezone != "UTC" and (not dates or stamp):
-        times, doubtful = _on_clock(times, timezone)
+        times, doubtful = _localized(times, timezone)
     if stamp == "open" and not dated:
         times = times + SECONDS[timeframe]
-    return Settled(replace(series, times=times, aware=True), doubtful)
+    return UtcSeries(replace(series, times=times, aware=True), doubtful)
 
 
-def _on_clock(walls: Seconds, timezone: str) -> tuple[Seconds, NDArray[np.bool_]]:
+def _localized(walls: Seconds, timezone: str) -> tuple[Seconds, NDArray[np.bool_]]:
     shown = pd.DatetimeIndex(walls.view("datetime64[s]"))
     placed = shown.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
     if placed.hasnans:
-        # It fails where not both showings are there: nobody can tell which one it is.
+        # Fails unless both occurrences of the hour have rows.
         with suppress(ValueError):
             placed = shown.tz_localize(timezone, ambiguous="infer", nonexistent="NaT")
     doubtful = placed.isna()
@@ -235,14 +239,14 @@ def _on_clock(walls: Seconds, timezone: str) -> tuple[Seconds, NDArray[np.bool_]
 
 
 def adjusted(series: Series) -> Series:
-    """Prices times the adjustment, volume divided by it: no jump at splits and dividends."""
+    """Return prices times the adjustment and volume divided by it."""
     if "adj_close" in series.values:
         factor = series.values["adj_close"] / series.values["close"]
     elif "factor" in series.values:
         factor = series.values["factor"]
     else:
         return series
-    with np.errstate(over="ignore", under="ignore"):  # what is not finite is refused
+    with np.errstate(over="ignore", under="ignore"):  # non-finite values are an error later
         values: dict[str, Floats] = {role: series.values[role] * factor for role in PRICES}
         values["volume"] = series.values["volume"] / factor
     columns = {role: name for role, name in series.columns.items() if role in FIELDS}

@@ -1,4 +1,4 @@
-"""A table of bars: its column names first, the columns that are needed after."""
+"""Tables: column names at once, columns on request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from podium.arrays import Floats
 
 Positions = NDArray[np.int64]
-# Text cells of number columns that are remembered for messages.
-MOST_TEXTS = 1000
+# Text cells of number columns that are stored for messages.
+MAX_TEXTS = 1000
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """What a table is called in messages, and how its rows are counted.
+    """Name of a table in messages, and numbering of its rows.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class TableSource:
     first : int
         Number of the first row of data.
     separators : str
-        Signs that would tell of a row that is separated otherwise than the header.
+        Other separators, which reveal rows not separated like the header.
     """
 
     name: str
@@ -39,13 +39,13 @@ class TableSource:
     separators: str = ""
 
     def place(self, position: int) -> str:
-        """Where a row stands, as an editor or a data frame counts."""
+        """Return the place of a row as an editor or a data frame counts."""
         return f"{self.name} {self.unit} {position + self.first}"
 
 
 @dataclass
 class Numbers:
-    """A column of numbers; cells that hold something else are NaN and remembered by position."""
+    """A column of numbers; other cells are NaN, with their texts by position."""
 
     values: Floats
     texts: dict[int, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Numbers:
 
 @dataclass
 class Codes:
-    """A column of names: the position of each row's name in ``names``, -1 where there is none."""
+    """A column of names: each row's index into ``names``, -1 for an empty cell."""
 
     codes: NDArray[np.int32]
     names: list[str]
@@ -66,9 +66,9 @@ class Loaded:
     Parameters
     ----------
     positions : (N,) int64
-        Row of the table each row came from; blank lines are left out.
+        Position of each row in the table; blank lines are omitted.
     times : list of array
-        Stamps as they stand there: text (pandas), whole numbers or ``datetime64``.
+        Unconverted stamps: text (pandas), whole numbers or ``datetime64``.
     aware : bool
         Whether ``datetime64`` stamps are in UTC.
     """
@@ -79,8 +79,8 @@ class Loaded:
     ticker: Codes | None
     numbers: Mapping[str, Numbers]
 
-    def nameless(self, source: TableSource) -> str:
-        """Where a row has no ticker though there is a column of them; empty where all have one."""
+    def missing_ticker(self, source: TableSource) -> str:
+        """Return the place of the first row with an empty ticker; empty if there is none."""
         if self.ticker is None or (self.ticker.codes >= 0).all():
             return ""
         rows = np.flatnonzero(self.ticker.codes < 0)
@@ -88,7 +88,7 @@ class Loaded:
 
 
 class Table(Protocol):
-    """What has columns that can be asked for."""
+    """A table of named columns."""
 
     @property
     def source(self) -> TableSource: ...
@@ -97,7 +97,7 @@ class Table(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
-        """The columns of these names, and no others."""
+        """Return the columns of these names, and no others."""
         ...
 
 
@@ -108,7 +108,7 @@ def loaded(
     numbers: Sequence[str],
     positions: Positions,
 ) -> Loaded:
-    """Columns of a frame, by their names, as every format gives them."""
+    """Return columns of a frame in the form common to all formats."""
     stamps = [_times(columns[name]) for name in times]
     return Loaded(
         positions=positions,
@@ -120,7 +120,7 @@ def loaded(
 
 
 def _times(column: pd.Series[Any]) -> tuple[Any, bool]:
-    """Stamps as ``datetime64``, numbers or text, and whether they are in UTC."""
+    """Return stamps as ``datetime64``, numbers or text, and whether they are in UTC."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), True
     if column.dtype.kind in "Miuf":
@@ -129,26 +129,26 @@ def _times(column: pd.Series[Any]) -> tuple[Any, bool]:
 
 
 def _numbers(column: pd.Series[Any], positions: Positions) -> Numbers:
-    """Numbers of a column that came as anything; other cells become NaN and are remembered."""
+    """Convert a column of any type to numbers; other cells become NaN and keep their text."""
     if column.dtype.kind in "fiu":
         return Numbers(column.to_numpy(np.float64))
     if column.dtype.kind in "bO":
         # pandas reads true and false; as prices they would be 1 and 0.
         column = column.map(lambda cell: str(cell) if isinstance(cell, bool) else cell)
-    found = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    strange = np.flatnonzero(np.isnan(found) & column.notna().to_numpy())[:MOST_TEXTS]
-    return Numbers(found, {int(positions[row]): str(column.iloc[row]) for row in strange})
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    invalid = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())[:MAX_TEXTS]
+    return Numbers(values, {int(positions[row]): str(column.iloc[row]) for row in invalid})
 
 
 def _codes(column: pd.Series[Any]) -> Codes:
-    """Number of each cell's name in the order in which names come; -1 where there is none."""
+    """Return the code of each cell's name in order of appearance; -1 for an empty cell."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        # Names of a dictionary are looked at once, and not with every row.
-        codes, found = column.cat.codes.to_numpy(), column.cat.categories
+        # Names of a dictionary column are converted once, not for every row.
+        codes, categories = column.cat.codes.to_numpy(), column.cat.categories
     else:
-        codes, found = pd.factorize(column.astype("string").str.strip())
-    told = [str(name).strip() for name in found]
-    known = {name: place for place, name in enumerate(dict.fromkeys(filter(None, told)))}
-    # The last one is for cells that hold nothing.
-    table = np.asarray([*(known.get(name, -1) for name in told), -1], dtype=np.int32)
+        codes, categories = pd.factorize(column.astype("string").str.strip())
+    names = [str(name).strip() for name in categories]
+    known = {name: place for place, name in enumerate(dict.fromkeys(filter(None, names)))}
+    # The last one is for empty cells, which have code -1.
+    table = np.asarray([*(known.get(name, -1) for name in names), -1], dtype=np.int32)
     return Codes(table[codes], list(known))

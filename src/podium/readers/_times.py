@@ -1,4 +1,4 @@
-"""Stamps of any usual form as seconds; what could be read in two ways is refused."""
+"""Stamps of any usual format as seconds; ambiguous formats are refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from podium.readers._findings import ERROR, DataIssue, error
 from podium.readers._table import Positions, TableSource
-from podium.timeframe import DAY, Seconds
+from podium.timeframe import Seconds
 
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-# Numbers since 1970 from 1973 to 2200, so that the units cannot be mistaken for one another.
+# Numbers since 1970 from 1973 to 2200: the ranges of the units do not overlap.
 _EPOCH = (100_000_000, 7_258_118_400)
 _SAMPLE = 1000
 _NUMERIC_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d\d)(?!\d)(.*)")
@@ -33,15 +33,15 @@ _ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\s*$")
 
 @dataclass(frozen=True)
 class Stamps:
-    """Stamps as seconds since 1970: UTC when ``aware``, else of a clock somewhere.
+    """Stamps as seconds since 1970: UTC if ``aware``, else local time.
 
     Parameters
     ----------
     values : (N,) int64
     known : (N,) bool
-        Where a stamp could be read.
+        Whether a stamp is readable.
     form : str
-        How they were read, in words for ``date_format``; empty for ISO 8601 and ``datetime64``.
+        Format as for ``date_format``; empty for ISO 8601 and ``datetime64``.
     """
 
     values: Seconds
@@ -49,11 +49,6 @@ class Stamps:
     aware: bool
     form: str
     findings: tuple[DataIssue, ...]
-
-    @property
-    def dates(self) -> bool:
-        """Whether all are midnights that name no zone: dates."""
-        return not self.aware and bool((self.values[self.known] % DAY == 0).all())
 
 
 def parse(
@@ -64,21 +59,21 @@ def parse(
     source: TableSource,
     positions: Positions,
 ) -> Stamps:
-    """Stamps of one column, or of one of dates and one of times of day.
+    """Return the stamps of one column, or of a column of dates and one of times of day.
 
     Parameters
     ----------
     aware : bool
         Whether ``datetime64`` values are in UTC.
     date_format : str
-        What the user said; empty: found out.
+        Empty: inferred.
     """
     column = columns[0]
     if len(columns) == 2:
         column = pd.Series(column).astype(str) + " " + pd.Series(columns[1]).astype(str)
     if isinstance(column, np.ndarray) and column.dtype.kind == "M":
         seconds, known = _of_datetimes(column)
-        return Stamps(seconds, known, aware, "", _unread(known, column, source, positions))
+        return Stamps(seconds, known, aware, "", _unreadable(known, column, source, positions))
     if column.dtype.kind in "iuf" or date_format in UNITS:
         return _of_numbers(np.asarray(column), date_format, source, positions)
     text = pd.Series(column).str.strip()
@@ -100,20 +95,20 @@ def _of_text(
         form = ""
     seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
     if not findings:
-        findings += _unread(known, text, source, positions, form)
+        findings += _unreadable(known, text, source, positions, form)
     return Stamps(seconds, known, aware, form, tuple(findings))
 
 
 def _iso(
     text: pd.Series[str], source: TableSource, positions: Positions, findings: list[DataIssue]
 ) -> tuple[pd.Series[Any], bool]:
-    """ISO 8601 stamps, and whether they name their zone: all of them, or none."""
+    """Return ISO 8601 stamps, and whether they name their zone; mixed ones are an error."""
     try:
         parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
         aware = parsed.dt.tz is not None
         return (parsed.dt.tz_convert("UTC").dt.tz_localize(None) if aware else parsed), aware
     except ValueError:
-        # Several offsets, or stamps with one beside stamps without.
+        # Several offsets, or stamps with and without one.
         parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
         named = text.str.contains(_ZONE).to_numpy(bool, na_value=False)
         known = parsed.notna().to_numpy()
@@ -125,7 +120,7 @@ def _iso(
                     "times",
                     f"{source.place(int(positions[bare[0]]))} has {text.iloc[bare[0]]!r} without a "
                     f"time zone ({len(bare)} such), other rows name one",
-                    "one or the other in every row",
+                    "a time zone in every row or in none",
                     count=len(bare),
                 )
             )
@@ -133,7 +128,7 @@ def _iso(
 
 
 def _form(text: pd.Series[str], source: TableSource, findings: list[DataIssue]) -> str:
-    """Format of stamps that are not ISO 8601, empty when they are or nothing fits."""
+    """Return the format of stamps that are not ISO 8601; empty if they are or no format fits."""
     sample = text.iloc[:_SAMPLE].dropna()
     if not len(sample):
         return ""
@@ -175,14 +170,14 @@ def _ambiguous(
         error(
             "times",
             f"{source.name} has dates such as {what}: which is the day and which the month?",
-            "dates that read in one way",
-            f"say {choice}",
+            "unambiguous dates",
+            f"set {choice}",
         )
     )
 
 
 def _clock(rest: str) -> str | None:
-    """Format of what follows a date, None when it is no time of day."""
+    """Return the format of the text after a date, None if it is no time of day."""
     if not rest:
         return ""
     match = _CLOCK.fullmatch(rest)
@@ -216,13 +211,13 @@ def _of_numbers(values: Any, date_format: str, source: TableSource, positions: P
                     "times",
                     f"{source.name} has stamps such as {int(low)}, which may be a date with hours "
                     "and minutes or milliseconds since 1970",
-                    fix=f"say date_format = '{form}' or date_format = 'ms'",
+                    fix=f"set date_format = '{form}' or date_format = 'ms'",
                 )
                 return Stamps(np.zeros(len(known), np.int64), known, False, form, (finding,))
             if digits != 12 and parsed.notna().to_numpy()[known].mean() > 0.5:
                 seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
-                found = _unread(known, values, source, positions, form)
-                return Stamps(seconds, known, False, form, found)
+                findings = _unreadable(known, values, source, positions, form)
+                return Stamps(seconds, known, False, form, findings)
     units = [date_format] if date_format else list(UNITS)
     for unit in units:
         scale = UNITS[unit]
@@ -232,20 +227,20 @@ def _of_numbers(values: Any, date_format: str, source: TableSource, positions: P
                 seconds = -(-exact.to_numpy(np.int64) // scale)
             else:
                 seconds = np.ceil(np.where(known, numbers, 0) / scale).astype(np.int64)
-            found = _unread(known, values, source, positions, unit)
-            return Stamps(seconds, known, True, unit, found)
+            findings = _unreadable(known, values, source, positions, unit)
+            return Stamps(seconds, known, True, unit, findings)
     return _unknown(values, source, positions)
 
 
 def _unknown(values: Any, source: TableSource, positions: Positions) -> Stamps:
-    """Numbers that are no stamps."""
+    """Return stamps of which none is readable."""
     known = np.zeros(len(values), dtype=bool)
-    found = _unread(known, np.asarray(values), source, positions)
-    return Stamps(np.zeros(len(values), np.int64), known, False, "", found)
+    findings = _unreadable(known, np.asarray(values), source, positions)
+    return Stamps(np.zeros(len(values), np.int64), known, False, "", findings)
 
 
 def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
-    """Whole seconds, rounded up: a bar that closes at 59.999 is not known at 59."""
+    """Return whole seconds, rounded up: a bar that closes at 59.999 is not known at 59."""
     known = ~np.isnat(values)
     unit, step = np.datetime_data(values.dtype)
     if unit not in UNITS or step != 1:
@@ -256,10 +251,10 @@ def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
     return (seconds if known.all() else np.where(known, seconds, 0)), known
 
 
-def _unread(
+def _unreadable(
     known: NDArray[np.bool_], values: Any, source: TableSource, positions: Positions, form: str = ""
 ) -> tuple[DataIssue, ...]:
-    """What could not be read as a stamp, as one finding."""
+    """Return an error about the unreadable stamps, if there are any."""
     rows = np.flatnonzero(~known)
     if not len(rows):
         return ()
@@ -286,9 +281,9 @@ def _unread(
             ERROR,
             "times",
             f"{place}{more} has date {text!r}"
-            + (", which may be a spreadsheet's number of a day" if number else ""),
+            + (", which may be a spreadsheet's day number" if number else ""),
             f"a date of the form '{form}'" if form else "an ISO 8601 date",
-            "" if form else "say how dates are written: date_format = '%d.%m.%Y', for example",
+            "" if form else "set the format of the dates: date_format = '%d.%m.%Y', for example",
             count=len(rows),
             first=place,
         ),

@@ -1,4 +1,4 @@
-"""CSV files of bars: one a ticker, one with a ticker column, or a column of each ticker."""
+"""CSV files of bars: one per ticker, one with a ticker column, or a column per ticker."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import pandas as pd
 
 from podium.errors import DataError
 from podium.readers._bars import Format
-from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, head_of
+from podium.readers._head import HEAD_BYTES, SEPARATORS, WHAT, Head, decimal_of, read_head
 from podium.readers._options import ReadLimits, ReadOptions, require_count, require_size
 from podium.readers._table import Loaded, TableSource, loaded
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
-# Rows that are parsed at once: columns that nobody needs are dropped before the next ones come.
+# Rows per chunk: unused columns are dropped before the next chunk is parsed.
 _CHUNK = 200_000
 _EMPTY = [
     "", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#N/A",
@@ -32,7 +32,7 @@ _EMPTY = [
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV file; the columns are parsed when they are asked for."""
+    """A CSV file; the columns are parsed on request."""
 
     path: Path
     source: TableSource
@@ -41,11 +41,11 @@ class CsvTable:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the header, made different from one another."""
+        """The unique names of the header."""
         return self.head.names
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
-        """The columns of these names, in pieces, so that the file is never whole in memory."""
+        """Return the columns of these names, read in chunks to limit memory."""
         path = self.path
         words = [*times, *([ticker] if ticker else [])]
         parts, rows = [], 0
@@ -53,13 +53,13 @@ class CsvTable:
             for chunk in self._chunks(words, numbers):
                 rows += len(chunk)
                 require_count(path, rows, self.options.limits.rows, "rows")
-                # A blank line has no cell at all; it counts as a line and is no row.
+                # A blank line counts as a line and is no row.
                 full = chunk[list(numbers)].notna().any(axis=1) | (chunk[words] != "").any(axis=1)
                 parts.append(chunk if full.all() else chunk[full])
         except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-            raise _unparsed(path, error) from None
+            raise _parse_error(path, error) from None
         except UnicodeDecodeError as error:
-            raise _no_text(path, error) from None
+            raise _encoding_error(path, error) from None
         except (gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
             raise DataError(f"{path}: {error}", "a whole gzip file") from None
         whole = pd.concat(parts) if parts else pd.DataFrame(columns=[*words, *numbers])
@@ -72,10 +72,10 @@ class CsvTable:
         if not decimal and thousands != ",":
             decimal = decimal_of(self.head, numbers)
         needed = [*words, *numbers]
-        # pandas takes 1,23 for 123 where the comma stands between thousands: not here.
+        # pandas reads 1,23 as 123 if the comma separates thousands.
         plain = () if thousands else numbers
         with warnings.catch_warnings(), _opened(self.path, self.options.limits) as handle:
-            # A row with more values than the header has columns: pandas would cut it off.
+            # pandas would cut off a row with more values than the header.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frames = pd.read_csv(
                 handle,
@@ -95,7 +95,7 @@ class CsvTable:
             )
             for frame in frames:
                 part = frame[needed]
-                # A line without a cell has no text either.
+                # A line without cells has no text either.
                 part = part.fillna(dict.fromkeys(words, ""))
                 if thousands:
                     part = part.assign(
@@ -105,12 +105,12 @@ class CsvTable:
 
 
 def _open(path: Path, options: ReadOptions) -> CsvTable:
-    """The file's header and how it is written.
+    """Open a file and read its header.
 
     Raises
     ------
     DataError
-        No text, no header, one column, or larger than the limits.
+        The file is no text, has no header or one column, or exceeds the limits.
     """
     require_size(path, options.limits)
     try:
@@ -124,11 +124,11 @@ def _open(path: Path, options: ReadOptions) -> CsvTable:
             "'CSV UTF-8')",
         )  # fmt: skip
     try:
-        # The last character may be cut in the middle.
+        # The last character may be incomplete.
         text = start.decode("utf-8-sig", errors="strict" if len(start) < HEAD_BYTES else "ignore")
     except UnicodeDecodeError as error:
-        raise _no_text(path, error) from None
-    head = head_of(path, text, whole=len(start) < HEAD_BYTES, options=options)
+        raise _encoding_error(path, error) from None
+    head = read_head(path, text, whole=len(start) < HEAD_BYTES, options=options)
     require_count(path, len(head.names), options.limits.columns, "columns")
     others = "".join(sign for sign in SEPARATORS if sign not in "".join(head.names))
     return CsvTable(path, TableSource(str(path), "line", head.skip + 1, others), head, options)
@@ -139,10 +139,10 @@ read, examine = FORMAT.read, FORMAT.examine
 
 
 class _Capped(io.RawIOBase):
-    """A stream that refuses to give more than the limit: a small file may unpack to a huge one."""
+    """A stream with a limit: a small file may unpack to a huge one."""
 
-    def __init__(self, inner: IO[bytes], path: Path, most: int) -> None:
-        self._inner, self._path, self._left, self._most = inner, path, most, most
+    def __init__(self, inner: IO[bytes], path: Path, limit: int) -> None:
+        self._inner, self._path, self._left, self._limit = inner, path, limit, limit
 
     def readable(self) -> bool:
         return True
@@ -152,7 +152,7 @@ class _Capped(io.RawIOBase):
         self._left -= len(data)
         if self._left < 0:
             raise DataError(
-                f"{self._path} unpacks to more than {self._most:,} bytes",
+                f"{self._path} unpacks to more than {self._limit:,} bytes",
                 "less than the limit",
                 "split it into several files",
             )
@@ -167,12 +167,12 @@ class _Capped(io.RawIOBase):
 def _opened(path: Path, limits: ReadLimits) -> IO[bytes]:
     if path.suffix.lower() != ".gz":
         return path.open("rb")
-    packed = gzip.open(path, "rb")  # noqa: SIM115 - closed by the stream round it
+    packed = gzip.open(path, "rb")  # noqa: SIM115 - closed by the outer stream
     return io.BufferedReader(_Capped(packed, path, limits.bytes), 1 << 16)  # type: ignore[arg-type]
 
 
 def _grouped(column: pd.Series[Any], thousands: str, decimal: str) -> pd.Series[Any]:
-    """Cells without their thousands separators where these stand between groups of three."""
+    """Return cells without thousands separators that separate groups of three digits."""
     group, point = re.escape(thousands), re.escape(decimal or ".")
     form = rf"-?(\d{{1,3}}({group}\d{{3}})+|\d+)({point}\d+)?"
     text = column.str.strip()
@@ -183,24 +183,24 @@ def _grouped(column: pd.Series[Any], thousands: str, decimal: str) -> pd.Series[
     return bare.where(whole, text)
 
 
-def _unparsed(path: Path, error: Exception) -> DataError:
-    told = str(error).strip()
-    match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", told)
+def _parse_error(path: Path, error: Exception) -> DataError:
+    message = str(error).strip()
+    match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
     if match:
-        wanted, line, seen = match.groups()
+        expected, line, seen = match.groups()
         return DataError(
-            f"{path} line {line} has {seen} values, the header names {wanted}", WHAT,
+            f"{path} line {line} has {seen} values, the header names {expected}", WHAT,
             "quote cells that hold the separator",
         )  # fmt: skip
-    if "does not match length" in told:
+    if "does not match length" in message:
         return DataError(f"{path}: its rows have more values than the header has names", WHAT)
-    match = re.search(r"EOF inside string starting at row (\d+)", told)
+    match = re.search(r"EOF inside string starting at row (\d+)", message)
     if match:
         return DataError(f"{path}: a quoted cell is never closed", WHAT, "close its quotes")
-    return DataError(f"{path}: {told.removeprefix('Error tokenizing data. C error: ')}", WHAT)
+    return DataError(f"{path}: {message.removeprefix('Error tokenizing data. C error: ')}", WHAT)
 
 
-def _no_text(path: Path, error: UnicodeDecodeError) -> DataError:
+def _encoding_error(path: Path, error: UnicodeDecodeError) -> DataError:
     return DataError(
         f"{path} is no UTF-8 text (byte {error.object[error.start] if error.object else 0:#04x})",
         WHAT,

@@ -20,15 +20,15 @@ SUFFIXES = (".npz",)
 HOLDS = "sequences"
 ARRAYS = ("lengths", "mask", "groups", "times", "ends")
 ENTRIES = ("X", "y", *ARRAYS, "feature_names", "class_names")
-_WHAT = "an .npz file that numpy.savez wrote, with X and y"
+_WHAT = "an .npz file of numpy.savez with X and y"
 Array = NDArray[Any]
 
 
 def read(path: Path, *, name: str, limits: ReadLimits | None = None) -> Sequences:
-    """Samples of one file.
+    """Read the samples of one file.
 
-    Every entry's size is checked against its own header and the limits before memory is taken, so
-    a small file cannot unpack to a huge one; entries that hold Python objects are refused.
+    Each entry's size is checked against its header and the limits before memory is allocated, so a
+    small file cannot unpack to a huge one; entries with Python objects are refused.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def read(path: Path, *, name: str, limits: ReadLimits | None = None) -> Sequence
     Raises
     ------
     DataError
-        No archive, an entry that is missing, unknown, too large or pickled, or samples that do not
-        fit together.
+        The file is no archive, an entry is missing, unknown, too large or pickled, or the arrays
+        are inconsistent.
     """
     limits = limits or ReadLimits()
     if not path.is_file():
@@ -83,14 +83,14 @@ def _arrays(path: Path, limits: ReadLimits) -> dict[str, Array]:
             require_count(path, len(members), limits.entries, "entries")
             unpacked = sum(member.file_size for member in members)
             require_count(path, unpacked, limits.bytes, "bytes, unpacked")
-            found: dict[str, Array] = {}
+            arrays: dict[str, Array] = {}
             for member in members:
                 entry = member.filename.removesuffix(".npy")
-                if entry in found:
-                    raise DataError(f"{path} has two entries '{entry}'", "one of each")
+                if entry in arrays:
+                    raise DataError(f"{path} has two entries '{entry}'", "unique entries")
                 with archive.open(member) as handle:
-                    found[entry] = _array(path, entry, handle, member.file_size)
-            return found
+                    arrays[entry] = _array(path, entry, handle, member.file_size)
+            return arrays
     except (
         zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError
     ) as error:  # fmt: skip
@@ -113,7 +113,7 @@ def _array(path: Path, entry: str, handle: IO[bytes], size: int) -> Array:
     data = handle.read()
     if len(data) != math.prod(shape) * dtype.itemsize:
         raise DataError(
-            f"{path}: entry '{entry}' says shape {shape} of {dtype} and holds {len(data):,} bytes "
+            f"{path}: entry '{entry}' has shape {shape} of {dtype} and {len(data):,} bytes "
             f"({size:,} with its header)",
             f"{math.prod(shape) * dtype.itemsize:,} bytes",
         )
@@ -122,12 +122,12 @@ def _array(path: Path, entry: str, handle: IO[bytes], size: int) -> Array:
 
 
 def _names(path: Path, entry: str, arrays: dict[str, Array]) -> tuple[str, ...]:
-    found = arrays.get(entry)
-    if found is None:
+    names = arrays.get(entry)
+    if names is None:
         return ()
-    if found.ndim != 1 or found.dtype.kind not in "US":
+    if names.ndim != 1 or names.dtype.kind not in "US":
         raise DataError(
-            f"{path}: entry '{entry}' has shape {found.shape} and type {found.dtype}",
+            f"{path}: entry '{entry}' has shape {names.shape} and type {names.dtype}",
             "a list of texts",
         )
-    return tuple(found.astype(np.str_).tolist())
+    return tuple(names.astype(np.str_).tolist())

@@ -1,4 +1,4 @@
-"""Parquet files of bars: one a ticker, one with a ticker column, or a column of each ticker."""
+"""Parquet files of bars: one per ticker, one with a ticker column, or a column per ticker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One table of all tickers: a pandas frame, or a file as the reader ``csv`` reads it."""
+"""One table of all tickers: a pandas frame, or a file read by the reader ``csv``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podium import registry
 from podium.dataset import Dataset
 from podium.errors import DataError
 from podium.readers import _bars
-from podium.readers._bars import Examined, Unopened
+from podium.readers._bars import Inspection, LazyTable
 from podium.readers._columns import find_layout
 from podium.readers._findings import problems
 from podium.readers._frame import FrameTable
@@ -28,23 +28,22 @@ def read(
     adjust: bool | None,
     **options: Any,
 ) -> Dataset:
-    """Aligned bars of the tickers in the order asked for.
+    """Read aligned bars of the tickers, in the given order.
 
     Parameters
     ----------
     source : Path or DataFrame
-        A frame has a row a ticker and bar, or columns of every ticker; small or capital letters,
-        usual names. Times and tickers may be its index. A frame without tickers holds one, whatever
-        it is called.
+        A frame has a row per ticker and bar, or columns of every ticker, with usual names in any
+        case. Times and tickers may be its index. A frame without tickers holds a single one.
     adjust : bool or None
-        As of files; None: when the frame has what it takes.
+        As for files; None: adjust if the frame has ``adj_close`` or ``factor``.
     options
-        Of :class:`podium.readers._options.Options`, as of files.
+        Fields of :class:`podium.readers._options.ReadOptions`.
 
     Raises
     ------
     DataError
-        With everything that is wrong, as of files; rows are counted from 0.
+        Every error, as for files; rows are counted from 0.
     """
     if isinstance(source, Path):
         dataset: Dataset = registry.load("readers", "csv").read(
@@ -52,23 +51,25 @@ def read(
         )
         return dataset
     table = FrameTable.of(source, f"dataset '{name}'")
-    one = Unopened(table.source.name, tickers[0] if len(tickers) == 1 else "", False, lambda: table)
-    asked = Examined(name, tickers=tuple(tickers), timeframe=timeframe)
-    return _bars.load(asked, lambda found: [one], adjust, ReadOptions(**options))
+    one = LazyTable(
+        table.source.name, tickers[0] if len(tickers) == 1 else "", False, lambda: table
+    )
+    request = Inspection(name, tickers=tuple(tickers), timeframe=timeframe)
+    return _bars.load(request, lambda _: [one], adjust, ReadOptions(**options))
 
 
 def tickers_of(frame: pd.DataFrame, *, name: str, **options: Any) -> list[str]:
-    """Names of a frame's tickers, in the order they appear; empty where it names none.
+    """Return a frame's tickers in order of appearance; empty if it names none.
 
     Raises
     ------
     DataError
-        Its columns are not those of bars.
+        The columns are not those of bars.
     """
-    how = ReadOptions(**options)
     table = FrameTable.of(frame, f"dataset '{name}'")
     where = table.source.name
-    layout, missing = find_layout(table.names, how, tickers=(), adjust=None, where=where)
+    settings = ReadOptions(**options)
+    layout, missing = find_layout(table.names, settings, tickers=(), adjust=None, where=where)
     if layout is None:
         raise DataError.of(problems(missing))
     if layout.kind == "wide":

@@ -1,1 +1,1 @@
-"""Tables, charts and pages as strings; nothing is read but the style sheet, nothing written."""
+"""Renders tables, charts and pages as strings; reads only the style sheet and writes nothing."""

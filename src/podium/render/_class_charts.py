@@ -16,14 +16,14 @@ from podium.stats.class_figures import BINS
 from podium.stats.classification import Evaluation
 
 HEIGHT = 340
-# Weak enough for the ink of the page to reach a contrast of 4.5 on every cell, light and dark.
+# Light enough for a text contrast of 4.5 on every cell, in light and dark mode.
 DEEPEST = 0.5
 _POINTS = 150
 _SPARK = (132, 30)
 
 
 class DrawnClassifier(NamedTuple):
-    """Figures of one classifier: what the charts call it, and how they draw it."""
+    """Figures of a classifier, with its name and role in charts."""
 
     name: str
     role: Role
@@ -31,30 +31,30 @@ class DrawnClassifier(NamedTuple):
 
 
 def matrix(figures: Evaluation, *, rates: bool) -> str:
-    """Confusion matrix as a drawing, right choices in one colour and wrong ones in another.
+    """Confusion matrix as SVG, with right and wrong predictions in two colours.
 
     Parameters
     ----------
     figures : Evaluation
     rates : bool
-        Write the share of each row instead of samples; the shade is always that share.
+        Whether to show the share of each row instead of samples; the shade is always that share.
     """
     names, counts = figures.class_names, figures.confusion
     classes = len(names)
     left = min(max(len(name) for name in names), 16) * LETTER + 30
     wide = (WIDTH - left - 2) / classes
     tall = min(max(wide * 0.6, 30), 54)
-    # Where the names do not fit above their columns, numbers stand for them.
+    # Numbers replace names that are wider than their columns.
     short = all(len(name) * LETTER <= wide - 6 for name in names)
     top = TOP + 20
     parts = []
     for k, name in enumerate(names):
         shown = name if short else str(k)
         parts.append(marks.words(left + (k + 0.5) * wide, top - 7, shown, anchor="middle"))
-        told = cut(name if short else f"{k} {name}", 18)
+        row_name = cut(name if short else f"{k} {name}", 18)
         y = top + (k + 0.5) * tall + 4
-        parts.append(marks.words(left - 8, y, told, colour="reference", anchor="end"))
-    said = []
+        parts.append(marks.words(left - 8, y, row_name, colour="reference", anchor="end"))
+    texts = []
     for row in range(classes):
         whole = int(figures.support[row])
         for column in range(classes):
@@ -74,80 +74,80 @@ def matrix(figures: Evaluation, *, rates: bool) -> str:
             place = (x + wide / 2, y + tall / 2 + 4)
             parts.append(marks.words(*place, written, colour="reference", anchor="middle"))
             if count:
-                said.append(f"{names[row]} chosen as {names[column]}: {written}")
+                texts.append(f"{names[row]} predicted as {names[column]}: {written}")
     title = "Confusion matrix, rates" if rates else "Confusion matrix, samples"
     unit = "share of each true class" if rates else "samples"
-    label = f"{unit}: row true, column chosen"
-    return marks.svg(top + classes * tall + 4, title, label, "; ".join(said), parts)
+    label = f"{unit}: row true, column predicted"
+    return marks.svg(top + classes * tall + 4, title, label, "; ".join(texts), parts)
 
 
-def pr_curve(judged: Sequence[DrawnClassifier], k: int) -> str:
-    """Precision over recall of a class, as the steps whose area is the average precision.
+def pr_curve(classifiers: Sequence[DrawnClassifier], k: int) -> str:
+    """Precision over recall of a class, as steps with the average precision as area.
 
     Parameters
     ----------
-    judged : sequence of DrawnClassifier
+    classifiers : sequence of DrawnClassifier
         The first one is drawn on top.
     k : int
         The class.
     """
     lines = []
-    for name, role, figures in judged:
+    for name, role, figures in classifiers:
         curve = figures.curves[k].thinned(_POINTS)
         x = np.repeat(np.concatenate([[0.0], curve.recall]), 2)[1:-1]
         area = f"{name} {number(float(figures.pr_auc[k]))}"
         lines.append((area, role, x, np.repeat(curve.precision, 2)))
-    name, there = judged[0].figures.class_names[k], int(judged[0].figures.support[k])
-    samples = judged[0].figures.samples
+    first = classifiers[0].figures
+    name, share = first.class_names[k], float(first.support[k] / first.samples)
     title = f"Precision and recall: {name}"
     label = "precision over recall; area beside each name"
-    return _square(title, label, lines, [(0, there / samples), (1, there / samples)], bool(there))
+    return _square(title, label, lines, [(0, share), (1, share)], share > 0)
 
 
-def roc_curve(judged: Sequence[DrawnClassifier], k: int) -> str:
+def roc_curve(classifiers: Sequence[DrawnClassifier], k: int) -> str:
     """Recall over the false positive rate of a class.
 
     Parameters
     ----------
-    judged : sequence of DrawnClassifier
+    classifiers : sequence of DrawnClassifier
     k : int
     """
     lines = []
-    for name, role, figures in judged:
+    for name, role, figures in classifiers:
         curve = figures.curves[k].thinned(_POINTS)
         x, y = (
             np.concatenate([[0.0], v, [1.0]]) for v in (curve.false_positive_rate, curve.recall)
         )
         lines.append((f"{name} {number(float(figures.roc_auc[k]))}", role, x, y))
-    first = judged[0].figures
+    first = classifiers[0].figures
     known = bool(0 < first.support[k] < first.samples)
     title = f"ROC: {first.class_names[k]}"
     label = "recall over false positive rate; area beside each name"
     return _square(title, label, lines, [(0, 0), (1, 1)], known)
 
 
-def calibration(judged: Sequence[DrawnClassifier]) -> str:
-    """Share of right choices over the probability they were chosen with, and how many there are.
+def calibration(classifiers: Sequence[DrawnClassifier]) -> str:
+    """Accuracy over predicted probability, and a histogram of the probabilities.
 
     Parameters
     ----------
-    judged : sequence of DrawnClassifier
-        Bars at the foot show where the first one's samples are.
+    classifiers : sequence of DrawnClassifier
+        The histogram is that of the first one.
     """
     lines = []
-    for name, role, figures in judged:
+    for name, role, figures in classifiers:
         table = figures.reliability
         known = table.count > 0
         error = f"{name} {number(figures.calibration_error)}"
         lines.append((error, role, table.confidence[known], table.accuracy[known]))
-    table = judged[0].figures.reliability
-    label = "share right over probability; error beside each name"
+    table = classifiers[0].figures.reliability
+    label = "accuracy over probability; error beside each name"
     bars = table.count / table.count.max()
     return _square("Calibration", label, lines, [(0, 0), (1, 1)], True, bars)
 
 
 def sparkline(name: str, values: Floats, low: float, high: float) -> str:
-    """One feature of one sample over its steps, small, with its figures as a title.
+    """Sparkline of one feature of a sample over its steps.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def sparkline(name: str, values: Floats, low: float, high: float) -> str:
     values : (T,) float
         NaN leaves a gap.
     low, high : float
-        Ends of the scale, the same for all samples.
+        Range of the scale, common to all samples.
     """
     width, height = _SPARK
     known = values[np.isfinite(values)]
@@ -168,13 +168,14 @@ def sparkline(name: str, values: Floats, low: float, high: float) -> str:
         )
         end = int(np.flatnonzero(np.isfinite(values))[-1])
         parts.append(marks.circle(across(end), up(values[end]), 2.5, "candidate", filled=True))
-    told = marks.course(name, known)
+    description = marks.describe_line(name, known)
     missing = len(values) - len(known)
-    told += f", {missing} of {len(values)} missing" if missing else ""
+    description += f", {missing} of {len(values)} missing" if missing else ""
+    text = escape(description)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" style="min-width:5.5rem"><title>{escape(told)}</title>'
-        f"<desc>{escape(told)}</desc>{''.join(parts)}</svg>"
+        f'width="{width}" height="{height}" style="min-width:5.5rem">'
+        f"<title>{text}</title><desc>{text}</desc>{''.join(parts)}</svg>"
     )
 
 
@@ -186,9 +187,9 @@ def _square(
     known: bool,
     bars: Floats | None = None,
 ) -> str:
-    """Lines on axes from 0 to 1, a dotted line of chance, the legend above."""
+    """Lines on axes from 0 to 1 with a dotted line of chance and a legend above."""
     if not known:
-        words = "no value: this class has no samples, or all of them"
+        words = "no value: this class has no samples, or all samples"
         return marks.nothing(title, label, words)
     top = TOP + LEADING
     ticks = [(v, f"{v:.1f}") for v in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
@@ -202,7 +203,7 @@ def _square(
         )
     (x0, y0), (x1, y1) = chance
     rule = f"M{across(x0):.1f} {up(y0):.1f}L{across(x1):.1f} {up(y1):.1f}"
-    # Dotted, not dashed: dashes are the naive rule's.
+    # Dotted, since the naive rule is dashed.
     dotted = f'stroke="{marks.COLOUR["muted"]}" stroke-dasharray="1 4" stroke-linecap="round"'
     parts.append(f'<path d="{rule}" fill="none" {dotted}/>')
     for _, role, x, y in reversed(lines):
@@ -219,8 +220,8 @@ def _square(
         bold = role == "candidate"
         parts += [sign, marks.words(at + 24, TOP + 4, text, colour=role, bold=bold)]
         at += 24 + (len(text) + 3) * (LETTER + bold)
-    told = "; ".join(text for text, *_ in lines)
-    return marks.svg(HEIGHT, title, label, told, parts)
+    description = "; ".join(text for text, *_ in lines)
+    return marks.svg(HEIGHT, title, label, description, parts)
 
 
 def _count(count: int, room: float) -> str:

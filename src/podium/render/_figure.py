@@ -1,4 +1,4 @@
-"""A figure as PNG, drawn by matplotlib; the same bytes for the same drawing."""
+"""Figures as PNG by matplotlib, with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DPI = 150
 
 
 def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
-    """What was drawn, as bytes that depend on nothing but the drawing."""
+    """Draw a figure and return it as reproducible PNG bytes."""
     try:
         from matplotlib import style
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,9 +46,9 @@ def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
             fix="run: pip install 'podium[plots]'",
         ) from error
 
-    # A person's matplotlibrc must not change what is signed off.
+    # A user's matplotlibrc must not change a figure that is signed off.
     with style.context(["default", _LOOK]), warnings.catch_warnings():
-        # A class may be named in a script the font lacks: it is drawn as boxes.
+        # Characters of a class name that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""The pictures behind a choice of config, as PNG: importance, configs, folds, learning curves."""
+"""Plots of the choice of a config as PNG: importance, configs, folds, learning curves."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from podium.render.table import cell, cut, number
 
 _CHOSEN, _OTHER, _NAIVE = "#0072b2", "#9aa3ad", "#d55e00"
 _LONGEST = 28
-# More than this many times between the ends of an axis are told apart by their logarithm.
+# Ratio of the ends of an axis above which it is logarithmic.
 _WIDE = 30
 
 
 @dataclass(frozen=True)
 class Bar:
-    """How much of the score goes with one hyperparameter.
+    """Importance of one hyperparameter for the score.
 
     Parameters
     ----------
     share : float
-        From 0 to 1; negative where it cannot be told.
-    told : str
-        What that means.
-    sure : bool
-        Whether it is more than luck would show.
+        From 0 to 1; negative where unknown.
+    meaning : str
+        The share in words.
+    significant : bool
+        Whether it is more than chance explains.
     """
 
     name: str
     share: float
-    told: str
-    sure: bool
+    meaning: str
+    significant: bool
 
 
 @dataclass(frozen=True)
 class Folds:
-    """Scores of one config, fold by fold; ``error`` is the standard error of their mean."""
+    """Scores of a config by fold; ``error`` is the standard error of their mean."""
 
     label: str
     scores: Sequence[float]
@@ -50,7 +50,7 @@ class Folds:
 
 @dataclass(frozen=True)
 class Curves:
-    """Losses of one config after each epoch, a row a fold; ``best`` is the epoch it is used at."""
+    """Losses of a config after each epoch, a row per fold; ``best`` is the chosen epoch."""
 
     label: str
     validation: Sequence[Sequence[float]]
@@ -60,7 +60,7 @@ class Curves:
 
 
 def importance_png(bars: Sequence[Bar], title: str) -> bytes:
-    """Hyperparameters, the one that matters most first; what luck would show is pale.
+    """Importance of hyperparameters, the largest first; insignificant ones are pale.
 
     Raises
     ------
@@ -72,16 +72,16 @@ def importance_png(bars: Sequence[Bar], title: str) -> bytes:
         panel = figure.subplots()
         places = np.arange(len(bars))
         shares = [max(0.0, bar.share) for bar in bars]
-        colours = [_CHOSEN if bar.sure else GRID for bar in bars]
+        colours = [_CHOSEN if bar.significant else GRID for bar in bars]
         look = {"edgecolor": MUTED, "linewidth": 0.6}
         panel.barh(places + 0.18, shares, height=0.34, color=colours, **look)
         for place, bar in zip(places, bars, strict=True):
-            # Above its bar, where there is room for it however long the bar is.
-            panel.text(0.006, place - 0.2, cut(cell(bar.told), 100), va="center", color=MUTED)
+            # Above its bar, where any length fits.
+            panel.text(0.006, place - 0.2, cut(cell(bar.meaning), 100), va="center", color=MUTED)
         panel.set_yticks(places, [cut(cell(bar.name), _LONGEST) for bar in bars])
         panel.grid(visible=False, axis="y")
         panel.set(xlim=(0, 1), ylim=(len(bars) - 0.4, -0.6), title=title)
-        panel.set_xlabel("share of the variance of the score's ranks that goes with it")
+        panel.set_xlabel("share of the variance of the score's ranks")
 
     return png(draw, (9.0, 1.2 + 0.46 * max(1, len(bars))))
 
@@ -94,18 +94,18 @@ def parallel_png(
     chosen: int | None,
     labels: tuple[str, str],
 ) -> bytes:
-    """Every trial as a line through its hyperparameters to its score, the better the darker.
+    """Parallel coordinates: a line per trial through its hyperparameters to its score.
 
     Parameters
     ----------
     configs, scores, whole : sequences of the same length
-        Finite scores; what was given up early, not whole, is dotted.
+        Finite scores, better ones darker; pruned trials, not whole, are dotted.
     names : sequence of str
-        Hyperparameters, an axis each.
+        Hyperparameters, one axis each.
     chosen : int, optional
-        Which one is drawn thick.
+        Index of the trial that is drawn thick.
     labels : (str, str)
-        Title, and what the score is: the direction is part of it.
+        Title, and name of the score with its direction.
     """
     axes = [_Axis.of([config.get(name) for config in configs]) for name in names]
     axes.append(_Axis.of(list(scores)))
@@ -132,16 +132,16 @@ def parallel_png(
             look = {"color": _NAIVE, "linewidth": 2.4, "zorder": 4}
             panel.plot(x, y, label="chosen config", **look)
         if not all(whole):
-            told = "given up early, at the best it had shown"
-            panel.plot([], [], color=MUTED, linestyle=(0, (1, 1.5)), label=told)
+            pruned = "pruned, at its best score"
+            panel.plot([], [], color=MUTED, linestyle=(0, (1, 1.5)), label=pruned)
         if panel.get_legend_handles_labels()[0]:
             panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         for place, axis in zip(x, axes, strict=True):
             panel.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=3)
-            for at, told in axis.ticks:
+            for at, text in axis.ticks:
                 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6}
                 panel.text(
-                    place + 0.03, at, told, va="center", fontsize=7.5, color=INK, bbox=box, zorder=5
+                    place + 0.03, at, text, va="center", fontsize=7.5, color=INK, bbox=box, zorder=5
                 )
         panel.set(xlim=(-0.15, len(axes) - 0.5), ylim=(-0.06, 1.06), title=labels[0])
         below = [cut(cell(name), _LONGEST) for name in [*names, labels[1]]]
@@ -154,7 +154,7 @@ def parallel_png(
 
 @dataclass(frozen=True)
 class _Axis:
-    """Places of values between 0 and 1, and what is written where."""
+    """Positions of values between 0 and 1, and tick labels."""
 
     places: Sequence[float]
     ticks: Sequence[tuple[float, str]]
@@ -164,19 +164,19 @@ class _Axis:
         numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         options = sorted({str(v) for v in values})
         if numeric:
-            found = np.asarray(values, dtype=np.float64)
-            known = np.unique(found)
+            array = np.asarray(values, dtype=np.float64)
+            known = np.unique(array)
             low, high = float(known[0]), float(known[-1])
             log = low > 0 and high / low > _WIDE
-            scaled, ends = (np.log(found), np.log([low, high])) if log else (found, [low, high])
+            scaled, ends = (np.log(array), np.log([low, high])) if log else (array, [low, high])
             width = (ends[1] - ends[0]) or 1.0
-            places = (scaled - ends[0]) / width if high > low else np.full(len(found), 0.5)
+            places = (scaled - ends[0]) / width if high > low else np.full(len(array), 0.5)
             shown = known if len(known) <= 4 else np.array([low, high])
             ticks: dict[float, str] = {}
             for value in shown.tolist():
                 at = (math.log(value) if log else value) - ends[0]
                 place = round(float(at / width if high > low else 0.5), 6)
-                # Values that lie closer than letters are high share the first one's label.
+                # Of values closer than the height of a label only the first has one.
                 if all(abs(place - other) > 0.05 for other in ticks):
                     ticks[place] = f"{value:.4g}"
             return cls(places.tolist(), [*ticks.items()])
@@ -191,14 +191,14 @@ class _Axis:
 def folds_png(
     configs: Sequence[Folds], naive: Folds, labels: Sequence[str], title: str, y_label: str
 ) -> bytes:
-    """Score of every config on each fold and on average, and of the best naive one.
+    """Scores of configs and of the best naive one on each fold and on average.
 
     Parameters
     ----------
     configs : sequence of Folds
         Best first.
     labels : sequence of str
-        What each fold validates: its first and last day.
+        First and last day of each fold's validation.
     """
 
     def draw(figure: Any) -> None:
@@ -210,8 +210,8 @@ def folds_png(
             colour, size = (_CHOSEN, 42) if config.chosen else (_OTHER, 24)
             marker = "osD^vPX*"[k % 8]
             look = {"c": colour, "s": size, "marker": marker, "zorder": 4 if config.chosen else 3}
-            told = f"{k + 1}  {cut(cell(config.label), 64)}" + (", chosen" * config.chosen)
-            panel.scatter(x, config.scores, label=told, **look)
+            legend = f"{k + 1}  {cut(cell(config.label), 64)}" + (", chosen" * config.chosen)
+            panel.scatter(x, config.scores, label=legend, **look)
             mean = float(np.mean(config.scores))
             panel.errorbar(
                 [folds + shift], [mean], yerr=[config.error], color=colour, capsize=2.5,
@@ -230,7 +230,7 @@ def folds_png(
         panel.set_xticks(np.arange(folds + 1), [*labels, last], fontsize=8)
         panel.tick_params(axis="x", length=0)
         panel.set(xlim=(-0.5, folds + 0.5), title=title)
-        panel.set(xlabel="fold, by what it validates", ylabel=y_label)
+        panel.set(xlabel="fold, with its validation period", ylabel=y_label)
         panel.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2), ncols=1)
 
     height = 3.6 + 0.2 * (len(configs) + 1)
@@ -238,9 +238,9 @@ def folds_png(
 
 
 def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
-    """Validation loss after each epoch, the mean over the folds; of the chosen one every fold.
+    """Mean validation loss of the folds after each epoch; the chosen config has a line per fold.
 
-    Configs without epochs have no line; where none has any, that is said.
+    Configs without epochs have no line.
     """
     known = [(k, one) for k, one in enumerate(curves) if any(len(row) for row in one.validation)]
 
@@ -250,26 +250,26 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
         if not known:
             panel.set(xlim=(0, 1), ylim=(0, 1))
             panel.set_axis_off()
-            panel.text(0.5, 0.5, "no config here learns by epochs", ha="center", color=MUTED)
+            panel.text(0.5, 0.5, "no config is trained in epochs", ha="center", color=MUTED)
             return
         for k, one in known:
-            told = f"{k + 1}  {cut(cell(one.label), 64)}"
+            legend = f"{k + 1}  {cut(cell(one.label), 64)}"
             if not one.chosen:
                 style = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))[k % 4]
                 colour = (MUTED, _OTHER)[k // 4 % 2]
                 look = {"color": colour, "linewidth": 1.2, "linestyle": style}
-                panel.plot(*_mean(one.validation), label=f"{told}, mean of the folds", **look)
+                panel.plot(*_mean(one.validation), label=f"{legend}, mean of the folds", **look)
                 continue
             for n, row in enumerate(one.validation):
                 x = np.arange(1, len(row) + 1)
-                name = f"{told}, each fold" if n == 0 else None
+                name = f"{legend}, each fold" if n == 0 else None
                 panel.plot(x, row, color=_CHOSEN, linewidth=0.8, alpha=0.45, label=name)
             x, y = _mean(one.validation)
-            told = f"{told}, chosen, mean of the folds"
-            panel.plot(x, y, color=_CHOSEN, linewidth=2.2, label=told, zorder=4)
+            legend = f"{legend}, chosen, mean of the folds"
+            panel.plot(x, y, color=_CHOSEN, linewidth=2.2, label=legend, zorder=4)
             if one.train:
                 look = {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
-                panel.plot(*_mean(one.train), label="the same on the training part", **look)
+                panel.plot(*_mean(one.train), label="chosen, training loss", **look)
             if one.best:
                 value = f"best on average at epoch {one.best}"
                 if one.best <= len(y):
@@ -282,7 +282,7 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> tuple[Any, Any]:
-    """Epochs that all folds have, and the mean over them."""
+    """Epochs that all folds have, and the mean loss at each."""
     long = [row for row in rows if len(row)]
     shortest = min(map(len, long))
     return np.arange(1, shortest + 1), np.mean([row[:shortest] for row in long], axis=0)

@@ -1,4 +1,4 @@
-"""Where things stand on a chart: scales, round ticks, thinning, labels that keep apart."""
+"""Axes of charts: scales, round ticks, thinning, spread of labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DATE_STEPS = [
 
 
 class Scale(NamedTuple):
-    """A straight line from values (low, high) to places (start, end)."""
+    """Linear map from values (low, high) to coordinates (start, end)."""
 
     low: float
     high: float
@@ -34,13 +34,13 @@ class Scale(NamedTuple):
     end: float
 
     def __call__(self, value: float) -> float:
-        """The place of a value."""
+        """Coordinate of a value."""
         share = (float(value) - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
 
 def finite(values: Iterable[float | None]) -> Floats:
-    """The values that are numbers, as an array.
+    """The finite values as an array.
 
     Parameters
     ----------
@@ -83,20 +83,20 @@ def places(x: ArrayLike) -> tuple[Floats, bool]:
     >>> places(np.array(["1970-01-02", "NaT"], dtype="datetime64[D]"))
     (array([86400.,    nan]), True)
     """
-    given = np.asarray(x)
-    if given.dtype.kind == "M":
-        seconds = given.astype("datetime64[s]").astype(np.int64).astype(float)
-        return np.where(np.isnat(given), np.nan, seconds), True
-    if given.dtype.kind not in "iufb" and given.size:
+    values = np.asarray(x)
+    if values.dtype.kind == "M":
+        seconds = values.astype("datetime64[s]").astype(np.int64).astype(float)
+        return np.where(np.isnat(values), np.nan, seconds), True
+    if values.dtype.kind not in "iufb" and values.size:
         raise DataError(
-            f"the x values of a chart have the type {given.dtype}",
+            f"the x values of a chart have the type {values.dtype}",
             "datetime64 without a zone (UTC), or numbers",
         )
-    return given.astype(float), False
+    return values.astype(float), False
 
 
 def padded(values: Floats) -> tuple[float, float]:
-    """The range of the values with a twentieth of air on both sides.
+    """Range of the values with a padding of 5 % on both sides.
 
     Parameters
     ----------
@@ -108,14 +108,14 @@ def padded(values: Floats) -> tuple[float, float]:
     ((-0.5, 10.5), (1.8, 2.2))
     """
     low, high = float(values.min()), float(values.max())
-    # A range lost in rounding would give ticks that all read the same.
+    # A range at the level of rounding would give equal tick labels.
     flat = high - low <= 1e-9 * max(abs(low), abs(high))
     air = (abs(high) * 0.1 or 1.0) if flat else (high - low) * 0.05
     return low - air, high + air
 
 
 def fenced(values: Floats) -> Floats:
-    """The values without those far outside the middle half.
+    """The values without outliers from the middle half.
 
     Parameters
     ----------
@@ -132,18 +132,18 @@ def fenced(values: Floats) -> Floats:
 
 
 def thin(y: ArrayLike, limit: int = 400) -> NDArray[np.int64]:
-    """Indices that keep each bucket's lowest and highest value, and the gaps.
+    """Indices of the lowest and highest value of each bucket, and of gaps.
 
     Parameters
     ----------
     y : array, shape (T,)
     limit : int
-        About how many indices to keep.
+        Approximate number of indices.
 
     Examples
     --------
-    >>> kept = thin([0.0] * 5000 + [9.0] + [0.0] * 5000)
-    >>> len(kept) <= 402, 5000 in kept
+    >>> rows = thin([0.0] * 5000 + [9.0] + [0.0] * 5000)
+    >>> len(rows) <= 402, 5000 in rows
     (True, True)
     """
     values = np.asarray(y, dtype=float)
@@ -160,23 +160,23 @@ def thin(y: ArrayLike, limit: int = 400) -> NDArray[np.int64]:
     return np.array(sorted(keep))
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places as near as possible to the wanted ones, at least a gap apart.
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions as close as possible to the given ones, at least a gap apart.
 
     Parameters
     ----------
-    wanted : sequence of float, shape (N,)
+    positions : sequence of float, shape (N,)
     gap : float
     low, high : float
-        The room, which must hold (N - 1) gaps.
+        Bounds, at least (N - 1) gaps apart.
 
     Examples
     --------
     >>> spread([10, 11, 50], 15, 0, 100)
     [10.0, 25.0, 50.0]
     """
-    placed = [min(max(float(w), low), high) for w in wanted]
-    order = sorted(range(len(placed)), key=lambda i: (placed[i], wanted[i], i))
+    placed = [min(max(float(w), low), high) for w in positions]
+    order = sorted(range(len(placed)), key=lambda i: (placed[i], positions[i], i))
     edge = low
     for i in order:
         placed[i] = edge = max(placed[i], edge)
@@ -189,13 +189,13 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) between two ends.
+    """Round numbers (1, 2 or 5 times a power of ten) between two bounds.
 
     Parameters
     ----------
     low, high : float
     count : int
-        About how many.
+        Approximate number.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def linear(low: float, high: float, count: int = 5, *, percent: bool = False) -> Ticks:
-    """Round ticks with labels that all have the same decimals.
+    """Round ticks with labels of equal decimals.
 
     Parameters
     ----------
@@ -223,20 +223,20 @@ def linear(low: float, high: float, count: int = 5, *, percent: bool = False) ->
     >>> linear(-0.21, 0.01, 2, percent=True)
     [(-0.2, '-20%'), (-0.1, '-10%'), (0.0, '0%')]
     """
-    step, found = _step(low, high, count), ticks(low, high, count)
+    step, values = _step(low, high, count), ticks(low, high, count)
     if percent:
-        return [(v, f"{v * 100 + 0.0:,.{_decimals(step * 100)}f}%") for v in found]
-    largest = max(map(abs, found), default=0.0)
+        return [(v, f"{v * 100 + 0.0:,.{_decimals(step * 100)}f}%") for v in values]
+    largest = max(map(abs, values), default=0.0)
     for size, unit in ((1e9, "B"), (1e6, "M")):
         if largest >= size and step >= size / 1000:
-            return [(v, f"{v / size:,.{_decimals(step / size)}f}{unit}") for v in found]
+            return [(v, f"{v / size:,.{_decimals(step / size)}f}{unit}") for v in values]
     if step < 1e-5:
-        return [(v, f"{v:.3g}") for v in found]
-    return [(v, f"{v + 0.0:,.{_decimals(step)}f}") for v in found]
+        return [(v, f"{v:.3g}") for v in values]
+    return [(v, f"{v + 0.0:,.{_decimals(step)}f}") for v in values]
 
 
 def logarithmic(low: float, high: float) -> Ticks:
-    """Ticks for a logarithmic scale whose ends are exponents of ten.
+    """Ticks of a logarithmic scale with log10 bounds.
 
     Parameters
     ----------
@@ -250,22 +250,22 @@ def logarithmic(low: float, high: float) -> Ticks:
     """
     decades = range(math.floor(low), math.ceil(high) + 1)
     for firsts in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
-        found = [m * 10.0**d for d in decades for m in firsts if low <= math.log10(m) + d <= high]
-        if len(found) >= 3:
-            step = math.ceil(len(found) / 7)
-            return [(math.log10(v), f"{v:,.10g}") for v in found[::step]]
+        values = [m * 10.0**d for d in decades for m in firsts if low <= math.log10(m) + d <= high]
+        if len(values) >= 3:
+            step = math.ceil(len(values) / 7)
+            return [(math.log10(v), f"{v:,.10g}") for v in values[::step]]
     inside = linear(10**low, 10**high)
     return [(math.log10(value), label) for value, label in inside if value > 0]
 
 
 def horizontal(across: Scale, dates: bool, letter: float = 6.8) -> Ticks:
-    """Ticks for x, as many as fit side by side.
+    """Ticks of the x axis, as many as fit.
 
     Parameters
     ----------
     across : Scale
     dates : bool
-        The values are seconds since 1970.
+        Whether the values are seconds since 1970.
     letter : float
         Width of a letter.
 
@@ -277,19 +277,19 @@ def horizontal(across: Scale, dates: bool, letter: float = 6.8) -> Ticks:
     """
     room = across.end - across.start
     if not dates:
-        found = linear(across.low, across.high, max(2, int(room / 60)))
-        # Trials and bars are counted, so there is none between two whole numbers.
-        return [(at, f"{at:,.0f}") for at, _ in found if at % 1 == 0] or found
+        marks = linear(across.low, across.high, max(2, int(room / 60)))
+        # Trials and bars have whole numbers.
+        return [(at, f"{at:,.0f}") for at, _ in marks if at % 1 == 0] or marks
     spare: Ticks = []
     for unit, step in _DATE_STEPS:
-        found = _dates(across.low, across.high, unit, step)
-        if not found:
+        marks = _dates(across.low, across.high, unit, step)
+        if not marks:
             break
-        spare = found[:1]
-        if len(found) * 2 * letter > room:
+        spare = marks[:1]
+        if len(marks) * 2 * letter > room:
             continue
-        # The first label alone has the year; where it is long, the second one makes way.
-        for labels in (found, [*found[:1], *((at, "") for at, _ in found[1:2]), *found[2:]]):
+        # The first label alone has the year; the second is dropped where it does not fit.
+        for labels in (marks, [*marks[:1], *((at, "") for at, _ in marks[1:2]), *marks[2:]]):
             halves = [(across(at), len(words) * letter / 2) for at, words in labels if words]
             if all(b - a >= half_a + half_b + 12 for (a, half_a), (b, half_b) in pairwise(halves)):
                 return labels
@@ -299,25 +299,25 @@ def horizontal(across: Scale, dates: bool, letter: float = 6.8) -> Ticks:
 def _dates(low: float, high: float, unit: str, step: int) -> Ticks:
     ends = np.array([low, high]).astype("datetime64[s]")
     first, last = (int(v) for v in ends.astype(f"datetime64[{unit}]").astype(np.int64))
-    # Weeks are counted from a Monday, spans of years from the year 0.
+    # Weeks start on Monday, spans of years at year 0.
     origin = {"D": 4 if step % 7 == 0 else 0, "Y": -1970}.get(unit, 0)
     first += (origin - first) % step
-    # Too many to write out; the one that is returned instead fits nowhere.
+    # Too many to format; the result fits nowhere, so a larger step is used.
     if (last - first) // step > 100:
         return [(low, "")] * 100
     moments = np.arange(first, last + 1, step).astype(f"datetime64[{unit}]")
     at = moments.astype("datetime64[s]").astype(np.int64).tolist()
     texts = np.datetime_as_string(moments.astype("datetime64[m]") if unit == "h" else moments)
-    found, last_head = [], ""
+    labels, last_head = [], ""
     for value, text in zip(at, texts.tolist(), strict=True):
         if not low <= value <= high:
             continue
-        # What a label shares with the one before it is left out: the year, or the day.
+        # The year or day that a label shares with the previous one is left out.
         head, joint, tail = text.partition("-" if unit == "D" else "T")
         words = tail if joint and head == last_head else text.replace("T", " ")
-        found.append((float(value), words))
+        labels.append((float(value), words))
         last_head = head
-    return found
+    return labels
 
 
 def _step(low: float, high: float, count: int) -> float:
@@ -331,7 +331,7 @@ def _decimals(step: float) -> int:
 
 
 def gutter(marks: Ticks, letter: float = 6.8) -> float:
-    """Room to the left of y for the longest label.
+    """Width left of the y axis for the longest label.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The parts of one slot's report: tables, charts, notes, and what stands where one is missing."""
+"""Parts of a slot's report: tables, charts, notes, and sentences in place of missing ones."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 
 from podium.render import axis, svg
 from podium.render.answer import change
-from podium.render.found import Pair, RankRow, SlotReport
 from podium.render.page import Block
 from podium.render.table import counted, number, p_value, percent
+from podium.render.values import Pair, RankRow, SlotReport
 
-# A measure with one of these words is a share and reads best in per cent, unless it is a ratio.
+# Measures with these words are shares and shown in percent, unless they are ratios.
 _SHARES = re.compile(r"return|drawdown|volatility|exposure|rate|win|cagr", re.IGNORECASE)
 _RATIOS = re.compile(r"sharpe|sortino|calmar|ratio|factor|bars", re.IGNORECASE)
 
 
 def about(slot: SlotReport) -> str:
-    """One line on what the slot's model is asked and from which data.
+    """One line on the slot's task and data.
 
     Parameters
     ----------
     slot : SlotReport
     """
-    asked, counted = f"{slot.task} {slot.target}", "samples"
+    task, counted = f"{slot.task} {slot.target}", "samples"
     if slot.forecasts:
         steps = f"{slot.horizon} bar{'s' * (slot.horizon != 1)} ahead"
-        asked, counted = f"{slot.task} of {slot.target}, {steps}", "bars"
-    parts = [asked, f"data {slot.dataset}"]
+        task, counted = f"{slot.task} of {slot.target}, {steps}", "bars"
+    parts = [task, f"data {slot.dataset}"]
     if slot.tickers:
         shown = ", ".join(slot.tickers[:6])
         more = len(slot.tickers) - 6
@@ -42,7 +42,7 @@ def about(slot: SlotReport) -> str:
 
 
 def config_text(slot: SlotReport) -> str:
-    """The family and its config on one line, empty where none was chosen.
+    """The family and its config on one line; empty before a choice.
 
     Parameters
     ----------
@@ -70,19 +70,19 @@ def short(config: Mapping[str, object]) -> str:
 
 
 def blocks(slot: SlotReport) -> list[Block]:
-    """The tables of one slot in the order of the page.
+    """Tables of one slot in the order of the page.
 
     Parameters
     ----------
     slot : SlotReport
     """
-    of_classes = (_numbers, _gates, _ranking, _classes, _luck, _config)
-    of_forecasts = (_numbers, _gates, _ranking, _luck, _trading, _tickers, _config)
+    of_classes = (_numbers, _gates, _ranking, _classes, _selection_bias, _config)
+    of_forecasts = (_numbers, _gates, _ranking, _selection_bias, _trading, _tickers, _config)
     return [block(slot) for block in (of_forecasts if slot.forecasts else of_classes)]
 
 
 def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
-    """The charts of one slot as SVG, and a sentence for each that is not there.
+    """Charts of one slot as SVG, and a sentence for each missing one.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     if slot.tuning:
         values = [p.value if p.state == "complete" else None for p in slot.tuning]
         better_of = np.fmin if _better(slot) == "lower" else np.fmax
-        title = f"Tuning: {len(values)} trials and the best so far"
+        title = f"Tuning: {len(values)} trials and best so far"
         label = f"{slot.metric} on validation, {better}; × pruned or failed"
         if all(value is not None for value in values):
             label = f"{slot.metric} on validation by trial, {better}"
@@ -131,7 +131,7 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     seen = np.concatenate([np.asarray(line.y, dtype=float) for line in curves])
     seen = seen[np.isfinite(seen)]
     wide = len(seen) > 0 and seen.min() > 0 and seen.max() > 3 * seen.min()
-    # Where the curves are the test and nothing else there is nothing to set apart.
+    # The test is shaded only where the curves start before it.
     begins = slot.test_period is not None and _day(slot.test_period[0]) > slot.equity.times[0]
     shade = None
     if slot.test_period and begins:
@@ -151,31 +151,31 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
 
 
 def notes(slot: SlotReport) -> list[str]:
-    """What a reader must know to trust the numbers: luck, looks, costs, lineage.
+    """Notes on the numbers: configs scored, looks, costs, lineage.
 
     Parameters
     ----------
     slot : SlotReport
     """
-    looked = (
-        f"Looked at for this slot in all: {counted(slot.trials_counted, 'config')}, "
-        "every study, log and import counted."
+    scored = (
+        f"Configs scored for this slot in total: {slot.trials_counted:,}, "
+        "over all studies, logs and imports."
     )
     lineage = f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else ""
     if not slot.forecasts:
         naive = f"Naive method: {slot.naive_method}."
-        return [note for note in (looked, naive, slot.distinguishable, lineage) if note]
-    found = [
-        looked,
+        return [note for note in (scored, naive, slot.distinguishable, lineage) if note]
+    texts = [
+        scored,
         f"The sealed test was looked at {counted(slot.test_looks, 'time')}"
         + ("; its p-value is multiplied by that." if slot.test_looks > 1 else "."),
         f"Naive method: {slot.naive_method}.",
         slot.distinguishable,
-        f"Costs: {slot.costs}" if slot.costs else "Costs: no backtest has charged any yet.",
+        f"Costs: {slot.costs}" if slot.costs else "Costs: no backtest has run yet.",
         f"Execution: {slot.execution}" if slot.execution else "",
         lineage,
     ]
-    return [note for note in found if note]
+    return [note for note in texts if note]
 
 
 def _numbers(slot: SlotReport) -> Block:
@@ -202,8 +202,8 @@ def _numbers(slot: SlotReport) -> Block:
 
 def _gates(slot: SlotReport) -> Block:
     rows = [[gate.name, gate.result, gate.finding, gate.limit] for gate in slot.gates]
-    columns = ["gate", "result", "found", "limit"]
-    missing = "No gate has been asked yet."
+    columns = ["gate", "result", "finding", "limit"]
+    missing = "No gate has been evaluated yet."
     return Block("Gates", columns, rows, (), missing, stacked=True, result=1)
 
 
@@ -211,7 +211,7 @@ def _classes(slot: SlotReport) -> Block:
     rows: list[list[object]] = [
         [row.name, row.f1_mean, row.f1_std, row.recall_mean, row.recall_std] for row in slot.classes
     ]
-    columns = ["class", "F1, mean", "its spread", "recall, mean", "its spread"]
+    columns = ["class", "F1, mean", "F1, std", "recall, mean", "recall, std"]
     title = "Classes over the folds, chosen config"
     return Block(title, columns, rows, missing="No cross-validation has run yet.")
 
@@ -224,7 +224,7 @@ def _ranking(slot: SlotReport) -> Block:
             interval(row),
             p_value(row.p_value),
             p_value(row.p_corrected),
-            standing(row),
+            distinction(row),
         ]
         for row in slot.ranking
     ]
@@ -233,10 +233,10 @@ def _ranking(slot: SlotReport) -> Block:
     if rows:
         tied = sum(row.in_set is True for row in slot.ranking)
         after.append(
-            f"{tied} of {len(rows)}, naive counted, cannot be told from the best (model confidence "
-            "set, 90 per cent). Corrected p-values allow for the number of configs (Holm)."
+            f"{tied} of {len(rows)}, naive included, are not distinguishable from the best (model "
+            "confidence set, 90 %). Holm's method corrects the p-values for the number of configs."
             if any(row.in_set is not None for row in slot.ranking)
-            else "Which of them cannot be told from the best is undecidable: too few periods."
+            else "The model confidence set is undecidable: too few periods."
         )
     title = f"Ranking on the validation folds ({_better(slot)} is better)"
     missing = "No cross-validation has run yet, so there is no ranking."
@@ -244,7 +244,7 @@ def _ranking(slot: SlotReport) -> Block:
 
 
 def interval(row: RankRow) -> str:
-    """The interval of a mean loss in few characters; empty where there is none.
+    """Short text of the interval of a mean loss; empty without one.
 
     Examples
     --------
@@ -254,25 +254,25 @@ def interval(row: RankRow) -> str:
     return f"{number(row.low)} to {number(row.high)}" if row.low is not None else ""
 
 
-def standing(row: RankRow) -> str:
-    """Whether a config can be told from the best, in words.
+def distinction(row: RankRow) -> str:
+    """Whether a config is distinguishable from the best, in words.
 
     Examples
     --------
-    >>> standing(RankRow("lstm", in_set=True))
-    'cannot be told from it'
+    >>> distinction(RankRow("lstm", in_set=True))
+    'not distinguishable'
     """
     if row.in_set is None:
         return "undecidable"
-    return "cannot be told from it" if row.in_set else "worse"
+    return "not distinguishable" if row.in_set else "worse"
 
 
-def _luck(slot: SlotReport) -> Block:
+def _selection_bias(slot: SlotReport) -> Block:
     rows: list[list[object]] = [[row.name, row.value, row.meaning] for row in slot.luck]
-    missing = "No analysis has run yet, so the luck in the choice is not known."
+    missing = "No analysis has run yet, so the selection bias is not known."
     after = [slot.luck_basis] if slot.luck_basis else []
-    columns = ["figure", "value", "what it says"]
-    return Block("Luck in the choice", columns, rows, after, missing, stacked=True)
+    columns = ["figure", "value", "meaning"]
+    return Block("Selection bias", columns, rows, after, missing, stacked=True)
 
 
 def _trading(slot: SlotReport) -> Block:
@@ -294,7 +294,7 @@ def _tickers(slot: SlotReport) -> Block:
     ]
     title = f"{slot.metric} by ticker on the sealed test"
     columns = ["ticker", "candidate", "naive", "against naive"]
-    return Block(title, columns, rows, (), "No losses by ticker have been measured yet.")
+    return Block(title, columns, rows, (), "No losses by ticker are known yet.")
 
 
 def _config(slot: SlotReport) -> Block:

@@ -1,4 +1,4 @@
-"""How well a classifier does: all its figures, and one page of them."""
+"""Evaluation report of a classifier: all figures, and a page of them."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _OVERALL = {
     "log_loss": "log loss (lower is better)",
     "brier": "Brier, 0 to 2 (lower is better)",
     "calibration_error": "calibration error (lower is better)",
-    "cost": "mean cost, likeliest class (lower is better)",
-    "cost_minimised": "mean cost, cheapest class (lower is better)",
+    "cost": "mean cost, most probable class (lower is better)",
+    "cost_minimised": "mean cost, class of lowest expected cost (lower is better)",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class WorstError:
-    """A sample that was classified wrongly, and surely.
+    """A sample that was misclassified with high confidence.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class WorstError:
         Row of the sample in its dataset.
     group : str, or None
     truth, chosen : int
-        Classes.
+        True and predicted class.
     probability : float
-        That the model gave the true class.
+        Predicted probability of the true class.
     values : (T, F) float, or None
-        Its steps, those that count; NaN where missing.
+        Valid steps of the sample; NaN where missing.
     """
 
     row: int
@@ -72,7 +72,7 @@ class WorstError:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationReport:
-    """What a classifier answered on some samples, what to hold it against, and all figures of both.
+    """Predictions of a classifier and of its references on some samples, and all figures of them.
 
     Parameters
     ----------
@@ -81,24 +81,23 @@ class EvaluationReport:
     probabilities : (N, K) float
     class_names : sequence of str, length K
     facts : mapping of str to str
-        What was judged: dataset fingerprint, candidate id, artifact hash; they stand in
-        metrics.json and in the page's footer.
+        Dataset fingerprint, candidate id, artifact hash; shown in metrics.json and in the page's
+        footer.
     rows : (N,) int, optional
-        Row of each sample in its dataset. Default: counted from 0.
+        Row of each sample in its dataset. Default: 0 to N - 1.
     groups : (N,), optional
-        Patient, day, engine; whole groups are resampled for the intervals.
+        Patient, day, engine; groups are resampled whole for the intervals.
     x : (N, T, F) float, optional
-        Steps of the samples, for the worst errors.
+        Steps of the samples, shown for the worst errors.
     lengths : (N,) int, optional
     feature_names : sequence of str, length F
     cost : (K, K) number, optional
     champion, naive, parent : (N, K) float, optional
-        Probabilities on the same samples of the champion, the naive rule and the model that this
-        one was made of.
+        Probabilities of the champion, the naive rule and the parent on the same samples.
     champion_name, naive_name, parent_name : str
-        What the sentences call them.
+        Their names in sentences.
     seed : int
-        Of the resampling.
+        Seed of the resampling.
     """
 
     title: str
@@ -127,12 +126,12 @@ class EvaluationReport:
 
     @cached_property
     def figures(self) -> Mapping[str, Evaluation]:
-        """Figures of the model, and of champion, naive and parent where there is one, by name.
+        """Figures of the model and of each reference, by name.
 
         Raises
         ------
         DataError
-            Arrays that `podium.stats.classification.evaluate` refuses.
+            Invalid arrays, see `podium.stats.classification.evaluate`.
         """
         answers = {
             "model": self.probabilities,
@@ -152,8 +151,8 @@ class EvaluationReport:
         return self.figures["model"]
 
     @property
-    def judged(self) -> list[DrawnClassifier]:
-        """The classifiers that are drawn, the model first."""
+    def classifiers(self) -> list[DrawnClassifier]:
+        """Classifiers of the charts, the model first."""
         roles: dict[str, Role] = {"model": "candidate", "champion": "reference", "naive": "naive"}
         return [DrawnClassifier(n, roles[n], one) for n, one in self.figures.items() if n in roles]
 
@@ -168,7 +167,7 @@ class EvaluationReport:
 
     @cached_property
     def improvements(self) -> Mapping[str, Improvement]:
-        """From the parent to the model, by figure."""
+        """Improvement over the parent, by figure."""
         if self.parent is None:
             return {}
         answers = self.truth, self.parent, self.probabilities
@@ -178,7 +177,7 @@ class EvaluationReport:
 
     @cached_property
     def worst(self) -> list[WorstError]:
-        """The samples that were classified wrongly, and most surely."""
+        """Misclassified samples with the highest log loss."""
         return worst_errors(
             self.truth,
             self.probabilities,
@@ -199,7 +198,7 @@ def worst_errors(
     lengths: Counts | None = None,
     limit: int = WORST,
 ) -> list[WorstError]:
-    """The wrongly classified samples whose true class had the lowest probability.
+    """Misclassified samples with the lowest probability of their true class.
 
     Parameters
     ----------
@@ -210,7 +209,7 @@ def worst_errors(
     groups : (N,), optional
     x : (N, T, F) float, optional
     lengths : (N,) int, optional
-        Steps of each sample that count. Default: all.
+        Number of valid steps of each sample. Default: all.
     limit : int
 
     Examples
@@ -221,21 +220,21 @@ def worst_errors(
     """
     chosen = probabilities.argmax(axis=1)
     order = np.argsort(-log_losses(truth, probabilities), kind="stable")
-    found = []
+    errors = []
     for n in order[chosen[order] != truth[order]][:limit].tolist():
         values = None
         if x is not None:
             values = x[n, : x.shape[1] if lengths is None else int(lengths[n])]
         group = None if groups is None else str(groups[n])
         probability = float(probabilities[n, truth[n]])
-        found.append(
+        errors.append(
             WorstError(int(rows[n]), group, int(truth[n]), int(chosen[n]), probability, values)
         )
-    return found
+    return errors
 
 
 def evaluation_page(report: EvaluationReport) -> str:
-    """The evaluation as one HTML file that loads nothing.
+    """The evaluation as a self-contained HTML file.
 
     Parameters
     ----------
@@ -245,14 +244,14 @@ def evaluation_page(report: EvaluationReport) -> str:
     --------
     >>> p = np.array([[0.9, 0.1], [0.2, 0.8]])
     >>> report = EvaluationReport("a", np.array([0, 1]), p, ["calm", "storm"])
-    >>> "No sample was classified wrongly." in evaluation_page(report)
+    >>> "No sample is misclassified." in evaluation_page(report)
     True
     """
-    judged, names = report.judged, report.model.class_names
+    judged, names = report.classifiers, report.model.class_names
     matrices = [drawn.matrix(report.model, rates=rates) for rates in (False, True)]
     chance = (
-        "<p>The dotted line is what chance gives. The areas are in the tables above, points of the "
-        "curves in the table below.</p>"
+        "<p>The dotted line is a random classifier. The areas are in the tables above, points of "
+        "the curves in the table below.</p>"
     )
     curves = [
         figures([drawn.pr_curve(judged, k), drawn.roc_curve(judged, k)]) for k in range(len(names))
@@ -276,92 +275,94 @@ def evaluation_page(report: EvaluationReport) -> str:
 def _about(report: EvaluationReport) -> str:
     model = report.model
     counts = zip(model.class_names, model.support.tolist(), strict=True)
-    told = ", ".join(f"{name} {count:,}" for name, count in counts)
-    return f"{model.samples:,} samples: {told}"
+    classes = ", ".join(f"{name} {count:,}" for name, count in counts)
+    return f"{model.samples:,} samples: {classes}"
 
 
 def _verdict(report: EvaluationReport) -> tuple[str, str, str]:
-    """Sign, verdict and sentence: macro-F1 against the champion, else against the naive rule."""
+    """Sign, verdict and sentence on macro-F1 against the champion, else against the naive rule."""
     model, naive = report.model, report.figures.get("naive")
     beaten = not naive or model.macro_f1 > naive.macro_f1
-    told = "" if beaten else "Not better than the naive rule: "
-    told += f"macro-F1 {number(model.macro_f1)}"
+    sentence = "" if beaten else "Not better than the naive rule: "
+    sentence += f"macro-F1 {number(model.macro_f1)}"
     if naive:
-        told += f", {report.naive_name} {number(naive.macro_f1)}"
-    found = report.differences
-    if not found:
+        sentence += f", {report.naive_name} {number(naive.macro_f1)}"
+    differences = report.differences
+    if not differences:
         words = "No champion yet" if beaten else "Below the naive rule"
-        return "same" if beaten else "fail", words, f"{_capital(told)}."
-    told += (
+        return "same" if beaten else "fail", words, f"{_capital(sentence)}."
+    sentence += (
         f", {report.champion_name} {number(report.figures['champion'].macro_f1)}; "
-        f"difference {_difference(found.macro_f1)}"
+        f"difference {_difference(differences.macro_f1)}"
     )
-    told = _capital(told)
-    if found.reason:
-        return "wait", "Not decidable", f"{told}: {found.reason}."
-    told += f", p {p_value(found.p_value)}."
-    if found.macro_f1.low > 0:
-        return "pass" if beaten else "wait", "Better than the champion", told
-    if found.macro_f1.high < 0:
-        return "fail", "Worse than the champion", told
-    return "wait", "No clear difference", told
+    sentence = _capital(sentence)
+    if differences.reason:
+        return "wait", "Undecidable", f"{sentence}: {differences.reason}."
+    sentence += f", p {p_value(differences.p_value)}."
+    if differences.macro_f1.low > 0:
+        return "pass" if beaten else "wait", "Better than the champion", sentence
+    if differences.macro_f1.high < 0:
+        return "fail", "Worse than the champion", sentence
+    return "wait", "No clear difference", sentence
 
 
 def _overall(report: EvaluationReport) -> Block:
-    told = [judged.figures.scalars() for judged in report.judged]
+    figures = [judged.figures.scalars() for judged in report.classifiers]
     rows = [
-        [words, *(_known(scalars.get(name)) for scalars in told)]
+        [words, *(_known(scalars.get(name)) for scalars in figures)]
         for name, words in _OVERALL.items()
-        if name in told[0]
+        if name in figures[0]
     ]
     after = [f"Champion: {report.champion_name}."] if report.champion is not None else []
     after += [f"Naive: {report.naive_name}."] if report.naive is not None else []
-    empty = "A class without samples counts as 0 in macro-F1 and is left out of the macro areas."
+    empty = "A class without samples counts as 0 in macro-F1 and is excluded from the macro areas."
     after.append(empty)
-    return Block("All figures", ["figure", *(j.name for j in report.judged)], rows, after)
+    return Block("All figures", ["figure", *(j.name for j in report.classifiers)], rows, after)
 
 
 def _improvements(report: EvaluationReport) -> list[Block]:
-    """How much better the model is than the one it was made of; empty for one made of nothing."""
+    """Improvement over the parent; empty without one."""
     if report.parent is None:
         return []
-    mine, its = (report.figures[name].scalars() for name in ("model", "parent"))
-    found = {name: report.improvements[name] for name in _OVERALL if name in report.improvements}
+    model, parent = (report.figures[name].scalars() for name in ("model", "parent"))
+    changes = {name: report.improvements[name] for name in _OVERALL if name in report.improvements}
     rows = [
-        [_OVERALL[name], *map(_known, (its[name], mine[name], one.delta)), _share_told(one)]
-        for name, one in found.items()
+        [_OVERALL[name], *map(_known, (parent[name], model[name], one.delta)), _percent_text(one)]
+        for name, one in changes.items()
     ]
     after = [
-        f"Against {report.parent_name}, on the same samples; above 0 the model is better. In "
-        "brackets the 95 % interval from resamples of the same samples for both; areas and "
-        "calibration are not resampled."
+        f"Against {report.parent_name} on the same samples; above 0 the model is better. In "
+        "brackets the 95 % interval from common resamples of both; areas and calibration are not "
+        "resampled."
     ]
-    named = [(_OVERALL[name], one) for name, one in found.items()]
-    after += [f"{name}: no share, because {one.reason}." for name, one in named if one.reason]
+    named = [(_OVERALL[name], one) for name, one in changes.items()]
+    after += [f"{name}: no percentage, because {one.reason}." for name, one in named if one.reason]
     after += [
         f"{name}: no interval, because {one.interval_reason}."
         for name, one in named
         if one.interval_reason
     ]
     after += [
-        f"{name}: the sign changes, so a share misleads." for name, one in named if one.sign_changes
+        f"{name}: the sign changes, so the percentage is misleading."
+        for name, one in named
+        if one.sign_changes
     ]
-    columns = ["figure", "parent", "model", "difference", "better by"]
+    columns = ["figure", "parent", "model", "difference", "improvement"]
     return [Block("Improvement over its parent", columns, rows, after)]
 
 
-def _share_told(found: Improvement) -> str | None:
-    if found.reason is not None:
+def _percent_text(change: Improvement) -> str | None:
+    if change.reason is not None:
         return None
-    told = f"{found.percent:+.2f} %"
-    return told if np.isnan(found.low) else f"{told} ({found.low:+.2f} to {found.high:+.2f})"
+    text = f"{change.percent:+.2f} %"
+    return text if np.isnan(change.low) else f"{text} ({change.low:+.2f} to {change.high:+.2f})"
 
 
 def _classes(report: EvaluationReport) -> list[Block]:
     model = report.model
     figures = ("precision", "recall", "f1", "pr_auc", "roc_auc")
     heads = ["precision", "recall", "F1", "PR-AUC", "ROC-AUC"]
-    others = len(report.judged) > 1
+    others = len(report.classifiers) > 1
     rows = [
         [
             name,
@@ -370,29 +371,29 @@ def _classes(report: EvaluationReport) -> list[Block]:
             *(_known(getattr(j.figures, f)[k]) for f in figures),
         ]
         for k, name in enumerate(model.class_names)
-        for j in report.judged
+        for j in report.classifiers
     ]
     columns = ["class", *(["of"] if others else []), "samples", *heads]
-    found = [Block("Each class", columns, rows)]
+    tables = [Block("Each class", columns, rows)]
     if report.differences:
-        found.append(_against(report.differences, model.class_names, report.champion_name))
-    return found
+        tables.append(_against(report.differences, model.class_names, report.champion_name))
+    return tables
 
 
-def _against(found: ClassDifferences, names: Sequence[str], champion: str) -> Block:
-    rows: list[list[object]] = [["all classes", None, None, _difference(found.macro_f1)]]
+def _against(diffs: ClassDifferences, names: Sequence[str], champion: str) -> Block:
+    rows: list[list[object]] = [["all classes", None, None, _difference(diffs.macro_f1)]]
     for k, name in enumerate(names):
-        parts = (found.recall[k], found.precision[k], found.f1[k])
+        parts = (diffs.recall[k], diffs.precision[k], diffs.f1[k])
         rows.append([name, *map(_difference, parts)])
-    what = f"{found.units:,} {'groups' if found.grouped else 'samples'}"
+    units = f"{diffs.units:,} {'groups' if diffs.grouped else 'samples'}"
     after = [
-        f"Model minus {champion}; in brackets the 95 % interval from {found.resamples:,} resamples "
-        f"of {what}."
-        if not found.reason
-        else f"No intervals: {found.reason}.",
-        f"Right where the other is wrong: model {found.only_first:,}, champion "
-        f"{found.only_second:,} samples; McNemar's exact p-value {p_value(found.mcnemar_p_value)}"
-        + (", which takes samples of one group for independent." if found.grouped else "."),
+        f"Model minus {champion}; in brackets the 95 % interval from {diffs.resamples:,} resamples "
+        f"of {units}."
+        if not diffs.reason
+        else f"No intervals: {diffs.reason}.",
+        f"Right where the other is wrong: model {diffs.only_first:,}, champion "
+        f"{diffs.only_second:,} samples; McNemar's exact p-value {p_value(diffs.mcnemar_p_value)}"
+        + (", which assumes independent samples." if diffs.grouped else "."),
     ]
     return Block(
         "Each class against the champion", ["class", "recall", "precision", "F1"], rows, after
@@ -409,7 +410,7 @@ def _confusion(report: EvaluationReport) -> Block:
             for count in model.confusion[k].tolist()
         ]
         rows.append([name, *cells, whole])
-    columns = ["true class", *(f"chosen {name}" for name in model.class_names), "samples"]
+    columns = ["true class", *(f"predicted {name}" for name in model.class_names), "samples"]
     return Block("Confusion matrix", columns, rows)
 
 
@@ -419,17 +420,15 @@ def _thresholds(report: EvaluationReport) -> Block:
         if not curve.positives:
             continue
         best = int(curve.f1.argmax())
-        wanted = np.searchsorted(curve.hits, np.array(_RECALLS) * curve.positives)
-        for n in sorted({best, *wanted.tolist()}):
+        at_recall = np.searchsorted(curve.hits, np.array(_RECALLS) * curve.positives)
+        for n in sorted({best, *at_recall.tolist()}):
             figures = (curve.thresholds, curve.precision, curve.recall, curve.f1)
-            said = "highest F1" if n == best else ""
+            note = "highest F1" if n == best else ""
             row = [name, *(float(values[n]) for values in figures)]
-            rows.append([*row, percent(float(curve.flagged[n])), said])
+            rows.append([*row, percent(float(curve.flagged[n])), note])
     columns = ["class", "threshold", "precision", "recall", "F1", "flagged", "note"]
-    told = (
-        "Samples with at least this probability of the class are flagged; thresholds.csv has more."
-    )
-    return Block("Thresholds", columns, rows, [told])
+    note = "Samples with at least this probability of the class are flagged. More: thresholds.csv."
+    return Block("Thresholds", columns, rows, [note])
 
 
 def _reliability(report: EvaluationReport) -> Block:
@@ -439,14 +438,14 @@ def _reliability(report: EvaluationReport) -> Block:
         bounds = f"{table.edges[n]:.3f} to {table.edges[n + 1]:.3f}"
         shares = float(table.confidence[n]), float(table.accuracy[n])
         rows.append([bounds, int(table.count[n]), *shares])
-    columns = ["probability of the chosen class", "samples", "mean probability", "share right"]
-    told = "The calibration error is the mean gap between the last two columns, over samples."
-    return Block("Calibration by bin", columns, rows, [told])
+    columns = ["predicted probability", "samples", "mean probability", "accuracy"]
+    note = "The calibration error is the mean gap of the last two columns, weighted by samples."
+    return Block("Calibration by bin", columns, rows, [note])
 
 
 def _worst(report: EvaluationReport) -> list[str]:
     if not report.worst:
-        return ['<p class="missing">No sample was classified wrongly.</p>']
+        return ['<p class="missing">No sample is misclassified.</p>']
     names, features = report.model.class_names, list(report.feature_names)[:_FEATURES_SHOWN]
     shown = [w.values for w in report.worst if w.values is not None]
     features = features if shown else []
@@ -466,24 +465,24 @@ def _worst(report: EvaluationReport) -> list[str]:
             for f, name in enumerate(features)
         ]
         rows.append([*row, number(w.probability), *sparks])
-    heads = ["row", *(["group"] if grouped else []), "true", "chosen", "probability of the true"]
-    told = [f"The {len(rows)} wrongly classified samples with the highest log loss."]
+    heads = ["row", *(["group"] if grouped else []), "true", "predicted", "probability of true"]
+    notes = [f"The {len(rows)} misclassified samples with the highest log loss."]
     if features:
-        told.append("Each feature over the sample's steps, on one scale for all of them.")
+        notes.append("Each feature over the sample's steps, on a common scale.")
     if len(report.feature_names) > len(features) and shown:
-        told.append(f"The first {len(features)} of {len(report.feature_names)} features are shown.")
+        notes.append(f"{len(features)} of {len(report.feature_names)} features are shown.")
     table = html([*heads, *features], rows, caption="Worst errors", stacked=True)
-    return [f"<p>{escape(' '.join(told))}</p>", region("Worst errors", table)]
+    return [f"<p>{escape(' '.join(notes))}</p>", region("Worst errors", table)]
 
 
-def _difference(found: Difference) -> str:
-    if np.isnan(found.low):
-        return f"{found.value:+.3f}"
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+def _difference(difference: Difference) -> str:
+    if np.isnan(difference.low):
+        return f"{difference.value:+.3f}"
+    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 
 def _known(value: float | None) -> float | None:
-    """None for NaN, which a table shows as a dash."""
+    """The value, or None for NaN, shown as a dash."""
     return None if value is None or np.isnan(value) else float(value)
 
 

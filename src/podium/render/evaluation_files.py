@@ -1,4 +1,4 @@
-"""The files of an evaluation, made of plain arrays, and checked where somebody else made them."""
+"""Files of an evaluation: written from arrays, and checked where they come from elsewhere."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ METRICS, PREDICTIONS, CONFUSION = "metrics.json", "predictions.csv", "confusion_
 REPORT = ("classification_report.json", "classification_report.csv")
 CURVES = ("pr_curves.csv", "roc_curves.csv")
 PNGS = ("confusion_matrix.png", "pr_curves.png", "roc_curves.png")
-# Points of a class's curve in a file; areas are always computed from all of them.
+# Points of a class's curve in a file; areas are computed from all points.
 _POINTS = 1000
-# How far a figure of a bundle may lie from what its predictions give.
+# Tolerance of a figure of a bundle against its predictions.
 _TOLERANCE = 1e-9
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -41,14 +41,14 @@ def bundle(report: EvaluationReport, *, plots: bool = True) -> dict[str, bytes]:
     ----------
     report : EvaluationReport
     plots : bool
-        With the PNGs, which need matplotlib.
+        Whether to include the PNGs, which need matplotlib.
 
     Raises
     ------
     DataError
-        Arrays that do not fit each other.
+        Arrays that do not match.
     MissingExtraError
-        Plots are wanted and matplotlib is not installed.
+        Plots without matplotlib installed.
 
     Examples
     --------
@@ -58,16 +58,16 @@ def bundle(report: EvaluationReport, *, plots: bool = True) -> dict[str, bytes]:
     >>> print(files["predictions.csv"].decode().splitlines()[1])
     0,,0,0,calm,calm,0.9,0.1
     """
-    model, judged = report.model, report.judged
-    told = classification_report(model)
+    model, classifiers = report.model, report.classifiers
+    summary = classification_report(model)
     files = {
         METRICS: _json(_metrics(report)),
-        REPORT[0]: _json(told),
+        REPORT[0]: _json(summary),
         REPORT[1]: _csv(
             ["class", "precision", "recall", "f1-score", "support"],
             (
                 [name, row["precision"], row["recall"], row["f1-score"], row["support"]]
-                for name, row in told.items()
+                for name, row in summary.items()
                 if isinstance(row, dict)
             ),
         ),
@@ -82,20 +82,20 @@ def bundle(report: EvaluationReport, *, plots: bool = True) -> dict[str, bytes]:
     if report.differences:
         files["differences.csv"] = _differences(report.differences, model.class_names)
     if plots:
-        drawn = png.confusion_png(model), png.pr_png(judged), png.roc_png(judged)
+        drawn = png.confusion_png(model), png.pr_png(classifiers), png.roc_png(classifiers)
         files |= dict(zip(PNGS, drawn, strict=True))
-        files["calibration.png"] = png.calibration_png(judged)
+        files["calibration.png"] = png.calibration_png(classifiers)
     return files
 
 
 def classification_report(model: Evaluation) -> dict[str, Any]:
-    """Figures of each class and their means, shaped as scikit-learn's ``classification_report``.
+    """Figures of each class and their means, as scikit-learn's ``classification_report``.
 
     Examples
     --------
     >>> from podium.stats.classification import evaluate
-    >>> found = evaluate([0, 1], [[0.9, 0.1], [0.2, 0.8]], ["calm", "storm"])
-    >>> classification_report(found)["macro avg"]["f1-score"]
+    >>> figures = evaluate([0, 1], [[0.9, 0.1], [0.2, 0.8]], ["calm", "storm"])
+    >>> classification_report(figures)["macro avg"]["f1-score"]
     1.0
     """
     columns = np.stack([model.precision, model.recall, model.f1], axis=1)
@@ -116,10 +116,10 @@ def classification_report(model: Evaluation) -> dict[str, Any]:
 
 
 def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
-    """What is wrong with the files of an evaluation that may have been made by another program.
+    """Problems of the files of an evaluation, which another program may have written.
 
-    Files are there and can be read, the macro-F1 of metrics.json and the confusion matrix are what
-    the predictions give, the PNGs are PNGs.
+    All files must exist and be readable, macro-F1 and confusion matrix must agree with the
+    predictions, and the PNGs must be complete.
 
     Parameters
     ----------
@@ -128,28 +128,28 @@ def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
     Returns
     -------
     list of Problem
-        All at once; empty for a bundle that holds together.
+        All problems; empty for a consistent bundle.
 
     Examples
     --------
     >>> print(check_bundle({})[0])
     metrics.json is missing. Expected JSON with class_names and macro_f1.
     """
-    wanted = {
+    expected = {
         METRICS: "JSON with class_names and macro_f1",
         PREDICTIONS: "CSV with the columns truth and chosen",
         CONFUSION: "CSV with a row and a column for each class",
     }
-    wanted |= dict.fromkeys(CURVES, "CSV with the points of each class's curve")
-    wanted |= dict.fromkeys(PNGS, "the plot that a person signs off")
-    missing = {name: what for name, what in wanted.items() if name not in files}
+    expected |= dict.fromkeys(CURVES, "CSV with the points of each class's curve")
+    expected |= dict.fromkeys(PNGS, "the plot that a reviewer signs off")
+    missing = {name: content for name, content in expected.items() if name not in files}
     if not any(name in files for name in REPORT):
         missing[REPORT[0]] = f"precision, recall and F1 of each class, there or in {REPORT[1]}"
-    problems = Problems(Problem(f"{name} is missing", what) for name, what in missing.items())
+    problems = Problems(Problem(f"{name} is missing", content) for name, content in missing.items())
     for name in sorted(files):
         if name.endswith(".png") and not _is_png(files[name]):
-            told = f"{name} is no whole PNG ({len(files[name]):,} bytes)"
-            problems.add(told, "a picture that can be looked at")
+            size = f"{len(files[name]):,} bytes"
+            problems.add(f"{name} is not a complete PNG ({size})", "a picture that can be opened")
     try:
         _check_figures(files)
     except DataError as error:
@@ -159,10 +159,10 @@ def check_bundle(files: Mapping[str, bytes]) -> list[Problem]:
 
 def _metrics(report: EvaluationReport) -> dict[str, Any]:
     def others(who: str, name: str) -> dict[str, Any] | None:
-        found = report.figures.get(who)
-        return None if found is None else {"name": name, "metrics": found.spec()["metrics"]}
+        figures = report.figures.get(who)
+        return None if figures is None else {"name": name, "metrics": figures.spec()["metrics"]}
 
-    told: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "schema": SCHEMA,
         "facts": dict(report.facts),
         **report.model.spec(),
@@ -171,16 +171,16 @@ def _metrics(report: EvaluationReport) -> dict[str, Any]:
         "differences": report.differences.spec() if report.differences else None,
     }
     if report.parent is not None:
-        told["parent"] = others("parent", report.parent_name)
-        told["improvements"] = {name: _told(one) for name, one in report.improvements.items()}
-    return told
+        metrics["parent"] = others("parent", report.parent_name)
+        metrics["improvements"] = {name: _change(one) for name, one in report.improvements.items()}
+    return metrics
 
 
-def _told(found: Improvement) -> dict[str, Any]:
-    """What changed from parent to child, null for NaN."""
+def _change(change: Improvement) -> dict[str, Any]:
+    """JSON of a change, null for NaN."""
     return {
         name: None if value is None or value != value else value
-        for name, value in asdict(found).items()
+        for name, value in asdict(change).items()
     }
 
 
@@ -211,7 +211,7 @@ def _tables(model: Evaluation) -> dict[str, bytes]:
         few, curve = whole.thinned(), whole.thinned(_POINTS)
         thresholds += rows(name, few.thresholds, few.precision, few.recall, few.f1, few.flagged)
         pr += rows(name, curve.thresholds, curve.precision, curve.recall)
-        # A ROC begins where nothing is flagged, which no score of a sample says.
+        # A ROC starts where no sample is flagged, which has no threshold.
         roc.append([name, None, 0.0, 0.0])
         roc += rows(name, curve.thresholds, curve.false_positive_rate, curve.recall)
     table = model.reliability
@@ -229,12 +229,12 @@ def _tables(model: Evaluation) -> dict[str, bytes]:
     }
 
 
-def _differences(found: ClassDifferences, names: Sequence[str]) -> bytes:
-    rows: list[list[Any]] = [["", "macro_f1", *vars(found.macro_f1).values(), found.p_value]]
+def _differences(diffs: ClassDifferences, names: Sequence[str]) -> bytes:
+    rows: list[list[Any]] = [["", "macro_f1", *vars(diffs.macro_f1).values(), diffs.p_value]]
     for figure in ("recall", "precision", "f1"):
         rows += (
             [name, figure, *vars(d).values(), None]
-            for name, d in zip(names, getattr(found, figure), strict=True)
+            for name, d in zip(names, getattr(diffs, figure), strict=True)
         )
     return _csv(["class", "figure", "difference", "low", "high", "p_value"], rows)
 
@@ -250,7 +250,7 @@ def _json(value: Any) -> bytes:
 
 
 def _is_png(data: bytes) -> bool:
-    """Whether the bytes are chunks with right checksums from the header to the end of a picture."""
+    """Whether the bytes are PNG chunks with valid checksums from header to end."""
     at, first = len(_PNG), True
     if not data.startswith(_PNG):
         return False
@@ -268,7 +268,7 @@ def _is_png(data: bytes) -> bool:
 
 
 def _check_figures(files: Mapping[str, bytes]) -> None:
-    """Hold macro-F1 and the confusion matrix against what the predictions give."""
+    """Compare macro-F1 and the confusion matrix with the predictions."""
     if METRICS not in files:
         return
     metrics = _read_metrics(files[METRICS])
@@ -284,16 +284,16 @@ def _check_figures(files: Mapping[str, bytes]) -> None:
     counts = confusion(truth, chosen, len(names))
     problems = Problems()
     nested = metrics.get("metrics")
-    told = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
-    real = macro_f1(counts)
+    f1 = (nested if isinstance(nested, dict) else metrics).get("macro_f1")
+    exact = macro_f1(counts)
     # A whole number in JSON may be too large for a float.
-    if not (isinstance(told, int | float) and -1 < told < 2 and abs(told - real) <= _TOLERANCE):
-        words = f"{METRICS} has no macro_f1"
-        words = words if told is None else f"{METRICS}: macro_f1 is {told!r:.40}"
-        expected = f"{real!r}, the mean F1 of the classes in {PREDICTIONS}"
-        problems.add(words, expected)
+    if not (isinstance(f1, int | float) and -1 < f1 < 2 and abs(f1 - exact) <= _TOLERANCE):
+        message = f"{METRICS} has no macro_f1"
+        message = message if f1 is None else f"{METRICS}: macro_f1 is {f1!r:.40}"
+        expected = f"{exact!r}, the mean F1 of the classes in {PREDICTIONS}"
+        problems.add(message, expected)
     if CONFUSION in files and _matrix(files[CONFUSION]) != counts.tolist():
-        shape = f"{len(names)} rows and columns of counts after a head and a column of names"
+        shape = f"{len(names)} rows and columns of counts after a header and a column of names"
         expected = f"{json.dumps(counts.tolist())}: {shape}"
         problems.add(f"{CONFUSION} is not the matrix of {PREDICTIONS}", expected)
     DataError.raise_for(problems)
@@ -301,19 +301,19 @@ def _check_figures(files: Mapping[str, bytes]) -> None:
 
 def _read_metrics(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        metrics = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{METRICS} is no JSON: {error}", "an object") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{METRICS} holds a {type(found).__name__}", "an object")
-    if found.get("schema", SCHEMA) != SCHEMA:
-        told = f"{METRICS} has schema {found['schema']!r:.20}"
-        raise DataError(told, f"{SCHEMA}", "a newer podium reads it")
-    return found
+        raise DataError(f"{METRICS} is not JSON: {error}", "an object") from None
+    if not isinstance(metrics, dict):
+        raise DataError(f"{METRICS} is a JSON {type(metrics).__name__}", "an object")
+    if metrics.get("schema", SCHEMA) != SCHEMA:
+        message = f"{METRICS} has schema {metrics['schema']!r:.20}"
+        raise DataError(message, f"{SCHEMA}", "a newer podium reads it")
+    return metrics
 
 
 def _table(name: str, data: bytes) -> list[list[str]]:
-    """Rows of a CSV file with its head."""
+    """Rows of a CSV file, header included."""
     try:
         return [row for row in csv.reader(io.StringIO(data.decode("utf-8-sig"))) if row]
     except (ValueError, csv.Error) as error:
@@ -321,7 +321,7 @@ def _table(name: str, data: bytes) -> list[list[str]]:
 
 
 def _matrix(data: bytes) -> list[list[int]]:
-    """Counts of a confusion matrix; empty where they are none."""
+    """Counts of a confusion matrix; empty if they are not numbers."""
     try:
         return [[int(float(value)) for value in row[1:]] for row in _table(CONFUSION, data)[1:]]
     except (ValueError, OverflowError):
@@ -329,43 +329,43 @@ def _matrix(data: bytes) -> list[list[int]]:
 
 
 def predicted(data: bytes, columns: Sequence[str]) -> list[list[str]]:
-    """Some columns of a file of predictions, a row a sample; a cell that is missing is empty.
+    """Columns of a file of predictions, a row per sample; missing cells are empty.
 
     Raises
     ------
     DataError
-        It is no CSV, has no sample, or lacks a column.
+        The file is not CSV, has no sample, or lacks a column.
     """
     rows = _table(PREDICTIONS, data)
     if not rows:
         raise DataError(f"{PREDICTIONS} has no row", "a row for each sample")
-    head, *body = rows
-    missing = [column for column in columns if column not in head]
+    header, *body = rows
+    missing = [column for column in columns if column not in header]
     if missing or not body:
-        told = f"has no column {', '.join(missing)}" if missing else "has no sample"
-        raise DataError(f"{PREDICTIONS} {told}", f"{' and '.join(columns)} of each sample")
-    places = [head.index(column) for column in columns]
+        message = f"has no column {', '.join(missing)}" if missing else "has no sample"
+        raise DataError(f"{PREDICTIONS} {message}", f"{' and '.join(columns)} of each sample")
+    places = [header.index(column) for column in columns]
     return [[row[place] if place < len(row) else "" for place in places] for row in body]
 
 
 def classes_of(rows: Sequence[Sequence[str]], column: str, names: Sequence[str]) -> Counts:
-    """Classes in the first column of such rows, (N,).
+    """Classes in the first column of the rows, (N,).
 
     Raises
     ------
     DataError
-        A cell names no class.
+        A cell is not a class.
     """
-    # A class is known by its number, or by its name, before which CSV may have a quote.
+    # A class is its number or its name, which CSV may precede with a quote.
     known = {f"'{name}": k for k, name in enumerate(names)}
     known |= {name: k for k, name in enumerate(names)}
     known |= {str(k): k for k in range(len(names))}
-    found = np.array([known.get(row[0].strip(), -1) for row in rows], dtype=np.int64)
-    bad = np.flatnonzero(found < 0)
+    classes = np.array([known.get(row[0].strip(), -1) for row in rows], dtype=np.int64)
+    bad = np.flatnonzero(classes < 0)
     if len(bad):
         raise DataError(
             f"{PREDICTIONS}, sample {bad[0] + 1}: {column} is {rows[bad[0]][0]!r:.40} "
-            f"({len(bad)} such)",
+            f"(one of {len(bad)})",
             f"0 to {len(names) - 1}, or one of {', '.join(names)}",
         )
-    return found
+    return classes

@@ -1,4 +1,4 @@
-"""How a search went: its trials in their order, and the best so far."""
+"""History of a search: its trials in order, and the best so far."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium.registry import Direction
 from podium.render._figure import INK, MUTED, png
 from podium.render.table import cell, cut, number
 
-# Distinct for people who see colours differently, too.
+# Distinguishable with colour blindness.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _NAIVE = "#5c646e"
 
@@ -27,9 +27,9 @@ class HistoryTrial:
     number : int
     family, phase, state : str
     value : float
-        In the metric's own direction; NaN where there is none.
+        In the metric's direction; NaN without one.
     feasible : bool
-        Whether it may win.
+        Whether it may be chosen.
     """
 
     number: int
@@ -41,7 +41,7 @@ class HistoryTrial:
 
 
 def so_far(trials: Sequence[HistoryTrial], way: str) -> list[int | None]:
-    """Place of the best complete trial up to each one; None before there is any.
+    """Index of the best complete trial up to each one; None before the first.
 
     Examples
     --------
@@ -50,15 +50,15 @@ def so_far(trials: Sequence[HistoryTrial], way: str) -> list[int | None]:
     >>> so_far(trials, "min")
     [None, 1, 2, 2]
     """
-    found: list[int | None] = []
+    places: list[int | None] = []
     best: int | None = None
     sign = Direction(way).sign
     for place, one in enumerate(trials):
         can_win = one.feasible and one.state == "complete" and math.isfinite(one.value)
         if can_win and (best is None or sign * one.value < sign * trials[best].value):
             best = place
-        found.append(best)
-    return found
+        places.append(best)
+    return places
 
 
 def history_png(
@@ -66,17 +66,17 @@ def history_png(
 ) -> bytes:
     """Value of every trial and the best so far; families, or phases, by colour.
 
-    What lies far from the rest is drawn at the edge, so that the rest can be told apart.
+    Outliers are drawn at the edge, so that the rest stays readable.
 
     Parameters
     ----------
     trials : sequence of HistoryTrial
-        In the order asked.
+        In the order of the search.
     metric : str
     way : str
         ``min`` or ``max``.
     naive : float, optional
-        What the best naive config came to.
+        Value of the best naive config.
     title : str
 
     Raises
@@ -106,9 +106,9 @@ def history_png(
                 x = [place for place, _ in mine]
                 y = np.clip([one.value for _, one in mine], low, high)
                 faces = [colour if one.feasible else "none" for _, one in mine]
-                told = cut(cell(name), 24) + ("" if state == "complete" else ", pruned")
+                legend = cut(cell(name), 24) + ("" if state == "complete" else ", pruned")
                 look = {"s": 22, "marker": marker, "linewidth": 1}
-                panel.scatter(x, y, c=faces, edgecolors=colour, label=told, **look)
+                panel.scatter(x, y, c=faces, edgecolors=colour, label=legend, **look)
         lost = [n for n, one in enumerate(trials) if not math.isfinite(one.value)]
         if lost:
             edge = low if way == "max" else high
@@ -117,15 +117,15 @@ def history_png(
         known = [(n, trials[place].value) for n, place in enumerate(places) if place is not None]
         if known:
             x_best, y_best = zip(*known, strict=True)
-            told = f"best so far, {number(y_best[-1])}"
-            panel.step(x_best, y_best, where="post", color=INK, linewidth=1.6, label=told)
+            legend = f"best so far, {number(y_best[-1])}"
+            panel.step(x_best, y_best, where="post", color=INK, linewidth=1.6, label=legend)
         if naive is not None and math.isfinite(naive):
-            told = f"naive, {number(naive)}"
-            panel.axhline(naive, color=_NAIVE, linewidth=1.2, linestyle=(0, (4, 3)), label=told)
+            legend = f"naive, {number(naive)}"
+            panel.axhline(naive, color=_NAIVE, linewidth=1.2, linestyle=(0, (4, 3)), label=legend)
         room = 0.04 * (high - low) or 1.0
         panel.set(xlim=(-0.5, max(len(trials) - 0.5, 0.5)), ylim=(low - room, high + room))
         better = "lower" if way == "min" else "higher"
-        panel.set(xlabel="trial, in the order asked", ylabel=f"{metric}, {better} is better")
+        panel.set(xlabel="trial", ylabel=f"{metric}, {better} is better")
         panel.set_title(title)
         panel.xaxis.get_major_locator().set_params(integer=True)
         if known or lost:
@@ -135,7 +135,7 @@ def history_png(
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Where the axis ends: all values, but no further than three times the middle half's width."""
+    """Limits of the axis: all values within three interquartile ranges of the middle half."""
     if not values:
         return 0.0, 1.0
     first, third = np.quantile(values, [0.25, 0.75])

@@ -1,4 +1,4 @@
-"""The strings a chart is made of: strokes, words, circles, axes, labels at the ends."""
+"""SVG elements of charts: strokes, words, circles, axes, labels at line ends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from podium.render.table import percent as percentage
 
 Role = Literal["candidate", "reference", "naive"]
 
-# Presentation attributes, not style attributes: a strict content policy refuses the latter.
-# The second value serves where no page sets the variable, as in a notebook.
+# Presentation attributes, as a strict content policy refuses style attributes. The second value
+# applies where no page sets the variable, as in a notebook.
 COLOUR = {
     "candidate": "var(--candidate, #0072B2)",
     "reference": "var(--ink, #16191D)",
@@ -28,13 +28,13 @@ COLOUR = {
 }
 LETTER, LEADING = 6.8, 15  # width and height of 12 px letters in the widest system fonts
 TOP, BOTTOM = 46, 26
-# Two charts stand side by side on a desk, one on a phone; at this width both can be read.
+# Readable as two charts side by side on a desktop and as one on a phone.
 WIDTH = 420
 LONGEST = 22
 
 
 class End(NamedTuple):
-    """A label for the end of a line: words, whose colour, and where the line ends."""
+    """Label of a line: words, role, and end of the line."""
 
     words: str
     role: Role
@@ -57,14 +57,14 @@ def words(
     Parameters
     ----------
     x, y : float
-        Where its anchor stands on the base line.
+        Position of the anchor on the base line.
     text : str
     colour : str
     anchor : str
         "middle", "end", or empty for the start.
     bold : bool
     halo : bool
-        Keep lines behind the text from crossing its letters.
+        Whether to mask lines behind the letters.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def words(
 
 
 def stroke(path: str, colour: str, width: float = 1, *, dash: bool = False) -> str:
-    """A path that is drawn and not filled.
+    """A path without fill.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def circle(x: float, y: float, radius: float, colour: str, *, filled: bool = Fal
 
 
 def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
-    """A line through the values, thinned, broken where a value is missing.
+    """A thinned line through the values, with gaps at missing values.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
     '<path d="M0.0 1.0L1.0 2.0M3.0 3.0h'
     """
     path, pen, last = [], "M", 0
-    kept = thin(y)
-    for i in kept:
+    rows = thin(y)
+    for i in rows:
         if not np.isfinite(y[i]):
-            # A value that stands alone between two gaps is a dot, not nothing.
+            # A single value between two gaps is a dot.
             path += ["h0"] if last == 1 else []
             pen, last = "M", 0
             continue
@@ -147,7 +147,7 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
 
 
 def line(path: str, role: Role) -> str:
-    """A path drawn as the lines of a role are: the candidate's thick, a naive one dashed.
+    """A path in the style of a role: thick for the candidate, dashed for naive.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def line(path: str, role: Role) -> str:
 
 
 def axes(across: Scale, up: Scale, x_ticks: Ticks, y_ticks: Ticks) -> list[str]:
-    """Grid lines and the labels of both axes; x has lines where y has none.
+    """Grid lines and labels of both axes; x has grid lines only without y ticks.
 
     Parameters
     ----------
@@ -182,19 +182,19 @@ def axes(across: Scale, up: Scale, x_ticks: Ticks, y_ticks: Ticks) -> list[str]:
 
 
 def end_labels(ends: Sequence[End], x: float, up: Scale) -> list[str]:
-    """The names of lines to the right of the plot, never one on another.
+    """Names of lines to the right of the plot, without overlap.
 
     Parameters
     ----------
     ends : sequence of End
     x : float
-        The plot's right edge.
+        Right edge of the plot.
     up : Scale
     """
     parts = []
     places = spread([end.y for end in ends], LEADING, up.end + 4, up.start)
     for end, y in zip(ends, places, strict=True):
-        # A label that had to move, or a line that ended early, is tied to its end.
+        # A shifted label, or that of a shorter line, is connected to the end of its line.
         if abs(y - end.y) > 4 or x - end.x > 4:
             parts.append(stroke(f"M{end.x + 2:.1f} {end.y:.1f}L{x + 7:.1f} {y:.1f}", "grid"))
         name = cut(end.words, LONGEST)
@@ -202,17 +202,16 @@ def end_labels(ends: Sequence[End], x: float, up: Scale) -> list[str]:
     return parts
 
 
-def svg(height: float, title: str, axis: str, told: str, parts: Iterable[str]) -> str:
-    """A whole drawing with its title in sight and its description for screen readers.
+def svg(height: float, title: str, axis: str, description: str, parts: Iterable[str]) -> str:
+    """A complete SVG with a visible title and a description for screen readers.
 
     Parameters
     ----------
     height : float
-        In units of the drawing; the page scales it.
+        In units of the view box.
     title, axis : str
-        What stands above the chart: its name, and what is measured.
-    told : str
-        The description.
+        Name and quantity of the chart, shown above it.
+    description : str
     parts : iterable of str
 
     Examples
@@ -227,7 +226,7 @@ def svg(height: float, title: str, axis: str, told: str, parts: Iterable[str]) -
             f' width="{WIDTH}" height="{height:g}" font-family="system-ui, sans-serif"'
             ' font-size="12">',
             f"<title>{escape(title)}</title>",
-            f"<desc>{escape(f'{axis}. {told}' if told else axis)}</desc>",
+            f"<desc>{escape(f'{axis}. {description}' if description else axis)}</desc>",
             words(2, 14, cut(title, room), colour="reference", bold=True),
             words(2, 31, cut(axis, int((WIDTH - 8) / LETTER))),
             *parts,
@@ -237,7 +236,7 @@ def svg(height: float, title: str, axis: str, told: str, parts: Iterable[str]) -
 
 
 def nothing(title: str, axis: str, reason: str = "no values yet") -> str:
-    """A drawing that says why there is no value.
+    """A chart without values, with the reason.
 
     Parameters
     ----------
@@ -251,8 +250,8 @@ def nothing(title: str, axis: str, reason: str = "no values yet") -> str:
     return svg(84, title, axis, reason, [words(2, 64, reason)])
 
 
-def course(name: str, values: Floats, *, percent: bool = False) -> str:
-    """A line's first, last, lowest and highest value, for a chart's description.
+def describe_line(name: str, values: Floats, *, percent: bool = False) -> str:
+    """First, last, lowest and highest value of a line, for a chart's description.
 
     Parameters
     ----------
@@ -262,18 +261,18 @@ def course(name: str, values: Floats, *, percent: bool = False) -> str:
 
     Examples
     --------
-    >>> course("model", np.array([1.0, 3.0, 2.0]))
+    >>> describe_line("model", np.array([1.0, 3.0, 2.0]))
     'model: from 1.000 to 2.000, lowest 1.000, highest 3.000'
     """
     ends: tuple[float | None, ...] = (None,) * 4
     if len(values):
         ends = tuple(map(float, (values[0], values[-1], values.min(), values.max())))
-    told = [spoken(value, percent=percent) for value in ends]
-    return "{}: from {} to {}, lowest {}, highest {}".format(name, *told)
+    texts = [value_text(value, percent=percent) for value in ends]
+    return "{}: from {} to {}, lowest {}, highest {}".format(name, *texts)
 
 
-def spoken(value: float | None, *, percent: bool = False) -> str:
-    """A value as a chart's description says it.
+def value_text(value: float | None, *, percent: bool = False) -> str:
+    """Text of a value in a chart's description.
 
     Parameters
     ----------
@@ -282,7 +281,7 @@ def spoken(value: float | None, *, percent: bool = False) -> str:
 
     Examples
     --------
-    >>> spoken(0.5, percent=True), spoken(None)
+    >>> value_text(0.5, percent=True), value_text(None)
     ('50.0%', 'none')
     """
     if value is None or not math.isfinite(value):

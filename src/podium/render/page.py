@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: styles inside, no script, no request."""
+"""Self-contained HTML pages: inline styles, no script, no request."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _KINDS = {
     "champion unchanged": "same",
 }
 
-# Every pair of text and ground reaches a contrast of 4.5, in both schemes.
+# Every pair of text and background has a contrast of at least 4.5, in both schemes.
 STYLE = "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 def page(title: str, body: str, *, provenance: Mapping[str, str]) -> str:
-    """A whole HTML document that loads nothing from outside itself.
+    """Return a self-contained HTML document.
 
     Parameters
     ----------
     title : str
         Escaped here.
     body : str
-        HTML, escaped by whoever made it; it stands under the title.
+        HTML below the title, escaped by the caller.
     provenance : mapping of str to str
-        What the footer says about where the numbers come from; escaped here.
+        Provenance of the numbers for the footer; escaped here.
 
     Examples
     --------
@@ -42,9 +42,7 @@ def page(title: str, body: str, *, provenance: Mapping[str, str]) -> str:
     facts = "\n".join(
         f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in provenance.items()
     )
-    footer = (
-        f"<footer><h2>Where this comes from</h2>\n<dl>\n{facts}\n</dl></footer>" if facts else ""
-    )
+    footer = f"<footer><h2>Provenance</h2>\n<dl>\n{facts}\n</dl></footer>" if facts else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -70,7 +68,7 @@ def page(title: str, body: str, *, provenance: Mapping[str, str]) -> str:
 
 
 def mark(kind: str, words: str) -> Safe:
-    """Words with their sign in front, in the colour that says the same.
+    """Words with the sign and colour of their kind.
 
     Parameters
     ----------
@@ -86,7 +84,7 @@ def mark(kind: str, words: str) -> Safe:
 
 
 def region(label: str, inner: str) -> str:
-    """A table's frame: where it is wider than the screen, it scrolls and the page does not.
+    """Frame of a table, which scrolls where the table is wider than the screen.
 
     Parameters
     ----------
@@ -105,14 +103,14 @@ def region(label: str, inner: str) -> str:
 
 @dataclass(frozen=True)
 class Block:
-    """A titled table with sentences after it, or the sentence that says why it is not there.
+    """A titled table with sentences after it, or a sentence in place of a missing table.
 
     Parameters
     ----------
     stacked : bool
-        As of :func:`podium.render.table.html`.
+        As in :func:`podium.render.table.html`.
     result : int, optional
-        Column whose words are verdicts or results, which get their sign and colour.
+        Column of verdicts or results, shown with sign and colour.
     """
 
     title: str
@@ -125,7 +123,7 @@ class Block:
 
 
 def kind_of(verdict: str) -> str:
-    """The sign and colour of a verdict or a gate's result.
+    """Kind (sign and colour) of a verdict or a gate's result.
 
     Parameters
     ----------
@@ -146,7 +144,7 @@ def section(block: Block, label: str) -> list[str]:
     ----------
     block : Block
     label : str
-        Names the table for screen readers.
+        Name of the table for screen readers.
     """
     inner = f'<p class="missing">{escape(block.missing)}</p>'
     if block.rows or not block.missing:
@@ -162,7 +160,7 @@ def section(block: Block, label: str) -> list[str]:
 
 
 def verdict_line(kind: str, verdict: str, sentence: str) -> str:
-    """The verdict in its colour, with a sentence on it.
+    """The verdict in its colour, with a sentence.
 
     Parameters
     ----------
@@ -174,7 +172,7 @@ def verdict_line(kind: str, verdict: str, sentence: str) -> str:
 
 
 def figures(charts: Sequence[str]) -> str:
-    """Drawings side by side, as many as fit.
+    """Charts side by side, as many as fit.
 
     Parameters
     ----------

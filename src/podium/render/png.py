@@ -1,4 +1,4 @@
-"""The figures of an evaluation as PNG, drawn by matplotlib; the same bytes for the same numbers."""
+"""Figures of an evaluation as PNG by matplotlib, with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST = 28
 
 
 def confusion_png(figures: Evaluation) -> bytes:
-    """Confusion matrix, samples to the left and shares of each true class to the right.
+    """Confusion matrix of samples (left) and of shares of each true class (right).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def confusion_png(figures: Evaluation) -> bytes:
     names = _names(figures)
     cell_side = max(0.62, 2.6 / classes)
     side, letter = cell_side * classes, 0.075
-    # As on the page: where names do not fit below their columns, numbers stand for them.
+    # As on the page, numbers replace names that are wider than their columns.
     short = all(len(name) * letter < cell_side for name in names)
     rows = names if short else [f"{k} {name}" for k, name in enumerate(names)]
     columns = names if short else [str(k) for k in range(classes)]
@@ -55,9 +55,9 @@ def confusion_png(figures: Evaluation) -> bytes:
                     panel.fill_between([column, column + 1], row, row + 1, **box)
                     known = share if figures.support[row] else None
                     count = f"{figures.confusion[row, column]:,}"
-                    told = percent(known) if rates else count
-                    panel.text(column + 0.5, row + 0.5, told, ha="center", va="center")
-            panel.set(xlim=(0, classes), ylim=(classes, 0), aspect="equal", xlabel="chosen")
+                    written = percent(known) if rates else count
+                    panel.text(column + 0.5, row + 0.5, written, ha="center", va="center")
+            panel.set(xlim=(0, classes), ylim=(classes, 0), aspect="equal", xlabel="predicted")
             panel.set_xticks(np.arange(classes + 1), minor=True)
             panel.set_yticks(np.arange(classes + 1), minor=True)
             panel.grid(visible=True, which="minor")
@@ -72,75 +72,75 @@ def confusion_png(figures: Evaluation) -> bytes:
     return png(draw, (2 * side + max(map(len, rows)) * letter + 0.7, side + 0.8))
 
 
-def pr_png(judged: Sequence[DrawnClassifier]) -> bytes:
-    """Precision over recall, a panel for each class.
+def pr_png(classifiers: Sequence[DrawnClassifier]) -> bytes:
+    """Precision over recall, a panel per class.
 
     Parameters
     ----------
-    judged : sequence of DrawnClassifier
+    classifiers : sequence of DrawnClassifier
         The model first.
     """
 
     def lines(panel: Any, k: int) -> None:
-        for name, role, figures in judged:
+        for name, role, figures in classifiers:
             curve = figures.curves[k].thinned(600)
-            told = f"{name} {number(float(figures.pr_auc[k]))}"
+            legend = f"{name} {number(float(figures.pr_auc[k]))}"
             x = np.concatenate([[0.0], curve.recall])
             y = np.concatenate([curve.precision[:1], curve.precision])
-            panel.step(x, y, where="pre", label=told, **_LINES[role])
-        share = judged[0].figures.support[k] / judged[0].figures.samples
+            panel.step(x, y, where="pre", label=legend, **_LINES[role])
+        share = classifiers[0].figures.support[k] / classifiers[0].figures.samples
         panel.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
 
-    known = judged[0].figures.support > 0
-    told = "Precision over recall, each class against the rest; average precision beside each name"
-    return _panels(judged[0].figures, lines, known, ("recall", "precision"), told)
+    known = classifiers[0].figures.support > 0
+    title = "Precision over recall, each class against the rest; average precision beside each name"
+    return _panels(classifiers[0].figures, lines, known, ("recall", "precision"), title)
 
 
-def roc_png(judged: Sequence[DrawnClassifier]) -> bytes:
-    """Recall over the false positive rate, a panel for each class.
+def roc_png(classifiers: Sequence[DrawnClassifier]) -> bytes:
+    """Recall over the false positive rate, a panel per class.
 
     Parameters
     ----------
-    judged : sequence of DrawnClassifier
+    classifiers : sequence of DrawnClassifier
     """
 
     def lines(panel: Any, k: int) -> None:
-        for name, role, figures in judged:
+        for name, role, figures in classifiers:
             curve = figures.curves[k].thinned(600)
-            told = f"{name} {number(float(figures.roc_auc[k]))}"
+            legend = f"{name} {number(float(figures.roc_auc[k]))}"
             x, y = (np.concatenate([[0.0], v]) for v in (curve.false_positive_rate, curve.recall))
-            panel.plot(x, y, label=told, **_LINES[role])
+            panel.plot(x, y, label=legend, **_LINES[role])
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
 
-    first = judged[0].figures
+    first = classifiers[0].figures
     known = (first.support > 0) & (first.support < first.samples)
-    told = "ROC, each class against the rest; area beside each name"
-    return _panels(first, lines, known, ("false positive rate", "recall"), told)
+    title = "ROC, each class against the rest; area beside each name"
+    return _panels(first, lines, known, ("false positive rate", "recall"), title)
 
 
-def calibration_png(judged: Sequence[DrawnClassifier]) -> bytes:
-    """Share of right choices over their probability, and how many choices there are.
+def calibration_png(classifiers: Sequence[DrawnClassifier]) -> bytes:
+    """Accuracy over predicted probability, and a histogram of the probabilities.
 
     Parameters
     ----------
-    judged : sequence of DrawnClassifier
-        The bars at the foot are the first one's.
+    classifiers : sequence of DrawnClassifier
+        The histogram is that of the first one.
     """
 
     def draw(figure: Any) -> None:
         panel = figure.subplots()
-        table = judged[0].figures.reliability
+        table = classifiers[0].figures.reliability
         heights = 0.15 * table.count / table.count.max()
         width = table.edges[1] * 0.9
         panel.bar(table.edges[:-1] + table.edges[1] / 2, heights, width, color=GRID, zorder=1)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
-        for name, role, figures in judged:
+        for name, role, figures in classifiers:
             rows = figures.reliability.count > 0
-            told = f"{name}, error {number(figures.calibration_error)}"
+            legend = f"{name}, error {number(figures.calibration_error)}"
             x, y = figures.reliability.confidence[rows], figures.reliability.accuracy[rows]
-            panel.plot(x, y, marker="o", markersize=4, label=told, **_LINES[role])
+            panel.plot(x, y, marker="o", markersize=4, label=legend, **_LINES[role])
         panel.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", title="Calibration")
-        panel.set(xlabel="probability of the chosen class", ylabel="share right")
+        panel.set(xlabel="predicted probability", ylabel="accuracy")
         panel.legend(loc="upper left")
 
     return png(draw, (5.0, 4.8))
@@ -151,15 +151,15 @@ def _panels(
     lines: Callable[[Any, int], None],
     known: Any,
     labels: tuple[str, str],
-    told: str,
+    title: str,
 ) -> bytes:
-    """A square panel for each class, at most four in a row."""
+    """A square panel per class, at most four in a row."""
     names = _names(figures)
     across = len(names) if len(names) <= 4 else math.ceil(len(names) / 2)
     down = math.ceil(len(names) / across)
 
     def draw(figure: Any) -> None:
-        figure.suptitle(told, x=0.01, ha="left", fontsize=9, color=MUTED, wrap=True)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, color=MUTED, wrap=True)
         grid = figure.subplots(down, across, squeeze=False)
         for k, panel in enumerate(grid.flat):
             if k >= len(names):

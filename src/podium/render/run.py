@@ -1,4 +1,4 @@
-"""What a run found, as one page, as Markdown and as JSON."""
+"""The report of a run as a page, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from podium.render.blocks import about, blocks, charts, config_text, notes
-from podium.render.found import RunReport, SlotReport
 from podium.render.page import SIGNS, figures, kind_of, mark, page, region, section, verdict_line
 from podium.render.table import (
     Safe,
@@ -19,10 +18,11 @@ from podium.render.table import (
     plain,
     plain_markdown,
 )
+from podium.render.values import RunReport, SlotReport
 
 
 def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
-    """The columns and one row a slot of the table that sums a run up.
+    """Columns and rows of the summary table of a run, a row per slot.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
     columns += ["p, adjusted", "Sharpe after costs", "verdict"]
     rows: list[list[object]] = []
     for slot in report.slots:
-        mine = slot.trading.get("candidate", {})
-        sharpe = next((v for k, v in mine.items() if k.lower().startswith("sharpe")), None)
+        measures = slot.trading.get("candidate", {})
+        sharpe = next((v for k, v in measures.items() if k.lower().startswith("sharpe")), None)
         validation, test = slot.validation or (None, None), slot.test or (None, None)
         best = config_text(slot) or None
         row = [slot.slot, best, slot.metric, validation[0], *test, p_value(slot.dm_p_adjusted)]
@@ -48,7 +48,7 @@ def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
 
 
 def run_page(report: RunReport) -> str:
-    """The whole report as one HTML file that loads nothing.
+    """The report as a self-contained HTML file.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def run_page(report: RunReport) -> str:
 
 
 def run_markdown(report: RunReport) -> str:
-    """The report as Markdown: every table and note, no charts.
+    """The report as Markdown: all tables and notes, no charts.
 
     Parameters
     ----------
@@ -98,16 +98,16 @@ def run_markdown(report: RunReport) -> str:
             parts += [say(line) for line in block.after]
         parts += ["### Notes", "\n".join(f"- {say(note)}" for note in notes(slot))]
         if slot.commands:
-            # Indented, so that no back tick in a command can end the block.
+            # Indented, so that a back tick in a command does not end the block.
             parts += ["### Next", "\n".join(f"    {cell(line)}" for line in slot.commands)]
     if report.provenance:
         facts = [f"- {say(key)}: {say(value)}" for key, value in report.provenance.items()]
-        parts += ["## Where this comes from", "\n".join(facts)]
+        parts += ["## Provenance", "\n".join(facts)]
     return "\n\n".join(parts) + "\n"
 
 
 def run_dict(report: RunReport) -> dict[str, Any]:
-    """The report as plain values for JSON; a number that is not finite is None.
+    """The report as plain values for JSON; None for a number that is not finite.
 
     Parameters
     ----------
@@ -118,12 +118,12 @@ def run_dict(report: RunReport) -> dict[str, Any]:
     >>> run_dict(RunReport("demo", "2025-01-01"))["items"]
     []
     """
-    told = plain(report)
-    return {"podium": 1, "kind": "run", "items": told.pop("slots"), **told}
+    values = plain(report)
+    return {"podium": 1, "kind": "run", "items": values.pop("slots"), **values}
 
 
 def _brief(report: RunReport) -> tuple[list[str], list[list[object]]]:
-    # A long config would make every row of the summary tall; its section has it in full.
+    # Long configs are cut in the summary; the section of each slot has them in full.
     columns, rows = summary_rows(report)
     return columns, [[row[0], cut(cell(row[1]), 44), *row[2:]] for row in rows]
 

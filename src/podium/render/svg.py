@@ -1,4 +1,4 @@
-"""Charts as SVG strings: colours by role through CSS variables, labels at the line's end."""
+"""Charts as SVG strings: colours by role through CSS variables, labels at line ends."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from podium.arrays import Floats
 from podium.errors import DataError
 from podium.render import axis, marks
 from podium.render.axis import Scale
-from podium.render.found import FoldRow
 from podium.render.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
 from podium.render.table import cut, number
+from podium.render.values import FoldRow
 
 HEIGHT = 240
 
 
 class Curve(NamedTuple):
-    """One curve: its name, its values and what it stands for."""
+    """A curve: its name, values and role."""
 
     name: str
     y: ArrayLike
@@ -38,7 +38,7 @@ def lines(
     log: bool = False,
     shade: tuple[Any, Any, str] | None = None,
 ) -> str:
-    """A line chart, each curve labelled at its end.
+    """Line chart with a label at the end of each curve.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def lines(
     series : sequence of Curve, each y of shape (T,)
         A naive curve is dashed; NaN leaves a gap.
     title, y_label : str
-        The chart's name and what is measured.
+        Name and quantity of the chart.
     percent : bool
-        Write 0.1 as 10%.
+        Whether to show 0.1 as 10%.
     log : bool
         Logarithmic y; values of zero or less leave a gap.
     shade : (from, to, words), optional
-        A stretch of x to shade, with words for it.
+        Range of x to shade, and its label.
 
     Examples
     --------
@@ -78,21 +78,21 @@ def lines(
     up = Scale(low, high, height - BOTTOM, TOP)
     parts = _shaded(shade, across, up) if shade else []
     parts += marks.axes(across, up, axis.horizontal(across, dates), y_ticks)
-    ends, told = [], []
+    ends, texts = [], []
     for line, y, values in zip(series, curves, seen, strict=True):
         if not len(values):
             continue
         parts.append(marks.curve(at, y, across, up, line.role))
         end = int(np.flatnonzero(np.isfinite(y))[-1])
         ends.append(End(line.name, line.role, across(at[end]), up(y[end])))
-        told.append(marks.course(line.name, 10**values if log else values, percent=percent))
+        texts.append(marks.describe_line(line.name, 10**values if log else values, percent=percent))
     parts += marks.end_labels(ends, edge, up)
     label = y_label + (", log scale" if log else "")
-    return marks.svg(height, title, label, "; ".join(told), parts)
+    return marks.svg(height, title, label, "; ".join(texts), parts)
 
 
 def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
-    """A chart of the fall below the highest value so far, in per cent.
+    """Chart of the drawdown from the running peak, in percent.
 
     Parameters
     ----------
@@ -107,29 +107,29 @@ def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
     True
     """
     at, _ = axis.places(x)
-    falls = []
+    drawdowns = []
     for line in series:
         y = _column(line, at)
         top = np.fmax.accumulate(y) if len(y) else y
-        fall = np.divide(y, top, out=np.full(len(y), np.nan), where=top > 0) - 1
-        falls.append(line._replace(y=fall))
-    label = "below the highest value so far"
-    return lines(x, falls, title=title, y_label=label, percent=True)
+        drop = np.divide(y, top, out=np.full(len(y), np.nan), where=top > 0) - 1
+        drawdowns.append(line._replace(y=drop))
+    label = "below the running peak"
+    return lines(x, drawdowns, title=title, y_label=label, percent=True)
 
 
 def dots(
     rows: Sequence[FoldRow], *, title: str, x_label: str, reference: float | None = None
 ) -> str:
-    """A dot-and-whisker chart: hollow for each fold, filled for the mean.
+    """Dot-and-whisker chart: a hollow dot per fold, a filled one for the mean.
 
     Parameters
     ----------
     rows : sequence of FoldRow
-        Drawn from top to bottom, each below its label; a chosen row has a sign, a bold label and
-        the candidate's colour.
+        Rows from top to bottom, each below its label; a chosen row has a check mark, a bold label
+        and the candidate's colour.
     title, x_label : str
     reference : float, optional
-        The naive method's value, a dashed line from top to bottom.
+        Value of the naive method, a dashed vertical line.
 
     Examples
     --------
@@ -149,16 +149,16 @@ def dots(
     across = Scale(low, high, 10, WIDTH - 12)
     up = Scale(0, 1, height - BOTTOM, top)
     parts = marks.axes(across, up, axis.linear(low, high, 4), [])
-    told = []
+    texts = []
     for value in naive:
         label, x = f"naive {number(float(value))}", across(value)
         half = len(label) * LETTER / 2
-        # Labels above their rows are not crossed out: the line is drawn beside the dots only.
+        # The line is drawn beside the dots only, so that it does not cross labels.
         rule = "".join(f"M{x:.1f} {top + step * row + 16}v22" for row in range(len(rows)))
         parts.append(marks.stroke(f"M{x:.1f} {top - 5}v5{rule}", "naive", 1.6, dash=True))
         centre = min(max(x, half), WIDTH - half)
         parts.append(marks.words(centre, top - 8, label, colour="naive", anchor="middle"))
-        told.append(label)
+        texts.append(label)
     for place, (row, values) in enumerate(zip(rows, known, strict=True)):
         colour = "candidate" if row.chosen else "reference"
         base = top + step * place
@@ -166,7 +166,7 @@ def dots(
         label = cut(f"✓ {row.label}" if row.chosen else row.label, letters)
         parts.append(marks.words(2, base + 14, label, colour=colour, bold=row.chosen, halo=True))
         chosen = " (chosen)" if row.chosen else ""
-        told.append(f"{row.label}{chosen}: mean {marks.spoken(row.mean)}")
+        texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}")
         if not len(values):
             continue
         whisker = f"M{across(values.min()):.1f} {y:g}H{across(values.max()):.1f}"
@@ -176,7 +176,7 @@ def dots(
         parts += [
             marks.circle(across(v), y, 5, colour, filled=True) for v in axis.finite([row.mean])
         ]
-    return marks.svg(height, title, x_label, "; ".join(told), parts)
+    return marks.svg(height, title, x_label, "; ".join(texts), parts)
 
 
 def history(
@@ -187,18 +187,18 @@ def history(
     y_label: str,
     reference: float | None = None,
 ) -> str:
-    """A tuning history: a dot for each trial and the best so far as steps.
+    """Tuning history: a dot per trial, and the best so far as steps.
 
     Parameters
     ----------
     values : sequence of float or None, shape (N,)
-        One a trial; None or NaN (pruned, failed) is a cross at the foot. A value far outside the
-        others is a triangle at the edge, so that it does not flatten the rest.
+        One per trial; None or NaN (pruned, failed) is a cross at the bottom. An outlier is a
+        triangle at the edge, so that it does not flatten the rest.
     best : sequence of float or None, shape (N,)
-        The best up to each trial.
+        The best value up to each trial.
     title, y_label : str
     reference : float, optional
-        The naive method's value, a dashed line.
+        Value of the naive method, a dashed line.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def history(
     """
     y, top = axis.floats(values), axis.floats(best)
     if len(y) != len(top):
-        raise DataError(f"{len(y)} trials and {len(top)} best values", "one best value a trial")
+        raise DataError(f"{len(y)} trials and {len(top)} best values", "one best value per trial")
     known, tops, naive = y[np.isfinite(y)], axis.finite(best), axis.finite([reference])
     if not len(known):
         return marks.nothing(title, y_label)
@@ -248,8 +248,8 @@ def history(
         parts.append(marks.stroke(f"{path}H{edge:.1f}", "candidate", 2.2))
     ends = [End(name, role, edge, up(v)) for name, role, v in named]
     parts += marks.end_labels(ends, edge, up)
-    told = ", ".join([f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)])
-    return marks.svg(HEIGHT, title, y_label, told, parts)
+    text = ", ".join([f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)])
+    return marks.svg(HEIGHT, title, y_label, text, parts)
 
 
 def _column(line: Curve, at: Floats) -> Floats:
@@ -263,7 +263,7 @@ def _column(line: Curve, at: Floats) -> Floats:
 
 def _shaded(shade: tuple[Any, Any, str], across: Scale, up: Scale) -> list[str]:
     ends = [float(axis.places(np.asarray([end]))[0][0]) for end in shade[:2]]
-    # An end that is not known leaves nothing to shade; one outside the plot is its edge.
+    # Without a known end nothing is shaded; an end outside the plot is clipped.
     left, right = (across(min(max(end, across.low), across.high)) for end in ends)
     if not right > left:
         return []

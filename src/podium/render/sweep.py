@@ -1,4 +1,4 @@
-"""The report of a sweep as Markdown: the best run of each model, in the older tracker's words."""
+"""Report of a sweep as Markdown: the best run of each model, in the older tracker's format."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from podium.record import Record, finite, lower_is_better
 
 _WRITTEN = {"r2": "R²", "f1": "F1", "auc": "AUC", "pct": "pct"}
 _ERRORS = ("mae", "mse", "rmse", "mape", "smape", "mase", "crps")
-# What is told of a run besides the metric that chose it.
+# Metrics of a run that are shown besides the one that chose it.
 _SHOWN = ("pct_mae", "price_mae", "r2")
 
 
 def label(metric: str) -> str:
-    """Name of a metric as the report writes it.
+    """Label of a metric in the report.
 
     Examples
     --------
@@ -31,19 +31,19 @@ def label(metric: str) -> str:
 
 
 def best_of(records: Sequence[Record], metric: str, declared: Mapping[str, str]) -> Record | None:
-    """The best run by a metric; None where no run has it, or which way is better is not known."""
-    having = [r for r in records if finite(r.metrics.get(metric))]
+    """The best run by a metric; None if no run has it or its direction is unknown."""
+    with_metric = [r for r in records if finite(r.metrics.get(metric))]
     try:
         lower = lower_is_better(metric, declared)
     except UsageError:
         return None
-    return min(having, key=lambda r: r.metrics[metric] * (1 if lower else -1), default=None)
+    return min(with_metric, key=lambda r: r.metrics[metric] * (1 if lower else -1), default=None)
 
 
 def chosen_by(records: Sequence[Record], metric: str, declared: Mapping[str, str]) -> str | None:
-    """The metric, where a run has it, else one like it; None where none can tell a best run.
+    """The metric, or a substitute where no run has it; None if none has a direction.
 
-    Validation comes before everything else, the test last: it is for reporting.
+    Validation metrics come first and those of the test, which is for reporting, last.
 
     Examples
     --------
@@ -64,11 +64,7 @@ def chosen_by(records: Sequence[Record], metric: str, declared: Mapping[str, str
 
 
 def sweep_markdown(
-    records: Sequence[Record],
-    *,
-    metric: str,
-    declared: Mapping[str, str],
-    generated: str,
+    records: Sequence[Record], *, metric: str, declared: Mapping[str, str], generated: str
 ) -> str:
     """Best run of each model, models in alphabetical order.
 
@@ -76,10 +72,10 @@ def sweep_markdown(
     ----------
     records : sequence of Record
     metric : str
-        What chooses; models whose runs do not have it are judged by another, and it says so.
+        Metric of the choice; models whose runs lack it are judged by another one, which is shown.
     declared : mapping of metric to ``min`` or ``max``
     generated : str
-        When, ISO 8601.
+        Time, ISO 8601.
 
     Examples
     --------
@@ -127,30 +123,30 @@ def _section(
     metric = chosen_by(records, overall, declared)
     best = best_of(records, metric, declared) if metric else None
     if metric is None or best is None:
-        told = f"- None of its runs ({len(records)}) has a metric that tells which is best."
-        return "\n".join([*lines, told])
+        note = f"- None of its runs ({len(records)}) has a metric with a known direction."
+        return "\n".join([*lines, note])
     lines.append(f"- Run ID: {_line(best.run_id)}")
     if metric != overall:
         lines.append(f"- Judged by: {metric} (no run has {overall})")
-    wanted = [f"{part}_{what}" for what in _SHOWN for part in ("val", "test")]
-    shown = dict.fromkeys([metric, *(m for m in wanted if m in best.metrics)])
+    metrics = [f"{part}_{what}" for what in _SHOWN for part in ("val", "test")]
+    shown = dict.fromkeys([metric, *(m for m in metrics if m in best.metrics)])
     lines += [f"- {label(m)}: {_number(best.metrics[m])}" for m in shown]
     others = [m for m in best.metrics if m not in shown]
     if others:
-        told = ", ".join(f"{_line(m)} {_number(best.metrics[m])}" for m in others)
-        lines.append(f"- Other metrics: {told}")
+        rest = ", ".join(f"{_line(m)} {_number(best.metrics[m])}" for m in others)
+        lines.append(f"- Other metrics: {rest}")
     lines.append(f"- Checkpoint: {_line(best.checkpoint_path or 'none')}")
     if best.training_time_seconds is not None:
         lines.append(f"- Training time: {best.training_time_seconds:.1f} s")
     if best.notes:
         lines.append(f"- Notes: {_line(best.notes)}")
-    told = json.dumps(dict(best.hyperparams), indent=2, ensure_ascii=False)
-    lines.append("- Hyperparams: " + told.replace("\n", "\n  "))
+    params = json.dumps(dict(best.hyperparams), indent=2, ensure_ascii=False)
+    lines.append("- Hyperparams: " + params.replace("\n", "\n  "))
     return "\n".join(lines)
 
 
 def _number(value: float) -> str:
-    """Four decimals without their last zeros, four digits of a small number.
+    """Four decimals without trailing zeros; four digits for a small number.
 
     Examples
     --------
@@ -165,5 +161,5 @@ def _number(value: float) -> str:
 
 
 def _line(text: str) -> str:
-    """Text in one line: a line of its own could pose as a heading."""
+    """Text in one line, so that no part of it reads as a heading."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Tables as text for a terminal, as Markdown and as HTML, with one way to write numbers."""
+"""Tables as text, Markdown and HTML, with a common format of numbers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 
 from podium.errors import DataError
 
-# Control characters would break XML or move a terminal's cursor; signs that turn the direction
-# of writing or break a line could make a cell read as something else.
+# Control characters break XML or move a terminal's cursor; direction marks and line breaks can
+# disguise the text of a cell.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 _NUMERIC = re.compile(r"[<>]?[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?|-|nan|[+-]?inf")
 _MARKDOWN = re.compile(r"([\\`*|<>\[\]])")
@@ -25,7 +25,7 @@ _WRAPPED = 24
 
 
 class Safe(str):
-    """HTML that is already escaped, so `html` writes it as it is."""
+    """HTML that is already escaped, which `html` does not escape again."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class Safe(str):
 def number(value: float | None) -> str:
     """Four significant digits of a number, '-' for None.
 
-    Integers are written in full; the whole part of a large number is never rounded away.
+    Integers are written in full; the integer part of a large number is never rounded.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def percent(value: float | None) -> str:
     Parameters
     ----------
     value : float or None
-        0.1 means ten per cent.
+        0.1 is 10%.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def percent(value: float | None) -> str:
 
 
 def escape(value: object) -> str:
-    """Text that is safe inside HTML and XML, elements and attributes alike.
+    """Text that is safe in elements and attributes of HTML and XML.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def cell(value: object) -> str:
     Parameters
     ----------
     value : object
-        Numbers get `number`, None gives '-', control characters become a space.
+        Numbers are formatted by `number`, None is '-', control characters become a space.
 
     Examples
     --------
@@ -136,12 +136,12 @@ def cell(value: object) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value for JSON: fields, arrays and times as what JSON has, null for what is not finite.
+    """A value as JSON types; None for a number that is not finite.
 
     Parameters
     ----------
     value : object
-        What is none of these gives its text.
+        Dataclasses, arrays, times, mappings and sequences; other types become text.
 
     Examples
     --------
@@ -151,10 +151,10 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray | np.generic):
-        found: Any = value
+        array: Any = value
         if value.dtype.kind == "M":
-            found = np.where(np.isnat(found), None, np.datetime_as_string(found))
-        return plain(found.tolist())
+            array = np.where(np.isnat(array), None, np.datetime_as_string(array))
+        return plain(array.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -180,13 +180,13 @@ def cut(words: str, width: int) -> str:
     """
     if _columns(words) <= width:
         return words
-    kept, room = "", width - 1
+    start, width_left = "", width - 1
     for sign in words:
-        room -= _columns(sign)
-        if room < 0:
+        width_left -= _columns(sign)
+        if width_left < 0:
             break
-        kept += sign
-    return kept.rstrip() + "…" if width > 0 else ""
+        start += sign
+    return start.rstrip() + "…" if width > 0 else ""
 
 
 def wrapped(words: str, width: int) -> list[str]:
@@ -220,7 +220,7 @@ def wrapped(words: str, width: int) -> list[str]:
 def text(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None = None
 ) -> str:
-    """A table for a terminal: numbers to the right, words to the left.
+    """A table for a terminal: numbers right-aligned, words left-aligned.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def text(
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    r"""A table in Markdown, everything in it escaped.
+    r"""A table in Markdown, escaped.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def plain_markdown(words: object) -> str:
-    r"""Text whose characters mean nothing to a Markdown reader.
+    r"""Text with Markdown characters escaped.
 
     Parameters
     ----------
@@ -335,11 +335,11 @@ def html(
     ----------
     columns : sequence of str, shape (C,)
     rows : sequence of sequences, shape (R, C)
-        A `Safe` cell is written as it is.
+        A `Safe` cell is not escaped.
     caption : str
-        Read by screen readers; the page hides it from view.
+        For screen readers; hidden on the page.
     stacked : bool
-        Let a narrow screen show each row as a list, for tables of many columns.
+        Whether a narrow screen shows each row as a list, for tables of many columns.
 
     Examples
     --------
@@ -348,7 +348,7 @@ def html(
     """
 
     def role(name: str) -> str:
-        # A table laid out as blocks loses its meaning for screen readers unless roles say it.
+        # A table laid out as blocks needs roles for screen readers.
         return f' role="{name}"' if stacked else ""
 
     right = _right(columns, rows)
@@ -408,7 +408,7 @@ def _pad(words: str, size: int, right: bool) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as people say them.
+    """Size in bytes as text.
 
     Examples
     --------
@@ -424,19 +424,19 @@ def size(count: float) -> str:
     return f"{count:.2g} TB" if count < 10 else f"{count:.0f} TB"
 
 
-def counted(count: int, what: str) -> str:
-    """A number of things, with an s behind what they are unless it is one.
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, in the plural unless it is 1.
 
     Examples
     --------
     >>> counted(1, "trial"), counted(2400, "trial")
     ('1 trial', '2,400 trials')
     """
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def duration(seconds: float) -> str:
-    """For people.
+    """Duration as text.
 
     Examples
     --------

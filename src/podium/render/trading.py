@@ -1,4 +1,4 @@
-"""Equity of portfolios and how far each is below its peak, as PNG."""
+"""Equity and drawdown of portfolios as PNG."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from podium.arrays import Floats
 from podium.render._figure import INK, MUTED, png
 from podium.render.table import cell, cut, percent
 
-# Told apart by people who see colours differently, and by their strokes.
+# Distinguishable with colour blindness, and by strokes.
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#0072b2", "linewidth": 2.0, "zorder": 5},
     {"color": "#d55e00", "linewidth": 1.4, "zorder": 4},
     {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1.2)), "zorder": 3},
     {"color": "#5c646e", "linewidth": 1.2, "linestyle": (0, (4, 3)), "zorder": 2},
-    # Often next to the first, so it is drawn on top of it, thin.
+    # Often close to the first, so drawn thin on top of it.
     {"color": "#cc79a7", "linewidth": 1.1, "linestyle": (0, (6, 2, 1, 2)), "zorder": 6},
 )
 
 
 def drawdowns(equity: Floats) -> Floats:
-    """How far each value is below the highest up to it, as a fraction, <= 0.
+    """Drawdown of each value from the running peak, as a fraction, <= 0.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ def drawdowns(equity: Floats) -> Floats:
     >>> drawdowns(np.array([1.0, 2.0, 1.5, 2.0])).tolist()
     [0.0, 0.0, -0.25, 0.0]
     """
-    found: Floats = equity / np.maximum.accumulate(equity) - 1.0
-    return found
+    falls: Floats = equity / np.maximum.accumulate(equity) - 1.0
+    return falls
 
 
 def equity_png(times: NDArray[np.datetime64], curves: Mapping[str, Floats], title: str) -> bytes:
-    """Equity of every portfolio in multiples of its capital, what it gained beside its name.
+    """Equity of every portfolio in multiples of its capital, with its gain beside its name.
 
     Parameters
     ----------
     times : (T,) datetime64
     curves : mapping of name to (T,) float
-        The one that matters first.
+        The most important one first.
     title : str
 
     Raises
@@ -54,12 +54,12 @@ def equity_png(times: NDArray[np.datetime64], curves: Mapping[str, Floats], titl
     MissingExtraError
         matplotlib is not installed; the other function raises it too.
     """
-    told = {name: percent(float(curve[-1] / curve[0] - 1)) for name, curve in curves.items()}
-    return _png(times, curves, told, title, "equity, multiples of the capital", 1.0)
+    notes = {name: percent(float(curve[-1] / curve[0] - 1)) for name, curve in curves.items()}
+    return _png(times, curves, notes, title, "equity, multiples of the initial capital", 1.0)
 
 
 def drawdown_png(times: NDArray[np.datetime64], curves: Mapping[str, Floats], title: str) -> bytes:
-    """How far every portfolio is below its peak, the deepest beside its name.
+    """Drawdown of every portfolio, with the largest beside its name.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def drawdown_png(times: NDArray[np.datetime64], curves: Mapping[str, Floats], ti
     title : str
     """
     below = {name: 100 * drawdowns(curve) for name, curve in curves.items()}
-    told = {name: percent(float(curve.min() / 100)) for name, curve in below.items()}
-    return _png(times, below, told, title, "below the peak, per cent", 0.0)
+    notes = {name: percent(float(curve.min() / 100)) for name, curve in below.items()}
+    return _png(times, below, notes, title, "drawdown, %", 0.0)
 
 
 def _png(
     times: NDArray[np.datetime64],
     curves: Mapping[str, Floats],
-    told: Mapping[str, str],
+    notes: Mapping[str, str],
     title: str,
     label: str,
     level: float,
@@ -85,7 +85,7 @@ def _png(
         panel = figure.subplots()
         for number, (name, curve) in enumerate(curves.items()):
             look = _LOOKS[number % len(_LOOKS)]
-            panel.plot(times, curve, label=f"{cut(cell(name), 24)} {told[name]}", **look)
+            panel.plot(times, curve, label=f"{cut(cell(name), 24)} {notes[name]}", **look)
         panel.axhline(level, color=MUTED, linewidth=0.8)
         panel.set(ylabel=label, xlim=(times[0], times[-1]))
         panel.set_title(title)

@@ -1,4 +1,4 @@
-"""A tree as text for a terminal: each branch a title, with facts below it."""
+"""A tree as text for a terminal: branches with a title and facts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _NARROWEST = 20
 
 @dataclass(frozen=True)
 class Branch:
-    """A title, facts that belong to it, and what grows from it.
+    """A title, its facts, and its child branches.
 
     Parameters
     ----------
     title : str
-        Cut where the line ends.
+        Cut at the width of the terminal.
     facts : sequence of (str, str)
-        Label and words; long words go on in the next line.
+        Label and words; long words are wrapped.
     """
 
     title: str
@@ -29,7 +29,7 @@ class Branch:
 
 
 def tree(root: Branch, width: int = 80) -> str:
-    """The tree as lines, none wider than asked.
+    """The tree as lines of at most the width.
 
     Parameters
     ----------

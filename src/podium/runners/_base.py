@@ -1,4 +1,4 @@
-"""The contract of a runner, and the work on one task that all of them share."""
+"""The contract of a runner, and the training of one batch that all runners share."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ from podium.trial import Ended, Epoch, Fitted, Job, State, Stopped, Task
 
 
 class Runner(abc.ABC):
-    """Runs the tasks of a job somewhere and yields how each ended, in whatever order they do.
+    """Run the tasks of a job and yield the end of each, in any order.
 
-    A runner never opens the record: what it yields is all the driver learns.
+    A runner never opens the record; the driver learns only what a runner yields.
 
     Attributes
     ----------
-    limits : Limits
-        Of one trial; only of a runner that says ``enforces``. A batch has the seconds of one trial
-        up to the next of its ends, and the memory of one.
+    limits : TrialLimits
+        Limits of one trial, for a runner that ``enforces`` them. A batch has the seconds of one
+        trial up to its next end, and the memory of one.
     shares_files : bool
-        Whether workers see the driver's files: then models and states lie where the job says, and
-        an Ended has their paths. Else it has their bytes; :mod:`podium.runners._files` has both
-        halves.
+        Whether workers see the driver's files. If so, models and states are at the job's paths, and
+        an Ended has their paths; otherwise it has their bytes (:mod:`podium.runners._files`).
     devices : tuple of str
-        What families that can are trained on, one worker each; only of a runner that ``enforces``.
+        Devices of families that support them, one worker each, for a runner that ``enforces``.
         Empty: the CPU.
     halted : callable
-        Whether to start nothing new. Asked before each task, and a few times a second where tasks
-        run elsewhere; tasks that were not started are not yielded.
+        Whether to start nothing new. Called before each task, and a few times a second while tasks
+        run elsewhere. Tasks that were not started are not yielded.
     """
 
-    # Whether it has workers that it can end and place.
+    # Whether it can end its workers and place them on devices.
     enforces = False
     shares_files = True
     limits = TrialLimits()
@@ -55,20 +54,20 @@ class Runner(abc.ABC):
         self.halted: Callable[[], bool] = lambda: False
 
     def busy(self) -> list[str]:
-        """Ids of the trials that are being worked on, where the runner knows."""
+        """Ids of the running trials, if the runner knows them."""
         return []
 
     @abc.abstractmethod
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Run all tasks; a task that fails or loses its worker is an Ended like any other.
+        """Run all tasks; a task that fails or loses its worker is yielded as an Ended too.
 
-        Tasks are handed to the family in batches, see :func:`take`; each task is yielded as it
-        ends. A deque is taken from the left and may grow between what is yielded.
+        The family receives tasks in batches (:func:`next_batch`); each task is yielded as it ends.
+        A deque is consumed from the left and may grow between two ends.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """End everything the runner started."""
+        """End all processes that the runner started."""
 
     def __enter__(self) -> Self:
         return self
@@ -78,33 +77,30 @@ class Runner(abc.ABC):
 
 
 def family_of(job: Job, device: str = "") -> Any:
-    """A new object of the job's family, on its device where no other is given."""
+    """Return a new object of the job's family, on ``device`` or else the job's device."""
     return registry.family(job.family, job.task, device=device or job.device)
 
 
-def size_of(job: Job, device: str = "") -> int:
-    """How many tasks are one batch of a job: as many as its family trains together.
-
-    Own code trains one config at a time.
-    """
+def batch_size(job: Job, device: str = "") -> int:
+    """Return how many configs the job's family trains together; 1 for own code."""
     if isinstance(job.view, Code):
         return 1
     return max(1, int(getattr(family_of(job, device), "together", 1)))
 
 
-def take(waiting: deque[Task], size: int) -> list[Task]:
-    """The next batch: the first task, and up to ``size - 1`` more of its fold in their order.
+def next_batch(waiting: deque[Task], size: int) -> list[Task]:
+    """Remove and return the first task and up to ``size - 1`` more of its fold, in their order.
 
     Parameters
     ----------
     waiting : deque of Task, not empty
-        Loses the tasks of the batch; the others keep their order.
+        The remaining tasks keep their order.
     size : int
 
     Examples
     --------
     >>> waiting = deque(Task(id_, {}, fold, 0) for id_, fold in zip("abcd", (0, 1, 0, 0)))
-    >>> [task.trial_id for task in take(waiting, 2)], [task.trial_id for task in waiting]
+    >>> [task.trial_id for task in next_batch(waiting, 2)], [task.trial_id for task in waiting]
     (['a', 'c'], ['b', 'd'])
     """
     batch: list[Task] = [waiting.popleft()]
@@ -116,12 +112,12 @@ def take(waiting: deque[Task], size: int) -> list[Task]:
     return batch
 
 
-def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-    """Fit the tasks as one list, score each model on its fold's validation windows.
+def run_tasks(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
+    """Fit the tasks as one list and score each model on its fold's validation windows.
 
-    The family is given validation targets to choose its epoch by, but it predicts from windows
-    whose targets are blanked out. A task that is to stop after an epoch does, where its family is
-    resumable: its state is in a file by then, and a task of the same trial goes on from it.
+    The family receives validation targets to choose its epoch, but it predicts from windows with
+    blanked targets. With a resumable family, a task stops after its epoch ``until`` and leaves its
+    state in a file; a later task of the same trial continues from it.
     """
     if isinstance(job.view, Code):
         yield from (_own.train(job.view, job, task) for task in tasks)
@@ -136,7 +132,7 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     tasks = [t for t in tasks if (p := pauses[t.trial_id]) is None or p.reached is None]
     for fold_number in sorted({task.fold for task in tasks}):
         batch = [task for task in tasks if task.fold == fold_number]
-        # Families that know nothing of pausing are not told of it.
+        # A family that is not resumable has no such parameter.
         keeps = [pauses[task.trial_id] for task in batch]
         more: dict[str, Any] = {"keeps": keeps} if any(keeps) else {}
         train, validation = parts(job, fold_number)
@@ -177,8 +173,8 @@ def work(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
 
 def parts(job: Job, fold: int) -> tuple[Any, Any]:
     """Training and validation part of a fold."""
-    found: tuple[Any, Any] = _task_of(job).parts(job.view, job.folds[fold])
-    return found
+    both: tuple[Any, Any] = _task_of(job).parts(job.view, job.folds[fold])
+    return both
 
 
 def _task_of(job: Job) -> Any:
@@ -186,7 +182,7 @@ def _task_of(job: Job) -> Any:
 
 
 def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds: float) -> Ended:
-    """How the trial ended: its model saved if asked for, its forecasts judged."""
+    """Save the model if the job has a folder for it, score its forecasts, return the end."""
     failed = Ended(
         task, State.FAILED, epochs=curve, seconds=seconds, reason=event.reason, trace=event.trace
     )
@@ -216,5 +212,5 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
 
 
 def _no_room(error: Exception) -> bool:
-    """Whether the disk is to blame: no model is at fault then, and the search must stop."""
+    """Whether the disk is full; then the search stops, since the trial did not fail."""
     return isinstance(error, OSError) and error.errno in NO_ROOM

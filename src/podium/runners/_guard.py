@@ -1,8 +1,8 @@
-"""Becomes a command whose whole process group dies with the worker that started it.
+"""Run a command whose process group is killed when the worker that started it ends.
 
-Run by its path, before podium is imported: ``python _guard.py DESCRIPTOR COMMAND ...``. The
-descriptor is the reading end of a pipe that only the worker writes to, and it never does: when the
-worker is gone, however it ended, the pipe ends. One process of the command's group waits for that.
+Started by its path, without importing podium: ``python _guard.py DESCRIPTOR COMMAND ...``. The
+descriptor is the reading end of a pipe whose only writer is the worker, which never writes: the
+pipe ends with the worker. One process of the command's group waits for that end.
 """
 
 import os
@@ -11,9 +11,9 @@ import sys
 
 
 def main() -> None:
-    """Leave a guard behind and become the command."""
+    """Fork the guard, then replace this process by the command."""
     pipe, command = int(sys.argv[1]), sys.argv[2:]
-    # Twice, so that the guard is nobody's child: a command may wait for all of its own.
+    # Twice, so that the guard is no child of the command, which may wait for all its children.
     child = os.fork()
     if child == 0:
         if os.fork() == 0:
@@ -29,12 +29,12 @@ def main() -> None:
 
 
 def _guard(pipe: int) -> None:
-    """Wait until the worker is gone, then end everybody."""
+    """Wait until the worker ends, then kill the process group."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
-        # What listens to the command must not wait for its guard.
+        # A reader of the command's output must not wait for the guard.
         os.dup2(nowhere, descriptor)
     os.read(pipe, 1)
     os.killpg(0, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a trial may take: how long, how much memory; and how much a process uses."""
+"""Limits of a trial (time and memory), and the memory that a process uses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class TrialLimits:
-    """What one trial may take; 0: as much as it needs.
+    """Limits of one trial; 0: no limit.
 
     Parameters
     ----------
     seconds : float
-        From when a worker is given it.
+        From the moment a worker receives it.
     memory : int
-        Bytes of the worker's own, without the bars that workers share.
+        Bytes of the worker's private memory, without the bars that workers share.
     """
 
     seconds: float = 0.0
@@ -29,7 +29,7 @@ class TrialLimits:
         return bool(self.seconds or self.memory)
 
     def exceeded(self, process: int, seconds: float) -> str:
-        """Why a trial in this process is to be ended; empty: it may go on."""
+        """Reason to end a trial in this process; empty: within its limits."""
         if self.seconds and seconds > self.seconds:
             return f"took longer than {self.seconds:g} s (runner.max_seconds)"
         used = own_memory(process) if self.memory else None
@@ -42,9 +42,9 @@ class TrialLimits:
 
 
 def own_memory(process: int) -> int | None:
-    """Bytes a process uses without what it maps and shares; None: this system does not tell.
+    """Bytes a process uses without shared pages; None: this system does not report it.
 
-    Where there is no ``/proc`` the bars are counted too, since ``ps`` tells no more.
+    Without ``/proc`` the figure of ``ps`` includes the bars.
 
     Examples
     --------
@@ -57,9 +57,9 @@ def own_memory(process: int) -> int | None:
     except (OSError, ValueError):
         pass
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(process)], capture_output=True, text=True, timeout=10
         )
-        return int(told.stdout) * 1024
+        return int(output.stdout) * 1024
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None

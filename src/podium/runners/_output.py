@@ -1,4 +1,4 @@
-"""What a training prints: the end of it is kept, and lines are listened to."""
+"""Output of a training: its tail, and the reports among its lines."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections import deque
 from podium.registry import Direction
 from podium.reporting import Curve
 
-# Of the log of a trial that went well; of what a failure's reason quotes.
+# Size of a complete trial's log; of the output that a failure's reason quotes.
 LOG_BYTES, QUOTED_BYTES, QUOTED_LINES = 1_000_000, 65_536, 200
-# A line that is longer is no message to podium.
+# A longer line is not a report.
 LINE_BYTES = 65_536
 _MARK = b"podium:"
 _LINE = re.compile(r"podium:\s+epoch=(\d+)((?:\s+[^\s=]+=\S+)+)\s*")
@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class OutputTail:
-    """The last bytes of an output, however long it is."""
+    """The last ``LOG_BYTES`` bytes of an output."""
 
     def __init__(self) -> None:
         self._parts: deque[bytes] = deque()
@@ -29,7 +29,7 @@ class OutputTail:
         self.left = 0
 
     def add(self, data: bytes) -> None:
-        """More output."""
+        """Append output."""
         self._parts.append(data)
         self._size += len(data)
         while self._size - len(self._parts[0]) >= LOG_BYTES:
@@ -38,27 +38,27 @@ class OutputTail:
             self.left += gone
 
     def text(self) -> str:
-        """All that is kept, and a line that says how much is not."""
+        """Return the kept output, after a line with the number of bytes before it."""
         data = b"".join(self._parts)
         cut = max(0, len(data) - LOG_BYTES)
-        told = f"[{self.left + cut} bytes before this are not kept]\n" if self.left + cut else ""
-        return told + data[cut:].decode(errors="replace")
+        note = f"[{self.left + cut} bytes before this are not kept]\n" if self.left + cut else ""
+        return note + data[cut:].decode(errors="replace")
 
     def quoted(self) -> str:
-        """The last lines as a terminal would have left them, without colours and other controls."""
+        """Return the last lines as a terminal shows them, without colours and other controls."""
         data = b"".join(self._parts)[-QUOTED_BYTES:]
         lines = data.decode(errors="replace").replace("\r\n", "\n").strip().split("\n")
-        # A progress bar goes back to the beginning of its line.
+        # A progress bar returns to the beginning of its line.
         plain = [_CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines]
         return "\n".join(plain[-QUOTED_LINES:])
 
 
-class Lines:
-    r"""Listens to an output for ``podium: epoch=3 val_loss=0.31`` and keeps its last line.
+class ReportLines:
+    r"""Collect reports such as ``podium: epoch=3 val_loss=0.31`` from an output, and its last line.
 
     Examples
     --------
-    >>> lines = Lines()
+    >>> lines = ReportLines()
     >>> lines.add(b'podium: epoch=1 val_loss=0.5\n{"val_loss": 0.4}\n')
     >>> lines.curve, lines.final()
     ({1: {'val_loss': 0.5}}, {'val_loss': 0.4})
@@ -66,52 +66,52 @@ class Lines:
 
     def __init__(self) -> None:
         self.curve: Curve = {}
-        # The first line that began like a report and was none.
+        # The first line that begins like a report and is not one.
         self.unreadable = ""
         self._rest = b""
         self._last = b""
 
     def add(self, data: bytes) -> None:
-        """More output."""
+        """Append output."""
         *whole, rest = (self._rest + data).split(b"\n")
         self._rest = rest[:LINE_BYTES]
         for line in whole:
-            self._hear(line)
+            self._parse(line)
 
     def final(self) -> dict[str, float]:
-        """Metrics of a last line that is a JSON object; empty where it is none."""
+        """Metrics of a last line that is a JSON object; otherwise empty."""
         if self._rest:
-            self._hear(self._rest)
+            self._parse(self._rest)
             self._rest = b""
         try:
-            found = json.loads(self._last)
+            values = json.loads(self._last)
         except (ValueError, RecursionError):
             return {}
-        if not isinstance(found, dict):
+        if not isinstance(values, dict):
             return {}
-        return {name: float(v) for name, v in found.items() if type(v) in (int, float)}
+        return {name: float(v) for name, v in values.items() if type(v) in (int, float)}
 
-    def _hear(self, line: bytes) -> None:
+    def _parse(self, line: bytes) -> None:
         line = line.strip()
         if line:
             self._last = line
         if not line.startswith(_MARK):
             return
-        said = line.decode(errors="replace")
+        text = line.decode(errors="replace")
         try:
-            match = _LINE.fullmatch(said)
+            match = _LINE.fullmatch(text)
             assert match is not None
             pairs = [part.split("=", 1) for part in match[2].split()]
             values = {name: float(value) for name, value in pairs}
         except (AssertionError, ValueError):
-            self.unreadable = self.unreadable or said
+            self.unreadable = self.unreadable or text
             return
         epoch = int(match[1])
         self.curve[epoch] = {**values, **self.curve.get(epoch, {})}
 
 
 def best_of(curve: Curve, metric: str, direction: str) -> tuple[int, float] | None:
-    """Epoch and value of the best finite report of a metric, the first of equal ones."""
+    """Epoch and value of the best finite report of a metric; the first of equal ones."""
     values = {e: v[metric] for e, v in curve.items() if math.isfinite(v.get(metric, math.nan))}
     if not values:
         return None
@@ -121,7 +121,7 @@ def best_of(curve: Curve, metric: str, direction: str) -> tuple[int, float] | No
 
 
 def ending(code: int) -> str:
-    """What ended a process, from its exit code; a negative one is that of a signal."""
+    """Describe how a process ended from its exit code; a negative code is a signal's."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -1,4 +1,4 @@
-"""Training by own code: a command in a process group of its own, or a function in the worker."""
+"""Training by own code: a command in a separate process group, or a function in the worker."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from podium.errors import suggest
 from podium.hashing import canonical, json_text
 from podium.own import Code, rendered
 from podium.reporting import Curve, Paused
-from podium.runners._output import Lines, OutputTail, best_of, ending
+from podium.runners._output import OutputTail, ReportLines, best_of, ending
 from podium.trial import Ended, Epoch, Job, State, Task
 
 FILES, LOG = "files", "log"
 OUTPUT = "output.log"
 _CONFIG, _REPORTS, _CURVE = "config.json", "reports.jsonl", "curve.json"
 _GUARD = Path(__file__).parent / "_guard.py"
-# Between why a trial failed and what it printed.
+# Separates the reason of a failure from the trial's output.
 QUOTED = "; its output ended with:\n"
-# How often a running command's reports are looked at, where it is to be paused.
+# Seconds between two checks of a command's reports, if it is to be paused.
 POLL = 0.2
-# What a program may take to end after it was told to.
+# Time that a program has to end after SIGTERM.
 GRACE_SECONDS = 30.0
 
 
 @dataclass
-class _Ran:
-    """What came of starting the code once."""
+class _RunResult:
+    """Result of running the code once."""
 
     curve: Curve = field(default_factory=dict)
     final: Mapping[str, float] = field(default_factory=dict)
@@ -53,15 +53,15 @@ class _Ran:
 
 
 def train(code: Code, job: Job, task: Task) -> Ended:
-    """Run the code for one trial and judge what it reports; its files lie in ``job.save_to``.
+    """Run the code for one trial and score its reports; its files are in ``job.save_to``.
 
-    A trial that is paused leaves its folder in ``job.pause_to``, and is given it again as it was.
+    A paused trial leaves its folder in ``job.pause_to`` and continues with a copy of it.
     """
     return _OwnTraining(code, job, task).run()
 
 
 class _OwnTraining:
-    """One trial: its folder, the state it goes on from, and the end of its output."""
+    """One trial: its folder, the state it continues from, and the end of its output."""
 
     def __init__(self, code: Code, job: Job, task: Task) -> None:
         self.code, self.job, self.task, self.tail = code, job, task, OutputTail()
@@ -71,9 +71,9 @@ class _OwnTraining:
         self.seconds = 0.0
 
     def run(self) -> Ended:
-        before = self._begin()
+        before = self._prepare()
         if self.until and max(before, default=-1) >= self.until:
-            # It stopped there, and the driver did not live to read of it.
+            # It stopped there before, and the driver was killed before it recorded that.
             return self._paused(before)
         started = time.perf_counter()
         ran = self._command() if self.code.words else self._function()
@@ -86,12 +86,12 @@ class _OwnTraining:
         curve = dict(sorted(curve.items()))
         beyond = [epoch for epoch in curve if self.until and epoch >= self.until]
         if beyond:
-            # How far it came before it was ended is chance.
+            # The epochs after it depend on how fast the program ended.
             curve = {epoch: values for epoch, values in curve.items() if epoch <= beyond[0]}
             self._keep_state(curve)
             shutil.rmtree(self.place, ignore_errors=True)
             return self._paused(curve)
-        ended = self._judged(ran, curve)
+        ended = self._scored(ran, curve)
         if ended.state is not State.COMPLETE:
             shutil.rmtree(self.place, ignore_errors=True)
             return ended
@@ -102,8 +102,8 @@ class _OwnTraining:
             (self.place / LOG / OUTPUT).write_text(output, encoding="utf-8")
         return replace(ended, model=str(self.place) if self.job.save_to else "")
 
-    def _begin(self) -> Curve:
-        """Lay out the trial's folder; returns what it reported before it was paused."""
+    def _prepare(self) -> Curve:
+        """Create the trial's folder; return its reports from before it was paused."""
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
         (self.place / _CONFIG).write_text(canonical(self.task.config), encoding="utf-8")
@@ -115,16 +115,16 @@ class _OwnTraining:
         return {int(epoch): values for epoch, values in known.items()}
 
     def _keep_state(self, curve: Curve) -> None:
-        """Keep the folder as it is; a stop in between leaves the state before, or none."""
-        beside = self.state.with_name(f".{self.state.name}")
-        shutil.rmtree(beside, ignore_errors=True)
-        # The code may have removed it.
+        """Copy the folder; a kill in between leaves the previous state, or none."""
+        temporary = self.state.with_name(f".{self.state.name}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        # The code may have deleted it.
         (self.place / FILES).mkdir(parents=True, exist_ok=True)
-        shutil.copytree(self.place / FILES, beside / FILES, symlinks=True)
+        shutil.copytree(self.place / FILES, temporary / FILES, symlinks=True)
         known = {str(epoch): values for epoch, values in curve.items()}
-        (beside / _CURVE).write_text(json_text(known), encoding="utf-8")
+        (temporary / _CURVE).write_text(json_text(known), encoding="utf-8")
         shutil.rmtree(self.state, ignore_errors=True)
-        beside.rename(self.state)
+        temporary.rename(self.state)
 
     def _reports(self) -> Curve:
         path = self.place / _REPORTS
@@ -143,23 +143,23 @@ class _OwnTraining:
         epoch, _ = self._best(curve)
         return self._ended(State.PAUSED, curve, best_epoch=epoch, paused=str(self.state))
 
-    def _judged(self, ran: _Ran, curve: Curve) -> Ended:
-        """The trial's end, with the score of its end, else the best one it reported."""
+    def _scored(self, ran: _RunResult, curve: Curve) -> Ended:
+        """End of the trial with its final score, or else the best reported one."""
         epoch, score = self._best(curve)
         failure = ran.failure
         if not failure:
             score = ran.final.get(self.job.metric, score)
-            failure = "" if math.isfinite(score) else _nothing(self.job.metric, ran, curve, score)
+            failure = "" if math.isfinite(score) else _no_score(self.job.metric, ran, curve, score)
         if failure:
             quoted = self.tail.quoted()
             reason = f"{failure}{QUOTED}{quoted}" if quoted else failure
             return self._ended(State.FAILED, curve, reason=reason)
-        # An epoch 0 is no epoch to the record; what was best there stands among the final values.
+        # The record has no epoch 0, so its best values are among the final ones.
         final = {**curve.get(epoch, {}), **ran.final}
         return self._ended(State.COMPLETE, curve, score=score, best_epoch=epoch, final=final)
 
     def _variables(self) -> dict[str, str]:
-        """What the code finds in its environment."""
+        """Environment variables of the code."""
         return {
             reporting.CONFIG: canonical(self.task.config),
             reporting.TRIAL: self.task.trial_id,
@@ -169,18 +169,18 @@ class _OwnTraining:
             reporting.UNTIL: str(self.until or ""),
         }
 
-    def _command(self) -> _Ran:
-        given = {
+    def _command(self) -> _RunResult:
+        placeholders = {
             "config": str(self.place / _CONFIG),
             "seed": str(self.task.seed),
             "trial": self.task.trial_id,
             "folder": str(self.place / FILES),
         }
-        words = rendered(self.code.words, self.task.config, given)
-        lines, ran = Lines(), _Ran()
-        with _started(self.code, words, self._variables()) as process:
+        words = rendered(self.code.words, self.task.config, placeholders)
+        lines, ran = ReportLines(), _RunResult()
+        with _running(self.code, words, self._variables()) as process:
             stop_by = math.inf
-            for data in _heard(process, self.tail):
+            for data in _stdout(process, self.tail):
                 lines.add(data)
                 if time.monotonic() > stop_by:
                     break
@@ -189,7 +189,7 @@ class _OwnTraining:
                     if printed or max(self._reports(), default=-1) >= self.until:
                         stop_by = time.monotonic() + GRACE_SECONDS
                     if printed:
-                        # Nothing tells it that it is to stop.
+                        # Only podium.report raises Paused; a printing program needs a signal.
                         _signal(process, signal.SIGTERM)
             if time.monotonic() > stop_by:
                 _signal(process, signal.SIGKILL)
@@ -199,33 +199,33 @@ class _OwnTraining:
             ran.failure = f"the command ended with {ending(ended)}"
         return ran
 
-    def _function(self) -> _Ran:
-        ran = _Ran()
-        captured = _shown(self.tail) if self.code.here else _captured(self.tail)
+    def _function(self) -> _RunResult:
+        ran = _RunResult()
+        captured = _teed(self.tail) if self.code.here else _captured(self.tail)
         with variables(self._variables()), captured:
             try:
-                answer = (self.code.here or _found(self.code.function))(**self.task.config)
+                answer = (self.code.here or _import(self.code.function))(**self.task.config)
                 ran.final = _metrics(answer, self.job.metric)
             except Paused:
                 pass
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the next trial may succeed
-                # Without the frames of podium itself.
+                # Without podium's frames.
                 trace = error.__traceback__.tb_next if error.__traceback__ else None
                 traceback.print_exception(type(error), error, trace)
                 ran.failure = f"it raised {type(error).__name__}"
         return ran
 
 
-def _nothing(metric: str, ran: _Ran, curve: Curve, score: float) -> str:
-    """Why there is no score."""
+def _no_score(metric: str, ran: _RunResult, curve: Curve, score: float) -> str:
+    """Reason why the trial has no score."""
     names = {*ran.final, *(name for values in curve.values() for name in values)}
     if metric in names:
         value = ran.final.get(metric, score)
         return f"{metric} was {value} {'at its end' if metric in ran.final else 'in every epoch'}"
     if ran.unreadable:
         return (
-            f"'{ran.unreadable[:200]}' cannot be read: a line such as "
-            f"'podium: epoch=3 {metric}=0.31' is expected"
+            f"'{ran.unreadable[:200]}' is not a report; expected a line such as "
+            f"'podium: epoch=3 {metric}=0.31'"
         )
     if names:
         return f"it ended without reporting {metric}: {suggest(metric, names)}"
@@ -236,11 +236,11 @@ def _nothing(metric: str, ran: _Ran, curve: Curve, score: float) -> str:
 
 
 @contextlib.contextmanager
-def _started(
+def _running(
     code: Code, words: list[str], variables: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, running; whatever of its process group is left in the end is killed."""
-    # Nothing is ever written: the pipe ends with this process, and the guard ends the command.
+    """Run the command; the rest of its process group is killed at the end."""
+    # This process never writes: the pipe ends with it, and then the guard ends the command.
     theirs, ours = os.pipe()
     try:
         process = subprocess.Popen(
@@ -249,7 +249,7 @@ def _started(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=code.root,
-            # Lines are wanted when they are printed, not when a buffer is full.
+            # Lines must arrive when they are printed, not when a buffer is full.
             env={**os.environ, **code.environment, "PYTHONUNBUFFERED": "1", **variables},
             pass_fds=[theirs],
             start_new_session=True,
@@ -271,21 +271,21 @@ def _started(
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Tell all processes of a command; its guard is one, so the group is never another's."""
+    """Signal all processes of a command; its guard keeps the group's number from reuse."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
-def _heard(process: subprocess.Popen[bytes], tail: OutputTail) -> Iterator[bytes]:
-    """What a command writes to stdout as it does, empty now and then; ends with the command.
+def _stdout(process: subprocess.Popen[bytes], tail: OutputTail) -> Iterator[bytes]:
+    """Yield stdout of a command as it is written, empty bytes at times; end with the command.
 
-    Both outputs go into the tail. What daemons that outlive the command write is not waited for.
+    Both outputs go into the tail. Daemons that outlive the command are not waited for.
     """
     with selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             selector.register(stream, selectors.EVENT_READ)
-        # Of what a daemon writes once the command has ended.
+        # Reads of a daemon's output after the command has ended.
         patience = 64
         while patience:
             if not selector.get_map():
@@ -309,17 +309,17 @@ def _heard(process: subprocess.Popen[bytes], tail: OutputTail) -> Iterator[bytes
                 yield b""
 
 
-def _found(name: str) -> Any:
-    """A function by ``module:name``."""
+def _import(name: str) -> Any:
+    """Import a function by ``module:name``."""
     module, _, inner = name.partition(":")
-    found: Any = importlib.import_module(module)
+    value: Any = importlib.import_module(module)
     for part in inner.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def _metrics(answer: Any, metric: str) -> dict[str, float]:
-    """What a function returned: a number, metrics by name, or nothing."""
+    """Metrics by name from a function's return value: a number, a mapping or None."""
     if answer is None:
         return {}
     values = answer if isinstance(answer, Mapping) else {metric: answer}
@@ -327,30 +327,29 @@ def _metrics(answer: Any, metric: str) -> dict[str, float]:
         return {str(name): reporting.number_of(value) for name, value in values.items()}
     except (TypeError, ValueError):
         raise TypeError(
-            f"the function returned {answer!r:.200}: a number, a dict of numbers or nothing is "
-            "expected"
+            f"the function returned {answer!r:.200}; expected a number, a dict of numbers or None"
         ) from None
 
 
 class _Tee(io.TextIOBase):
-    """Writes to a stream, and keeps what was written."""
+    """A stream whose text is also appended to a tail."""
 
     def __init__(self, stream: TextIO, tail: OutputTail) -> None:
         self.stream, self.tail = stream, tail
 
     def write(self, text: str) -> int:
-        """Both."""
+        """Write to the stream and the tail."""
         self.tail.add(text.encode(errors="replace"))
         return self.stream.write(text)
 
     def flush(self) -> None:
-        """What the stream holds back."""
+        """Flush the stream."""
         self.stream.flush()
 
 
 @contextlib.contextmanager
-def _shown(tail: OutputTail) -> Iterator[None]:
-    """Keep what is printed in this process, where somebody may be watching."""
+def _teed(tail: OutputTail) -> Iterator[None]:
+    """Keep the output of this process and still print it."""
     with (
         contextlib.redirect_stdout(_Tee(sys.stdout, tail)),
         contextlib.redirect_stderr(_Tee(sys.stderr, tail)),
@@ -360,7 +359,7 @@ def _shown(tail: OutputTail) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _captured(tail: OutputTail) -> Iterator[None]:
-    """Keep what this worker prints, what comes past Python included."""
+    """Keep the output of this worker, that of C code included."""
     sys.stdout.flush()
     sys.stderr.flush()
     reading, writing = os.pipe()
@@ -381,10 +380,10 @@ def _captured(tail: OutputTail) -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        for descriptor, kept in zip((1, 2), before, strict=True):
-            os.dup2(kept, descriptor)
-            os.close(kept)
-        # A process that the function started may hold on to it.
+        for descriptor, original in zip((1, 2), before, strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
+        # A process that the function started may keep it open.
         listener.join(1.0)
         if not listener.is_alive():
             os.close(reading)

@@ -1,4 +1,4 @@
-"""Loaded once by the fork server, so that every worker starts with torch in memory."""
+"""Imported once by the fork server, so that every worker starts with torch in memory."""
 
 import contextlib
 

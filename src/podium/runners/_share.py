@@ -1,4 +1,4 @@
-"""One copy of a job for all workers: its arrays lie in one file that each of them maps."""
+"""One copy of a job for all workers: its arrays are in one file that each worker maps."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from podium.trial import Job
 
-# Arrays begin where any processor likes to read them.
+# Arrays begin at a cache line.
 ALIGNED = 64
 MEMORY = Path("/dev/shm")
-# Of what is free there, so that others find room too.
-MOST = 0.8
+# Share of the free memory there, so that other programs have room too.
+MAX_SHARE = 0.8
 
-# Where each array lies: its first byte and how many there are.
+# First byte and number of bytes of each array.
 Parts = tuple[tuple[int, int], ...]
 
 
-class Shared:
-    """A job pickled once, its arrays beside it in a file without a name.
+class SharedJob:
+    """A job pickled once, with its arrays in a file without a name.
 
-    Nothing is left behind, however the driver ends: the system frees the file when the last
-    process that has it ends or lets go of it.
+    The system frees the file when the last process that holds it ends or closes it, so nothing is
+    left behind, however the driver ends.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Shared:
             end += -(-raw.nbytes // ALIGNED) * ALIGNED
         self.parts: Parts = tuple(parts)
         place = _place(end)
-        # Unbuffered, so that what does not fit is told here; open as long as workers may need it.
+        # Unbuffered, so that a full disk raises here; open as long as workers may need it.
         self.file: FileIO = tempfile.TemporaryFile(dir=place, buffering=0)  # noqa: SIM115
         try:
             for (start, _), raw in zip(parts, raws, strict=True):
@@ -56,12 +56,12 @@ class Shared:
             raise OSError(error.errno, error.strerror, str(place)) from None
 
     def close(self) -> None:
-        """Let go of the file; workers that map it keep what they have."""
+        """Close the file; workers that map it keep their view."""
         self.file.close()
 
 
-def opened(head: bytes, parts: Sequence[tuple[int, int]], descriptor: int) -> Job:
-    """The job, its arrays mapped; what is written to them stays in this process."""
+def load_shared(head: bytes, parts: Sequence[tuple[int, int]], descriptor: int) -> Job:
+    """Return the job with mapped arrays; changes to them stay in this process."""
     try:
         mapped = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))
     finally:
@@ -72,13 +72,13 @@ def opened(head: bytes, parts: Sequence[tuple[int, int]], descriptor: int) -> Jo
 
 
 def _place(size: int) -> Path:
-    """A folder for so many bytes: in memory where there is room, else the one for such files."""
-    return MEMORY if _free(MEMORY) * MOST > size else Path(tempfile.gettempdir())
+    """Folder for so many bytes: in memory if there is room, else that of temporary files."""
+    return MEMORY if _free(MEMORY) * MAX_SHARE > size else Path(tempfile.gettempdir())
 
 
 def _free(folder: Path) -> int:
     try:
-        found = os.statvfs(folder)
+        stats = os.statvfs(folder)
     except OSError:
         return 0
-    return found.f_bavail * found.f_frsize if os.access(folder, os.W_OK) else 0
+    return stats.f_bavail * stats.f_frsize if os.access(folder, os.W_OK) else 0

@@ -1,26 +1,26 @@
-"""In this process, one batch after another; for tests, notebooks and tasks of milliseconds."""
+"""Trains in this process, one batch after another; for tests, notebooks and very short tasks."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from podium.runners._base import Runner, size_of, take, work
+from podium.runners._base import Runner, batch_size, next_batch, run_tasks
 from podium.trial import Ended, Job, Task
 
 
 class InlineRunner(Runner):
-    """Runs tasks where the driver runs."""
+    """Run tasks in the driver's process."""
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Work through the list; a deque is taken from the left, and may grow meanwhile."""
+        """Run the tasks in their order; a deque may grow meanwhile."""
         waiting = tasks if isinstance(tasks, deque) else deque(tasks)
-        size = size_of(job)
+        size = batch_size(job)
         while waiting and not self.halted():
-            yield from work(job, take(waiting, size))
+            yield from run_tasks(job, next_batch(waiting, size))
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: there are no processes to end."""
 
 
 RUNNER = InlineRunner

@@ -1,4 +1,4 @@
-"""Own worker processes on this machine, one torch thread each; a lost worker costs its batch."""
+"""Worker processes on this machine, one torch thread each; a lost worker costs its batch."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from pathlib import Path
 from podium import plugin
 from podium.environ import variables
 from podium.errors import PodiumError, UsageError
-from podium.runners._base import Runner, size_of, take, work
+from podium.runners._base import Runner, batch_size, next_batch, run_tasks
 from podium.runners._limits import own_memory
 from podium.runners._output import ending
-from podium.runners._share import Parts, Shared, opened
+from podium.runners._share import Parts, SharedJob, load_shared
 from podium.trial import Ended, Job, State, Task
 
 # Two trainers with torch's default threads spin against each other and run hundreds of times
-# slower; these must be set before a worker imports torch. One thread whatever the number of
-# workers: sums over several differ in the last bit with their number, so with it results would.
+# slower; these must be set before a worker imports torch. One thread for any number of workers:
+# sums over several threads differ in the last bit with their number.
 THREADS = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-# How often limits are looked at, in seconds.
+# Seconds between two checks of limits.
 POLL = 0.2
-# What the sender of SIGKILL usually means.
-KILLED = ": somebody killed it, or the system did because memory ran out"
+# The usual reasons of a SIGKILL.
+KILLED = ": another process killed it, or the system did because memory ran out"
 
 
 @dataclass(eq=False)
@@ -54,10 +54,10 @@ class _Worker:
 
 
 class LocalRunner(Runner):
-    """Keeps ``jobs`` processes alive over all its runs and hands each the next batch when idle.
+    """Keep ``jobs`` processes alive over all runs and give an idle one the next batch.
 
-    Workers come from a fork server that has torch loaded, so one more costs milliseconds. They
-    end with their driver: a worker whose pipe breaks leaves at once. All map one copy of the job.
+    Workers come from a fork server with torch loaded, so another one costs milliseconds. A worker
+    whose pipe breaks exits at once, so workers end with their driver. All map one copy of the job.
     """
 
     enforces = True
@@ -68,21 +68,21 @@ class LocalRunner(Runner):
         self._context.set_forkserver_preload(["podium.runners._preload"])
         self._workers: list[_Worker] = []
         self._plugins: dict[str, str] = {}
-        self._shared: Shared | None = None
+        self._shared: SharedJob | None = None
 
     def run(self, job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
-        """Run the tasks in their order, each batch on the first worker that is free."""
+        """Run the tasks in their order, each batch on the first free worker."""
         if self.limits.memory and own_memory(os.getpid()) is None:
             raise UsageError(
-                "runner.max_memory is set, and this machine does not tell what a process uses",
+                "runner.max_memory is set, but this system does not report the memory of a process",
                 "/proc or ps",
-                "leave it out",
+                "remove runner.max_memory",
             )
-        # What is a deque already may grow while its tasks run.
+        # A deque of the caller may grow while its tasks run.
         waiting = tasks if isinstance(tasks, deque) else deque(tasks)
-        size = size_of(job, *self.devices[:1])
+        size = batch_size(job, *self.devices[:1])
         if self._plugins != plugin.loaded():
-            # Workers keep what they have loaded; that may be another project's, or older.
+            # Workers keep their plugins, which may be older or of another project.
             self.close()
             self._plugins = plugin.loaded()
         while len(self._workers) < min(self.jobs, len(self.devices) or self.jobs, len(tasks)):
@@ -90,25 +90,25 @@ class LocalRunner(Runner):
         try:
             while True:
                 for worker in [w for w in self._workers if not w.tasks]:
-                    self._give(worker, job, waiting, size)
+                    self._assign(worker, job, waiting, size)
                 busy = [w for w in self._workers if w.tasks]
                 if not busy:
                     break
                 ready = wait([w.pipe for w in busy], POLL)
                 self.halted()
                 for worker in busy:
-                    ended = self._hear(worker) if worker.pipe in ready else self._limited(worker)
+                    ended = (self._receive if worker.pipe in ready else self._check_limits)(worker)
                     if ended and not worker.tasks:
-                        self._give(worker, job, waiting, size)
+                        self._assign(worker, job, waiting, size)
                     yield from ended
         finally:
-            # Whoever left this loop early does not want what is still being worked on.
+            # A caller that stopped early does not use the tasks that still run.
             for worker in [w for w in self._workers if w.tasks]:
                 self._workers.remove(worker)
                 self._end(worker)
 
     def close(self) -> None:
-        """End all workers, whatever they are at."""
+        """Kill all workers."""
         while self._workers:
             self._end(self._workers.pop())
         if self._shared is not None:
@@ -116,11 +116,11 @@ class LocalRunner(Runner):
             self._shared = None
 
     def busy(self) -> list[str]:
-        """Ids of the trials that workers are at."""
+        """Ids of the trials that workers train."""
         return [trial_id for worker in self._workers for trial_id in worker.tasks]
 
     def _device(self) -> str:
-        """Device for one more worker: the first that none has."""
+        """Device for one more worker: the first without a worker."""
         taken = {worker.device for worker in self._workers}
         return next((device for device in self.devices if device not in taken), "")
 
@@ -144,14 +144,14 @@ class LocalRunner(Runner):
         fresh = self._start(worker.device)
         worker.process, worker.pipe, worker.job = fresh.process, fresh.pipe, None
 
-    def _give(self, worker: _Worker, job: Job, waiting: deque[Task], size: int) -> None:
+    def _assign(self, worker: _Worker, job: Job, waiting: deque[Task], size: int) -> None:
         if not waiting or self.halted():
             return
-        batch = take(waiting, size)
+        batch = next_batch(waiting, size)
         try:
             self._send(worker, job, batch)
         except OSError:
-            # It died while it had nothing to do; nothing is lost but the worker.
+            # It died while idle, so no task is lost.
             self._restart(worker)
             self._send(worker, job, batch)
         worker.tasks = {task.trial_id: task for task in batch}
@@ -165,25 +165,25 @@ class LocalRunner(Runner):
         worker.pipe.send(((shared.head, shared.parts), batch))
         send_handle(worker.pipe, shared.file.fileno(), worker.process.pid)
 
-    def _share(self, job: Job) -> Shared:
+    def _share(self, job: Job) -> SharedJob:
         if self._shared is None or self._shared.job is not job:
             if self._shared is not None:
                 self._shared.close()
-            self._shared = Shared(job)
+            self._shared = SharedJob(job)
         return self._shared
 
-    def _limited(self, worker: _Worker) -> list[Ended]:
-        """Ends of a batch that goes beyond its limits; none: it does not, or one has just ended."""
+    def _check_limits(self, worker: _Worker) -> list[Ended]:
+        """Ends of a batch beyond its limits; none if it is within, or a task has just ended."""
         process = worker.process.pid
         assert process is not None
         seconds = time.monotonic() - worker.since
         reason = self.limits.exceeded(process, seconds) if self.limits else ""
         if not reason or worker.pipe.poll():
             return []
-        return self._lost(worker, reason)
+        return self._fail_batch(worker, reason)
 
-    def _lost(self, worker: _Worker, reason: str) -> list[Ended]:
-        """What is left of a worker's batch has failed; another worker takes its place."""
+    def _fail_batch(self, worker: _Worker, reason: str) -> list[Ended]:
+        """Replace a worker and return its unfinished tasks as failed."""
         seconds = time.monotonic() - worker.since
         tasks, worker.tasks = worker.tasks, {}
         self._restart(worker)
@@ -191,16 +191,16 @@ class LocalRunner(Runner):
             Ended(task, State.FAILED, seconds=seconds, reason=reason) for task in tasks.values()
         ]
 
-    def _hear(self, worker: _Worker) -> list[Ended]:
+    def _receive(self, worker: _Worker) -> list[Ended]:
         try:
             answer: Ended | BaseException = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join()
             code = worker.process.exitcode or 0
             killed = KILLED if code == -signal.SIGKILL else ""
-            return self._lost(worker, f"its worker process ended with {ending(code)}{killed}")
+            return self._fail_batch(worker, f"its worker process ended with {ending(code)}{killed}")
         if isinstance(answer, BaseException):
-            # Nothing more is heard of its batch.
+            # The worker sends no more ends of its batch.
             worker.tasks = {}
             raise answer
         del worker.tasks[answer.task.trial_id]
@@ -212,8 +212,7 @@ class LocalRunner(Runner):
 def _script_hidden() -> Iterator[None]:
     """Keep multiprocessing from running the user's script again in every worker.
 
-    Workers import what they need by name; a script without ``if __name__ == "__main__"`` would
-    otherwise start the whole run once more.
+    Otherwise a script without ``if __name__ == "__main__"`` would start the whole run once more.
     """
     script = sys.modules["__main__"]
     hidden = {name: getattr(script, name, None) for name in ("__file__", "__spec__")}
@@ -227,12 +226,12 @@ def _script_hidden() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], device: str) -> None:
-    """Work through what arrives on the pipe until it breaks."""
-    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    """Run the batches that arrive on the pipe until it breaks."""
+    # Ctrl-C reaches the whole process group; only the driver handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     problem: PodiumError | None = None
     try:
-        plugin.hold(project, plugins)
+        plugin.pin(project, plugins)
     except PodiumError as error:
         problem = error
     inbox: queue.SimpleQueue[tuple[Job | None, list[Task]] | PodiumError] = queue.SimpleQueue()
@@ -240,40 +239,40 @@ def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], devi
     def listen() -> None:
         while True:
             try:
-                given: tuple[tuple[bytes, Parts] | None, list[Task]] = pipe.recv()
-                packed, batch = given
-                with plugin.blamed():
-                    job = None if packed is None else opened(*packed, recv_handle(pipe))
+                message: tuple[tuple[bytes, Parts] | None, list[Task]] = pipe.recv()
+                pickled, batch = message
+                with plugin.located_errors():
+                    job = None if pickled is None else load_shared(*pickled, recv_handle(pipe))
                 inbox.put((job, batch))
             except (EOFError, OSError):
                 os._exit(0)
             except PodiumError as error:
-                # A plugin that a job refers to cannot be run here.
+                # A plugin of the job cannot run here.
                 inbox.put(error)
 
     def send(answer: object) -> None:
         try:
             pipe.send(answer)
         except BrokenPipeError:
-            # The driver was killed: nobody is left to read a traceback.
+            # The driver was killed, so a traceback would have no reader.
             os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
     current: Job | None = None
     while True:
-        given = inbox.get()
-        if problem or isinstance(given, PodiumError):
-            send(problem or given)
+        item = inbox.get()
+        if problem or isinstance(item, PodiumError):
+            send(problem or item)
             continue
-        job, batch = given
+        job, batch = item
         if job is not None:
             current = replace(job, device=device or job.device)
         assert current is not None
         try:
-            for ended in work(current, batch):
+            for ended in run_tasks(current, batch):
                 send(ended)
         except (OSError, PodiumError) as error:
-            # Nothing a trial could be blamed for: the driver stops, and its trials start again.
+            # No fault of a trial: the driver stops, and its trials start again later.
             send(error)
 
 

@@ -1,1 +1,1 @@
-"""Schedules: after which epochs trials pause, and which of them are worth going on with."""
+"""Schedules: the epochs after which trials pause, and the trials that continue."""

@@ -9,51 +9,51 @@ from typing import ClassVar
 
 
 class Schedule(abc.ABC):
-    """Decides from what trials have shown so far which of them are trained on.
+    """Select from the curves so far the trials that are trained further.
 
-    A schedule holds no state: the same curves give the same decision, whoever trained them, in
-    whatever order, and however often the study was killed meanwhile.
+    A schedule has no state: the same curves give the same decision, in any order of training and
+    after any interruption of the study.
 
     Attributes
     ----------
-    waits : bool
-        Whether all trials of a cohort are at a rung before it decides. One that does not wait
-        decides about each trial when it arrives, among all that have been at the rung so far, so
-        its study depends on who was faster.
+    synchronous : bool
+        Whether it decides once all trials of a cohort are at a rung. An asynchronous schedule
+        decides about each trial on arrival, among all that have been at the rung so far, so its
+        study depends on the order of arrival.
 
     Parameters
     ----------
     budget : int
-        Epochs of a trial that nobody stops.
-    least : int
-        Never fewer trials of a cohort go on, as far as there are so many with a finite score.
+        Epochs of a trial that is not pruned.
+    min_survivors : int
+        Trials of a cohort that survive at least, if so many have a finite score.
     """
 
-    waits: ClassVar[bool] = True
+    synchronous: ClassVar[bool] = True
 
-    def __init__(self, budget: int, least: int = 1) -> None:
-        self.budget, self.least = budget, least
+    def __init__(self, budget: int, min_survivors: int = 1) -> None:
+        self.budget, self.min_survivors = budget, min_survivors
 
     @abc.abstractmethod
     def rungs(self) -> tuple[int, ...]:
-        """Epochs after which it decides, rising, each below the budget; none: it never does."""
+        """Epochs after which it decides, rising, each below the budget; empty: never."""
 
     @abc.abstractmethod
-    def going_on(
+    def survivors(
         self, rung: int, scores: Mapping[int, float], others: Sequence[float]
     ) -> Collection[int]:
-        """Who of a cohort goes on beyond a rung.
+        """Select the trials of a cohort that continue beyond a rung.
 
         Parameters
         ----------
         rung : int
             One of ``rungs()``.
         scores : mapping of trial's place in the study to score
-            The best each trial still in the running has shown up to this epoch; lower is better,
-            NaN where nothing was finite.
+            Best score up to this epoch of each trial that is not pruned; lower is better, NaN
+            without a finite score.
         others : sequence of float
-            Of every trial that was dropped before, or belongs to an earlier cohort: its best up to
-            this epoch, or up to where it was dropped.
+            Best score up to this epoch, or up to its pruning, of each trial that was pruned before
+            or belongs to an earlier cohort.
 
         Returns
         -------
@@ -63,21 +63,21 @@ class Schedule(abc.ABC):
 
 
 def powers(base: int, budget: int) -> tuple[int, ...]:
-    """1, base, base squared ... below the budget.
+    """Powers of ``base`` below the budget, from 1.
 
     Examples
     --------
     >>> powers(2, 20)
     (1, 2, 4, 8, 16)
     """
-    found = [1]
-    while found[-1] * base < budget:
-        found.append(found[-1] * base)
-    return tuple(rung for rung in found if rung < budget)
+    rungs = [1]
+    while rungs[-1] * base < budget:
+        rungs.append(rungs[-1] * base)
+    return tuple(rung for rung in rungs if rung < budget)
 
 
 def best(scores: Mapping[int, float], count: int) -> list[int]:
-    """Places of the lowest scores; of equal ones the earlier place, and never one of NaN.
+    """Places of the lowest scores; of equal ones the earlier place, never a NaN.
 
     Examples
     --------

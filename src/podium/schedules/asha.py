@@ -1,4 +1,4 @@
-"""Asynchronous halving for clusters: decides as trials arrive, so it depends on --jobs."""
+"""Asynchronous halving for clusters: decides as trials arrive, so results depend on --jobs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ BASE = 3
 
 
 class ASHA(Schedule):
-    """Nobody waits: a trial is compared with those that have been at its rung before it.
+    """Compare a trial with those that reached its rung before it, without waiting for others.
 
-    So who comes first has it easier, and the study is not the same for every number of jobs, nor
-    after a kill; what was decided stays.
+    Early trials survive more easily, and the study depends on the number of jobs and on kills.
+    Decisions on record stay.
     """
 
-    waits: ClassVar[bool] = False
+    synchronous: ClassVar[bool] = False
 
     def rungs(self) -> tuple[int, ...]:
         """1, 3, 9 ... below the budget."""
         return powers(BASE, self.budget)
 
-    def going_on(
+    def survivors(
         self, rung: int, scores: Mapping[int, float], others: Sequence[float]
     ) -> Collection[int]:
-        """The best third of those that have been at this rung so far."""
+        """Select the best third of those that have been at this rung so far."""
         del rung, others
-        return best(scores, max(self.least, math.ceil(len(scores) / BASE)))
+        return best(scores, max(self.min_survivors, math.ceil(len(scores) / BASE)))
 
 
 SCHEDULE = ASHA

@@ -1,4 +1,4 @@
-"""Hyperband: halvings by thirds that begin at epoch 1, 3 or 9, in turn by a trial's place."""
+"""Hyperband: thirds of a bracket that begins at epoch 1, 3 or 9, in turn by a trial's place."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ BASE = 3
 
 
 class Hyperband(Schedule):
-    """Hedges against configs that start slowly: some trials are first judged later than others.
+    """Hedge against configs that start slowly: brackets are first judged at different epochs.
 
-    Trials of one bracket are compared with one another alone. A trial's bracket follows from its
-    place in the study, so it does not depend on what else is trained.
+    Trials are compared within their bracket. A trial's bracket follows from its place in the study,
+    so it does not depend on the other trials.
     """
 
     def rungs(self) -> tuple[int, ...]:
         """1, 3, 9 ... below the budget."""
         return powers(BASE, self.budget)
 
-    def going_on(
+    def survivors(
         self, rung: int, scores: Mapping[int, float], others: Sequence[float]
     ) -> Collection[int]:
-        """The best third of each bracket that has begun; everybody of the others."""
+        """Select the best third of each bracket that has begun, and all of the others."""
         del others
         rungs = self.rungs()
-        found: list[int] = []
+        chosen: list[int] = []
         for bracket, first in enumerate(rungs):
             mine = {place: s for place, s in scores.items() if place % len(rungs) == bracket}
             begun = first <= rung
-            found += best(mine, math.ceil(len(mine) / BASE)) if begun else list(mine)
-        more = [place for place in best(scores, len(scores)) if place not in found]
-        return found + more[: max(0, self.least - len(found))]
+            chosen += best(mine, math.ceil(len(mine) / BASE)) if begun else list(mine)
+        more = [place for place in best(scores, len(scores)) if place not in chosen]
+        return chosen + more[: max(0, self.min_survivors - len(chosen))]
 
 
 SCHEDULE = Hyperband

@@ -1,4 +1,4 @@
-"""Median stopping: from the third epoch on, who is worse than the median of all trials stops."""
+"""Median stopping: from the third epoch on, a trial worse than the median of all trials stops."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ STARTUP, WARMUP = 5, 2
 
 
 class MedianStopping(Schedule):
-    """Nothing is decided in the first two epochs, nor before five trials have been seen.
+    """Stop no trial in the first two epochs, nor before five trials have a score.
 
-    The median is taken over the bests so far of all trials of the study up to this epoch, those
-    that were stopped before with what they had come to.
+    The median is over the best scores up to this epoch of all trials of the study; a stopped trial
+    counts with its best score before it was stopped.
     """
 
     def rungs(self) -> tuple[int, ...]:
-        """Every epoch after the warm-up but the last."""
+        """Every epoch after the warm-up except the last."""
         return tuple(range(WARMUP + 1, self.budget))
 
-    def going_on(
+    def survivors(
         self, rung: int, scores: Mapping[int, float], others: Sequence[float]
     ) -> Collection[int]:
-        """Those at the median or better."""
+        """Select the trials at the median or better."""
         del rung
         seen = [score for score in (*scores.values(), *others) if math.isfinite(score)]
         if len(seen) < STARTUP:
             return list(scores)
         limit = statistics.median(seen)
-        above = sum(score <= limit for score in scores.values())
-        return best(scores, max(self.least, above))
+        passing = sum(score <= limit for score in scores.values())
+        return best(scores, max(self.min_survivors, passing))
 
 
 SCHEDULE = MedianStopping

@@ -1,4 +1,4 @@
-"""Every trial is trained to its end."""
+"""Trains every trial to its end."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from podium.schedules._base import Schedule
 
 
 class NoSchedule(Schedule):
-    """Decides nothing."""
+    """Prune no trial."""
 
     def rungs(self) -> tuple[int, ...]:
-        """None."""
+        """Return no rungs."""
         return ()
 
-    def going_on(
+    def survivors(
         self, rung: int, scores: Mapping[int, float], others: Sequence[float]
     ) -> Collection[int]:
-        """Everybody."""
+        """Select all trials."""
         del rung, others
         return list(scores)
 

@@ -12,30 +12,30 @@ from podium.hashing import canonical
 from podium.space import ConfigDict, Space
 from podium.trial import trial_seed
 
-# How often another draw is tried before a finite space is gone through.
+# Draws before a finite space is enumerated.
 DRAWS = 32
 
 
 class Search(abc.ABC):
-    """Asks for configs and is told how they did.
+    """Propose configs and receive their scores.
 
-    A search holds no state that its study's trials do not: made anew and told the same trials in
-    the same order, it asks for the same configs. That is what lets a killed search go on as if
-    nothing had happened.
+    The state of a search follows from its study's trials: a new search that receives the same
+    trials in the same order proposes the same configs. So a killed search continues as if it had
+    not been interrupted.
 
     Attributes
     ----------
     distinct : bool
-        Whether a config of a finite space is asked for once only. Studies from before there was
-        this are gone on with as they began.
+        Whether a config of a finite space is proposed only once. False for studies that began
+        before this setting.
     planned : int
-        How many trials the study was first started for; shares of a search are shares of it.
+        Number of trials at the first start of the study; phases are shares of it.
     stride : int
-        Numbers of trials are this far apart, since families of one study share them.
+        Distance between trial numbers, since families of one study share them.
     seeded : bool
         Whether another seed is another search.
     learns : bool
-        Whether what it is told decides what it asks for.
+        Whether the proposals depend on the scores.
     """
 
     distinct: bool = True
@@ -50,49 +50,48 @@ class Search(abc.ABC):
         self.seen: set[str] = set()
 
     def begin(self, planned: int, stride: int, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Hear how the study was started, before anything is asked or told.
+        """Set the plan of the study, before the first ``ask`` or ``tell``.
 
         Parameters
         ----------
         planned, stride : int
         stored : mapping
-            What this method returned when the study was begun; empty then.
+            Return value of this method when the study began; empty at that time.
 
         Returns
         -------
         dict
-            What the study keeps of the search's own choices (plain JSON), so that it goes on with
-            them later; empty: it made none.
+            Choices of the search that the study keeps (plain JSON); empty: none.
         """
         del stored
         self.planned, self.stride = planned, stride
         return {}
 
     def phase(self, number: int) -> str:
-        """What the search is doing at this trial, for the record; empty: it knows no phases."""
+        """Name of the trial's phase in the record; empty: the search has no phases."""
         del number
         return ""
 
     @abc.abstractmethod
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Configs for the trials of these numbers, asked together as one generation.
+        """Propose configs for the trials of one generation.
 
-        Fewer than numbers: the space has no other config, so the search is over.
+        Fewer configs than numbers mean that the space is exhausted.
         """
 
     @abc.abstractmethod
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """How a trial did (lower is better; NaN when it failed), told in the order of numbers.
+        """Receive a score (lower is better; NaN: failed), in the order of numbers.
 
         Negative numbers are trials that were on record before the study began.
         """
 
     def place(self, number: int) -> int:
-        """How many trials were asked before this one."""
+        """Number of trials of the family before this one."""
         return number // self.stride
 
     def fresh(self, config: ConfigDict, number: int) -> ConfigDict | None:
-        """The config, or another one where it was asked for before; None: there is no other."""
+        """Return the config, or another one if it was proposed before; None: there is no other."""
         if not (self.distinct and self.space.is_finite):
             return config
         if canonical(config) not in self.seen:
@@ -106,7 +105,7 @@ class Search(abc.ABC):
             if canonical(other) not in self.seen:
                 self.remember(other)
                 return other
-        # At most one more than were seen are looked at.
+        # Ends after at most one config more than were seen.
         for other in self.space.lists(points=2**31).grid():
             if canonical(other) not in self.seen:
                 self.remember(other)
@@ -114,6 +113,6 @@ class Search(abc.ABC):
         return None
 
     def remember(self, config: ConfigDict) -> None:
-        """Ask for this config no more where configs can repeat."""
+        """Do not propose this config again, if the space is finite."""
         if self.space.is_finite:
             self.seen.add(canonical(config))

@@ -1,4 +1,4 @@
-"""Searches that learn nothing: independent draws, and points spread evenly."""
+"""Searches that do not learn from scores: independent draws and Sobol points."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ class RandomSearch(Search):
     learns = False
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """One draw a number."""
-        found = []
+        """Draw one config a number."""
+        configs = []
         for number in numbers:
             config = self.fresh(self.space.sample(trial_seed(self.seed, number)), number)
             if config is None:
                 break
-            found.append(config)
-        return found
+            configs.append(config)
+        return configs
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """Nothing to learn but not to ask for it again."""
+        """Remember the config, so that it is not proposed again."""
         self.remember(config)
 
 
 class QMCSearch(RandomSearch):
-    """The n-th config is the n-th point of a Sobol sequence, whose digits the seed shifts.
+    """The n-th config is the n-th point of a Sobol sequence with a digital shift by the seed.
 
-    A shift of digits (exclusive or) keeps how evenly the points lie, and needs no state, so a
-    point depends on the seed and on its place alone.
+    The shift (exclusive or) preserves the discrepancy and needs no state, so a point depends on
+    the seed and its place alone.
     """
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """One point a number."""
-        found = []
+        """Return one point a number."""
+        configs = []
         for number in numbers:
             units = self.point(self.place(number))
             named = zip(self.space.parameters.items(), units, strict=True)
             config = self.space.complete({name: p.at(float(u)) for (name, p), u in named})
             if (fresh := self.fresh(config, number)) is None:
                 break
-            found.append(fresh)
-        return found
+            configs.append(fresh)
+        return configs
 
     def point(self, place: int) -> Floats:
-        """The point at a place of the sequence, (D,), each coordinate inside 0 and 1."""
+        """Point at a place of the sequence, (D,), with coordinates in (0, 1)."""
         size = len(self.space.parameters)
         if not size:
             return np.empty(0)
         sequence = self._sequence.reset()
-        # SciPy cannot go forward by nothing.
+        # SciPy rejects fast_forward(0).
         plain = (sequence.fast_forward(place) if place else sequence).random(1)[0]
         digits = np.rint(plain * 2**BITS).astype(np.int64) ^ self._shift
         points: Floats = (digits + 0.5) / 2**BITS
@@ -69,7 +69,7 @@ class QMCSearch(RandomSearch):
 
     @cached_property
     def _sequence(self) -> Any:
-        # Imported here: it takes longer than everything else a search imports.
+        # Imported here: it takes longer than all other imports of a search.
         from scipy.stats import qmc
 
         return qmc.Sobol(len(self.space.parameters), scramble=False, bits=BITS)

@@ -11,17 +11,17 @@ from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Space
 from podium.trial import trial_seed
 
-# Steps on a parameter's scale from 0 to 1, at the beginning and at the end of the refinement.
-WIDE, NARROW = 0.15, 0.02
+# Steps on a parameter's scale from 0 to 1, at the first and at the last trial of the refinement.
+FIRST_STEP, LAST_STEP = 0.15, 0.02
 
 
 class LocalSearch(Search):
-    """Perturb the best config told; before there is one, the middle of the space.
+    """Perturb the best config; before the first score, the middle of the space.
 
     Attributes
     ----------
     since : int
-        Place in the plan of the first step; steps shrink from there to the plan's end.
+        Place of the first step in the plan; steps shrink from there to the plan's end.
     """
 
     since: int = 0
@@ -32,29 +32,29 @@ class LocalSearch(Search):
         self.score = math.inf
 
     def done(self, number: int) -> float:
-        """How much of the refinement is behind this trial, from 0 to 1."""
+        """Share of the refinement before this trial, from 0 to 1."""
         place = self.place(number) % self.planned
         return max(0.0, (place - self.since) / (self.planned - self.since))
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Steps from the best config, all of a generation from the same one."""
-        found = []
+        """Perturb the best config once a number."""
+        configs = []
         for number in numbers:
-            step = WIDE * (NARROW / WIDE) ** self.done(number)
+            step = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** self.done(number)
             config = self.fresh(self._near(step, trial_seed(self.seed, number)), number)
             if config is None:
                 break
-            found.append(config)
-        return found
+            configs.append(config)
+        return configs
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """The lowest finite score is the best; of equal ones the first."""
+        """Keep the config with the lowest finite score; of equal ones the first."""
         self.remember(config)
         if math.isfinite(score) and score < self.score:
             self.best, self.score = config, score
 
     def _near(self, step: float, seed: int) -> ConfigDict:
-        """The best config with every number moved a little and, seldom, another choice."""
+        """Move every number of the best config by a step and, rarely, change a choice."""
         rng = np.random.default_rng(seed)
         chosen = {}
         for name, parameter in self.space.parameters.items():
@@ -63,10 +63,10 @@ class LocalSearch(Search):
             if known is None or not parameter.holds(known):
                 chosen[name] = parameter.at(draw)
             elif isinstance(parameter, Choice):
-                seldom = 1.0 / (2 * len(self.space.parameters))
-                chosen[name] = parameter.at(draw / seldom) if draw < seldom else known
+                chance = 1.0 / (2 * len(self.space.parameters))
+                chosen[name] = parameter.at(draw / chance) if draw < chance else known
             else:
-                # What would leave the range is reflected at its end.
+                # A step beyond the range is reflected at its end.
                 unit = abs(parameter.place(known) + move)
                 chosen[name] = parameter.at(min(1.0, max(0.0, 2.0 - unit if unit > 1 else unit)))
         return self.space.complete(chosen)

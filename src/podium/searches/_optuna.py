@@ -1,4 +1,4 @@
-"""Model-based searches over an Optuna study in memory, ask and tell."""
+"""Model-based searches on an Optuna study in memory, by ask and tell."""
 
 from __future__ import annotations
 
@@ -23,71 +23,71 @@ from podium.searches._base import Search
 from podium.space import Choice, ConfigDict, Float, Parameter, Space, Value
 from podium.trial import trial_seed
 
-# Its warnings are for people who call it themselves.
+# Optuna's warnings are for its direct users.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class _TPE(optuna.samplers.TPESampler):
-    """TPE that knows its space, where Optuna's own intersects those of all trials each time."""
+    """TPE with a fixed space; Optuna's sampler intersects the spaces of all trials each time."""
 
     def __init__(self, seed: int, space: dict[str, BaseDistribution], start: int) -> None:
         super().__init__(seed=seed, n_startup_trials=start)
-        self._known = _searched(space)
+        self._space = _searched(space)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The whole space: every trial of a study has every parameter."""
-        return self._known
+        """Return the whole space: every trial of a study has every parameter."""
+        return self._space
 
 
 class _GP(optuna.samplers.GPSampler):
-    """Gaussian process that knows its space."""
+    """Gaussian process with a fixed space."""
 
     def __init__(self, seed: int, space: dict[str, BaseDistribution], start: int) -> None:
         super().__init__(seed=seed, n_startup_trials=start, warn_independent_sampling=False)
-        self._known = _searched(space)
+        self._space = _searched(space)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The whole space: every trial of a study has every parameter."""
-        return self._known
+        """Return the whole space: every trial of a study has every parameter."""
+        return self._space
 
 
 class OptunaSearch(Search):
-    """Optuna's study lives in memory only and is rebuilt from the record.
+    """An Optuna study in memory, rebuilt from the record.
 
-    The sampler is made anew for every trial from the study's seed and the trial's number, so the
-    next config depends on the trials told and on nothing else. A parameter that does not count in
-    a config is in the middle of its range there.
+    Each trial has a new sampler, seeded by the study's seed and the trial's number, so the next
+    config depends on the known trials alone. A parameter that does not count in a config has the
+    middle of its range there.
     """
 
-    # Trials that are drawn at random before there is a model.
+    # Random trials before the first model.
     start: int = 10
 
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space, seed)
         self.study = optuna.create_study(direction="minimize")
         self.distributions = {name: _distribution(p) for name, p in space.parameters.items()}
-        # Optuna's number of each trial that was asked for and not told yet.
-        self.asked: dict[int, int] = {}
+        # Optuna's number of each proposed trial without a score.
+        self.running: dict[int, int] = {}
 
     @abc.abstractmethod
     def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        """A new sampler."""
+        """Return a new sampler."""
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Configs of one generation; those asked before it and not told yet count as running."""
+        """Propose one generation; earlier proposals without a score count as running."""
         configs = []
         for number in numbers:
             self.study.sampler = self.sampler(trial_seed(self.seed, number))
             trial = self.study.ask(self.distributions)
             config = self.fresh(self.space.complete(trial.params), number)
             if config is not None and self._params(config) == trial.params:
-                self.asked[number] = trial.number
+                self.running[number] = trial.number
             else:
-                # Failed trials are not learned from.
+                # The sampler ignores failed trials.
                 self.study.tell(trial, state=TrialState.FAIL)
                 if config is None:
                     break
@@ -96,23 +96,23 @@ class OptunaSearch(Search):
         return configs
 
     def expect(self, number: int, config: ConfigDict) -> None:
-        """Take a config that others chose for running."""
-        self.asked[number] = self._add(config, TrialState.RUNNING)
+        """Add a running trial with a config of another sampler."""
+        self.running[number] = self._add(config, TrialState.RUNNING)
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """A score, or a failure when it is not finite."""
+        """Receive a score; one that is not finite is a failure."""
         self.remember(config)
         failed = not math.isfinite(score)
         state = TrialState.FAIL if failed else TrialState.COMPLETE
-        if number in self.asked:
-            self.study.tell(self.asked.pop(number), None if failed else score, state=state)
+        if number in self.running:
+            self.study.tell(self.running.pop(number), None if failed else score, state=state)
         else:
             self._add(config, state, None if failed else score)
 
     def _add(self, config: ConfigDict, state: TrialState, score: float | None = None) -> int:
-        """Number of a trial that Optuna did not draw."""
+        """Add a trial that Optuna did not draw; return its number."""
         with warnings.catch_warnings():
-            # A config from before a choice was added is still worth learning from.
+            # Optuna warns of a config from before a choice was added; its score is still usable.
             warnings.simplefilter("ignore", UserWarning)
             self.study.add_trial(
                 optuna.trial.create_trial(
@@ -136,34 +136,34 @@ class TPESearch(OptunaSearch):
     """Tree-structured Parzen estimator, multivariate and with constant liar."""
 
     def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        """A new sampler."""
+        """Return a new sampler."""
         return _TPE(seed, self.distributions, self.start)
 
 
 class GPSearch(OptunaSearch):
-    """Gaussian process; what runs is taken for as good as it is expected to be."""
+    """Gaussian process; running trials count with their expected score."""
 
     def __init__(self, space: Space, seed: int) -> None:
         if not has_torch():
             raise MissingExtraError(
                 "search 'gp' needs the package 'torch', which is not installed",
-                fix="run: pip install torch, or take the search tpe",
+                fix="run: pip install torch, or set tune.search = 'tpe'",
             )
         super().__init__(space, seed)
 
     def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        """A new sampler."""
+        """Return a new sampler."""
         return _GP(seed, self.distributions, self.start)
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Configs of one generation, computed on one thread."""
+        """Propose one generation, computed on one thread."""
         with _one_thread():
             return super().ask(numbers)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Small matrices: more threads are slower, and bits must not depend on how many there are."""
+    """Use one thread: faster for small matrices, and the bits must not depend on the number."""
     # Imported here: only a Gaussian process needs it.
     import torch
 
@@ -176,7 +176,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def has_torch() -> bool:
-    """Whether a Gaussian process can be had: Optuna computes it with torch."""
+    """Whether torch is installed, which Optuna's Gaussian process needs."""
     return find_spec("torch") is not None
 
 

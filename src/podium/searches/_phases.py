@@ -1,4 +1,4 @@
-"""Searches that change their sampler on the way: phases as data, with shares of the plan."""
+"""Searches with several samplers: phases as data, with shares of the plan."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SAMPLERS: Mapping[str, type[Search]] = {
     "gp": GPSearch,
     "local": LocalSearch,
 }
-# Beyond these a Gaussian process takes seconds a trial, and is no better than TPE.
-MOST_PARAMETERS, MOST_TRIALS = 8, 300
+# Beyond these a Gaussian process takes seconds a trial and is no better than TPE.
+MAX_PARAMETERS, MAX_TRIALS = 8, 300
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Phase:
     Parameters
     ----------
     name : str
-        What the record calls it.
+        Name in the record.
     sampler : str
         One of ``SAMPLERS``, or ``auto``: a Gaussian process where it is known to be better.
     share : float
-        Of the trials planned when the study was begun; those of all phases add up to 1.
+        Share of the trials planned when the study began; all shares add up to 1.
     """
 
     name: str
@@ -44,10 +44,9 @@ class Phase:
 
 
 class PhasedSearch(Search):
-    """Hands each trial to the sampler of its phase; every sampler is told of all trials.
+    """Use the sampler of each trial's phase; every sampler receives all scores.
 
-    A study that goes on beyond its plan goes through the phases again, with what it knows in place
-    of a blind start.
+    A study that is continued beyond its plan repeats the phases without the first one.
     """
 
     phases: ClassVar[tuple[Phase, ...]]
@@ -55,19 +54,19 @@ class PhasedSearch(Search):
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space, seed)
         self.auto, self.why = choose(space, self.planned)
-        self.made: dict[str, Search] = {}
-        self.told: list[tuple[int, ConfigDict, float]] = []
+        self.searches: dict[str, Search] = {}
+        self.trials: list[tuple[int, ConfigDict, float]] = []
         self.pending: dict[int, ConfigDict] = {}
 
     def begin(self, planned: int, stride: int, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Choose what ``auto`` is, or take what was chosen when the study was begun."""
+        """Choose the sampler of ``auto``, or use the choice from the study's beginning."""
         super().begin(planned, stride, stored)
         if stored:
             self.auto, self.why = stored["auto"], stored["why"]
         elif any(phase.sampler == AUTO for phase in self.phases):
             self.auto, self.why = choose(self.space, planned)
         else:
-            self.auto, self.why = "", "as the search is written"
+            self.auto, self.why = "", "fixed by the search"
         phases = [
             [phase.name, self._sampler(phase), self.starts[n + 1] - self.starts[n]]
             for n, phase in enumerate(self.phases)
@@ -85,7 +84,7 @@ class PhasedSearch(Search):
         return self._phase(number)[0].name
 
     def _phase(self, number: int) -> tuple[Phase, int]:
-        """A trial's phase, and how many trials of the plan were before it in this round."""
+        """Return a trial's phase and its place in this round of the plan."""
         rounds, place = divmod(self.place(number), self.planned)
         index = sum(place >= start for start in self.starts[1:-1])
         if rounds and index == 0:
@@ -96,51 +95,51 @@ class PhasedSearch(Search):
         return self.auto if phase.sampler == AUTO else phase.sampler
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """One config a number, each from its phase's sampler."""
-        found = []
+        """Propose one config a number, each from its phase's sampler."""
+        configs: list[ConfigDict] = []
         for number in numbers:
             name = self._sampler(self._phase(number)[0])
-            configs = self._made(name).ask([number])
-            if not configs:
+            proposed = self._search(name).ask([number])
+            if not proposed:
                 break
-            found += configs
-            self.pending[number] = configs[0]
-            for other, search in self.made.items():
+            configs += proposed
+            self.pending[number] = proposed[0]
+            for other, search in self.searches.items():
                 if other != name and isinstance(search, OptunaSearch):
-                    search.expect(number, configs[0])
-        return found
+                    search.expect(number, proposed[0])
+        return configs
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """Every sampler learns of it."""
+        """Pass the score to every sampler."""
         self.remember(config)
         self.pending.pop(number, None)
-        self.told.append((number, config, score))
-        for search in self.made.values():
+        self.trials.append((number, config, score))
+        for search in self.searches.values():
             search.tell(number, config, score)
 
-    def _made(self, name: str) -> Search:
-        """The sampler of that name, made when it is first asked and told all there is."""
-        if name not in self.made:
-            search = self.made[name] = SAMPLERS[name](self.space, self.seed)
+    def _search(self, name: str) -> Search:
+        """Return the sampler of that name, created on first use with all scores so far."""
+        if name not in self.searches:
+            search = self.searches[name] = SAMPLERS[name](self.space, self.seed)
             search.begin(self.planned, self.stride, {})
-            # They ask for one study, so none repeats what another asked for.
+            # All samplers propose for one study, so none repeats a config of another.
             search.seen, search.distinct = self.seen, self.distinct
             if isinstance(search, LocalSearch):
                 search.since = self.starts[[p.sampler for p in self.phases].index(name)]
             if isinstance(search, OptunaSearch):
-                # A blind start makes its own unnecessary; of nothing there is no model.
-                begun = self.starts[1] if len(self.phases) > 1 else search.start
-                search.start = max(1, min(search.start, begun))
-            for trial in self.told:
+                # The first phase replaces the sampler's random trials; a model needs one score.
+                first = self.starts[1] if len(self.phases) > 1 else search.start
+                search.start = max(1, min(search.start, first))
+            for trial in self.trials:
                 search.tell(*trial)
             if isinstance(search, OptunaSearch):
                 for number, config in self.pending.items():
                     search.expect(number, config)
-        return self.made[name]
+        return self.searches[name]
 
 
 def choose(space: Space, planned: int) -> tuple[str, str]:
-    """Name of the better model-based sampler for a space, and why it is taken."""
+    """Name of the better model-based sampler for a space, and the reason."""
     names = list(space.parameters)
     chosen = [name for name, p in space.parameters.items() if isinstance(p, Choice)]
     if chosen:
@@ -149,10 +148,10 @@ def choose(space: Space, planned: int) -> tuple[str, str]:
         return "tpe", f"{next(iter(space.conditions))} does not count everywhere"
     if not names:
         return "tpe", "nothing is searched"
-    if len(names) > MOST_PARAMETERS:
-        return "tpe", f"{len(names)} parameters are more than {MOST_PARAMETERS}"
-    if planned > MOST_TRIALS:
-        return "tpe", f"{planned} trials are more than {MOST_TRIALS}"
+    if len(names) > MAX_PARAMETERS:
+        return "tpe", f"{len(names)} parameters are more than {MAX_PARAMETERS}"
+    if planned > MAX_TRIALS:
+        return "tpe", f"{planned} trials are more than {MAX_TRIALS}"
     if not has_torch():
         return "tpe", "a Gaussian process needs torch, which is not installed"
     numbers = "1 number" if len(names) == 1 else f"{len(names)} numbers"

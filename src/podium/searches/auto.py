@@ -1,4 +1,4 @@
-"""A Gaussian process for a few numbers and at most 300 trials, else TPE; the study keeps why."""
+"""A Gaussian process for few numbers and at most 300 trials, else TPE; the study has the reason."""
 
 from podium.searches._phases import AUTO, Phase, PhasedSearch
 

@@ -1,4 +1,4 @@
-"""Every combination once, in order; a range counts with its ends and its middle."""
+"""Every combination once, in order; a range has three values, its ends and its middle."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from podium.space import ConfigDict
 
 
 class GridSearch(Search):
-    """The n-th config of the grid; what was on record before the study is passed over."""
+    """The n-th config of the grid, without those on record before the study."""
 
     seeded = False
     learns = False
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Configs at the places of these numbers, as far as the grid goes."""
+        """Return the grid's configs at the places of these numbers."""
         if not numbers:
             return []
         left = (c for c in self.space.lists().grid() if canonical(c) not in self.seen)
@@ -25,7 +25,7 @@ class GridSearch(Search):
         return list(itertools.islice(left, first, first + len(numbers)))
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """Nothing to learn; a place of the grid stays what it is."""
+        """Remember only trials from before the study, so that places in the grid stay fixed."""
         if number < 0:
             self.seen.add(canonical(config))
 

@@ -1,4 +1,4 @@
-"""Small steps from the best config so far: refines what another search found."""
+"""Small steps from the best config so far: refines the result of another search."""
 
 from podium.searches._local import LocalSearch
 

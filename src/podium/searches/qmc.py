@@ -1,4 +1,4 @@
-"""Points of a Sobol sequence: as blind as random draws, but spread evenly over the space."""
+"""Points of a Sobol sequence: independent of scores like random draws, but spread evenly."""
 
 from podium.searches._draws import QMCSearch
 

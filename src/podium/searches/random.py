@@ -1,4 +1,4 @@
-"""Independent draws from the space; the honest baseline of every search."""
+"""Independent draws from the space; the baseline of every search."""
 
 from podium.searches._draws import RandomSearch as RandomSearch
 

@@ -4,7 +4,7 @@ from podium.searches._phases import Phase, PhasedSearch
 
 
 class RandomBayesianRefine(PhasedSearch):
-    """Measured a little worse than TPE alone: its blind start is long."""
+    """Measured a little worse than TPE alone, since its random start is long."""
 
     phases = (
         Phase("random", "random", 0.3),

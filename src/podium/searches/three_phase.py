@@ -4,7 +4,7 @@ from podium.searches._phases import AUTO, Phase, PhasedSearch
 
 
 class ThreePhaseSearch(PhasedSearch):
-    """The shares that did best of those measured; see docs/search.md for how little that is."""
+    """The shares with the best measured results; docs/search.md shows how small the gain is."""
 
     phases = (
         Phase("start", "qmc", 0.15),

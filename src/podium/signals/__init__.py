@@ -1,1 +1,1 @@
-"""A signal turns the forecasts of a bar into the target weights of that bar, and nothing else."""
+"""A signal turns the forecasts of a bar into the target weights of that bar."""

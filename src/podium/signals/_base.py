@@ -1,4 +1,4 @@
-"""What every signal checks first."""
+"""Checks of the arguments of signals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from podium.errors import DataError, UsageError
 
 
 def checked(forecast: ArrayLike, gross: float) -> NDArray[np.float64]:
-    """The forecast as a (T, S) matrix.
+    """Return the forecast as a (T, S) matrix.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def checked(forecast: ArrayLike, gross: float) -> NDArray[np.float64]:
 
 
 def finite(forecast: NDArray[np.float64], expected: str) -> NDArray[np.float64]:
-    """The forecast, of which nothing may be infinite; DataError with its place."""
+    """Return the forecast; DataError with the place of an infinite one."""
     if np.isinf(forecast).any():
         bar, item = (int(at) for at in np.argwhere(np.isinf(forecast))[0])
         raise DataError(f"forecast of item {item} at bar {bar} is {forecast[bar, item]}", expected)
@@ -35,7 +35,7 @@ def finite(forecast: NDArray[np.float64], expected: str) -> NDArray[np.float64]:
 
 
 def sides(held: ArrayLike | None, items: int) -> NDArray[np.float64]:
-    """Sign of each position, 0 if none are given; DataError for another number of items."""
+    """Sign of each position, 0 for None; DataError for a wrong number of items."""
     if held is None:
         return np.zeros(items)
     positions = np.asarray(held, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Long only, every item that has a forecast at the same weight: the benchmark."""
+"""Long only, equal weights of the items with a forecast: the benchmark."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ __all__ = ["weights"]
 
 
 def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
-    """Equal target weights of the items that have a forecast, whatever it says.
+    """Equal target weights of the items with a forecast, whatever its value.
 
     Parameters
     ----------
     forecast : (T, S) float
-        Any forecast of S items over T bars; only where it is NaN, none, counts.
+        Forecast of S items over T bars, in any unit; only whether it is NaN matters.
     gross : float, > 0
-        What the weights of each row sum to.
+        Sum of the weights of each row.
 
     Returns
     -------
     (T, S) float, >= 0
-        A row without any forecast is NaN, no order. An item without one gets 0, the others share
-        its part.
+        A row without any forecast is NaN, no order. An item without a forecast has a weight of 0.
 
     Raises
     ------

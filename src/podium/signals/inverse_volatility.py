@@ -1,4 +1,4 @@
-"""Long only, the less volatile the forecast the larger the weight."""
+"""Long only, weights by inverse forecast volatility."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ __all__ = ["weights"]
 
 
 def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
-    """Target weights proportional to one over the forecast volatility.
+    """Target weights proportional to the inverse of the forecast volatility.
 
     Parameters
     ----------
     forecast : (T, S) float
-        Forecast of the natural logarithm of volatility of S items over T bars, all in one unit.
+        Natural logarithm of the forecast volatility of S items over T bars, all in one unit.
         NaN: no forecast.
     gross : float, > 0
-        What the weights of each row sum to.
+        Sum of the weights of each row.
 
     Returns
     -------
     (T, S) float, >= 0
-        A row without any forecast is NaN, no order. An item without one gets 0, the others share
-        its part.
+        A row without any forecast is NaN, no order. An item without a forecast has a weight of 0.
 
     Raises
     ------
@@ -43,7 +42,7 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     missing = np.isnan(values)
     silent = missing.all(axis=1)
     known = np.where(missing, np.inf, values)
-    # Only differences within a row matter; taken from the calmest item, exp cannot overflow.
+    # Only differences within a row matter; relative to the smallest, exp cannot overflow.
     calmest = np.where(silent, 0.0, known.min(axis=1, initial=np.inf))
     share = np.exp(calmest[:, np.newaxis] - known)
     share[silent] = np.nan

@@ -1,4 +1,4 @@
-"""Long what is forecast to rise, short what is forecast to fall, by how much it is."""
+"""Long or short in proportion to each forecast."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def weights(
     gross : float, > 0
         Sum of absolute weights of each row.
     neutral : bool
-        Take the mean of the row off first, so that longs and shorts weigh the same.
+        Whether to subtract the mean of the row first, so that longs and shorts have equal weight.
 
     Returns
     -------
     (T, S) float
-        A row without any forecast is NaN, no order. An item without one gets 0, the others share
-        its part; a row whose forecasts are all 0 (if neutral: all alike) stays in cash.
+        A row without any forecast is NaN, no order. An item without a forecast has a weight of 0; a
+        row of forecasts that are all 0 (if neutral: all equal) is all in cash.
 
     Raises
     ------
@@ -44,13 +44,13 @@ def weights(
     """
     values = finite(checked(forecast, gross), "a forecast return")
     missing = np.isnan(values)
-    # By the largest of the row first: sums of what is left neither overflow nor vanish.
+    # Scaled by the largest of the row, so that sums neither overflow nor underflow.
     size = np.abs(np.where(missing, 0.0, values)).max(axis=1, keepdims=True, initial=0.0)
     share = np.where(missing, 0.0, values) / np.where(size > 0.0, size, 1.0)
     if neutral:
         count = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
         share = np.where(missing, 0.0, share - share.sum(axis=1, keepdims=True) / count)
-        # Forecasts that are all alike differ from their mean by rounding only.
+        # Equal forecasts differ from their mean by rounding alone.
         share[np.abs(share).max(axis=1, initial=0.0) < 1e-12] = 0.0
     total = np.abs(share).sum(axis=1, keepdims=True)
     sized: NDArray[np.float64] = gross * share / np.where(total > 0.0, total, 1.0)

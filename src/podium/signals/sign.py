@@ -1,4 +1,4 @@
-"""Long what is forecast to rise, short what is forecast to fall, all of one size."""
+"""Long or short by the sign of each forecast, all of one size."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["weights"]
 
 
 def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
-    """Target weights of one size by the sign of each forecast.
+    """Target weights of equal size by the sign of each forecast.
 
     Parameters
     ----------
     forecast : (T, S) float
         Forecast return of S items over T bars; only the sign counts. NaN: no forecast.
     gross : float, > 0
-        Sum of absolute weights if every item with a forecast has a position.
+        Sum of absolute weights of a row if all its forecasts are non-zero.
 
     Returns
     -------
     (T, S) float
-        A row without any forecast is NaN, no order. An item without one gets 0, the others share
-        its part; one with a forecast of 0 gets 0 as well, and its part stays in cash.
+        A row without any forecast is NaN, no order. The gross is divided among the items with a
+        forecast; the part of a forecast of 0 stays in cash.
 
     Raises
     ------

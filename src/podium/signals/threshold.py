@@ -1,4 +1,4 @@
-"""Long what is forecast to rise by enough, short what is forecast to fall by enough."""
+"""Long or short where the forecast is beyond a threshold."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ def weights(
     held: ArrayLike | None = None,
     gross: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Target weights of one size, of the items whose forecast is beyond a threshold.
+    """Target weights of equal size for the items with a forecast beyond a threshold.
 
     Parameters
     ----------
     forecast : (T, S) float
         Forecast return of S items over T bars. NaN: no forecast.
     enter : float, >= 0
-        Above it an item is bought, below its negative sold short. Default 0.001, what a round trip
-        costs at 5 basis points a trade.
+        An item is bought above it and sold short below its negative. Default 0.001, the cost of a
+        round trip at 5 basis points per trade.
     leave : float in [-enter, enter], optional
-        A position stays while its forecast, on its side, is above this. Default: `enter`, so what
-        was held does not matter.
+        A position is kept while its forecast, times its sign, is above this. Default: `enter`, so
+        that positions held do not matter.
     held : (S,) float, optional
-        Positions before the first row, of which the sign counts.
+        Positions before the first row; only their signs matter.
     gross : float, > 0
-        Sum of absolute weights if every item with a forecast has a position.
+        Sum of absolute weights of a row if every item with a forecast has a position.
 
     Returns
     -------
     (T, S) float
-        A row without any forecast is NaN, no order. An item without one gets 0 and its position
-        is over; the others share its part. The part of those without a position stays in cash.
+        A row without any forecast is NaN, no order. An item without a forecast has a weight of 0,
+        which ends its position. The gross is divided among the items with a forecast; the part of
+        those without a position stays in cash.
 
     Raises
     ------
     DataError
-        A forecast that is not a matrix, or positions of another number of items.
+        A forecast that is not a matrix, or a wrong number of positions.
     UsageError
         `gross` not above 0, `enter` below 0, `leave` out of its bounds.
 

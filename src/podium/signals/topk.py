@@ -1,4 +1,4 @@
-"""Long the items with the highest forecasts, and if asked short those with the lowest."""
+"""Long the items with the highest forecasts, optionally short those with the lowest."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ def weights(
     held: ArrayLike | None = None,
     gross: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Equal target weights of the k best items of each row.
+    """Equal target weights of the k items with the highest forecasts of each row.
 
     Parameters
     ----------
     forecast : (T, S) float
-        Any forecast of S items over T bars; only its order in the row counts. NaN: no forecast.
-        Of equal forecasts that of the item further left is the higher.
+        Forecast of S items over T bars; only its rank in the row matters. NaN: no forecast.
+        Of equal forecasts the leftmost ranks first.
     k : int, >= 1, optional
-        How many. Default: a fifth of the items that have a forecast in the row, rounded up.
+        Default: a fifth of the items with a forecast in the row, rounded up.
     short : bool
-        Also short the k worst; each side is half the gross. Where there are fewer than 2 k
+        Whether to short the k lowest too; each side is half the gross. With fewer than 2 k
         forecasts, k is half of them, rounded down.
     buffer : int, >= 0
-        An item that is held stays until it falls ``buffer`` ranks below the k best; it keeps its
-        place, so that fewer are bought. Fewer trades for a small loss of forecast.
+        An item that is held is kept until it falls ``buffer`` ranks below the k best, in place of a
+        new one. This reduces trades for a slightly lower forecast.
     held : (S,) float, optional
-        Positions before the first row, of which the sign counts; only looked at with a buffer.
+        Positions before the first row; only their signs matter, and only with a buffer.
     gross : float, > 0
         Sum of absolute weights of each row.
 
     Returns
     -------
     (T, S) float
-        A row without any forecast is NaN, no order. An item without one gets 0; where there are
-        fewer than k, they share the gross.
+        A row without any forecast is NaN, no order. An item without a forecast has a weight of 0;
+        fewer than k items share the gross.
 
     Raises
     ------
     DataError
-        A forecast that is not a matrix, or that is infinite; positions of another number of items.
+        A forecast that is not a matrix, or that is infinite; a wrong number of positions.
     UsageError
         `gross` not above 0, `k` below 1, `buffer` below 0.
 
@@ -60,7 +60,7 @@ def weights(
     >>> weights([[0.1, 0.3, np.nan, 0.2]], k=1, short=True).tolist()
     [[-0.5, 0.5, 0.0, 0.0]]
     """
-    values = finite(checked(forecast, gross), "a number that has a rank, or NaN for none")
+    values = finite(checked(forecast, gross), "a finite number, or NaN for no forecast")
     if (k is not None and k < 1) or buffer < 0:
         raise UsageError(f"k is {k} and buffer {buffer}", "k of at least 1, buffer of at least 0")
     missing = np.isnan(values)
@@ -68,7 +68,7 @@ def weights(
     most = -(-present // 5) if k is None else np.minimum(k, present)
     if short:
         most = np.minimum(most, present // 2)
-    # Rank 0 is the best; those without a forecast come last.
+    # Rank 0 is the best; items without a forecast come last.
     order = np.argsort(np.where(missing, np.inf, -values), axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(values.shape[1])[np.newaxis, :], axis=1)
@@ -102,7 +102,7 @@ def _buffered(
         for side, ranks in ((1.0, rank[bar]), (-1.0, from_end[bar]))[: 1 + short]:
             kept = (now == side) & (ranks < most[bar] + buffer)
             free = ~missing[bar] & (chosen == 0.0)
-            # Those that stay come first, then by rank.
+            # Kept positions come first, then by rank.
             first = np.lexsort((ranks, ~kept, ~free))[: most[bar]]
             chosen[first[free[first]]] = side
         result[bar] = now = chosen

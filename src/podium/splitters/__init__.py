@@ -1,1 +1,1 @@
-"""Splitters: a view, sequences or samples in, a Split with purged folds out."""
+"""Splitters of views, sequences or samples into purged folds."""

@@ -1,7 +1,7 @@
-"""What every splitter shares: purged folds, checked for size, with the samples they were made of.
+"""Purged folds with a minimum size, for all splitters.
 
-A splitter cuts rows, that is places 0 to N - 1 in ``Samples``; :func:`build` turns them into the
-numbers folds are made of.
+A splitter cuts rows, the positions 0 to N - 1 in ``Samples``; :func:`build` maps them to the
+indices of folds.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ MINIMUM_BARS = 30
 Cut = tuple[Indices, Indices]
 
 
-def timed(data: HasSamples, purge: int | None = None) -> Samples:
-    """Samples with times, their labels taken for at least ``purge`` positions long.
+def timed_samples(data: HasSamples, purge: int | None = None) -> Samples:
+    """Return samples with times and with labels of at least ``purge`` positions.
 
     Raises
     ------
     DataError
-        There are none, they have no times, or they have groups that must not be shared.
+        There are no samples, they have no times, or they have groups.
     UsageError
-        ``purge`` is shorter than the longest label, with the number that would do.
+        ``purge`` is shorter than the longest label; the message gives the minimum.
     """
     samples = data.samples().purging(purge)
     if samples.groups is not None:
         raise DataError(
-            f"the samples are of {len(np.unique(samples.groups))} groups, and a cut in time would "
-            "let them train and validate",
+            f"the samples have {len(np.unique(samples.groups))} groups, and a cut in time puts a "
+            "group into training and validation",
             "samples without groups",
-            "use the splitter group, or leave the groups out if they may be shared",
+            "use the splitter group, or remove the groups if they may be shared",
         )
     if not len(samples.moments):
         raise DataError("there are no samples to split", f"at least {2 * MINIMUM_BARS}")
@@ -45,26 +45,19 @@ def timed(data: HasSamples, purge: int | None = None) -> Samples:
 
 
 def require(*problems: Problem | None) -> None:
-    """Refuse parameters that cannot be used, all at once.
-
-    Raises
-    ------
-    UsageError
-        For what is not None.
-    """
-    found = [problem for problem in problems if problem is not None]
-    UsageError.raise_for(found)
+    """Raise a UsageError of the problems that are not None."""
+    UsageError.raise_for([problem for problem in problems if problem is not None])
 
 
 def at_least(name: str, value: int | None, low: int) -> Problem | None:
-    """A problem where a given whole number is too small."""
+    """Return a problem if a number is below its minimum; None is valid."""
     if value is None or value >= low:
         return None
     return Problem(f"{name} is {value}", f"at least {low}")
 
 
-def spelled(**parameters: float | str | None) -> dict[str, float | str]:
-    """Parameters that were given: one left at its default is no part of a split's name."""
+def drop_none(**parameters: float | str | None) -> dict[str, float | str]:
+    """Return the set parameters: defaults are not part of a split's key."""
     return {name: value for name, value in parameters.items() if value is not None}
 
 
@@ -79,10 +72,9 @@ def build(
     paths: Sequence[Sequence[tuple[int, Indices]]] = (),
     minimum: int = MINIMUM_BARS,
 ) -> Split:
-    """Split of (training, validation) rows: training purged, folds checked for size.
+    """Build a split from (training, validation) rows; training is purged if samples have times.
 
-    Where samples have no times nothing is purged. ``paths`` names the fold and the rows of every
-    piece.
+    ``paths`` has the fold and the rows of every piece.
 
     Raises
     ------
@@ -93,32 +85,30 @@ def build(
     longer = samples.purging(purge)
     folds = []
     for number, (train, validation) in enumerate(cuts):
-        kept = train
         if longer.starts is not None:
             starts, ends = longer.spans
-            kept = purged(train, validation, ends, starts=starts, embargo=embargo)
-        folds.append(Fold(number, samples.index[kept], samples.index[validation]))
+            train = purged(train, validation, ends, starts=starts, embargo=embargo)
+        folds.append(Fold(number, samples.index[train], samples.index[validation]))
     require_folds(folds, minimum, "bars" if samples.horizon else "samples")
-    whole: tuple[tuple[Piece, ...], ...] = tuple(
+    pieces: tuple[tuple[Piece, ...], ...] = tuple(
         tuple(Piece(fold, samples.index[rows]) for fold, rows in path) for path in paths
     )
-    return Split(name, parameters, tuple(folds), samples.times, samples.horizon, samples, whole)
+    return Split(name, parameters, tuple(folds), samples.times, samples.horizon, samples, pieces)
 
 
 def blocks(samples: Samples, folds: int) -> list[Indices]:
-    """Rows of consecutive blocks of moments, their sizes alike; the first ones are longer by one.
+    """Return rows of consecutive blocks of moments; sizes differ by one at most.
 
     Raises
     ------
     DataError
-        A block has fewer than the smallest number of moments, with the number of folds that would
-        do.
+        A block has too few moments; the message gives the largest number of folds.
     """
     n = len(samples.moments)
     if n // folds < MINIMUM_BARS:
         possible = n // MINIMUM_BARS
         raise DataError(
-            f"{n} {samples.unit} in {folds} folds leave {n // folds} a fold",
+            f"{n} {samples.unit} in {folds} folds leave {n // folds} per fold",
             f"at least {MINIMUM_BARS}",
             f"use at most {possible} folds"
             if possible > 1
@@ -138,13 +128,13 @@ def combinations(
     purge: int | None,
     embargo: int | None,
 ) -> Split:
-    """Split that validates every choice of ``test_folds`` of ``folds`` blocks, with its paths.
+    """Return the split over all combinations of ``test_folds`` of ``folds`` blocks, with paths.
 
     Block ``b`` validates in ``comb(folds - 1, test_folds - 1)`` splits; path ``p`` takes it from
     the ``p``-th of them.
     """
-    samples = timed(data, purge)
-    waits = samples.window if embargo is None else embargo
+    samples = timed_samples(data, purge)
+    embargo_bars = samples.window if embargo is None else embargo
     parts = blocks(samples, folds)
     tested = list(choices(range(folds), test_folds))
     everything = np.arange(len(samples), dtype=np.int64)
@@ -158,23 +148,23 @@ def combinations(
         for number in range(comb(folds - 1, test_folds - 1))
     ]
 
-    def with_embargo(waits: int) -> Split:
-        kept = {**parameters, **spelled(purge=purge), "embargo": waits}
-        return build(name, data, kept, cuts, purge=purge, embargo=waits, paths=paths)
+    def with_embargo(embargo_bars: int) -> Split:
+        full = {**parameters, **drop_none(purge=purge), "embargo": embargo_bars}
+        return build(name, data, full, cuts, purge=purge, embargo=embargo_bars, paths=paths)
 
     try:
-        return with_embargo(waits)
+        return with_embargo(embargo_bars)
     except DataError as error:
-        most = _largest(with_embargo, waits)
+        limit = _largest(with_embargo, embargo_bars)
         problem = error.problems[0]
         fix = "use more bars, fewer test_folds or a shorter window"
-        if most is not None:
-            fix = f"use more bars or an embargo of at most {most} (it is {waits})"
+        if limit is not None:
+            fix = f"use more bars or an embargo of at most {limit} (it is {embargo_bars})"
         raise DataError(problem.found, problem.expected, fix) from None
 
 
 def _largest(attempt: Callable[[int], object], below: int) -> int | None:
-    """Largest whole number under ``below`` that is not refused; None where 0 is refused too."""
+    """Return the largest integer under ``below`` that succeeds; None if 0 fails too."""
     low, high = -1, below
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Every choice of validation blocks, purged and embargoed, and the backtest paths they make."""
+"""Combinatorial purged cross-validation: all combinations of blocks, and backtest paths."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from podium.samples import HasSamples
 from podium.split import Split
 from podium.splitters._base import at_least, combinations, require
 
-# Training lies on both sides of validation: good for choosing a config and for the spread over
-# paths, not a record of how a config would have done.
+# Training lies on both sides of validation: for the choice of a config and the spread over paths,
+# not for a record of past performance.
 ORDERED = False
-MOST_SPLITS = 1000
+MAX_SPLITS = 1000
 
 
 def split(
@@ -25,8 +25,8 @@ def split(
 ) -> Split:
     """Combinatorial purged cross-validation: 6 blocks of which 2 validate give 15 splits, 5 paths.
 
-    Block by block, ``Split.paths`` names the split each path takes it from, and ``Split.along``
-    puts a path together, so every path covers all bars out of sample.
+    ``Split.paths`` has the split of each block of a path, and ``Split.along`` assembles a path, so
+    every path covers all bars out of sample.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def split(
     test_folds : int, >= 1, below ``folds``
         Blocks that validate in each split.
     embargo : int, >= 0, optional
-        Bars after each validation label that are not trained on. Default: as many as a window, so
-        that no training input holds a bar that a validation label is made of.
+        Bars after each validation label without training. Default: the window, so that no training
+        input contains a bar of a validation label.
     purge : int, optional
-        Bars that labels are taken to be long; default: as long as they are.
+        Length of labels in bars; default: their actual length.
 
     Raises
     ------
     DataError
-        Too few bars, with the number of folds that would do.
+        Too few bars; the message gives the largest number of folds.
     UsageError
-        A purge shorter than a label, numbers out of bounds, too many splits, with what would do.
+        A purge shorter than a label, numbers out of bounds, or too many splits.
 
     Notes
     -----
@@ -54,8 +54,8 @@ def split(
     Examples
     --------
     >>> from podium.testing.series import bars, view
-    >>> found = split(view(bars(400)))
-    >>> len(found.folds), len(found.paths)
+    >>> cross_validation = split(view(bars(400)))
+    >>> len(cross_validation.folds), len(cross_validation.paths)
     (15, 5)
     """
     require(
@@ -66,15 +66,15 @@ def split(
         if test_folds >= folds >= 2
         else None,
     )
-    # comb() of thousands is a number nobody can read, and never below the folds themselves.
-    splits = comb(folds, test_folds) if folds <= MOST_SPLITS else 0
-    if not 0 < splits <= MOST_SPLITS:
-        possible = range(test_folds + 1, min(folds, MOST_SPLITS + 1))
-        fitting = [n for n in possible if comb(n, test_folds) <= MOST_SPLITS]
+    # comb() is never below the number of folds, and unreadably long for thousands of them.
+    splits = comb(folds, test_folds) if folds <= MAX_SPLITS else 0
+    if not 0 < splits <= MAX_SPLITS:
+        possible = range(test_folds + 1, min(folds, MAX_SPLITS + 1))
+        fitting = [n for n in possible if comb(n, test_folds) <= MAX_SPLITS]
         require(
             Problem(
                 f"{test_folds} of {folds} folds give {splits or 'too many'} splits",
-                f"at most {MOST_SPLITS}, each trains a model",
+                f"at most {MAX_SPLITS}: each trains a model",
                 f"use at most {fitting[-1]} folds" if fitting else "use fewer test_folds",
             )
         )

@@ -1,4 +1,4 @@
-"""One fold that somebody else decided: one file trains, the other validates."""
+"""One predefined fold: one file trains, the other validates."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from podium.dataset import Dataset
 from podium.errors import DataError, Problem, Problems, UsageError
 from podium.samples import HasSamples, Indices, Samples
 from podium.split import Split
-from podium.splitters._base import MINIMUM_BARS, build, require, spelled
+from podium.splitters._base import MINIMUM_BARS, build, drop_none, require
 
 # Two files of rows have no order.
 ORDERED = False
-# What is never shared between training and validation; without it: label spans.
+# Attribute that training and validation never share; default: label spans.
 APART = "sources"
 
 
@@ -25,26 +25,24 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
     Parameters
     ----------
     data
-        Rows of two files know their file (``Samples.joined``). Bars of two files are one dataset
-        (:func:`joined`), and ``validation_from`` says where the second begins.
+        Samples with the file of each row (``Samples.joined``), or bars of two files in one dataset
+        (:func:`joined`), of which the second begins at ``validation_from``.
     validation_from : str
         ISO 8601, for bars: close of the first bar that validates.
     purge : int, optional
-        For samples with times: bars that training labels are taken to be long; default: as long as
-        they are.
+        For samples with times: length of training labels in bars; default: their actual length.
 
     Raises
     ------
     DataError
-        One file is empty; the files share rows or groups, with what is shared; too few bars.
+        A file is empty, the files share rows or groups, or there are too few bars.
     UsageError
         ``validation_from`` is missing or no time, or a purge is shorter than a label.
 
     Notes
     -----
-    Copies are found where samples know their contents. Where samples have no groups their labels
-    are compared by time, if they have times, and training labels that meet a validation label are
-    purged; samples of different groups share nothing.
+    Copies are detected if samples have contents. Samples with times and without groups are purged:
+    training labels that overlap a validation label are dropped. Different groups never overlap.
     """
     samples = data.samples()
     if samples.sources is None:
@@ -52,8 +50,8 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
     elif validation_from:
         require(
             Problem(
-                f"validation_from is {validation_from} and the samples know their file",
-                fix="leave validation_from out",
+                f"validation_from is {validation_from}, but the samples have a source file",
+                fix="omit validation_from",
             )
         )
     sources = np.asarray(samples.sources)
@@ -72,7 +70,7 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
     return build(
         "given",
         samples,
-        spelled(validation_from=validation_from or None, purge=purge),
+        drop_none(validation_from=validation_from or None, purge=purge),
         [(train, validation)],
         purge=purge,
         minimum=MINIMUM_BARS if samples.horizon else 1,
@@ -80,15 +78,15 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
 
 
 def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
-    """Bars of two files as one dataset, and the ``validation_from`` that keeps them apart.
+    """Join bars of two files; return the dataset and its ``validation_from``.
 
-    Columns of the second are taken by name in the order of the first.
+    Tickers and columns of the second file are matched by name.
 
     Raises
     ------
     DataError
-        Other tickers, another timeframe or other columns; bars in both; validation bars before
-        the end of training, all told at once.
+        Different tickers, timeframes or columns, bars in both files, or validation bars before the
+        end of training.
     """
     problems = Problems(
         Problem(
@@ -111,7 +109,7 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
         if len(shared):
             problems.add(
                 f"{len(shared)} bars are in both files, the first at {shared[0]}",
-                "no bar that both trains and validates",
+                "no bar in both",
                 "remove them from one file",
             )
         elif validation.times[0] < training.times[-1]:
@@ -119,7 +117,7 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
                 f"validation begins at {validation.times[0]}, before training ends at "
                 f"{training.times[-1]}",
                 "validation after training",
-                "give the files in the order of time",
+                "swap the files",
             )
     DataError.raise_for(problems)
     second = validation.select(training.tickers)
@@ -136,12 +134,12 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
 
 
 def _from(samples: Samples, validation_from: str) -> Indices:
-    """File of each bar, from the moment that the second one begins."""
+    """Return the file of each bar: 1 from ``validation_from`` on, else 0."""
     if samples.times is None:
         raise DataError(
-            "the samples do not know which file they are from",
+            "the samples have no source file",
             "samples of two files",
-            "give a training and a validation file",
+            "pass a training and a validation file",
         )
     try:
         moment = np.array(validation_from, dtype="datetime64[s]")
@@ -150,7 +148,7 @@ def _from(samples: Samples, validation_from: str) -> Indices:
     if np.isnat(moment):
         raise UsageError(
             f"validation_from is '{validation_from}'",
-            "when the first bar of the validation file closes, such as 2009-01-02",
+            "the close of the first validation bar, such as 2009-01-02",
         )
     return (samples.times[samples.index] >= moment).astype(np.int64)
 
@@ -158,15 +156,16 @@ def _from(samples: Samples, validation_from: str) -> Indices:
 def _shared(
     name: str, values: NDArray[np.generic], train: Indices, validation: Indices
 ) -> list[Problem]:
-    """The problem of values that are in both files, if there are any."""
+    """Return a problem if values are in both files."""
     copies = validation[np.isin(values[validation], values[train])]
     if not len(copies):
         return []
     first = values[copies[0]]
     if name == "groups":
-        found = np.unique(values[copies]).tolist()
-        told = f"{len(found)} groups are in both files: {', '.join(map(str, found[:5]))}"
-        return [Problem(told, "no group in both", "move each group to one file")]
+        shared = np.unique(values[copies]).tolist()
+        listed = ", ".join(map(str, shared[:5]))
+        what = f"{len(shared)} groups are in both files: {listed}"
+        return [Problem(what, "no group in both", "move each group to one file")]
     twin = int(train[values[train] == first][0])
     row = int(copies[0] - validation[0])
     return [

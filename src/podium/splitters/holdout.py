@@ -1,11 +1,11 @@
-"""One fold: the last part of the bars validates, what ends before it trains."""
+"""One fold: the last bars validate, samples that end before them train."""
 
 from __future__ import annotations
 
 from podium.errors import DataError, Problem
 from podium.samples import HasSamples
 from podium.split import Split
-from podium.splitters._base import MINIMUM_BARS, build, require, spelled, timed
+from podium.splitters._base import MINIMUM_BARS, build, drop_none, require, timed_samples
 
 # Training ends before validation begins.
 ORDERED = True
@@ -17,20 +17,20 @@ def split(data: HasSamples, *, fraction: float, purge: int | None = None) -> Spl
     Parameters
     ----------
     fraction : float between 0 and 1
-        Share of the labelled bars that validates.
+        Share of the labelled bars for validation.
     purge : int, optional
-        Bars that training labels are taken to be long; default: as long as they are.
+        Length of training labels in bars; default: their actual length.
 
     Raises
     ------
     DataError
         Too few bars for either part.
     UsageError
-        A fraction outside 0 to 1, or a purge shorter than a label, with what would do.
+        A fraction outside 0 to 1, or a purge shorter than a label.
     """
     wrong = None if 0 < fraction < 1 else Problem(f"fraction is {fraction}", "between 0 and 1")
     require(wrong)
-    samples = timed(data, purge)
+    samples = timed_samples(data, purge)
     n = len(samples.moments)
     cut = n - round(fraction * n)
     if n - cut < MINIMUM_BARS:
@@ -41,5 +41,5 @@ def split(data: HasSamples, *, fraction: float, purge: int | None = None) -> Spl
         )
     parts = (samples.between(0, cut), samples.between(cut, n))
     return build(
-        "holdout", data, {"fraction": fraction, **spelled(purge=purge)}, [parts], purge=purge
+        "holdout", data, {"fraction": fraction, **drop_none(purge=purge)}, [parts], purge=purge
     )

@@ -1,4 +1,4 @@
-"""Every bar validates once: blocks in time order, training on both sides, purged and embargoed."""
+"""Purged k-fold: every bar validates once, with training on both sides and an embargo."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from podium.samples import HasSamples
 from podium.split import Split
 from podium.splitters._base import at_least, combinations, require
 
-# Training lies on both sides of validation: good for choosing a config, not a record of how it
-# would have done, because some of what it trained on came later.
+# Training lies on both sides of validation: for the choice of a config, not for a record of past
+# performance.
 ORDERED = False
 
 
 def split(
     data: HasSamples, *, folds: int, embargo: int | None = None, purge: int | None = None
 ) -> Split:
-    """Purged k-fold: ``folds`` blocks, each validates while the rest trains.
+    """Split into ``folds`` blocks: each validates while the others train.
 
     Parameters
     ----------
     folds : int, >= 2
     embargo : int, >= 0, optional
-        Bars after the last validation label that are not trained on. Default: as many as a window,
-        so that no training input holds a bar that a validation label is made of. A feature with a
-        longer memory than the window wants a longer one.
+        Bars after the last validation label without training. Default: the window, so that no
+        training input contains a bar of a validation label. A feature with a longer memory needs a
+        longer embargo.
     purge : int, optional
-        Bars that labels are taken to be long; default: as long as they are.
+        Length of labels in bars; default: their actual length.
 
     Raises
     ------
     DataError
-        Too few bars, with the number of folds that would do.
+        Too few bars; the message gives the largest number of folds.
     UsageError
-        A purge shorter than a label, or numbers below their bounds, with what would do.
+        A purge shorter than a label, or numbers below their bounds.
 
     Notes
     -----

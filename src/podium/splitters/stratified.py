@@ -1,4 +1,4 @@
-"""Folds with a like share of every class, for samples without groups; copies stay together."""
+"""Folds with equal shares of every class, for samples without groups; copies stay together."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from podium.samples import HasSamples
 from podium.split import Split
 from podium.splitters._base import at_least, build, require
 
-# Samples have no order here: some train on what came after the validated ones.
+# Samples have no order: training may be later than validation.
 ORDERED = False
-# What is never shared between training and validation.
+# Attribute that training and validation never share.
 APART = "contents"
 
 
 def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
-    """Every sample validates in exactly one of ``folds`` folds, each with a like share of a class.
+    """Assign every sample to the validation of one of ``folds`` folds, balanced by class.
 
     Parameters
     ----------
     folds : int, >= 2
     seed : int, >= 0
-        Decides which samples of a class go where.
+        Seed of the assignment within a class.
 
     Raises
     ------
     DataError
-        The samples have groups, which this splitter would share, or a class has fewer distinct
-        samples than there are folds.
+        The samples have groups, or a class has fewer distinct samples than folds.
     UsageError
         Numbers below their bounds.
     """
@@ -38,8 +37,8 @@ def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
     samples = data.samples()
     if samples.groups is not None:
         raise DataError(
-            f"the samples are of {len(np.unique(samples.groups))} groups, and this splitter would "
-            "let them train and validate",
+            f"the samples have {len(np.unique(samples.groups))} groups, and this splitter puts a "
+            "group into training and validation",
             "samples without groups",
             "use the splitter group",
         )
@@ -47,14 +46,14 @@ def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
     labels = np.zeros(n, dtype=np.int64) if samples.labels is None else samples.labels
     contents = np.arange(n) if samples.contents is None else samples.contents
     _, first, unit = np.unique(contents, return_index=True, return_inverse=True)
-    # A unit is a sample with all its copies; its class is that of the first of them.
+    # A unit is a sample with its copies; the first one has its class.
     of_unit = np.asarray(labels)[first]
     classes, counts = np.unique(of_unit, return_counts=True)
     problems = [
         Problem(
             f"class '{name}' has {count} distinct samples",
-            f"at least {folds}: one a fold",
-            f"use at most {count} folds" if count > 1 else "add samples, or leave the class out",
+            f"at least {folds}: one per fold",
+            f"use at most {count} folds" if count > 1 else "add samples, or remove the class",
         )
         for name, count in zip(classes.tolist(), counts.tolist(), strict=True)
         if count < folds
@@ -64,7 +63,7 @@ def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
     rng, start = np.random.default_rng(seed), 0
     for name in classes:
         members = rng.permutation(np.flatnonzero(of_unit == name))
-        # Each class goes on where the one before ended, so that folds are of like size.
+        # Each class continues at the fold after the previous class, so that folds have equal sizes.
         fold_of[members] = (start + np.arange(len(members))) % folds
         start += len(members)
     of_sample = fold_of[unit]

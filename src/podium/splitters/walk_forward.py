@@ -1,4 +1,4 @@
-"""Several folds in time order; each trains on what ended before its validation part."""
+"""Walk-forward folds in time order: each trains on samples that end before its validation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from podium.errors import DataError
 from podium.samples import HasSamples, Indices, Samples
 from podium.split import Split, purged
-from podium.splitters._base import MINIMUM_BARS, at_least, build, require, spelled, timed
+from podium.splitters._base import MINIMUM_BARS, at_least, build, drop_none, require, timed_samples
 
 # Training ends before validation begins.
 ORDERED = True
@@ -16,10 +16,10 @@ ORDERED = True
 def split(
     data: HasSamples, *, folds: int, train_bars: int | None = None, purge: int | None = None
 ) -> Split:
-    """Walk-forward: the bars in ``folds + 1`` equal blocks, each but the first validates.
+    """Split the bars into ``folds + 1`` equal blocks: all but the first validate.
 
-    Training expands: all that ended before a block begins. With ``train_bars`` it rolls: the last
-    so many bars of that. Either way the same bars validate, so the two can be compared.
+    Training expands: all samples that end before the block. With ``train_bars`` it rolls: the last
+    ``train_bars`` of them. Validation is the same in both, so the two are comparable.
 
     Parameters
     ----------
@@ -27,27 +27,27 @@ def split(
     train_bars : int, optional
         Fixed length of training.
     purge : int, optional
-        Bars that training labels are taken to be long; default: as long as they are.
+        Length of training labels in bars; default: their actual length.
 
     Raises
     ------
     DataError
-        Blocks too small to train on, with the number of folds that would do; fewer bars before the
-        first validation block than ``train_bars``, with the number there is.
+        Blocks too small for training, or fewer bars before the first validation block than
+        ``train_bars``; the message gives the limit.
     UsageError
-        A purge shorter than a label, or numbers below their bounds, with what would do.
+        A purge shorter than a label, or numbers below their bounds.
     """
     require(
         at_least("folds", folds, 1),
         at_least("train_bars", train_bars, MINIMUM_BARS),
     )
-    samples = timed(data, purge)
+    samples = timed_samples(data, purge)
     n, longest = len(samples.moments), samples.longest
     size = n // (folds + 1)
     if size - longest < MINIMUM_BARS:
         possible = n // (MINIMUM_BARS + longest) - 1
         raise DataError(
-            f"{n} {samples.unit} in {folds + 1} blocks leave {size} {samples.unit} a block",
+            f"{n} {samples.unit} in {folds + 1} blocks leave {size} {samples.unit} per block",
             f"at least {MINIMUM_BARS + longest}",
             f"use at most {possible} folds or more bars"
             if possible > 0
@@ -63,22 +63,22 @@ def split(
         if train_bars is not None:
             train = _last(samples, train, validation, train_bars, folds)
         cuts.append((train, validation))
-    parameters = {"folds": folds, **spelled(train_bars=train_bars, purge=purge)}
+    parameters = {"folds": folds, **drop_none(train_bars=train_bars, purge=purge)}
     return build("walk_forward", data, parameters, cuts, purge=purge)
 
 
 def _last(
     samples: Samples, train: Indices, validation: Indices, train_bars: int, folds: int
 ) -> Indices:
-    """Rows of the last moments that may train for a block."""
+    """Return the rows of the last ``train_bars`` training moments of a block."""
     starts, ends = samples.spans
-    kept = purged(train, validation, ends, starts=starts)
-    moments = np.unique(starts[kept])
+    rows = purged(train, validation, ends, starts=starts)
+    moments = np.unique(starts[rows])
     if len(moments) < train_bars:
         raise DataError(
             f"{len(moments)} {samples.unit} end before the first validation block of {folds} folds",
             f"train_bars = {train_bars} of them",
             f"set train_bars to at most {len(moments)} or use fewer folds",
         )
-    found: Indices = kept[starts[kept] >= moments[-train_bars]]
-    return found
+    last: Indices = rows[starts[rows] >= moments[-train_bars]]
+    return last

@@ -1,4 +1,4 @@
-"""Tests and estimates of luck: arrays in, numbers out, no input or output."""
+"""Statistical tests and estimates: arrays in, numbers out, no files."""
 
 from podium.stats.block_bootstrap import BootstrapInterval as BootstrapInterval
 from podium.stats.block_bootstrap import block_bootstrap as block_bootstrap

@@ -1,4 +1,4 @@
-"""Arguments as arrays and numbers that can be reckoned with, or an error that says where not."""
+"""Checks of arguments: each returns a valid array or number, or raises an error with its place."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 def series(name: str, values: ArrayLike, fix: str = "") -> Floats:
-    """One finite number a period, (T,); ``fix`` is what to do with a table."""
+    """One finite number per period, (T,); ``fix`` is the advice for a table."""
     array = _numbers(name, values)
     if array.ndim != 1:
-        raise DataError(f"{name} has shape {array.shape}", "one number a period, (T,)", fix)
+        raise DataError(f"{name} has shape {array.shape}", "one number per period, (T,)", fix)
     return _finite(name, array)
 
 
 def table(name: str, values: ArrayLike, columns: str) -> Floats:
-    """One finite number a period and column, (T, M); at least one column."""
+    """One finite number per period and column, (T, M); at least one column."""
     array = _numbers(name, values)
     if array.ndim != 2 or not array.shape[1]:
         raise DataError(
             f"{name} has shape {array.shape}",
-            f"periods down and {columns} across, (T, M)",
+            f"a row per period, columns of {columns}, (T, M)",
             "turn a single series into a column with [:, None]",
         )
     return _finite(name, array)
 
 
 def same_length(name: str, array: NDArray[Any], other: str, expected: int) -> None:
-    """Refuse arrays that do not speak of the same rows."""
+    """Raise if two arrays differ in length."""
     if len(array) != expected:
         raise DataError(
             f"{name} has {len(array)} rows and {other} {expected}", "the same rows in both"
@@ -44,37 +44,37 @@ def same_length(name: str, array: NDArray[Any], other: str, expected: int) -> No
 
 
 def whole(name: str, value: object, least: int) -> int:
-    """A whole number of at least so much."""
+    """Whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise UsageError(f"{name} is {value!r}", f"a whole number, at least {least}")
     return int(value)
 
 
 def number(name: str, value: object, least: float = -math.inf) -> float:
-    """A finite number of at least so much."""
-    found = _real(name, value)
-    if not math.isfinite(found) or found < least:
+    """Finite number of at least ``least``."""
+    result = _real(name, value)
+    if not math.isfinite(result) or result < least:
         limit = "" if math.isinf(least) else f", at least {least:g}"
         raise UsageError(f"{name} is {value}", f"a finite number{limit}")
-    return found
+    return result
 
 
 def share(name: str, value: object, above: float = 0.0) -> float:
-    """A number strictly between a bound and 1."""
-    found = _real(name, value)
-    if not above < found < 1.0:
+    """Number strictly between a bound and 1."""
+    result = _real(name, value)
+    if not above < result < 1.0:
         raise UsageError(f"{name} is {value}", f"a number above {above:g} and below 1")
-    return found
+    return result
 
 
 def one_of(name: str, value: object, known: Any) -> None:
-    """Refuse anything but one of the values of a ``Literal``."""
+    """Raise unless the value is one of a ``Literal``."""
     if value not in get_args(known):
         raise UsageError(f"{name} is {value!r}", " or ".join(map(repr, get_args(known))))
 
 
 def resampling(confidence: object, repeats: object, seed: object) -> tuple[float, int, int]:
-    """Options of an interval from resamples: its confidence, how many there are, their seed."""
+    """Confidence, number of resamples and seed of an interval."""
     return share("confidence", confidence), whole("repeats", repeats, 100), whole("seed", seed, 0)
 
 
@@ -85,13 +85,13 @@ def _real(name: str, value: object) -> float:
 
 
 def unit(array: Floats) -> tuple[Floats, float]:
-    """The array over its largest size, and that: squares neither overflow nor vanish then."""
+    """The array divided by its largest absolute value, so that squares stay finite; that value."""
     size = float(np.abs(array).max(initial=0.0))
     return (array / size, size) if size > 0.0 else (array, 1.0)
 
 
 def finite_or_nan(value: float) -> float:
-    """The number, or NaN for one too large to be a number."""
+    """The number, or NaN if it is infinite."""
     return value if math.isfinite(value) else math.nan
 
 
@@ -99,7 +99,7 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[Any]:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name} is no array of numbers ({error})", "numbers") from None
+        raise DataError(f"{name} is not an array of numbers ({error})", "numbers") from None
 
 
 def _finite(name: str, array: Floats) -> Floats:
@@ -110,6 +110,6 @@ def _finite(name: str, array: Floats) -> Floats:
             f"{name}[{', '.join(map(str, at))}] is {array[at]}, "
             f"one of {int(wrong.sum())} that are not finite",
             "a finite number everywhere",
-            "leave the period out of everything that is compared, or find out why it has none",
+            "drop the period from every array that is compared, or repair its source",
         )
     return array

@@ -1,4 +1,4 @@
-"""Drawing samples, and blocks of periods, in which what follows on one another stays together."""
+"""Draws of samples, and of blocks of consecutive periods."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from podium.stats.diebold_mariano import FEWEST_PERIODS
 Method = Literal["stationary", "circular"]
 
 CELLS_AT_ONCE = 1_000_000
-"""Drawn periods held at once, 8 MB an array."""
+"""Drawn periods in memory at a time, 8 MB per array."""
 
 NUMBERS_AT_ONCE = 4_000_000
-"""How often samples were drawn, of the resamples that are held at once."""
+"""Counts of drawn samples in memory at a time."""
 
 
 def block_length(block: float | None, n: int, columns: Floats, method: Method) -> float:
-    """The block length asked for, or what the columns need on average; 1 to n."""
+    """Configured block length, or the mean optimal length of the columns; 1 to n."""
     if block is not None:
-        found = number("block", block, 1.0)
-        if found > n:
-            raise UsageError(f"block is {block}", f"at most the {n} periods there are")
+        length = number("block", block, 1.0)
+        if length > n:
+            raise UsageError(f"block is {block}", f"at most {n}, the number of periods")
     else:
-        # The longest of many is mostly noise: with 50 columns a test of 5 per cent rejected 9.7 per
-        # cent by it and 6.8 by their mean; with one persistent column of ten, both rejected 10.
-        found = float(optimal_block_length(columns, method).mean())
-    return found if method == "stationary" else float(round(found))
+        # The longest of many is mostly noise: with 50 columns a test at 5 % rejects 9.7 % with it
+        # and 6.8 % with the mean; with one persistent column of ten, both reject 10 %.
+        length = float(optimal_block_length(columns, method).mean())
+    return length if method == "stationary" else float(round(length))
 
 
 def checked_method(method: object) -> Method:
-    """The name of a way to draw blocks."""
+    """Valid name of a method of drawing blocks."""
     one_of("method", method, Method)
     return "stationary" if method == "stationary" else "circular"
 
 
 def too_short(n: int) -> str | None:
-    """Why so few periods cannot be resampled."""
+    """Reason why the periods are too few to resample, or None."""
     if n < FEWEST_PERIODS:
         return f"{n} periods, at least {FEWEST_PERIODS} are needed"
     return None
@@ -52,7 +52,7 @@ def too_short(n: int) -> str | None:
 def draws(
     n: int, repeats: int, block: float, method: Method, seed: int
 ) -> Iterator[NDArray[np.intp]]:
-    """Indices of resampled periods, (some of the repeats, n) at a time, the same for one seed."""
+    """Indices of resampled periods in batches, (repeats of the batch, n); fixed by the seed."""
     rng = np.random.default_rng(seed)
     step = max(1, CELLS_AT_ONCE // n)
     for begin in range(0, repeats, step):
@@ -62,11 +62,11 @@ def draws(
 
 
 def resampled_means(columns: Floats, repeats: int, block: float, seed: int) -> Floats:
-    """Means of stationary resamples of (T, M) columns, (repeats, M); periods stay together."""
+    """Means of stationary resamples of (T, M) columns, (repeats, M); rows are drawn whole."""
     n = len(columns)
     means = []
     for drawn in draws(n, repeats, block, "stationary", seed):
-        # How often each period was drawn, times the columns: one product instead of a gather.
+        # Draw counts of the periods times the columns: a product is faster than a gather.
         rows = n * np.arange(len(drawn))[:, None]
         counts = np.bincount((drawn + rows).ravel(), minlength=drawn.size)
         means.append(counts.reshape(drawn.shape).astype(np.float64) @ columns / n)
@@ -79,21 +79,21 @@ def resampled_sums(rows: Floats, times: NDArray[np.int64], repeats: int, seed: i
     Parameters
     ----------
     rows : (U, C) float
-        Different samples.
+        Distinct samples.
     times : (U,) int
-        How often each of them occurs.
+        Number of occurrences of each.
     """
     rng, n = np.random.default_rng(seed), int(times.sum())
     step = max(1, NUMBERS_AT_ONCE // max(rows.shape))
-    found = []
+    sums = []
     for begin in range(0, repeats, step):
         drawn = rng.multinomial(n, times / n, size=min(step, repeats - begin))
-        found.append(drawn.astype(np.float64) @ rows)
-    return np.concatenate(found)
+        sums.append(drawn.astype(np.float64) @ rows)
+    return np.concatenate(sums)
 
 
 def _stationary(n: int, size: int, block: float, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Blocks of geometric length, `block` on average, wrapping at the end."""
+    """Blocks of geometric length with mean ``block``, wrapping at the end."""
     starts = rng.integers(n, size=(size, n))
     begins = rng.random((size, n)) < 1.0 / block
     begins[:, 0] = True
@@ -105,7 +105,7 @@ def _stationary(n: int, size: int, block: float, rng: np.random.Generator) -> ND
 
 
 def _circular(n: int, size: int, block: float, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Blocks of one length, the last cut short, wrapping at the end."""
+    """Blocks of equal length, the last cut short, wrapping at the end."""
     length = int(block)
     starts = rng.integers(n, size=(size, -(-n // length)))
     drawn: NDArray[np.intp] = (starts[:, :, None] + np.arange(length)).reshape(size, -1)[:, :n]

@@ -1,4 +1,4 @@
-"""How far a figure of a time series could have come out otherwise."""
+"""Bootstrap intervals of a figure of a time series."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from podium.stats._checks import finite_or_nan, resampling, same_length, series,
 from podium.stats._resampling import Method, block_length, checked_method, draws, too_short
 
 MOST_UNDEFINED = 0.05
-"""Share of draws that may have no figure before the interval has none either."""
+"""Share of resamples without a figure above which there is no interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapInterval:
-    """A figure and the interval that its resamples span.
+    """A figure and its bootstrap interval.
 
     Parameters
     ----------
     estimate : float
-        The figure of the series as they are.
+        Figure of the original series.
     low, high : float
-        Quantiles of the resampled figures (percentile interval); NaN if undecidable.
+        Percentile interval of the resampled figures; NaN if undecidable.
     confidence : float in (0, 1)
-        Share of the resampled figures between them.
+        Share of the resampled figures inside the interval.
     n : int
         Periods.
     block : float
         (Mean) length of the blocks, in periods; NaN if undecidable.
     draws : int
-        Resamples whose figure was a finite number.
+        Resamples with a finite figure.
     reason : str or None
         Why there is no interval.
     """
@@ -65,14 +65,14 @@ def block_bootstrap(
     Parameters
     ----------
     metric : callable
-        Takes the arrays of `data`, resampled alike, and gives a number. It is called once for
-        each repeat.
+        Function of the arrays of `data`, all resampled with the same rows, that returns a number.
+        It is called once per resample.
     *data : (T, ...) numbers
-        Arrays with a row a period, in time order.
+        Arrays with a row per period, in time order.
     method : {"stationary", "circular"}
-        Blocks of geometric length, or of one length; both wrap at the end.
+        Blocks of geometric or of fixed length; both wrap at the end.
     block : float in [1, T], optional
-        Length of the blocks (their mean, for "stationary"). Without it the mean
+        Length of the blocks (mean length for "stationary"). Defaults to the mean
         `optimal_block_length` of the columns of `data`.
     confidence : float in (0, 1)
         Share of the resampled figures inside the interval.
@@ -96,9 +96,9 @@ def block_bootstrap(
 
     Notes
     -----
-    Percentile intervals are narrow where periods follow each other: an interval of 95 per cent held
-    the mean of 250 independent periods 94 to 95 times of 100, 89 to 90 times where each period kept
-    half of the one before, and then 92 to 93 times for 1,000 periods (2,000 simulations each).
+    Percentile intervals are too narrow for autocorrelated periods. In 2,000 simulations each, an
+    interval of 95 % covers the mean of 250 independent periods in 94 to 95 % of them. With an
+    autocorrelation of 0.5 it covers 89 to 90 %, and 92 to 93 % for 1,000 periods.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def block_bootstrap(
     .. [2] Politis & Romano (1992), A circular block-resampling procedure for stationary data.
     """
     if not data:
-        raise UsageError("no data", "at least one array with a row a period")
+        raise UsageError("no data", "at least one array with a row per period")
     arrays, columns = _rows(data)
     estimate = finite_or_nan(float(metric(*arrays)))
 
@@ -133,12 +133,12 @@ def block_bootstrap_mean(
     repeats: int = 1000,
     seed: int = 0,
 ) -> BootstrapInterval:
-    """Interval for the mean of a time series; `block_bootstrap` without calling anything.
+    """Interval for the mean of a time series: a fast `block_bootstrap` of the mean.
 
     Parameters
     ----------
     values : (T,) float
-        One number a period, in time order, in any unit.
+        One number per period, in time order, in any unit.
     method, block, confidence, repeats, seed
         As for `block_bootstrap`.
 
@@ -164,25 +164,25 @@ def block_bootstrap_mean(
     ----------
     .. [1] Politis & Romano (1994), The stationary bootstrap, J. Am. Statistical Association 89.
     """
-    found, size = unit(series("values", values))
-    estimate = size * float(found.mean()) if found.size else math.nan
+    scaled, size = unit(series("values", values))
+    estimate = size * float(scaled.mean()) if scaled.size else math.nan
 
     def figures(drawn: NDArray[np.intp]) -> Floats:
-        return np.asarray(size * found[drawn].mean(axis=1))
+        return np.asarray(size * scaled[drawn].mean(axis=1))
 
-    columns = found[:, None]
+    columns = scaled[:, None]
     return _interval(columns, estimate, figures, method, block, confidence, repeats, seed)
 
 
 def _rows(data: tuple[ArrayLike, ...]) -> tuple[list[NDArray[Any]], Floats]:
-    """The arrays, and all their columns side by side."""
+    """The arrays, and all their columns in one table."""
     arrays = [np.asarray(values) for values in data]
     flat = []
     for at, array in enumerate(arrays):
         if not array.ndim or array.dtype.kind not in "biuf":
             raise DataError(
                 f"data[{at}] has type {array.dtype} and shape {array.shape}",
-                "numbers, a row a period",
+                "numbers, a row per period",
             )
         same_length(f"data[{at}]", array, "data[0]", len(arrays[0]))
         values = array.reshape(len(array), math.prod(array.shape[1:])).astype(np.float64)
@@ -202,27 +202,27 @@ def _interval(
     repeats: int,
     seed: int,
 ) -> BootstrapInterval:
-    """Interval of a figure from its values in resamples, which ``figures`` gives by their rows."""
+    """Interval of a figure; ``figures`` computes it for resampled rows."""
     kind = checked_method(method)
     level, count, start = resampling(confidence, repeats, seed)
     n = len(columns)
     reason = too_short(n)
     if not reason and math.isnan(estimate):
-        reason = "the metric of the series themselves is no finite number"
+        reason = "the metric of the original series is not finite"
     if reason:
         return BootstrapInterval(estimate, math.nan, math.nan, level, n, math.nan, 0, reason)
     length = block_length(block, n, columns, kind)
-    found = np.concatenate([figures(drawn) for drawn in draws(n, count, length, kind, start)])
-    low, high, defined, reason = percentiles(found, level)
+    resampled = np.concatenate([figures(drawn) for drawn in draws(n, count, length, kind, start)])
+    low, high, defined, reason = percentiles(resampled, level)
     return BootstrapInterval(estimate, low, high, level, n, length, defined.size, reason)
 
 
 def percentiles(figures: Floats, level: float) -> tuple[float, float, Floats, str | None]:
-    """Quantiles round the middle, the figures that are numbers, and why there are no quantiles."""
+    """Low and high quantile, the finite figures, and the reason where there is no interval."""
     defined = figures[np.isfinite(figures)]
     missing = figures.size - defined.size
     if missing > MOST_UNDEFINED * figures.size:
-        reason = f"the metric is no finite number for {missing} of {figures.size} resamples"
+        reason = f"the metric is not finite for {missing} of {figures.size} resamples"
         return math.nan, math.nan, defined, reason
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(defined, [tail, 1.0 - tail])

@@ -1,4 +1,4 @@
-"""How long the blocks of a bootstrap should be."""
+"""Optimal block length of a bootstrap."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from podium.stats._checks import table, unit
 from podium.stats.diebold_mariano import FEWEST_PERIODS
 
 QUIET_LAGS = 5
-"""So many autocorrelations in a row that could be 0 end the memory of a series."""
+"""Consecutive insignificant autocorrelations after which the rest count as 0."""
 
 
 def optimal_block_length(
     columns: ArrayLike, method: Literal["stationary", "circular"] = "stationary"
 ) -> Floats:
-    """Block length at which a bootstrap of the mean estimates its variance best.
+    """Block length that minimises the error of the bootstrap variance of the mean.
 
     Parameters
     ----------
     columns : (T, M) float
         Series of T periods, in time order; a single one as ``[:, None]``.
     method : {"stationary", "circular"}
-        The bootstrap it is for: blocks of random length (this is their mean), or of one length.
+        Bootstrap with blocks of random length (the result is their mean) or of fixed length.
 
     Returns
     -------
@@ -95,6 +95,6 @@ def _length(covariance: Floats, n: int, factor: float, longest: float) -> float:
     k = np.arange(1, lags + 1)
     window = np.minimum(1.0, 2.0 * (1.0 - k / lags)) * covariance[1 : lags + 1]
     slope, variance = 2.0 * float(window @ k), float(covariance[0] + 2.0 * window.sum())
-    # A variance that cancels to nothing asks for blocks without end.
+    # A variance that cancels to 0 would give an infinite length.
     ratio = min(abs(slope), n * abs(variance)) / abs(variance) if variance else float(n)
     return float(min(max(1.0, (factor * ratio * ratio * n) ** (1.0 / 3.0)), longest))

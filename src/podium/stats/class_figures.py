@@ -1,4 +1,4 @@
-"""The figures of a classifier, one function each: classes and probabilities in, numbers out."""
+"""Figures of a classifier, one function each: classes and probabilities in, numbers out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from podium.arrays import Floats
 Counts = NDArray[np.int64]
 
 BINS = 15
-"""Bins of equal width in which confidence is held against accuracy."""
+"""Bins of equal width that compare confidence with accuracy."""
 
 MOST_THRESHOLDS = 200
-"""Rows of a class in the table of thresholds."""
+"""Most rows of a class in the table of thresholds."""
 
 
 def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -26,8 +26,8 @@ def log_losses(truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
     ----------
     truth : (N,) int, from 0 to K - 1
     probabilities : (N, K) float
-        A probability below the smallest step of a double is taken for that, so that no loss is
-        infinite; NaN stays NaN.
+        Probabilities are clipped at the machine epsilon of a double, so that no loss is infinite;
+        NaN stays NaN.
     """
     own = probabilities[np.arange(len(truth)), truth]
     return -np.log(np.maximum(own, np.finfo(np.float64).eps))
@@ -47,22 +47,22 @@ def log_loss(truth: Counts, probabilities: Floats) -> float:
 def brier(truth: Counts, probabilities: Floats) -> float:
     """Mean over samples of the squared errors of all K probabilities summed, from 0 to 2.
 
-    With two classes this is twice the Brier score that looks at the second class alone
-    (scikit-learn's ``scale_by_half=False``).
+    With two classes this is twice the Brier score of the second class alone (scikit-learn's
+    ``scale_by_half=False``).
 
     Examples
     --------
     >>> brier(np.array([1]), np.array([[0.5, 0.5]]))
     0.5
     """
-    # (p - 1)^2 for the own class, p^2 for the others, without a matrix of ones and zeros.
+    # (p - 1)^2 for the own class, p^2 for the others, without a one-hot matrix.
     own = probabilities[np.arange(len(truth)), truth]
     others = np.maximum(np.square(probabilities).sum(axis=1) - own**2, 0.0)
     return float(np.mean((1.0 - own) ** 2 + others))
 
 
 def calibration_error(truth: Counts, probabilities: Floats) -> float:
-    """Expected calibration error of the chosen class, from 0 to 1, see `Reliability`.
+    """Expected calibration error of the predicted class, from 0 to 1, see `Reliability`.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def calibration_error(truth: Counts, probabilities: Floats) -> float:
 
 
 def confusion(truth: Counts, chosen: Counts, classes: int) -> Counts:
-    """Samples by class (row) and chosen class (column), (K, K).
+    """Confusion matrix: samples by class (row) and predicted class (column), (K, K).
 
     Examples
     --------
@@ -84,7 +84,7 @@ def confusion(truth: Counts, chosen: Counts, classes: int) -> Counts:
 
 
 def rates(counts: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F1 of each class, (..., K) each; 0 where there is nothing to divide by.
+    """Precision, recall and F1 of each class, (..., K) each; 0 where the denominator is 0.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def rates(counts: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     [[1.0, 0.6666666666666666], [0.5, 1.0], [0.6666666666666666, 0.8]]
     """
     right = np.diagonal(counts, axis1=-2, axis2=-1)
-    there, chosen = counts.sum(axis=-1), counts.sum(axis=-2)
-    return _share(right, chosen), _share(right, there), _share(2 * right, there + chosen)
+    support, chosen = counts.sum(axis=-1), counts.sum(axis=-2)
+    return _share(right, chosen), _share(right, support), _share(2 * right, support + chosen)
 
 
 def macro_f1(counts: Counts) -> float:
@@ -113,12 +113,12 @@ def macro_f1(counts: Counts) -> float:
 
 
 def weighted_f1(counts: Counts) -> float:
-    """Mean F1 weighted by how many samples each class has."""
+    """Mean F1 weighted by the support of each class."""
     return float(rates(counts)[2] @ counts.sum(axis=1) / counts.sum())
 
 
 def accuracy(counts: Counts) -> float:
-    """Share of samples whose class was chosen."""
+    """Share of samples with the right predicted class."""
     return float(np.trace(counts) / counts.sum())
 
 
@@ -128,14 +128,14 @@ def balanced_accuracy(counts: Counts) -> float:
 
 
 def pr_auc_macro(truth: Counts, probabilities: Floats) -> float:
-    """Mean average precision of the classes that are there, each against the rest."""
+    """Mean average precision of the classes that have samples, each against the rest."""
     if np.isnan(probabilities).any():
         return float("nan")
     return known_mean([c.pr_auc for c in curves(truth, probabilities)])
 
 
 def roc_auc_macro(truth: Counts, probabilities: Floats) -> float:
-    """Mean area under the ROC of the classes that are there, each against the rest.
+    """Mean area under the ROC of the classes that have samples, each against the rest.
 
     NaN where all samples are of one class.
     """
@@ -146,7 +146,7 @@ def roc_auc_macro(truth: Counts, probabilities: Floats) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ThresholdCurve:
-    """What flagging a class from some score on finds, for every distinct score.
+    """Samples flagged as a class at each threshold, one threshold per distinct score.
 
     Parameters
     ----------
@@ -205,24 +205,24 @@ class ThresholdCurve:
         return float(np.trapezoid(np.concatenate([[0.0], self.recall]), across))
 
     def thinned(self, limit: int = MOST_THRESHOLDS) -> ThresholdCurve:
-        """At most that many of the points: the first, the last, the best F1, and others between.
+        """At most ``limit`` points: the first, the last, the best F1, and others between.
 
-        The others are even in recall, in score, and in the logarithm of how many are flagged, since
-        what happens to the first few flagged samples matters most for a rare class.
+        The others are evenly spaced in recall, in score, and in the logarithm of the number of
+        flagged samples, as the first few matter most for a rare class.
         """
         last = len(self.thresholds) - 1
         if last < limit:
             return self
-        flagged, each = self.hits + self.alarms, (limit - 3) // 3
+        flagged, per_scale = self.hits + self.alarms, (limit - 3) // 3
         high, low = self.thresholds[[0, -1]]
         picks = [
-            np.searchsorted(self.hits, np.linspace(0, self.hits[-1], each)),
-            np.searchsorted(flagged, np.geomspace(1, flagged[-1], each)),
-            np.searchsorted(-self.thresholds, -np.linspace(high, low, each)),
+            np.searchsorted(self.hits, np.linspace(0, self.hits[-1], per_scale)),
+            np.searchsorted(flagged, np.geomspace(1, flagged[-1], per_scale)),
+            np.searchsorted(-self.thresholds, -np.linspace(high, low, per_scale)),
             np.array([0, int(self.f1.argmax()), last]),
         ]
-        kept = np.unique(np.minimum(np.concatenate(picks), last))
-        points = (self.thresholds[kept], self.hits[kept], self.alarms[kept])
+        rows = np.unique(np.minimum(np.concatenate(picks), last))
+        points = (self.thresholds[rows], self.hits[rows], self.alarms[rows])
         return ThresholdCurve(*points, self.positives, self.negatives)
 
 
@@ -231,8 +231,8 @@ def curves(truth: Counts, probabilities: Floats) -> tuple[ThresholdCurve, ...]:
 
     Examples
     --------
-    >>> found = curves(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6]]))[1]
-    >>> found.thresholds.tolist(), found.hits.tolist(), found.roc_auc
+    >>> curve = curves(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6]]))[1]
+    >>> curve.thresholds.tolist(), curve.hits.tolist(), curve.roc_auc
     ([0.6, 0.4, 0.1], [1, 2, 2], 1.0)
     """
     return tuple(_curve(truth == k, probabilities[:, k]) for k in range(probabilities.shape[1]))
@@ -241,7 +241,7 @@ def curves(truth: Counts, probabilities: Floats) -> tuple[ThresholdCurve, ...]:
 def _curve(positive: NDArray[np.bool_], scores: Floats) -> ThresholdCurve:
     order = np.argsort(scores)[::-1]
     ranked = scores[order]
-    # Samples of one score are flagged together, so only the last of them is a point.
+    # Samples with equal scores are flagged together, so only the last of them is a point.
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     hits = np.cumsum(positive[order], dtype=np.int64)[last]
     positives = int(positive.sum())
@@ -250,7 +250,7 @@ def _curve(positive: NDArray[np.bool_], scores: Floats) -> ThresholdCurve:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How often the chosen class is right, by the probability it was chosen with.
+    """Accuracy of the predicted class by its probability.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ class Reliability:
         Bins from 0 to 1; a probability on an edge belongs to the bin below it.
     count : (B,) int
     confidence, accuracy : (B,) float
-        Mean probability of the chosen class, and share of right choices; NaN in an empty bin.
+        Mean probability of the predicted class, and share of right ones; NaN in an empty bin.
     """
 
     edges: Floats
@@ -268,7 +268,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Mean over samples of the gap between confidence and accuracy in their bin."""
+        """Mean absolute gap between confidence and accuracy, bins weighted by their samples."""
         known = self.count > 0
         gaps = np.abs(self.accuracy[known] - self.confidence[known])
         return float(gaps @ self.count[known] / self.count.sum())
@@ -279,8 +279,8 @@ def reliability(truth: Counts, probabilities: Floats, bins: int = BINS) -> Relia
 
     Examples
     --------
-    >>> found = reliability(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]]), bins=2)
-    >>> found.count.tolist(), found.accuracy[1], round(found.error, 3)
+    >>> bins = reliability(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]]), bins=2)
+    >>> bins.count.tolist(), bins.accuracy[1], round(bins.error, 3)
     ([0, 2], np.float64(0.5), 0.4)
     """
     chosen = probabilities.argmax(axis=1)
@@ -303,5 +303,5 @@ def known_mean(values: ArrayLike) -> float:
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    found: Floats = np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
-    return found
+    ratio: Floats = np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+    return ratio

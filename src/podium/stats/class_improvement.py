@@ -1,4 +1,4 @@
-"""How much better a classifier is than the one it was made of, on the same samples."""
+"""Improvement of a classifier over its parent, on the same samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from podium.stats.classification import Evaluation
 from podium.stats.improvement import Direction, Improvement, improvement
 from podium.stats.paired_bootstrap import FEWEST_GROUPS, FEWEST_SAMPLES
 
-# Figures that follow from sums over samples, so that a resample is one product.
+# Figures that are functions of sums over samples, so that a resample is one product.
 RESAMPLED = ("macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "log_loss", "brier")
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "cost_minimised")
 
@@ -35,17 +35,17 @@ def improvements_of_classes(
     repeats: int = 1000,
     seed: int = 0,
 ) -> dict[str, Improvement]:
-    """Change of every figure, with its sign, and with intervals from the same resampled samples.
+    """Signed change of every figure, with bootstrap intervals from common resamples.
 
     Parameters
     ----------
     parent, child : Evaluation
-        All figures of each on these samples.
+        Figures of each on these samples.
     truth : (N,) int, from 0 to K - 1
     of_parent, of_child : (N, K) float
         Probabilities of each.
     groups : (N,), optional
-        What samples share, such as their patient or their day: groups are drawn whole.
+        Group of each sample, such as its patient or its day; groups are drawn whole.
     confidence : float in (0, 1)
         Share of the resampled improvements inside the interval.
     repeats : int, >= 100
@@ -55,10 +55,10 @@ def improvements_of_classes(
     Returns
     -------
     dict of str to Improvement
-        Of every figure that either has. `macro_f1`, `weighted_f1`, `accuracy`, `balanced_accuracy`,
-        `log_loss` and `brier` have an interval, or the reason why there is none: fewer than 30
-        samples or 10 groups, or a parent's figure that is 0 in resamples. A parent's figure that is
-        smaller than its standard error over the resamples is no measure.
+        Every figure that is defined for either. `macro_f1`, `weighted_f1`, `accuracy`,
+        `balanced_accuracy`, `log_loss` and `brier` have an interval, or a reason why there is none:
+        fewer than 30 samples or 10 groups, or a parent's figure that is 0 in resamples. There is no
+        percentage where the parent's figure is smaller than its bootstrap standard error.
 
     Raises
     ------
@@ -71,8 +71,8 @@ def improvements_of_classes(
     >>> truth = np.tile([0, 1], 50)
     >>> sure, unsure = (np.where(truth[:, None] == [0, 1], p, 1 - p) for p in (0.8, 0.6))
     >>> both = [evaluate(truth, p, ["calm", "storm"]) for p in (unsure, sure)]
-    >>> found = improvements_of_classes(*both, truth, unsure, sure)["log_loss"]
-    >>> [round(x, 4) for x in (found.low, found.percent, found.high)]
+    >>> change = improvements_of_classes(*both, truth, unsure, sure)["log_loss"]
+    >>> [round(x, 4) for x in (change.low, change.percent, change.high)]
     [56.3171, 56.3171, 56.3171]
     """
     level, count, start = resampling(confidence, repeats, seed)
@@ -93,62 +93,62 @@ def improvements_of_classes(
         sums_drawn = resampled_sums(units, np.ones(len(units), np.int64), count, start)
         drawn = _figures(sums_drawn.reshape(count, 2, -1), len(child.class_names))
 
-    def found(name: str) -> Improvement:
-        way: Direction = "min" if name in LOWER_IS_BETTER else "max"
+    def change(name: str) -> Improvement:
+        direction: Direction = "min" if name in LOWER_IS_BETTER else "max"
         if name not in RESAMPLED or drawn is None:
-            one = improvement(before[name], after[name], way)
+            one = improvement(before[name], after[name], direction)
             why = few if name in RESAMPLED and one.reason is None else None
             return replace(one, interval_reason=why)
         at = RESAMPLED.index(name)
         first, second = drawn[:, 0, at], drawn[:, 1, at]
-        one = improvement(before[name], after[name], way, standard_error=float(first.std()))
+        one = improvement(before[name], after[name], direction, standard_error=float(first.std()))
         if one.reason is not None:
             return one
-        sign = 1.0 if way == "max" else -1.0
+        sign = 1.0 if direction == "max" else -1.0
         with np.errstate(divide="ignore", invalid="ignore"):
             shares = 100.0 * sign * (second - first) / np.abs(first)
         low, high, _, why = percentiles(shares, level)
         return replace(one, low=low, high=high, interval_reason=why)
 
     return {
-        name: found(name)
+        name: change(name)
         for name in names
         if not (math.isnan(before[name]) and math.isnan(after[name]))
     }
 
 
 def _sums(truth: Counts, probabilities: Floats) -> Floats:
-    """What figures are made of, a row a sample, (N, 3K + 2).
+    """Terms of the figures, a row per sample, (N, 3K + 2).
 
-    Whether the class is there, chosen, and rightly chosen, of every class; both losses.
+    Per class: true, predicted, and both; then the two losses.
     """
     classes = np.arange(probabilities.shape[1])
-    there = truth[:, np.newaxis] == classes
+    true = truth[:, np.newaxis] == classes
     chosen = probabilities.argmax(axis=1)[:, np.newaxis] == classes
-    losses = log_losses(truth, probabilities), np.square(there - probabilities).sum(axis=1)
-    return np.concatenate([there, chosen, there & chosen, np.stack(losses, axis=1)], axis=1)
+    losses = log_losses(truth, probabilities), np.square(true - probabilities).sum(axis=1)
+    return np.concatenate([true, chosen, true & chosen, np.stack(losses, axis=1)], axis=1)
 
 
 def _by_group(units: Floats, groups: NDArray[Any]) -> Floats:
     """Sums over the samples of each group."""
     names, of = np.unique(groups, return_inverse=True)
-    found = np.zeros((len(names), units.shape[1]))
-    np.add.at(found, of, units)
-    return found
+    sums = np.zeros((len(names), units.shape[1]))
+    np.add.at(sums, of, units)
+    return sums
 
 
 def _figures(sums: Floats, classes: int) -> Floats:
-    """The resampled figures from sums over samples, (..., figures)."""
-    there, chosen, right = (sums[..., k * classes : (k + 1) * classes] for k in range(3))
-    total = there.sum(axis=-1)
-    f1 = 2 * right / np.maximum(there + chosen, 1.0)
-    recall = right / np.maximum(there, 1.0)
+    """Resampled figures from sums over samples, (..., figures)."""
+    true, chosen, right = (sums[..., k * classes : (k + 1) * classes] for k in range(3))
+    total = true.sum(axis=-1)
+    f1 = 2 * right / np.maximum(true + chosen, 1.0)
+    recall = right / np.maximum(true, 1.0)
     return np.stack(
         [
             f1.mean(axis=-1),
-            (f1 * there).sum(axis=-1) / total,
+            (f1 * true).sum(axis=-1) / total,
             right.sum(axis=-1) / total,
-            recall.sum(axis=-1) / (there > 0.0).sum(axis=-1),
+            recall.sum(axis=-1) / (true > 0.0).sum(axis=-1),
             sums[..., -2] / total,
             sums[..., -1] / total,
         ],

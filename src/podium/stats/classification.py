@@ -1,10 +1,10 @@
 """Classification: classes and probabilities in, numbers out.
 
-Figures are scikit-learn's with ``labels=range(K)`` and ``zero_division=0``: a class that is neither
-there nor chosen has precision, recall and F1 of 0, and counts as 0 in the macro mean of F1.
-Balanced accuracy is the mean recall of the classes that are there. Areas under curves have no value
-for a class that is not there (scikit-learn warns, and gives 0 for average precision): NaN here,
-left out of the macro mean. The chosen class is the likeliest, the first of equally likely ones.
+Figures equal scikit-learn's with ``labels=range(K)`` and ``zero_division=0``: a class that has no
+samples and is never predicted has precision, recall and F1 of 0, and counts as 0 in macro-F1.
+Balanced accuracy is the mean recall of the classes that have samples. Areas under curves are NaN
+for a class without samples (scikit-learn warns, and returns 0 for average precision) and left out
+of the macro mean. The predicted class is the most probable one, the first of a tie.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ from podium.stats.class_figures import (
 from podium.stats.mcnemar import mcnemar
 
 FEWEST_UNITS = 10
-"""Below this many groups (or samples without groups) a bootstrap says nothing."""
+"""Fewest groups (or samples without groups) of a bootstrap."""
 
 POINTS = ("precision", "recall", "f1", "flagged", "false_positive_rate")
-"""Figures of each threshold of a curve, as they are written."""
+"""Figures of each threshold of a curve, by their stored names."""
 
-# Single precision softmax and files rounded to six decimals pass, logits and percentages do not.
+# Single-precision softmax and files rounded to six decimals pass, logits and percentages do not.
 _SUM_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """What the decisions cost.
+    """Cost of the decisions.
 
     Parameters
     ----------
     matrix : (K, K) float
-        Cost of choosing the column's class where the row's is true; below zero is a gain.
+        Cost of predicting the column's class where the row's is true; below zero is a gain.
     chosen : float
-        Mean cost a sample of the likeliest classes.
+        Mean cost per sample of the most probable classes.
     minimised : float
-        Mean cost a sample of the classes whose expected cost under the probabilities is lowest.
+        Mean cost per sample of the classes with the lowest expected cost.
     """
 
     matrix: Floats
@@ -68,14 +68,14 @@ class Cost:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """All figures of a classifier on some samples; made by `evaluate`.
+    """All figures of a classifier on some samples; see `evaluate`.
 
     Parameters
     ----------
     class_names : tuple of str, length K
     samples : int
     confusion : (K, K) int
-        Samples by class (row) and chosen class (column).
+        Samples by class (row) and predicted class (column).
     precision, recall, f1 : (K,) float
     support : (K,) int
         Samples of each class.
@@ -83,9 +83,9 @@ class Evaluation:
         NaN for a class without samples.
     macro_f1, weighted_f1, accuracy, balanced_accuracy, log_loss, brier, calibration_error : float
     pr_auc_macro, roc_auc_macro : float
-        Mean over the classes that have one; NaN where none has.
-    curves : tuple of Curve, length K
-        With every distinct score.
+        Mean over the classes with samples; NaN without any.
+    curves : tuple of ThresholdCurve, length K
+        A point per distinct score.
     reliability : Reliability
     cost : Cost, or None
     """
@@ -113,19 +113,19 @@ class Evaluation:
     cost: Cost | None = None
 
     def scalars(self) -> dict[str, float]:
-        """Every single number by name; those of a class end with its index: ``recall_2``."""
-        found: dict[str, float] = {
+        """Every scalar by name; those of a class end with its index: ``recall_2``."""
+        values: dict[str, float] = {
             field.name: getattr(self, field.name) for field in fields(self) if field.type == "float"
         }
         if self.cost:
-            found |= {"cost": self.cost.chosen, "cost_minimised": self.cost.minimised}
+            values |= {"cost": self.cost.chosen, "cost_minimised": self.cost.minimised}
         for name in ("precision", "recall", "f1", "pr_auc", "roc_auc"):
-            found |= {f"{name}_{k}": v for k, v in enumerate(getattr(self, name).tolist())}
-        return found
+            values |= {f"{name}_{k}": v for k, v in enumerate(getattr(self, name).tolist())}
+        return values
 
     def spec(self) -> dict[str, Any]:
         """JSON of everything, null for NaN; at most 200 points of each curve."""
-        told: dict[str, Any] = {
+        document = {
             "class_names": list(self.class_names),
             "samples": self.samples,
             "support": self.support.tolist(),
@@ -141,8 +141,8 @@ class Evaluation:
             ],
             "cost_matrix": self.cost.matrix.tolist() if self.cost else None,
         }
-        found: dict[str, Any] = strict(told)
-        return found
+        result: dict[str, Any] = strict(document)
+        return result
 
 
 def evaluate(
@@ -152,7 +152,7 @@ def evaluate(
     *,
     cost: ArrayLike | None = None,
 ) -> Evaluation:
-    """Every figure of a classifier.
+    """Compute every figure of a classifier.
 
     Parameters
     ----------
@@ -162,28 +162,28 @@ def evaluate(
     class_names : sequence of str, length K
         At least two.
     cost : (K, K) number, optional
-        Cost of choosing the column's class where the row's is true.
+        Cost of predicting the column's class where the row's is true.
 
     Raises
     ------
     DataError
-        With every problem: no samples, shapes that do not fit, labels that are no class,
-        probabilities that are none, costs that are not finite.
+        With every problem: no samples, shapes that do not match, labels outside the classes,
+        invalid probabilities, costs that are not finite.
 
     Examples
     --------
-    >>> found = evaluate([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], ["calm", "storm"])
-    >>> found.confusion.tolist(), round(found.macro_f1, 4), found.scalars()["recall_0"]
+    >>> figures = evaluate([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], ["calm", "storm"])
+    >>> figures.confusion.tolist(), round(figures.macro_f1, 4), figures.scalars()["recall_0"]
     ([[1, 1], [0, 1]], 0.6667, 0.5)
     """
     names = tuple(class_names)
-    labels, found, matrix, problems = _given(truth, probabilities, len(names), cost)
+    labels, scores, matrix, problems = _checked(truth, probabilities, len(names), cost)
     DataError.raise_for(problems)
-    chosen = found.argmax(axis=1)
+    chosen = scores.argmax(axis=1)
     counts = confusion(labels, chosen, len(names))
     precision, recall, f1 = rates(counts)
-    drawn = curves(labels, found)
-    table = reliability(labels, found)
+    drawn = curves(labels, scores)
+    table = reliability(labels, scores)
     pr_auc, roc_auc = (
         np.array([getattr(c, area) for c in drawn]) for area in ("pr_auc", "roc_auc")
     )
@@ -201,25 +201,25 @@ def evaluate(
         weighted_f1=weighted_f1(counts),
         accuracy=accuracy(counts),
         balanced_accuracy=balanced_accuracy(counts),
-        log_loss=log_loss(labels, found),
-        brier=brier(labels, found),
+        log_loss=log_loss(labels, scores),
+        brier=brier(labels, scores),
         calibration_error=table.error,
         pr_auc_macro=known_mean(pr_auc),
         roc_auc_macro=known_mean(roc_auc),
         curves=drawn,
         reliability=table,
-        cost=None if matrix is None else _cost(labels, chosen, found, matrix),
+        cost=None if matrix is None else _cost(labels, chosen, scores, matrix),
     )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of one classifier minus that of another, with a 95 % bootstrap interval.
+    """Difference of a figure of two classifiers, with a 95 % bootstrap interval.
 
     Parameters
     ----------
     value, low, high : float
-        ``low`` and ``high`` are NaN where there was too little to resample.
+        ``low`` and ``high`` are NaN where there are too few units.
     """
 
     value: float
@@ -229,26 +229,26 @@ class Difference:
 
 @dataclass(frozen=True)
 class ClassDifferences:
-    """How two classifiers differ on the same samples; above zero the first is better.
+    """Differences of two classifiers on the same samples; above zero the first is better.
 
     Parameters
     ----------
     samples : int
     units : int
-        What was resampled: groups, or samples where there are none.
+        Resampled units: groups, or samples without groups.
     grouped : bool
     macro_f1 : Difference
     p_value : float
-        Two-sided, of no difference in macro-F1, by the same bootstrap; NaN if undecidable.
+        Two-sided, of equal macro-F1, by the same bootstrap; NaN if undecidable.
     precision, recall, f1 : tuple of Difference, length K
     only_first, only_second : int
-        Samples that only one of the two got right.
+        Samples that only one of the two has right.
     mcnemar_p_value : float
-        Exact and two-sided, of no difference in accuracy. It takes samples for independent, so with
-        groups it is too sure of itself.
+        Exact and two-sided, of equal accuracy. It assumes independent samples, so with groups it is
+        too small.
     resamples, seed : int
     reason : str or None
-        Why the bootstrap cannot decide; None where it did.
+        Why the bootstrap is undecidable, or None.
     """
 
     samples: int
@@ -268,8 +268,8 @@ class ClassDifferences:
 
     def spec(self) -> dict[str, Any]:
         """JSON of everything, null for NaN."""
-        found: dict[str, Any] = strict(asdict(self))
-        return found
+        result: dict[str, Any] = strict(asdict(self))
+        return result
 
 
 def class_differences(
@@ -283,10 +283,9 @@ def class_differences(
 ) -> ClassDifferences:
     """Differences of two classifiers on the same samples, with intervals.
 
-    Whole groups are drawn with replacement where there are groups: samples of one patient or day
-    are not independent, and drawn one by one they would make a chance look like a certainty. A
-    class that is not in a resample has figures of 0 for both, so one that few groups have cannot be
-    shown to differ.
+    Groups are drawn whole, with replacement: samples of one patient or day are not independent, and
+    drawing them one by one makes intervals too narrow. A class that is absent from a resample has
+    figures of 0 for both, so a difference in a class of few groups is never significant.
 
     Parameters
     ----------
@@ -300,28 +299,28 @@ def class_differences(
     Raises
     ------
     DataError
-        Samples that do not fit each other, as `evaluate` refuses them.
+        Invalid samples, as in `evaluate`.
 
     Notes
     -----
     Intervals are percentiles; the p-value is twice the smaller share of resamples on one side of
-    zero, counted with the figure itself, so it is never 0 and agrees with the interval.
+    zero, with the estimate counted too, so it is never 0 and agrees with the interval.
 
     Examples
     --------
     >>> truth = np.tile([0, 1], 50)
     >>> good = np.where(truth[:, None] == [0, 1], 0.8, 0.2)
-    >>> found = class_differences(truth, good, good[::-1])
-    >>> found.macro_f1.value, found.only_first, found.p_value < 0.01
+    >>> result = class_differences(truth, good, good[::-1])
+    >>> result.macro_f1.value, result.only_first, result.p_value < 0.01
     (1.0, 100, True)
     """
     columns = np.shape(probabilities_a)[1] if np.ndim(probabilities_a) == 2 else 2
-    labels, first, _, problems = _given(truth, probabilities_a, columns, None)
-    _, second, _, more = _given(truth, probabilities_b, columns, None)
+    labels, first, _, problems = _checked(truth, probabilities_a, columns, None)
+    _, second, _, more = _checked(truth, probabilities_b, columns, None)
     problems += [p for p in more if p not in problems]
     ids = None if groups is None else np.asarray(groups)
     if ids is not None and ids.shape != labels.shape:
-        problems.add(f"groups have shape {ids.shape}", f"{labels.shape}, one a sample")
+        problems.add(f"groups have shape {ids.shape}", f"{labels.shape}, one per sample")
     DataError.raise_for(problems)
     chosen = first.argmax(axis=1), second.argmax(axis=1)
     counts, times = _units(labels, chosen, columns, ids)
@@ -330,8 +329,8 @@ def class_differences(
     units = int(times.sum())
     reason = None
     if units < FEWEST_UNITS:
-        what = "samples" if ids is None else "groups"
-        reason = f"{units} {what}, at least {FEWEST_UNITS} are needed"
+        unit = "samples" if ids is None else "groups"
+        reason = f"{units} {unit}, at least {FEWEST_UNITS} are needed"
         low = high = np.full(len(observed), np.nan)
         p_value = float("nan")
     else:
@@ -341,20 +340,20 @@ def class_differences(
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
         side = min((drawn[:, 0] <= 0).sum(), (drawn[:, 0] >= 0).sum())
         p_value = float(min(1.0, 2 * (1 + side) / (1 + n_boot)))
-    found = [Difference(*row) for row in np.stack([observed, low, high], axis=1).tolist()]
+    differences = [Difference(*row) for row in np.stack([observed, low, high], axis=1).tolist()]
     accuracy_test = mcnemar(labels, *chosen)
     return ClassDifferences(
         samples=len(labels),
         units=units,
         grouped=ids is not None,
-        macro_f1=found[0],
+        macro_f1=differences[0],
         p_value=p_value,
-        precision=tuple(found[1 : columns + 1]),
-        recall=tuple(found[columns + 1 : 2 * columns + 1]),
-        f1=tuple(found[2 * columns + 1 :]),
+        precision=tuple(differences[1 : columns + 1]),
+        recall=tuple(differences[columns + 1 : 2 * columns + 1]),
+        f1=tuple(differences[2 * columns + 1 :]),
         only_first=accuracy_test.only_a,
         only_second=accuracy_test.only_b,
-        # Right on the same samples: nothing speaks against equal accuracy.
+        # Right on the same samples: no evidence against equal accuracy.
         mcnemar_p_value=1.0 if accuracy_test.reason else accuracy_test.p_value,
         resamples=n_boot,
         seed=seed,
@@ -365,9 +364,9 @@ def class_differences(
 def _units(
     truth: Counts, chosen: tuple[Counts, Counts], classes: int, groups: NDArray[Any] | None
 ) -> tuple[Counts, Counts]:
-    """Confusion matrices of every different unit, (U, 2, K, K), and how often it occurs, (U,).
+    """Confusion matrices of every distinct unit, (U, 2, K, K), and its number of occurrences, (U,).
 
-    Units that are alike are one, so drawing single samples costs no more than K^3 kinds of them.
+    Equal units are merged, so there are at most K^3 of them without groups.
     """
     square = classes**2
     if groups is None:
@@ -400,43 +399,43 @@ def _cost(truth: Counts, chosen: Counts, probabilities: Floats, matrix: Floats) 
     return Cost(matrix, *means)
 
 
-def _given(
+def _checked(
     truth: ArrayLike, probabilities: ArrayLike, classes: int, cost: ArrayLike | None
 ) -> tuple[Counts, Floats, Floats | None, Problems]:
-    """The arguments as arrays, and what is wrong with them."""
-    labels, found = np.asarray(truth), np.asarray(probabilities)
+    """Arguments as arrays, and their problems."""
+    labels, scores = np.asarray(truth), np.asarray(probabilities)
     problems = Problems()
     if classes < 2:
         problems.add(f"{classes} classes", "at least two")
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
-        told = f"truth has shape {labels.shape} and type {labels.dtype}"
-        problems.add(told, "a whole number for each sample, at least one")
+        message = f"truth has shape {labels.shape} and type {labels.dtype}"
+        problems.add(message, "a whole number for each sample, at least one")
     else:
         bad = np.flatnonzero((labels < 0) | (labels >= classes))
         if len(bad):
-            told = f"truth[{bad[0]}] is {labels[bad[0]]} ({len(bad)} such)"
-            problems.add(told, f"classes 0 to {classes - 1}")
+            message = f"truth[{bad[0]}] is {labels[bad[0]]} (one of {len(bad)})"
+            problems.add(message, f"classes 0 to {classes - 1}")
     shape = (labels.shape[0] if labels.ndim else 0, classes)
-    if found.shape != shape or found.dtype.kind not in "fiub":
-        told = f"probabilities have shape {found.shape} and type {found.dtype}"
-        problems.add(told, f"{shape}: a row a sample, a column a class")
+    if scores.shape != shape or scores.dtype.kind not in "fiub":
+        message = f"probabilities have shape {scores.shape} and type {scores.dtype}"
+        problems.add(message, f"{shape}: a row per sample, a column per class")
     else:
-        found = found.astype(np.float64)
+        scores = scores.astype(np.float64)
         # Written so that NaN is outside.
-        outside = ~((found >= 0) & (found <= 1 + _SUM_TOLERANCE)).all(axis=1)
-        off = outside | ~(np.abs(found.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+        outside = ~((scores >= 0) & (scores <= 1 + _SUM_TOLERANCE)).all(axis=1)
+        off = outside | ~(np.abs(scores.sum(axis=1) - 1) <= _SUM_TOLERANCE)
         if off.any():
             at = int(off.argmax())
-            told = f"probabilities[{at}] are {found[at].tolist()!s:.80} ({int(off.sum())} such)"
-            problems.add(told, "numbers from 0 to 1 whose sum is 1")
+            message = f"probabilities[{at}] are {scores[at].tolist()!s:.80} (one of {off.sum()})"
+            problems.add(message, "numbers from 0 to 1 whose sum is 1")
     matrix = None
     if cost is not None:
         matrix = np.asarray(cost)
         if matrix.shape != (classes, classes) or matrix.dtype.kind not in "fiu":
-            told = f"the cost matrix has shape {matrix.shape} and type {matrix.dtype}"
-            problems.add(told, f"numbers of shape {(classes, classes)}")
+            message = f"the cost matrix has shape {matrix.shape} and type {matrix.dtype}"
+            problems.add(message, f"numbers of shape {(classes, classes)}")
         elif not np.isfinite(matrix).all():
             problems.add("the cost matrix is not finite", "a number in every cell")
         else:
             matrix = matrix.astype(np.float64)
-    return labels, found, matrix, problems
+    return labels, scores, matrix, problems

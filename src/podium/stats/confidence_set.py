@@ -1,4 +1,4 @@
-"""Which of many models cannot be told from the best."""
+"""Set of models that are not distinguishable from the best."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from podium.stats._resampling import block_length, resampled_means, too_short
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelConfidenceSet:
-    """The models that hold the best one with a given confidence.
+    """Set of models that contains the best one with a given confidence.
 
     Parameters
     ----------
     included : (M,) bool
-        Whether each model is in the set; every one of them if undecidable.
+        Whether each model is in the set; all are if undecidable.
     p_values : (M,) float in [0, 1]
-        Largest `alpha` at which each model would still be in the set; 1 for the last one left.
-        NaN if undecidable.
+        Largest `alpha` at which each model is still in the set; 1 for the last one left. NaN if
+        undecidable.
     alpha : float in (0, 1)
-        Share of samples in which the set may miss the best model.
+        Probability that the set misses the best model.
     n : int
         Periods.
     block : float
@@ -50,17 +50,17 @@ def model_confidence_set(
     repeats: int = 1000,
     seed: int = 0,
 ) -> ModelConfidenceSet:
-    """Set of models that holds the best with confidence 1 - alpha.
+    """Set of models that contains the best with confidence 1 - alpha.
 
     Parameters
     ----------
     losses : (T, M) float
-        Loss per period (down), in time order, and model (across), smaller is better. Several
-        series of the same period are averaged first, see `panel_loss`.
+        Loss per period (row), in time order, and model (column), smaller is better. Several series
+        of the same period are averaged first, see `panel_loss`.
     alpha : float in (0, 1)
-        Models whose p-value is below it are left out.
+        Models with a smaller p-value are left out.
     block : float in [1, T], optional
-        Mean length of the blocks. Without it the mean `optimal_block_length` of the models'
+        Mean length of the blocks. Defaults to the mean `optimal_block_length` of the models'
         losses, each less the median of all models.
     repeats : int, >= 100
         Resamples.
@@ -81,18 +81,18 @@ def model_confidence_set(
 
     Notes
     -----
-    While models are left, each one's mean loss less the mean of all of them is divided by its
-    standard deviation over resamples (t). The largest t is compared with the largest of each
-    resample (Tmax); its model goes. A model's p-value is the largest of the tests up to the one
-    that removed it. Copies of a model count once and share its p-value. A model that loses the
-    same amount more than another in every period has a p-value of 0.
+    Models are removed one at a time. The mean loss of each remaining model less the mean of all of
+    them is divided by its standard deviation over resamples (t). The largest t is compared with the
+    largest of each resample (Tmax), and its model is removed. A model's p-value is the largest of
+    the tests up to its removal. Copies of a model count once and share its p-value. A model whose
+    loss exceeds another's by a constant has a p-value of 0.
 
-    All of 10 equal models of 250 independent periods were kept 89 times of 100 at alpha 0.1 (8,000
-    simulations); 76 times where each period kept half of the one before (2,000): the set is too
-    small for losses with a long memory and few periods.
+    At alpha 0.1 the set contains all of 10 equal models of 250 independent periods in 89 % of 8,000
+    simulations, and in 76 % of 2,000 with an autocorrelation of 0.5: the set is too small for few
+    periods of strongly autocorrelated losses.
 
-    A set of many is the usual answer for short or noisy losses: it says that they cannot be told
-    apart, not that they are equal.
+    Short or noisy losses usually give a large set: its models are not distinguishable, which does
+    not mean that they are equal.
 
     Examples
     --------
@@ -114,15 +114,15 @@ def model_confidence_set(
     if reason:
         unknown = np.full(models, math.nan)
         return ModelConfidenceSet(np.ones(models, bool), unknown, level, n, math.nan, reason)
-    stands_for = _representatives(values)
-    tested = np.unique(stands_for[stands_for >= 0])
+    representative = _representatives(values)
+    tested = np.unique(representative[representative >= 0])
     rivals = values[:, tested]
-    # The median, since a model that went astray would be in the mean of all.
+    # The median, since a diverged model would distort the mean of all.
     against = rivals - np.median(rivals, axis=1, keepdims=True)
     length = block_length(block, n, against, "stationary")
     of_model = np.zeros(models)
     of_model[tested] = _eliminated(rivals, resampled_means(rivals, count, length, start))
-    p_values = np.where(stands_for >= 0, of_model[stands_for], 0.0)
+    p_values = np.where(representative >= 0, of_model[representative], 0.0)
     return ModelConfidenceSet(p_values >= level, p_values, level, n, length)
 
 
@@ -134,14 +134,14 @@ def _eliminated(values: Floats, means: Floats) -> Floats:
     left = np.arange(average.size)
     so_far = 0.0
     while left.size > 1:
-        # The unit of those that are left: one that went astray may be larger by many digits.
+        # The unit of the remaining models: a diverged one may be larger by orders of magnitude.
         unit_left = float(size[left].max()) or 1.0
         excess = average[left] / unit_left
         excess -= excess.mean()
         drawn = noise[:, left] / unit_left
         drawn -= drawn.mean(axis=1, keepdims=True)
         deviation = np.sqrt(np.mean(drawn * drawn, axis=0))
-        # A model always the same distance from the others' mean is certain to be worse or better.
+        # A constant distance from the others' mean makes a model worse or better with certainty.
         certain = deviation <= 4 * EPSILON
         deviation[certain] = 1.0
         t = np.where(certain, np.sign(excess) * (np.abs(excess) > 4 * EPSILON), excess / deviation)
@@ -162,21 +162,21 @@ def _eliminated(values: Floats, means: Floats) -> Floats:
 def _representatives(values: Floats) -> NDArray[np.intp]:
     """For each model the first of its copies; -1 where another is better by a constant."""
     n, models = values.shape
-    # What is left of a model after its first loss; equal for models a constant apart.
+    # Losses less the first one: equal for models that differ by a constant.
     shape = values - values[0]
     size = np.abs(values).max(axis=0)
-    found = np.full(models, -2, np.intp)
+    result = np.full(models, -2, np.intp)
     for model in range(models):
-        if found[model] != -2:
+        if result[model] != -2:
             continue
-        open_ = np.flatnonzero(found == -2)
+        open_ = np.flatnonzero(result == -2)
         rounding = 8 * EPSILON * np.maximum(size, size[model])
-        # The last period tells most models apart before all periods are looked at.
+        # The last period separates most models before all periods are compared.
         near = open_[np.abs(shape[n - 1, open_] - shape[n - 1, model]) <= rounding[open_]]
         apart = np.abs(shape[:, near] - shape[:, [model]]).max(axis=0)
         alike = near[apart <= rounding[near]]
         distance = np.mean(values[:, alike] - values[:, [model]], axis=0)
         best = alike[distance <= distance.min() + rounding[alike].max()]
-        found[alike] = -1
-        found[best] = best[0]
-    return found
+        result[alike] = -1
+        result[best] = best[0]
+    return result

@@ -1,4 +1,4 @@
-"""p-values of several tests that were looked at together."""
+"""Corrections of the p-values of several tests."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from podium.errors import DataError
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """p-values that keep the chance of any false alarm among several tests.
+    """p-values adjusted to bound the probability of any false positive among several tests.
 
     Parameters
     ----------
     p_values : (M,) float in [0, 1]
-        One a test, in any order, however the tests depend on each other. NaN for a test that could
-        not decide: it stays NaN and still counts as a test that was made.
+        One per test, in any order; the tests may depend on each other. NaN for an undecidable test:
+        it stays NaN and counts as a test.
 
     Returns
     -------
     (M,) float in [0, 1]
-        In the same order. Rejecting those at most 0.05 is wrong about any with a chance of 0.05
-        at most.
+        In the same order. Rejecting those of at most 0.05 gives any false positive with a
+        probability of at most 0.05.
 
     Raises
     ------
@@ -44,21 +44,21 @@ def holm(p_values: ArrayLike) -> Floats:
     .. [1] Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian J.
        Statistics 6(2).
     """
-    found = _p_values(p_values)
-    order = np.argsort(found)
-    adjusted = np.empty_like(found)
-    adjusted[order] = np.maximum.accumulate(found[order] * np.arange(found.size, 0, -1))
+    values = _p_values(p_values)
+    order = np.argsort(values)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.maximum.accumulate(values[order] * np.arange(values.size, 0, -1))
     return np.minimum(adjusted, 1.0)
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
-    """p-values that keep the share of false alarms among the alarms.
+    """p-values adjusted to bound the false discovery rate.
 
     Parameters
     ----------
     p_values : (M,) float in [0, 1]
-        One a test, in any order; independent of each other, or positively dependent. NaN for a
-        test that could not decide: it stays NaN and still counts as a test that was made.
+        One per test, in any order; independent of each other, or positively dependent. NaN for an
+        undecidable test: it stays NaN and counts as a test.
 
     Returns
     -------
@@ -84,21 +84,21 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     .. [1] Benjamini & Hochberg (1995), Controlling the false discovery rate, J. Royal
        Statistical Society B 57(1).
     """
-    found = _p_values(p_values)
-    # An undecided test comes last and counts as 1; only decided ones are adjusted by it.
-    order = np.argsort(found)
-    scaled = np.nan_to_num(found[order], nan=1.0) * found.size / np.arange(1, found.size + 1)
-    adjusted = np.empty_like(found)
+    values = _p_values(p_values)
+    # An undecidable test comes last and counts as 1.
+    order = np.argsort(values)
+    scaled = np.nan_to_num(values[order], nan=1.0) * values.size / np.arange(1, values.size + 1)
+    adjusted = np.empty_like(values)
     adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
-    return np.where(np.isnan(found), np.nan, np.minimum(adjusted, 1.0))
+    return np.where(np.isnan(values), np.nan, np.minimum(adjusted, 1.0))
 
 
 def _p_values(values: ArrayLike) -> Floats:
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1:
-        raise DataError(f"p_values have shape {found.shape}", "one a test, (M,)")
-    wrong = (found < 0.0) | (found > 1.0)
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise DataError(f"p_values have shape {array.shape}", "one per test, (M,)")
+    wrong = (array < 0.0) | (array > 1.0)
     if wrong.any():
         at = int(wrong.argmax())
-        raise DataError(f"p_values[{at}] is {found[at]}", "a probability, 0 to 1, or NaN")
-    return found
+        raise DataError(f"p_values[{at}] is {array[at]}", "a probability, 0 to 1, or NaN")
+    return array

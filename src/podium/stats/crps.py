@@ -1,4 +1,4 @@
-"""How good a forecast made of samples is."""
+"""Continuous ranked probability score of sampled forecasts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def crps_from_samples(truth: ArrayLike, samples: ArrayLike, *, fair: bool = Fals
     Parameters
     ----------
     truth : (N,) float
-        What came.
+        Observed values.
     samples : (N, M) float
         M draws of each forecast, in the unit of `truth`, in any order.
     fair : bool
-        Whether to estimate the score of the distribution the draws are from, rather than of the
-        draws themselves: then more draws give no better score on average. Needs two draws.
+        Whether to estimate the score of the distribution of the draws instead of that of the draws
+        themselves, so that the score does not depend on M on average. Needs two draws.
 
     Returns
     -------
     (N,) float
-        In the unit of `truth`; the absolute error where all draws are one number. At least 0,
-        unless `fair`. NaN where it is too large for a number.
+        In the unit of `truth`; the absolute error where all draws are equal. At least 0, unless
+        `fair`. NaN on overflow.
 
     Raises
     ------
@@ -54,13 +54,13 @@ def crps_from_samples(truth: ArrayLike, samples: ArrayLike, *, fair: bool = Fals
     .. [2] Ferro (2014), Fair scores for ensemble forecasts, Quarterly J. Royal Meteorological
        Society 140.
     """
-    found, drawn = series("truth", truth), table("samples", samples, "samples")
-    same_length("samples", drawn, "truth", found.size)
+    observed, drawn = series("truth", truth), table("samples", samples, "samples")
+    same_length("samples", drawn, "truth", observed.size)
     many = drawn.shape[1]
     if fair and many < 2:
-        raise UsageError("fair with 1 sample a forecast", "at least two samples")
+        raise UsageError("fair with 1 sample per forecast", "at least two samples")
     with np.errstate(over="ignore", invalid="ignore"):
-        error = np.abs(drawn - found[:, None]).mean(axis=1)
+        error = np.abs(drawn - observed[:, None]).mean(axis=1)
         rank = 2.0 * np.arange(many) - (many - 1)
         pairs = (np.sort(drawn, axis=1) @ rank) / (many * (many - 1 if fair else many))
         score: Floats = error - pairs

@@ -1,4 +1,4 @@
-"""What is left of a Sharpe ratio that is the best of many tried."""
+"""Deflated Sharpe ratio: the best of many trials, corrected for selection bias."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from podium.stats.sharpe import checked_moments, confidence_above, moments
 
 
 def expected_max_sharpe(n_trials: float, trial_sharpe_std: float) -> float:
-    """Sharpe ratio to expect of the best of many trials without any skill.
+    """Expected Sharpe ratio of the best of many trials without any skill.
 
     Parameters
     ----------
     n_trials : float, >= 1
-        Trials made, or the effective number of independent ones; failed and pruned ones count.
+        Number of trials, failed and pruned ones included, or the effective number.
     trial_sharpe_std : float, >= 0
         Standard deviation of the trials' Sharpe ratios, in any unit of time.
 
     Returns
     -------
     float >= 0
-        In the unit of `trial_sharpe_std`; 0 for one trial. NaN where it is too large for a number.
+        In the unit of `trial_sharpe_std`; 0 for one trial. NaN on overflow.
 
     Raises
     ------
@@ -35,8 +35,8 @@ def expected_max_sharpe(n_trials: float, trial_sharpe_std: float) -> float:
     Notes
     -----
     With N trials, Z the quantiles of the normal distribution and c = 0.5772, it is the standard
-    deviation times (1 - c) Z(1 - 1/N) + c Z(1 - 1/(N e)): an approximation, 2 per cent above the
-    truth for 10 trials, below half a per cent for 1,000.
+    deviation times (1 - c) Z(1 - 1/N) + c Z(1 - 1/(N e)): an approximation that is 2 % too large
+    for 10 trials and less than 0.5 % for 1,000.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def expected_max_sharpe(n_trials: float, trial_sharpe_std: float) -> float:
 
 
 def expected_max_normal(trials: float) -> float:
-    """Largest of so many standard normal numbers, on average."""
+    """Approximate expected maximum of independent standard normal numbers."""
     if trials == 1.0:
         return 0.0
     # Quantiles of small tails: 1 - 1/N would round to 1 for very many trials.
@@ -62,18 +62,18 @@ def expected_max_normal(trials: float) -> float:
 
 
 def deflated_sharpe(returns: ArrayLike, *, n_trials: float, trial_sharpe_std: float) -> float:
-    """Probability that the best of many trials has a true Sharpe ratio above luck's.
+    """Probability that the true Sharpe ratio of the best trial exceeds the expected maximum.
 
     Parameters
     ----------
     returns : (T,) float
         Simple return per bar of the chosen trial, as a fraction.
     n_trials : float, >= 1
-        Every trial ever made for this choice, failed and pruned ones included. Trials that
-        resemble each other are fewer than they look: an effective number may be given.
+        Number of all trials of this choice, failed and pruned ones included, or the effective
+        number of independent ones.
     trial_sharpe_std : float, >= 0
-        Standard deviation of the trials' Sharpe ratios, a bar: see `sharpe_ratios`. A yearly one
-        would have to be divided by the square root of the bars in a year.
+        Standard deviation of the trials' Sharpe ratios per bar, see `sharpe_ratios`. Divide a
+        yearly one by the square root of the bars in a year.
 
     Returns
     -------
@@ -119,32 +119,32 @@ def deflated_sharpe_from_moments(
     n_trials: float,
     trial_sharpe_std: float,
 ) -> float:
-    """`deflated_sharpe` where only the figures of the returns are known.
+    """`deflated_sharpe` from the moments of the returns.
 
     Parameters
     ----------
     sharpe : float
-        Sharpe ratio of the chosen trial, a bar.
+        Sharpe ratio per bar of the chosen trial.
     n_bars : int, >= 3
-        Bars it was earned over.
+        Bars of its returns.
     skew : float
-        Skew of its returns a bar, 0 for the normal.
+        Skew of its returns per bar, 0 for the normal.
     kurtosis : float, >= 1 + skew^2
-        Plain kurtosis of its returns a bar, 3 for the normal; not excess kurtosis.
+        Plain kurtosis of its returns per bar, 3 for the normal; not excess kurtosis.
     n_trials : float, >= 1
         As for `deflated_sharpe`.
     trial_sharpe_std : float, >= 0
-        As for `deflated_sharpe`, a bar.
+        As for `deflated_sharpe`, per bar.
 
     Returns
     -------
     float in [0, 1]
-        NaN where the figures leave the Sharpe ratio no spread.
+        NaN where the variance of the Sharpe ratio is not positive.
 
     Raises
     ------
     DataError
-        A kurtosis no returns of this skew can have, as excess kurtosis often is.
+        A kurtosis that is impossible with this skew, such as excess kurtosis.
     UsageError
         A figure that is not finite or outside its bounds.
 

@@ -1,4 +1,4 @@
-"""Whether two forecasts differ by more than chance."""
+"""Diebold-Mariano test of two forecasts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from podium.errors import DataError
 from podium.stats._checks import EPSILON, finite_or_nan, series, whole
 
 FEWEST_PERIODS = 30
-"""Below this many periods the test is undecidable."""
+"""Fewest periods of the test."""
 
 PERIODS_PER_LAG = 10
-"""Periods needed for each step of the horizon: with fewer, the test rejects far too often."""
+"""Fewest periods per step of the horizon: with fewer, the test rejects too often."""
 
 AVERAGE = "average several series with panel_loss"
 
@@ -30,18 +30,17 @@ class DieboldMariano:
     Parameters
     ----------
     statistic : float
-        Corrected statistic; negative where the first forecast lost less. NaN if undecidable.
+        Corrected statistic; negative where the first loss is smaller. NaN if undecidable.
     p_value : float in [0, 1]
         Two-sided, from Student's t with n - 1 degrees of freedom. NaN if undecidable.
     mean_difference : float
-        Mean of ``loss_a - loss_b``, in the unit of the losses. NaN without any period, or where it
-        is too large for a number.
+        Mean of ``loss_a - loss_b``, in the unit of the losses. NaN without periods, or on overflow.
     n : int
         Periods compared.
     variance : {"rectangular", "bartlett", "none"}
-        Window of the long-run variance that was used; "none" if undecidable.
+        Window of the long-run variance; "none" if undecidable.
     reason : str or None
-        Why the test cannot decide; None where it did.
+        Why the test is undecidable, or None.
     """
 
     statistic: float
@@ -61,12 +60,12 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
         Loss of each forecast per period, in time order, in the same unit, smaller is better.
         Several series of the same period are averaged first, see `panel_loss`.
     horizon : int, >= 1
-        Periods ahead the forecasts were made; their errors overlap by ``horizon - 1`` periods.
+        Forecast horizon in periods; errors overlap by ``horizon - 1`` periods.
 
     Returns
     -------
     DieboldMariano
-        With NaN and a `reason` where the test cannot decide: fewer than 30 periods, fewer than
+        With NaN and a `reason` where the test is undecidable: fewer than 30 periods, fewer than
         10 periods for each step of the horizon, or losses whose difference never varies.
 
     Raises
@@ -83,11 +82,11 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     is weighted by 1 - k/h (Bartlett), which cannot be negative. The statistic m / sd(m) is
     multiplied by sqrt((T + 1 - 2h + h(h-1)/T) / T), the correction of [2]_.
 
-    The test still rejects too often at long horizons. Rejections at a nominal 5 per cent, in
-    percent of 20,000 simulated differences of mean zero that overlap by h - 1 periods: 4.9 (T=30,
-    h=1), 5.0 (T=100, h=1), 5.7 (T=250, h=5), 6.5 (T=100, h=5), 9.5 (T=100, h=10) and 14.8 (T=100,
-    h=20); hence the limit of 10 periods a step. Differences that overlap less than that cost more:
-    7.9 (T=100, h=5) for independent ones.
+    The test rejects too often at long horizons. Rejections at a nominal 5 %, in percent of 20,000
+    simulated differences of mean zero that overlap by h - 1 periods: 4.9 (T=30, h=1), 5.0 (T=100,
+    h=1), 5.7 (T=250, h=5), 6.5 (T=100, h=5), 9.5 (T=100, h=10) and 14.8 (T=100, h=20); hence the
+    limit of 10 periods per step. With less overlap it rejects more: 7.9 (T=100, h=5) for
+    independent differences.
 
     Examples
     --------
@@ -115,7 +114,7 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
             "compare the forecasts on the periods they share",
         )
     horizon = whole("horizon", horizon, 1)
-    # A power of two changes no digit, and squares of what is left neither overflow nor vanish.
+    # A power of two changes no digit, and squares neither overflow nor underflow.
     largest = max(float(np.abs(first).max(initial=0.0)), float(np.abs(second).max(initial=0.0)))
     power = math.frexp(largest)[1] + 1
     first, second = np.ldexp(first, -power), np.ldexp(second, -power)
@@ -136,25 +135,25 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
 
 
 def panel_loss(loss: ArrayLike, period: ArrayLike) -> tuple[NDArray[np.generic], Floats]:
-    """Each period once, in order, with the mean loss of its series.
+    """Mean loss of the series of each period.
 
-    Series that share a period share its shocks: counted one by one they would pass for independent
-    observations, and a test would be sure of nothing but their correlation.
+    Series of one period share its shocks, so a test must not count them as independent
+    observations.
 
     Parameters
     ----------
     loss : (N,) float
         Loss of one series in one period; any order.
     period : (N,) integer or datetime64
-        The period each loss belongs to.
+        Period of each loss.
 
     Returns
     -------
     periods : (T,) integer or datetime64
-        Distinct periods, ascending, of the type that was given.
+        Distinct periods, ascending, of the type of `period`.
     mean_loss : (T,) float
-        Mean over the series present in each period. Two forecasts compare only if both have the
-        same series in every period.
+        Mean over the series of each period. Two forecasts are comparable only if both have the same
+        series in every period.
 
     Raises
     ------
@@ -172,7 +171,7 @@ def panel_loss(loss: ArrayLike, period: ArrayLike) -> tuple[NDArray[np.generic],
         raise DataError(
             f"period has shape {keys.shape} and loss {losses.shape}", "one period for each loss"
         )
-    # An empty list has no type of its own, so there is nothing to refuse.
+    # The type of an empty list is arbitrary.
     if keys.dtype.kind not in "iuM" and keys.size:
         raise DataError(f"period is of type {keys.dtype}", "integers or datetime64")
     if keys.dtype.kind == "M" and np.isnat(keys).any():
@@ -190,7 +189,7 @@ def _why_undecidable(first: Floats, second: Floats, centred: Floats, horizon: in
         return f"{n} periods, a horizon of {horizon} needs at least {PERIODS_PER_LAG * horizon}"
     if np.array_equal(first, second):
         return "the two losses never differ"
-    # a - b of two losses a constant apart varies by their rounding, which is no evidence.
+    # The difference of losses that differ by a constant varies by rounding alone.
     rounding = 4 * EPSILON * max(float(np.abs(first).max()), float(np.abs(second).max()))
     if float(np.abs(centred).max()) <= rounding:
         return "the difference of the two losses never varies"
@@ -203,7 +202,7 @@ def _long_run_variance(
     n = centred.size
     lags = np.array([centred[k:] @ centred[: n - k] for k in range(horizon)]) / n
     rectangular = float(lags[0] + 2.0 * lags[1:].sum())
-    # A sum that cancels to rounding error counts as zero: its square root would prove anything.
+    # A sum that cancels to rounding error counts as zero: it would make any statistic large.
     if rectangular > n * EPSILON * lags[0]:
         return rectangular, "rectangular"
     shrink = 1.0 - np.arange(1, horizon) / horizon

@@ -1,4 +1,4 @@
-"""How much better a model is than the one it was made of."""
+"""Improvement of a model over its parent."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ Direction = Literal["min", "max"]
 
 @dataclass(frozen=True, slots=True)
 class Improvement:
-    """What changed from a parent to its child in one metric.
+    """Change of one metric from a parent to its child.
 
     Parameters
     ----------
     delta : float
-        Child minus parent, in the metric's unit; below 0 is better where less is better. NaN where
-        either figure is.
+        Child minus parent, in the metric's unit. NaN where either figure is.
     percent : float
-        The change as a share of the parent's size, in per cent, above 0 where the child is better.
-        NaN where there is no size to compare with; `reason` says why.
+        The change in percent of the parent's absolute value, above 0 where the child is better. NaN
+        where it is undefined, see `reason`.
     low, high : float
-        Interval of `percent`; NaN where the losses are not known or give none.
+        Interval of `percent`; NaN without losses, or see `interval_reason`.
     sign_changes : bool
-        Parent and child lie on different sides of 0, so a share of the parent misleads.
+        Whether parent and child have different signs, which makes `percent` misleading.
     reason : str or None
         Why there is no `percent`.
     interval_reason : str or None
@@ -48,22 +47,18 @@ class Improvement:
 
 
 def improvement(
-    parent: float,
-    child: float,
-    direction: Direction,
-    *,
-    standard_error: float = math.nan,
+    parent: float, child: float, direction: Direction, *, standard_error: float = math.nan
 ) -> Improvement:
-    """Change of a metric from a parent to its child, with the sign of the metric's direction.
+    """Change of a metric from a parent to its child, signed by the metric's direction.
 
     Parameters
     ----------
     parent, child : float
         The metric of both on the same data, in the same unit.
     direction : {"min", "max"}
-        Which way the metric is better.
+        Direction in which the metric is better.
     standard_error : float, optional
-        Of the parent's figure. A parent that is smaller than that may as well be 0.
+        Standard error of the parent's figure.
 
     Returns
     -------
@@ -80,8 +75,8 @@ def improvement(
     --------
     >>> improvement(0.5, 0.25, "min").percent, improvement(-0.5, 0.5, "max").percent
     (50.0, 200.0)
-    >>> found = improvement(0.01, 0.4, "max", standard_error=0.1)
-    >>> found.delta, found.reason
+    >>> change = improvement(0.01, 0.4, "max", standard_error=0.1)
+    >>> change.delta, change.reason
     (0.39, 'the parent, 0.01, is smaller than its standard error, 0.1')
     """
     one_of("direction", direction, Direction)
@@ -103,14 +98,14 @@ def improvement(
     sign = 1.0 if direction == "max" else -1.0
     percent = math.nan if reason else 100.0 * sign * (delta / abs(parent))
     if math.isinf(percent):
-        percent, reason = math.nan, f"the parent, {parent:.4g}, is too small beside the change"
+        percent, reason = math.nan, f"the parent, {parent:.4g}, is too small for a percentage"
     return Improvement(delta, percent, sign_changes=known and parent * child < 0.0, reason=reason)
 
 
 def improvement_of_losses(
     parent: ArrayLike, child: ArrayLike, *, confidence: float = 0.95, seed: int = 0
 ) -> Improvement:
-    """Change of a mean loss, with the interval that resampled periods span.
+    """Change of a mean loss, with its bootstrap interval.
 
     Parameters
     ----------
@@ -124,7 +119,7 @@ def improvement_of_losses(
     Returns
     -------
     Improvement
-        The same periods are drawn for both, in blocks as long as the losses need.
+        The same periods are drawn for both, in blocks of the optimal length.
 
     Raises
     ------
@@ -135,8 +130,8 @@ def improvement_of_losses(
     --------
     >>> import numpy as np
     >>> losses = np.random.default_rng(0).exponential(size=400)
-    >>> found = improvement_of_losses(losses, 0.9 * losses)
-    >>> [round(x, 6) for x in (found.low, found.percent, found.high)]
+    >>> change = improvement_of_losses(losses, 0.9 * losses)
+    >>> [round(x, 6) for x in (change.low, change.percent, change.high)]
     [10.0, 10.0, 10.0]
     """
     before, after = series("parent", parent), series("child", child)
@@ -147,15 +142,12 @@ def improvement_of_losses(
 
     if not before.size:
         return improvement(math.nan, math.nan, "min")
-    # Where about two thirds of a mean's resamples lie is a standard error to either side.
+    # The central 68.27 % of the resampled means span a standard error on each side.
     around = block_bootstrap_mean(before, confidence=0.6827, seed=seed)
-    found = improvement(
-        around.estimate,
-        float(after.mean()),
-        "min",
-        standard_error=(around.high - around.low) / 2.0,
+    change = improvement(
+        around.estimate, float(after.mean()), "min", standard_error=(around.high - around.low) / 2.0
     )
-    if found.reason:
-        return found
+    if change.reason:
+        return change
     drawn = block_bootstrap(percent, before, after, confidence=confidence, seed=seed)
-    return replace(found, low=drawn.low, high=drawn.high, interval_reason=drawn.reason)
+    return replace(change, low=drawn.low, high=drawn.high, interval_reason=drawn.reason)

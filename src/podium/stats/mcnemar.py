@@ -1,4 +1,4 @@
-"""Whether two classifiers are right unequally often."""
+"""McNemar's test of two classifiers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class McNemar:
     method : {"exact", "continuity"}
         Binomial, or chi-squared with a correction for continuity.
     reason : str or None
-        Why the test cannot decide.
+        Why the test is undecidable.
     """
 
     only_a: int
@@ -47,21 +47,18 @@ class McNemar:
 
 
 def mcnemar(
-    truth: ArrayLike,
-    prediction_a: ArrayLike,
-    prediction_b: ArrayLike,
-    method: Method = "exact",
+    truth: ArrayLike, prediction_a: ArrayLike, prediction_b: ArrayLike, method: Method = "exact"
 ) -> McNemar:
-    """Test that two classifiers have the same accuracy, on the samples both have judged.
+    """Test of equal accuracy of two classifiers on the same samples.
 
     Parameters
     ----------
     truth : (N,) labels
         True class of each sample: whole numbers, booleans or strings.
     prediction_a, prediction_b : (N,) labels
-        Class each classifier chose.
+        Predicted class of each classifier.
     method : {"exact", "continuity"}
-        "exact" holds for any number of samples; "continuity" is the usual approximation, for at
+        "exact" is valid for any number of samples; "continuity" is the usual approximation, for at
         least 25 samples that only one of them has right.
 
     Returns
@@ -78,10 +75,9 @@ def mcnemar(
 
     Notes
     -----
-    Only the samples that one has right and the other wrong count; if the two were equally good,
-    each of those would be a fair coin. Samples must be independent: for windows that overlap, or
-    many samples of one patient, use `paired_bootstrap` with groups. With rare classes, accuracy
-    is seldom the question.
+    Only samples that exactly one of them has right count; with equal accuracy each is a fair coin.
+    Samples must be independent: for overlapping windows, or many samples of one patient, use
+    `paired_bootstrap` with groups. Accuracy is a poor measure for rare classes.
 
     Examples
     --------
@@ -101,11 +97,11 @@ def mcnemar(
     right = []
     for name, values in (("prediction_a", prediction_a), ("prediction_b", prediction_b)):
         chosen = np.asarray(values)
-        for what, array in (("truth", labels), (name, chosen)):
+        for label, array in (("truth", labels), (name, chosen)):
             if array.ndim != 1 or (array.size and array.dtype.kind not in "biuUS"):
                 raise DataError(
-                    f"{what} has type {array.dtype} and shape {array.shape}",
-                    "a label a sample: whole numbers, booleans or strings, (N,)",
+                    f"{label} has type {array.dtype} and shape {array.shape}",
+                    "a label per sample: whole numbers, booleans or strings, (N,)",
                 )
         same_length(name, chosen, "truth", labels.size)
         if labels.size and (labels.dtype.kind in "US") != (chosen.dtype.kind in "US"):

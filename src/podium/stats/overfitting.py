@@ -1,4 +1,4 @@
-"""Whether choosing the best of many configs chooses anything but luck."""
+"""Probability of backtest overfitting of a choice among many configs."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from podium.errors import UsageError
 from podium.stats._checks import one_of, table, whole
 
 MOST_BLOCKS = 20
-"""C(20, 10) = 184,756 combinations; each two more blocks take four times as long."""
+"""C(20, 10) = 184,756 combinations; two more blocks take four times as long."""
 
 CELLS_AT_ONCE = 60_000
-"""Scores held at once: few enough to stay in a processor's cache."""
+"""Scores in memory at a time: few enough for a processor's cache."""
 
 Score = Literal["sharpe", "mean"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BacktestOverfitting:
-    """How the config that is best in one half of the bars does in the other half.
+    """Performance, in the other half of the bars, of the config that is best in one half.
 
     Parameters
     ----------
     probability : float in [0, 1]
-        Probability of backtest overfitting (PBO): how often the best of a half is below the
-        median of the other; exactly at the median counts half. About 0.5 says that the choice is
-        no better than chance, which it also is among configs that are all equally good.
+        Probability of backtest overfitting (PBO): share of combinations in which the best of a half
+        is below the median of the other; exactly at the median counts half. About 0.5 means that
+        the choice is no better than chance, as it also is among equally good configs.
     probability_of_loss : float in [0, 1]
-        How often the best of a half scores below 0 in the other.
+        Share of combinations in which the best of a half scores below 0 in the other.
     logits : (K,) float
         For each of K combinations ln(w / (1 - w)) with w the chosen config's rank in the other
         half over N + 1, 1 being the worst; below 0 is below the median.
     in_sample, out_of_sample : (K,) float
-        Score of the chosen config in the half it was chosen in, and in the other, a bar.
+        Score per bar of the chosen config in the half of the choice, and in the other.
     n_bars, n_configs, n_blocks : int
-        What it was reckoned from.
+        Size of the input.
     reason : str or None
-        Why it is undecidable; probabilities are NaN and arrays empty then.
+        Why it is undecidable; probabilities are then NaN and arrays empty.
     """
 
     probability: float
@@ -65,18 +65,18 @@ def probability_of_backtest_overfitting(
     Parameters
     ----------
     performance : (T, N) float
-        Return per bar (down) and config (across); larger is better, so give losses negated. Every
-        config that was tried belongs in it, not only the good ones.
+        Return per bar (row) and config (column), for every config that was tried; larger is better,
+        so pass losses negated.
     n_blocks : int, even, 2 to 20
-        Blocks of consecutive bars, whose lengths differ by one bar at most. Every choice of half
-        of them is a sample to choose in; the others are the sample to judge in.
+        Blocks of consecutive bars, whose lengths differ by one bar at most. Each combination of
+        half of them is in-sample, the others are out-of-sample.
     score : {"sharpe", "mean"}
-        What the best is the best of: mean over standard deviation, or the mean alone (for losses).
+        Mean over standard deviation, or the mean alone (for losses).
 
     Returns
     -------
     BacktestOverfitting
-        With NaN and a `reason` for fewer than two configs or two bars a block.
+        With NaN and a `reason` for fewer than two configs or two bars per block.
 
     Raises
     ------
@@ -88,10 +88,9 @@ def probability_of_backtest_overfitting(
     Notes
     -----
     Returns that do not vary within a half (a config that never trades there) have a Sharpe ratio
-    of 0. Of configs that tie, the rank is the mean of theirs. One table of pure noise may read
-    anywhere from 0.2 to 0.8: the combinations share their bars. Where all configs are equally
-    good they are ranked by chance and `probability` is about 0.5 too, while
-    `probability_of_loss` is small; on noise both are about 0.5.
+    of 0. Tied configs have the mean of their ranks. A single table of pure noise gives values from
+    0.2 to 0.8, as the combinations share their bars. Equally good configs are ranked by chance:
+    `probability` is about 0.5, but `probability_of_loss` is small. On noise both are about 0.5.
 
     Examples
     --------
@@ -116,7 +115,7 @@ def probability_of_backtest_overfitting(
     bars, configs = values.shape
     reason = None
     if configs < 2:
-        reason = f"{configs} config, there is no choice to judge"
+        reason = f"{configs} configs, at least 2 are needed"
     elif bars < 2 * blocks:
         reason = f"{bars} bars, {blocks} blocks need at least {2 * blocks}"
     if reason:
@@ -140,7 +139,7 @@ def probability_of_backtest_overfitting(
 
 
 def _choices(values: Floats, blocks: int, score: Score) -> tuple[Floats, Floats, Floats]:
-    """Rank of the chosen in the other half, its score where chosen and there; each (K,)."""
+    """Rank out-of-sample of the chosen config, and its score in-sample and out-of-sample, (K,)."""
     size = np.abs(values).max(axis=0)
     if score == "mean":
         size[:] = size.max()
@@ -153,7 +152,7 @@ def _choices(values: Floats, blocks: int, score: Score) -> tuple[Floats, Floats,
     sums = np.add.reduceat(scaled, starts)
     squares = np.add.reduceat(scaled * scaled, starts) if score == "sharpe" else None
 
-    # Halves with the first block, a bit a block; the other half of each is a combination as well.
+    # Halves with the first block, a bit per block; the complement of each is a combination too.
     chosen = np.array(
         [
             1 + sum(1 << block for block in rest)
@@ -168,38 +167,38 @@ def _choices(values: Floats, blocks: int, score: Score) -> tuple[Floats, Floats,
         half = chosen[begin : begin + step]
         scores = [_scores(*(total.of(side) for total in totals)) for side in (half, every - half)]
         parts += [_judge(*scores), _judge(*reversed(scores))]
-    ranks, inside, outside = (np.concatenate(found) for found in zip(*parts, strict=True))
+    ranks, inside, outside = (np.concatenate(part) for part in zip(*parts, strict=True))
     if score == "mean":
         inside, outside = inside * size[0], outside * size[0]
     return ranks, inside, outside
 
 
 class _Sums:
-    """Sums over sets of blocks: one addition for any set, from all sets of either half of them.
+    """Sums over sets of blocks: one addition of precomputed sums of subsets of both halves.
 
-    No matrix product: additions alone make equal configs tie to the last bit.
+    No matrix product, as equal configs must tie to the last bit.
     """
 
     def __init__(self, rows: Floats) -> None:
         self.bits = len(rows) // 2
-        self.low, self.high = _of_all_sets(rows[: self.bits]), _of_all_sets(rows[self.bits :])
+        self.low, self.high = _subset_sums(rows[: self.bits]), _subset_sums(rows[self.bits :])
 
     def of(self, sets: NDArray[np.intp]) -> Floats:
-        """Sums over the sets whose blocks are the bits of each number, (sets, N)."""
-        found: Floats = self.low[sets & ((1 << self.bits) - 1)]
-        found += self.high[sets >> self.bits]
-        return found
+        """Sums over the sets given as bit masks, (sets, N)."""
+        sums: Floats = self.low[sets & ((1 << self.bits) - 1)]
+        sums += self.high[sets >> self.bits]
+        return sums
 
 
-def _of_all_sets(rows: Floats) -> Floats:
-    found = np.zeros((1, rows.shape[1]))
+def _subset_sums(rows: Floats) -> Floats:
+    sums = np.zeros((1, rows.shape[1]))
     for row in rows:
-        found = np.concatenate([found, found + row])
-    return found
+        sums = np.concatenate([sums, sums + row])
+    return sums
 
 
 def _scores(n: Floats, sums: Floats, squares: Floats | None = None) -> Floats:
-    """Score of each config over the blocks of each half, (halves, N)."""
+    """Score of each config in each half, (halves, N)."""
     mean = np.divide(sums, n, out=sums)
     if squares is None:
         return mean

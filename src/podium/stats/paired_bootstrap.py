@@ -1,4 +1,4 @@
-"""Whether two predictions of the same samples differ in any metric."""
+"""Paired bootstrap of any metric of two predictions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from podium.stats._checks import finite_or_nan, resampling, same_length
 from podium.stats.block_bootstrap import percentiles
 
 FEWEST_SAMPLES = 30
-"""Samples needed, or..."""
+"""Fewest samples."""
 
 FEWEST_GROUPS = 10
-"""...groups, where samples are drawn by group."""
+"""Fewest groups, where samples are drawn by group."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedBootstrap:
-    """Difference of a metric between two predictions, and how sure it is.
+    """Difference of a metric between two predictions, with its interval and p-value.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class PairedBootstrap:
     confidence : float in (0, 1)
         Share of the resampled differences in the interval.
     n, n_groups : int
-        Samples and groups; each sample is a group of its own where none were given.
+        Samples and groups; without groups each sample is one.
     draws : int
-        Resamples where both metrics were finite numbers.
+        Resamples with two finite metrics.
     reason : str or None
         Why it is undecidable.
     """
@@ -74,16 +74,15 @@ def paired_bootstrap(
     Parameters
     ----------
     metric : callable
-        Takes truth and one prediction, resampled alike, and gives a number. It is called twice for
-        each repeat.
+        Function of truth and one prediction, resampled with the same rows, that returns a number.
+        It is called twice per resample.
     truth : (N, ...) array
-        What each sample is.
+        True labels or numbers.
     prediction_a, prediction_b : (N, ...) array
-        What each said of it: labels, numbers, or a row of probabilities.
+        Labels, numbers, or rows of probabilities.
     groups : (N,) array of labels, optional
-        What samples share, such as their patient or their day: groups are drawn whole. Samples of
-        one group are not independent of each other, and drawn one by one they would give an
-        interval that is too narrow.
+        Group of each sample, such as its patient or its day; groups are drawn whole. Samples of one
+        group are not independent, and drawing them one by one makes the interval too narrow.
     confidence : float in (0, 1)
         Share of the resampled differences inside the interval.
     repeats : int, >= 100
@@ -96,7 +95,7 @@ def paired_bootstrap(
     PairedBootstrap
         With NaN and a `reason` for fewer than 30 samples or 10 groups, for predictions that never
         differ, and where the metric is NaN or infinite for all samples or for more than a
-        twentieth of the resamples (as where a rare class is missing from them).
+        twentieth of the resamples (as when a rare class is absent from them).
 
     Raises
     ------
@@ -109,8 +108,8 @@ def paired_bootstrap(
     Notes
     -----
     The p-value is twice the smaller share of resampled differences on one side of 0, so it is
-    below 0.05 where the interval of 95 per cent leaves out 0. It holds for many groups: with 10
-    to 30 the interval is too narrow. For series in time order see `block_bootstrap`.
+    below 0.05 where the interval of 95 % excludes 0. It needs many groups: with 10 to 30 the
+    interval is too narrow. For series in time order see `block_bootstrap`.
 
     Examples
     --------
@@ -141,7 +140,7 @@ def paired_bootstrap(
     members = None if groups is None else _members(groups, n)
     n_groups = n if members is None else len(members)
     score_a, score_b = (
-        finite_or_nan(float(metric(real, said))) if n else math.nan for said in (first, second)
+        finite_or_nan(float(metric(real, each))) if n else math.nan for each in (first, second)
     )
     difference = finite_or_nan(score_a - score_b)
 
@@ -158,7 +157,7 @@ def paired_bootstrap(
     if first.shape == second.shape and np.array_equal(first, second):
         return undecided("the two predictions never differ")
     if math.isnan(difference):
-        return undecided("the metric of all samples is no finite number")
+        return undecided("the metric of all samples is not finite")
     drawn = np.array(
         [
             metric(real[rows], first[rows]) - metric(real[rows], second[rows])
@@ -179,7 +178,7 @@ def paired_bootstrap(
 def _rows(name: str, values: ArrayLike) -> NDArray[Any]:
     array = np.asarray(values)
     if not array.ndim:
-        raise DataError(f"{name} is {values!r}", "an array with a row a sample")
+        raise DataError(f"{name} is {values!r}", "an array with a row per sample")
     if array.dtype.kind in "fc" and not np.isfinite(array).all():
         raise DataError(f"{name} has numbers that are not finite", "finite numbers")
     return array
@@ -189,7 +188,7 @@ def _members(groups: ArrayLike, n: int) -> list[NDArray[np.intp]]:
     """Rows of each group."""
     labels = np.asarray(groups)
     if labels.ndim != 1:
-        raise DataError(f"groups have shape {labels.shape}", "one label a sample, (N,)")
+        raise DataError(f"groups have shape {labels.shape}", "one label per sample, (N,)")
     same_length("groups", labels, "truth", n)
     _, of_sample, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     return np.split(np.argsort(of_sample, kind="stable"), sizes.cumsum()[:-1])

@@ -1,4 +1,4 @@
-"""How good forecasts of quantiles and intervals are."""
+"""Scores of forecast quantiles and intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pinball(truth: ArrayLike, forecast: ArrayLike, quantile: ArrayLike) -> Float
     Parameters
     ----------
     truth : (N,) float
-        What came.
+        Observed values.
     forecast : (N,) or (N, Q) float
         Forecast of the quantile, or of each of Q quantiles, in the unit of `truth`.
     quantile : float in (0, 1), or (Q,) of them
@@ -27,9 +27,9 @@ def pinball(truth: ArrayLike, forecast: ArrayLike, quantile: ArrayLike) -> Float
     Returns
     -------
     (N,) or (N, Q) float, >= 0
-        As `forecast`, in the unit of `truth`: q times what the forecast was short by, or 1 - q
-        times what it was over. Half the absolute error at 0.5; twice its mean over evenly spaced
-        quantiles is about the CRPS. NaN where it is too large for a number.
+        As `forecast`, in the unit of `truth`: q times the shortfall of the forecast, or 1 - q
+        times its excess. Half the absolute error at 0.5; twice its mean over evenly spaced
+        quantiles is about the CRPS. NaN on overflow.
 
     Raises
     ------
@@ -47,19 +47,19 @@ def pinball(truth: ArrayLike, forecast: ArrayLike, quantile: ArrayLike) -> Float
     ----------
     .. [1] Koenker & Bassett (1978), Regression quantiles, Econometrica 46(1).
     """
-    found, levels = series("truth", truth), np.asarray(quantile, dtype=np.float64)
+    observed, levels = series("truth", truth), np.asarray(quantile, dtype=np.float64)
     if not ((levels > 0.0) & (levels < 1.0)).all():
         raise UsageError(f"quantile is {quantile!r}", "numbers above 0 and below 1")
-    said = np.asarray(forecast, dtype=np.float64)
-    if said.ndim != 1 + levels.ndim or levels.ndim > 1 or said.shape[1:] != levels.shape:
+    values = np.asarray(forecast, dtype=np.float64)
+    if values.ndim != 1 + levels.ndim or levels.ndim > 1 or values.shape[1:] != levels.shape:
         raise DataError(
-            f"forecast has shape {said.shape} for quantiles of shape {levels.shape}",
+            f"forecast has shape {values.shape} for quantiles of shape {levels.shape}",
             "(N,) for one quantile, (N, Q) for Q of them",
         )
-    series("forecast", said.ravel())
-    same_length("forecast", said, "truth", found.size)
+    series("forecast", values.ravel())
+    same_length("forecast", values, "truth", observed.size)
     with np.errstate(over="ignore"):
-        short = found.reshape(-1, *[1] * levels.ndim) - said
+        short = observed.reshape(-1, *[1] * levels.ndim) - values
         loss: Floats = np.maximum(levels * short, (levels - 1.0) * short)
     return np.where(np.isfinite(loss), loss, math.nan)
 
@@ -70,20 +70,20 @@ def coverage(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     Parameters
     ----------
     truth : (N,) float
-        What came.
+        Observed values.
     low, high : (N,) float
-        Ends of each interval, themselves inside it.
+        Bounds of each interval, inclusive.
 
     Returns
     -------
     float in [0, 1]
-        To be compared with the share the intervals were made for. NaN without an outcome.
+        For comparison with the nominal level. NaN without outcomes.
 
     Raises
     ------
     DataError
         A number that is NaN or infinite, arrays of another shape or of different lengths, or an
-        interval whose low end is above its high end.
+        interval with its low bound above its high bound.
 
     Examples
     --------
@@ -95,15 +95,15 @@ def coverage(truth: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     .. [1] Christoffersen (1998), Evaluating interval forecasts, International Economic Review
        39(4).
     """
-    found, bottom, top = series("truth", truth), series("low", low), series("high", high)
-    same_length("low", bottom, "truth", found.size)
-    same_length("high", top, "truth", found.size)
+    observed, bottom, top = series("truth", truth), series("low", low), series("high", high)
+    same_length("low", bottom, "truth", observed.size)
+    same_length("high", top, "truth", observed.size)
     crossed = bottom > top
     if crossed.any():
         at = int(crossed.argmax())
         raise DataError(
             f"low[{at}] is {bottom[at]} and high[{at}] {top[at]}, one of {int(crossed.sum())} "
-            "intervals that are upside down",
+            "intervals with bounds in the wrong order",
             "low at most high",
         )
-    return float(np.mean((bottom <= found) & (found <= top))) if found.size else math.nan
+    return float(np.mean((bottom <= observed) & (observed <= top))) if observed.size else math.nan

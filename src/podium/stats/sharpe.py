@@ -1,4 +1,4 @@
-"""Sharpe ratios a bar, and how sure one can be that the true one is above a benchmark."""
+"""Sharpe ratios per bar, and the probability that the true one exceeds a benchmark."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from podium.stats._checks import EPSILON, finite_or_nan, number, series, table, 
 
 
 def sharpe_ratio(returns: ArrayLike) -> float:
-    """Mean over standard deviation of the returns, a bar.
+    """Mean over standard deviation of the returns, per bar.
 
     Parameters
     ----------
     returns : (T,) float
-        Simple return per bar, as a fraction, in excess of any rate to beat.
+        Simple return per bar, as a fraction, in excess of any risk-free rate.
 
     Returns
     -------
     float
-        Not annualised: times the square root of the bars in a year it is the figure a year. The
-        standard deviation is with T - 1. NaN for fewer than two bars, or returns that never vary.
+        Not annualised: multiply by the square root of the bars in a year for a yearly ratio. The
+        standard deviation divides by T - 1. NaN for fewer than two bars, or constant returns.
 
     Raises
     ------
@@ -45,19 +45,19 @@ def sharpe_ratio(returns: ArrayLike) -> float:
 
 
 def sharpe_ratios(returns: ArrayLike) -> Floats:
-    """Sharpe ratio a bar of each of many return series.
+    """Sharpe ratio per bar of each of many return series.
 
-    Its standard deviation over the trials of a search is what `deflated_sharpe` asks for.
+    `deflated_sharpe` needs its standard deviation over the trials of a search.
 
     Parameters
     ----------
     returns : (T, N) float
-        Simple return per bar (down) and trial (across), as a fraction.
+        Simple return per bar (row) and trial (column), as a fraction.
 
     Returns
     -------
     (N,) float
-        As `sharpe_ratio`; NaN for a trial whose returns never vary.
+        As `sharpe_ratio`; NaN for a trial with constant returns.
 
     Raises
     ------
@@ -73,34 +73,34 @@ def sharpe_ratios(returns: ArrayLike) -> Floats:
 
 
 def probabilistic_sharpe(returns: ArrayLike, benchmark: float = 0.0) -> float:
-    """Probability that the true Sharpe ratio is above a benchmark, given skew and fat tails.
+    """Probability that the true Sharpe ratio exceeds a benchmark, given skew and kurtosis.
 
     Parameters
     ----------
     returns : (T,) float
-        Simple return per bar, as a fraction, of a strategy that was not chosen among others;
-        of one that was, see `deflated_sharpe`.
+        Simple return per bar, as a fraction. For the best of many strategies, see
+        `deflated_sharpe`.
     benchmark : float
-        Sharpe ratio to beat, a bar (a yearly one over the square root of the bars in a year).
+        Sharpe ratio per bar (a yearly one over the square root of the bars in a year).
 
     Returns
     -------
     float in [0, 1]
-        NaN for fewer than three bars, or returns that never vary.
+        NaN for fewer than three bars, or constant returns.
 
     Raises
     ------
     DataError
         A return that is NaN or infinite, or returns that are not one-dimensional.
     UsageError
-        A benchmark that is no finite number.
+        A benchmark that is not finite.
 
     Notes
     -----
-    With S the Sharpe ratio a bar, B the benchmark, g the skew and k the plain kurtosis (3 for the
+    With S the Sharpe ratio per bar, B the benchmark, g the skew and k the plain kurtosis (3 for the
     normal) of T returns, it is the normal distribution at
-    (S - B) sqrt(T - 1) / sqrt(1 - g S + (k - 1) S^2 / 4). S is with T - 1, g and k are over T. It
-    holds for many bars, and for bars that are independent of each other.
+    (S - B) sqrt(T - 1) / sqrt(1 - g S + (k - 1) S^2 / 4). S divides by T - 1, g and k by T. It
+    assumes many bars that are independent of each other.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def probabilistic_sharpe(returns: ArrayLike, benchmark: float = 0.0) -> float:
 
 
 def moments(returns: Floats) -> tuple[float, int, float, float]:
-    """Sharpe ratio a bar, number of bars, skew and plain kurtosis; NaN where they never vary."""
+    """Sharpe ratio per bar, number of bars, skew and plain kurtosis; NaN for constant returns."""
     sharpe = float(_sharpes(returns[:, None])[0])
     if math.isnan(sharpe):
         return math.nan, returns.size, math.nan, math.nan
@@ -133,27 +133,27 @@ def moments(returns: Floats) -> tuple[float, int, float, float]:
 def checked_moments(
     sharpe: float, n_bars: int, skew: float, kurtosis: float
 ) -> tuple[float, int, float, float]:
-    """The four figures, if a series of returns can have them."""
-    found = number("sharpe", sharpe), number("skew", skew), number("kurtosis", kurtosis)
-    least = 1.0 + found[1] ** 2
-    if found[2] < least * (1.0 - 1e-9):
+    """The four figures, after a check that they are possible together."""
+    figures = number("sharpe", sharpe), number("skew", skew), number("kurtosis", kurtosis)
+    least = 1.0 + figures[1] ** 2
+    if figures[2] < least * (1.0 - 1e-9):
         raise DataError(
             f"kurtosis is {kurtosis} with a skew of {skew}",
             f"plain kurtosis, 3 for the normal; with this skew it is at least {least:g}",
             "add 3 if it is excess kurtosis",
         )
-    return found[0], whole("n_bars", n_bars, 3), found[1], found[2]
+    return figures[0], whole("n_bars", n_bars, 3), figures[1], figures[2]
 
 
 def spread(sharpe: float, skew: float, kurtosis: float) -> float:
-    """Variance of an estimated Sharpe ratio times its bars, of normal returns about 1."""
+    """Variance of an estimated Sharpe ratio times its bars; about 1 for normal returns."""
     return 1.0 - skew * sharpe + (kurtosis - 1.0) / 4.0 * sharpe * sharpe
 
 
 def confidence_above(
     benchmark: float, sharpe: float, n_bars: int, skew: float, kurtosis: float
 ) -> float:
-    """Probability that the true Sharpe ratio is above the benchmark, all of them a bar."""
+    """Probability that the true Sharpe ratio exceeds the benchmark, both per bar."""
     variance = finite_or_nan(spread(sharpe, skew, kurtosis))
     if not variance > 0.0:
         return math.nan
@@ -167,6 +167,6 @@ def _sharpes(returns: Floats) -> Floats:
     size = np.abs(returns).max(axis=0)
     scaled = returns / np.where(size > 0.0, size, 1.0)
     deviation = scaled.std(axis=0, ddof=1)
-    # Returns that are one number vary by their rounding at most, which is no risk.
+    # Constant returns vary by rounding alone.
     varies = deviation > 4 * EPSILON
     return np.where(varies, scaled.mean(axis=0) / np.where(varies, deviation, 1.0), math.nan)

@@ -1,4 +1,4 @@
-"""How long a record must be before a Sharpe ratio means anything."""
+"""Minimum lengths of a track record and of a backtest."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def min_track_record_length(
     kurtosis: float = 3.0,
     confidence: float = 0.95,
 ) -> float:
-    """Bars after which a Sharpe ratio is above a benchmark with a given confidence.
+    """Bars needed for a Sharpe ratio to exceed a benchmark with a given confidence.
 
     Parameters
     ----------
     sharpe : float
-        Observed Sharpe ratio, a bar.
+        Observed Sharpe ratio per bar.
     benchmark : float
-        Sharpe ratio to beat, a bar.
+        Benchmark Sharpe ratio per bar.
     skew : float
-        Skew of the returns a bar.
+        Skew of the returns per bar.
     kurtosis : float, >= 1 + skew^2
-        Plain kurtosis of the returns a bar, 3 for the normal.
+        Plain kurtosis of the returns per bar, 3 for the normal.
     confidence : float in (0.5, 1)
-        `probabilistic_sharpe` to reach.
+        Required `probabilistic_sharpe`.
 
     Returns
     -------
     float >= 1
-        In bars, not rounded. NaN where `sharpe` is not above `benchmark`: no length would do.
+        In bars, not rounded. NaN where `sharpe` is not above `benchmark`: no length is enough.
 
     Raises
     ------
     DataError
-        A kurtosis no returns of this skew can have.
+        A kurtosis that is impossible with this skew.
     UsageError
         A figure that is not finite or outside its bounds.
 
@@ -67,20 +67,19 @@ def min_track_record_length(
 
 
 def min_backtest_length(n_trials: float, sharpe: float = 1.0) -> float:
-    """Length below which luck alone is expected to find such a Sharpe ratio.
+    """Length below which the best trial without skill is expected to reach a Sharpe ratio.
 
     Parameters
     ----------
     n_trials : float, >= 1
-        Independent trials made.
+        Independent trials.
     sharpe : float, > 0
-        Sharpe ratio found, a year (or a bar).
+        Sharpe ratio per year (or per bar).
 
     Returns
     -------
     float >= 0
-        Years for a yearly Sharpe ratio (bars for one a bar). 0 for a single trial. NaN where it is
-        too long for a number.
+        Years for a yearly Sharpe ratio, bars for one per bar. 0 for one trial. NaN on overflow.
 
     Raises
     ------
@@ -109,5 +108,5 @@ def min_backtest_length(n_trials: float, sharpe: float = 1.0) -> float:
 
 
 def _square(value: float) -> float:
-    # `value ** 2` raises where a product gives an infinity to be told as NaN.
+    # `value ** 2` raises OverflowError, a product does not.
     return finite_or_nan(value * value)

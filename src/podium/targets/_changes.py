@@ -1,4 +1,4 @@
-"""What targets that are made of changes share."""
+"""Changes per bar, for targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from podium.arrays import Floats
 
 
 def changes(values: Floats) -> Floats:
-    """Each row less the one before, (T, S); NaN in the first row."""
-    found = np.full_like(values, np.nan)
-    found[1:] = np.diff(values, axis=0)
-    return found
+    """Return the differences of consecutive rows, (T, S); NaN in the first row."""
+    result = np.full_like(values, np.nan)
+    result[1:] = np.diff(values, axis=0)
+    return result

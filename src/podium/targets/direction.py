@@ -10,16 +10,16 @@ from podium.targets._changes import changes
 
 UNIT = "1 up, 0 not up"
 CENTERED = False
-# Logarithmic returns of a price that comes back to where it was add up to rounding, not to zero.
-# No price of double precision that anybody quotes moves by so little.
+# Logarithmic returns of an unchanged price sum to a rounding error, not to zero; quoted prices
+# never move by so little.
 UNCHANGED = 1e-12
 
 
 def increments(dataset: Dataset) -> Floats:
-    """Logarithmic return of each bar, (T, S); NaN in the first row."""
+    """Return the logarithmic return of each bar, (T, S); NaN in the first row."""
     return changes(np.log(dataset["close"]))
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:
-    """1 where a mean logarithmic return per bar leads upwards, else 0; NaN where it is unknown."""
+    """Return 1 for a positive mean logarithmic return, else 0; NaN stays NaN."""
     return np.where(np.isnan(mean), np.nan, mean * horizon > UNCHANGED)

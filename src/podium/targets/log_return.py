@@ -13,15 +13,15 @@ CENTERED = True
 
 
 def increments(dataset: Dataset) -> Floats:
-    """Logarithmic return of each bar, (T, S); NaN in the first row."""
+    """Return the logarithmic return of each bar, (T, S); NaN in the first row."""
     return changes(np.log(dataset["close"]))
 
 
 def to_price(values: Floats, last: Floats) -> Floats:
-    """Price that a return leads to from the last one."""
+    """Return the price after a return from the last price."""
     return last * np.exp(values)
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:
-    """Sum over the horizon of a mean return per bar."""
+    """Return the return over the horizon of a mean return per bar."""
     return mean * horizon

@@ -11,21 +11,21 @@ CENTERED = False
 
 
 def level(dataset: Dataset) -> Floats:
-    """Close, (T, S): what the changes to come are added to."""
+    """Return the close, (T, S), to which future changes are added."""
     return dataset["close"]
 
 
 def increments(dataset: Dataset) -> Floats:
-    """Change of the close in each bar, (T, S); NaN in the first row."""
+    """Return the change of the close in each bar, (T, S); NaN in the first row."""
     return changes(dataset["close"])
 
 
 def to_price(values: Floats, last: Floats) -> Floats:
-    """The price itself."""
+    """Return the forecast price."""
     del last
     return values
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:
-    """Change over the horizon of a mean change per bar."""
+    """Return the change over the horizon of a mean change per bar."""
     return mean * horizon

@@ -1,5 +1,5 @@
 """Simple return over the next h bars."""
-# ruff: noqa: N999 - the name is the user's word; members are never imported by a statement.
+# ruff: noqa: N999 - the name in podium.toml; members are never imported by a statement.
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ CENTERED = True
 
 
 def increments(dataset: Dataset) -> Floats:
-    """Logarithmic return of each bar, (T, S); NaN in the first row."""
+    """Return the logarithmic return of each bar, (T, S); NaN in the first row."""
     return changes(np.log(dataset["close"]))
 
 
 def to_price(values: Floats, last: Floats) -> Floats:
-    """Price that a return leads to from the last one."""
+    """Return the price after a return from the last price."""
     return last * (1.0 + values)
 
 
 def aggregate(mean: Floats, horizon: int) -> Floats:
-    """``close after / close before - 1`` of a mean logarithmic return per bar."""
+    """Return ``close after / close before - 1`` of a mean logarithmic return per bar."""
     return np.expm1(mean * horizon)

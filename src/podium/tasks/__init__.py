@@ -1,6 +1,6 @@
-"""Tasks: what a slot asks of its models, one file each.
+"""Tasks of slots, one file each.
 
-A task opens a slot's data, with the sealed part apart, splits what is left, and scores predictions.
-Its file also names the stages of its pipeline, its baselines, and the settings of a slot that it
-takes; these are read from the text, so the configuration imports no task.
+A task opens a slot's data, separates the sealed part, splits the rest, and scores predictions. Its
+file also names the stages of its pipeline, its baselines and the settings of its slots; these are
+read as text, so the configuration imports no task.
 """

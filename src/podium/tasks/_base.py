@@ -21,21 +21,21 @@ from podium.trial import Ended
 
 
 class SlotTask(abc.ABC):
-    """What a slot asks of its models: ``tasks/<name>.py`` holds one as ``TASK``.
+    """Task of a slot; ``tasks/<name>.py`` holds one as ``TASK``.
 
-    Beside it the file has plain values at its top:
+    The file also has these constants:
 
     ========= ==========================================================================
-    ROLE      What a family for this task is called in its module: ``FAMILY``.
-    USUAL     A slot's ``families``, ``metric`` and ``policy`` where podium.toml has none.
-    HOLDS     Datasets it takes: ``bars`` or ``sequences``. Without it no slot of
+    ROLE      Name of the family class in its module: ``FAMILY``.
+    USUAL     Default ``families``, ``metric`` and ``policy`` of a slot.
+    HOLDS     Type of its datasets: ``bars`` or ``sequences``. Without it no slot of
               podium.toml can have this task.
-    NEEDS     Settings of ``[slots]`` that it cannot do without.
-    TAKES     Settings that it takes besides; others are refused.
+    NEEDS     Required settings of ``[slots]``.
+    TAKES     Optional settings; others are refused.
     STAGES    Stages of ``podium run`` in their order.
     POLICIES  Policies by name: gates and limits of each stage of a candidate.
-    BASELINES Families whose every config runs beside a search; a new one goes to the end.
-    WORDS     A verb and what follows it, with the parts of a spec in braces, for a lineage.
+    BASELINES Families whose configs all run with each search; new ones are appended.
+    WORDS     A verb and its object, with parts of a spec in braces, for a lineage.
     ========= ==========================================================================
 
     Attributes
@@ -45,54 +45,54 @@ class SlotTask(abc.ABC):
     """
 
     name: ClassVar[str]
-    # Whether trials leave predictions, from which other metrics follow.
+    # Whether trials record predictions, from which other metrics are computed.
     predicts: ClassVar[bool] = True
-    # What each row loses, where that is not the slot's metric.
+    # Name of the loss of each row, if it is not the slot's metric.
     loss: ClassVar[str] = ""
-    # Whether a signal makes weights of its predictions, which are traded on bars.
+    # Whether a signal turns its predictions into weights for trading.
     trades: ClassVar[bool] = False
 
     @abc.abstractmethod
     def open(self, config: Config, slot: str, samples: Any) -> TaskData:
-        """Data of a slot, checked.
+        """Validated data of a slot.
 
         Parameters
         ----------
-        samples : Dataset, or Sequences that train and those that validate (None: no such file)
-            What the slot's dataset holds.
+        samples : Dataset, or Sequences for training and for validation (None: no such file)
+            Content of the slot's dataset.
 
         Raises
         ------
         DataError, UsageError
-            Data that leave nothing to train on or to judge by.
+            Too few data to train or to evaluate.
         """
 
     @abc.abstractmethod
     def parts(self, view: Any, fold: Fold) -> tuple[Any, Any]:
-        """Training and validation part of a fold, as families take them."""
+        """Training and validation part of a fold, as input of families."""
 
     @abc.abstractmethod
     def score(self, metric: str, truth: NDArray[Any], prediction: Any) -> tuple[float, Floats]:
-        """A metric of a prediction, and the loss of every row, (N,), which judgements rest on."""
+        """Value of a metric, and the loss of every row, (N,), for statistical tests."""
 
     @abc.abstractmethod
     def read(self, values: Floats, view: Any, fold: Fold) -> Prediction | ClassPrediction:
-        """The prediction of a fold's validation part, from the series that the record keeps."""
+        """Prediction of a fold's validation part, from its recorded series."""
 
 
 class TaskData(abc.ABC):
-    """Data of one slot, with what two trainings must share to be the same.
+    """Data of one slot, and the properties that identify its trainings.
 
     Attributes
     ----------
     slot : str
     section : SlotSection
-        What the slot asks; own code has a section of its own.
+        Settings of the slot; own code has another class.
     dataset : Dataset, Sequences or Files
-        What was read; its ``fingerprint`` is part of every trial's key.
+        The data; their ``fingerprint`` is part of every trial's key.
     """
 
-    # Name of a trial's model inside its artefact; empty: its files are the artefact.
+    # Folder of a trial's model in its artefact; empty: the artefact itself.
     checkpoint: ClassVar[str] = "best_model"
 
     slot: str
@@ -102,12 +102,12 @@ class TaskData(abc.ABC):
     @property
     @abc.abstractmethod
     def tuning(self) -> Any:
-        """What searches and training are given; the sealed part is not in it."""
+        """Data for search and training, without the sealed part."""
 
     @property
     @abc.abstractmethod
     def spec(self) -> Mapping[str, Any]:
-        """What turns the dataset into samples; the order is part of its hash."""
+        """Settings that turn the dataset into samples; their order is part of the hash."""
 
     @cached_property
     def task_hash(self) -> str:
@@ -116,23 +116,23 @@ class TaskData(abc.ABC):
 
     @property
     def task(self) -> SlotTask:
-        """The task, which scores and splits."""
-        found: SlotTask = registry.load("tasks", self.section.task).TASK
-        return found
+        """The slot's task."""
+        task: SlotTask = registry.load("tasks", self.section.task).TASK
+        return task
 
     @property
     def direction(self) -> Direction:
-        """Which way the slot's metric is better."""
+        """Direction of the slot's metric."""
         return registry.direction(self.section.metric)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Classes; empty where numbers are predicted."""
+        """Names of the classes; empty if numbers are predicted."""
         return ()
 
     @property
     def horizon(self) -> int:
-        """Steps that the labels of neighbouring samples share, at least 1."""
+        """Steps of a label, at least 1; labels of neighbouring samples overlap."""
         return 1
 
     def family(self, name: str) -> Any:
@@ -144,47 +144,47 @@ class TaskData(abc.ABC):
         return int(self.family(family).VERSION)
 
     def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
-        """Whether another task predicts the same thing, so that its trials count as looks at it."""
+        """Whether another task has the same target, so that its trials count as looks at it."""
         del tickers
         return dict(spec) == dict(self.spec)
 
     def resumable(self, family: str) -> bool:
-        """Whether its training can pause, so that a schedule may give it up."""
+        """Whether trainings can pause, so that a schedule may prune them."""
         return bool(getattr(self.family(family), "resumable", False))
 
     def metric_of_loss(self, family: str) -> str:
-        """Metric that the curve ``val_loss`` of a family is, where it is one."""
+        """Metric in the curve ``val_loss`` of a family; empty if it is none."""
         return str(self.family(family).loss)
 
     def space_place(self, family: str) -> str:
-        """Where the user writes what is searched, for messages."""
+        """Location of the search space's settings, for messages."""
         return f"[space.{family}] of podium.toml"
 
     @property
     def splitter(self) -> str:
-        """Splitter of the cross-validation where podium.toml names none; empty: there is none."""
+        """Default splitter of the cross-validation; empty if there is none."""
         return ""
 
     @abc.abstractmethod
     def held_out(self, fraction: float) -> Split:
-        """The one fold that configs are compared on in a search."""
+        """Split with the single fold of a search."""
 
     @abc.abstractmethod
     def whole(self) -> Fold:
-        """All samples that a served model may be trained on, as fold 1 without validation."""
+        """All samples for the training of a final model, as fold 1 without validation."""
 
     def index(self, fold: Fold) -> NDArray[Any] | None:
-        """Which row each of a fold's losses belongs to, as the record keeps it; None: no rows."""
+        """Index of the rows of a fold's losses, for the record; None if there are no rows."""
         del fold
         return None
 
     def units(self, index: NDArray[Any]) -> NDArray[Any]:
-        """Which independent unit each row of an index belongs to: a moment, a group, a sample."""
+        """Independent unit of each row of an index: a moment, a group, or a sample."""
         return index
 
     @abc.abstractmethod
     def facts(self, config: Config) -> Mapping[str, Any]:
-        """What a model's manifest says of the data, for whoever asks the model later."""
+        """Properties of the data for a model's manifest."""
 
     def errors(self, split: Split, ended: Ended) -> dict[str, float]:
         """More errors of a trial's predictions on its validation part, named ``val_<name>``."""
@@ -192,52 +192,52 @@ class TaskData(abc.ABC):
         return {}
 
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
-        """Curves a trial's progress is read from, the first that was reported: part, name, way."""
+        """Part, name and direction of progress curves; the first reported one counts."""
         return [("val", self.section.metric, self.direction)]
 
     @property
     def unit(self) -> str:
-        """Independent units, as :meth:`units` tells them apart, in words."""
+        """Name of the independent units of :meth:`units`."""
         return "samples"
 
     def seen(self) -> Mapping[str, NDArray[np.int64]]:
-        """Marks of what a served model is trained on, by kind, to refuse to judge it on that."""
+        """Hashes of the final model's training samples, by kind, to detect overlaps with a test."""
         return {}
 
     def span(self, rows: NDArray[np.int64]) -> list[str]:
-        """Which samples these are, for files: first and last moment, or names of groups."""
+        """Description of samples for files: first and last moment, or names of groups."""
         return [f"{len(rows)} samples"]
 
     def label(self, rows: NDArray[np.int64]) -> str:
-        """Which samples these are, for a picture."""
+        """Description of samples for a plot."""
         return f"{len(rows)} samples"
 
     @property
     def subject(self) -> str:
-        """What is predicted, with its unit: ``volatility (log return)``."""
+        """Target with its unit: ``volatility (log return)``."""
         return self.slot
 
     @property
     def n_features(self) -> int:
-        """Features of a sample's step; 0: not known."""
+        """Number of features of a step; 0 if unknown."""
         return 0
 
     @property
     def size(self) -> str:
-        """How much there is, in words: ``4,031 bars of 5 tickers``."""
+        """Size in words: ``4,031 bars of 5 tickers``."""
         return ""
 
     @property
     def sealed(self) -> list[str]:
-        """What is kept apart for the last judgement: first and last moment, or a file's name."""
+        """The sealed test: first and last moment, or the name of a file."""
         return []
 
     @property
     def series(self) -> int:
-        """Losses of one number of a fold's validation part."""
+        """Number of parallel series in a fold's validation part."""
         return 1
 
     @property
     def trained_until(self) -> str:
-        """Last moment that a served model was trained on; empty where samples have no order."""
+        """Last moment in the training of a final model; empty if samples have no order."""
         return ""

@@ -1,4 +1,4 @@
-"""Classify sequences: samples of several steps, groups that are never shared, a sealed file."""
+"""Classify sequences: samples of several steps, disjoint groups, a sealed file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ POLICIES: Mapping[str, Policy] = {
 
 
 class ClassifyTask(SlotTask):
-    """Samples in, a probability of every class out."""
+    """Probability of every class for each sample."""
 
     name = "classify"
     loss = "log loss"
@@ -46,12 +46,12 @@ class ClassifyTask(SlotTask):
     def open(
         self, config: Config, slot: str, samples: tuple[Sequences, Sequences | None]
     ) -> ClassData:
-        """Samples that train and samples that validate in one, and the split that parts them.
+        """Samples for training and validation, and the split that separates them.
 
         Raises
         ------
         DataError
-            Numbers in place of classes; neither a file to validate on nor groups.
+            Labels are numbers, or the dataset has neither a validation file nor groups.
         UsageError
             The metric is one of forecasts.
         """
@@ -61,7 +61,7 @@ class ClassifyTask(SlotTask):
         if not train.classifies:
             raise DataError(
                 f"y of dataset '{section.dataset}' holds numbers",
-                "classes: whole numbers from 0 on",
+                "classes: whole numbers from 0",
             )
         if held_out is not None:
             whole = Sequences.joined(train, held_out)
@@ -70,13 +70,13 @@ class ClassifyTask(SlotTask):
             whole = train
             folds = round(1 / config.tune.validation_fraction)
             split = registry.load("splitters", "group").split(train, folds=folds)
-            # One fold decides; which samples it holds is what the split's hash names.
+            # One fold is used; the split's hash covers its samples.
             split = replace(split, folds=split.folds[:1], paths=())
         else:
             raise DataError(
-                f"dataset '{section.dataset}' has neither a file to validate on nor groups",
-                "validation samples that share no patient, day or overlapping window with training",
-                "name a second file (validation = ... in its table), or store groups in the .npz",
+                f"dataset '{section.dataset}' has neither a validation file nor groups",
+                "validation samples without a patient, day or overlapping window of the training",
+                "add a file (validation = ... in its table), or store groups in the .npz",
             )
         evaluation = config.datasets[section.dataset].evaluation
         return ClassData(slot, section, whole, split, evaluation)
@@ -89,9 +89,9 @@ class ClassifyTask(SlotTask):
         self, metric: str, truth: NDArray[Any], prediction: ClassPrediction
     ) -> tuple[float, Floats]:
         """The metric of all samples, and the log loss of each."""
-        found = prediction.probabilities
-        score: float = registry.load("metrics", metric).score(truth, found)
-        return score, log_losses(truth, found)
+        probabilities = prediction.probabilities
+        score: float = registry.load("metrics", metric).score(truth, probabilities)
+        return score, log_losses(truth, probabilities)
 
     def read(self, values: Floats, view: Sequences, fold: Fold) -> ClassPrediction:
         """Probabilities by row."""
@@ -100,15 +100,14 @@ class ClassifyTask(SlotTask):
 
 @dataclass(frozen=True, eq=False)
 class ClassData(TaskData):
-    """A slot's samples and the split that configs are compared on.
+    """A slot's samples and the split of its search.
 
     Parameters
     ----------
     dataset : Sequences
-        Samples that train and samples that validate, in one; the split tells them apart.
+        Samples for training and validation; the split separates them.
     evaluation : str
-        File of the samples that candidates are judged on; empty: there is none, so those that
-        validate are.
+        File of the samples for the evaluation of candidates; empty: the validation samples.
     """
 
     slot: str
@@ -124,7 +123,7 @@ class ClassData(TaskData):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Features, classes, steps, and the metric where it is a plugin."""
+        """Features, classes, steps, and the version of a metric that is a plugin."""
         return {
             "task": self.section.task,
             "features": list(self.dataset.feature_names),
@@ -135,26 +134,26 @@ class ClassData(TaskData):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of the samples."""
+        """Class names of the samples."""
         return self.dataset.class_names
 
     def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
-        """The same classes; features may differ."""
+        """Whether the classes are the same; features may differ."""
         del tickers
         return list(spec.get("classes", ())) == list(self.dataset.class_names)
 
     @property
     def splitter(self) -> str:
-        """Folds of whole groups, else of like shares of each class."""
+        """``group`` for samples with groups, else ``stratified``."""
         return "stratified" if self.dataset.groups is None else "group"
 
     def held_out(self, fraction: float) -> Split:
-        """The slot's own split: a file that validates, or some of the groups."""
+        """The slot's split: by file, or by groups."""
         del fraction
         return self.split
 
     def whole(self) -> Fold:
-        """All samples, where others are sealed; else those that train."""
+        """All samples if a sealed file exists; else the training samples."""
         rows = np.arange(len(self.dataset), dtype=np.int64)
         return Fold(1, rows if self.evaluation else self.split.folds[0].train, rows[:0])
 
@@ -167,16 +166,16 @@ class ClassData(TaskData):
         if self.dataset.groups is None:
             return index
         codes = np.unique(self.dataset.groups, return_inverse=True)[1]
-        found: NDArray[Any] = codes[index]
-        return found
+        units: NDArray[Any] = codes[index]
+        return units
 
     @property
     def unit(self) -> str:
-        """Groups where samples have them."""
+        """``groups`` if samples have groups."""
         return "samples" if self.dataset.groups is None else "groups"
 
     def facts(self, config: Config) -> Mapping[str, Any]:
-        """What samples must be for a model of this slot."""
+        """Features, classes and steps of the samples."""
         del config
         return {
             "feature_names": self.dataset.feature_names,
@@ -185,15 +184,15 @@ class ClassData(TaskData):
         }
 
     def seen(self) -> Mapping[str, NDArray[np.int64]]:
-        """Marks of the samples and groups that a served model is trained on."""
+        """Hashes of the samples and groups in the training of a final model."""
         return Subset(self.dataset, self.whole().train).marks()
 
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
-        """The metric's where families report it, else macro-F1."""
+        """The metric's curve if families report it, else macro-F1."""
         return [*super().curves(), ("val", "macro_f1", Direction.MAX)]
 
     def span(self, rows: NDArray[np.int64]) -> list[str]:
-        """Groups, else how many samples."""
+        """Groups, else the number of samples."""
         groups = self.dataset.groups
         return super().span(rows) if groups is None else np.unique(groups[rows]).tolist()
 
@@ -209,7 +208,7 @@ class ClassData(TaskData):
 
     @property
     def sealed(self) -> list[str]:
-        """File of the samples that candidates are judged on, else that those which validate are."""
+        """File of the evaluation samples, else the validation samples."""
         return [self.evaluation or "the samples that validate"]
 
     @property
@@ -227,8 +226,8 @@ def require_metric(name: str) -> None:
     """
     if not hasattr(registry.load("metrics", name), "score"):
         raise UsageError(
-            f"metric {name} is one of forecasts",
-            "one of classes, such as macro_f1",
+            f"metric {name} scores forecasts",
+            "a metric of classes, such as macro_f1",
             "see: podium list metrics",
         )
 

@@ -47,8 +47,8 @@ STAGES = (
 )
 BASELINES = ("naive",)
 WORDS = ("forecasts", "{target}, {horizon} bars ahead, from {window} bars of {features}")
-# A forecast is judged by its error; one that is traded for profit must show besides that the
-# profit is no luck.
+# Forecasts are judged by their error; the policy for trading adds gates against selection bias in
+# the profit.
 POLICIES: Mapping[str, Policy] = {
     "forecast": {
         "beta": {"fresh_evidence": {}},
@@ -75,7 +75,7 @@ POLICIES: Mapping[str, Policy] = {
         },
     },
 }
-# Bars beside the horizon that a sealed test has at least.
+# Least number of bars of a sealed test, plus the horizon.
 LEAST_TEST = 30
 
 
@@ -86,12 +86,12 @@ class ForecastTask(SlotTask):
     trades = True
 
     def open(self, config: Config, slot: str, samples: Dataset) -> SlotData:
-        """View of the bars, and the line before the sealed test.
+        """View of the bars, and the begin of the sealed test.
 
         Raises
         ------
         DataError
-            A feature is not finite where it should be, or the test is too short to judge anything.
+            A feature is not finite after its warm-up, or the test is too short.
         """
         section = config.slot(slot)
         stop = len(samples)
@@ -109,15 +109,15 @@ class ForecastTask(SlotTask):
         data = SlotData(slot, section, samples, view, start)
         if view.members is not None and not len(data.test_windows):
             raise DataError(
-                f"slot {slot}: no member has a whole window and a label in the test from "
+                f"slot {slot}: no member has a full window and a label in the test from "
                 f"{section.test_from}",
                 "members with bars in the test",
-                "look at their lives: podium check " + section.dataset,
+                "see the members' first and last bars: podium check " + section.dataset,
             )
         return data
 
     def parts(self, view: View, fold: Fold) -> tuple[Windows, Windows]:
-        """Windows that have an outcome."""
+        """Windows with a known target."""
         return fold.windows(view)
 
     def score(
@@ -135,7 +135,7 @@ class ForecastTask(SlotTask):
 
 @dataclass(frozen=True, eq=False)
 class SlotData(TaskData):
-    """A slot's dataset, its view, and where the sealed test begins and ends.
+    """A slot's dataset, its view, and the bounds of the sealed test.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class SlotData(TaskData):
     test_start : int
         First decision bar of the test.
     train_stop : int, optional
-        First bar that no training is given. Default: the test's first.
+        First bar after the training data. Default: the test's first.
     """
 
     slot: str
@@ -156,17 +156,17 @@ class SlotData(TaskData):
 
     @cached_property
     def tuning(self) -> View:
-        """The bars before the test, and nothing else: what searches and training are given."""
+        """The bars before the test, for search and training."""
         return self.view.until(self.test_start if self.train_stop is None else self.train_stop)
 
     @property
     def test_bars(self) -> Indices:
-        """Decision bars of the test whose target is known."""
+        """Decision bars of the test with a known target."""
         return np.arange(self.test_start, self.view.last_labelled + 1, dtype=np.int64)
 
     @property
     def test_windows(self) -> Windows:
-        """What the sealed test asks: every window of it that has an outcome."""
+        """Windows of the sealed test with a known target."""
         return Windows.of(self.view, self.test_bars).labelled()
 
     @property
@@ -176,11 +176,11 @@ class SlotData(TaskData):
 
     @cached_property
     def spec(self) -> Mapping[str, Any]:
-        """Settings of the section, and versions of what they name."""
+        """Settings of the section, and versions of their features and target."""
         return task_spec(self.section)
 
     def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
-        """The same target of the same tickers; features may differ."""
+        """Whether target and tickers are the same; features may differ."""
         same = all(spec.get(name) == self.spec[name] for name in ("target", "horizon"))
         return same and tuple(tickers) == self.dataset.tickers
 
@@ -191,26 +191,26 @@ class SlotData(TaskData):
 
     @property
     def splitter(self) -> str:
-        """Folds in time."""
+        """``walk_forward``."""
         return "walk_forward"
 
     def held_out(self, fraction: float) -> Split:
         """The last slice before the test."""
-        found: Split = registry.load("splitters", "holdout").split(self.tuning, fraction=fraction)
-        return found
+        split: Split = registry.load("splitters", "holdout").split(self.tuning, fraction=fraction)
+        return split
 
     def whole(self) -> Fold:
         """Every labelled bar before the test."""
         return whole(self.tuning)
 
     def index(self, fold: Fold) -> NDArray[Any] | None:
-        """Ticker and moment of every validation window."""
+        """Ticker and decision time of every validation window."""
         if not len(fold.validation):
             return None
         return Index.of(fold.windows(self.tuning)[1]).pack()
 
     def units(self, index: NDArray[Any]) -> NDArray[Any]:
-        """Second of each decision: tickers of one moment are not independent."""
+        """Decision times in seconds: tickers of one moment are not independent."""
         return Index.unpack(index).seconds
 
     @property
@@ -219,37 +219,37 @@ class SlotData(TaskData):
         return "bars"
 
     def facts(self, config: Config) -> Mapping[str, Any]:
-        """What bars must be for a model of this slot."""
+        """Tickers, timeframe and training interval, and the plugins in use."""
         dataset = config.datasets[self.section.dataset]
         plugins = plugin_versions(self.section)
         return {
-            # What a model is given later must be made as what it was trained on.
+            # Later inputs must be computed by the same plugins.
             **({"plugins": plugins} if plugins else {}),
             "tickers": self.dataset.tickers,
             "timeframe": self.dataset.timeframe,
             "adjust": dataset.adjust,
-            # How tickers of unequal histories were put together, where it is not as usual.
+            # How tickers with different histories were aligned, if not by default.
             **({} if dataset.align == "intersection" else {"align": dataset.align}),
             "trained_from": str(self.tuning.times[self.tuning.first_bar]),
-            # A model whose epoch was chosen on the last bars has seen them too.
+            # The last bars count: the best epoch was chosen on them.
             "trained_until": self.trained_until,
         }
 
     def errors(self, split: Split, ended: Ended) -> dict[str, float]:
-        """``val_mae`` and its like, in the target's unit and in prices."""
-        found = ended.prediction
-        if not isinstance(found, Prediction) or found.form == "positions":
+        """``val_mae`` and similar errors, in the target's unit and in prices."""
+        prediction = ended.prediction
+        if not isinstance(prediction, Prediction) or prediction.form == "positions":
             return {}
         _, windows = split.folds[ended.task.fold].windows(self.tuning)
-        return {f"val_{name}": v for name, v in self.errors_of(windows, found.mean).items()}
+        return {f"val_{name}": v for name, v in self.errors_of(windows, prediction.mean).items()}
 
     def errors_of(self, windows: Windows, forecast: Floats) -> dict[str, float]:
-        """``mae``, ``r2`` and, where the target tells of a price, ``price_mae`` and ``pct_mae``.
+        """``mae``, ``r2`` and, if the target implies a price, ``price_mae`` and ``pct_mae``.
 
         Parameters
         ----------
         windows : Windows
-            Of any view of the slot's bars, each with an outcome.
+            Windows of any view of the slot's bars, with known targets.
         forecast : (N,) float
         """
         truth = windows.truth()
@@ -266,35 +266,35 @@ class SlotData(TaskData):
         )
 
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
-        """The metric's where families report it, else the loss's."""
+        """The metric's curve if families report it, else the loss."""
         return [*super().curves(), ("val", "loss", Direction.MIN)]
 
     def span(self, rows: Indices) -> list[str]:
-        """First and last decision."""
+        """Times of the first and the last decision."""
         return [str(self.tuning.times[rows.min()]), str(self.tuning.times[rows.max()])]
 
     def label(self, rows: Indices) -> str:
-        """First and last day."""
+        """Dates of the first and the last decision."""
         return "\nto ".join(moment[:10] for moment in self.span(rows))
 
     @property
     def subject(self) -> str:
-        """The target."""
+        """Target with its unit."""
         return f"{self.section.target} ({registry.load('targets', self.section.target).UNIT})"
 
     @property
     def n_features(self) -> int:
-        """Features of a bar."""
+        """Number of features."""
         return len(self.view.feature_names)
 
     @property
     def series(self) -> int:
-        """Tickers."""
+        """Number of tickers."""
         return len(self.dataset.tickers)
 
     @property
     def size(self) -> str:
-        """Bars and tickers."""
+        """Numbers of bars and tickers."""
         return f"{len(self.dataset)} bars of {self.series} tickers"
 
     @property
@@ -315,18 +315,18 @@ def whole(view: View) -> Fold:
 
 
 def plugin_versions(section: SlotSection) -> dict[str, str]:
-    """Content of the plugins that turn bars into samples, by kind and name."""
+    """Versions of the plugins that turn bars into samples, by kind and name."""
     used = [("features", spec.partition(":")[0]) for spec in section.features]
     return plugin.versions([*used, ("targets", section.target)])
 
 
 def task_hash(section: SlotSection) -> str:
-    """SHA-256 of what turns bars into samples, and of a metric that is a plugin."""
+    """SHA-256 of :func:`task_spec`."""
     return digest(list(task_spec(section).values()))
 
 
 def task_spec(section: SlotSection) -> dict[str, Any]:
-    """What turns bars into samples: the section's settings, and versions of what they name."""
+    """Settings that turn bars into samples, and versions of their features and target."""
     versions = {
         f"{kind}/{name}": registry.version(kind, name)
         for kind, names in (
@@ -335,11 +335,11 @@ def task_spec(section: SlotSection) -> dict[str, Any]:
         )
         for name in names
     }
-    # A trial's score is its metric's; podium's own are not in the hashes of records there are.
+    # Only a metric that is a plugin counts: existing hashes do not cover podium's own metrics.
     metric = registry.versioned("metrics", section.metric)
     if metric != section.metric:
         versions["metrics"] = metric
-    # The order of these is part of the hash; other tasks of bars are other questions.
+    # The order is part of the hash; ``task`` is left out of the default task's hash.
     return {
         **({} if section.task == ForecastTask.name else {"task": section.task}),
         "features": section.features,
@@ -351,7 +351,7 @@ def task_spec(section: SlotSection) -> dict[str, Any]:
 
 
 def view_of(dataset: Dataset, section: SlotSection) -> View:
-    """A dataset as a slot's task sees it."""
+    """View of a dataset with a slot's settings."""
     return View.of(
         dataset,
         features=section.features,

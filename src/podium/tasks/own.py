@@ -1,4 +1,4 @@
-"""Search with code of the user's own: a command or a function that reports what it reached."""
+"""Search with own code: a command or a function that reports its metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from podium.tasks._base import SlotTask, TaskData
 
 
 class OwnTask(SlotTask):
-    """A program is a trial: it opens, splits and scores its data itself."""
+    """Task of own code: the program opens, splits and scores its data itself."""
 
     name = NAME
     predicts = False
@@ -45,7 +45,7 @@ class OwnTask(SlotTask):
 
     def _refusal(self) -> UsageError:
         return UsageError(
-            "own code has neither samples nor predictions on record",
+            "own code has no recorded samples or predictions",
             "the score that it reports",
             "run: podium sweep --command",
         )
@@ -53,7 +53,7 @@ class OwnTask(SlotTask):
 
 @dataclass(frozen=True)
 class OwnSection:
-    """What a slot of own code is judged by; the counterpart of a slot of podium.toml."""
+    """Metric and direction of a slot of own code, in place of a slot of podium.toml."""
 
     metric: str
     direction: str
@@ -62,18 +62,18 @@ class OwnSection:
 
 @dataclass(frozen=True, eq=False)
 class OwnData(TaskData):
-    """A slot of own code: what makes two of its trainings the same.
+    """A slot of own code, and the properties that identify its trainings.
 
     Parameters
     ----------
     slot : str
-        ``own/<name>``; no podium.toml declares it.
+        ``own/<name>``, which is not declared in podium.toml.
     code_version : int
-        Raised by the user when numbers changed, as a family's VERSION.
+        Increased by the user when results change, like a family's VERSION.
     what : mapping
-        The command, or the function.
+        The command or the function.
     code_hashes : mapping of file to SHA-256
-        Of the scripts; recorded beside trials and no part of their key.
+        Hashes of the scripts; recorded with trials, not part of their key.
     """
 
     checkpoint = ""
@@ -88,47 +88,47 @@ class OwnData(TaskData):
 
     @property
     def name(self) -> str:
-        """What the record has as the family."""
+        """Family name in the record."""
         return self.slot.partition("/")[2]
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """The command, or the function."""
+        """The command or the function."""
         return self.what
 
     @property
     def tuning(self) -> Code:
-        """What runners are given."""
+        """The code, for runners."""
         return self.code
 
     @property
     def direction(self) -> Direction:
-        """As the user gave it."""
+        """Direction set by the user."""
         return Direction(self.section.direction)
 
     def version(self, family: str) -> int:
-        """That of the code."""
+        """Version of the code."""
         del family
         return self.code_version
 
     def resumable(self, family: str) -> bool:
-        """Always: a program that kept nothing begins again, and no report counts twice."""
+        """True: a program without a saved state starts again, and no report counts twice."""
         del family
         return True
 
     def metric_of_loss(self, family: str) -> str:
-        """None: it reports its metric."""
+        """Empty: the program reports its metric."""
         del family
         return ""
 
     def space_place(self, family: str) -> str:
-        """A flag."""
+        """The flag ``--set``."""
         del family
         return "--set"
 
     @property
     def split(self) -> Split:
-        """One fold without samples."""
+        """Split with one fold without samples."""
         none = np.empty(0, dtype=np.int64)
         return Split(NAME, {}, (Fold(0, none, none),), None, 0)
 
@@ -142,12 +142,12 @@ class OwnData(TaskData):
         return self.split.folds[0]
 
     def facts(self, config: Config) -> Mapping[str, Any]:
-        """The code, and the files it was run with."""
+        """The code and the hashes of its files."""
         del config
         return {"code": {**self.what, "files": dict(self.code_hashes)}}
 
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
-        """What it reports under the metric's name."""
+        """The reported curve of the metric."""
         return [(*part_of(self.section.metric), self.direction)]
 
 

@@ -1,4 +1,4 @@
-"""What the checks of every kind share: one seed, and how a broken promise is told."""
+"""Common parts of the checks: a seed, and errors for violations."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ SEED = 11
 
 
 def require(holds: bool, otherwise: str) -> None:
-    """Raise AssertionError with what broke the contract, also where ``assert`` is compiled away."""
+    """Raise AssertionError with the violation, also under ``python -O``."""
     if not holds:
         raise AssertionError(otherwise)
 
 
 def refusal(error: type[PodiumError], act: Callable[[], object], otherwise: str) -> str:
-    """What an act was refused with; AssertionError when it was not refused."""
+    """Message of a refusal; AssertionError if the call was not refused."""
     try:
         act()
-    except error as told:
-        return str(told)
+    except error as refused:
+        return str(refused)
     raise AssertionError(otherwise)

@@ -1,4 +1,4 @@
-"""What the checks of families train and compare, whatever their task is; pauses too."""
+"""Trainings, pauses and comparisons for the checks of families of every task."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ AFamily = AnyFamily[Any, Any, Any]
 
 
 class KnownTask(abc.ABC):
-    """A small task whose answer is known: parts to learn and to judge from.
+    """A small problem with a known answer, as training and validation parts.
 
     Attributes
     ----------
     data : View, Sequences or the like
-        What a family's space depends on.
+        Input of a family's space.
     train, validation : Windows, Subset or the like
-        Their ``blind()`` is what a model is asked for.
+        Their ``blind()`` is the input of predictions.
     """
 
     data: Any
@@ -39,12 +39,12 @@ class KnownTask(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def planted(cls) -> Self:
-        """The case on which every promise is looked at."""
+        """The case of most checks."""
 
     @classmethod
     @abc.abstractmethod
     def learnable(cls) -> Self:
-        """A larger one, for :meth:`wanted`."""
+        """A larger case, for :meth:`wanted`."""
 
     @abc.abstractmethod
     def loss(self, prediction: Any) -> float:
@@ -52,11 +52,11 @@ class KnownTask(abc.ABC):
 
     @abc.abstractmethod
     def wanted(self) -> float:
-        """Loss that a family which learns goes below; knowing nothing of a sample, it cannot."""
+        """Largest loss of a family that learns; not reachable without the inputs."""
 
     @abc.abstractmethod
     def others_replaced(self) -> Iterator[tuple[str, Any]]:
-        """How all that is no training sample was changed, and the training part on that."""
+        """Changes of all data but the training samples, and the training part on each."""
 
 
 def configs(space: Space, epochs: int = EPOCHS, count: int = 2) -> list[ConfigDict]:
@@ -72,18 +72,18 @@ def configs(space: Space, epochs: int = EPOCHS, count: int = 2) -> list[ConfigDi
 def fit(
     family: AFamily, config: ConfigDict, train: Any, validation: Any, *, seed: int = SEED
 ) -> Any:
-    """Model of a config; its scores are dropped."""
+    """Model of a config, without its scores."""
     return family.fit(config, train, validation, seed=seed, report=lambda epoch, scores: None)
 
 
 def fitted(family: AFamily, case: KnownTask) -> Iterator[tuple[ConfigDict, Any]]:
-    """A few configs, each with a model of it."""
+    """A few configs with their models."""
     for config in configs(family.space(case.data)):
         yield config, fit(family, config, case.train, case.validation)
 
 
 def require_same(one: Any, other: Any, when: str) -> None:
-    """Two predictions are the same to the bit, with their index; NaN is the same as NaN."""
+    """Require equal predictions bit for bit, with their index; NaN equals NaN."""
     for field in fields(one):
         pair = [np.atleast_1d(getattr(each, field.name)) for each in (one, other)]
         place = first_difference(*pair)
@@ -96,14 +96,14 @@ def require_same(one: Any, other: Any, when: str) -> None:
 
 
 class Memory:
-    """Keeps states; goes on from the one it is given.
+    """Stores states; training resumes from a given one.
 
     Parameters
     ----------
     last : bytes, optional
-        State to go on from.
+        State to resume from.
     until : int
-        Epoch to pause after, whose state is the only one wanted; 0: every state is, and no pause.
+        Epoch to pause after, the only state to save; 0: save every state, without a pause.
     """
 
     def __init__(self, last: bytes | None = None, until: int = 0) -> None:
@@ -113,16 +113,16 @@ class Memory:
         self._last = last
 
     def last(self) -> bytes | None:
-        """The state it was given."""
+        """The given state."""
         return self._last
 
     def wants(self, epoch: int) -> bool:
-        """Every one, or that of the epoch to pause after."""
+        """Every epoch, or the one to pause after."""
         return self.until in (0, epoch)
 
     def put(self, epoch: int, state: bytes, *, best: bool) -> None:
-        """Keep it."""
-        require(self.wants(epoch), f"the state after epoch {epoch} was made, and nobody wants it")
+        """Store a state."""
+        require(self.wants(epoch), f"the state after epoch {epoch} was made without a request")
         self.kept[epoch] = state
         self.best = epoch if best else self.best
         if epoch == self.until:
@@ -132,18 +132,18 @@ class Memory:
 def trainings(
     family: AFamily, config: ConfigDict, train: Any, validation: Any
 ) -> Iterator[tuple[str, Any]]:
-    """Models of one training: in one go; gone on with from each state; with a pause every epoch.
+    """Models of one training: uninterrupted, resumed from each state, and paused every epoch.
 
     Yields
     ------
     str
-        When it was interrupted.
+        Description of the interruptions.
     model
-        Of a training whose curve was the uninterrupted one.
+        Model of a training with the uninterrupted curve.
     """
     whole, curve = _trained(family, config, train, validation, None)
     require(isinstance(whole, Fitted) and whole.model is not None, f"it does not fit {config}")
-    yield "in one go", whole.model  # type: ignore[union-attr]
+    yield "without interruption", whole.model  # type: ignore[union-attr]
 
     def same(when: str, keep: Memory) -> tuple[str, Any]:
         end, scores = _trained(family, config, train, validation, keep)
@@ -154,12 +154,12 @@ def trainings(
     states = Memory()
     yield same("with every state kept", states)
     for epoch, state in states.kept.items():
-        yield same(f"gone on from epoch {epoch}", Memory(state))
+        yield same(f"resumed from epoch {epoch}", Memory(state))
     last: bytes | None = None
     for until in range(1, len(curve)):
         keep = Memory(last, until)
         end, scores = _trained(family, config, train, validation, keep)
-        require(isinstance(end, Stopped), f"asked to pause after epoch {until}, it went on")
+        require(isinstance(end, Stopped), f"it did not pause after epoch {until}")
         require(scores == curve[:until], f"paused after epoch {until}, the curve differs")
         last = keep.kept[until]
     yield same("paused after every epoch", Memory(last))
@@ -168,7 +168,7 @@ def trainings(
 def _trained(
     family: AFamily, config: ConfigDict, train: Any, validation: Any, keep: Memory | None
 ) -> tuple[Fitted | Stopped, list[Mapping[str, float]]]:
-    """How it ended, and the scores of every epoch."""
+    """Last event, and the scores of every epoch."""
     *epochs, end = family.fit_many([config], train, validation, seeds=[SEED], keeps=[keep])
     require(not isinstance(end, Epoch), "the last event is an epoch")
     return end, [event.scores for event in epochs if isinstance(event, Epoch)]  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""A family that does on demand what none should: raise, diverge, vanish, end its process."""
+"""A family that fails on demand: it raises, diverges, or kills its process."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ NAME = "misbehaving"
 FITS, RAISES, DIVERGES, DIES, SLEEPS = "fits", "raises", "diverges", "dies", "sleeps"
 PREDICT_RAISES, NOT_FINITE, FORGETS = "predict raises", "forecasts nan", "forgets"
 HANGS, SWELLS = "hangs", "swells"
-# Trains two epochs, and each says how many it had before it was begun.
+# Trains two epochs and reports the number of epochs before the start.
 TRAINS = "trains"
-REASON = "the fake was told to"
+REASON = "the fake fails on demand"
 NAP = 0.5
-# Longer than anybody waits, and more than a worker has.
+# Longer than any time limit, and larger than any memory limit.
 LONG, LARGE = 600.0, 2**29
 
 
 class Constant(Model):
-    """Forecasts the number of the process it was fitted in, so that a test can tell them apart."""
+    """Forecasts the number of the process of its training."""
 
     def __init__(self, does: str, value: float) -> None:
         self.does = does
@@ -52,13 +52,13 @@ class Constant(Model):
 
 
 class MisbehavingFamily(Family):
-    """Does what its config says."""
+    """Family whose config sets its behaviour."""
 
     name = NAME
     resumable = True
 
     def space(self, view: View) -> Space:
-        """What it can be told to do."""
+        """The known behaviours."""
         del view
         known = (FITS, RAISES, DIVERGES, DIES, SLEEPS, PREDICT_RAISES, NOT_FINITE, FORGETS)
         return Space({"does": Choice((*known, HANGS, SWELLS, TRAINS))})
@@ -74,7 +74,7 @@ class MisbehavingFamily(Family):
         keep: Keep | None = None,
         parent: Model | None = None,
     ) -> Constant:
-        """Do it."""
+        """Behave as configured."""
         self.refuse_parent(parent)
         del train, validation, seed
         does = str(config["does"])
@@ -111,14 +111,14 @@ class MisbehavingFamily(Family):
         keeps: Sequence[Keep | None] | None = None,
         parent: Model | None = None,
     ) -> Iterator[Epoch | Fitted | Stopped]:
-        """What ``fit`` gives, but for the configs it forgets."""
+        """Events of ``fit``, except for configs that it forgets."""
         self.refuse_parent(parent)
         for event in super().fit_many(configs, train, validation, seeds=seeds, keeps=keeps):
             if configs[event.trial]["does"] != FORGETS:
                 yield event
 
     def load(self, read: Callable[[str], bytes]) -> Constant:
-        """The number again."""
+        """Model with the saved number."""
         return Constant(FITS, float(read("value.txt")))
 
 
@@ -127,12 +127,12 @@ FAMILY = MisbehavingFamily
 
 @contextmanager
 def installed() -> Iterator[str]:
-    """Offer the family as an installed package would, in this process and in those it starts.
+    """Register the family like an installed package, in this process and its children.
 
     Yields
     ------
     str
-        Its name in the registry.
+        Name of the family in the registry.
     """
     with tempfile.TemporaryDirectory() as folder:
         info = Path(folder) / "podium_fakes-1.dist-info"
@@ -140,7 +140,7 @@ def installed() -> Iterator[str]:
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: podium-fakes\nVersion: 1\n")
         entry = f"[podium.families]\n{NAME} = {__name__}\n"
         (info / "entry_points.txt").write_text(entry)
-        # Worker processes are given the path of the process that starts them.
+        # Worker processes inherit the path of their parent.
         sys.path.insert(0, folder)
         importlib.invalidate_caches()
         try:

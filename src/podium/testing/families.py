@@ -1,7 +1,7 @@
 """A family's test calls ``check_family(FAMILY, folder)`` with the class and an empty folder.
 
-Each promise is a function of its own too, of a family's object; ``checks`` names all of them. What
-families of one task promise besides stands in ``tasks/<task>.py``.
+Each check is also a separate function of a family's object; ``checks`` lists them. Checks of one
+task are in ``tasks/<task>.py``.
 
 >>> import tempfile
 >>> from podium.families.naive import FAMILY
@@ -25,17 +25,17 @@ from podium.testing._fits import AFamily, KnownTask, configs, fit, fitted, requi
 from podium.testing.pickles import check_no_pickled_object
 from podium.trial import Epoch, Fitted
 
-# Epochs of a training that must learn something, and configs that may be tried.
+# Epochs of a training that must learn, and number of configs to try.
 LONG, TRIES = 20, 6
 
 
 def check_family(kind: Callable[[], AFamily], folder: Path) -> None:
-    """Everything a family promises, of whatever task it is.
+    """Run all checks of a family.
 
     Parameters
     ----------
     kind : class
-        Makes a new family when it is called without arguments.
+        Makes a new family when called without arguments.
     folder : Path
         An empty folder for the family's files.
     """
@@ -48,7 +48,7 @@ def check_family(kind: Callable[[], AFamily], folder: Path) -> None:
 
 
 def checks(family: AFamily) -> list[Callable[[Any], None]]:
-    """Every check of a family's task but :func:`check_save_load`, which needs a folder."""
+    """Every check for a family's task except :func:`check_save_load`, which needs a folder."""
     return [
         check_name_and_space,
         check_modes,
@@ -64,19 +64,19 @@ def checks(family: AFamily) -> list[Callable[[Any], None]]:
 
 
 def check_name_and_space(family: AFamily) -> None:
-    """It has a name, a whole VERSION, and a space whose draws fit it and can be recorded."""
+    """It has a name, an integer VERSION, and a space with valid and recordable draws."""
     require(bool(family.name), "the family has no name")
-    require(isinstance(family.VERSION, int), "VERSION is no whole number")
+    require(isinstance(family.VERSION, int), "VERSION is not a whole number")
     space = family.space(_case(family).planted().data)
     for seed in range(20):
-        found = space.problems(space.sample(seed))
-        require(not found, f"a config drawn from the space does not fit it: {found}")
+        problems = space.problems(space.sample(seed))
+        require(not problems, f"a config drawn from the space does not fit it: {problems}")
     require(space.sample(1) == space.sample(1), "two draws with one seed differ")
     canonical(space.spec())
 
 
 def check_modes(family: AFamily) -> None:
-    """Its grid, its small grid, and what a sweep tries first are configs of it, each once."""
+    """Its grid, small grid and priority hold valid configs, each once."""
     data = _case(family).planted().data
     space = family.space(data)
     try:
@@ -86,17 +86,17 @@ def check_modes(family: AFamily) -> None:
             for config in space.narrowed(mine, "priority").only([]).grid()
         ]
         require(len(set(first)) == len(first) > 0, "its priority names a config twice, or none")
-        for what, chosen in (("grid", family.grid(data)), ("quick grid", family.quick(data))):
+        for name_of, chosen in (("grid", family.grid(data)), ("quick grid", family.quick(data))):
             values = {name: list(options) for name, options in chosen.items()}
-            count = len(list(space.narrowed(values, f"its {what}").only(values).grid()))
-            wanted = math.prod(map(len, values.values()))
-            require(count == wanted, f"its {what} names a value twice")
+            count = len(list(space.narrowed(values, f"its {name_of}").only(values).grid()))
+            expected = math.prod(map(len, values.values()))
+            require(count == expected, f"its {name_of} names a value twice")
     except UsageError as error:
-        raise AssertionError(f"its own grid does not fit its space: {error}") from error
+        raise AssertionError(f"its grid does not fit its space: {error}") from error
 
 
 def check_wrong_config_refused(family: AFamily) -> None:
-    """Unknown, missing and impossible values are refused by name before anything is trained."""
+    """Unknown, missing and invalid values are refused by name before the training."""
     space = family.space(_case(family).planted().data)
     good = space.sample(SEED)
     wrong: list[tuple[str, dict[str, object]]] = [("no_such_knob", {**good, "no_such_knob": 1})]
@@ -104,19 +104,19 @@ def check_wrong_config_refused(family: AFamily) -> None:
         wrong.append((name, {k: v for k, v in good.items() if k != name}))
         wrong.append((name, {**good, name: "no such value"}))
         wrong.append((name, {**good, name: math.nan}))
-    asked: list[tuple[str, Callable[[], object]]] = [
+    attempts: list[tuple[str, Callable[[], object]]] = [
         *((name, partial(space.require, config)) for name, config in wrong),
         ("no_such_knob", partial(space.narrowed, {"no_such_knob": 1}, "[space] of the kit")),
     ]
-    for name, act in asked:
+    for name, act in attempts:
         message = refusal(UsageError, act, f"a wrong '{name}' was not refused")
         require(name in message, f"the refusal does not name '{name}': {message}")
 
 
 def check_save_load(family: AFamily, folder: Path) -> None:
-    """A model written and read again predicts the same to the bit; no file holds an object."""
+    """A saved and loaded model predicts the same bit for bit; no file holds a pickled object."""
     case = _case(family).planted()
-    asked = case.validation.blind()
+    blind = case.validation.blind()
     for number, (config, model) in enumerate(fitted(family, case)):
         place = folder / f"model-{number}"
         place.mkdir(parents=True)
@@ -126,25 +126,25 @@ def check_save_load(family: AFamily, folder: Path) -> None:
         for path in files:
             check_no_pickled_object(path)
         again = family.load(lambda name, place=place: (place / name).read_bytes())  # type: ignore[misc]
-        require_same(model.predict(asked), again.predict(asked), f"after save and load ({config})")
+        require_same(model.predict(blind), again.predict(blind), f"after save and load ({config})")
         require(model.epochs == again.epochs, "the number of epochs is lost on save")
 
 
 def check_same_seed(family: AFamily) -> None:
-    """The same seed gives the same predictions to the bit, whatever was drawn in between."""
+    """The same seed gives the same predictions bit for bit, after other random draws too."""
     case = _case(family).planted()
-    asked = case.validation.blind()
+    blind = case.validation.blind()
     for config, model in fitted(family, case):
         fit(family, config, case.train, None, seed=SEED + 1)
         again = fit(family, config, case.train, case.validation)
-        require_same(model.predict(asked), again.predict(asked), f"with the same seed ({config})")
+        require_same(model.predict(blind), again.predict(blind), f"with the same seed ({config})")
 
 
 def check_other_seed_differs(family: AFamily) -> None:
-    """Another seed gives another model; only for families that draw random numbers."""
+    """Another seed gives another model; for families with random numbers only."""
     case = _case(family).planted()
-    config, asked = configs(family.space(case.data))[0], case.validation.blind()
-    one, two = (fit(family, config, case.train, None, seed=SEED + k).predict(asked) for k in (0, 1))
+    config, blind = configs(family.space(case.data))[0], case.validation.blind()
+    one, two = (fit(family, config, case.train, None, seed=SEED + k).predict(blind) for k in (0, 1))
     try:
         require_same(one, two, "")
     except AssertionError:
@@ -153,7 +153,7 @@ def check_other_seed_differs(family: AFamily) -> None:
 
 
 def check_many_like_one(family: AFamily) -> None:
-    """``fit_many`` gives what ``fit`` gives one by one; epochs count up, then comes the model."""
+    """``fit_many`` gives the models of ``fit``; epochs come in order before the model."""
     case = _case(family).planted()
     chosen = configs(family.space(case.data))
     chosen = [*chosen, chosen[0]]
@@ -161,55 +161,51 @@ def check_many_like_one(family: AFamily) -> None:
     models: dict[int, Any] = {}
     epochs = dict.fromkeys(range(len(chosen)), 0)
     for event in family.fit_many(chosen, case.train, case.validation, seeds=seeds):
-        require(event.trial in epochs, f"an event of trial {event.trial}, which was not asked for")
-        require(event.trial not in models, f"trial {event.trial} goes on after its model")
+        require(event.trial in epochs, f"an event of trial {event.trial}, which was not requested")
+        require(event.trial not in models, f"trial {event.trial} continues after its model")
         if isinstance(event, Epoch):
             epochs[event.trial] += 1
             require(event.epoch == epochs[event.trial], f"epoch {event.epoch} came out of order")
         elif isinstance(event, Fitted):
             require(event.model is not None, f"trial {event.trial} failed: {event.reason}")
             models[event.trial] = event.model
-    require(sorted(models) == list(range(len(chosen))), "fit_many gave not one model a config")
-    asked = case.validation.blind()
+    require(sorted(models) == list(range(len(chosen))), "fit_many gave not one model per config")
+    blind = case.validation.blind()
     for n, (config, seed) in enumerate(zip(chosen, seeds, strict=True)):
         alone = fit(family, config, case.train, case.validation, seed=seed)
-        require_same(alone.predict(asked), models[n].predict(asked), f"one by one ({config})")
+        require_same(alone.predict(blind), models[n].predict(blind), f"one by one ({config})")
 
 
 def check_fitted_on_training_only(family: AFamily) -> None:
-    """A model fitted without validation does not know of samples it was not given.
+    """A model fitted without validation does not depend on other samples.
 
-    All that is no training sample is replaced: a scaler fitted on more than these moves, and the
-    predictions with it.
+    All other data are replaced: a scaler that was fitted on them would change the predictions.
     """
     case = _case(family).planted()
-    asked = case.train.blind()
+    blind = case.train.blind()
     for config in configs(family.space(case.data)):
-        honest = fit(family, config, case.train, None).predict(asked)
+        honest = fit(family, config, case.train, None).predict(blind)
         for how, train in case.others_replaced():
-            found = fit(family, config, train, None).predict(asked)
-            when = f"although only samples it was not given were {how} ({config})"
-            require_same(honest, found, when)
+            changed = fit(family, config, train, None).predict(blind)
+            when = f"although only samples outside the training were {how} ({config})"
+            require_same(honest, changed, when)
 
 
 def check_resumed_like_uninterrupted(family: AFamily) -> None:
-    """A resumable family gives the same curve and model, however often it was paused.
-
-    After every epoch, or gone on with from the state of any one of them.
-    """
+    """A resumable family gives the same curve and model after any pauses."""
     if not family.resumable:
         return
     case = _case(family).planted()
-    asked = case.validation.blind()
+    blind = case.validation.blind()
     for config in configs(family.space(case.data), epochs=4):
         (_, whole), *others = trainings(family, config, case.train, case.validation)
         for when, model in others:
-            require_same(whole.predict(asked), model.predict(asked), f"{when} ({config})")
+            require_same(whole.predict(blind), model.predict(blind), f"{when} ({config})")
             require(whole.epochs == model.epochs, f"another epoch is best, {when} ({config})")
 
 
 def check_parent_refused_unless_it_continues(family: AFamily) -> None:
-    """A family that cannot go on from another model refuses one by name."""
+    """A family that cannot continue from another model refuses one by name."""
     if family.continues:
         return
     case = _case(family).planted()
@@ -218,15 +214,12 @@ def check_parent_refused_unless_it_continues(family: AFamily) -> None:
     def act() -> None:
         list(family.fit_many([config], case.train, case.validation, seeds=[SEED], parent=parent))
 
-    message = refusal(UsageError, act, "a model to go on from was not refused")
+    message = refusal(UsageError, act, "a parent was not refused")
     require(family.name in message, f"the refusal does not name the family: {message}")
 
 
 def check_learns(family: AFamily) -> None:
-    """On samples with a planted rule one of a few configs finds a part of what is to be found.
-
-    A trained network and a rule without training are held to it alike.
-    """
+    """On samples with a planted rule one of a few configs reaches the required loss."""
     case = _case(family).learnable()
     space, wanted = family.space(case.data), case.wanted()
     losses = []
@@ -242,7 +235,7 @@ def check_learns(family: AFamily) -> None:
 
 
 def is_iterative(family: AFamily) -> bool:
-    """Whether the family trains in epochs, and so is expected to use its seed."""
+    """Whether the family trains in epochs, and so must use its seed."""
     _, model = next(fitted(family, _case(family).planted()))
     return bool(model.epochs)
 

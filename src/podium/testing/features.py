@@ -24,14 +24,14 @@ def check_feature(
     compute: Callable[[Dataset], Floats],
     made: Callable[[int], Dataset] = lambda length: bars(length, seed=SEED),
 ) -> None:
-    """One causal column a ticker, finite after its warm-up, in the tickers' order.
+    """One causal column per ticker, finite after its warm-up, in the tickers' order.
 
-    Shown on 120 bars, or on 600 where its warm-up is longer.
+    Tested on 120 bars, or on 600 if the warm-up is longer.
 
     Parameters
     ----------
     made : callable, optional
-        So many bars, with the covariates that the feature reads; default synthetic bars alone.
+        Makes bars of a given number, with covariates of the feature; default: synthetic bars.
     """
     for length in (120, 600):
         dataset = made(length)
@@ -54,7 +54,7 @@ def check_feature(
     compute(dataset)
     require(
         all(np.array_equal(before[name], dataset[name]) for name in before),
-        "it changed the dataset it was given",
+        "it changed its dataset",
     )
     for at in sorted({max(40, warm), max(77, warm), len(dataset) - 2}):
         leak = probe(compute, dataset, at, seed=at)
@@ -62,16 +62,16 @@ def check_feature(
 
 
 def check_target(module: ModuleType) -> None:
-    """Increments and level are causal, a unit is named, aggregates are known where means are."""
+    """Increments and level are causal, UNIT is a text, aggregates are finite where means are."""
     check_feature(module.increments)
     if hasattr(module, "level"):
         check_feature(module.level)
-    require(isinstance(module.UNIT, str) and bool(module.UNIT), "UNIT is no text")
+    require(isinstance(module.UNIT, str) and bool(module.UNIT), "UNIT is not a text")
     require(isinstance(module.CENTERED, bool), "CENTERED is neither True nor False")
     mean = module.increments(bars(120, seed=SEED))[1:]
     for horizon in (1, 5):
-        found = module.aggregate(mean, horizon)
-        require(found.shape == mean.shape, "aggregate changes the shape")
-        require(bool(np.isfinite(found).all()), "aggregate is not finite")
-        nothing = module.aggregate(np.full_like(mean, np.nan), horizon)
-        require(bool(np.isnan(nothing).all()), "aggregate makes something of an unknown mean")
+        result = module.aggregate(mean, horizon)
+        require(result.shape == mean.shape, "aggregate changes the shape")
+        require(bool(np.isfinite(result).all()), "aggregate is not finite")
+        unknown = module.aggregate(np.full_like(mean, np.nan), horizon)
+        require(bool(np.isnan(unknown).all()), "aggregate of an unknown mean is not NaN")

@@ -1,4 +1,4 @@
-"""A gate's test calls ``check_gate(module)``, and ``evidence(kind, ...)`` to make what it judges.
+"""A gate's test calls ``check_gate(module)``, and ``evidence(kind, ...)`` for its input.
 
 >>> from podium.gates import fresh_evidence
 >>> check_gate(fresh_evidence)
@@ -23,7 +23,7 @@ IMPURE = {"datetime", "io", "os", "pathlib", "random", "secrets", "sqlite3", "su
 
 
 class _AnyNumber(Mapping[str, Scalar]):
-    """Evidence that has a number for every name, the same each time it is asked."""
+    """Scalars with a reproducible number for every name."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -52,7 +52,7 @@ def evidence(
     notes: Mapping[str, str] | None = None,
     **changed: str,
 ) -> Evidence:
-    """Evidence for a gate's test; whatever is not said has some answer.
+    """Evidence for a gate's test, with arbitrary values for everything else.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def evidence(
 
 
 def check_gate(module: ModuleType) -> None:
-    """A pure function with its five headings, its limits explained, and missing told apart."""
+    """A pure function with five headings, documented limits, and results for missing evidence."""
     _explains_itself(module)
     _reads_nothing(module)
     for seed in range(8):
@@ -89,26 +89,26 @@ def check_gate(module: ModuleType) -> None:
             for kind in (*module.NEEDS, "validation")
         }
         for champion in (None, given):
-            kept = copy.copy(given)
+            before = copy.copy(given)
             one, two = (verdict("kit", module, given, champion, {}) for _ in range(2))
             require(one == two, "the same evidence gives two verdicts")
-            require(given == kept, "it changed the evidence it was given")
+            require(given == before, "it changed its evidence")
             require(isinstance(one.result, Result), f"the result is {one.result!r}")
-            require(len(one.finding) > 10, f"the finding is {one.finding!r}, no sentence")
-            require(one.result is not Result.MISSING, f"missing, with all it needs: {one.finding}")
+            require(len(one.finding) > 10, f"the finding is {one.finding!r}, not a sentence")
+            require(one.result is not Result.MISSING, f"missing with all evidence: {one.finding}")
     for kind in module.NEEDS:
         rest = {other: evidence(other) for other in module.NEEDS if other != kind}
-        found = verdict("kit", module, rest, None, {})
-        wanted = Result.UNSIGNED if kind == SIGNATURE else Result.MISSING
-        require(found.result is wanted, f"no {kind} evidence, and it says {found.result}")
-        require(kind in found.finding, f"the finding does not say that {kind} is missing")
+        judged = verdict("kit", module, rest, None, {})
+        expected = Result.UNSIGNED if kind == SIGNATURE else Result.MISSING
+        require(judged.result is expected, f"without {kind} evidence the result is {judged.result}")
+        require(kind in judged.finding, f"the finding does not name the missing {kind}")
 
 
 def _explains_itself(module: ModuleType) -> None:
-    """The docstring asks a question under five headings and explains every limit."""
+    """The docstring has a question, five headings, and every limit."""
     text = module.__doc__ or ""
     lines = text.splitlines() or [""]
-    require(lines[0].endswith("?"), "the first line asks no question")
+    require(lines[0].endswith("?"), "the first line is not a question")
     places = [
         lines.index(heading)
         for heading in HEADINGS
@@ -118,14 +118,14 @@ def _explains_itself(module: ModuleType) -> None:
         len(places) == len(HEADINGS) and places == sorted(places),
         f"the docstring lacks the headings {', '.join(HEADINGS)}, in this order",
     )
-    require(isinstance(module.NEEDS, tuple), "NEEDS is no tuple of kinds of evidence")
+    require(isinstance(module.NEEDS, tuple), "NEEDS is not a tuple of kinds of evidence")
     for name, limit in module.LIMITS.items():
-        require(isinstance(limit, int | float), f"limit {name} is no number")
+        require(isinstance(limit, int | float), f"limit {name} is not a number")
         require(f"``{name}``" in text, f"the docstring does not explain the limit ``{name}``")
 
 
 def _reads_nothing(module: ModuleType) -> None:
-    """No module that could reach a file, a clock, chance or the record is imported."""
+    """No import gives access to files, clocks, random numbers or the record."""
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -26,7 +26,7 @@ from podium.record import Record
 from podium.testing._base import require
 
 STATES = ("complete", "failed", "pruned")
-# What may lie where a file to import is expected.
+# Files that no importer may recognise.
 STRANGERS = {
     "empty": b"",
     "text.txt": b"hello\n",
@@ -40,7 +40,7 @@ CUTS = (0.0, 0.1, 0.5, 0.9, 0.99)
 
 
 def check_importer(module: ModuleType, example: Path, folder: Path, **options: Any) -> None:
-    """Recognises its own and nothing else, changes nothing, reads the same from anywhere.
+    """Recognises only its own files, changes none, and reads the same from any folder.
 
     Parameters
     ----------
@@ -49,25 +49,28 @@ def check_importer(module: ModuleType, example: Path, folder: Path, **options: A
     folder : Path
         A new folder to work in.
     **options
-        For ``read``, where it does not work without, such as a permission.
+        Required arguments of ``read``, such as a permission.
     """
     folder.mkdir(parents=True)
     known = inspect.signature(module.read).parameters
-    require(set(module.OPTIONS) <= set(known), "OPTIONS names what read() does not take")
+    require(set(module.OPTIONS) <= set(known), "OPTIONS has a name that read() does not accept")
     _check_recognizes(module, example, folder)
     before = _files(example.parent)
-    found = module.read(example, **options)
+    sources = module.read(example, **options)
     require(_files(example.parent) == before, "reading changes files")
-    require(any(each.records for each in found), "the example has no record")
-    for each in found:
+    require(any(each.records for each in sources), "the example has no record")
+    for each in sources:
         require(bool(each.source), "a source has no name")
         for record in each.records:
             _check_record(record)
-    require(_told(module.read(example, **options)) == _told(found), "two reads differ")
+    require(_content(module.read(example, **options)) == _content(sources), "two reads differ")
     moved = folder / "moved" / example.name
     moved.parent.mkdir()
     moved.write_bytes(example.read_bytes())
-    require(_told(module.read(moved, **options)) == _told(found), "another folder, other records")
+    require(
+        _content(module.read(moved, **options)) == _content(sources),
+        "another folder gives other records",
+    )
     _check_damage(module, moved, options)
 
 
@@ -91,12 +94,12 @@ def _check_record(record: Record) -> None:
     for name, value in record.metrics.items():
         require(type(value) is float, f"metric {name} is {value!r}, not a float")
     for name, values in record.curves.items():
-        require(all(type(v) is float for v in values), f"a value of curve {name} is no float")
+        require(all(type(v) is float for v in values), f"a value of curve {name} is not a float")
     json.loads(json_text(record.hyperparams))
 
 
 def _check_damage(module: ModuleType, path: Path, options: dict[str, Any]) -> None:
-    """What is cut off is refused with a sentence, or what is left of it is read."""
+    """A truncated file is refused with a message, or its rest is read."""
     data = path.read_bytes()
     for part in CUTS:
         path.write_bytes(data[: int(len(data) * part)])
@@ -111,5 +114,5 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def _told(found: list[Imported]) -> str:
-    return json_text([[each.source, [vars(r) for r in each.records]] for each in found])
+def _content(sources: list[Imported]) -> str:
+    return json_text([[each.source, [vars(r) for r in each.records]] for each in sources])

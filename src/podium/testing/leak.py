@@ -1,7 +1,7 @@
-"""The leak probe: change the future and see whether anything before it moves by a bit.
+"""The leak probe: change the future and test whether any earlier value changes by a bit.
 
-A probe first proves that it can see: it changes the past and demands that the output moves. Only
-then does an unmoved output say something about the future.
+A probe first changes the past and requires a change of the output. Without it, an unchanged output
+would be no evidence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from podium.arrays import Floats, Times
 from podium.covariates import Covariate
 from podium.dataset import Dataset
 from podium.errors import DataError, PodiumError
-from podium.samples import Indices, Samples, meeting
+from podium.samples import Indices, Samples, overlapping
 from podium.space import ConfigDict
 from podium.split import Split, Windows
 from podium.view import View
@@ -27,21 +27,21 @@ PRICES = ("open", "high", "low", "close")
 
 
 class BlindError(DataError):
-    """The probe cannot see: nothing that it shows would mean anything."""
+    """The probe has no power: the output does not depend on the past either."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Where the future was read.
+    """Location of a value that depends on the future.
 
     Parameters
     ----------
     bar : int
-        First bar whose value knows the future.
+        First bar whose value depends on the future.
     column : tuple of int
-        Its place in the output: ticker, or ticker and feature; for a split the fold.
+        Position in the output: ticker, or ticker and feature; for a split the fold.
     how : str
-        What was changed after the bar, or which labels meet.
+        The change after the bar, or the overlapping labels.
     """
 
     bar: int
@@ -53,7 +53,7 @@ class Leak:
 
 
 def probe(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak | None:
-    """First value at or before bar ``at`` that depends on what comes after it; None: it is causal.
+    """First value at or before bar ``at`` that depends on later bars; None: it is causal.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ def probe(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak
         Dataset in, array out whose first axis is bars: (T, S) or (T, S, F). A feature, the
         increments of a target, a signal's weights, a family's forecasts.
     at : int
-        Last bar that counts as past; bars on both sides of it are needed.
+        Last bar of the past; there must be bars on both sides of it.
     seed : int
-        Of the random factors.
+        Seed of the random factors.
 
     Raises
     ------
     BlindError
-        Not even the past moves the output up to ``at``.
+        Not even the past changes the output up to ``at``.
     PodiumError
         There are no bars on both sides of ``at``.
 
@@ -83,16 +83,16 @@ def probe(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak
 
 @dataclass(frozen=True)
 class Sight:
-    """What a probe saw on both sides of a bar.
+    """Result of a probe at a bar.
 
     Parameters
     ----------
     columns : tuple of tuple of int
-        Every column of the output; one empty tuple where a bar has one value.
+        Every column of the output; one empty tuple if a bar has one value.
     blind : tuple of tuple of int
-        Columns that the past does not move: of them nothing was shown.
+        Columns that the past does not change, which have no result.
     leak : Leak or None
-        First value that the future moves.
+        First value that the future changes.
     """
 
     columns: tuple[tuple[int, ...], ...]
@@ -101,14 +101,14 @@ class Sight:
 
 
 def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0, after: int = 0) -> Sight:
-    """What :func:`probe` finds, and which columns it could see at all.
+    """Result of :func:`probe` with the columns that it could test.
 
-    Parameters and errors as there.
+    Other parameters and errors as for :func:`probe`.
 
     Parameters
     ----------
     after : int
-        Bars after ``at`` that stay when the rest is cut off.
+        Bars after ``at`` that remain when the rest is cut off.
     """
     if not 0 < at < len(dataset) - 1:
         raise PodiumError(
@@ -127,7 +127,7 @@ def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0, after
         moves |= _unlike(honest, other).any(axis=0) if other.shape == honest.shape else True
     if not moves.any():
         raise BlindError(
-            f"the probe is blind: changing every bar up to {at} moves nothing up to there",
+            f"the probe is blind: changing every bar up to {at} changes no value up to it",
             "an output that depends on the bars before it",
             "probe at a later bar, after the warm-up",
         )
@@ -146,25 +146,24 @@ def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0, after
 def awaiting(dataset: Dataset) -> list[NDArray[np.int64]]:
     """Last bars before a publication: the releases, then the revisions of each dated covariate.
 
-    Who knows a figure too early knows it there, so a probe at such a bar meets that wherever the
-    figure is early by a bar or more.
+    A feature that uses a value a bar or more too early uses it at such a bar.
     """
-    found = []
+    result = []
     for one in dataset.covariates.values():
         if one.kind != "dated" or one.moments is None:
             continue
         release = np.ones(len(one), dtype=bool)
         if one.periods is not None:
-            # Rows lie in the order of tickers, periods and moments.
+            # Rows are sorted by ticker, period and moment.
             release[1:] = one.tickers[1:] != one.tickers[:-1]
             release[1:] |= one.periods[1:] != one.periods[:-1]
-        # Before the first of all nothing is known, and the probe would be blind.
+        # Before the first publication no value is known, and the probe would be blind.
         later = one.moments > one.moments.min(initial=dataset.times[-1])
         for rows in (release, ~release):
             bars = np.unique(np.searchsorted(dataset.times, one.moments[rows & later])) - 1
             if (bars >= 0).any():
-                found.append(bars[bars >= 0].astype(np.int64))
-    return found
+                result.append(bars[bars >= 0].astype(np.int64))
+    return result
 
 
 def probe_dated(
@@ -175,26 +174,26 @@ def probe_dated(
     *,
     seed: int = 0,
 ) -> Leak | None:
-    """First bar that knows a figure before it was published; None: there is none.
+    """First bar that depends on a value before its publication; None: there is none.
 
-    At every moment of publication the figures from there on are changed; no bar before it may move.
+    At every publication the values from it on are changed; no earlier bar may change.
 
     Parameters
     ----------
     compute : callable
-        Figures in, array out whose first axis is bars: the join of dated figures to bars, or what
-        is computed from it. It keeps the dates; only the figures are changed.
+        Values in, array out whose first axis is bars: the join of dated values to bars, or a
+        function of it. The dates stay the same.
     values : (n, ...) float
-        Figures: earnings, macro series, whatever has a period and is published later.
+        Values that are published after their period: earnings, macro series.
     available_at : (n,) datetime64
-        When each was published; what is published at a bar's close is known there.
+        Times of publication; a value published at a bar's close is known there.
     times : (T,) datetime64
         Close of each bar.
 
     Raises
     ------
     BlindError
-        No figure moves the output from its publication on, or none is published inside the bars.
+        No value changes the output from its publication on, or none is published during the bars.
 
     Examples
     --------
@@ -216,45 +215,45 @@ def probe_dated(
         ):
             new = values.astype(np.float64)
             new[rows] = other
-            found = np.asarray(compute(new))
-            sighted |= first_difference(honest[bar:], found[bar:]) is not None
-            place = first_difference(honest[:bar], found[:bar])
+            result = np.asarray(compute(new))
+            sighted |= first_difference(honest[bar:], result[bar:]) is not None
+            place = first_difference(honest[:bar], result[:bar])
             if place is not None:
-                leaks.append(Leak(*place, f"figures published from {moment} on were {how}"))
+                leaks.append(Leak(*place, f"values published from {moment} on were {how}"))
     if not sighted:
         raise BlindError(
-            "the probe is blind: changing every figure moves nothing from its publication on",
-            "an output that depends on figures published by then",
+            "the probe is blind: changing every value does not change the output after publication",
+            "an output that depends on published values",
         )
     return min(leaks, key=lambda leak: (leak.bar, leak.column), default=None)
 
 
 def probe_fills(held: Compute, dataset: Dataset, at: int, *, seed: int = 0) -> Leak | None:
-    """First order up to bar ``at`` that was filled before what it was decided on was known.
+    """First order up to bar ``at`` that was filled before its inputs were known.
 
-    An order decided at a bar's close is in the portfolio at the close of the next bar, not earlier.
-    So which way the portfolio leans at a close must be settled by the bar before: an order that is
-    filled at the open or the close of its own bar is not.
+    An order decided at a bar's close is in the portfolio at the close of the next bar. So the signs
+    of the weights at a close must depend only on earlier bars, unlike with orders that are filled
+    at the open or close of their own bar.
 
     Parameters
     ----------
     held : callable
-        Dataset in, (T, S) out: weights held at each close, as ``Backtest.weights_held``. Of the
-        weights only the sign counts, as their size moves with the prices. Keep the exposure small
-        (0.01): a portfolio that the probe's prices ruin is liquidated within a bar.
+        Dataset in, (T, S) out: weights held at each close, as ``Backtest.weights_held``. Only their
+        signs count, since their size changes with prices. Keep the exposure small (0.01): extreme
+        prices of the probe may otherwise liquidate the portfolio within a bar.
 
     Raises
     ------
     BlindError
-        The portfolio does not depend on the bars at all.
+        The portfolio does not depend on the bars.
     """
 
     def decided(changed: Dataset) -> NDArray[Any]:
         sides = np.sign(held(changed))
-        # The last bar's orders are filled on a bar that there is not.
+        # Orders of the last bar are never filled.
         return np.concatenate([sides[1:], np.full_like(sides[:1], np.nan)])
 
-    # The bar after must stay when the rest is cut off: it is where the last order is filled.
+    # The next bar must remain when the rest is cut off: the last order is filled there.
     return examine(decided, dataset, at, seed=seed, after=1).leak
 
 
@@ -265,31 +264,28 @@ def probe_split(
     samples: Samples | None = None,
     embargo: int | None = None,
 ) -> Leak | None:
-    """First training sample that shares with validation what must not be shared; None: none does.
+    """First training sample that is not separate from validation; None: there is none.
 
-    Looked at are, in this order: the sample itself, positions its label is made of, bars after a
-    validation label, groups, copies between two files, and the files; each as far as the samples
-    tell.
+    Checked in this order, where known: the sample itself, the positions of its label, bars after a
+    validation label, groups, copies between two files, and the files.
 
     Parameters
     ----------
     ordered : bool
-        Also demand that every training label has ended when the first validation decision is made,
-        as in a holdout or a walk-forward.
+        Also require that every training label ends before the first validation decision, as in a
+        holdout or a walk-forward.
     samples : Samples, optional
-        The truth about the samples; default what the split carries, and without it bars whose
-        labels are ``split.horizon`` long.
+        Properties of the samples; default: those of the split, else bars with labels of length
+        ``split.horizon``.
     embargo : int, optional
-        Bars after a validation label that may not be trained on. Default: what the split says in
-        its parameters; where it says nothing, as many as a window looks back, because a training
-        input that holds a bar of a validation label is how a random split of overlapping windows
-        leaks when labels are too short to meet.
+        Bars after a validation label that are excluded from training. Default: the split's
+        parameter, else the length of a window, because a random split of overlapping windows leaks
+        through training inputs that contain bars of a validation label.
 
     Raises
     ------
     PodiumError
-        The probe is blind: a fold has nothing to train or to validate on, or names samples that
-        there are not.
+        The probe is blind: a fold has an empty part or unknown samples.
     """
     if not split.folds or any(not (len(f.train) and len(f.validation)) for f in split.folds):
         raise PodiumError("the probe is blind: a fold is empty", "bars to train and to validate on")
@@ -300,22 +296,22 @@ def probe_split(
     for fold in split.folds:
         rows = {}
         for part, numbers in (("training", fold.train), ("validation", fold.validation)):
-            strange = np.setdiff1d(numbers, known.index)
-            if len(strange):
+            unknown = np.setdiff1d(numbers, known.index)
+            if len(unknown):
                 raise PodiumError(
-                    f"the probe is blind: fold {fold.number} has {part} sample {strange[0]}, and "
-                    "there is none of that number"
+                    f"the probe is blind: fold {fold.number} has {part} sample {unknown[0]}, and "
+                    "no sample has that number"
                 )
             rows[part] = np.searchsorted(known.index, np.sort(numbers))
-        found = _shared(known, rows["training"], rows["validation"], ordered, embargo)
-        if found is not None:
-            row, how = found
+        shared = _shared(known, rows["training"], rows["validation"], ordered, embargo)
+        if shared is not None:
+            row, how = shared
             return Leak(int(known.index[row]), (fold.number,), how)
     return None
 
 
 def _plain(split: Split) -> Samples:
-    """Samples of a split that does not tell them: bars, labels all of one length."""
+    """Samples of a split without them: bars with labels of one length."""
     used = [part for fold in split.folds for part in (fold.train, fold.validation)]
     numbers = np.unique(np.concatenate(used)).astype(np.int64)
     return Samples(numbers, numbers, numbers + split.horizon, horizon=split.horizon)
@@ -324,7 +320,7 @@ def _plain(split: Split) -> Samples:
 def _shared(
     known: Samples, train: Indices, validation: Indices, ordered: bool, embargo: int
 ) -> tuple[int, str] | None:
-    """Row of the first training sample that shares something with validation, and what."""
+    """Row of the first training sample that is not separate from validation, and the reason."""
     both = np.intersect1d(train, validation)
     if len(both):
         return int(both[0]), "it validates too"
@@ -332,18 +328,18 @@ def _shared(
         starts, ends = known.starts, known.ends
         label = starts[train], ends[train]
         start, end = starts[validation], ends[validation]
-        meets = meeting(*label, start, end)
+        meets = overlapping(*label, start, end)
         if meets.any():
             return int(train[meets][0]), "its label shares a bar with a validation label"
         late = ends[train] > start.min()
         if ordered and late.any():
             how = f"its label is not known at the first validation decision, bar {start.min()}"
             return int(train[late][0]), how
-        soon = meeting(*label, start, end + embargo)
+        soon = overlapping(*label, start, end + embargo)
         if soon.any():
             how = f"it is decided less than {embargo} bars after the end of a validation label"
             return int(train[soon][0]), how
-    # Rows of one file may be alike by nature; a row that two files have in common was copied.
+    # Equal rows in one file may be natural; a row in both files is a copy.
     contents = None if known.sources is None else known.contents
     for name, values in (("group", known.groups), ("row", contents)):
         if values is not None:
@@ -352,10 +348,11 @@ def _shared(
                 row = int(train[twice][0])
                 return row, f"its {name} '{values[row]}' validates too"
     if known.sources is not None:
-        for rows, wanted in ((train, 0), (validation, 1)):
-            wrong = known.sources[rows] != wanted
+        for rows, expected in ((train, 0), (validation, 1)):
+            wrong = known.sources[rows] != expected
             if wrong.any():
-                return int(rows[wrong][0]), f"it is of file {1 - wanted}, not of file {wanted}"
+                how = f"it is from file {1 - expected}, not from file {expected}"
+                return int(rows[wrong][0]), how
     return None
 
 
@@ -370,16 +367,16 @@ def probe_family(
 ) -> Leak | None:
     """First forecast up to bar ``at`` that depends on bars after it; None: there is none.
 
-    Each time the family is fitted anew, on the windows whose label is known at ``at``, so a scaler
-    fitted on everything is found as well as a forecast that looks ahead.
+    Each variant fits the family again on the windows with a label known at ``at``, which detects
+    scalers fitted on all data as well as forecasts from later bars.
 
     Parameters
     ----------
     family : Family
     config : dict
-        A small one: it is fitted once a variant.
+        A small config: it is fitted once per variant.
     view_of : callable
-        How a dataset becomes a view.
+        Makes a view of a dataset.
 
     Raises
     ------
@@ -397,9 +394,9 @@ def fitted_anew(
     view_of: Callable[[Dataset], View],
     seed: int = 0,
 ) -> Compute:
-    """Function that fits a family on what is known at a bar, and forecasts up to it: (at + 1, S).
+    """Function that fits a family on the data up to a bar and forecasts up to it, (at + 1, S).
 
-    Parameters as in :func:`probe_family`; the first bar to train on is that of ``dataset``.
+    Parameters as in :func:`probe_family`; the first training bar is that of ``dataset``.
     """
     before = view_of(dataset)
     first, horizon = before.first_bar, before.horizon
@@ -408,17 +405,17 @@ def fitted_anew(
         seen = view_of(changed)
         train = Windows.of(seen, np.arange(first, at - horizon + 1)).labelled()
         model = family.fit(config, train, None, seed=seed, report=lambda epoch, scores: None)
-        asked = Windows.of(seen.blind(), np.arange(first, at + 1))
-        grid: Floats = model.predict(asked).grid(seen.times, seen.tickers)
+        windows = Windows.of(seen.blind(), np.arange(first, at + 1))
+        grid: Floats = model.predict(windows).grid(seen.times, seen.tickers)
         return grid
 
     return forecasts
 
 
 def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]]:
-    """The view with all that is known only after bar ``at`` replaced, and how; also by NaN.
+    """Views with the values after bar ``at`` replaced, and the kind of change.
 
-    For what was fitted already: nothing it forecasts up to the bar may move.
+    For a fitted model: none of its forecasts up to the bar may change.
     """
     rng = np.random.default_rng(seed)
     poisons: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -441,7 +438,7 @@ def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]
 def _rewritten(
     dataset: Dataset, start: int, stop: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, Dataset]]:
-    """Datasets whose bars in a range are others; all are possible bars, no value is NaN."""
+    """Datasets with other bars in a range; all are valid bars without NaN."""
     shape = (stop - start, len(dataset.tickers))
     part = {name: values[start:stop] for name, values in dataset.fields.items()}
 
@@ -452,36 +449,36 @@ def _rewritten(
             fields[name][start:stop] = new.get(name, part[name])
         return replace(dataset, fields=fields)
 
-    # One factor a bar keeps each bar's shape; one a price does not: a feature may read either.
+    # One factor per bar keeps the bar's shape, one per price changes it: a feature may use either.
     for _ in range(2):
         level, flow = np.exp(rng.standard_normal((2, *shape)))
         scaled = {name: part[name] * level for name in PRICES}
         yield "bars after it were scaled", with_part(**scaled, volume=part["volume"] * flow)
         yield "bars after it were redrawn", with_part(**_redrawn(part, rng, shape))
-    # One factor for all moves what a mean over everything would hide.
+    # One common factor changes values that a mean over all bars would hide.
     jump = {name: part[name] * 50.0 for name in (*PRICES, "volume")}
     yield "everything after it was multiplied by 50", with_part(**jump)
-    # A feature of the calendar reads stamps alone. They stay in their order: the past moves away
-    # from the future, or the other way round.
+    # A calendar feature uses only times. Their order stays: the past moves away from the future, or
+    # the future from the past.
     moved, steps = dataset.times.copy(), rng.integers(1, 10**6, stop - start)
     away = steps.cumsum() if start else -steps[::-1].cumsum()[::-1]
     moved[start:stop] += away.astype("timedelta64[s]")
     yield "stamps of bars after it were moved", replace(with_part(), times=moved)
     for name, one in dataset.covariates.items():
         for _ in range(2):
-            changed = _refigured(one, dataset.times, start, stop, rng)
-            told = f"figures of '{name}' published after it were redrawn"
-            yield told, replace(dataset, covariates={**dataset.covariates, name: changed})
+            changed = _redrawn_covariate(one, dataset.times, start, stop, rng)
+            how = f"values of '{name}' published after it were redrawn"
+            yield how, replace(dataset, covariates={**dataset.covariates, name: changed})
     if start and dataset.members is not None:
-        yield "membership after it was another", _other_lives(dataset, start, rng)
+        yield "membership after it was redrawn", _redrawn_members(dataset, start, rng)
 
 
-def _refigured(
+def _redrawn_covariate(
     one: Covariate, times: Times, start: int, stop: int, rng: np.random.Generator
 ) -> Covariate:
-    """Other figures in the rows that bars up to ``stop`` know, or that only those after do.
+    """Covariate with other values in the rows known by ``stop``, or only after ``start``.
 
-    What is constant, and what is known ahead, has no future.
+    Static rows and rows known ahead have no future.
     """
     rows = np.full(len(one), start == 0 or one.kind == "dated")
     if one.moments is not None:
@@ -493,8 +490,8 @@ def _refigured(
     )
 
 
-def _other_lives(dataset: Dataset, start: int, rng: np.random.Generator) -> Dataset:
-    """Another universe from a bar on: members come and go, and of half the tickers bars end."""
+def _redrawn_members(dataset: Dataset, start: int, rng: np.random.Generator) -> Dataset:
+    """Another universe from a bar on: random members, and half of the tickers end."""
     assert dataset.members is not None
     shape = (len(dataset) - start, len(dataset.tickers))
     ends = np.where(rng.random(shape[1]) < 0.5, rng.integers(0, shape[0], shape[1]), shape[0])
@@ -525,13 +522,13 @@ def _up_to(values: NDArray[Any], at: int) -> NDArray[Any]:
 
 
 def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where two arrays are not the same to the bit; NaN is the same as NaN."""
-    found: NDArray[np.bool_] = (one != other) & ~((one != one) & (other != other))
-    return found
+    """Where two arrays differ in a bit; NaN equals NaN."""
+    differs: NDArray[np.bool_] = (one != other) & ~((one != one) & (other != other))
+    return differs
 
 
 def first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
-    """Place of the first value that is not the same to the bit."""
+    """Position of the first value that differs in a bit."""
     if one.shape != other.shape:
         bar = min(len(one), len(other))
         return bar, ()

@@ -1,6 +1,6 @@
 """A loss's test calls ``check_loss(LOSS)`` with the class; torch must be installed.
 
-It checks an answer by numpy too where the test has one: ``check_loss(LOSS, known)``.
+With a reference in numpy: ``check_loss(LOSS, known)``.
 """
 
 from __future__ import annotations
@@ -19,35 +19,34 @@ if TYPE_CHECKING:
 
 BATCH, CLASSES = 12, 3
 TASKS = ("forecast", "classify")
-# Outputs are compared in single precision, where a loss computes in it.
+# For losses that compute in single precision.
 TOLERANCE = 1e-5
 
 
 def check_loss(kind: Callable[[], Loss], known: Callable[..., float] | None = None) -> None:
-    """Everything a loss promises.
+    """Run all checks of a loss.
 
-    It says its task, and how many outputs belong to each target. Value and gradient are finite. It
-    is a mean: of a batch that is there twice, or in another order, it is the same. A small step
-    against the gradient makes it smaller; outputs that are right have less of it than others, and
-    none below 0.
+    It has a task and a number of outputs per target. Value and gradient are finite. It is a mean:
+    duplicating or reordering a batch does not change it. A small step against the gradient reduces
+    it; correct outputs have a smaller loss than others, and not below 0.
 
     Parameters
     ----------
     kind : class
-        Makes a loss when it is called without arguments.
+        Makes a loss when called without arguments.
     known : function of outputs and targets, optional
-        The loss's value by numpy alone, whatever the scale of the outputs.
+        The loss's value computed with numpy, for any scale of the outputs.
     """
     require(callable(kind), f"a {type(kind).__name__} object in place of its class")
     loss = kind()
     require(loss.task in TASKS, f"task is {loss.task!r}, not one of {', '.join(TASKS)}")
     whole = isinstance(loss.outputs, int) and loss.outputs > 0
-    require(whole, f"outputs is {loss.outputs!r}, not a number of them")
+    require(whole, f"outputs is {loss.outputs!r}, not a positive whole number")
     outputs, targets = _case(loss)
     right = _right(loss, targets)
     for what, given in (
         ("usual outputs", outputs),
-        ("outputs that are right", right),
+        ("correct outputs", right),
         ("large outputs", 1e4 * outputs),
         ("outputs of 0", 0 * outputs),
     ):
@@ -63,7 +62,7 @@ def check_loss(kind: Callable[[], Loss], known: Callable[..., float] | None = No
     lower, _ = _graded(loss, outputs - 1e-2 * gradient / np.abs(gradient).max(), targets)
     require(lower < value, f"it is {value}, and after a step against its gradient {lower}")
     least, _ = _graded(loss, right, targets)
-    require(0 <= least < value, f"outputs that are right have a loss of {least}, others {value}")
+    require(0 <= least < value, f"correct outputs have a loss of {least}, others {value}")
     if known is not None:
         for scale in (0.1, 1.0, 10.0):
             value, _ = _graded(loss, scale * outputs, targets)
@@ -73,7 +72,7 @@ def check_loss(kind: Callable[[], Loss], known: Callable[..., float] | None = No
 
 
 def _case(loss: Loss) -> tuple[Floats, NDArray[Any]]:
-    """Outputs of a batch, and its targets."""
+    """Outputs and targets of a batch."""
     rng = np.random.default_rng(SEED)
     if loss.task == "classify":
         targets = np.arange(BATCH) % CLASSES
@@ -83,7 +82,7 @@ def _case(loss: Loss) -> tuple[Floats, NDArray[Any]]:
 
 
 def _right(loss: Loss, targets: NDArray[Any]) -> Floats:
-    """Outputs as good as they can be."""
+    """The best possible outputs."""
     if loss.task == "classify":
         return 30.0 * np.repeat(np.eye(CLASSES)[targets], loss.outputs, axis=1)
     exact: Floats = targets.astype(np.float64)
@@ -91,7 +90,7 @@ def _right(loss: Loss, targets: NDArray[Any]) -> Floats:
 
 
 def _graded(loss: Loss, outputs: Floats, targets: NDArray[Any]) -> tuple[float, Floats]:
-    # Imported here: all other kits work without torch.
+    # Imported here: all other checks work without torch.
     from podium.families._losses import graded
 
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from podium.pickled import imported
 from podium.testing._base import require
 
-# What torch's own weights-only loader accepts in a checkpoint of plain tensors.
+# Names that torch's weights-only loader accepts in a checkpoint of plain tensors.
 PLAIN_GLOBALS = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -28,10 +28,10 @@ PLAIN_GLOBALS = {
 
 
 def check_no_pickled_object(path: Path) -> None:
-    """No file makes Python build anything but plain tensors when it is opened.
+    """A file holds no pickled objects but plain tensors.
 
-    Every pickle, also inside a zip such as torch's ``.pt`` or numpy's ``.npz``, is read opcode by
-    opcode without running it.
+    Every pickle, also inside a zip such as torch's ``.pt`` or numpy's ``.npz``, is scanned opcode
+    by opcode without running it.
     """
     data = path.read_bytes()
     if zipfile.is_zipfile(io.BytesIO(data)):
@@ -41,7 +41,7 @@ def check_no_pickled_object(path: Path) -> None:
         parts = {path.name: data}
     for name, content in parts.items():
         objects = sorted(imported(content) - PLAIN_GLOBALS)
-        strange = [o for o in objects if not (o.startswith("torch ") and o.endswith("Storage"))]
-        require(not strange, f"{path} ({name}) runs code when it is opened: {strange}")
+        unknown = [o for o in objects if not (o.startswith("torch ") and o.endswith("Storage"))]
+        require(not unknown, f"{path} ({name}) runs code when it is opened: {unknown}")
         header = content[:4096] if content.startswith(b"\x93NUMPY") else b""
         require(b"'|O'" not in header, f"{path} ({name}) is an array of Python objects")

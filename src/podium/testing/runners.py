@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from podium.runners._base import Runner
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.runners._limits import TrialLimits
 from podium.split import Fold, Indices
 from podium.testing import fakes
@@ -29,9 +29,9 @@ from podium.trial import Ended, Job, State, Task
 from podium.view import View
 
 PATIENCE = 20.0
-# More than a worker needs, less than one that swells takes.
+# More memory than a worker needs, less than a swelling one takes.
 LARGE = 3 * 2**27
-# What a family does to fail, and a part of the reason that its trial has.
+# Failures of a family, and a part of the reason in its trial.
 FAILURES = {
     fakes.RAISES: fakes.REASON,
     fakes.DIVERGES: fakes.REASON,
@@ -42,7 +42,7 @@ FAILURES = {
 
 
 def check_runner(runner: type[Runner]) -> None:
-    """Every task ends exactly once, whatever the family or its worker does."""
+    """Every task ends exactly once, also if the family or its worker fails."""
     check_every_task_ends_once(runner)
     check_a_failure_costs_one_trial(runner)
     check_a_worker_lost_between_runs_costs_at_most_one_trial(runner)
@@ -53,9 +53,9 @@ def check_runner(runner: type[Runner]) -> None:
 
 
 def check_every_task_ends_once(runner: type[Runner]) -> None:
-    """All tasks of several folds, of two jobs one after another, and of no task at all."""
+    """Every task of several folds and of two successive jobs ends once; no tasks end at once."""
     with runner(2) as running:
-        require(not _run(running, small_job("naive"), []), "no task, and something ended")
+        require(not _run(running, small_job("naive"), []), "a trial ended without a task")
         for horizon in (1, 2):
             job = small_job("naive", horizon)
             tasks = [
@@ -67,15 +67,12 @@ def check_every_task_ends_once(runner: type[Runner]) -> None:
                 end = ended[task.trial_id]
                 require(end.state is State.COMPLETE, f"{task.config} failed: {end.reason}")
                 require(math.isfinite(end.score), "a complete trial has no score")
-                wanted = len(job.folds[task.fold].windows(cast(View, job.view))[1])
-                require(len(end.losses) == wanted, "not one loss a validation window")
+                expected = len(job.folds[task.fold].windows(cast(View, job.view))[1])
+                require(len(end.losses) == expected, "there is not one loss per validation window")
 
 
 def check_a_failure_costs_one_trial(runner: type[Runner]) -> None:
-    """A family that raises, diverges, cannot forecast, or gives no model fails its own trial.
-
-    So does a worker that is killed. The trial has the reason, and nobody waits for it for ever.
-    """
+    """A failing family or a killed worker fails one trial, which has the reason."""
     fails = FAILURES | ({fakes.DIES: "SIGKILL"} if _has_workers(runner) else {})
     does = [fakes.FITS, *(what for failing in fails for what in (failing, fakes.FITS))] * 2
     with fakes.installed() as family, runner(2) as running:
@@ -90,7 +87,7 @@ def check_a_failure_costs_one_trial(runner: type[Runner]) -> None:
 
 
 def check_a_worker_lost_between_runs_costs_at_most_one_trial(runner: type[Runner]) -> None:
-    """An idle worker that was killed, by the system short of memory, does not end the search."""
+    """A killed idle worker does not end the search."""
     if not _has_workers(runner):
         return
     with fakes.installed() as family, runner(2) as running:
@@ -104,7 +101,7 @@ def check_a_worker_lost_between_runs_costs_at_most_one_trial(runner: type[Runner
 
 
 def check_an_abandoned_run_is_forgotten(runner: type[Runner]) -> None:
-    """After a run that was left half way, the next one hears of its own tasks only."""
+    """After an abandoned run, the next one yields only its own tasks."""
     with fakes.installed() as family, runner(2) as running:
         job = small_job(family)
         left = cast("Any", running.run(job, _tasks([fakes.FITS, fakes.SLEEPS, fakes.SLEEPS], "a")))
@@ -114,7 +111,7 @@ def check_an_abandoned_run_is_forgotten(runner: type[Runner]) -> None:
 
 
 def check_a_halted_run_starts_nothing_new(runner: type[Runner]) -> None:
-    """Once it is halted a run ends with what was running, and the next one is as any other."""
+    """A halted run finishes running tasks only, and the next run is complete."""
     with fakes.installed() as family, runner(1) as running:
         job, tasks, halted = small_job(family), _tasks([fakes.FITS] * 4), False
         running.halted = lambda: halted
@@ -123,7 +120,7 @@ def check_a_halted_run_starts_nothing_new(runner: type[Runner]) -> None:
             ended.append(end.task.trial_id)
             halted = True
         require(ended[0] == "t-0", f"the first to end is {ended[0]}")
-        # A worker is given its next task before its last one is told of.
+        # A worker gets its next task before its last one is reported.
         require(len(ended) <= 2, f"{len(ended)} of 4 tasks ended after a halt in the first")
         require(not list(running.run(job, tasks)), "a halted runner started something")
         halted = False
@@ -131,7 +128,7 @@ def check_a_halted_run_starts_nothing_new(runner: type[Runner]) -> None:
 
 
 def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
-    """A trial that takes too long or too much fails with a sentence; the others go on."""
+    """A trial that exceeds a limit fails with a message; others continue."""
     if not runner.enforces:
         return
     for what, limits, reason in (
@@ -148,7 +145,7 @@ def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
 
 
 def check_files_of_trials_come_back(runner: type[Runner]) -> None:
-    """Models and states of paused trials come as paths where files are shared, else as bytes."""
+    """Models and states of paused trials are paths if files are shared, else bytes."""
     with (
         tempfile.TemporaryDirectory() as folder,
         fakes.installed() as family,
@@ -163,22 +160,22 @@ def check_files_of_trials_come_back(runner: type[Runner]) -> None:
             require(end.state is wanted, f"a task until epoch {until} is {end.state}: {end.reason}")
             files, place = (end.paused, states) if until else (end.model, models)
             what = "state of a paused trial" if until else "model"
-            require(bool(files), f"the {what} did not come back")
+            require(bool(files), f"the {what} was not returned")
             form = "path" if isinstance(files, str) else "bytes"
             expected = "path" if runner.shares_files else "bytes"
             require(
                 form == expected,
-                f"shares_files is {runner.shares_files}, and the {what} is its {form}",
+                f"shares_files is {runner.shares_files}, and the {what} is {form}",
             )
-            [end] = placed(job, iter([end]))
+            [end] = store_files(job, iter([end]))
             lies = [path for path in (place / task.trial_id).rglob("*") if path.is_file()]
-            require(bool(lies), f"the {what} is not where the job wants it")
+            require(bool(lies), f"the {what} is not in the job's folder")
         had = [scores.scores["had"] for scores in end.epochs]
-        require(had == [1.0, 1.0], f"it went on after {had} epochs, and was paused after one")
+        require(had == [1.0, 1.0], f"it resumed after {had} epochs, and was paused after one")
 
 
 def small_job(family: str, horizon: int = 1) -> Job:
-    """A job of milliseconds for a family of this name, with two folds."""
+    """A small job with two folds for a family."""
     seen = view(bars(120, seed=SEED), horizon=horizon)
     labelled: Indices = np.arange(seen.first_bar, seen.last_labelled + 1)
     folds = {
@@ -199,21 +196,21 @@ def _has_workers(runner: type[Runner]) -> bool:
 
 
 def _process(end: Ended) -> int:
-    """Number of the process a task of the misbehaving family was fitted in."""
+    """Number of the process that fitted a task of the misbehaving family."""
     if end.prediction is None:
         raise AssertionError(f"{end.task.trial_id} has no forecast: {end.reason}")
     return int(end.prediction.values[0])
 
 
 def _run(runner: Runner, job: Job, tasks: Sequence[Task]) -> dict[str, Ended]:
-    """Ends by trial, each task exactly once; a runner that says nothing more is given up on."""
+    """Ended trials by id, each task exactly once; fails if the runner hangs."""
     ended: list[Ended] = []
     raised: list[BaseException] = []
 
     def listen() -> None:
         try:
             ended.extend(runner.run(job, tasks))
-        except BaseException as error:  # noqa: BLE001 - told by the thread that asked
+        except BaseException as error:  # noqa: BLE001 - raised again by the calling thread
             raised.append(error)
 
     thread = threading.Thread(target=listen, daemon=True)
@@ -221,9 +218,9 @@ def _run(runner: Runner, job: Job, tasks: Sequence[Task]) -> dict[str, Ended]:
     thread.join(PATIENCE)
     if raised:
         raise AssertionError(f"the runner raised {raised[0]!r}") from raised[0]
-    heard = sorted(end.task.trial_id for end in ended)
+    ids = sorted(end.task.trial_id for end in ended)
     wanted = sorted(task.trial_id for task in tasks)
     silent = thread.is_alive()
-    require(not silent, f"nothing was heard for {PATIENCE:g} s; {heard} of {wanted} ended")
-    require(heard == wanted, f"{wanted} were to end once each, {heard} did")
+    require(not silent, f"no event for {PATIENCE:g} s; {ids} of {wanted} ended")
+    require(ids == wanted, f"{wanted} had to end once each, {ids} did")
     return {end.task.trial_id: end for end in ended}

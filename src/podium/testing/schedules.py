@@ -19,23 +19,23 @@ COHORTS = 40
 
 
 def check_schedule(schedule: type[Schedule]) -> None:
-    """Rungs it can decide at, and decisions that follow from the scores alone."""
+    """Valid rungs, and decisions that depend only on the scores."""
     check_rungs(schedule)
     check_decisions(schedule)
     check_a_better_score_never_hurts(schedule)
 
 
 def check_rungs(schedule: type[Schedule]) -> None:
-    """Whole epochs, rising, the last one below the budget."""
+    """Rungs are increasing whole epochs below the budget."""
     for budget in BUDGETS:
         rungs = list(schedule(budget).rungs())
         require(rungs == sorted(set(rungs)), f"rungs do not rise: {rungs}")
         wrong = [rung for rung in rungs if not 1 <= rung < budget]
-        require(not wrong, f"of {budget} epochs there is nothing to decide after {wrong}")
+        require(not wrong, f"of {budget} epochs the rungs {wrong} are out of range")
 
 
 def check_decisions(schedule: type[Schedule]) -> None:
-    """Out of those who came, at least so many, the same in any order and when asked again."""
+    """At least the required number of given trials continue, independent of their order."""
     rng = np.random.default_rng(SEED)
     for _ in range(COHORTS):
         scores, others = _cohort(rng)
@@ -43,30 +43,30 @@ def check_decisions(schedule: type[Schedule]) -> None:
         made = schedule(20, least)
         finite = sum(math.isfinite(score) for score in scores.values())
         for rung in made.rungs():
-            kept = set(made.going_on(rung, scores, others))
-            require(kept <= set(scores), f"{sorted(kept - set(scores))} go on and never came")
+            kept = set(made.survivors(rung, scores, others))
+            require(kept <= set(scores), f"{sorted(kept - set(scores))} were not given")
             enough = min(least, finite)
-            require(len(kept) >= enough, f"{len(kept)} of {len(scores)} go on, at least {least}")
+            require(len(kept) >= enough, f"{len(kept)} of {len(scores)} continue, at least {least}")
             turned = dict(reversed(scores.items()))
-            again = set(schedule(20, least).going_on(rung, turned, others[::-1]))
+            again = set(schedule(20, least).survivors(rung, turned, others[::-1]))
             require(again == kept, "another order of the same scores gives another decision")
 
 
 def check_a_better_score_never_hurts(schedule: type[Schedule]) -> None:
-    """Who goes on with a score also does with a better one."""
+    """A trial that continues also continues with a better score."""
     rng = np.random.default_rng(SEED + 1)
     for _ in range(COHORTS):
         scores, others = _cohort(rng)
         made = schedule(20)
         for rung in made.rungs():
-            for place in set(made.going_on(rung, scores, others)):
+            for place in set(made.survivors(rung, scores, others)):
                 better: Mapping[int, float] = {**scores, place: -1.0}
-                kept = made.going_on(rung, better, others)
-                require(place in kept, f"with {scores[place]} it goes on, with -1.0 it does not")
+                kept = made.survivors(rung, better, others)
+                require(place in kept, f"with {scores[place]} it continues, with -1.0 it does not")
 
 
 def _cohort(rng: np.random.Generator) -> tuple[dict[int, float], list[float]]:
-    """Scores by place, with ties and NaN among them, and those of others."""
+    """Scores by place, with ties and NaN, and scores of other trials."""
     count = int(rng.integers(1, 30))
     values = np.round(rng.random(2 * count), 1)
     values[rng.random(2 * count) < 0.1] = math.nan

@@ -1,4 +1,4 @@
-"""Synthetic bars with known answers, the same for the same seed on every machine."""
+"""Synthetic bars with known properties, the same for the same seed on every machine."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def bars(
     persistence: float = 0.97,
     clustering: float = 0.25,
 ) -> Dataset:
-    """Daily bars of a random walk whose volatility comes in clusters: it can be forecast.
+    """Daily bars of a random walk with volatility clusters, which can be forecast.
 
-    The logarithm of the variance follows an AR(1) process; returns have no direction to find.
-    A ticker's bars depend on the seed and on its name alone, so another order of tickers, or one
-    more of them, gives the same bars a ticker; and the first bars do not depend on ``n``.
+    The logarithm of the variance follows an AR(1) process; returns have no predictable direction.
+    A ticker's bars depend only on the seed and its name, not on other tickers, and the first bars
+    do not depend on ``n``.
 
     Parameters
     ----------
     n : int, >= 2
         Bars.
     persistence : float in [0, 1)
-        Share of the log variance that is left after one bar.
+        Autocorrelation of the log variance.
     clustering : float, >= 0
-        Spread of the log variance's shocks; 0: constant volatility.
+        Standard deviation of the log variance's shocks; 0: constant volatility.
 
     Examples
     --------
@@ -56,12 +56,12 @@ def bars(
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """Bars with a planted dependence, and what the best possible forecast would lose.
+    """Bars with a planted dependence and a known smallest loss.
 
     Parameters
     ----------
     coefficient : float
-        Of the AR(1) process that returns follow.
+        Coefficient of the AR(1) process of returns.
     noise : float
         Standard deviation of its innovations.
     """
@@ -111,16 +111,15 @@ def planted(
 
 
 def shuffled(dataset: Dataset, seed: int = 0, block: int = 1) -> Dataset:
-    """The same bars in another order: nothing is predictable any more, each bar's shape remains.
+    """The same bars in random order: they are not predictable, and each bar keeps its shape.
 
-    A bar is kept as its shape relative to the close before it (open over that close, high, low and
-    close over its open) with its volume. Rows of all tickers move together, so what tickers have in
-    common on one day remains. The first bar has nothing before it and stays.
+    A bar keeps its prices relative to the previous close and its volume. Rows of all tickers move
+    together, so the dependence between tickers remains. The first bar stays in place.
 
     Parameters
     ----------
     block : int, >= 1
-        Bars that stay together; dependence shorter than this survives inside a block.
+        Bars that stay together; shorter dependence remains inside a block.
 
     Examples
     --------
@@ -149,12 +148,12 @@ def view(
     horizon: int = 1,
     window: int = 8,
 ) -> View:
-    """A small view of a dataset, made exactly as for a slot of podium.toml."""
+    """A small view of a dataset, made as for a slot of podium.toml."""
     return View.of(dataset, features=features, target=target, horizon=horizon, window=window)
 
 
 def _shocks(seed: int, ticker: str, n: int) -> Floats:
-    """Standard normal draws of one ticker, (n, 6); row by row, so that a prefix stays a prefix."""
+    """Standard normal draws of one ticker, (n, 6); the first rows do not depend on ``n``."""
     return np.random.default_rng([seed, *ticker.encode()]).standard_normal((n, 6))
 
 
@@ -170,7 +169,7 @@ def _autoregression(shocks: Floats, coefficient: float) -> Floats:
 
 
 def _column(returns: Floats, spread: Floats, shocks: Floats) -> Mapping[str, Floats]:
-    """One ticker's bars from its returns; a bar reaches as far as its volatility says."""
+    """One ticker's bars from its returns; the range of a bar follows its volatility."""
     close = 100.0 * np.exp(np.cumsum(returns))
     before = np.concatenate([[100.0], close[:-1]])
     start = before * np.exp(0.2 * spread * shocks[:, 2])

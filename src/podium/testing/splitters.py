@@ -26,27 +26,27 @@ BARS = 420
 
 
 def check_splitter(module: ModuleType, *, horizon: int = 5, **parameters: Any) -> None:
-    """A splitter keeps apart what must be kept apart, the same every time, or refuses.
+    """A splitter separates training and validation, reproducibly, or refuses.
 
-    What that is the module says: ``APART = "groups"`` (no group both trains and validates),
+    The module's ``APART`` sets the criterion: ``"groups"`` (no group both trains and validates),
     ``"sources"`` (one file trains, the other validates), ``"contents"`` (no copy of a training
-    sample validates; samples have neither times nor groups), and without it label spans. With
-    ``ORDERED = True`` training also ends before validation begins. A parameter ``purge`` must
-    refuse less than the longest label, a parameter ``embargo`` must be kept.
+    sample validates; samples have neither times nor groups); default: label spans. With
+    ``ORDERED = True`` training also ends before validation begins. ``purge`` must be refused below
+    the longest label, ``embargo`` must be respected.
 
     Parameters
     ----------
     module
-        Its ``split(data, **parameters)`` takes whatever has ``samples()``.
+        Its ``split(data, **parameters)`` accepts objects with ``samples()``.
     horizon : int, >= 1
         Length of the labels.
     **parameters
-        For the splitter; those without a value here get one by their type.
+        Arguments of the splitter; missing ones get a value by their type.
 
     Raises
     ------
     AssertionError
-        With the promise that was broken.
+        Names the violation.
     """
     checks = {"groups": _check_groups, "sources": _check_sources, "contents": _check_contents}
     check = checks.get(getattr(module, "APART", ""), _check_spans)
@@ -56,7 +56,7 @@ def check_splitter(module: ModuleType, *, horizon: int = 5, **parameters: Any) -
 def check_split(
     split: Split, data: HasSamples, *, ordered: bool = False, embargo: int | None = None
 ) -> None:
-    """A split is made of samples there are, leaks nothing and covers what it promises to cover.
+    """A split has existing samples, no leaks, and the promised coverage.
 
     Validation parts are disjoint; with ``paths`` each path has every sample exactly once, and the
     paths together are the validation parts.
@@ -67,18 +67,18 @@ def check_split(
         As for ``probe_split``.
     """
     samples = data.samples()
-    require(split.horizon == samples.horizon, "the split forgets the horizon")
+    require(split.horizon == samples.horizon, "the split has another horizon")
     numbers = [fold.number for fold in split.folds]
     require(numbers == list(range(len(numbers))), "folds are not numbered from 0")
-    require(bool(numbers), "a split without a fold")
+    require(bool(numbers), "the split has no fold")
     for fold in split.folds:
         for part in (fold.train, fold.validation):
-            require(len(part) > 0, "a fold has nothing to train or to validate on")
+            require(len(part) > 0, "a fold has no training or no validation samples")
             require(bool((np.diff(part) > 0).all()), "bars of a fold are not in order")
             inside = np.isin(part, samples.index).all()
-            require(bool(inside), "a fold has bars without a whole window or a label")
+            require(bool(inside), "a fold has bars without a full window or a label")
     leak = probe_split(split, samples=compared_by(split, samples), ordered=ordered, embargo=embargo)
-    require(leak is None, f"training and validation are not kept apart: {leak}")
+    require(leak is None, f"training and validation are not separate: {leak}")
     validated = np.concatenate([fold.validation for fold in split.folds])
     if split.paths:
         for path in split.paths:
@@ -93,7 +93,7 @@ def check_split(
 
 
 def compared_by(split: Split, samples: Samples) -> Samples:
-    """Samples that a split is looked at by: groups that a splitter made are its own word."""
+    """Samples to test a split with: those of the splitter if it made the groups."""
     made = split.samples
     if samples.groups is None and made is not None and made.groups is not None:
         return made
@@ -101,7 +101,7 @@ def compared_by(split: Split, samples: Samples) -> Samples:
 
 
 def events(n: int = 400, longest: int = 30, seed: int = 0) -> Samples:
-    """Samples whose labels end at times of their own, some decided at one moment, in no order.
+    """Samples in random order, with labels of different lengths and some equal decision times.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def events(n: int = 400, longest: int = 30, seed: int = 0) -> Samples:
 
 
 def cohort(patients: int = 24, seed: int = 0) -> Samples:
-    """Samples of patients, of three classes of which one is rare, in no order."""
+    """Samples of patients in random order, of three classes, one of them rare."""
     rng = np.random.default_rng(seed)
     groups = np.repeat([f"p{number}" for number in range(patients)], rng.integers(6, 14, patients))
     rng.shuffle(groups)
@@ -137,7 +137,7 @@ def two_files(sizes: tuple[int, int] = (60, 40), seed: int = 0, copies: int = 0)
 
 
 def copied(n: int = 120, copies: int = 20, seed: int = 0) -> Samples:
-    """Samples of three classes in no order; the last ``copies`` are copies of others."""
+    """Samples of three classes in random order; the last ``copies`` are copies of others."""
     rng = np.random.default_rng(seed)
     values, labels = rng.standard_normal((n, 4)), rng.choice(3, n, p=[0.5, 0.3, 0.2])
     first = rng.integers(0, n - copies, copies)
@@ -152,8 +152,8 @@ def _check_spans(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> No
     split = _twice(module, seen, chosen)
     check_split(split, seen, ordered=ordered)
     longer = view(bars(BARS + 10, seed=SEED), horizon=horizon)
-    require(module.split(longer, **chosen).hash != split.hash, "other bars, the same hash")
-    # Splits are made of bars, never of what happened at them, nor of the order of tickers.
+    require(module.split(longer, **chosen).hash != split.hash, "other bars have the same hash")
+    # Splits depend on bars, not on prices or the order of tickers.
     other = view(bars(BARS, seed=SEED + 1), horizon=horizon)
     require(module.split(other, **chosen).hash == split.hash, "the split depends on prices")
     turned = view(bars(BARS, TICKERS[::-1], seed=SEED), horizon=horizon)
@@ -162,13 +162,13 @@ def _check_spans(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> No
     if "purge" in takes:
         wider = module.split(seen, **{**chosen, "purge": horizon + 3})
         check_split(wider, seen, ordered=ordered)
-        require(wider.hash != split.hash, "another purge, the same hash")
-        told = refusal(
+        require(wider.hash != split.hash, "another purge has the same hash")
+        message = refusal(
             UsageError,
             lambda: module.split(seen, **{**chosen, "purge": horizon - 1}),
             "a purge shorter than the horizon is not refused",
         )
-        require(str(horizon) in told, "the purge that would do is not told")
+        require(str(horizon) in message, "the refusal does not name the required purge")
     if "embargo" in takes:
         for bars_after in (0, 1, 17):
             kept = module.split(seen, **{**chosen, "embargo": bars_after})
@@ -190,12 +190,12 @@ def _check_groups(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> N
     turned = Samples(everyone.index, groups=groups, labels=labels)
     require(
         _validated(module.split(turned, **chosen), turned) == _validated(split, everyone),
-        "the order of the samples decides who validates",
+        "the split depends on the order of the samples",
     )
     alone = Samples(everyone.index, groups=np.full(len(everyone), "p0"), labels=everyone.labels)
-    refusal(DataError, lambda: module.split(alone, **chosen), "one group alone is not refused")
-    nobody = Samples(everyone.index, labels=everyone.labels)
-    refusal(DataError, lambda: module.split(nobody, **chosen), "no groups at all is not refused")
+    refusal(DataError, lambda: module.split(alone, **chosen), "a single group is not refused")
+    ungrouped = Samples(everyone.index, labels=everyone.labels)
+    refusal(DataError, lambda: module.split(ungrouped, **chosen), "missing groups are not refused")
     for patients in range(1, 12):
         _check_few(module, cohort(patients, seed=SEED), chosen)
 
@@ -230,7 +230,7 @@ def _check_contents(module: ModuleType, horizon: int, chosen: dict[str, Any]) ->
 def _check_few(
     module: ModuleType, data: HasSamples, chosen: dict[str, Any], *, ordered: bool = False
 ) -> None:
-    """Few samples are refused, or split as many are."""
+    """Few samples are refused, or give a valid split."""
     try:
         split = module.split(data, **chosen)
     except DataError:
@@ -241,13 +241,13 @@ def _check_few(
 def _twice(module: ModuleType, data: HasSamples, chosen: dict[str, Any]) -> Split:
     split: Split = module.split(data, **chosen)
     name = module.__name__.rpartition(".")[2]
-    require(split.name == name, f"the split calls itself '{split.name}', its file '{name}'")
+    require(split.name == name, f"the split has the name '{split.name}', its file '{name}'")
     require(module.split(data, **chosen).hash == split.hash, "two calls give two splits")
     return split
 
 
 def _validated(split: Split, samples: Samples) -> list[list[str]]:
-    """Which groups each fold validates."""
+    """Validation groups of each fold."""
     groups = np.asarray(samples.groups)
     return [sorted(set(groups[fold.validation].tolist())) for fold in split.folds]
 

@@ -50,4 +50,6 @@ def command(
         show_removals(cli.out, "clean", found.removals)
     cli.out.say(f"{len(items)}, {size(total)}, {verb}" if items else "nothing to remove")
     if items and not goes:
-        cli.out.hint("the same command with --yes")
+        given = f" --keep-best {keep_best}" if keep_best else ""
+        given += f" --older-than {older_than}" if older_than else ""
+        cli.out.hint(f"podium clean{given} --yes")

@@ -32,4 +32,4 @@ def command(folder: Path, demo: bool, compat: bool, quiet: bool) -> None:
     was_there = (folder / FILE).exists()
     print(init(folder, demo=demo, compat=compat, say=out.say))
     if not was_there:
-        out.hint(f"cd {folder}", "podium run" if demo else "edit podium.toml, then: podium run")
+        out.hint(f"cd {folder}", "podium run" if demo else "podium data add NAME FILES")

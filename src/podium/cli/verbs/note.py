@@ -18,7 +18,7 @@ def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
     ID is any id or run id; its beginning is enough. Notes are never changed or removed; they are
     shown by `podium show`, by trackers and in hyperparams/sweep_results.json.
     """
-    from podium.ledger.notes import told_note
+    from podium.ledger.notes import note_line
     from podium.steps.archive.note import note
 
     with cli.opened() as project:
@@ -26,5 +26,5 @@ def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
     if cli.out.as_json:
         cli.out.answer("note", [vars(found)])
         return
-    print(f"{found.name}  {told_note(vars(found))}")
+    print(f"{found.name}  {note_line(vars(found))}")
     cli.out.hint(f"podium show {found.name}")

@@ -23,4 +23,5 @@ def command(source: Path, folder: Path, quiet: bool) -> None:
     print(restore(source, folder))
     if (folder / FOLDER).is_dir():
         out.say(f"{FOLDER}/ holds code that steps run: look at it if the backup is somebody else's")
-    out.hint(f"cd {folder}", "podium list slots", "put the bars back, then: podium run")
+    out.say("the bars are not in a backup: put them back before podium run")
+    out.hint(f"cd {folder}", "podium list slots")

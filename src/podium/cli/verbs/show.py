@@ -13,7 +13,7 @@ from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.config import Config
-from podium.ledger.notes import notes_of, told_note
+from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
 
 
@@ -55,7 +55,7 @@ def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | 
     else:
         out.facts(kind, row)
     if noted:
-        print("\n" + "\n".join(told_note(note) for note in noted))
+        print("\n" + "\n".join(note_line(note) for note in noted))
 
 
 def _lineage(out: Output, reader: RecordReader, what: str, store: Path) -> None:

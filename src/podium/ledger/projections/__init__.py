@@ -1,1 +1,1 @@
-"""Projections of the record: files and stores that can be rebuilt from it at any time."""
+"""Projections of the record: files and stores that can be rebuilt from it."""

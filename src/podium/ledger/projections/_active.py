@@ -1,7 +1,7 @@
-"""``experiments/best_config.json`` and ``models/active_model.txt``: the best of all grids.
+"""``experiments/best_config.json`` and ``models/active_model.txt``: the best run of all grids.
 
-Compared are runs that were judged alike: same data, task, split and metric, and those of the newest
-grid. Where nobody ran a grid yet, imported runs are compared, those of one source among themselves.
+Runs are comparable if their data, task, split and metric are those of the newest grid. Before the
+first grid, the imported runs of one source are compared with each other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from podium import registry
 from podium.files import rerooted, write_atomic
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger
-from podium.ledger.statements import beside, first, mine, select, value, values
+from podium.ledger.statements import correlated, first, mine, select, value, values
 from podium.record import finite
 from podium.trial import State
 
@@ -27,22 +27,22 @@ BEST = "experiments/best_config.json"
 ACTIVE = "models/active_model.txt"
 TARGET = "active_model"
 SCHEMA = 1
-# What imported logs call the loss they were compared by.
+# Name of the loss in imported logs.
 LOSS = "final_val_loss"
-# How a run was judged; runs that differ in any of these are not comparable.
-JUDGED = ("dataset", "task", "split", "metric")
-# A run's row, beside whose score that of a comparison is read.
+# Runs that differ in any of these are not comparable.
+COMPARABLE = ("dataset", "task", "split", "metric")
+# Columns of a run; its score is selected separately, in the metric of the comparison.
 _UNSCORED = [column for column in schema.trial.c if column.name != "score"]
 
 
 @dataclass(frozen=True)
 class _ActiveMark:
-    """What podium last wrote for a slot.
+    """State of a slot's files when podium last wrote them.
 
     Parameters
     ----------
     root : str
-        Where the project was.
+        The project's folder.
     best : str
         Id of the best run.
     model : str
@@ -50,7 +50,7 @@ class _ActiveMark:
     texts : mapping of str to str
         Content of each file, by its path relative to the project.
     said : str
-        The warning a person was given, so that it is given once.
+        The last warning, so that it is shown once.
     """
 
     root: str = ""
@@ -66,20 +66,20 @@ class _ActiveMark:
 
 @dataclass(frozen=True)
 class _Best:
-    """The best run of a slot that has its model still."""
+    """The best run of a slot whose model still exists."""
 
     row: Mapping[str, Any]
     model: Path
-    # What the grids were judged by; empty: the run is imported.
+    # Metric of the grids; empty for an imported run.
     metric: str
 
     def texts(self, slot: str, best: str, active: str) -> dict[str, str]:
         """Content of both files, by their path."""
         row = self.row
-        said = json.loads(row["said"]) if row["said"] else {}
-        told = {
-            **judged(self.metric, row["score"], row.get("val_loss")),
-            "config": said.get("hyperparams") or json.loads(row["config"]),
+        extra = json.loads(row["said"]) if row["said"] else {}
+        content = {
+            **loss_fields(self.metric, row["score"], row.get("val_loss")),
+            "config": extra.get("hyperparams") or json.loads(row["config"]),
             "model_path": str(self.model),
             "podium": SCHEMA,
             "slot": slot,
@@ -88,7 +88,7 @@ class _Best:
             "id": row["id"],
         }
         if self.metric:
-            told |= {
+            content |= {
                 "metric": self.metric,
                 "timestamp": row["ended_at"],
                 "dataset_fingerprint": row["dataset_fingerprint"],
@@ -96,26 +96,26 @@ class _Best:
                 "split": row["split_hash"],
             }
         else:
-            told |= {"timestamp": row["created_at"], "source": row["origin"]}
-        return {best: json.dumps(told, indent=2) + "\n", active: f"{self.model}\n"}
+            content |= {"timestamp": row["created_at"], "source": row["origin"]}
+        return {best: json.dumps(content, indent=2) + "\n", active: f"{self.model}\n"}
 
 
-def came_to(ledger: Ledger, name: str) -> sa.ScalarSelect[float]:
-    """What a trial's model came to by a name, beside its row."""
+def result_value(ledger: Ledger, name: str) -> sa.ScalarSelect[float]:
+    """Subquery for a trial's result of this name."""
     result = schema.result.c
     of_trial = result.trial_id == schema.trial.c.id
-    return beside(ledger, schema.trial, result.value, of_trial, result.metric == name)
+    return correlated(ledger, schema.trial, result.value, of_trial, result.metric == name)
 
 
-def judged(metric: str, score: float | None, loss: float | None) -> dict[str, float | None]:
-    """What users' files call the loss, lower is better; a score that is to be high beside it."""
+def loss_fields(metric: str, score: float | None, loss: float | None) -> dict[str, float | None]:
+    """Loss, lower is better, under its name in users' files; with the score if higher is better."""
     if metric and registry.exists("metrics", metric) and registry.direction(metric) == "max":
         return {LOSS: loss, "score": score}
     return {LOSS: score}
 
 
 def is_behind(ledger: Ledger, root: Path, active: str) -> bool:
-    """Whether a file that podium wrote, or the model it names, is not where it should be."""
+    """Whether a file that podium wrote, or the model it names, is missing or has moved."""
     is_active = schema.projection.c.target.startswith(TARGET)
     rows = ledger.read(select, schema.projection, is_active)
     marks = {row["target"]: _ActiveMark.parse(row["mark"]) for row in rows}
@@ -132,14 +132,14 @@ def is_behind(ledger: Ledger, root: Path, active: str) -> bool:
 def write(
     ledger: Ledger, root: Path, default: str, active: str, say: Callable[[str], None]
 ) -> list[str]:
-    """Write both files of every slot where they say something else by now.
+    """Write both files of every slot if their content has changed.
 
     Parameters
     ----------
     default : str
-        The slot whose files lie in the project itself; those of others under ``slots/``.
+        The slot whose files are in the project itself; those of others are under ``slots/``.
     active : str
-        Where the default slot's active model is told.
+        File that names the default slot's active model.
     """
     grids = ledger.read(values, schema.receipt.c.slot, step=GRID)
     written = []
@@ -173,57 +173,58 @@ class _Slot:
         return self.default_active if self.is_default else f"slots/{self.slot}/{ACTIVE}"
 
     def write(self) -> list[str]:
-        """Write what differs; returns what was written."""
+        """Write the files that differ; returns their names."""
         ledger = self.ledger
         with ledger.reading() as tx:
             position, text = outbox.position_of(ledger, tx, self.target)
             newest = self._newest_grid(tx)
-            found = self._find(tx, newest)
+            best = self._find(tx, newest)
             changed = newest is not None and self._changed_since(tx, newest)
         before = _ActiveMark.parse(text)
         written: list[str] = []
-        if found is not None:
-            mark, written = self._put(found, before)
+        if best is not None:
+            mark, written = self._put(best, before)
             if changed:
-                why = "there is no grid on its present data and settings"
-                mark = self._kept(replace(mark, said=before.said), why)
+                reason = "there is no grid on its present data and settings"
+                mark = self._warn_once(replace(mark, said=before.said), reason)
         elif before.best:
-            mark = self._kept(before, "no run of its last grid has a model")
+            mark = self._warn_once(before, "no run of its last grid has a model")
         else:
             return []
         if mark != before:
             ledger.write(outbox.advance, self.target, position, json.dumps(asdict(mark)))
         return written
 
-    def _put(self, found: _Best, before: _ActiveMark) -> tuple[_ActiveMark, list[str]]:
-        """Write both files unless somebody changed one and nothing better came since."""
-        texts, written = found.texts(self.slot, self.best, self.active), []
-        is_new = found.row["id"] != before.best
+    def _put(self, best: _Best, before: _ActiveMark) -> tuple[_ActiveMark, list[str]]:
+        """Write both files; one that was edited is kept until there is a new best run."""
+        texts, written = best.texts(self.slot, self.best, self.active), []
+        is_new = best.row["id"] != before.best
         for name, text in texts.items():
             path = self.root / name
-            there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-            if there == text:
+            present = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+            if present == text:
                 continue
-            if there is not None and there != before.texts.get(name):
-                told = f"{name} is not as podium wrote it ({there.strip()[:200]!r})"
-                # Imported runs win nothing against a file that is older than podium's.
-                if not is_new or (not found.metric and not before.best):
-                    self.say(f"{told}; it stays until a grid has a new best")
+            if present is not None and present != before.texts.get(name):
+                message = f"{name} was changed ({present.strip()[:200]!r})"
+                # Imported runs never replace a file that podium did not write.
+                if not is_new or (not best.metric and not before.best):
+                    self.say(f"{message}; it is kept until a grid has a new best run")
                     continue
-                self.say(f"{told}; a grid has a new best, so it is replaced")
+                self.say(f"{message}; a grid has a new best run, so it is replaced")
             write_atomic(path, text)
             written.append(name)
-        return _ActiveMark(str(self.root), found.row["id"], str(found.model), texts), written
+        return _ActiveMark(str(self.root), best.row["id"], str(best.model), texts), written
 
-    def _kept(self, mark: _ActiveMark, why: str) -> _ActiveMark:
-        """Tell once that the active model is that of an older comparison."""
-        told = f"warning: {self.slot}: {why}, so {self.active} stays; run: podium grid {self.slot}"
-        if told != mark.said:
-            self.say(told)
-        return replace(mark, said=told)
+    def _warn_once(self, mark: _ActiveMark, reason: str) -> _ActiveMark:
+        """Warn once that the active model is that of an older comparison."""
+        slot = self.slot
+        text = f"warning: {slot}: {reason}, so {self.active} is unchanged; run: podium grid {slot}"
+        if text != mark.said:
+            self.say(text)
+        return replace(mark, said=text)
 
     def _find(self, tx: sa.Connection, newest: Mapping[str, Any] | None) -> _Best | None:
-        """The best finite score among comparable runs whose model is still there."""
+        """The comparable run with the best finite score whose model still exists."""
         metric = "" if newest is None else str(newest["metric"])
         for row in self._imported(tx) if newest is None else self._grid_runs(tx, newest):
             if finite(row["score"]) and row["checkpoint"]:
@@ -233,22 +234,22 @@ class _Slot:
         return None
 
     def _newest_grid(self, tx: sa.Connection) -> Mapping[str, Any] | None:
-        """How the runs of the last grid were judged, and when that was."""
+        """Outputs and time of the newest grid."""
         table = schema.receipt
         newest = table.c.seq.desc()
         row = first(self.ledger, tx, table, order=newest, slot=self.slot, step=GRID)
         return {**json.loads(row["outputs"]), "created_at": row["created_at"]} if row else None
 
     def _changed_since(self, tx: sa.Connection, newest: Mapping[str, Any]) -> bool:
-        """Whether a search after the last grid was judged otherwise."""
+        """Whether a later search differs from the grid in data, task, split or metric."""
         study = schema.study.c
         later = study.created_at > newest["created_at"]
         questions = values(self.ledger, tx, study.question, later, slot=self.slot)
-        asked = [question for text in questions if "dataset" in (question := json.loads(text))]
-        return any(question[name] != newest[name] for question in asked for name in JUDGED)
+        searches = [question for text in questions if "dataset" in (question := json.loads(text))]
+        return any(question[name] != newest[name] for question in searches for name in COMPARABLE)
 
-    def _grid_runs(self, tx: sa.Connection, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Complete runs of all the slot's grids that were judged like this, best first."""
+    def _grid_runs(self, tx: sa.Connection, newest: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Complete runs of the slot's grids that are comparable with the newest, best first."""
         ledger, trial = self.ledger, schema.trial.c
         link, study = schema.study_trial.c, schema.study.c
         of_grids = mine(
@@ -258,13 +259,13 @@ class _Slot:
             study.slot == self.slot,
             link.phase == GRID,
         )
-        metric = asked["metric"]
+        metric = newest["metric"]
         rises = registry.direction(metric) == "max"
-        # What was trained for another metric has its score in this one beside it.
+        # Runs trained for another metric have their score in this one as a result.
         score = sa.case(
-            (trial.metric == metric, trial.score), else_=came_to(ledger, f"val_{metric}")
+            (trial.metric == metric, trial.score), else_=result_value(ledger, f"val_{metric}")
         )
-        loss = came_to(ledger, "val_loss").label("val_loss")
+        loss = result_value(ledger, "val_loss").label("val_loss")
         return select(
             ledger,
             tx,
@@ -273,16 +274,16 @@ class _Slot:
             trial.checkpoint.is_not(None),
             order=[score.desc() if rises else score, trial.seq],
             state=State.COMPLETE,
-            dataset_fingerprint=asked["dataset"],
-            task_hash=asked["task"],
-            split_hash=asked["split"],
+            dataset_fingerprint=newest["dataset"],
+            task_hash=newest["task"],
+            split_hash=newest["split"],
         )
 
     def _imported(self, tx: sa.Connection) -> list[dict[str, Any]]:
         """Runs of the newest import of grids for the slot, best first."""
         trial, result = schema.trial.c, schema.result.c
         imported = (
-            *reads.asked_by_slot(self.slot),
+            *reads.of_slot(self.slot),
             result.trial_id == trial.id,
             result.metric == LOSS,
             trial.checkpoint.is_not(None),

@@ -1,4 +1,4 @@
-"""A file of JSON lines that several programs append to: read whole, torn lines made harmless."""
+"""JSON lines files that several programs append to, with blanking of torn lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from podium.files import flush
 
-# Someone who writes a line in two pieces does so within this time.
+# Longest time between two pieces of one line.
 SETTLED_SECONDS = 0.3
 
 
@@ -28,18 +28,18 @@ class JsonLine:
 
 @dataclass
 class FileTail:
-    """The file from some byte on, made readable.
+    """The readable content of a file from some byte on.
 
     Parameters
     ----------
     start, end : int
-        Bytes of the file it stands for.
+        Range of bytes in the file.
     count : int
-        How many lines.
+        Number of lines.
     is_closed : bool
-        Whether what comes next begins a new line.
-    lines, unreadable : list of Line
-        Those that hold an object, and those that hold something else.
+        Whether the next append begins a new line.
+    lines, unreadable : list of JsonLine
+        Lines with an object, and lines with anything else.
     """
 
     start: int
@@ -51,17 +51,17 @@ class FileTail:
 
     @classmethod
     def read(cls, path: Path, start: int, own: bytes, keep_aside: Callable[[bytes], None]) -> Self:
-        """Read the file, replacing what is torn by blanks.
+        """Read the file and replace torn lines by blanks.
 
-        Blanks leave every other byte in its place: somebody who appends at this moment loses
-        nothing, as they could if the file were cut.
+        Blanks leave every other byte in its place, so a program that appends at the same moment
+        loses nothing, as it could if the file were truncated.
 
         Parameters
         ----------
         own : bytes
-            How podium's own lines begin; a torn one is in the record, and needs no keeping.
+            Beginning of podium's lines; a torn one is in the record and is not kept.
         keep_aside : callable
-            Is given every other torn piece before it is replaced.
+            Receives every other torn piece before it is replaced.
         """
         data = _settled(path, start)
         pieces = data.split(b"\n")
@@ -78,9 +78,9 @@ class FileTail:
             elif piece.strip() and not torn:
                 tail.unreadable.append(JsonLine(number, piece, ""))
             if torn:
-                what = piece[:torn].strip(b" \t\r\0")
-                if what and not what.startswith(own):
-                    keep_aside(what)
+                removed = piece[:torn].strip(b" \t\r\0")
+                if removed and not removed.startswith(own):
+                    keep_aside(removed)
                 _blank(path, place, torn)
                 tail.is_closed |= is_last and value is None
             place += len(piece) + 1
@@ -88,8 +88,8 @@ class FileTail:
 
 
 def _settled(path: Path, start: int) -> bytes:
-    """The file from some byte on, once nobody is in the middle of a line."""
-    give_up = time.monotonic() + 2 * SETTLED_SECONDS
+    """The file from some byte on, once its last line is complete or no longer growing."""
+    deadline = time.monotonic() + 2 * SETTLED_SECONDS
     while path.is_file():
         with path.open("rb") as handle:
             handle.seek(start)
@@ -97,25 +97,25 @@ def _settled(path: Path, start: int) -> bytes:
             age = time.time() - os.fstat(handle.fileno()).st_mtime
         last = data.rpartition(b"\n")[2].strip()
         whole = not last or _object(last) is not None
-        if whole or age > SETTLED_SECONDS or time.monotonic() > give_up:
+        if whole or age > SETTLED_SECONDS or time.monotonic() > deadline:
             return data
         time.sleep(SETTLED_SECONDS / 10)
     return b""
 
 
 def _value(piece: bytes, own: bytes, *, is_last: bool) -> tuple[dict[str, Any] | None, int]:
-    """Object in a line, and how many of the line's first bytes are torn."""
+    """Object in a line, and the number of torn bytes before it."""
     line = piece.strip(b" \t\r")
     value = _object(line)
     if value is not None or not line:
         return value, 0
-    # The end of a line may be a whole one that was appended to a torn one.
+    # A whole line may have been appended to a torn one.
     for begin in re.finditer(rb'\{\s*"', piece):
         value = _object(piece[begin.start() :])
         if value is not None and value.keys() & {"phase", "podium"}:
             return value, begin.start()
     is_torn = line.startswith((own, b"\0")) or (is_last and line.startswith(b"{"))
-    # Anything else may be somebody's own words, and is not podium's to touch.
+    # Any other text may be somebody's own, so it is kept.
     return None, len(piece) if is_torn else 0
 
 
@@ -136,7 +136,7 @@ def _blank(path: Path, place: int, length: int) -> None:
 
 
 def append(path: Path, lines: Sequence[bytes], *, closed: bool) -> int:
-    """Append lines, each in one write so that no other writer comes in between; returns bytes."""
+    """Append lines, each in one write so that other writers cannot split it; returns bytes."""
     if not lines:
         return 0
     is_new = not path.is_file()
@@ -146,7 +146,7 @@ def append(path: Path, lines: Sequence[bytes], *, closed: bool) -> int:
     try:
         for number, line in enumerate(lines):
             data = line if number or closed else b"\n" + line
-            # What a full disk cuts off is a torn line for the next time; the write after it tells.
+            # A full disk leaves a torn line for the next read; the following write raises.
             while data:
                 written = os.write(descriptor, data)
                 data = data[written:]

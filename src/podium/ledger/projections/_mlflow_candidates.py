@@ -1,4 +1,4 @@
-"""Tags that tell a candidate's origin and standing, on its run and on its registered version."""
+"""Tags with a candidate's origin and state, on its run and on its registered version."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from podium.ledger.outbox import Item
 from podium.ledger.projections._mlflow_target import model_of, zip_of
 from podium.ledger.statements import first, mine, select, value, values
 
-# Minutes, as the tags that people search by have always been written; the record has the instant.
+# The older tags, which people search by, have minutes; the record has the exact time.
 STAMP = "%Y%m%d_%H%M"
-# From where a move leads up, and where it leads down.
+# Order of the stages, for promotions and demotions.
 _RANK = {Stage.ARCHIVED: 0, Stage.DEVELOPMENT: 1, Stage.BETA: 2, Stage.CHAMPION: 3}
 _NAMES = frozenset(
     {
@@ -52,7 +52,7 @@ _PROMOTION = re.compile(r"promotion_\d{8}_\d{4}(-\d+)?")
 
 @dataclass(frozen=True)
 class Move:
-    """A candidate's way from one stage to another.
+    """A candidate's move from one stage to another.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Move:
 
 @dataclass(frozen=True)
 class CandidateState:
-    """What the record says of a candidate at one moment.
+    """Recorded state of a candidate at one moment.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ class CandidateState:
     decisions : sequence of str
         Ids of all decisions about it.
     tags : mapping
-        Everything told of it, but what belongs to the run alone.
+        All tags that run and version share.
     improvement : mapping
-        Notes, ``scalars`` and ``created_at`` of how it differs from what it was made of.
+        Notes, ``scalars`` and ``created_at`` of its improvement over the parent.
     """
 
     row: Mapping[str, Any]
@@ -95,38 +95,38 @@ class CandidateState:
 
     @property
     def id(self) -> str:
-        """The candidate's."""
+        """The candidate's id."""
         return str(self.row["id"])
 
     @property
     def figures(self) -> dict[str, float]:
-        """What the run shows of the improvement: the numbers that MLflow can hold."""
-        told = self.improvement.get("scalars", {})
+        """Finite figures of the improvement, shown as metrics of the run."""
+        scalars = self.improvement.get("scalars", {})
         return {
             name: float(figure)
-            for name, figure in told.items()
+            for name, figure in scalars.items()
             if isinstance(figure, int | float) and math.isfinite(figure)
         }
 
     @property
     def model(self) -> str:
-        """Name of the registered model: the slot, as MLflow can say it."""
+        """Name of the registered model: the slot in MLflow's spelling."""
         return model_of(self.row["slot"])
 
 
-def is_told(name: str) -> bool:
-    """Whether a tag of this name is one that a candidate's standing decides.
+def is_state_tag(name: str) -> bool:
+    """Whether a tag of this name depends on a candidate's state.
 
     Examples
     --------
-    >>> is_told("promotion_20250610_1417-2"), is_told("owner")
+    >>> is_state_tag("promotion_20250610_1417-2"), is_state_tag("owner")
     (True, False)
     """
     return name in _NAMES or _PROMOTION.fullmatch(name) is not None
 
 
 def stamp(moment: str) -> str:
-    """An ISO instant of UTC to the minute.
+    """ISO time in UTC, to the minute.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def stamp(moment: str) -> str:
 
 
 def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> CandidateState | None:
-    """Standing of a candidate for one target; None when the record has no such candidate."""
+    """State of a candidate for one target; None if the record has no such candidate."""
     row = first(ledger, tx, schema.candidate, id=candidate_id)
     if row is None:
         return None
@@ -148,12 +148,12 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Can
     decided = select(ledger, tx, schema.decision, about, order=decision.seq, slot=row["slot"])
     own = [d for d in decided if d["candidate_id"] == candidate_id]
     timeframe = _timeframe(ledger, tx, row["dataset_fingerprint"])
-    improvement = found(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
+    improvement = evidence(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
     tags = {
         "podium.candidate_id": candidate_id,
         "podium.version": row["version"],
         "podium.artifact_hash": row["artifact_hash"],
-        "podium.decision": _told(own[-1]) if own else "",
+        "podium.decision": _summary(own[-1]) if own else "",
         "timeframe": timeframe,
         "model_type": row["model_type"],
         "version_type": _version_type(ledger, tx, row),
@@ -165,7 +165,7 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Can
     return CandidateState(row, timeframe, [d["id"] for d in own], tags, improvement)
 
 
-def _told(decision: Mapping[str, Any]) -> str:
+def _summary(decision: Mapping[str, Any]) -> str:
     verdict = "accepted" if decision["accepted"] else "refused"
     return f"{decision['to_stage']} {verdict}, asked by {decision['actor']}: {decision['reason']}"
 
@@ -176,7 +176,7 @@ def _timeframe(ledger: Ledger, tx: sa.Connection, fingerprint: str) -> str:
 
 
 def _version_type(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> str:
-    """The same as :func:`podium.ledger.models.models` says of all candidates."""
+    """Version type, as in :func:`podium.ledger.models.models`."""
     of_its_type = {"slot": row["slot"], "model_type": row["model_type"]}
     newest = value(ledger, tx, schema.latest.c.candidate_id, **of_its_type)
     child = first(ledger, tx, schema.candidate.c.id, parent_id=row["id"])
@@ -186,7 +186,7 @@ def _version_type(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> 
 def _origin(
     ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any], target: str
 ) -> dict[str, Any]:
-    """What a candidate was made of, and how far it was trained, as far as that is known."""
+    """Tags of a candidate's parent and its training steps, as far as known."""
     steps = _timesteps(ledger, tx, row["trial_id"])
     if row["parent_id"] is None:
         return {"total_timesteps": steps}
@@ -206,7 +206,7 @@ def _origin(
 
 
 def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
-    """Metrics whose improvement over the parent is no metric of the run, or misleads, and why."""
+    """Tags for metrics without an improvement figure, with reasons, and for changes of sign."""
     none = [
         f"{name.removeprefix('improvement_')}: {why.removeprefix('none: ')}"
         for name, why in notes.items()
@@ -218,8 +218,8 @@ def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def found(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> dict[str, Any]:
-    """Notes, figures and time of a candidate's newest evidence of a kind; empty without any."""
+def evidence(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> dict[str, Any]:
+    """Notes, figures and time of a candidate's newest evidence of a kind; empty if none."""
     newest = schema.evidence.c.seq.desc()
     row = first(ledger, tx, schema.evidence, order=newest, candidate_id=candidate_id, kind=kind)
     if row is None:
@@ -229,14 +229,14 @@ def found(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> di
 
 
 def _timesteps(ledger: Ledger, tx: sa.Connection, trial_id: str) -> int | None:
-    """Steps an agent has taken in all, where its training reported them."""
+    """Total steps of an agent, if its training reported them."""
     column = schema.result.c.value
     steps = value(ledger, tx, column, trial_id=trial_id, metric="total_timesteps")
     return None if steps is None else int(steps)
 
 
 def _moves(decided: Iterable[Mapping[str, Any]], candidate_id: str) -> list[Move]:
-    """Every move of a candidate; one that was replaced moved by its successor's decision."""
+    """All moves of a candidate; a replaced champion moves by its successor's decision."""
     moves = []
     for row in decided:
         if not row["accepted"] or row["kind"] not in (Kind.MOVE, Kind.ROLLBACK):
@@ -252,7 +252,7 @@ def _moves(decided: Iterable[Mapping[str, Any]], candidate_id: str) -> list[Move
 
 
 def _promotions(moves: Sequence[Move]) -> dict[str, str]:
-    """Every move under its minute, and when and why the last ones up and down were made."""
+    """Tags of all moves by minute, and time and reason of the last promotion and demotion."""
     tags: dict[str, str] = {}
     for move in moves:
         at = stamp(move.at)
@@ -270,10 +270,10 @@ def _promotions(moves: Sequence[Move]) -> dict[str, str]:
 
 
 def touched(ledger: Ledger, tx: sa.Connection, item: Item) -> list[str]:
-    """Candidates whose tags an item of the outbox may change, parents first.
+    """Candidates whose tags an outbox item may change, parents first.
 
-    A new one makes its parent and the one before it of its type old; a decision may move the
-    champion before as well.
+    A new candidate makes its parent and the previous one of its type old; a decision may also move
+    the previous champion.
     """
     candidate, decision, stage = schema.candidate.c, schema.decision.c, schema.stage.c
     if item.kind == "candidate":
@@ -293,24 +293,24 @@ def touched(ledger: Ledger, tx: sa.Connection, item: Item) -> list[str]:
 
 
 def trials(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
-    """Every candidate and the trial that trained it, parents before what was made of them."""
+    """Trials of all candidates by candidate id, parents before their children."""
     rows = select(ledger, tx, schema.candidate, order=schema.candidate.c.seq)
     return {row["id"]: row["trial_id"] for row in rows}
 
 
 def trial_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
-    """Trial that trained a candidate: its run tells of it."""
+    """Trial that trained a candidate; its run shows the candidate."""
     return value(ledger, tx, schema.candidate.c.trial_id, id=candidate_id)
 
 
 def base_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> str | None:
-    """Trial of the parent of the candidate that a trial left; None where there is none."""
+    """Trial of the parent of a trial's candidate, or None."""
     child, parent = schema.candidate.alias("child").c, schema.candidate.alias("parent").c
     of_child = (parent.id == child.parent_id, child.trial_id == trial_id)
     return value(ledger, tx, parent.trial_id, *of_child, order=child.seq.desc())
 
 
 def champions(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
-    """The candidate that holds each slot which somebody holds."""
+    """Champions by slot."""
     rows = select(ledger, tx, schema.champion)
     return {row["slot"]: row["candidate_id"] for row in rows}

@@ -1,4 +1,4 @@
-"""Talking to MLflow: one experiment, its runs, and what an error of it means."""
+"""Access to MLflow: one experiment, its runs, and the classification of its errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-# Settings of MLflow that would bring in runs, models or stores nobody asked podium for.
+# Settings of MLflow that would redirect podium to other runs, models or stores.
 _STRAY = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_REGISTRY_URI",
@@ -31,8 +31,8 @@ _STRAY = (
     "MLFLOW_EXPERIMENT_NAME",
     "MLFLOW_ACTIVE_MODEL_ID",
 )
-# MLflow would try a server that is down for minutes; what waits here is tried again later anyway.
-# What a user sets wins.
+# By default MLflow retries a server that is down for minutes, while podium retries anyway.
+# A user's setting takes precedence.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -40,10 +40,10 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # Models need podium; the files of uv where a command happens to run are nothing of theirs.
+    # Models need podium, not the uv project of the current folder.
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
-# Answers of HTTP that are about the request itself; others are about the server or the way to it.
+# HTTP codes about the request itself; others concern the server or the connection.
 _ABOUT_THE_REQUEST = (400, 413, 422)
 _UNUSABLE = (
     "disk is full",
@@ -53,8 +53,8 @@ _UNUSABLE = (
     "not a database",
 )
 _PAGE = 1000
-# What is behind the long texts of HTTP libraries.
-_IN_WORDS = (
+# Short messages for the long texts of HTTP libraries.
+_MESSAGES = (
     (r"\[Errno -?\d+\] ([^'\")\]]+)", "{0}"),
     (r"too many (\d+) error responses", "it answers with error {0}"),
     (r"[Tt]imed out", "no answer in time"),
@@ -69,24 +69,24 @@ _IN_WORDS = (
 
 
 class MlflowStoppedError(DataError):
-    """MLflow takes nothing at the moment; what waits stays."""
+    """MLflow is unavailable; pending items are kept."""
 
 
 class MlflowRefusedError(Exception):
-    """MLflow will not take this one thing, however often it is sent."""
+    """MLflow rejects one item, and will reject it again."""
 
 
 class NoRegistryError(MlflowRefusedError):
-    """A server that takes runs has no registry of models."""
+    """The server has no model registry."""
 
 
-class StumbledError(Exception):
-    """MLflow failed over one thing while it answers otherwise."""
+class MlflowFailedError(Exception):
+    """MLflow failed on one item but is available."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A run that is in MLflow."""
+class RemoteRun:
+    """A run in MLflow."""
 
     run_id: str
     name: str
@@ -98,7 +98,7 @@ class Found:
 
 @contextmanager
 def environment(target: Target) -> Iterator[None]:
-    """MLflow's settings while podium uses it; afterwards as before."""
+    """Set podium's settings of MLflow, and restore the environment afterwards."""
     before = dict(os.environ)
     try:
         for name in _STRAY:
@@ -111,29 +111,29 @@ def environment(target: Target) -> Iterator[None]:
 
 
 class Experiment:
-    """One experiment, made when it is not there.
+    """One experiment, made if it does not exist.
 
     Parameters
     ----------
     target : Target
     user : str
-        Whom MLflow shows as the user of the runs.
-    only_look : bool
-        Make nothing; what is not there is empty.
+        User of the runs in MLflow.
+    read_only : bool
+        Make nothing; a missing experiment is empty.
 
     Raises
     ------
-    StoppedError
-        The store or server cannot be used now; says why.
+    MlflowStoppedError
+        The store or server is unavailable.
     """
 
-    def __init__(self, target: Target, user: str, *, only_look: bool = False) -> None:
+    def __init__(self, target: Target, user: str, *, read_only: bool = False) -> None:
         self.target, self.user = target, user
         self.id = ""
-        # Whether it was made just now, so that nothing can be in it.
+        # Whether it was made just now, and is therefore empty.
         self.is_new = False
         made = False
-        if only_look and target.file is not None and not target.file.exists():
+        if read_only and target.file is not None and not target.file.exists():
             return
         with self._explained():
             if target.file is not None:
@@ -143,18 +143,18 @@ class Experiment:
             self.client: MlflowClient = MlflowClient(target.uri, registry_uri=target.uri)
             if made:
                 self._drop_connections()
-            self._find(make=not only_look)
+            self._find(make=not read_only)
         self.is_new |= made
 
     def _drop_connections(self) -> None:
-        """Let go of a file that was replaced: MLflow keeps one store a URI for the process."""
+        """Close a replaced file, because MLflow caches one store per URI and process."""
         engine = getattr(self.client._tracking_client.store, "engine", None)
         if engine is not None:
             engine.dispose()
 
     def _find(self, *, make: bool) -> None:
-        found = self.client.get_experiment_by_name(self.target.experiment)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(self.target.experiment)
+        if experiment is None:
             if not make:
                 return
             with ignored("RESOURCE_ALREADY_EXISTS"):
@@ -164,49 +164,49 @@ class Experiment:
                 self.is_new = True
                 return
             # Another project made it a moment ago.
-            found = self.client.get_experiment_by_name(self.target.experiment)
-        if found is None or found.lifecycle_stage != "active":
-            number = found.experiment_id if found else "ID"
+            experiment = self.client.get_experiment_by_name(self.target.experiment)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            number = experiment.experiment_id if experiment else "ID"
             raise MlflowStoppedError(
                 f"the experiment '{self.target.experiment}' was deleted in MLflow",
-                "an experiment that takes runs",
-                f"restore it with: mlflow experiments restore --experiment-id {number}, or name "
-                "another: mlflow.experiment",
+                "an active experiment",
+                f"restore it with: mlflow experiments restore --experiment-id {number}, or set "
+                "another one: mlflow.experiment",
             )
-        self._require_place(found.artifact_location)
-        self.id = str(found.experiment_id)
+        self._require_place(experiment.artifact_location)
+        self.id = str(experiment.experiment_id)
 
     def _require_place(self, location: str) -> None:
-        """Refuse to put artefacts where the project was before it was moved."""
+        """Refuse an artefact folder in the project's place before a move."""
         old = Path(unquote(urlsplit(location).path))
         if self.target.artifacts in (None, location) or old.name != ARTIFACTS or old.exists():
             return
         raise MlflowStoppedError(
-            f"{self.target.shown} has its artefacts at {old}, which is gone",
+            f"{self.target.shown} has its artefacts at {old}, which does not exist",
             f"{self.target.artifacts}, as in a project that was not moved",
             f"remove {self.target.file or 'the experiment'} and {ARTIFACTS}, then run: podium sync "
             "(it sends everything again)",
         )
 
-    def find(self, kind: str, subject_id: str) -> Found | None:
-        """Run of a trial or study, by its tag."""
+    def find(self, kind: str, subject_id: str) -> RemoteRun | None:
+        """Run of a trial or study, found by its tag."""
         where = f"tags.`podium.{kind}_id` = '{subject_id}' and tags.`podium.kind` = '{kind}'"
-        with self.judged():
+        with self.errors_classified():
             runs = self.client.search_runs([self.id], where, run_view_type=3, max_results=1)
-        return _found(runs[0]) if runs else None
+        return _remote_run(runs[0]) if runs else None
 
-    def get(self, run_id: str) -> Found | None:
-        """Run by its id; None when it is gone for good."""
-        with self.judged(), ignored("RESOURCE_DOES_NOT_EXIST"):
-            return _found(self.client.get_run(run_id))
+    def get(self, run_id: str) -> RemoteRun | None:
+        """Run by its id; None if it does not exist."""
+        with self.errors_classified(), ignored("RESOURCE_DOES_NOT_EXIST"):
+            return _remote_run(self.client.get_run(run_id))
         return None
 
     def create(self, content: Content, name: str, parent: str | None) -> str:
-        """Id of a new run with its tags, and nothing else yet."""
+        """Make a run with its tags only; returns its id."""
         tags = {**content.tags, "mlflow.user": self.user}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
-        with self.judged():
+        with self.errors_classified():
             run = self.client.create_run(
                 self.id, start_time=content.start, tags=tags, run_name=name
             )
@@ -215,18 +215,18 @@ class Experiment:
     def write(
         self, run_id: str, content: Content, known: Mapping[str, str], folder: Path | None
     ) -> None:
-        """Everything of a run, then its end; what it has already stays as it is.
+        """Write the content of a run, then its end.
 
         Parameters
         ----------
         known : mapping
-            Params it has: MLflow lets nobody change one.
+            Params that the run has; MLflow does not allow changes of params.
         folder : Path, optional
-            Files to put into it.
+            Files to add.
         """
         from mlflow.entities import Metric, Param, RunTag
 
-        with self.judged():
+        with self.errors_classified():
             self.client.log_batch(
                 run_id,
                 metrics=[Metric(p.name, p.value, p.moment, p.step) for p in content.points],
@@ -238,43 +238,43 @@ class Experiment:
         self.end(run_id, content)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Tags of a run, the last word of each."""
+        """Set tags of a run."""
         from mlflow.entities import RunTag
 
-        with self.judged():
+        with self.errors_classified():
             self.client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
 
     def untag(self, run_id: str, names: Iterable[str]) -> None:
         """Remove tags of a run."""
-        with self.judged():
+        with self.errors_classified():
             for name in names:
                 self.client.delete_tag(run_id, name)
 
     def end(self, run_id: str, content: Content) -> None:
-        """How and when a run ended."""
-        with self.judged():
+        """Set status and end time of a run."""
+        with self.errors_classified():
             self.client.set_terminated(run_id, content.status, content.end)
 
-    def runs(self, project_id: str) -> dict[str, Found]:
-        """All runs of a project by their ids, those that a person deleted too."""
+    def runs(self, project_id: str) -> dict[str, RemoteRun]:
+        """All runs of a project by id, including deleted ones."""
         where = f"tags.`podium.project_id` = '{project_id}'"
         if not self.id:
             return {}
         search = partial(self.client.search_runs, [self.id], where, run_view_type=3)
         with self._explained():
-            return {run.info.run_id: _found(run) for run in paged(search)}
+            return {run.info.run_id: _remote_run(run) for run in paged(search)}
 
-    def answers(self) -> bool:
-        """Whether MLflow answers the simplest question at all."""
+    def is_reachable(self) -> bool:
+        """Whether MLflow answers a simple request."""
         try:
             self.client.get_experiment(self.id)
-        except Exception:  # noqa: BLE001 - whatever it is, it is no answer
+        except Exception:  # noqa: BLE001 - any error means that it is unavailable
             return False
         return True
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
-        """Sort what goes wrong with one thing: is it the thing, or is it MLflow?"""
+    def errors_classified(self) -> Iterator[None]:
+        """Raise errors of one item as refused, failed or stopped."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -283,18 +283,18 @@ class Experiment:
             status = error.get_http_status_code()  # type: ignore[no-untyped-call]
             missing = status == 404 and error.error_code != "ENDPOINT_NOT_FOUND"
             if status in _ABOUT_THE_REQUEST or missing:
-                raise MlflowRefusedError(self._told(error)) from error
-            raise self._stumble_or_stop(error) from error
+                raise MlflowRefusedError(self._message(error)) from error
+            raise self._classified(error) from error
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise self._stopped(error) from error
-            raise self._stumble_or_stop(error) from error
+            raise self._classified(error) from error
         except Exception as error:
-            raise self._stumble_or_stop(error) from error
+            raise self._classified(error) from error
 
-    def _stumble_or_stop(self, error: Exception) -> Exception:
-        if not _is_about_the_store(error) and self.answers():
-            return StumbledError(self._told(error))
+    def _classified(self, error: Exception) -> Exception:
+        if not _is_about_the_store(error) and self.is_reachable():
+            return MlflowFailedError(self._message(error))
         return self._stopped(error)
 
     @contextmanager
@@ -308,24 +308,24 @@ class Experiment:
 
     def _stopped(self, error: Exception) -> MlflowStoppedError:
         return MlflowStoppedError(
-            f"MLflow at {self.target.shown} takes nothing: {self._told(error)}",
+            f"MLflow at {self.target.shown} is unavailable: {self._message(error)}",
             "a store or server that answers",
-            "what waits is kept; when it answers again: podium sync",
+            "pending items are kept; once it answers again, run: podium sync",
         )
 
-    def _told(self, error: Exception) -> str:
-        """An error in few words, without secrets."""
+    def _message(self, error: Exception) -> str:
+        """Short message of an error, without secrets."""
         text = str(error).strip() or type(error).__name__
-        for found, words in _IN_WORDS:
-            if match := re.search(found, text):
-                told = words.format(*(part.strip() for part in match.groups()))
-                return told[:1].lower() + told[1:]
+        for pattern, template in _MESSAGES:
+            if match := re.search(pattern, text):
+                message = template.format(*(part.strip() for part in match.groups()))
+                return message[:1].lower() + message[1:]
         return self.target.clean(text.splitlines()[0])[:500]
 
 
 @contextmanager
 def ignored(code: str) -> Iterator[None]:
-    """Go on after an error of MLflow that has this code."""
+    """Suppress errors of MLflow with this code."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -336,7 +336,7 @@ def ignored(code: str) -> Iterator[None]:
 
 
 def paged(search: Callable[..., Any]) -> Iterator[Any]:
-    """Everything a search of MLflow finds, page after page."""
+    """All results of a search of MLflow, page by page."""
     token: str | None = None
     while token != "":
         page = search(max_results=_PAGE, page_token=token)
@@ -344,9 +344,9 @@ def paged(search: Callable[..., Any]) -> Iterator[Any]:
         token = page.token or ""
 
 
-def _found(run: Run) -> Found:
+def _remote_run(run: Run) -> RemoteRun:
     info: Any = run.info
-    return Found(
+    return RemoteRun(
         run_id=str(info.run_id),
         name=info.run_name or "",
         params=run.data.params,
@@ -357,5 +357,5 @@ def _found(run: Run) -> Found:
 
 
 def _is_about_the_store(error: Exception) -> bool:
-    """Whether a database says that nothing at all can be written to it."""
+    """Whether an error means that the whole database is not writable."""
     return any(words in str(error) for words in _UNUSABLE)

@@ -1,4 +1,4 @@
-"""Where MLflow tells something else of a candidate than the record; changes nothing."""
+"""Differences between MLflow and the record about candidates; changes nothing."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from podium.artifact import folder_of
 from podium.ledger import outbox
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _mlflow_candidates as candidates
-from podium.ledger.projections._mlflow_candidates import CandidateState, is_told
+from podium.ledger.projections._mlflow_candidates import CandidateState, is_state_tag
 from podium.ledger.projections._mlflow_client import (
-    Found,
+    MlflowFailedError,
     MlflowRefusedError,
     MlflowStoppedError,
     NoRegistryError,
-    StumbledError,
+    RemoteRun,
 )
 from podium.ledger.projections._mlflow_registry import ALIAS, Registry, Version
-from podium.ledger.projections._mlflow_runs import told_tags
+from podium.ledger.projections._mlflow_runs import tag_values
 from podium.ledger.projections._mlflow_target import Target
 
 
@@ -27,20 +27,20 @@ def differing(
     target: Target,
     registry: Registry,
     store: Path,
-    run: Callable[[str], Found | None],
+    run: Callable[[str], RemoteRun | None],
 ) -> dict[str, list[str]]:
-    """Candidates whose tags, improvement, version or alias are not as recorded, and what is wrong.
+    """Candidates whose tags, improvement, version or alias differ from the record, with messages.
 
-    What waits to be sent or was refused is told as that; what a person deleted stays deleted.
+    Candidates with waiting or refused items are skipped, and so are deleted runs.
 
     Parameters
     ----------
     run : callable
-        A run by its id, None when it is gone.
+        Returns a run by its id, or None if it does not exist.
 
     Raises
     ------
-    StoppedError
+    MlflowStoppedError
         MLflow does not answer.
     """
     with ledger.reading() as tx:
@@ -48,28 +48,26 @@ def differing(
         items += [one.item for one in outbox.stuck(ledger, tx, target.key)]
         later = {id_ for item in items for id_ in candidates.touched(ledger, tx, item)}
         trials = candidates.trials(ledger, tx)
-        standings = [
-            standing
+        states = [
+            state
             for id_ in trials
-            if id_ not in later and (standing := candidates.of(ledger, tx, id_, target.key))
+            if id_ not in later and (state := candidates.of(ledger, tx, id_, target.key))
         ]
-        sent = {
-            s.id: outbox.remote_id(ledger, tx, target.key, trials[s.id]) or "" for s in standings
-        }
+        sent = {s.id: outbox.remote_id(ledger, tx, target.key, trials[s.id]) or "" for s in states}
         holders = candidates.champions(ledger, tx)
-    found: dict[str, list[str]] = {}
+    differences: dict[str, list[str]] = {}
     versions: dict[str, dict[str, Version]] = {}
     aliases: dict[str, str | None] = {}
-    # Where one training left two candidates, its run tells of the newer one.
+    # If one training produced two candidates, its run shows the newer one.
     newest = {trial: id_ for id_, trial in trials.items()}
     try:
-        for one in standings:
-            there = run(sent[one.id]) if sent[one.id] else None
-            if there is None or there.deleted:
+        for one in states:
+            remote = run(sent[one.id]) if sent[one.id] else None
+            if remote is None or remote.deleted:
                 continue
-            told = []
+            messages = []
             if newest[trials[one.id]] == one.id:
-                told = _wrong("run", there.tags, one) + _lacking(there.metrics, one.figures)
+                messages = _wrong("run", remote.tags, one) + _lacking(remote.metrics, one.figures)
             if one.model not in versions:
                 try:
                     versions[one.model] = registry.versions(one.model)
@@ -79,40 +77,41 @@ def differing(
             version = versions[one.model].get(one.id)
             if version is not None and run(version.run_id) is not None:
                 where = f"{one.model} version {version.number}"
-                told += _wrong(where, version.tags, one)
-                named = aliases[one.model] == version.number
-                if named != (holders.get(one.row["slot"]) == one.id):
-                    told.append(f"{where} is {'' if named else 'not '}called {ALIAS}")
+                messages += _wrong(where, version.tags, one)
+                has_alias = aliases[one.model] == version.number
+                if has_alias != (holders.get(one.row["slot"]) == one.id):
+                    verb = "has" if has_alias else "lacks"
+                    messages.append(f"{where} {verb} the alias {ALIAS}")
             elif (store / folder_of(one.row["artifact_hash"])).is_dir():
-                told.append(f"{one.model} has no version of it")
-            if told:
-                found[one.id] = told
-    except (MlflowRefusedError, StumbledError) as error:
+                messages.append(f"{one.model} has no version of the candidate")
+            if messages:
+                differences[one.id] = messages
+    except (MlflowRefusedError, MlflowFailedError) as error:
         raise MlflowStoppedError(
             f"MLflow at {target.shown} fails: {error}", "a registry that answers"
         ) from error
-    return found
+    return differences
 
 
-def _wrong(where: str, there: Mapping[str, str], standing: CandidateState) -> list[str]:
-    """Tags that are not what a candidate's standing says."""
-    tags = told_tags(standing.tags)
-    told = []
-    for name in sorted({*tags, *filter(is_told, there)}):
-        found, wanted = there.get(name), tags.get(name)
-        if found != wanted:
-            said = "is missing" if found is None else f"is '{found}'"
-            told.append(f"{where}: tag {name} {said}, {wanted or 'none'} in the record")
-    return told
+def _wrong(where: str, remote: Mapping[str, str], state: CandidateState) -> list[str]:
+    """Messages for tags that differ from a candidate's state."""
+    tags = tag_values(state.tags)
+    messages = []
+    for name in sorted({*tags, *filter(is_state_tag, remote)}):
+        actual, expected = remote.get(name), tags.get(name)
+        if actual != expected:
+            verb = "is missing" if actual is None else f"is '{actual}'"
+            messages.append(f"{where}: tag {name} {verb}, {expected or 'none'} in the record")
+    return messages
 
 
-def _lacking(there: Mapping[str, float], figures: Mapping[str, float]) -> list[str]:
-    """Metrics of a run that the record has and MLflow lacks.
+def _lacking(remote: Mapping[str, float], figures: Mapping[str, float]) -> list[str]:
+    """Messages for metrics that MLflow lacks.
 
-    A value that somebody logged over one at a later step is theirs: MLflow shows the latest.
+    Other values are accepted: a user may log a metric at a later step, which MLflow then shows.
     """
     return [
         f"run: metric {name} is missing, {value} in the record"
         for name, value in figures.items()
-        if name not in there
+        if name not in remote
     ]

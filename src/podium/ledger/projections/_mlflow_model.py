@@ -1,4 +1,4 @@
-"""A candidate's artefact as MLflow's model: a folder that podium loads, no pickled object."""
+"""A candidate's artefact as a model of MLflow: a folder that podium loads, without pickle."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
-# What MLflow imports to load one; a name, because the record stands below it.
+# Module that MLflow imports to load a model; a name, because it is in a higher layer.
 LOADER = "podium.pyfunc"
-# Moment that every file in an archive bears, so that the same files give the same bytes.
+# Time of every file in an archive, so that the same files give the same bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _PRICES = ("open", "high", "low", "close")
-# An example as long as the model needs is looked for up to here.
+# Longest example that is tried for a model.
 _MOST_BARS = 4096
 
 
@@ -37,16 +37,16 @@ def save(folder: Path, artifact_hash: str, target: Path, *, run_id: str, created
     Parameters
     ----------
     folder : Path
-        The artefact; every file is checked first, and goes along as it is.
+        The artefact; every file is checked, then copied unchanged.
     target : Path
-        Folder to be made.
+        Folder to make.
     created : str
-        When the candidate was registered, ISO 8601.
+        Time of the candidate's registration, ISO 8601.
 
     Raises
     ------
     DataError
-        The artefact is not what was judged, or no model's.
+        The artefact does not match its hash, or is no model.
     """
     import mlflow.pyfunc
     from mlflow.models import Model
@@ -59,18 +59,18 @@ def save(folder: Path, artifact_hash: str, target: Path, *, run_id: str, created
         example = _samples(manifest) if of_classes else _bars(manifest)
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"{folder / MANIFEST} does not say {error}", "what a model of podium is made for"
+            f"{folder / MANIFEST} has no {error}", "the manifest of a model of podium"
         ) from None
     with tempfile.TemporaryDirectory() as place:
-        # What else lies in the artefact's folder was judged by nobody.
-        beside = Path(place) / folder.name
+        # Only files of the manifest are copied; others in the folder are unchecked.
+        copy = Path(place) / folder.name
         for name, data in files.items():
-            (beside / name).parent.mkdir(parents=True, exist_ok=True)
-            (beside / name).write_bytes(data)
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes(data)
         mlflow.pyfunc.save_model(
             str(target),
             loader_module=LOADER,
-            data_path=str(beside),
+            data_path=str(copy),
             mlflow_model=Model(
                 run_id=run_id,
                 utc_time_created=created,
@@ -84,12 +84,12 @@ def save(folder: Path, artifact_hash: str, target: Path, *, run_id: str, created
 
 
 def pack(folder: Path, artifact_hash: str, target: Path) -> None:
-    """Write an artefact as one file: unpacked it is the artefact's folder again.
+    """Write an artefact as one zip file of the artefact's folder.
 
     Raises
     ------
     DataError
-        The artefact is not what was judged.
+        The artefact does not match its hash.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -98,17 +98,17 @@ def pack(folder: Path, artifact_hash: str, target: Path) -> None:
 
 
 def _files(folder: Path, artifact_hash: str) -> dict[str, bytes]:
-    """The manifest of an artefact and every file it names, as they were judged."""
+    """Manifest of an artefact and the files it names, with checked hashes."""
     manifest = require_hash(folder, artifact_hash)
     named = json.loads(manifest)["files"]
     return {MANIFEST: manifest, **{name: read_checked(folder, named, name) for name in named}}
 
 
 def _of_bars() -> ModelSignature:
-    """Bars in, forecasts out.
+    """Signature of a model that forecasts: bars in, forecasts out.
 
-    Times may be instants with or without a zone, or texts, and volumes are often whole numbers,
-    none of which MLflow turns into one another; podium's own reader checks them.
+    Times may be texts or have a time zone, and volumes are often integers, none of which MLflow
+    converts, so these columns have any type and podium's reader checks them.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema, TensorSpec
@@ -118,7 +118,7 @@ def _of_bars() -> ModelSignature:
         ColSpec("string", "ticker", required=False),
         *(ColSpec("double", name) for name in _PRICES),
         ColSpec(AnyType(), "volume", required=False),  # type: ignore[no-untyped-call]
-        # Left out of the signature, MLflow would drop it and the prices would be taken as they are.
+        # Without it in the signature, MLflow would drop the column and prices stay unadjusted.
         ColSpec("double", "adj_close", required=False),
         ColSpec("double", "factor", required=False),
     ]
@@ -131,7 +131,7 @@ def _of_bars() -> ModelSignature:
 
 
 def _of_samples(manifest: Mapping[str, Any]) -> ModelSignature:
-    """Samples of any length in, a probability of each class out."""
+    """Signature of a classifier: samples of any length in, class probabilities out."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
@@ -141,16 +141,16 @@ def _of_samples(manifest: Mapping[str, Any]) -> ModelSignature:
 
 
 def _samples(manifest: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Two samples of noise."""
+    """Example of two samples of noise."""
     shape = (2, int(manifest["steps"]), len(manifest["feature_names"]))
     noise = np.random.default_rng(0).normal(size=shape)
     return noise.astype(np.float32).round(3)
 
 
 def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
-    """Invented bars, as many as one forecast needs; fewer where they alone do not suffice."""
+    """Example of random bars, as many as one forecast needs; fewer if bars do not suffice."""
     section = artifact.section_of(manifest)
-    # A plugin is code of the project's own, which is not run for an example.
+    # Plugins are the project's code and are not run for an example.
     bars = _MOST_BARS if manifest.get("plugins") else section.window + 1
     while bars < _MOST_BARS:
         frame = _walk(manifest, bars)
@@ -172,7 +172,7 @@ def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
             if view.first_bar < len(view):
                 return _walk(manifest, view.first_bar + 1)
         except PodiumError:
-            # Of features that need more than bars: the example shows the columns alone.
+            # The features need more than bars, so the example shows the columns only.
             return _walk(manifest, section.window)
         bars *= 2
     return _walk(manifest, section.window)
@@ -180,7 +180,7 @@ def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
 
 def _walk(manifest: Mapping[str, Any], bars: int) -> pd.DataFrame:
     """Bars of a random walk for each ticker, in long form."""
-    # Imported late, as MLflow is: most who import this module send nothing.
+    # Imported late, like MLflow: most importers of this module send nothing.
     import pandas as pd
 
     step = np.timedelta64(SECONDS[manifest["timeframe"]], "s")

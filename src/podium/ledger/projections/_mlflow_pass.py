@@ -1,4 +1,4 @@
-"""One pass over what waits for MLflow, and what the record remembers of it."""
+"""One pass over the items that wait for MLflow, and its progress in the record."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from podium.ledger.projections import _mlflow_facts, _mlflow_model, _mlflow_runs
 from podium.ledger.projections._mlflow_candidates import CandidateState
 from podium.ledger.projections._mlflow_client import (
     Experiment,
-    Found,
+    MlflowFailedError,
     MlflowRefusedError,
     MlflowStoppedError,
-    StumbledError,
+    RemoteRun,
 )
 from podium.ledger.projections._mlflow_compare import differing
 from podium.ledger.projections._mlflow_registry import Registry, Version, stray
@@ -35,9 +35,9 @@ from podium.ledger.projections._mlflow_target import Target, zip_of
 from podium.ledger.statements import delete, select
 from podium.manifest import read_checked, require_hash
 
-# Items read from the outbox at once; how many may be done and not yet remembered, and how long.
+# Items per read of the outbox; most done items and longest time between writes of the progress.
 PIECE, UNFLUSHED, SECONDS = 200, 50, 1.0
-# Files of an artefact as people look for them in MLflow.
+# Names of an artefact's checkpoints in MLflow.
 _CHECKPOINTS = {"best_model": "best", "final_model": "last"}
 _STATS = "feature_stats.json"
 
@@ -55,9 +55,9 @@ class RecordSource:
     store : Path
         Folder that holds artefacts by their hash.
     project : str
-        The project's name, for people.
+        The project's name.
     user : str
-        Whom MLflow shows as the runs' user.
+        User of the runs in MLflow.
     write : callable
         ``write(function, *arguments)`` writes to the record; ``function`` gets a ledger and its
         transaction first.
@@ -73,70 +73,70 @@ class RecordSource:
     write: Callable[..., Any]
 
     def waiting(self) -> int:
-        """How many things MLflow has not seen yet."""
+        """Number of items that MLflow has not seen yet."""
         return self.ledger.read(outbox.count_waiting, self.target.key)
 
 
 class SyncPass:
-    """One pass, and what MLflow has of it that the record does not know yet."""
+    """One pass, with the progress that is not in the record yet."""
 
     def __init__(self, source: RecordSource) -> None:
-        self.of = source
+        self.source = source
         self.ledger, self.target = source.ledger, source.target
         self.experiment = Experiment(self.target, source.user)
         self.registry = Registry(self.experiment, self.ledger.project_id, source.project)
         self.position, mark = self.ledger.read(outbox.position_of, self.target.key)
         if mark != self.experiment.id or self.experiment.is_new:
-            # Another experiment than before, or an empty one: everything belongs into it.
+            # Another experiment than before, or an empty one, gets everything.
             source.write(begin, self.target.key, self.experiment.id)
             self.position = 0
         is_trial = schema.projected.c.subject_id.like("t-%")
         # Runs are numbered within their experiment.
-        self.count = len(self.ledger.read(remembered, self.target.key, is_trial))
+        self.count = len(self.ledger.read(sent_runs, self.target.key, is_trial))
         self.flushed = self.position
         self.fresh: dict[str, tuple[str, str]] = {}
         self.since = time.monotonic()
-        # Whether runs may be there that the record does not know: of a pass that was killed. They
-        # were made in order, so the first one that is missing ends the search for them.
-        self.careful = True
+        # Whether MLflow may have runs of a killed pass that the record lacks. They were made in
+        # order, so the first missing one ends the search.
+        self.search_remote = True
         self.touched: set[str] = set()
-        # Candidates that were told since items were read last.
-        self.told: set[str] = set()
-        # What MLflow stumbled over last: the item, the position before it, and how that is told.
+        # Candidates sent since the last read of items.
+        self.sent_candidates: set[str] = set()
+        # The last item that failed, the position before it, and its message.
         self.aside: tuple[Item, int, str] | None = None
 
-    # What a pass does ----------------------------------------------------------------------------
+    # Passes --------------------------------------------------------------------------------------
 
     def drain(self, progress: Progress) -> Iterator[str]:
-        """Send everything after the position.
+        """Send all items after the position.
 
-        An item MLflow stumbles over is put aside: if the next one goes well, it was that item; if
-        not, it is MLflow, and both wait.
+        An item on which MLflow fails is set aside. If the next item succeeds, the failure is that
+        item's; otherwise it is MLflow's, and both items wait.
         """
-        total, done = self.of.waiting(), 0
+        total, done = self.source.waiting(), 0
         while items := self.ledger.read(outbox.waiting, self.target.key, limit=PIECE):
             seen: set[tuple[str, str]] = set()
-            self.told.clear()
+            self.sent_candidates.clear()
             for item in items:
                 done += 1
                 progress(done, max(total, done))
-                told = (item.kind, item.subject_id)
-                went = False
-                # What is sent is the newest state, so once is enough for all of a piece.
-                if told not in seen:
-                    seen.add(told)
+                subject = (item.kind, item.subject_id)
+                was_sent = False
+                # The newest state is sent, so once per piece is enough.
+                if subject not in seen:
+                    seen.add(subject)
                     try:
-                        went = self._twice(item)
+                        was_sent = self._do_with_retry(item)
                     except MlflowRefusedError as error:
-                        yield self._pass_over(item, error)
-                    except StumbledError as error:
+                        yield self._set_aside(item, error)
+                    except MlflowFailedError as error:
                         if self.aside is not None:
                             raise self._stopped(error) from None
                         before = self.position
-                        self.aside = (item, before, self._pass_over(item, error))
-                if went:
+                        self.aside = (item, before, self._set_aside(item, error))
+                if was_sent:
                     yield ""
-                if went and self.aside is not None:
+                if was_sent and self.aside is not None:
                     yield self.aside[2]
                     self.aside = None
                 self.position = item.position
@@ -146,80 +146,82 @@ class SyncPass:
             self.flush()
 
     def retry(self, stuck: Sequence[outbox.Stuck]) -> Iterator[str]:
-        """Send each of these items again."""
+        """Send refused items again."""
         for one in stuck:
-            self.careful = True
-            self.told.clear()
-            error = _error_of(self._twice, one.item)
+            self.search_remote = True
+            self.sent_candidates.clear()
+            error = _error_of(self._do_with_retry, one.item)
             if error is None:
                 self.flush()
-                self.of.write(outbox.unstick, self.target.key, one.item.position)
+                self.source.write(outbox.unstick, self.target.key, one.item.position)
             else:
-                self.of.write(outbox.set_stuck, self.target.key, one.item, str(error))
+                self.source.write(outbox.set_stuck, self.target.key, one.item, str(error))
             yield _refusal(one.item.kind, one.item.subject_id, error)
 
     def repair(self, subject_ids: Sequence[str]) -> Iterator[str]:
-        """Send these runs again, studies first."""
+        """Send runs again, studies first."""
         for subject_id in sorted(subject_ids, key=lambda name: not name.startswith("s-")):
             kind = "study" if subject_id.startswith("s-") else "trial"
-            error = _error_of(self._twice, Item(0, kind, subject_id, ""))
+            error = _error_of(self._do_with_retry, Item(0, kind, subject_id, ""))
             yield _refusal(kind, subject_id, error)
 
-    def mend(self) -> Iterator[str]:
-        """Bring tags, metrics, versions and aliases that differ back to what the record says."""
+    def restore_candidates(self) -> Iterator[str]:
+        """Restore tags, metrics, versions and aliases that differ from the record."""
         for candidate_id in differing(
-            self.ledger, self.target, self.registry, self.of.store, self.experiment.get
+            self.ledger, self.target, self.registry, self.source.store, self.experiment.get
         ):
-            yield _refusal("candidate", candidate_id, _error_of(self._mend, candidate_id))
+            yield _refusal(
+                "candidate", candidate_id, _error_of(self._restore_candidate, candidate_id)
+            )
 
-    def _mend(self, candidate_id: str) -> None:
+    def _restore_candidate(self, candidate_id: str) -> None:
         trial_id = self.ledger.read(candidates.trial_of, candidate_id)
-        run = self._present(trial_id) if trial_id is not None else None
+        run = self._live_run(trial_id) if trial_id is not None else None
         content = self._content(trial_id) if trial_id is not None else None
         if run is not None and content is not None:
-            # What a candidate's standing decides and does not say.
+            # Tags of a state that the candidate no longer has.
             self.experiment.untag(run.run_id, stray(run.tags, content.tags))
-        self._tell(candidate_id, whole=True)
+        self._send_candidate(candidate_id, whole=True)
 
     def close_parents(self) -> None:
-        """Studies ended, for now, when their last trial did."""
+        """Set the end of studies to that of their last trial."""
         for study_id in sorted(self.touched):
             run_id, _ = self._known(study_id)
             content = self._content(study_id)
             if run_id and content:
-                # Where a person deleted it, its trials are there all the same.
+                # An error is ignored: a study's run may be deleted.
                 _error_of(self.experiment.end, run_id, content)
 
     def close(self) -> None:
-        """Remember what was done, and let what was put aside wait again if nothing went after."""
+        """Write the progress; an item that was set aside last waits again."""
         self.flush()
         if self.aside is not None:
             item, before, _ = self.aside
-            self.of.write(take_back, self.target.key, item.position, before)
+            self.source.write(requeue, self.target.key, item.position, before)
             self.aside = None
 
     def flush(self) -> None:
-        """Remember in the record what MLflow has."""
+        """Write the progress to the record."""
         if not self.fresh and self.position == self.flushed:
             return
         position = self.position if self.position > self.flushed else None
-        self.of.write(keep, self.target.key, self.fresh, position)
+        self.source.write(save_progress, self.target.key, self.fresh, position)
         self.fresh.clear()
         self.flushed, self.since = self.position, time.monotonic()
 
     def _flush_if_due(self) -> None:
-        """Not after each item: a flush takes the record's write lock, which a step wants too."""
+        """Write the progress rarely, because it takes the record's write lock from a step."""
         waited = time.monotonic() - self.since
         if self.position - self.flushed >= UNFLUSHED or waited >= SECONDS:
             self.flush()
 
-    def _pass_over(self, item: Item, error: Exception) -> str:
-        """Put an item aside, so that the rest goes on; says which and why.
+    def _set_aside(self, item: Item, error: Exception) -> str:
+        """Set an item aside, so that the others are sent; returns the message.
 
-        The record knows it before the next one is sent: then all that a kill can leave in MLflow
-        and not in the record follows on the position without a gap.
+        It is recorded before the next item is sent, so the runs that a kill leaves in MLflow but
+        not in the record follow the position without a gap.
         """
-        self.of.write(outbox.set_stuck, self.target.key, item, str(error))
+        self.source.write(outbox.set_stuck, self.target.key, item, str(error))
         self.position = item.position
         self.flush()
         return _refusal(item.kind, item.subject_id, error)
@@ -227,17 +229,17 @@ class SyncPass:
     def _stopped(self, error: object) -> MlflowStoppedError:
         return MlflowStoppedError(
             f"MLflow at {self.target.shown} fails: {error}",
-            "a store or server that takes runs",
-            "what waits is kept; when it works again: podium sync",
+            "a store or server that accepts runs",
+            "pending items are kept; once it works again, run: podium sync",
         )
 
-    # What an item means --------------------------------------------------------------------------
+    # Items ---------------------------------------------------------------------------------------
 
-    def _twice(self, item: Item) -> bool:
-        """Do an item, once more if MLflow stumbles; tells whether there was anything to do."""
+    def _do_with_retry(self, item: Item) -> bool:
+        """Send an item, once more if MLflow fails; returns whether there was anything to send."""
         try:
             return self._do(item)
-        except StumbledError:
+        except MlflowFailedError:
             return self._do(item)
 
     def _do(self, item: Item) -> bool:
@@ -248,66 +250,66 @@ class SyncPass:
             return run_of is not None and self._send(run_of, only_tags=True)
         done = False
         for one in self.ledger.read(candidates.touched, item):
-            # A new candidate's files go with its trial; the rest is tags, once for all of a piece.
+            # A new candidate's files are sent with its trial; tags are sent once per piece.
             whole = item.kind == "candidate" and one == item.subject_id
-            if whole or one not in self.told:
-                done |= self._tell(one, whole=whole)
-                self.told.add(one)
+            if whole or one not in self.sent_candidates:
+                done |= self._send_candidate(one, whole=whole)
+                self.sent_candidates.add(one)
         return done
 
-    def _tell(self, candidate_id: str, *, whole: bool = False) -> bool:
-        """Bring what is told of a candidate, on its run and as a version, to its present state."""
+    def _send_candidate(self, candidate_id: str, *, whole: bool = False) -> bool:
+        """Update a candidate's run and registered version to its current state."""
         trial_id = self.ledger.read(candidates.trial_of, candidate_id)
         sent = trial_id is not None and self._send(trial_id, only_tags=not whole)
-        standing = self.ledger.read(candidates.of, candidate_id, self.target.key)
-        if standing is not None:
-            self._register(standing)
+        state = self.ledger.read(candidates.of, candidate_id, self.target.key)
+        if state is not None:
+            self._register(state)
         return sent
 
-    def _register(self, standing: CandidateState) -> None:
-        """A version for a candidate, with its tags, and the alias where the champion is."""
-        name, slot = standing.model, standing.row["slot"]
-        there = self.registry.versions(name)
-        before = there.get(standing.id)
-        version = self._version(standing, before)
+    def _register(self, state: CandidateState) -> None:
+        """Register a candidate's version with its tags, and set the alias to the champion."""
+        name, slot = state.model, state.row["slot"]
+        versions = self.registry.versions(name)
+        before = versions.get(state.id)
+        version = self._version(state, before)
         if version is not None:
-            there[standing.id] = version
-            self.fresh[standing.id] = (version.number, name)
-        if there:
+            versions[state.id] = version
+            self.fresh[state.id] = (version.number, name)
+        if versions:
             self.registry.make(name, slot)
             holder = self.ledger.read(reads.champion_of, slot)
-            # A champion that is no version yet has no alias; that of another would be a lie.
-            self.registry.point(name, there[holder].number if holder in there else None)
+            # Without a version of the champion there is no alias.
+            self.registry.point(name, versions[holder].number if holder in versions else None)
         if before is not None and version is not before:
             self.registry.remove(name, before)
 
-    def _version(self, standing: CandidateState, before: Version | None) -> Version | None:
-        """The version of a candidate: the one there is, unless its files were in a run now gone."""
-        name, artifact_hash = standing.model, standing.row["artifact_hash"]
-        run = self._present(standing.row["trial_id"])
-        tags = _mlflow_runs.told_tags(standing.tags)
+    def _version(self, state: CandidateState, before: Version | None) -> Version | None:
+        """Version of a candidate: the existing one, unless its files were in a run now missing."""
+        name, artifact_hash = state.model, state.row["artifact_hash"]
+        run = self._live_run(state.row["trial_id"])
+        tags = _mlflow_runs.tag_values(state.tags)
         if before is not None and self.experiment.get(before.run_id) is not None:
             self.registry.tag(name, before, tags)
             return before
-        if run is None or not (self.of.store / folder_of(artifact_hash)).is_dir():
+        if run is None or not (self.source.store / folder_of(artifact_hash)).is_dir():
             return before
-        self.registry.make(name, standing.row["slot"])
+        self.registry.make(name, state.row["slot"])
         with tempfile.TemporaryDirectory() as place:
-            self._lay_out_model(standing, run.run_id, Path(place))
-            return self.registry.create(name, run.run_id, standing.id, tags, Path(place))
+            self._copy_model(state, run.run_id, Path(place))
+            return self.registry.create(name, run.run_id, state.id, tags, Path(place))
 
-    def _present(self, trial_id: str) -> Found | None:
-        """A trial's run, unless it is gone or a person deleted it."""
+    def _live_run(self, trial_id: str) -> RemoteRun | None:
+        """A trial's run, unless it is missing or deleted."""
         run_id, _ = self._known(trial_id)
-        found = self.experiment.get(run_id) if run_id else None
-        return None if found is None or found.deleted else found
+        run = self.experiment.get(run_id) if run_id else None
+        return None if run is None or run.deleted else run
 
-    def _lay_out_model(self, standing: CandidateState, run_id: str, place: Path) -> None:
-        """Put a candidate's model into a folder: as MLflow's model, and as one file."""
-        row = standing.row
-        folder = self.of.store / folder_of(row["artifact_hash"])
+    def _copy_model(self, state: CandidateState, run_id: str, place: Path) -> None:
+        """Write a candidate's model into a folder, as MLflow's model and as one file."""
+        row = state.row
+        folder = self.source.store / folder_of(row["artifact_hash"])
         try:
-            _mlflow_model.pack(folder, row["artifact_hash"], place / zip_of(standing.timeframe))
+            _mlflow_model.pack(folder, row["artifact_hash"], place / zip_of(state.timeframe))
             _mlflow_model.save(
                 folder,
                 row["artifact_hash"],
@@ -319,38 +321,38 @@ class SyncPass:
             raise MlflowRefusedError(str(error)) from error
 
     def _send(self, subject_id: str, *, only_tags: bool = False) -> bool:
-        """Bring one run to the record's present state; false when the record has no such thing."""
+        """Update one run to the record's state; false if the record has no such subject."""
         content = self._content(subject_id)
         if content is None:
             return False
         if self._send_base(subject_id):
-            # Now that there is a run to refer to.
+            # The base now has a run to refer to.
             content = self._content(subject_id) or content
-        found, name = self._find(content)
-        if found is not None and found.deleted:
-            # A person does not want to see it any more.
+        run, name = self._find(content)
+        if run is not None and run.deleted:
+            # Runs deleted by a user stay deleted.
             return True
-        if found is None:
+        if run is None:
             parent = self._parent(content)
             name = name or self._name(content)
             run_id = self.experiment.create(content, name, parent)
         elif only_tags:
-            self.experiment.tag(found.run_id, content.tags)
+            self.experiment.tag(run.run_id, content.tags)
             return True
         else:
-            run_id = found.run_id
+            run_id = run.run_id
         self.fresh[subject_id] = (run_id, name)
         with tempfile.TemporaryDirectory() as place:
-            has_files = self._lay_out(content, Path(place))
+            has_files = self._copy_files(content, Path(place))
             self.experiment.write(
-                run_id, content, found.params if found else {}, Path(place) if has_files else None
+                run_id, content, run.params if run else {}, Path(place) if has_files else None
             )
         if content.parent_id:
             self.touched.add(content.parent_id)
         return True
 
     def _send_base(self, trial_id: str) -> bool:
-        """Send what a trial's candidate was made of before it, where it is not there."""
+        """Send the base of a trial's candidate first, if it was not sent yet."""
         base = self.ledger.read(candidates.base_of, trial_id)
         if base is None or base == trial_id:
             return False
@@ -358,12 +360,12 @@ class SyncPass:
             self._send(base)
         if base not in self.fresh:
             return False
-        # What is told of the child is read from the record.
+        # The child's content is read from the record and refers to the base's run.
         self.flush()
         return True
 
     def _content(self, subject_id: str) -> Content | None:
-        project = self.of.project
+        project = self.source.project
         try:
             if subject_id.startswith("s-"):
                 return self.ledger.read(_mlflow_runs.study, subject_id, project)
@@ -371,31 +373,31 @@ class SyncPass:
         except PodiumError:
             raise
         except Exception as error:
-            # An imported record may say anything; what cannot be told stops nothing else.
+            # An imported record may have any content; an error must not stop the other items.
             raise MlflowRefusedError(f"{type(error).__name__}: {error}") from error
 
-    def _find(self, content: Content) -> tuple[Found | None, str]:
-        """The run of a thing if it is there, and the name it has, or had before it was lost."""
+    def _find(self, content: Content) -> tuple[RemoteRun | None, str]:
+        """The run of a subject if it exists, and its present or former name."""
         run_id, name = self._known(content.subject_id)
         if run_id:
             return self.experiment.get(run_id), name
-        found = self.experiment.find(content.kind, content.subject_id) if self.careful else None
-        if found is None:
-            self.careful = False
+        run = self.experiment.find(content.kind, content.subject_id) if self.search_remote else None
+        if run is None:
+            self.search_remote = False
             return None, ""
-        self._count_in(content)
-        return found, found.name
+        self._count_run(content)
+        return run, run.name
 
     def _known(self, subject_id: str) -> tuple[str, str]:
-        """Id and name of a run that was sent before; empty for one that was not."""
-        return self.fresh.get(subject_id) or self._remembered(self.target.key, subject_id)
+        """Id and name of a run that was sent; empty texts if it was not."""
+        return self.fresh.get(subject_id) or self._sent_run(self.target.key, subject_id)
 
-    def _remembered(self, target: str, subject_id: str) -> tuple[str, str]:
+    def _sent_run(self, target: str, subject_id: str) -> tuple[str, str]:
         is_it = schema.projected.c.subject_id == subject_id
-        return self.ledger.read(remembered, target, is_it).get(subject_id, ("", ""))
+        return self.ledger.read(sent_runs, target, is_it).get(subject_id, ("", ""))
 
     def _parent(self, content: Content) -> str | None:
-        """Run of a trial's study; it is sent first where it is not there."""
+        """Run of a trial's study, which is sent first if missing."""
         if content.parent_id is None:
             return None
         if not self._known(content.parent_id)[0]:
@@ -405,57 +407,57 @@ class SyncPass:
     def _name(self, content: Content) -> str:
         if content.kind == "study":
             return content.name
-        self._count_in(content)
-        _, wish = self._remembered(outbox.RUN_NAME, content.subject_id)
+        self._count_run(content)
+        _, wish = self._sent_run(outbox.RUN_NAME, content.subject_id)
         template = wish or self.target.run_name
         parts = {**content.parts, "run_id": f"run{self.count}"}
         name = _mlflow_runs.named(template, parts)
-        return name if "{run_id" in template else self._free(name)
+        return name if "{run_id" in template else self._unused_name(name)
 
-    def _count_in(self, content: Content) -> None:
+    def _count_run(self, content: Content) -> None:
         self.count += content.kind == "trial"
 
-    def _free(self, base: str) -> str:
-        """A name no run of the experiment has yet: the base, then ``-2``, ``-3`` ..."""
+    def _unused_name(self, base: str) -> str:
+        """A name that no run of the experiment has: the base, then ``-2``, ``-3`` ..."""
         is_like = schema.projected.c.remote_name.startswith(base, autoescape=True)
-        there = self.ledger.read(remembered, self.target.key, is_like)
-        taken = {name for _, name in [*there.values(), *self.fresh.values()]}
+        sent = self.ledger.read(sent_runs, self.target.key, is_like)
+        taken = {name for _, name in [*sent.values(), *self.fresh.values()]}
         name, number = base, 1
         while name in taken:
             number += 1
             name = f"{base}-{number}"
         return name
 
-    def _lay_out(self, content: Content, place: Path) -> bool:
-        """Put a run's files into a folder, checked against their hashes; tells if there are any."""
+    def _copy_files(self, content: Content, place: Path) -> bool:
+        """Copy a run's files, with checked hashes, into a folder; returns if there are any."""
         if content.curves:
             (place / "metrics.csv").write_text(content.curves, encoding="utf-8")
         if content.artifact_hash:
-            folder = self.of.store / folder_of(content.artifact_hash)
-            name_of = partial(_told_file, judged=content.judged)
+            folder = self.source.store / folder_of(content.artifact_hash)
+            name_of = partial(_shown_name, judged=content.judged)
             _copy(folder, content.artifact_hash, place, name_of)
         if content.bundle is not None:
-            folder, bundle_hash = self.of.root / content.bundle[0], content.bundle[1]
+            folder, bundle_hash = self.source.root / content.bundle[0], content.bundle[1]
             _copy(folder, bundle_hash, place / "evaluation", lambda name: name)
         return any(place.iterdir())
 
 
 def _error_of(work: Callable[..., object], *arguments: object) -> Exception | None:
-    """What MLflow has against one thing; None where it is done."""
+    """Error of MLflow for one item, or None."""
     try:
         work(*arguments)
-    except (MlflowRefusedError, StumbledError) as error:
+    except (MlflowRefusedError, MlflowFailedError) as error:
         return error
     return None
 
 
 def _refusal(kind: str, subject_id: str, error: Exception | None) -> str:
-    """What a person reads of a thing that was refused; empty for one that is done."""
+    """Message for a refused item; empty if there is no error."""
     return "" if error is None else f"{kind} {subject_id}: {error}"
 
 
 def _copy(folder: Path, manifest_hash: str, target: Path, name_of: Callable[[str], str]) -> None:
-    """Copy the files of a manifest, checked; a folder that was removed since is left out.
+    """Copy the files of a manifest, with checked hashes, if the folder exists.
 
     Parameters
     ----------
@@ -467,27 +469,27 @@ def _copy(folder: Path, manifest_hash: str, target: Path, name_of: Callable[[str
     try:
         files = json.loads(require_hash(folder, manifest_hash))["files"]
         for name in files:
-            if told := name_of(name):
-                copy = target / told
+            if new_name := name_of(name):
+                copy = target / new_name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(read_checked(folder, files, name))
     except PodiumError as error:
         raise MlflowRefusedError(str(error)) from error
 
 
-def _told_file(name: str, *, judged: bool) -> str:
-    """What a file of an artefact is called in MLflow; empty for one that is not shown there.
+def _shown_name(name: str, *, judged: bool) -> str:
+    """Name of an artefact's file in MLflow; empty if it is not shown.
 
     Examples
     --------
-    >>> _told_file("final_model/model.pt", judged=True)
+    >>> _shown_name("final_model/model.pt", judged=True)
     'last.pt'
     """
     checkpoint, _, file = name.partition("/")
     if file == _STATS or name == _STATS:
         return _STATS
     if checkpoint == "final_model" and not judged:
-        # The trial that held data out is shown with what it gave: the best epoch's model.
+        # A trial without a candidate shows the model of its best epoch only.
         return ""
     if file in ("best.pt", "last.pt"):
         return file
@@ -496,35 +498,35 @@ def _told_file(name: str, *, judged: bool) -> str:
 
 
 def begin(ledger: Ledger, tx: sa.Connection, target: str, mark: str) -> None:
-    """Start a target from the beginning, in an experiment with this id."""
+    """Reset a target to position 0, in an experiment with this id."""
     for table in (schema.projected, schema.stuck):
         delete(ledger, tx, table, target=target)
     outbox.advance(ledger, tx, target, 0, mark=mark)
 
 
-def keep(
+def save_progress(
     ledger: Ledger,
     tx: sa.Connection,
     target: str,
     runs: Mapping[str, tuple[str, str]],
     position: int | None,
 ) -> None:
-    """Remember runs that are in MLflow by trial or study, and how far it has come."""
+    """Store the sent runs by trial or study, and the position."""
     for subject_id, (run_id, name) in runs.items():
         outbox.remember(ledger, tx, target, subject_id, run_id, name)
     if position is not None:
         outbox.advance(ledger, tx, target, position)
 
 
-def take_back(ledger: Ledger, tx: sa.Connection, target: str, stuck: int, position: int) -> None:
-    """Let an item that was put aside wait again, with everything after it."""
+def requeue(ledger: Ledger, tx: sa.Connection, target: str, stuck: int, position: int) -> None:
+    """Move the position back before an item that was set aside."""
     outbox.unstick(ledger, tx, target, stuck)
     outbox.advance(ledger, tx, target, position)
 
 
-def remembered(
+def sent_runs(
     ledger: Ledger, tx: sa.Connection, target: str, *where: sa.ColumnElement[bool]
 ) -> dict[str, tuple[str, str]]:
-    """Id and name of every run that was sent, or of some, by trial or study."""
+    """Id and name of the sent runs that meet the conditions, by trial or study."""
     rows = select(ledger, tx, schema.projected, *where, target=target)
     return {row["subject_id"]: (row["remote_id"], row["remote_name"]) for row in rows}

@@ -1,4 +1,4 @@
-"""MLflow's registry: a registered model a slot, a version a candidate, an alias a champion."""
+"""MLflow's model registry: slots as registered models, candidates as versions, one alias each."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from podium.ledger.projections._mlflow_candidates import is_told
+from podium.ledger.projections._mlflow_candidates import is_state_tag
 from podium.ledger.projections._mlflow_client import (
     Experiment,
+    MlflowFailedError,
     MlflowRefusedError,
     MlflowStoppedError,
     NoRegistryError,
-    StumbledError,
     ignored,
     paged,
 )
 
 ALIAS = "champion"
-# What a server answers that knows no such requests, or does not offer them.
+# Error codes of a server without a registry.
 _NO_REGISTRY = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 
 
@@ -32,7 +32,7 @@ class Version:
     Parameters
     ----------
     number : str
-        MLflow's own; the slot's is the tag ``podium.version``.
+        MLflow's number; the slot's is the tag ``podium.version``.
     """
 
     number: str
@@ -47,7 +47,7 @@ class Registry:
     Parameters
     ----------
     experiment : Experiment
-        Whose store the registry is in.
+        Experiment in the registry's store.
     project_id, project : str
         Id and name of the project.
     """
@@ -55,46 +55,46 @@ class Registry:
     def __init__(self, experiment: Experiment, project_id: str, project: str) -> None:
         self.experiment, self.project_id, self.project = experiment, project_id, project
         self._mine: set[str] = set()
-        # Why there is no registry, once a server has said so.
+        # Message once a server has reported that it has no registry.
         self._none = ""
 
     @contextmanager
-    def _judged(self) -> Iterator[None]:
-        """Sort what goes wrong; that there is no registry at all is about every candidate."""
+    def _errors_classified(self) -> Iterator[None]:
+        """Classify errors; a missing registry raises NoRegistryError."""
         if self._none:
             raise NoRegistryError(self._none)
         try:
-            with self.experiment.judged():
+            with self.experiment.errors_classified():
                 yield
-        except (MlflowStoppedError, StumbledError) as error:
+        except (MlflowStoppedError, MlflowFailedError) as error:
             if getattr(error.__cause__, "error_code", "") not in _NO_REGISTRY:
                 raise
             self._none = (
                 f"{self.experiment.target.shown} has no model registry; runs and their tags are "
-                "sent all the same, versions and aliases once there is one: podium sync"
+                "sent; once there is a registry, podium sync sends versions and aliases"
             )
             raise NoRegistryError(self._none) from error
 
     def versions(self, name: str) -> dict[str, Version]:
-        """The newest version of each candidate in a registered model; empty where there is none."""
-        found: dict[str, Version] = {}
-        with self._judged():
+        """Newest version of each candidate in a registered model; empty if there is no model."""
+        newest: dict[str, Version] = {}
+        with self._errors_classified():
             search = partial(self.experiment.client.search_model_versions, f"name='{name}'")
             for one in map(_version, paged(search)):
-                other = found.get(one.candidate_id)
-                # What somebody else registered there names no candidate, or no run.
+                other = newest.get(one.candidate_id)
+                # Versions registered by others name no candidate or no run.
                 is_own = bool(one.candidate_id and one.run_id)
                 if is_own and (other is None or int(other.number) < int(one.number)):
-                    found[one.candidate_id] = one
-        return found
+                    newest[one.candidate_id] = one
+        return newest
 
     def make(self, name: str, slot: str) -> None:
-        """Make a slot's registered model, unless it is there.
+        """Make a slot's registered model if it is missing.
 
         Raises
         ------
-        RefusedError
-            It is somebody else's.
+        MlflowRefusedError
+            The model belongs to another project.
         """
         if name in self._mine:
             return
@@ -104,37 +104,37 @@ class Registry:
             "podium.project_id": self.project_id,
         }
         client = self.experiment.client
-        with self._judged():
+        with self._errors_classified():
             with ignored("RESOURCE_ALREADY_EXISTS"):
                 client.create_registered_model(
                     name, tags=tags, description=f"Candidates of slot {slot} of {self.project}."
                 )
-            there = client.get_registered_model(name).tags
-        if there.get("podium.project_id") != self.project_id:
-            other = there.get("podium.project")
+            model_tags = client.get_registered_model(name).tags
+        if model_tags.get("podium.project_id") != self.project_id:
+            other = model_tags.get("podium.project")
             raise MlflowRefusedError(
                 f"the registered model {name} belongs to "
-                f"{'another project, ' + other if other else 'somebody else'}; two projects under "
-                "one name would serve each other's models: give the slot another name, or name "
-                "another store (mlflow.tracking_uri)"
+                f"{'another project, ' + other if other else 'no project of podium'}; two projects "
+                "with one name would serve each other's models: rename the slot, or set another "
+                "store (mlflow.tracking_uri)"
             )
         self._mine.add(name)
 
     def create(
         self, name: str, run_id: str, candidate_id: str, tags: Mapping[str, str], files: Path
     ) -> Version:
-        """Put a candidate's files into its run, and register its model's folder as a version.
+        """Add a candidate's files to its run, and register its model's folder as a version.
 
         Parameters
         ----------
         files : Path
-            What goes among the run's artefacts; the model is in ``models/<candidate>`` there.
+            Folder of files for the run's artefacts; the model is in ``models/<candidate>``.
         """
         client = self.experiment.client
-        with self._judged():
+        with self._errors_classified():
             client.log_artifacts(run_id, str(files))
             place = client.get_run(run_id).info.artifact_uri
-            # With its tags at once: after a kill it is found by them.
+            # With its tags at once, so that it can be found after a kill.
             made = client.create_model_version(
                 name,
                 f"{place}/models/{candidate_id}",
@@ -145,14 +145,14 @@ class Registry:
         return _version(made)
 
     def remove(self, name: str, version: Version) -> None:
-        """Remove a version that is none any more."""
-        with self._judged():
+        """Remove an outdated version."""
+        with self._errors_classified():
             self.experiment.client.delete_model_version(name, version.number)
 
     def tag(self, name: str, version: Version, tags: Mapping[str, str]) -> None:
-        """Give a version these tags; of those that a standing decides, no others."""
+        """Set the tags of a version, and remove other tags of a candidate's state."""
         client = self.experiment.client
-        with self._judged():
+        with self._errors_classified():
             for key, value in tags.items():
                 if version.tags.get(key) != value:
                     client.set_model_version_tag(name, version.number, key, value)
@@ -160,26 +160,26 @@ class Registry:
                 client.delete_model_version_tag(name, version.number, key)
 
     def alias(self, name: str) -> str | None:
-        """Number of the version that MLflow calls champion."""
-        with self._judged(), ignored("RESOURCE_DOES_NOT_EXIST"):
-            found = self.experiment.client.get_registered_model(name).aliases
-            return None if ALIAS not in found else str(found[ALIAS])
+        """Number of the version with the alias champion, or None."""
+        with self._errors_classified(), ignored("RESOURCE_DOES_NOT_EXIST"):
+            aliases = self.experiment.client.get_registered_model(name).aliases
+            return None if ALIAS not in aliases else str(aliases[ALIAS])
         return None
 
     def point(self, name: str, number: str | None) -> None:
-        """Let the alias name this version, or nothing."""
-        there = self.alias(name)
+        """Set the alias to a version, or remove it."""
+        current = self.alias(name)
         client = self.experiment.client
-        with self._judged():
-            if number is None and there is not None:
+        with self._errors_classified():
+            if number is None and current is not None:
                 client.delete_registered_model_alias(name, ALIAS)
-            elif number is not None and there != number:
+            elif number is not None and current != number:
                 client.set_registered_model_alias(name, ALIAS, number)
 
 
-def stray(there: Mapping[str, str], tags: Mapping[str, str]) -> list[str]:
-    """Tags in MLflow that a standing decides, and that this one does not have."""
-    return [key for key in there if is_told(key) and key not in tags]
+def stray(remote: Mapping[str, str], tags: Mapping[str, str]) -> list[str]:
+    """Tags in MLflow that depend on a candidate's state and are not among ``tags``."""
+    return [key for key in remote if is_state_tag(key) and key not in tags]
 
 
 def _version(row: Any) -> Version:

@@ -1,4 +1,4 @@
-"""What MLflow is told of a trial or a study: params, metrics, tags and times, from the record."""
+"""Content of MLflow runs: params, metrics, tags and times of trials and studies."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from podium.ledger.projections import _mlflow_facts
 from podium.ledger.projections._mlflow_facts import Facts
 from podium.trial import BASELINE, State, curves_csv
 
-# Longest texts MLflow 3 takes; what is cut says so.
+# Longest texts that MLflow 3 accepts; a mark ends texts that are cut.
 NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 8000
 CUT = " ...(cut)"
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
-# Names users give to what podium calls the window.
+# Users' names of the window.
 _WINDOWS = ("window", "window_size", "sequence_length", "seq_len")
 
 
@@ -49,7 +49,7 @@ class Content:
     name : str
         Of a study; a trial's is made from the template and ``parts``.
     parts : mapping
-        What a template of names may use; an empty part was not known.
+        Values for a template of names; unknown ones are empty.
     status : str
         ``FINISHED``, ``FAILED`` or ``KILLED``.
     start, end : int
@@ -57,7 +57,7 @@ class Content:
     curves : str
         Every epoch as CSV; empty where there are none.
     artifact_hash : str or None
-        The artefact the trial left.
+        The trial's artefact.
     judged : bool
         Whether that artefact is a candidate's.
     bundle : (folder, hash), or None
@@ -82,7 +82,7 @@ class Content:
 
 
 def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Content | None:
-    """A study as a run round its trials; None when the record has no such study."""
+    """A study as the parent run of its trials; None if the record has no such study."""
     row = _mlflow_facts.of_study(ledger, tx, study_id)
     if row is None:
         return None
@@ -101,8 +101,8 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
         parent_id=None,
         name=f"{row['slot']} {study_id}",
         parts={},
-        params=_texts(_mlflow_facts.asked(ledger, tx, row)),
-        tags=told_tags(tags),
+        params=_texts(_mlflow_facts.question_params(ledger, tx, row)),
+        tags=tag_values(tags),
         points=(),
         status="FINISHED",
         start=start,
@@ -113,7 +113,7 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
 def trial(
     ledger: Ledger, tx: sa.Connection, trial_id: str, project: str, target: str
 ) -> Content | None:
-    """A trial as a run of one target; None when the record has no such trial."""
+    """A trial as a run of one target; None if the record has no such trial."""
     facts = _mlflow_facts.of_trial(ledger, tx, trial_id, target)
     if facts is None:
         return None
@@ -149,7 +149,7 @@ def trial(
         name="",
         parts=_parts(facts),
         params=_params(facts),
-        tags=told_tags(tags),
+        tags=tag_values(tags),
         points=points,
         status=STATUS.get(State(row["state"]), "RUNNING"),
         start=start,
@@ -162,19 +162,19 @@ def trial(
 
 
 def _times(row: Mapping[str, Any]) -> tuple[int, int]:
-    """When a trial began and ended."""
+    """Start and end of a trial, in milliseconds since 1970."""
     start, seconds = _milliseconds(row["created_at"]), row["seconds"] or 0.0
     took = int(1000 * seconds) if math.isfinite(seconds) else 0
     if row["origin"]:
-        # Written when it was told; how long it took is all that is known.
+        # Of a logged or imported run only the duration is known.
         return start, start + took
     end = max(start, _milliseconds(row["ended_at"]))
-    # Some trials are put on record when they are over.
+    # Some trials are recorded after their end.
     return max(0, min(start, end - took)), end
 
 
 def named(template: str, parts: Mapping[str, str]) -> str:
-    """Name of a run; a part nobody knows goes with its separator.
+    """Name of a run; unknown parts are dropped with their separator.
 
     Examples
     --------
@@ -189,16 +189,16 @@ def named(template: str, parts: Mapping[str, str]) -> str:
 
 
 def _parts(facts: Facts) -> dict[str, str]:
-    """What the name of a trial's run is made of, but for its number."""
+    """Values for the name of a trial's run, without its number."""
     row, config = facts.row, json.loads(facts.row["config"])
-    told = [config.get(name) for name in _WINDOWS]
-    window = next((value for value in [facts.task.get("window"), *told] if value), None)
+    windows = [facts.task.get("window"), *(config.get(name) for name in _WINDOWS)]
+    window = next(filter(None, windows), None)
     dataset = row["dataset"].get("name", config.get("data_version", ""))
-    said = _said(row)
+    user_values = _user_values(row)
     return {
-        "data_version": str(said.get("data_version") or dataset),
+        "data_version": str(user_values.get("data_version") or dataset),
         "window_size": f"l{window}" if window else "",
-        "model_tag": str(said.get("model_tag") or row["family"]),
+        "model_tag": str(user_values.get("model_tag") or row["family"]),
         "slot": facts.link.get("slot", ""),
         "trial_id": row["id"],
         "fold": str(row["fold"]),
@@ -206,19 +206,19 @@ def _parts(facts: Facts) -> dict[str, str]:
     }
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the user said beside the config of a trial that podium trained."""
-    found: dict[str, Any] = json.loads(row["said"]) if row["said"] and not row["origin"] else {}
-    return found
+def _user_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's values beside the config of a trial that podium trained."""
+    values: dict[str, Any] = json.loads(row["said"]) if row["said"] and not row["origin"] else {}
+    return values
 
 
 def _params(facts: Facts) -> dict[str, str]:
-    """Every setting behind a trial; the config's own names win."""
+    """All settings of a trial; the config's names take precedence."""
     row, config = facts.row, json.loads(facts.row["config"])
-    told: dict[str, Any] = {"family": row["family"]}
+    settings: dict[str, Any] = {"family": row["family"]}
     if not row["origin"]:
         dataset, split = row["dataset"], row["split"]
-        told.update(
+        settings.update(
             family_version=row["family_version"],
             slot=facts.link.get("slot"),
             phase=facts.link.get("phase"),
@@ -233,57 +233,57 @@ def _params(facts: Facts) -> dict[str, str]:
             fold=row["fold"],
             seed=row["seed"],
         )
-        told.update({name: value for name, value in facts.task.items() if name != "versions"})
-    for name, value in _said(row).get("flags", {}).items():
+        settings.update({name: value for name, value in facts.task.items() if name != "versions"})
+    for name, value in _user_values(row).get("flags", {}).items():
         config.setdefault(name, value)
-    for name, value in told.items():
+    for name, value in settings.items():
         if value is not None:
             config.setdefault(f"podium.{name}" if name in config else name, value)
     return _texts(config)
 
 
 def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
-    """What MLflow can hold, and in words what it can not: it would show NaN as a huge number.
+    """Finite values as points, and a text that lists the others, which MLflow cannot hold.
 
-    The moments are made from the trial's times, so sending a trial twice gives the same points.
+    The times derive from the trial's, so sending a trial twice gives the same points.
     """
     last = max(facts.epochs, default=0)
-    said = [(name, v, epoch) for epoch, told in facts.epochs.items() for name, v in told.items()]
-    series = {name for name, _, _ in said}
+    values = [(name, v, epoch) for epoch, row in facts.epochs.items() for name, v in row.items()]
+    series = {name for name, _, _ in values}
     best = facts.row["best_epoch"] or last
     for name, value in facts.results.items():
-        said.append((f"best_epoch/{name}" if name in series else name, value, best))
-    # MLflow shows the newest of a step, so what is found again later takes the older one's place.
-    found = {
-        # Those of a single class are in the bundle.
+        values.append((f"best_epoch/{name}" if name in series else name, value, best))
+    # MLflow shows the newest value of a step, so newer evidence replaces older.
+    evidence = {
+        # Figures of a single class are in the bundle.
         f"evaluation/{name}": (value, facts.evaluation["created_at"])
         for name, value in facts.evaluation.get("scalars", {}).items()
         if ":" not in name and isinstance(value, int | float)
     }
     if facts.candidate is not None:
         improved = facts.candidate.improvement.get("created_at", "")
-        found |= {name: (value, improved) for name, value in facts.candidate.figures.items()}
-    said += [(name, value, best) for name, (value, _) in found.items()]
+        evidence |= {name: (value, improved) for name, value in facts.candidate.figures.items()}
+    values += [(name, value, best) for name, (value, _) in evidence.items()]
     if facts.row["best_epoch"]:
-        said.append(("best_epoch", float(best), best))
+        values.append(("best_epoch", float(best), best))
     if facts.row["seconds"] is not None:
-        said.append(("seconds", facts.row["seconds"], last))
-    names = _unique(dict.fromkeys(name for name, _, _ in said))
+        values.append(("seconds", facts.row["seconds"], last))
+    names = _unique(dict.fromkeys(name for name, _, _ in values))
     points, lost = [], dict[str, list[int]]()
-    for name, value, epoch in said:
+    for name, value, epoch in values:
         if math.isfinite(value):
             moment = start + (end - start) * epoch // last if last else end
-            if name in found:
-                moment = _milliseconds(found[name][1])
+            if name in evidence:
+                moment = _milliseconds(evidence[name][1])
             points.append(Point(names[name], value, moment, epoch))
         else:
             lost.setdefault(name, []).append(epoch if name in series else 0)
-    told = [f"{name} (epochs {ranges(at)})" if any(at) else name for name, at in lost.items()]
-    return points, ", ".join(told)
+    omitted = [f"{name} (epochs {ranges(at)})" if any(at) else name for name, at in lost.items()]
+    return points, ", ".join(omitted)
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers in few words.
+    """Ascending numbers as ranges.
 
     Examples
     --------
@@ -300,7 +300,7 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
-    """Command that made a trial; a baseline is made by the step it stands beside."""
+    """Command that made a trial; for a baseline, the command of its step."""
     if row["origin"]:
         return f"podium {str(row['origin']).replace(':', ' ')}"
     phase = str(link.get("phase", "")).partition("/")[0].removesuffix("_baseline")
@@ -308,7 +308,7 @@ def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Params as MLflow takes them: names of plain characters, values as text, long ones cut."""
+    """Params for MLflow: names of allowed characters, values as text, long ones cut."""
     names = _unique(values)
     return {names[name]: _cut(_text(value), PARAM_LENGTH) for name, value in values.items()}
 
@@ -321,8 +321,8 @@ def _text(value: Any) -> str:
     return json_text(value) if isinstance(value, dict | list | tuple) else str(value)
 
 
-def told_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Tags as MLflow takes them; what is not known is no tag."""
+def tag_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """Tags for MLflow, without unknown values."""
     return {
         name: _cut(str(value), TAG_LENGTH)
         for name, value in values.items()
@@ -331,12 +331,12 @@ def told_tags(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _unique(names: Iterable[str]) -> dict[str, str]:
-    """A name MLflow takes for each name; two that become the same get a number."""
-    found: dict[str, str] = {}
+    """Valid MLflow name for each name; equal ones get a number."""
+    valid: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
         plain = re.sub(r"[^\w\-./: ]", "_", name)
-        # MLflow reads a name as a path, and takes only one that is in its shortest form.
+        # MLflow reads a name as a path, and accepts only its shortest form.
         plain = "/".join(part for part in plain.split("/") if part.strip(".")) or "_"
         plain = base = _cut(plain, NAME_LENGTH - 4, mark="...")
         number = 1
@@ -344,8 +344,8 @@ def _unique(names: Iterable[str]) -> dict[str, str]:
             number += 1
             plain = f"{base}-{number}"
         taken.add(plain)
-        found[name] = plain
-    return found
+        valid[name] = plain
+    return valid
 
 
 def _cut(text: str, length: int, mark: str = CUT) -> str:
@@ -353,11 +353,11 @@ def _cut(text: str, length: int, mark: str = CUT) -> str:
 
 
 def _milliseconds(moment: str | None) -> int:
-    """Milliseconds since 1970; texts of other tools that are no moment are 0."""
+    """Milliseconds since 1970; 0 for texts of other tools that are no time."""
     try:
-        found = dt.datetime.fromisoformat(moment or "")
+        time = dt.datetime.fromisoformat(moment or "")
     except ValueError:
         return 0
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=dt.UTC)
-    return max(0, int(1000 * found.timestamp()))
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=dt.UTC)
+    return max(0, int(1000 * time.timestamp()))

@@ -1,4 +1,4 @@
-"""Which MLflow store and experiment the record is shown in; nothing here imports MLflow."""
+"""The MLflow store and experiment that show the record, resolved without importing MLflow."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from podium.errors import DataError, MissingExtraError, UsageError, suggest
 
 STORE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
-# What the names of all targets in MLflow begin with in the record.
+# Prefix of all MLflow targets in the record.
 PREFIX = "mlflow "
 LOCK = Path(".podium", "locks", "mlflow.lock")
 LOG = Path(".podium", "mlflow.log")
-# What a run's name may be made of.
+# Parts of a run name's template.
 NAMES = ("data_version", "window_size", "model_tag", "run_id", "slot", "trial_id", "fold", "seed")
 _SERVERS = ("http", "https")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-_ACCEPTED = "http://..., https://..., sqlite:///file, postgresql://..., or nothing: the own store"
+_ACCEPTED = "http://..., https://..., sqlite:///file, postgresql://..., or nothing: own store"
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ class Target:
     Parameters
     ----------
     uri : str
-        For MLflow; without name and password where MLflow takes these from the environment.
+        For MLflow; without user and password if MLflow takes them from the environment.
     experiment : str
     run_name : str
         Template of the runs' names.
     key : str
-        What the record calls this target: place and experiment, no secrets.
+        Name of this target in the record: place and experiment, without secrets.
     shown : str
-        The place, for people: no secrets.
+        The place in messages, without secrets.
     file : Path or None
         The store's SQLite file.
     artifacts : str or None
-        Where a new experiment keeps its artefacts; None where the server knows.
+        Folder of artefacts of a new experiment; None if the server decides.
     environment : mapping
         Secrets, for MLflow's process.
     setting : str
-        The URI as it was set, secrets and all; for a process that resolves it again.
-    said : str
-        Who named this store, where no setting of podium did.
+        The URI as set, with secrets, for a process that resolves it again.
+    source : str
+        Environment variable that named this store; empty for a setting of podium.
     """
 
     uri: str = field(repr=False)
@@ -62,13 +62,13 @@ class Target:
     artifacts: str | None
     environment: Mapping[str, str] = field(repr=False)
     setting: str = field(repr=False)
-    said: str = ""
+    source: str = ""
 
     def clean(self, text: str) -> str:
-        """A message of MLflow or a driver, without what must not be told."""
-        found = urlsplit(self.uri)
+        """Message of MLflow or a driver, without secrets."""
+        parts = urlsplit(self.uri)
         password = self.environment.get("MLFLOW_TRACKING_PASSWORD")
-        secrets = (password, found.netloc.rpartition("@")[0], found.password)
+        secrets = (password, parts.netloc.rpartition("@")[0], parts.password)
         for secret in filter(None, secrets):
             for form in (secret, unquote(secret)):
                 text = text.replace(form, "***")
@@ -76,37 +76,38 @@ class Target:
 
 
 def resolve(config: Config, fallback: str = "") -> Target:
-    """Where the record is shown.
+    """Resolve the store and experiment of a project.
 
-    ``mlflow.tracking_uri`` decides; empty, it is the project's own store. MLflow's own default,
-    which depends on the current folder, never does.
+    ``mlflow.tracking_uri`` decides; if empty, the project's own store is used. MLflow's default,
+    which depends on the current folder, is never used.
 
     Parameters
     ----------
     fallback : str
-        What ``MLFLOW_TRACKING_URI`` says, where a flag turned MLflow on and no setting names a
+        Value of ``MLFLOW_TRACKING_URI``, used if a flag turned MLflow on and no setting names a
         store.
 
     Raises
     ------
     UsageError
-        The URI is a folder of MLflow's older file store, which MLflow opens no more, or none that
-        MLflow takes; or the template of names has an unknown part. Says how to bring runs over.
+        The URI is a folder of MLflow's older file store, which MLflow no longer opens (the message
+        has the migration command), or no URI that MLflow accepts; or the template of names has an
+        unknown part.
     MissingExtraError
         MLflow is not installed.
     """
     section = config.mlflow
-    uri, said = section.tracking_uri, ""
+    uri, source = section.tracking_uri, ""
     if not uri and fallback:
-        uri, said = fallback, "MLFLOW_TRACKING_URI"
+        uri, source = fallback, "MLFLOW_TRACKING_URI"
     _require_names(section.run_name)
     setting = uri = uri or f"sqlite:///{STORE}"
     scheme = urlsplit(uri).scheme.partition("+")[0].lower()
     if scheme not in (*_SERVERS, *_DATABASES):
-        raise _no_store(config, uri, scheme, said or "mlflow.tracking_uri")
+        raise _no_store(config, uri, scheme, source or "mlflow.tracking_uri")
     if find_spec("mlflow") is None:
         raise MissingExtraError(
-            "MLflow is turned on and not installed",
+            "MLflow is turned on but not installed",
             fix="run: pip install 'podium[mlflow]', or turn it off with --no-mlflow",
         )
     experiment = section.experiment or config.project.name
@@ -135,12 +136,12 @@ def resolve(config: Config, fallback: str = "") -> Target:
         artifacts=artifacts,
         environment=environment,
         setting=setting,
-        said=said,
+        source=source,
     )
 
 
 def model_of(slot: str) -> str:
-    """Name of a slot's registered model; names of slots have no dots.
+    """Name of a slot's registered model; slot names have no dots.
 
     Examples
     --------
@@ -151,7 +152,7 @@ def model_of(slot: str) -> str:
 
 
 def zip_of(timeframe: str) -> str:
-    """Where in its run a candidate's model lies as one file.
+    """Path of a candidate's model file in its run.
 
     Examples
     --------
@@ -162,7 +163,7 @@ def zip_of(timeframe: str) -> str:
 
 
 def _file(config: Config, uri: str) -> Path:
-    """The file of an SQLite URI; relative ones start at the project, wherever the command ran."""
+    """File of an SQLite URI; relative paths start at the project's folder."""
     name = uri.partition(":///")[2].partition("?")[0]
     if not name:
         raise UsageError("mlflow.tracking_uri names no file", f"sqlite:///{STORE}")
@@ -170,9 +171,9 @@ def _file(config: Config, uri: str) -> Path:
 
 
 def _place(config: Config, file: Path) -> str:
-    """A store's file as the record knows it: a project that was moved keeps its own store.
+    """A store's file in the target's key: relative, so that a moved project keeps its store.
 
-    Where the record is on a server, several machines may each have a file of that name.
+    If the record is on a server, the host is added, as several machines may have such a file.
     """
     if not config.ledger.url.startswith("sqlite"):
         return f"sqlite://{socket.gethostname()}{file}"
@@ -185,12 +186,12 @@ def _require_names(template: str) -> None:
         parts = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
         unknown = [name for name in parts if name not in NAMES]
         if unknown:
-            found = f"mlflow.run_name has '{{{unknown[0]}}}'"
-            raise UsageError(found, fix=suggest(unknown[0], NAMES))
-        told = template.format(**dict.fromkeys(NAMES, "x"))
+            message = f"mlflow.run_name has '{{{unknown[0]}}}'"
+            raise UsageError(message, fix=suggest(unknown[0], NAMES))
+        name = template.format(**dict.fromkeys(NAMES, "x"))
     except (ValueError, LookupError) as error:
         raise UsageError(f"mlflow.run_name is '{template}': {error}", example) from None
-    if not told.strip():
+    if not name.strip():
         raise UsageError("mlflow.run_name is empty", example)
 
 
@@ -206,33 +207,35 @@ def has_file_store(folder: Path) -> bool:
 
 
 def migration(source: Path, target: Path) -> str:
-    """The command that brings an older file store over into a database."""
+    """Command that migrates an older file store to a database."""
     return f"mlflow migrate-filestore --source {source} --target sqlite:///{target}"
 
 
 def _no_store(config: Config, uri: str, scheme: str, origin: str) -> UsageError:
     if scheme not in ("", "file"):
-        return UsageError(f"{origin}: MLflow stores at {scheme}:// are not known", _ACCEPTED)
+        return UsageError(f"{origin}: MLflow has no stores at {scheme}://", _ACCEPTED)
     folder = Path(config.root / unquote(urlsplit(uri).path or uri)).resolve()
     if not has_file_store(folder):
-        return UsageError(f"{origin}: {folder} is a folder, which MLflow opens no more", _ACCEPTED)
+        return UsageError(f"{origin}: MLflow no longer opens a folder ({folder})", _ACCEPTED)
     own = config.root / STORE
     target = own.with_name("mlflow-before.db") if own.exists() else own
-    leave = f'set tracking_uri = "sqlite:///{target.name}"' if own.exists() else "leave it out"
+    change = (
+        f'set tracking_uri = "sqlite:///{target.name}"' if own.exists() else "remove the setting"
+    )
     return UsageError(
-        f"{origin}: {folder} holds runs in files, which MLflow opens no more",
+        f"{origin}: {folder} holds runs in files, which MLflow no longer opens",
         _ACCEPTED,
-        f"bring its runs over with: {migration(folder, target)}   then {leave} in {FILE}",
+        f"migrate the runs with: {migration(folder, target)}   then {change} in {FILE}",
     )
 
 
 def _require_no_older_store(config: Config) -> None:
-    """Once the own store is there, its runs can not be brought over into it any more."""
+    """Refuse to make the project's store while an older one could still be migrated to it."""
     folder, own = config.root / "mlruns", config.root / STORE
     if not own.exists() and has_file_store(folder):
         raise DataError(
-            f"{folder} holds runs in files, which MLflow opens no more",
+            f"{folder} holds runs in files, which MLflow no longer opens",
             f"{STORE}, or no older runs",
-            f"bring them over with: {migration(folder, own)}   "
-            "(or move that folder away to start afresh)",
+            f"migrate them with: {migration(folder, own)}   "
+            "(or move that folder away to start without them)",
         )

@@ -1,8 +1,7 @@
-"""``experiments/experiments_log.jsonl``: one line a run of a search, one a grid; append-only.
+"""``experiments/experiments_log.jsonl``: append-only, one line per run of a search and per grid.
 
-Whoever else writes into the log does so beside podium: their lines are imported before anything is
-appended, and stay where they are. Podium's own lines carry ids, so that what is in the log already
-is seen there, whatever was cut off, and nothing is written twice.
+Other programs may append too: their lines are imported before podium appends, and stay in place.
+Podium's lines have ids, so no line is written twice, even after a line was cut off.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from podium.importers.experiments_log import lines as records_of
 from podium.ledger import foreign, outbox, schema, writes
 from podium.ledger.ledger import Ledger
 from podium.ledger.projections import _active
-from podium.ledger.projections._active import ACTIVE, GRID, came_to
+from podium.ledger.projections._active import ACTIVE, GRID, result_value
 from podium.ledger.projections._jsonl import FileTail, JsonLine, append
 from podium.ledger.statements import select, values
 from podium.record import finite_or_none
@@ -33,15 +32,15 @@ from podium.trial import State
 LOG = Path("experiments") / "experiments_log.jsonl"
 TORN = LOG.with_suffix(".torn")
 TARGET = "experiments_log"
-# Lines of others, kept word for word, so that a lost log can be written again with them.
+# Receipts with the lines of other programs, so that a lost log can be restored.
 LINES = "lines"
 KINDS = ("trial", GRID, LINES)
 PHASES = {GRID: "grid_search_initial"}
 SUMMARY = "grid_search_initial_summary"
 SCHEMA = 1
-# Between a trial's id and the epochs it had when it was pruned: it may be trained on later.
+# Separates a trial's id and its epochs when it was pruned, as its training may be resumed.
 PRUNED = "/pruned-"
-# How a line of podium's begins, so that even a torn one is known.
+# Beginning of podium's lines, to recognise torn ones.
 OWN = f'{{"podium": {SCHEMA}, "id": "'.encode()
 PATIENCE_SECONDS = 20.0
 CHECKED = 4096
@@ -55,27 +54,24 @@ def write(
     active: str = ACTIVE,
     say: Callable[[str], None],
 ) -> list[str]:
-    """Bring the log up to the record, then best config and active model of each slot.
+    """Update the log, then best config and active model of each slot.
 
     Parameters
     ----------
     slot : str
-        The default slot: what others logged belongs to it, and so do the files that are not
-        under ``slots/``.
+        The default slot: imported lines belong to it, and so do the files outside ``slots/``.
     active : str
-        Where the default slot's active model is told, relative to the project.
+        File that names the default slot's active model, relative to the project.
     say : callable
-        Hears what a person should know: damage, lines that could not be read, a best model that
-        is gone.
+        Receives messages about damage, unreadable lines and a missing best model.
 
     Returns
     -------
     list of str
-        What was written, relative to the project.
+        Written files, relative to the project.
     """
     log = _ExperimentsLog(ledger, root, slot, say)
-    news = log.is_behind()
-    if not news and not _active.is_behind(ledger, root, active):
+    if not log.is_behind() and not _active.is_behind(ledger, root, active):
         return []
     path = root / ".podium" / "locks" / f"{TARGET}.lock"
     try:
@@ -83,28 +79,28 @@ def write(
             full_disk_explained(root),
             lock(path, f"podium writes {LOG}", patience=PATIENCE_SECONDS),
         ):
-            # Another process may have done it while this one waited.
+            # Another process may have updated the log while this one waited.
             written = log.update() if log.is_behind() else []
             return written + _active.write(ledger, root, slot, active, say)
     except OSError as error:
-        told = f"{error.filename or LOG} cannot be written: {(error.strerror or '').lower()}"
-        raise DataError(told, "files podium may write", "run: podium sync") from error
+        message = f"{error.filename or LOG} cannot be written: {(error.strerror or '').lower()}"
+        raise DataError(message, "a writable file", "run: podium sync") from error
 
 
 @dataclass(frozen=True)
 class _LogMark:
-    """What podium knows of the log.
+    """State of the log when podium last appended.
 
     Parameters
     ----------
     seen : int
-        Bytes that were read before podium last appended.
+        Number of bytes read before the append.
     end : int
-        Bytes there were when it had.
+        Number of bytes after the append.
     check : str
-        Hash of the last bytes before ``end``: another log, or an edited one, has another.
+        Hash of the last bytes before ``end``, to detect another or an edited log.
     source : str
-        What the lines of others are called in the record.
+        Source name of other programs' lines in the record.
     """
 
     seen: int = 0
@@ -131,7 +127,7 @@ class _ExperimentsLog:
         return self.root / LOG
 
     def is_behind(self) -> bool:
-        """Whether the record has news for the log, or the log for the record."""
+        """Whether record and log differ."""
         with self.ledger.reading() as tx:
             position, text = outbox.position_of(self.ledger, tx, TARGET)
             if outbox.waiting(self.ledger, tx, TARGET, kinds=KINDS, limit=1, after=position):
@@ -141,37 +137,37 @@ class _ExperimentsLog:
         return size != mark.end or (size > 0 and not self._is_as_left(mark))
 
     def update(self) -> list[str]:
-        """Take in what others wrote, then append what is missing."""
+        """Import other programs' lines, then append the missing ones."""
         ledger = self.ledger
         position, text = ledger.read(outbox.position_of, TARGET)
         mark = _LogMark.parse(text)
         as_left = self._is_as_left(mark)
         tail = FileTail.read(self.path, mark.seen if as_left else 0, OWN, self._keep_aside)
         with ledger.reading() as tx:
-            own = _ours(ledger, tx, {line.id for line in tail.lines if line.id})
+            own = _own_ids(ledger, tx, {line.id for line in tail.lines if line.id})
             others = [line for line in tail.lines if line.id not in own]
             known = _lines_of_others(ledger, tx) if others else set()
         fresh = [line for line in others if line.text not in known]
         if fresh or tail.unreadable:
-            mark = self._take_in(tail, fresh, mark, position)
+            mark = self._import(tail, fresh, mark, position)
         with ledger.reading() as tx:
             newest = outbox.last_position(ledger, tx)
-            wanted = list(self._wanted(tx, position if as_left else 0, newest))
-        there = own | {line.text for line in others}
-        missing = [line for name, line in wanted if name not in there]
+            expected = list(self._expected(tx, position if as_left else 0, newest))
+        present = own | {line.text for line in others}
+        missing = [line for name, line in expected if name not in present]
         grown = append(self.path, missing, closed=tail.is_closed)
         end = tail.end + grown
         mark = _LogMark(tail.end, end, self._check(end), mark.source)
-        # Not flushed: what is lost of it is done again, and the ids are in the log.
+        # Not flushed: a lost mark is computed again from the ids in the log.
         ledger.write(outbox.advance, TARGET, newest, json.dumps(asdict(mark)))
         return [LOG.as_posix()] if missing else []
 
     def _is_as_left(self, mark: _LogMark) -> bool:
-        """Whether the log is the one podium left, or that with more at its end."""
+        """Whether the log is unchanged since podium's append, or only longer."""
         return mark.end > 0 and self._check(mark.end) == mark.check
 
     def _check(self, end: int) -> str:
-        """Hash of the log's last bytes before some place; empty where it does not reach that."""
+        """Hash of the log's last bytes before a place; empty if the log is shorter."""
         if not self.path.is_file():
             return ""
         with self.path.open("rb") as handle:
@@ -180,21 +176,21 @@ class _ExperimentsLog:
             handle.seek(max(0, end - CHECKED))
             return digest_bytes(handle.read(end - handle.tell()))
 
-    def _take_in(
+    def _import(
         self, tail: FileTail, fresh: Sequence[JsonLine], mark: _LogMark, position: int
     ) -> _LogMark:
-        """Put lines of others into the record: as runs, and word for word."""
-        # With empty lines before them, so that what is told of a line has its number in the log.
+        """Put other programs' lines into the record, as runs and word for word."""
+        # Empty lines before them give messages the line numbers of the log.
         before = self.path.read_bytes()[: tail.start].count(b"\n")
-        shown = [b""] * (before + tail.count)
+        numbered = [b""] * (before + tail.count)
         for line in (*fresh, *tail.unreadable):
-            shown[before + line.number] = line.text
-        found, problems = records_of(b"\n".join(shown))
+            numbered[before + line.number] = line.text
+        parsed, problems = records_of(b"\n".join(numbered))
         for problem in problems:
             self.say(f"warning: {LOG}: {problem}")
         if not fresh:
             return mark
-        records = [record for _, record in found]
+        records = [record for _, record in parsed]
         if records and not mark.source:
             mark = replace(mark, source=source_of(LOG.name, records))
         name, texts = new_id("l"), [line.text.decode() for line in fresh]
@@ -208,39 +204,39 @@ class _ExperimentsLog:
             outbox.advance(self.ledger, tx, TARGET, position, json.dumps(asdict(mark)))
         return mark
 
-    def _wanted(
+    def _expected(
         self, tx: sa.Connection, after: int, until: int
     ) -> Iterator[tuple[str | bytes, bytes]]:
-        """(id, line) of all that belongs into the log, in the order it happened."""
+        """(id, line) of all lines of the log between two positions, in order."""
         items = outbox.waiting(self.ledger, tx, TARGET, kinds=KINDS, after=after)
         items = [item for item in items if item.position <= until]
         trials = _trials(self.ledger, tx, [i.subject_id for i in items if i.kind == "trial"])
-        told = _receipts(self.ledger, tx, [i.subject_id for i in items if i.kind != "trial"])
-        # Others' lines stood there before podium found them.
-        items.sort(key=lambda i: told[i.subject_id]["after"] if i.kind == LINES else i.position)
+        receipts = _receipts(self.ledger, tx, [i.subject_id for i in items if i.kind != "trial"])
+        # Lines of other programs were in the log before their import.
+        items.sort(key=lambda i: receipts[i.subject_id]["after"] if i.kind == LINES else i.position)
         yielded: set[str] = set()
         for item in items:
             if item.kind == LINES:
-                for text in told[item.subject_id]["lines"]:
+                for text in receipts[item.subject_id]["lines"]:
                     yield text.encode(), text.encode() + b"\n"
             elif item.kind == GRID:
-                line = self._line(_summary(told[item.subject_id], item.created_at))
+                line = self._line(_summary(receipts[item.subject_id], item.created_at))
                 yield item.subject_id, line
             elif item.subject_id in trials:
-                told_of = _run(trials[item.subject_id])
-                # One that was pruned and then trained to its end is announced twice.
-                if told_of["id"] not in yielded:
-                    yielded.add(told_of["id"])
-                    yield told_of["id"], self._line(told_of)
+                run = _run(trials[item.subject_id])
+                # A trial that was pruned and then resumed is in the outbox twice.
+                if run["id"] not in yielded:
+                    yielded.add(run["id"])
+                    yield run["id"], self._line(run)
 
-    def _line(self, told: dict[str, Any]) -> bytes:
+    def _line(self, content: dict[str, Any]) -> bytes:
         for name in ("model_path", "best_model_path"):
-            if told.get(name):
-                told[name] = str(self.root / told[name])
-        return (json.dumps({"podium": SCHEMA, **told}, allow_nan=False) + "\n").encode()
+            if content.get(name):
+                content[name] = str(self.root / content[name])
+        return (json.dumps({"podium": SCHEMA, **content}, allow_nan=False) + "\n").encode()
 
     def _keep_aside(self, torn: bytes) -> None:
-        """Keep what is taken out of the log because no program can read it."""
+        """Append a torn line to a separate file before it is blanked."""
         self.say(f"warning: {LOG} had a torn line, which is kept in {TORN}: {torn[:60]!r}")
         with (self.root / TORN).open("ab") as handle:
             handle.write(torn + b"\n")
@@ -248,27 +244,27 @@ class _ExperimentsLog:
             os.fsync(handle.fileno())
 
 
-def _ours(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]:
-    """Those of some ids that this project's record gave."""
-    asked = {name: name.partition(PRUNED)[0] for name in names}
-    ids = sorted(set(asked.values()))
-    found = {
+def _own_ids(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]:
+    """Those ids of lines that are in this project's record."""
+    id_of = {name: name.partition(PRUNED)[0] for name in names}
+    ids = sorted(set(id_of.values()))
+    recorded = {
         *values(ledger, tx, schema.trial.c.id, id=ids, origin=""),
         *values(ledger, tx, schema.receipt.c.inputs_hash, inputs_hash=ids, step=GRID),
     }
-    return {name for name, id_ in asked.items() if id_ in found}
+    return {name for name, id_ in id_of.items() if id_ in recorded}
 
 
 def _lines_of_others(ledger: Ledger, tx: sa.Connection) -> set[bytes]:
-    """Every line that was taken in before."""
+    """All imported lines."""
     outputs = values(ledger, tx, schema.receipt.c.outputs, step=LINES)
     return {text.encode() for row in outputs for text in json.loads(row)["lines"]}
 
 
 def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What the log tells of podium's own named runs, among some trials; by id."""
+    """Data of the log about podium's named runs, among some trials; by id."""
     trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
-    loss = came_to(ledger, "val_loss").label("val_loss")
+    loss = result_value(ledger, "val_loss").label("val_loss")
     rows = select(
         ledger,
         tx,
@@ -280,7 +276,7 @@ def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, 
         id=ids,
         origin="",
     )
-    # Two studies may look at one trial; it is told as what it was trained for.
+    # If two studies look at a trial, its line names the first.
     return {row["id"]: row for row in reversed(rows)}
 
 
@@ -291,14 +287,14 @@ def _receipts(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str
 
 
 def _run(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a run's line; that of a pruned one is another than the one of its end."""
+    """Fields of a run's line; a pruned state has a separate id."""
     pruned = f"{PRUNED}{row['epochs']}" if row["state"] == State.PRUNED else ""
     return {
         "id": row["id"] + pruned,
         "phase": PHASES.get(row["phase"], row["phase"]),
         "timestamp": row["ended_at"],
         "config": json.loads(row["config"]),
-        **_active.judged(
+        **_active.loss_fields(
             row["metric"], finite_or_none(row["score"]), finite_or_none(row["val_loss"])
         ),
         "model_path": row["checkpoint"],
@@ -318,24 +314,24 @@ def _run(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _summary(told: dict[str, Any], moment: str) -> dict[str, Any]:
+def _summary(grid: dict[str, Any], moment: str) -> dict[str, Any]:
     """Fields of a grid's line."""
     return {
-        "id": told["id"],
+        "id": grid["id"],
         "phase": SUMMARY,
         "timestamp": moment,
-        "num_runs": told["num_runs"],
-        "num_trained": told["num_trained"],
-        "num_failed": told["num_failed"],
-        "best_final_val_loss": told["best_final_val_loss"],
-        **({"best_score": told["best_score"]} if "best_score" in told else {}),
-        "best_config": told["best_config"],
-        "best_model_path": told["best_checkpoint"],
-        "best": told["best"],
-        "slot": told["slot"],
-        "metric": told["metric"],
-        "dataset_fingerprint": told["dataset"],
-        "task": told["task"],
-        "split": told["split"],
-        "study": told["study"],
+        "num_runs": grid["num_runs"],
+        "num_trained": grid["num_trained"],
+        "num_failed": grid["num_failed"],
+        "best_final_val_loss": grid["best_final_val_loss"],
+        **({"best_score": grid["best_score"]} if "best_score" in grid else {}),
+        "best_config": grid["best_config"],
+        "best_model_path": grid["best_checkpoint"],
+        "best": grid["best"],
+        "slot": grid["slot"],
+        "metric": grid["metric"],
+        "dataset_fingerprint": grid["dataset"],
+        "task": grid["task"],
+        "split": grid["split"],
+        "study": grid["study"],
     }

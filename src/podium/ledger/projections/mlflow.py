@@ -1,8 +1,8 @@
-"""The record in MLflow: a run round each study, one in it for each trial, sent in order.
+"""The record in MLflow: a parent run for each study and a nested run for each trial, in order.
 
-Each item of the outbox is done in MLflow first and remembered in the record after that. A kill in
-between leaves runs that the record does not know; they carry the trial's id as a tag and are found
-again, so nothing is there twice. Only this file and its ``_mlflow_*`` neighbours import MLflow.
+Each outbox item is sent to MLflow first and then marked in the record. A kill in between leaves
+runs that the record lacks; they are found by the trial's id in their tags, so no run is made twice.
+Only this file and the ``_mlflow_*`` modules import MLflow.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from podium.hashing import digest
 from podium.ledger import outbox
 from podium.ledger.projections import _mlflow_compare, _mlflow_store
 from podium.ledger.projections._mlflow_client import Experiment, MlflowStoppedError, environment
-from podium.ledger.projections._mlflow_pass import Progress, RecordSource, SyncPass, remembered
+from podium.ledger.projections._mlflow_pass import Progress, RecordSource, SyncPass, sent_runs
 from podium.ledger.projections._mlflow_registry import Registry
 from podium.ledger.projections._mlflow_target import LOCK
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What one pass did.
+    """Result of one pass.
 
     Parameters
     ----------
     sent : int
-        Things that are in MLflow now.
+        Number of items that were sent.
     refused : sequence of str
-        Things MLflow refused in this pass, each with its words.
+        Messages of the items that MLflow refused.
     waiting : int
-        Things it has not seen yet.
+        Number of items that MLflow has not seen yet.
     stopped : str
-        Why the pass ended before all was sent; empty when it did not.
+        Error that ended the pass early; empty if none.
     """
 
     sent: int
@@ -48,20 +48,20 @@ class Sent:
 
 @dataclass(frozen=True)
 class SyncCheck:
-    """How far MLflow is from the record.
+    """Differences between MLflow and the record.
 
     Parameters
     ----------
     waiting : int
-        Things it has not seen yet.
+        Number of items that MLflow has not seen yet.
     stuck : sequence of outbox.Stuck
-        Things it refused.
+        Items that MLflow refused.
     missing : sequence of str
-        Studies and trials whose runs are gone from it.
+        Studies and trials whose runs are missing.
     differing : mapping of str to sequence of str
-        Candidates of which it tells something else than the record, and what, in words.
+        Messages about differences, by candidate.
     runs : int
-        Runs of this project that are there.
+        Number of the project's runs in MLflow.
     """
 
     waiting: int
@@ -72,53 +72,53 @@ class SyncCheck:
 
 
 class Projection(RecordSource):
-    """The record's way into one experiment of MLflow."""
+    """Projection of the record into one experiment of MLflow."""
 
     def stuck(self) -> list[outbox.Stuck]:
-        """What MLflow refused so far."""
+        """Items that MLflow refused."""
         return self.ledger.read(outbox.stuck, self.target.key)
 
     def drain(self, progress: Progress = lambda done, total: None) -> Sent:
-        """Send what waits, in order, until all is there or MLflow takes nothing any more.
+        """Send the waiting items in order, until none is left or MLflow is unavailable.
 
         Raises
         ------
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda sync: sync.drain(progress))
+        return self._run_pass(lambda sync: sync.drain(progress))
 
     def retry(self) -> Sent:
-        """Send again what was refused before, each on its own.
+        """Send the refused items again, one by one.
 
         Raises
         ------
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda sync: sync.retry(self.stuck()))
+        return self._run_pass(lambda sync: sync.retry(self.stuck()))
 
     def repair(self, subject_ids: Sequence[str]) -> Sent:
-        """Send studies and trials again whose runs are gone, under the names they had.
+        """Send studies and trials with missing runs again, under their former names.
 
         Raises
         ------
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda sync: sync.repair(subject_ids))
+        return self._run_pass(lambda sync: sync.repair(subject_ids))
 
     def check(self) -> SyncCheck:
-        """Compare MLflow with what the record believes to be there; changes nothing.
+        """Compare MLflow with the record; changes nothing.
 
         Raises
         ------
-        StoppedError
+        MlflowStoppedError
             MLflow does not answer.
         """
-        known = self.ledger.read(remembered, self.target.key)
+        known = self.ledger.read(sent_runs, self.target.key)
         with environment(self.target):
-            experiment = Experiment(self.target, self.user, only_look=True)
+            experiment = Experiment(self.target, self.user, read_only=True)
             runs = experiment.runs(self.ledger.project_id)
             gone = [
                 subject
@@ -135,26 +135,26 @@ class Projection(RecordSource):
             )
         return SyncCheck(self.waiting(), self.stuck(), gone, differing, len(runs))
 
-    def mend(self) -> Sent:
-        """Let MLflow tell of every candidate what the record says: tags, version, alias.
+    def restore_candidates(self) -> Sent:
+        """Restore tags, versions and aliases of candidates that differ from the record.
 
         Raises
         ------
         ConflictError
             Another process is sending.
         """
-        return self._passed(lambda sync: sync.mend())
+        return self._run_pass(lambda sync: sync.restore_candidates())
 
-    def _passed(self, work: Callable[[SyncPass], Iterator[str]]) -> Sent:
-        """One pass: what is yielded is a refusal in words, or empty for what went well."""
+    def _run_pass(self, work: Callable[[SyncPass], Iterator[str]]) -> Sent:
+        """Run one pass; ``work`` yields a message per item, empty for a sent one."""
         sent, refused, stopped = 0, list[str](), ""
         with self._turn(), environment(self.target):
             try:
                 sync = SyncPass(self)
                 try:
-                    for told in work(sync):
-                        sent += not told
-                        refused += [told] if told else []
+                    for message in work(sync):
+                        sent += not message
+                        refused += [message] if message else []
                     sync.close_parents()
                 finally:
                     sync.close()
@@ -167,7 +167,7 @@ class Projection(RecordSource):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Be the only one that sends; on a server, among all machines."""
+        """Exclude other senders; for a record on a server, on all machines."""
         with lock(self.root / LOCK, "podium, sending to MLflow"):
             if self.ledger.is_sqlite:
                 yield
@@ -175,13 +175,13 @@ class Projection(RecordSource):
             number = int(digest([self.ledger.project_id, self.target.key])[:15], 16)
             with self.ledger.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-                asked = sa.text("SELECT pg_try_advisory_lock(:number)")
-                if not connection.execute(asked, {"number": number}).scalar():
+                acquire = sa.text("SELECT pg_try_advisory_lock(:number)")
+                if not connection.execute(acquire, {"number": number}).scalar():
                     raise ConflictError(
-                        "another machine is sending to MLflow", "one sender", "wait for it"
+                        "another machine is sending to MLflow", "one sender", "wait until it ends"
                     )
                 try:
                     yield
                 finally:
-                    ended = sa.text("SELECT pg_advisory_unlock(:number)")
-                    connection.execute(ended, {"number": number})
+                    release = sa.text("SELECT pg_advisory_unlock(:number)")
+                    connection.execute(release, {"number": number})

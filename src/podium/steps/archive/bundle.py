@@ -18,7 +18,7 @@ from podium.files import full_disk_explained
 from podium.hashing import json_text, new_id
 from podium.ledger import bundle, bundle_check, bundle_put, schema
 from podium.ledger.bundle import STORE
-from podium.ledger.bundle_put import Put
+from podium.ledger.bundle_put import ImportSummary
 from podium.steps.archive.export import named
 from podium.steps.archive.tar import ENDINGS, Packer, Packing, packed, unpack
 from podium.steps.workspace.project import Project
@@ -73,9 +73,9 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
         rows = named(project.reader, ids)
         wanted = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
         choice = (
-            bundle.choose(project.ledger, tx, **wanted)
+            bundle.closure(project.ledger, tx, **wanted)
             if ids
-            else bundle.everything(project.ledger, tx)
+            else bundle.all_ids(project.ledger, tx)
         )
         if not choice.trials and not choice.candidates:
             raise NotFoundError("no ended trial to export", fix="run: podium list trials")
@@ -148,7 +148,7 @@ class TakenIn:
     ----------
     origin : str
         Project it is from, and the bundle's file.
-    put : Put
+    put : ImportSummary
         What is new, known and renamed.
     artifacts : int
         New in the store.
@@ -157,7 +157,7 @@ class TakenIn:
     """
 
     origin: str
-    put: Put
+    put: ImportSummary
     artifacts: int
     undeclared: tuple[str, ...]
 
@@ -169,7 +169,7 @@ class Undone(Exception):  # noqa: N818 - nothing went wrong
 def take_in(
     project: Project, source: Path, *, dry_run: bool = False, trust_pickle: bool = False
 ) -> TakenIn:
-    """Put what a bundle holds into the project, every hash checked before anything is written.
+    """Import a bundle into the project; every hash is checked before the first write.
 
     Parameters
     ----------

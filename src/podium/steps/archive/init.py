@@ -55,13 +55,17 @@ def _unheard(text: str) -> None:
 
 
 def init(
-    folder: Path, *, demo: bool = False, compat: bool = False, say: Callable[[str], None] = _unheard
+    folder: Path | str,
+    *,
+    demo: bool = False,
+    compat: bool = False,
+    say: Callable[[str], None] = _unheard,
 ) -> Path:
     """Lay out a project in a folder; returns the folder.
 
     Parameters
     ----------
-    folder : Path
+    folder : path
     demo : bool
         With daily bars of four US stocks and two slots.
     compat : bool
@@ -83,7 +87,7 @@ def init(
     >>> (root / "hparams_tracker.py").read_text().strip()
     'from podium import HyperparamTracker as HyperparamTracker'
     """
-    folder = folder.resolve()
+    folder = Path(folder).resolve()
     exists = (folder / FILE).exists()
     if exists and (demo or not compat):
         raise _exists(folder)

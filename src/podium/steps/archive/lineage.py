@@ -11,10 +11,10 @@ from podium import registry
 from podium.decision import Kind
 from podium.errors import NotFoundError, UsageError
 from podium.hashing import canonical
-from podium.ledger.notes import told_note
+from podium.ledger.notes import note_line
 from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.manifest import MANIFEST
-from podium.own import told as told_code
+from podium.own import describe as describe_code
 from podium.render.table import number
 from podium.render.tree import Branch
 from podium.steps.workspace.moments import day_of
@@ -161,7 +161,7 @@ class _Tree:
     ) -> Node:
         """A node with its notes, that of its own row before those added since."""
         since = self.reader.select("note", subject_id=id_)
-        notes = [*filter(None, [own_note]), *map(told_note, since)]
+        notes = [*filter(None, [own_note]), *map(note_line, since)]
         facts = {**facts, "notes": notes}
         told = [*told, *(("note", note) for note in notes)]
         return Node(kind, id_, id_ == self.here, facts, title, told, children)
@@ -310,7 +310,7 @@ def _task(spec: dict[str, Any]) -> tuple[str, str]:
     """What a study's models are for, in words."""
     words = registry.constant("tasks", spec.get("task", "forecast"), "WORDS")
     if words is None:
-        return ("trains", told_code(spec))
+        return ("trains", describe_code(spec))
     parts = {name: ", ".join(v) if isinstance(v, list) else v for name, v in spec.items()}
     return (words[0], words[1].format_map(parts))
 

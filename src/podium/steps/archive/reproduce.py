@@ -11,7 +11,7 @@ from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
 from podium.ledger.record_reader import LOOKS, RecordReader
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.steps.archive.differences import Part, ResultCheck, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
 from podium.steps.candidates.final_model import PHASE as FINALIZE
@@ -266,7 +266,7 @@ def _again(
     with tempfile.TemporaryDirectory(prefix="podium-") as work:
         save_to = work if part.folder else ""
         job = rebuilt.job(row["family"], row["metric"], save_to)
-        [ended] = placed(job, project.runner.run(job, [task]))
+        [ended] = store_files(job, project.runner.run(job, [task]))
         findings = numbers(reader, row, ended)
         if part.folder and ended.state is State.COMPLETE:
             findings += files(rebuilt, part, Path(work) / row["id"])

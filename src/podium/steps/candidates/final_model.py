@@ -20,9 +20,9 @@ from podium.steps.candidates.final_training import PHASE as PHASE
 from podium.steps.candidates.final_training import FinalTraining, Write, forget_states, seeds_of
 from podium.steps.candidates.register import Made
 from podium.steps.evidence import drift
-from podium.steps.evidence.comparison import tested
-from podium.steps.evidence.evidence import evidence_about, put_seen
-from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.evidence.comparison import dm_scalars
+from podium.steps.evidence.evidence import evidence_about, put_training_marks
+from podium.steps.evidence.leak_probe import ensure_leak_probe
 from podium.steps.search.results import Analysis
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.once import Inputs, evidence_once, once
@@ -103,7 +103,7 @@ def finalized(project: Project, analysis: Analysis, *, replace_newer: bool = Fal
     with_evidence(project, analysis, final.candidate)
     data = analysis.extension.tuned.data
     if isinstance(data, SlotData):
-        probed_for_leaks(project, data, final.candidate)
+        ensure_leak_probe(project, data, final.candidate)
     return write_files(project, final, replace_newer=replace_newer)
 
 
@@ -158,7 +158,7 @@ def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) ->
     evidence = _validation(analysis, candidate)
 
     def findings(tx: Transaction) -> list[Evidence]:
-        series = put_seen(project, tx, analysis.extension.tuned.data.seen())
+        series = put_training_marks(project, tx, analysis.extension.tuned.data.seen())
         return [replace(evidence, series={**evidence.series, **series})]
 
     inputs = validation_inputs(analysis, candidate)
@@ -257,7 +257,7 @@ def train_final(
 
     def keep_baseline(tx: Transaction, candidate: Candidate) -> None:
         if isinstance(data, SlotData):
-            drift.keep(project, tx, candidate.artifact_hash, data.tuning)
+            drift.store_baseline(project, tx, candidate.artifact_hash, data.tuning)
 
     # The first two are those of a single seed.
     in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
@@ -285,7 +285,7 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             name: Scalar(chosen.mean, metric, way),
             f"{name}_standard_error": Scalar(chosen.standard_error, metric),
             f"naive_{name}": Scalar(reference.mean, metric, way),
-            **tested(analysis.against_naive),
+            **dm_scalars(analysis.against_naive),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
             **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
             **analysis.luck.scalars(),

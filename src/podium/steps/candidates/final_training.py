@@ -22,7 +22,7 @@ from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.writes import NewTrial
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.candidates.register import register
@@ -68,7 +68,7 @@ class FinalTraining:
         job = execute.job_of(self.data, self.split, self.family)
         with (
             full_disk_explained(self.project.root),
-            driver.workplace(self.project, slot, PHASE) as work,
+            driver.work_folder(self.project, slot, PHASE) as work,
         ):
             Path(work).mkdir(parents=True)
             yield replace(
@@ -93,7 +93,7 @@ class FinalTraining:
             for n, (config, seed) in enumerate(zip(configs, self.seeds, strict=True))
         ]
         found: dict[str, Ended] = {}
-        for ended in placed(job, self.project.runner.run(job, tasks)):
+        for ended in store_files(job, self.project.runner.run(job, tasks)):
             self.project.log.trial_ended(
                 self.data.slot, PHASE, self._number(ended.task), job.metric, ended
             )

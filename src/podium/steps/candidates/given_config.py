@@ -15,7 +15,7 @@ from podium.space import ConfigDict, Space
 from podium.steps.candidates import final_files, final_model
 from podium.steps.candidates.final_training import Write
 from podium.steps.data.bars import require_task, slot_data
-from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.evidence.leak_probe import ensure_leak_probe
 from podium.steps.search.analyze import compute
 from podium.steps.search.extend import PHASE as EXTEND
 from podium.steps.search.extend import extension_left
@@ -95,7 +95,7 @@ def finalize_config(project: Project, slot: str, path: Path) -> final_model.Fina
         )
 
     made = final_model.candidate_once(project, slot, final_model.STEP, inputs, train)
-    probed_for_leaks(project, data, made.candidate)
+    ensure_leak_probe(project, data, made.candidate)
     folder = final_files.write(project, data, split, made.candidate, replace_newer=True)
     missing = tuple(gates_that_read(project.config, slot, final_model.VALIDATION))
     return GivenModel(made.candidate, made.fresh, missing, folder)

@@ -22,9 +22,9 @@ from podium.ledger.reads import TrialRow
 from podium.sections import SlotSection
 from podium.steps.data.bars import require_task, slot_data
 from podium.steps.data.tickers import bars_of
-from podium.steps.evidence.comparison import by_period, tested
+from podium.steps.evidence.comparison import by_period, dm_scalars
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.evidence.leak_probe import ensure_leak_probe
 from podium.steps.evidence.looks import selection_bias_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search.tune import validation_split
@@ -167,7 +167,7 @@ def kept_candidate(project: Project, place: Place, slot: str | None) -> KeptMode
             configs = [trial, *_others(ledger, tx, study_id, trial)]
             evidence = _validation(project, data, candidate, configs, reference, tx)
             writes.put_evidence(ledger, tx, evidence)
-    probed_for_leaks(project, data, candidate)
+    ensure_leak_probe(project, data, candidate)
     return KeptModel(data, reference, candidate, realigned)
 
 
@@ -249,7 +249,7 @@ def _validation(
     losses = [by_period(arrays[name], days) for name in names]
     found = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
-    n_trials = reads.luck(project.ledger, tx, data.slot, interval)
+    n_trials = reads.count_tested_configs(project.ledger, tx, data.slot, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
     return evidence_about(
         candidate,
@@ -260,7 +260,7 @@ def _validation(
         scalars={
             "loss": Scalar(trial.score, metric, "min"),
             "naive_loss": Scalar(reference.score, metric, "min"),
-            **tested(found.against_naive[0]),
+            **dm_scalars(found.against_naive[0]),
             "configs_looked_at": Scalar(n_trials, "configs"),
             **found.scalars(0),
             **luck.scalars(),

@@ -19,7 +19,7 @@ from podium.steps.candidates.final_model import STEP as FINALIZE
 from podium.steps.candidates.register import KeptModel, OtherQuestionError, kept_candidate, register
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.evidence.leak_probe import ensure_leak_probe
 from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
 from podium.steps.trials.once import newest
 from podium.steps.workspace import recorded
@@ -142,7 +142,7 @@ def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
                 notes={**told.notes, "reason": why},
             )
             writes.put_evidence(ledger, tx, copy)
-    probed_for_leaks(project, whole.data, candidate)
+    ensure_leak_probe(project, whole.data, candidate)
     return replace(whole, candidate=candidate)
 
 

@@ -34,12 +34,12 @@ from podium.steps.candidates.final_model import Registered
 from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import class_data, read_stats
-from podium.steps.evidence.evidence import evidence_about, put_seen
+from podium.steps.evidence.evidence import evidence_about, put_training_marks
 from podium.steps.search.results import SearchResult, label_of
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.context import begin_study
-from podium.steps.trials.driver import best_of, workplace
+from podium.steps.trials.driver import best_of, work_folder
 from podium.steps.trials.execute import Planned
 from podium.steps.trials.finalists import winner
 from podium.steps.trials.once import once
@@ -195,13 +195,13 @@ def _train(
     baselines.run(context)
     plan = Planned(
         PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
-        named=True, said=request.said, notes=request.notes,
+        named=True, extras=request.said, notes=request.notes,
     )  # fmt: skip
     output = request.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
     keep = Checkpoints(output, resume=request.resume)
     here = InProcessRunner(project, f"{slot}: train {family}", keep)
     job = execute.job_of(data, data.split, family)
-    with workplace(project, slot, PHASE) as work, full_disk_explained(output):
+    with work_folder(project, slot, PHASE) as work, full_disk_explained(output):
         job = replace(job, save_to=work, device=request.device)
         [row] = execute.run(context, job, [plan], runner=here)
         if row.state is not State.COMPLETE:
@@ -344,7 +344,7 @@ def declared(
     # The dataset of the new table, for the check that podium.toml can be read with it.
     dataset = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
     keys = {"dataset": name, "task": "classify"}
-    return new_slot, table + append_table(root, f'slots."{new_slot}"', keys, beside=dataset)
+    return new_slot, table + append_table(root, f'slots."{new_slot}"', keys, context=dataset)
 
 
 def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) -> ClassData:
@@ -420,7 +420,9 @@ def _registered(
     def write(tx: Transaction) -> dict[str, Any]:
         made = register(project, tx, place, study.id, row.id)
         if "validation" not in reads.evidence_of(ledger, tx, made.candidate.id):
-            looked_at = reads.luck(ledger, tx, data.slot, data.split.validation_interval())
+            looked_at = reads.count_tested_configs(
+                ledger, tx, data.slot, data.split.validation_interval()
+            )
             evidence = evidence_about(
                 made.candidate,
                 "validation",
@@ -432,7 +434,7 @@ def _registered(
                     f"naive_{metric}": Scalar(reference.score, metric, way),
                     "configs_looked_at": Scalar(looked_at, "configs"),
                 },
-                series=put_seen(project, tx, seen),
+                series=put_training_marks(project, tx, seen),
                 notes={
                     "metric": metric,
                     **baselines.notes(reference),

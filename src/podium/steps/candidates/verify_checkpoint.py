@@ -17,12 +17,12 @@ from podium.artifact import Place
 from podium.errors import DataError, NotFoundError
 from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
-from podium.runners._files import unpack
+from podium.runners._files import write_folder
 from podium.steps.candidates.register import OtherQuestionError, require_fit
 from podium.steps.search.tune import validation_split
 from podium.steps.search.tuning_files import CHECKPOINTS
 from podium.steps.trials import execute
-from podium.steps.trials.driver import workplace
+from podium.steps.trials.driver import work_folder
 from podium.steps.workspace.project import Project
 from podium.trial import Task
 
@@ -98,7 +98,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
             "bring its record in as well: podium import",
         )
     try:
-        data, _ = require_fit(project, Place(folder, "", facts, execute.KEPT), slot)
+        data, _ = require_fit(project, Place(folder, "", facts, execute.CHECKPOINT), slot)
         task = Task(row.id, row.config, row.fold, row.seed)
         version, epochs = int(facts["family_version"]), int(facts["epochs"])
         described = execute.manifest(project, data, row.family, version, task, epochs)
@@ -117,17 +117,17 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
             f"run: podium tune {data.slot}",
         )
     files = _files(folder, facts["files"])
-    with workplace(project, data.slot, "checkpoint") as work:
-        unpack(files, Path(work))
+    with work_folder(project, data.slot, "checkpoint") as work:
+        write_folder(files, Path(work))
         opened = artifact.opened_file(Path(work))
         name, kept = artifact.store(
             project.store,
-            {execute.KEPT: Path(work)},
+            {execute.CHECKPOINT: Path(work)},
             {**described, "split": row.split_hash, "fold": row.fold},
             writer=f"checkpoint-{row.id}",
         )
     if row.artifact_hash != name:
-        at = Path(project.config.paths.registry) / kept / execute.KEPT / opened
+        at = Path(project.config.paths.registry) / kept / execute.CHECKPOINT / opened
         project.ledger.write_durably(writes.set_artifact, row.id, name, at.as_posix())
     last = data.tuning.times[split.folds[row.fold].train[-1]]
     project.reporter.say(

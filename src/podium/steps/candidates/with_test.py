@@ -20,7 +20,7 @@ from podium.steps.candidates.final_model import Registered, candidate_once, fina
 from podium.steps.candidates.final_training import FinalTraining, Write
 from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.evidence import evidence_about
-from podium.steps.evidence.leak_probe import probed_for_leaks
+from podium.steps.evidence.leak_probe import ensure_leak_probe
 from podium.steps.trials import execute
 from podium.steps.trials.context import begin_study
 from podium.steps.trials.once import Inputs
@@ -97,7 +97,7 @@ def finalize_with_test(
     made = candidate_once(
         project, slot, STEP, inputs, lambda: _train(project, whole, split, parent, seeds, inputs)
     )
-    probed_for_leaks(project, data, made.candidate)
+    ensure_leak_probe(project, data, made.candidate)
     folder = final_files.write(
         project, whole, split, made.candidate, replace_newer=True, suffix=SUFFIX
     )

@@ -1,4 +1,4 @@
-"""Bars of podium.toml's datasets, and slots that forecast them."""
+"""Bars of podium.toml's datasets, and the data of forecast slots."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from podium.tasks import forecast
 from podium.tasks.forecast import SlotData
 from podium.timeframe import is_dated
 
-# Stages that are verbs of their own name.
+# Stages that are verbs of the same name.
 _VERBS = ("tune", "extend", "analyze", "finalize", "backtest", "evaluate", "promote")
-# Keys of a dataset's table that concern what was read.
+# Keys of a dataset's table that apply after reading.
 _AFTER_READING = (
     "members", "resample", "day_starts_at", "week_ends", "validation", "evaluation", "covariates",
 )  # fmt: skip
 
 
 def reading_options(section: DatasetSection) -> dict[str, Any]:
-    """What a dataset's table says to its reader beyond what every reader is told."""
-    told = {
+    """Return the keys of a dataset's table that are options of its reader."""
+    options = {
         key.name: getattr(section, key.name)
         for key in fields(section)
         if key.name not in ("path", "reader", "tickers", "timeframe", "adjust", *_AFTER_READING)
     }
-    # A reader of another package need not know the keys that nobody set.
-    bare = DatasetSection(path="")
-    return {name: value for name, value in told.items() if value != getattr(bare, name)}
+    # A plugin reader need not accept keys that are unset.
+    defaults = DatasetSection(path="")
+    return {name: value for name, value in options.items() if value != getattr(defaults, name)}
 
 
 def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None = None) -> Dataset:
-    """Bars of that name: read, checked, repaired and resampled as their table says, covariates too.
+    """Load a dataset of bars with its covariates: read, checked, repaired and resampled.
 
     Parameters
     ----------
     say : callable, optional
-        Hears what was repaired.
+        Receives a message about each repair.
 
     Raises
     ------
     DataError
-        With everything that is wrong in the files.
+        Every error of the files.
     UsageError
         The dataset holds sequences.
     """
@@ -74,7 +74,7 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
 def _with_covariates(config: Config, section: DatasetSection, dataset: Dataset) -> Dataset:
     if not section.covariates:
         return dataset
-    # pandas comes with the readers, and only to who reads.
+    # Imported here: the readers import pandas.
     from podium.readers._findings import has_errors, problems
     from podium.steps.data.covariates import LEFT_OUT, with_covariates
 
@@ -86,7 +86,7 @@ def _with_covariates(config: Config, section: DatasetSection, dataset: Dataset) 
 
 
 def resampled(dataset: Dataset, section: DatasetSection) -> Dataset:
-    """The bars in the timeframe their table asks for."""
+    """Return the bars in the ``resample`` timeframe of their table."""
     if not section.resample:
         return dataset
     return resample(
@@ -100,19 +100,19 @@ def resampled(dataset: Dataset, section: DatasetSection) -> Dataset:
 
 
 def dataset_section(config: Config, name: str) -> DatasetSection:
-    """A dataset's table, or NotFoundError with near names."""
+    """Return a dataset's table; NotFoundError suggests near names."""
     if name not in config.datasets:
         raise NotFoundError(f"no dataset '{name}' in {FILE}", fix=suggest(name, config.datasets))
     return config.datasets[name]
 
 
 def require_task(config: Config, slot: str) -> SlotSection:
-    """Section of a slot that forecasts.
+    """Return the section of a slot that forecasts.
 
     Raises
     ------
     UsageError
-        It does something else.
+        The slot has another task.
     """
     section = config.slot(slot)
     if registry.holds(section.task) != forecast.HOLDS:
@@ -125,7 +125,7 @@ def require_task(config: Config, slot: str) -> SlotSection:
 
 
 def verbs_of(task: str) -> list[str]:
-    """Verbs that are stages of a task's pipeline, in their order."""
+    """Return the verbs of a task's pipeline in order."""
     return [name for name in registry.constant("tasks", task, "STAGES") if name in _VERBS]
 
 
@@ -136,18 +136,17 @@ def slot_data(
     *,
     say: Callable[[str], None] | None = None,
 ) -> SlotData:
-    """Data of a slot, ready for its splitters and families.
+    """Return the data of a slot for its splitters and families.
 
     Parameters
     ----------
     say : callable, optional
-        Hears what was repaired in the files.
+        Receives a message about each repair.
 
     Raises
     ------
     DataError
-        The files are wrong, a feature is not finite where it should be, or the test is too short
-        to judge anything.
+        The files have errors, a feature is not finite after its warm-up, or the test is too short.
     """
     require_task(config, slot)
     return forecast.TASK.open(

@@ -1,4 +1,4 @@
-"""Look at a dataset's files as loading would, and at what is remarkable without being wrong."""
+"""Check a dataset's files: the errors of loading, warnings and notes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
 from podium.feature_stats import RULE
 from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue, has_errors
-from podium.readers._members import examined
+from podium.readers._members import check_members
 from podium.sequences import Sequences
 from podium.steps.data.bars import reading_options, resampled
-from podium.steps.data.covariates import with_covariates
-from podium.steps.data.reading import examine, look, reader_of
+from podium.steps.data.covariates import listed, with_covariates
+from podium.steps.data.reading import examine, inspect_path, reader_of
 
-# Tickers whose first and last bar are told one by one.
-MOST_LIVES = 20
-# From so many years on it is odd that no ticker of a universe ever ended.
+# Tickers whose first and last bar are listed.
+MAX_LISTED = 20
+# A universe without delistings over this many years suggests survivorship bias.
 YEARS = 3
 
 
 @dataclass(frozen=True)
 class DatasetCheck:
-    """What was found in a dataset.
+    """Result of checking a dataset.
 
     Parameters
     ----------
-    findings : tuple of Finding
+    findings : tuple of DataIssue
         Errors first, then warnings, then notes.
     fingerprint : str
-        Empty when loading would be refused.
+        Empty if there are errors.
     """
 
     name: str
@@ -46,7 +46,7 @@ class DatasetCheck:
 
     @property
     def refused(self) -> bool:
-        """Whether loading would be refused."""
+        """Whether there are errors, so that loading fails."""
         return has_errors(self.findings)
 
 
@@ -63,7 +63,7 @@ def check(
     Parameters
     ----------
     config : Config or None
-        None outside of a project.
+        None outside a project.
     what : str
         A dataset's name, else a path.
     tickers, timeframe, options
@@ -72,9 +72,9 @@ def check(
     Raises
     ------
     NotFoundError
-        Neither a dataset nor a file.
+        No dataset or file of this name.
     UsageError
-        A setting that cannot be used. Dirty files raise nothing: they are the answer.
+        An invalid setting. Errors in the files are part of the result and are not raised.
     """
     names = config.datasets if config else {}
     if config and what in names:
@@ -83,7 +83,7 @@ def check(
         if holds_sequences(section.reader):
             others = [config.root / section.validation] if section.validation else []
             return _sequences(section.reader, what, [path, *others])
-        found = examine(
+        result = examine(
             section.reader,
             path,
             name=what,
@@ -92,17 +92,17 @@ def check(
             adjust=section.adjust,
             options=reading_options(section),
         )
-        findings = list(found.findings)
-        dataset = found.dataset
+        findings = list(result.findings)
+        dataset = result.dataset
         if dataset is not None and section.members:
-            dataset, more = examined(dataset, config.root / section.members)
+            dataset, more = check_members(dataset, config.root / section.members)
             findings += more
             dataset = None if has_errors(more) else dataset
         if dataset is not None:
             try:
-                dataset, told = with_covariates(config.root, section, resampled(dataset, section))
-                findings += told
-                dataset = None if has_errors(told) else dataset
+                dataset, more = with_covariates(config.root, section, resampled(dataset, section))
+                findings += more
+                dataset = None if has_errors(more) else dataset
             except PodiumError as refused:
                 findings += _errors(refused)
                 dataset = None
@@ -115,7 +115,7 @@ def check(
     reader = reader_of(place)
     if holds_sequences(reader):
         return _sequences(reader, place.stem, [place])
-    looked = look(
+    summary = inspect_path(
         reader,
         place,
         name=place.stem,
@@ -124,10 +124,10 @@ def check(
         adjust=None,
         options=options,
     )
-    assumed = [_note("assumed", words) for words in looked.assumed]
+    assumed = [_note("assumed", words) for words in summary.assumed]
     universe = options.get("align") == "union"
-    findings = [*looked.found.findings, *assumed]
-    return _checked(place.stem, findings, looked.found.dataset, universe=universe)
+    findings = [*summary.result.findings, *assumed]
+    return _checked(place.stem, findings, summary.result.dataset, universe=universe)
 
 
 def _checked(
@@ -142,7 +142,7 @@ def _checked(
 
 
 def _facts(dataset: Dataset) -> list[DataIssue]:
-    """What the bars are, as notes."""
+    """Return notes on the size, order and fingerprint of the bars."""
     size = sum(values.nbytes for values in dataset.fields.values()) + dataset.times.nbytes
     order = "by name" if list(dataset.tickers) == sorted(dataset.tickers) else "not by name"
     return [
@@ -151,37 +151,37 @@ def _facts(dataset: Dataset) -> list[DataIssue]:
             f"{len(dataset)} bars of {dataset.timeframe} for {len(dataset.tickers)} tickers, "
             f"{dataset.times[0]} to {dataset.times[-1]} UTC",
         ),
-        _note("order", f"{_listed(dataset.tickers)} ({order})"),
+        _note("order", f"{listed(dataset.tickers)} ({order})"),
         _note("memory", f"{size / 2**20:.1f} MiB"),
         _note("fingerprint", dataset.fingerprint),
     ]
 
 
 def _lives(dataset: Dataset) -> list[DataIssue]:
-    """First and last bar of each ticker, members a year, and whether anybody ever left."""
+    """Return notes on the span of each ticker, members per year and survivorship."""
     alive = dataset.alive
     first, last = alive.argmax(axis=0), len(alive) - 1 - alive[::-1].argmax(axis=0)
-    found = [
+    notes = [
         _note("lives", f"{ticker}: {dataset.times[start]} to {dataset.times[stop]}")
         for ticker, start, stop in zip(dataset.tickers, first, last, strict=True)
     ]
-    if len(found) > MOST_LIVES:
-        found[MOST_LIVES:] = [_note("lives", f"and {len(found) - MOST_LIVES} more tickers")]
+    if len(notes) > MAX_LISTED:
+        notes[MAX_LISTED:] = [_note("lives", f"and {len(notes) - MAX_LISTED} more tickers")]
     members = alive if dataset.members is None else dataset.members
     year = dataset.times.astype("datetime64[Y]")
     counts = {str(y): int(members[year == y].any(axis=0).sum()) for y in np.unique(year)}
-    told = ", ".join(f"{y} {count}" for y, count in counts.items())
-    found.append(_note("members", f"members a year: {told}"))
+    by_year = ", ".join(f"{y} {count}" for y, count in counts.items())
+    notes.append(_note("members", f"members per year: {by_year}"))
     years = float((dataset.times[-1] - dataset.times[0]) / np.timedelta64(365, "D"))
     if years >= YEARS and members[-1].all():
-        found.append(
+        notes.append(
             _note(
                 "survivors",
-                f"no ticker of this dataset ever ended in {years:.0f} years: survivors only? What "
-                "failed is missing then, and every result is too good",
+                f"no ticker of this dataset ended in {years:.0f} years: survivorship bias makes "
+                "every result too good",
             )
         )
-    return found
+    return notes
 
 
 def _sequences(reader: str, name: str, paths: Sequence[Path]) -> DatasetCheck:
@@ -198,71 +198,71 @@ def _sequences(reader: str, name: str, paths: Sequence[Path]) -> DatasetCheck:
     if len(parts) == 2:
         findings += _shared(parts[0], parts[1])
     ordered = sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.severity))
-    print_of = parts[0].fingerprint if parts and not has_errors(findings) else ""
-    return DatasetCheck(name, tuple(ordered), print_of)
+    fingerprint = parts[0].fingerprint if parts and not has_errors(findings) else ""
+    return DatasetCheck(name, tuple(ordered), fingerprint)
 
 
 def _of_samples(path: Path, part: Sequences) -> list[DataIssue]:
     steps, features = part.x.shape[1:]
-    found = [_note("repaired", f"{path.name}: {note}") for note in part.notes]
-    found += _of_values(path, part.feature_names, part.x[part.mask])
+    notes = [_note("repaired", f"{path.name}: {note}") for note in part.notes]
+    notes += _of_values(path, part.feature_names, part.x[part.mask])
     if len(np.unique(part.lengths)) > 1:
         lengths = f"{part.lengths.min()} to {part.lengths.max()} steps"
     else:
         lengths = f"{part.lengths[0]} steps"
-    found.append(
+    notes.append(
         _note("samples", f"{path.name}: {len(part)} samples of {lengths}, {features} features")
     )
     if part.classifies:
         counts = part.class_counts
-        told = ", ".join(f"{name} {n} ({n / len(part):.1%})" for name, n in counts.items())
-        none = [name for name, n in counts.items() if not n]
-        found.append(_note("classes", f"{path.name}: {told}"))
-        if none:
-            found.append(
-                DataIssue(WARNING, "classes", f"{path.name} has no sample of {', '.join(none)}")
+        shares = ", ".join(f"{name} {n} ({n / len(part):.1%})" for name, n in counts.items())
+        empty = [name for name, n in counts.items() if not n]
+        notes.append(_note("classes", f"{path.name}: {shares}"))
+        if empty:
+            notes.append(
+                DataIssue(WARNING, "classes", f"{path.name} has no sample of {', '.join(empty)}")
             )
     if part.times is not None:
         known = (
             "" if part.ends is None else f"; labels are known by {part.ends.max()} at the latest"
         )
-        told = f"{path.name}: {part.times.min()} to {part.times.max()} UTC{known}"
-        found.append(_note("times", told))
+        span = f"{path.name}: {part.times.min()} to {part.times.max()} UTC{known}"
+        notes.append(_note("times", span))
     if part.groups is not None:
-        found.append(_note("groups", f"{path.name}: {len(np.unique(part.groups))} groups"))
-    found.append(
+        notes.append(_note("groups", f"{path.name}: {len(np.unique(part.groups))} groups"))
+    notes.append(
         _note("memory", f"{path.name}: {part.x.nbytes / 2**20:.1f} MiB, padded to {steps}")
     )
-    found.append(_note("fingerprint", f"{path.name}: {part.fingerprint}"))
-    return found
+    notes.append(_note("fingerprint", f"{path.name}: {part.fingerprint}"))
+    return notes
 
 
 def _of_values(
     path: Path, names: Sequence[str], values: NDArray[np.float32]
 ) -> Iterator[DataIssue]:
-    """What features miss or do not say, of the steps that count, (steps, F)."""
+    """Yield issues about missing and constant features; ``values`` is (steps, F)."""
     missing = np.isnan(values)
     none = np.all(missing, axis=0, keepdims=True)[0]
     if none.any():
         yield DataIssue(
             WARNING,
             "no value",
-            f"{path.name}: {_listed(_where(names, none))} has no value in any sample",
-            "at least one, or nothing can be trained",
+            f"{path.name}: {listed(_where(names, none))} has no value in any sample",
+            "at least one",
             "leave the feature out of X",
             count=int(none.sum()),
         )
     if missing.any():
         shares = zip(names, missing.mean(axis=0).tolist(), strict=True)
-        told = _listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
-        yield _note("missing", f"{path.name}: {told}; filled with the {RULE}")
+        texts = listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
+        yield _note("missing", f"{path.name}: {texts}; filled with the {RULE}")
     known = np.where(none, np.float32(0), values)
     flat: NDArray[np.bool_] = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
     if flat.any():
         yield DataIssue(
             WARNING,
             "constant",
-            f"{path.name}: {_listed(_where(names, flat))} has one value in all samples",
+            f"{path.name}: {listed(_where(names, flat))} has one value in all samples",
             count=int(flat.sum()),
         )
 
@@ -272,16 +272,16 @@ def _where(names: Sequence[str], marked: NDArray[np.bool_]) -> list[str]:
 
 
 def _shared(train: Sequences, validation: Sequences) -> list[DataIssue]:
-    """Groups or whole samples that stand in both files: what was learned is asked for again."""
-    found = []
+    """Return warnings about groups or samples that are in both files."""
+    issues = []
     if train.groups is not None and validation.groups is not None:
         both = np.intersect1d(train.groups, validation.groups)
         if len(both):
-            found.append(
+            issues.append(
                 DataIssue(
                     WARNING,
                     "shared groups",
-                    f"{len(both)} groups are in both files: {_listed(both.tolist())}",
+                    f"{len(both)} groups are in both files: {listed(both.tolist())}",
                     "groups of one file only",
                     "move each group to one of the files",
                     count=len(both),
@@ -291,7 +291,7 @@ def _shared(train: Sequences, validation: Sequences) -> list[DataIssue]:
     if one is not None and two is not None:
         copies = int(np.isin(two, one).sum())
         if copies:
-            found.append(
+            issues.append(
                 DataIssue(
                     WARNING,
                     "copies",
@@ -300,7 +300,7 @@ def _shared(train: Sequences, validation: Sequences) -> list[DataIssue]:
                     count=copies,
                 )
             )
-    return found
+    return issues
 
 
 def _errors(refused: PodiumError) -> list[DataIssue]:
@@ -309,8 +309,3 @@ def _errors(refused: PodiumError) -> list[DataIssue]:
 
 def _note(what: str, text: str) -> DataIssue:
     return DataIssue(NOTE, what, text)
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -1,7 +1,8 @@
-"""A dataset's covariates: read as its table says, held against its tickers and bars."""
+"""A dataset's covariates, checked against its tickers and bars."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,26 +16,23 @@ from podium.readers._findings import NOTE, DataIssue, error
 from podium.sections import CovariateSection, DatasetSection
 from podium.steps.data.reading import reader_of
 
-# Rows of the file that no bar can have.
+# Kind of the note about rows of unknown tickers.
 LEFT_OUT = "left out"
 
 
 def with_covariates(
     root: Path, section: DatasetSection, dataset: Dataset
 ) -> tuple[Dataset, list[DataIssue]]:
-    """The bars with their covariates, and what was found in the files.
-
-    Where a finding is an error, loading has to be refused.
-    """
-    found: dict[str, Covariate] = {}
+    """Return the dataset with its covariates, and the issues of the files."""
+    covariates: dict[str, Covariate] = {}
     findings: list[DataIssue] = []
     for name, one in section.covariates.items():
-        covariate, told = _read(root / one.path, one)
+        covariate, issues = _read(root / one.path, one)
         if covariate is not None:
-            told += _of_tickers(covariate, dataset)
-            found[name] = covariate
-        findings += [_named(name, finding) for finding in told]
-    made = dataset.with_covariates(found)
+            issues += _of_tickers(covariate, dataset)
+            covariates[name] = covariate
+        findings += [_named(name, issue) for issue in issues]
+    made = dataset.with_covariates(covariates)
     for name, covariate in made.covariates.items():
         findings += [_named(name, note) for note in _facts(covariate, made)]
     return made, findings
@@ -43,12 +41,12 @@ def with_covariates(
 def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list[DataIssue]]:
     if not path.is_file():
         return None, [error("covariates", f"there is no file {path}", "a CSV or Parquet file")]
-    made = getattr(registry.load("readers", reader_of(path)), "FORMAT", None)
-    if made is None:
+    table_format = getattr(registry.load("readers", reader_of(path)), "FORMAT", None)
+    if table_format is None:
         return None, [error("covariates", f"{path} is no table", "a CSV or Parquet file")]
     return read(
         path,
-        opening=made.open,
+        opening=table_format.open,
         kind=section.kind,
         columns=section.columns,
         timezone=section.timezone,
@@ -57,30 +55,30 @@ def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list
 
 
 def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
-    """Tickers that only the file has are left out; those that it lacks may be an error."""
+    """Return issues about tickers that only the file or only the dataset has."""
     if not covariate.by_ticker:
         return []
-    told = []
+    issues = []
     names = np.unique(covariate.tickers).tolist()
     others = [name for name in names if name not in dataset.tickers]
     missing = [name for name in dataset.tickers if name not in names]
     if others:
-        told.append(
+        issues.append(
             DataIssue(
                 NOTE,
                 LEFT_OUT,
-                f"left out, since the dataset has no such tickers: {_listed(others)}",
+                f"ignored, since the dataset has no such tickers: {listed(others)}",
             )
         )
     if missing and covariate.kind == "static":
-        told.append(error("covariates", f"no row of {_listed(missing)}", "a row of every ticker"))
+        issues.append(error("covariates", f"no row of {listed(missing)}", "a row of every ticker"))
     elif missing:
-        told.append(DataIssue(NOTE, "covariates", f"no row of {_listed(missing)}"))
-    return told
+        issues.append(DataIssue(NOTE, "covariates", f"no row of {listed(missing)}"))
+    return issues
 
 
 def _facts(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
-    """What the bars have of it, as notes."""
+    """Return a note on the rows, tickers and coverage of a covariate."""
     tickers = len(dataset.tickers)
     if covariate.by_ticker:
         tickers = len(np.unique(covariate.tickers))
@@ -93,14 +91,15 @@ def _facts(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
         for column in covariate.values
     ]
     whose = f"{tickers} of {len(dataset.tickers)} tickers"
-    told = f"{covariate.kind}, {len(covariate)} rows up to the last bar, {whose}{first}"
-    return [DataIssue(NOTE, "covariates", f"{told}; bars with a value: {', '.join(shares)}")]
+    summary = f"{covariate.kind}, {len(covariate)} rows up to the last bar, {whose}{first}"
+    return [DataIssue(NOTE, "covariates", f"{summary}; bars with a value: {', '.join(shares)}")]
 
 
 def _named(name: str, finding: DataIssue) -> DataIssue:
     return replace(finding, found=f"covariates '{name}': {finding.found}")
 
 
-def _listed(names: list[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def listed(names: Sequence[str], limit: int = 10) -> str:
+    """Return the first names and the number of others."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

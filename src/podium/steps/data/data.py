@@ -1,4 +1,4 @@
-"""Name files as a dataset of the project, and make the data that podium can make itself."""
+"""Add files as a dataset of the project, and create example data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from podium import registry
 from podium.config import FILE, holds_sequences
 from podium.errors import ConflictError, DataError, NotFoundError, UsageError, suggest
 from podium.files import full_disk_explained, lock, write_atomic
-from podium.readers._bars import Examined
+from podium.readers._bars import Inspection
 from podium.readers._files import is_pattern, matching
 from podium.readers._findings import DataIssue, problems
 from podium.steps.data import glucose
-from podium.steps.data.reading import look, reader_of
+from podium.steps.data.reading import inspect_path, reader_of
 from podium.timeframe import is_dated
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -31,18 +31,18 @@ MADE = {"demo": "us4", "glucose": "glucose"}
 
 @dataclass(frozen=True)
 class Added:
-    """A dataset that was named.
+    """A dataset added to podium.toml.
 
     Parameters
     ----------
     table : str
-        The text that was appended to podium.toml.
+        The text appended to podium.toml.
     found : mapping
-        What the files hold, in words.
-    findings : tuple of Finding
-        What is remarkable in them; nothing that would be refused.
+        Facts about the files.
+    findings : tuple of DataIssue
+        Warnings and notes.
     assumed : tuple of str
-        What nobody said and had to be known.
+        Assumptions about unset options.
     """
 
     name: str
@@ -67,23 +67,22 @@ def add(
     week_ends: str = "",
     **options: Any,
 ) -> Added:
-    """Look at files and append a ``[datasets.NAME]`` table for them to podium.toml.
+    """Inspect files and append a ``[datasets.NAME]`` table for them to podium.toml.
 
-    The rest of podium.toml stays as it is, comments too. Everything that was found out is written
-    down, so that another file in the folder cannot change how the first ones are read. Stamps of
-    intraday bars are taken for their opens unless something says otherwise: taken so, a bar is
-    known later rather than earlier.
+    The rest of podium.toml is unchanged, comments included. Inferred options are written to the
+    table, so that files added later do not change how the first ones are read. Intraday stamps
+    are read as opens by default: a bar is then known later rather than earlier.
 
     Parameters
     ----------
     paths : sequence of Path
-        A file, a folder or a pattern; several files when they are all of one folder and kind.
+        A file, a folder or a pattern; several files must share folder and kind.
     validation : Path, optional
         Second file of sequences.
     copy : bool
-        Copy the files into ``data/NAME`` instead of referring to them where they are.
+        Copy the files into ``data/NAME`` instead of referring to them in place.
     adjust : bool, optional
-        Default: when the files have adjusted closes.
+        Default: adjust if the files have adjusted closes.
     resample, day_starts_at, week_ends, options
         As in a dataset's table.
 
@@ -94,10 +93,9 @@ def add(
     NotFoundError
         No such files.
     DataError
-        The files would be refused when loaded: all of it, with the repairs that would help.
-        Nothing is written.
+        Every error of the files, with the repairs for them. Nothing is written.
     UsageError
-        A name or a setting that cannot be used.
+        An invalid name or setting.
     """
     _require_free(root, name)
     path = _one_path(paths)
@@ -106,54 +104,54 @@ def add(
         return _add_sequences(reader, root, name, path, validation, copy=copy)
     if validation:
         raise UsageError("a validation file for bars", "sequences (.npz)", "leave it out")
-    looked = look(
+    summary = inspect_path(
         reader, path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust,
         options=options,
     )  # fmt: skip
-    found, settings = looked.found, looked.settings
-    if found.dataset is None:
-        raise DataError.of(problems(found.findings))
+    result, settings = summary.result, summary.settings
+    if result.dataset is None:
+        raise DataError.of(problems(result.findings))
     if copy:
-        path = _copied(root, name, found.files, path)
+        path = _copied(root, name, result.files, path)
     keys: dict[str, Any] = {
-        "path": _told_path(root, path),
-        "tickers": list(found.tickers),
-        "timeframe": found.timeframe,
+        "path": _relative(root, path),
+        "tickers": list(result.tickers),
+        "timeframe": result.timeframe,
         "reader": "" if reader == "csv" else reader,
-        "adjust": bool(adjust if adjust is not None else found.adjust),
-        "layout": "" if found.layout == "files" else found.layout,
+        "adjust": bool(adjust if adjust is not None else result.adjust),
+        "layout": "" if result.layout == "files" else result.layout,
         **settings,
-        "date_format": settings.get("date_format", found.form),
+        "date_format": settings.get("date_format", result.form),
         "resample": resample,
         "day_starts_at": day_starts_at,
         "week_ends": week_ends,
     }
     table = append_table(root, f"datasets.{name}", keys)
-    dataset = found.dataset
+    dataset = result.dataset
     facts = {
-        "files": len(found.files),
-        "layout": _LAYOUTS[found.layout],
-        "tickers": ", ".join(found.tickers),
-        "timeframe": found.timeframe,
+        "files": len(result.files),
+        "layout": _LAYOUTS[result.layout],
+        "tickers": ", ".join(result.tickers),
+        "timeframe": result.timeframe,
         "bars": len(dataset),
         "from": str(dataset.times[0]),
         "to": str(dataset.times[-1]),
-        "stamps": _stamps(found, settings),
+        "stamps": _stamps(result, settings),
         "adjusted": "by adj_close or factor" if keys["adjust"] else "not by podium",
         "fingerprint": dataset.fingerprint,
     }
-    return Added(name, table, facts, tuple(found.findings), tuple(looked.assumed))
+    return Added(name, table, facts, tuple(result.findings), tuple(summary.assumed))
 
 
 _LAYOUTS = {
-    "files": "one file a ticker",
+    "files": "one file per ticker",
     "long": "a column of tickers",
     "wide": "columns of every ticker",
 }
 
 
 def make(root: Path, what: str, *, name: str = "") -> Added:
-    """Write data that podium brings or can make into the project, and name them.
+    """Write example data into the project and add them as a dataset.
 
     Parameters
     ----------
@@ -161,19 +159,19 @@ def make(root: Path, what: str, *, name: str = "") -> Added:
         Daily bars of four US stocks; windows of a glucose sensor with three classes, from the
         package bokeh-sampledata.
     name : str
-        Of the dataset; default ``us4`` and ``glucose``.
+        Name of the dataset; default ``us4`` and ``glucose``.
 
     Raises
     ------
     ConflictError
-        The name is taken, or files with other contents are in the place.
+        The name is taken, or files with other contents exist.
     MissingExtraError
         The package is not installed.
     NotFoundError
         No such data.
     """
     if what not in MADE:
-        raise NotFoundError(f"no data '{what}' to make", fix=suggest(what, MADE))
+        raise NotFoundError(f"no example data '{what}'", fix=suggest(what, MADE))
     name = name or MADE[what]
     _require_free(root, name)
     folder = root / "data" / name
@@ -196,9 +194,9 @@ def _add_sequences(
     parts = [read(place, name=name) for place in places]
     if copy:
         places = [_copied(root, name, [place], place) for place in places]
-    keys: dict[str, Any] = {"path": _told_path(root, places[0]), "reader": reader}
+    keys: dict[str, Any] = {"path": _relative(root, places[0]), "reader": reader}
     if validation:
-        keys["validation"] = _told_path(root, places[1])
+        keys["validation"] = _relative(root, places[1])
     facts: dict[str, Any] = {}
     for label, part in zip(("samples", "validation samples"), parts, strict=False):
         facts[label] = len(part)
@@ -220,13 +218,13 @@ def _require_free(root: Path, name: str) -> None:
     if name in configuration.load(root).datasets:
         raise ConflictError(
             f"{FILE} has a dataset '{name}'",
-            "a name that is free",
-            "choose another one, or edit its table; nothing was changed",
+            "an unused name",
+            "choose another name, or edit its table; nothing was changed",
         )
 
 
 def _one_path(paths: Sequence[Path]) -> Path:
-    """One file, folder or pattern for what the shell may have spelled out."""
+    """Return one path for files that the shell may have expanded from a pattern."""
     if not paths:
         raise UsageError("no file", "a file, a folder or a pattern")
     if len(paths) == 1:
@@ -247,28 +245,28 @@ def _one_path(paths: Sequence[Path]) -> Path:
     raise UsageError(
         f"{len(paths)} files that no one pattern names",
         "a folder, or a pattern in quotes such as 'data/*.csv'",
-        "put them into a folder of their own",
+        "put them into a separate folder",
     )
 
 
-def _stamps(found: Examined, settings: Mapping[str, Any]) -> str:
-    if is_dated(found.timeframe):
+def _stamps(result: Inspection, settings: Mapping[str, Any]) -> str:
+    if is_dated(result.timeframe):
         return "dates" if not settings.get("stamp") else f"the {settings['stamp']} of each bar"
-    clock = "in the files" if found.aware else str(settings.get("timezone", "UTC"))
+    clock = "in the files" if result.aware else str(settings.get("timezone", "UTC"))
     return f"the {settings.get('stamp', 'close')} of each bar, time zone {clock}"
 
 
-def _copied(root: Path, name: str, found: Sequence[Path], path: Path) -> Path:
-    """The files beside the project's other data, and the path that now means them."""
+def _copied(root: Path, name: str, sources: Sequence[Path], path: Path) -> Path:
+    """Copy the files into ``data/NAME`` and return their new path."""
     folder = root / "data" / name
     with full_disk_explained(root):
         folder.mkdir(parents=True, exist_ok=True)
-        taken = [p.name for p in found if (folder / p.name).exists() and p != folder / p.name]
+        taken = [p.name for p in sources if (folder / p.name).exists() and p != folder / p.name]
         if taken:
             raise ConflictError(
                 f"{folder} has {', '.join(taken[:5])} already", "a folder without them"
             )
-        for file in found:
+        for file in sources:
             if file != folder / file.name:
                 shutil.copy2(file, folder / file.name)
     if path.is_dir():
@@ -276,12 +274,12 @@ def _copied(root: Path, name: str, found: Sequence[Path], path: Path) -> Path:
     return folder / path.name
 
 
-def _told_path(root: Path, path: Path) -> str:
+def _relative(root: Path, path: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files that are not there; the same ones may be."""
+    """Write files; identical existing ones are accepted."""
     other = [
         name
         for name, data in contents.items()
@@ -290,7 +288,7 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
     if other:
         raise ConflictError(
             f"{folder} has other files named {', '.join(other)}",
-            "a place for the data",
+            "a folder without them",
             "move them away, or choose another --name",
         )
     with full_disk_explained(folder):
@@ -298,10 +296,10 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
             write_atomic(folder / name, data)
 
 
-def append_table(root: Path, heading: str, keys: Mapping[str, Any], *, beside: str = "") -> str:
-    """Append a table to podium.toml; the file is read as a whole before anything is written.
+def append_table(root: Path, heading: str, keys: Mapping[str, Any], *, context: str = "") -> str:
+    """Append a table to podium.toml after checking that the result is valid.
 
-    ``beside`` are tables of it that the new one speaks of.
+    ``context`` are tables that the new one refers to.
     """
     path = root / FILE
     lines = [f"{key} = {_toml(value)}" for key, value in keys.items() if value not in ("", (), [])]
@@ -311,13 +309,13 @@ def append_table(root: Path, heading: str, keys: Mapping[str, Any], *, beside: s
         end = "\r\n" if "\r\n" in before else "\n"
         gap = "" if before.endswith(("\n", "\r\n")) else end
         text = before + gap + end + table.replace("\n", end)
-        _require_readable(root, text, beside + table)
+        _require_readable(root, text, context + table)
         write_atomic(path, text)
     return table
 
 
 def _require_readable(root: Path, text: str, table: str) -> None:
-    """Refuse to write what could not be read again."""
+    """Refuse to write an invalid podium.toml."""
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -325,8 +323,8 @@ def _require_readable(root: Path, text: str, table: str) -> None:
             f"{FILE} cannot take another table at its end: {error}",
             fix=f"add this yourself where [datasets] is:\n{table}",
         ) from None
-    bare = '[project]\nname = "new"\nid = "p-new"\n'
-    configuration.load(root, environ={}, text=bare + table)
+    minimal = '[project]\nname = "new"\nid = "p-new"\n'
+    configuration.load(root, environ={}, text=minimal + table)
 
 
 def _toml(value: Any) -> str:
@@ -334,5 +332,5 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(inner) for inner in value) + "]"
-    # JSON writes text as TOML does, but for one control character.
+    # JSON writes text as TOML does, except for one control character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Labelled windows from a glucose sensor: rare classes, missing readings, days as groups."""
+"""Labelled windows of a glucose sensor: rare classes, missing readings, days as groups."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _NAMES = ("CGM.csv.gz", "CGM.csv")
 
 
 def readings() -> pd.DataFrame:
-    """The sensor's readings as the package bokeh-sampledata brings them.
+    """Load the sensor's readings of the package bokeh-sampledata.
 
     Raises
     ------
     MissingExtraError
         The package is not installed.
     """
-    # Found, not imported: a package's import reads what nobody needs here.
+    # Located without an import, which reads data that are not needed here.
     spec = find_spec("bokeh_sampledata")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
-            "the glucose data come with the package bokeh-sampledata, which is not installed",
+            "the glucose data are in the package bokeh-sampledata, which is not installed",
             fix="run: pip install bokeh-sampledata",
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "_data"
@@ -46,7 +46,7 @@ def readings() -> pd.DataFrame:
 
 
 def load(path: Path) -> pd.DataFrame:
-    """Readings of a file with the columns datetime, isig and glucose."""
+    """Load readings of a file with the columns datetime, isig and glucose."""
     opened: Any = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rb") as handle:
         frame = pd.read_csv(handle, parse_dates=["datetime"])
@@ -57,16 +57,16 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def sequences(frame: pd.DataFrame) -> dict[str, dict[str, NDArray[Any]]]:
-    """Samples to train and to validate on, each as the arrays of an .npz file.
+    """Return training and validation samples, each as the arrays of an .npz file.
 
-    A sample is decided every five minutes from the last two hours; its class is what happens in the
-    next half hour, and only where it starts from a reading that is not low already. A reading that
-    is missing is the last one, at most three in a row: nothing is interpolated towards the future.
+    A sample is decided every five minutes from the last two hours, unless the reading is low
+    already; its class is the outcome of the next half hour. A missing reading repeats the last
+    one, at most three in a row; later readings are not used.
 
-    Samples belong to the day they are decided on. The last days validate; samples whose two hours
-    or whose half hour reach over the line between the parts are left out, so no day is shared.
+    The group of a sample is the day of its decision. The last days validate; samples whose input
+    or outcome crosses the boundary between the parts are dropped, so no day is shared.
     """
-    # The sensor writes "nil" where it has nothing to say.
+    # The sensor writes "nil" for a missing reading.
     numbers = frame[list(FEATURES)].apply(pd.to_numeric, errors="coerce")
     whole = numbers.assign(datetime=frame["datetime"]).dropna().sort_values("datetime")
     if not len(whole):
@@ -90,9 +90,9 @@ def sequences(frame: pd.DataFrame) -> dict[str, dict[str, NDArray[Any]]]:
         raise DataError("the glucose data have no two whole hours followed by half an hour")
     day = grid[decided] // 86_400
     days = np.unique(day)
-    line = days[int(len(days) * (1 - VALIDATION_FRACTION))]
-    train = grid[decided + AHEAD] // 86_400 < line
-    validation = grid[decided - WINDOW + 1] // 86_400 >= line
+    boundary = days[int(len(days) * (1 - VALIDATION_FRACTION))]
+    train = grid[decided + AHEAD] // 86_400 < boundary
+    validation = grid[decided - WINDOW + 1] // 86_400 >= boundary
     return {
         part: {
             "X": steps[back[rows]],
@@ -106,7 +106,7 @@ def sequences(frame: pd.DataFrame) -> dict[str, dict[str, NDArray[Any]]]:
 
 
 def packed(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """The arrays as an .npz file."""
+    """Return the arrays as an .npz file."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Own code as the step sees it: space, command or function, and what its numbers rest on."""
+"""A user's own code: space, command or function, and the files it depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from podium.config import Config
 from podium.errors import NotFoundError, Problem, UsageError
 from podium.hashing import digest
 from podium.ledger.record_reader import RecordReader
-from podium.own import TASK, Files, named, problems, told
+from podium.own import TASK, Files, describe, named, problems
 from podium.record import lower_is_better
 from podium.space import Choice, Float, Int, Parameter, Space
 
@@ -27,30 +27,32 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def slot_of(config: Config, name: str) -> str:
-    """Slot of own code of that name.
+    """Return the slot of own code of that name.
 
     Raises
     ------
     UsageError
-        The name cannot be one, or is taken.
+        The name is invalid or taken.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"the name is '{name}'", "letters, digits, _ and -", "say a name")
+        raise UsageError(f"the name is '{name}'", "letters, digits, _ and -", "choose another name")
     slot = f"{TASK}/{name}"
     if registry.exists("families", name):
-        raise UsageError(f"'{name}' is a family of podium", "another name", "say a name")
+        raise UsageError(f"'{name}' is a family of podium", "an unused name", "choose another name")
     if slot in config.slots:
-        raise UsageError(f"podium.toml declares the slot {slot}", "another name", "say a name")
+        raise UsageError(
+            f"podium.toml declares the slot {slot}", "an unused name", "choose another name"
+        )
     return slot
 
 
 def direction_of(config: Config, metric: str, direction: str) -> str:
-    """``min`` or ``max``: as said, as ``[metrics]`` of podium.toml says, or as the name tells.
+    """Return ``min`` or ``max``: as given, from ``[metrics]`` of podium.toml, or from the name.
 
     Raises
     ------
     UsageError
-        Nobody said and the name does not tell.
+        The direction is unknown.
     """
     if direction:
         if direction not in ("min", "max"):
@@ -67,7 +69,7 @@ def direction_of(config: Config, metric: str, direction: str) -> str:
 
 
 def space_of(settings: Mapping[str, Any], where: str) -> Space:
-    """Space of a code's parameters, which nobody declared.
+    """Return the space of a code's parameters.
 
     Parameters
     ----------
@@ -78,24 +80,24 @@ def space_of(settings: Mapping[str, Any], where: str) -> Space:
     Raises
     ------
     UsageError
-        Settings that say nothing that could be searched; all at once.
+        Every setting that cannot be searched.
     """
     if not settings:
-        raise UsageError("there is no parameter to search", "at least one", f"say {where}")
+        raise UsageError("there is no parameter to search", "at least one", f"set {where}")
     plain = {str(name): _plain(setting) for name, setting in settings.items()}
     wrong = [
         Problem(f"{where} {name} has the value {value!r:.60}", "texts, numbers, true or false")
         for name, setting in plain.items()
         for value in _values(setting)
-        if not _can_be_told(value)
+        if not _fits_command(value)
     ]
     UsageError.raise_for(wrong)
     kinds = {name: _kind(setting) for name, setting in plain.items()}
     return Space(kinds).narrowed(plain, where)
 
 
-def _can_be_told(value: Any) -> bool:
-    """Whether a value can be a word of a command."""
+def _fits_command(value: Any) -> bool:
+    """Return whether a value can be a word of a command."""
     if not isinstance(value, str):
         return isinstance(value, int | float | bool)
     try:
@@ -105,7 +107,7 @@ def _can_be_told(value: Any) -> bool:
 
 
 def _plain(setting: Any) -> Any:
-    """A setting in the words of podium.toml."""
+    """Return a setting in the form of podium.toml."""
     if isinstance(setting, Choice):
         return list(setting.options)
     if isinstance(setting, Float | Int):
@@ -117,13 +119,13 @@ def _plain(setting: Any) -> Any:
 
 def _values(setting: Any) -> list[Any]:
     if isinstance(setting, dict):
-        found = setting.get("values", [setting.get("low", 0), setting.get("high", 0)])
-        return found if isinstance(found, list) else [found]
+        values = setting.get("values", [setting.get("low", 0), setting.get("high", 0)])
+        return values if isinstance(values, list) else [values]
     return setting if isinstance(setting, list) else [setting]
 
 
 def _kind(setting: Any) -> Parameter:
-    """Kind of parameter a setting is about; what is wrong with it is told later."""
+    """Return the kind of parameter of a setting; errors in it are reported later."""
     values = _values(setting)
     if isinstance(setting, dict) and "values" not in setting:
         if all(type(value) is int for value in values):
@@ -136,77 +138,75 @@ def _kind(setting: Any) -> Parameter:
 def command_of(
     command: str, names: Sequence[str], root: Path, say: Callable[[str], None]
 ) -> tuple[str, ...]:
-    """Words of a command that can be run; ``say`` hears which parameters it is not told.
+    """Return the words of a command; ``say`` receives a message about parameters it does not use.
 
     Raises
     ------
     UsageError
-        It cannot be read, or has placeholders that nobody fills.
+        It cannot be parsed, or has unknown placeholders.
     NotFoundError
-        Its program is not there.
+        Its program does not exist.
     """
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
         raise UsageError(
-            f"the command cannot be read: {error}", "words as a shell takes them"
+            f"the command cannot be parsed: {error}", "words in shell syntax"
         ) from None
     if not words:
-        raise UsageError("the command is empty", "one such as 'python train.py {args}'")
+        raise UsageError("the command is empty", "a command such as 'python train.py {args}'")
     wrong = problems(words, names)
     UsageError.raise_for(wrong)
     program = words[0]
-    # As the system looks for it, from the project's folder.
-    found = shutil.which(str(root / program) if "/" in program else program)
-    if found is None:
-        fix = f"podium itself runs under {sys.executable}" if "python" in program else ""
+    if shutil.which(str(root / program) if "/" in program else program) is None:
+        fix = f"podium runs under {sys.executable}" if "python" in program else ""
         raise NotFoundError(
             f"the command '{program}' is not found", "a program that can be run", fix
         )
-    untold = sorted(set(names) - named(words, names))
-    if untold:
+    unused = sorted(set(names) - named(words, names))
+    if unused:
         say(
-            f"the command is not told {', '.join(untold)}: it has to read PODIUM_CONFIG, or "
-            f"to name {{args}}, {{config}} or {{{untold[0]}}}"
+            f"the command does not use {', '.join(unused)}: it has to read PODIUM_CONFIG, or "
+            f"to contain {{args}}, {{config}} or {{{unused[0]}}}"
         )
     return words
 
 
 def scripts_of(words: Sequence[str], root: Path) -> dict[str, str]:
-    """SHA-256 of the project's files that a command names, by their path; its script first."""
-    found = {}
+    """Return SHA-256 of the project's files in a command by path; its script first."""
+    hashes = {}
     # The first word is the interpreter, unless there is no other.
     for word in (*words[1:], words[0]):
         path = (root / word).resolve()
         if path.is_file() and path.is_relative_to(root):
-            found[path.relative_to(root).as_posix()] = _file_hash(path)
-    return found
+            hashes[path.relative_to(root).as_posix()] = _file_hash(path)
+    return hashes
 
 
 def name_of(words: Sequence[str], root: Path) -> str:
-    """What a command is called where nobody says: its script, else its program."""
+    """Return the default name of a command: its script, else its program."""
     script = next(iter(scripts_of(words, root)), words[0])
     return re.sub(r"[^A-Za-z0-9_-]+", "_", Path(script).stem) or TASK
 
 
 def function_of(function: Callable[..., Any]) -> tuple[str, str]:
-    """``module:name`` of a function, and why workers cannot import it; empty: they can."""
+    """Return ``module:name`` of a function, and why workers cannot import it, else empty."""
     module = getattr(function, "__module__", None) or ""
     name = getattr(function, "__qualname__", None) or type(function).__name__
-    called = f"{module}:{name}"
+    path = f"{module}:{name}"
     if module == "__main__":
-        return called, "it is defined in the program itself"
+        return path, "it is defined in the program itself"
     try:
-        found: Any = importlib.import_module(module)
+        imported: Any = importlib.import_module(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            imported = getattr(imported, part)
     except (ImportError, AttributeError, ValueError):
-        found = None
-    return called, "" if found is function else "it cannot be imported by its name"
+        imported = None
+    return path, "" if imported is function else "it cannot be imported by its name"
 
 
 def source_of(function: Callable[..., Any], root: Path) -> dict[str, str]:
-    """SHA-256 of the file a function is in, where there is one."""
+    """Return SHA-256 of a function's source file, empty if it has none."""
     try:
         path = Path(inspect.getsourcefile(function) or "").resolve()
     except (TypeError, OSError):
@@ -223,15 +223,16 @@ def require_callable(function: Callable[..., Any], names: Sequence[str]) -> None
     Raises
     ------
     UsageError
+        It is not callable, or takes other parameters.
     """
     if not callable(function):
         raise UsageError(
-            f"the function is {function!r:.60}", "one that takes the parameters by name"
+            f"the function is {function!r:.60}", "a function that takes the parameters by name"
         )
     try:
         inspect.signature(function).bind(**dict.fromkeys(names))
     except ValueError:
-        return  # written in another language, and does not tell
+        return  # a built-in without a signature
     except TypeError as error:
         takes = ", ".join(inspect.signature(function).parameters) or "nothing"
         raise UsageError(
@@ -240,21 +241,21 @@ def require_callable(function: Callable[..., Any], names: Sequence[str]) -> None
 
 
 def files_of(paths: Sequence[str], root: Path) -> Files:
-    """Files and folders a training reads, by their content.
+    """Return the files and folders of a training, identified by content.
 
     Parameters
     ----------
     paths : sequence of str
-        Relative to the project, or absolute. Where they lie is no part of the fingerprint, what
-        files in a folder are called is.
+        Relative to the project, or absolute. The fingerprint depends on the names of files inside
+        folders, not on the location.
 
     Raises
     ------
     NotFoundError
-        With all that are not there.
+        Every path that does not exist.
     """
     NotFoundError.raise_for(
-        Problem(f"--data {path} does not exist", f"a file or folder, seen from {root}")
+        Problem(f"--data {path} does not exist", f"a file or folder, relative to {root}")
         for path in paths
         if not (root / path).exists()
     )
@@ -274,23 +275,23 @@ def files_of(paths: Sequence[str], root: Path) -> Files:
 
 
 def threads() -> dict[str, str]:
-    """Thread settings of commands: one thread, as every trial has, or what the user set."""
-    usual: Mapping[str, str] = registry.load("runners", "local").THREADS
-    return {name: os.environ.get(name, value) for name, value in usual.items()}
+    """Return the thread settings of commands: one thread as in every trial, or the user's."""
+    defaults: Mapping[str, str] = registry.load("runners", "local").THREADS
+    return {name: os.environ.get(name, value) for name, value in defaults.items()}
 
 
 def own_command(reader: RecordReader, task_hash: str) -> str:
-    """Command or function behind a task's hash; empty where a family was trained."""
+    """Return the command or function of a task's hash; empty for a family."""
     task = reader.first("task", hash=task_hash)
     spec = task["spec"] if task else {}
-    return told(spec) if spec.get("task") == TASK else ""
+    return describe(spec) if spec.get("task") == TASK else ""
 
 
 def directions(reader: RecordReader) -> dict[tuple[str, str], str]:
-    """Which way metrics of own code are better, by task's hash and metric."""
+    """Return the directions of metrics of own code by task's hash and metric."""
     rows = reader.rows("studies", where=f"slot~'{TASK}/'")
-    asked = [row["question"] for row in rows if row["slot"].startswith(f"{TASK}/")]
-    return {(q["task"], q["metric"]): q["direction"] for q in asked if "direction" in q}
+    questions = [row["question"] for row in rows if row["slot"].startswith(f"{TASK}/")]
+    return {(q["task"], q["metric"]): q["direction"] for q in questions if "direction" in q}
 
 
 def _file_hash(path: Path) -> str:

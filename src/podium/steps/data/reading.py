@@ -1,4 +1,4 @@
-"""Which reader a path needs, and what it finds there."""
+"""The reader of a path, and its inspection of the files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from podium import registry
 from podium.errors import NotFoundError, UsageError
-from podium.readers._bars import Examined
+from podium.readers._bars import Inspection
 from podium.readers._files import is_pattern, matching
 from podium.timeframe import is_dated, zone
 
 
 def reader_of(path: Path) -> str:
-    """Name of the reader for a file, a folder or a pattern, by the endings of the files.
+    """Return the name of the reader for a file, folder or pattern, by the suffixes of the files.
 
     Raises
     ------
     NotFoundError
-        There is no file of a known kind.
+        No file has a known suffix.
     UsageError
         There are files of several kinds.
     """
@@ -31,10 +31,10 @@ def reader_of(path: Path) -> str:
     }
     if path.is_file():
         known = [kind for kind, endings in by_suffix.items() if path.name.endswith(tuple(endings))]
-        # A file of another name may well be text.
+        # A file with another suffix may be text.
         return known[0] if known else "csv"
-    found = {kind: len(matching(path, endings)) for kind, endings in by_suffix.items()}
-    present = [kind for kind, count in found.items() if count]
+    counts = {kind: len(matching(path, endings)) for kind, endings in by_suffix.items()}
+    present = [kind for kind, count in counts.items() if count]
     if not present:
         what = "file matches" if is_pattern(path) else "data in"
         raise NotFoundError(
@@ -43,9 +43,9 @@ def reader_of(path: Path) -> str:
             "name the file, or its folder",
         )
     if len(present) > 1:
-        told = ", ".join(f"{found[kind]} of {kind}" for kind in present)
+        listed = ", ".join(f"{counts[kind]} of {kind}" for kind in present)
         raise UsageError(
-            f"{path} holds files of several kinds: {told}",
+            f"{path} has files of several kinds: {listed}",
             "one kind",
             f"name a pattern such as {path}/*.{present[0]}",
         )
@@ -54,17 +54,17 @@ def reader_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class PathSummary:
-    """What a reader of bars found in a path of which no table says anything yet.
+    """Inspection of a path that is not a dataset of podium.toml.
 
     Parameters
     ----------
     settings : dict
-        What was said and what was assumed, as keys of a dataset's table.
+        Given and assumed options, as keys of a dataset's table.
     assumed : list of str
-        The assumptions in words.
+        Descriptions of the assumptions.
     """
 
-    found: Examined
+    result: Inspection
     settings: dict[str, Any]
     assumed: list[str]
 
@@ -78,15 +78,15 @@ def examine(
     timeframe: str,
     adjust: bool | None,
     options: Mapping[str, Any],
-) -> Examined:
-    """What a reader of bars finds; nothing is raised for dirty files."""
-    examined: Examined = registry.load("readers", reader).examine(
+) -> Inspection:
+    """Inspect bars with a reader; errors in the files are not raised."""
+    result: Inspection = registry.load("readers", reader).examine(
         path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust, **options
     )
-    return examined
+    return result
 
 
-def look(
+def inspect_path(
     reader: str,
     path: Path,
     *,
@@ -96,44 +96,44 @@ def look(
     adjust: bool | None,
     options: Mapping[str, Any],
 ) -> PathSummary:
-    """What a reader finds when what nobody said is assumed on the safe side.
+    """Inspect a path with safe assumptions for unset options.
 
-    Stamps of intraday bars are taken for their opens: most vendors write opens, and taken so a bar
-    is known later rather than earlier. Stamps without a zone are UTC unless the name of their
-    column tells another.
+    Intraday stamps are read as opens: most vendors write opens, and a bar is then known later
+    rather than earlier. Stamps without a zone are UTC unless the name of their column has another.
     """
 
-    def seen(settings: Mapping[str, Any]) -> Examined:
+    def examined(settings: Mapping[str, Any]) -> Inspection:
         return examine(
             reader, path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust,
             options=settings,
         )  # fmt: skip
 
     settings = {key: value for key, value in options.items() if value}
-    found = seen(settings)
-    if not found.timeframe or is_dated(found.timeframe):
-        return PathSummary(found, settings, [])
+    result = examined(settings)
+    if not result.timeframe or is_dated(result.timeframe):
+        return PathSummary(result, settings, [])
     assumed: dict[str, str] = {}
     words: list[str] = []
     if not settings.get("stamp"):
-        assumed["stamp"] = found.stamp or "open"
+        assumed["stamp"] = result.stamp or "open"
         words.append(
-            f"stamps are taken for the {assumed['stamp']} of their bar; say --stamp "
+            f"stamps are read as the {assumed['stamp']} of their bar; set --stamp "
             f"{'close' if assumed['stamp'] == 'open' else 'open'} if they are not"
         )
-    told = settings.get("timezone")
-    if told and found.zone and told != found.zone and _is_zone(found.zone) and not found.aware:
+    given, named = settings.get("timezone"), result.zone
+    if given and named and given != named and _is_zone(named) and not result.aware:
         words.append(
-            f"stamps are taken as {told}, though the name of their column says {found.zone}; the "
-            "zone of the exchange is --exchange-timezone"
+            f"stamps are read as {given}, but the name of their column has {named}; the zone of "
+            "the exchange is --exchange-timezone"
         )
-    if not told and not found.aware:
-        assumed["timezone"] = found.zone if _is_zone(found.zone) else "UTC"
+    if not given and not result.aware:
+        assumed["timezone"] = named if _is_zone(named) else "UTC"
         words.append(
-            f"stamps name no time zone and are taken as {assumed['timezone']}; say --timezone if "
+            f"stamps name no time zone and are read as {assumed['timezone']}; set --timezone if "
             "they are local times"
         )
-    return PathSummary(seen({**settings, **assumed}), {**settings, **assumed}, words)
+    settings |= assumed
+    return PathSummary(examined(settings), settings, words)
 
 
 def _is_zone(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A classifying slot's data: sequences, which of them validate, and what they are judged on."""
+"""Data of a slot that classifies: training, validation and evaluation samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TaskData = SlotData | ClassData
 
 
 def task_data(config: Config, slot: str, *, say: Callable[[str], None] | None = None) -> TaskData:
-    """Data of a slot, whatever its task is; ``say`` hears what was repaired in its files."""
+    """Return the data of a slot of any task; ``say`` receives a message about each repair."""
     if registry.holds(config.slot(slot).task) == classify.HOLDS:
         return class_data(config, slot)
     return slot_data(config, slot, say=say)
@@ -35,22 +35,22 @@ def class_data(
     validation: Path | None = None,
     stats: FeatureStats | None = None,
 ) -> ClassData:
-    """Samples of a slot that classifies, ready for its families.
+    """Return the samples of a slot that classifies.
 
     Parameters
     ----------
     training, validation : Path, optional
-        Files in place of the dataset's own.
+        Files that replace those of the dataset.
     stats : FeatureStats, optional
-        Scaling in place of that of the training samples.
+        Scaling that replaces that of the training samples.
 
     Raises
     ------
     DataError
-        A file is not what it must be; files differ in features or classes; nothing says which
-        samples may validate.
+        A file is invalid, the files differ in features or classes, or there are no validation
+        samples.
     UsageError
-        The slot forecasts, or its metric is one of forecasts.
+        The slot has another task, or its metric is one of forecasts.
     """
     section = config.slot(slot)
     if registry.holds(section.task) != classify.HOLDS:
@@ -67,12 +67,12 @@ def class_data(
 
 
 def read_stats(path: Path) -> FeatureStats:
-    """Feature stats of a JSON file.
+    """Read feature stats from a JSON file.
 
     Raises
     ------
     DataError
-        It cannot be read, or holds no mean and spread of each feature.
+        The file is unreadable, or lacks the mean and spread of a feature.
     """
     try:
         text = path.read_bytes()
@@ -88,12 +88,12 @@ def load_sequences(
     training: Path | None = None,
     validation: Path | None = None,
 ) -> tuple[Sequences, Sequences | None]:
-    """Sequences of that name: those to train on, and those to validate on when they have a file.
+    """Return training samples, and validation samples if the dataset has a file of them.
 
     Raises
     ------
     DataError
-        A file is not what it must be, or the two differ in features or classes.
+        A file is invalid, or the two differ in features or classes.
     UsageError
         The dataset holds bars.
     """
@@ -106,17 +106,17 @@ def load_sequences(
     train: Sequences = read(path, name=name)
     if other is None:
         return train, None
-    told = str(training or section.path), str(validation or section.validation)
-    return agreeing(name, [(told[0], train), (told[1], read(other, name=name))])
+    names = str(training or section.path), str(validation or section.validation)
+    return agreeing(name, [(names[0], train), (names[1], read(other, name=name))])
 
 
 def evaluation_data(config: Config, slot: str, like: Sequences) -> Sequences | None:
-    """What candidates of a slot are judged on where that is a file of its own; None: there is none.
+    """Return the samples of a slot's evaluation file, None if it has none.
 
     Raises
     ------
     DataError
-        It has other features or classes than the slot's samples.
+        The file has other features or classes than the slot's samples.
     """
     section = dataset_section(config, config.slot(slot).dataset)
     if not section.evaluation:
@@ -125,26 +125,27 @@ def evaluation_data(config: Config, slot: str, like: Sequences) -> Sequences | N
 
 
 def read_like(path: Path, like: Sequences, reader: str = "npz") -> Sequences:
-    """Samples of a file that must have the features and classes of others.
+    """Read samples with the features and classes of others.
 
     Raises
     ------
     DataError
+        The file has other features or classes.
     """
-    found: Sequences = registry.load("readers", reader).read(path, name=like.name)
-    return agreeing(like.name, [("the slot's samples", like), (str(path), found)])[1]
+    samples: Sequences = registry.load("readers", reader).read(path, name=like.name)
+    return agreeing(like.name, [("the slot's samples", like), (str(path), samples)])[1]
 
 
 def agreeing(name: str, files: Sequence[tuple[str, Sequences]]) -> tuple[Sequences, Sequences]:
-    """Samples of two files under one list of classes.
+    """Return the samples of two files with one list of classes.
 
     Raises
     ------
     DataError
-        They differ in features or classes, all told at once.
+        Every difference in features or classes.
     """
     (path, train), (other, validation) = files
-    # Numbered classes have no names in the files; the last ones may be missing in one of them.
+    # Numbered classes have no names, and one file may lack the last ones.
     classes = max(train.class_names, validation.class_names, key=len)
     train, validation = (
         replace(part, class_names=classes)

@@ -1,4 +1,4 @@
-"""A model's tickers among those there are by now: by name, in the order of its training."""
+"""A model's tickers in the current dataset: by name, in the order of its training."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from podium.tasks.forecast import SlotData
 
 
 def bars_of(config: Config, name: str, tickers: Sequence[str]) -> tuple[Dataset, str]:
-    """Bars of exactly a model's tickers in its order, and what is otherwise by now, in words.
+    """Return the bars of a model's tickers in its order, and a message about differences.
 
-    Only these are read, so that a ticker which came later takes no bar from them. The words are
-    empty where the dataset lists them as the model has them.
+    Only these are read, so that tickers added later cost no bars. The message is empty if the
+    dataset lists the same tickers in the same order.
 
     Raises
     ------
     DataError
-        One is missing, with those that are there and the model does not know, since a renamed
-        ticker is one of them.
+        A ticker is missing; the message lists unknown tickers, since one may be a new name.
     """
     section = dataset_section(config, name)
     require_listed(name, section.tickers, tickers)
     if section.members:
-        # Its table names every ticker, and members have histories of their own.
+        # The table lists every ticker, and members have separate histories.
         return load_dataset(config, name).realign(tickers)
     mine = replace(section, tickers=tuple(tickers))
-    found = load_dataset(replace(config, datasets={**config.datasets, name: mine}), name)
+    dataset = load_dataset(replace(config, datasets={**config.datasets, name: mine}), name)
     if section.tickers == mine.tickers:
-        return found, ""
+        return dataset, ""
     extra = [ticker for ticker in section.tickers if ticker not in tickers]
-    return found, (
+    return dataset, (
         f"tickers taken by name in the order {', '.join(tickers)} (dataset '{name}' has "
         f"{', '.join(section.tickers)})"
     ) + (f"; left out: {', '.join(extra)}" if extra else "")
@@ -54,30 +53,30 @@ def require_listed(name: str, listed: Sequence[str], tickers: Sequence[str]) -> 
     ...     print(error.problems[0].found)
     the model was trained on ticker 'BBB', which dataset 'us' does not list
     """
-    strangers = [ticker for ticker in listed if ticker not in tickers]
+    unknown = [ticker for ticker in listed if ticker not in tickers]
     problems = Problems()
     for ticker in tickers:
         if ticker not in listed:
-            fix = suggest(ticker, strangers or listed)
-            if strangers:
+            fix = suggest(ticker, unknown or listed)
+            if unknown:
                 fix += (
-                    f"; if it is called {' or '.join(strangers[:3])} by now, give it its old name, "
-                    "or train again"
+                    f"; if it was renamed to {' or '.join(unknown[:3])}, restore the old name, or "
+                    "train again"
                 )
-            told = f"the model was trained on ticker '{ticker}', which dataset '{name}'"
-            problems.add(f"{told} does not list", "it: no other stands in for it", fix)
+            what = f"the model was trained on ticker '{ticker}', which dataset '{name}'"
+            problems.add(f"{what} does not list", "every ticker of the model", fix)
     DataError.raise_for(problems)
 
 
 def ends_early(project: Project, data: SlotData) -> str:
-    """Tickers whose bars end before the test does, and what comes of that, in words.
+    """Return a message about tickers whose bars end before the test; empty if there are none.
 
-    Where only bars that all tickers have are kept, the test ends with the first of them.
+    In an intersection of tickers the test ends with the first of them.
     """
     section, view = data.section, data.view
     if view.members is not None:
         alive = data.dataset.alive[: len(view)]
-        # Of one that never had a bar: its last row, so it is not among those that ended.
+        # A ticker without bars gets the last row and is not reported.
         last = len(view) - 1 - alive[::-1].argmax(axis=0)
         gone = [
             f"{ticker} ({view.times[row]})"
@@ -85,7 +84,7 @@ def ends_early(project: Project, data: SlotData) -> str:
             if data.test_start <= row < len(view) - 1
         ]
         return (
-            f"bars end before the test does: {', '.join(gone)}; what is held then is sold at the "
+            f"bars end before the test: {', '.join(gone)}; their positions are sold at the "
             "last price"
             if gone
             else ""
@@ -105,17 +104,17 @@ def ends_early(project: Project, data: SlotData) -> str:
     return (
         f"bars of {', '.join(gone)} end before those of the others ({newest}); only bars that all "
         f'tickers have are kept, so the test ends at {view.times[-1]}: set align = "union" in '
-        f"[datasets.{section.dataset}] to judge the others to the end"
+        f"[datasets.{section.dataset}] to test the others to the end"
     )
 
 
 def _apart(config: Config, name: str, tickers: tuple[str, ...]) -> Dataset | None:
-    """Each ticker's own history; None where the files cannot be read as such."""
+    """Return the dataset with align = "union"; None if the files have errors."""
     section = replace(
         config.datasets[name], tickers=tickers, align="union", members="", covariates={}
     )
     try:
         return load_dataset(replace(config, datasets={**config.datasets, name: section}), name)
     except DataError:
-        # Holes that only bars in common hide.
+        # Gaps that the intersection hides.
         return None

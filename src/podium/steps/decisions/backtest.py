@@ -33,7 +33,7 @@ from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
 from podium.steps.decisions.rival import rival_of
-from podium.steps.evidence.comparison import compared
+from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
@@ -260,7 +260,7 @@ def judge_inputs(
     """
     return {
         "candidate": candidate and candidate.artifact_hash,
-        "reference": reference and baselines.described(reference),
+        "reference": reference and baselines.to_dict(reference),
         "data": data.dataset.fingerprint,
         "test": [*data.test_interval],
         "signal": registry.versioned("signals", data.section.signal),
@@ -274,7 +274,7 @@ def _judge(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Ev
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
     forecast = _forecast(project, kept)
-    model = baselines.fitted(reference, baselines.labelled(data.tuning))
+    model = baselines.fit(reference, baselines.labelled(data.tuning))
     traded = trade(project, data, forecast, model.predict(_decisions(data).blind()))
     early = ends_early(project, data)
     if early:
@@ -370,7 +370,9 @@ def _against(
     shared: Mask = np.ones(len(windows), dtype=bool)
     if data.view.members is not None:
         shared = np.asarray(np.isfinite(forecasts).all(axis=0))
-    pair = compared(metric, windows.take(shared), *(forecast[shared] for forecast in forecasts))
+    pair = compare_forecasts(
+        metric, windows.take(shared), *(forecast[shared] for forecast in forecasts)
+    )
     scalars = pair.scalars("champion")
     spread = block_bootstrap_mean(pair.daily - pair.other_daily)
     if spread.reason is None:
@@ -413,7 +415,7 @@ def _tested(
     metric, windows, view = data.section.metric, data.test_windows, data.view
     # The forecast reaches to the newest bar; only windows with an outcome are judged.
     mean, naive_mean = forecast.on(windows), model.predict(windows.blind()).mean
-    pair = compared(metric, windows, mean, naive_mean)
+    pair = compare_forecasts(metric, windows, mean, naive_mean)
     losses = {"loss": pair.losses, "naive_loss": pair.other_losses}
     by_ticker = {
         f"{name}:{ticker}": Scalar(float(each[windows.item == n].mean()), metric, "min")

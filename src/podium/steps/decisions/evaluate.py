@@ -442,7 +442,7 @@ def _require_unseen(project: Project, candidate: Candidate, judged: EvaluationDa
 def _naive_probabilities(reference: TrialRow, data: ClassData, judged: EvaluationData) -> Floats:
     """Probabilities of a baseline fitted on the training samples."""
     train = Subset(data.dataset, data.split.folds[0].train)
-    model = baselines.fitted(reference, train, "classify")
+    model = baselines.fit(reference, train, "classify")
     probabilities: Floats = model.predict(judged.samples.blind()).probabilities
     return probabilities
 

@@ -25,12 +25,12 @@ from podium.prediction import Prediction
 from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows
 from podium.steps.candidates.register import KeptModel
-from podium.steps.evidence.comparison import compared
+from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
-from podium.steps.evidence.trading import due, measured, simulated, targets
+from podium.steps.evidence.trading import measure_scalars, order_bars, run_backtest, target_weights
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext, begin_study
-from podium.steps.trials.driver import workplace
+from podium.steps.trials.driver import work_folder
 from podium.steps.trials.execute import Planned, with_epochs
 from podium.steps.trials.once import evidence_once
 from podium.steps.workspace import recorded
@@ -79,7 +79,7 @@ def _evidence(project: Project, kept: KeptModel) -> Callable[[Transaction], list
     frozen = model.predict(_decisions(data, data.test_start, len(data.view)))
     renewed = _forecasts(project, kept, split, model, frozen)
     windows, metric = data.test_windows, data.section.metric
-    pair = compared(metric, windows, renewed.on(windows), frozen.on(windows))
+    pair = compare_forecasts(metric, windows, renewed.on(windows), frozen.on(windows))
     times = data.view.times[data.test_start :]
     scalars = {
         **pair.scalars(FROZEN),
@@ -88,11 +88,11 @@ def _evidence(project: Project, kept: KeptModel) -> Callable[[Transaction], list
     }
     curves: dict[str, np.ndarray] = {"times": times}
     for name, forecast in ((KIND, renewed), (FROZEN, frozen)):
-        weights = targets(data, forecast)
-        on_time = due(len(weights), data.view.horizon)[:, None]
-        result = simulated(project, data, np.where(on_time, weights, np.nan))
+        weights = target_weights(data, forecast)
+        on_time = order_bars(len(weights), data.view.horizon)[:, None]
+        result = run_backtest(project, data, np.where(on_time, weights, np.nan))
         curves[name] = result.equity / result.equity[0]
-        scalars |= measured(name, summary(result, periods_per_year(times)))
+        scalars |= measure_scalars(name, summary(result, periods_per_year(times)))
     curves |= {"loss": pair.losses.astype(np.float32), "index": Index.of(windows).pack()}
     notes = {
         "metric": metric,
@@ -200,7 +200,7 @@ def _forecasts(
     parts = [_decisions(data, *span) for span in zip(starts, stops, strict=True)]
     heard = execute.Progress(project, f"{data.slot}: refit", len(plans))
     ledger = project.ledger
-    with workplace(project, data.slot, KIND) as work:
+    with work_folder(project, data.slot, KIND) as work:
 
         def leave(plan: Planned, ended: Ended) -> None:
             """Forecast with the model; what it says is flushed before its trial's end is."""
@@ -218,7 +218,7 @@ def _forecasts(
             writes.put_dataset(ledger, tx, data.dataset)
             writes.put_split(ledger, tx, split)
         context = _context(project, data, split, candidate)
-        rows = execute.run(context, job, plans, heard, leave=leave)
+        rows = execute.run(context, job, plans, heard, store_model=leave)
     failed = [row for row in rows if row.state is not State.COMPLETE]
     if failed:
         raise DataError(

@@ -1,26 +1,24 @@
-"""Arrays and rows to findings: selection bias, looks, leaks, trading, drift, improvement.
+"""Computes evidence: selection bias, leaks, trading, drift, improvement.
 
-Computes what gates read later. It decides nothing, and it trains only what a leak probe needs.
+Gates read it later. Nothing is decided here, and only a leak probe trains models.
 
 May import: workspace, data, trials.
 
 Decisions
 ---------
 - `podium leak` runs the same probe as the kits, so steps may import `testing`.
-- Luck is reckoned on every config that any study of a slot judged on the very windows of its
-  search, traded on the terms of the backtest (`looks.py`, `terms.py`,
-  `selection_bias.py`); what left no forecasts counts in `n_trials` alone. So neither figures nor
-  count are reset by splitting a search.
-- Two forecasts are held side by side by `comparison.compared` alone: one loss a bar, tickers
+- Selection bias covers every config that any study of a slot scored on the validation windows of
+  the search, traded on the terms of the backtest (`looks.py`, `terms.py`, `selection_bias.py`);
+  configs without forecasts count in `n_trials` alone. So splitting a search resets nothing.
+- Two forecasts are compared by `comparison.compare_forecasts` alone: one loss per bar, tickers
   averaged, then Diebold-Mariano.
-- Evidence `leak_probe` is made where a gate of the slot's policy needs it, once for each set of
-  members' versions, bars and podium version, and copied to the next candidates; a family gets one
-  seed, the rest three.
-- A bar shows a figure joined too early only if one is awaited there, so `podium leak` probes at
-  the last bar before a release, and before a revision, of each dated covariate; other features at
-  one bar a seed.
-- Drift has no fixed limit: the stability index of a stretch of training against the rest of the
-  training says what is usual, dependence between bars included. The figures of the training are
-  in the table `baseline`, not in manifest or evidence: hashes, gates' findings and signatures
-  stay what they were.
+- Evidence `leak_probe` is made where a gate of the slot's policy needs it, once per set of members'
+  versions, bars and podium version, and copied to the next candidates; a family has one seed,
+  other members three.
+- A value that is joined too early shows only at a bar before its publication, so `podium leak`
+  probes at the last bar before a release, and before a revision, of each dated covariate; other
+  features at one bar per seed.
+- Drift has no fixed limit: the usual stability index is that of a window of training against the
+  rest of it, dependence between bars included. The baseline is in the table `baseline`, not in
+  manifest or evidence, so that hashes and signatures do not change.
 """

@@ -1,4 +1,4 @@
-"""Two forecasts of the same windows: their losses, and whether these differ by more than chance."""
+"""Comparison of two forecasts of the same windows by their losses."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from podium.stats import DieboldMariano, diebold_mariano, panel_loss
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Losses of a forecast beside those of another one.
+    """Losses of two forecasts of the same windows.
 
     Parameters
     ----------
     metric : str
     losses, other_losses : (N,) float
-        Of each window.
+        Loss of each window.
     daily, other_daily : (T,) float
-        Of each bar, tickers averaged: they are not independent of each other.
+        Loss of each bar, averaged over tickers, which are not independent.
     test : DieboldMariano
-        Of the losses a bar; negative where the first forecast loses less.
+        Test of the losses per bar; negative where the first loss is smaller.
     """
 
     metric: str
@@ -44,25 +44,25 @@ class Comparison:
 
     @property
     def other_loss(self) -> float:
-        """The same of the other forecast."""
+        """Mean of the other forecast."""
         return _mean(self.other_losses)
 
     @property
     def bars(self) -> int:
-        """How many bars were compared."""
+        """Number of bars."""
         return len(self.daily)
 
     def scalars(self, other: str) -> dict[str, Scalar]:
-        """The figures as evidence has them; ``<other>_loss`` is the other forecast's."""
+        """Scalars of evidence; ``<other>_loss`` is the other forecast's."""
         return {
             "loss": Scalar(self.loss, self.metric, "min"),
             f"{other}_loss": Scalar(self.other_loss, self.metric, "min"),
-            **tested(self.test),
+            **dm_scalars(self.test),
         }
 
 
-def compared(metric: str, windows: Windows, forecast: Floats, other: Floats) -> Comparison:
-    """Hold a forecast against another one on the same windows, each with an outcome.
+def compare_forecasts(metric: str, windows: Windows, forecast: Floats, other: Floats) -> Comparison:
+    """Compare two forecasts on the same windows, each with an outcome.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def compared(metric: str, windows: Windows, forecast: Floats, other: Floats) -> 
 
 
 def by_period(losses: Floats, periods: NDArray[Any]) -> Floats:
-    """Mean loss of each period, in their order, (T,), from one loss a window, (N,)."""
+    """Mean loss of each period, in order, (T,), from one loss per window, (N,)."""
     return panel_loss(losses, periods)[1]
 
 
-def tested(test: DieboldMariano) -> dict[str, Scalar]:
-    """A test's figures as evidence has them."""
+def dm_scalars(test: DieboldMariano) -> dict[str, Scalar]:
+    """Scalars of a test."""
     return {
         "dm_statistic": Scalar(test.statistic),
         "dm_p_value": Scalar(test.p_value, "probability"),

@@ -1,4 +1,4 @@
-"""Whether a model's newest bars lie as those it was trained on."""
+"""Drift of the newest bars from the training bars of a model."""
 
 from __future__ import annotations
 
@@ -17,133 +17,134 @@ from podium.stats import Baseline, Drift, feature_baseline, feature_drift
 from podium.steps.workspace.project import Project
 from podium.view import View
 
-KEPT = "as kept when it was trained"
-SEEN = "reckoned from the training bars as they are now"
+STORED = "baseline stored at training"
+RECOMPUTED = "baseline recomputed from the current training bars"
 
 
 @dataclass(frozen=True, eq=False)
-class Drifted:
-    """What the newest bars look like beside those of a training.
+class FeatureDrift:
+    """Drift of the newest bars from training, with its source and threshold.
 
     Parameters
     ----------
     features : tuple of str
-        What the numbers of `found` are of.
+        Features of `result`, in its order.
     bars : int
-        How many newest bars were looked at.
+        Number of newest bars.
     source : str
-        Where what is known of the training comes from, in words; or why nothing is.
-    found : Drift, optional
-        None where nothing is known of the training.
+        Source of the training baseline, or the reason why there is none.
+    result : Drift, optional
+        None without a training baseline.
     level : float
-        A p-value up to this is called drift.
+        Largest p-value that counts as drift.
     """
 
     features: tuple[str, ...]
     bars: int
     source: str
-    found: Drift | None
+    result: Drift | None
     level: float
 
     @property
     def alarm(self) -> bool:
-        """Whether the newest bars lie elsewhere than chance explains."""
-        return self.found is not None and self.found.p_value <= self.level
+        """Whether the p-value is at most the level."""
+        return self.result is not None and self.result.p_value <= self.level
 
     @property
     def sentence(self) -> str:
-        """What was found, in words."""
-        if self.found is None or self.found.reason:
-            why = self.source if self.found is None else self.found.reason
-            return f"drift of the features cannot be told: {why}"
-        most = self.found.furthest
+        """One-sentence summary."""
+        if self.result is None or self.result.reason:
+            why = self.source if self.result is None else self.result.reason
+            return f"drift of the features is unknown: {why}"
+        most = self.result.furthest
         moved = (
-            f"{self.features[most]} moved most: stability index {self.found.index[most]:.2g}, in "
-            f"the training usually {self.found.usual[most]:.2g}"
+            f"{self.features[most]} drifted most: stability index {self.result.index[most]:.2g}, "
+            f"usually {self.result.usual[most]:.2g} in training"
         )
-        told = f"the newest {self.bars} bars lie"
-        where = "elsewhere than those of the training" if self.alarm else "as in the training"
-        return f"{told} {where}; {moved} (p = {self.found.p_value:.2g})"
+        verdict = "differ from the training bars" if self.alarm else "resemble the training bars"
+        return f"the newest {self.bars} bars {verdict}; {moved} (p = {self.result.p_value:.2g})"
 
 
-def keep(project: Project, tx: Transaction, artifact_hash: str, training: View) -> None:
-    """Put on record how the features of a model's training bars lie.
+def store_baseline(project: Project, tx: Transaction, artifact_hash: str, training: View) -> None:
+    """Store the drift baseline of a model's training bars.
 
     Parameters
     ----------
     training : View
-        The bars it was trained on and none after them.
+        Its training bars and none after them.
     """
     window = project.config.drift.bars
     try:
-        found = feature_baseline(_features(training, slice(training.first_bar, None)), window)
+        baseline = feature_baseline(_features(training, slice(training.first_bar, None)), window)
     except DataError:
-        # Too few bars to tell what is usual; whoever asks later is told so.
+        # Too few bars for a baseline; `training_drift` reports that.
         return
-    told = {name: values.tolist() for name, values in asdict(found).items() if name != "window"}
-    told |= {"window": found.window, "asked": window, "features": list(training.feature_names)}
-    forecasts.put_baseline(project.ledger, tx, artifact_hash, told)
+    stored = {
+        name: values.tolist() for name, values in asdict(baseline).items() if name != "window"
+    }
+    stored |= {"window": baseline.window, "asked": window, "features": list(training.feature_names)}
+    forecasts.put_baseline(project.ledger, tx, artifact_hash, stored)
 
 
-def drifted(
+def training_drift(
     project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
-) -> Drifted:
-    """Hold the newest bars of a view against those that its model was trained on.
+) -> FeatureDrift:
+    """Compare the newest bars of a view with the training bars of its model.
 
     Parameters
     ----------
     manifest : mapping
-        The model's: ``trained_from`` and ``trained_until``.
+        Manifest of the model, with ``trained_from`` and ``trained_until``.
     view : View
-        Through the model's features, up to the newest bar.
+        View of the model's features, up to the newest bar.
     """
     section = project.config.drift
-    baseline, source = _kept(project.reader, artifact_hash, view, section.bars), KEPT
+    baseline, source = _stored(project.reader, artifact_hash, view, section.bars), STORED
     if baseline is None:
         try:
-            baseline, source = _seen(manifest, view, section.bars), SEEN
+            baseline, source = _recomputed(manifest, view, section.bars), RECOMPUTED
         except DataError as error:
-            told = error.problems[0]
-            source = f"{told.found}, and {told.expected} are needed"
+            problem = error.problems[0]
+            source = f"{problem.found}, and {problem.expected} are needed"
     if baseline is None:
-        return Drifted(view.feature_names, 0, source, None, section.level)
-    found = feature_drift(baseline, _features(view, slice(-baseline.window, None)))
-    return Drifted(view.feature_names, baseline.window, source, found, section.level)
+        return FeatureDrift(view.feature_names, 0, source, None, section.level)
+    result = feature_drift(baseline, _features(view, slice(-baseline.window, None)))
+    return FeatureDrift(view.feature_names, baseline.window, source, result, section.level)
 
 
 def warn_of_drift(
     project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
 ) -> None:
-    """Say it where the newest bars are other than those of the training."""
-    found = drifted(project, artifact_hash, manifest, view)
-    if found.alarm:
-        project.reporter.say(f"warning: {found.sentence}")
+    """Report drift of the newest bars from training, if any."""
+    drift = training_drift(project, artifact_hash, manifest, view)
+    if drift.alarm:
+        project.reporter.say(f"warning: {drift.sentence}")
 
 
-def _kept(reader: RecordReader, artifact_hash: str, view: View, window: int) -> Baseline | None:
-    """What was put on record when it was trained, if it is what is asked for now."""
+def _stored(reader: RecordReader, artifact_hash: str, view: View, window: int) -> Baseline | None:
+    """Baseline stored at training, if it is of the same features and window."""
     try:
         row = reader.first("baseline", artifact_hash=artifact_hash)
     except PodiumError:
         # There is no record.
         return None
-    told = row["told"] if row else {}
-    if told.pop("asked", None) != window or told.pop("features") != list(view.feature_names):
+    stored = row["told"] if row else {}
+    if stored.pop("asked", None) != window or stored.pop("features") != list(view.feature_names):
         return None
-    return Baseline(told.pop("window"), **{n: np.array(v) for n, v in told.items()})
+    return Baseline(stored.pop("window"), **{n: np.array(v) for n, v in stored.items()})
 
 
-def _seen(manifest: Mapping[str, Any], view: View, window: int) -> Baseline:
-    """The same from the bars of the training."""
+def _recomputed(manifest: Mapping[str, Any], view: View, window: int) -> Baseline:
+    """Baseline recomputed from the training bars."""
     if not {"trained_from", "trained_until"} <= manifest.keys():
-        raise DataError("the model does not say what it was trained on", "its first and last bar")
+        raise DataError("the model's manifest has no training period", "its first and last bar")
     start, stop = (np.datetime64(manifest[f"trained_{end}"], "s") for end in ("from", "until"))
     rows = (view.times >= start) & (view.times <= stop)
     return feature_baseline(_features(view, rows), window)
 
 
 def _features(view: View, rows: slice | NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Features of some bars, (n, S, F); NaN where a ticker is no member, so not decided on."""
+    """Features of some bars, (n, S, F); NaN where a ticker is not a member of the universe."""
     if view.members is None:
         return view.features[rows]
     return np.where(view.members[rows, :, np.newaxis], view.features[rows], np.float32(np.nan))

@@ -1,4 +1,4 @@
-"""Evidence as steps make it: about a candidate's artefact, by this podium, now."""
+"""New evidence about a candidate's artefact, made by this version of podium."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def evidence_of_test(
     notes: Mapping[str, str],
     arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> Evidence:
-    """A new finding on the sealed test of a slot; its arrays are put on record."""
+    """New evidence on the sealed test of a slot; its arrays are recorded."""
     return evidence_about(
         candidate,
         kind,
@@ -43,15 +43,15 @@ def evidence_of_test(
 def put_arrays(
     project: Project, tx: Transaction, arrays: Mapping[str, NDArray[Any]]
 ) -> dict[str, str]:
-    """Put arrays on record; returns their hashes by name, the ``series`` of evidence."""
+    """Record arrays; return their hashes by name, the ``series`` of evidence."""
     return {name: writes.put_array(project.ledger, tx, array) for name, array in arrays.items()}
 
 
-def put_seen(
+def put_training_marks(
     project: Project, tx: Transaction, marks: Mapping[str, NDArray[Any]]
 ) -> dict[str, str]:
-    """The same for marks of training samples by kind, on which the model must not be judged."""
-    return put_arrays(project, tx, {f"trained_{what}": found for what, found in marks.items()})
+    """Record marks of training samples by kind, on which the model must not be evaluated."""
+    return put_arrays(project, tx, {f"trained_{kind}": values for kind, values in marks.items()})
 
 
 def evidence_about(
@@ -65,7 +65,7 @@ def evidence_about(
     scalars: Mapping[str, Scalar] | None = None,
     series: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """A new finding about a candidate; ``dataset`` and ``split`` are what it was found on."""
+    """New evidence about a candidate, on a dataset and split given by their hashes."""
     return Evidence(
         id=new_id("e"),
         kind=kind,

@@ -1,4 +1,4 @@
-"""Evidence ``improvement``: a child's figures beside its parent's, where both had the same test."""
+"""Evidence ``improvement``: changes of figures from a parent to its child on the same test."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.project import Project
 
 KIND = "improvement"
-# Evidence whose figures are of a test, of both or of neither.
+# Kinds of evidence with figures of a test.
 _TESTS = ("test", "backtest", "evaluation")
-# Figures that are not the candidate's own, or one of many of the same metric.
+# Prefix of figures of the naive method, and mark of a part of a metric.
 _NAIVE, _PART = "naive_", ":"
 _UNIT = "per cent"
-# A finding of a candidate and the parent's of the same test.
+# Evidence of a candidate and of its parent on the same test.
 Pair = tuple[Evidence, Evidence]
 
 
 def improvement_over_parent(
     project: Project, candidate: Candidate, periods: NDArray[np.int64] | None = None
 ) -> Evidence | None:
-    """Put on record by how much a candidate is better than the one it was made of.
+    """Record the improvement of a candidate over its parent.
 
-    ``improvement_<metric>`` is in per cent of the parent's figure and above 0 where the child is
-    better, ``delta_<metric>`` in the metric's unit. Where the parent gives nothing to compare with
-    the delta stands alone, and the notes say why.
+    ``improvement_<metric>`` is in percent of the parent's figure and above 0 where the child is
+    better, ``delta_<metric>`` in the metric's unit. Where the percentage is undefined there is only
+    the delta, and a note with the reason.
 
     Parameters
     ----------
     periods : (N,) int, optional
-        The period of each loss that the test kept, for an interval of the improvement in it.
+        Period of each stored loss of the test, for an interval of its improvement.
 
     Returns
     -------
     Evidence or None
-        None where there is no parent, it was not tested on the same data, or this is on record.
+        None without a parent that was tested on the same data, or if already recorded.
     """
     pairs = comparable(project, candidate)
 
@@ -62,19 +62,19 @@ def improvement_over_parent(
 
 
 def comparable(project: Project, candidate: Candidate) -> list[Pair]:
-    """Findings of a candidate and of its parent on the same test, in pairs."""
+    """Pairs of evidence of a candidate and of its parent on the same test."""
     if candidate.parent_id is None:
         return []
-    mine, its = (recorded.evidence(project, id_) for id_ in (candidate.id, candidate.parent_id))
+    child, parent = (recorded.evidence(project, id_) for id_ in (candidate.id, candidate.parent_id))
     return [
-        (mine[kind], its[kind])
+        (child[kind], parent[kind])
         for kind in _TESTS
-        if kind in mine and kind in its and _where(mine[kind]) == _where(its[kind])
+        if kind in child and kind in parent and _where(child[kind]) == _where(parent[kind])
     ]
 
 
 def inputs(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Everything that the improvement over a parent depends on, by name."""
+    """Inputs of the improvement over a parent, by name."""
     return {
         "candidate": candidate.artifact_hash,
         "parent": candidate.parent_id,
@@ -98,9 +98,7 @@ def _over_parent(
 def improvement_in_classes(
     project: Project, candidate: Candidate, fingerprint: str, changes: Mapping[str, Improvement]
 ) -> Evidence:
-    """Put on record by how much a classifier is better than the one it was made of.
-
-    Both answered the same samples just now, so it does not matter what is on record of the parent.
+    """Record the improvement of a classifier over its parent on the same samples.
 
     Parameters
     ----------
@@ -111,15 +109,15 @@ def improvement_in_classes(
     Returns
     -------
     Evidence
-        What is on record already where nothing else was found.
+        The recorded evidence, if its inputs are unchanged.
     """
-    told = [(name, "", found) for name, found in changes.items()]
+    rows = [(name, "", change) for name, change in changes.items()]
     of = {
         "candidate": candidate.artifact_hash,
         "parent": candidate.parent_id,
         "samples": fingerprint,
     }
-    evidence = _evidence(candidate, "evaluate", fingerprint, "", told)
+    evidence = _evidence(candidate, "evaluate", fingerprint, "", rows)
     evidence_once(project, candidate, KIND, of, lambda: lambda tx: [evidence])
     return recorded.evidence(project, candidate.id)[KIND]
 
@@ -129,34 +127,34 @@ def _where(evidence: Evidence) -> tuple[str, str]:
 
 
 def _changes(
-    mine: Mapping[str, Scalar], its: Mapping[str, Scalar]
+    child: Mapping[str, Scalar], parent: Mapping[str, Scalar]
 ) -> Iterator[tuple[str, str, Improvement]]:
-    """Name, unit and change of every metric; where only one has it, the reason is that."""
-    for name in dict.fromkeys([*mine, *its]):
-        one, other = mine.get(name), its.get(name)
-        value, unit, way = one or other or Scalar(math.nan)
-        if name.startswith(_NAIVE) or _PART in name or way not in ("min", "max"):
+    """Name, unit and change of every metric; a metric of only one of them has a reason."""
+    for name in dict.fromkeys([*child, *parent]):
+        one, other = child.get(name), parent.get(name)
+        value, unit, direction = one or other or Scalar(math.nan)
+        if name.startswith(_NAIVE) or _PART in name or direction not in ("min", "max"):
             continue
         if one is None or other is None:
             lacks = "child" if one is None else "parent"
-            found = Improvement(math.nan, math.nan, reason=f"the {lacks} has no such figure")
-        elif (other.unit, other.direction) != (unit, way):
-            found = Improvement(math.nan, math.nan, reason="they are in different units")
+            change = Improvement(math.nan, math.nan, reason=f"the {lacks} has no such figure")
+        elif (other.unit, other.direction) != (unit, direction):
+            change = Improvement(math.nan, math.nan, reason="they are in different units")
         else:
-            spread = its.get(f"{name}_standard_error", Scalar(0.0)).value
-            found = improvement(
-                other.value, value, "max" if way == "max" else "min", standard_error=spread
+            spread = parent.get(f"{name}_standard_error", Scalar(0.0)).value
+            change = improvement(
+                other.value, value, "max" if direction == "max" else "min", standard_error=spread
             )
-        yield name, unit, found
+        yield name, unit, change
 
 
-def _with_interval(name: str, found: Improvement, drawn: Improvement) -> Improvement:
-    """The change of the test's loss with the interval that its periods span."""
-    if name != "loss" or found.reason is not None:
-        return found
+def _with_interval(name: str, change: Improvement, drawn: Improvement) -> Improvement:
+    """The change, with a bootstrap interval if it is that of the test's loss."""
+    if name != "loss" or change.reason is not None:
+        return change
     if drawn.reason is not None:
-        return replace(found, percent=math.nan, reason=drawn.reason)
-    return replace(found, low=drawn.low, high=drawn.high, interval_reason=drawn.interval_reason)
+        return replace(change, percent=math.nan, reason=drawn.reason)
+    return replace(change, low=drawn.low, high=drawn.high, interval_reason=drawn.interval_reason)
 
 
 def _evidence(
@@ -166,23 +164,22 @@ def _evidence(
     split: str,
     changes: Iterable[tuple[str, str, Improvement]],
 ) -> Evidence:
-    """Evidence of what changed."""
     scalars: dict[str, Scalar] = {}
     notes: dict[str, str] = {}
     changed: list[str] = []
-    for name, unit, found in changes:
-        if not math.isnan(found.delta):
-            scalars[f"delta_{name}"] = Scalar(found.delta, unit)
-        if found.reason is not None:
-            notes[f"improvement_{name}"] = f"none: {found.reason}"
+    for name, unit, change in changes:
+        if not math.isnan(change.delta):
+            scalars[f"delta_{name}"] = Scalar(change.delta, unit)
+        if change.reason is not None:
+            notes[f"improvement_{name}"] = f"none: {change.reason}"
         else:
-            scalars[f"improvement_{name}"] = Scalar(found.percent, _UNIT, "max")
-            if not math.isnan(found.low):
-                scalars[f"improvement_{name}_low"] = Scalar(found.low, _UNIT)
-                scalars[f"improvement_{name}_high"] = Scalar(found.high, _UNIT)
-            elif found.interval_reason is not None:
-                notes[f"improvement_{name}_interval"] = found.interval_reason
-        changed += [name] * found.sign_changes
+            scalars[f"improvement_{name}"] = Scalar(change.percent, _UNIT, "max")
+            if not math.isnan(change.low):
+                scalars[f"improvement_{name}_low"] = Scalar(change.low, _UNIT)
+                scalars[f"improvement_{name}_high"] = Scalar(change.high, _UNIT)
+            elif change.interval_reason is not None:
+                notes[f"improvement_{name}_interval"] = change.interval_reason
+        changed += [name] * change.sign_changes
     if changed:
         notes["sign_changes"] = " ".join(changed)
     return evidence_about(

@@ -1,4 +1,4 @@
-"""Evidence that what made a candidate does not know the future: its features, family and signal."""
+"""Evidence ``leak_probe``: whether the members of a candidate read the future."""
 
 from __future__ import annotations
 
@@ -18,35 +18,34 @@ from podium.steps.workspace.project import Project
 from podium.tasks.forecast import SlotData
 
 KIND, PROBE = "leak_probe", "leak_probe_of_members"
-# A family is fitted a dozen times a seed.
+# A family is fitted a dozen times per seed.
 SEEDS = {"families": 1}
 USUAL_SEEDS = 3
 
 
-def probed_for_leaks(project: Project, data: SlotData, candidate: Candidate) -> bool:
-    """Put the evidence on record where a gate of the slot's policy asks for it and there is none.
+def ensure_leak_probe(project: Project, data: SlotData, candidate: Candidate) -> bool:
+    """Record the evidence if a gate of the slot's policy needs it and there is none.
 
-    What was probed with these versions of the members on these bars is not probed again, also not
-    for the next candidate.
+    Members are probed once per version and set of bars, also for later candidates.
 
     Returns
     -------
     bool
-        Whether something was put on record.
+        Whether evidence was recorded.
     """
-    if not is_asked(project, data.slot):
+    if not is_needed(project, data.slot):
         return False
     of = inputs(data, candidate)
     return evidence_once(project, candidate, KIND, of, lambda: _evidence(project, data, candidate))
 
 
-def is_asked(project: Project, slot: str) -> bool:
-    """Whether a gate of the slot's policy reads this evidence."""
+def is_needed(project: Project, slot: str) -> bool:
+    """Whether a gate of the slot's policy needs this evidence."""
     return bool(gates_that_read(project.config, slot, KIND))
 
 
 def inputs(data: SlotData, candidate: Candidate | None) -> dict[str, Any]:
-    """Everything that the evidence depends on, by name; None where it is not known yet."""
+    """Inputs of the evidence, by name; None where not known yet."""
     known = {} if candidate is None else _of_members(data, candidate.family)
     return {"candidate": candidate and candidate.artifact_hash, **known}
 
@@ -63,8 +62,8 @@ def _evidence(
     members = _members(data, candidate.family)
 
     def probe() -> Callable[[Transaction], Mapping[str, Any]]:
-        found = _probe(project, data, members)
-        return lambda tx: found
+        outputs = _probe(project, data, members)
+        return lambda tx: outputs
 
     probed = once(project, data.slot, PROBE, _of_members(data, candidate.family), probe).outputs
     evidence = evidence_about(
@@ -79,35 +78,35 @@ def _evidence(
 
 
 def _members(data: SlotData, family: str) -> dict[str, str]:
-    """Everything that has a say in the forecasts and the trades, and which version of it."""
+    """Members that determine forecasts and trades, with their versions."""
     named = [
         *(("features", spec) for spec in data.section.features),
         ("targets", data.section.target),
         ("families", family),
         ("signals", data.section.signal),
     ]
-    found = {}
+    versions = {}
     for kind, spec in named:
         name = spec.partition(":")[0]
         version = (
             registry.family(name).VERSION if kind == "families" else registry.version(kind, name)
         )
-        found[f"{kind}/{spec}"] = str(version)
-    return found
+        versions[f"{kind}/{spec}"] = str(version)
+    return versions
 
 
 def _probe(project: Project, data: SlotData, members: dict[str, str]) -> dict[str, Any]:
     leaks, unseen = [], []
-    for done, what in enumerate(members):
+    for done, member in enumerate(members):
         project.reporter.progress(f"{data.slot}: leak probe", done, len(members))
-        seeds = SEEDS.get(what.partition("/")[0], USUAL_SEEDS)
+        seeds = SEEDS.get(member.partition("/")[0], USUAL_SEEDS)
         try:
-            seen = leak.probed(data, what, seeds)
+            result = leak.probe_member(data, member, seeds)
         except PodiumError as error:
             unseen.append(error.problems[0].found)
             continue
-        if seen.leak is not None:
-            leaks.append(f"{what} at {seen.time}, {seen.column}: {seen.leak.how}")
+        if result.leak is not None:
+            leaks.append(f"{member} at {result.time}, {result.column}: {result.leak.how}")
     project.reporter.progress(f"{data.slot}: leak probe", len(members), len(members))
     return {
         "scalars": {"probed": len(members), "leaks": len(leaks), "undecided": len(unseen)},

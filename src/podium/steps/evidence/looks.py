@@ -1,4 +1,4 @@
-"""Every config a slot looked at on its validation samples; forecasts are traded there."""
+"""Selection bias over every config that a slot scored on its validation samples."""
 
 from __future__ import annotations
 
@@ -23,55 +23,55 @@ from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
 from podium.tasks.forecast import SlotData
 
-# Target weights held at once, 32 MB.
+# Target weights in memory at a time, 32 MB.
 CELLS_AT_ONCE = 4_000_000
 
 
 def selection_bias_of(
     project: Project, data: TaskData, tx: Transaction, chosen: str, naive: TrialRow, n_trials: int
 ) -> SelectionBias:
-    """How much of choosing one config among all that were ever looked at is luck.
+    """Selection bias of one config among all that were ever scored.
 
     Parameters
     ----------
     chosen : str
-        The config's hash.
+        Hash of the chosen config.
     naive : TrialRow
-        The best naive config on the windows the search was judged on; their index is its.
+        The best naive config on the validation windows of the search.
     n_trials : int
-        Distinct configs ever looked at, on overlapping windows too.
+        Distinct configs ever scored, on overlapping windows too.
     """
     ledger, index_hash = project.ledger, naive.index_hash
     if index_hash is None:
-        return selection_bias.no_bias(n_trials, "no losses were kept")
-    looked = [
-        one
-        for one in reads.looked_at(
+        return selection_bias.no_bias(n_trials, "no losses are stored")
+    trials = [
+        trial
+        for trial in reads.tested_configs(
             ledger, tx, data.slot, index_hash, data.task_hash, data.direction.sign
         )
-        if data.asks_alike(one.tickers, one.task)
+        if data.asks_alike(trial.tickers, trial.task)
     ]
-    traded = [one for one in looked if one.prediction_hash and data.task.trades]
-    kept = [
-        one
-        for one in looked
-        if one.loss_hash and one.metric == data.section.metric and math.isfinite(one.score)
+    with_forecasts = [trial for trial in trials if trial.prediction_hash and data.task.trades]
+    with_losses = [
+        trial
+        for trial in trials
+        if trial.loss_hash and trial.metric == data.section.metric and math.isfinite(trial.score)
     ]
-    wanted = [index_hash, naive.loss_hash, *(one.prediction_hash for one in traded)]
-    wanted += [one.loss_hash for one in kept]
-    arrays = reads.arrays(ledger, tx, [name for name in wanted if name])
-    place = {one.config_hash: n for n, one in enumerate(traded)}
+    hashes = [index_hash, naive.loss_hash, *(trial.prediction_hash for trial in with_forecasts)]
+    hashes += [trial.loss_hash for trial in with_losses]
+    arrays = reads.arrays(ledger, tx, [name for name in hashes if name])
+    place = {trial.config_hash: n for n, trial in enumerate(with_forecasts)}
     if chosen in place:
         assert isinstance(data, SlotData)
-        forecasts = [arrays[str(one.prediction_hash)] for one in traded]
+        forecasts = [arrays[str(trial.prediction_hash)] for trial in with_forecasts]
         returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
-        given_up = reads.given_up(ledger, tx, data.slot)
+        given_up = reads.count_pruned_configs(ledger, tx, data.slot)
         return selection_bias.bias_of_returns(returns, place[chosen], n_trials, given_up)
-    if chosen not in {one.config_hash for one in kept} or naive.loss_hash is None:
-        return selection_bias.no_bias(n_trials, "the chosen config left no losses on these windows")
+    if chosen not in {trial.config_hash for trial in with_losses} or naive.loss_hash is None:
+        return selection_bias.no_bias(n_trials, "the chosen config has no losses on these windows")
     units = data.units(arrays[index_hash])
     baseline = by_period(arrays[naive.loss_hash], units)
-    gains = [baseline - by_period(arrays[str(one.loss_hash)], units) for one in kept]
+    gains = [baseline - by_period(arrays[str(trial.loss_hash)], units) for trial in with_losses]
     return selection_bias.bias_of_losses(np.column_stack(gains), n_trials)
 
 
@@ -79,20 +79,20 @@ def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence
     """Return per bar of each config's forecasts, (T, N), from its first decision to the test."""
     at = np.searchsorted(data.tuning.times, index.decided_at)
     first, stop = int(at.min()), len(data.tuning)
-    every = np.arange(stop - first) % data.view.horizon == 0
+    on_time = np.arange(stop - first) % data.view.horizon == 0
     weights_of = registry.load("signals", data.section.signal).weights
     terms = trading_terms(project, data, slice(first, stop))
     parts = []
     size = max(1, CELLS_AT_ONCE // ((stop - first) * len(data.dataset.tickers)))
     for begin in range(0, len(forecasts), size):
-        some = forecasts[begin : begin + size]
-        weights = np.empty((len(some), stop - first, len(data.dataset.tickers)))
-        for plan, values in zip(weights, some, strict=True):
+        batch = forecasts[begin : begin + size]
+        weights = np.empty((len(batch), stop - first, len(data.dataset.tickers)))
+        for plan, values in zip(weights, batch, strict=True):
             mean = Prediction.read(values, index, data.dataset.tickers).mean
             grid = np.full(plan.shape, np.nan)
-            # What overflowed is no forecast.
+            # An infinite forecast is no forecast.
             grid[at - first, index.item] = np.where(np.isfinite(mean), mean, np.nan)
-            plan[:] = np.where(every[:, None], weights_of(grid), np.nan)
+            plan[:] = np.where(on_time[:, None], weights_of(grid), np.nan)
         parts.append(simulate_stack(weights=weights, **terms).returns)
     # Nothing can be held in the first bar.
     returns: Floats = np.concatenate(parts)[:, 1:].T

@@ -1,4 +1,4 @@
-"""What a choice among configs is worth: arrays in, numbers and evidence out."""
+"""Selection bias of a choice among configs: arrays in, numbers and evidence out."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from podium.stats import (
     sharpe_ratios,
 )
 
-# Blocks of CSCV: 16 where there are bars for it, else as many as have this many bars each.
+# Blocks of CSCV: 16, or fewer so that each has at least this many bars.
 BLOCKS, BARS_A_BLOCK = 16, 4
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Configs and the best naive one over the same periods, in the order they were given.
+    """Configs, in order, and the best naive one over the same periods.
 
     Parameters
     ----------
     losses : (T, M + 1) float
-        Loss per period; naive's is the last column.
+        Loss per period; the last column is naive.
     against_naive : list of DieboldMariano
-        Each config against naive, without the naive one.
+        Test of each config against naive.
     corrected : (M,) float
-        Their p-values after Holm's correction for looking at M of them.
+        Their p-values after Holm's correction for M tests.
     included : (M + 1,) bool
-        Who cannot be told from the best; everybody where that is undecidable. Naive is the last.
+        Whether each is in the model confidence set; all are if undecidable. Naive is the last.
     p_values : (M + 1,) float
-        Largest level at which each would still be included; NaN where that is undecidable.
+        Largest level at which each is still included; NaN if undecidable.
     reason : str
         Why the confidence set is undecidable.
     """
@@ -56,35 +56,35 @@ class Ranking:
     reason: str
 
     def intervals(self) -> list[BootstrapInterval]:
-        """Block bootstrap interval of each mean loss; the naive one's is the last."""
+        """Block bootstrap interval of each mean loss; the last is naive's."""
         return [block_bootstrap_mean(column) for column in self.losses.T]
 
     def scalars(self, chosen: int) -> dict[str, Scalar]:
-        """What evidence says of one of the configs."""
-        told = self.reason == ""
+        """Scalars of evidence about one config."""
+        is_decided = self.reason == ""
         return {
             "dm_p_value_corrected": Scalar(float(self.corrected[chosen]), "probability"),
-            "in_confidence_set": Scalar(float(self.included[chosen]) if told else math.nan),
+            "in_confidence_set": Scalar(float(self.included[chosen]) if is_decided else math.nan),
             "confidence_set_p_value": Scalar(float(self.p_values[chosen]), "probability", "max"),
             "confidence_set_size": Scalar(float(sum(self.included)), "configs, naive counted"),
             "confidence_set_of": Scalar(float(len(self.included)), "configs, naive counted"),
-            "naive_in_confidence_set": Scalar(float(self.included[-1]) if told else math.nan),
+            "naive_in_confidence_set": Scalar(float(self.included[-1]) if is_decided else math.nan),
         }
 
     def notes(self) -> dict[str, str]:
-        """What evidence says of it that is no number."""
+        """Notes of evidence."""
         return {"confidence_set_reason": self.reason}
 
 
 def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
-    """Rank configs beside naive.
+    """Rank configs and naive.
 
     Parameters
     ----------
     losses : (T, M) float
         Loss per period and config.
     naive : (T,) float
-        Of the best naive config in the same periods.
+        Loss of the best naive config in the same periods.
     horizon : int
         Steps ahead, for Diebold-Mariano.
     """
@@ -98,28 +98,28 @@ def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
 
 @dataclass(frozen=True)
 class SelectionBias:
-    """How much of a choice among many configs is luck.
+    """Selection bias of a choice among many configs.
 
     Parameters
     ----------
     basis : {"returns", "losses"}
-        What it was reckoned from: the forecasts traded by the slot's signal, or, where no
-        forecasts were kept, what each config loses less than naive.
+        Basis of the figures: returns of the forecasts traded by the slot's signal, or, without
+        stored forecasts, the loss of naive less that of each config.
     n_trials : int
-        Distinct configs ever looked at; some of them may have left nothing to reckon with.
+        Distinct configs ever scored, with or without stored forecasts or losses.
     judged, bars : int
-        Configs and bars it was reckoned from.
+        Configs and bars that the figures are computed from.
     sharpe, trial_sharpe_std, luck_sharpe : float
-        Sharpe ratio a bar of the chosen config, the spread of all configs' ones, and what the best
-        of `n_trials` without skill is expected to reach. NaN without returns.
+        Sharpe ratio per bar of the chosen config, the standard deviation over all configs, and the
+        expected maximum of `n_trials` without skill. NaN without returns.
     deflated_sharpe : float
-        Probability that the chosen config's true Sharpe ratio is above `luck_sharpe`.
+        Probability that the chosen config's true Sharpe ratio exceeds `luck_sharpe`.
     pbo, probability_of_loss : float
-        From CSCV; a loss is a negative mean return, or losing more than naive.
-    told_apart : float
-        Configs that can be told from the best of all that were judged; NaN if undecidable.
+        From CSCV; a loss is a negative mean return, or a mean loss above naive's.
+    distinguishable : float
+        Configs that differ significantly from the best; NaN if undecidable.
     sharpe_reason, reason : str
-        Why the first half, or the second half of these figures is NaN.
+        Why the Sharpe figures, or those of CSCV and the confidence set, are NaN.
     """
 
     basis: Literal["returns", "losses"]
@@ -132,12 +132,12 @@ class SelectionBias:
     deflated_sharpe: float = math.nan
     pbo: float = math.nan
     probability_of_loss: float = math.nan
-    told_apart: float = math.nan
+    distinguishable: float = math.nan
     sharpe_reason: str = ""
     reason: str = ""
 
     def scalars(self) -> dict[str, Scalar]:
-        """What evidence says of it."""
+        """Scalars of evidence."""
         return {
             "n_trials": Scalar(self.n_trials, "configs"),
             "configs_judged": Scalar(self.judged, "configs"),
@@ -148,11 +148,11 @@ class SelectionBias:
             "deflated_sharpe": Scalar(self.deflated_sharpe, "probability", "max"),
             "pbo": Scalar(self.pbo, "probability", "min"),
             "probability_of_loss": Scalar(self.probability_of_loss, "probability", "min"),
-            "configs_told_apart": Scalar(self.told_apart, "configs"),
+            "configs_told_apart": Scalar(self.distinguishable, "configs"),
         }
 
     def notes(self) -> dict[str, str]:
-        """What evidence says of it that is no number."""
+        """Notes of evidence."""
         return {
             "luck_basis": self.basis,
             "deflated_sharpe_reason": self.sharpe_reason,
@@ -163,33 +163,32 @@ class SelectionBias:
 def bias_of_returns(
     returns: Floats, chosen: int, n_trials: int, given_up: int = 0
 ) -> SelectionBias:
-    """Judge a choice by what the configs' forecasts would have earned.
+    """Selection bias from the returns of the configs' forecasts.
 
     Parameters
     ----------
     returns : (T, N) float
-        Return per bar and config, after costs; every config whose forecasts were kept.
+        Return per bar and config, after costs, for every config with stored forecasts.
     chosen : int
-        Column of the config that was chosen.
+        Column of the chosen config.
     n_trials : int
-        Distinct configs ever looked at, N at least.
+        Distinct configs ever scored, at least N.
     given_up : int
-        How many of them a schedule dropped, so that their returns are unknown. Those that are left
-        are the better ones and alike, and their spread says too little of what luck can do: where
-        there are any, it is taken to be that of strategies without skill that have nothing in
-        common, one over the root of T, at least.
+        Number of configs that a schedule pruned, so that their returns are unknown. The remaining
+        ones are better and more alike, so their standard deviation is too small: with any pruned
+        config it is at least that of independent strategies without skill, one over the root of T.
 
     Examples
     --------
     >>> noise = 0.01 * np.random.default_rng(0).standard_normal((1000, 50))
-    >>> found = luck_of_returns(noise, int(noise.mean(axis=0).argmax()), 50)
-    >>> found.deflated_sharpe < 0.95, found.probability_of_loss > 0.1
+    >>> bias = bias_of_returns(noise, int(noise.mean(axis=0).argmax()), 50)
+    >>> bias.deflated_sharpe < 0.95, bias.probability_of_loss > 0.1
     (True, True)
     """
     sharpes = sharpe_ratios(returns)
     mine = float(sharpes[chosen])
     varied = sharpes[np.isfinite(sharpes)]
-    # A config that never trades took no part in the search for a lucky one.
+    # A config that never trades is not a trial.
     spread = float(varied.std(ddof=1)) if varied.size > 1 else math.nan
     if n_trials == 1:
         spread = 0.0
@@ -197,61 +196,61 @@ def bias_of_returns(
         spread = float(np.nanmax([spread, 1.0 / math.sqrt(len(returns))]))
     reason = ""
     if math.isnan(mine):
-        reason = "its forecasts never lead to a return that varies"
+        reason = "the returns of its forecasts are constant"
     elif math.isnan(spread):
-        reason = f"{n_trials} configs were looked at, and the returns of {varied.size} are known"
-    bar = math.nan if math.isnan(spread) else expected_max_sharpe(n_trials, spread)
+        reason = f"{n_trials} configs were scored, and the returns of {varied.size} are known"
+    threshold = math.nan if math.isnan(spread) else expected_max_sharpe(n_trials, spread)
     deflated = math.nan
     if not reason:
         deflated = deflated_sharpe(returns[:, chosen], n_trials=n_trials, trial_sharpe_std=spread)
         reason = "" if math.isfinite(deflated) else f"{len(returns)} bars are too few"
     return replace(
-        _of_choosing("returns", returns, n_trials),
+        _bias_without_sharpe("returns", returns, n_trials),
         sharpe=mine,
         trial_sharpe_std=spread,
-        luck_sharpe=bar,
+        luck_sharpe=threshold,
         deflated_sharpe=deflated,
         sharpe_reason=reason,
     )
 
 
 def bias_of_losses(gains: Floats, n_trials: int) -> SelectionBias:
-    """Judge a choice by losses, where there are no forecasts to trade.
+    """Selection bias from losses, without forecasts to trade.
 
     Parameters
     ----------
     gains : (T, N) float
-        What naive loses more than each config in each period.
+        Loss of naive less that of each config in each period.
     """
-    reason = "there are losses and no forecasts to trade"
-    return replace(_of_choosing("losses", gains, n_trials), sharpe_reason=reason)
+    reason = "there are losses but no forecasts to trade"
+    return replace(_bias_without_sharpe("losses", gains, n_trials), sharpe_reason=reason)
 
 
 def no_bias(n_trials: int, reason: str) -> SelectionBias:
-    """Where nothing is left to judge a choice by."""
+    """Selection bias without data: every figure is NaN."""
     return SelectionBias("returns", n_trials, sharpe_reason=reason, reason=reason)
 
 
-def _of_choosing(
+def _bias_without_sharpe(
     basis: Literal["returns", "losses"], performance: Floats, n_trials: int
 ) -> SelectionBias:
-    """What CSCV and the confidence set of all configs say, (T, N); nothing of Sharpe ratios."""
+    """CSCV and confidence set of all configs from their performance, (T, N)."""
     bars, configs = performance.shape
     blocks = max(2, min(BLOCKS, bars // BARS_A_BLOCK // 2 * 2))
-    found = probability_of_backtest_overfitting(
+    overfitting = probability_of_backtest_overfitting(
         performance, blocks, score="sharpe" if basis == "returns" else "mean"
     )
-    told = math.nan
+    distinguishable = math.nan
     if configs > 1:
         best = model_confidence_set(-performance)
-        told = math.nan if best.reason else float(np.count_nonzero(~best.included))
+        distinguishable = math.nan if best.reason else float(np.count_nonzero(~best.included))
     return SelectionBias(
         basis,
         n_trials,
         configs,
         bars,
-        pbo=found.probability,
-        probability_of_loss=found.probability_of_loss,
-        told_apart=told,
-        reason=found.reason or "",
+        pbo=overfitting.probability,
+        probability_of_loss=overfitting.probability_of_loss,
+        distinguishable=distinguishable,
+        reason=overfitting.reason or "",
     )

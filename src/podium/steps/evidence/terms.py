@@ -1,4 +1,4 @@
-"""On what prices and terms a slot's forecasts are traded, in the backtest and to judge luck."""
+"""Prices and terms of trading a slot's forecasts, in the backtest and for selection bias."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRICES = ("close", "open")
 
 
 def trading_terms(project: Project, data: SlotData, bars: slice) -> dict[str, Any]:
-    """Arguments of ``simulate`` and ``simulate_stack`` but the weights, as ``[backtest]`` says."""
+    """Arguments of ``simulate`` and ``simulate_stack`` from ``[backtest]``, without the weights."""
     settings = project.config.backtest
     closes, opens = (tradable(data.dataset, data.dataset[name])[bars] for name in PRICES)
     impact = limits = rates = None
@@ -48,11 +48,10 @@ def trading_terms(project: Project, data: SlotData, bars: slice) -> dict[str, An
 
 
 def tradable(dataset: Dataset, prices: Floats) -> Floats:
-    """Prices as long as a ticker can be held: the portfolio sells what has no price any more.
+    """Prices of each ticker while it can be held; NaN afterwards, so that it is sold.
 
-    One that leaves the universe has a price until the bar after that at which it is known to have
-    left; there it is sold, as an order of that bar would be. One that is delisted is sold at its
-    last price.
+    A ticker that leaves the universe has a price until the bar after its departure is known, where
+    it is sold like an order of that bar. A delisted one is sold at its last price.
     """
     if dataset.members is None:
         return prices

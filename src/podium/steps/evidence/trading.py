@@ -1,4 +1,4 @@
-"""Forecasts traded on a project's terms, and the portfolios they are held against."""
+"""Portfolios of forecasts and benchmarks on the terms of a project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from podium.tasks.forecast import SlotData
 
 CANDIDATE, NAIVE = "candidate", "naive"
 BENCHMARKS = ("equal weight", "buy and hold")
-# Columns of the candidate's trades as the record keeps them, and what their names begin with.
+# Recorded columns of the candidate's trades, and the prefix of their names.
 FILLS, TRADES = ("bar", "item", "quantity", "price", "fee"), "trades:"
 
 _MEASURES = {
@@ -39,8 +39,8 @@ _MEASURES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Traded:
-    """What portfolios came to over the bars of a test.
+class PortfolioBacktests:
+    """Backtests of portfolios over the bars of a test.
 
     Parameters
     ----------
@@ -52,19 +52,19 @@ class Traded:
     results: Mapping[str, Backtest]
 
     def scalars(self) -> dict[str, Scalar]:
-        """Every measure of every portfolio, as evidence has them: ``candidate:sharpe``."""
+        """Every measure of every portfolio, such as ``candidate:sharpe``."""
         periods = periods_per_year(self.times)
-        found: dict[str, Scalar] = {}
+        scalars: dict[str, Scalar] = {}
         for name, result in self.results.items():
-            found |= measured(name, summary(result, periods))
-        return found
+            scalars |= measure_scalars(name, summary(result, periods))
+        return scalars
 
     def curves(self) -> dict[str, np.ndarray]:
-        """Equity of every portfolio in multiples of the initial capital, beside ``times``."""
-        found: dict[str, np.ndarray] = {"times": self.times}
+        """Equity of every portfolio in multiples of the initial capital, and ``times``."""
+        curves: dict[str, np.ndarray] = {"times": self.times}
         for name, result in self.results.items():
-            found[name] = result.equity / result.equity[0]
-        return found
+            curves[name] = result.equity / result.equity[0]
+        return curves
 
     def fills(self) -> dict[str, np.ndarray]:
         """Columns of the candidate's trades, in the order of the fills."""
@@ -72,51 +72,52 @@ class Traded:
         return {f"{TRADES}{name}": getattr(trades, name) for name in FILLS}
 
 
-def measured(portfolio: str, measures: Mapping[str, float]) -> dict[str, Scalar]:
-    """Measures of a portfolio with their units, as evidence has them."""
+def measure_scalars(portfolio: str, measures: Mapping[str, float]) -> dict[str, Scalar]:
+    """Scalars of the measures of a portfolio."""
     return {
         f"{portfolio}:{name}": Scalar(value, *_MEASURES.get(name, ("", "none")))
         for name, value in measures.items()
     }
 
 
-def targets(data: SlotData, forecast: Prediction) -> Floats:
+def target_weights(data: SlotData, forecast: Prediction) -> Floats:
     """Target weights at every bar of the test, (T, S); NaN in a row without any forecast."""
     grid = forecast.grid(data.view.times[data.test_start :], data.view.tickers)
-    found: Floats = registry.load("signals", data.section.signal).weights(grid)
-    return found
+    weights: Floats = registry.load("signals", data.section.signal).weights(grid)
+    return weights
 
 
-def due(bars: int, horizon: int) -> Mask:
-    """Bars of a test at which an order is given: its first, and every ``horizon`` from there."""
-    found: Mask = np.arange(bars) % horizon == 0
-    return found
+def order_bars(bars: int, horizon: int) -> Mask:
+    """Mask of the bars of a test with an order: the first and every ``horizon`` after it."""
+    return np.asarray(np.arange(bars) % horizon == 0)
 
 
-def trade(project: Project, data: SlotData, forecast: Prediction, naive: Prediction) -> Traded:
-    """A candidate's forecasts and naive's, traded alike, beside portfolios that need none.
+def trade(
+    project: Project, data: SlotData, forecast: Prediction, naive: Prediction
+) -> PortfolioBacktests:
+    """Backtests of a candidate's forecasts, naive's, and benchmarks without forecasts.
 
-    Orders are given every ``horizon`` bars, with the costs of ``[backtest]``; to buy and hold is
-    one order, at the first bar with a forecast.
+    Orders are given every ``horizon`` bars, with the costs of ``[backtest]``; buy and hold is one
+    order at the first bar with a forecast.
     """
     grid = forecast.grid(data.view.times[data.test_start :], data.view.tickers)
     equal = registry.load("signals", "equal").weights(grid)
     bought = np.arange(len(equal)) == int(np.isfinite(equal).any(axis=1).argmax())
-    on_time = due(len(equal), data.view.horizon)
+    on_time = order_bars(len(equal), data.view.horizon)
     plans = {
-        CANDIDATE: (on_time, targets(data, forecast)),
+        CANDIDATE: (on_time, target_weights(data, forecast)),
         BENCHMARKS[0]: (on_time, equal),
         BENCHMARKS[1]: (bought, equal),
-        NAIVE: (on_time, targets(data, naive)),
+        NAIVE: (on_time, target_weights(data, naive)),
     }
     results = {
-        name: simulated(project, data, np.where(when[:, None], weights, np.nan))
+        name: run_backtest(project, data, np.where(when[:, None], weights, np.nan))
         for name, (when, weights) in plans.items()
     }
-    return Traded(data.view.times[data.test_start :], results)
+    return PortfolioBacktests(data.view.times[data.test_start :], results)
 
 
-def simulated(project: Project, data: SlotData, weights: Floats) -> Backtest:
-    """A portfolio of weights (T, S) over the test, on the terms of the project."""
+def run_backtest(project: Project, data: SlotData, weights: Floats) -> Backtest:
+    """Backtest of weights (T, S) over the test, on the terms of the project."""
     bars = slice(data.test_start, len(data.view))
     return simulate(weights=weights, **trading_terms(project, data, bars))

@@ -11,7 +11,7 @@ from podium.evidence import Evidence
 from podium.ledger import reads
 from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
-from podium.render.found import (
+from podium.render.values import (
     ClassRow,
     EquityCurves,
     FoldRow,
@@ -153,40 +153,41 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
 
 
 def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
-    """What the choice among all configs ever looked at is worth."""
+    """Figures on the selection bias of the choice among all configs ever scored."""
     luck, data = analysis.luck, analysis.extension.tuned.data
     loss = "loses money" if luck.basis == "returns" else "loses more than naive"
     figures: list[tuple[str, float, str]] = [
         (
-            "configs looked at",
+            "configs scored",
             luck.n_trials,
             "in any study, log or import of the slot on overlapping samples; failed and pruned too",
         ),
-        ("of them judged here", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
+        ("with known results", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
     ]
     if luck.basis == "returns":
         assert isinstance(data, SlotData)
         a_year = math.sqrt(periods_per_year(data.tuning.times))
         figures += [
-            ("Sharpe ratio a year", luck.sharpe * a_year, "of the chosen config"),
+            ("Sharpe ratio per year", luck.sharpe * a_year, "of the chosen config"),
             (
-                "Sharpe ratio of luck",
+                "expected maximum Sharpe ratio",
                 luck.luck_sharpe * a_year,
-                "a year, expected of the best of so many configs without skill",
+                "per year, of the best of that many configs without skill",
             ),
             (
                 "deflated Sharpe",
                 luck.deflated_sharpe,
-                luck.sharpe_reason or "probability that the chosen config has more than that",
+                luck.sharpe_reason
+                or "probability that the true Sharpe ratio exceeds the expected maximum",
             ),
         ]
-    half = f"how often the best of half of the {data.unit} {loss} on the other half"
-    below = "how often it falls below the median there; about 0.5 also where all are good"
-    apart = "configs of those judged; where it is 0, PBO says nothing"
+    half = f"share of splits in which the best on half of the {data.unit} {loss} on the other half"
+    below = "share in which it is below the median there; about 0.5 also where all are equally good"
+    apart = "configs; at 0, PBO has no meaning"
     figures += [
         ("probability of loss", luck.probability_of_loss, luck.reason or half),
         ("PBO", luck.pbo, luck.reason or below),
-        ("told from the best", luck.told_apart, apart),
+        ("distinguishable from the best", luck.distinguishable, apart),
     ]
     return [
         SelectionBiasRow(name, finite_or_none(value), meaning) for name, value, meaning in figures
@@ -194,12 +195,12 @@ def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
 
 
 def luck_basis(analysis: Analysis) -> str:
-    """What the figures were reckoned from, as a sentence."""
+    """Basis of the figures, as a sentence."""
     section = analysis.extension.tuned.data.section
     if loss := analysis.extension.tuned.data.task.loss:
         return f"From the {loss} of every config against that of naive."
     if analysis.luck.basis == "losses":
-        return "Reckoned from losses against naive, since the trials kept no forecasts."
+        return "From losses against naive, as no forecasts of the trials are stored."
     return (
         f"Forecasts of every config traded by the signal '{section.signal}' on the validation "
         "bars, costs as in the backtest."

@@ -72,7 +72,7 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
     within = [c for c in extension.configs if sign * c.mean <= limit]
     chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
     with project.ledger.reading() as tx:
-        looked_at = reads.luck(
+        looked_at = reads.count_tested_configs(
             project.ledger, tx, data.slot, extension.tuned.split.validation_interval()
         )
         luck = selection_bias_of(

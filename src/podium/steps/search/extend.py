@@ -122,7 +122,7 @@ def cross_validate(project: Project, found: SearchResult) -> CrossValidation:
                 replace(job, save_to=place) if searched else job,
                 [plan for n in mine for plan in asked[n].plans],
                 callback if searched else execute.no_callback,
-                leave=extended_files.Stay(place, split) if searched else None,
+                store_model=extended_files.Stay(place, split) if searched else None,
             )
             folds = len(split.folds)
             rows |= {n: ended[k * folds : (k + 1) * folds] for k, n in enumerate(mine)}

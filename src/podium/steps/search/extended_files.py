@@ -31,7 +31,7 @@ SCHEMA = 1
 def keeping(project: Project, slot: str) -> AbstractContextManager[str]:
     """Place for models while folds are trained; empty: none are kept."""
     wanted = bool(project.config.paths.extended)
-    return driver.workplace(project, slot, "extend") if wanted else nullcontext("")
+    return driver.work_folder(project, slot, "extend") if wanted else nullcontext("")
 
 
 class Stay:

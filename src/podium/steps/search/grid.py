@@ -75,7 +75,7 @@ def grid(
         {name: space},
         search=GRID,
         seed=project.config.tune.seed,
-        **schedule.asked(project, budget),
+        **schedule.schedule_question(project, budget),
     )
     baselines.run(context)
     seed, configs = trial_seed(project.config.tune.seed, SEED), list(space.grid())
@@ -85,7 +85,7 @@ def grid(
     ]
     before = project.ledger.read(reads.count_ended, keys)
     search = registry.load("searches", GRID).SEARCH(space, seed)
-    with driver.workplace(project, slot, GRID) as work:
+    with driver.work_folder(project, slot, GRID) as work:
         label, numbers = f"{slot}: grid {name}", range(len(configs))
         run = SearchRun(name, search, GRID, numbers, len(numbers), lambda _: seed, label, work)
         rows = driver.run_search(context, run)

@@ -12,7 +12,7 @@ from typing import Any
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.hashing import json_text
 from podium.ledger.record_reader import RecordReader
-from podium.ledger.runs import Observation, observations, orderly
+from podium.ledger.runs import Observation, observations, sort_key
 from podium.record import lower_is_better
 from podium.render.answer import Answer
 from podium.render.table import counted
@@ -245,7 +245,7 @@ def _impact(
     left_out: Sequence[str],
     looks: int = 1,
 ) -> HyperparameterImpact:
-    ordered = sorted(runs, key=lambda run: orderly(run.config[hyperparam]))
+    ordered = sorted(runs, key=lambda run: sort_key(run.config[hyperparam]))
     finite = [run for run in ordered if not math.isnan(run.value)]
     values = [run.config[hyperparam] for run in finite]
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)

@@ -190,7 +190,7 @@ def _sweep(
             f"--set {BUDGET}=20; the program is given it as any other parameter",
         )
     # The schedule of podium.toml is for families.
-    asked = driver.asked(project, schedule or _schedule.NONE)
+    asked = driver.search_question(project, schedule or _schedule.NONE)
     with project.locked(data.slot, PHASE):
         context = begin_study(
             project,
@@ -201,7 +201,7 @@ def _sweep(
             **asked,
         )
         _tell_of_changes(project, data)
-        with driver.workplace(project, data.slot, TASK) as work:
+        with driver.work_folder(project, data.slot, TASK) as work:
             run = SearchRun(
                 data.name,
                 registry.load("searches", settings.search).SEARCH(space, settings.seed),
@@ -213,7 +213,7 @@ def _sweep(
                 lambda _: settings.seed,
                 f"{data.slot}: sweep",
                 work,
-                said={"code": dict(data.code_hashes)} if data.code_hashes else None,
+                extras={"code": dict(data.code_hashes)} if data.code_hashes else None,
                 runner=runner,
             )
             driver.begin(context, run)

@@ -19,9 +19,9 @@ from podium.ledger.warm_start import KNOWN
 from podium.record import finite_or_none
 from podium.registry import Direction
 from podium.render.answer import Answer, against, differing, varying
-from podium.render.blocks import interval, short, standing
-from podium.render.found import RankRow
+from podium.render.blocks import distinction, interval, short
 from podium.render.table import counted, number, p_value
+from podium.render.values import RankRow
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats import DieboldMariano
@@ -32,7 +32,7 @@ from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.finalists import Finalist, winner
 from podium.steps.trials.objectives import feasible, pareto
-from podium.steps.trials.schedule import as_dropped, dropped_by
+from podium.steps.trials.schedule import as_pruned, pruned_by
 from podium.study import Study
 from podium.tasks._base import TaskData
 from podium.tasks.forecast import SlotData
@@ -276,9 +276,9 @@ def searched(context: StudyContext, phase: str) -> list[TrialRow]:
 
     A config that the study proposed twice, or that was on record before, is one trial.
     """
-    dropped = dropped_by(context)
+    dropped = pruned_by(context)
     rows = [
-        as_dropped(row, dropped[row.id]) if row.id in dropped else row
+        as_pruned(row, dropped[row.id]) if row.id in dropped else row
         for row in context.rows(KNOWN, phase)
     ]
     # In a search that --max-time ended, the others never began.
@@ -560,7 +560,7 @@ class Analysis(Answer):
                 "95 % interval": interval(row),
                 "p against naive": p_value(row.p_value),
                 "corrected": p_value(row.p_corrected),
-                "against the best": standing(row),
+                "against the best": distinction(row),
             }
             for row, one in zip(
                 self.ranked(), [*self.extension.configs, self.reference], strict=True

@@ -136,7 +136,7 @@ def sweep(
         name: _Lists(data, name, spaces[name], given[name], max_runs).up_to(mode) for name in names
     }
     settings = project.config.tune
-    scheduled = schedule.asked(project)
+    scheduled = schedule.schedule_question(project)
     context = begin_study(
         project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
     )
@@ -144,7 +144,7 @@ def sweep(
     seed = trial_seed(settings.seed, SEED)
     found: dict[str, list[TrialRow]] = {name: [] for name in names}
     left = math.inf if max_runs is None else max_runs
-    with driver.workplace(project, slot, PHASE) as work:
+    with driver.work_folder(project, slot, PHASE) as work:
         for level, name in itertools.product(MODES[: MODES.index(mode) + 1], names):
             numbers = [n for n, (its, _) in enumerate(lists[name]) if its == level]
             numbers = numbers[: int(min(left, len(numbers)))]

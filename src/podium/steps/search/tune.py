@@ -22,9 +22,9 @@ from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines, driver, execute, finalists
 from podium.steps.trials.context import StudyContext, begin_study, question_of
 from podium.steps.trials.driver import SearchRun, nothing_complete
-from podium.steps.trials.objectives import judged_by, objectives, scores
+from podium.steps.trials.objectives import objectives, scores, with_metric
 from podium.steps.trials.once import differences, once
-from podium.steps.trials.schedule import dropped_by
+from podium.steps.trials.schedule import pruned_by
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.verb import on_slot
 from podium.study import Study
@@ -241,7 +241,7 @@ def _search_family(context: StudyContext, family: str, space: Space, files: Tuni
         f"{context.slot}: tune {family}",
         save_to=files.save_to,
         where=settings.where,
-        leave=files.keep(family) if files.save_to else None,
+        store_model=files.keep(family) if files.save_to else None,
     )
     driver.begin(context, run, stride)
     driver.run_search(context, run)
@@ -304,7 +304,7 @@ def reach(project: Project, data: TaskData) -> SearchProgress:
 
 def _counted(context: StudyContext) -> SearchProgress:
     project, study, data, split = context.project, context.study, context.data, context.split
-    dropped = dropped_by(context)
+    dropped = pruned_by(context)
     trials, wanted = project.config.tune.trials, {}
     for family in data.section.families:
         most = driver.exhausted(context, family)
@@ -330,7 +330,7 @@ def _counted(context: StudyContext) -> SearchProgress:
 def search_data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
     """Data of a slot with the metric that its search optimizes."""
     metric = objectives(project.config, slot)[0]
-    return task_data(judged_by(project.config, slot, metric), slot, say=say)
+    return task_data(with_metric(project.config, slot, metric), slot, say=say)
 
 
 def validation_split(project: Project, data: TaskData) -> Split:
@@ -388,7 +388,7 @@ def _way(project: Project) -> dict[str, str | int]:
     """Settings of ``[tune]`` that belong to a study's question."""
     # The search receives infeasible configs as bad ones, so the filter decides its proposals.
     where = project.config.tune.where
-    return driver.asked(project) | ({"where": where} if where else {})
+    return driver.search_question(project) | ({"where": where} if where else {})
 
 
 def _result(context: StudyContext) -> SearchResult:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from podium import registry
-from podium.files import flush, flush_folder, full_disk_explained, tell_written
+from podium.files import flush, flush_folder, full_disk_explained, notify_written
 from podium.hashing import digest_folder, json_file, strict
 from podium.ledger import trial_facts
 from podium.ledger.reads import TrialRow
@@ -80,7 +80,7 @@ class TuningFiles:
         if not self.most:
             yield
             return
-        with driver.workplace(self.project, self.study.slot, "tune") as self.save_to:
+        with driver.work_folder(self.project, self.study.slot, "tune") as self.save_to:
             try:
                 yield
             except KeyboardInterrupt:
@@ -127,7 +127,7 @@ class TuningFiles:
             shutil.rmtree(place, ignore_errors=True)
             shutil.move(model, place)
             flush(place.parent)
-            tell_written(place)
+            notify_written(place)
 
         return keep
 
@@ -248,7 +248,7 @@ class TuningFiles:
             "chosen": chosen or None,
             "naive": None
             if naive is None
-            else {"value": naive.score, **baselines.described(naive), "id": naive.id},
+            else {"value": naive.score, **baselines.to_dict(naive), "id": naive.id},
             "trials": [
                 {
                     "trial": row.number,

@@ -12,8 +12,8 @@ from podium.arrays import Floats, Mask
 from podium.evidence import Evidence
 from podium.prediction import Prediction
 from podium.stats import BootstrapInterval, block_bootstrap_mean
-from podium.steps.evidence.comparison import Comparison, compared
-from podium.steps.evidence.drift import Drifted, drifted
+from podium.steps.evidence.comparison import Comparison, compare_forecasts
+from podium.steps.evidence.drift import FeatureDrift, training_drift
 from podium.steps.serving.forecast_log import Live, ServedModel, live, places, served_models
 from podium.steps.trials import baselines
 from podium.steps.workspace.moments import without_midnight
@@ -58,7 +58,7 @@ class SlotChecked:
     candidate_id: str
     findings: tuple[SlotFinding, ...]
     beats_naive: bool | None
-    drift: Drifted
+    drift: FeatureDrift
 
     @property
     def warnings(self) -> tuple[SlotFinding, ...]:
@@ -91,7 +91,9 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     newer = _beside(champion, naive.mean, is_newer)
     since = _beside(champion, naive.mean, (times > served.trained_until) & champion.known)
     before = _beside(champion, naive.mean, (times <= tested) & champion.known)
-    drift = drifted(project, served.candidate.artifact_hash, served.model.manifest, served.view)
+    drift = training_drift(
+        project, served.candidate.artifact_hash, served.model.manifest, served.view
+    )
     beats, against = _against_naive(newer, since, method, served.model.section.metric)
     findings = [
         _who(served),
@@ -111,19 +113,19 @@ def _naive(served: ServedModel) -> tuple[Prediction, str]:
     """The baseline that the candidate was compared with, fitted on the same training bars."""
     view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
-    known = filter(None, (baselines.named(one, view) for one in notes))
+    known = filter(None, (baselines.from_notes(one, view) for one in notes))
     # One that was brought in from elsewhere was compared with nothing here.
-    reference = next(known, None) or baselines.every(view)[0]
+    reference = next(known, None) or baselines.all_configs(view)[0]
     stop = int(np.searchsorted(view.times, served.trained_until, side="right"))
     # No label reaches beyond the training.
-    model = baselines.fitted(reference, baselines.labelled(view.until(stop)))
+    model = baselines.fit(reference, baselines.labelled(view.until(stop)))
     return model.predict(served.windows().blind()), baselines.method_of(reference)
 
 
 def _beside(champion: Live, other: Floats, keep: Mask) -> Comparison:
     """The champion's forecasts beside others, on the windows that are kept."""
     metric, windows = champion.served.model.section.metric, champion.windows.take(keep)
-    return compared(metric, windows, champion.forecast[keep], other[keep])
+    return compare_forecasts(metric, windows, champion.forecast[keep], other[keep])
 
 
 def _who(served: ServedModel) -> SlotFinding:
@@ -227,15 +229,15 @@ def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[fl
     return difference, difference - low, difference + high
 
 
-def _drift(drift: Drifted) -> SlotFinding:
+def _drift(drift: FeatureDrift) -> SlotFinding:
     figures: dict[str, float] = {}
     told = drift.sentence
-    if drift.found is not None:
+    if drift.result is not None:
         figures = {
             f"stability_index:{name}": float(value)
-            for name, value in zip(drift.features, drift.found.index, strict=True)
+            for name, value in zip(drift.features, drift.result.index, strict=True)
         }
-        figures["drift_p_value"] = drift.found.p_value
+        figures["drift_p_value"] = drift.result.p_value
         told += f"; {drift.source}"
     return SlotFinding(WARNING if drift.alarm else NOTE, "drift", told, figures)
 

@@ -142,7 +142,7 @@ def store(project: Project, served: ServedModel, since: str = "") -> int:
     ledger, candidate = project.ledger, served.candidate
     with ledger.reading() as tx:
         start = since or forecasts.last_decided(ledger, tx, candidate.id)
-        known = forecasts.kept(ledger, tx, candidate.id, since=start)
+        known = forecasts.stored_forecasts(ledger, tx, candidate.id, since=start)
     moment = served.tested_until + 1 if not start else np.datetime64(start, "s")
     asked = served.windows(moment)
     new = np.array([place not in known for place in places(asked)], dtype=bool)
@@ -164,7 +164,7 @@ def store(project: Project, served: ServedModel, since: str = "") -> int:
 def live(project: Project, served: ServedModel) -> Live:
     """Everything a candidate said of bars after its training, and says now where it had not."""
     windows, candidate = served.windows(), served.candidate
-    kept = project.ledger.read(forecasts.kept, candidate.id)
+    kept = project.ledger.read(forecasts.stored_forecasts, candidate.id)
     now = served.model.predict(windows).mean if len(windows) else np.empty(0)
     said = [kept.get(place) for place in places(windows)]
     stored = np.array([one is not None for one in said], dtype=bool)

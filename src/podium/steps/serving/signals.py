@@ -23,7 +23,7 @@ from podium.steps.data.bars import slot_data
 from podium.steps.data.tickers import bars_of
 from podium.steps.decisions.backtest_files import SIGNALS, files_of
 from podium.steps.evidence.drift import warn_of_drift
-from podium.steps.evidence.trading import due, targets
+from podium.steps.evidence.trading import order_bars, target_weights
 from podium.steps.serving.predict import place_asked
 from podium.steps.workspace import recorded
 from podium.steps.workspace.moments import stamp_of
@@ -171,9 +171,9 @@ def _since(project: Project, place: Place, rule: str, since: np.datetime64 | Non
     return Signals(
         times=times[shown],
         tickers=data.view.tickers,
-        weights=targets(data, forecast)[shown],
+        weights=target_weights(data, forecast)[shown],
         forecasts=forecast.grid(times, data.view.tickers)[shown],
-        order=due(len(times), data.view.horizon)[shown],
+        order=order_bars(len(times), data.view.horizon)[shown],
         slot=data.slot,
         candidate=candidate_of(project, data.slot, place.artifact_hash) or "",
         artifact_hash=place.artifact_hash,

@@ -47,17 +47,17 @@ class Reference:
 
 def families(task: str) -> tuple[str, ...]:
     """Families whose every config is a baseline of a task."""
-    found: tuple[str, ...] = registry.constant("tasks", task, "BASELINES")
-    return found
+    names: tuple[str, ...] = registry.constant("tasks", task, "BASELINES")
+    return names
 
 
-def every(data: Any, task: str = "forecast") -> list[Reference]:
+def all_configs(data: Any, task: str = "forecast") -> list[Reference]:
     """Every config of every baseline of a task.
 
     Parameters
     ----------
     data : View or Sequences
-        Data of the search, which decide what the spaces hold.
+        Data of the search, on which the spaces depend.
     task : str
 
     Returns
@@ -73,16 +73,16 @@ def every(data: Any, task: str = "forecast") -> list[Reference]:
 
 
 def planned(data: TaskData) -> dict[str, list[Planned]]:
-    """Trials of all baselines, by family; their numbers run on from family to family."""
+    """Trials of all baselines by family, numbered consecutively over all families."""
     plans: dict[str, list[Planned]] = {}
-    for number, one in enumerate(every(data.tuning, data.section.task)):
+    for number, one in enumerate(all_configs(data.tuning, data.section.task)):
         plan = Planned(BASELINE, number, one.config, fold=0, seed=0)
         plans.setdefault(one.family, []).append(plan)
     return plans
 
 
 def run(context: StudyContext) -> None:
-    """Train every baseline on the study's windows, or what is left of them."""
+    """Train every baseline on the study's windows, unless it is on record."""
     for name, plans in planned(context.data).items():
         execute.run(context, execute.job_of(context.data, context.split, name), plans)
 
@@ -109,7 +109,7 @@ def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:
     Returns
     -------
     TrialRow or None
-        The first fold of that baseline; None where each one failed on some fold.
+        The first fold of that baseline; None if each baseline failed on some fold.
     """
     folds: dict[str, list[TrialRow]] = {}
     for row in rows:
@@ -120,13 +120,13 @@ def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:
 
 
 def labelled(view: View) -> Windows:
-    """Every window of a view that has an outcome, which a reference is fitted on."""
+    """Every window of a view with an outcome, on which a reference is fitted."""
     bars = np.arange(view.first_bar, view.last_labelled + 1, dtype=np.int64)
     return Windows.of(view, bars).labelled()
 
 
-def fitted(one: Configured, train: Any, task: str = "forecast") -> Any:
-    """Model of a baseline, fitted without a validation part.
+def fit(one: Configured, train: Any, task: str = "forecast") -> Any:
+    """Fit a baseline without a validation part.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def fitted(one: Configured, train: Any, task: str = "forecast") -> Any:
     return family.fit(one.config, train, None, seed=0, report=lambda epoch, scores: None)
 
 
-def described(one: Configured) -> dict[str, Any]:
+def to_dict(one: Configured) -> dict[str, Any]:
     """Family and config, as inputs of receipts."""
     return {"family": one.family, "config": one.config}
 
@@ -163,13 +163,13 @@ def method_of(one: Configured) -> str:
 
 
 def notes(one: Configured) -> dict[str, str]:
-    """Name of a baseline in evidence; with family and config where the name does not give them."""
+    """Name of a baseline in evidence, with family and config if the name does not imply them."""
     named = {"naive_method": method_of(one)}
-    return named if one.family == NAIVE else {**named, "reference": canonical(described(one))}
+    return named if one.family == NAIVE else {**named, "reference": canonical(to_dict(one))}
 
 
-def named(told: Mapping[str, str], data: View) -> Reference | None:
-    """The baseline that the notes of evidence name, as :func:`notes` writes them."""
-    if "reference" in told:
-        return Reference(**json.loads(told["reference"]))
-    return {method_of(one): one for one in every(data)}.get(told["naive_method"])
+def from_notes(notes: Mapping[str, str], data: View) -> Reference | None:
+    """Return the baseline named in the notes of evidence (:func:`notes`)."""
+    if "reference" in notes:
+        return Reference(**json.loads(notes["reference"]))
+    return {method_of(one): one for one in all_configs(data)}.get(notes["naive_method"])

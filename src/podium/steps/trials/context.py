@@ -1,4 +1,4 @@
-"""What every step of a study needs: the record, the question on it, the data and the split."""
+"""The context of a study: its project, record, data and split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from podium.ledger import reads, warm_start, writes
 from podium.ledger.reads import TrialRow
 from podium.space import Space
 from podium.split import Split
-from podium.steps.trials.objectives import scored_alike
+from podium.steps.trials.objectives import rescored
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.tasks._base import TaskData
@@ -18,7 +18,7 @@ from podium.tasks._base import TaskData
 
 @dataclass(frozen=True, eq=False)
 class StudyContext:
-    """A study, the project whose record holds its trials, and what they are trained on.
+    """A study, the project with its trials, and their data.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class StudyContext:
     study : Study
     data : TaskData
     split : Split
-        What configs are compared on.
+        Folds that configs are compared on.
     """
 
     project: Project
@@ -36,23 +36,23 @@ class StudyContext:
 
     @property
     def slot(self) -> str:
-        """Slot that the study is about."""
+        """Slot of the study."""
         return self.study.slot
 
     def rows(self, *phases: str) -> list[TrialRow]:
-        """Trials of some of the study's phases, in the order of their numbers."""
+        """Trials of these phases of the study, in the order of their numbers."""
         return self.project.ledger.read(reads.trials_of, self.study.id, *phases)
 
     def scored(self, rows: Sequence[TrialRow]) -> list[TrialRow]:
-        """Rows with their score in the study's metric, also those trained for another one."""
-        return scored_alike(self.project, self.data, self.split, rows)
+        """Rows with their score in the study's metric, including those trained for another one."""
+        return rescored(self.project, self.data, self.split, rows)
 
     def receipt(self, step: str, inputs: str) -> dict[str, Any] | None:
-        """What the study decided at a step; None: nothing yet."""
+        """Outputs of a decision of the study; None: not decided yet."""
         return self.project.ledger.read(reads.receipt, self.slot, step, inputs)
 
     def put_receipt(self, step: str, inputs: str, outputs: Mapping[str, Any]) -> None:
-        """Put a decision of the study on record, flushed: every later run obeys it."""
+        """Record a decision of the study, flushed; every later run follows it."""
         ledger = self.project.ledger
         ledger.write_durably(writes.put_receipt, self.slot, step, inputs, outputs)
 
@@ -64,10 +64,10 @@ def begin_study(
     spaces: Mapping[str, Space],
     **search: str | int,
 ) -> StudyContext:
-    """Put on record the study that looks for a config in these spaces.
+    """Record the study that searches these spaces.
 
-    The same question has the same study. A new study that asks for generations of configs is told
-    the trials on record where its spaces widen, or narrow, those of another study.
+    The same question has the same study. A new study with generations receives the known trials of
+    a study that differs in its spaces alone.
     """
     with project.ledger.transaction() as tx:
         if data.dataset.fingerprint:
@@ -89,7 +89,7 @@ def question_of(
     spaces: Mapping[str, Space],
     search: Mapping[str, str | int],
 ) -> tuple[dict[str, Any], Study | None]:
-    """The question of a search, and the study on record that has it; None: there is none."""
+    """The question of a search, and its study on record; None: there is none."""
     question = {
         "dataset": data.dataset.fingerprint,
         "task": data.task_hash,
@@ -98,9 +98,9 @@ def question_of(
         "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
         **search,
     }
-    known = warm_start.known(project.ledger, tx, data.slot, question)
+    known = warm_start.find_study(project.ledger, tx, data.slot, question)
     if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
-        # Studies from before this go on repeating themselves.
+        # Older studies may repeat configs, so their question has no such key.
         question["distinct"] = True
-        known = warm_start.known(project.ledger, tx, data.slot, question)
+        known = warm_start.find_study(project.ledger, tx, data.slot, question)
     return question, known

@@ -1,4 +1,4 @@
-"""The driver of every search: it asks for configs, has them trained and tells how they did."""
+"""The driver of every search: asks for configs, trains them and reports their scores."""
 
 from __future__ import annotations
 
@@ -33,39 +33,39 @@ from podium.steps.workspace.stop import AGAIN
 from podium.study import CHOICES, choices_of
 from podium.trial import Ended, State
 
-# Receipt of a space that has nothing left to try.
+# Receipt of an exhausted space.
 EXHAUSTED = "exhausted"
-# Receipt of a search that --max-time ended, so that what follows takes what there is.
+# Receipt of a search that --max-time ended, so that later steps accept it unfinished.
 CUT = "cut"
 
 
 @dataclass(frozen=True)
 class SearchRun:
-    """How a step goes through a search of one family.
+    """A step's search of one family.
 
     Parameters
     ----------
     family : str
     search : Search
     phase : str
-        What its trials are called in the record; a search with phases adds its own.
+        Phase of its trials in the record; a search with phases appends its own.
     numbers : sequence of int
-        Of the trials, in the order they are asked for.
+        Numbers of the trials, in the order of the search.
     generation : int
-        How many are asked for at once.
+        Number of configs per request.
     seed : function of a trial's number
     label : str
-        What the reporter shows beside its progress; it begins with the slot and a colon.
+        Label of its progress; begins with the slot and a colon.
     save_to : str
-        Folder that models are left in; empty: they are not kept.
+        Folder for models; empty: they are not kept.
     where : str
-        A filter that a trial must meet; one that does not counts as bad as the worst so far.
-    said : mapping, optional
-        What is recorded beside the config of each trial.
+        A filter that the best trial must meet; other trials count as the worst score so far.
+    extras : mapping, optional
+        Values recorded beside the config of each trial.
     runner : Runner, optional
-        Where they run, in place of the project's.
-    leave : function of a planned trial and how it ended, optional
-        What becomes of its model; default: an artefact.
+        Runner to use instead of the project's.
+    store_model : function of a planned trial and its end, optional
+        Stores the model; default: an artefact.
     """
 
     family: str
@@ -77,23 +77,23 @@ class SearchRun:
     label: str
     save_to: str = ""
     where: str = ""
-    said: Mapping[str, Any] | None = None
+    extras: Mapping[str, Any] | None = None
     runner: Runner | None = None
-    leave: Callable[[Planned, Ended], None] | None = None
+    store_model: Callable[[Planned, Ended], None] | None = None
 
 
-def asked(project: Project, named: str = "") -> dict[str, str | int]:
-    """How ``[tune]`` searches, as part of a question.
+def search_question(project: Project, schedule_name: str = "") -> dict[str, str | int]:
+    """Settings of ``[tune]`` that are part of a study's question.
 
     Parameters
     ----------
-    named : str
-        A schedule; default: that of ``[tune]``.
+    schedule_name : str
+        Default: that of ``[tune]``.
 
     Raises
     ------
     UsageError
-        There is no such search, or no such schedule.
+        The search or the schedule does not exist.
     """
     settings = project.config.tune
     if not registry.exists("searches", settings.search):
@@ -104,19 +104,17 @@ def asked(project: Project, named: str = "") -> dict[str, str | int]:
         "search": registry.versioned("searches", settings.search),
         "generation": settings.generation,
         "seed": settings.seed,
-        **schedule.asked(project, named),
+        **schedule.schedule_question(project, schedule_name),
     }
 
 
 def begin(context: StudyContext, run: SearchRun, stride: int = 1) -> None:
-    """Tell a new search how its study was begun.
-
-    What it chooses itself is kept in the study when it is first begun, and stays.
+    """Begin a search, with the choices on record if its study began before.
 
     Parameters
     ----------
     stride : int
-        How far apart the numbers of two trials are.
+        Distance between the numbers of two trials.
     """
     family, search = run.family, run.search
     inputs = choices_of(context.study.key, family)
@@ -125,8 +123,8 @@ def begin(context: StudyContext, run: SearchRun, stride: int = 1) -> None:
     planned = stored["planned"] if stored else len(run.numbers)
     chosen = search.begin(planned, stride, stored["chosen"] if stored else {})
     if chosen and not stored:
-        kept = {"planned": planned, "family": family, "chosen": chosen}
-        context.put_receipt(CHOICES, inputs, kept)
+        outputs = {"planned": planned, "family": family, "chosen": chosen}
+        context.put_receipt(CHOICES, inputs, outputs)
     if model := chosen.get("auto"):
         context.project.reporter.say(
             f"{context.slot}: {family} is modelled by {model}: {chosen['why']}"
@@ -134,11 +132,11 @@ def begin(context: StudyContext, run: SearchRun, stride: int = 1) -> None:
 
 
 def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
-    """Rows of the run's trials in their order, trained where they are not on record yet.
+    """Train the run's trials unless they are on record; return their rows in order.
 
-    The search is asked generation by generation and told in the order of numbers, so what it asks
-    for does not depend on the number of jobs, nor on where it was interrupted. It ends early where
-    its space has no other config, or its time is over, with a sentence.
+    The search proposes one generation at a time and receives scores in the order of numbers, so
+    its proposals do not depend on the number of jobs or on interruptions. It ends early, with a
+    message, when its space is exhausted or its time is over.
 
     Raises
     ------
@@ -150,7 +148,7 @@ def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
         return []
     if project.retry_failed:
         _retry(context, run)
-    # Between two generations nothing runs that Ctrl-C could wait for, and the next is not begun.
+    # Between two generations no trial runs, so Ctrl-C stops at once.
     heeding = nullcontext() if run.runner else project.stop_request.heeded(project.reporter.say)
     try:
         with heeding:
@@ -164,7 +162,7 @@ def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
 
 
 def _rows_of(context: StudyContext, run: SearchRun) -> list[TrialRow]:
-    """The run's trials, as far as they were begun."""
+    """The run's trials on record."""
     numbers, family = set(run.numbers), run.family
     return [
         row for row in context.rows(run.phase) if row.family == family and row.number in numbers
@@ -185,12 +183,12 @@ def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
         job,
         callback=callback,
         runner=run.runner,
-        leave=run.leave,
+        store_model=run.store_model,
     )
-    found: list[TrialRow] = []
+    trained: list[TrialRow] = []
     pruning = PruningRun.of(context, search, job, run.numbers[0])
-    told = SearchFeedback(context, run, pruning)
-    told.known()
+    feedback = SearchFeedback(context, run, pruning)
+    feedback.tell_known()
     parts = pruning.cohorts if pruning else pieces
     for generation in parts(run.numbers, run.generation):
         configs = search.ask(generation)
@@ -202,25 +200,25 @@ def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
                 fold=0,
                 seed=run.seed(number),
                 named=True,
-                said=run.said,
+                extras=run.extras,
             )
             for number, config in zip(generation, configs, strict=False)
         ]
         if plans:
-            rows = pruning.run(plans, train, callback, told.failed) if pruning else train(plans)
-            told.tell(rows)
-            found += rows
+            rows = pruning.run(plans, train, callback, feedback.failed) if pruning else train(plans)
+            feedback.tell(rows)
+            trained += rows
         if len(configs) < len(generation):
-            _exhausted(context, run, len(found))
+            _exhausted(context, run, len(trained))
             break
-    if pruning and any(row.state is State.PRUNED for row in found):
-        project.reporter.say(pruning.summary(found))
-    return found
+    if pruning and any(row.state is State.PRUNED for row in trained):
+        project.reporter.say(pruning.summary(trained))
+    return trained
 
 
 @contextmanager
-def workplace(project: Project, slot: str, verb: str) -> Iterator[str]:
-    """Folder that models are left in until they are artefacts; empty before and gone after."""
+def work_folder(project: Project, slot: str, verb: str) -> Iterator[str]:
+    """Empty folder for models until they are artefacts; deleted at the end."""
     work = project.state / "work" / f"{verb}-{digest(slot)[:16]}"
     with full_disk_explained(project.root):
         shutil.rmtree(work, ignore_errors=True)
@@ -230,8 +228,8 @@ def workplace(project: Project, slot: str, verb: str) -> Iterator[str]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") -> TrialRow:
-    """Row with the lowest score, or the highest (``max``); the earlier one when two are equal.
+def best_of(rows: Sequence[TrialRow], slot: str, verb: str, direction: str = "min") -> TrialRow:
+    """Row with the lowest score, or the highest (``max``); of equal ones the earlier.
 
     Raises
     ------
@@ -240,7 +238,7 @@ def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") ->
     """
     complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
     if complete:
-        return min(complete, key=lambda row: Direction(way).sign * row.score)
+        return min(complete, key=lambda row: Direction(direction).sign * row.score)
     failed = next((row for row in rows if row.reason), None)
     if failed is None:
         raise nothing_complete(slot, verb)
@@ -252,32 +250,31 @@ def best_of(rows: Sequence[TrialRow], slot: str, verb: str, way: str = "min") ->
 
 
 def nothing_complete(slot: str, verb: str) -> NotFoundError:
-    """Error of a step that left no complete trial."""
+    """Error of a step without a complete trial."""
     return NotFoundError(
         f"podium {verb} has no complete trial of {slot}", fix=f"run: podium {verb} {slot}"
     )
 
 
 def failure(row: TrialRow) -> str:
-    """Why a trial failed in one line; of own code, how it ended and the last line it printed."""
+    """Reason of a failure in one line; of own code, its end and the last line of its output."""
     how, _, printed = row.reason.partition(QUOTED)
     lines = [text.strip().rpartition("\n")[2] for text in (how, printed)]
     return ": ".join(filter(None, lines))
 
 
 class SearchFeedback:
-    """Tells a search of trials: the lowest is best, and what must not win is as bad as any."""
+    """Report scores to a search: lower is better; infeasible trials have the worst so far."""
 
     def __init__(self, context: StudyContext, run: SearchRun, pruning: PruningRun | None) -> None:
         self.context, self.run, self.pruning = context, run, pruning
         self.sign = context.data.direction.sign
         self.worst = -math.inf
-        # A trial that failed when the search was told of it stays a failure to the search: it asked
-        # for what came later knowing that.
+        # A retried trial stays a failure to the search, since its later configs depend on that.
         self.failed: set[str] = set()
 
-    def known(self) -> None:
-        """What was on record when the study was begun, before any number that is asked for."""
+    def tell_known(self) -> None:
+        """Report the trials that were on record when the study began, under negative numbers."""
         context, family = self.context, self.run.family
         self.failed = {row.id for row in context.rows(RETRIED)}
         mine = [row for row in context.rows(KNOWN) if row.family == family]
@@ -288,14 +285,14 @@ class SearchFeedback:
             self.tell([replace(row, number=row.number - mine[-1].number - 1) for row in mine])
 
     def tell(self, rows: Sequence[TrialRow]) -> None:
-        """Trials that have ended, in the order of their numbers."""
+        """Report trials that have ended, in the order of their numbers."""
         context, search, where = self.context, self.run.search, self.run.where
         project, data = context.project, context.data
         rows = context.scored(rows)
         if where and data.task.predicts:
-            # A filter can only ask for what is on record.
-            asked = recorded(project.config, data.slot)
-            scores(project, data, context.split, rows, asked)
+            # A filter reads only metrics on record.
+            metrics = recorded(project.config, data.slot)
+            scores(project, data, context.split, rows, metrics)
         good = feasible(project, where, rows)
         for row in rows:
             if row.state is State.PRUNED:
@@ -308,18 +305,18 @@ class SearchFeedback:
             search.tell(row.number, row.config, score)
 
     def _of_pruned(self, row: TrialRow, rows: Sequence[TrialRow]) -> float:
-        """What it had shown, or as bad as any where that was another metric."""
+        """Best score before the pruning; the worst so far if that was in another metric."""
         assert self.pruning is not None
-        shown = self.pruning.shown(row)
-        if math.isfinite(shown):
-            return shown
+        best = self.pruning.best_before_pruning(row)
+        if math.isfinite(best):
+            return best
         scores = [self.sign * other.score for other in rows if math.isfinite(other.score)]
         worst = max([self.worst, *scores])
         return worst if math.isfinite(worst) else math.nan
 
 
 def _retry(context: StudyContext, run: SearchRun) -> None:
-    """Let the run's trials that had failed before this step be trained again."""
+    """Allow the run's trials that failed before this step to be trained again."""
     project = context.project
     failed = {row.id for row in _rows_of(context, run) if row.state is State.FAILED}
     again = sorted(failed - project.retried)
@@ -330,7 +327,7 @@ def _retry(context: StudyContext, run: SearchRun) -> None:
 
 
 def cut(context: StudyContext, done: str) -> None:
-    """Keep and tell that a search was ended on purpose, and how far it came."""
+    """Record and report that --max-time ended a search."""
     if not was_cut(context):
         context.put_receipt(CUT, context.study.key, {})
     context.project.reporter.say(f"{done}, then the time given by --max-time was over; {AGAIN}")
@@ -341,19 +338,19 @@ def was_cut(context: StudyContext) -> bool:
     return context.receipt(CUT, context.study.key) is not None
 
 
-def _exhausted(context: StudyContext, run: SearchRun, asked: int) -> None:
-    """Keep and tell that a space has nothing left, so that nobody waits for the rest."""
+def _exhausted(context: StudyContext, run: SearchRun, count: int) -> None:
+    """Record and report that a space has no other config."""
     family = run.family
     if exhausted(context, family) is None:
         inputs = choices_of(context.study.key, family)
-        context.put_receipt(EXHAUSTED, inputs, {"asked": asked})
+        context.put_receipt(EXHAUSTED, inputs, {"asked": count})
     context.project.reporter.say(
-        f"{context.slot}: every config of the space of {family} is on record after {asked} of "
+        f"{context.slot}: every config of the space of {family} is on record after {count} of "
         f"{len(run.numbers)} trials; a wider space has more: {context.data.space_place(family)}"
     )
 
 
 def exhausted(context: StudyContext, family: str) -> int | None:
-    """How many trials a study had of a family when its space had nothing left; None: it goes on."""
-    found = context.receipt(EXHAUSTED, choices_of(context.study.key, family))
-    return None if found is None else int(found["asked"])
+    """Number of a study's trials of a family whose space is exhausted; None: it is not."""
+    receipt = context.receipt(EXHAUSTED, choices_of(context.study.key, family))
+    return None if receipt is None else int(receipt["asked"])

@@ -1,4 +1,4 @@
-"""Running trials against the record: start, run what is not done, end each as it ends."""
+"""Running trials against the record: start them, train the missing ones, record each end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.render.table import duration
 from podium.runners._base import Runner
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.space import ConfigDict
 from podium.split import Fold, Split
 from podium.steps.trials.context import StudyContext
@@ -30,22 +30,22 @@ from podium.trial import BUDGET, Ended, Job, Key, State, Task
 
 @dataclass(frozen=True)
 class Planned:
-    """A trial a step wants: which config on which fold with which seed."""
+    """A trial of a step: a config on a fold with a seed."""
 
     phase: str
     number: int
     config: ConfigDict
     fold: int
     seed: int
-    # Whether trackers know it as a run of its own.
+    # Whether trackers show it as a run.
     named: bool = False
-    # What the user said beside the config, and a note.
-    said: Mapping[str, Any] | None = None
+    # Values recorded beside the config, and a note of the user.
+    extras: Mapping[str, Any] | None = None
     notes: str = ""
 
 
-# What the model of a trial is called inside its artefact.
-KEPT = TaskData.checkpoint
+# Name of a trial's model inside its artefact.
+CHECKPOINT = TaskData.checkpoint
 
 
 class TrialCallback(Protocol):
@@ -54,11 +54,11 @@ class TrialCallback(Protocol):
     def __call__(
         self, score: float, state: State = State.COMPLETE, *, trained: bool = False
     ) -> None:
-        """One has ended; ``trained``: just now, and was not on record before."""
+        """Receive an end; ``trained``: in this run, not on record before."""
 
 
 def no_callback(score: float, state: State = State.COMPLETE, *, trained: bool = False) -> None:
-    """Ignores how trials end."""
+    """Ignore the end of a trial."""
 
 
 def key_of(data: TaskData, split: Split, family: str, plan: Planned) -> Key:
@@ -76,7 +76,7 @@ def key_of(data: TaskData, split: Split, family: str, plan: Planned) -> Key:
 
 
 def job_of(data: TaskData, split: Split, family: str) -> Job:
-    """What a runner needs to train on a split's folds; only bars before the test are in it."""
+    """Job of a runner for a split's folds; it holds only bars before the test."""
     return Job(
         family=family,
         metric=data.section.metric,
@@ -92,31 +92,36 @@ def run(
     plans: Sequence[Planned],
     callback: TrialCallback = no_callback,
     runner: Runner | None = None,
-    leave: Callable[[Planned, Ended], bool | None] | None = None,
+    store_model: Callable[[Planned, Ended], bool | None] | None = None,
     until: int = 0,
-    further: Callable[[str], int | None] | None = None,
+    next_until: Callable[[str], int | None] | None = None,
 ) -> list[TrialRow]:
-    """Rows of the planned trials in their order, all ended; trained only where not known yet.
+    """Train the planned trials unless they are on record; return their rows in order.
 
-    With ``until`` they are trained up to that epoch, if they have not had it yet, and paused;
-    ``further`` then says of each, as it arrives there, to which epoch it goes on (0: its end; None:
-    no further).
+    One transaction starts the batch; each end has its own, which is flushed. If the driver stops,
+    running trials are marked interrupted (after a kill they stay running) and are started again
+    later with the same config. If the job saves models, each is an artefact before its trial's end
+    is written.
 
-    One transaction starts the batch; each end is one of its own, flushed before it counts. When
-    the driver stops in between, running trials are marked interrupted (or, after a kill, found
-    running with nobody at work) and are started again with the same config. Where the job says
-    that models are saved, each is an artefact before its trial's end is written, or goes where
-    ``leave`` puts it; that says whether it is to be an artefact after all. Tasks run in the
-    project's runner, or in the one that is given.
+    Parameters
+    ----------
+    runner : Runner, optional
+        Default: the project's.
+    store_model : function of a planned trial and its end, optional
+        Stores a model elsewhere; returns whether it becomes an artefact too.
+    until : int
+        Epoch to train up to and pause at; 0: train to the end.
+    next_until : function of a trial's id, optional
+        Epoch to continue to from a pause; 0: the end; None: stay paused.
 
     Raises
     ------
     StoppedError, TimeOverError
-        Somebody wants nothing new to begin; what ran has ended and is on record.
+        The user or the time stopped the step; trials that ran have ended and are on record.
     """
     project, data, split = context.project, context.data, context.split
     ledger, stop_request = project.ledger, project.stop_request
-    # A runner of its own knows nothing of halts: there Ctrl-C stops at once.
+    # A runner of the caller does not check for stops, so there Ctrl-C stops at once.
     heeding = nullcontext() if runner else stop_request.heeded(project.reporter.say)
     runner = runner or project.runner
     new = [
@@ -126,7 +131,7 @@ def run(
             p.number,
             job.metric,
             p.named,
-            p.said,
+            p.extras,
             p.notes,
             until,
         )
@@ -136,12 +141,12 @@ def run(
         raise stop_request.error(waiting)
     environment = project.environment
     todo: dict[str, Task] = {}
-    resting: dict[str, Task] = {}
+    paused: dict[str, Task] = {}
     running: set[str] = set()
     queue: deque[Task] = deque()
 
-    def go_on(task: Task) -> None:
-        to = None if further is None else further(task.trial_id)
+    def resume(task: Task) -> None:
+        to = None if next_until is None else next_until(task.trial_id)
         if to is not None:
             with ledger.transaction() as tx:
                 writes.resume_trials(ledger, tx, [task.trial_id])
@@ -158,29 +163,29 @@ def run(
             known = _rows(project, ids, plans)
             planned = dict(zip(ids, plans, strict=True))
             for id_, plan, row in zip(ids, plans, known, strict=True):
-                # Cut off beyond where it is wanted, it has shown enough for now.
+                # A trial interrupted beyond ``until`` is not trained further for now.
                 if row.state is State.RUNNING and not 0 < until <= row.epochs:
                     todo[id_] = Task(id_, plan.config, plan.fold, plan.seed, until)
                 elif row.state in (State.COMPLETE, State.FAILED):
                     callback(row.score, row.state)
                 else:
-                    resting[id_] = Task(id_, plan.config, plan.fold, plan.seed)
+                    paused[id_] = Task(id_, plan.config, plan.fold, plan.seed)
             running &= {*todo}
             queue += todo.values()
-            for task in resting.values():
-                go_on(task)
-            for ended in placed(job, runner.run(job, queue)):
+            for task in paused.values():
+                resume(task)
+            for ended in store_files(job, runner.run(job, queue)):
                 plan = planned[ended.task.trial_id]
                 if ended.state is State.PAUSED:
                     ledger.write_durably(writes.pause_trial, ended)
                     project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                     running.discard(ended.task.trial_id)
                     if not runner.halted():
-                        go_on(ended.task)
+                        resume(ended.task)
                     continue
-                kept = None
-                if leave is None or leave(plan, ended):
-                    kept = _keep(context, job, ended)
+                stored = None
+                if store_model is None or store_model(plan, ended):
+                    stored = _store_artifact(context, job, ended)
                 with ledger.transaction(durable=True) as tx:
                     writes.end_trial(
                         ledger,
@@ -190,8 +195,8 @@ def run(
                         index_hash=indexes[ended.task.fold],
                         errors=data.errors(split, ended),
                     )
-                    if kept is not None:
-                        writes.set_artifact(ledger, tx, ended.task.trial_id, *kept)
+                    if stored is not None:
+                        writes.set_artifact(ledger, tx, ended.task.trial_id, *stored)
                 project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                 running.discard(ended.task.trial_id)
                 forget_states(job, [ended.task.trial_id])
@@ -205,18 +210,18 @@ def run(
 
 
 def forget_states(job: Job, trial_ids: Iterable[str]) -> None:
-    """Delete what paused trials would have gone on from."""
+    """Delete the states of paused trials."""
     for id_ in trial_ids if job.pause_to else ():
         shutil.rmtree(Path(job.pause_to) / id_, ignore_errors=True)
 
 
-def _keep(context: StudyContext, job: Job, ended: Ended) -> tuple[str, str] | None:
-    """Hash of the artefact a trial's model became, and its file that a framework opens."""
+def _store_artifact(context: StudyContext, job: Job, ended: Ended) -> tuple[str, str] | None:
+    """Store a trial's model; return the artefact's hash and the file that a framework opens."""
     if not job.save_to or ended.state is not State.COMPLETE:
         return None
     model = Path(job.save_to) / ended.task.trial_id
     if not any(path.is_file() for path in model.rglob("*")):
-        # Own code that printed nothing and left nothing.
+        # Own code without output and files.
         return None
     project, data = context.project, context.data
     inner, version = data.checkpoint, data.version(job.family)
@@ -238,7 +243,7 @@ def _keep(context: StudyContext, job: Job, ended: Ended) -> tuple[str, str] | No
 def manifest(
     project: Project, data: TaskData, family: str, version: int, task: Task, epochs: int
 ) -> dict[str, Any]:
-    """What an artefact says of the training that gave it."""
+    """Fields of an artefact's manifest that describe its training."""
     common = {
         "slot": data.slot,
         "family": family,
@@ -253,47 +258,47 @@ def manifest(
 
 
 def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
-    """How many of the trials would be trained."""
+    """Number of trials that are not on record as ended."""
     keys = {trial.key.hash for trial in trials}
     return len(keys) - project.ledger.read(reads.count_ended, list(keys))
 
 
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
-    """Rows in the order of the plans; two plans of one trial get it twice."""
-    found = project.ledger.read(reads.trials_by_id, ids)
+    """Rows in the order of the plans; two plans of one trial have its row twice."""
+    rows = project.ledger.read(reads.trials_by_id, ids)
     return [
-        replace(found[id_], phase=plan.phase, number=plan.number)
+        replace(rows[id_], phase=plan.phase, number=plan.number)
         for id_, plan in zip(ids, plans, strict=True)
     ]
 
 
 def _put_index(project: Project, tx: Transaction, data: TaskData, fold: Fold) -> str | None:
-    """Store once which window, or row of the samples, each of a fold's losses belongs to."""
+    """Store the index of a fold's losses (windows, or rows of samples) once."""
     index = data.index(fold)
     return None if index is None else writes.put_array(project.ledger, tx, index)
 
 
 def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:
-    """The same config trained for another number of epochs, where it has epochs at all."""
+    """The config with another number of epochs, if it has epochs."""
     return {**config, BUDGET: epochs} if BUDGET in config else dict(config)
 
 
 class Progress:
-    """Tells the reporter, and ``podium status``, how many trials are done, the best and the rest.
+    """Report the number of ended trials, the best score and the time left, also to ``status``.
 
-    Time left is reckoned from what was trained here, and not told before any was.
+    Time left is computed from the trials of this run, once there is one.
 
     Parameters
     ----------
     label : str
         Begins with the slot and a colon.
     total : int
-    way : {"min", "max"}
+    direction : {"min", "max"}
         Which scores are better.
     """
 
-    def __init__(self, project: Project, label: str, total: int, way: str = "min") -> None:
-        self.project, self.label, self.total, self.way = project, label, total, way
+    def __init__(self, project: Project, label: str, total: int, direction: str = "min") -> None:
+        self.project, self.label, self.total, self.direction = project, label, total, direction
         self.best = math.nan
         self.ended: Counter[State] = Counter()
         self.trained, self.began = 0, time.monotonic()
@@ -305,13 +310,13 @@ class Progress:
     def __call__(
         self, score: float, state: State = State.COMPLETE, *, trained: bool = False
     ) -> None:
-        """One more has ended."""
+        """Count one more end."""
         self.ended[state] += 1
         self.trained += trained
         if not self.trained:
             self.began = time.monotonic()
         if math.isfinite(score):
-            better = max if self.way == "max" else min
+            better = max if self.direction == "max" else min
             self.best = score if math.isnan(self.best) else better(self.best, score)
         left = self._left()
         self.project.tell(**self._facts(left))
@@ -326,7 +331,7 @@ class Progress:
         return self.ended.total()
 
     def _left(self) -> float | None:
-        """Seconds; None where nothing tells."""
+        """Seconds left; None before the first trial of this run."""
         if not self.trained:
             return None
         each = (time.monotonic() - self.began) / self.trained

@@ -1,4 +1,4 @@
-"""The best few configs of a search, trained with further seeds, so that luck does not choose."""
+"""The best few configs of a search, trained with further seeds before one is chosen."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from podium.steps.workspace.project import Project
 from podium.trial import State, trial_seed
 
 PHASE = FINALISTS
-# Seeds of the k-th further training; a search draws its own from 0 up, and a grid's is -1.
-FURTHER = -2
+# Number of the first further seed; a search uses numbers from 0 up, a grid -1.
+FIRST_SEED = -2
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Finalist:
     Parameters
     ----------
     row : TrialRow
-        The search's own trial of it.
+        Its trial in the search.
     scores : tuple of float
-        Its score, then those of the further seeds; NaN where one failed.
+        Its score, then those of the further seeds; NaN for a failed one.
     """
 
     row: TrialRow
@@ -40,32 +40,32 @@ class Finalist:
 
     @property
     def mean(self) -> float:
-        """Over the seeds; NaN where one failed."""
+        """Mean over the seeds; NaN if one failed."""
         return math.fsum(self.scores) / len(self.scores)
 
     @property
     def sd(self) -> float:
-        """Standard deviation between the seeds."""
+        """Standard deviation between the seeds; NaN if one failed."""
         return statistics.stdev(self.scores) if math.isfinite(self.mean) else math.nan
 
 
-def best_configs(rows: Sequence[TrialRow], count: int, way: str) -> list[TrialRow]:
+def best_configs(rows: Sequence[TrialRow], count: int, direction: str) -> list[TrialRow]:
     """The best complete trials of different configs, best first; of equal ones the earlier."""
-    sign = Direction(way).sign
-    whole = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
-    found: dict[str, TrialRow] = {}
-    for row in sorted(whole, key=lambda row: sign * row.score):
-        found.setdefault(row.config_hash, row)
-    return list(found.values())[:count]
+    sign = Direction(direction).sign
+    complete = [row for row in rows if row.state is State.COMPLETE and math.isfinite(row.score)]
+    best: dict[str, TrialRow] = {}
+    for row in sorted(complete, key=lambda row: sign * row.score):
+        best.setdefault(row.config_hash, row)
+    return list(best.values())[:count]
 
 
-def wanted(
-    project: Project, rows: Sequence[TrialRow], way: str
+def planned(
+    project: Project, rows: Sequence[TrialRow], direction: str
 ) -> list[tuple[TrialRow, list[Planned]]]:
-    """Finalists among some trials, with the trainings that each needs beside its own."""
+    """Finalists among some trials, each with its further trainings."""
     settings = project.config.tune
     further = settings.seeds - 1
-    chosen = best_configs(rows, settings.finalists, way) if further else []
+    chosen = best_configs(rows, settings.finalists, direction) if further else []
     return [
         (
             row,
@@ -75,7 +75,7 @@ def wanted(
                     rank * further + k,
                     row.config,
                     fold=row.fold,
-                    seed=trial_seed(settings.seed, FURTHER - k),
+                    seed=trial_seed(settings.seed, FIRST_SEED - k),
                 )
                 for k in range(further)
             ],
@@ -85,14 +85,14 @@ def wanted(
 
 
 def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
-    """Finalists among some trials, trained with further seeds where they are not on record yet.
+    """Finalists among some trials, trained with further seeds unless these are on record.
 
-    There are none where the time given by ``--max-time`` was over before.
+    The list is empty if the time of ``--max-time`` is over before all are trained.
     """
-    slot, way = context.slot, context.data.direction
-    chosen = wanted(context.project, rows, way)
+    slot, direction = context.slot, context.data.direction
+    chosen = planned(context.project, rows, direction)
     callback = execute.Progress(
-        context.project, f"{slot}: finalists", sum(len(plans) for _, plans in chosen), way
+        context.project, f"{slot}: finalists", sum(len(plans) for _, plans in chosen), direction
     )
     try:
         for family in sorted({row.family for row, _ in chosen}):
@@ -103,45 +103,45 @@ def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
         driver.cut(context, f"{slot}: the finalists have one seed each")
         return []
     finalists = on_record(context, rows) or []
-    if said := told(slot, finalists, context.data.section.metric, way):
-        context.project.reporter.say(said)
+    if summary := describe(slot, finalists, context.data.section.metric, direction):
+        context.project.reporter.say(summary)
     return finalists
 
 
 def on_record(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist] | None:
-    """Finalists among some trials as :func:`train` left them; None: one is not trained yet."""
-    there = {
+    """Finalists that :func:`train` has trained; None: one of them is not trained yet."""
+    trained = {
         (row.family, canonical(row.config), row.seed): row
         for row in context.rows(PHASE)
         if row.state in (State.COMPLETE, State.FAILED)
     }
-    found = []
-    for row, plans in wanted(context.project, rows, context.data.direction):
+    finalists = []
+    for row, plans in planned(context.project, rows, context.data.direction):
         keys = [(row.family, canonical(plan.config), plan.seed) for plan in plans]
-        if not there.keys() >= {*keys}:
+        if not trained.keys() >= {*keys}:
             return None
-        others = context.scored([there[key] for key in keys])
-        found.append(Finalist(row, (row.score, *(one.score for one in others))))
-    return ranked(found, context.data.direction)
+        others = context.scored([trained[key] for key in keys])
+        finalists.append(Finalist(row, (row.score, *(one.score for one in others))))
+    return ranked(finalists, context.data.direction)
 
 
-def ranked(finalists: Sequence[Finalist], way: str) -> list[Finalist]:
-    """Best mean first; those one of whose seeds failed last."""
-    sign = Direction(way).sign
+def ranked(finalists: Sequence[Finalist], direction: str) -> list[Finalist]:
+    """Best mean first; finalists with a failed seed last."""
+    sign = Direction(direction).sign
     return sorted(finalists, key=lambda one: (math.isnan(one.mean), sign * one.mean))
 
 
 def winner(finalists: Sequence[Finalist]) -> Finalist | None:
-    """The best mean; None where no finalist is whole."""
+    """The finalist with the best mean; None if each has a failed seed."""
     return next((one for one in finalists if math.isfinite(one.mean)), None)
 
 
-def told(slot: str, finalists: Sequence[Finalist], metric: str, way: str) -> str:
-    """What the finals came to, in a sentence; empty where there were none."""
+def describe(slot: str, finalists: Sequence[Finalist], metric: str, direction: str) -> str:
+    """Result of the finals in a sentence; empty without a winner."""
     best = winner(finalists)
     if best is None:
         return ""
-    single = best_configs([one.row for one in finalists], 1, way)[0]
+    single = best_configs([one.row for one in finalists], 1, direction)[0]
     its = next(one for one in finalists if one.row is single)
     return (
         f"{slot}: best of {len(finalists)} finalists over {len(best.scores)} seeds: {metric} "

@@ -1,4 +1,4 @@
-"""What a search looks for: a metric, others beside it, and what a trial must meet to win."""
+"""Objectives of a search: its metric, further metrics, and the filter for the best trial."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from podium.trial import State
 
 
 def objectives(config: Config, slot: str) -> list[str]:
-    """Metrics a search of a slot looks at, the one that decides first: ``tune.metric``.
+    """Metrics of ``tune.metric``, the deciding one first.
 
     Raises
     ------
     UsageError
-        One that there is not, that is for another task, or twice; all at once.
+        A metric does not exist, is of another task, or is repeated; lists all problems.
     """
     section = config.slot(slot)
     names = [name.strip() for name in config.tune.metric.split(",") if name.strip()]
@@ -39,7 +39,7 @@ def objectives(config: Config, slot: str) -> list[str]:
         if not registry.exists("metrics", name):
             problems.add(f"no metric '{name}'", fix=suggest(name, fitting))
         elif registry.task_of(name) != section.task:
-            problems.add(f"metric '{name}' is not one to {section.task}", ", ".join(fitting))
+            problems.add(f"metric '{name}' is not for task {section.task}", ", ".join(fitting))
     if len(set(names)) < len(names):
         problems.add(f"metrics are {', '.join(names)}", "each one once")
     UsageError.raise_for(problems)
@@ -47,13 +47,13 @@ def objectives(config: Config, slot: str) -> list[str]:
 
 
 def recorded(config: Config, slot: str) -> list[str]:
-    """Every metric a search needs of a trial: those looked for, and those in ``tune.where``."""
+    """Every metric a search needs of a trial: its objectives, and those in ``tune.where``."""
     task, words = config.slot(slot).task, set(re.findall(r"val_(\w+)", config.tune.where))
-    asked = [m for m in registry.names("metrics") if m in words and registry.task_of(m) == task]
-    return list(dict.fromkeys([*objectives(config, slot), *asked]))
+    filters = [m for m in registry.names("metrics") if m in words and registry.task_of(m) == task]
+    return list(dict.fromkeys([*objectives(config, slot), *filters]))
 
 
-def judged_by(config: Config, slot: str, metric: str) -> Config:
+def with_metric(config: Config, slot: str, metric: str) -> Config:
     """The config with another metric for a slot."""
     section = config.slot(slot)
     if section.metric == metric:
@@ -61,10 +61,10 @@ def judged_by(config: Config, slot: str, metric: str) -> Config:
     return replace(config, slots={**config.slots, slot: replace(section, metric=metric)})
 
 
-def scored_alike(
+def rescored(
     project: Project, data: TaskData, split: Split, rows: Sequence[TrialRow]
 ) -> list[TrialRow]:
-    """Rows with their score in the slot's metric, also those that were trained for another one."""
+    """Rows with their score in the slot's metric, including those trained for another one."""
     metric = data.section.metric
     others = [row for row in rows if row.metric != metric]
     if not others:
@@ -82,11 +82,11 @@ def scored_alike(
 def _own_scores(
     project: Project, data: TaskData, rows: Sequence[TrialRow]
 ) -> dict[str, dict[str, float]]:
-    """What trials of own code reported of another metric than the one they were trained for."""
+    """Scores of own code in another metric than the one it was trained for, from its reports."""
     ledger, metric = project.ledger, data.section.metric
-    found = {}
+    scores = {}
     with ledger.reading() as tx:
-        said = {
+        results = {
             id_: value
             for id_, _, value in reads.results(ledger, tx, [r.id for r in rows], [metric])
         }
@@ -94,11 +94,11 @@ def _own_scores(
             curve = reads.epochs_of(ledger, tx, row.id)
             best = best_of(curve, metric, data.section.direction)
             values = [values.get(metric) for values in curve.values()]
-            # A result that is no epoch's is what was said at the end, which wins.
-            is_final = row.id in said and said[row.id] not in values
-            score = said[row.id] if is_final else math.nan if best is None else best[1]
-            found[row.id] = {metric: score}
-    return found
+            # A result that is not an epoch's is the final report, which takes precedence.
+            is_final = row.id in results and results[row.id] not in values
+            score = results[row.id] if is_final else math.nan if best is None else best[1]
+            scores[row.id] = {metric: score}
+    return scores
 
 
 def scores(
@@ -108,23 +108,23 @@ def scores(
     rows: Sequence[TrialRow],
     metrics: Sequence[str],
 ) -> dict[str, dict[str, float]]:
-    """Metrics of trials on their validation part, by trial; NaN where one has no forecast.
+    """Metrics of trials on their validation part, by trial; NaN without a forecast.
 
-    What is not on record yet is computed from the forecasts that are (float32, so it agrees with
-    what training would have found to seven digits), and put there as ``val_<metric>``.
+    Missing metrics are computed from the recorded forecasts (float32, so they agree with those of
+    the training to seven digits) and recorded as ``val_<metric>``.
     """
     ledger = project.ledger
-    found = {row.id: {row.metric: row.score} for row in rows}
+    known = {row.id: {row.metric: row.score} for row in rows}
     with ledger.reading() as tx:
         for id_, name, value in reads.results(
-            ledger, tx, list(found), [f"val_{m}" for m in metrics]
+            ledger, tx, list(known), [f"val_{m}" for m in metrics]
         ):
-            found[id_].setdefault(name.removeprefix("val_"), value)
+            known[id_].setdefault(name.removeprefix("val_"), value)
         new = {
             row.id: {
                 m: _score(project, tx, data, split, row, m)
                 for m in metrics
-                if m not in found[row.id]
+                if m not in known[row.id]
             }
             for row in rows
             if row.state is State.COMPLETE
@@ -135,8 +135,8 @@ def scores(
                 writes.put_results(
                     ledger, tx, row.id, row.family, {f"val_{m}": v for m, v in fresh.items()}
                 )
-                found[row.id].update(fresh)
-    return {id_: {m: values.get(m, math.nan) for m in metrics} for id_, values in found.items()}
+                known[row.id].update(fresh)
+    return {id_: {m: values.get(m, math.nan) for m in metrics} for id_, values in known.items()}
 
 
 def _score(
@@ -157,9 +157,9 @@ def feasible(project: Project, where: str, rows: Collection[TrialRow]) -> set[st
     Raises
     ------
     UsageError
-        The filter cannot be read.
+        The filter is malformed.
     NotFoundError
-        It names what no trial has reported.
+        It names a metric that no trial has reported.
     """
     ids = [row.id for row in rows]
     if not where or not ids:
@@ -169,7 +169,7 @@ def feasible(project: Project, where: str, rows: Collection[TrialRow]) -> set[st
 
 
 def pareto(values: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) -> set[str]:
-    """Trials that no other one is better than in one metric and at least as good in all.
+    """Trials that no other trial dominates: better in one metric, at least as good in all.
 
     Examples
     --------
@@ -179,8 +179,8 @@ def pareto(values: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) ->
     """
     signs = [registry.direction(metric).sign for metric in metrics]
     points = {
-        id_: np.array([sign * found[m] for sign, m in zip(signs, metrics, strict=True)])
-        for id_, found in values.items()
+        id_: np.array([sign * scores[m] for sign, m in zip(signs, metrics, strict=True)])
+        for id_, scores in values.items()
     }
     points = {id_: point for id_, point in points.items() if np.isfinite(point).all()}
     return {

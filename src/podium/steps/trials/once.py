@@ -1,7 +1,7 @@
-"""A step is done once for its inputs: what it makes and its receipt are one transaction.
+"""A step runs once for its inputs: its result and its receipt are one transaction.
 
-``inputs`` names everything that a result depends on. Whether a step is complete is a look-up of
-them; why it is not, is a comparison with those of its newest receipt.
+``inputs`` names everything that a result depends on. A step is complete if a receipt has its
+inputs; otherwise a comparison with the newest receipt gives the reason.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from podium.steps.workspace.project import Project
 
 Inputs = Mapping[str, Any]
 FIRST = "nothing is on record yet"
-# A hash says enough by its first digits; a text is shown as far as a line has room for it.
-SHOWN = 60
+# Length of a value in a message.
+MAX_LENGTH = 60
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a step came to for some inputs.
+class StepResult:
+    """Result of a step for some inputs.
 
     Parameters
     ----------
     outputs : mapping
-        As the receipt keeps them.
+        Outputs in the receipt.
     fresh : bool
-        Whether it was done just now.
+        Whether the step ran now.
     """
 
     outputs: Mapping[str, Any]
@@ -41,12 +41,12 @@ class Done:
 
 
 def outputs_of(project: Project, slot: str, step: str, inputs: Inputs) -> dict[str, Any] | None:
-    """What a complete step came to; None: it is not complete for these inputs."""
+    """Outputs of a step for these inputs; None: it is not complete for them."""
     return project.ledger.read(reads.receipt, slot, step, inputs)
 
 
 def newest(project: Project, slot: str, step: str) -> Receipt | None:
-    """What a step of a slot did last; None: it was never complete."""
+    """Newest receipt of a step of a slot; None: it was never complete."""
     return next(iter(project.ledger.read(reads.newest_receipts, slot, step)), None)
 
 
@@ -56,17 +56,17 @@ def once(
     step: str,
     inputs: Inputs,
     make: Callable[[], Callable[[Transaction], Mapping[str, Any]]],
-) -> Done:
-    """Do a step unless it is complete for these inputs.
+) -> StepResult:
+    """Run a step unless it is complete for these inputs.
 
-    What is complete already becomes the newest receipt of its step again, so that the next step
-    goes on from what was asked for last.
+    A complete result becomes the newest of its step again, so that the next step uses the inputs
+    of the last request.
 
     Parameters
     ----------
     make : callable
-        Does the work outside of any transaction, and returns what writes its result inside one and
-        gives the outputs.
+        Does the work outside of any transaction and returns a function that writes the result
+        inside one and returns the outputs.
     """
     known, last = outputs_of(project, slot, step, inputs), newest(project, slot, step)
     if known is None:
@@ -74,11 +74,11 @@ def once(
         with project.ledger.transaction(durable=True) as tx:
             outputs = write(tx)
             writes.put_receipt(project.ledger, tx, slot, step, inputs, outputs)
-        return Done(outputs, fresh=True)
+        return StepResult(outputs, fresh=True)
     assert last is not None
     if last.inputs_hash != reads.hash_of(inputs):
         project.ledger.write(writes.put_receipt, slot, step, inputs, known)
-    return Done(known, fresh=False)
+    return StepResult(known, fresh=False)
 
 
 def evidence_once(
@@ -88,15 +88,15 @@ def evidence_once(
     inputs: Inputs,
     make: Callable[[], Callable[[Transaction], Iterable[Evidence]]],
 ) -> bool:
-    """Put evidence on record unless the newest of its kinds comes from these inputs.
+    """Append evidence unless the newest of its kinds comes from these inputs.
 
-    Evidence of the same inputs that is not the newest any more, since other terms were asked for in
-    between, is appended again as it was: gates read the newest of a kind.
+    Older evidence of the same inputs is appended again unchanged, since gates read the newest of a
+    kind.
 
     Returns
     -------
     bool
-        Whether something was made.
+        Whether ``make`` was called.
     """
     ledger = project.ledger
     if is_newest(project, candidate, step, inputs):
@@ -112,10 +112,10 @@ def evidence_once(
             return [replace(one, id=new_id("e"), created_at=now()) for one in before]
 
     with ledger.transaction(durable=True) as tx:
-        found = [*write(tx)]
-        for one in found:
+        evidence = [*write(tx)]
+        for one in evidence:
             writes.put_evidence(ledger, tx, one)
-        outputs = {one.kind: one.id for one in found}
+        outputs = {one.kind: one.id for one in evidence}
         writes.put_receipt(ledger, tx, candidate.slot, step, inputs, outputs)
         writes.announce(ledger, tx, "candidate", [candidate.id])
     return known is None
@@ -127,15 +127,15 @@ def is_newest(project: Project, candidate: Candidate, step: str, inputs: Inputs)
         known = reads.receipt(project.ledger, tx, candidate.slot, step, inputs)
         if known is None:
             return False
-        there = reads.evidence_of(project.ledger, tx, candidate.id)
-    return all(kind in there and there[kind].id == id_ for kind, id_ in known.items())
+        evidence = reads.evidence_of(project.ledger, tx, candidate.id)
+    return all(kind in evidence and evidence[kind].id == id_ for kind, id_ in known.items())
 
 
 def differences(project: Project, slot: str, step: str, inputs: Inputs) -> list[str]:
     """Inputs that differ from those of the newest receipt of a step, one sentence each.
 
-    What is None is not known yet, and is passed over; so is, where something is not known yet, a
-    name that the receipt alone has.
+    None stands for an unknown input and is skipped. With an unknown input, names that only the
+    receipt has are skipped too.
     """
     last = newest(project, slot, step)
     if last is None:
@@ -147,19 +147,20 @@ def differences(project: Project, slot: str, step: str, inputs: Inputs) -> list[
         for name, value in inputs.items()
         if value is not None and _plain(before.get(name)) != _plain(value)
     ]
-    # A new family, for example, brings names of its own; that it is there says it all.
-    told = [name for name in changed if name in before] or changed
+    # A new family, for example, adds names that follow from it, so changed values suffice.
+    shown = [name for name in changed if name in before] or changed
     return [
-        f"{name} was {_shown(before.get(name))}, is {_shown(inputs.get(name))}" for name in told
+        f"{name} was {_shorten(before.get(name))}, is {_shorten(inputs.get(name))}"
+        for name in shown
     ]
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it, where a tuple is a list."""
+    """A value as in JSON, where a tuple is a list."""
     return list(value) if isinstance(value, tuple) else value
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     if value is None:
         return "not set"
     if isinstance(value, list | tuple):
@@ -167,4 +168,4 @@ def _shown(value: object) -> str:
     text = str(value)
     if len(text) == 64 and all(letter in "0123456789abcdef" for letter in text):
         return text[:8]
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."

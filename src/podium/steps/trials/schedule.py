@@ -1,4 +1,4 @@
-"""Trials trained rung by rung: who goes on is decided from the curves on record, once."""
+"""Trials trained rung by rung; pruning is decided from the curves on record, once."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from podium.steps.workspace.project import Project
 from podium.trial import BUDGET, Job, State
 
 NONE = "none"
-# Trains planned trials so far (``until``; 0: to the end), as far as that is not on record yet.
+# Trains planned trials up to an epoch (``until``; 0: to the end) unless that is on record.
 Train = Callable[..., list[TrialRow]]
-# Receipts: who was dropped at a rung; where the cohorts of a walk end.
+# Receipts: trials pruned at a rung; ends of the cohorts of a search.
 DROPPED, COHORTS = "dropped", "cohorts"
 
 
-def asked(project: Project, name: str = "") -> dict[str, str | int]:
-    """What a schedule adds to a study's question; without one the question is as it always was.
+def schedule_question(project: Project, name: str = "") -> dict[str, str | int]:
+    """Entries of a schedule in a study's question; empty without one.
 
     Raises
     ------
     UsageError
-        There is no such schedule.
+        The schedule does not exist.
     """
     settings = project.config.tune
     name = name or settings.schedule
@@ -42,35 +42,35 @@ def asked(project: Project, name: str = "") -> dict[str, str | int]:
         raise UsageError.of([Problem(f"the schedule is '{name}'", names)])
     if name == NONE:
         return {}
-    # How many are never given up depends on it.
+    # The number of trials that are never pruned depends on the finalists.
     return {
         "schedule": registry.versioned("schedules", name),
         "finalists": settings.finalists,
     }
 
 
-def dropped_by(context: StudyContext) -> dict[str, int]:
-    """Trials that a study gave up, whatever became of them elsewhere, with the epoch."""
-    found = context.project.ledger.read(reads.receipts, context.slot, DROPPED)
-    mine = [told for told in found if told["study"] == context.study.id]
-    return {id_: told["epoch"] for told in mine for id_ in told["trials"]}
+def pruned_by(context: StudyContext) -> dict[str, int]:
+    """Trials that a study pruned with the epoch, even if another study trained them further."""
+    receipts = context.project.ledger.read(reads.receipts, context.slot, DROPPED)
+    mine = [receipt for receipt in receipts if receipt["study"] == context.study.id]
+    return {id_: receipt["epoch"] for receipt in mine for id_ in receipt["trials"]}
 
 
-def as_dropped(row: TrialRow, epoch: int) -> TrialRow:
-    """The row as the study sees it that dropped it: another one may have trained it since."""
+def as_pruned(row: TrialRow, epoch: int) -> TrialRow:
+    """The row as the pruning study sees it, even if another study trained it further."""
     return replace(row, state=State.PRUNED, score=math.nan, epochs=epoch)
 
 
 class PruningRun:
-    """The schedule of one walk through a search.
+    """The schedule of one run of a search.
 
     Attributes
     ----------
     curves : dict of trial to its scores by epoch
-        Lower is better; of every trial that was decided about.
-    dropped : dict of trial to epoch
-    alike : bool
-        Whether those scores are in the metric that trials are judged by.
+        Curves of all judged trials; lower is better.
+    pruned : dict of trial to epoch
+    same_metric : bool
+        Whether the curves are in the metric of the score.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class PruningRun:
         self.search, self.job, self.first = search, job, first
         self.name = str(context.study.question["schedule"]).partition("@")[0]
         self.curves: dict[str, list[float]] = {}
-        self.dropped: dict[str, int] = {}
-        self.alike = True
+        self.pruned: dict[str, int] = {}
+        self.same_metric = True
 
     @classmethod
     def of(cls, context: StudyContext, search: Search, job: Job, first: int) -> PruningRun | None:
-        """None where trials are trained in one go.
+        """Return None if trials are trained without pauses.
 
         Parameters
         ----------
         first : int
-            Number of the walk's first trial.
+            Number of the first trial.
         """
         data, space = context.data, search.space
         has_epochs = BUDGET in {**space.constants, **space.parameters}
@@ -98,18 +98,16 @@ class PruningRun:
             return None
         if not data.resumable(job.family):
             context.project.reporter.say(
-                f"{context.slot}: {job.family} cannot pause a training, "
-                "so each is trained in one go"
+                f"{context.slot}: {job.family} cannot pause a training, so no trial is pruned"
             )
             return None
         return cls(context, data.metric_of_loss(job.family), search, job, first)
 
     def cohorts(self, numbers: Sequence[int], generation: int) -> Iterator[Sequence[int]]:
-        """Trials that are decided about together.
+        """Yield the trials that are compared with each other.
 
-        That is a generation of a search that learns, else the whole list: the more there are to
-        choose from, the better the choice. A list that grows later gets cohorts of its own, since
-        what was decided stays.
+        A cohort is a generation of a search that learns, else the whole list, since a choice among
+        more trials is better. Trials added later form new cohorts, since decisions stay.
         """
         for start, stop in pairwise([0, *self._ends(len(numbers))]):
             size = generation if self.search.learns else max(1, stop - start)
@@ -123,152 +121,149 @@ class PruningRun:
         callback: TrialCallback,
         failed: Collection[str],
     ) -> list[TrialRow]:
-        """Rows of a cohort in its order, each trained as far as it was worth.
+        """Train a cohort rung by rung; return its rows in order.
 
         Parameters
         ----------
-        train : function of plans, ``until`` and, for a schedule that does not wait, ``further``
+        train : function of plans, ``until`` and, for an asynchronous schedule, ``next_until``
             As :func:`podium.steps.trials.execute.run`.
         callback : TrialCallback
-            Called for each trial that is given up.
+            Called for each pruned trial.
         failed : collection of str
-            Trials that had failed when this was first decided, whatever became of them since.
+            Trials that had failed at the first decision, even if they were retried since.
         """
         schedule = self._schedule(plans)
-        if not schedule.waits and schedule.rungs():
-            return self._as_they_come(schedule, plans, train, callback)
+        if not schedule.synchronous and schedule.rungs():
+            return self._run_asynchronous(schedule, plans, train, callback)
         rows: dict[int, TrialRow] = {}
-        going = {plan.number: plan for plan in plans}
+        alive = {plan.number: plan for plan in plans}
         for rung in schedule.rungs():
-            # What has ended is not asked for again; it is still compared with.
-            open_ = [p for n, p in going.items() if n not in rows or not _done(rows[n])]
+            # Trials that have ended are not trained again but still compared.
+            open_ = [p for n, p in alive.items() if n not in rows or not _done(rows[n])]
             rows |= {row.number: row for row in train(open_, until=rung)}
-            going = {n: p for n, p in going.items() if not _lost(rows[n], failed)}
-            lost = self._decide(schedule, rung, [rows[n] for n in going], plans[0].number)
-            for number in [n for n in going if rows[n].id in lost]:
-                del going[number]
-                rows[number] = as_dropped(rows[number], rung)
+            alive = {n: p for n, p in alive.items() if not _has_failed(rows[n], failed)}
+            pruned = self._decide(schedule, rung, [rows[n] for n in alive], plans[0].number)
+            for number in [n for n in alive if rows[n].id in pruned]:
+                del alive[number]
+                rows[number] = as_pruned(rows[number], rung)
                 callback(math.nan, State.PRUNED, trained=True)
-        rest = [p for n, p in going.items() if n not in rows or not _done(rows[n])]
+        rest = [p for n, p in alive.items() if n not in rows or not _done(rows[n])]
         rows |= {row.number: row for row in train(rest)}
-        # Whole, so that later cohorts are compared with the same whenever that happens.
+        # Complete curves, so that later cohorts are always compared with the same ones.
         self.curves.update(self._read(list({row.id for row in rows.values()})))
         return [rows[plan.number] for plan in plans]
 
-    def _as_they_come(
+    def _run_asynchronous(
         self,
         schedule: Schedule,
         plans: Sequence[Planned],
         train: Train,
         callback: TrialCallback,
     ) -> list[TrialRow]:
-        """The same where nobody waits: each trial is decided about when it is at a rung."""
+        """Train a cohort and decide about each trial when it is at a rung."""
         rungs, places = schedule.rungs(), dict[str, int]()
-        self.dropped = dropped_by(self.context)
+        self.pruned = pruned_by(self.context)
 
-        def further(id_: str) -> int | None:
-            if id_ in self.dropped:
+        def next_until(id_: str) -> int | None:
+            if id_ in self.pruned:
                 return None
             self.curves.update(self._read([id_]))
-            # How many have been where does not depend on their places in the list.
+            # Places in the order of arrival.
             places.setdefault(id_, len(places))
             rung = len(self.curves[id_])
             if rung in rungs:
-                there = {
+                arrived = {
                     place: _best(self.curves[other][:rung])
                     for other, place in places.items()
                     if len(self.curves[other]) >= rung
                 }
-                if places[id_] not in schedule.going_on(rung, there, []):
+                if places[id_] not in schedule.survivors(rung, arrived, []):
                     inputs = digest([self.context.study.key, self.job.family, id_, rung])
-                    self._give_up([id_], rung, inputs)
-                    self.dropped[id_] = rung
+                    self._prune([id_], rung, inputs)
+                    self.pruned[id_] = rung
                     callback(math.nan, State.PRUNED, trained=True)
                     return None
             return next((later for later in rungs if later > rung), 0)
 
-        rows = train(plans, until=rungs[0], further=further)
+        rows = train(plans, until=rungs[0], next_until=next_until)
         self.curves.update(self._read([row.id for row in rows]))
         return [
-            as_dropped(row, self.dropped[row.id]) if row.id in self.dropped else row for row in rows
+            as_pruned(row, self.pruned[row.id]) if row.id in self.pruned else row for row in rows
         ]
 
-    def shown(self, row: TrialRow) -> float:
-        """The best a dropped trial had shown; NaN where that is in another metric than the score.
-
-        Lower is better.
-        """
-        best = _best(self.curves[row.id][: self.dropped[row.id]])
-        return best if self.alike else math.nan
+    def best_before_pruning(self, row: TrialRow) -> float:
+        """Best score of a pruned trial, lower is better; NaN if curves are in another metric."""
+        best = _best(self.curves[row.id][: self.pruned[row.id]])
+        return best if self.same_metric else math.nan
 
     def summary(self, rows: Sequence[TrialRow]) -> str:
-        """What the schedule saved."""
+        """Sentence with the epochs that the schedule saved."""
         pruned = sum(row.state is State.PRUNED for row in rows)
         epochs = sum(row.epochs for row in rows)
         whole = sum(int(row.config[BUDGET]) for row in rows)
         return (
-            f"{self.context.slot}: {self.name} gave up {pruned} of "
-            f"{len(rows)} trials of {self.job.family}: {epochs:,} epochs in place of {whole:,}"
+            f"{self.context.slot}: {self.name} pruned {pruned} of "
+            f"{len(rows)} trials of {self.job.family}: {epochs:,} epochs instead of {whole:,}"
         )
 
     def _schedule(self, plans: Sequence[Planned]) -> Schedule:
         finalists = int(self.context.study.question["finalists"])
-        # Two generations leave enough for the finalists; more would leave little to save.
-        least = math.ceil(finalists / 2) if self.search.learns else finalists
+        # Two generations leave enough trials for the finals; more survivors would save little.
+        minimum = math.ceil(finalists / 2) if self.search.learns else finalists
         budget = max((int(plan.config[BUDGET]) for plan in plans), default=0)
-        made: Schedule = registry.load("schedules", self.name).SCHEDULE(budget, max(1, least))
-        return made
+        schedule: Schedule = registry.load("schedules", self.name).SCHEDULE(budget, max(1, minimum))
+        return schedule
 
     def _decide(
         self, schedule: Schedule, rung: int, rows: Sequence[TrialRow], cohort: int
     ) -> set[str]:
-        """Trials that go no further, decided now or before, and on record as such."""
-        # Two places of a study may hold one trial.
+        """Trials pruned at a rung, decided now or before, and recorded."""
+        # Two numbers of a study may have one trial.
         places = {row.id: self.search.place(row.number) for row in reversed(rows)}
         self.curves.update(self._read(list(places)))
         inputs = digest([self.context.study.key, self.job.family, cohort, rung])
         known = self.context.receipt(DROPPED, inputs)
         if known is None:
             others = [
-                _best(curve[: min(rung, self.dropped.get(id_, rung))])
+                _best(curve[: min(rung, self.pruned.get(id_, rung))])
                 for id_, curve in self.curves.items()
                 if id_ not in places
             ]
             scores = {place: _best(self.curves[id_][:rung]) for id_, place in places.items()}
-            kept = set(schedule.going_on(rung, scores, others))
-            lost = [id_ for id_, place in places.items() if place not in kept]
-            self._give_up(lost, rung, inputs)
+            survivors = set(schedule.survivors(rung, scores, others))
+            pruned = [id_ for id_, place in places.items() if place not in survivors]
+            self._prune(pruned, rung, inputs)
         else:
-            lost = [id_ for id_ in places if id_ in known["trials"]]
-        self.dropped.update(dict.fromkeys(lost, rung))
-        return set(lost)
+            pruned = [id_ for id_ in places if id_ in known["trials"]]
+        self.pruned.update(dict.fromkeys(pruned, rung))
+        return set(pruned)
 
-    def _give_up(self, lost: Sequence[str], rung: int, inputs: str) -> None:
-        """Put a decision on record, with those it stops."""
-        if not lost:
+    def _prune(self, ids: Sequence[str], rung: int, inputs: str) -> None:
+        """Record a decision and the trials that it prunes."""
+        if not ids:
             return
         ledger, study = self.context.project.ledger, self.context.study
-        told = {"study": study.id, "epoch": rung, "trials": lost}
+        outputs = {"study": study.id, "epoch": rung, "trials": ids}
         with ledger.transaction(durable=True) as tx:
-            writes.prune_trials(ledger, tx, lost, f"pruned after epoch {rung} by {self.name}")
-            writes.put_receipt(ledger, tx, study.slot, DROPPED, inputs, told)
-        execute.forget_states(self.job, lost)
+            writes.prune_trials(ledger, tx, ids, f"pruned after epoch {rung} by {self.name}")
+            writes.put_receipt(ledger, tx, study.slot, DROPPED, inputs, outputs)
+        execute.forget_states(self.job, ids)
 
     def _read(self, ids: Sequence[str]) -> dict[str, list[float]]:
-        """Curves of trials, lower is better: of the metric itself where the family tells it."""
+        """Curves of trials, lower is better, in the metric itself if the family reports it."""
         data, ledger = self.context.data, self.context.project.ledger
         curves = data.curves()
         for part, name, way in curves:
             sign = way.sign
-            found = ledger.read(reads.curves, ids, part, name)
-            if any(found.values()):
+            values = ledger.read(reads.curves, ids, part, name)
+            if any(values.values()):
                 break
         own = (part, name) == curves[0][:2]
-        self.alike = own or (name == "loss" and self.loss == data.section.metric)
-        return {id_: [sign * value for value in curve] for id_, curve in found.items()}
+        self.same_metric = own or (name == "loss" and self.loss == data.section.metric)
+        return {id_: [sign * value for value in curve] for id_, curve in values.items()}
 
     def _ends(self, count: int) -> list[int]:
-        """Where cohorts end: where the walk ended when it was begun, and each time it grew."""
+        """Ends of the cohorts: the number of trials at the start, and after each increase."""
         inputs = digest([self.context.study.key, self.job.family, self.first])
         stored = self.context.receipt(COHORTS, inputs)
         ends: list[int] = list(stored["ends"]) if stored else []
@@ -278,7 +273,7 @@ class PruningRun:
         return sorted({min(end, count) for end in ends})
 
 
-def _lost(row: TrialRow, failed: Collection[str]) -> bool:
+def _has_failed(row: TrialRow, failed: Collection[str]) -> bool:
     return row.state is State.FAILED or row.id in failed
 
 

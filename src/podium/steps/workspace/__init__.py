@@ -17,7 +17,7 @@ Decisions
   itself tells readers that its writer lives. `Project.locked` begins it, `Project.__exit__` ends
   it; the reporter is wrapped, so steps log by saying. `_log.step(NAME)` names a step of a longer
   command.
-- `files.overheard` lets a log, and `-v`, hear of each file that `write_atomic` and the store put
+- `files.watch_writes` lets a log, and `-v`, hear of each file that `write_atomic` and the store put
   in place.
 - A hook is fired after the transaction it tells of, waited for `hooks.timeout` seconds, and a
   receipt (`hook`) says how it went. Input and output of a command are files, and a webhook has a

@@ -1,9 +1,9 @@
-"""Feeding MLflow beside a step: two processes and what they say to each other.
+"""Sending to MLflow beside a step, with two processes.
 
-One of low priority sends. It never writes to the record itself: where all processors are busy, it
-would be put to sleep for a second in the middle of a write, and the step with it, which waits for
-the lock. So a second one of normal priority, which sleeps nearly always, writes what the first one
-asks it to. Neither speaks to the terminal; what there is to say goes into ``.podium/mlflow.log``.
+The sender has low priority and never writes to the record: with all processors busy it could be
+suspended for a second in the middle of a write, and the step would wait for its lock. The record
+writer, a second process of normal priority that is nearly always idle, writes for it. Neither
+prints to the terminal; messages go to ``.podium/mlflow.log``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from podium.ledger.projections._mlflow_target import LOG, Target
 from podium.ledger.projections.mlflow import Projection
 from podium.steps.workspace.project import Project
 
-# Between two looks into the outbox, and the longest pause while MLflow does not answer.
+# Interval of reads of the outbox, and the longest pause while MLflow does not answer.
 EVERY_SECONDS, PAUSE_SECONDS = 1.0, 30.0
 LOG_BYTES = 64 * 1024
 
 
 class SendOutcome(enum.Enum):
-    """How one try to send went."""
+    """Outcome of one attempt to send."""
 
     SENT = enum.auto()
     BUSY = enum.auto()
@@ -43,7 +43,7 @@ class SendOutcome(enum.Enum):
 
 
 class ErrorLog:
-    """A short file of what went wrong; the same words are not repeated."""
+    """A short log file of errors, without repeated messages."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.last = path, ""
@@ -60,25 +60,25 @@ class ErrorLog:
 
 
 class Feeder:
-    """One project's way to MLflow, with the patience to wait for it."""
+    """Sender of one project, which waits for MLflow."""
 
-    def __init__(self, project: Project, target: Target, clerk: Connection) -> None:
+    def __init__(self, project: Project, target: Target, record_writer: Connection) -> None:
         self.target = target
         self.log = ErrorLog(project.root / LOG)
-        self.clerk = clerk
+        self.record_writer = record_writer
         self.projection = projection_of(project, target, write=self.ask)
-        _step_back()
+        _lower_priority()
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Let the clerk write to the record; returns when it has."""
-        self.clerk.send((work, arguments))
-        answer = self.clerk.recv()
+        """Let the record writer write to the record; returns its answer."""
+        self.record_writer.send((work, arguments))
+        answer = self.record_writer.recv()
         if isinstance(answer, PodiumError):
             raise answer
         return answer
 
     def live(self) -> None:
-        """Send about once a second; once the step is over, what is left, unless MLflow is down."""
+        """Send about once a second; after the step, send the rest unless MLflow is down."""
         pause = EVERY_SECONDS
         while not _is_over(pause):
             stopped = self.send() is SendOutcome.STOPPED
@@ -88,11 +88,11 @@ class Feeder:
             if outcome is SendOutcome.STOPPED:
                 return
             if outcome is SendOutcome.BUSY:
-                # The feeder of another command; it may not have seen the last items of this one.
+                # The sender of another command may not have seen the last items of this one.
                 time.sleep(EVERY_SECONDS)
 
     def send(self) -> SendOutcome:
-        """Send what waits; MLflow is not even imported while nothing does."""
+        """Send the waiting items; without any, MLflow is not imported."""
         if not self.projection.waiting():
             return SendOutcome.SENT
         try:
@@ -110,7 +110,7 @@ class Feeder:
 
 
 def write_for(project: Project, sender: Connection) -> None:
-    """The clerk's whole life: write what the sender asks for, until it is gone."""
+    """Run the record writer: write for the sender until that ends."""
     ledger = project.ledger
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
@@ -126,7 +126,7 @@ def write_for(project: Project, sender: Connection) -> None:
 def projection_of(
     project: Project, target: Target, write: Callable[..., Any] | None = None
 ) -> Projection:
-    """What writes a project's record to MLflow."""
+    """Projection of a project's record to MLflow."""
     return Projection(
         project.ledger,
         target,
@@ -138,37 +138,37 @@ def projection_of(
     )
 
 
-def _step_back() -> None:
-    """Run only where nobody else wants the processor."""
+def _lower_priority() -> None:
+    """Run only on idle processors."""
     os.nice(19)
-    # Where the system has no such class, being nice must do.
+    # Systems without an idle class use the nice value alone.
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _is_over(seconds: float) -> bool:
-    """Wait so long for the step to end; standard input ends with it, however it ends."""
+    """Wait some seconds for the end of the step, which closes standard input."""
     readable, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
     return bool(readable)
 
 
 def feed(root: Path) -> None:
-    """Send what a project's outbox holds until standard input ends, then what is left."""
-    told = ""
+    """Send a project's outbox until standard input ends, then the rest."""
+    message = ""
     try:
         project = Project(root)
         target = _mlflow_target.resolve(project.config)
-        clerk, sender = Pipe()
+        record_writer, sender = Pipe()
         if os.fork():
-            clerk.close()
+            record_writer.close()
             os.close(sys.stdin.fileno())
             write_for(project, sender)
             return
         sender.close()
-        Feeder(project, target, clerk).live()
+        Feeder(project, target, record_writer).live()
     except PodiumError as error:
-        told = str(error)
-    except Exception:  # noqa: BLE001 - nobody hears a traceback here; what waits is kept
-        told = traceback.format_exc()
-    if told:
-        ErrorLog(root / LOG).add(without_password(told))
+        message = str(error)
+    except Exception:  # noqa: BLE001 - logged, as no terminal shows it; pending items are kept
+        message = traceback.format_exc()
+    if message:
+        ErrorLog(root / LOG).add(without_password(message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -35,16 +36,25 @@ class NotebookReporter:
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
         """Move the bar of a label; a bar that is full is closed."""
-        from tqdm.auto import tqdm
-
         bar = self._bars.get(label)
         if bar is None:
-            bar = self._bars[label] = tqdm(total=total, desc=label)
+            bar = self._bars[label] = _bar_type()(total=total, desc=label)
         bar.total, bar.n = total, done
         bar.set_postfix_str(note, refresh=False)
         bar.refresh()
         if done >= total:
             self._bars.pop(label).close()
+
+
+def _bar_type() -> Any:
+    """A widget where notebooks have widgets, else a bar of text."""
+    if importlib.util.find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm_notebook
+
+        return tqdm_notebook
+    from tqdm import tqdm
+
+    return tqdm
 
 
 def default_reporter() -> Reporter:

@@ -17,7 +17,7 @@ from podium import config as configuration
 from podium import registry, sections
 from podium.config import Config
 from podium.errors import MissingExtraError, UsageError
-from podium.files import full_disk_explained, lock, overheard
+from podium.files import full_disk_explained, lock, watch_writes
 from podium.ledger.record_reader import RecordReader
 from podium.runners._limits import TrialLimits
 from podium.steps.workspace.activity import Activity, lock_of
@@ -407,7 +407,7 @@ class Project:
         self._verb, self.log.verb, self.log.id = verb, "", ""
         outcome: BaseException | None = None
         try:
-            with overheard(self.log.wrote):
+            with watch_writes(self.log.wrote):
                 try:
                     yield
                 except BaseException as error:

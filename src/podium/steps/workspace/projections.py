@@ -40,8 +40,8 @@ def start_feeder(project: Project, target: Target) -> Callable[[], None]:
     It has a low priority, lives as long as the pipe to it is open, then sends what is left and
     ends by itself. Nobody waits for it; what it cannot send waits in the outbox for the next one.
     """
-    if target.said:
-        project.reporter.say(f"MLflow: {target.shown} (said by {target.said})")
+    if target.source:
+        project.reporter.say(f"MLflow: {target.shown} (set by {target.source})")
     # Secrets and settings go by the environment, which other users of a machine cannot read.
     settings = {
         "PODIUM_MLFLOW_ENABLED": "true",

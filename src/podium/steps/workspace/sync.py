@@ -93,7 +93,7 @@ def sync(project: Project, *, repair: bool = False) -> Synced:
         passes.append(_in_turn(projection, lambda: projection.repair(missing)))
     mended: Sequence[str] = ()
     if not passes[-1].stopped:
-        passes.append(_in_turn(projection, projection.mend))
+        passes.append(_in_turn(projection, projection.restore_candidates))
         mended = passes[-1].refused
     return Synced(
         files=files,
@@ -151,8 +151,8 @@ def _projection(project: Project) -> tuple[Projection | None, Target | None]:
     target = projections.target_of(project)
     if target is None:
         return None, None
-    if target.said:
-        project.reporter.say(f"MLflow: {target.shown} (said by {target.said})")
+    if target.source:
+        project.reporter.say(f"MLflow: {target.shown} (set by {target.source})")
     return projection_of(project, target), target
 
 

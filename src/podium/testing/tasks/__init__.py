@@ -1,5 +1,5 @@
-"""What families of one task promise besides what all of them do; one file a task.
+"""Checks for families of one task, one file per task.
 
-A file is named like the ``task`` of its families. It has ``Case``, a :class:`_fits.Case` of that
-task, and ``CHECKS``, functions of a family's object.
+A file has the name of the ``task`` of its families. It has ``Case``, a :class:`_fits.KnownTask`,
+and ``CHECKS``, functions of a family's object.
 """

@@ -1,4 +1,4 @@
-"""Families that classify sequences: each sample by itself, as far as it reaches, by name."""
+"""Checks of families that classify sequences."""
 
 from __future__ import annotations
 
@@ -24,24 +24,23 @@ from podium.trial import Epoch
 CURVE = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"}
 # Sums in another order differ in their last bits.
 TOLERANCE = 1e-5
-# Part of the log loss of the class frequencies that a family must do away with.
+# Required reduction of the log loss of the class frequencies.
 SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
 class Case(_fits.KnownTask):
-    """Samples of three classes with a planted rule, and the parts to learn and to judge from."""
+    """Samples of three classes with a planted rule, as training and validation parts."""
 
     train: Subset
     validation: Subset
 
     @classmethod
     def planted(cls, n: int = 180) -> Self:
-        """Samples of 3 to 8 steps; two thirds are to learn from.
+        """Samples of 3 to 8 steps; two thirds are for training.
 
         The first feature is a random walk, the second noise; a few values are missing. The class
-        says whether the walk, drawn out by as much as its last step, ends below -1.5, above 1.5 or
-        between them.
+        is whether the walk, extrapolated by its last step, ends below -1.5, above 1.5 or between.
         """
         rng = np.random.default_rng(SEED)
         lengths = rng.integers(3, 9, n)
@@ -73,7 +72,7 @@ class Case(_fits.KnownTask):
 
     @classmethod
     def learnable(cls) -> Self:
-        """The same of more samples."""
+        """The same with more samples."""
         return cls.planted(450)
 
     def loss(self, prediction: ClassPrediction) -> float:
@@ -82,7 +81,7 @@ class Case(_fits.KnownTask):
         return float(np.mean(log_losses(truth, prediction.probabilities)))
 
     def wanted(self) -> float:
-        """A part of the log loss of the training samples' class frequencies."""
+        """A share of the log loss of the training samples' class frequencies."""
         counts = np.bincount(self.train.truth().astype(np.int64))
         prior = np.broadcast_to(counts / counts.sum(), (len(self.validation), len(counts)))
         blind = ClassPrediction(self.validation.rows, prior, self.data.class_names)
@@ -97,28 +96,28 @@ class Case(_fits.KnownTask):
 
 
 def check_every_sample_gets_probabilities(family: Classifier) -> None:
-    """One of each class, from 0 to 1, their sum 1; in the order asked; none for no sample."""
+    """Probabilities are from 0 to 1 with sum 1, in the order of the samples."""
     case = Case.planted()
     for config, model in fitted(family, case):
-        asked = case.validation.blind()
-        found = model.predict(asked)
+        samples = case.validation.blind()
+        prediction = model.predict(samples)
         require(
-            np.array_equal(found.rows, asked.rows)
-            and found.class_names == asked.sequences.class_names,
-            f"the prediction is not of the samples or classes asked for ({config})",
+            np.array_equal(prediction.rows, samples.rows)
+            and prediction.class_names == samples.sequences.class_names,
+            f"the prediction has other samples or classes ({config})",
         )
-        values = found.probabilities
+        values = prediction.probabilities
         require(
             bool(((values >= 0) & (values <= 1)).all())
             and np.allclose(values.sum(axis=1), 1, atol=1e-9),
-            f"a sample's probabilities are not from 0 to 1 with the sum 1 ({config})",
+            f"a sample's probabilities are not from 0 to 1 with sum 1 ({config})",
         )
-        none = model.predict(replace(asked, rows=asked.rows[:0]))
-        require(none.probabilities.shape == (0, 3), "no sample was asked for, and there is one")
+        none = model.predict(replace(samples, rows=samples.rows[:0]))
+        require(none.probabilities.shape == (0, 3), "there is a prediction without a sample")
 
 
 def check_padding_is_ignored(family: Classifier) -> None:
-    """More room behind the samples, and whatever stands there, changes no bit of any number."""
+    """Length and content of the padding change no bit of a prediction."""
     case = Case.planted()
     data = case.data
     roomy = replace(data, x=np.pad(data.x, ((0, 0), (0, 5), (0, 0))))
@@ -127,50 +126,51 @@ def check_padding_is_ignored(family: Classifier) -> None:
     for config, model in fitted(family, case):
         honest = model.predict(case.validation.blind())
         for how, other in (
-            ("padding is longer", roomy),
-            *(("something stands behind the samples", replace(roomy, x=x)) for x in dirty),
+            ("the padding is longer", roomy),
+            *(("the padding is not zero", replace(roomy, x=x)) for x in dirty),
         ):
-            asked = case.on(other)
+            other_case = case.on(other)
             when = f"where {how} ({config})"
-            require_same(honest, model.predict(asked.validation.blind()), when)
-            again = fit(family, config, asked.train, asked.validation)
-            require_same(honest, again.predict(asked.validation.blind()), f"{when}, fitted on them")
+            validation = other_case.validation.blind()
+            require_same(honest, model.predict(validation), when)
+            again = fit(family, config, other_case.train, other_case.validation)
+            require_same(honest, again.predict(validation), f"{when}, fitted on them")
 
 
 def check_samples_do_not_know_each_other(family: Classifier) -> None:
-    """A sample gets the same probabilities alone, in another order and beside other samples."""
+    """A sample has the same probabilities alone, in another order and with other samples."""
     case = Case.planted()
-    asked = case.validation.blind()
+    samples = case.validation.blind()
     for config, model in fitted(family, case):
-        whole = model.predict(asked).probabilities
-        turned = model.predict(replace(asked, rows=asked.rows[::-1])).probabilities[::-1]
+        whole = model.predict(samples).probabilities
+        turned = model.predict(replace(samples, rows=samples.rows[::-1])).probabilities[::-1]
         alone = np.concatenate(
-            [model.predict(replace(asked, rows=asked.rows[[k]])).probabilities for k in range(9)]
+            [
+                model.predict(replace(samples, rows=samples.rows[[k]])).probabilities
+                for k in range(9)
+            ]
         )
-        for found, how in ((turned, "in another order"), (alone, "alone")):
+        for values, how in ((turned, "in another order"), (alone, "alone")):
             require(
-                np.allclose(found, whole[: len(found)], atol=TOLERANCE),
-                f"samples asked {how} get other probabilities ({config})",
+                np.allclose(values, whole[: len(values)], atol=TOLERANCE),
+                f"samples {how} have other probabilities ({config})",
             )
 
 
 def check_labels_are_ignored(family: Classifier) -> None:
-    """What the asked samples' classes are changes no bit of their probabilities."""
+    """Classes of the samples change no bit of their probabilities."""
     case = Case.planted()
     for config, model in fitted(family, case):
-        told, blind = (model.predict(part) for part in (case.validation, case.validation.blind()))
-        require_same(
-            told, blind, f"although only the labels of the asked samples differ ({config})"
+        labelled, blind = (
+            model.predict(part) for part in (case.validation, case.validation.blind())
         )
+        require_same(labelled, blind, f"although only the labels of the samples differ ({config})")
 
 
 def check_strangers_refused(family: Classifier) -> None:
-    """Features or classes of other names, or in another order, are refused by name.
-
-    By the fitted model, and when it is loaded again.
-    """
+    """Other features or classes, or another order, are refused by name, also after loading."""
     case = Case.planted()
-    asked, data = case.validation.blind(), case.data
+    samples, data = case.validation.blind(), case.data
     turned = replace(data, feature_names=data.feature_names[::-1], x=data.x[:, :, ::-1])
     renamed = replace(data, class_names=("falls", "stays", "jumps"))
     for _, model in fitted(family, case):
@@ -179,13 +179,13 @@ def check_strangers_refused(family: Classifier) -> None:
             again = family.load(lambda name, place=folder: Path(place, name).read_bytes())  # type: ignore[misc]
         for when, one in (("", model), ("after save and load", again)):
             for other, name in ((turned, "noise, walk"), (renamed, "jumps")):
-                act = partial(one.predict, replace(asked, sequences=other))
+                act = partial(one.predict, replace(samples, sequences=other))
                 message = refusal(DataError, act, f"samples with '{name}' were not refused {when}")
                 require(name in message, f"the refusal does not name '{name}': {message}")
 
 
 def check_useless_samples_refused(family: Classifier) -> None:
-    """What nobody can learn from is refused before training, with the feature or class named."""
+    """Unusable samples are refused before training, with the name of the feature or class."""
     case = Case.planted()
     data = case.data
     config = configs(family.space(case.data))[0]
@@ -204,19 +204,19 @@ def check_useless_samples_refused(family: Classifier) -> None:
         (case.train, case.on(other).validation, "pulse"),
     ):
         act = partial(fit, family, config, train, validation)
-        told = refusal(DataError, act, f"samples to be told of '{named}' were not refused")
-        require(named in told, f"the refusal does not say '{named}': {told}")
+        message = refusal(DataError, act, f"samples with the problem '{named}' were not refused")
+        require(named in message, f"the refusal does not name '{named}': {message}")
 
 
 def check_curve(family: Classifier) -> None:
-    """An iterative family reports the usual scores of every epoch, of validation only with one."""
+    """An iterative family reports the usual scores of every epoch."""
     case = Case.planted()
     config = configs(family.space(case.data))[0]
     for validation in (case.validation, None):
-        wanted = {n for n in CURVE if validation is not None or n.startswith("train_")}
+        expected = {n for n in CURVE if validation is not None or n.startswith("train_")}
         for event in family.fit_many([config], case.train, validation, seeds=[SEED]):
             if isinstance(event, Epoch):
-                missing = sorted((wanted | {"learning_rate"}) - set(event.scores))
+                missing = sorted((expected | {"learning_rate"}) - set(event.scores))
                 require(not missing, f"an epoch has no {', '.join(missing)}")
                 extra = [n for n in event.scores if n.startswith("val_") and validation is None]
                 require(not extra, f"without validation an epoch has {', '.join(extra)}")

@@ -1,4 +1,4 @@
-"""Families that forecast: each window by its own past, tickers by name, nothing of the future."""
+"""Checks of families that forecast."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Case(_fits.KnownTask):
 
     @classmethod
     def learnable(cls) -> Self:
-        """The same of more bars."""
+        """The same with more bars."""
         return cls.planted(400)
 
     def loss(self, prediction: Prediction) -> float:
@@ -63,7 +63,7 @@ class Case(_fits.KnownTask):
         return float(np.mean((self.validation.truth() - prediction.mean) ** 2))
 
     def wanted(self) -> float:
-        """Half way from the mean of the training targets, as a forecast, to the oracle."""
+        """Loss between that of the mean training target and that of the oracle."""
         untrained = np.mean((self.validation.truth() - np.mean(self.train.truth())) ** 2)
         return float(untrained - SHARE * (untrained - self.oracle))
 
@@ -75,73 +75,75 @@ class Case(_fits.KnownTask):
 
 
 def check_every_window_gets_a_forecast(family: Family) -> None:
-    """A finite forecast a window, in the windows' order, and none for no window."""
+    """One finite forecast per window, in the windows' order."""
     case = Case.planted()
-    asked = case.validation.blind()
+    windows = case.validation.blind()
     for config, model in fitted(family, case):
-        found = model.predict(asked)
-        wanted = replace(
-            found, item=asked.tickers, decided_at=asked.decided_at, target_end=asked.target_end
+        prediction = model.predict(windows)
+        expected = replace(
+            prediction,
+            item=windows.tickers,
+            decided_at=windows.decided_at,
+            target_end=windows.target_end,
         )
-        require_same(wanted, found, "from the index of the windows asked for")
-        unknown = int(np.sum(~np.isfinite(found.mean)))
-        require(not unknown, f"{unknown} of {len(found)} forecasts are not finite ({config})")
-        none = model.predict(Windows.of(asked.view, asked.at[:0]))
-        require(len(none) == 0, "no window was asked for, and there is a forecast")
+        require_same(expected, prediction, "from the index of the windows")
+        unknown = int(np.sum(~np.isfinite(prediction.mean)))
+        require(not unknown, f"{unknown} of {len(prediction)} forecasts are not finite ({config})")
+        none = model.predict(Windows.of(windows.view, windows.at[:0]))
+        require(len(none) == 0, "there is a forecast without a window")
 
 
 def check_future_is_ignored(family: Family) -> None:
-    """Forecasts up to a bar do not move by a bit when everything after it does.
+    """Forecasts up to a bar do not change by a bit when later bars change.
 
-    First shown on a fitted model, with what it is given replaced by other numbers and by NaN; then
-    on the bars themselves, fitted anew each time. Changing the past must move the forecasts of at
-    least one config, else nothing was shown.
+    Tested on a fitted model with other inputs and NaN, then on changed bars with a new training
+    each. Changing the past must change the forecasts of at least one config.
     """
     case = Case.planted()
     at = int(case.validation.at[len(case.validation) // 2])
-    asked = np.arange(case.data.first_bar, at + 1)
+    decisions = np.arange(case.data.first_bar, at + 1)
     sighted = 0
     for config in configs(family.space(case.data)):
         model = fit(family, config, case.train, None)
-        honest = model.predict(Windows.of(case.data.blind(), asked))
+        honest = model.predict(Windows.of(case.data.blind(), decisions))
         for how, changed in poisoned(case.data, at, seed=SEED):
-            found = model.predict(Windows.of(changed, asked))
+            forecast = model.predict(Windows.of(changed, decisions))
             when = f"although only bars after the decision were {how} ({config})"
-            require_same(honest, found, when)
+            require_same(honest, forecast, when)
         past = replace(
             case.data,
             features=case.data.features * np.float32(3),
             increments=case.data.increments * 3,
             past=case.data.past * 3,
         )
-        moved = model.predict(Windows.of(past, asked))
+        moved = model.predict(Windows.of(past, decisions))
         if np.array_equal(honest.mean, moved.mean):
             continue
         sighted += 1
         leak = probe_family(family, config, case.dataset, at, view_of=series.view)
         require(leak is None, f"the family reads the future ({config}): {leak}")
-    require(sighted > 0, "no config's forecasts depend on the past: nothing can be shown")
+    require(sighted > 0, "no config's forecasts depend on the past, so the check has no power")
 
 
 def check_tickers_by_name(family: Family) -> None:
-    """A dataset with its tickers in another order gets the same forecasts by name, to 1e-6."""
+    """Another order of the tickers gives the same forecasts by name, to 1e-6."""
     case = Case.planted()
     turned = case.dataset.tickers[::-1]
     _require_alike(family, case, turned, "another order of the tickers gives other forecasts")
 
 
 def check_alone_if_it_says_so(family: Family) -> None:
-    """Where ``each_alone`` is set, a ticker gets the same forecasts without the others."""
+    """With ``each_alone``, a ticker has the same forecasts without the others."""
     if family.each_alone:
         case = Case.planted()
         [*_, name] = case.dataset.tickers
         _require_alike(
-            family, case, (name,), f"each_alone is set, and {name} alone gets other forecasts"
+            family, case, (name,), f"each_alone is set, and {name} alone has other forecasts"
         )
 
 
 def _require_alike(family: Family, case: Case, tickers: tuple[str, ...], otherwise: str) -> None:
-    """The same forecasts of some tickers among all and in a dataset of their own, to 1e-6."""
+    """Require equal forecasts of some tickers among all and in a separate dataset, to 1e-6."""
     other = series.view(case.dataset.select(tickers))
     scale = float(np.std(case.train.truth()))
     bars = np.unique(case.validation.at)

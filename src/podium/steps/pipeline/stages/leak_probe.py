@@ -14,7 +14,7 @@ class LeakProbe(EvidenceStage):
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether a gate reads it."""
-        return leak_probe.is_asked(slot.project, slot.slot)
+        return leak_probe.is_needed(slot.project, slot.slot)
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate and the versions of its members."""
@@ -22,7 +22,7 @@ class LeakProbe(EvidenceStage):
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        return leak_probe.probed_for_leaks(slot.project, slot.bars, slot.made)
+        return leak_probe.ensure_leak_probe(slot.project, slot.bars, slot.made)
 
 
 STAGE = LeakProbe()

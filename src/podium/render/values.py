@@ -1,4 +1,4 @@
-"""What a run found, as values: a report for each slot and its parts."""
+"""Values of a run report: a report for each slot and its parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pair = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class GateRow:
-    """One gate's answer: its name, the result, what was found and the limit in words."""
+    """A gate: its name, result, finding and limit in words."""
 
     name: str
     result: Literal["pass", "waived", "refuse", "undecidable", "missing", "unsigned"]
@@ -25,7 +25,7 @@ class GateRow:
 
 @dataclass(frozen=True)
 class TuningPoint:
-    """One trial of a search: its number, family, value (None without one) and state."""
+    """A trial of a search: its number, family, value and state."""
 
     number: int
     family: str
@@ -35,7 +35,7 @@ class TuningPoint:
 
 @dataclass(frozen=True)
 class FoldRow:
-    """One config over the folds: its short text, a value a fold, their mean, if it was chosen."""
+    """A config over the folds: its short text, a value per fold, and their mean."""
 
     label: str
     values: Sequence[float]
@@ -45,16 +45,16 @@ class FoldRow:
 
 @dataclass(frozen=True)
 class RankRow:
-    """One config or the best naive one on the folds' windows.
+    """A config, or the best naive one, on the windows of the folds.
 
     Parameters
     ----------
     mean, low, high : float, optional
-        Mean loss over the folds, and its 95 per cent block bootstrap interval.
+        Mean loss over the folds, and its 95 % block bootstrap interval.
     p_value, p_corrected : float, optional
-        Diebold-Mariano against naive, and after Holm's correction for the number of configs.
+        Diebold-Mariano p-value against naive, and with Holm's correction for the number of configs.
     in_set : bool, optional
-        Whether it cannot be told from the best; None where that is undecidable.
+        Whether it is in the model confidence set; None where that is undecidable.
     """
 
     label: str
@@ -69,7 +69,7 @@ class RankRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class of the chosen config: means and spreads over the folds."""
+    """A class of the chosen config: means and standard deviations over the folds."""
 
     name: str
     f1_mean: float | None = None
@@ -80,7 +80,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class SelectionBiasRow:
-    """One figure on the luck in a choice: what it is, its value, and how to read it."""
+    """A figure on selection bias: its name, value and meaning."""
 
     name: str
     value: float | None
@@ -99,7 +99,7 @@ class EquityCurves:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SlotReport:
-    """What a run found for one slot; what has not run yet keeps its default.
+    """Results of a run for one slot; steps that have not run keep their defaults.
 
     Parameters
     ----------
@@ -110,31 +110,31 @@ class SlotReport:
     period, test_period : (from, to)
         ISO dates; test_period is the sealed test's.
     metric_direction : str
-        "lower" or "higher" is better ("min" and "max" are read the same way).
+        Whether "lower" or "higher" is better; "min" and "max" are synonyms.
     verdict : str
         One of `Verdict`.
     sentence : str
-        The verdict for people.
+        The verdict in one sentence.
     validation, test : (candidate, naive), optional
     tuning_naive : float, optional
-        The best naive method on the windows the search was judged on.
+        Value of the best naive method on the validation windows of the search.
     trials_counted, test_looks : int
-        Configs ever looked at for the slot, and looks at the sealed test.
+        Configs ever scored for the slot, and looks at the sealed test.
     dm_statistic, dm_p_value, dm_p_adjusted : float, optional
         Diebold-Mariano against naive on the test; adjusted for the looks.
     distinguishable : str
-        A sentence on which configs the folds can tell apart.
+        A sentence on whether the best configs are distinguishable on the folds.
     classes : sequence of ClassRow
-        Of a classifier, on the folds.
+        Classes of a classifier on the folds.
     ranking : sequence of RankRow
         The configs that were cross-validated, best first, and naive.
-    luck : sequence of LuckRow
-        What the choice among all configs is worth; `luck_basis` says what was reckoned with.
+    luck : sequence of SelectionBiasRow
+        Selection bias of the choice among all configs; `luck_basis` is the basis of the figures.
     trading : mapping of str to mapping of str to float
-        By "candidate", "equal weight" and "buy and hold": a measure's value.
+        Values of measures by portfolio: "candidate", "equal weight" and "buy and hold".
     loss_by_ticker : sequence of (ticker, candidate, naive)
     lineage, commands : sequence of str
-        Where the candidate comes from; what to type next.
+        Ancestors of the candidate; commands to type next.
     """
 
     slot: str
@@ -182,13 +182,13 @@ class SlotReport:
 
     @property
     def forecasts(self) -> bool:
-        """Whether the slot forecasts, and so has a test in time, and trades."""
+        """Whether the slot forecasts, and so has a sealed test and trades."""
         return self.task != "classify"
 
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
-    """What a run found: its project, when, a report for each slot, and where it comes from."""
+    """Results of a run: its project, time, a report for each slot, and provenance."""
 
     project: str
     created_at: str

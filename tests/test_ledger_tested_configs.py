@@ -1,4 +1,4 @@
-"""How often a slot was looked at: the configs tried, and the looks at the test."""
+"""Counts of a slot: tested configs, and looks at the test."""
 
 import math
 
@@ -40,41 +40,41 @@ def look(ledger, split, configs, *, slot=projects.SLOT, question="q", **key):
         )
 
 
-def luck(ledger, split, slot=projects.SLOT):
+def count(ledger, split, slot=projects.SLOT):
     with ledger.reading() as tx:
-        return reads.luck(ledger, tx, slot, split.validation_interval())
+        return reads.count_tested_configs(ledger, tx, slot, split.validation_interval())
 
 
-def test_luck_counts_a_config_once_whatever_its_folds_seeds_and_epochs(ledger):
+def test_a_config_counts_once_whatever_its_folds_seeds_and_epochs(ledger):
     split = split_of(50, 90, folds=2)
     look(ledger, split, [0.1, 0.2])
     for key in ({"fold": 1}, {"seed": 99}, {"config": {"max_epochs": 3}}, {"family_version": 2}):
         look(ledger, split, [0.1, 0.2], **key)
-    assert luck(ledger, split) == 2
+    assert count(ledger, split) == 2
     look(ledger, split, [0.3], config={"max_epochs": 3})
-    assert luck(ledger, split) == 3
+    assert count(ledger, split) == 3
 
 
-def test_luck_counts_over_all_studies_of_the_slot_and_no_other_slot(ledger):
+def test_configs_of_all_studies_of_the_slot_count_and_of_no_other_slot(ledger):
     split = split_of(50, 90)
     look(ledger, split, [0.1, 0.2])
     look(ledger, split, [0.2, 0.3], question="another search")
     look(ledger, split, [0.4, 0.5, 0.6], slot="us4/D/return")
-    assert luck(ledger, split) == 3
-    assert luck(ledger, split, "us4/D/return") == 3
+    assert count(ledger, split) == 3
+    assert count(ledger, split, "us4/D/return") == 3
 
 
-def test_luck_counts_what_was_seen_on_an_overlapping_interval_only(ledger):
+def test_configs_count_on_an_overlapping_interval_only(ledger):
     mine = split_of(50, 70)
     look(ledger, mine, [0.1])
     look(ledger, split_of(70, 90), [0.2])
     look(ledger, split_of(40, 95), [0.3])
     look(ledger, split_of(71, 90), [0.4])
     look(ledger, split_of(20, 49), [0.5])
-    assert luck(ledger, mine) == 3
+    assert count(ledger, mine) == 3
 
 
-def test_luck_counts_a_baseline_only_where_a_study_looked_at_its_config_otherwise(ledger):
+def test_a_baseline_counts_only_if_a_study_looked_at_its_config_in_another_phase(ledger):
     split = split_of(50, 90)
     for phase, family in (
         ("baseline", "naive"),
@@ -82,19 +82,19 @@ def test_luck_counts_a_baseline_only_where_a_study_looked_at_its_config_otherwis
         ("baseline", "mean"),
     ):
         look(ledger, split, [0.1], phase=phase, family=family)
-    assert luck(ledger, split) == 0
+    assert count(ledger, split) == 0
     study = projects.new_study(ledger)
     with ledger.reading() as tx:
         [naive, _] = reads.trials_of(ledger, tx, study.id, "baseline")
     end(ledger, naive.id, state=State.FAILED, score=math.nan)
     with ledger.transaction() as tx:
         writes.retry_trials(ledger, tx, [naive.id], "tester")
-    assert luck(ledger, split) == 0
+    assert count(ledger, split) == 0
     look(ledger, split, [0.1], family="naive", question="another search")
-    assert luck(ledger, split) == 1
+    assert count(ledger, split) == 1
 
 
-def test_luck_counts_what_failed(ledger):
+def test_failed_configs_count(ledger):
     split = split_of(50, 90)
     look(ledger, split, [0.1], family="bilstm")
     look(ledger, split, [0.1])
@@ -102,10 +102,10 @@ def test_luck_counts_what_failed(ledger):
     with ledger.reading() as tx:
         [first, *_] = reads.trials_of(ledger, tx, study.id, "tune")
     end(ledger, first.id, state=State.FAILED, score=math.nan)
-    assert luck(ledger, split) == 2
+    assert count(ledger, split) == 2
 
 
-def test_luck_counts_what_was_imported_as_looked_at_on_these_bars(ledger):
+def test_imported_configs_count_as_tested_on_these_bars(ledger):
     split = split_of(50, 90)
     look(ledger, split, [0.1, 0.2])
     told = [("lstm", 0.2), ("lstm", 0.3), ("toto", 0.3), ("naive", 0.3)]
@@ -116,8 +116,8 @@ def test_luck_counts_what_was_imported_as_looked_at_on_these_bars(ledger):
     with ledger.transaction() as tx:
         foreign.put_imported(ledger, tx, Imported("log.jsonl", records), projects.SLOT)
         foreign.put_imported(ledger, tx, Imported("other", records[:1]), "us4/D/return")
-    assert luck(ledger, split) == 5
-    assert luck(ledger, split, "us4/D/return") == 1
+    assert count(ledger, split) == 5
+    assert count(ledger, split, "us4/D/return") == 1
 
 
 def test_a_look_at_the_test_is_counted_by_candidate_and_by_overlap(ledger):
