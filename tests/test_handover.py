@@ -122,7 +122,7 @@ def test_backtest_judges_what_final_model_holds_and_trains_nothing(searched):
         judged = backtest(project, SLOT)
     assert judged.candidate.id == mine["id"]
     assert judged.rule == "the final model: final_model/"
-    assert any(f"candidate {mine['id']} (version 2) is judged" in line for line in said.said)
+    assert any(f"judging candidate {mine['id']} (version 2)" in line for line in said.said)
     assert trained(searched) == before
     assert [row["candidate_id"] for row in query(searched, "SELECT * FROM test_look")] == [
         mine["id"]
@@ -158,7 +158,9 @@ def test_a_training_that_gives_the_model_there_is_is_no_new_candidate(searched, 
     said = capsys.readouterr()
     [fact] = json.loads(said.out)["items"]
     assert fact["new"] is False
-    assert f"the same model as before, candidate {fact['candidate']} (version 1)" in said.err
+    assert (
+        f"the trained model is identical to candidate {fact['candidate']} (version 1)" in said.err
+    )
     assert len(query(searched, "SELECT id FROM candidate")) == 1
 
 
