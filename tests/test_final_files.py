@@ -393,7 +393,7 @@ def test_a_model_that_saw_its_test_is_a_child_that_is_never_judged_there(root):
         assert child.config == parent.config
         assert parent.trained_until < "2002-01-01" <= child.trained_until
         assert not finalize_with_test(project, SLOT).fresh
-        with pytest.raises(DataError, match="has seen bars until"):
+        with pytest.raises(DataError, match="was trained on bars until"):
             backtest(project, SLOT, model_path=project.store / child.artifact_path)
         asked = promote(project, child.id, dry_run=True)
         assert asked.refused

@@ -470,7 +470,7 @@ def test_a_moment_has_one_champion(replaced):
     assert at([one, two], one.since).candidate_id == first.id
     assert at([one, two], two.since).candidate_id == second.id
     assert at([one, two], two.since[:10]).candidate_id == second.id
-    with pytest.raises(NotFoundError, match="has no previous champion"):
+    with pytest.raises(NotFoundError, match="the slot had no champion"):
         at([one, two], "2001-01-01")
     with pytest.raises(UsageError, match="no date"):
         at([one, two], "yesterday")

@@ -391,11 +391,11 @@ def _number(project: Project, study: Study, config: ConfigDict, seed: int) -> in
 def _lay_out(project: Project, row: TrialRow, output: Path, request: TrainingRequest) -> None:
     """Copy the files of the training to the output folder, also if it was on record."""
     assert row.checkpoint is not None
-    kept = project.root / row.checkpoint
+    source = (project.root / row.checkpoint).parent
     output.mkdir(parents=True, exist_ok=True)
     for name in (BEST, LAST, STATS):
-        if (kept.parent / name).is_file():
-            write_atomic(output / name, (kept.parent / name).read_bytes())
+        if (source / name).is_file():
+            write_atomic(output / name, (source / name).read_bytes())
     epochs = project.ledger.read(reads.epochs_of, row.id)
     if epochs:
         write_atomic(output / CURVES, curves_csv(epochs))

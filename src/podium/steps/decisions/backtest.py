@@ -27,7 +27,7 @@ from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
 from podium.steps.candidates.final_model import FinalModel
-from podium.steps.candidates.register import KeptModel
+from podium.steps.candidates.register import JudgedModel
 from podium.steps.candidates.select_model import found_model, named_model, slot_of
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
@@ -191,51 +191,51 @@ def backtest(
     name = project.default_slot(slot)
     with project.locked(name, "backtest"):
         if model_path is not None:
-            kept = named_model(project, Path(model_path), name, checkpoint)
-            return _judged(project, kept, f"model {model_path}, named explicitly")
+            entry = named_model(project, Path(model_path), name, checkpoint)
+            return _judged(project, entry, f"model {model_path}, named explicitly")
         require_task(project.config, name)
-        kept, rule = found_model(project, name, checkpoint)
+        entry, rule = found_model(project, name, checkpoint)
         project.reporter.say(
-            f"{name}: judging candidate {kept.candidate.id} (version {kept.candidate.version}): "
+            f"{name}: judging candidate {entry.candidate.id} (version {entry.candidate.version}): "
             f"{rule}"
         )
-        return _judged(project, kept, rule)
+        return _judged(project, entry, rule)
 
 
 def judged(project: Project, final: FinalModel) -> BacktestResult:
     """Judge a finalized candidate, also against the slot's champion."""
-    return _judged(project, kept_of(final), f"candidate of the search of {final.candidate.slot}")
+    return _judged(project, entry_of(final), f"candidate of the search of {final.candidate.slot}")
 
 
-def kept_of(final: FinalModel) -> KeptModel:
+def entry_of(final: FinalModel) -> JudgedModel:
     """A finalized candidate with its data and its reference."""
     analysis = final.analysis
-    return KeptModel(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
+    return JudgedModel(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
 
 
-def _judged(project: Project, kept: KeptModel, rule: str) -> BacktestResult:
-    if kept.realigned:
-        project.reporter.say(kept.realigned)
-    judge(project, kept)
-    against_champion(project, kept)
-    improvement_over_parent(project, kept.candidate, kept.data.test_windows.at)
+def _judged(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
+    if entry.realigned:
+        project.reporter.say(entry.realigned)
+    judge(project, entry)
+    against_champion(project, entry)
+    improvement_over_parent(project, entry.candidate, entry.data.test_windows.at)
     if project.config.backtest.refit_every:
-        refit.refit(project, kept)
-    return result(project, kept, rule)
+        refit.refit(project, entry)
+    return result(project, entry, rule)
 
 
-def result(project: Project, kept: KeptModel, rule: str) -> BacktestResult:
+def result(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
     """Result of a judged candidate from the record; its files are written."""
-    evidence = recorded.evidence(project, kept.candidate.id)
-    backtest_files.write(project, kept, evidence, rule)
-    rival = rival_of(project, kept.candidate)
+    evidence = recorded.evidence(project, entry.candidate.id)
+    backtest_files.write(project, entry, evidence, rule)
+    rival = rival_of(project, entry.candidate)
     theirs = recorded.evidence(project, rival.id) if rival else {}
     mine, other = evidence[STEP], theirs.get(STEP)
     alike = other is not None and refit.fits(other, mine) and other.notes == mine.notes
-    return BacktestResult(kept.candidate, evidence, rule, theirs if alike else {})
+    return BacktestResult(entry.candidate, evidence, rule, theirs if alike else {})
 
 
-def judge(project: Project, kept: KeptModel) -> bool:
+def judge(project: Project, entry: JudgedModel) -> bool:
     """Put the evidence of the test and of its trades on record once.
 
     Returns
@@ -244,8 +244,8 @@ def judge(project: Project, kept: KeptModel) -> bool:
         Whether the evidence is new.
     """
     settings = project.config.backtest
-    inputs = judge_inputs(kept.data, settings, kept.candidate, kept.reference)
-    return evidence_once(project, kept.candidate, STEP, inputs, lambda: _judge(project, kept))
+    inputs = judge_inputs(entry.data, settings, entry.candidate, entry.reference)
+    return evidence_once(project, entry.candidate, STEP, inputs, lambda: _judge(project, entry))
 
 
 def judge_inputs(
@@ -269,11 +269,11 @@ def judge_inputs(
     }
 
 
-def _judge(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Evidence]]:
-    data, reference, candidate = kept.data, kept.reference, kept.candidate
+def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list[Evidence]]:
+    data, reference, candidate = entry.data, entry.reference, entry.candidate
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    forecast = _forecast(project, kept)
+    forecast = _forecast(project, entry)
     model = baselines.fit(reference, baselines.labelled(data.tuning))
     traded = trade(project, data, forecast, model.predict(_decisions(data).blind()))
     early = ends_early(project, data)
@@ -299,8 +299,8 @@ def _decisions(data: SlotData) -> Windows:
     return Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
 
 
-def _forecast(project: Project, kept: KeptModel) -> Prediction:
-    return recorded.forecaster(project, kept.candidate).predict(_decisions(kept.data))
+def _forecast(project: Project, entry: JudgedModel) -> Prediction:
+    return recorded.forecaster(project, entry.candidate).predict(_decisions(entry.data))
 
 
 def against_inputs(
@@ -317,7 +317,7 @@ def against_inputs(
     }
 
 
-def against_champion(project: Project, kept: KeptModel) -> bool:
+def against_champion(project: Project, entry: JudgedModel) -> bool:
     """Put the comparison with the champion on the windows of the test on record.
 
     Nothing is recorded without a champion, or where its target, horizon, metric or tickers differ.
@@ -327,19 +327,19 @@ def against_champion(project: Project, kept: KeptModel) -> bool:
     bool
         Whether the comparison is new.
     """
-    rival = rival_of(project, kept.candidate)
+    rival = rival_of(project, entry.candidate)
     if rival is None:
         return False
-    inputs = against_inputs(kept.data, kept.candidate, rival)
+    inputs = against_inputs(entry.data, entry.candidate, rival)
     return evidence_once(
-        project, kept.candidate, AGAINST, inputs, lambda: _against(project, kept, rival)
+        project, entry.candidate, AGAINST, inputs, lambda: _against(project, entry, rival)
     )
 
 
 def _against(
-    project: Project, kept: KeptModel, rival: Candidate
+    project: Project, entry: JudgedModel, rival: Candidate
 ) -> Callable[[Transaction], list[Evidence]]:
-    data, candidate, champion = kept.data, kept.candidate, rival
+    data, candidate, champion = entry.data, entry.candidate, rival
 
     def nothing(tx: Transaction) -> list[Evidence]:
         del tx
